@@ -1,0 +1,38 @@
+"""The command ``sequela``: its subcommands by name, and how errors reach the user."""
+
+import sys
+
+from cyclopts import App, CycloptsError
+from rich.console import Console
+
+from sequela import __version__
+from sequela.errors import SequelaError
+
+app = App(
+    name="sequela",
+    version=__version__,
+    help="Clinical sequence models: from raw EEG and hospital tables to an honest evaluation.",
+    help_format="markdown",
+)
+
+# Each command is named by where it stands and imported when it is called: the help stays quick.
+COMMANDS = {
+    "reproduce": "Rebuild the 2019 report and set our numbers beside its claims.",
+    "train": "Train one model and write a run folder.",
+    "evaluate": "Recompute a run's numbers, or evaluate it on other data.",
+    "report": "Build one HTML page from run folders.",
+    "data": "List, fetch and check data sets.",
+    "cost": "Count parameters and operations of a model, with the derivation.",
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; what a user did wrong prints in one line and exits with status 2."""
+    try:
+        app(arguments, exit_on_error=False, print_error=False)
+    except (SequelaError, CycloptsError) as error:
+        message = " ".join(str(error).split())
+        Console(stderr=True, soft_wrap=True).print(
+            f"sequela: error: {message}", markup=False, highlight=False
+        )
+        sys.exit(2)

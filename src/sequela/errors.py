@@ -1,0 +1,62 @@
+"""What users can do wrong.
+
+Every error here says what was found, what was expected and what to do. The command line prints it
+in one line and exits with status 2; a bug stays a traceback.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SequelaError(Exception):
+    """Base of all errors that a user can cause and mend."""
+
+
+class DataError(SequelaError, ValueError):
+    """A file or table does not hold what its format promises."""
+
+
+class DataNotFoundError(SequelaError, FileNotFoundError):
+    """A data set, folder or file is not where it was looked for."""
+
+
+class UnknownNameError(SequelaError, ValueError):
+    """A name (model, data set, column...) is not one of those that exist."""
+
+
+class SettingError(SequelaError, ValueError):
+    """A setting, or a combination of settings, cannot be used."""
+
+
+class SplitError(SequelaError, ValueError):
+    """The parts of a split overlap, or a split does not belong to the data."""
+
+
+class RunError(SequelaError, ValueError):
+    """A run folder is incomplete, damaged, or belongs to another run."""
+
+
+class DownloadError(SequelaError, OSError):
+    """A download failed, or what arrived is not the published file."""
+
+
+class MissingExtraError(SequelaError, ImportError):
+    """An optional dependency is needed and not installed."""
+
+    @classmethod
+    def of(cls, extra: str, needed_for: str) -> "MissingExtraError":
+        """The error for a missing extra, with the sentence that installs it."""
+        return cls(f"{needed_for} needs an extra: run `pip install 'sequela[{extra}]'`")
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """An error for a name that does not exist, with the nearest one that does.
+
+    Example:
+        >>> print(unknown_name("model", "mlp-basline", ["mlp-baseline", "gru-baseline"]))
+        unknown model 'mlp-basline': did you mean 'mlp-baseline'? (known: gru-baseline, mlp-baseline)
+    """
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f" did you mean '{near[0]}'?" if near else ""
+    return UnknownNameError(f"unknown {kind} '{name}':{hint} (known: {', '.join(names)})")

@@ -1,0 +1,1 @@
+"""Plain torch modules, each with a frozen config, and the registry that names them."""

@@ -1,0 +1,58 @@
+"""The report's two recurrent networks that read a segment sample by sample."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from sequela.models.signal import SignalConfig
+
+
+@dataclass(frozen=True)
+class GRUBaselineConfig(SignalConfig):
+    """One GRU layer of ``hidden`` units."""
+
+    hidden: int = 16
+
+
+class GRUBaseline(nn.Module):
+    """GRU over the samples, Linear on the last state (report of 2019, section 1.4 b)."""
+
+    def __init__(self, config: GRUBaselineConfig) -> None:
+        super().__init__()
+        self.gru = nn.GRU(config.n_chans, config.hidden)
+        self.fc = nn.Linear(config.hidden, config.n_outputs)
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """Logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times)."""
+        steps = signal.permute(2, 0, 1)  # (n_times, batch, n_chans)
+        _, state = self.gru(steps)  # (layer, batch, hidden)
+        logits: Tensor = self.fc(state[-1])
+        return logits
+
+
+@dataclass(frozen=True)
+class GRUImprovedConfig(SignalConfig):
+    """Two GRU layers of ``hidden`` units and a hidden layer of ``fc`` ReLU units."""
+
+    hidden: int = 32
+    layers: int = 2
+    fc: int = 16
+
+
+class GRUImproved(nn.Module):
+    """Two-layer GRU, then Linear, ReLU, Linear on the last state (report of 2019, section 1.4 d)."""
+
+    def __init__(self, config: GRUImprovedConfig) -> None:
+        super().__init__()
+        self.gru = nn.GRU(config.n_chans, config.hidden, config.layers)
+        self.fc1 = nn.Linear(config.hidden, config.fc)
+        self.r = nn.ReLU()
+        self.fc2 = nn.Linear(config.fc, config.n_outputs)
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """Logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times)."""
+        steps = signal.permute(2, 0, 1)  # (n_times, batch, n_chans)
+        _, state = self.gru(steps)  # (layer, batch, hidden)
+        hidden = self.r(self.fc1(state[-1]))  # (batch, fc)
+        logits: Tensor = self.fc2(hidden)
+        return logits

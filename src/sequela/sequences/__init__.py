@@ -1,0 +1,1 @@
+"""What models eat: scaling, vocabularies, flat storage and batches."""

@@ -1,0 +1,25 @@
+"""A recording: one stretch of signal as it was published."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One continuous recording.
+
+    Attributes:
+        recording_id: Unique in its data set, for example ``Z007``.
+        subject_id: The person recorded, or ``None`` where the publisher identifies nobody.
+        signal: float32 (n_chans, n_times), in µV.
+        sfreq: Samples per second, in Hz.
+        label: Index of the class, or ``None`` where it is not known.
+    """
+
+    recording_id: str
+    subject_id: str | None
+    signal: NDArray[np.float32]
+    sfreq: float
+    label: int | None

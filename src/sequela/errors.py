@@ -53,8 +53,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     """An error for a name that does not exist, with the nearest one that does.
 
     Example:
-        >>> print(unknown_name("model", "mlp-basline", ["mlp-baseline", "gru-baseline"]))
-        unknown model 'mlp-basline': did you mean 'mlp-baseline'? (known: gru-baseline, mlp-baseline)
+        >>> print(unknown_name("model", "gru-basline", ["mlp", "gru-baseline"]))
+        unknown model 'gru-basline': did you mean 'gru-baseline'? (known: gru-baseline, mlp)
     """
     names = sorted(known)
     near = get_close_matches(name, names, n=1, cutoff=0.5)

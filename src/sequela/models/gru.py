@@ -40,7 +40,7 @@ class GRUImprovedConfig(SignalConfig):
 
 
 class GRUImproved(nn.Module):
-    """Two-layer GRU, then Linear, ReLU, Linear on the last state (report of 2019, section 1.4 d)."""
+    """Two-layer GRU, then Linear, ReLU, Linear on its last state (report of 2019, 1.4 d)."""
 
     def __init__(self, config: GRUImprovedConfig) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """The report's two recurrent networks on sequences of hospital visits.
 
 A batch of patients is flat: the visits of all patients stand in the order of a packed sequence
-(first all first visits, then all second visits..., patients sorted by falling number of visits), and
-the codes of all visits stand in one array. Nothing is padded, so no work is done on padding.
+(first all first visits, then all second visits..., patients sorted by falling number of visits),
+and the codes of all visits stand in one array. Nothing is padded, so no work is done on padding.
 """
 
 from dataclasses import dataclass

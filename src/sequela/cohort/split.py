@@ -1,0 +1,198 @@
+"""Who is in which part: by subject, by recording, or (to show the leak) by row.
+
+A split carries its own proof. It lists the hashed ids of every part, and whoever reads it counts
+again which ids stand in two parts; a split whose parts overlap cannot be used.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+from sequela.config import SplitUnit
+from sequela.errors import SplitError
+
+PARTS = ("train", "tuning", "held_out")
+HASH = "first 16 hexadecimal digits of the SHA-256 of the id"
+
+Ids = NDArray[np.str_]
+
+
+def hashed(ids: Ids) -> list[str]:
+    """The distinct ids, hashed and sorted, so that a split can be shown without the ids."""
+    return sorted({hashlib.sha256(str(i).encode()).hexdigest()[:16] for i in np.unique(ids)})
+
+
+@dataclass(frozen=True)
+class Split:
+    """Parts of a data set, and the hashed ids that prove them disjoint.
+
+    Attributes:
+        unit: What is kept whole: all rows of a ``subject`` or ``recording``; ``row`` keeps nothing.
+        seed: The seed of the draw.
+        fractions: Shares of train, tuning and held_out that were asked for.
+        n_examples: Examples in each part.
+        ids: For each kind of id (``row``, ``recording``, ``subject``; those that the data have) and
+            each part, the hashed ids. Rows are listed only where they are the unit.
+    """
+
+    unit: SplitUnit
+    seed: int
+    fractions: tuple[float, float, float]
+    n_examples: Mapping[str, int]
+    ids: Mapping[str, Mapping[str, list[str]]]
+
+    @property
+    def leaks(self) -> bool:
+        """Whether rows of one recording or subject stand in several parts, by intention."""
+        return self.unit == "row"
+
+    def shared(self) -> dict[str, dict[str, int]]:
+        """For each kind of id and each pair of parts, how many ids stand in both."""
+        return {
+            kind: {
+                f"{a} and {b}": len(set(parts[a]) & set(parts[b]))
+                for a, b in combinations(PARTS, 2)
+            }
+            for kind, parts in self.ids.items()
+        }
+
+    def check(self) -> Self:
+        """The split itself, if no id that must be kept whole stands in two parts.
+
+        Raises:
+            SplitError: If parts overlap.
+        """
+        for kind, pairs in self.shared().items():
+            if self.leaks and kind != "row":
+                continue
+            for pair, n_shared in pairs.items():
+                if n_shared:
+                    raise SplitError(
+                        f"the split is by {self.unit}, but {n_shared} {kind} id(s) stand in both "
+                        f"{pair}: nothing computed on it can be trusted; split the data again"
+                    )
+        return self
+
+    def check_covers(self, kind: str, part: str, ids: Ids) -> None:
+        """Make sure that the ids of a part's predictions are those the split lists.
+
+        Raises:
+            SplitError: If they are not.
+        """
+        if kind in self.ids and hashed(ids) != sorted(self.ids[kind][part]):
+            raise SplitError(
+                f"the {kind} ids of the {part} predictions are not those that split.json lists: "
+                "the files belong to different runs; train again"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """The split and its proof, ready for ``split.json``."""
+        return {
+            "unit": self.unit,
+            "leaks": self.leaks,
+            "seed": self.seed,
+            "fractions": list(self.fractions),
+            "n_examples": dict(self.n_examples),
+            "proof": {"ids_in_two_parts": self.shared()},
+            "hash": HASH,
+            "ids": {kind: dict(parts) for kind, parts in self.ids.items()},
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """A split read back, its proof counted again.
+
+        Raises:
+            SplitError: If the record is incomplete, its proof is not what its ids give, or its
+                parts overlap.
+        """
+        try:
+            split = cls(
+                unit=record["unit"],
+                seed=record["seed"],
+                fractions=tuple(record["fractions"]),
+                n_examples={part: record["n_examples"][part] for part in PARTS},
+                ids={k: {p: list(v[p]) for p in PARTS} for k, v in record["ids"].items()},
+            )
+            stated = record["proof"]["ids_in_two_parts"]
+        except (KeyError, TypeError) as error:
+            raise SplitError(f"split.json lacks {error}: expected the split of a run") from error
+        if split.unit not in split.ids:
+            raise SplitError(f"split.json is by {split.unit} but lists no {split.unit} ids")
+        if stated != split.shared():
+            raise SplitError("split.json states a proof that its own ids do not give")
+        return split.check()
+
+
+def draw(
+    *,
+    label: NDArray[np.int64],
+    ids: Mapping[str, Ids],
+    unit: SplitUnit,
+    seed: int,
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
+) -> tuple[Split, NDArray[np.int64]]:
+    """Draw a split, stratified by class.
+
+    Args:
+        label: (example,) index of the class.
+        ids: For ``row`` and, where the data have them, ``recording`` and ``subject``: the id of
+            each example (example,).
+        unit: Which of these is kept whole.
+        seed: Decides the draw.
+        fractions: Shares of train, tuning and held_out; they sum to 1.
+
+    Returns:
+        The split, and for each example the index of its part in ``PARTS``.
+
+    Raises:
+        SplitError: If the data have no such id, or too few units for three stratified parts.
+    """
+    if unit not in ids:
+        have = ", ".join(ids)
+        raise SplitError(f"these data have no {unit} ids to split by; they have: {have}")
+    units, first, inverse = np.unique(ids[unit], return_index=True, return_inverse=True)
+    # A unit with several classes (a subject with seizure and other segments) counts as its highest
+    # label for the strata; units with one class, the usual case, are unaffected.
+    stratum = label[first].copy()
+    np.maximum.at(stratum, inverse, label)
+    if not math.isclose(sum(fractions), 1) or min(fractions) <= 0:
+        raise SplitError(f"fractions {fractions} must be positive and sum to 1")
+    try:
+        rest, held_out = train_test_split(
+            np.arange(len(units)), test_size=fractions[2], stratify=stratum, random_state=seed
+        )
+        train, tuning = train_test_split(
+            rest,
+            test_size=fractions[1] / (fractions[0] + fractions[1]),
+            stratify=stratum[rest],
+            random_state=seed,
+        )
+    except ValueError as error:
+        raise SplitError(
+            f"{len(units)} {unit} id(s) are too few for parts of {fractions} with each class in "
+            f"each part: {error}"
+        ) from error
+    part_of_unit = np.empty(len(units), dtype=np.int64)
+    for index, members in enumerate((train, tuning, held_out)):
+        part_of_unit[members] = index
+    part = part_of_unit[inverse]
+    kinds = [kind for kind in ids if kind != "row" or unit == "row"]
+    split = Split(
+        unit=unit,
+        seed=seed,
+        fractions=fractions,
+        n_examples={name: int((part == i).sum()) for i, name in enumerate(PARTS)},
+        ids={
+            kind: {name: hashed(ids[kind][part == i]) for i, name in enumerate(PARTS)}
+            for kind in kinds
+        },
+    )
+    return split.check(), part

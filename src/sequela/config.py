@@ -1,0 +1,103 @@
+"""Frozen settings, checked where they enter: the command line and a run's ``config.toml``."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sequela.errors import RunError, SettingError
+
+SplitUnit = Literal["subject", "recording", "row"]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:
+        """Checked settings.
+
+        Raises:
+            SettingError: If a value is not allowed; the message names the setting and the value.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise SettingError(
+                f"setting {name} = {first['input']!r} cannot be used: {first['msg']}"
+            ) from error
+
+
+class TrainingSettings(_Settings):
+    """How a model is fitted; see ``sequela.training.fit``."""
+
+    epochs: int = Field(default=60, ge=1)
+    """Passes over the training part at most."""
+    patience: int = Field(default=15, ge=1)
+    """Epochs without a better tuning loss after which training stops."""
+    batch_size: int = Field(default=64, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """Adam's; the peak of it where there is a schedule."""
+    schedule: Literal["constant", "one-cycle"] = "constant"
+    """``one-cycle``: a rise over the first tenth of the steps, then a cosine to nearly zero."""
+    clip_norm: float | None = Field(default=None, gt=0)
+    """Largest norm of the gradient; ``None`` does not clip."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    class_weights: bool = False
+    """Weigh each class by the inverse of its share in the training part."""
+    mixed_precision: bool = True
+    """bfloat16 where the device has it (GPUs); never on the CPU."""
+
+
+class RunSettings(_Settings):
+    """Everything that decides what a run computes: the run's ``config.toml``."""
+
+    model: str
+    data: str
+    split: SplitUnit = "recording"
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    """Shares of train, tuning and held_out."""
+    model_settings: dict[str, Any] = Field(default_factory=dict)
+    """Changes to the model's config."""
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
+
+    def to_toml(self) -> str:
+        """The settings as TOML; ``None`` is left out."""
+        values = self.model_dump(mode="json", exclude_none=True)
+        tables = {name: value for name, value in values.items() if isinstance(value, dict)}
+        lines = [f"{name} = {_literal(v)}" for name, v in values.items() if name not in tables]
+        for table, content in tables.items():
+            lines += ["", f"[{table}]"] + [f"{name} = {_literal(v)}" for name, v in content.items()]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Settings from a run's ``config.toml``.
+
+        Raises:
+            RunError: If the file is missing or is not the settings of a run.
+        """
+        try:
+            return cls.of(**tomllib.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise RunError(
+                f"{path}: not found; expected a run folder with a config.toml"
+            ) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, SettingError) as error:
+            raise RunError(f"{path}: not a run's settings: {error}") from error
+
+
+def _literal(value: Any) -> str:
+    """A TOML literal of a number, truth value, string or flat list."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(_literal(item) for item in value)}]"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return repr(value)

@@ -1,0 +1,112 @@
+"""The state of a fit after an epoch: one safetensors file with a JSON header."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from sequela.errors import RunError
+from sequela.training.history import EpochRecord, History
+
+FILE = "state.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything that the rest of a fit depends on.
+
+    Attributes:
+        model: The model's tensors after the last epoch.
+        best: The model's tensors after the best epoch so far.
+        optimiser: The optimiser's ``state_dict``.
+        schedule: The learning-rate schedule's ``state_dict``.
+        generators: States of the random generators, by name.
+        history: The records of all epochs so far.
+    """
+
+    model: dict[str, Tensor]
+    best: dict[str, Tensor]
+    optimiser: dict[str, Any]
+    schedule: dict[str, Any]
+    generators: dict[str, Tensor]
+    history: History
+
+    def save(self, folder: Path) -> None:
+        """Write the checkpoint; the previous one is replaced in one step."""
+        tensors: dict[str, Tensor] = {}
+        for group in ("model", "best", "generators"):
+            tensors |= {f"{group}/{k}": v for k, v in getattr(self, group).items()}
+        for index, slots in self.optimiser["state"].items():
+            tensors |= {f"optimiser/{index}/{slot}": value for slot, value in slots.items()}
+        header = {
+            "optimiser": self.optimiser["param_groups"],
+            "schedule": self.schedule,
+            "history": [asdict(record) for record in self.history],
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f"{FILE}.part"
+        save_file(
+            {name: t.detach().cpu().contiguous() for name, t in tensors.items()},
+            partial,
+            metadata={"sequela": json.dumps(header)},
+        )
+        partial.replace(folder / FILE)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Checkpoint":
+        """Read the checkpoint of a folder.
+
+        Raises:
+            RunError: If there is none, or it is damaged.
+        """
+        path = folder / FILE
+        if not path.exists():
+            raise RunError(f"{path}: not found; there is nothing to resume, train without --resume")
+        groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "generators": {}}
+        slots: dict[int, dict[str, Tensor]] = {}
+        try:
+            with safe_open(path, framework="pt") as file:
+                header = json.loads(file.metadata()["sequela"])
+                for key in file.keys():  # noqa: SIM118 - not a mapping
+                    group, _, name = key.partition("/")
+                    if group == "optimiser":
+                        index, _, slot = name.partition("/")
+                        slots.setdefault(int(index), {})[slot] = file.get_tensor(key)
+                    else:
+                        groups[group][name] = file.get_tensor(key)
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{path}: damaged ({error}); delete the run and train again") from error
+        return cls(
+            model=groups["model"],
+            best=groups["best"],
+            optimiser={"state": slots, "param_groups": header["optimiser"]},
+            schedule=header["schedule"],
+            generators=groups["generators"],
+            history=[EpochRecord(**record) for record in header["history"]],
+        )
+
+
+def clone(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A copy of a model's tensors that later steps do not change."""
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+
+def generator_states(data_order: torch.Generator) -> dict[str, Tensor]:
+    """The states of all generators that a fit draws from."""
+    states = {"data_order": data_order.get_state(), "torch": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def restore_generators(states: dict[str, Tensor], data_order: torch.Generator) -> None:
+    """Set all generators that a fit draws from."""
+    data_order.set_state(states["data_order"])
+    torch.set_rng_state(states["torch"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])

@@ -1,0 +1,39 @@
+"""Running sums over the examples of an epoch."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+Metric = Callable[[Tensor, Tensor], Tensor]
+"""From logits (example, class) and labels (example,) to one number an example (example,)."""
+
+
+class Totals:
+    """Sums over the examples of an epoch, so that a small last batch counts for what it holds."""
+
+    def __init__(self, metrics: Mapping[str, Metric], class_weight: Tensor | None) -> None:
+        self.metrics = metrics
+        self.loss = nn.CrossEntropyLoss(weight=class_weight, reduction="none")
+        self.class_weight = class_weight
+        self.sums: Tensor | None = None
+
+    def add(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Count a batch; its mean loss."""
+        losses = self.loss(logits.float(), labels)
+        weight = (
+            losses.new_ones(len(labels)) if self.class_weight is None else self.class_weight[labels]
+        )
+        values = [metric(logits, labels).sum() for metric in self.metrics.values()]
+        sums = torch.stack([losses.sum(), weight.sum(), *values, losses.new_tensor(len(labels))])
+        self.sums = sums.detach().double() + (0 if self.sums is None else self.sums)
+        loss: Tensor = losses.sum() / weight.sum()
+        return loss
+
+    def record(self, accelerator: Accelerator) -> dict[str, Any]:
+        """The means over all examples of all processes."""
+        loss, weight, *values, n_examples = accelerator.reduce(self.sums, reduction="sum").tolist()
+        means = {name: value / n_examples for name, value in zip(self.metrics, values, strict=True)}
+        return {"loss": loss / weight, "metrics": means}

@@ -58,12 +58,12 @@ def read(path: Path) -> list[Recording]:
     """
     if path.suffix == ".parquet":
         return read_excerpt(path)
-    recordings = [each for place in _places(path) for each in read_set(place)]
+    recordings = [each for letter, place in _places(path) for each in read_set(place, letter)]
     return sorted(recordings, key=lambda each: each.recording_id)
 
 
-def _places(root: Path) -> list[Path]:
-    """Where each of the five sets lies under ``root``."""
+def _places(root: Path) -> list[tuple[str, Path]]:
+    """The letter of each of the five sets, and where it lies under ``root``."""
     if not root.is_dir():
         found = "is a file" if root.exists() else "does not exist"
         raise DataNotFoundError(
@@ -80,16 +80,15 @@ def _places(root: Path) -> list[Path]:
             f"for each set a folder such as {missing[0]} with {missing[0]}001.txt in it, or the "
             f"published {missing[0]}.zip; put what is missing there"
         )
-    return [place for place in places if place is not None]
+    return [(s, place) for s, place in zip(PUBLISHED_ORDER, places, strict=True) if place]
 
 
-def read_set(place: Path) -> list[Recording]:
-    """The recordings of one set, from its folder or its zip file, named for the set.
+def read_set(place: Path, letter: str) -> list[Recording]:
+    """The recordings of the set of that letter, from its folder or its zip file.
 
     Raises:
         DataError: If a file is not one of the set's, or does not hold what was published.
     """
-    letter = place.name[0].upper()
     found: dict[str, Recording] = {}
     for name, content in _zip_files(place) if place.is_file() else _folder_files(place):
         where = f"{place / name}"
@@ -136,8 +135,7 @@ def _zip_files(file: Path) -> Iterable[tuple[str, bytes]]:
                 yield entry.filename, archive.read(entry)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(
-            f"{file} is not a whole zip file ({error}): expected the zip file of set "
-            f"{file.name[0].upper()}; {_REMEDY}"
+            f"{file} is not a whole zip file ({error}): expected a set's zip file; {_REMEDY}"
         ) from error
 
 

@@ -207,32 +207,43 @@ def cache_folder(name: str) -> Path:
     return Path(pooch.os_cache("sequela")) / name
 
 
-def locate(name: str, root: Path | None = None) -> Located:
-    """The first place that has the data set: the root given, else the places of ``_search``.
+def find(name: str) -> Located | None:
+    """The first of the usual places that has the data set: see ``_places`` for their order.
 
     Raises:
         UnknownNameError: If no data set has that name.
-        DataNotFoundError: If the root given, or $SEQUELA_DATA, does not exist: it is never passed
-            over; or if no place has the data set.
+        DataNotFoundError: If $SEQUELA_DATA is not a folder.
+    """
+    return next((place for place in _places(name) if place.path.exists()), None)
+
+
+def locate(name: str, root: Path | None = None) -> Located:
+    """The root given, else the first of the usual places that has the data set.
+
+    Raises:
+        UnknownNameError: If no data set has that name.
+        DataNotFoundError: If the root given does not exist, for it is never passed over; if
+            $SEQUELA_DATA is not a folder; or if no place has the data set.
     """
     data_set = lookup(name)
-    if root is not None:
-        if not root.exists():
+    if root is None:
+        if (found := find(name)) is None:
+            looked_at = ", ".join(str(place.path) for place in _places(name))
             raise DataNotFoundError(
-                f"{root} does not exist: expected the data set {name} there; name another --root, "
-                f"or leave it out to look in the usual places"
+                f"{name} was not found, expected it at one of {looked_at}: {data_set.how_to_get}"
             )
-        return Located(root, f"the data under {root}")
-    places = _search(name, data_set)
-    for place in places:
-        if place.path.exists():
-            return place
-    looked_at = ", ".join(str(place.path) for place in places)
-    raise DataNotFoundError(f"{name} was not found (looked at {looked_at}): {data_set.how_to_get}")
+        return found
+    if not root.exists():
+        raise DataNotFoundError(
+            f"{root} does not exist: expected the data set {name} there; name another --root, or "
+            f"leave it out to look in the usual places"
+        )
+    return Located(root, f"the data under {root}")
 
 
-def _search(name: str, data_set: DataSet) -> list[Located]:
-    """The places where a data set is looked for when no root is given, the first one first."""
+def _places(name: str) -> list[Located]:
+    """The usual places of a data set, the first one first; not all of them need exist."""
+    data_set = lookup(name)
     places = []
     if folder := os.environ.get("SEQUELA_DATA"):
         if not Path(folder).is_dir():

@@ -16,14 +16,7 @@ app = App(
 )
 
 # Each command is named by where it stands and imported when it is called: the help stays quick.
-COMMANDS = {
-    "reproduce": "Rebuild the 2019 report and set our numbers beside its claims.",
-    "train": "Train one model and write a run folder.",
-    "evaluate": "Recompute a run's numbers, or evaluate it on other data.",
-    "report": "Build one HTML page from run folders.",
-    "data": "List, fetch and check data sets.",
-    "cost": "Count parameters and operations of a model, with the derivation.",
-}
+app.command("sequela.cli.data:data_app", name="data", help="List, fetch and check data sets.")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,0 +1,85 @@
+"""Make the excerpts that ship with the package, from the published originals.
+
+Example:
+    python scripts/make_excerpts.py --root "$SEQUELA_DATA"
+
+Each excerpt's originals are checked against ``scripts/originals.sha256`` first, so that nothing
+but what was published can get in. The same originals and the same release of pyarrow give the same
+bytes; their SHA-256 stands in ``LICENCES.md`` beside them.
+"""
+
+import argparse
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from sequela.sources import bonn
+from sequela.sources.catalog import EXCERPTS
+
+ORIGINALS = Path(__file__).with_name("originals.sha256")
+
+
+def sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def originals(under: str) -> dict[str, str]:
+    """The relative path and SHA-256 of each original under a folder of the data's root."""
+    lines = (line.split(maxsplit=1) for line in ORIGINALS.read_text("utf-8").splitlines())
+    return {path: digest for digest, path in lines if path.startswith(f"{under}/")}
+
+
+def check_originals(root: Path, under: str) -> None:
+    """Exit unless every original is there and is what was published."""
+    for path, digest in originals(under).items():
+        if sha256(root / path) != digest:
+            raise SystemExit(f"{root / path} is not the published file: its SHA-256 differs")
+
+
+def make_bonn(root: Path, out: Path) -> Path:
+    """400 recordings, 80 a set, as one Parquet file of int16."""
+    check_originals(root, "bonn")
+    recordings = [
+        each for each in bonn.read(root / "bonn")
+        if any(Path(path).stem == each.recording_id for path in originals("bonn"))
+    ]  # fmt: skip
+    values = np.concatenate([each.signal[0] for each in recordings]).astype(np.int16)
+    signal = pa.FixedSizeListArray.from_arrays(pa.array(values), bonn.N_TIMES)
+    ids = pa.array([each.recording_id for each in recordings])
+    file = out / "bonn.parquet"
+    parquet.write_table(
+        pa.table({"recording_id": ids, "signal": signal}),
+        file,
+        compression="zstd",
+        compression_level=19,
+        use_dictionary=False,
+        column_encoding={
+            "recording_id": "DELTA_BYTE_ARRAY",
+            "signal.list.element": "DELTA_BINARY_PACKED",
+        },
+        write_statistics=False,
+    )
+    return file
+
+
+MAKERS: dict[str, Callable[[Path, Path], Path]] = {"bonn": make_bonn}
+"""Data set -> function that writes its excerpt, from a root into a folder, and names the file."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Make the excerpts that ship with the package.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MAKERS)}")
+    parser.add_argument("--root", type=Path, required=True, help="folder of the originals")
+    parser.add_argument("--out", type=Path, default=EXCERPTS, help="folder to write into")
+    arguments = parser.parse_args()
+    for name in arguments.names or MAKERS:
+        file = MAKERS[name](arguments.root, arguments.out)
+        print(f"{sha256(file)}  {file} ({file.stat().st_size:,} bytes)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""What a set of recordings holds: counts, shapes, ranges, classes, duplicates."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.cohort.segments import N_TIMES, cut
+from sequela.errors import DataError
+from sequela.sources.bonn import CLASSES
+from sequela.sources.recordings import Recording
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What a set of recordings holds.
+
+    Attributes:
+        classes: Name of each class -> number of its recordings.
+        ranges: Name of each class -> its smallest and largest sample, in µV.
+        n_chans: Channels of each recording.
+        n_times: Length in samples -> number of recordings that have it.
+        sfreq: Samples per second, in Hz.
+        n_segments: Segments of ``N_TIMES`` samples.
+        n_dropped: Samples that fill no segment.
+        same_recordings: Ids of recordings whose samples are all the same.
+        same_segments: Ids of segments whose samples are all the same.
+    """
+
+    classes: dict[str, int]
+    ranges: dict[str, tuple[float, float]]
+    n_chans: int
+    n_times: dict[int, int]
+    sfreq: float
+    n_segments: int
+    n_dropped: int
+    same_recordings: tuple[tuple[str, ...], ...]
+    same_segments: tuple[tuple[str, ...], ...]
+
+    def describe(self) -> str:
+        """What was found, as lines of text."""
+        lengths = " and ".join(
+            f"{length:,} samples ({count} recordings)" for length, count in self.n_times.items()
+        )
+        lines = {
+            "recordings": f"{sum(self.classes.values()):,}",
+            "shape": f"{self.n_chans} channel of {lengths} at {self.sfreq} Hz",
+            "segments": f"{self.n_segments:,} of {N_TIMES} samples",
+            "left over": f"{self.n_dropped:,} samples at the ends of recordings fill no segment",
+            "duplicates": f"{_count(self.same_recordings)} recordings, "
+            f"{_count(self.same_segments)} segments",
+        }
+        for name, count in self.classes.items():
+            lines[name] = f"{count:,} recordings"
+            if name in self.ranges:
+                low, high = self.ranges[name]
+                lines[name] += f", {low:,.0f} to {high:,.0f} µV"
+        return "\n".join(f"  {name:<13} {text}" for name, text in lines.items())
+
+    def require_distinct(self) -> None:
+        """Raise unless no recording is there twice: in two parts of a split, it would be a leak.
+
+        Raises:
+            DataError: If recordings have the same samples.
+        """
+        if self.same_recordings:
+            named = "; ".join(" = ".join(ids) for ids in self.same_recordings[:3])
+            raise DataError(
+                f"found recordings with the same samples under different ids ({named}): expected "
+                f"each once, else a split by recording leaks; keep one of each"
+            )
+
+
+def _count(groups: tuple[tuple[str, ...], ...]) -> int:
+    """How many would go if one of each group stayed."""
+    return sum(len(group) - 1 for group in groups)
+
+
+def take_inventory(recordings: Sequence[Recording]) -> Inventory:
+    """The inventory of recordings that can be cut into segments.
+
+    Raises:
+        DataError: If they do not belong together, see ``cut``.
+        SettingError: If one is shorter than a segment.
+    """
+    segments = cut(recordings)
+    of_class = {
+        name: [each.signal for each in recordings if each.label == label]
+        for label, name in enumerate(CLASSES)
+    }
+    return Inventory(
+        classes={name: len(signals) for name, signals in of_class.items()},
+        ranges={
+            name: (
+                min(float(signal.min()) for signal in signals),
+                max(float(signal.max()) for signal in signals),
+            )
+            for name, signals in of_class.items()
+            if signals
+        },
+        n_chans=segments.signal.shape[1],
+        n_times=dict(Counter(each.signal.shape[1] for each in recordings)),
+        sfreq=segments.sfreq,
+        n_segments=len(segments),
+        n_dropped=segments.n_dropped,
+        same_recordings=_same((each.recording_id, each.signal) for each in recordings),
+        same_segments=_same(zip(segments.segment_id.tolist(), segments.signal, strict=True)),
+    )
+
+
+def _same(signals: Iterable[tuple[str, NDArray[np.float32]]]) -> tuple[tuple[str, ...], ...]:
+    """Groups of ids whose signals are equal sample by sample."""
+    ids: dict[bytes, list[str]] = defaultdict(list)
+    for name, signal in signals:
+        ids[signal.tobytes()].append(name)
+    return tuple(tuple(group) for group in ids.values() if len(group) > 1)

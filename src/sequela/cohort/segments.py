@@ -1,0 +1,119 @@
+"""Segments: windows of fixed length, cut from recordings, that models are trained on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError, SettingError
+from sequela.sources.bonn import CLASSES
+from sequela.sources.recordings import Recording
+
+N_TIMES = 178
+"""About one second of the Bonn recordings, the length that the UCI set uses."""
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Segments of one data set, recording after recording, in the order of time.
+
+    Attributes:
+        signal: float32 (segment, n_chans, n_times), in µV.
+        label: int64 (segment,), index into ``classes``.
+        segment_id: str (segment,), the recording's id and the segment's number in it from 1, for
+            example ``Z007/01``.
+        recording_id: str (segment,).
+        subject_id: str (segment,), or ``None`` where the publisher identifies nobody.
+        sfreq: Samples per second, in Hz.
+        classes: Names of the classes.
+        n_dropped: Samples at the recordings' ends that fill no segment, over all recordings.
+    """
+
+    signal: NDArray[np.float32]
+    label: NDArray[np.int64]
+    segment_id: NDArray[np.str_]
+    recording_id: NDArray[np.str_]
+    subject_id: NDArray[np.str_] | None
+    sfreq: float
+    classes: tuple[str, ...]
+    n_dropped: int
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+def windows(signal: NDArray[np.float32], n_times: int = N_TIMES) -> NDArray[np.float32]:
+    """Windows (window, n_chans, n_times) of a signal (n_chans, time), without overlap.
+
+    The first starts at the signal's start; what is left over at its end is dropped.
+
+    Example:
+        >>> windows(np.arange(7, dtype=np.float32)[np.newaxis], n_times=3)
+        array([[[0., 1., 2.]],
+        <BLANKLINE>
+               [[3., 4., 5.]]], dtype=float32)
+    """
+    n_windows = signal.shape[1] // n_times
+    split = signal[:, : n_windows * n_times].reshape(len(signal), n_windows, n_times)
+    return np.ascontiguousarray(split.swapaxes(0, 1))
+
+
+def cut(
+    recordings: Sequence[Recording],
+    n_times: int = N_TIMES,
+    classes: tuple[str, ...] = CLASSES,
+) -> Segments:
+    """Cut recordings into segments of ``n_times`` samples, as ``windows`` does.
+
+    Raises:
+        SettingError: If a recording is shorter than one segment.
+        DataError: If there is no recording, an id occurs twice, a label is missing or is none of
+            the classes, or the recordings differ in sampling rate or channels.
+    """
+    _check(recordings, n_times, classes)
+    parts = [windows(each.signal, n_times) for each in recordings]
+    counts = [len(part) for part in parts]
+    subjects = [each.subject_id for each in recordings]
+    return Segments(
+        signal=np.concatenate(parts),
+        label=np.repeat(np.array([each.label for each in recordings], np.int64), counts),
+        segment_id=np.array(
+            [
+                f"{each.recording_id}/{number:02d}"
+                for each, count in zip(recordings, counts, strict=True)
+                for number in range(1, count + 1)
+            ]
+        ),
+        recording_id=np.repeat(np.array([each.recording_id for each in recordings]), counts),
+        subject_id=None if None in subjects else np.repeat(np.array(subjects, np.str_), counts),
+        sfreq=recordings[0].sfreq,
+        classes=classes,
+        n_dropped=sum(each.signal.shape[1] % n_times for each in recordings),
+    )
+
+
+def _check(recordings: Sequence[Recording], n_times: int, classes: tuple[str, ...]) -> None:
+    """Raise unless the recordings can be cut into one set of segments."""
+    if not recordings:
+        raise DataError("found no recording: expected at least one to cut into segments")
+    first, seen = recordings[0], set()
+    for each in recordings:
+        name = f"recording {each.recording_id}"
+        if each.recording_id in seen:
+            raise DataError(f"{name} occurs twice: expected each id once; remove one of them")
+        seen.add(each.recording_id)
+        if each.label is None or not 0 <= each.label < len(classes):
+            raise DataError(f"{name} has label {each.label}: expected 0 to {len(classes) - 1}")
+        if (each.sfreq, len(each.signal)) != (first.sfreq, len(first.signal)):
+            raise DataError(
+                f"{name} has {len(each.signal)} channels at {each.sfreq} Hz: expected "
+                f"{len(first.signal)} at {first.sfreq} Hz as in {first.recording_id}"
+            )
+        if not 0 < n_times <= each.signal.shape[1]:
+            raise SettingError(
+                f"segments of {n_times} samples: expected 1 to {each.signal.shape[1]}, "
+                f"the length of {name}; choose another length"
+            )
+    if len({each.subject_id is None for each in recordings}) > 1:
+        raise DataError("some recordings name their subject and some do not: expected all or none")

@@ -1,0 +1,212 @@
+"""The Bonn EEG data: five sets of 100 single-channel recordings, as text files or their zip files.
+
+Source: R. G. Andrzejak et al., Phys. Rev. E 64, 061907 (2001). Sets Z and O are scalp recordings of
+volunteers with eyes open and closed; N, F and S are intracranial recordings of patients: opposite
+the focus, in the epileptogenic area, and during a seizure. Who was recorded is not published.
+"""
+
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError, DataNotFoundError
+from sequela.sources.recordings import Recording
+
+CLASSES = ("seizure", "tumour area", "healthy area", "eyes closed", "eyes open")
+SETS = "SFNOZ"
+"""The letter of each class's set, in the order of ``CLASSES``."""
+PUBLISHED_ORDER = "ZONFS"
+N_TIMES = 4097
+SFREQ = 173.61
+
+SAMPLE = "a whole number of microvolts from -32768 to 32767"
+"""What every sample is, in the text file and in a csv file, in words."""
+
+_REMEDY = "put the file as published in its place"
+_FILE_NAME = re.compile(r"([ZONFS])(\d{3})\.txt", re.IGNORECASE)
+_WHOLE_NUMBER = re.compile(r"\s*-?[0-9]{1,6}\s*")
+_NOT_OF_NUMBERS = b"0123456789-\r\n\t "
+
+
+def recording(recording_id: str, values: NDArray[np.int16]) -> Recording:
+    """A recording of the set that its id names, from its samples (n_times,) in µV."""
+    return Recording(
+        recording_id=recording_id,
+        subject_id=None,
+        signal=values.astype(np.float32)[np.newaxis],  # (n_chans, n_times)
+        sfreq=SFREQ,
+        label=SETS.index(recording_id[0]),
+    )
+
+
+def read(path: Path) -> list[Recording]:
+    """All recordings under ``path``, sorted by id, each (1, 4097).
+
+    Args:
+        path: A folder that holds for each of the sets Z, O, N, F, S a folder (``Z/Z001.txt``...) or
+            the published zip file (``Z.zip``), where a folder goes before a zip file; or the
+            Parquet file that ships with the package.
+
+    Raises:
+        DataNotFoundError: If there is no such path, or a set is missing.
+        DataError: If a file does not hold what was published.
+    """
+    if path.suffix == ".parquet":
+        return read_excerpt(path)
+    recordings = [each for letter, place in _places(path) for each in read_set(place, letter)]
+    return sorted(recordings, key=lambda each: each.recording_id)
+
+
+def _places(root: Path) -> list[tuple[str, Path]]:
+    """The letter of each of the five sets, and where it lies under ``root``."""
+    if not root.is_dir():
+        found = "is a file" if root.exists() else "does not exist"
+        raise DataNotFoundError(
+            f"{root} {found}: expected a folder with the sets Z, O, N, F and S of the Bonn data, "
+            f"each as a folder or as its zip file"
+        )
+    entries = {entry.name.lower(): entry for entry in sorted(root.iterdir())}
+    places = [entries.get(s.lower(), entries.get(f"{s}.zip".lower())) for s in PUBLISHED_ORDER]
+    missing = [s for s, place in zip(PUBLISHED_ORDER, places, strict=True) if place is None]
+    if missing:
+        names = ", ".join(missing)
+        raise DataNotFoundError(
+            f"{root} lacks set{'s' if len(missing) > 1 else ''} {names} of the Bonn data: expected "
+            f"for each set a folder such as {missing[0]} with {missing[0]}001.txt in it, or the "
+            f"published {missing[0]}.zip; put what is missing there"
+        )
+    return [(s, place) for s, place in zip(PUBLISHED_ORDER, places, strict=True) if place]
+
+
+def read_set(place: Path, letter: str) -> list[Recording]:
+    """The recordings of the set of that letter, from its folder or its zip file.
+
+    Raises:
+        DataError: If a file is not one of the set's, or does not hold what was published.
+    """
+    found: dict[str, Recording] = {}
+    for name, content in _zip_files(place) if place.is_file() else _folder_files(place):
+        where = f"{place / name}"
+        match = _FILE_NAME.fullmatch(PurePosixPath(name).name)
+        if match is None or match[1].upper() != letter:
+            raise DataError(
+                f"{where} is not a recording of set {letter}: expected only files named "
+                f"{letter}001.txt to {letter}100.txt; move it elsewhere"
+            )
+        recording_id = f"{letter}{match[2]}"
+        if recording_id in found:
+            raise DataError(f"{where} is a second {recording_id} in this set; remove one of them")
+        found[recording_id] = recording(recording_id, parse_signal(content, where))
+    if not found:
+        raise DataError(
+            f"{place} holds no recording: expected {letter}001.txt to {letter}100.txt of the Bonn "
+            f"data; put them there"
+        )
+    return list(found.values())
+
+
+def _folder_files(folder: Path) -> Iterable[tuple[str, bytes]]:
+    """Name and content of each file that is not hidden."""
+    for file in sorted(folder.iterdir()):
+        if file.name.startswith("."):
+            continue
+        try:
+            yield file.name, file.read_bytes()
+        except OSError as error:
+            raise DataError(
+                f"{file} cannot be read ({error.strerror}): expected a text file of {N_TIMES:,} "
+                f"numbers; {_REMEDY}"
+            ) from error
+
+
+def _zip_files(file: Path) -> Iterable[tuple[str, bytes]]:
+    """Name and content of each file in a zip file, without what macOS adds."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for entry in archive.infolist():
+                path = PurePosixPath(entry.filename)
+                if entry.is_dir() or path.parts[0] == "__MACOSX" or path.name.startswith("."):
+                    continue
+                yield entry.filename, archive.read(entry)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DataError(
+            f"{file} is not a whole zip file ({error}): expected a set's zip file; {_REMEDY}"
+        ) from error
+
+
+def parse_signal(content: bytes, where: str) -> NDArray[np.int16]:
+    r"""The samples of one text file, one whole number a line, in µV.
+
+    Numbers with a decimal point are refused even where they are whole: the published files have
+    none, so such a file was changed, and what else was changed in it cannot be known.
+
+    Args:
+        content: The file's bytes.
+        where: What an error calls the file.
+
+    Raises:
+        DataError: If there are not exactly 4,097 lines, or one is not a whole number that fits into
+            16 bits; the first such line is named.
+
+    Example:
+        >>> parse_signal(b"12\n-7\n" + b"0\n" * 4095, "Z001.txt")[:3]
+        array([12, -7,  0], dtype=int16)
+    """
+    lines = content.rstrip().splitlines()
+    if len(lines) == N_TIMES and not content.translate(None, _NOT_OF_NUMBERS):
+        try:
+            values = np.array(lines, dtype=np.int64)
+        except (ValueError, OverflowError):
+            raise _first_fault(lines, where) from None
+        samples = values.astype(np.int16)
+        if (samples == values).all():
+            return samples
+    raise _first_fault(lines, where)
+
+
+def is_sample(text: str) -> bool:
+    """Whether a text is a sample in µV as published."""
+    limits = np.iinfo(np.int16)
+    return bool(_WHOLE_NUMBER.fullmatch(text)) and limits.min <= int(text) <= limits.max
+
+
+def _first_fault(lines: list[bytes], where: str) -> DataError:
+    """What is wrong with a text file, found slowly, line by line."""
+    for number, line in enumerate(lines[:N_TIMES], start=1):
+        text = line.decode("ascii", errors="replace").strip()
+        if is_sample(text):
+            continue
+        readable = text.isprintable() and "\N{REPLACEMENT CHARACTER}" not in text
+        shown = f"'{text[:30]}'" if readable else "binary data"
+        return DataError(f"{where} line {number}: found {shown}, expected {SAMPLE}; {_REMEDY}")
+    ends = f"ends at line {len(lines)}" if len(lines) < N_TIMES else f"has {len(lines):,} lines"
+    return DataError(f"{where} {ends}: expected {N_TIMES:,} samples, one a line; {_REMEDY}")
+
+
+def read_excerpt(file: Path) -> list[Recording]:
+    """The recordings in the Parquet file that ``scripts/make_excerpts.py`` makes, sorted by id.
+
+    Raises:
+        DataError: If it is not such a file.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(file, use_threads=False)
+        signals = table["signal"].combine_chunks()
+        values = signals.flatten().to_numpy().reshape(len(signals), N_TIMES)
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise DataError(
+            f"{file} is not the excerpt of the Bonn data ({error}): expected a Parquet file with "
+            f"columns recording_id and signal; install sequela again"
+        ) from error
+    return [
+        recording(recording_id, row)
+        for recording_id, row in zip(table["recording_id"].to_pylist(), values, strict=True)
+    ]

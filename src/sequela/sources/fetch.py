@@ -1,0 +1,190 @@
+"""Fetch a data set from its publisher into the user's cache, and prove that it is that data set.
+
+The publisher of the Bonn data states no checksums of the five zip files. So each file is proven by
+what it holds: it must be a whole zip file (every entry carries a checksum) of 100 recordings of
+4,097 whole numbers, and each recording that also ships with sequela, 80 of the 100, must equal it
+value by value. For the other 20 of each set only the form is proven.
+
+Nothing is seen by the readers before all five files are proven: they are gathered in a folder
+beside the cache's, which then gets its name. A file that is proven already is not fetched again.
+"""
+
+import logging
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from sequela import __version__
+from sequela.errors import DataError, DataNotFoundError, DownloadError
+from sequela.sources import bonn
+from sequela.sources.catalog import DATA_SETS, EXCERPTS, cache_folder, lookup
+
+RETRIES = 2
+TIMEOUT = 30
+"""Seconds without an answer or a byte."""
+RECORDINGS_IN_SET = 100
+
+_UPF = "https://www.upf.edu/documents/229517819/234490509"
+BONN_FILES = {
+    "Z": f"{_UPF}/Z.zip/9c4a0084-c0d6-3cf6-fe48-8a8767713e67",
+    "O": f"{_UPF}/O.zip/f324f98f-1ade-e912-b89d-e313ac362b6a",
+    "N": f"{_UPF}/N.zip/d4f08e2d-3b27-1a6a-20fe-96dcf644902b",
+    "F": f"{_UPF}/F.zip/8219dcdd-d184-0474-e0e9-1ccbba43aaee",
+    "S": f"{_UPF}/S.zip/7647d3f7-c6bb-6d72-57f7-8f12972896a6",
+}
+
+
+def get(name: str, url: str | None = None) -> Path:
+    """Fetch a data set into the user's cache; the folder where it is then.
+
+    Args:
+        name: The data set.
+        url: A copy of the publisher's folder to fetch from, instead of the publisher.
+
+    Raises:
+        UnknownNameError: If no data set has that name.
+        DataNotFoundError: If it cannot be fetched without its user; the message says how to get it.
+        DownloadError: If the download failed, or brought something else than what was published.
+    """
+    data_set = lookup(name)
+    if not data_set.fetches:
+        fetchable = ", ".join(each for each, entry in DATA_SETS.items() if entry.fetches)
+        raise DataNotFoundError(
+            f"{name} cannot be fetched by a command, expected one of {fetchable}: "
+            f"{data_set.how_to_get}"
+        )
+    module, function = data_set.fetches.split(":")
+    folder: Path = getattr(import_module(module), function)(cache_folder(name), url)
+    return folder
+
+
+def get_bonn(folder: Path, url: str | None = None) -> Path:
+    """Fetch the five zip files of the Bonn data into ``folder``, unless they are there.
+
+    Args:
+        folder: Where they shall be; it comes to exist when all five are proven.
+        url: Address of a folder with Z.zip, O.zip, N.zip, F.zip and S.zip; the publisher's if none.
+
+    Raises:
+        DownloadError: If a file cannot be fetched or is not as published; the message says how to
+            fetch it by hand and where to put it.
+    """
+    if folder.exists():
+        for letter in bonn.PUBLISHED_ORDER:
+            _prove_kept(folder / f"{letter}.zip", letter, delete=folder)
+        return folder
+    gathering = folder.with_name(f"{folder.name}-incomplete")
+    gathering.mkdir(parents=True, exist_ok=True)
+    for left_by_a_killed_download in gathering.glob("tmp*"):
+        left_by_a_killed_download.unlink()
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        for letter in bonn.PUBLISHED_ORDER:
+            file = gathering / f"{letter}.zip"
+            if file.exists():
+                _prove_kept(file, letter, delete=file)
+                console.print(f"{file.name} is there already")
+                continue
+            source = f"{url.rstrip('/')}/{file.name}" if url else BONN_FILES[letter]
+            _download(source, file, letter, progress)
+            console.print(f"{file.name} fetched, {file.stat().st_size:,} bytes")
+    return gathering.rename(folder)
+
+
+class _Bar:
+    """What pooch tells of a download, as one line of a rich progress display."""
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(name, total=None)
+
+    @property
+    def total(self) -> float | None:
+        return self._progress.tasks[self._task].total
+
+    @total.setter
+    def total(self, n_bytes: int) -> None:
+        self._progress.update(self._task, total=n_bytes or None)
+
+    def update(self, n_bytes: int) -> None:
+        self._progress.advance(self._task, n_bytes)
+
+    def reset(self) -> None:
+        self._progress.update(self._task, completed=0)
+
+    def close(self) -> None:
+        self._progress.remove_task(self._task)
+
+
+def _download(url: str, file: Path, letter: str, progress: Progress) -> None:
+    """Fetch one set's zip file; it gets its name only when it is proven."""
+    import pooch
+    import requests
+
+    def download_and_prove(address: str, output_file: str, pup: Any) -> None:
+        download = pooch.HTTPDownloader(
+            progressbar=_Bar(progress, file.name),
+            chunk_size=2**16,
+            timeout=TIMEOUT,
+            headers={"User-Agent": f"sequela/{__version__}"},
+        )
+        download(address, output_file, pup)
+        _prove(Path(output_file), letter)
+
+    logging.getLogger("pooch").setLevel(logging.WARNING)
+    pup = pooch.create(
+        path=file.parent,
+        base_url="",
+        registry={file.name: None},
+        urls={file.name: url},
+        retry_if_failed=RETRIES,
+    )
+    by_hand = (
+        f"open {url} in a browser, save the file as {file}, and run `sequela data get bonn` again"
+    )
+    try:
+        pup.fetch(file.name, downloader=download_and_prove)
+    except requests.RequestException as error:
+        raise DownloadError(f"{url} could not be fetched ({error}): {by_hand}") from error
+    except DataError as error:
+        raise DownloadError(f"{url} did not send the published file: {error}; {by_hand}") from error
+
+
+def _prove_kept(file: Path, letter: str, delete: Path) -> None:
+    """Prove a file that is there already, or say what to delete."""
+    try:
+        _prove(file, letter)
+    except DataError as error:
+        raise DownloadError(
+            f"{file} is not the published file: {error}; delete {delete} and run "
+            f"`sequela data get bonn` again"
+        ) from error
+
+
+def _prove(file: Path, letter: str) -> None:
+    """Raise DataError unless a file is the published zip file of a set."""
+    if not file.is_file():
+        raise DataError("it does not exist")
+    with file.open("rb") as content:
+        start = content.read(200).lstrip()
+    if start.startswith(b"<"):
+        raise DataError("it is a web page, such as sites send to check for a browser")
+    try:
+        recordings = {each.recording_id: each for each in bonn.read_set(file, letter)}
+    except DataError as error:
+        finding, _, _ = str(error).replace(f"{file}", "it").rpartition(";")
+        raise DataError(finding) from error
+    if len(recordings) != RECORDINGS_IN_SET:
+        raise DataError(f"it holds {len(recordings)} recordings, expected {RECORDINGS_IN_SET}")
+    for known in bonn.read_excerpt(EXCERPTS / DATA_SETS["bonn"].excerpt):
+        if known.recording_id[0] != letter:
+            continue
+        got = recordings.get(known.recording_id)
+        if got is None or not np.array_equal(got.signal, known.signal):
+            raise DataError(
+                f"its recording {known.recording_id} is not the one that ships with sequela"
+            )

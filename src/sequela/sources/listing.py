@@ -1,0 +1,48 @@
+"""The catalogue as a table for people and as JSON for programs."""
+
+import json
+from dataclasses import asdict
+
+from rich.table import Table
+from rich.text import Text
+
+from sequela.sources.catalog import DATA_SETS, find
+
+
+def as_json() -> str:
+    """Name -> what is known of the data set, and where it was found (null where it was not)."""
+    listing = {}
+    for name, data_set in DATA_SETS.items():
+        found = find(name)
+        entry = asdict(data_set)
+        for internal in ("reads", "fetches", "excerpt", "excerpt_size"):
+            del entry[internal]
+        listing[name] = entry | {
+            "path": str(found.path) if found else None,
+            "origin": found.origin if found else None,
+        }
+    return json.dumps(listing, indent=2, ensure_ascii=False)
+
+
+def as_table() -> Table:
+    """One row for each data set; long texts wrap inside the second column."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 1, 0))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for name, data_set in DATA_SETS.items():
+        found = find(name)
+        how_to_get = "" if found else data_set.how_to_get
+        facts = {
+            "holds": data_set.size,
+            "licence": data_set.licence,
+            "cite": data_set.citation,
+            "page": "" if data_set.homepage in how_to_get else data_set.homepage,
+            "here": found.origin if found else "",
+            "to get it": how_to_get,
+        }
+        text = Text(f"{data_set.title} ({data_set.kind.upper()})")
+        for fact, value in facts.items():
+            if value:
+                text.append(f"\n{fact}: ", style="dim").append(value)
+        table.add_row(name, text)
+    return table

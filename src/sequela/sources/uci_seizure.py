@@ -1,0 +1,247 @@
+"""UCI 'Epileptic Seizure Recognition': the Bonn recordings cut into chunks of 178 samples.
+
+A row is one chunk: its id, X1..X178 in µV, and y (1 seizure, 2 tumour area, 3 healthy area, 4 eyes
+closed, 5 eyes open). The id is ``X{chunk}.{name}``, where the name is all that follows the *first*
+dot and belongs to one recording. The names are what R's ``make.unique(sep = "")`` makes of
+V1, V1.1 .. V1.99 repeated for the sets in the order Z, O, N, F, S: ``V1.6`` is Z007, ``V1.791`` is
+O080, ``V1.614`` is F007. So neither the number at the end nor any other part of a name tells the
+recording; only the whole name does.
+"""
+
+import csv
+import gzip
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError, DataNotFoundError
+from sequela.sources import bonn
+from sequela.sources.recordings import Recording
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CHUNK_TIMES = 178
+N_CHUNKS = 23
+
+_SAMPLES = [f"X{sample}" for sample in range(1, CHUNK_TIMES + 1)]
+_ID_COLUMNS = ("", "Unnamed", "Unnamed: 0", "id")
+_ROW_ID = re.compile(r"X([0-9]{1,4})\.(.+)")
+_REMEDY = "use the file as published"
+
+
+def make_unique(names: Iterable[str]) -> list[str]:
+    """Names made unique as R's ``make.unique(names, sep = "")`` does.
+
+    The first of equal names stays; each later one gets the smallest number, counted on from the
+    last one given to that name, that makes a name not yet in use, be it given or made.
+
+    Example:
+        >>> make_unique(["a", "a", "a2", "a"])
+        ['a', 'a1', 'a2', 'a3']
+    """
+    given = list(names)
+    in_use = set(given)
+    next_number: dict[str, int] = {}
+    unique = []
+    for name in given:
+        made = name
+        if name in next_number:
+            while (made := f"{name}{next_number[name]}") in in_use:
+                next_number[name] += 1
+            in_use.add(made)
+        next_number[name] = next_number.get(name, 0) + 1
+        unique.append(made)
+    return unique
+
+
+def recording_ids() -> dict[str, str]:
+    """The recording that each of the 500 names belongs to.
+
+    Example:
+        >>> ids = recording_ids()
+        >>> ids["V1.6"], ids["V1.791"], ids["V1.614"]
+        ('Z007', 'O080', 'F007')
+    """
+    a_set = ["V1", *(f"V1.{number}" for number in range(1, 100))]
+    ids = [f"{letter}{number:03d}" for letter in bonn.PUBLISHED_ORDER for number in range(1, 101)]
+    return dict(zip(make_unique(a_set * len(bonn.PUBLISHED_ORDER)), ids, strict=True))
+
+
+def read(path: Path) -> list[Recording]:
+    """All recordings of a csv file, each (1, 4094), sorted by id.
+
+    Args:
+        path: The csv or csv.gz file, or a folder that holds one.
+
+    Raises:
+        DataNotFoundError: If there is no such file.
+        DataError: If it does not hold what was published.
+    """
+    file = _csv_file(path)
+    names, values, labels = _columns(_table(file))
+    rows = _rows_by_chunk(file, names, labels)
+    return [
+        bonn.recording(
+            recording_id,
+            values[[rows[recording_id, chunk] for chunk in range(1, N_CHUNKS + 1)]].reshape(-1),
+        )
+        for recording_id in sorted({recording_id for recording_id, _ in rows})
+    ]
+
+
+def _rows_by_chunk(
+    file: Path, names: list[str], labels: NDArray[np.int16]
+) -> dict[tuple[str, int], int]:
+    """The row of each recording's each chunk, with ids and labels checked."""
+    known = recording_ids()
+    rows: dict[tuple[str, int], int] = {}
+    for row, name in enumerate(names):
+        match = _ROW_ID.fullmatch(name)
+        if match is None or match[2] not in known or not 1 <= int(match[1]) <= N_CHUNKS:
+            raise _fault(
+                file,
+                row,
+                f"found id '{name[:30]}', expected X1 to X{N_CHUNKS}, a dot, and the name of a "
+                f"recording, such as 'X21.V1.791'",
+            )
+        key = known[match[2]], int(match[1])
+        if key in rows:
+            first = _line(file, rows[key])
+            raise _fault(file, row, f"found id '{name}' again, expected it only on line {first}")
+        rows[key] = row
+        expected = bonn.SETS.index(key[0][0]) + 1
+        if labels[row] != expected:
+            among = "" if 1 <= labels[row] <= len(bonn.SETS) else ", one of 1 to 5"
+            raise _fault(
+                file, row, f"found y = {labels[row]}, expected {expected}{among} for '{name}'"
+            )
+    _check_whole(file, rows, {recording_id: name for name, recording_id in known.items()})
+    return rows
+
+
+def _csv_file(path: Path) -> Path:
+    """The one csv file at a path."""
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise DataNotFoundError(f"{path} does not exist: expected the csv file or its folder")
+    files = sorted(
+        each for each in path.iterdir() if each.name.lower().endswith((".csv", ".csv.gz"))
+    )
+    if len(files) != 1:
+        found = ", ".join(each.name for each in files) or "none"
+        error = DataError if files else DataNotFoundError
+        raise error(
+            f"{path}: found {found}, expected one .csv or .csv.gz file; name it with --root"
+        )
+    return files[0]
+
+
+@contextmanager
+def _text(file: Path) -> Iterator[IO[str]]:
+    """The file opened as text, whether compressed or not; faults of the file become DataError."""
+    opened = gzip.open if file.name.lower().endswith(".gz") else open
+    try:
+        with opened(file, "rt", encoding="utf-8", newline="") as text:
+            yield text
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"{file} cannot be read ({error}): expected a csv file; {_REMEDY}"
+        ) from error
+
+
+def _header(file: Path) -> list[str]:
+    """The names of the columns, checked."""
+    with _text(file) as text:
+        header = next(csv.reader(text), [])
+    missing = [name for name in (*_SAMPLES, "y") if name not in header]
+    if missing:
+        raise DataError(
+            f"{file} line 1: column {missing[0]} is missing ({len(missing)} of 179 are), expected "
+            f"an id, X1 to X{CHUNK_TIMES}, and y; {_REMEDY}"
+        )
+    if header[0] not in _ID_COLUMNS or header[1:] != [*_SAMPLES, "y"]:
+        raise DataError(
+            f"{file} line 1: the columns stand in another order or others are among them, expected "
+            f"an id, X1 to X{CHUNK_TIMES}, and y; {_REMEDY}"
+        )
+    return ["id", *_SAMPLES, "y"]
+
+
+def _table(file: Path) -> "pa.Table":
+    """The file's rows: id as string, the rest as int16."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    header = _header(file)
+    if next(_rows(file), None) is None:
+        raise DataError(f"{file} line 1: found no row below it, expected one a chunk; {_REMEDY}")
+    try:
+        return arrow_csv.read_csv(
+            file,
+            arrow_csv.ReadOptions(column_names=header, skip_rows=1, use_threads=False),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types={name: pa.string() if name == "id" else pa.int16() for name in header},
+                null_values=[],
+            ),
+        )
+    except (pa.ArrowException, OSError) as error:
+        raise _first_fault(file, str(error)) from error
+
+
+def _columns(
+    table: "pa.Table",
+) -> tuple[list[str], NDArray[np.int16], NDArray[np.int16]]:
+    """Ids (row,), samples (row, 178) and y (row,)."""
+    samples = np.column_stack([table[name].to_numpy() for name in _SAMPLES])
+    return table["id"].to_pylist(), samples, table["y"].to_numpy()
+
+
+def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line number and fields of each row that is not empty, without the header."""
+    with _text(file) as text:
+        reader = csv.reader(text)
+        next(reader)
+        for fields in reader:
+            if fields:
+                yield reader.line_num, fields
+
+
+def _line(file: Path, row: int) -> int:
+    """The line on which a row stands."""
+    return next(line for number, (line, _) in enumerate(_rows(file)) if number == row)
+
+
+def _fault(file: Path, row: int, what: str) -> DataError:
+    return DataError(f"{file} line {_line(file, row)}: {what}; {_REMEDY}")
+
+
+def _first_fault(file: Path, reason: str) -> DataError:
+    """What keeps a file from being read as whole numbers, found slowly, row by row."""
+    for line, fields in _rows(file):
+        if len(fields) != CHUNK_TIMES + 2:
+            what = f"found {len(fields)} fields, expected {CHUNK_TIMES + 2}"
+            return DataError(f"{file} line {line}: {what}; {_REMEDY}")
+        for column, field in zip([*_SAMPLES, "y"], fields[1:], strict=True):
+            if not bonn.is_sample(field):
+                what = f"found '{field[:30]}' in column {column}, expected {bonn.SAMPLE}"
+                return DataError(f"{file} line {line}: {what}; {_REMEDY}")
+    return DataError(f"{file} cannot be read ({reason}): expected a csv file; {_REMEDY}")
+
+
+def _check_whole(file: Path, rows: dict[tuple[str, int], int], names: dict[str, str]) -> None:
+    """Raise unless each recording that is there has all its chunks."""
+    for recording_id in sorted({recording_id for recording_id, _ in rows}):
+        missing = [c for c in range(1, N_CHUNKS + 1) if (recording_id, c) not in rows]
+        if missing:
+            chunks = ", ".join(str(chunk) for chunk in missing)
+            raise DataError(
+                f"{file}: recording {recording_id} (name {names[recording_id]}) lacks chunk "
+                f"{chunks} of {N_CHUNKS}: expected all, else its signal has a gap; {_REMEDY}"
+            )

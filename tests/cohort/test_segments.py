@@ -1,0 +1,94 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sequela.cohort.segments import cut
+from sequela.errors import DataError, SettingError
+from sequela.sources.recordings import Recording
+
+
+def a_recording(recording_id: str, n_times: int, n_chans: int = 1, label: int = 0) -> Recording:
+    signal = np.random.default_rng(n_times).normal(size=(n_chans, n_times)).astype(np.float32)
+    return Recording(recording_id, None, signal, 173.61, label)
+
+
+@given(
+    n_chans=st.integers(1, 3),
+    n_times=st.integers(1, 9),
+    lengths=st.lists(st.integers(9, 40), min_size=1),
+)
+def test_segments_are_slices_of_the_recordings(
+    n_chans: int, n_times: int, lengths: list[int]
+) -> None:
+    recordings = [
+        a_recording(f"r{number}", length, n_chans, number % 5)
+        for number, length in enumerate(lengths)
+    ]
+    segments = cut(recordings, n_times)
+    expected = []
+    dropped = 0
+    for each in recordings:
+        start = 0
+        while start + n_times <= each.signal.shape[1]:
+            name = f"{each.recording_id}/{start // n_times + 1:02d}"
+            expected.append((name, each, each.signal[:, start : start + n_times]))
+            start += n_times
+        dropped += each.signal.shape[1] - start
+    assert len(segments) == len(expected)
+    assert segments.n_dropped == dropped
+    assert segments.signal.shape == (len(expected), n_chans, n_times)
+    for position, (name, each, signal) in enumerate(expected):
+        assert segments.segment_id[position] == name
+        assert segments.recording_id[position] == each.recording_id
+        assert segments.label[position] == each.label
+        np.testing.assert_array_equal(segments.signal[position], signal)
+
+
+def test_types_are_those_that_models_take() -> None:
+    segments = cut([a_recording("Z007", 4097, label=4)])
+    assert segments.signal.shape == (23, 1, 178)
+    assert segments.signal.dtype == np.float32
+    assert segments.label.dtype == np.int64
+    assert segments.signal.flags.c_contiguous
+    assert segments.segment_id[[0, -1]].tolist() == ["Z007/01", "Z007/23"]
+    assert (segments.n_dropped, segments.sfreq, segments.classes[4]) == (3, 173.61, "eyes open")
+
+
+def test_segments_do_not_share_memory_with_the_recording() -> None:
+    each = a_recording("a", 10)
+    assert not np.shares_memory(cut([each], 5).signal, each.signal)
+
+
+def test_subjects_are_kept_where_they_are_known() -> None:
+    known = [replace(a_recording(name, 10), subject_id=f"p{name}") for name in "ab"]
+    subjects = cut(known, 5).subject_id
+    assert subjects is not None
+    assert subjects.tolist() == ["pa", "pa", "pb", "pb"]
+    assert cut([a_recording("a", 10)], 5).subject_id is None
+    with pytest.raises(DataError, match="some recordings name their subject"):
+        cut([known[0], a_recording("c", 10)], 5)
+
+
+@pytest.mark.parametrize(
+    ("recordings", "message"),
+    [
+        ([], "found no recording"),
+        ([a_recording("a", 9), a_recording("a", 9)], "recording a occurs twice"),
+        ([a_recording("a", 9, label=5)], "recording a has label 5: expected 0 to 4"),
+        ([replace(a_recording("a", 9), label=None)], "recording a has label None"),
+        ([a_recording("a", 9), a_recording("b", 9, 2)], "b has 2 channels .* expected 1"),
+        ([a_recording("a", 9), replace(a_recording("b", 9), sfreq=256.0)], "at 256.0 Hz"),
+    ],
+)
+def test_recordings_that_do_not_belong_together(recordings: list[Recording], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        cut(recordings, 3)
+
+
+@pytest.mark.parametrize("n_times", [0, -3, 10])
+def test_lengths_that_cannot_be_cut(n_times: int) -> None:
+    with pytest.raises(SettingError, match=f"segments of {n_times} samples: expected 1 to 9"):
+        cut([a_recording("a", 9)], n_times)

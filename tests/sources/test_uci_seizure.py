@@ -1,0 +1,257 @@
+import csv
+import gzip
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sequela.errors import DataError, DataNotFoundError
+from sequela.sources import uci_seizure
+from sequela.sources.catalog import EXCERPTS, load_recordings
+from sequela.sources.recordings import Recording
+from sequela.sources.uci_seizure import make_unique, recording_ids
+
+HEADER = ["Unnamed", *(f"X{sample}" for sample in range(1, 179)), "y"]
+
+
+@pytest.fixture(scope="module")
+def recordings() -> list[Recording]:
+    """Three recordings of the excerpt, of three sets."""
+    all_of_them, _ = load_recordings("bonn", EXCERPTS / "bonn.parquet")
+    return [each for each in all_of_them if each.recording_id in {"Z004", "O002", "F007"}]
+
+
+def rows_of(recordings: list[Recording]) -> list[list[object]]:
+    """The rows of the published csv file, shuffled as there."""
+    names = {recording_id: name for name, recording_id in recording_ids().items()}
+    rows: list[list[object]] = []
+    for each in recordings:
+        assert each.label is not None
+        for chunk in range(1, 24):
+            samples = each.signal[0, 178 * (chunk - 1) : 178 * chunk].astype(int).tolist()
+            rows.append([f"X{chunk}.{names[each.recording_id]}", *samples, each.label + 1])
+    random.Random(3).shuffle(rows)
+    return rows
+
+
+def write(
+    file: Path,
+    rows: list[list[object]],
+    *,
+    header: list[str] = HEADER,
+    quoting: int = csv.QUOTE_MINIMAL,
+) -> Path:
+    opened = gzip.open if file.suffix == ".gz" else open
+    with opened(file, "wt", newline="") as text:
+        csv.writer(text, quoting=quoting, lineterminator="\n").writerows([header, *rows])  # type: ignore[arg-type]
+    return file
+
+
+@pytest.mark.parametrize("first", ["", "Unnamed", "Unnamed: 0"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC, csv.QUOTE_ALL])
+def test_every_published_header_and_quoting_is_read(
+    tmp_path: Path, recordings: list[Recording], first: str, quoting: int
+) -> None:
+    file = write(
+        tmp_path / "seizure.csv", rows_of(recordings), header=[first, *HEADER[1:]], quoting=quoting
+    )
+    read = uci_seizure.read(file)
+    assert [each.recording_id for each in read] == ["F007", "O002", "Z004"]
+    for got, original in zip(read, recordings, strict=True):
+        np.testing.assert_array_equal(got.signal, original.signal[:, :4094])
+        assert got.signal.dtype == np.float32
+        assert (got.label, got.sfreq, got.subject_id) == (original.label, 173.61, None)
+
+
+def test_a_compressed_file_in_a_folder_is_read(tmp_path: Path, recordings: list[Recording]) -> None:
+    write(tmp_path / "seizure.csv.gz", rows_of(recordings))
+    (tmp_path / "README.txt").write_text("not data")
+    assert len(uci_seizure.read(tmp_path)) == 3
+
+
+@given(st.lists(st.sampled_from(["a", "a1", "a2", "a11", "b", "b1", ""]), max_size=25))
+def test_make_unique_follows_its_definition(names: list[str]) -> None:
+    # Slowly: from 1 on for each repeated name, whatever is neither given nor already made.
+    made: list[str] = []
+    for position, name in enumerate(names):
+        unique = name
+        if name in names[:position]:
+            number = 1
+            while (unique := f"{name}{number}") in [*names, *made]:
+                number += 1
+        made.append(unique)
+    assert make_unique(names) == made
+
+
+def test_make_unique_as_in_the_manual_of_r() -> None:
+    # From the examples of ?make.unique, with sep = "" where the manual has the default ".".
+    assert make_unique(["a", "a", "a"]) == ["a", "a1", "a2"]
+    assert make_unique(["a", "a", "a2", "a"]) == ["a", "a1", "a2", "a3"]
+
+
+def test_known_names() -> None:
+    ids = recording_ids()
+    assert len(ids) == 500
+    assert len(set(ids.values())) == 500
+    known = {"V1": "Z001", "V1.6": "Z007", "V1.99": "Z100", "V11": "O001", "V1.791": "O080"}
+    assert {name: ids[name] for name in known} == known
+    assert ids["V1.614"] == "F007"
+    assert set(ids.values()) == {f"{s}{n:03d}" for s in "ZONFS" for n in range(1, 101)}
+
+
+# What a reader might take for the recording in an id such as X21.V1.791.
+WRONG_WAYS: dict[str, Callable[[str], object]] = {
+    "number at the end": lambda row_id: int(row_id.rsplit("V", 1)[1].rsplit(".", 1)[-1]),
+    "digits at the end": lambda row_id: row_id.rstrip("0123456789"),
+    "before the last dot": lambda row_id: row_id.rsplit(".", 1)[0],
+    "second part between dots": lambda row_id: row_id.split(".")[1],
+    "number before the first dot": lambda row_id: row_id.split(".")[0],
+    "name as a decimal number": lambda row_id: float(row_id.split(".", 1)[1][1:]),
+    "last two digits": lambda row_id: int(row_id.split(".", 1)[1].replace(".", "")[1:][-2:] or 0),
+}
+
+
+@pytest.mark.parametrize("way", WRONG_WAYS)
+def test_any_other_way_to_read_names_mixes_recordings(way: str) -> None:
+    read = WRONG_WAYS[way]
+    of_key: dict[object, set[str]] = {}
+    for name, recording_id in recording_ids().items():
+        for chunk in range(1, 24):
+            of_key.setdefault(read(f"X{chunk}.{name}"), set()).add(recording_id)
+    assert max(len(mixed) for mixed in of_key.values()) > 1
+
+
+def test_names_do_not_count_the_recordings_through() -> None:
+    # The number in V1.{number} is the place among all 500 in the first set; beyond it by chance.
+    ids = recording_ids()
+    in_order = list(ids.values())
+    numbers = {int(name[3:]): ids[name] for name in ids if name.startswith("V1.")}
+    assert all(numbers[number] == in_order[number] for number in range(1, 100))
+    beyond = [number for number in numbers if number >= 100]
+    assert [n for n in beyond if n < 500 and numbers[n] == in_order[n]] == [111, 222, 333, 444]
+    assert max(beyond) == 994
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value", "message"),
+    [
+        (4, 7, "NaN", "line 6: found 'NaN' in column X7, expected a whole number"),
+        (4, 7, "", "line 6: found '' in column X7"),
+        (4, 7, "inf", "line 6: found 'inf' in column X7"),
+        (4, 7, "12.5", "line 6: found '12.5' in column X7"),
+        (4, 7, "40000", "line 6: found '40000' in column X7"),
+        (4, 179, "0", "line 6: found y = 0, expected"),
+        (4, 179, "6", "line 6: found y = 6, expected"),
+        (4, 0, "X24.V1", "line 6: found id 'X24.V1', expected X1 to X23"),
+        (4, 0, "X2.V2", "line 6: found id 'X2.V2'"),
+        (4, 0, "V1.6", "line 6: found id 'V1.6'"),
+    ],
+)
+def test_a_spoilt_field_is_named_with_its_line(
+    tmp_path: Path,
+    recordings: list[Recording],
+    row: int,
+    column: int,
+    value: object,
+    message: str,
+) -> None:
+    rows = rows_of(recordings)
+    rows[row][column] = value
+    file = write(tmp_path / "seizure.csv", rows)
+    with pytest.raises(DataError, match=message) as caught:
+        uci_seizure.read(file)
+    assert str(file) in str(caught.value)
+
+
+def test_a_label_of_another_set_is_named(tmp_path: Path, recordings: list[Recording]) -> None:
+    rows = rows_of(recordings)
+    rows[10][-1] = 1 + int(str(rows[10][-1])) % 5
+    with pytest.raises(DataError, match=f"line 12: found y = {rows[10][-1]}, expected"):
+        uci_seizure.read(write(tmp_path / "seizure.csv", rows))
+
+
+def test_a_repeated_row_is_named_with_both_lines(
+    tmp_path: Path, recordings: list[Recording]
+) -> None:
+    rows = rows_of(recordings)
+    file = write(tmp_path / "seizure.csv", [*rows[:9], rows[2], *rows[9:]])
+    with pytest.raises(
+        DataError, match=r"line 11: found id '.*' again, expected it only on line 4"
+    ):
+        uci_seizure.read(file)
+
+
+def test_missing_chunks_are_named(tmp_path: Path, recordings: list[Recording]) -> None:
+    rows = [row for row in rows_of(recordings) if row[0] not in {"X3.V1.3", "X17.V1.3"}]
+    with pytest.raises(DataError, match=r"Z004 \(name V1.3\) lacks chunk 3, 17 of 23"):
+        uci_seizure.read(write(tmp_path / "seizure.csv", rows))
+
+
+def test_a_missing_column_is_named(tmp_path: Path, recordings: list[Recording]) -> None:
+    rows = [row[:7] + row[8:] for row in rows_of(recordings)]
+    file = write(tmp_path / "seizure.csv", rows, header=HEADER[:7] + HEADER[8:])
+    with pytest.raises(DataError, match=r"line 1: column X7 is missing \(1 of 179"):
+        uci_seizure.read(file)
+
+
+def test_columns_in_another_order_are_refused(tmp_path: Path, recordings: list[Recording]) -> None:
+    header = [HEADER[0], HEADER[2], HEADER[1], *HEADER[3:]]
+    with pytest.raises(DataError, match="line 1: the columns stand in another order"):
+        uci_seizure.read(write(tmp_path / "seizure.csv", rows_of(recordings), header=header))
+
+
+def test_a_row_that_is_too_short_is_named(tmp_path: Path, recordings: list[Recording]) -> None:
+    rows = rows_of(recordings)
+    del rows[20][100:]
+    with pytest.raises(DataError, match="line 22: found 100 fields, expected 180"):
+        uci_seizure.read(write(tmp_path / "seizure.csv", rows))
+
+
+def test_lines_are_counted_past_empty_ones(tmp_path: Path, recordings: list[Recording]) -> None:
+    rows = rows_of(recordings)
+    rows[6][179] = 9
+    with pytest.raises(DataError, match="line 9: found y = 9"):
+        uci_seizure.read(write(tmp_path / "seizure.csv", [*rows[:2], [], *rows[2:]]))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("seizure.csv", b"", "line 1: column X1 is missing"),
+        ("seizure.csv", ",".join(HEADER).encode(), "line 1: found no row"),
+        ("seizure.csv", b"\x00\xff\xfe" * 50, "cannot be read"),
+        ("seizure.csv.gz", b"no gzip", "cannot be read"),
+        ("seizure.csv.gz", gzip.compress(b"Unnamed," * 10_000)[:40], "cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_such_csv_is_refused(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        uci_seizure.read(file)
+
+
+def test_a_file_broken_off_inside_the_rows_is_refused(
+    tmp_path: Path, recordings: list[Recording]
+) -> None:
+    file = write(tmp_path / "seizure.csv.gz", rows_of(recordings))
+    file.write_bytes(file.read_bytes()[:-2000])
+    with pytest.raises(DataError, match="cannot be read"):
+        uci_seizure.read(file)
+
+
+def test_the_file_must_be_one(tmp_path: Path) -> None:
+    with pytest.raises(DataNotFoundError, match="found none, expected one"):
+        uci_seizure.read(tmp_path)
+    with pytest.raises(DataNotFoundError, match="does not exist"):
+        uci_seizure.read(tmp_path / "nowhere")
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match=r"found a\.csv, b\.csv, expected one"):
+        uci_seizure.read(tmp_path)

@@ -1,0 +1,253 @@
+"""What a model said about each example, as arrays and as ``predictions.parquet``."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from sequela.errors import DataError, RunError, unknown_name
+
+PARTS = ("train", "tuning", "held_out")
+_SUM_TOLERANCE = 1e-4
+_METADATA_KEY = b"sequela.classes"
+_COLUMNS = {"id": "example_id", "group": "group_id", "subject": "subject_id", "split": "split"}
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Probabilities of each class for each example, with what is needed to judge them.
+
+    The arrays are checked, converted to the types below and made read-only.
+
+    Attributes:
+        example_id: str (example,), no two alike.
+        group_id: str (example,): the unit of the split and of resampling, which is the subject, or
+            the recording where nobody is identified.
+        subject_id: str (example,): the person, or the empty string where nobody is identified.
+        split: str (example,): ``train``, ``tuning`` or ``held_out``.
+        label: int64 (example,): index of the true class.
+        probabilities: float32 (example, class): each row sums to 1.
+        classes: Names of the classes.
+
+    Raises:
+        DataError: If the arrays do not fit together or hold what they must not.
+    """
+
+    example_id: NDArray[np.str_]
+    group_id: NDArray[np.str_]
+    subject_id: NDArray[np.str_]
+    split: NDArray[np.str_]
+    label: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for name in _COLUMNS.values():
+            self._freeze(name, np.asarray(getattr(self, name), dtype=np.str_))
+        label = np.asarray(self.label)
+        if label.size and not np.issubdtype(label.dtype, np.integer):
+            raise DataError(f"labels are {label.dtype}, expected indices of classes (integers)")
+        self._freeze("label", label.astype(np.int64, copy=False))
+        self._freeze("probabilities", np.asarray(self.probabilities, dtype=np.float32))
+        object.__setattr__(self, "classes", tuple(self.classes))
+        self._check_shapes()
+        self._check_values()
+
+    def _freeze(self, name: str, array: NDArray[np.generic]) -> None:
+        view = array.view()  # the caller's own array stays writeable
+        view.flags.writeable = False
+        object.__setattr__(self, name, view)
+
+    def _check_shapes(self) -> None:
+        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):  # noqa: PLR2004
+            raise DataError(
+                f"classes are {list(self.classes)}, expected two or more different names"
+            )
+        expected = (self.n_examples, len(self.classes))
+        if self.probabilities.shape != expected:
+            raise DataError(
+                f"probabilities have shape {self.probabilities.shape}, expected {expected}"
+            )
+        for name in (*_COLUMNS.values(), "label"):
+            if getattr(self, name).shape != (self.n_examples,):
+                raise DataError(
+                    f"{name} has shape {getattr(self, name).shape}, expected ({self.n_examples},)"
+                )
+
+    def _check_values(self) -> None:
+        infinite = ~np.isfinite(self.probabilities)
+        self._refuse(np.any(infinite, axis=-1), "has a probability that is not a finite number")
+        self._refuse(np.any(self.probabilities < 0, axis=-1), "has a negative probability")
+        total = self.probabilities.sum(axis=1, dtype=np.float64)
+        self._refuse(np.abs(total - 1) > _SUM_TOLERANCE, "has probabilities that do not sum to 1")
+        last = len(self.classes) - 1
+        self._refuse((self.label < 0) | (self.label > last), f"has a label outside 0..{last}")
+        self._refuse(~np.isin(self.split, PARTS), f"has a split that is none of {', '.join(PARTS)}")
+        self._refuse(self.group_id == "", "has no group")
+        values, first = np.unique(self.example_id, return_index=True)
+        if len(values) < self.n_examples:
+            repeated = np.setdiff1d(np.arange(self.n_examples), first)[0]
+            raise DataError(f"example id '{self.example_id[repeated]}' stands there twice")
+
+    def _refuse(self, wrong: NDArray[np.bool_] | np.bool_, complaint: str) -> None:
+        if wrong.any():
+            first = int(np.argmax(wrong))
+            more = f" (as have {int(wrong.sum()) - 1} others)" if wrong.sum() > 1 else ""
+            raise DataError(f"example '{self.example_id[first]}' {complaint}{more}")
+
+    @property
+    def n_examples(self) -> int:
+        """How many examples there are."""
+        return len(self.example_id)
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """int64 (example,): the most probable class, the first of equals."""
+        predicted: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return predicted
+
+    @property
+    def score(self) -> NDArray[np.float32]:
+        """float32 (example,): probability of class 1, where there are two classes.
+
+        Raises:
+            DataError: If there are more than two.
+        """
+        if len(self.classes) != 2:  # noqa: PLR2004
+            raise DataError(
+                f"there are {len(self.classes)} classes where a number needs two: "
+                "choose one with .against_rest(NAME)"
+            )
+        return self.probabilities[:, 1]
+
+    @property
+    def group_index(self) -> NDArray[np.int64]:
+        """int64 (example,): position of the example's group among the sorted group ids."""
+        return np.unique(self.group_id, return_inverse=True)[1]
+
+    def where(self, keep: NDArray[np.bool_]) -> Self:
+        """Only the examples for which ``keep``, bool (example,), is true."""
+        arrays = {f.name: getattr(self, f.name)[keep] for f in fields(self) if f.name != "classes"}
+        return replace(self, **arrays)
+
+    def part(self, name: str) -> Self:
+        """Only the examples of one part of the split.
+
+        Raises:
+            UnknownNameError: If no part has that name.
+        """
+        if name not in PARTS:
+            raise unknown_name("part", name, PARTS)
+        return self.where(self.split == name)
+
+    def against_rest(self, name: str) -> Self:
+        """The same predictions with two classes: ``rest`` and the one that is named.
+
+        Raises:
+            UnknownNameError: If no class has that name.
+        """
+        if name not in self.classes:
+            raise unknown_name("class", name, self.classes)
+        index = self.classes.index(name)
+        chosen = self.probabilities[:, index]
+        rest = np.delete(self.probabilities, index, axis=1).sum(axis=1)
+        return replace(
+            self,
+            label=(self.label == index).astype(np.int64),
+            probabilities=np.stack([rest, chosen], axis=1),
+            classes=("rest", name),
+        )
+
+    def by_group(self) -> Self:
+        """One row per group, with the mean of its examples' probabilities.
+
+        The rows are in the order of the group ids, which become the example ids too.
+
+        Raises:
+            DataError: If a group's examples disagree on label, subject or part.
+        """
+        group_id, first, index = np.unique(self.group_id, return_index=True, return_inverse=True)
+        for name in ("label", "subject_id", "split"):
+            values = getattr(self, name)
+            differs = values != values[first][index]
+            if differs.any():
+                raise DataError(
+                    f"group '{self.group_id[np.argmax(differs)]}' holds more than one {name}: "
+                    "a whole group has no single answer here"
+                )
+        sums = np.zeros((len(group_id), len(self.classes)))
+        np.add.at(sums, index, self.probabilities)
+        return replace(
+            self,
+            example_id=group_id,
+            group_id=group_id,
+            subject_id=self.subject_id[first],
+            split=self.split[first],
+            label=self.label[first],
+            probabilities=(sums / np.bincount(index)[:, None]).astype(np.float32),
+        )
+
+    def write(self, path: Path) -> None:
+        """Write the file; the same predictions give the same bytes.
+
+        Columns: ``id``, ``group``, ``subject`` (null where nobody is identified), ``split``,
+        ``label`` (index of the class) and one float column per class, ``p_0``, ``p_1``...; the
+        names of the classes stand as a JSON list in the file's metadata, key ``sequela.classes``.
+        """
+        columns: dict[str, pa.Array] = {
+            column: pa.array(getattr(self, name).tolist(), pa.string())
+            for column, name in _COLUMNS.items()
+        }
+        named = [name or None for name in self.subject_id.tolist()]
+        columns["subject"] = pa.array(named, pa.string())
+        columns["label"] = pa.array(self.label)
+        for index in range(len(self.classes)):
+            columns[f"p_{index}"] = pa.array(np.ascontiguousarray(self.probabilities[:, index]))
+        metadata = {_METADATA_KEY: json.dumps(self.classes, ensure_ascii=False).encode()}
+        table = pa.table(columns).replace_schema_metadata(metadata)
+        _replace(path, lambda partial: pq.write_table(table, partial, compression="zstd"))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a file that ``write`` wrote.
+
+        Raises:
+            RunError: If there is no such file, or it is damaged.
+        """
+        if not path.is_file():
+            raise RunError(f"{path} does not exist: evaluate the run to write it")
+        try:
+            table = pq.read_table(path)
+            classes = tuple(json.loads((table.schema.metadata or {})[_METADATA_KEY]))
+            return cls(
+                **{
+                    name: np.array(table[column].fill_null("").to_pylist(), dtype=np.str_)
+                    for column, name in _COLUMNS.items()
+                },
+                label=table["label"].to_numpy(),
+                probabilities=np.stack(
+                    [table[f"p_{index}"].to_numpy() for index in range(len(classes))], axis=1
+                ),
+                classes=classes,
+            )
+        except KeyError as error:
+            raise RunError(
+                f"{path} lacks {error}: it is not a file of predictions; evaluate the run again"
+            ) from error
+        except (pa.ArrowException, OSError, TypeError, ValueError) as error:
+            raise RunError(f"{path} is damaged ({error}): evaluate the run again") from error
+
+
+def _replace(path: Path, write: Callable[[Path], None]) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        write(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

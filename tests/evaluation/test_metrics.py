@@ -1,0 +1,99 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sequela.errors import DataError
+from sequela.evaluation import metrics
+from sequela.evaluation.predictions import Predictions
+
+Make = Callable[..., Predictions]
+
+
+def test_counts_by_hand() -> None:
+    made = Predictions(
+        example_id=np.array(["a", "b", "c", "d"]),
+        group_id=np.array(["g", "g", "h", "h"]),
+        subject_id=np.array([""] * 4),
+        split=np.array(["held_out"] * 4),
+        label=np.array([0, 0, 1, 1]),
+        probabilities=np.array(
+            [[0.75, 0.25, 0], [0.25, 0.5, 0.25], [0.25, 0.25, 0.5], [0, 1, 0]], dtype=np.float32
+        ),
+        classes=("x", "y", "z"),
+    )
+    assert metrics.confusion(made).tolist() == [[1, 1, 0], [0, 1, 1], [0, 0, 0]]
+    assert metrics.accuracy(made) == 0.5
+    assert metrics.recording_accuracy(made) == 1.0
+    assert metrics.per_class_recall(made)[:2].tolist() == [0.5, 0.5]
+    assert np.isnan(metrics.per_class_recall(made)[2])
+    assert metrics.balanced_accuracy(made) == 0.5
+    assert metrics.log_loss(made) == pytest.approx(np.log([4 / 3, 4, 4, 1]).mean(), abs=1e-6)
+
+
+@pytest.mark.parametrize("steps", [8, 2**20])  # 8: many ties
+@pytest.mark.parametrize("seed", range(3))
+def test_the_numbers_are_scikit_learns(make_predictions: Make, seed: int, steps: int) -> None:
+    made = make_predictions(seed=seed)
+    score = ((made.score * steps).round() / steps).clip(1 / steps, 1 - 1 / steps)
+    made = replace(made, probabilities=np.stack([1 - score, score], axis=1))
+    exact = made.probabilities.astype(np.float64)  # scikit-learn would compute in float32
+    ours = (metrics.auroc(made), metrics.average_precision(made), metrics.log_loss(made))
+    theirs = (
+        sklearn.metrics.roc_auc_score(made.label, exact[:, 1]),
+        sklearn.metrics.average_precision_score(made.label, exact[:, 1]),
+        sklearn.metrics.log_loss(made.label, exact),
+    )
+    assert ours == pytest.approx(theirs, abs=1e-9)
+
+
+def test_a_confident_error_costs_at_most_15_9(make_predictions: Make) -> None:
+    made = make_predictions(classes=3)
+    wrong = np.eye(3, dtype=np.float32)[(made.label + 1) % 3]
+    made = replace(made, probabilities=wrong)
+    expected = sklearn.metrics.log_loss(made.label, wrong)  # in float32
+    assert metrics.log_loss(made) == pytest.approx(expected, abs=1e-5)
+    assert metrics.log_loss(made) == pytest.approx(-np.log(np.finfo(np.float32).eps), abs=1e-9)
+
+
+def test_the_floor_is_the_training_parts_majority() -> None:
+    floor = metrics.majority_accuracy(np.array([1, 1, 0]), np.array([0, 0, 0, 1]))
+    assert floor == 0.25
+    with pytest.raises(DataError, match="both parts"):
+        metrics.majority_accuracy(np.array([1]), np.array([], dtype=np.int64))
+
+
+def test_what_cannot_be_measured_is_refused(make_predictions: Make) -> None:
+    made = make_predictions()
+    with pytest.raises(DataError, match="empty"):
+        metrics.accuracy(made.part("tuning"))
+    with pytest.raises(DataError, match="all of class 'class 0'"):
+        metrics.auroc(made.where(made.label == 0))
+    with pytest.raises(DataError, match="3 classes"):
+        metrics.average_precision(make_predictions(classes=3))
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=30))
+def test_auroc_counts_pairs(pairs: list[tuple[bool, int]]) -> None:
+    positives = [score for label, score in pairs if label]
+    negatives = [score for label, score in pairs if not label]
+    if not positives or not negatives:
+        return
+    score = np.array([score for _, score in pairs], dtype=np.float32) / 8
+    n_examples = len(pairs)
+    made = Predictions(
+        example_id=np.char.mod("%d", np.arange(n_examples)),
+        group_id=np.full(n_examples, "g"),
+        subject_id=np.full(n_examples, ""),
+        split=np.full(n_examples, "train"),
+        label=np.array([label for label, _ in pairs], dtype=np.int64),
+        probabilities=np.stack([1 - score, score], axis=1),
+        classes=("no", "yes"),
+    )
+    wins = sum((p > n) + (p == n) / 2 for p in positives for n in negatives)
+    expected = wins / len(positives) / len(negatives)
+    assert metrics.auroc(made) == pytest.approx(expected, abs=1e-12)

@@ -46,6 +46,11 @@ class TrainingSettings(_Settings):
     clip_norm: float | None = Field(default=None, gt=0)
     """Largest norm of the gradient; ``None`` does not clip."""
     weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled from the gradient (Loshchilov and Hutter 2019, arXiv 1711.05101)."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the label spread over all classes in the loss that is learnt from (Szegedy 2016)."""
+    average: float = Field(default=0.0, ge=0, lt=1)
+    """Decay of the running average of the weights, which is what is judged and kept; 0: none."""
     class_weights: bool = False
     """Weigh each class by the inverse of its share in the training part."""
     mixed_precision: bool = True

@@ -16,6 +16,20 @@ app = App(
 )
 
 # Each command is named by where it stands and imported when it is called: the help stays quick.
+app.command(
+    "sequela.cli.reproduce:reproduce",
+    name="reproduce",
+    help="Rebuild the 2019 report and set our numbers beside its claims.",
+)
+app.command("sequela.cli.train:train", name="train", help="Train one model and write a run folder.")
+app.command(
+    "sequela.cli.evaluate:evaluate",
+    name="evaluate",
+    help="Recompute a run's numbers, or judge its model on other data.",
+)
+app.command(
+    "sequela.cli.report:report", name="report", help="Build one HTML page from run folders."
+)
 app.command("sequela.cli.data:data_app", name="data", help="List, fetch and check data sets.")
 
 
@@ -29,3 +43,6 @@ def main(arguments: list[str] | None = None) -> None:
             f"sequela: error: {message}", markup=False, highlight=False
         )
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("sequela: interrupted; --resume continues a run", file=sys.stderr)
+        sys.exit(130)

@@ -1,7 +1,7 @@
 """Which models exist: name -> module and config.
 
 A new model is one file with an ``nn.Module`` whose ``__init__`` takes a frozen config, and one
-entry here. The registry names classes by where they stand, so that looking a name up loads no torch.
+entry here. Classes are named by where they stand, so that looking a name up loads no torch.
 """
 
 from dataclasses import dataclass

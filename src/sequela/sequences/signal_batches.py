@@ -1,7 +1,7 @@
 """Batches of scaled signal segments."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ class SignalBatch:
     def __post_init__(self) -> None:
         if self.signal.ndim != 3 or self.labels.shape != self.signal.shape[:1]:  # noqa: PLR2004
             raise ValueError(
-                f"signal {tuple(self.signal.shape)} does not fit labels {tuple(self.labels.shape)}: "
+                f"signal is {tuple(self.signal.shape)} and labels are {tuple(self.labels.shape)}: "
                 "expected (segment, n_chans, n_times) and (segment,)"
             )
 
@@ -58,7 +58,7 @@ class SignalDataset(Dataset[SignalBatch]):
         return self.__getitems__([index])
 
     def __getitems__(self, indices: list[int]) -> SignalBatch:
-        """The batch of these segments, in this order; torch's loader prefers this to single items."""
+        """The batch of these segments, in this order; torch's loader asks for whole batches."""
         return SignalBatch(self.segments.signal[indices], self.segments.labels[indices])
 
 
@@ -80,6 +80,6 @@ def signal_loader(
     )
 
 
-def _as_it_is(batch: SignalBatch) -> SignalBatch:
+def _as_it_is(batch: Any) -> Any:
     """The dataset answers whole batches, so nothing is left to collate."""
     return batch

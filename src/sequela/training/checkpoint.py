@@ -14,6 +14,7 @@ from sequela.errors import RunError
 from sequela.training.history import EpochRecord, History
 
 FILE = "state.safetensors"
+_GROUPS = ("model", "average", "best", "generators")
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Checkpoint:
 
     Attributes:
         model: The model's tensors after the last epoch.
-        best: The model's tensors after the best epoch so far.
+        average: The running average of the weights, and how many it averages.
+        best: The averaged tensors after the best epoch so far.
         optimiser: The optimiser's ``state_dict``.
         schedule: The learning-rate schedule's ``state_dict``.
         generators: States of the random generators, by name.
@@ -30,6 +32,7 @@ class Checkpoint:
     """
 
     model: dict[str, Tensor]
+    average: dict[str, Tensor]
     best: dict[str, Tensor]
     optimiser: dict[str, Any]
     schedule: dict[str, Any]
@@ -39,7 +42,7 @@ class Checkpoint:
     def save(self, folder: Path) -> None:
         """Write the checkpoint; the previous one is replaced in one step."""
         tensors: dict[str, Tensor] = {}
-        for group in ("model", "best", "generators"):
+        for group in _GROUPS:
             tensors |= {f"{group}/{k}": v for k, v in getattr(self, group).items()}
         for index, slots in self.optimiser["state"].items():
             tensors |= {f"optimiser/{index}/{slot}": value for slot, value in slots.items()}
@@ -67,7 +70,7 @@ class Checkpoint:
         path = folder / FILE
         if not path.exists():
             raise RunError(f"{path}: not found; there is nothing to resume, train without --resume")
-        groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "generators": {}}
+        groups: dict[str, dict[str, Tensor]] = {group: {} for group in _GROUPS}
         slots: dict[int, dict[str, Tensor]] = {}
         try:
             with safe_open(path, framework="pt") as file:
@@ -82,11 +85,9 @@ class Checkpoint:
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise RunError(f"{path}: damaged ({error}); delete the run and train again") from error
         return cls(
-            model=groups["model"],
-            best=groups["best"],
+            **groups,
             optimiser={"state": slots, "param_groups": header["optimiser"]},
             schedule=header["schedule"],
-            generators=groups["generators"],
             history=[EpochRecord(**record) for record in header["history"]],
         )
 

@@ -3,32 +3,19 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.optim import Adam, lr_scheduler
+from torch.optim import AdamW, lr_scheduler
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from sequela.config import TrainingSettings
 from sequela.training.checkpoint import Checkpoint, clone, generator_states, restore_generators
 from sequela.training.history import EpochRecord, History, best_epoch
 from sequela.training.totals import Metric, Totals
-
-
-class Batch(Protocol):
-    """What a loader yields."""
-
-    @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        """Arguments of the model's ``forward``."""
-        ...
-
-    @property
-    def labels(self) -> Tensor:
-        """int64 (example,)."""
-        ...
 
 
 def fit(
@@ -45,9 +32,13 @@ def fit(
 ) -> History:
     """Fit a model by Adam; it ends with the weights of the epoch with the lowest tuning loss.
 
+    What is judged on the tuning part, and kept, is the running average of the weights, which is the
+    weights themselves where ``settings.average`` is 0.
+
     Args:
         model: Takes ``*batch.inputs`` and answers logits (example, class).
-        train: Batches to learn from; its order is drawn from its own ``generator``.
+        train: Batches with ``inputs`` (arguments of ``forward``) and ``labels``; its order is drawn
+            from its own ``generator``.
         tuning: Batches that decide on the best epoch and on stopping.
         settings: Epochs, learning rate and so on.
         metrics: Means of these are recorded in each epoch.
@@ -67,11 +58,14 @@ def fit(
     )
     accelerator = Accelerator(mixed_precision="bf16" if use_bf16 else "no")
     rate, decay = settings.learning_rate, settings.weight_decay
-    adam = Adam(model.parameters(), lr=rate, weight_decay=decay)
+    adam = AdamW(model.parameters(), lr=rate, weight_decay=decay)
+    decayed = get_ema_multi_avg_fn(settings.average)  # type: ignore[no-untyped-call]
+    average = AveragedModel(model, multi_avg_fn=decayed)
     schedule = _schedule(adam, settings, steps=settings.epochs * len(train))
     data_order = train.generator
     raw_model, raw_adam, raw_schedule = model, adam, schedule
     model, adam, train, tuning, schedule = accelerator.prepare(model, adam, train, tuning, schedule)
+    average.to(accelerator.device)
     weight = None if class_weight is None else class_weight.to(accelerator.device)
     history: History = []
     best: dict[str, Tensor] = {}
@@ -80,6 +74,7 @@ def fit(
             raise ValueError("resume needs the folder of a checkpoint")
         saved = Checkpoint.load(checkpoint)
         raw_model.load_state_dict(saved.model)
+        average.load_state_dict(saved.average)
         raw_adam.load_state_dict(saved.optimiser)
         raw_schedule.load_state_dict(saved.schedule)
         restore_generators(saved.generators, data_order)
@@ -87,18 +82,20 @@ def fit(
 
     def epoch(part: str, loader: DataLoader[Any]) -> EpochRecord:
         started = time.perf_counter()
-        totals = Totals(metrics, weight)
-        model.train(part == "train")
-        with torch.set_grad_enabled(part == "train"):
+        totals, learns = Totals(metrics, weight), part == "train"
+        network = (model if learns else average).train(learns)
+        with torch.set_grad_enabled(learns):
             for batch in loader:
-                loss = totals.add(model(*batch.inputs), batch.labels)
-                if part == "train":
+                logits, labels = network(*batch.inputs), batch.labels
+                loss = totals.add(logits, labels, smoothing=settings.label_smoothing)
+                if learns:
                     adam.zero_grad()
                     accelerator.backward(loss)
                     if settings.clip_norm is not None:
                         accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
                     adam.step()
                     schedule.step()
+                    average.update_parameters(raw_model)
         return EpochRecord(
             epoch=number,
             part=part,
@@ -110,10 +107,17 @@ def fit(
     for number in _epochs_left(history, settings):
         history += [epoch("train", train), epoch("tuning", tuning)]
         if best_epoch(history) == number:
-            best = clone(raw_model.state_dict())
+            best = clone(average.module.state_dict())
         if checkpoint is not None and accelerator.is_main_process:
-            state = raw_adam.state_dict(), raw_schedule.state_dict(), generator_states(data_order)
-            Checkpoint(raw_model.state_dict(), best, *state, history).save(checkpoint)
+            Checkpoint(
+                model=raw_model.state_dict(),
+                average=average.state_dict(),
+                best=best,
+                optimiser=raw_adam.state_dict(),
+                schedule=raw_schedule.state_dict(),
+                generators=generator_states(data_order),
+                history=history,
+            ).save(checkpoint)
         on_epoch(history)
     raw_model.load_state_dict(best)
     raw_model.eval()
@@ -128,7 +132,7 @@ def _epochs_left(history: History, settings: TrainingSettings) -> Iterator[int]:
         yield number
 
 
-def _schedule(adam: Adam, settings: TrainingSettings, *, steps: int) -> lr_scheduler.LRScheduler:
+def _schedule(adam: AdamW, settings: TrainingSettings, *, steps: int) -> lr_scheduler.LRScheduler:
     """The learning rate over the steps of a fit."""
     if settings.schedule == "one-cycle":
         rate = settings.learning_rate

@@ -16,20 +16,27 @@ class Totals:
 
     def __init__(self, metrics: Mapping[str, Metric], class_weight: Tensor | None) -> None:
         self.metrics = metrics
-        self.loss = nn.CrossEntropyLoss(weight=class_weight, reduction="none")
         self.class_weight = class_weight
         self.sums: Tensor | None = None
 
-    def add(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Count a batch; its mean loss."""
-        losses = self.loss(logits.float(), labels)
-        weight = (
-            losses.new_ones(len(labels)) if self.class_weight is None else self.class_weight[labels]
-        )
+    def add(self, logits: Tensor, labels: Tensor, *, smoothing: float = 0.0) -> Tensor:
+        """Count a batch, its cross-entropy as it is, and give the mean loss to learn from.
+
+        Args:
+            logits: (example, class).
+            labels: int64 (example,).
+            smoothing: Share of the label that the loss to learn from spreads over all classes
+                (Szegedy 2016, arXiv 1512.00567).
+        """
+        log_probabilities = logits.float().log_softmax(1)
+        weights = self.class_weight
+        losses = nn.functional.nll_loss(log_probabilities, labels, weights, reduction="none")
+        weight = losses.new_ones(len(labels)) if weights is None else weights[labels]
         values = [metric(logits, labels).sum() for metric in self.metrics.values()]
         sums = torch.stack([losses.sum(), weight.sum(), *values, losses.new_tensor(len(labels))])
         self.sums = sums.detach().double() + (0 if self.sums is None else self.sums)
-        loss: Tensor = losses.sum() / weight.sum()
+        spread = -(log_probabilities.mean(1) * weight)
+        loss: Tensor = ((1 - smoothing) * losses + smoothing * spread).sum() / weight.sum()
         return loss
 
     def record(self, accelerator: Accelerator) -> dict[str, Any]:

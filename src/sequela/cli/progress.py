@@ -1,0 +1,72 @@
+"""What a user sees while models are trained: a bar on a terminal, plain lines elsewhere."""
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from sequela.studies.folder import RunFolder
+    from sequela.training.history import History
+
+
+class EpochProgress:
+    """Progress over the epochs of one run."""
+
+    def __init__(self, title: str, epochs: int) -> None:
+        self.console = Console(soft_wrap=True, highlight=False)
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.bar.add_task(title, total=epochs, numbers="")
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.bar.stop()
+
+    def show(self, history: "History") -> None:
+        """Show the last epoch."""
+        train, tuning = history[-2:]
+        numbers = f"loss {train.loss:.3f}, tuning {tuning.loss:.3f}"
+        if "accuracy" in tuning.metrics:
+            numbers += f", accuracy {tuning.metrics['accuracy']:.3f}"
+        if self.console.is_terminal:
+            self.bar.update(self.task, completed=tuning.epoch, numbers=numbers)
+        else:
+            seconds = train.seconds + tuning.seconds
+            self.console.print(f"epoch {tuning.epoch}: {numbers} ({seconds:.1f} s)")
+
+    def say_numbers(self, folder: "RunFolder") -> None:
+        """Say where the run is and what it reached."""
+        say_run(self.console, folder)
+        origin = folder.metrics["data"]["origin"]
+        self.console.print(f"data: {folder.settings.data}, {origin}", markup=False)
+        self.console.print(f"run folder: {folder.path}", markup=False)
+
+
+def say_run(console: Console, folder: "RunFolder", count: str = "") -> None:
+    """One line on a finished run."""
+    test = folder.metrics["parts"]["held_out"]
+    low, high = test["accuracy_ci"]
+    leak = " - LEAKS: split by rows" if folder.metrics["split"]["leaks"] else ""
+    console.print(
+        f"{count}{folder.settings.model} by {folder.settings.split}: held-out accuracy "
+        f"{test['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f}), "
+        f"{folder.metrics['train_seconds']:.1f} s{leak}",
+        markup=False,
+    )

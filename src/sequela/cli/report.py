@@ -1,0 +1,25 @@
+"""``sequela report``: a page from run folders alone."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def report(
+    runs: Annotated[list[Path], Parameter(negative=())], /, *, out: Path = Path("report.html")
+) -> None:
+    """Build one HTML page from run folders; neither the models nor the data are needed.
+
+    The same run folders give the same bytes.
+
+    Example: `sequela report runs/mlp-baseline runs/mlp-improved --out report.html`
+
+    Args:
+        runs: Run folders, or folders that hold run folders.
+        out: The page.
+    """
+    from sequela.report.build import build
+    from sequela.studies.reproduce import find_runs
+
+    print(f"page: {build(find_runs(runs), out).resolve()}")

@@ -1,0 +1,137 @@
+"""A run folder: all that a report needs of one trained model, without the model or the data."""
+
+import json
+import os
+import platform
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from sequela import __version__
+from sequela.cohort.split import PARTS, Split
+from sequela.config import RunSettings
+from sequela.errors import RunError
+from sequela.evaluation.predictions import Predictions
+from sequela.training import history
+
+CONFIG = "config.toml"
+METRICS = "metrics.json"
+_LIBRARIES = ("torch", "numpy", "scikit-learn", "accelerate")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run on disk; everything is read when asked for.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @cached_property
+    def settings(self) -> RunSettings:
+        """What the run was asked to do (``config.toml``)."""
+        return RunSettings.read(self.path / CONFIG)
+
+    @cached_property
+    def split(self) -> Split:
+        """The parts (``split.json``), their proof counted again."""
+        return Split.from_json(self.json("split.json"))
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """The numbers (``metrics.json``)."""
+        return self.json(METRICS)
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """Where it ran (``environment.json``)."""
+        return self.json("environment.json")
+
+    @cached_property
+    def history(self) -> history.History:
+        """The learning curves (``history.jsonl``); empty where nothing was learnt in epochs."""
+        path = self.path / "history.jsonl"
+        return history.read(path) if path.exists() else []
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """What the model said (``predictions.parquet``), checked to be of this run's split.
+
+        Raises:
+            SplitError: If the parts overlap or the predictions belong to another split.
+        """
+        predictions = Predictions.read(self.path / "predictions.parquet")
+        for name in PARTS:
+            part = predictions.part(name)
+            self.split.check_covers("row", name, part.example_id)
+            for kind in ("recording", "subject"):
+                self.split.check_covers(
+                    kind, name, part.subject_id if kind == "subject" else part.group_id
+                )
+        return predictions
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run was finished: its numbers are written last."""
+        return (self.path / METRICS).exists()
+
+    def json(self, name: str) -> dict[str, Any]:
+        """A JSON file of the run.
+
+        Raises:
+            RunError: If it is missing or damaged.
+        """
+        path = self.path / name
+        try:
+            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            done = "" if self.complete else " (the run is not finished: continue it with --resume)"
+            raise RunError(f"{path}: not found; expected the folder of a run{done}") from error
+        except ValueError as error:
+            raise RunError(f"{path}: damaged ({error}); train again") from error
+        return record
+
+    def write(self, name: str, content: str | dict[str, Any]) -> None:
+        """Write a text or JSON file under a temporary name, then rename it."""
+        if not isinstance(content, str):
+            content = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        partial = self.path / f"{name}.partial"
+        partial.write_text(content, encoding="utf-8")
+        partial.replace(self.path / name)
+
+    def open(self, settings: RunSettings, *, resume: bool) -> None:
+        """Make the folder ready for a run.
+
+        Raises:
+            RunError: If it holds anything but an unfinished run of the same settings to resume.
+        """
+        config = self.path / CONFIG
+        if resume and config.exists():
+            if self.settings != settings:
+                raise RunError(
+                    f"{config}: its settings differ from those asked for; resume with the same "
+                    "settings, or choose another --out"
+                )
+            return
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            hint = "continue it with --resume or choose" if config.exists() else "choose"
+            raise RunError(f"{self.path}: is not empty; {hint} another --out")
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.write(CONFIG, settings.to_toml())
+
+
+def environment() -> dict[str, Any]:
+    """The software and machine that a run's numbers come from."""
+    return {
+        "sequela": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in _LIBRARIES},
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "cores": os.cpu_count(),
+        "torch_threads": 1,
+    }

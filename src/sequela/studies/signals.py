@@ -1,0 +1,126 @@
+"""What a run on signals starts from: located data, segments, a split and the fitted scaling."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sequela.cohort.segments import Segments, cut
+from sequela.cohort.split import PARTS, Split, draw
+from sequela.config import RunSettings
+from sequela.errors import SettingError
+from sequela.evaluation.predictions import Predictions
+from sequela.sequences.scaling import Scaling
+from sequela.sources import catalog
+
+
+@dataclass(frozen=True)
+class SignalData:
+    """Segments in parts.
+
+    Attributes:
+        name: The data set.
+        origin: Where it was found, in words.
+        segments: All segments.
+        split: The parts and their proof.
+        part: int64 (segment,), index into ``PARTS``.
+        n_recordings: Recordings that were read.
+    """
+
+    name: str
+    origin: str
+    segments: Segments
+    split: Split
+    part: NDArray[np.int64]
+    n_recordings: int
+
+    @cached_property
+    def scaling(self) -> Scaling:
+        """Fitted on the training part only."""
+        return Scaling.fit(self.segments.signal[self.part == 0])
+
+    @cached_property
+    def scaled(self) -> Tensor:
+        """float32 (segment, n_chans, n_times)."""
+        return torch.from_numpy(self.scaling.apply(self.segments.signal))
+
+    @property
+    def labels(self) -> Tensor:
+        """int64 (segment,)."""
+        return torch.from_numpy(self.segments.label)
+
+    def rows(self, part: str) -> Tensor:
+        """Indices of the segments of a part."""
+        return torch.from_numpy(np.flatnonzero(self.part == PARTS.index(part)))
+
+    def predictions(self, probabilities: NDArray[np.float32]) -> Predictions:
+        """Probabilities (segment, class) with what is needed to judge them."""
+        segments = self.segments
+        nobody = np.full(len(segments), "")
+        return Predictions(
+            example_id=segments.segment_id,
+            group_id=segments.recording_id,
+            subject_id=nobody if segments.subject_id is None else segments.subject_id,
+            split=np.asarray(PARTS)[self.part],
+            label=segments.label,
+            probabilities=probabilities,
+            classes=segments.classes,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """What a reader must know of the data: the ``data`` entry of ``metrics.json``."""
+        entry = catalog.DATA_SETS[self.name]
+        return {
+            "name": self.name,
+            "title": entry.title,
+            "origin": self.origin,
+            "licence": entry.licence,
+            "citation": entry.citation,
+            "recordings": self.n_recordings,
+            "examples": len(self.segments),
+            "n_times": self.segments.signal.shape[2],
+            "sfreq": self.segments.sfreq,
+            "classes": list(self.segments.classes),
+            "subjects": None
+            if self.segments.subject_id is None
+            else len(np.unique(self.segments.subject_id)),
+        }
+
+
+def load(settings: RunSettings, root: Path | None) -> SignalData:
+    """Read, cut and split the data of a run.
+
+    Raises:
+        SettingError: If the data set holds no recordings.
+        SequelaError: If the data cannot be found, read or split.
+    """
+    if catalog.lookup(settings.data).kind != "eeg":
+        raise SettingError(
+            f"data set '{settings.data}' holds tables, but {settings.model} reads signals: "
+            "choose bonn or uci-seizure"
+        )
+    recordings, located = catalog.load_recordings(settings.data, root)
+    segments = cut(recordings)
+    split, part = draw(
+        label=segments.label,
+        ids=ids_of(segments),
+        unit=settings.split,
+        seed=settings.seed,
+        fractions=settings.fractions,
+    )
+    return SignalData(
+        settings.data, located.origin, segments, split, part, n_recordings=len(recordings)
+    )
+
+
+def ids_of(segments: Segments) -> dict[str, NDArray[np.str_]]:
+    """The ids that segments can be split by."""
+    ids = {"row": segments.segment_id, "recording": segments.recording_id}
+    if segments.subject_id is not None:
+        ids["subject"] = segments.subject_id
+    return ids

@@ -1,0 +1,65 @@
+"""Learning curves: one number over the epochs, training and tuning part."""
+
+from collections.abc import Sequence
+
+import altair as alt
+
+from sequela.figures.figure import FIRST, INK, SECOND, Figure
+from sequela.training.history import EpochRecord, best_epoch
+
+_PARTS = ["train", "tuning"]
+
+
+def learning_curve(history: Sequence[EpochRecord], number: str) -> Figure:
+    """Loss or a metric over the epochs.
+
+    Training is a dashed line, tuning a full one; a vertical line marks the epoch that was kept.
+
+    Args:
+        history: Of one run.
+        number: ``loss``, or a metric's name.
+    """
+    kept = best_epoch(history)
+    rows = [
+        {
+            "epoch": r.epoch,
+            "part": r.part,
+            number: r.loss if number == "loss" else r.metrics[number],
+        }
+        for r in history
+    ]
+    last = max(r["epoch"] for r in rows)
+    scale = alt.Scale(zero=False)
+    base = alt.Chart(alt.Data(values=rows))
+    lines = base.mark_line(strokeWidth=2).encode(
+        x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d", tickCount=6)),
+        y=alt.Y(f"{number}:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5)),
+        color=alt.Color(
+            "part:N", scale=alt.Scale(domain=_PARTS, range=[SECOND, FIRST]), legend=None
+        ),
+        strokeDash=alt.StrokeDash(
+            "part:N", scale=alt.Scale(domain=_PARTS, range=[[5, 3], [1, 0]]), legend=None
+        ),
+    )
+    rule = (
+        alt.Chart(alt.Data(values=[{"epoch": kept}]))
+        .mark_rule(color=INK, strokeDash=[1, 3])
+        .encode(x="epoch:Q")
+    )
+    names = (
+        base.transform_filter(alt.datum.epoch == last)
+        .mark_text(align="left", dx=4, fontSize=11)
+        .encode(
+            x="epoch:Q",
+            y=f"{number}:Q",
+            text="part:N",
+            color=alt.Color("part:N", legend=None),
+        )
+    )
+    ends = {p: [r[number] for r in rows if r["part"] == p] for p in _PARTS}
+    told = ", ".join(f"{p} from {v[0]:.2f} to {v[-1]:.2f}" for p, v in ends.items())
+    return Figure(
+        chart=(lines + rule + names).properties(width=215, height=140, title=number),
+        alt=f"{number} over {last} epochs: {told}; epoch {kept} was kept.",
+        rows=rows,
+    )

@@ -1,0 +1,64 @@
+"""Confusion matrices."""
+
+from collections.abc import Sequence
+
+import altair as alt
+
+from sequela.figures.figure import FIRST, INK, Figure
+
+
+def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:
+    """Shares of each true class (row) by predicted class (column), with the shares as text.
+
+    Args:
+        counts: (class, class), true class first.
+        classes: Names.
+    """
+    rows = []
+    for true, line in zip(classes, counts, strict=True):
+        total = sum(line)
+        rows += [
+            {
+                "true": true,
+                "predicted": predicted,
+                "count": count,
+                "share": count / total if total else 0.0,
+            }
+            for predicted, count in zip(classes, line, strict=True)
+        ]
+    order = list(classes)
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X(
+            "predicted:N",
+            sort=order,
+            title="predicted",
+            axis=alt.Axis(labelAngle=-35, grid=False, domain=False, ticks=False),
+        ),
+        y=alt.Y(
+            "true:N",
+            sort=order,
+            title="true",
+            axis=alt.Axis(grid=False, domain=False, ticks=False),
+        ),
+    )
+    cells = base.mark_rect(color=FIRST).encode(
+        fillOpacity=alt.FillOpacity(
+            "share:Q", scale=alt.Scale(domain=[0, 1], range=[0.0, 0.6]), legend=None
+        )
+    )
+    text = base.mark_text(color=INK, fontSize=11).encode(text=alt.Text("share:Q", format=".0%"))
+    size = 42 * len(order)
+    told = "; ".join(
+        f"{true}: "
+        + ", ".join(
+            f"{r['share']:.0%} as {r['predicted']}"
+            for r in sorted(rows, key=lambda r: -r["share"])
+            if r["true"] == true and r["count"]
+        )
+        for true in order
+    )
+    return Figure(
+        chart=(cells + text).properties(width=size, height=0.72 * size),
+        alt=f"Confusion matrix. {told}.",
+        rows=rows,
+    )

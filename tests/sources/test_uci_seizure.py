@@ -144,8 +144,8 @@ def test_names_do_not_count_the_recordings_through() -> None:
         (4, 7, "inf", "line 6: found 'inf' in column X7"),
         (4, 7, "12.5", "line 6: found '12.5' in column X7"),
         (4, 7, "40000", "line 6: found '40000' in column X7"),
-        (4, 179, "0", "line 6: found y = 0, expected"),
-        (4, 179, "6", "line 6: found y = 6, expected"),
+        (4, 179, "0", "line 6: found y = 0 .outside 1 to 5., expected"),
+        (4, 179, "6", "line 6: found y = 6 .outside 1 to 5., expected"),
         (4, 0, "X24.V1", "line 6: found id 'X24.V1', expected X1 to X23"),
         (4, 0, "X2.V2", "line 6: found id 'X2.V2'"),
         (4, 0, "V1.6", "line 6: found id 'V1.6'"),
@@ -214,7 +214,7 @@ def test_a_row_that_is_too_short_is_named(tmp_path: Path, recordings: list[Recor
 def test_lines_are_counted_past_empty_ones(tmp_path: Path, recordings: list[Recording]) -> None:
     rows = rows_of(recordings)
     rows[6][179] = 9
-    with pytest.raises(DataError, match="line 9: found y = 9"):
+    with pytest.raises(DataError, match="line 9: found y = 9 "):
         uci_seizure.read(write(tmp_path / "seizure.csv", [*rows[:2], [], *rows[2:]]))
 
 

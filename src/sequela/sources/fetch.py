@@ -78,7 +78,14 @@ def get_bonn(folder: Path, url: str | None = None) -> Path:
             _prove_kept(folder / f"{letter}.zip", letter, delete=folder)
         return folder
     gathering = folder.with_name(f"{folder.name}-incomplete")
-    gathering.mkdir(parents=True, exist_ok=True)
+    try:
+        gathering.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DownloadError(
+            f"{gathering} cannot be made ({error.strerror}): expected a folder to write to; make "
+            f"it, or fetch the files by hand from {lookup('bonn').homepage} and name their folder "
+            f"with --root"
+        ) from error
     for left_by_a_killed_download in gathering.glob("tmp*"):
         left_by_a_killed_download.unlink()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -123,7 +130,6 @@ class _Bar:
 def _download(url: str, file: Path, letter: str, progress: Progress) -> None:
     """Fetch one set's zip file; it gets its name only when it is proven."""
     import pooch
-    import requests
 
     def download_and_prove(address: str, output_file: str, pup: Any) -> None:
         download = pooch.HTTPDownloader(
@@ -148,7 +154,7 @@ def _download(url: str, file: Path, letter: str, progress: Progress) -> None:
     )
     try:
         pup.fetch(file.name, downloader=download_and_prove)
-    except requests.RequestException as error:
+    except OSError as error:  # those of requests are OSErrors as well
         raise DownloadError(f"{url} could not be fetched ({error}): {by_hand}") from error
     except DataError as error:
         raise DownloadError(f"{url} did not send the published file: {error}; {by_hand}") from error

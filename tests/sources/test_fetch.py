@@ -157,6 +157,43 @@ def test_the_five_files_are_fetched_and_then_found(
         np.testing.assert_array_equal(by_id[recording_id].signal, known.signal)
 
 
+def test_each_file_is_a_line_where_there_is_no_terminal(
+    server: Server,
+    no_data: Path,
+    zips: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    fetch.get("bonn", server.url)
+    out, error = capsys.readouterr()
+    sizes = {letter: f"{len(zips[f'/{letter}.zip']):,}" for letter in "ZONFS"}
+    assert out == ""
+    assert error.splitlines() == [f"{s}.zip fetched, {size} bytes" for s, size in sizes.items()]
+
+
+def test_a_terminal_shows_a_progress_bar(
+    server: Server,
+    no_data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    drawn: list[tuple[float, float | None]] = []
+    close = fetch._Bar.close
+
+    def record(bar: fetch._Bar) -> None:
+        task = next(each for each in bar._progress.tasks if each.id == bar._task)
+        drawn.append((task.completed, task.total))
+        close(bar)
+
+    monkeypatch.setattr(fetch._Bar, "close", record)
+    fetch.get("bonn", server.url)
+    assert drawn == [(size, size) for size in (len(server.contents[f"/{s}.zip"]) for s in "ZONFS")]
+    assert "━" in capsys.readouterr().err
+
+
 def test_what_is_there_is_not_fetched_again(server: Server, no_data: Path) -> None:
     fetch.get("bonn", server.url)
     server.asked.clear()

@@ -1,6 +1,7 @@
 """Fetching, against a local HTTP server that also misbehaves."""
 
 import io
+import logging
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pooch
 import pytest
 
 from sequela.errors import DataNotFoundError, DownloadError, UnknownNameError
@@ -165,7 +167,9 @@ def test_each_file_is_a_line_where_there_is_no_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.delenv("FORCE_COLOR", raising=False)
+    pooch.get_logger().setLevel("INFO")
     fetch.get("bonn", server.url)
+    assert not pooch.get_logger().isEnabledFor(logging.INFO)
     out, error = capsys.readouterr()
     sizes = {letter: f"{len(zips[f'/{letter}.zip']):,}" for letter in "ZONFS"}
     assert out == ""

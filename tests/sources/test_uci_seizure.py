@@ -51,7 +51,7 @@ def write(
     return file
 
 
-@pytest.mark.parametrize("first", ["", "Unnamed", "Unnamed: 0"])
+@pytest.mark.parametrize("first", ["", "Unnamed", "Unnamed: 0", "\ufeffUnnamed"])
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC, csv.QUOTE_ALL])
 def test_every_published_header_and_quoting_is_read(
     tmp_path: Path, recordings: list[Recording], first: str, quoting: int

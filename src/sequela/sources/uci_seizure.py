@@ -148,7 +148,7 @@ def _text(file: Path) -> Iterator[IO[str]]:
     """The file opened as text, whether compressed or not; faults of the file become DataError."""
     opened = gzip.open if file.name.lower().endswith(".gz") else open
     try:
-        with opened(file, "rt", encoding="utf-8", newline="") as text:
+        with opened(file, "rt", encoding="utf-8-sig", newline="") as text:
             yield text
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(

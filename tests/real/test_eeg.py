@@ -1,11 +1,13 @@
 """The Bonn and UCI data as published."""
 
-import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 
 from sequela.cohort.segments import cut
+from sequela.sources import bonn
 from sequela.sources.catalog import EXCERPTS, load_recordings
 
 
@@ -29,10 +31,38 @@ def test_the_excerpt_equals_the_originals(real_data: Path) -> None:
         np.testing.assert_array_equal(original.signal, kept.signal)
 
 
-def test_the_originals_are_those_whose_checksums_are_kept(real_data: Path) -> None:
-    kept = Path(__file__).parents[2] / "scripts" / "originals.sha256"
-    lines = [line.split() for line in kept.read_text("utf-8").splitlines()]
-    bonn = {path: digest for digest, path in lines if path.startswith("bonn/")}
-    assert len(bonn) == 400
-    for path, digest in bonn.items():
-        assert hashlib.sha256((real_data / path).read_bytes()).hexdigest() == digest
+def make_excerpt(root: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    out.mkdir()
+    script = Path(__file__).parents[2] / "scripts" / "make_excerpts.py"
+    return subprocess.run(
+        [sys.executable, script, "bonn", "--root", root, "--out", out],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_script_makes_the_same_excerpt_each_time(real_data: Path, tmp_path: Path) -> None:
+    files = []
+    for out in (tmp_path / "once", tmp_path / "again"):
+        assert make_excerpt(real_data, out).returncode == 0
+        files.append(out / "bonn.parquet")
+    assert files[0].read_bytes() == files[1].read_bytes()
+    for made, kept in zip(
+        bonn.read_excerpt(files[0]), bonn.read_excerpt(EXCERPTS / "bonn.parquet"), strict=True
+    ):
+        assert made.recording_id == kept.recording_id
+        np.testing.assert_array_equal(made.signal, kept.signal)
+
+
+def test_the_script_takes_nothing_but_the_originals(real_data: Path, tmp_path: Path) -> None:
+    for file in (real_data / "bonn").rglob("*.*"):
+        copy = tmp_path / "bonn" / file.relative_to(real_data / "bonn")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(file.read_bytes())
+    spoilt = tmp_path / "bonn" / "S" / "S001.txt"
+    spoilt.write_bytes(spoilt.read_bytes().replace(b"1", b"2", 1))
+    made = make_excerpt(tmp_path, tmp_path / "out")
+    assert made.returncode == 1
+    assert "S001.txt is not the published file: its SHA-256 differs" in made.stderr
+    assert list((tmp_path / "out").iterdir()) == []

@@ -67,6 +67,15 @@ def test_every_published_header_and_quoting_is_read(
         assert (got.label, got.sfreq, got.subject_id) == (original.label, 173.61, None)
 
 
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+def test_a_byte_order_mark_does_not_matter(
+    tmp_path: Path, recordings: list[Recording], quoting: int
+) -> None:
+    file = write(tmp_path / "seizure.csv", rows_of(recordings), quoting=quoting)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert len(uci_seizure.read(file)) == 3
+
+
 def test_a_compressed_file_in_a_folder_is_read(tmp_path: Path, recordings: list[Recording]) -> None:
     write(tmp_path / "seizure.csv.gz", rows_of(recordings))
     (tmp_path / "README.txt").write_text("not data")
@@ -144,8 +153,8 @@ def test_names_do_not_count_the_recordings_through() -> None:
         (4, 7, "inf", "line 6: found 'inf' in column X7"),
         (4, 7, "12.5", "line 6: found '12.5' in column X7"),
         (4, 7, "40000", "line 6: found '40000' in column X7"),
-        (4, 179, "0", "line 6: found y = 0, expected"),
-        (4, 179, "6", "line 6: found y = 6, expected"),
+        (4, 179, "0", "line 6: found y = 0 .outside 1 to 5., expected"),
+        (4, 179, "6", "line 6: found y = 6 .outside 1 to 5., expected"),
         (4, 0, "X24.V1", "line 6: found id 'X24.V1', expected X1 to X23"),
         (4, 0, "X2.V2", "line 6: found id 'X2.V2'"),
         (4, 0, "V1.6", "line 6: found id 'V1.6'"),
@@ -214,7 +223,7 @@ def test_a_row_that_is_too_short_is_named(tmp_path: Path, recordings: list[Recor
 def test_lines_are_counted_past_empty_ones(tmp_path: Path, recordings: list[Recording]) -> None:
     rows = rows_of(recordings)
     rows[6][179] = 9
-    with pytest.raises(DataError, match="line 9: found y = 9"):
+    with pytest.raises(DataError, match="line 9: found y = 9 "):
         uci_seizure.read(write(tmp_path / "seizure.csv", [*rows[:2], [], *rows[2:]]))
 
 

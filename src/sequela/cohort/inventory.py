@@ -66,10 +66,11 @@ class Inventory:
             DataError: If recordings have the same samples.
         """
         if self.same_recordings:
-            named = "; ".join(" = ".join(ids) for ids in self.same_recordings[:3])
+            named = "; ".join(" = ".join(ids[:3]) for ids in self.same_recordings[:3])
             raise DataError(
-                f"found recordings with the same samples under different ids ({named}): expected "
-                f"each once, else a split by recording leaks; keep one of each"
+                f"found {_count(self.same_recordings)} recordings that are there already under "
+                f"another id, such as {named}: expected each once, else a split by recording "
+                f"leaks; keep one of each"
             )
 
 

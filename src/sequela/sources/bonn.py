@@ -125,12 +125,12 @@ def _folder_files(folder: Path) -> Iterable[tuple[str, bytes]]:
 
 
 def _zip_files(file: Path) -> Iterable[tuple[str, bytes]]:
-    """Name and content of each file in a zip file, without what macOS adds."""
+    """Name and content of each file in a zip file that is not hidden, as macOS adds some."""
     try:
         with zipfile.ZipFile(file) as archive:
             for entry in archive.infolist():
-                path = PurePosixPath(entry.filename)
-                if entry.is_dir() or path.parts[0] == "__MACOSX" or path.name.startswith("."):
+                hidden = PurePosixPath(entry.filename).name.startswith(".")
+                if entry.is_dir() or hidden:
                     continue
                 yield entry.filename, archive.read(entry)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:

@@ -9,7 +9,6 @@ Nothing is seen by the readers before all five files are proven: they are gather
 beside the cache's, which then gets its name. A file that is proven already is not fetched again.
 """
 
-import logging
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -78,7 +77,14 @@ def get_bonn(folder: Path, url: str | None = None) -> Path:
             _prove_kept(folder / f"{letter}.zip", letter, delete=folder)
         return folder
     gathering = folder.with_name(f"{folder.name}-incomplete")
-    gathering.mkdir(parents=True, exist_ok=True)
+    try:
+        gathering.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DownloadError(
+            f"{gathering} cannot be made ({error.strerror}): expected a folder to write to; make "
+            f"it, or fetch the files by hand from {lookup('bonn').homepage} and name their folder "
+            f"with --root"
+        ) from error
     for left_by_a_killed_download in gathering.glob("tmp*"):
         left_by_a_killed_download.unlink()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -101,14 +107,17 @@ class _Bar:
     def __init__(self, progress: Progress, name: str) -> None:
         self._progress = progress
         self._task = progress.add_task(name, total=None)
+        self._total: int | None = None
 
     @property
-    def total(self) -> float | None:
-        return self._progress.tasks[self._task].total
+    def total(self) -> int | None:
+        """Size in bytes, where the site tells it."""
+        return self._total
 
     @total.setter
     def total(self, n_bytes: int) -> None:
-        self._progress.update(self._task, total=n_bytes or None)
+        self._total = n_bytes or None
+        self._progress.update(self._task, total=self._total, completed=0)
 
     def update(self, n_bytes: int) -> None:
         self._progress.advance(self._task, n_bytes)
@@ -117,25 +126,29 @@ class _Bar:
         self._progress.update(self._task, completed=0)
 
     def close(self) -> None:
+        """Nothing: the line stays until the file is proven or given up."""
+
+    def remove(self) -> None:
         self._progress.remove_task(self._task)
 
 
 def _download(url: str, file: Path, letter: str, progress: Progress) -> None:
     """Fetch one set's zip file; it gets its name only when it is proven."""
     import pooch
-    import requests
+
+    bar = _Bar(progress, file.name)
+    download = pooch.HTTPDownloader(
+        progressbar=bar,
+        chunk_size=2**16,
+        timeout=TIMEOUT,
+        headers={"User-Agent": f"sequela/{__version__}"},
+    )
 
     def download_and_prove(address: str, output_file: str, pup: Any) -> None:
-        download = pooch.HTTPDownloader(
-            progressbar=_Bar(progress, file.name),
-            chunk_size=2**16,
-            timeout=TIMEOUT,
-            headers={"User-Agent": f"sequela/{__version__}"},
-        )
         download(address, output_file, pup)
         _prove(Path(output_file), letter)
 
-    logging.getLogger("pooch").setLevel(logging.WARNING)
+    pooch.get_logger().setLevel("WARNING")
     pup = pooch.create(
         path=file.parent,
         base_url="",
@@ -148,10 +161,12 @@ def _download(url: str, file: Path, letter: str, progress: Progress) -> None:
     )
     try:
         pup.fetch(file.name, downloader=download_and_prove)
-    except requests.RequestException as error:
-        raise DownloadError(f"{url} could not be fetched ({error}): {by_hand}") from error
     except DataError as error:
         raise DownloadError(f"{url} did not send the published file: {error}; {by_hand}") from error
+    except OSError as error:  # those of requests are OSErrors as well
+        raise DownloadError(f"{url} could not be fetched ({error}): {by_hand}") from error
+    finally:
+        bar.remove()
 
 
 def _prove_kept(file: Path, letter: str, delete: Path) -> None:

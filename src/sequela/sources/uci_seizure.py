@@ -117,9 +117,9 @@ def _rows_by_chunk(
         rows[key] = row
         expected = bonn.SETS.index(key[0][0]) + 1
         if labels[row] != expected:
-            among = "" if 1 <= labels[row] <= len(bonn.SETS) else ", one of 1 to 5"
+            outside = "" if 1 <= labels[row] <= len(bonn.SETS) else " (outside 1 to 5)"
             raise _fault(
-                file, row, f"found y = {labels[row]}, expected {expected}{among} for '{name}'"
+                file, row, f"found y = {labels[row]}{outside}, expected {expected} for '{name}'"
             )
     _check_whole(file, rows, {recording_id: name for name, recording_id in known.items()})
     return rows
@@ -148,7 +148,7 @@ def _text(file: Path) -> Iterator[IO[str]]:
     """The file opened as text, whether compressed or not; faults of the file become DataError."""
     opened = gzip.open if file.name.lower().endswith(".gz") else open
     try:
-        with opened(file, "rt", encoding="utf-8", newline="") as text:
+        with opened(file, "rt", encoding="utf-8-sig", newline="") as text:
             yield text
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(

@@ -28,7 +28,7 @@ def learning_curve(history: Sequence[EpochRecord], number: str) -> Figure:
         }
         for r in history
     ]
-    last = max(r["epoch"] for r in rows)
+    last = max(r.epoch for r in history)
     scale = alt.Scale(zero=False)
     base = alt.Chart(alt.Data(values=rows))
     lines = base.mark_line(strokeWidth=2).encode(

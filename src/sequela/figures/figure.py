@@ -23,7 +23,7 @@ class Figure:
         rows: The data that are drawn, as a table.
     """
 
-    chart: alt.LayerChart | alt.Chart | alt.HConcatChart
+    chart: alt.LayerChart
     alt: str
     rows: list[dict[str, Any]]
 
@@ -44,7 +44,7 @@ class Figure:
         return drawn.replace("<svg ", f'<svg role="img" aria-label="{text}" ', 1)
 
 
-def _themed(chart: alt.LayerChart | alt.Chart | alt.HConcatChart) -> dict[str, Any]:
+def _themed(chart: alt.LayerChart) -> dict[str, Any]:
     """The chart's specification in the colours and font of the house."""
     axis = {
         "gridColor": FAINT,

@@ -9,7 +9,6 @@ influence (O'Neill 2014). ``benchmarks/interval_coverage.py`` measures how often
 holds the truth.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,12 +18,11 @@ from scipy import stats
 
 from sequela.errors import DataError
 from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.resampling import class_strata, jackknife_weights, resampled_weights
 from sequela.evaluation.statistic import Statistic, of_metric
 
 Method = Literal["BCa", "percentile"]
 
-_CHUNK = 100  # resamples drawn at once: what they need fits a processor's cache
-_JACKKNIFE_BLOCKS = 500
 _ROUNDING = 1e-12
 
 
@@ -72,67 +70,113 @@ class Bootstrap:
 DEFAULT = Bootstrap()
 
 
-def class_strata(label: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The class of each group, int64 (group,), for drawing within classes.
+@dataclass(frozen=True)
+class Distribution:
+    """One number on bootstrap resamples, and what corrects its quantiles.
 
-    A class with a single group joins the largest: one group alone cannot vary.
+    Attributes:
+        estimate: The number where each group counts once.
+        values: float64 (resample,): the resamples on which it is defined.
+        degrees: Of freedom of the t distribution that widens the tails.
+        shift: Bias of the resamples as a normal quantile (BCa); 0 for percentiles.
+        acceleration: Skewness over the groups (BCa); 0 for percentiles.
+    """
+
+    estimate: float
+    values: NDArray[np.float64]
+    degrees: float
+    shift: float
+    acceleration: float
+
+    @classmethod
+    def of(
+        cls,
+        estimate: float,
+        values: NDArray[np.float64],
+        left_out: NDArray[np.float64],
+        method: Method,
+    ) -> "Distribution | None":
+        """From the values on resamples, and those with one group left out after the other.
+
+        ``None`` if more than half of the resamples leave the number undefined.
+        """
+        defined = ~np.isnan(values)
+        if np.isnan(estimate) or 2 * defined.sum() < len(values):
+            return None
+        values, left_out = values[defined], left_out[~np.isnan(left_out)]
+        influence = left_out.mean() - left_out
+        square = np.sum(influence**2)
+        shift, acceleration = 0.0, 0.0
+        if method == "BCa" and square > 0:
+            side = np.where(np.abs(values - estimate) < _ROUNDING, 0, np.sign(values - estimate))
+            shift = _quantile_of(side, len(values))
+            acceleration = float(np.sum(influence**3) / (6 * square**1.5))
+        return cls(estimate, values, degrees_of_freedom(influence), shift, acceleration)
+
+    def bounds(self, level: float) -> tuple[float, float]:
+        """The interval (Efron 1987, equation 6.8, with t for the normal quantiles)."""
+        tail = stats.t.isf((1 - level) / 2, self.degrees)
+        moved = self.shift + np.array([-tail, tail])
+        room = 1 - self.acceleration * moved
+        beyond = np.copysign(np.inf, moved)
+        corrected = self.shift + np.divide(moved, room, out=beyond, where=room > 0)
+        low, high = np.quantile(self.values, stats.norm.cdf(corrected)).tolist()
+        return low, high
+
+    def p_value(self, null: float = 0.0) -> float:
+        """Two-sided: 1 - the level at which ``null`` becomes a bound of the interval.
+
+        It cannot be smaller than the resamples can tell.
+        """
+        side = np.where(np.abs(self.values - null) < _ROUNDING, 0, np.sign(self.values - null))
+        if not side.any():
+            return 1.0
+        moved = _quantile_of(side, len(side)) - self.shift
+        tail = moved / (1 + self.acceleration * moved) - self.shift
+        return float(2 * stats.t.sf(abs(tail), self.degrees))
+
+
+def _quantile_of(side: NDArray[np.float64], count: int) -> float:
+    """Normal quantile of the share of resamples below a value, from the signs of their distance."""
+    below = (1 - side.mean()) / 2  # ties count half
+    return float(stats.norm.ppf(np.clip(below, 1 / (count + 1), count / (count + 1))))
+
+
+def distributions(
+    statistic: Statistic,
+    rng: np.random.Generator,
+    how: Bootstrap = DEFAULT,
+    stratum: NDArray[np.int64] | None = None,
+) -> list[Distribution | None]:
+    """The bootstrap distribution of each number of a statistic, from the same resamples.
 
     Args:
-        label: int64 (example,).
-        group: int64 (example,): index of its group.
+        statistic: With one number or several.
+        rng: Draws the resamples.
+        how: Resamples and method.
+        stratum: int64 (group,): groups are drawn within it; ``None`` draws from all.
+
+    Returns:
+        One for each number, ``None`` where it is undefined on more than half of the resamples.
 
     Raises:
-        DataError: If a group holds examples of two classes.
+        DataError: If there are fewer than two groups.
     """
-    stratum = np.zeros(int(group.max(initial=-1)) + 1, dtype=np.int64)
-    stratum[group] = label
-    if not np.array_equal(stratum[group], label):
+    if statistic.n_groups < 2:  # noqa: PLR2004
         raise DataError(
-            "a group holds examples of two classes: groups cannot be drawn within their class"
+            f"there are {statistic.n_groups} groups: an interval needs two subjects or more"
         )
-    stratum = np.unique(stratum, return_inverse=True)[1]
-    size = np.bincount(stratum)
-    stratum[size[stratum] == 1] = size.argmax()
-    return np.unique(stratum, return_inverse=True)[1]
-
-
-def resampled_weights(
-    stratum: NDArray[np.int64], resamples: int, rng: np.random.Generator
-) -> Iterator[NDArray[np.float64]]:
-    """Weights of the groups in bootstrap resamples, in chunks of (resample, group).
-
-    Of a stratum's n groups, n - 1 are drawn with replacement and count n / (n - 1) each.
-    """
-    members = [np.flatnonzero(stratum == one) for one in range(int(stratum.max()) + 1)]
-    for start in range(0, resamples, _CHUNK):
-        rows = min(_CHUNK, resamples - start)
-        weights = np.empty((rows, len(stratum)))
-        for groups in members:
-            size = len(groups)
-            drawn = rng.integers(size, size=(rows, size - 1))
-            drawn += np.arange(rows)[:, None] * size
-            counts = np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size)
-            weights[:, groups] = counts * (size / (size - 1))
-        yield weights
-
-
-def jackknife_weights(stratum: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
-    """Weights of the groups when one after the other is left out: chunks of (left out, group).
-
-    The rest of its stratum makes up for it. Where there are more than 500 groups, they are left out
-    in 500 blocks, which take from all strata alike: the skewness that follows stays the same,
-    because blocks are less skewed as they are fewer.
-    """
-    n_groups = len(stratum)
-    block = np.empty(n_groups, dtype=np.int64)
-    n_blocks = min(n_groups, _JACKKNIFE_BLOCKS)
-    block[np.argsort(stratum, kind="stable")] = np.arange(n_groups) % n_blocks
-    belongs = (stratum[:, None] == np.unique(stratum)).astype(np.float64)  # (group, stratum)
-    size = belongs.sum(axis=0)
-    for start in range(0, n_blocks, _CHUNK):
-        left_out = np.arange(start, min(start + _CHUNK, n_blocks))
-        kept = (block != left_out[:, None]).astype(np.float64)
-        yield kept * (size / (kept @ belongs))[:, stratum]
+    if stratum is None:
+        stratum = np.zeros(statistic.n_groups, dtype=np.int64)
+    drawn = [statistic(weights) for weights in resampled_weights(stratum, how.resamples, rng)]
+    without = [statistic(weights) for weights in jackknife_weights(stratum)]
+    values, left_out = (_columns(np.concatenate(parts)) for parts in (drawn, without))
+    return [
+        Distribution.of(*numbers, how.method)
+        for numbers in zip(
+            np.atleast_1d(statistic.estimate).tolist(), values, left_out, strict=True
+        )
+    ]
 
 
 def intervals(
@@ -158,20 +202,12 @@ def intervals(
     Raises:
         DataError: If there are fewer than two groups.
     """
-    n_groups = statistic.n_groups
-    if n_groups < 2:  # noqa: PLR2004
-        raise DataError(f"there are {n_groups} groups: an interval needs two subjects or more")
+    found = distributions(statistic, rng, how, stratum)
+    trials = statistic.trials or (0,) * len(found)
     method = f"{how.method} bootstrap over groups{'' if stratum is None else ' within classes'}"
-    if stratum is None:
-        stratum = np.zeros(n_groups, dtype=np.int64)
-    drawn = [statistic(weights) for weights in resampled_weights(stratum, how.resamples, rng)]
-    without = [statistic(weights) for weights in jackknife_weights(stratum)]
-    values, left_out = (_columns(np.concatenate(parts)) for parts in (drawn, without))
-    estimates = np.atleast_1d(statistic.estimate).tolist()
-    trials = statistic.trials or (None,) * len(estimates)
     return [
-        _interval(one, estimate, left, tried, how, (method, n_groups))
-        for one, estimate, left, tried in zip(values, estimates, left_out, trials, strict=True)
+        one and _interval(one, tried, statistic.n_groups, how.level, method)
+        for one, tried in zip(found, trials, strict=True)
     ]
 
 
@@ -234,27 +270,13 @@ def _columns(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _interval(
-    values: NDArray[np.float64],
-    estimate: float,
-    left_out: NDArray[np.float64],
-    trials: int | None,
-    how: Bootstrap,
-    origin: tuple[str, int],
-) -> Interval | None:
-    """The interval of one number from its resamples, its jackknife and (method, groups)."""
-    defined = values[~np.isnan(values)]
-    if len(defined) < how.resamples / 2:
-        return None
-    if trials and np.ptp(defined) < _ROUNDING and min(estimate, 1 - estimate) < _ROUNDING:
-        return _exact(estimate, trials, how.level)
-    left_out = left_out[~np.isnan(left_out)]
-    influence = left_out.mean() - left_out
-    tail = (1 - how.level) / 2
-    tails = np.array([-1, 1]) * stats.t.isf(tail, degrees_of_freedom(influence))
-    if how.method == "BCa":
-        tails = _bca(tails, defined, estimate, influence)
-    low, high = np.quantile(defined, stats.norm.cdf(tails)).tolist()
-    return Interval(low, high, how.level, origin[0], len(defined), origin[1])
+    found: Distribution, trials: int, n_groups: int, level: float, method: str
+) -> Interval:
+    at_bound = min(abs(found.estimate), abs(1 - found.estimate)) < _ROUNDING
+    if trials and at_bound and np.ptp(found.values) < _ROUNDING:
+        return exact_interval(round(found.estimate) * trials, trials, level)
+    low, high = found.bounds(level)
+    return Interval(low, high, level, method, len(found.values), n_groups)
 
 
 def degrees_of_freedom(influence: NDArray[np.float64]) -> float:
@@ -275,26 +297,9 @@ def degrees_of_freedom(influence: NDArray[np.float64]) -> float:
     return float(np.clip(2 * n_groups * square**2 / excess, 1, n_groups - 1))
 
 
-def _bca(
-    tails: NDArray[np.float64],
-    values: NDArray[np.float64],
-    estimate: float,
-    influence: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Normal quantiles of the tails, corrected for bias and skewness (Efron 1987)."""
-    square = np.sum(influence**2)
-    acceleration = np.sum(influence**3) / (6 * square**1.5) if square > 0 else 0.0
-    side = np.where(np.abs(values - estimate) < _ROUNDING, 0, np.sign(values - estimate))
-    below = (1 - side.mean()) / 2  # ties count half
-    shift = stats.norm.ppf(np.clip(below, 1 / len(values), 1 - 1 / len(values)))
-    moved = shift + tails
-    room = 1 - acceleration * moved
-    beyond = np.copysign(np.inf, moved)
-    return np.asarray(shift + np.divide(moved, room, out=beyond, where=room > 0))
-
-
-def _exact(estimate: float, trials: int, level: float) -> Interval:
-    """Clopper & Pearson (1934) with each group as one trial: all or none succeeded."""
-    bound = ((1 - level) / 2) ** (1 / trials)
-    low, high = (0.0, 1 - bound) if round(estimate) == 0 else (bound, 1.0)
-    return Interval(low, high, level, "exact binomial over groups", 0, trials)
+def exact_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
+    """The interval of Clopper & Pearson (1934) for a chance, each group being one trial."""
+    found = stats.binomtest(successes, trials).proportion_ci(level, method="exact")
+    return Interval(
+        float(found.low), float(found.high), level, "exact binomial over groups", 0, trials
+    )

@@ -2,13 +2,13 @@
 
 Examples of one subject (segments of one recording) are alike, so whole groups are drawn. Each
 resample draws n - 1 of a stratum's n groups with replacement and scales their weights by
-n / (n - 1) (Rao & Wu 1988), which keeps the variance unbiased where a stratum has few groups. The
-percentiles are taken a little further out, by Student's t (Hesterberg 2015), and, for BCa,
-corrected for bias and skewness (Efron 1987). ``benchmarks/interval_coverage.py`` measures how often
-the result holds the truth.
+n / (n - 1), which keeps the variance unbiased where there are few (Rao & Wu 1988). The quantiles
+are those of BCa (Efron 1987) or the plain percentiles, taken further out where few groups carry the
+number: by Student's t (Hesterberg 2015), its degrees of freedom from the kurtosis of the groups'
+influence (O'Neill 2014). ``benchmarks/interval_coverage.py`` measures how often such an interval
+holds the truth.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,13 +18,12 @@ from scipy import stats
 
 from sequela.errors import DataError
 from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.resampling import class_strata, jackknife_weights, resampled_weights
 from sequela.evaluation.statistic import Statistic, of_metric
 
-Method = Literal["percentile", "bca"]
+Method = Literal["BCa", "percentile"]
 
-_CHUNK = 100  # resamples drawn at once: what they need fits a processor's cache
-_JACKKNIFE_BLOCKS = 500
-_RARE = 10
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Interval:
         level: Confidence, for example 0.95.
         method: In words, to stand beside the number.
         resamples: Bootstrap resamples that it rests on; 0 where a formula gave it.
-        n_groups: Subjects or recordings that it rests on.
+        n_groups: Subjects or recordings that were resampled.
     """
 
     low: float
@@ -49,194 +48,258 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Resampling:
-    """What is resampled, and how.
+class Bootstrap:
+    """How to resample: everything but the numbers themselves.
 
     Attributes:
-        stratum: int64 (group,): groups are drawn within their stratum.
-        described: How the strata were chosen, for the interval's ``method``.
+        level: Confidence of the intervals.
+        resamples: How many resamples.
+        method: ``BCa`` or ``percentile``.
+        classes_fixed: Whether the number of groups of each class was chosen by whoever made the
+            data (Bonn has 100 recordings of each), so that chance does not vary it: groups are then
+            drawn within their class. Leave it out where subjects came as they came: an interval
+            stratified by class would be too narrow for whatever depends on how frequent a class is.
     """
 
-    stratum: NDArray[np.int64]
-    described: str
+    level: float = 0.95
+    resamples: int = 2_000
+    method: Method = "BCa"
+    classes_fixed: bool = False
 
 
-def resampling(label: NDArray[np.int64], group: NDArray[np.int64]) -> Resampling:
-    """How the groups of these examples should be resampled.
+DEFAULT = Bootstrap()
 
-    By class, if each group has one class (as recordings do). Otherwise, if a class occurs in fewer
-    than ten groups, groups that hold it and groups that do not. Otherwise not stratified. A stratum
-    of a single group joins the largest.
+
+@dataclass(frozen=True)
+class Distribution:
+    """One number on bootstrap resamples, and what corrects its quantiles.
+
+    Attributes:
+        estimate: The number where each group counts once.
+        values: float64 (resample,): the resamples on which it is defined.
+        degrees: Of freedom of the t distribution that widens the tails.
+        shift: Bias of the resamples as a normal quantile (BCa); 0 for percentiles.
+        acceleration: Skewness over the groups (BCa); 0 for percentiles.
+    """
+
+    estimate: float
+    values: NDArray[np.float64]
+    degrees: float
+    shift: float
+    acceleration: float
+
+    @classmethod
+    def of(
+        cls,
+        estimate: float,
+        values: NDArray[np.float64],
+        left_out: NDArray[np.float64],
+        method: Method,
+    ) -> "Distribution | None":
+        """From the values on resamples, and those with one group left out after the other.
+
+        ``None`` if more than half of the resamples leave the number undefined.
+        """
+        defined = ~np.isnan(values)
+        if np.isnan(estimate) or 2 * defined.sum() < len(values):
+            return None
+        values, left_out = values[defined], left_out[~np.isnan(left_out)]
+        influence = left_out.mean() - left_out
+        square = np.sum(influence**2)
+        shift, acceleration = 0.0, 0.0
+        if method == "BCa" and square > 0:
+            side = np.where(np.abs(values - estimate) < _ROUNDING, 0, np.sign(values - estimate))
+            shift = _quantile_of(side, len(values))
+            acceleration = float(np.sum(influence**3) / (6 * square**1.5))
+        return cls(estimate, values, degrees_of_freedom(influence), shift, acceleration)
+
+    def bounds(self, level: float) -> tuple[float, float]:
+        """The interval (Efron 1987, equation 6.8, with t for the normal quantiles)."""
+        tail = stats.t.isf((1 - level) / 2, self.degrees)
+        moved = self.shift + np.array([-tail, tail])
+        room = 1 - self.acceleration * moved
+        beyond = np.copysign(np.inf, moved)
+        corrected = self.shift + np.divide(moved, room, out=beyond, where=room > 0)
+        low, high = np.quantile(self.values, stats.norm.cdf(corrected)).tolist()
+        return low, high
+
+    def p_value(self, null: float = 0.0) -> float:
+        """Two-sided: 1 - the level at which ``null`` becomes a bound of the interval.
+
+        It cannot be smaller than the resamples can tell.
+        """
+        side = np.where(np.abs(self.values - null) < _ROUNDING, 0, np.sign(self.values - null))
+        if not side.any():
+            return 1.0
+        moved = _quantile_of(side, len(side)) - self.shift
+        tail = moved / (1 + self.acceleration * moved) - self.shift
+        return float(2 * stats.t.sf(abs(tail), self.degrees))
+
+
+def _quantile_of(side: NDArray[np.float64], count: int) -> float:
+    """Normal quantile of the share of resamples below a value, from the signs of their distance."""
+    below = (1 - side.mean()) / 2  # ties count half
+    return float(stats.norm.ppf(np.clip(below, 1 / (count + 1), count / (count + 1))))
+
+
+def distributions(
+    statistic: Statistic,
+    rng: np.random.Generator,
+    how: Bootstrap = DEFAULT,
+    stratum: NDArray[np.int64] | None = None,
+) -> list[Distribution | None]:
+    """The bootstrap distribution of each number of a statistic, from the same resamples.
 
     Args:
-        label: int64 (example,).
-        group: int64 (example,): index of its group.
+        statistic: With one number or several.
+        rng: Draws the resamples.
+        how: Resamples and method.
+        stratum: int64 (group,): groups are drawn within it; ``None`` draws from all.
+
+    Returns:
+        One for each number, ``None`` where it is undefined on more than half of the resamples.
 
     Raises:
         DataError: If there are fewer than two groups.
     """
-    n_groups = int(group.max(initial=-1)) + 1
-    if n_groups < 2:  # noqa: PLR2004
-        raise DataError(f"there are {n_groups} groups: an interval needs two subjects or more")
-    holds = np.zeros((n_groups, int(label.max()) + 1), dtype=bool)
-    holds[group, label] = True
-    groups_of_class = holds.sum(axis=0)
-    if (holds.sum(axis=1) == 1).all():
-        stratum, described = holds.argmax(axis=1), "groups stratified by class"
-    elif groups_of_class[groups_of_class > 0].min() < _RARE:
-        rarest = np.where(groups_of_class > 0, groups_of_class, n_groups + 1).argmin()
-        stratum, described = holds[:, rarest], "groups stratified by the rarest class"
-    else:
-        stratum, described = np.zeros(n_groups), "groups"
-    stratum = np.unique(stratum, return_inverse=True)[1]
-    size = np.bincount(stratum)
-    stratum[size[stratum] == 1] = size.argmax()
-    return Resampling(np.unique(stratum, return_inverse=True)[1], described)
+    if statistic.n_groups < 2:  # noqa: PLR2004
+        raise DataError(
+            f"there are {statistic.n_groups} groups: an interval needs two subjects or more"
+        )
+    if stratum is None:
+        stratum = np.zeros(statistic.n_groups, dtype=np.int64)
+    drawn = [statistic(weights) for weights in resampled_weights(stratum, how.resamples, rng)]
+    without = [statistic(weights) for weights in jackknife_weights(stratum)]
+    values, left_out = (_columns(np.concatenate(parts)) for parts in (drawn, without))
+    return [
+        Distribution.of(*numbers, how.method)
+        for numbers in zip(
+            np.atleast_1d(statistic.estimate).tolist(), values, left_out, strict=True
+        )
+    ]
 
 
-def resampled_weights(
-    stratum: NDArray[np.int64], resamples: int, rng: np.random.Generator
-) -> Iterator[NDArray[np.float64]]:
-    """Weights of the groups in bootstrap resamples, in chunks of (resample, group).
+def intervals(
+    statistic: Statistic,
+    rng: np.random.Generator,
+    how: Bootstrap = DEFAULT,
+    stratum: NDArray[np.int64] | None = None,
+) -> list[Interval | None]:
+    """A confidence interval for each number of a statistic, from the same resamples.
 
-    Of a stratum's n groups, n - 1 are drawn with replacement and count n / (n - 1) each.
+    Where all resamples are 0, or all are 1, a bootstrap says nothing: a chance then has the exact
+    binomial bound over the groups that it rests on.
+
+    Args:
+        statistic: With one number or several.
+        rng: Draws the resamples.
+        how: Level, resamples and method.
+        stratum: int64 (group,): groups are drawn within it; ``None`` draws from all.
+
+    Returns:
+        One for each number, ``None`` where it is undefined on more than half of the resamples.
+
+    Raises:
+        DataError: If there are fewer than two groups.
     """
-    members = [np.flatnonzero(stratum == one) for one in range(int(stratum.max()) + 1)]
-    for start in range(0, resamples, _CHUNK):
-        rows = min(_CHUNK, resamples - start)
-        weights = np.empty((rows, len(stratum)))
-        for groups in members:
-            size = len(groups)
-            drawn = rng.integers(size, size=(rows, size - 1))
-            drawn += np.arange(rows)[:, None] * size
-            counts = np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size)
-            weights[:, groups] = counts * (size / (size - 1))
-        yield weights
-
-
-def bootstrap(
-    statistic: Statistic, sampling: Resampling, *, resamples: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """The statistic on bootstrap resamples: float64 (resample, ...)."""
-    return np.concatenate(
-        [statistic(weights) for weights in resampled_weights(sampling.stratum, resamples, rng)]
-    )
+    found = distributions(statistic, rng, how, stratum)
+    trials = statistic.trials or (0,) * len(found)
+    method = f"{how.method} bootstrap over groups{'' if stratum is None else ' within classes'}"
+    return [
+        one and _interval(one, tried, statistic.n_groups, how.level, method)
+        for one, tried in zip(found, trials, strict=True)
+    ]
 
 
 def interval(
     statistic: Statistic,
-    sampling: Resampling,
     rng: np.random.Generator,
-    *,
-    level: float = 0.95,
-    resamples: int = 2_000,
-    method: Method = "bca",
+    how: Bootstrap = DEFAULT,
+    stratum: NDArray[np.int64] | None = None,
 ) -> Interval:
-    """A confidence interval of a statistic, from a bootstrap over groups.
-
-    Where all resamples are 0, or all are 1, a bootstrap says nothing: the exact binomial bound over
-    the groups that the number rests on is given instead.
+    """The confidence interval of a statistic of one number; as :func:`intervals`.
 
     Raises:
-        DataError: If the statistic is undefined on more than half of the resamples.
+        DataError: If there are fewer than two groups, or the number is undefined on more than half
+            of the resamples.
     """
-    values = bootstrap(statistic, sampling, resamples=resamples, rng=rng)
-    values = values[~np.isnan(values)]
-    n_groups = len(sampling.stratum)
-    if len(values) < resamples / 2:
-        raise DataError(
-            f"the number is undefined on {resamples - len(values)} of {resamples} resamples: "
-            "too few groups hold what it needs for an interval"
-        )
-    estimate = float(statistic(np.ones((1, n_groups)))[0])
-    if statistic.trials and np.ptp(values) == 0 and estimate in (0.0, 1.0):
-        return _exact(estimate, statistic.trials, level)
-    tails = _tails(level, n_groups - 1 - int(sampling.stratum.max()))
-    if method == "bca":
-        tails = _bca(tails, values, estimate, _acceleration(statistic, sampling))
-    low, high = np.quantile(values, stats.norm.cdf(tails))
-    return Interval(
-        low=float(low),
-        high=float(high),
-        level=level,
-        method=f"bootstrap of {sampling.described}, {'BCa' if method == 'bca' else method}",
-        resamples=len(values),
-        n_groups=n_groups,
-    )
+    return _only(intervals(statistic, rng, how, stratum))
 
 
-def metric_interval(
-    name: str,
-    predictions: Predictions,
-    rng: np.random.Generator,
-    *,
-    level: float = 0.95,
-    resamples: int = 2_000,
-    method: Method = "bca",
-) -> Interval:
-    """The interval of a metric of :mod:`sequela.evaluation.metrics` by its name.
+def metric_intervals(
+    name: str, predictions: Predictions, rng: np.random.Generator, how: Bootstrap = DEFAULT
+) -> list[Interval | None]:
+    """Intervals of a metric of :mod:`sequela.evaluation.metrics` by its name.
+
+    All metrics have one, but ``per_class_recall`` has one for each class.
 
     Raises:
         UnknownNameError: If no metric has that name.
         DataError: If the metric or its interval cannot be had from these predictions.
     """
-    return interval(
-        of_metric(name, predictions),
-        resampling(predictions.label, predictions.group_index),
-        rng,
-        level=level,
-        resamples=resamples,
-        method=method,
-    )
+    stratum = None
+    if how.classes_fixed:
+        stratum = class_strata(predictions.label, predictions.group_index)
+    return intervals(of_metric(name, predictions), rng, how, stratum)
 
 
-def _tails(level: float, degrees: int) -> NDArray[np.float64]:
-    """Normal quantiles of the two tails, widened for a small number of groups."""
-    degrees = max(degrees, 1)
-    tail = (1 - level) / 2
-    return np.asarray(stats.t.ppf([tail, 1 - tail], degrees), dtype=np.float64)
+def metric_interval(
+    name: str, predictions: Predictions, rng: np.random.Generator, how: Bootstrap = DEFAULT
+) -> Interval:
+    """The interval of a metric of one number by its name; as :func:`metric_intervals`.
 
-
-def _bca(
-    tails: NDArray[np.float64],
-    values: NDArray[np.float64],
-    estimate: float,
-    acceleration: float,
-) -> NDArray[np.float64]:
-    """Tails corrected for the bias and the skewness of the resamples (Efron 1987)."""
-    below = (np.sum(values < estimate) + np.sum(values == estimate) / 2) / len(values)
-    shift = stats.norm.ppf(np.clip(below, 1 / len(values), 1 - 1 / len(values)))
-    moved = shift + tails
-    corrected: NDArray[np.float64] = shift + moved / (1 - acceleration * moved)
-    return corrected
-
-
-def _acceleration(statistic: Statistic, sampling: Resampling) -> float:
-    """Skewness of the statistic over groups, from a jackknife (of blocks where there are many).
-
-    Blocks change it little: leaving out m groups at once divides the skewness of one part by the
-    root of m, and the number of parts by m.
+    Raises:
+        UnknownNameError: If no metric has that name.
+        DataError: If the metric or its interval cannot be had from these predictions.
     """
-    n_groups = len(sampling.stratum)
-    order = np.argsort(sampling.stratum, kind="stable")
-    parts = min(n_groups, _JACKKNIFE_BLOCKS)
-    weights = np.ones((parts, n_groups))
-    weights[np.arange(n_groups) % parts, order] = 0  # each block takes from all strata
-    values = statistic(weights)
-    values = values[~np.isnan(values)]
-    apart = values.mean() - values
-    square = np.sum(apart**2)
-    return float(np.sum(apart**3) / (6 * square**1.5)) if square > 0 else 0.0
+    return _only(metric_intervals(name, predictions, rng, how))
 
 
-def _exact(estimate: float, n_groups: int, level: float) -> Interval:
-    """Clopper & Pearson (1934) with each group as one trial: all or none succeeded."""
-    bound = ((1 - level) / 2) ** (1 / n_groups)
+def _only(found: list[Interval | None]) -> Interval:
+    (only,) = found
+    if only is None:
+        raise DataError(
+            "the number is undefined on most resamples: too few groups hold what it needs"
+        )
+    return only
+
+
+def _columns(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From (row,) or (row, number) to (number, row)."""
+    return rows.reshape(len(rows), -1).T
+
+
+def _interval(
+    found: Distribution, trials: int, n_groups: int, level: float, method: str
+) -> Interval:
+    at_bound = min(abs(found.estimate), abs(1 - found.estimate)) < _ROUNDING
+    if trials and at_bound and np.ptp(found.values) < _ROUNDING:
+        return exact_interval(round(found.estimate) * trials, trials, level)
+    low, high = found.bounds(level)
+    return Interval(low, high, level, method, len(found.values), n_groups)
+
+
+def degrees_of_freedom(influence: NDArray[np.float64]) -> float:
+    """How many groups' worth of evidence a variance is, less one: n - 1 for normal influences.
+
+    A few groups that carry most of a number (the few subjects who died) make the estimate of its
+    variance as uncertain as a few draws would: 2n / (kurtosis - (n - 3) / (n - 1)), kept within 1
+    and n - 1 (O'Neill 2014, The American Statistician 68, 282).
+
+    Args:
+        influence: (group,): what each group adds to the number, with mean 0.
+    """
+    n_groups = len(influence)
+    square = np.mean(influence**2)
+    excess = np.mean(influence**4) - square**2 * (n_groups - 3) / (n_groups - 1)
+    if excess <= 0:
+        return n_groups - 1.0
+    return float(np.clip(2 * n_groups * square**2 / excess, 1, n_groups - 1))
+
+
+def exact_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
+    """The interval of Clopper & Pearson (1934) for a chance, each group being one trial."""
+    found = stats.binomtest(successes, trials).proportion_ci(level, method="exact")
     return Interval(
-        low=0.0 if estimate == 0 else bound,
-        high=1.0 if estimate == 1 else 1 - bound,
-        level=level,
-        method="exact binomial over groups",
-        resamples=0,
-        n_groups=n_groups,
+        float(found.low), float(found.high), level, "exact binomial over groups", 0, trials
     )

@@ -131,8 +131,8 @@ class Predictions:
         """int64 (example,): position of the example's group among the sorted group ids."""
         return np.unique(self.group_id, return_inverse=True)[1]
 
-    def where(self, keep: NDArray[np.bool_]) -> Self:
-        """Only the examples for which ``keep``, bool (example,), is true."""
+    def where(self, keep: NDArray[np.bool_ | np.int64]) -> Self:
+        """Only the examples for which ``keep`` is true, or those at its positions."""
         arrays = {f.name: getattr(self, f.name)[keep] for f in fields(self) if f.name != "classes"}
         return replace(self, **arrays)
 

@@ -6,11 +6,11 @@ weights with the sums of each group; those on ranks become cumulated sums over s
 paired comparison is one statistic minus another, under the same weights.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from sequela.errors import unknown_name
@@ -22,52 +22,65 @@ Weighted = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Statistic:
-    """A metric as a function of the groups' weights.
+    """One number, or several, as a function of the groups' weights.
 
     Attributes:
-        value: From weights (resample, group) to values (resample, ...), NaN where a resample leaves
-            the metric undefined.
-        trials: Where the metric is a chance between 0 and 1: the number of groups that an estimate
-            of exactly 0 or 1 rests on. Otherwise ``None``.
+        value: From weights (resample, group) to (resample,) or (resample, number), NaN where a
+            resample leaves a number undefined.
+        n_groups: How many groups there are.
+        trials: How many groups each number rests on where it is a chance between 0 and 1, so that
+            exactly 0 or 1 still says something: (number,). ``None`` where it is no chance.
     """
 
     value: Weighted
-    trials: int | None = None
+    n_groups: int
+    trials: tuple[int, ...] | None = None
 
     def __call__(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The values (resample, ...) under weights (resample, group)."""
+        """The values under weights (resample, group)."""
         return self.value(weights)
 
+    @property
+    def estimate(self) -> NDArray[np.float64]:
+        """The values where each group counts once: () or (number,)."""
+        return np.asarray(self.value(np.ones((1, self.n_groups)))[0])
 
-def ratio(
-    numerator: NDArray[np.generic], denominator: NDArray[np.generic], group: NDArray[np.int64]
-) -> Statistic:
-    """Sum of the examples' numerators over the sum of their denominators.
+
+def ratio(numerator: ArrayLike, denominator: ArrayLike, group: NDArray[np.int64]) -> Statistic:
+    """Sums of the examples' numerators over the sums of their denominators.
 
     Args:
-        numerator: (example,).
-        denominator: (example,).
+        numerator: (example,) or, for several numbers, (example, number).
+        denominator: The same.
         group: int64 (example,): index of its group.
     """
-    over = np.bincount(group, weights=numerator)
-    under = np.bincount(group, weights=denominator)
+    over, under = _sum_by_group(numerator, group), _sum_by_group(denominator, group)
 
     def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         with np.errstate(invalid="ignore"):
             quotient: NDArray[np.float64] = (weights @ over) / (weights @ under)
         return quotient
 
-    return Statistic(value)
+    return Statistic(value, len(over))
 
 
-def mean(values: NDArray[np.generic], group: NDArray[np.int64]) -> Statistic:
-    """Mean over the examples."""
-    return ratio(values, np.ones(len(values)), group)
+def mean(values: ArrayLike, group: NDArray[np.int64]) -> Statistic:
+    """Means over the examples of (example,) or (example, number)."""
+    return ratio(values, np.ones_like(values, dtype=np.float64), group)
 
 
 def share(hit: NDArray[np.bool_], among: NDArray[np.bool_], group: NDArray[np.int64]) -> Statistic:
-    """Share of the examples ``among`` that are also a ``hit``; both are bool (example,)."""
-    return Statistic(ratio(hit & among, among, group).value, trials=len(np.unique(group[among])))
+    """Shares of the examples ``among`` that are a ``hit``: bool (example,) or (example, number)."""
+    quotient = ratio(hit & among, among, group)
+    present = np.atleast_2d(_sum_by_group(among, group).T > 0)
+    return Statistic(quotient.value, quotient.n_groups, tuple(present.sum(axis=1).tolist()))
+
+
+def _sum_by_group(values: ArrayLike, group: NDArray[np.int64]) -> NDArray[np.float64]:
+    values = np.asarray(values, dtype=np.float64)
+    sums = np.zeros((int(group.max()) + 1, *values.shape[1:]))
+    np.add.at(sums, group, values)
+    return sums
 
 
 def auroc(
@@ -85,7 +98,7 @@ def auroc(
             area: NDArray[np.float64] = np.einsum("sr,sr->r", positives, below) / pairs
         return area
 
-    return Statistic(value, trials=_scarcest(positive, group))
+    return Statistic(value, int(group.max()) + 1, (_scarcest(positive, group),))
 
 
 def average_precision(
@@ -104,7 +117,7 @@ def average_precision(
             area: NDArray[np.float64] = np.einsum("sr,sr->r", positives, precision) / found[-1]
         return area
 
-    return Statistic(value, trials=_scarcest(positive, group))
+    return Statistic(value, int(group.max()) + 1, (_scarcest(positive, group),))
 
 
 def _scarcest(positive: NDArray[np.bool_], group: NDArray[np.int64]) -> int:
@@ -137,23 +150,24 @@ def _sums_at_scores(
 
 def difference(one: Statistic, other: Statistic) -> Statistic:
     """``one`` minus ``other`` on the same resamples: what a paired bootstrap resamples."""
-    return Statistic(lambda weights: one(weights) - other(weights))
+    return Statistic(lambda weights: one(weights) - other(weights), one.n_groups)
 
 
-def recall(predictions: Predictions, of_class: int) -> Statistic:
-    """Share of one class's examples that are found."""
-    return share(
-        predictions.predicted == of_class,
-        predictions.label == of_class,
-        predictions.group_index,
+def stacked(statistics: Sequence[Statistic]) -> Statistic:
+    """Several statistics of one number each, on the same groups, as one of several numbers."""
+    trials = tuple(one.trials[0] for one in statistics if one.trials)
+    return Statistic(
+        lambda weights: np.stack([one(weights) for one in statistics], axis=1),
+        statistics[0].n_groups,
+        trials if len(trials) == len(statistics) else None,
     )
 
 
 def of_metric(name: str, predictions: Predictions) -> Statistic:
     """The statistic of a metric of :mod:`sequela.evaluation.metrics` by its name.
 
-    Groups are numbered as in ``predictions.group_index``. For ``recording_accuracy`` the groups are
-    the examples.
+    Groups are numbered as in ``predictions.group_index``. ``per_class_recall`` has a number for
+    each class.
 
     Raises:
         UnknownNameError: If no metric has that name.
@@ -181,9 +195,20 @@ def _average_precision(predictions: Predictions) -> Statistic:
     return average_precision(predictions.label == 1, predictions.score, predictions.group_index)
 
 
+def _per_class_recall(predictions: Predictions) -> Statistic:
+    classes = np.arange(len(predictions.classes))
+    is_class = predictions.label[:, None] == classes
+    return share(predictions.predicted[:, None] == classes, is_class, predictions.group_index)
+
+
 def _balanced_accuracy(predictions: Predictions) -> Statistic:
-    recalls = [recall(predictions, index) for index in range(len(predictions.classes))]
-    return Statistic(lambda weights: np.mean([one(weights) for one in recalls], axis=0))
+    present = np.unique(predictions.label)
+    recalls = _per_class_recall(predictions)
+    return Statistic(
+        lambda weights: recalls(weights)[:, present].mean(axis=1),
+        recalls.n_groups,
+        (int(np.array(recalls.trials)[present].min()),),
+    )
 
 
 METRICS: dict[str, Callable[[Predictions], Statistic]] = {
@@ -192,5 +217,6 @@ METRICS: dict[str, Callable[[Predictions], Statistic]] = {
     "average_precision": _average_precision,
     "balanced_accuracy": _balanced_accuracy,
     "log_loss": _log_loss,
+    "per_class_recall": _per_class_recall,
     "recording_accuracy": lambda predictions: _accuracy(predictions.by_group()),
 }

@@ -1,0 +1,74 @@
+"""Weights of groups: bootstrap resamples, and one group left out after the other."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError
+
+_CHUNK = 100  # resamples drawn at once: what they need fits a processor's cache
+_JACKKNIFE_BLOCKS = 500
+
+
+def class_strata(label: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The class of each group, int64 (group,), for drawing within classes.
+
+    A class with a single group joins the largest: one group alone cannot vary.
+
+    Args:
+        label: int64 (example,).
+        group: int64 (example,): index of its group.
+
+    Raises:
+        DataError: If a group holds examples of two classes.
+    """
+    stratum = np.zeros(int(group.max(initial=-1)) + 1, dtype=np.int64)
+    stratum[group] = label
+    if not np.array_equal(stratum[group], label):
+        raise DataError(
+            "a group holds examples of two classes: groups cannot be drawn within their class"
+        )
+    stratum = np.unique(stratum, return_inverse=True)[1]
+    size = np.bincount(stratum)
+    stratum[size[stratum] == 1] = size.argmax()
+    return np.unique(stratum, return_inverse=True)[1]
+
+
+def resampled_weights(
+    stratum: NDArray[np.int64], resamples: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.float64]]:
+    """Weights of the groups in bootstrap resamples, in chunks of (resample, group).
+
+    Of a stratum's n groups, n - 1 are drawn with replacement and count n / (n - 1) each.
+    """
+    members = [np.flatnonzero(stratum == one) for one in range(int(stratum.max()) + 1)]
+    for start in range(0, resamples, _CHUNK):
+        rows = min(_CHUNK, resamples - start)
+        weights = np.empty((rows, len(stratum)))
+        for groups in members:
+            size = len(groups)
+            drawn = rng.integers(size, size=(rows, size - 1))
+            drawn += np.arange(rows)[:, None] * size
+            counts = np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size)
+            weights[:, groups] = counts * (size / (size - 1))
+        yield weights
+
+
+def jackknife_weights(stratum: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
+    """Weights of the groups when one after the other is left out: chunks of (left out, group).
+
+    The rest of its stratum makes up for it. Where there are more than 500 groups, they are left out
+    in 500 blocks, which take from all strata alike: the skewness that follows stays the same,
+    because blocks are less skewed as they are fewer.
+    """
+    n_groups = len(stratum)
+    block = np.empty(n_groups, dtype=np.int64)
+    n_blocks = min(n_groups, _JACKKNIFE_BLOCKS)
+    block[np.argsort(stratum, kind="stable")] = np.arange(n_groups) % n_blocks
+    belongs = (stratum[:, None] == np.unique(stratum)).astype(np.float64)  # (group, stratum)
+    size = belongs.sum(axis=0)
+    for start in range(0, n_blocks, _CHUNK):
+        left_out = np.arange(start, min(start + _CHUNK, n_blocks))
+        kept = (block != left_out[:, None]).astype(np.float64)
+        yield kept * (size / (kept @ belongs))[:, stratum]

@@ -1,0 +1,119 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from sequela.errors import UnknownNameError
+from sequela.evaluation import metrics, statistic
+from sequela.evaluation.predictions import Predictions
+
+Make = Callable[..., Predictions]
+
+
+@pytest.mark.parametrize("name", sorted(statistic.METRICS))
+@pytest.mark.parametrize("seed", range(2))
+def test_with_equal_weights_it_is_the_metric(make_predictions: Make, name: str, seed: int) -> None:
+    made = make_predictions(seed=seed, one_class_per_group=True, decimals=1)
+    expected = getattr(metrics, name)(made)
+    assert statistic.of_metric(name, made).estimate == pytest.approx(expected, abs=1e-9)
+
+
+def weighted_by_scikit_learn(
+    name: str, made: Predictions, weight: NDArray[np.float64]
+) -> float | list[float]:
+    chosen = made.probabilities.argmax(axis=1)
+    match name:
+        case "accuracy":
+            found = sklearn.metrics.accuracy_score(made.label, chosen, sample_weight=weight)
+        case "auroc":
+            found = sklearn.metrics.roc_auc_score(made.label, made.score, sample_weight=weight)
+        case "average_precision":
+            found = sklearn.metrics.average_precision_score(
+                made.label, made.score, sample_weight=weight
+            )
+        case "balanced_accuracy":
+            found = sklearn.metrics.balanced_accuracy_score(
+                made.label, chosen, sample_weight=weight
+            )
+        case "per_class_recall":
+            found = sklearn.metrics.recall_score(
+                made.label, chosen, average=None, sample_weight=weight
+            ).tolist()
+        case "log_loss":
+            found = np.average(
+                [-np.log(float(p[y])) for p, y in zip(made.probabilities, made.label, strict=True)],
+                weights=weight,
+            )
+    return found  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("decimals", [1, 6])
+@pytest.mark.parametrize("name", sorted(set(statistic.METRICS) - {"recording_accuracy"}))
+def test_each_resample_is_what_scikit_learn_gives_for_its_weights(
+    make_predictions: Make, name: str, decimals: int
+) -> None:
+    made = make_predictions(groups=12, decimals=decimals)
+    weights = 1.5 * np.random.default_rng(3).integers(0, 4, size=(20, 12)).astype(np.float64)
+    values = statistic.of_metric(name, made)(weights)
+    group = np.array([int(name[1:]) for name in made.group_id])
+    for row, value in zip(weights, values, strict=True):
+        assert value == pytest.approx(weighted_by_scikit_learn(name, made, row[group]), abs=1e-9)
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=25
+    ),
+    st.lists(st.integers(0, 3), min_size=4, max_size=4),
+)
+def test_auroc_counts_weighted_pairs(rows: list[tuple[bool, int, int]], weight: list[int]) -> None:
+    examples = [(score, weight[group]) for positive, score, group in rows if positive]
+    others = [(score, weight[group]) for positive, score, group in rows if not positive]
+    pairs = sum(v * w for _, v in examples for _, w in others)
+    wins = sum(v * w * ((s > t) + (s == t) / 2) for s, v in examples for t, w in others)
+    of_pairs = statistic.auroc(
+        np.array([row[0] for row in rows]),
+        np.array([float(row[1]) for row in rows]),
+        np.array([row[2] for row in rows]),
+    )
+    value = of_pairs(np.array([weight[: of_pairs.n_groups]], dtype=float))[0]
+    if pairs:
+        assert value == pytest.approx(wins / pairs, abs=1e-12)
+    else:
+        assert np.isnan(value)
+
+
+def test_what_a_resample_leaves_out_is_undefined(make_predictions: Make) -> None:
+    made = make_predictions(groups=6, one_class_per_group=True)
+    only_zeros = np.array([[1.0, 0, 1, 0, 1, 0]])
+    assert np.isnan(statistic.of_metric("auroc", made)(only_zeros))
+    assert np.isnan(statistic.of_metric("average_precision", made)(only_zeros))
+    recalls = statistic.of_metric("per_class_recall", made)(only_zeros)
+    assert np.isnan(recalls).tolist() == [[False, True]]
+
+
+def test_trials_are_the_groups_that_a_chance_rests_on(make_predictions: Make) -> None:
+    made = make_predictions(groups=7, classes=3, one_class_per_group=True)
+    assert statistic.of_metric("accuracy", made).trials == (7,)
+    assert statistic.of_metric("per_class_recall", made).trials == (3, 2, 2)
+    assert statistic.of_metric("balanced_accuracy", made).trials == (2,)
+    assert statistic.of_metric("auroc", made.against_rest("class 0")).trials == (3,)
+    assert statistic.of_metric("log_loss", made).trials is None
+
+
+def test_a_difference_uses_the_same_resample(make_predictions: Make) -> None:
+    one, other = make_predictions(seed=1), make_predictions(seed=2)
+    weights = np.random.default_rng(0).random((5, 30))
+    a, b = (statistic.of_metric("accuracy", made) for made in (one, other))
+    assert np.allclose(statistic.difference(a, b)(weights), a(weights) - b(weights))
+    assert np.allclose(statistic.stacked([a, b])(weights).T, [a(weights), b(weights)])
+    assert statistic.stacked([a, b]).trials == (30, 30)
+
+
+def test_an_unknown_metric_is_named(make_predictions: Make) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'accuracy'"):
+        statistic.of_metric("acuracy", make_predictions())

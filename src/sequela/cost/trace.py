@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-from sequela.cost import modules, operators
+from sequela.cost import modules, operators, shapes
 from sequela.cost.layers.work import Layer
 from sequela.errors import ModelError
 
@@ -352,12 +352,12 @@ class _Tracer(TorchDispatchMode):
         kwargs = dict(kwargs or {})
         name = func.name().partition("::")[2].partition(".")[0]
         base = name if name.endswith("__") else name.removesuffix("_")
-        result = self.execute(func, base, args, kwargs)
+        result = self.execute(func, name, base, args, kwargs)
         if not self.hidden:
             self.report(func, base, args, kwargs, result)
         return result
 
-    def execute(self, func: Any, base: str, args: Any, kwargs: dict[str, Any]) -> Any:
+    def execute(self, func: Any, name: str, base: str, args: Any, kwargs: dict[str, Any]) -> Any:
         """Run an operation on shapes; integers that are numbers stay numbers."""
         if base in FACTORIES and kwargs.get("dtype") in (None, *FLOATING):
             return func(*args, **{**kwargs, "device": torch.device("meta")})
@@ -365,6 +365,10 @@ class _Tracer(TorchDispatchMode):
             return func(*args, **{**kwargs, "device": args[0].device})
         if base in LENGTHS:
             return func(*args, **kwargs)
+        if base in shapes.KNOWN:
+            known = shapes.KNOWN[base](args)
+            if known is not None:
+                return args[0] if name.endswith("_") else known
         tensors = [value for value in _leaves((args, kwargs)) if isinstance(value, Tensor)]
         if any(t.is_meta for t in tensors) and any(not t.is_meta for t in tensors):
             args, kwargs = tree_map(_to_meta, (args, kwargs))

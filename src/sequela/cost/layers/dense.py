@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sequela.cost.formula import Formula, Number, Symbol
 from sequela.cost.layers.work import Part, Work, samples, single
-from sequela.cost.primitives import Cost, dot, each
+from sequela.cost.primitives import Cost, dot
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +104,42 @@ class MultiHot:
         """The dense product that the formula says, on the real visits."""
         return Dense(self.rows, self.n, self.m, bias=True).work()
 
-    def padded(self) -> Work:
+    def padded(self) -> Dense:
         """The dense product on every slot of a padded batch."""
-        return Dense(self.slots, self.n, self.m, bias=True).work()
+        return Dense(self.slots, self.n, self.m, bias=True)
 
-    def embedding_sum(self) -> Work:
-        """The sum of the present codes' rows, then the bias: additions only."""
+    def embedding_sum(self) -> "RowSum":
+        """The sum of the present codes' rows instead."""
+        return RowSum(self.rows, self.n, self.m, self.ones, self.filled)
+
+
+@dataclass(frozen=True, slots=True)
+class RowSum:
+    """A Linear on multi-hot vectors as it is executed: additions of the present codes' rows.
+
+    Attributes:
+        rows: Multi-hot vectors.
+        n: Size of the vocabulary.
+        m: Outputs.
+        ones: Ones in all vectors together.
+        filled: Vectors with at least one.
+    """
+
+    rows: int
+    n: int
+    m: int
+    ones: int
+    filled: int
+    kind: str = "embedding sum"
+
+    def parameters(self) -> Formula:
+        """Those of a Linear layer with bias."""
+        return Dense(self.rows, self.n, self.m, bias=True).parameters()
+
+    def work(self) -> Work:
+        """All but the first row of each vector are added, then the bias."""
         c = Symbol("c", self.ones, "codes in all rows")
         v = Symbol("v", self.filled, "rows with a code")
-        r = Symbol("N", self.rows, "samples or rows")
-        m = Symbol("m", self.m, "outputs")
-        parts = (
-            Part("sum of the codes' rows", Cost(c - v)),
-            Part("bias", each(1).times(r)),
-        )
-        return Work(parts, m, "output")
+        r = Symbol("R", self.rows, "rows")
+        parts = (Part("sum of the codes' rows", Cost(c - v)), Part("bias", Cost(r)))
+        return Work(parts, Symbol("m", self.m, "outputs"), "output")

@@ -41,12 +41,20 @@ class Pooling:
         """Channels of all samples."""
         return Number(1) if self.rows == 1 else Symbol("C", self.rows, "channels of all samples")
 
+    def channel_windows(self) -> Symbol:
+        """Windows of one channel."""
+        return Symbol("O", self.windows, "windows of a channel")
+
+    def all_windows(self) -> Formula:
+        """Windows of all channels."""
+        return self.channels() * self.channel_windows()
+
     def work(self) -> Work:
         """k - 1 comparisons; or k - 1 additions and a division; or k powers, sum and root."""
-        o = Symbol("O", self.windows, "windows of a channel")
+        o = self.channel_windows()
         if self.taps % self.windows == 0:
             k = Symbol("k", self.taps // self.windows, "taps of a window")
-            return Work(self._parts(k, Number(1)), self.channels() * o, "window")
+            return Work(self._parts(k, Number(1)), self.all_windows(), "window")
         v = Symbol("V", self.taps, "taps inside the input, all windows of a channel")
         return Work(self._parts(v, o), self.channels(), "channel")
 

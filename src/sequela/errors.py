@@ -28,6 +28,10 @@ class SettingError(SequelaError, ValueError):
     """A setting, or a combination of settings, cannot be used."""
 
 
+class ModelError(SequelaError, ValueError):
+    """A module cannot be loaded, run or counted as asked."""
+
+
 class SplitError(SequelaError, ValueError):
     """The parts of a split overlap, or a split does not belong to the data."""
 

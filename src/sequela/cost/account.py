@@ -1,0 +1,168 @@
+"""Count a model: trace it, and apply a convention to what was seen."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from sequela.cost import report_2019
+from sequela.cost.conventions import Convention, convention
+from sequela.cost.formula import Formula, add, formula, multiply
+from sequela.cost.layers.dense import MultiHot
+from sequela.cost.ledger import (
+    Account,
+    Calls,
+    LayerCost,
+    Noted,
+    ReportCount,
+    ReportPart,
+    Shared,
+    together,
+)
+from sequela.cost.trace import Place, Row, Trace, describe, trace
+from sequela.errors import ModelError
+
+UNKNOWN_SHOWN = 5
+
+
+def account(
+    model: nn.Module,
+    inputs: Any,
+    *,
+    convention: str = "exact",
+    name: str | None = None,
+    padded_rows: int | None = None,
+    allow_unknown: bool = False,
+) -> Account:
+    """The cost account of any module at inference, without running it on data.
+
+    Args:
+        model: Any module; it is left as it is.
+        inputs: What its forward takes: one tensor, a tuple of arguments, or a mapping by name.
+            Only shapes matter, but for integers (offsets, lengths), which may decide how much is
+            computed.
+        convention: ``exact``, ``macs`` or ``report-2019``.
+        name: What to call the model; its class by default.
+        padded_rows: Rows that a padded batch would give to a Linear on multi-hot visits.
+        allow_unknown: Whether operations without a rule are left out, which makes the account a
+            lower bound, or else are an error.
+
+    Raises:
+        UnknownNameError: If there is no such convention.
+        ModelError: If the module cannot be looked into, fails on such input, or computes something
+            for which there is no rule.
+
+    Example:
+        >>> from torch import nn, zeros
+        >>> cost = account(nn.Sequential(nn.Linear(178, 16), nn.Sigmoid()), zeros(1, 178))
+        >>> cost.parameters, cost.operations, cost.layers[0].substitution
+        (2864, 5760, '16·2·178')
+    """
+    rules = _convention(convention)
+    args, kwargs = arguments(inputs)
+    if any(isinstance(value, Tensor) and value.numel() == 0 for value in (*args, *kwargs.values())):
+        raise ModelError("an input tensor is empty: give a shape without a 0")
+    seen = trace(model, args, kwargs, padded_rows=padded_rows)
+    title = name or type(model).__name__
+    if seen.unknown and not allow_unknown:
+        raise ModelError(_unknown_message(title, seen.unknown))
+    shapes = [*map(describe, args), *(f"{key}={describe(v)}" for key, v in kwargs.items())]
+    compare = convention == "report-2019" or title in report_2019.COUNTED
+    return Account(
+        model=title,
+        convention=convention,
+        inputs=", ".join(shapes),
+        layers=_layers(seen, rules),
+        trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        free=_noted(seen.free),
+        unknown=_noted(seen.unknown),
+        report=_report(seen) if compare else None,
+    )
+
+
+_convention = convention
+
+
+def arguments(inputs: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """Positional arguments and those by name."""
+    if isinstance(inputs, Mapping):
+        return (), inputs
+    # A packed sequence is a named tuple, and one argument.
+    return (inputs if type(inputs) is tuple else (inputs,)), {}
+
+
+def _layers(seen: Trace, rules: Convention) -> tuple[LayerCost, ...]:
+    owners: dict[str, str] = {}
+    return tuple(_layer(row, rules, owners) for row in seen.rows.values())
+
+
+def _layer(row: Row, rules: Convention, owners: dict[str, str]) -> LayerCost:
+    """One row's cost; ``owners`` tells which parameters were counted before, and by whom."""
+    shared = tuple(
+        Shared(name, owners[name], parameter.numel())
+        for name, parameter in row.parameters.items()
+        if name in owners
+    )
+    for name in row.parameters:
+        owners.setdefault(name, row.name)
+    parameters = _parameters(row, rules)
+    hot = [(layer, times) for layer, times in row.layers.items() if isinstance(layer, MultiHot)]
+    calls = tuple(Calls(rules.work(layer), times) for layer, times in row.layers.items())
+    padded = [
+        Calls(rules.work(layer.padded() if isinstance(layer, MultiHot) else layer), times)
+        for layer, times in row.layers.items()
+    ]
+    return LayerCost(
+        name=row.name,
+        kind=row.kind,
+        parameters=parameters.value - sum(part.size for part in shared),
+        parameter_formula=parameters,
+        calls=calls,
+        useful=together(call.amount for call in calls),
+        executed=together(call.amount for call in padded),
+        embedding_sum=tuple(
+            Calls(rules.work(layer.embedding_sum()), times) for layer, times in hot
+        ),
+        shared=shared,
+    )
+
+
+def _parameters(row: Row, rules: Convention) -> Formula:
+    """The formula of a row's parameters: the layer's own, or else the product of each shape."""
+    held = sum(parameter.numel() for parameter in row.parameters.values())
+    if len(row.layers) and held:
+        layer = next(iter(row.layers))
+        if layer.parameters().value == held:
+            return rules.parameters(layer)
+    return add(multiply(map(formula, p.shape)) for p in row.parameters.values())
+
+
+def _report(seen: Trace) -> ReportCount:
+    """The count of the report of 2019, layer by layer, and what it leaves out."""
+    layers = _layers(seen, _convention("report-2019"))
+    omissions = [
+        omission
+        for row in seen.rows.values()
+        for layer, times in row.layers.items()
+        for omission in report_2019.omissions(layer, row.name)
+        for _ in range(times)
+    ]
+    parts = (ReportPart(layer.name, layer.parameters, layer.operations) for layer in layers)
+    return ReportCount(tuple(parts), tuple(omissions))
+
+
+def _noted(places: Counter[Place]) -> tuple[Noted, ...]:
+    return tuple(
+        Noted(place.operation, ", ".join(filter(None, (place.module, place.line))), times)
+        for place, times in places.items()
+    )
+
+
+def _unknown_message(title: str, unknown: Counter[Place]) -> str:
+    named = [str(noted) for noted in _noted(unknown)]
+    more = f" and {len(named) - UNKNOWN_SHOWN} more" if len(named) > UNKNOWN_SHOWN else ""
+    return (
+        f"{title} computes what has no rule: {'; '.join(named[:UNKNOWN_SHOWN])}{more}. Leave it out "
+        "and get a lower bound with --allow-unknown (allow_unknown=True)"
+    )

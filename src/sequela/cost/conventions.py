@@ -1,0 +1,114 @@
+"""What counts as an operation: three conventions, each one object that says its rules."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from sequela.cost import report_2019
+from sequela.cost.formula import Formula, Number
+from sequela.cost.layers.work import Layer, Part, Work
+from sequela.cost.primitives import Cost
+from sequela.errors import unknown_name
+
+
+class Convention(Protocol):
+    """A way of counting."""
+
+    @property
+    def name(self) -> str:
+        """What the command line calls it."""
+
+    def parameters(self, layer: Layer) -> Formula:
+        """How many parameters a layer holds."""
+
+    def work(self, layer: Layer) -> Work:
+        """What one call of a layer costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """Every arithmetic operation that the formulas of the network say.
+
+    - One addition, subtraction, multiplication, division, negation, exponential, logarithm, square
+      root, other elementary function or comparison is 1 operation.
+    - Functions as they are written: sigmoid 4, tanh 6, ReLU 1, softmax of n values 3·n - 1.
+    - A dot product of n is n multiplications and n - 1 additions; a bias is one addition more.
+    - Max-pooling of k values is k - 1 comparisons.
+    - Dropout is the identity at inference. Views, look-ups, and integers (indices, lengths, masks)
+      cost nothing.
+    - The zeros that pad a convolution are multiplied like other values; a pooling skips them.
+    """
+
+    name: str = "exact"
+
+    def parameters(self, layer: Layer) -> Formula:
+        """All parameters."""
+        return layer.parameters()
+
+    def work(self, layer: Layer) -> Work:
+        """All operations."""
+        return layer.work()
+
+
+@dataclass(frozen=True, slots=True)
+class MACs:
+    """Multiplications by a weight only.
+
+    - Each product of an activation and a weight is 1; its addition is not counted.
+    - The scale of a normalisation is a weight. A bias, a statistic and another activation are not,
+      so the products of queries, keys and values in attention are not counted.
+    """
+
+    name: str = "macs"
+
+    def parameters(self, layer: Layer) -> Formula:
+        """All parameters."""
+        return layer.parameters()
+
+    def work(self, layer: Layer) -> Work:
+        """The multiplications by a weight."""
+        exact = layer.work()
+        parts = tuple(
+            Part(part.label, Cost(part.cost.macs, part.cost.macs))
+            for part in exact.parts
+            if part.cost.macs != Number(0)
+        )
+        return Work(parts, exact.times, exact.unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Report2019:
+    """The rules of the report of 2019, its omissions included.
+
+    - Linear, sigmoid, tanh and ReLU as in ``exact``.
+    - A convolution of K taps is 2·K - 1 operations for each output and K parameters for each output
+      channel: its bias and all input channels but one are left out.
+    - Max-pooling is 1 operation for each window, whatever its size.
+    - A GRU has one bias vector for each gate, where PyTorch has two.
+    - For any other layer the report gives no rule, and the exact one holds.
+    """
+
+    name: str = "report-2019"
+
+    def parameters(self, layer: Layer) -> Formula:
+        """What the report counts as parameters."""
+        return report_2019.parameters(layer)
+
+    def work(self, layer: Layer) -> Work:
+        """What the report counts as operations."""
+        return report_2019.work(layer)
+
+
+CONVENTIONS: dict[str, Convention] = {
+    convention.name: convention for convention in (Exact(), MACs(), Report2019())
+}
+
+
+def convention(name: str) -> Convention:
+    """The convention of a name.
+
+    Raises:
+        UnknownNameError: If there is none.
+    """
+    if name not in CONVENTIONS:
+        raise unknown_name("convention", name, CONVENTIONS)
+    return CONVENTIONS[name]

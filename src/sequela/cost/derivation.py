@@ -1,0 +1,97 @@
+"""How each layer's count comes about, line by line: formula, substitution, value."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sequela.cost.formula import Formula, Number, Symbol, add, formula, merged
+from sequela.cost.ledger import Account, Calls, LayerCost
+from sequela.cost.report_2019 import Omission
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: what is counted, and its formula.
+
+    Attributes:
+        label: What is counted.
+        formula: How.
+        part: Whether it is a part of a line further down.
+    """
+
+    label: str
+    formula: Formula
+    part: bool = False
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Formula, substitution and value, each once.
+
+        Example:
+            >>> n = Symbol("n", 178, "inputs")
+            >>> Line("parameters", (n + 1) * 16).steps
+            ('(n + 1)·16', '(178 + 1)·16', '2,864')
+        """
+        texts = (self.formula.text(), self.formula.substitution(), f"{self.formula.value:,}")
+        if isinstance(self.formula, Number):
+            return texts[2:]
+        return tuple(dict.fromkeys(texts))
+
+
+def derive(layer: LayerCost) -> list[Line]:
+    """The lines of a layer: its parameters, the parts of its work, its operations."""
+    lines = [Line("parameters", layer.parameter_formula)]
+    for part in layer.shared:
+        lines.append(
+            Line(f"of these {part.parameter}, counted in {part.owner}", Number(-part.size))
+        )
+    for calls in layer.calls:
+        lines += _operations(calls, "operations")
+    for calls in layer.embedding_sum:
+        lines += _operations(calls, "operations as a sum of rows")
+    return lines
+
+
+def _operations(calls: Calls, label: str) -> Iterator[Line]:
+    """The parts of one repetition, their sum, and all repetitions."""
+    work = calls.work
+    often = formula(calls.times) * work.times
+    if len(work.parts) == 1:
+        part = work.parts[0]
+        yield Line(f"{label} ({part.label})", often * part.cost.operations)
+        return
+    for part in work.parts:
+        yield Line(part.label, part.cost.operations, part=True)
+    once = add(part.cost.operations for part in work.parts)
+    if work.parts and often != Number(1):
+        yield Line(f"one {work.unit}", Number(once.value), part=True)
+    yield Line(label, often * once.value)
+
+
+def legend(layer: LayerCost) -> dict[str, Symbol]:
+    """The symbols of a layer's lines."""
+    return merged(line.formula for line in derive(layer))
+
+
+def explain(omission: Omission) -> list[Line]:
+    """The lines of what the report of 2019 leaves out."""
+    wanted = (("parameters", omission.parameters), ("operations", omission.operations))
+    return [
+        Line(f"{omission.layer}: {omission.reason}; {what}", count)
+        for what, count in wanted
+        if count != Number(0)
+    ]
+
+
+def amounts(account: Account) -> list[tuple[str, int, int]]:
+    """The amounts of work that differ from each other: what it is, operations, MACs."""
+    useful, executed, sums = account.useful, account.executed, account.embedding_sum
+    rows = [("useful: real steps, as the formulas say", useful.operations, useful.macs)]
+    if executed != useful:
+        rows.append(
+            ("executed: padding included, as the formulas say", executed.operations, executed.macs)
+        )
+    if sums is not None:
+        rows.append(
+            ("with the multi-hot input as a sum of rows", sums.operations, sums.macs)
+        )
+    return rows if len(rows) > 1 else []

@@ -1,0 +1,252 @@
+"""The account of a model as a record: layers, what is free, what is unknown, the report's count.
+
+A record is made by ``account.py``, and written to and read from ``cost.json`` by ``record.py``.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sequela.cost.formula import Formula, add, formula
+from sequela.cost.layers.work import Work
+from sequela.cost.report_2019 import Omission
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much work.
+
+    Attributes:
+        operations: Operations, as the convention counts them.
+        macs: Multiplications by a weight.
+    """
+
+    operations: int
+    macs: int
+
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(self.operations + other.operations, self.macs + other.macs)
+
+    def __mul__(self, times: int) -> "Amount":
+        return Amount(self.operations * times, self.macs * times)
+
+
+def together(amounts: Iterable[Amount]) -> Amount:
+    """The sum of amounts."""
+    return sum(amounts, Amount(0, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A parameter that an earlier layer holds too, where it is counted.
+
+    Attributes:
+        parameter: Its name in the model.
+        owner: The layer that counts it.
+        size: How many numbers it holds.
+    """
+
+    parameter: str
+    owner: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """The same work, done by several calls of one layer."""
+
+    work: Work
+    times: int = 1
+
+    @property
+    def amount(self) -> Amount:
+        """How much work that is."""
+        return Amount(self.work.operations.value, self.work.macs.value) * self.times
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCost:
+    """What one layer costs.
+
+    Attributes:
+        name: Its path in the model; the operation's name for one between layers.
+        kind: Class of the layer, or name of the operation.
+        parameters: Parameters counted here.
+        parameter_formula: All of the layer's parameters, shared ones included.
+        calls: What its calls do, on the input as it was given.
+        useful: The part of it that is done on real steps.
+        executed: What is done where the batch is padded.
+        embedding_sum: The same result as a sum of rows, for a Linear on a multi-hot input.
+        shared: Parameters that an earlier layer counts.
+    """
+
+    name: str
+    kind: str
+    parameters: int
+    parameter_formula: Formula
+    calls: tuple[Calls, ...]
+    useful: Amount
+    executed: Amount
+    embedding_sum: tuple[Calls, ...] = ()
+    shared: tuple[Shared, ...] = ()
+
+    @property
+    def total(self) -> Formula:
+        """The operations of all calls as one formula."""
+        return add(formula(calls.times) * calls.work.operations for calls in self.calls)
+
+    @property
+    def operations(self) -> int:
+        """Operations, as the convention counts them, on the input as it was given."""
+        return self.total.value
+
+    @property
+    def macs(self) -> int:
+        """Multiplications by a weight."""
+        return together(calls.amount for calls in self.calls).macs
+
+    @property
+    def formula(self) -> str:
+        """The operations as a formula of symbols."""
+        return self.total.text()
+
+    @property
+    def substitution(self) -> str:
+        """The formula with its values."""
+        return self.total.substitution()
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """An operation that adds nothing to the account.
+
+    Attributes:
+        operation: What it is called.
+        place: Module, and line of the forward where that is known.
+        times: How often it was seen.
+    """
+
+    operation: str
+    place: str
+    times: int
+
+    def __str__(self) -> str:
+        often = f" ({self.times} times)" if self.times > 1 else ""
+        return f"{self.operation}{f' in {self.place}' if self.place else ''}{often}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPart:
+    """What the report of 2019 counts for one layer."""
+
+    layer: str
+    parameters: int
+    operations: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportCount:
+    """The count of the report of 2019, and what it leaves out.
+
+    Attributes:
+        parts: Its count, layer by layer.
+        omissions: What is missing; added to the report's count they give the exact one.
+    """
+
+    parts: tuple[ReportPart, ...]
+    omissions: tuple[Omission, ...]
+
+    @property
+    def parameters(self) -> int:
+        """The report's parameters."""
+        return sum(part.parameters for part in self.parts)
+
+    @property
+    def operations(self) -> int:
+        """The report's operations."""
+        return sum(part.operations for part in self.parts)
+
+    @property
+    def missing_parameters(self) -> int:
+        """Parameters that the report leaves out."""
+        return sum(omission.parameters.value for omission in self.omissions)
+
+    @property
+    def missing_operations(self) -> int:
+        """Operations that the report leaves out."""
+        return sum(omission.operations.value for omission in self.omissions)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a model costs.
+
+    Attributes:
+        model: What it is called.
+        convention: What counts as an operation.
+        inputs: Shapes of the input.
+        layers: In the order in which they are first called; parameters without a call last.
+        trainable: Parameters that training changes.
+        free: Known to cost nothing.
+        unknown: Not known; if there are any, the account is a lower bound.
+        report: The count of the report of 2019, where there is one.
+    """
+
+    model: str
+    convention: str
+    inputs: str
+    layers: tuple[LayerCost, ...]
+    trainable: int
+    free: tuple[Noted, ...] = ()
+    unknown: tuple[Noted, ...] = ()
+    report: ReportCount | None = None
+
+    @property
+    def parameters(self) -> int:
+        """All parameters, each once."""
+        return sum(layer.parameters for layer in self.layers)
+
+    @property
+    def operations(self) -> int:
+        """Operations, as the convention counts them, on the input as it was given."""
+        return sum(layer.operations for layer in self.layers)
+
+    @property
+    def macs(self) -> int:
+        """Multiplications by a weight."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def useful(self) -> Amount:
+        """Work on real steps, as the formulas say."""
+        return together(layer.useful for layer in self.layers)
+
+    @property
+    def executed(self) -> Amount:
+        """Work where the batch is padded to its longest sequence, as the formulas say."""
+        return together(layer.executed for layer in self.layers)
+
+    @property
+    def embedding_sum(self) -> Amount | None:
+        """Work on real steps where a multi-hot input is a sum of rows; none without such a layer."""
+        if not any(layer.embedding_sum for layer in self.layers):
+            return None
+        return together(
+            together(calls.amount for calls in layer.embedding_sum)
+            if layer.embedding_sum
+            else layer.useful
+            for layer in self.layers
+        )
+
+    @property
+    def lower_bound(self) -> bool:
+        """Whether something is not counted because it is not known."""
+        return bool(self.unknown)
+
+    def layer(self, name: str) -> LayerCost:
+        """The layer of a name.
+
+        Raises:
+            KeyError: If there is none.
+        """
+        found = {layer.name: layer for layer in self.layers}
+        return found[name]

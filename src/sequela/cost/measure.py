@@ -1,0 +1,142 @@
+"""Real time and memory beside the counted work.
+
+A model with few operations can be slower than one with many: a recurrence cannot use what a large
+matrix product can. Every figure here is of this machine, one thread, and comes with its ratio to the
+matrix product that the same machine reaches.
+"""
+
+import copy
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.benchmark import Timer
+
+from sequela.cost.ledger import Account
+from sequela.cost.subject import Subject, count
+
+SECONDS = 0.5
+MATRIX = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One forward pass at one batch size, one thread.
+
+    Attributes:
+        batch: Samples.
+        microseconds: Median over repetitions.
+        peak_bytes: Most memory that tensors made by the pass held at once; weights are apart.
+        weight_bytes: Memory of parameters and buffers.
+        operations: Counted operations that are really executed (a sum of rows for multi-hot input).
+        matmul_rate: Operations a second of a large float32 matrix product here.
+    """
+
+    batch: int
+    microseconds: float
+    peak_bytes: int
+    weight_bytes: int
+    operations: int
+    matmul_rate: float
+
+    @property
+    def rate(self) -> float:
+        """Counted operations a second."""
+        return self.operations / self.microseconds * 1e6
+
+    @property
+    def share(self) -> float:
+        """The rate as a share of the matrix product's."""
+        return self.rate / self.matmul_rate
+
+
+def measure(subject: Subject, batches: Sequence[int] = (1, 64)) -> list[Measurement]:
+    """Time and memory of a subject's forward pass.
+
+    The subject's first length is used for all samples of a batch.
+
+    Args:
+        subject: What to run.
+        batches: Batch sizes; only the given input where another size cannot be made.
+    """
+    peak_rate = matmul_rate()
+    model = copy.deepcopy(subject.model).eval()
+    weights = sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
+    measured = []
+    for batch in batches if subject.sized else [1]:
+        lengths = subject.lengths[:1] * batch
+        inputs = tuple(map(_random, subject.inputs(lengths)))
+        done = executed_operations(subject, lengths)
+        with torch.inference_mode():
+            model(*inputs)
+            peak = peak_bytes(model, inputs)
+            time = Timer("model(*inputs)", globals={"model": model, "inputs": inputs})
+            seconds = time.blocked_autorange(min_run_time=SECONDS).median
+        measured.append(Measurement(batch, seconds * 1e6, peak, weights, done, peak_rate))
+    return measured
+
+
+def executed_operations(subject: Subject, lengths: Sequence[int]) -> int:
+    """Operations that the implementation makes on a batch of these lengths."""
+    given = Subject(
+        subject.name, subject.model, subject.inputs, tuple(lengths), max(lengths), subject.packed
+    )
+    account: Account = count(given, allow_unknown=True)
+    sums = account.embedding_sum
+    return account.operations if sums is None else sums.operations
+
+
+def _random(value: Any) -> Any:
+    if isinstance(value, Tensor) and value.is_floating_point():
+        return torch.randn(value.shape, generator=torch.Generator().manual_seed(0))
+    return value
+
+
+def matmul_rate(size: int = MATRIX) -> float:
+    """Operations a second of a (size, size) matrix product in float32, one thread."""
+    left, right = _random(torch.empty(size, size)), _random(torch.empty(size, size))
+    timer = Timer("left @ right", globals={"left": left, "right": right})
+    return size * size * (2 * size - 1) / timer.blocked_autorange(min_run_time=SECONDS).median
+
+
+def peak_bytes(model: nn.Module, inputs: Sequence[Any]) -> int:
+    """The most memory that one forward pass holds at once, by torch's own allocator."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # It reports its start and end on stderr.
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+        model(*inputs)
+    results = recorded.profiler.kineto_results if recorded.profiler is not None else None
+    events = [] if results is None else results.events()
+    changes = sorted((e for e in events if e.name() == "[memory]"), key=lambda e: e.start_ns())
+    held = peak = 0
+    for change in changes:
+        held += change.nbytes()
+        peak = max(peak, held)
+    return peak
+
+
+def to_json(measurement: Measurement) -> dict[str, Any]:
+    """The measurement as plain values."""
+    return {
+        **asdict(measurement),
+        "operations_per_second": measurement.rate,
+        "share_of_matmul": measurement.share,
+    }
+
+
+def render_measurements(measured: Sequence[Measurement]) -> str:
+    """The measurements as plain text."""
+    lines = [
+        f"measured here, one thread (a {MATRIX} x {MATRIX} matrix product reaches "
+        f"{measured[0].matmul_rate / 1e9:.1f} billion operations a second):"
+    ]
+    lines += [
+        f"  batch {m.batch:>3}: {m.microseconds:>10,.1f} us, {m.operations:>12,} operations = "
+        f"{m.rate / 1e9:.3f} billion a second ({m.share:.2%} of that), peak "
+        f"{m.peak_bytes / 1024:,.0f} KiB beside {m.weight_bytes / 1024:,.0f} KiB of weights"
+        for m in measured
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,362 @@
+"""Rules for operators: what one call into torch's dispatcher is, as facts that can be counted.
+
+Whatever a module without a rule computes, and whatever a forward computes between its layers, ends
+in these. An operator that is neither here nor in ``MOVES`` is unknown, and is said to be.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Any
+
+from torch import Tensor
+
+from sequela.cost.geometry import (
+    adaptive_facts,
+    convolution_facts,
+    per_dimension,
+    pooling_facts,
+    transposed_facts,
+)
+from sequela.cost.layers.attention import Attention
+from sequela.cost.layers.dense import Dense
+from sequela.cost.layers.elementwise import FUNCTIONS, Elementwise, Reduction, Softmax, powers
+from sequela.cost.layers.embedding import EmbeddingBag
+from sequela.cost.layers.normalisation import OwnNorm, RootMeanSquareNorm, StoredNorm
+from sequela.cost.layers.work import Layer
+from sequela.cost.modules import bag_sizes
+
+# Operators that move, choose or create values and compute nothing. Views are told by torch itself.
+MOVES = frozenset(
+    """
+    _local_scalar_dense _pack_padded_sequence _pad_packed_sequence _to_copy _unsafe_index
+    _unsafe_view _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d
+    arange cat channel_shuffle clone complex constant_pad_nd copy diag_embed embedding empty
+    empty_like empty_permuted empty_strided eye fill flip full full_like gather im2col index
+    index_select lift lift_fresh linspace masked_fill masked_scatter masked_select max_unpool2d
+    max_unpool3d native_channel_shuffle new_empty new_empty_strided new_full new_ones new_zeros
+    nonzero ones ones_like pixel_shuffle pixel_unshuffle reflection_pad1d reflection_pad2d
+    reflection_pad3d repeat repeat_interleave replication_pad1d replication_pad2d
+    replication_pad3d roll scalar_tensor scatter select_scatter slice_scatter split_with_sizes
+    squeeze stack transpose tril tril_indices triu triu_indices unsafe_split
+    unsafe_split_with_sizes unsqueeze upsample_nearest1d upsample_nearest2d upsample_nearest3d
+    where zero zeros zeros_like
+    """.split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call of an operator.
+
+    Attributes:
+        name: Its name, without namespace, overload and the mark of an operation in place.
+        arguments: Its arguments by name, defaults included.
+        result: What it returned.
+        weights: Tells whether a tensor holds weights.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    result: Any
+    weights: Callable[[Tensor], bool]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.arguments[name]
+
+    @property
+    def output(self) -> Tensor:
+        """The result, or the first of several."""
+        result: Tensor = self.result[0] if isinstance(self.result, tuple | list) else self.result
+        return result
+
+    def weighted(self, *names: str) -> bool:
+        """Whether one of the arguments holds weights."""
+        given = (self.arguments.get(name) for name in names)
+        return any(isinstance(tensor, Tensor) and self.weights(tensor) for tensor in given)
+
+    def tensors(self) -> list[Tensor]:
+        """All tensors that are handed in, those in lists too."""
+        found: list[Tensor] = []
+        for argument in self.arguments.values():
+            several = argument if isinstance(argument, list | tuple) else [argument]
+            found += [tensor for tensor in several if isinstance(tensor, Tensor)]
+        return found
+
+
+# The facts of a call, or None where the rule does not know this form of it.
+Rule = Callable[[Operation], list[Layer] | None]
+
+
+def function(op: Operation) -> list[Layer] | None:
+    """A function of each value."""
+    weighted = op.name == "mul" and op.weighted("self", "other")
+    layer = Elementwise(FUNCTIONS[op.name], op.output.numel(), weighted)
+    return [layer, *_scaled(op.arguments.get("alpha", 1), op.output)]
+
+
+def _scaled(factor: Any, values: Tensor) -> list[Layer]:
+    """The products with a factor that some operators take, where it is not one."""
+    return [] if factor == 1 else [Elementwise(FUNCTIONS["mul"], values.numel())]
+
+
+def named(name: str) -> Rule:
+    """A function that is called something else in ``FUNCTIONS``."""
+    return lambda op: [Elementwise(FUNCTIONS[name], op.output.numel())]
+
+
+def division(op: Operation) -> list[Layer] | None:
+    """A division, and a rounding where one is asked for."""
+    rounded = op.arguments.get("rounding_mode") is not None
+    layer = Elementwise(FUNCTIONS["div"], op.output.numel())
+    return [layer, *([Elementwise(FUNCTIONS["round"], op.output.numel())] if rounded else [])]
+
+
+def fused(op: Operation) -> list[Layer] | None:
+    """x + v·a·b or x + v·a/b, the factor v where it is not one."""
+    layer = Elementwise(FUNCTIONS[op.name], op.output.numel())
+    return [layer, *_scaled(op["value"], op.output)]
+
+
+def power(op: Operation) -> list[Layer] | None:
+    """x^y: products for a whole y, roots, or through the logarithm."""
+    exponent = op["exponent"]
+    if isinstance(exponent, Tensor) or not isinstance(op["self"], Tensor):
+        return named("power")(op)
+    how = powers(float(exponent))
+    return [] if how is None else [Elementwise(how, op.output.numel())]
+
+
+def clamp(op: Operation) -> list[Layer] | None:
+    """One comparison for each bound."""
+    bounds = [bound for bound in ("min", "max") if op[bound] is not None]
+    return [Elementwise(FUNCTIONS[f"clamp_{bound}"], op.output.numel()) for bound in bounds]
+
+
+def gelu(op: Operation) -> list[Layer] | None:
+    """With the error function, or its approximation by tanh."""
+    return named("gelu" if op["approximate"] == "none" else "gelu (tanh)")(op)
+
+
+def softplus(op: Operation) -> list[Layer] | None:
+    """With or without a factor beta."""
+    return named("softplus" if op["beta"] == 1 else "softplus (beta)")(op)
+
+
+def reduction(name: str) -> Rule:
+    """Rows reduced to one value each, by a function of ``REDUCTIONS``."""
+
+    def rule(op: Operation) -> list[Layer] | None:
+        rows = op.output.numel()
+        return [Reduction(name, rows, op["self"].numel() // max(rows, 1))]
+
+    return rule
+
+
+def running(name: str) -> Rule:
+    """Rows accumulated, along ``dim``."""
+
+    def rule(op: Operation) -> list[Layer] | None:
+        n = op["self"].shape[op["dim"]] if op["self"].dim() else 1
+        return [Reduction(name, op.output.numel() // n, n)]
+
+    return rule
+
+
+def extremum(op: Operation) -> list[Layer] | None:
+    """The largest or smallest of a row, or of two tensors at each place."""
+    if isinstance(op.arguments.get("other"), Tensor):
+        return named("maximum")(op)
+    return reduction("max")(op)
+
+
+def norm(op: Operation) -> list[Layer] | None:
+    """The 1-norm, the 2-norm or the largest absolute value of rows."""
+    order = op.arguments.get("ord", op.arguments.get("p"))
+    names = {None: "norm", 2: "norm", 1: "norm (1)", float("inf"): "norm (max)"}
+    return reduction(names[order])(op) if order in names else None
+
+
+def softmax(op: Operation) -> list[Layer] | None:
+    """Rows along ``dim``."""
+    n = op["self"].shape[op["dim"]] if op["self"].dim() else 1
+    return [Softmax(op["self"].numel() // n, n)]
+
+
+def matrix_product(left: str, right: str, bias: str | None = None) -> Rule:
+    """(..., rows, n) times (..., n, m), plus a bias or another matrix."""
+
+    def rule(op: Operation) -> list[Layer] | None:
+        n = op[left].shape[-1]
+        m = op[right].shape[-1] if op[right].dim() > 1 else 1
+        out = op.output
+        added = bias is not None and op.arguments.get("beta", 1) != 0
+        weighted = op.weighted(left, right)
+        layer = Dense(out.numel() // m, n, m, added, weighted, "matrix product")
+        scaled = _scaled(op.arguments.get("alpha", 1), out)
+        return [layer, *scaled, *(_scaled(op.arguments.get("beta", 1), out) if added else [])]
+
+    return rule
+
+
+def convolution(op: Operation) -> list[Layer] | None:
+    """Plain or transposed, of one to three dimensions."""
+    weight, bias = op["weight"], op["bias"] is not None
+    if not op["transposed"]:
+        return [convolution_facts(op.output, weight, bias=bias, kind="convolution")]
+    steps = (op["stride"], op["padding"], op["dilation"])
+    return [
+        transposed_facts(
+            op["input"],
+            op.output,
+            weight,
+            steps=steps,
+            groups=op["groups"],
+            bias=bias,
+            kind="transposed convolution",
+        )
+    ]
+
+
+def pooling(op: Operation) -> list[Layer] | None:
+    """Windows of one size."""
+    dimensions = int(op.name[op.name.index("d") - 1])
+    kernel = per_dimension(op["kernel_size"], dimensions)
+    stride = per_dimension(op["stride"], dimensions) or kernel
+    padding = per_dimension(op["padding"], dimensions)
+    dilation = per_dimension(op.arguments.get("dilation", 1), dimensions)
+    # A list of one stands for all dimensions.
+    kernel, stride, padding, dilation = (
+        size * dimensions if len(size) == 1 else size
+        for size in (kernel, stride, padding, dilation)
+    )
+    windows = list(zip(kernel, stride, padding, dilation, strict=True))
+    return [pooling_facts(op["self"], op.output, windows, op.name)]
+
+
+def adaptive_pooling(op: Operation) -> list[Layer] | None:
+    """Windows cut to fit."""
+    dimensions = int(op.name[op.name.index("d", op.name.index("pool")) - 1])
+    return [adaptive_facts(op["self"], op.output, dimensions, op.name.strip("_"))]
+
+
+def batch_norm(op: Operation) -> list[Layer] | None:
+    """With stored statistics, or with those of the batch."""
+    x, affine = op["input"], op["weight"] is not None
+    channels = x.shape[1]
+    stored = op.arguments.get("running_mean") is not None
+    if stored and not op.arguments.get("training", op.arguments.get("train", False)):
+        return [StoredNorm(channels, x.numel() // channels, affine, "batch norm")]
+    scales = channels if affine else 0
+    return [OwnNorm(channels, x.numel() // channels, scales, scales, "batch norm")]
+
+
+def layer_norm(op: Operation) -> list[Layer] | None:
+    """Rows of the normalised shape."""
+    n = prod(op["normalized_shape"])
+    scales, shifts = (0 if op[name] is None else n for name in ("weight", "bias"))
+    return [OwnNorm(op["input"].numel() // n, n, scales, shifts, "layer norm")]
+
+
+def group_norm(op: Operation) -> list[Layer] | None:
+    """Groups of channels."""
+    groups = op["N"] * op["group"]
+    scales, shifts = (0 if op[name] is None else op["C"] for name in ("weight", "bias"))
+    return [OwnNorm(groups, op["input"].numel() // groups, scales, shifts, "group norm")]
+
+
+def rms_norm(op: Operation) -> list[Layer] | None:
+    """Rows of the normalised shape."""
+    n = prod(op["normalized_shape"])
+    scales = 0 if op["weight"] is None else n
+    return [RootMeanSquareNorm(op["input"].numel() // n, n, scales)]
+
+
+def embedding_bag(op: Operation) -> list[Layer] | None:
+    """Sum (mode 0), mean (1) or maximum (2) of rows of a table."""
+    padding = None if op["padding_idx"] < 0 else op["padding_idx"]
+    sizes = bag_sizes(
+        op["indices"], op["offsets"], last=op["include_last_offset"], padding=padding
+    )
+    rows, width = op["weight"].shape
+    mode = ("sum", "mean", "max")[op["mode"]]
+    scaled = op["per_sample_weights"] is not None
+    filled = sum(size > 0 for size in sizes)
+    return [EmbeddingBag(rows, width, sum(sizes), filled, mode, scaled)]  # type: ignore[arg-type]
+
+
+def scattered_sum(op: Operation) -> list[Layer] | None:
+    """An addition for each value that is added at its place."""
+    source = next(op[name] for name in ("source", "src", "values") if name in op.arguments)
+    return [Elementwise(FUNCTIONS["add"], source.numel())]
+
+
+def index_put(op: Operation) -> list[Layer] | None:
+    """Free, unless values are added to what is there."""
+    return scattered_sum(op) if op["accumulate"] else []
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Attention:
+    """The facts of ``scaled_dot_product_attention``: (..., L, d), (..., S, d), (..., S, d_v)."""
+    rows = query.numel() // (query.shape[-2] * query.shape[-1])
+    masks = int(mask is not None and mask.is_floating_point())
+    sizes = (query.shape[-2], key.shape[-2], query.shape[-1], value.shape[-1])
+    return Attention(rows, *sizes, masks)
+
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(FUNCTIONS, function),
+    "div": division,
+    **dict.fromkeys(("addcmul", "addcdiv"), fused),
+    "pow": power,
+    "clamp": clamp,
+    "gelu": gelu,
+    "softplus": softplus,
+    "rrelu_with_noise": named("leaky_relu"),
+    "sum": reduction("sum"),
+    "mean": reduction("mean"),
+    "prod": reduction("prod"),
+    "logsumexp": reduction("logsumexp"),
+    **dict.fromkeys(("var", "var_mean"), reduction("var")),
+    **dict.fromkeys(("std", "std_mean"), reduction("std")),
+    **dict.fromkeys(("amax", "amin", "argmax", "argmin"), reduction("max")),
+    **dict.fromkeys(("max", "min"), extremum),
+    **dict.fromkeys(("norm", "linalg_vector_norm"), norm),
+    **{name: running(name) for name in ("cumsum", "cumprod")},
+    **dict.fromkeys(("_softmax", "_safe_softmax"), softmax),
+    "_log_softmax": running("log_softmax"),
+    "mm": matrix_product("self", "mat2"),
+    "bmm": matrix_product("self", "mat2"),
+    "mv": matrix_product("self", "vec"),
+    "dot": matrix_product("self", "tensor"),
+    "addmm": matrix_product("mat1", "mat2", "self"),
+    "addmv": matrix_product("mat", "vec", "self"),
+    "baddbmm": matrix_product("batch1", "batch2", "self"),
+    **dict.fromkeys(("convolution", "_convolution"), convolution),
+    **{
+        f"{kind}{dimensions}": pooling
+        for kind, dimensions in product(
+            ("avg_pool", "max_pool"), ("1d", "2d", "3d", "2d_with_indices", "3d_with_indices")
+        )
+    },
+    **{
+        f"{kind}{dimensions}d": adaptive_pooling
+        for kind in ("adaptive_avg_pool", "_adaptive_avg_pool", "adaptive_max_pool")
+        for dimensions in (1, 2, 3)
+    },
+    **dict.fromkeys(
+        (
+            "native_batch_norm",
+            "_native_batch_norm_legit",
+            "_native_batch_norm_legit_no_training",
+        ),
+        batch_norm,
+    ),
+    "native_layer_norm": layer_norm,
+    "native_group_norm": group_norm,
+    "_fused_rms_norm": rms_norm,
+    **dict.fromkeys(("_embedding_bag", "_embedding_bag_forward_only"), embedding_bag),
+    **dict.fromkeys(("index_add", "scatter_add"), scattered_sum),
+    **dict.fromkeys(("index_put", "_index_put_impl"), index_put),
+}

@@ -1,0 +1,105 @@
+"""What the smallest pieces of a network cost: the one place where operations are put in numbers.
+
+One operation is one addition, subtraction, multiplication, division, negation, exponential,
+logarithm, square root, error function, sine, cosine, absolute value, rounding or comparison. A
+function is counted as its formula is written, not as a numerical library evaluates it.
+"""
+
+from dataclasses import dataclass
+
+from sequela.cost.formula import Formula, Number, formula
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one piece of work costs.
+
+    Attributes:
+        operations: Every arithmetic operation.
+        macs: Of these, the multiplications by a weight.
+    """
+
+    operations: Formula
+    macs: Formula = Number(0)
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.operations + other.operations, self.macs + other.macs)
+
+    def times(self, count: Formula | int) -> "Cost":
+        """The cost of the same piece ``count`` times."""
+        factor = formula(count)
+        return Cost(factor * self.operations, factor * self.macs)
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive:
+    """A function of one number, and what one evaluation costs.
+
+    Attributes:
+        name: What the function is called.
+        operations: Operations of one evaluation.
+        how: The formula that is counted, operation by operation.
+        weights: Of these, multiplications by a weight.
+    """
+
+    name: str
+    operations: int
+    how: str
+    weights: int = 0
+
+    @property
+    def cost(self) -> Cost:
+        """The cost of one evaluation."""
+        return Cost(Number(self.operations), Number(self.weights))
+
+
+SIGMOID = Primitive("sigmoid", 4, "1 / (1 + e^-x): negate, exponential, add, divide")
+TANH = Primitive(
+    "tanh", 6, "(e^x - e^-x) / (e^x + e^-x): exponential, negate and exponential, three to combine"
+)
+RELU = Primitive("relu", 1, "max(x, 0): one comparison")
+
+
+def nothing() -> Cost:
+    """No work at all."""
+    return Cost(Number(0))
+
+
+def each(operations: int) -> Cost:
+    """So many single operations, none of them by a weight."""
+    return Cost(Number(operations))
+
+
+def dot(n: Formula, *, bias: bool, weighted: bool = True) -> Cost:
+    """A dot product of ``n`` pairs: n multiplications, n - 1 additions, and the bias's addition.
+
+    Args:
+        n: Length of the two vectors.
+        bias: Whether a bias is added.
+        weighted: Whether one of the vectors holds weights.
+
+    Example:
+        >>> dot(Number(5), bias=False).operations.value
+        9
+    """
+    products = 2 * n
+    return Cost(products if bias else products - 1, n if weighted else Number(0))
+
+
+def total(n: Formula) -> Cost:
+    """The sum of ``n`` numbers: n - 1 additions."""
+    return Cost(n - 1)
+
+
+def mean(n: Formula) -> Cost:
+    """The mean of ``n`` numbers: n - 1 additions and one division."""
+    return Cost(n)
+
+
+def softmax(n: Formula) -> Cost:
+    """e^x_i / sum of e^x: n exponentials, n - 1 additions, n divisions.
+
+    The subtraction of the largest, which guards the exponentials against overflow, is no part of
+    the formula and is not counted; it would add 2·n - 1.
+    """
+    return Cost(3 * n - 1)

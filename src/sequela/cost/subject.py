@@ -1,0 +1,380 @@
+"""What is counted: a registered model, or a class from a file or package, and its input."""
+
+import importlib
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sequela.cost.account import account
+from sequela.cost.ledger import Account, Amount, together
+from sequela.errors import ModelError, SettingError, unknown_name
+from sequela.models.registry import MODELS, lookup
+
+VISITS = 20
+# Diagnoses of a stay in MIMIC-III: 651,047 over 58,976 admissions.
+CODES_PER_VISIT = 11
+
+Inputs = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model, and how a batch for it is made.
+
+    Attributes:
+        name: What it is called.
+        model: The module.
+        inputs: The arguments of its forward for sequences of these lengths, one for each sample.
+        lengths: The lengths that are counted.
+        slots: Steps to which a padded batch would be filled up.
+        packed: Whether the model reads real steps only, so that padding is work it does not do.
+        sized: Whether a batch of another size can be made.
+    """
+
+    name: str
+    model: nn.Module
+    inputs: Callable[[Sequence[int]], Inputs]
+    lengths: tuple[int, ...]
+    slots: int
+    packed: bool = False
+    sized: bool = True
+
+
+def count(subject: Subject, *, convention: str = "exact", allow_unknown: bool = False) -> Account:
+    """The account of a subject, with useful and executed work told apart.
+
+    Raises:
+        ModelError: As ``account``.
+    """
+    whole = account(
+        subject.model,
+        subject.inputs(subject.lengths),
+        convention=convention,
+        name=subject.name,
+        padded_rows=len(subject.lengths) * subject.slots if subject.packed else None,
+        allow_unknown=allow_unknown,
+    )
+    if subject.packed or set(subject.lengths) == {subject.slots}:
+        return whole
+    alone = {
+        length: account(
+            subject.model,
+            subject.inputs([length]),
+            convention=convention,
+            allow_unknown=allow_unknown,
+        )
+        for length in set(subject.lengths)
+    }
+    return _with_useful(whole, [alone[length] for length in subject.lengths])
+
+
+def _with_useful(whole: Account, alone: Sequence[Account]) -> Account:
+    """The account of a padded batch, its useful work that of the samples each by itself."""
+    useful: dict[str, Amount] = {}
+    for sample in alone:
+        for layer in sample.layers:
+            useful[layer.name] = together([useful.get(layer.name, Amount(0, 0)), layer.useful])
+    layers = (replace(layer, useful=useful.get(layer.name, Amount(0, 0))) for layer in whole.layers)
+    return replace(whole, layers=tuple(layers))
+
+
+def registered(
+    name: str,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    steps: int | None = None,
+    lengths: Sequence[int] | None = None,
+    slots: int | None = None,
+    codes: int = CODES_PER_VISIT,
+) -> Subject:
+    """One of Sequela's own models.
+
+    Args:
+        name: Its name in the registry.
+        settings: Fields of its config that differ from the defaults.
+        steps: Samples of a segment, or visits of a patient (20 by default).
+        lengths: Visits of each patient of a batch.
+        slots: Visits to which a padded batch would be filled up, the longest patient's by default.
+        codes: Codes of each visit.
+
+    Raises:
+        UnknownNameError: If there is no such model.
+        SettingError: If a setting does not exist or does not fit the model.
+    """
+    entry = lookup(name)
+    settings = dict(settings or {})
+    if entry.reads == "signal":
+        if lengths is not None or slots is not None:
+            raise SettingError(f"{name} reads segments of one length: say it with --steps N")
+        if steps is not None:
+            settings["n_times"] = positive("steps", steps)
+        config = entry.config(**settings)
+        shape = (config.n_chans, config.n_times)
+        model = _built(name, lambda: entry.build(config))
+        return Subject(name, model, lambda n: (torch.zeros(len(n), *shape),), (1,), 1)
+    batch = _lengths(lengths, VISITS if steps is None else steps)
+    filled = _slots(slots, batch)
+    model = _built(name, lambda: entry.build(entry.config(**settings)))
+    positive("codes", codes)
+    return Subject(name, model, lambda n: visits(n, codes), batch, filled, packed=True)
+
+
+def visits(lengths: Sequence[int], codes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """A batch of patients with ``lengths`` visits of ``codes`` codes, as the visits models read it.
+
+    Returns:
+        Codes int64 (codes of all visits,), offsets int64 (visit + 1,), batch sizes int64 (step,).
+
+    Example:
+        >>> codes, offsets, sizes = visits([1, 3], 2)
+        >>> codes.shape, offsets.tolist(), sizes.tolist()
+        (torch.Size([8]), [0, 2, 4, 6, 8], [2, 1, 1])
+    """
+    total = sum(lengths)
+    sizes = [sum(length > step for length in lengths) for step in range(max(lengths))]
+    return (
+        torch.arange(codes).repeat(total),
+        torch.arange(total + 1) * codes,
+        torch.tensor(sizes),
+    )
+
+
+def _lengths(lengths: Sequence[int] | None, steps: int) -> tuple[int, ...]:
+    batch = (steps,) if lengths is None else tuple(lengths)
+    if not batch:
+        raise SettingError("no lengths: give the steps of at least one sequence")
+    return tuple(positive("a length", length) for length in batch)
+
+
+def _slots(slots: int | None, lengths: Sequence[int]) -> int:
+    longest = max(lengths)
+    if slots is not None and slots < longest:
+        raise SettingError(f"a batch with {longest} steps cannot be padded to {slots}")
+    return longest if slots is None else slots
+
+
+def parse_lengths(text: str) -> tuple[int, ...]:
+    """Lengths as they are written on the command line.
+
+    Raises:
+        SettingError: If they are not whole numbers or a range of them.
+
+    Example:
+        >>> parse_lengths("3,1,4"), parse_lengths("1..4")
+        ((3, 1, 4), (1, 2, 3, 4))
+    """
+    first, dots, last = text.partition("..")
+    try:
+        if dots:
+            return tuple(range(int(first), int(last) + 1))
+        return tuple(int(length) for length in text.split(","))
+    except ValueError as error:
+        raise SettingError(
+            f"lengths are whole numbers with commas or a range, 3,1,4 or 1..20, not '{text}'"
+        ) from error
+
+
+def parse_settings(text: str) -> dict[str, Any]:
+    """Settings by name, from JSON; a list becomes a tuple, as frozen configs hold them.
+
+    Raises:
+        SettingError: If the text is not a JSON object.
+    """
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SettingError(f"--kwargs is not JSON ({error}): write '{{\"hidden\": 64}}'") from error
+    if not isinstance(values, dict):
+        raise SettingError(f"--kwargs must be a JSON object like {{\"hidden\": 64}}, not {text}")
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+
+
+def positive(what: str, number: int) -> int:
+    """The number.
+
+    Raises:
+        SettingError: If it is below one.
+    """
+    if number < 1:
+        raise SettingError(f"{what} must be at least 1, not {number}")
+    return number
+
+
+def loaded(
+    where: str,
+    shapes: Sequence[str],
+    settings: Mapping[str, Any] | None = None,
+    *,
+    steps: int = 1,
+    lengths: Sequence[int] | None = None,
+    slots: int | None = None,
+) -> Subject:
+    """A class from a file (``FILE.py:CLASS``) or an installed package (``package.module:CLASS``).
+
+    Args:
+        where: File or module, a colon, and the class, or another callable that gives a module.
+        shapes: One for each argument of the forward: ``BxTx12``, ``1x178``, ``Bx20:int64``, where B
+            is the batch and T the steps of the longest sequence; or ``lengths``, a tensor of them.
+        settings: Arguments of the class.
+        steps: What T is, where there are no lengths.
+        lengths: Steps of each sample.
+        slots: What T is, where it is more than the longest sequence.
+
+    Raises:
+        ModelError: If there is no such file, class or module, or it cannot be made.
+        SettingError: If a shape cannot be read or does not fit the other settings.
+    """
+    if not shapes:
+        raise SettingError(
+            f"{where} needs the shapes of its input: give --input for each argument of its "
+            "forward, for example --input 1x178 or --input BxTx12"
+        )
+    makers = [_argument(shape) for shape in shapes]
+    text = " ".join(shapes)
+    if lengths is not None and not ("T" in text and "B" in text):
+        raise SettingError(
+            f"lengths need B (batch) and T (steps) in the shapes, not {text}: --input BxTx12"
+        )
+    batch = _lengths(lengths, steps)
+    filled = _slots(slots, batch)
+    builder = _attribute(where)
+    made = _built(
+        where,
+        lambda: builder if isinstance(builder, nn.Module) else builder(**(settings or {})),
+    )
+    name = where.rpartition(":")[2]
+
+    def inputs(wanted: Sequence[int]) -> Inputs:
+        whole = filled if tuple(wanted) == batch else max(wanted)
+        return tuple(maker(wanted, whole) for maker in makers)
+
+    return Subject(name, made, inputs, batch, filled, sized="B" in text)
+
+
+DIMENSION = re.compile(r"([1-9]\d*|B|T)(x([1-9]\d*|B|T))*")
+Maker = Callable[[Sequence[int], int], Tensor]
+
+
+def _argument(text: str) -> Maker:
+    """What makes one argument of a forward from the lengths of a batch and the steps it holds."""
+    if text == "lengths":
+        return lambda lengths, _: torch.tensor(list(lengths))
+    shape, _, kind = text.replace(",", "x").partition(":")
+    dtype = getattr(torch, kind or "float32", None)
+    if not DIMENSION.fullmatch(shape) or not isinstance(dtype, torch.dtype):
+        raise SettingError(
+            f"'{text}' is not a shape: write sizes, B or T with x between them, and a type of torch "
+            "where it is not float32: 1x178, BxTx12, Bx20:int64"
+        )
+
+    def make(lengths: Sequence[int], steps: int) -> Tensor:
+        symbols = {"B": len(lengths), "T": steps}
+        sizes = [symbols.get(size) or int(size) for size in shape.split("x")]
+        return torch.zeros(sizes, dtype=dtype)
+
+    return make
+
+
+def _built(name: str, build: Callable[[], Any]) -> nn.Module:
+    """The module that ``build`` makes; torch's random state is left as it is."""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model = build()
+    except SettingError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"{name} cannot be made: {type(error).__name__}: {error}. Its arguments are given with "
+            "--kwargs JSON"
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"{name} is a {type(model).__name__}, not a torch.nn.Module")
+    return model
+
+
+def _attribute(where: str) -> Any:
+    """The class, or whatever else stands after the colon."""
+    source, _, attribute = where.rpartition(":")
+    module = _file(Path(source)) if source.endswith(".py") else _package(source)
+    if not hasattr(module, attribute):
+        raise unknown_name(f"class of {source}", attribute, _classes(module))
+    return getattr(module, attribute)
+
+
+def _classes(module: ModuleType) -> list[str]:
+    return [
+        name
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, nn.Module)
+    ]
+
+
+def _file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ModelError(f"no file {path}")
+    name = f"_counted_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ModelError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ModelError(
+            f"{path} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    finally:
+        sys.path.pop(0)
+    return module
+
+
+def _package(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ModelError(f"{name} cannot be imported: {error}") from error
+
+
+def subject(
+    model: str,
+    *,
+    shapes: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+    steps: int | None = None,
+    lengths: Sequence[int] | None = None,
+    slots: int | None = None,
+    codes: int | None = None,
+) -> Subject:
+    """What a name on the command line stands for; the arguments are those of the two kinds."""
+    if ":" in model:
+        return loaded(
+            model,
+            shapes,
+            settings,
+            steps=1 if steps is None else positive("steps", steps),
+            lengths=lengths,
+            slots=slots,
+        )
+    if model.endswith(".py"):
+        raise SettingError(f"{model} names no class: write {model}:CLASS")
+    if shapes and model in MODELS:
+        raise SettingError(f"{model} has its own input: change it with --kwargs or --steps")
+    return registered(
+        model,
+        settings,
+        steps=steps,
+        lengths=lengths,
+        slots=slots,
+        codes=CODES_PER_VISIT if codes is None else codes,
+    )

@@ -1,0 +1,445 @@
+"""See what a forward pass computes, without computing it.
+
+The module is copied onto torch's ``meta`` device, where tensors have shapes and no values, and run
+once. Modules with a rule report themselves; every other operation is seen in torch's dispatcher, so
+no fused or native kernel can hide work. Integers keep their values, since lengths and offsets decide
+how much is computed.
+"""
+
+import copy
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
+
+from sequela.cost import modules, operators, shapes
+from sequela.cost.layers.work import Layer
+from sequela.errors import ModelError
+
+Parameters = tuple[nn.Parameter, ...]
+# Lengths stay numbers, beside data that are only shapes.
+LENGTHS = ("_pack_padded_sequence", "_pad_packed_sequence")
+# Filled by the forward itself, so they go where the data are; integers stay numbers.
+FACTORIES = ("empty", "full", "ones", "zeros", "rand", "randn")
+OWN_FILES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+
+
+@dataclass
+class Row:
+    """What was seen under one name, over all calls.
+
+    Attributes:
+        name: Path of the module, or of the operation between layers.
+        kind: Class of the module, or name of the operation.
+        layers: How often each call's facts were seen.
+        parameters: The parameters that belong here, by their name in the model.
+    """
+
+    name: str
+    kind: str
+    layers: Counter[Layer] = field(default_factory=Counter)
+    parameters: dict[str, nn.Parameter] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """An operation, and where it is: the module, and the line of the forward."""
+
+    operation: str
+    module: str
+    line: str
+
+    def __str__(self) -> str:
+        where = f" in {self.module}" if self.module else ""
+        return f"{self.operation}{where}{f' ({self.line})' if self.line else ''}"
+
+
+@dataclass
+class Trace:
+    """All that was seen of a forward pass.
+
+    Attributes:
+        rows: By name, in the order of the calls.
+        free: Known to cost nothing, and how often: views, look-ups, arithmetic of integers.
+        unknown: No rule knows these, and how often they were called.
+    """
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    free: Counter[Place] = field(default_factory=Counter)
+    unknown: Counter[Place] = field(default_factory=Counter)
+
+    def row(self, name: str, kind: str) -> Row:
+        """The row of a name, a new one the first time."""
+        return self.rows.setdefault(name, Row(name, kind))
+
+
+def trace(
+    model: nn.Module,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    padded_rows: int | None = None,
+) -> Trace:
+    """What ``model(*args, **kwargs)`` computes at inference.
+
+    The model itself, its mode and torch's random state are left as they are.
+
+    Args:
+        model: Any module.
+        args: What its forward takes; floating tensors may be on ``meta``.
+        kwargs: The same, by name.
+        padded_rows: Rows that a padded batch would give to a layer on multi-hot visits.
+
+    Raises:
+        ModelError: If the module cannot be looked into, or its forward fails on such input.
+    """
+    refuse_opaque(model)
+    shadow = on_meta(model)
+    tracer = _Tracer(shadow, padded_rows)
+    given = tree_map(shape_only, (tuple(args), dict(kwargs)), is_leaf=_is_packed)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        _run(type(model).__name__, shadow, given, tracer)
+    tracer.unused()
+    return tracer.seen
+
+
+def _run(name: str, shadow: nn.Module, given: Any, tracer: "_Tracer") -> None:
+    try:
+        with tracer, _Functions(tracer):
+            shadow(*given[0], **given[1])
+    except ModelError:
+        raise
+    except Exception as error:
+        if any(text in str(error) for text in ("meta tensor", "Tensor.item() cannot", "no data")):
+            raise ModelError(
+                f"{name}'s forward asks for the values of a tensor at {_line(error)}: its work "
+                "depends on the data, so it cannot be counted from shapes"
+            ) from error
+        shapes = ", ".join(describe(value) for value in (*given[0], *given[1].values()))
+        raise ModelError(
+            f"{name}'s forward failed on input {shapes or 'of nothing'} at {_line(error)}: "
+            f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+        ) from error
+
+
+def _line(error: Exception) -> str:
+    """The last line of code outside torch that an error passed through."""
+    place, step = "", error.__traceback__
+    while step is not None:
+        file = step.tb_frame.f_code.co_filename
+        if not file.startswith(OWN_FILES):
+            place = f"{Path(file).name}:{step.tb_lineno}"
+        step = step.tb_next
+    return place or "its call"
+
+
+def describe(value: Any) -> str:
+    """The shape of a tensor, or what else was handed in.
+
+    Example:
+        >>> describe(torch.zeros(2, 178))
+        '2x178'
+    """
+    if isinstance(value, PackedSequence):
+        return f"packed {describe(value.data)}"
+    if not isinstance(value, Tensor):
+        return type(value).__name__ if isinstance(value, dict | list | tuple) else repr(value)
+    kind = "" if value.is_floating_point() else f":{str(value.dtype).removeprefix('torch.')}"
+    return ("x".join(map(str, value.shape)) or "scalar") + kind
+
+
+def refuse_opaque(model: nn.Module) -> None:
+    """Refuse what cannot be looked into.
+
+    Raises:
+        ModelError: For a lazy module, one with forward hooks, a compiled or a scripted one.
+    """
+    for name, module in model.named_modules():
+        where = f"'{name}' ({type(module).__name__})" if name else type(module).__name__
+        if isinstance(module, torch.jit.ScriptModule):
+            raise ModelError(f"{where} is TorchScript: count the module it was made from")
+        if hasattr(module, "_orig_mod") or vars(module).get("_compiled_call_impl") is not None:
+            raise ModelError(f"{where} is compiled: count the module that was given to torch.compile")
+        if module._forward_hooks or module._forward_pre_hooks:  # noqa: SLF001
+            lazy = isinstance(module, nn.modules.lazy.LazyModuleMixin)
+            raise ModelError(
+                f"{where} is lazy, its shapes are not known: call the model once on real input first"
+                if lazy
+                else f"{where} has forward hooks, which may compute anything: remove them first"
+            )
+
+
+def on_meta(model: nn.Module) -> nn.Module:
+    """A copy of a module for inference, its tensors without values; no weight is copied."""
+    memo: dict[int, Any] = {}
+    for module in model.modules():
+        held = (vars(module), module._parameters, module._buffers)  # noqa: SLF001
+        for value in [value for values in held for value in values.values()]:
+            if isinstance(value, Tensor) and id(value) not in memo:
+                memo[id(value)] = _shadow(value)
+    try:
+        return copy.deepcopy(model, memo).eval()
+    except Exception as error:
+        raise ModelError(
+            f"{type(model).__name__} cannot be copied ({type(error).__name__}: {error}), so it "
+            "cannot be counted without touching it"
+        ) from error
+
+
+def _shadow(value: Tensor) -> Tensor:
+    if isinstance(value, nn.Parameter):
+        return nn.Parameter(value.detach().to("meta"), value.requires_grad)
+    return shape_only(value)  # type: ignore[no-any-return]
+
+
+def shape_only(value: Any) -> Any:
+    """A floating tensor without its values; anything else as it is."""
+    if _is_packed(value):
+        return PackedSequence(
+            shape_only(value.data),
+            value.batch_sizes,
+            value.sorted_indices,
+            value.unsorted_indices,
+        )
+    if isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex()):
+        return value.detach().to("meta")
+    return value
+
+
+def _is_packed(value: Any) -> bool:
+    return isinstance(value, PackedSequence)
+
+
+class _Functions(TorchFunctionMode):
+    """Sees functions whose parts would say less than their formula."""
+
+    def __init__(self, tracer: "_Tracer") -> None:
+        super().__init__()
+        self.tracer = tracer
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is not nn.functional.scaled_dot_product_attention or self.tracer.hidden:
+            return func(*args, **kwargs)
+        with self.tracer.hiding():
+            result = func(*args, **kwargs)
+        names = ("query", "key", "value", "attn_mask")
+        given = dict(zip(names, args, strict=False)) | dict(kwargs)
+        layer = operators.attention(*(given.get(name) for name in names))  # type: ignore[arg-type]
+        self.tracer.add("attention", [layer])
+        return result
+
+
+class _Tracer(TorchDispatchMode):
+    """Sees every operation, and knows which module it is in."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # Nothing is compiled here, and loading dynamo takes a second.
+
+    def __init__(self, shadow: nn.Module, padded_rows: int | None) -> None:
+        super().__init__()
+        self.seen = Trace()
+        self.shadow = shadow
+        self.padded_rows = padded_rows
+        self.hidden = 0
+        self.stack: list[tuple[str, nn.Module]] = [("", shadow)]
+        self.covered: set[int] = set()
+        parameters = list(shadow.parameters())
+        # The storages are kept, so that none of their addresses is given to another tensor.
+        self.weights = {_storage(p): p.untyped_storage() for p in parameters}
+        for name, module in list(shadow.named_modules()):
+            rule = modules.rule_for(module)
+            module.forward = partial(self.call, name, module, module.forward, rule)
+
+    @contextmanager
+    def hiding(self) -> Iterator[None]:
+        """Within, operations belong to something that has been counted as a whole."""
+        self.hidden += 1
+        try:
+            yield
+        finally:
+            self.hidden -= 1
+
+    def call(
+        self,
+        name: str,
+        module: nn.Module,
+        forward: Callable[..., Any],
+        rule: modules.Rule | None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Run a module's forward, and report it by its rule or by its operations."""
+        if self.hidden:
+            return forward(*args, **kwargs)
+        if rule is not None:
+            return self.ruled(name, module, forward, rule, *args, **kwargs)
+        self.stack.append((name, module))
+        before = sum(map(len, (self.seen.rows, self.seen.free, self.seen.unknown)))
+        try:
+            result = forward(*args, **kwargs)
+        finally:
+            self.stack.pop()
+        after = sum(map(len, (self.seen.rows, self.seen.free, self.seen.unknown)))
+        if before == after and name not in self.seen.rows and not list(module.parameters()):
+            self.seen.free[Place(type(module).__name__, name, "")] += 1
+        return result
+
+    def ruled(
+        self,
+        name: str,
+        module: nn.Module,
+        forward: Callable[..., Any],
+        rule: modules.Rule,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Run a module that has a rule."""
+        with self.hiding():
+            result = forward(*args, **kwargs)
+            seen = rule(modules.Call(module, args, kwargs, result, self.padded_rows))
+        for part in seen:
+            row = self.seen.row((name or type(module).__name__) + part.suffix, part.layer.kind)
+            row.layers[part.layer] += 1
+            self.own(row, part.parameters)
+        self.covered.update(map(id, module.modules()))
+        return result
+
+    def own(self, row: Row, parameters: Sequence[nn.Parameter]) -> None:
+        """Note which parameters belong to a row, by the names that the model gives them."""
+        wanted = set(map(id, parameters))
+        for name, parameter in self.shadow.named_parameters():
+            if id(parameter) in wanted:
+                row.parameters[name] = parameter
+
+    def add(self, operation: str, layers: list[Layer]) -> None:
+        """Report an operation at the module that is running."""
+        name, module = self.stack[-1]
+        if any(True for _ in module.children()):
+            row = self.seen.row(f"{name}.{operation}" if name else operation, operation)
+        else:
+            row = self.seen.row(name or type(module).__name__, type(module).__name__)
+            self.own(row, tuple(module.parameters(recurse=False)))
+            self.covered.add(id(module))
+        row.layers.update(layers)
+
+    def unused(self) -> None:
+        """Report the parameters that no row holds: of containers, and of modules never called."""
+        for name, module in self.shadow.named_modules():
+            if id(module) in self.covered:
+                continue
+            for own, parameter in module.named_parameters(recurse=False):
+                path = f"{name}.{own}" if name else own
+                self.seen.row(path, "Parameter").parameters[path] = parameter
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        name = func.name().partition("::")[2].partition(".")[0]
+        base = name if name.endswith("__") else name.removesuffix("_")
+        result = self.execute(func, name, base, args, kwargs)
+        if not self.hidden:
+            self.report(func, base, args, kwargs, result)
+        return result
+
+    def execute(self, func: Any, name: str, base: str, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Run an operation on shapes; integers that are numbers stay numbers."""
+        if base in FACTORIES and kwargs.get("dtype") in (None, *FLOATING):
+            return func(*args, **{**kwargs, "device": torch.device("meta")})
+        if base == "_to_copy" and not args[0].is_meta and _is_number(args[0]):
+            return func(*args, **{**kwargs, "device": args[0].device})
+        if base in LENGTHS:
+            return func(*args, **kwargs)
+        if base in shapes.KNOWN:
+            known = shapes.KNOWN[base](args)
+            if known is not None:
+                return args[0] if name.endswith("_") else known
+        tensors = [value for value in _leaves((args, kwargs)) if isinstance(value, Tensor)]
+        if any(t.is_meta for t in tensors) and any(not t.is_meta for t in tensors):
+            args, kwargs = tree_map(_to_meta, (args, kwargs))
+        return func(*args, **kwargs)
+
+    def report(self, func: Any, base: str, args: Any, kwargs: Any, result: Any) -> None:
+        """Count an operation, or say that it is free or unknown."""
+        op = operators.Operation(base, _bound(func, args, kwargs), result, self.is_weight)
+        if func.is_view or base in operators.MOVES or _integers_only(op):
+            self.seen.free[Place(base.strip("_"), self.stack[-1][0], "")] += 1
+            return
+        rule = operators.RULES.get(base) if func.namespace == "aten" else None
+        complex_numbers = any(tensor.is_complex() for tensor in op.tensors())
+        layers = None if rule is None or complex_numbers else rule(op)
+        if layers is None:
+            self.seen.unknown[Place(func.name(), self.stack[-1][0], _caller())] += 1
+            return
+        self.keep_weights(op)
+        self.add(layers[0].kind if layers else base, layers)
+
+    def is_weight(self, tensor: Tensor) -> bool:
+        """Whether a tensor is a parameter, a view of one, or computed from parameters alone."""
+        return _storage(tensor) in self.weights
+
+    def keep_weights(self, op: operators.Operation) -> None:
+        """What is computed from weights alone is a weight too."""
+        given = op.tensors()
+        if given and all(self.is_weight(tensor) for tensor in given):
+            self.weights[_storage(op.output)] = op.output.untyped_storage()
+
+
+FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def _storage(tensor: Tensor) -> int:
+    address: int = tensor.untyped_storage()._cdata  # noqa: SLF001
+    return address
+
+
+def _is_number(tensor: Tensor) -> bool:
+    return not (tensor.is_floating_point() or tensor.is_complex())
+
+
+def _integers_only(op: operators.Operation) -> bool:
+    """Whether an operation handles counts, indices and masks only."""
+    results = op.result if isinstance(op.result, tuple | list) else [op.result]
+    tensors = [*op.tensors(), *(tensor for tensor in results if isinstance(tensor, Tensor))]
+    return all(_is_number(tensor) for tensor in tensors)
+
+
+def _to_meta(value: Any) -> Any:
+    return value.to("meta") if isinstance(value, Tensor) else value
+
+
+def _leaves(values: Any) -> Iterator[Any]:
+    found: list[Any] = []
+    tree_map(found.append, values)
+    yield from found
+
+
+def _bound(func: Any, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of an operator by name, defaults included."""
+    declared = func._schema.arguments  # noqa: SLF001
+    named = {argument.name: argument.default_value for argument in declared}
+    named.update(zip((argument.name for argument in declared), args, strict=False))
+    return named | dict(kwargs)
+
+
+def _caller() -> str:
+    """File and line of the code outside torch that is running."""
+    frame = sys._getframe(1)  # noqa: SLF001
+    while frame is not None and frame.f_code.co_filename.startswith(OWN_FILES):
+        frame = frame.f_back  # type: ignore[assignment]
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame else ""

@@ -1,0 +1,150 @@
+"""What a step of training costs: forward, backward, and the optimiser's update.
+
+The backward pass is not derived operation by operation; it is the forward pass times a factor for
+each layer. With weights it is 2: one product of the same size gives the gradient of the input, one
+that of the weights. The first layer with weights needs no gradient of its input: 1 (a recurrent one
+still carries the state's gradient from step to step: 2). Without weights it is 1.
+
+Sources of the factors: Kaplan et al., *Scaling laws for neural language models*, 2020
+(arXiv:2001.08361, section 2.1: "roughly twice the forward pass"); Hobbhahn and Sevilla, *What's the
+backward-forward FLOP ratio for neural networks?*, Epoch AI, 2021 (1:1 for the first layer, 2:1 for the
+others). The loss and the masks of dropout are left out: a few operations for each value.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sequela.cost.ledger import Account, LayerCost
+from sequela.errors import unknown_name
+
+SOURCE = "Kaplan et al. 2020 (arXiv:2001.08361); Hobbhahn and Sevilla 2021 (Epoch AI)"
+
+
+@dataclass(frozen=True, slots=True)
+class Optimiser:
+    """An optimiser's update of one parameter.
+
+    Attributes:
+        name: What it is called.
+        operations: Operations for each parameter and step.
+        how: The update that is counted, and its source.
+    """
+
+    name: str
+    operations: int
+    how: str
+
+
+OPTIMISERS = {
+    optimiser.name: optimiser
+    for optimiser in (
+        Optimiser("sgd", 2, "w - a·g: 2"),
+        Optimiser("sgd-momentum", 4, "v = b·v + g: 2; w - a·v: 2"),
+        Optimiser(
+            "adam",
+            14,
+            "m = b1·m + (1-b1)·g: 3; v = b2·v + (1-b2)·g·g: 4; corrections m/(1-b1^t), v/(1-b2^t): "
+            "2; w - a·m/(sqrt(v) + e): 5 (Kingma and Ba 2015, algorithm 1)",
+        ),
+        Optimiser(
+            "adamw",
+            16,
+            "Adam 14; decay w - a·c·w: 2 (Loshchilov and Hutter 2019, algorithm 2)",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Backward:
+    """The backward pass of one layer: its forward operations times a factor."""
+
+    layer: str
+    factor: int
+    operations: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStep:
+    """What one step of training costs on the account's input.
+
+    Attributes:
+        optimiser: The update.
+        forward: Operations of the forward pass.
+        layers: Operations of the backward pass, layer by layer.
+        update: Operations of the optimiser, for all trainable parameters.
+    """
+
+    optimiser: Optimiser
+    forward: int
+    layers: tuple[Backward, ...]
+    update: int
+
+    @property
+    def backward(self) -> int:
+        """Operations of the backward pass."""
+        return sum(layer.operations for layer in self.layers)
+
+    @property
+    def total(self) -> int:
+        """Operations of the step."""
+        return self.forward + self.backward + self.update
+
+
+def training_step(account: Account, optimiser: str = "adam") -> TrainingStep:
+    """The cost of one step of training on the account's input, whatever its batch is.
+
+    Raises:
+        UnknownNameError: If there is no such optimiser.
+    """
+    if optimiser not in OPTIMISERS:
+        raise unknown_name("optimiser", optimiser, OPTIMISERS)
+    update = OPTIMISERS[optimiser]
+    first = next((layer.name for layer in account.layers if _learns(layer)), None)
+    layers = [
+        Backward(layer.name, factor, factor * layer.operations)
+        for layer in account.layers
+        for factor in [_factor(layer, first=layer.name == first)]
+    ]
+    return TrainingStep(
+        optimiser=update,
+        forward=account.operations,
+        layers=tuple(layers),
+        update=update.operations * account.trainable,
+    )
+
+
+def _learns(layer: LayerCost) -> bool:
+    return layer.parameter_formula.value > 0 and layer.operations > 0
+
+
+def _factor(layer: LayerCost, *, first: bool) -> int:
+    if not _learns(layer):
+        return 1
+    recurrent = layer.kind.startswith(("GRU", "LSTM", "RNN"))
+    return 1 if first and not recurrent else 2
+
+
+def to_json(step: TrainingStep) -> dict[str, Any]:
+    """The step as plain values."""
+    return {
+        "optimiser": step.optimiser.name,
+        "forward": step.forward,
+        "backward": step.backward,
+        "update": step.update,
+        "total": step.total,
+        "factors": {layer.layer: layer.factor for layer in step.layers},
+        "source": SOURCE,
+    }
+
+
+def render_training(step: TrainingStep) -> str:
+    """The step as plain text."""
+    rows = [
+        ("forward", step.forward, ""),
+        ("backward", step.backward, "; ".join(f"{b.layer} x {b.factor}" for b in step.layers)),
+        (f"update ({step.optimiser.name})", step.update, step.optimiser.how),
+        ("one step", step.total, ""),
+    ]
+    lines = [f"{what:<16}{number:>18,}  {how}".rstrip() for what, number, how in rows]
+    return "\n".join(["training, on the same input:", *lines, f"factors: {SOURCE}"])

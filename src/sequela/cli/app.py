@@ -6,6 +6,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from sequela import __version__
+from sequela.cli.cost import cost
 from sequela.cli.data import data_app
 from sequela.cli.evaluate import evaluate
 from sequela.cli.report import report
@@ -25,6 +26,7 @@ app.command(reproduce)
 app.command(train)
 app.command(evaluate)
 app.command(report)
+app.command(cost)
 app.command(data_app)
 
 

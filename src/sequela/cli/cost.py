@@ -18,9 +18,7 @@ def cost(
     pad_to: int | None = None,
     codes: int | None = None,
     derive: Annotated[bool, Parameter(negative="")] = False,
-    format_: Annotated[
-        Literal["text", "markdown", "mathml"], Parameter(name="--format")
-    ] = "text",
+    format_: Annotated[Literal["text", "markdown", "mathml"], Parameter(name="--format")] = "text",
     json: Annotated[bool, Parameter(negative="")] = False,
     measure: Annotated[bool, Parameter(negative="")] = False,
     training: Annotated[bool, Parameter(negative="")] = False,

@@ -91,7 +91,5 @@ def amounts(account: Account) -> list[tuple[str, int, int]]:
             ("executed: padding included, as the formulas say", executed.operations, executed.macs)
         )
     if sums is not None:
-        rows.append(
-            ("with the multi-hot input as a sum of rows", sums.operations, sums.macs)
-        )
+        rows.append(("with the multi-hot input as a sum of rows", sums.operations, sums.macs))
     return rows if len(rows) > 1 else []

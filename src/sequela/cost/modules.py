@@ -340,10 +340,10 @@ def rms_norm(call: Call) -> list[Seen]:
 Rule = Callable[[Call], list[Seen]]
 
 
-def _numbered(names: Iterable[str], rule: Rule, dimensions: Iterable[int] = (1, 2, 3)) -> dict[type, Rule]:
-    return {
-        getattr(nn, f"{name}{number}d"): rule for name in names for number in dimensions
-    }
+def _numbered(
+    names: Iterable[str], rule: Rule, dimensions: Iterable[int] = (1, 2, 3)
+) -> dict[type, Rule]:
+    return {getattr(nn, f"{name}{number}d"): rule for name in names for number in dimensions}
 
 
 RULES: dict[type, Rule] = {

@@ -276,9 +276,7 @@ def rms_norm(op: Operation) -> list[Layer] | None:
 def embedding_bag(op: Operation) -> list[Layer] | None:
     """Sum (mode 0), mean (1) or maximum (2) of rows of a table."""
     padding = None if op["padding_idx"] < 0 else op["padding_idx"]
-    sizes = bag_sizes(
-        op["indices"], op["offsets"], last=op["include_last_offset"], padding=padding
-    )
+    sizes = bag_sizes(op["indices"], op["offsets"], last=op["include_last_offset"], padding=padding)
     rows, width = op["weight"].shape
     mode = ("sum", "mean", "max")[op["mode"]]
     scaled = op["per_sample_weights"] is not None

@@ -13,9 +13,7 @@ from torch import Tensor
 from sequela.cost.layers.elementwise import FUNCTIONS
 
 # Their results are not simply of their arguments' shape and type.
-OTHER_RESULTS = frozenset(
-    "glu log_sigmoid_forward eq ne lt le gt ge isnan isinf".split()
-)
+OTHER_RESULTS = frozenset("glu log_sigmoid_forward eq ne lt le gt ge isnan isinf".split())
 
 
 def elementwise(args: Sequence[Any]) -> Tensor | None:
@@ -43,7 +41,9 @@ def joined(args: Sequence[Any]) -> Tensor | None:
     """The result of ``cat`` along the first dimension."""
     tensors, dim = args[0], args[1] if len(args) > 1 else 0
     first = tensors[0]
-    same = all(t.is_meta and t.dtype == first.dtype and t.shape[1:] == first.shape[1:] for t in tensors)
+    same = all(
+        t.is_meta and t.dtype == first.dtype and t.shape[1:] == first.shape[1:] for t in tensors
+    )
     if dim != 0 or first.dim() == 0 or not same:
         return None
     return first.new_empty((sum(t.shape[0] for t in tensors), *first.shape[1:]))

@@ -194,7 +194,7 @@ def parse_settings(text: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise SettingError(f"--kwargs is not JSON ({error}): write '{{\"hidden\": 64}}'") from error
     if not isinstance(values, dict):
-        raise SettingError(f"--kwargs must be a JSON object like {{\"hidden\": 64}}, not {text}")
+        raise SettingError(f'--kwargs must be a JSON object like {{"hidden": 64}}, not {text}')
     return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
 
 
@@ -331,9 +331,7 @@ def _file(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise ModelError(
-            f"{path} cannot be imported: {type(error).__name__}: {error}"
-        ) from error
+        raise ModelError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     finally:
         sys.path.pop(0)
     return module

@@ -170,7 +170,9 @@ def refuse_opaque(model: nn.Module) -> None:
         if isinstance(module, torch.jit.ScriptModule):
             raise ModelError(f"{where} is TorchScript: count the module it was made from")
         if hasattr(module, "_orig_mod") or vars(module).get("_compiled_call_impl") is not None:
-            raise ModelError(f"{where} is compiled: count the module that was given to torch.compile")
+            raise ModelError(
+                f"{where} is compiled: count the module that was given to torch.compile"
+            )
         if module._forward_hooks or module._forward_pre_hooks:  # noqa: SLF001
             lazy = isinstance(module, nn.modules.lazy.LazyModuleMixin)
             raise ModelError(

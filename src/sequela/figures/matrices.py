@@ -1,6 +1,7 @@
 """Confusion matrices."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 
@@ -14,7 +15,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
         counts: (class, class), true class first.
         classes: Names.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for true, line in zip(classes, counts, strict=True):
         total = sum(line)
         rows += [

@@ -48,7 +48,10 @@ def judge(claim: Claim, runs: Mapping[str, RunFolder]) -> Verdict:
     if missing:
         return Verdict(claim, UNKNOWN, f"There is no run of {' and '.join(missing)} by recording.")
     chosen = [runs[name] for name in claim.models]
-    verdict, why = _JUDGES[claim.key](claim, *chosen)
+    if claim.key == "level":
+        verdict, why = _level(claim, *chosen)
+    else:
+        verdict, why = _JUDGES[claim.key](*chosen)
     return Verdict(claim, verdict, why)
 
 
@@ -57,7 +60,8 @@ def _held_out(run: RunFolder) -> Predictions:
 
 
 def _correct(predictions: Predictions) -> Values:
-    return (predictions.predicted == predictions.label).astype(np.float64)
+    hit: Values = (predictions.predicted == predictions.label).astype(np.float64)
+    return hit
 
 
 def _difference(
@@ -90,12 +94,12 @@ def _points(found: Interval) -> str:
     )
 
 
-def _accuracy_rises(_: Claim, before: RunFolder, after: RunFolder) -> tuple[str, str]:
+def _accuracy_rises(before: RunFolder, after: RunFolder) -> tuple[str, str]:
     a, b, found = _difference(before, after, _correct)
     return _direction(found, up=True), f"From {a:.1%} to {b:.1%}; {_points(found)}."
 
 
-def _loss_falls(_: Claim, before: RunFolder, after: RunFolder) -> tuple[str, str]:
+def _loss_falls(before: RunFolder, after: RunFolder) -> tuple[str, str]:
     a, b, found = _difference(before, after, example_loss)
     return _direction(found, up=False), (
         f"From {a:.2f} to {b:.2f}; 95 % interval of the difference "
@@ -123,7 +127,7 @@ def _level(claim: Claim, run: RunFolder) -> tuple[str, str]:
     return verdict, f"It is {mean} here, 95 % interval {low} to {high}."
 
 
-def _underfits(_: Claim, small: RunFolder, large: RunFolder) -> tuple[str, str]:
+def _underfits(small: RunFolder, large: RunFolder) -> tuple[str, str]:
     """A model under-fits if a larger one does better on unseen data than it on its own."""
     own = small.metrics["parts"]["train"]["accuracy"]
     low, high = large.metrics["parts"]["held_out"]["accuracy_ci"]
@@ -134,7 +138,7 @@ def _underfits(_: Claim, small: RunFolder, large: RunFolder) -> tuple[str, str]:
     )
 
 
-def _similar_best(_: Claim, before: RunFolder, after: RunFolder) -> tuple[str, str]:
+def _similar_best(before: RunFolder, after: RunFolder) -> tuple[str, str]:
     a, b, found = _difference(before, after, _correct)
     losses = _difference(before, after, example_loss)
     if found.low > -SIMILAR and found.high < SIMILAR:
@@ -147,7 +151,7 @@ def _similar_best(_: Claim, before: RunFolder, after: RunFolder) -> tuple[str, s
     )
 
 
-def _less_overfitting(_: Claim, before: RunFolder, after: RunFolder) -> tuple[str, str]:
+def _less_overfitting(before: RunFolder, after: RunFolder) -> tuple[str, str]:
     """The gap between training and held-out accuracy, and how it differs between two runs."""
     both = [run.predictions.where(run.predictions.split != "tuning") for run in (before, after)]
     group = both[0].group_index
@@ -171,7 +175,7 @@ def _less_overfitting(_: Claim, before: RunFolder, after: RunFolder) -> tuple[st
     )
 
 
-def _diagonal_rises(_: Claim, before: RunFolder, after: RunFolder) -> tuple[str, str]:
+def _diagonal_rises(before: RunFolder, after: RunFolder) -> tuple[str, str]:
     _, _, found = _difference(before, after, _correct)
     recalls = [r.metrics["parts"]["held_out"]["per_class_recall"] for r in (before, after)]
     up = sum(b > a for a, b in zip(*recalls, strict=True))
@@ -199,7 +203,7 @@ def asymmetry(confusion: Values) -> Values:
     return share
 
 
-def _more_symmetric(_: Claim, before: RunFolder, after: RunFolder) -> tuple[str, str]:
+def _more_symmetric(before: RunFolder, after: RunFolder) -> tuple[str, str]:
     tables = []
     for predictions in (_held_out(before), _held_out(after)):
         n, k = len(np.unique(predictions.group_id)), len(predictions.classes)
@@ -220,7 +224,7 @@ def _more_symmetric(_: Claim, before: RunFolder, after: RunFolder) -> tuple[str,
     )
 
 
-def _areas_better(_: Claim, before: RunFolder, after: RunFolder) -> tuple[str, str]:
+def _areas_better(before: RunFolder, after: RunFolder) -> tuple[str, str]:
     def among(predictions: Predictions) -> Values:
         wanted = [predictions.classes.index(name) for name in AREAS]
         return np.isin(predictions.label, wanted).astype(np.float64)
@@ -236,7 +240,6 @@ _JUDGES: dict[str, Callable[..., tuple[str, str]]] = {
     "areas-better": _areas_better,
     "diagonal-rises": _diagonal_rises,
     "less-overfitting": _less_overfitting,
-    "level": _level,
     "loss-falls": _loss_falls,
     "more-symmetric": _more_symmetric,
     "similar-best": _similar_best,

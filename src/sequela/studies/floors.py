@@ -57,6 +57,8 @@ def train(settings: RunSettings, data: SignalData) -> Trained:
         probabilities=probabilities.astype(np.float32),
         facts={
             "parameters": sum(t.numel() for t in tensors.values()),
+            "operations": None,
+            "macs": None,
             "train_seconds": time.perf_counter() - started,
             "epochs": 0,
             "best_epoch": 0,

@@ -145,7 +145,7 @@ def results(folders: Sequence[RunFolder]) -> dict[str, Any]:
 
 def _entry(folder: RunFolder) -> dict[str, Any]:
     metrics = folder.metrics
-    facts = ("train_seconds", "epochs", "best_epoch", "parameters")
+    facts = ("train_seconds", "epochs", "best_epoch", "parameters", "operations", "macs")
     return {
         **{name: metrics[name] for name in facts},
         "test": metrics["parts"]["held_out"],

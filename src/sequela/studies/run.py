@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
+from sequela.cost import record as record_cost
+from sequela.cost.account import account
 from sequela.evaluation.summary import summarise
 from sequela.models.registry import lookup
 from sequela.sequences.signal_batches import signal_loader
@@ -90,6 +92,9 @@ def _train_network(
         folder.write("history.jsonl", to_lines(history))
         on_epoch(history)
 
+    segment = torch.zeros(1, *scaled.shape[1:])
+    cost = account(model, segment, name=settings.model)
+    record_cost.save(cost, folder.path / "cost.json")
     history = fit(
         model,
         signal_loader(
@@ -110,7 +115,9 @@ def _train_network(
         tensors={name: t.cpu().contiguous() for name, t in model.state_dict().items()},
         probabilities=probabilities(model, scaled),
         facts={
-            "parameters": sum(p.numel() for p in model.parameters()),
+            "parameters": cost.parameters,
+            "operations": cost.operations,
+            "macs": cost.macs,
             "train_seconds": sum(r.seconds for r in history),
             "epochs": max(r.epoch for r in history),
             "best_epoch": best_epoch(history),

@@ -38,7 +38,7 @@ TRAINING = {
         learning_rate=3e-3,
         schedule="one-cycle",
         clip_norm=1.0,
-        weight_decay=0.1,
+        weight_decay=0.01,
         label_smoothing=0.1,
         average=0.998,
     ),

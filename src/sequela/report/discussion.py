@@ -1,0 +1,54 @@
+"""What the numbers of a run say, in sentences computed from them."""
+
+import numpy as np
+
+from sequela.studies.folder import RunFolder
+
+_GAP = 0.05
+"""Training minus held-out accuracy from which a model is said to over-fit."""
+
+
+def discuss(run: RunFolder) -> list[str]:
+    """Sentences on fit, stopping and confusion of one run."""
+    parts = run.metrics["parts"]
+    train, test = parts["train"], parts["held_out"]
+    gap = train["accuracy"] - test["accuracy"]
+    fit = (
+        f"It over-fits: {train['accuracy']:.1%} on its training segments, {test['accuracy']:.1%} "
+        f"on held-out ones, a gap of {100 * gap:.1f} points."
+        if gap > _GAP
+        else f"No over-fitting to speak of: {train['accuracy']:.1%} on its training segments, "
+        f"{test['accuracy']:.1%} on held-out ones."
+    )
+    return [fit, *_stopping(run), confusions(test["confusion"], run.metrics["data"]["classes"])]
+
+
+def _stopping(run: RunFolder) -> list[str]:
+    tuning = [r for r in run.history if r.part == "tuning"]
+    if not tuning:
+        return []
+    best, last = run.metrics["best_epoch"], tuning[-1]
+    kept = tuning[best - 1]
+    if last.epoch == best:
+        return [
+            f"Its tuning loss was still falling at the last epoch ({best}): more epochs might help."
+        ]
+    rise = last.loss - kept.loss
+    lowest = f"Its tuning loss was lowest, {kept.loss:.2f}, after epoch {best} of {last.epoch}"
+    return [f"{lowest}, and {rise:.2f} higher at the end."]
+
+
+def confusions(confusion: list[list[int]], classes: list[str]) -> str:
+    """The two pairs of classes that are mixed up most, and their share of all errors."""
+    counts = np.asarray(confusion)
+    pairs = [
+        (int(counts[i, j] + counts[j, i]), classes[i], classes[j])
+        for i in range(len(classes))
+        for j in range(i + 1, len(classes))
+    ]
+    errors = sum(count for count, _, _ in pairs)
+    if not errors:
+        return "It made no error."
+    most = sorted(pairs, key=lambda pair: -pair[0])[:2]
+    told = " and ".join(f"{a} / {b} ({count / errors:.0%} of all errors)" for count, a, b in most)
+    return f"It confuses most: {told}."

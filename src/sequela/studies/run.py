@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from sequela.cohort.split import PARTS
@@ -30,6 +31,7 @@ OnEpoch = Callable[[History], None]
 _PREDICTION_BATCH = 1024
 
 
+@threadpool_limits.wrap(limits=1)
 def train(
     settings: RunSettings,
     out: Path,

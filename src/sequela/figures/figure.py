@@ -55,6 +55,7 @@ def _themed(chart: alt.LayerChart) -> dict[str, Any]:
         "titleColor": INK,
         "titleFontWeight": "normal",
         "labelFontSize": 11,
+        "labelLimit": 0,
         "titleFontSize": 12,
     }
     styled = chart.configure(background="transparent", font=_FONT)

@@ -39,7 +39,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
             "true:N",
             sort=order,
             title="true",
-            axis=alt.Axis(grid=False, domain=False, ticks=False),
+            axis=alt.Axis(grid=False, domain=False, ticks=False, titlePadding=20),
         ),
     )
     cells = base.mark_rect(color=FIRST).encode(

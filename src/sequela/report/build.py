@@ -1,5 +1,6 @@
 """The page: run folders in, one self-contained HTML file out, the same bytes each time."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from sequela.figures.matrices import confusion_matrix
 from sequela.figures.pareto import accuracy_against_operations
 from sequela.models.registry import MODELS
 from sequela.report.discussion import discuss
-from sequela.report.verdicts import Verdict, judge
+from sequela.report.verdicts import FAILS, HOLDS, UNKNOWN, Verdict, judge
 from sequela.studies import floors, seizure
 from sequela.studies.folder import RunFolder
 from sequela.studies.reproduce import in_order
@@ -203,10 +204,8 @@ def _pareto(main: Sequence[Shown]) -> Markup | None:
 
 
 def _tally(verdicts: Sequence[Verdict]) -> str:
-    counts = {v.verdict: 0 for v in verdicts}
-    for verdict in verdicts:
-        counts[verdict.verdict] += 1
-    return ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
+    counts = Counter(v.verdict for v in verdicts)
+    return f"{counts[HOLDS]} hold, {counts[FAILS]} do not hold, {counts[UNKNOWN]} cannot be told"
 
 
 def _command(first: RunFolder) -> str:

@@ -15,7 +15,7 @@ from sequela.studies.signals import SignalData
 
 FLOORS = {
     "majority-class": "Most frequent class",
-    "logistic-regression": "Logistic regression on the samples",
+    "logistic-regression": "Logistic regression",
 }
 
 

@@ -127,12 +127,12 @@ REPORTED: dict[str, dict[str, float | str]] = {
     "cnn-baseline": {"parameters": 84851, "operations": 194242},
     "cnn-improved": {},
     "gru-baseline": {
-        "accuracy": "less than 0.70",
+        "accuracy": "< 0.70",
         "loss": 0.7,
         "parameters": 949,
         "operations": 344768,
     },
-    "gru-improved": {"accuracy": "more than 0.70", "loss": 0.6},
+    "gru-improved": {"accuracy": "> 0.70", "loss": 0.6},
 }
 """The report's own numbers, by model; it does not say on which split or how it was made."""
 

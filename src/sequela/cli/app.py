@@ -30,6 +30,11 @@ app.command(
 app.command(
     "sequela.cli.report:report", name="report", help="Build one HTML page from run folders."
 )
+app.command(
+    "sequela.cli.cost:cost",
+    name="cost",
+    help="Count parameters and operations of a model, with the derivation.",
+)
 app.command("sequela.cli.data:data_app", name="data", help="List, fetch and check data sets.")
 
 

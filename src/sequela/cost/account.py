@@ -20,7 +20,8 @@ from sequela.cost.ledger import (
     Shared,
     together,
 )
-from sequela.cost.trace import Place, Row, Trace, describe, trace
+from sequela.cost.shadow import describe
+from sequela.cost.trace import Place, Row, Trace, trace
 from sequela.errors import ModelError
 
 UNKNOWN_SHOWN = 5
@@ -163,6 +164,6 @@ def _unknown_message(title: str, unknown: Counter[Place]) -> str:
     named = [str(noted) for noted in _noted(unknown)]
     more = f" and {len(named) - UNKNOWN_SHOWN} more" if len(named) > UNKNOWN_SHOWN else ""
     return (
-        f"{title} computes what has no rule: {'; '.join(named[:UNKNOWN_SHOWN])}{more}. Leave it out "
-        "and get a lower bound with --allow-unknown (allow_unknown=True)"
+        f"{title} computes what has no rule: {'; '.join(named[:UNKNOWN_SHOWN])}{more}. Leave it "
+        "out and get a lower bound with --allow-unknown (allow_unknown=True)"
     )

@@ -1,7 +1,7 @@
 """Rules for operators: what one call into torch's dispatcher is, as facts that can be counted.
 
 Whatever a module without a rule computes, and whatever a forward computes between its layers, ends
-in these. An operator that is neither here nor in ``MOVES`` is unknown, and is said to be.
+in these. An operator that is neither here nor in ``moves.py`` is unknown, and is said to be.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,24 +26,6 @@ from sequela.cost.layers.embedding import EmbeddingBag
 from sequela.cost.layers.normalisation import OwnNorm, RootMeanSquareNorm, StoredNorm
 from sequela.cost.layers.work import Layer
 from sequela.cost.modules import bag_sizes
-
-# Operators that move, choose or create values and compute nothing. Views are told by torch itself.
-MOVES = frozenset(
-    """
-    _local_scalar_dense _pack_padded_sequence _pad_packed_sequence _to_copy _unsafe_index
-    _unsafe_view _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d
-    arange cat channel_shuffle clone complex constant_pad_nd copy diag_embed embedding empty
-    empty_like empty_permuted empty_strided eye fill flip full full_like gather im2col index
-    index_select lift lift_fresh linspace masked_fill masked_scatter masked_select max_unpool2d
-    max_unpool3d native_channel_shuffle new_empty new_empty_strided new_full new_ones new_zeros
-    nonzero ones ones_like pixel_shuffle pixel_unshuffle reflection_pad1d reflection_pad2d
-    reflection_pad3d repeat repeat_interleave replication_pad1d replication_pad2d
-    replication_pad3d roll scalar_tensor scatter select_scatter slice_scatter split_with_sizes
-    squeeze stack transpose tril tril_indices triu triu_indices unsafe_split
-    unsafe_split_with_sizes unsqueeze upsample_nearest1d upsample_nearest2d upsample_nearest3d
-    where zero zeros zeros_like
-    """.split()
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +96,13 @@ def division(op: Operation) -> list[Layer] | None:
 
 
 def fused(op: Operation) -> list[Layer] | None:
-    """x + v·a·b or x + v·a/b, the factor v where it is not one."""
+    """As x + v·a·b or x + v·a/b, the factor v where it is not one."""
     layer = Elementwise(FUNCTIONS[op.name], op.output.numel())
     return [layer, *_scaled(op["value"], op.output)]
 
 
 def power(op: Operation) -> list[Layer] | None:
-    """x^y: products for a whole y, roots, or through the logarithm."""
+    """As x^y: products for a whole y, roots, or through the logarithm."""
     exponent = op["exponent"]
     if isinstance(exponent, Tensor) or not isinstance(op["self"], Tensor):
         return named("power")(op)
@@ -276,9 +258,7 @@ def rms_norm(op: Operation) -> list[Layer] | None:
 def embedding_bag(op: Operation) -> list[Layer] | None:
     """Sum (mode 0), mean (1) or maximum (2) of rows of a table."""
     padding = None if op["padding_idx"] < 0 else op["padding_idx"]
-    sizes = bag_sizes(
-        op["indices"], op["offsets"], last=op["include_last_offset"], padding=padding
-    )
+    sizes = bag_sizes(op["indices"], op["offsets"], last=op["include_last_offset"], padding=padding)
     rows, width = op["weight"].shape
     mode = ("sum", "mean", "max")[op["mode"]]
     scaled = op["per_sample_weights"] is not None

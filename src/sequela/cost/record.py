@@ -156,9 +156,7 @@ def _calls(calls: Calls) -> Json:
 def _read_calls(values: Mapping[str, Any]) -> Calls:
     symbols = _read_symbols(values["symbols"])
     parts = (
-        Part(
-            part["label"], Cost(parse(part["operations"], symbols), parse(part["macs"], symbols))
-        )
+        Part(part["label"], Cost(parse(part["operations"], symbols), parse(part["macs"], symbols)))
         for part in values["parts"]
     )
     work = Work(tuple(parts), parse(values["times"], symbols), values["unit"])

@@ -118,11 +118,14 @@ def _report(report: ReportCount) -> str:
     if not report.omissions:
         return f"{block}\nthe report leaves out nothing"
     terms = [line for omission in report.omissions for line in explain(omission)]
+    missing = (
+        f"the report leaves out {report.missing_parameters:,} parameters and "
+        f"{report.missing_operations:,} operations:"
+    )
     return "\n".join(
         [
             block,
-            f"the report leaves out {report.missing_parameters:,} parameters and "
-            f"{report.missing_operations:,} operations:",
+            missing,
             *(f"  {line.label}: {' = '.join(line.steps)}" for line in terms),
         ]
     )

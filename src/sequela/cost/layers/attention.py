@@ -111,10 +111,7 @@ class MultiheadAttention:
             Part("queries", self._project(e, queries)),
             Part("keys", self._project(e_k, keys)),
             Part("values", self._project(e_v, keys)),
-            *(
-                Part(part.label, part.cost.times(heads * queries))
-                for part in head.query_parts()
-            ),
+            *(Part(part.label, part.cost.times(heads * queries)) for part in head.query_parts()),
             Part("projection of the heads", self._project(e, queries)),
         ]
         if self.averaged:

@@ -49,9 +49,7 @@ class Convolution:
 
     def outputs(self) -> Formula:
         """Outputs of all samples and channels."""
-        o = Symbol(
-            "O", prod(self.positions), f"output positions ({by_dimension(self.positions)})"
-        )
+        o = Symbol("O", prod(self.positions), f"output positions ({by_dimension(self.positions)})")
         return samples(self.rows) * self.channels()[0] * o
 
     def parameters(self) -> Formula:

@@ -78,7 +78,7 @@ class Recurrence:
         return dot(n, bias=self.bias).times(outputs)
 
     def _projection(self) -> tuple[Part, ...]:
-        """h (H) times a matrix (H, P), without a bias."""
+        """The state (H) times a matrix (H, P), without a bias."""
         if not self.p:
             return ()
         _, h, p = self.sizes()
@@ -90,9 +90,7 @@ def _gru(h: Formula) -> tuple[Part, ...]:
     return (
         Part("reset gate: sum of the two, sigmoid", gate),
         Part("update gate: sum of the two, sigmoid", gate),
-        Part(
-            "candidate: reset times state, sum, tanh", (each(1) + each(1) + TANH.cost).times(h)
-        ),
+        Part("candidate: reset times state, sum, tanh", (each(1) + each(1) + TANH.cost).times(h)),
         Part(
             "new state (1 - z)·n + z·h: subtract, two products, sum",
             (each(1) + each(2) + each(1)).times(h),

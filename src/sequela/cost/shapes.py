@@ -49,7 +49,8 @@ def joined(args: Sequence[Any]) -> Tensor | None:
     )
     if dim != 0 or first.dim() == 0 or not same:
         return None
-    return first.new_empty((sum(t.shape[0] for t in tensors), *first.shape[1:]))
+    result: Tensor = first.new_empty((sum(t.shape[0] for t in tensors), *first.shape[1:]))
+    return result
 
 
 def stacked(args: Sequence[Any]) -> Tensor | None:
@@ -57,7 +58,10 @@ def stacked(args: Sequence[Any]) -> Tensor | None:
     tensors, dim = args[0], args[1] if len(args) > 1 else 0
     first = tensors[0]
     same = all(t.is_meta and t.dtype == first.dtype and t.shape == first.shape for t in tensors)
-    return first.new_empty((len(tensors), *first.shape)) if dim == 0 and same else None
+    if dim != 0 or not same:
+        return None
+    result: Tensor = first.new_empty((len(tensors), *first.shape))
+    return result
 
 
 KNOWN: dict[str, Callable[[Sequence[Any]], Tensor | None]] = {

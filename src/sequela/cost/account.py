@@ -62,7 +62,8 @@ def account(
     """
     rules = _convention(convention)
     args, kwargs = arguments(inputs)
-    if any(isinstance(value, Tensor) and value.numel() == 0 for value in (*args, *kwargs.values())):
+    given = (*args, *kwargs.values())
+    if any(isinstance(value, Tensor) and value.numel() == 0 for value in given):
         raise ModelError("an input tensor is empty: give a shape without a 0")
     seen = trace(model, args, kwargs, padded_rows=padded_rows)
     title = name or type(model).__name__

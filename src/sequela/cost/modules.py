@@ -377,6 +377,6 @@ def rule_for(module: nn.Module) -> Rule | None:
     if getattr(module, "max_norm", None) is not None:
         return None
     for base in type(module).__mro__:
-        if base in RULES and type(module).forward is base.__dict__.get("forward"):
+        if base in RULES and type(module).forward is getattr(base, "forward", None):
             return RULES[base]
     return None

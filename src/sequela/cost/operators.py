@@ -54,9 +54,10 @@ class Operation:
         return result
 
     def weighted(self, *names: str) -> bool:
-        """Whether one of the arguments holds weights."""
-        given = (self.arguments.get(name) for name in names)
-        return any(isinstance(tensor, Tensor) and self.weights(tensor) for tensor in given)
+        """Whether one of the arguments holds weights, and another does not."""
+        given = [self.arguments.get(name) for name in names]
+        held = [isinstance(tensor, Tensor) and self.weights(tensor) for tensor in given]
+        return any(held) and not all(held)
 
     def tensors(self) -> list[Tensor]:
         """All tensors that are handed in, those in lists too."""
@@ -277,6 +278,16 @@ def index_put(op: Operation) -> list[Layer] | None:
     return scattered_sum(op) if op["accumulate"] else []
 
 
+def weight_norm(op: Operation) -> list[Layer] | None:
+    """Rows v of a weight times g / |v|."""
+    rows, n = op["g"].numel(), op["v"].numel()
+    return [
+        Reduction("norm", rows, n // rows),
+        Elementwise(FUNCTIONS["div"], rows),
+        Elementwise(FUNCTIONS["mul"], n),
+    ]
+
+
 def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Attention:
     """The facts of ``scaled_dot_product_attention``: (..., L, d), (..., S, d), (..., S, d_v)."""
     rows = query.numel() // (query.shape[-2] * query.shape[-1])
@@ -337,6 +348,7 @@ RULES: dict[str, Rule] = {
     "native_group_norm": group_norm,
     "_fused_rms_norm": rms_norm,
     **dict.fromkeys(("_embedding_bag", "_embedding_bag_forward_only"), embedding_bag),
+    **dict.fromkeys(("_weight_norm", "_weight_norm_interface"), weight_norm),
     **dict.fromkeys(("index_add", "scatter_add"), scattered_sum),
     **dict.fromkeys(("index_put", "_index_put_impl"), index_put),
 }

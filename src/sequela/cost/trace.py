@@ -6,6 +6,7 @@ no fused or native kernel can hide work. Integers keep their values, since lengt
 decide how much is computed.
 """
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ Parameters = tuple[nn.Parameter, ...]
 LENGTHS = ("_pack_padded_sequence", "_pad_packed_sequence")
 # Filled by the forward itself, so they go where the data are; integers stay numbers.
 FACTORIES = ("empty", "full", "ones", "zeros", "rand", "randn")
-OWN_FILES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+OWN_FILES = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, __file__))
 
 
 @dataclass
@@ -121,7 +122,7 @@ def _run(name: str, shadow: nn.Module, given: Any, tracer: "_Tracer") -> None:
     except ModelError:
         raise
     except Exception as error:
-        if any(text in str(error) for text in ("meta tensor", "Tensor.item() cannot", "no data")):
+        if any(text in str(error) for text in DATA_DEPENDENT):
             raise ModelError(
                 f"{name}'s forward asks for the values of a tensor at {_line(error)}: its work "
                 "depends on the data, so it cannot be counted from shapes"
@@ -327,6 +328,8 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.weights[_storage(op.output)] = op.output.untyped_storage()
 
 
+# How torch says that a value is asked for, or a shape that depends on values.
+DATA_DEPENDENT = ("meta tensor", "Tensor.item() cannot", "no data", "data-independent")
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 

@@ -38,9 +38,9 @@ def cost(
 
     Args:
         model: What to count.
-        input_: Shape of each argument of the forward, for a class: sizes with x between them, B for
-            the batch, T for the steps, and a type after a colon: 1x178, BxTx12, Bx20:int64. The word
-            "lengths" stands for the lengths of the batch.
+        input_: Shape of each argument of the forward, for a class: sizes with x between them, B
+            for the batch, T for the steps, and a type after a colon: 1x178, BxTx12, Bx20:int64. The
+            word "lengths" stands for the lengths of the batch.
         kwargs: Arguments of the class, or settings of the model, as JSON.
         convention: What is an operation: everything (exact), multiplications by a weight (macs), or
             what the report of 2019 counts.

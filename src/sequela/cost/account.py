@@ -20,7 +20,8 @@ from sequela.cost.ledger import (
     Shared,
     together,
 )
-from sequela.cost.trace import Place, Row, Trace, describe, trace
+from sequela.cost.shadow import describe
+from sequela.cost.trace import Place, Row, Trace, trace
 from sequela.errors import ModelError
 
 UNKNOWN_SHOWN = 5
@@ -61,7 +62,8 @@ def account(
     """
     rules = _convention(convention)
     args, kwargs = arguments(inputs)
-    if any(isinstance(value, Tensor) and value.numel() == 0 for value in (*args, *kwargs.values())):
+    given = (*args, *kwargs.values())
+    if any(isinstance(value, Tensor) and value.numel() == 0 for value in given):
         raise ModelError("an input tensor is empty: give a shape without a 0")
     seen = trace(model, args, kwargs, padded_rows=padded_rows)
     title = name or type(model).__name__
@@ -163,6 +165,6 @@ def _unknown_message(title: str, unknown: Counter[Place]) -> str:
     named = [str(noted) for noted in _noted(unknown)]
     more = f" and {len(named) - UNKNOWN_SHOWN} more" if len(named) > UNKNOWN_SHOWN else ""
     return (
-        f"{title} computes what has no rule: {'; '.join(named[:UNKNOWN_SHOWN])}{more}. Leave it out "
-        "and get a lower bound with --allow-unknown (allow_unknown=True)"
+        f"{title} computes what has no rule: {'; '.join(named[:UNKNOWN_SHOWN])}{more}. Leave it "
+        "out and get a lower bound with --allow-unknown (allow_unknown=True)"
     )

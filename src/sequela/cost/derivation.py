@@ -31,19 +31,18 @@ class Line:
             >>> Line("parameters", (n + 1) * 16).steps
             ('(n + 1)·16', '(178 + 1)·16', '2,864')
         """
-        texts = (self.formula.text(), self.formula.substitution(), f"{self.formula.value:,}")
-        if isinstance(self.formula, Number):
-            return texts[2:]
-        return tuple(dict.fromkeys(texts))
+        value, given = f"{self.formula.value:,}", self.formula.substitution()
+        written = dict.fromkeys((self.formula.text(), given))
+        return (*(text for text in written if text != str(self.formula.value)), value)
 
 
 def derive(layer: LayerCost) -> list[Line]:
     """The lines of a layer: its parameters, the parts of its work, its operations."""
     lines = [Line("parameters", layer.parameter_formula)]
-    for part in layer.shared:
-        lines.append(
-            Line(f"of these {part.parameter}, counted in {part.owner}", Number(-part.size))
-        )
+    lines += [
+        Line(f"of these {part.parameter}, counted in {part.owner}", Number(-part.size))
+        for part in layer.shared
+    ]
     for calls in layer.calls:
         lines += _operations(calls, "operations")
     for calls in layer.embedding_sum:

@@ -6,7 +6,7 @@ from math import prod
 from torch import Tensor
 
 from sequela.cost.layers.convolution import Convolution, TransposedConvolution, taps_inside
-from sequela.cost.layers.pooling import Pooling
+from sequela.cost.layers.pooling import Pooling, Reduction
 
 
 def convolution_facts(out: Tensor, weight: Tensor, *, bias: bool, kind: str) -> Convolution:
@@ -75,7 +75,7 @@ def windows_facts(out: Tensor, taps: int, dimensions: int, kind: str, p: float =
     """The facts of a pooling of ``taps`` taps in all, over the last ``dimensions`` dimensions."""
     windows = prod(out.shape[-dimensions:])
     lower = kind.lower()
-    reduction = "max" if "max" in lower else "avg" if "avg" in lower else "norm"
+    reduction: Reduction = "max" if "max" in lower else "avg" if "avg" in lower else "norm"
     return Pooling(out.numel() // windows, taps, windows, reduction, p, kind)
 
 

@@ -227,7 +227,7 @@ class Account:
 
     @property
     def embedding_sum(self) -> Amount | None:
-        """Work on real steps where a multi-hot input is a sum of rows; none without such a layer."""
+        """Work on real steps, a multi-hot input as a sum of rows; none without such an input."""
         if not any(layer.embedding_sum for layer in self.layers):
             return None
         return together(

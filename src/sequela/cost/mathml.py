@@ -33,7 +33,8 @@ def math(formula: Formula) -> str:
     if isinstance(formula, Number):
         return f"<math>{value}</math>"
     written, substituted = _element(formula, values=False), _element(formula, values=True)
-    steps = dict.fromkeys((written, substituted, value))
+    plain = f"<mn>{formula.value}</mn>"
+    steps = dict.fromkeys((written, value if substituted == plain else substituted, value))
     return f"<math><mrow>{'<mo>=</mo>'.join(steps)}</mrow></math>"
 
 
@@ -50,7 +51,7 @@ def _section(layer: LayerCost) -> str:
 
 def _lines(lines: list[Line]) -> str:
     items = (
-        f"{'<li class=part>' if line.part else '<li>'}{escape(line.label)}: {math(line.formula)}</li>"
+        f"<li{' class=part' if line.part else ''}>{escape(line.label)}: {math(line.formula)}</li>"
         for line in lines
     )
     return f"<ul>{''.join(items)}</ul>"

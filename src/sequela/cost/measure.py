@@ -1,14 +1,14 @@
 """Real time and memory beside the counted work.
 
 A model with few operations can be slower than one with many: a recurrence cannot use what a large
-matrix product can. Every figure here is of this machine, one thread, and comes with its ratio to the
-matrix product that the same machine reaches.
+matrix product can. Every figure is of the machine it was taken on, one thread, and comes with its
+ratio to what a matrix product reaches there.
 """
 
 import copy
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.benchmark import Timer
 
-from sequela.cost.ledger import Account
 from sequela.cost.subject import Subject, count
 
 SECONDS = 0.5
@@ -82,10 +81,8 @@ def measure(subject: Subject, batches: Sequence[int] = (1, 64)) -> list[Measurem
 
 def executed_operations(subject: Subject, lengths: Sequence[int]) -> int:
     """Operations that the implementation makes on a batch of these lengths."""
-    given = Subject(
-        subject.name, subject.model, subject.inputs, tuple(lengths), max(lengths), subject.packed
-    )
-    account: Account = count(given, allow_unknown=True)
+    given = replace(subject, lengths=tuple(lengths), slots=max(lengths))
+    account = count(given, allow_unknown=True)
     sums = account.embedding_sum
     return account.operations if sums is None else sums.operations
 
@@ -129,14 +126,14 @@ def to_json(measurement: Measurement) -> dict[str, Any]:
 
 def render_measurements(measured: Sequence[Measurement]) -> str:
     """The measurements as plain text."""
-    lines = [
+    head = (
         f"measured here, one thread (a {MATRIX} x {MATRIX} matrix product reaches "
         f"{measured[0].matmul_rate / 1e9:.1f} billion operations a second):"
-    ]
-    lines += [
+    )
+    lines = [
         f"  batch {m.batch:>3}: {m.microseconds:>10,.1f} us, {m.operations:>12,} operations = "
         f"{m.rate / 1e9:.3f} billion a second ({m.share:.2%} of that), peak "
         f"{m.peak_bytes / 1024:,.0f} KiB beside {m.weight_bytes / 1024:,.0f} KiB of weights"
         for m in measured
     ]
-    return "\n".join(lines)
+    return "\n".join([head, *lines])

@@ -7,6 +7,7 @@ without a rule is no problem: its operations are seen one by one (``operators.py
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -106,7 +107,7 @@ def bilinear(call: Call) -> list[Seen]:
 def multi_hot_linear(call: Call) -> list[Seen]:
     """Codes of all visits -> (visit, m)."""
     layer, offsets = call.module, values(call.argument(1, "offsets"))
-    counts = [int(end - begin) for begin, end in zip(offsets, offsets[1:], strict=False)]
+    counts = [end - begin for begin, end in pairwise(offsets)]
     rows, filled = len(counts), sum(count > 0 for count in counts)
     slots = rows if call.padded_rows is None else call.padded_rows
     facts = MultiHot(rows, layer.n_codes, layer.out_features, sum(counts), filled, slots)
@@ -271,10 +272,7 @@ def bag_sizes(
         bounds = list(range(0, len(items) + 1, indices.shape[1]))
     else:
         bounds = values(offsets) if last else [*values(offsets), len(items)]
-    return [
-        sum(item != padding for item in items[begin:end])
-        for begin, end in zip(bounds, bounds[1:], strict=False)
-    ]
+    return [sum(item != padding for item in items[begin:end]) for begin, end in pairwise(bounds)]
 
 
 def values(indices: Tensor) -> list[int]:
@@ -379,6 +377,6 @@ def rule_for(module: nn.Module) -> Rule | None:
     if getattr(module, "max_norm", None) is not None:
         return None
     for base in type(module).__mro__:
-        if base in RULES and type(module).forward is base.forward:
+        if base in RULES and type(module).forward is getattr(base, "forward", None):
             return RULES[base]
     return None

@@ -1,7 +1,7 @@
 """Rules for operators: what one call into torch's dispatcher is, as facts that can be counted.
 
 Whatever a module without a rule computes, and whatever a forward computes between its layers, ends
-in these. An operator that is neither here nor in ``MOVES`` is unknown, and is said to be.
+in these. An operator that is neither here nor in ``moves.py`` is unknown, and is said to be.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,24 +26,6 @@ from sequela.cost.layers.embedding import EmbeddingBag
 from sequela.cost.layers.normalisation import OwnNorm, RootMeanSquareNorm, StoredNorm
 from sequela.cost.layers.work import Layer
 from sequela.cost.modules import bag_sizes
-
-# Operators that move, choose or create values and compute nothing. Views are told by torch itself.
-MOVES = frozenset(
-    """
-    _local_scalar_dense _pack_padded_sequence _pad_packed_sequence _to_copy _unsafe_index
-    _unsafe_view _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d
-    arange cat channel_shuffle clone complex constant_pad_nd copy diag_embed embedding empty
-    empty_like empty_permuted empty_strided eye fill flip full full_like gather im2col index
-    index_select lift lift_fresh linspace masked_fill masked_scatter masked_select max_unpool2d
-    max_unpool3d native_channel_shuffle new_empty new_empty_strided new_full new_ones new_zeros
-    nonzero ones ones_like pixel_shuffle pixel_unshuffle reflection_pad1d reflection_pad2d
-    reflection_pad3d repeat repeat_interleave replication_pad1d replication_pad2d
-    replication_pad3d roll scalar_tensor scatter select_scatter slice_scatter split_with_sizes
-    squeeze stack transpose tril tril_indices triu triu_indices unsafe_split
-    unsafe_split_with_sizes unsqueeze upsample_nearest1d upsample_nearest2d upsample_nearest3d
-    where zero zeros zeros_like
-    """.split()
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +54,10 @@ class Operation:
         return result
 
     def weighted(self, *names: str) -> bool:
-        """Whether one of the arguments holds weights."""
-        given = (self.arguments.get(name) for name in names)
-        return any(isinstance(tensor, Tensor) and self.weights(tensor) for tensor in given)
+        """Whether one of the arguments holds weights, and another does not."""
+        given = [self.arguments.get(name) for name in names]
+        held = [isinstance(tensor, Tensor) and self.weights(tensor) for tensor in given]
+        return any(held) and not all(held)
 
     def tensors(self) -> list[Tensor]:
         """All tensors that are handed in, those in lists too."""
@@ -114,13 +97,13 @@ def division(op: Operation) -> list[Layer] | None:
 
 
 def fused(op: Operation) -> list[Layer] | None:
-    """x + v·a·b or x + v·a/b, the factor v where it is not one."""
+    """As x + v·a·b or x + v·a/b, the factor v where it is not one."""
     layer = Elementwise(FUNCTIONS[op.name], op.output.numel())
     return [layer, *_scaled(op["value"], op.output)]
 
 
 def power(op: Operation) -> list[Layer] | None:
-    """x^y: products for a whole y, roots, or through the logarithm."""
+    """As x^y: products for a whole y, roots, or through the logarithm."""
     exponent = op["exponent"]
     if isinstance(exponent, Tensor) or not isinstance(op["self"], Tensor):
         return named("power")(op)
@@ -295,6 +278,16 @@ def index_put(op: Operation) -> list[Layer] | None:
     return scattered_sum(op) if op["accumulate"] else []
 
 
+def weight_norm(op: Operation) -> list[Layer] | None:
+    """Rows v of a weight times g / |v|."""
+    rows, n = op["g"].numel(), op["v"].numel()
+    return [
+        Reduction("norm", rows, n // rows),
+        Elementwise(FUNCTIONS["div"], rows),
+        Elementwise(FUNCTIONS["mul"], n),
+    ]
+
+
 def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Attention:
     """The facts of ``scaled_dot_product_attention``: (..., L, d), (..., S, d), (..., S, d_v)."""
     rows = query.numel() // (query.shape[-2] * query.shape[-1])
@@ -355,6 +348,7 @@ RULES: dict[str, Rule] = {
     "native_group_norm": group_norm,
     "_fused_rms_norm": rms_norm,
     **dict.fromkeys(("_embedding_bag", "_embedding_bag_forward_only"), embedding_bag),
+    **dict.fromkeys(("_weight_norm", "_weight_norm_interface"), weight_norm),
     **dict.fromkeys(("index_add", "scatter_add"), scattered_sum),
     **dict.fromkeys(("index_put", "_index_put_impl"), index_put),
 }

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from sequela.cost.formula import Formula, Number, formula
 
+NONE = Number(0)
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -20,7 +22,7 @@ class Cost:
     """
 
     operations: Formula
-    macs: Formula = Number(0)
+    macs: Formula = NONE
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(self.operations + other.operations, self.macs + other.macs)

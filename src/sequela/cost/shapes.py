@@ -13,7 +13,9 @@ from torch import Tensor
 from sequela.cost.layers.elementwise import FUNCTIONS
 
 # Their results are not simply of their arguments' shape and type.
-OTHER_RESULTS = frozenset("glu log_sigmoid_forward eq ne lt le gt ge isnan isinf".split())
+OTHER_RESULTS = frozenset(
+    ("glu", "log_sigmoid_forward", "eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf")
+)
 
 
 def elementwise(args: Sequence[Any]) -> Tensor | None:
@@ -24,7 +26,7 @@ def elementwise(args: Sequence[Any]) -> Tensor | None:
     first = tensors[0]
     if not all(t.is_meta and t.is_floating_point() and t.dtype == first.dtype for t in tensors):
         return None
-    shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
+    shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))  # type: ignore[no-untyped-call]
     like = next((tensor for tensor in tensors if tensor.shape == shape), None)
     return first.new_empty(shape) if like is None else torch.empty_like(like)
 
@@ -34,7 +36,8 @@ def product_and_bias(args: Sequence[Any]) -> Tensor | None:
     bias, left, right = args[:3]
     if not (bias.is_meta and left.is_meta and right.is_meta) or bias.shape[-1] != right.shape[-1]:
         return None
-    return torch.mm(left, right)
+    result: Tensor = torch.mm(left, right)
+    return result
 
 
 def joined(args: Sequence[Any]) -> Tensor | None:
@@ -46,7 +49,8 @@ def joined(args: Sequence[Any]) -> Tensor | None:
     )
     if dim != 0 or first.dim() == 0 or not same:
         return None
-    return first.new_empty((sum(t.shape[0] for t in tensors), *first.shape[1:]))
+    result: Tensor = first.new_empty((sum(t.shape[0] for t in tensors), *first.shape[1:]))
+    return result
 
 
 def stacked(args: Sequence[Any]) -> Tensor | None:
@@ -54,7 +58,10 @@ def stacked(args: Sequence[Any]) -> Tensor | None:
     tensors, dim = args[0], args[1] if len(args) > 1 else 0
     first = tensors[0]
     same = all(t.is_meta and t.dtype == first.dtype and t.shape == first.shape for t in tensors)
-    return first.new_empty((len(tensors), *first.shape)) if dim == 0 and same else None
+    if dim != 0 or not same:
+        return None
+    result: Tensor = first.new_empty((len(tensors), *first.shape))
+    return result
 
 
 KNOWN: dict[str, Callable[[Sequence[Any]], Tensor | None]] = {

@@ -36,6 +36,7 @@ class Subject:
         inputs: The arguments of its forward for sequences of these lengths, one for each sample.
         lengths: The lengths that are counted.
         slots: Steps to which a padded batch would be filled up.
+        described: The input in words, where its shapes would say less.
         packed: Whether the model reads real steps only, so that padding is work it does not do.
         sized: Whether a batch of another size can be made.
     """
@@ -45,6 +46,7 @@ class Subject:
     inputs: Callable[[Sequence[int]], Inputs]
     lengths: tuple[int, ...]
     slots: int
+    described: str = ""
     packed: bool = False
     sized: bool = True
 
@@ -63,6 +65,7 @@ def count(subject: Subject, *, convention: str = "exact", allow_unknown: bool = 
         padded_rows=len(subject.lengths) * subject.slots if subject.packed else None,
         allow_unknown=allow_unknown,
     )
+    whole = replace(whole, inputs=subject.described or whole.inputs)
     if subject.packed or set(subject.lengths) == {subject.slots}:
         return whole
     alone = {
@@ -125,7 +128,11 @@ def registered(
     filled = _slots(slots, batch)
     model = _built(name, lambda: entry.build(entry.config(**settings)))
     positive("codes", codes)
-    return Subject(name, model, lambda n: visits(n, codes), batch, filled, packed=True)
+    words = (
+        f"{len(batch)} patient{'s' if len(batch) > 1 else ''}, {sum(batch)} visits of {codes} "
+        f"codes, {filled} at most"
+    )
+    return Subject(name, model, lambda n: visits(n, codes), batch, filled, words, packed=True)
 
 
 def visits(lengths: Sequence[int], codes: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -233,6 +240,7 @@ def loaded(
         ModelError: If there is no such file, class or module, or it cannot be made.
         SettingError: If a shape cannot be read or does not fit the other settings.
     """
+    builder = _attribute(where)
     if not shapes:
         raise SettingError(
             f"{where} needs the shapes of its input: give --input for each argument of its "
@@ -246,7 +254,6 @@ def loaded(
         )
     batch = _lengths(lengths, steps)
     filled = _slots(slots, batch)
-    builder = _attribute(where)
     made = _built(
         where,
         lambda: builder if isinstance(builder, nn.Module) else builder(**(settings or {})),
@@ -272,7 +279,7 @@ def _argument(text: str) -> Maker:
     dtype = getattr(torch, kind or "float32", None)
     if not DIMENSION.fullmatch(shape) or not isinstance(dtype, torch.dtype):
         raise SettingError(
-            f"'{text}' is not a shape: write sizes, B or T with x between them, and a type of torch "
+            f"'{text}' is not a shape: write sizes, B or T with x between them, and a torch type "
             "where it is not float32: 1x178, BxTx12, Bx20:int64"
         )
 

@@ -1,5 +1,6 @@
 """An account as plain text and as Markdown."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from sequela.cost.derivation import Line, amounts, derive, explain, legend
@@ -21,7 +22,7 @@ def render_text(account: Account, *, derivation: bool = False) -> str:
         cells = [(what, f"{operations:,}", f"{macs:,}") for what, operations, macs in rows]
         blocks.append(_columns([("work", "operations", "MACs"), *cells]))
     if account.free:
-        blocks.append("free: " + _list(account.free))
+        blocks.append("free: " + _kinds(account.free))
     if account.report is not None:
         blocks.append(_report(account.report))
     if derivation:
@@ -42,7 +43,7 @@ def render_markdown(account: Account, *, derivation: bool = False) -> str:
         cells = [(what, f"{operations:,}", f"{macs:,}") for what, operations, macs in rows]
         blocks.append(_markdown_table([("work", "operations", "MACs"), *cells]))
     if account.free:
-        blocks.append(f"Free: {_list(account.free)}.")
+        blocks.append(f"Free: {_kinds(account.free)}.")
     if account.report is not None:
         blocks.append(f"```text\n{_report(account.report)}\n```")
     if derivation:
@@ -98,6 +99,14 @@ def _list(noted: Iterable[Noted]) -> str:
     return ", ".join(map(str, noted))
 
 
+def _kinds(noted: Iterable[Noted]) -> str:
+    """What was noted, places together."""
+    times: Counter[str] = Counter()
+    for each in noted:
+        times[each.operation] += each.times
+    return ", ".join(f"{name} ({n})" if n > 1 else name for name, n in times.items())
+
+
 def _report(report: ReportCount) -> str:
     """What the report of 2019 counts, and the terms of the difference."""
     rows: list[Sequence[str]] = [("the report of 2019 counts", "parameters", "operations")]
@@ -118,11 +127,14 @@ def _report(report: ReportCount) -> str:
     if not report.omissions:
         return f"{block}\nthe report leaves out nothing"
     terms = [line for omission in report.omissions for line in explain(omission)]
+    missing = (
+        f"the report leaves out {report.missing_parameters:,} parameters and "
+        f"{report.missing_operations:,} operations:"
+    )
     return "\n".join(
         [
             block,
-            f"the report leaves out {report.missing_parameters:,} parameters and "
-            f"{report.missing_operations:,} operations:",
+            missing,
             *(f"  {line.label}: {' = '.join(line.steps)}" for line in terms),
         ]
     )

@@ -2,11 +2,11 @@
 
 The module is copied onto torch's ``meta`` device, where tensors have shapes and no values, and run
 once. Modules with a rule report themselves; every other operation is seen in torch's dispatcher, so
-no fused or native kernel can hide work. Integers keep their values, since lengths and offsets decide
-how much is computed.
+no fused or native kernel can hide work. Integers keep their values, since lengths and offsets
+decide how much is computed.
 """
 
-import copy
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,13 +18,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 from sequela.cost import modules, operators, shapes
 from sequela.cost.layers.work import Layer
+from sequela.cost.moves import MOVES
+from sequela.cost.shadow import describe, is_packed, on_meta, refuse_opaque, shape_only
 from sequela.errors import ModelError
 
 Parameters = tuple[nn.Parameter, ...]
@@ -32,7 +33,7 @@ Parameters = tuple[nn.Parameter, ...]
 LENGTHS = ("_pack_padded_sequence", "_pad_packed_sequence")
 # Filled by the forward itself, so they go where the data are; integers stay numbers.
 FACTORIES = ("empty", "full", "ones", "zeros", "rand", "randn")
-OWN_FILES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+OWN_FILES = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, __file__))
 
 
 @dataclass
@@ -107,7 +108,7 @@ def trace(
     refuse_opaque(model)
     shadow = on_meta(model)
     tracer = _Tracer(shadow, padded_rows)
-    given = tree_map(shape_only, (tuple(args), dict(kwargs)), is_leaf=_is_packed)
+    given = tree_map(shape_only, (tuple(args), dict(kwargs)), is_leaf=is_packed)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         _run(type(model).__name__, shadow, given, tracer)
     tracer.unused()
@@ -121,7 +122,7 @@ def _run(name: str, shadow: nn.Module, given: Any, tracer: "_Tracer") -> None:
     except ModelError:
         raise
     except Exception as error:
-        if any(text in str(error) for text in ("meta tensor", "Tensor.item() cannot", "no data")):
+        if any(text in str(error) for text in DATA_DEPENDENT):
             raise ModelError(
                 f"{name}'s forward asks for the values of a tensor at {_line(error)}: its work "
                 "depends on the data, so it cannot be counted from shapes"
@@ -142,85 +143,6 @@ def _line(error: Exception) -> str:
             place = f"{Path(file).name}:{step.tb_lineno}"
         step = step.tb_next
     return place or "its call"
-
-
-def describe(value: Any) -> str:
-    """The shape of a tensor, or what else was handed in.
-
-    Example:
-        >>> describe(torch.zeros(2, 178))
-        '2x178'
-    """
-    if isinstance(value, PackedSequence):
-        return f"packed {describe(value.data)}"
-    if not isinstance(value, Tensor):
-        return type(value).__name__ if isinstance(value, dict | list | tuple) else repr(value)
-    kind = "" if value.is_floating_point() else f":{str(value.dtype).removeprefix('torch.')}"
-    return ("x".join(map(str, value.shape)) or "scalar") + kind
-
-
-def refuse_opaque(model: nn.Module) -> None:
-    """Refuse what cannot be looked into.
-
-    Raises:
-        ModelError: For a lazy module, one with forward hooks, a compiled or a scripted one.
-    """
-    for name, module in model.named_modules():
-        where = f"'{name}' ({type(module).__name__})" if name else type(module).__name__
-        if isinstance(module, torch.jit.ScriptModule):
-            raise ModelError(f"{where} is TorchScript: count the module it was made from")
-        if hasattr(module, "_orig_mod") or vars(module).get("_compiled_call_impl") is not None:
-            raise ModelError(
-                f"{where} is compiled: count the module that was given to torch.compile"
-            )
-        if module._forward_hooks or module._forward_pre_hooks:  # noqa: SLF001
-            lazy = isinstance(module, nn.modules.lazy.LazyModuleMixin)
-            raise ModelError(
-                f"{where} is lazy, its shapes are not known: call the model once on real input first"
-                if lazy
-                else f"{where} has forward hooks, which may compute anything: remove them first"
-            )
-
-
-def on_meta(model: nn.Module) -> nn.Module:
-    """A copy of a module for inference, its tensors without values; no weight is copied."""
-    memo: dict[int, Any] = {}
-    for module in model.modules():
-        held = (vars(module), module._parameters, module._buffers)  # noqa: SLF001
-        for value in [value for values in held for value in values.values()]:
-            if isinstance(value, Tensor) and id(value) not in memo:
-                memo[id(value)] = _shadow(value)
-    try:
-        return copy.deepcopy(model, memo).eval()
-    except Exception as error:
-        raise ModelError(
-            f"{type(model).__name__} cannot be copied ({type(error).__name__}: {error}), so it "
-            "cannot be counted without touching it"
-        ) from error
-
-
-def _shadow(value: Tensor) -> Tensor:
-    if isinstance(value, nn.Parameter):
-        return nn.Parameter(value.detach().to("meta"), value.requires_grad)
-    return shape_only(value)  # type: ignore[no-any-return]
-
-
-def shape_only(value: Any) -> Any:
-    """A floating tensor without its values; anything else as it is."""
-    if _is_packed(value):
-        return PackedSequence(
-            shape_only(value.data),
-            value.batch_sizes,
-            value.sorted_indices,
-            value.unsorted_indices,
-        )
-    if isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex()):
-        return value.detach().to("meta")
-    return value
-
-
-def _is_packed(value: Any) -> bool:
-    return isinstance(value, PackedSequence)
 
 
 class _Functions(TorchFunctionMode):
@@ -245,7 +167,7 @@ class _Functions(TorchFunctionMode):
         return result
 
 
-class _Tracer(TorchDispatchMode):
+class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every operation, and knows which module it is in."""
 
     @classmethod
@@ -253,11 +175,12 @@ class _Tracer(TorchDispatchMode):
         return False  # Nothing is compiled here, and loading dynamo takes a second.
 
     def __init__(self, shadow: nn.Module, padded_rows: int | None) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.seen = Trace()
         self.shadow = shadow
         self.padded_rows = padded_rows
         self.hidden = 0
+        self.reports = 0
         self.stack: list[tuple[str, nn.Module]] = [("", shadow)]
         self.covered: set[int] = set()
         parameters = list(shadow.parameters())
@@ -291,13 +214,13 @@ class _Tracer(TorchDispatchMode):
         if rule is not None:
             return self.ruled(name, module, forward, rule, *args, **kwargs)
         self.stack.append((name, module))
-        before = sum(map(len, (self.seen.rows, self.seen.free, self.seen.unknown)))
+        before = self.reports
         try:
             result = forward(*args, **kwargs)
         finally:
             self.stack.pop()
-        after = sum(map(len, (self.seen.rows, self.seen.free, self.seen.unknown)))
-        if before == after and name not in self.seen.rows and not list(module.parameters()):
+        if before == self.reports and not list(module.parameters()):
+            self.reports += 1
             self.seen.free[Place(type(module).__name__, name, "")] += 1
         return result
 
@@ -311,6 +234,7 @@ class _Tracer(TorchDispatchMode):
         **kwargs: Any,
     ) -> Any:
         """Run a module that has a rule."""
+        self.reports += 1
         with self.hiding():
             result = forward(*args, **kwargs)
             seen = rule(modules.Call(module, args, kwargs, result, self.padded_rows))
@@ -330,6 +254,7 @@ class _Tracer(TorchDispatchMode):
 
     def add(self, operation: str, layers: list[Layer]) -> None:
         """Report an operation at the module that is running."""
+        self.reports += 1
         name, module = self.stack[-1]
         if any(True for _ in module.children()):
             row = self.seen.row(f"{name}.{operation}" if name else operation, operation)
@@ -378,8 +303,9 @@ class _Tracer(TorchDispatchMode):
 
     def report(self, func: Any, base: str, args: Any, kwargs: Any, result: Any) -> None:
         """Count an operation, or say that it is free or unknown."""
+        self.reports += 1
         op = operators.Operation(base, _bound(func, args, kwargs), result, self.is_weight)
-        if func.is_view or base in operators.MOVES or _integers_only(op):
+        if func.is_view or base in MOVES or _integers_only(op):
             self.seen.free[Place(base.strip("_"), self.stack[-1][0], "")] += 1
             return
         rule = operators.RULES.get(base) if func.namespace == "aten" else None
@@ -402,6 +328,8 @@ class _Tracer(TorchDispatchMode):
             self.weights[_storage(op.output)] = op.output.untyped_storage()
 
 
+# How torch says that a value is asked for, or a shape that depends on values.
+DATA_DEPENDENT = ("meta tensor", "Tensor.item() cannot", "no data", "data-independent")
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 

@@ -6,9 +6,9 @@ that of the weights. The first layer with weights needs no gradient of its input
 still carries the state's gradient from step to step: 2). Without weights it is 1.
 
 Sources of the factors: Kaplan et al., *Scaling laws for neural language models*, 2020
-(arXiv:2001.08361, section 2.1: "roughly twice the forward pass"); Hobbhahn and Sevilla, *What's the
-backward-forward FLOP ratio for neural networks?*, Epoch AI, 2021 (1:1 for the first layer, 2:1 for the
-others). The loss and the masks of dropout are left out: a few operations for each value.
+(arXiv:2001.08361, section 2.1: about twice the forward pass); Hobbhahn and Sevilla, *What's the
+backward-forward FLOP ratio for neural networks?*, Epoch AI, 2021 (once for the first layer). The
+loss and the masks of dropout are left out: a few operations for each value.
 """
 
 from dataclasses import dataclass

@@ -58,7 +58,7 @@ FUNCTIONS: dict[str, Primitive] = {
         Primitive(
             "gelu (tanh)",
             14,
-            "x/2 · (1 + tanh(a·(x + b·x^3))): cube 2, product, add, product, tanh 6, add, 2 products",
+            "x/2 · (1 + tanh(a·(x + b·x^3))): cube 2, multiply, add, multiply, tanh 6, add, 2 more",
         ),
         Primitive("glu", 5, "a · sigmoid(b): sigmoid 4, multiply"),
         Primitive("addcmul", 2, "x + a·b: multiply, add"),

@@ -112,7 +112,7 @@ def _scales(gammas: int, betas: int) -> Formula:
 
 
 def _affine(n: Formula, *, scale: bool, shift: bool) -> tuple[Part, ...]:
-    """gamma · x (a multiplication by a weight) and + beta, for each value."""
+    """Scale gamma · x (a multiplication by a weight) and shift + beta, for each value."""
     parts = []
     if scale:
         parts.append(Part("times gamma", Cost(n, n)))

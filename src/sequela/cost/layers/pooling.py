@@ -50,7 +50,7 @@ class Pooling:
         return self.channels() * self.channel_windows()
 
     def work(self) -> Work:
-        """k - 1 comparisons; or k - 1 additions and a division; or k powers, sum and root."""
+        """All but one of a window's taps are compared or added; then a division, or a root."""
         o = self.channel_windows()
         if self.taps % self.windows == 0:
             k = Symbol("k", self.taps // self.windows, "taps of a window")

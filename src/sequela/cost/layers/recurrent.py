@@ -78,7 +78,7 @@ class Recurrence:
         return dot(n, bias=self.bias).times(outputs)
 
     def _projection(self) -> tuple[Part, ...]:
-        """h (H) times a matrix (H, P), without a bias."""
+        """The state (H) times a matrix (H, P), without a bias."""
         if not self.p:
             return ()
         _, h, p = self.sizes()

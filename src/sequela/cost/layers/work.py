@@ -6,6 +6,8 @@ from typing import Protocol
 from sequela.cost.formula import Formula, Number, Symbol, add, formula, multiply
 from sequela.cost.primitives import Cost
 
+ONCE = Number(1)
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -31,7 +33,7 @@ class Work:
     """
 
     parts: tuple[Part, ...]
-    times: Formula = Number(1)
+    times: Formula = ONCE
     unit: str = ""
 
     @property

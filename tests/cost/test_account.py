@@ -1,0 +1,301 @@
+"""What must hold for any account, and models that are counted by hand."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_sequence
+
+from sequela.cost.account import account
+from sequela.cost.ledger import Account
+
+
+def zeros(*shape: int) -> Tensor:
+    return torch.zeros(*shape)
+
+
+class Residual(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + nn.functional.relu(self.fc(x))
+
+
+class Scaled(nn.Module):
+    """A module without children that holds a parameter of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * self.gamma).mean(-1)
+
+
+class Tied(nn.Module):
+    """Decodes with the transposed weight that it encodes with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encode = nn.Linear(6, 4)
+        self.decode = nn.Linear(6, 4, bias=False)
+        self.decode.weight = self.encode.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decode(x) - self.encode(x)
+
+
+class Functional(nn.Module):
+    """Linear and convolution without a module of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Identity()
+        self.weight = nn.Parameter(torch.zeros(3, 8))
+        self.kernel = nn.Parameter(torch.zeros(2, 1, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = nn.functional.linear(self.inner(x), self.weight)
+        return nn.functional.conv1d(y[:, None], self.kernel).sum()
+
+
+class Padded(nn.Module):
+    """Reads a padded batch and packs it inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3, 4)
+        self.gru = nn.GRU(4, 5, batch_first=True)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        packed = pack_padded_sequence(self.fc(x), lengths, batch_first=True, enforce_sorted=False)
+        return pad_packed_sequence(self.gru(packed)[0], batch_first=True)[0]
+
+
+# What is counted: the module, its input, and operations, MACs and parameters counted by hand.
+GRU_STEP = 3 * 5 * 2 * 4 + 3 * 5 * 2 * 5 + 5 * 5 + 5 * 5 + 8 * 5 + 4 * 5
+BY_HAND: dict[str, tuple[Callable[[], nn.Module], Any, tuple[int, int, int]]] = {
+    "linear": (lambda: nn.Linear(10, 3), zeros(1, 10), (60, 30, 33)),
+    "linear without bias": (lambda: nn.Linear(10, 3, bias=False), zeros(1, 10), (57, 30, 30)),
+    "linear on a vector": (lambda: nn.Linear(10, 3), zeros(10), (60, 30, 33)),
+    "linear on three dimensions": (lambda: nn.Linear(10, 3), zeros(2, 4, 10), (480, 240, 33)),
+    "residual": (Residual, zeros(1, 8), (8 * 16 + 8 + 8, 64, 72)),
+    "own parameter": (Scaled, zeros(2, 8), (16 + 16, 16, 8)),
+    "tied weights": (Tied, zeros(1, 6), (4 * 11 + 4 * 12 + 4, 48, 28)),
+    "functional": (Functional, zeros(1, 8), (3 * 15 + 2 * 5 + 1, 24 + 6, 30)),
+    "depthwise": (lambda: nn.Conv1d(4, 4, 3, groups=4), zeros(1, 4, 10), (4 * 8 * 6, 96, 16)),
+    "two-dimensional": (
+        lambda: nn.Conv2d(3, 8, 3, padding=1, bias=False),
+        zeros(1, 3, 32, 32),
+        (8 * 1024 * 53, 8 * 1024 * 27, 216),
+    ),
+    "padding by name": (
+        lambda: nn.Conv1d(1, 2, 5, padding="same"),
+        zeros(1, 1, 20),
+        (2 * 20 * 10, 2 * 20 * 5, 12),
+    ),
+    "flattened": (
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(12, 2), nn.LogSoftmax(-1)),
+        zeros(1, 3, 4),
+        (48 + 6, 24, 26),
+    ),
+    "dropout": (lambda: nn.Sequential(nn.Dropout(0.5), nn.Tanh()), zeros(1, 7), (42, 0, 0)),
+    "bidirectional LSTM": (
+        lambda: nn.LSTM(3, 4, bidirectional=True),
+        zeros(5, 1, 3),
+        (2 * 5 * (16 * 6 + 16 * 8 + 12 * 5 + 4 * 7 + 4 * 3 + 4 * 7), 2 * 5 * 16 * 7, 288),
+    ),
+    "packed GRU": (
+        lambda: nn.GRU(4, 5),
+        pack_sequence([zeros(3, 4), zeros(1, 4)]),
+        (4 * GRU_STEP, 4 * 15 * 9, 165),
+    ),
+    "padded and packed": (
+        Padded,
+        (zeros(2, 3, 3), torch.tensor([1, 3])),
+        (6 * 4 * 6 + 4 * GRU_STEP, 6 * 12 + 4 * 15 * 9, 16 + 165),
+    ),
+    "embedding": (lambda: nn.Embedding(10, 3), torch.zeros(2, 5, dtype=torch.long), (0, 0, 30)),
+    "ReLU RNN": (
+        lambda: nn.RNN(2, 3, nonlinearity="relu"),
+        zeros(4, 1, 2),
+        (4 * (3 * 4 + 3 * 6 + 3 + 3), 4 * 15, 21),
+    ),
+    "transformer layer": (
+        lambda: nn.TransformerEncoderLayer(4, 2, 8, batch_first=True),
+        zeros(1, 3, 4),
+        # four projections; each of 2 heads: scores 3, scaling 1, softmax 8 / 3 a key, values;
+        # two sums, two norms of 7 n + 2, feed-forward with ReLU
+        (
+            4 * 3 * 32
+            + 2 * 3 * (3 * 3 + 3 + 8 + 2 * 5)
+            + 2 * 12
+            + 2 * 3 * 30
+            + 3 * (8 * 8 + 8 + 4 * 16),
+            4 * 3 * 16 + 2 * 12 + 3 * 64,
+            4 * 20 + 2 * 8 + 40 + 36,
+        ),
+    ),
+    "upsampled": (
+        lambda: nn.Sequential(nn.Upsample(scale_factor=2), nn.ReLU()),
+        zeros(1, 1, 4),
+        (8, 0, 0),
+    ),
+    "instance norm": (lambda: nn.InstanceNorm1d(2), zeros(1, 2, 6), (2 * (5 * 6 + 2), 0, 0)),
+    "weight norm": (
+        # v·(g / |v|): norm 2·4 a row, division, 4 products; then the Linear
+        lambda: nn.utils.parametrizations.weight_norm(nn.Linear(4, 2)),
+        zeros(1, 4),
+        (2 * 8 + 2 + 8 + 16, 8, 12),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_models_counted_by_hand(name: str) -> None:
+    build, inputs, expected = BY_HAND[name]
+    cost = account(build(), inputs)
+    assert (cost.operations, cost.macs, cost.parameters) == expected
+
+
+def recurrent(bias: bool) -> nn.GRU:  # noqa: FBT001
+    return nn.GRU(3, 4, 2, bias=bias, bidirectional=True)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 20), st.booleans())
+def test_twice_the_steps_are_twice_the_work_of_a_recurrence(n: int, bias: bool) -> None:  # noqa: FBT001
+    once = account(recurrent(bias), zeros(n, 1, 3))
+    twice = account(recurrent(bias), zeros(2 * n, 1, 3))
+    assert twice.operations == 2 * once.operations
+    assert twice.macs == 2 * once.macs
+    assert twice.parameters == once.parameters
+
+
+def small() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv1d(2, 4, 3, padding=1), nn.BatchNorm1d(4), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(),
+        nn.Linear(16, 5), nn.LayerNorm(5), nn.GELU(), nn.Softmax(-1),
+    )  # fmt: skip
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 9))
+def test_work_is_linear_in_the_batch(batch: int) -> None:
+    # The roots of the stored variances (2 a channel) are taken once for the whole batch.
+    per_batch = 2 * 4
+    one, many = (account(small(), zeros(n, 2, 8)).operations - per_batch for n in (1, batch))
+    assert many == batch * one
+
+
+def test_a_sequential_costs_what_its_parts_cost() -> None:
+    model = small()
+    whole = account(model, zeros(1, 2, 8))
+    parts, x = [], zeros(1, 2, 8)
+    for module in model.eval():
+        parts.append(account(module, x))
+        x = module(x).detach()
+    for attribute in ("operations", "macs", "parameters"):
+        assert getattr(whole, attribute) == sum(getattr(part, attribute) for part in parts)
+
+
+def test_counting_changes_nothing() -> None:
+    model = nn.Sequential(nn.Conv1d(1, 2, 3), nn.BatchNorm1d(2), nn.Dropout(0.5), nn.ReLU(True))  # noqa: FBT003
+    model[0].eval()
+    before = copy.deepcopy(model.state_dict())
+    modes = [module.training for module in model.modules()]
+    attributes = [set(vars(module)) for module in model.modules()]
+    x = torch.randn(1, 1, 8)
+    kept, state = x.clone(), torch.get_rng_state()
+    account(model, x)
+    assert [module.training for module in model.modules()] == modes
+    assert [set(vars(module)) for module in model.modules()] == attributes
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(x, kept)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def test_random_numbers_in_a_forward_leave_the_generator_alone() -> None:
+    class Noisy(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + torch.ones(torch.randint(2, 3, (1,)).item(), 4)  # type: ignore[arg-type]
+
+    state = torch.get_rng_state()
+    account(Noisy(), zeros(2, 4), allow_unknown=True)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_shared_weights_are_counted_once_and_shown() -> None:
+    encode, decode = (
+        layer
+        for layer in account(Tied(), zeros(1, 6)).layers
+        if "." not in layer.name and layer.kind == "Linear"
+    )
+    first, second = sorted((encode, decode), key=lambda layer: bool(layer.shared))
+    assert not first.shared
+    (shared,) = second.shared
+    assert (shared.owner, shared.size) == (first.name, 24)
+    assert second.parameters == second.parameter_formula.value - 24
+
+
+def test_a_layer_called_twice_is_one_row() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(self.fc(x))
+
+    (row,) = account(Twice(), zeros(1, 4)).layers
+    assert (row.operations, row.macs, row.parameters) == (64, 32, 20)
+    assert row.formula == "2·m·2·n"
+
+
+def test_parameters_that_are_never_used_are_counted_and_named() -> None:
+    class Unused(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used = nn.Linear(2, 2)
+            self.spare = nn.Linear(2, 3)
+            self.token = nn.Parameter(torch.zeros(1, 5))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.used(x)
+
+    cost = account(Unused(), zeros(1, 2))
+    assert cost.parameters == 6 + 9 + 5
+    assert {layer.name for layer in cost.layers} == {"used", "spare.weight", "spare.bias", "token"}
+    assert cost.layer("token").operations == 0
+
+
+def test_what_is_free_is_listed() -> None:
+    cost = account(nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Identity()), zeros(1, 2, 3))
+    assert {(noted.operation, noted.place) for noted in cost.free} == {
+        ("view", "0"),
+        ("Dropout", "1"),
+        ("Identity", "2"),
+    }
+    assert cost.operations == 0
+
+
+def test_frozen_parameters_are_not_trainable() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    model[0].requires_grad_(requires_grad=False)
+    cost = account(model, zeros(1, 2))
+    assert (cost.parameters, cost.trainable) == (13, 4)
+
+
+def test_values_of_the_input_do_not_matter() -> None:
+    def counted(x: Tensor) -> Account:
+        return account(small(), x)
+
+    assert counted(torch.randn(1, 2, 8)) == counted(torch.empty(1, 2, 8, device="meta"))

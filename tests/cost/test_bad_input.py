@@ -1,0 +1,231 @@
+"""What cannot be counted is refused in one line that says what it is and what to do."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sequela.cost.account import account
+from sequela.cost.record import load, save, to_json
+from sequela.cost.subject import count, loaded, parse_lengths, parse_settings, registered, subject
+from sequela.errors import ModelError, RunError, SequelaError, SettingError, UnknownNameError
+
+X = torch.zeros(1, 4)
+
+
+class Distances(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cdist(x, x)
+
+
+class Sorted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sort(self.fc(x)).values
+
+
+class Peeking(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 2 if x.sum() > 0 else x
+
+
+class Spectrum(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.fft.rfft(x).abs()
+
+
+def test_an_unknown_operation_is_named_with_its_place() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), Sorted())
+    with pytest.raises(ModelError, match=r"aten::sort in 1, test_bad_input.py:\d+"):
+        account(model, X)
+
+
+def test_a_lower_bound_is_called_so() -> None:
+    cost = account(Sorted(), X, allow_unknown=True)
+    assert cost.lower_bound
+    assert cost.operations == 32
+    assert to_json(cost)["lower_bound"]
+    assert [noted.operation for noted in cost.unknown] == ["aten::sort"]
+
+
+@pytest.mark.parametrize("model", [Distances(), Spectrum()], ids=["cdist", "fft"])
+def test_what_has_no_rule_is_never_zero(model: nn.Module) -> None:
+    with pytest.raises(ModelError, match="has no rule: aten::"):
+        account(model, torch.zeros(4, 4))
+
+
+def test_work_that_depends_on_the_data() -> None:
+    with pytest.raises(ModelError, match=r"Peeking's forward asks for the values .*bad_input.py:"):
+        account(Peeking(), X)
+
+
+def test_a_wrong_shape() -> None:
+    with pytest.raises(ModelError, match="Linear's forward failed on input 1x5 at"):
+        account(nn.Linear(4, 2), torch.zeros(1, 5))
+    with pytest.raises(ModelError, match="GRU's forward failed on input 3x1x5"):
+        account(nn.GRU(4, 2), torch.zeros(3, 1, 5))
+
+
+def test_an_empty_input() -> None:
+    with pytest.raises(ModelError, match="empty"):
+        account(nn.Linear(4, 2), torch.zeros(0, 4))
+
+
+def test_a_missing_argument() -> None:
+    with pytest.raises(ModelError, match=r"Bilinear's forward failed on input 1x4 .*TypeError"):
+        account(nn.Bilinear(4, 4, 2), X)
+
+
+def test_a_lazy_module() -> None:
+    with pytest.raises(ModelError, match="'0' .LazyLinear. is lazy"):
+        account(nn.Sequential(nn.LazyLinear(3)), X)
+
+
+def test_a_module_with_hooks() -> None:
+    model = nn.Sequential(nn.Linear(4, 2))
+    handle = model[0].register_forward_hook(lambda module, given, result: result * 2)
+    with pytest.raises(ModelError, match="'0' .Linear. has forward hooks"):
+        account(model, X)
+    handle.remove()
+    assert account(model, X).operations == 16
+
+
+def test_a_compiled_module() -> None:
+    in_place = nn.Linear(4, 2)
+    in_place.compile(backend="eager")
+    for model in (in_place, torch.compile(nn.Linear(4, 2), backend="eager")):
+        with pytest.raises(ModelError, match="is compiled: count the module that was given"):
+            account(model, X)  # type: ignore[arg-type]
+
+
+def test_a_module_in_torchscript() -> None:
+    with pytest.warns(DeprecationWarning):
+        scripted = torch.jit.script(nn.Linear(4, 2))
+    with pytest.raises(ModelError, match="TorchScript"):
+        account(scripted, X)
+
+
+def test_offsets_without_values() -> None:
+    bag = nn.EmbeddingBag(4, 2)
+    items = torch.zeros(6, dtype=torch.long)
+    with pytest.raises(ModelError, match="values of its offsets"):
+        account(bag, (items, torch.zeros(2, dtype=torch.long, device="meta")))
+
+
+def test_a_convention_that_does_not_exist() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'exact'"):
+        account(nn.Linear(4, 2), X, convention="exakt")
+
+
+FILE = """
+from torch import nn
+class Encoder(nn.Module):
+    def __init__(self, hidden=3):
+        super().__init__()
+        self.gru = nn.GRU(4, hidden, batch_first=True)
+    def forward(self, x):
+        return self.gru(x)[0]
+def number():
+    return 3
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "encoder.py"
+    path.write_text(FILE)
+    return path
+
+
+def test_a_class_from_a_file(file: Path) -> None:
+    subject_ = loaded(f"{file}:Encoder", ["BxTx4"], {"hidden": 5}, steps=7)
+    step = 3 * 5 * 2 * 4 + 3 * 5 * 2 * 5 + 5 * 5 + 5 * 5 + 8 * 5 + 4 * 5
+    assert count(subject_).operations == 7 * step
+
+
+def test_a_padded_batch_of_a_class(file: Path) -> None:
+    cost = count(loaded(f"{file}:Encoder", ["BxTx4"], lengths=[1, 2, 4], slots=6))
+    step = cost.executed.operations // 18
+    assert cost.operations == cost.executed.operations == 18 * step
+    assert cost.useful.operations == 7 * step
+
+
+def test_a_class_from_a_package() -> None:
+    cost = count(loaded("torch.nn:Linear", ["1x4"], {"in_features": 4, "out_features": 2}))
+    assert (cost.model, cost.operations) == ("Linear", 16)
+
+
+@pytest.mark.parametrize(
+    ("where", "shapes", "message"),
+    [
+        ("encoder.py:Encodr", ["1x7x4"], "did you mean 'Encoder'"),
+        ("encoder.py:number", ["1"], "is a int, not a torch.nn.Module"),
+        ("encoder.py:Encoder", [], "needs the shapes of its input"),
+        ("encoder.py:Encoder", ["1x0x4"], "is not a shape"),
+        ("encoder.py:Encoder", ["1x7x4:float33"], "is not a shape"),
+        ("encoder.py:Encoder", ["1x7x5"], "forward failed on input 1x7x5"),
+        ("missing.py:Encoder", ["1"], "no file"),
+        ("no.such.package:Encoder", ["1"], "cannot be imported"),
+    ],
+)
+def test_a_class_that_cannot_be_loaded(
+    file: Path, where: str, shapes: list[str], message: str
+) -> None:
+    where = str(file.parent / where) if ".py:" in where else where
+    with pytest.raises(SequelaError, match=message):
+        count(loaded(where, shapes))
+
+
+def test_a_class_with_wrong_arguments(file: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot be made: TypeError.*--kwargs"):
+        loaded(f"{file}:Encoder", ["1x7x4"], {"hiden": 3})
+
+
+def test_a_file_that_cannot_be_imported(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import no_such_thing")
+    with pytest.raises(ModelError, match="cannot be imported: ModuleNotFoundError"):
+        loaded(f"{tmp_path}/broken.py:Model", ["1"])
+
+
+def test_settings_of_registered_models() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'mlp-baseline'"):
+        subject("mlp-basline")
+    with pytest.raises(SettingError, match="hiden"):
+        registered("mlp-baseline", {"hiden": 3})
+    with pytest.raises(SettingError, match="segments of one length"):
+        registered("gru-baseline", lengths=[3])
+    with pytest.raises(SettingError, match="cannot be padded to 3"):
+        registered("visits-baseline", lengths=[5], slots=3)
+    with pytest.raises(SettingError, match="at least 1"):
+        registered("visits-baseline", steps=0)
+    with pytest.raises(SettingError, match="names no class"):
+        subject("model.py")
+    with pytest.raises(SettingError, match="its own input"):
+        subject("mlp-baseline", shapes=["1x178"])
+
+
+def test_lengths_and_settings_on_the_command_line() -> None:
+    with pytest.raises(SettingError, match=r"1\.\.20"):
+        parse_lengths("a,b")
+    with pytest.raises(SettingError, match="not JSON"):
+        parse_settings("{")
+    with pytest.raises(SettingError, match="JSON object"):
+        parse_settings("[1]")
+    assert parse_settings('{"hidden": [1, 2]}') == {"hidden": (1, 2)}
+
+
+def test_a_damaged_cost_file(tmp_path: Path) -> None:
+    path = tmp_path / "cost.json"
+    with pytest.raises(RunError, match="cannot be read"):
+        load(path)
+    path.write_text('{"model": "x"}')
+    with pytest.raises(RunError, match="not a cost account"):
+        load(path)
+    cost = account(nn.Linear(4, 2), X)
+    save(cost, path)
+    assert load(path) == cost
+    assert [child.name for child in tmp_path.iterdir()] == ["cost.json"]

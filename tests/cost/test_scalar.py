@@ -1,0 +1,325 @@
+"""Layers computed number by number in plain Python, every operation tallied as it is made.
+
+The plain computation must give torch's result, so that it is known to be the layer; the account must
+then give its tally.
+"""
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.utils.rnn import pack_sequence, unpack_sequence
+
+from tests.cost.tally import (
+    Number,
+    Plain,
+    Vector,
+    check,
+    dense,
+    dot,
+    indices,
+    run,
+    sigmoid,
+    tanh,
+    total,
+)
+
+quick = settings(max_examples=12, deadline=None)
+sizes = st.integers(1, 4)
+
+
+@quick
+@given(sizes, sizes, sizes, st.booleans())
+def test_linear(rows: int, n: int, m: int, bias: bool) -> None:  # noqa: FBT001
+    model, x, plain = nn.Linear(n, m, bias), torch.randn(rows, n), Plain()
+    matrix, added = plain.weights(model.weight), plain.weights(model.bias)
+    result = [dense(matrix, row, added) for row in plain.numbers(x)]
+    check(model, x, plain, result, run(model, x))
+
+
+@quick
+@given(sizes, sizes, sizes, sizes, st.booleans())
+def test_bilinear(rows: int, n_1: int, n_2: int, m: int, bias: bool) -> None:  # noqa: FBT001
+    model, plain = nn.Bilinear(n_1, n_2, m, bias), Plain()
+    first, second = torch.randn(rows, n_1), torch.randn(rows, n_2)
+    cube, added = plain.weights(model.weight), plain.weights(model.bias)
+    result = [
+        [dot(x, dense(cube[k], y, None), None if added is None else added[k]) for k in range(m)]
+        for x, y in zip(plain.numbers(first), plain.numbers(second), strict=True)
+    ]
+    check(model, (first, second), plain, result, run(model, first, second))
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> dict[str, Any]:
+    groups, dimensions = draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    limit = 3 if dimensions == 1 else 2
+    each = st.tuples(*[st.integers(1, limit)] * dimensions)
+    return {
+        "dimensions": dimensions,
+        "in_channels": groups * draw(st.integers(1, 2)),
+        "out_channels": groups * draw(st.integers(1, 2)),
+        "kernel_size": draw(each),
+        "stride": draw(each),
+        "padding": draw(st.tuples(*[st.integers(0, 1)] * dimensions)),
+        "dilation": draw(each),
+        "groups": groups,
+        "bias": draw(st.booleans()),
+    }
+
+
+@quick
+@given(convolutions(), st.integers(1, 2))
+def test_convolution(options: dict[str, Any], rows: int) -> None:
+    dimensions = options.pop("dimensions")
+    model = getattr(nn, f"Conv{dimensions}d")(**options)
+    x, plain = torch.randn(rows, options["in_channels"], *[5] * dimensions), Plain()
+    expected = run(model, x)
+    weights = {
+        key: Number(float(model.weight.detach()[key]), plain.tally, weight=True)
+        for key in indices(model.weight.shape)
+    }
+    c_in = options["in_channels"] // options["groups"]
+    of_group = options["out_channels"] // options["groups"]
+    result = []
+    for sample, out, *place in indices(expected.shape):
+        window, kernel = [], []
+        for channel, *tap in indices((c_in, *options["kernel_size"])):
+            at = [
+                o * s - p + k * d
+                for o, s, p, k, d in zip(
+                    place,
+                    options["stride"],
+                    options["padding"],
+                    tap,
+                    options["dilation"],
+                    strict=True,
+                )
+            ]
+            inside = all(0 <= position < 5 for position in at)
+            source = (sample, out // of_group * c_in + channel, *at)
+            window.append(Number(float(x[source]) if inside else 0.0, plain.tally))
+            kernel.append(weights[(out, channel, *tap)])
+        bias = None if model.bias is None else Number(float(model.bias.detach()[out]), plain.tally)
+        result.append(dot(window, kernel, bias))
+    check(model, x, plain, result, expected)
+
+
+@quick
+@given(convolutions(), st.integers(1, 2))
+def test_transposed_convolution(options: dict[str, Any], rows: int) -> None:
+    dimensions = options.pop("dimensions")
+    model = getattr(nn, f"ConvTranspose{dimensions}d")(**options)
+    x, plain = torch.randn(rows, options["in_channels"], *[3] * dimensions), Plain()
+    try:
+        expected = run(model, x)
+    except RuntimeError:  # the padding is larger than the whole output
+        return
+    per_group = options["out_channels"] // options["groups"]
+    sums: dict[tuple[int, ...], Number] = {}
+    for sample, channel, *place in indices(x.shape):
+        value = Number(float(x[(sample, channel, *place)]), plain.tally)
+        group = channel // (options["in_channels"] // options["groups"])
+        for out, *tap in indices((per_group, *options["kernel_size"])):
+            at = tuple(
+                i * s - p + k * d
+                for i, s, p, k, d in zip(
+                    place,
+                    options["stride"],
+                    options["padding"],
+                    tap,
+                    options["dilation"],
+                    strict=True,
+                )
+            )
+            if not all(0 <= a < n for a, n in zip(at, expected.shape[2:], strict=True)):
+                continue
+            weight = Number(
+                float(model.weight.detach()[(channel, out, *tap)]), plain.tally, weight=True
+            )
+            target = (sample, group * per_group + out, *at)
+            made = value * weight
+            sums[target] = sums[target] + made if target in sums else made
+    result = []
+    for target in indices(expected.shape):
+        bias = (
+            None
+            if model.bias is None
+            else Number(float(model.bias.detach()[target[1]]), plain.tally)
+        )
+        if target not in sums:
+            result.append(Number(0.0, plain.tally) if bias is None else bias)
+        else:
+            result.append(sums[target] if bias is None else sums[target] + bias)
+    check(model, x, plain, result, expected)
+
+
+@quick
+@given(
+    st.sampled_from(["MaxPool", "AvgPool"]),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.booleans(),
+    st.integers(1, 2),
+)
+def test_pooling(
+    kind: str,
+    dimensions: int,
+    kernel: int,
+    stride: int,
+    padded: bool,
+    channels: int,  # noqa: FBT001
+) -> None:
+    padding = int(padded and kernel > 1)
+    model = getattr(nn, f"{kind}{dimensions}d")(kernel, stride, padding)
+    x, plain = torch.randn(1, channels, *[4] * dimensions), Plain()
+    expected = run(model, x)
+    result = []
+    for sample, channel, *place in indices(expected.shape):
+        taps = [
+            Number(float(x[(sample, channel, *at)]), plain.tally)
+            for tap in indices([kernel] * dimensions)
+            for at in [[o * stride - padding + k for o, k in zip(place, tap, strict=True)]]
+            if all(0 <= position < 4 for position in at)
+        ]
+        first, *rest = taps
+        if kind == "AvgPool":
+            result.append(total(taps) / float(kernel**dimensions))
+            continue
+        for tap in rest:
+            first = first.larger(tap)
+        result.append(first)
+    check(model, x, plain, result, expected)
+
+
+@quick
+@given(st.sampled_from(["AdaptiveMaxPool1d", "AdaptiveAvgPool1d"]), st.integers(1, 7), sizes)
+def test_adaptive_pooling(kind: str, n: int, out: int) -> None:
+    model, x, plain = getattr(nn, kind)(out), torch.randn(1, 2, n), Plain()
+    result = []
+    for channel in plain.numbers(x[0]):
+        for i in range(out):
+            taps = channel[i * n // out : -(-(i + 1) * n // out)]
+            if "Avg" in kind:
+                result.append(total(taps) / float(len(taps)))
+                continue
+            first, *rest = taps
+            for tap in rest:
+                first = first.larger(tap)
+            result.append(first)
+    check(model, x, plain, result, run(model, x))
+
+
+def gru(x: Vector, state: list[Vector], w: dict[str, Any], n: int) -> list[Vector]:
+    (h,) = state
+    gates_x, gates_h = dense(w["ih"], x, w["b_ih"]), dense(w["hh"], h, w["b_hh"])
+    reset = [sigmoid(gates_x[i] + gates_h[i]) for i in range(n)]
+    update = [sigmoid(gates_x[n + i] + gates_h[n + i]) for i in range(n)]
+    new = [tanh(gates_x[2 * n + i] + reset[i] * gates_h[2 * n + i]) for i in range(n)]
+    return [[(1 - z) * c + z * old for z, c, old in zip(update, new, h, strict=True)]]
+
+
+def lstm(x: Vector, state: list[Vector], w: dict[str, Any], n: int) -> list[Vector]:
+    h, c = state
+    gates_x, gates_h = dense(w["ih"], x, w["b_ih"]), dense(w["hh"], h, w["b_hh"])
+    sums = [a + b for a, b in zip(gates_x, gates_h, strict=True)]
+    i, f, o = (list(map(sigmoid, sums[k * n : (k + 1) * n])) for k in (0, 1, 3))
+    g = list(map(tanh, sums[2 * n : 3 * n]))
+    c = [f[k] * c[k] + i[k] * g[k] for k in range(n)]
+    h = [o[k] * tanh(c[k]) for k in range(n)]
+    return [h if w["hr"] is None else dense(w["hr"], h, None), c]
+
+
+def rnn(x: Vector, state: list[Vector], w: dict[str, Any], n: int) -> list[Vector]:
+    (h,) = state
+    left, right = dense(w["ih"], x, w["b_ih"]), dense(w["hh"], h, w["b_hh"])
+    return [[tanh(left[i] + right[i]) for i in range(n)]]
+
+
+STEPS = {nn.GRU: gru, nn.LSTM: lstm, nn.RNN: rnn}
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.sampled_from(list(STEPS)),
+    st.integers(1, 3),
+    st.integers(2, 3),
+    st.integers(1, 2),
+    st.booleans(),
+    st.booleans(),
+    st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    st.booleans(),
+)
+def test_recurrent_layers(  # noqa: C901
+    kind: Any,
+    width: int,
+    units: int,
+    layers: int,
+    bias: bool,  # noqa: FBT001
+    both: bool,  # noqa: FBT001
+    lengths: list[int],
+    project: bool,  # noqa: FBT001
+) -> None:
+    options = {"proj_size": units - 1} if project and kind is nn.LSTM else {}
+    model = kind(width, units, layers, bias=bias, bidirectional=both, **options)
+    plain = Plain()
+    sequences = [torch.randn(n, width) for n in lengths]
+    packed = pack_sequence(sequences, enforce_sorted=False)
+    fed_back = options.get("proj_size", units)
+
+    def weights(name: str) -> dict[str, Any]:
+        own = {
+            "ih": f"weight_ih_{name}",
+            "hh": f"weight_hh_{name}",
+            "hr": f"weight_hr_{name}",
+        }
+        matrices = {key: plain.weights(getattr(model, full, None)) for key, full in own.items()}
+        for key in ("ih", "hh"):
+            vector = getattr(model, f"bias_{key}_{name}", None)
+            matrices[f"b_{key}"] = None if vector is None else plain.numbers(vector)
+        return matrices
+
+    results = []
+    for sequence in sequences:
+        x = plain.numbers(sequence)
+        for layer in range(layers):
+            passes = []
+            for suffix in ("", "_reverse") if both else ("",):
+                state = [plain.zeros(fed_back)]
+                if kind is nn.LSTM:
+                    state.append(plain.zeros(units))
+                outs = []
+                for step in reversed(x) if suffix else x:
+                    state = STEPS[kind](step, state, weights(f"l{layer}{suffix}"), units)
+                    outs.append(state[0])
+                passes.append(outs[::-1] if suffix else outs)
+            x = [sum(parts, []) for parts in zip(*passes, strict=True)]
+        results.append(x)
+    expected = torch.cat([out.flatten() for out in unpack_sequence(run(model, packed)[0])])
+    check(model, packed, plain, results, expected)
+
+
+@pytest.mark.parametrize(
+    ("cell", "step"), [(nn.GRUCell, gru), (nn.LSTMCell, lstm), (nn.RNNCell, rnn)]
+)
+@pytest.mark.parametrize("bias", [True, False])
+def test_cells(cell: Any, step: Any, bias: bool) -> None:  # noqa: FBT001
+    model, x, plain = cell(2, 3, bias), torch.randn(2, 2), Plain()
+    weights = {
+        "ih": plain.weights(model.weight_ih),
+        "hh": plain.weights(model.weight_hh),
+        "b_ih": None if not bias else plain.numbers(model.bias_ih),
+        "b_hh": None if not bias else plain.numbers(model.bias_hh),
+        "hr": None,
+    }
+    states = 2 if cell is nn.LSTMCell else 1
+    result = [
+        step(row, [plain.zeros(3) for _ in range(states)], weights, 3)[0]
+        for row in plain.numbers(x)
+    ]
+    out = run(model, x)
+    check(model, x, plain, result, out[0] if isinstance(out, tuple) else out)

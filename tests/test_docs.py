@@ -1,0 +1,122 @@
+"""What the README and the docs show is run: the seventh model, each command, each option."""
+
+import importlib.util
+import json
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cyclopts import App
+
+from sequela.cli.app import app, main
+from sequela.models import registry
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
+
+
+def fences(page: Path, language: str) -> list[str]:
+    """The code blocks of a page in one language."""
+    return [code for kind, code in FENCE.findall(page.read_text("utf-8")) if kind == language]
+
+
+def inline(page: Path) -> list[str]:
+    """The code inside the sentences of a page."""
+    return INLINE.findall(FENCE.sub("", page.read_text("utf-8")))
+
+
+def commands(page: Path) -> list[list[str]]:
+    """What follows the word sequela, wherever the page shows it as something to type."""
+    lines = [line for block in fences(page, "sh") for line in block.splitlines()]
+    lines += inline(page)
+    found = [shlex.split(line, comments=True) for line in lines if line.startswith("sequela ")]
+    return [words[1:] for words in found]
+
+
+def paths_of_commands(within: App, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words that call each command, those of groups followed to their ends."""
+    for name in (each for each in within if not each.startswith("-")):
+        command = within[name]
+        if any(not each.startswith("-") for each in command):
+            yield from paths_of_commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+def parse(words: list[str]) -> None:
+    """Raise if the command line would refuse these words; run nothing."""
+    if words[-1] == "--help":
+        assert tuple(words[:-1]) in {(), *paths_of_commands(app)}
+        return
+    assert not words[0].startswith("-")
+    app.parse_args(words, exit_on_error=False, print_error=False)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_and_options_shown_exist(page: Path) -> None:
+    for words in commands(page):
+        try:
+            parse(words)
+        except Exception as error:  # noqa: BLE001 - each kind of refusal is told the same way
+            pytest.fail(f"{page.name} shows `sequela {shlex.join(words)}`: {error}")
+
+
+def test_an_option_or_command_that_does_not_exist_is_noticed() -> None:
+    for line in ("train mlp-baseline --data bonn --speed 9", "retrain x", "reproduce stroke"):
+        with pytest.raises(Exception, match=r"(?i)unknown|invalid|choose"):
+            parse(shlex.split(line))
+
+
+def test_every_command_is_shown_in_the_readme() -> None:
+    shown = commands(README)
+    for path in paths_of_commands(app):
+        assert any(tuple(words[: len(path)]) == path for words in shown), path
+
+
+def test_options_named_in_sentences_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    for path in paths_of_commands(app):
+        main([*path, "--help"])
+    options = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) | {"--help"}
+    named = {code.split()[0] for page in PAGES for code in inline(page) if code.startswith("--")}
+    assert named
+    assert named <= options
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in LINK.findall(page.read_text("utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_seventh_model_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_data: Path
+) -> None:
+    page = ROOT / "docs" / "models.md"
+    file, entry = fences(page, "python")
+    code = tmp_path / "dilated.py"
+    code.write_text(file, "utf-8")
+    for name, value in eval(f"{{{entry}}}", vars(registry)).items():  # noqa: S307 - our own page
+        monkeypatch.setitem(registry.MODELS, name, value)
+        spec = importlib.util.spec_from_file_location(value.module, code)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, value.module, module)
+        spec.loader.exec_module(module)
+    monkeypatch.chdir(tmp_path)
+    train, evaluate = (w for w in commands(page) if any("cnn-dilated" in each for each in w))
+    main([*train, "--epochs", "1"])
+    main(evaluate)
+    metrics = json.loads((tmp_path / "runs/cnn-dilated/metrics.json").read_text("utf-8"))
+    assert metrics["model"] == "cnn-dilated"
+    assert metrics["epochs"] == 1
+    assert metrics["parts"]["held_out"]["accuracy"] > 0.25  # one class in five is 0.2

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import runpy
 import shlex
 import sys
 from collections.abc import Iterator
@@ -12,11 +13,14 @@ import pytest
 from cyclopts import App
 
 from sequela.cli.app import app, main
+from sequela.config import TrainingSettings
 from sequela.models import registry
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+
+KEYED = ("metrics", "split", "environment")
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
@@ -51,6 +55,13 @@ def paths_of_commands(within: App, path: tuple[str, ...] = ()) -> Iterator[tuple
             yield (*path, name)
 
 
+def call(words: list[str]) -> None:
+    """Run a command line; it must succeed."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert not ended.value.code
+
+
 def parse(words: list[str]) -> None:
     """Raise if the command line would refuse these words; run nothing."""
     if words[-1] == "--help":
@@ -83,7 +94,7 @@ def test_every_command_is_shown_in_the_readme() -> None:
 
 def test_options_named_in_sentences_exist(capsys: pytest.CaptureFixture[str]) -> None:
     for path in paths_of_commands(app):
-        main([*path, "--help"])
+        call([*path, "--help"])
     options = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) | {"--help"}
     named = {code.split()[0] for page in PAGES for code in inline(page) if code.startswith("--")}
     assert named
@@ -114,9 +125,51 @@ def test_the_seventh_model_trains(
         spec.loader.exec_module(module)
     monkeypatch.chdir(tmp_path)
     train, evaluate = (w for w in commands(page) if any("cnn-dilated" in each for each in w))
-    main([*train, "--epochs", "1"])
-    main(evaluate)
+    call([*train, "--epochs", "1"])
+    call(evaluate)
     metrics = json.loads((tmp_path / "runs/cnn-dilated/metrics.json").read_text("utf-8"))
     assert metrics["model"] == "cnn-dilated"
     assert metrics["epochs"] == 1
     assert metrics["parts"]["held_out"]["accuracy"] > 0.25  # one class in five is 0.2
+    assert_described(tmp_path / "runs/cnn-dilated")
+
+
+def assert_described(run: Path) -> None:
+    """Each file of a run and each key in it is named in the page on run folders."""
+    named = set(inline(ROOT / "docs" / "runs.md"))
+    files = {str(file.relative_to(run)) for file in run.rglob("*") if file.is_file()}
+    assert files <= named
+    records = [json.loads((run / f"{name}.json").read_text("utf-8")) for name in KEYED]
+    records += [json.loads((run / "history.jsonl").read_text("utf-8").splitlines()[0])]
+    records += [records[0]["parts"]["held_out"], records[0]["data"]]
+    keys = {key for record in records for key in record if key != "proof"}
+    assert keys <= named, keys - named
+
+
+def test_each_setting_is_described_with_its_default() -> None:
+    row = re.compile(r"^\| `(\w+)` \| `?([^|`]+)`? \|", re.MULTILINE)
+    described = dict(row.findall((ROOT / "docs" / "training.md").read_text("utf-8")))
+    for name, field in TrainingSettings.model_fields.items():
+        default = described.pop(name).strip()
+        match field.default:
+            case bool() | None:
+                assert default == str(field.default).lower()
+            case str():
+                assert default == field.default
+            case number:
+                assert float(default) == number
+    assert not described
+
+
+def test_several_processes_script_runs_in_one(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    no_data: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (script,) = fences(ROOT / "docs" / "training.md", "python")
+    (tmp_path / "several.py").write_text(script, "utf-8")
+    runpy.run_path(str(tmp_path / "several.py"))
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first in {"best epoch: 1", "best epoch: 2"}
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 1, 2, 2]

@@ -85,7 +85,7 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
 def predict(model: nn.Module, signal: Tensor) -> Tensor:
     model.eval()
     with torch.no_grad():
-        return torch.cat([model(part) for part in signal.split(TUNING_BATCH)])
+        return torch.cat([model(part) for part in torch.split(signal, TUNING_BATCH)])
 
 
 def train_plainly(data: signals.SignalData, seed: int, limit: float) -> Course:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-KEYED = ("metrics", "split", "environment")
+KEYED = ("metrics", "split", "environment", "cost")
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
@@ -40,6 +40,12 @@ def inline(page: Path) -> list[str]:
 def commands(page: Path) -> list[list[str]]:
     """What follows the word sequela, wherever the page shows it as something to type."""
     lines = [line for block in fences(page, "sh") for line in block.splitlines()]
+    lines += [
+        line.removeprefix("$ ")
+        for block in fences(page, "console")
+        for line in block.splitlines()
+        if line.startswith("$ ")
+    ]
     lines += inline(page)
     found = [shlex.split(line, comments=True) for line in lines if line.startswith("sequela ")]
     return [words[1:] for words in found]

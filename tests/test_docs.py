@@ -1,0 +1,184 @@
+"""What the README and the docs show is run: the seventh model, each command, each option."""
+
+import importlib.util
+import json
+import re
+import runpy
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cyclopts import App
+
+from sequela.cli.app import app, main
+from sequela.config import TrainingSettings
+from sequela.models import registry
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+KEYED = ("metrics", "split", "environment", "cost")
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
+
+
+def fences(page: Path, language: str) -> list[str]:
+    """The code blocks of a page in one language."""
+    return [code for kind, code in FENCE.findall(page.read_text("utf-8")) if kind == language]
+
+
+def inline(page: Path) -> list[str]:
+    """The code inside the sentences of a page."""
+    return INLINE.findall(FENCE.sub("", page.read_text("utf-8")))
+
+
+def commands(page: Path) -> list[list[str]]:
+    """What follows the word sequela, wherever the page shows it as something to type."""
+    lines = [line for block in fences(page, "sh") for line in block.splitlines()]
+    lines += [
+        line.removeprefix("$ ")
+        for block in fences(page, "console")
+        for line in block.splitlines()
+        if line.startswith("$ ")
+    ]
+    lines += inline(page)
+    found = [shlex.split(line, comments=True) for line in lines if line.startswith("sequela ")]
+    return [words[1:] for words in found]
+
+
+def paths_of_commands(within: App, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words that call each command, those of groups followed to their ends."""
+    for name in (each for each in within if not each.startswith("-")):
+        command = within[name]
+        if any(not each.startswith("-") for each in command):
+            yield from paths_of_commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+def call(words: list[str]) -> None:
+    """Run a command line; it must succeed."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert not ended.value.code
+
+
+def parse(words: list[str]) -> None:
+    """Raise if the command line would refuse these words; run nothing.
+
+    A command may be named in a sentence without what it needs.
+    """
+    if tuple(words) in paths_of_commands(app):
+        return
+    app.parse_args(words, exit_on_error=False, print_error=False)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_and_options_shown_exist(page: Path) -> None:
+    for words in commands(page):
+        try:
+            parse(words)
+        except Exception as error:  # noqa: BLE001 - each kind of refusal is told the same way
+            pytest.fail(f"{page.name} shows `sequela {shlex.join(words)}`: {error}")
+
+
+def test_an_option_or_command_that_does_not_exist_is_noticed() -> None:
+    for line in ("train mlp-baseline --data bonn --speed 9", "retrain x", "reproduce stroke"):
+        with pytest.raises(Exception, match=r"(?i)unknown|invalid|choose"):
+            parse(shlex.split(line))
+
+
+def test_every_command_is_shown_in_the_readme() -> None:
+    shown = commands(README)
+    for path in paths_of_commands(app):
+        example = next((words for words in shown if tuple(words[: len(path)]) == path), None)
+        assert example is not None, path
+        app.parse_args(example, exit_on_error=False, print_error=False)
+
+
+def test_options_named_in_sentences_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    for path in paths_of_commands(app):
+        call([*path, "--help"])
+    options = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) | {"--help"}
+    named = {code.split()[0] for page in PAGES for code in inline(page) if code.startswith("--")}
+    assert named
+    assert named <= options
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in LINK.findall(page.read_text("utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_seventh_model_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_data: Path
+) -> None:
+    page = ROOT / "docs" / "models.md"
+    file, entry = fences(page, "python")
+    code = tmp_path / "dilated.py"
+    code.write_text(file, "utf-8")
+    for name, value in eval(f"{{{entry}}}", vars(registry)).items():  # noqa: S307 - our own page
+        monkeypatch.setitem(registry.MODELS, name, value)
+        spec = importlib.util.spec_from_file_location(value.module, code)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, value.module, module)
+        spec.loader.exec_module(module)
+    monkeypatch.chdir(tmp_path)
+    train, evaluate = (w for w in commands(page) if any("cnn-dilated" in each for each in w))
+    call([*train, "--epochs", "1"])
+    call(evaluate)
+    metrics = json.loads((tmp_path / "runs/cnn-dilated/metrics.json").read_text("utf-8"))
+    assert metrics["model"] == "cnn-dilated"
+    assert metrics["epochs"] == 1
+    assert metrics["parts"]["held_out"]["accuracy"] > 0.25  # one class in five is 0.2
+    assert_described(tmp_path / "runs/cnn-dilated")
+
+
+def assert_described(run: Path) -> None:
+    """Each file of a run and each key in it is named in the page on run folders."""
+    named = set(inline(ROOT / "docs" / "runs.md"))
+    files = {str(file.relative_to(run)) for file in run.rglob("*") if file.is_file()}
+    assert files <= named
+    records = [json.loads((run / f"{name}.json").read_text("utf-8")) for name in KEYED]
+    records += [json.loads((run / "history.jsonl").read_text("utf-8").splitlines()[0])]
+    records += [records[0]["parts"]["held_out"], records[0]["data"]]
+    keys = {key for record in records for key in record if key != "proof"}
+    assert keys <= named, keys - named
+
+
+def test_each_setting_is_described_with_its_default() -> None:
+    row = re.compile(r"^\| `(\w+)` \| `?([^|`]+)`? \|", re.MULTILINE)
+    described = dict(row.findall((ROOT / "docs" / "training.md").read_text("utf-8")))
+    for name, field in TrainingSettings.model_fields.items():
+        default = described.pop(name).strip()
+        match field.default:
+            case bool() | None:
+                assert default == str(field.default).lower()
+            case str():
+                assert default == field.default
+            case number:
+                assert float(default) == number
+    assert not described
+
+
+def test_several_processes_script_runs_in_one(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    no_data: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (script,) = fences(ROOT / "docs" / "training.md", "python")
+    (tmp_path / "several.py").write_text(script, "utf-8")
+    runpy.run_path(str(tmp_path / "several.py"))
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first in {"best epoch: 1", "best epoch: 2"}
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 1, 2, 2]

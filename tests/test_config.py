@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings as examples
+from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from sequela.config import RunSettings, TrainingSettings
@@ -35,7 +36,11 @@ RUNS = st.builds(
     fractions=st.tuples(POSITIVE, POSITIVE, POSITIVE),
     model_settings=st.dictionaries(
         st.from_regex(r"[a-z_]+", fullmatch=True),
-        st.integers() | st.floats(allow_nan=False) | st.booleans() | TEXT | st.lists(st.integers()),
+        st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.booleans()
+        | TEXT
+        | st.lists(st.integers()),
         max_size=4,
     ),
     training=TRAINING,
@@ -58,6 +63,7 @@ def test_settings_survive_toml(
         ({"epochz": 3}, "setting epochz = 3 cannot be used"),
         ({"epochs": 0}, "setting epochs = 0 cannot be used"),
         ({"learning_rate": -1.0}, "setting learning_rate = -1.0 cannot be used"),
+        ({"learning_rate": float("inf")}, "setting learning_rate = inf cannot be used"),
         ({"schedule": "cosine"}, "setting schedule = 'cosine' cannot be used"),
         ({"label_smoothing": 1.0}, "setting label_smoothing = 1.0 cannot be used"),
     ],

@@ -13,7 +13,7 @@ SplitUnit = Literal["subject", "recording", "row"]
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def of(cls, **values: Any) -> Self:

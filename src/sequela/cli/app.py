@@ -6,6 +6,11 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from sequela import __version__
+from sequela.cli.data import data_app
+from sequela.cli.evaluate import evaluate
+from sequela.cli.report import report
+from sequela.cli.reproduce import reproduce
+from sequela.cli.train import train
 from sequela.errors import SequelaError
 
 app = App(
@@ -13,24 +18,12 @@ app = App(
     version=__version__,
     help="Clinical sequence models: from raw EEG and hospital tables to an honest evaluation.",
     help_format="markdown",
+    suppress_keyboard_interrupt=False,
 )
 
-# Each command is named by where it stands and imported when it is called: the help stays quick.
-app.command(
-    "sequela.cli.reproduce:reproduce",
-    name="reproduce",
-    help="Rebuild the 2019 report and set our numbers beside its claims.",
-)
-app.command("sequela.cli.train:train", name="train", help="Train one model and write a run folder.")
-app.command(
-    "sequela.cli.evaluate:evaluate",
-    name="evaluate",
-    help="Recompute a run's numbers, or judge its model on other data.",
-)
-app.command(
-    "sequela.cli.report:report", name="report", help="Build one HTML page from run folders."
-)
-app.command("sequela.cli.data:data_app", name="data", help="List, fetch and check data sets.")
+# The files of the commands import what is heavy when they are called: the help stays quick.
+for _command in (reproduce, train, evaluate, report, data_app):
+    app.command(_command)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,11 +1,9 @@
 """``sequela train``: one model, one run folder."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
-
-from sequela.config import RunSettings, SplitUnit
 
 
 def train(
@@ -14,7 +12,7 @@ def train(
     *,
     data: str,
     root: Path | None = None,
-    split: SplitUnit = "recording",
+    split: Literal["subject", "recording", "row"] = "recording",
     seed: int = 0,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -44,6 +42,7 @@ def train(
         resume: Continue the run that the folder holds.
     """
     from sequela.cli.progress import EpochProgress
+    from sequela.config import RunSettings
     from sequela.models.registry import lookup
     from sequela.studies import floors, run, seizure
 

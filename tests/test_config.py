@@ -103,5 +103,5 @@ def test_a_damaged_config(content: bytes, message: str, tmp_path: Path) -> None:
 
 
 def test_no_config(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="expected a run folder with a config.toml"):
+    with pytest.raises(RunError, match=r"expected a run folder with a config\.toml"):
         RunSettings.read(tmp_path / "config.toml")

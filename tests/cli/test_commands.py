@@ -54,7 +54,7 @@ def run_folder(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def test_starting_up_loads_nothing_heavy() -> None:
-    heavy = "torch duckdb sklearn altair pandas pyarrow accelerate scipy".split()
+    heavy = ["torch", "duckdb", "sklearn", "altair", "pandas", "pyarrow", "accelerate", "scipy"]
     code = (
         "import sys, sequela, sequela.cli.app\n"
         "try:\n    sequela.cli.app.main(['--help'])\nexcept SystemExit:\n    pass\n"
@@ -163,7 +163,7 @@ def test_a_taken_out_is_refused(run_folder: Path, synthetic: Path, refused: Refu
 
 
 def test_interrupted_by_the_user_and_resumed(synthetic: Path, tmp_path: Path) -> None:
-    arguments = "train mlp-baseline --data bonn --epochs 40 --root".split()
+    arguments = ["train", "mlp-baseline", "--data", "bonn", "--epochs", "40", "--root"]
 
     def command(out: Path, *more: str) -> list[str]:
         return [

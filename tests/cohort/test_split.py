@@ -44,7 +44,10 @@ def test_parts_share_no_unit(sizes: list[tuple[int, int]], unit: SplitUnit, seed
     label = np.array([kind for kind, n in sizes for _ in range(n)] * 5, np.int64)
     named = np.array([i for i, (_, n) in enumerate(sizes) for _ in range(n)])
     group = np.concatenate([named + k * len(sizes) for k in range(5)])
-    ids = {"row": np.char.mod("r%d", np.arange(len(label))), unit: np.char.mod("g%d", group)}
+    ids: dict[str, Any] = {
+        "row": np.char.mod("r%d", np.arange(len(label))),
+        unit: np.char.mod("g%d", group),
+    }
     try:
         split, part = draw(label=label, ids=ids, unit=unit, seed=seed)
     except SplitError as error:

@@ -160,5 +160,5 @@ def test_configs_are_frozen(name: str) -> None:
 def test_unknown_names() -> None:
     with pytest.raises(UnknownNameError, match="'gru-improvd': did you mean 'gru-improved'"):
         lookup("gru-improvd")
-    with pytest.raises(SettingError, match="GRUBaselineConfig does not take these.*'width'"):
+    with pytest.raises(SettingError, match=r"GRUBaselineConfig does not take these.*'width'"):
         lookup("gru-baseline").config(width=3)

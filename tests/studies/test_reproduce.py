@@ -56,7 +56,7 @@ def test_runs_in_the_order_of_the_page(study: Study) -> None:
 
 
 def test_results(study: Study) -> None:
-    out, folders, _ = study
+    out = study[0]
     results = json.loads((out / "results.json").read_text("utf-8"))
     assert set(results) == {"studies", "environment"}
     assert set(results["studies"]) == {"seizure", "seizure-by-row"}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from sequela.studies.folder import RunFolder
 from sequela.training.history import History
 
 RESULTS = ("model.safetensors", "predictions.parquet", "split.json", "config.toml")
-MODELS = {"cnn-improved": CNNImproved, "gru-improved": GRUImproved}
+MODELS: dict[str, Any] = {"cnn-improved": CNNImproved, "gru-improved": GRUImproved}
 
 
 def settings_of(model: str, *, seed: int = 0) -> RunSettings:
@@ -96,7 +97,8 @@ def test_interrupted_within_an_epoch(
         calls += 1
         if calls == 20:  # an epoch is 7 batches and 1 of the tuning part: in the third epoch
             raise KeyboardInterrupt
-        return forward(self, signal)
+        logits: torch.Tensor = forward(self, signal)
+        return logits
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "forward", interrupted)

@@ -79,8 +79,8 @@ def _on(folder: RunFolder, data: str, root: Path | None) -> tuple[Predictions, i
     segments = cut(new, n_times=header["n_times"], classes=tuple(header["classes"]))
     if segments.signal.shape[1] != header["n_chans"] or segments.sfreq != header["sfreq"]:
         raise SettingError(
-            f"{data} has {segments.signal.shape[1]} channel(s) at {segments.sfreq} Hz, but the model "
-            f"reads {header['n_chans']} at {header['sfreq']} Hz"
+            f"{data} has {segments.signal.shape[1]} channel(s) at {segments.sfreq} Hz, but the "
+            f"model reads {header['n_chans']} at {header['sfreq']} Hz"
         )
     entry = lookup(header["model"])
     model = entry.build(entry.config(**header["config"]))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sequela.sources.catalog import EXCERPTS, load_recordings
@@ -49,3 +50,19 @@ def no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("sequela.sources.catalog.cache_folder", lambda name: cache / name)
     monkeypatch.setattr("sequela.sources.fetch.cache_folder", lambda name: cache / name)
     return cache
+
+
+@pytest.fixture(scope="session")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders in the form of the Bonn data, ten recordings a set, whose classes can be learnt."""
+    root = tmp_path_factory.mktemp("synthetic")
+    rng = np.random.default_rng(7)
+    time = np.arange(4097) / 173.61
+    for index, letter in enumerate("ZONFS"):
+        (root / letter).mkdir()
+        for number in range(1, 11):
+            wave = np.sin(2 * np.pi * (2 + 4 * index) * time + rng.uniform(0, 2 * np.pi))
+            signal = (40 + 30 * index) * wave + rng.normal(scale=30, size=len(time))
+            text = "".join(f"{round(value)}\n" for value in signal)
+            (root / letter / f"{letter}{number:03d}.txt").write_text(text, "utf-8")
+    return root

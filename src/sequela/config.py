@@ -1,5 +1,6 @@
 """Frozen settings, checked where they enter: the command line and a run's ``config.toml``."""
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -12,7 +13,7 @@ SplitUnit = Literal["subject", "recording", "row"]
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def of(cls, **values: Any) -> Self:
@@ -103,6 +104,6 @@ def _literal(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(_literal(item) for item in value)}]"
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
+        # A JSON string is a TOML one, but for DEL, which TOML wants escaped.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return repr(value)

@@ -19,15 +19,12 @@ app = App(
     version=__version__,
     help="Clinical sequence models: from raw EEG and hospital tables to an honest evaluation.",
     help_format="markdown",
+    suppress_keyboard_interrupt=False,
 )
 
 # The files of the commands import what is heavy when they are called: the help stays quick.
-app.command(reproduce)
-app.command(train)
-app.command(evaluate)
-app.command(report)
-app.command(cost)
-app.command(data_app)
+for _command in (reproduce, train, evaluate, report, cost, data_app):
+    app.command(_command)
 
 
 def main(arguments: list[str] | None = None) -> None:

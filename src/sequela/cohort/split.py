@@ -122,10 +122,14 @@ class Split:
                 ids={k: {p: list(v[p]) for p in PARTS} for k, v in record["ids"].items()},
             )
             stated = record["proof"]["ids_in_two_parts"]
-        except (KeyError, TypeError) as error:
+        except KeyError as error:
             raise SplitError(f"split.json lacks {error}: expected the split of a run") from error
-        if split.unit not in split.ids:
-            raise SplitError(f"split.json is by {split.unit} but lists no {split.unit} ids")
+        except (TypeError, AttributeError) as error:
+            raise SplitError(f"split.json is not the split of a run: {error}") from error
+        if not all(split.ids.get(split.unit, {}).get(part) for part in PARTS):
+            raise SplitError(
+                f"split.json is by {split.unit} but lists no {split.unit} ids for a part"
+            )
         if stated != split.shared():
             raise SplitError("split.json states a proof that its own ids do not give")
         return split.check()

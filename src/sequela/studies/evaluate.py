@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from sequela.cohort.segments import cut
 from sequela.cohort.split import hashed
@@ -38,6 +39,7 @@ def evaluate_run(
         SequelaError: If the run is damaged, its parts overlap, or the data do not fit the model.
     """
     folder = RunFolder(path)
+    folder.require_complete()
     if data is None:
         predictions = folder.predictions.part("held_out")
         return {
@@ -73,12 +75,7 @@ def _on(folder: RunFolder, data: str, root: Path | None) -> tuple[Predictions, i
             f"all {len(recordings)} recordings of {data} were used to train or tune this model: "
             "nothing is left to evaluate it on"
         )
-    path = folder.path / "model.safetensors"
-    if not path.exists():
-        raise RunError(f"{path}: not found; the run is not finished, continue it with --resume")
-    with safe_open(path, framework="pt") as file:
-        header = json.loads(file.metadata()["sequela"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    header, tensors = _stored_model(folder.path / "model.safetensors")
     segments = cut(new, n_times=header["n_times"], classes=tuple(header["classes"]))
     if segments.signal.shape[1] != header["n_chans"] or segments.sfreq != header["sfreq"]:
         raise SettingError(
@@ -100,3 +97,15 @@ def _on(folder: RunFolder, data: str, root: Path | None) -> tuple[Predictions, i
         classes=segments.classes,
     )
     return predictions, len(recordings) - len(new), located.origin
+
+
+def _stored_model(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The header and the tensors of a run's model."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads(file.metadata()["sequela"])
+            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: not found; expected the model of a run, train again") from error
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: damaged ({error}); train again") from error

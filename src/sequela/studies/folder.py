@@ -79,6 +79,16 @@ class RunFolder:
         """Whether the run was finished: its numbers are written last."""
         return (self.path / METRICS).exists()
 
+    def require_complete(self) -> None:
+        """Make sure that the run was finished.
+
+        Raises:
+            RunError: If this is not a run folder, or the run is not finished.
+        """
+        if not self.complete:
+            RunSettings.read(self.path / CONFIG)
+            raise RunError(f"{self.path}: the run is not finished; continue it with --resume")
+
     def json(self, name: str) -> dict[str, Any]:
         """A JSON file of the run.
 

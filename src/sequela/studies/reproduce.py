@@ -92,8 +92,7 @@ def find_runs(paths: Sequence[Path]) -> list[RunFolder]:
         found += [config if config.is_dir() else config.parent for config in inside]
     folders = [RunFolder(path) for path in dict.fromkeys(found)]
     for folder in folders:
-        if not folder.complete:
-            raise RunError(f"{folder.path}: the run is not finished; continue it with --resume")
+        folder.require_complete()
     return in_order(folders)
 
 

@@ -18,6 +18,7 @@ from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
 from sequela.cost import record as record_cost
 from sequela.cost.account import account
+from sequela.errors import SettingError
 from sequela.evaluation.summary import summarise
 from sequela.models.registry import lookup
 from sequela.sequences.signal_batches import signal_loader
@@ -54,10 +55,15 @@ def train(
     """
     torch.set_num_threads(1)
     floor = settings.model in floors.FLOORS
-    if not floor:
-        lookup(settings.model)
+    if not floor and (reads := lookup(settings.model).reads) != "signal":
+        raise SettingError(
+            f"{settings.model} reads {reads}, but data set '{settings.data}' holds recordings: "
+            "choose a model that reads signals, for example gru-improved"
+        )
     folder = RunFolder(out)
     data = signals.load(settings, root)
+    if not floor:
+        model_config(settings, data)  # refused, if it must be, before anything is written
     folder.open(settings, resume=resume)
     if folder.complete:
         return folder

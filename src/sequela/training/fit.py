@@ -64,7 +64,11 @@ def fit(
     schedule = _schedule(adam, settings, steps=settings.epochs * len(train))
     data_order = train.generator
     raw_model, raw_adam, raw_schedule = model, adam, schedule
-    model, adam, train, tuning, schedule = accelerator.prepare(model, adam, train, tuning, schedule)
+    model, adam, train, schedule = accelerator.prepare(model, adam, train, schedule)
+    # Several processes learn from equally many batches; the tuning part is judged as it is, no
+    # example twice.
+    accelerator.even_batches = False
+    tuning = accelerator.prepare(tuning)
     average.to(accelerator.device)
     weight = None if class_weight is None else class_weight.to(accelerator.device)
     history: History = []

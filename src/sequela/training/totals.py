@@ -17,7 +17,7 @@ class Totals:
     def __init__(self, metrics: Mapping[str, Metric], class_weight: Tensor | None) -> None:
         self.metrics = metrics
         self.class_weight = class_weight
-        self.sums: Tensor | None = None
+        self.sums = torch.zeros(3 + len(metrics), dtype=torch.float64)
 
     def add(self, logits: Tensor, labels: Tensor, *, smoothing: float = 0.0) -> Tensor:
         """Count a batch, its cross-entropy as it is, and give the mean loss to learn from.
@@ -34,13 +34,14 @@ class Totals:
         weight = losses.new_ones(len(labels)) if weights is None else weights[labels]
         values = [metric(logits, labels).sum() for metric in self.metrics.values()]
         sums = torch.stack([losses.sum(), weight.sum(), *values, losses.new_tensor(len(labels))])
-        self.sums = sums.detach().double() + (0 if self.sums is None else self.sums)
+        self.sums = self.sums.to(sums.device) + sums.detach()
         spread = -(log_probabilities.mean(1) * weight)
         loss: Tensor = ((1 - smoothing) * losses + smoothing * spread).sum() / weight.sum()
         return loss
 
     def record(self, accelerator: Accelerator) -> dict[str, Any]:
         """The means over all examples of all processes."""
-        loss, weight, *values, n_examples = accelerator.reduce(self.sums, reduction="sum").tolist()
+        sums = accelerator.reduce(self.sums.to(accelerator.device), reduction="sum")
+        loss, weight, *values, n_examples = sums.tolist()
         means = {name: value / n_examples for name, value in zip(self.metrics, values, strict=True)}
         return {"loss": loss / weight, "metrics": means}

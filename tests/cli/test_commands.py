@@ -1,0 +1,190 @@
+"""What a user sees: help, refusals in one line, and runs on a small data set."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sequela.cli.app import main
+from sequela.studies.folder import RunFolder
+
+Refused = Callable[..., str]
+COMMANDS = ["train", "evaluate", "report", "reproduce", "data list", "data get", "data check"]
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Run a command that must be refused: status 2 and one line on stderr, which is returned."""
+
+    def run(*arguments: str | Path) -> str:
+        with pytest.raises(SystemExit) as caught:
+            main([str(each) for each in arguments])
+        assert caught.value.code == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        (line,) = printed.err.splitlines()
+        assert line.startswith("sequela: error: ")
+        return line
+
+    return run
+
+
+def ran(*arguments: str | Path) -> None:
+    """Run a command that must succeed."""
+    with pytest.raises(SystemExit) as caught:
+        main([str(each) for each in arguments])
+    assert caught.value.code == 0
+
+
+def train(out: Path, root: Path, *more: str) -> None:
+    ran("train", "mlp-baseline", "--data", "bonn", "--root", str(root), "--out", str(out), *more)
+
+
+@pytest.fixture(scope="module")
+def run_folder(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of three epochs."""
+    out = tmp_path_factory.mktemp("cli") / "run"
+    train(out, synthetic, "--epochs", "3")
+    return out
+
+
+def test_starting_up_loads_nothing_heavy() -> None:
+    heavy = ["torch", "duckdb", "sklearn", "altair", "pandas", "pyarrow", "accelerate", "scipy"]
+    code = (
+        "import sys, sequela, sequela.cli.app\n"
+        "try:\n    sequela.cli.app.main(['--help'])\nexcept SystemExit:\n    pass\n"
+        f"print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "reproduce" in done.stdout
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([*command.split(), "--help"])
+    assert not caught.value.code
+    printed = capsys.readouterr().out
+    assert f"Usage: sequela {command}" in printed
+    assert "Example:" in printed
+    assert f"sequela {command}" in printed.split("Example:")[1]
+
+
+def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    printed = capsys.readouterr().out
+    assert all(f"│ {command.split()[0]} " in printed for command in COMMANDS)
+    assert "Train one model and write a run folder." in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("trian mlp-baseline", '"train"'),
+        ("train mlp-basline --data bonn", "did you mean 'mlp-baseline'?"),
+        ("train mlp-baseline --data bon", "did you mean 'bonn'?"),
+        ("train mlp-baseline", "--data"),
+        ("train mlp-baseline --data bonn --epoch 3", "--epochs"),
+        ("train mlp-baseline --data bonn --epochs many", "many"),
+        ("train mlp-baseline --data bonn --epochs 0", "setting epochs = 0 cannot be used"),
+        ("train mlp-baseline --data bonn --split patient", "patient"),
+        ("train mlp-baseline --data bonn --split subject", "no subject ids to split by"),
+        ("train mlp-baseline --data bonn --seed=-1", "setting seed = -1 cannot be used"),
+        ("train mlp-baseline --data bonn --root nowhere", "nowhere does not exist"),
+        ("train mlp-baseline --data mimic4", "holds tables, but mlp-baseline reads signals"),
+        (
+            "train visits-baseline --data bonn",
+            "visits-baseline reads visits, but data set 'bonn' holds",
+        ),
+        ("evaluate nowhere", "config.toml"),
+        ("reproduce siezure", "siezure"),
+    ],
+)
+def test_refused_in_one_line(
+    arguments: str,
+    message: str,
+    refused: Refused,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    no_data: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(*arguments.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_says_what_it_reached(
+    synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    train(out, synthetic, "--epochs", "2", "--split", "row")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[:2]] == ["epoch 1", "epoch 2"]
+    accuracy = json.loads((out / "metrics.json").read_text("utf-8"))["parts"]["held_out"][
+        "accuracy"
+    ]
+    assert f"by row: held-out accuracy {accuracy:.3f} (95 % interval " in lines[2]
+    assert lines[2].endswith("LEAKS: split by rows")
+    assert str(out) in lines[-1]
+
+
+def test_evaluate_gives_the_numbers_of_the_run(
+    run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran("evaluate", run_folder)
+    printed = json.loads(capsys.readouterr().out)
+    held_out = RunFolder(run_folder).metrics["parts"]["held_out"]
+    assert printed == {"run": "run", "data": "bonn", "leaks": False, **held_out}
+
+
+def test_evaluate_sets_aside_what_the_model_has_seen(
+    run_folder: Path, synthetic: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran("evaluate", run_folder, "--data", "bonn", "--root", synthetic)
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["recordings_set_aside_as_trained_or_tuned_on"] == 40
+    held_out = RunFolder(run_folder).metrics["parts"]["held_out"]
+    assert {name: printed[name] for name in held_out} == held_out  # the same model and segments
+
+
+def test_a_taken_out_is_refused(run_folder: Path, synthetic: Path, refused: Refused) -> None:
+    before = {p: p.read_bytes() for p in run_folder.rglob("*") if p.is_file()}
+    asked = ("train", "cnn-baseline", "--data", "bonn", "--root", synthetic, "--out", run_folder)
+    assert "is not empty; continue it with --resume or choose another" in refused(*asked)
+    assert "settings differ from those asked for" in refused(*asked, "--resume")
+    assert {p: p.read_bytes() for p in run_folder.rglob("*") if p.is_file()} == before
+
+
+def test_interrupted_by_the_user_and_resumed(synthetic: Path, tmp_path: Path) -> None:
+    arguments = ["train", "mlp-baseline", "--data", "bonn", "--epochs", "40", "--root"]
+
+    def command(out: Path, *more: str) -> list[str]:
+        return [
+            sys.executable, "-m", "sequela", *arguments, str(synthetic), "--out", str(out), *more
+        ]  # fmt: skip
+
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command(cut), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch 2:"):
+                process.send_signal(signal.SIGINT)
+                break
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said == "sequela: interrupted; --resume continues a run\n"
+    assert not (cut / "metrics.json").exists()
+    ran(*command(cut, "--resume")[3:])
+    ran(*command(whole)[3:])
+    for name in ("model.safetensors", "predictions.parquet"):
+        assert (cut / name).read_bytes() == (whole / name).read_bytes()

@@ -1,0 +1,245 @@
+"""The split and its proof, against slow plain counting."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sequela.cohort.split import PARTS, Split, draw, hashed
+from sequela.config import SplitUnit
+from sequela.errors import SplitError
+
+
+def many(
+    *, recordings: int = 40, segments: int = 6, classes: int = 4, seed: int = 0
+) -> tuple[np.ndarray[Any, np.dtype[np.int64]], dict[str, np.ndarray[Any, np.dtype[np.str_]]]]:
+    """Labels and ids of shuffled segments; a subject has two recordings of one class."""
+    order = np.random.default_rng(seed).permutation(recordings * segments)
+    recording = np.arange(recordings * segments)[order] // segments
+    return (recording // 2) % classes, {
+        "row": np.char.mod("row%d", order),
+        "recording": np.char.mod("rec%d", recording),
+        "subject": np.char.mod("sub%d", recording // 2),
+    }
+
+
+def proven(unit: SplitUnit = "recording") -> dict[str, Any]:
+    """The ``split.json`` of a split."""
+    label, ids = many()
+    if unit == "recording":
+        del ids["subject"]
+    return draw(label=label, ids=ids, unit=unit, seed=0)[0].to_json()
+
+
+@given(
+    sizes=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 9)), min_size=3, max_size=60),
+    unit=st.sampled_from(["subject", "recording"]),
+    seed=st.integers(0, 2**31 - 1),
+)
+@settings(max_examples=60, deadline=None)
+def test_parts_share_no_unit(sizes: list[tuple[int, int]], unit: SplitUnit, seed: int) -> None:
+    label = np.array([kind for kind, n in sizes for _ in range(n)] * 5, np.int64)
+    named = np.array([i for i, (_, n) in enumerate(sizes) for _ in range(n)])
+    group = np.concatenate([named + k * len(sizes) for k in range(5)])
+    ids: dict[str, Any] = {
+        "row": np.char.mod("r%d", np.arange(len(label))),
+        unit: np.char.mod("g%d", group),
+    }
+    try:
+        split, part = draw(label=label, ids=ids, unit=unit, seed=seed)
+    except SplitError as error:
+        assert "too few" in str(error)  # noqa: PT017 - whether it is raised depends on the example
+        return
+    holders: dict[str, set[int]] = {}
+    for name, index in zip(ids[unit].tolist(), part.tolist(), strict=True):
+        holders.setdefault(name, set()).add(index)
+    assert all(len(parts) == 1 for parts in holders.values())
+    for index, name in enumerate(PARTS):
+        members = [g for g, parts in holders.items() if parts == {index}]
+        assert split.ids[unit][name] == hashed(np.array(members))
+        assert split.n_examples[name] == part.tolist().count(index)
+        assert {label[ids[unit] == g][0] for g in members} == set(label.tolist())
+    assert sum(split.n_examples.values()) == len(label)
+    assert Split.from_json(split.to_json()) == split
+
+
+@pytest.mark.parametrize("unit", ["subject", "recording", "row"])
+def test_each_class_has_its_share_of_each_part(unit: SplitUnit) -> None:
+    label, ids = many(recordings=80, segments=5, classes=4)
+    if unit == "recording":
+        del ids["subject"]
+    _, part = draw(label=label, ids=ids, unit=unit, seed=3)
+    for index, share in enumerate((0.6, 0.2, 0.2)):
+        counts = np.bincount(label[part == index], minlength=4)
+        assert counts.tolist() == [round(100 * share)] * 4
+
+
+def test_a_unit_of_several_classes_counts_as_its_highest() -> None:
+    group = np.repeat(np.arange(50), 4)
+    label = np.where((group < 10) & (np.arange(200) % 4 == 3), 1, 0)
+    ids = {"row": np.char.mod("%d", np.arange(200)), "subject": np.char.mod("s%d", group)}
+    _, part = draw(label=label, ids=ids, unit="subject", seed=0)
+    assert [int(label[part == i].sum()) for i in range(3)] == [6, 2, 2]
+
+
+def test_the_seed_decides_the_draw() -> None:
+    label, ids = many()
+    first, again, other = (
+        draw(label=label, ids=ids, unit="subject", seed=seed)[1] for seed in (5, 5, 6)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_the_order_of_the_examples_does_not_matter() -> None:
+    label, ids = many()
+    split, _ = draw(label=label, ids=ids, unit="subject", seed=5)
+    turned, _ = draw(
+        label=label[::-1].copy(),
+        ids={kind: each[::-1].copy() for kind, each in ids.items()},
+        unit="subject",
+        seed=5,
+    )
+    assert split == turned
+
+
+def test_rows_leak_and_say_so() -> None:
+    label, ids = many()
+    split, part = draw(label=label, ids=ids, unit="row", seed=0)
+    record = split.to_json()
+    assert split.leaks
+    assert record["leaks"] is True
+    in_part = [set(ids["recording"][part == i].tolist()) for i in range(3)]
+    assert record["proof"]["ids_in_two_parts"]["recording"] == {
+        "train and tuning": len(in_part[0] & in_part[1]),
+        "train and held_out": len(in_part[0] & in_part[2]),
+        "tuning and held_out": len(in_part[1] & in_part[2]),
+    }
+    assert min(record["proof"]["ids_in_two_parts"]["recording"].values()) > 0
+    assert set(record["proof"]["ids_in_two_parts"]["row"].values()) == {0}
+
+
+def test_recordings_of_one_subject_in_two_parts_are_refused() -> None:
+    label, ids = many()
+    with pytest.raises(SplitError, match=r"by recording, but \d+ subject id\(s\) stand in both"):
+        draw(label=label, ids=ids, unit="recording", seed=0)
+
+
+def moved(record: dict[str, Any], *, stated: bool) -> None:
+    """An id of the training part also in the held_out part, and the proof that would go with it."""
+    record["ids"]["recording"]["held_out"].append(record["ids"]["recording"]["train"][0])
+    if stated:
+        record["proof"]["ids_in_two_parts"]["recording"]["train and held_out"] = 1
+
+
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        (True, "1 recording id.s. stand in both train and held_out"),
+        (False, "a proof that its own ids do not give"),
+    ],
+)
+def test_an_id_in_two_parts_is_refused(stated: bool, message: str) -> None:  # noqa: FBT001
+    record = proven()
+    moved(record, stated=stated)
+    with pytest.raises(SplitError, match=message):
+        Split.from_json(record)
+
+
+def test_a_row_in_two_parts_is_refused_even_by_row() -> None:
+    record = proven("row")
+    record["ids"]["row"]["held_out"].append(record["ids"]["row"]["train"][0])
+    record["proof"]["ids_in_two_parts"]["row"]["train and held_out"] = 1
+    with pytest.raises(SplitError, match="by row, but 1 row id"):
+        Split.from_json(record)
+
+
+def test_an_edited_proof_is_refused() -> None:
+    record = proven("row")
+    record["proof"]["ids_in_two_parts"]["recording"]["train and tuning"] = 0
+    with pytest.raises(SplitError, match="a proof that its own ids do not give"):
+        Split.from_json(record)
+
+
+@pytest.mark.parametrize("unit", ["recording", "row"])
+@pytest.mark.parametrize("key", ["unit", "seed", "fractions", "n_examples", "ids", "proof"])
+def test_an_incomplete_record_is_refused(unit: SplitUnit, key: str) -> None:
+    record = proven(unit)
+    del record[key]
+    with pytest.raises(SplitError, match=r"split\.json lacks"):
+        Split.from_json(record)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ids": []},
+        {"ids": {"recording": ["a"]}},
+        {"proof": None},
+        {"n_examples": [1, 2, 3]},
+        {"unit": "patient"},
+        {"fractions": 3},
+    ],
+)
+def test_a_record_of_another_form_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(SplitError, match=r"split\.json"):
+        Split.from_json({**proven(), **change})
+
+
+def test_removed_ids_are_refused() -> None:
+    whole = proven()
+    without_kind = copy.deepcopy(whole)
+    del without_kind["ids"]["recording"]
+    del without_kind["proof"]["ids_in_two_parts"]["recording"]
+    with pytest.raises(SplitError, match="lists no recording ids"):
+        Split.from_json(without_kind)
+    without_part = copy.deepcopy(whole)
+    del without_part["ids"]["recording"]["tuning"]
+    with pytest.raises(SplitError, match="lacks 'tuning'"):
+        Split.from_json(without_part)
+    emptied = copy.deepcopy(whole)
+    emptied["ids"]["recording"]["train"] = []
+    with pytest.raises(SplitError, match="no recording ids"):
+        Split.from_json(emptied)
+
+
+def test_predictions_of_other_ids_are_refused() -> None:
+    label, ids = many()
+    split, part = draw(label=label, ids=ids, unit="subject", seed=0)
+    held_out = ids["recording"][part == 2]
+    split.check_covers("recording", "held_out", held_out)
+    for wrong in (held_out[held_out != held_out[0]], ids["recording"][part == 1]):
+        with pytest.raises(SplitError, match="belong to different runs"):
+            split.check_covers("recording", "held_out", wrong)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"unit": "subject"}, "have no subject ids to split by; they have: row, recording"),
+        ({"fractions": (0.6, 0.2, 0.3)}, "must be positive and sum to 1"),
+        ({"fractions": (0.8, 0.2, 0.0)}, "must be positive and sum to 1"),
+    ],
+)
+def test_a_draw_that_cannot_be_made(changes: dict[str, Any], message: str) -> None:
+    label, ids = many()
+    del ids["subject"]
+    with pytest.raises(SplitError, match=message):
+        draw(**{"label": label, "ids": ids, "unit": "recording", "seed": 0, **changes})
+
+
+def test_too_few_recordings() -> None:
+    label, ids = many(recordings=4, classes=2)
+    del ids["subject"]
+    with pytest.raises(SplitError, match=r"4 recording id\(s\) are too few"):
+        draw(label=label, ids=ids, unit="recording", seed=0)
+
+
+def test_ids_are_hashed_once_and_sorted() -> None:
+    # `printf Z001 | sha256sum`
+    assert hashed(np.array(["Z001", "Z001"])) == ["d64e96d2cd1bfee1"]
+    two = hashed(np.array(["b", "a"]))
+    assert two == sorted(two)

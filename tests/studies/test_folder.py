@@ -1,0 +1,173 @@
+"""Run folders that were damaged or mixed up."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sequela.config import RunSettings, TrainingSettings
+from sequela.errors import RunError, SequelaError, SettingError, SplitError
+from sequela.studies import run
+from sequela.studies.evaluate import evaluate_run
+from sequela.studies.folder import RunFolder
+
+
+def trained(out: Path, root: Path, **changes: Any) -> Path:
+    settings = {"model": "mlp-baseline", "data": "bonn", "training": TrainingSettings(epochs=1)}
+    return run.train(RunSettings(**{**settings, **changes}), out, root=root).path
+
+
+@pytest.fixture(scope="module")
+def original(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("folder") / "run", synthetic)
+
+
+@pytest.fixture
+def copied(original: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "copy"))
+
+
+def edit(path: Path, change: Callable[[Any], None]) -> None:
+    record = json.loads(path.read_text("utf-8"))
+    change(record)
+    path.write_text(json.dumps(record), "utf-8")
+
+
+def test_a_run_tells_what_it_is(original: Path) -> None:
+    folder = RunFolder(original)
+    assert folder.complete
+    assert folder.settings.model == "mlp-baseline"
+    assert folder.metrics["parameters"] == 2949
+    assert [(r.epoch, r.part) for r in folder.history] == [(1, "train"), (1, "tuning")]
+    assert folder.environment["torch_threads"] == 1
+    assert folder.predictions.n_examples == 1150
+    assert sorted(p.name for p in original.iterdir()) == [
+        "checkpoint",
+        "config.toml",
+        "environment.json",
+        "history.jsonl",
+        "metrics.json",
+        "model.safetensors",
+        "predictions.parquet",
+        "split.json",
+    ]
+
+
+def move_an_id(record: Any) -> None:
+    ids = record["ids"]["recording"]
+    ids["held_out"].append(ids["train"][0])
+
+
+def move_an_id_and_state_it(record: Any) -> None:
+    move_an_id(record)
+    record["proof"]["ids_in_two_parts"]["recording"]["train and held_out"] = 1
+
+
+def remove_an_id(record: Any) -> None:
+    record["ids"]["recording"]["held_out"].pop()
+
+
+def exchange_parts(record: Any) -> None:
+    ids = record["ids"]["recording"]
+    ids["tuning"], ids["held_out"] = ids["held_out"], ids["tuning"]
+
+
+@pytest.mark.parametrize(
+    "tamper", [move_an_id, move_an_id_and_state_it, remove_an_id, exchange_parts]
+)
+def test_a_tampered_split_cannot_be_evaluated(tamper: Callable[[Any], None], copied: Path) -> None:
+    edit(copied / "split.json", tamper)
+    with pytest.raises(SplitError):
+        evaluate_run(copied)
+
+
+def test_predictions_of_another_split_cannot_be_evaluated(copied: Path, synthetic: Path) -> None:
+    other = trained(copied.parent / "other", synthetic, seed=1)
+    shutil.copy(other / "predictions.parquet", copied)
+    with pytest.raises(SplitError, match="the files belong to different runs; train again"):
+        evaluate_run(copied)
+
+
+def test_evaluation_of_a_leaking_run_says_so(tmp_path: Path, synthetic: Path) -> None:
+    by_row = trained(tmp_path / "run", synthetic, split="row")
+    assert evaluate_run(by_row)["leaks"] is True
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("split.json", b"{", "damaged"),
+        ("split.json", b"[]", "split.json"),
+        ("split.json", None, "split.json: not found"),
+        ("predictions.parquet", b"PAR1", "predictions.parquet"),
+        ("predictions.parquet", None, "predictions.parquet"),
+        ("config.toml", None, "expected a run folder with a config.toml"),
+        ("config.toml", b"seed = 3", "not a run's settings"),
+        ("metrics.json", None, "the run is not finished; continue it with --resume"),
+    ],
+)
+def test_a_damaged_run_cannot_be_evaluated(
+    name: str, content: bytes | None, message: str, copied: Path
+) -> None:
+    if content is None:
+        (copied / name).unlink()
+    else:
+        (copied / name).write_bytes(content)
+    with pytest.raises(SequelaError, match=message) as caught:
+        evaluate_run(copied)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "not found"), (b"no tensors", "damaged")])
+def test_a_damaged_model_cannot_be_applied(
+    content: bytes | None, message: str, copied: Path, synthetic: Path
+) -> None:
+    path = copied / "model.safetensors"
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(RunError, match=rf"model\.safetensors: {message}"):
+        evaluate_run(copied, data="bonn", root=synthetic)
+
+
+def test_nothing_new_to_evaluate_on(copied: Path, synthetic: Path, tmp_path: Path) -> None:
+    """Data of recordings that were all trained or tuned on."""
+    seen = RunFolder(copied).predictions
+    held_out = set(seen.part("held_out").group_id.tolist())
+    root = Path(shutil.copytree(synthetic, tmp_path / "data"))
+    for recording_id in held_out:
+        (root / recording_id[0] / f"{recording_id}.txt").unlink()
+    with pytest.raises(SettingError, match="all 40 recordings of bonn were used"):
+        evaluate_run(copied, data="bonn", root=root)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff"])
+def test_a_damaged_record(content: bytes, copied: Path) -> None:
+    (copied / "metrics.json").write_bytes(content)
+    with pytest.raises(RunError, match=r"metrics\.json: damaged"):
+        _ = RunFolder(copied).metrics
+
+
+def test_settings_of_a_model_that_do_not_exist_are_refused_before_writing(
+    tmp_path: Path, synthetic: Path
+) -> None:
+    with pytest.raises(SettingError, match="does not take these settings"):
+        trained(tmp_path / "run", synthetic, model_settings={"width": 3})
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_scaling_is_fitted_on_the_training_part_only(original: Path, synthetic: Path) -> None:
+    import numpy as np
+    from safetensors import safe_open
+
+    with safe_open(original / "model.safetensors", framework="np") as file:
+        header = json.loads(file.metadata()["sequela"])
+    train = set(RunFolder(original).predictions.part("train").group_id.tolist())
+    samples = np.concatenate(
+        [np.loadtxt(synthetic / name[0] / f"{name}.txt")[: 23 * 178] for name in train]
+    )
+    assert len(train) == 30
+    assert header["scaling"]["mean"] == [pytest.approx(samples.mean())]
+    assert header["scaling"]["std"] == [pytest.approx(samples.std())]
+    assert header["config"] == {"n_chans": 1, "n_times": 178, "n_outputs": 5, "hidden": 16}

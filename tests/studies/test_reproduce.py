@@ -1,0 +1,154 @@
+"""The whole study on a small data set."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from sequela.errors import RunError
+from sequela.studies import seizure
+from sequela.studies.folder import RunFolder
+from sequela.studies.reproduce import find_runs, reproduce_seizure
+
+NETWORKS = list(seizure.TRAINING)
+FLOORS = ["majority-class", "logistic-regression"]
+
+
+@pytest.fixture(scope="module")
+def one_epoch() -> Iterator[None]:
+    """Every model is trained for one epoch: the settings are made before the processes start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(seizure, "QUICK_EPOCHS", 1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def study(
+    synthetic: Path, tmp_path_factory: pytest.TempPathFactory, one_epoch: None
+) -> tuple[Path, list[RunFolder], list[tuple[str, int, int]]]:
+    """The folder of a study, its runs, and what was said while they were trained."""
+    out, said = tmp_path_factory.mktemp("study") / "out", []
+    folders = reproduce_seizure(
+        out,
+        root=synthetic,
+        quick=True,
+        processes=1,
+        on_run=lambda folder, done, n: said.append((folder.path.name, done, n)),
+    )
+    return out, folders, said
+
+
+Study = tuple[Path, list[RunFolder], list[tuple[str, int, int]]]
+
+
+def test_runs_in_the_order_of_the_page(study: Study) -> None:
+    out, folders, said = study
+    names = [
+        f"{model}.by-{split}" for split in ("recording", "row") for model in [*NETWORKS, *FLOORS]
+    ]
+    assert [folder.path.name for folder in folders] == names
+    assert sorted(name for name, _, _ in said) == sorted(names)
+    assert [(done, n) for _, done, n in said] == [(i, 16) for i in range(1, 17)]
+    assert [f.path for f in find_runs([out / "runs"])] == [f.path for f in folders]
+    assert [f.path for f in find_runs([out])] == [f.path for f in folders]
+
+
+def test_results(study: Study) -> None:
+    out = study[0]
+    results = json.loads((out / "results.json").read_text("utf-8"))
+    assert set(results) == {"studies", "environment"}
+    assert set(results["studies"]) == {"seizure", "seizure-by-row"}
+    for name, unit in (("seizure", "recording"), ("seizure-by-row", "row")):
+        part = results["studies"][name]
+        assert (part["examples"], part["recordings"], part["subjects"]) == (1150, 50, None)
+        assert part["data"]["name"] == "bonn"
+        assert (part["split"]["unit"], part["split"]["leaks"]) == (unit, unit == "row")
+        shared = part["split"]["ids_in_two_parts"]["recording"].values()
+        assert (max(shared) > 0) == (unit == "row")
+        assert list(part["models"]) == NETWORKS
+        assert list(part["floors"]) == FLOORS
+        for model, entry in {**part["models"], **part["floors"]}.items():
+            test = entry["test"]
+            assert test["examples"] == 230
+            assert entry["epochs"] == (0 if model in FLOORS else 1)
+            assert sum(map(sum, test["confusion"])) == 230
+            right = sum(test["confusion"][i][i] for i in range(5))
+            assert test["accuracy"] == pytest.approx(right / 230)
+            assert len(test["per_class_recall"]) == 5
+            for number in ("accuracy", "recording_accuracy"):
+                low, high = test[f"{number}_ci"]
+                assert 0 <= low <= test[number] <= high <= 1
+            assert test["interval"]["groups"] == test["groups"]
+            assert test["groups"] == 10 if unit == "recording" else test["groups"] > 10
+            assert entry["train_seconds"] >= 0
+            run = RunFolder(out / "runs" / entry["run"])
+            assert run.settings.model == model
+            assert run.metrics["parts"]["held_out"] == test
+        assert part["models"]["mlp-baseline"]["parameters"] == 2949
+        assert part["models"]["mlp-baseline"]["report_2019"]["accuracy"] == 0.25
+        assert part["floors"]["majority-class"]["test"]["accuracy"] == pytest.approx(0.2, abs=0.05)
+
+
+def test_both_splits_stand_on_the_same_segments(study: Study) -> None:
+    by_recording, by_row = (
+        RunFolder(study[0] / "runs" / f"cnn-improved.by-{unit}") for unit in ("recording", "row")
+    )
+    assert sorted(by_recording.predictions.example_id) == sorted(by_row.predictions.example_id)
+    assert not by_recording.split.leaks
+    assert by_row.split.leaks
+
+
+def test_finished_runs_are_kept_and_missing_ones_made(
+    study: Study, synthetic: Path, one_epoch: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In this process: to start another takes longer than what is left to do.
+    monkeypatch.setattr(
+        "sequela.studies.reproduce.ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1)
+    )
+    out, folders, _ = study
+    lost = out / "runs" / "majority-class.by-row"
+    old = {f.path: (f.path / "metrics.json").read_bytes() for f in folders if f.path != lost}
+    (lost / "metrics.json").unlink()  # as if interrupted before its end
+    (out / "results.json").unlink()
+    reproduce_seizure(out, root=synthetic, quick=True, processes=1)
+    assert {path: (path / "metrics.json").read_bytes() for path in old} == old
+    assert RunFolder(lost).complete
+    assert (out / "results.json").exists()
+
+
+def test_a_folder_of_another_study_is_refused(
+    study: Study, synthetic: Path, one_epoch: None, tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match="settings differ from those asked for"):
+        reproduce_seizure(study[0], root=synthetic, quick=True, seed=1, processes=1)
+    (tmp_path / "thesis.docx").touch()
+    with pytest.raises(RunError, match="is not empty and holds no study"):
+        reproduce_seizure(tmp_path, root=synthetic, quick=True, processes=1)
+    with pytest.raises(RunError, match="is not empty and holds no study"):
+        reproduce_seizure(tmp_path / "thesis.docx", root=synthetic, quick=True, processes=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
+
+
+def test_what_is_no_finished_run(study: Study, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="expected a run folder"):
+        find_runs([tmp_path])
+    (tmp_path / "config.toml").write_bytes(
+        (study[0] / "runs" / "majority-class.by-row" / "config.toml").read_bytes()
+    )
+    with pytest.raises(RunError, match="the run is not finished; continue it with --resume"):
+        find_runs([tmp_path])
+
+
+def test_the_study_is_the_reports() -> None:
+    full = seizure.runs(data="bonn", seed=4, quick=False)
+    quick = seizure.runs(data="bonn", seed=4, quick=True)
+    assert len(full) == len({(s.model, s.split) for s in full}) == 16
+    assert {s.seed for s in full} == {4}
+    for a, b in zip(full, quick, strict=True):
+        epochs = min(a.training.epochs, seizure.QUICK_EPOCHS)
+        if a.model in seizure.TRAINING:
+            assert a.training == seizure.TRAINING[a.model]
+            assert b.training == a.training.model_copy(update={"epochs": epochs})
+    assert {model for claim in seizure.CLAIMS for model in claim.models} == set(NETWORKS)

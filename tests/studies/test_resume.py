@@ -1,0 +1,181 @@
+"""An interrupted run that is resumed has the same bytes as one that never was."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sequela.config import RunSettings, TrainingSettings
+from sequela.errors import RunError
+from sequela.models.cnn import CNNImproved
+from sequela.models.gru import GRUImproved
+from sequela.studies import run
+from sequela.studies.folder import RunFolder
+from sequela.training.history import History
+
+RESULTS = ("model.safetensors", "predictions.parquet", "split.json", "config.toml")
+MODELS: dict[str, Any] = {"cnn-improved": CNNImproved, "gru-improved": GRUImproved}
+
+
+def settings_of(model: str, *, seed: int = 0) -> RunSettings:
+    training = TrainingSettings(
+        epochs=4,
+        batch_size=100,  # 690 segments to train on: the last batch is not a whole one
+        learning_rate=5e-3,
+        schedule="one-cycle",
+        clip_norm=1.0,
+        weight_decay=0.01,
+        label_smoothing=0.1,
+        average=0.9,
+    )
+    return RunSettings(model=model, data="bonn", seed=seed, training=training)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in RESULTS}
+
+
+def numbers(folder: Path) -> list[tuple[int, str, float, dict[str, float], float]]:
+    return [
+        (r.epoch, r.part, r.loss, r.metrics, r.learning_rate) for r in RunFolder(folder).history
+    ]
+
+
+@pytest.fixture(scope="module")
+def whole(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of an uninterrupted run of a model; made once."""
+    made: dict[str, Path] = {}
+
+    def get(model: str) -> Path:
+        if model not in made:
+            made[model] = tmp_path_factory.mktemp("whole") / "run"
+            run.train(settings_of(model), made[model], root=synthetic)
+        return made[model]
+
+    return get
+
+
+def after(epoch: int) -> Callable[[History], None]:
+    def interrupt(history: History) -> None:
+        if history[-1].epoch == epoch:
+            raise KeyboardInterrupt
+
+    return interrupt
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_interrupted_after_an_epoch(
+    model: str, synthetic: Path, tmp_path: Path, whole: Callable[[str], Path]
+) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run.train(settings_of(model), out, root=synthetic, on_epoch=after(2))
+    assert not RunFolder(out).complete
+    assert not (out / "model.safetensors").exists()
+    assert len(RunFolder(out).history) == 4
+    torch.rand(5)  # whatever a new process has drawn before
+    run.train(settings_of(model), out, root=synthetic, resume=True)
+    assert content(out) == content(whole(model))
+    assert numbers(out) == numbers(whole(model))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_interrupted_within_an_epoch(
+    model: str,
+    synthetic: Path,
+    tmp_path: Path,
+    whole: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out, module, calls = tmp_path / "run", MODELS[model], 0
+    forward = module.forward
+
+    def interrupted(self: torch.nn.Module, signal: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 20:  # an epoch is 7 batches and 1 of the tuning part: in the third epoch
+            raise KeyboardInterrupt
+        logits: torch.Tensor = forward(self, signal)
+        return logits
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "forward", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run.train(settings_of(model), out, root=synthetic)
+    assert len(RunFolder(out).history) == 4
+    run.train(settings_of(model), out, root=synthetic, resume=True)
+    assert content(out) == content(whole(model))
+    assert numbers(out) == numbers(whole(model))
+
+
+def test_interrupted_in_the_first_epoch_starts_again(
+    synthetic: Path,
+    tmp_path: Path,
+    whole: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "run"
+
+    def interrupted(*_: object) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CNNImproved, "forward", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run.train(settings_of("cnn-improved"), out, root=synthetic)
+    run.train(settings_of("cnn-improved"), out, root=synthetic, resume=True)
+    assert content(out) == content(whole("cnn-improved"))
+
+
+def test_interrupted_twice(synthetic: Path, tmp_path: Path, whole: Callable[[str], Path]) -> None:
+    out = tmp_path / "run"
+    for epoch in (1, 3):
+        with pytest.raises(KeyboardInterrupt):
+            run.train(
+                settings_of("cnn-improved"),
+                out,
+                root=synthetic,
+                resume=epoch > 1,
+                on_epoch=after(epoch),
+            )
+    run.train(settings_of("cnn-improved"), out, root=synthetic, resume=True)
+    assert content(out) == content(whole("cnn-improved"))
+
+
+def test_the_seed_decides_everything(
+    synthetic: Path, tmp_path: Path, whole: Callable[[str], Path]
+) -> None:
+    run.train(settings_of("cnn-improved"), tmp_path / "again", root=synthetic)
+    assert content(tmp_path / "again") == content(whole("cnn-improved"))
+    run.train(settings_of("cnn-improved", seed=1), tmp_path / "other", root=synthetic)
+    other, first = content(tmp_path / "other"), content(whole("cnn-improved"))
+    assert all(other[name] != first[name] for name in RESULTS)
+
+
+def test_a_finished_run_is_left_as_it_is(synthetic: Path, whole: Callable[[str], Path]) -> None:
+    folder = whole("cnn-improved")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    run.train(settings_of("cnn-improved"), folder, root=synthetic, resume=True)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_a_taken_folder_is_refused(synthetic: Path, whole: Callable[[str], Path]) -> None:
+    folder = whole("cnn-improved")
+    before = content(folder)
+    with pytest.raises(RunError, match="is not empty; continue it with --resume or choose another"):
+        run.train(settings_of("cnn-improved"), folder, root=synthetic)
+    with pytest.raises(RunError, match="its settings differ from those asked for"):
+        run.train(settings_of("cnn-improved", seed=1), folder, root=synthetic, resume=True)
+    assert content(folder) == before
+
+
+def test_a_damaged_checkpoint_is_refused(synthetic: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run.train(settings_of("cnn-improved"), out, root=synthetic, on_epoch=after(1))
+    state = out / "checkpoint" / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.raises(RunError, match=r"state\.safetensors: damaged"):
+        run.train(settings_of("cnn-improved"), out, root=synthetic, resume=True)

@@ -1,0 +1,107 @@
+"""Settings: what is refused, and that they survive being written."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from sequela.config import RunSettings, TrainingSettings
+from sequela.errors import RunError, SettingError
+
+POSITIVE = st.floats(min_value=1e-12, max_value=1e12)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+TRAINING = st.builds(
+    TrainingSettings,
+    epochs=st.integers(1, 10**6),
+    patience=st.integers(1, 10**6),
+    batch_size=st.integers(1, 10**6),
+    learning_rate=POSITIVE,
+    schedule=st.sampled_from(["constant", "one-cycle"]),
+    clip_norm=st.none() | POSITIVE,
+    weight_decay=st.floats(0, 1e9),
+    label_smoothing=st.floats(0, 0.999),
+    average=st.floats(0, 0.999),
+    class_weights=st.booleans(),
+    mixed_precision=st.booleans(),
+)
+RUNS = st.builds(
+    RunSettings,
+    model=TEXT,
+    data=TEXT,
+    split=st.sampled_from(["subject", "recording", "row"]),
+    seed=st.integers(0, 2**31 - 1),
+    fractions=st.tuples(POSITIVE, POSITIVE, POSITIVE),
+    model_settings=st.dictionaries(
+        st.from_regex(r"[a-z_]+", fullmatch=True),
+        st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.booleans()
+        | TEXT
+        | st.lists(st.integers()),
+        max_size=4,
+    ),
+    training=TRAINING,
+)
+
+
+@given(settings=RUNS)
+@examples(max_examples=50, deadline=None)
+def test_settings_survive_toml(
+    settings: RunSettings, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "config.toml"
+    path.write_text(settings.to_toml(), encoding="utf-8")
+    assert RunSettings.read(path) == settings
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epochz": 3}, "setting epochz = 3 cannot be used"),
+        ({"epochs": 0}, "setting epochs = 0 cannot be used"),
+        ({"learning_rate": -1.0}, "setting learning_rate = -1.0 cannot be used"),
+        ({"learning_rate": float("inf")}, "setting learning_rate = inf cannot be used"),
+        ({"schedule": "cosine"}, "setting schedule = 'cosine' cannot be used"),
+        ({"label_smoothing": 1.0}, "setting label_smoothing = 1.0 cannot be used"),
+    ],
+)
+def test_training_settings_that_cannot_be_used(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingError, match=message) as caught:
+        TrainingSettings.of(**values)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_setting_inside_a_table_is_named_in_full() -> None:
+    with pytest.raises(SettingError, match=r"training\.epochs = 'many' cannot be used"):
+        RunSettings.of(model="m", data="d", training={"epochs": "many"})
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31, 0.5, "one"])
+def test_seeds_that_cannot_be_used(seed: Any) -> None:
+    with pytest.raises(SettingError, match="setting seed = "):
+        RunSettings.of(model="m", data="d", seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"model = ", "not a run's settings"),
+        (b"\xff\xfe", "not a run's settings"),
+        (b"model = 'm'", "setting data"),
+        (b"model = 'm'\ndata = 'd'\nsped = 3", "setting sped = 3 cannot be used"),
+    ],
+)
+def test_a_damaged_config(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes(content)
+    with pytest.raises(RunError, match=message) as caught:
+        RunSettings.read(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_no_config(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"expected a run folder with a config\.toml"):
+        RunSettings.read(tmp_path / "config.toml")

@@ -1,0 +1,211 @@
+"""The training loop against a plain one, written out."""
+
+import copy
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
+
+from sequela.config import TrainingSettings
+from sequela.sequences.signal_batches import signal_loader
+from sequela.training.checkpoint import Checkpoint
+from sequela.training.fit import fit
+from sequela.training.history import History, best_epoch
+
+N_TRAIN, N_TUNING, BATCH = 50, 23, 16  # neither part is a whole number of batches
+
+
+def parts() -> tuple[Tensor, Tensor]:
+    """Segments whose two classes differ in their mean, with noise that can be over-fitted."""
+    generator = torch.Generator().manual_seed(1)
+    labels = torch.arange(N_TRAIN + N_TUNING) % 7 // 5  # 5 to 2
+    signal = torch.randn(len(labels), 1, 12, generator=generator) + 0.4 * labels[:, None, None]
+    return signal, labels
+
+
+def network() -> nn.Module:
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Flatten(), nn.Linear(12, 16), nn.Tanh(), nn.Linear(16, 2))
+
+
+def fitted(settings: TrainingSettings, **options: Any) -> tuple[nn.Module, History]:
+    signal, labels = parts()
+    model = network()
+    history = fit(
+        model,
+        signal_loader(
+            signal[:N_TRAIN],
+            labels[:N_TRAIN],
+            batch_size=settings.batch_size,
+            generator=torch.Generator().manual_seed(5),
+        ),
+        signal_loader(signal[N_TRAIN:], labels[N_TRAIN:], batch_size=BATCH),
+        settings,
+        metrics={"accuracy": lambda logits, labels: (logits.argmax(1) == labels).double()},
+        **options,
+    )
+    return model, history
+
+
+def plain(
+    settings: TrainingSettings, class_weight: Tensor | None = None
+) -> tuple[list[nn.Module], list[float], list[float]]:
+    """A plain loop: the averaged model, the training loss and the tuning loss of each epoch."""
+    signal, labels = parts()
+    model = network()
+    batches = signal_loader(
+        signal[:N_TRAIN],
+        labels[:N_TRAIN],
+        batch_size=settings.batch_size,
+        generator=torch.Generator().manual_seed(5),
+    )
+    averaged = copy.deepcopy(model)
+    criterion = nn.CrossEntropyLoss(class_weight, label_smoothing=settings.label_smoothing)
+    adam = AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    n_steps = settings.epochs * -(-N_TRAIN // settings.batch_size)
+    cycle = OneCycleLR(
+        adam, settings.learning_rate, n_steps, pct_start=0.1, cycle_momentum=False
+    ) if settings.schedule == "one-cycle" else None  # fmt: skip
+    models, train_losses, tuning_losses = [], [], []
+    first = True
+    for _ in range(settings.epochs):
+        total = weights = 0.0
+        for batch in batches:
+            logits = model(batch.signal)
+            loss = criterion(logits, batch.labels)
+            with torch.no_grad():
+                each = nn.functional.cross_entropy(
+                    logits, batch.labels, class_weight, reduction="none"
+                )
+            total += float(each.sum())
+            weights += (
+                len(batch.labels)
+                if class_weight is None
+                else float(class_weight[batch.labels].sum())
+            )
+            adam.zero_grad()
+            loss.backward()
+            if settings.clip_norm is not None:
+                nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+            adam.step()
+            if cycle is not None:
+                cycle.step()
+            with torch.no_grad():
+                for mean, now in zip(averaged.parameters(), model.parameters(), strict=True):
+                    decay = 0.0 if first else settings.average
+                    mean.mul_(decay).add_((1 - decay) * now)
+            first = False
+        models.append(copy.deepcopy(averaged))
+        train_losses.append(total / weights)
+        with torch.no_grad():
+            tuning = nn.functional.cross_entropy(
+                averaged(signal[N_TRAIN:]), labels[N_TRAIN:], class_weight
+            )
+        tuning_losses.append(float(tuning))
+    return models, train_losses, tuning_losses
+
+
+def losses(history: History, part: str) -> list[float]:
+    return [r.loss for r in history if r.part == part]
+
+
+BASE = TrainingSettings(epochs=6, batch_size=BATCH, learning_rate=0.02, patience=6)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"clip_norm": 0.05},
+        {"weight_decay": 0.5},
+        {"schedule": "one-cycle"},
+        {"average": 0.8},
+        {"label_smoothing": 0.3},
+        {"batch_size": 50},
+        {"clip_norm": 0.2, "weight_decay": 0.1, "schedule": "one-cycle", "average": 0.9},
+    ],
+    ids=lambda changes: "+".join(changes) or "plain",
+)
+def test_equals_a_plain_loop(changes: dict[str, Any]) -> None:
+    settings = BASE.model_copy(update=changes)
+    model, history = fitted(settings)
+    models, train_losses, tuning_losses = plain(settings)
+    assert losses(history, "train") == pytest.approx(train_losses, rel=1e-4)
+    assert losses(history, "tuning") == pytest.approx(tuning_losses, rel=1e-4)
+    best = models[best_epoch(history) - 1].state_dict()
+    torch.testing.assert_close(dict(model.state_dict()), dict(best), rtol=1e-3, atol=1e-5)
+    if changes:  # the change has an effect
+        assert losses(history, "tuning") != losses(fitted(BASE)[1], "tuning")
+
+
+def test_class_weights() -> None:
+    weight = torch.tensor([0.7, 1.75])
+    _, history = fitted(BASE, class_weight=weight)
+    _, train_losses, tuning_losses = plain(BASE, weight)
+    assert losses(history, "train") == pytest.approx(train_losses, rel=1e-4)
+    assert losses(history, "tuning") == pytest.approx(tuning_losses, rel=1e-4)
+
+
+def test_the_accuracy_is_over_examples() -> None:
+    signal, labels = parts()
+    model, history = fitted(BASE)
+    accuracy = history[2 * best_epoch(history) - 1].metrics["accuracy"]
+    found = (model(signal[N_TRAIN:]).argmax(1) == labels[N_TRAIN:]).double().mean()
+    assert accuracy == pytest.approx(float(found))
+    assert (accuracy * N_TUNING) % 1 == pytest.approx(0, abs=1e-9)
+
+
+def test_ends_with_the_best_epoch_and_stops_when_it_does_not_improve() -> None:
+    settings = BASE.model_copy(update={"epochs": 200, "learning_rate": 0.05, "patience": 7})
+    seen: list[int] = []
+    model, history = fitted(settings, on_epoch=lambda h: seen.append(len(h)))
+    best = best_epoch(history)
+    assert history[-1].epoch == best + 7 < 200  # over-fits, and is stopped
+    assert seen == [2 * epoch for epoch in range(1, best + 8)]
+    signal, labels = parts()
+    assert not model.training
+    loss = nn.functional.cross_entropy(model(signal[N_TRAIN:]), labels[N_TRAIN:]).item()
+    assert loss == pytest.approx(min(losses(history, "tuning")), rel=1e-5)
+
+
+def test_one_cycle_rises_for_a_tenth_and_falls_to_nearly_zero() -> None:
+    settings = BASE.model_copy(update={"epochs": 20, "patience": 20, "schedule": "one-cycle"})
+    _, history = fitted(settings)
+    rates = [r.learning_rate for r in history if r.part == "train"]
+    assert rates[0] < rates[1] == max(rates)
+    assert rates[1] == pytest.approx(0.02, rel=0.01)
+    assert all(a > b for a, b in pairwise(rates[1:]))
+    assert rates[-1] < 0.02 / 1000
+    _, constant = fitted(BASE)
+    assert {r.learning_rate for r in constant} == {0.02}
+
+
+def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+    settings = BASE.model_copy(update={"average": 0.7, "schedule": "one-cycle"})
+
+    def interrupt(history: History) -> None:
+        if len(history) == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(settings, checkpoint=tmp_path, on_epoch=interrupt)
+    assert [r.epoch for r in Checkpoint.load(tmp_path).history] == [1, 1, 2, 2, 3, 3]
+    model, history = fitted(settings, checkpoint=tmp_path, resume=True)
+    whole, expected = fitted(settings)
+    assert losses(history, "tuning") == losses(expected, "tuning")
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor)
+    # Resuming what is finished trains nothing more.
+    again, unchanged = fitted(settings, checkpoint=tmp_path, resume=True)
+    assert unchanged == history
+    assert torch.equal(again.state_dict()["1.weight"], whole.state_dict()["1.weight"])
+
+
+def test_resume_needs_a_folder() -> None:
+    with pytest.raises(ValueError, match="needs the folder of a checkpoint"):
+        fitted(BASE, resume=True)

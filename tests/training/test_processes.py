@@ -1,0 +1,69 @@
+"""A fit in two processes on the CPU, started as a user would."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import json
+import sys
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+
+from sequela.config import TrainingSettings
+from sequela.sequences.signal_batches import signal_loader
+from sequela.training.fit import fit
+
+torch.manual_seed(0)
+labels = torch.arange(75) % 3
+signal = torch.randn(75, 1, 12) + labels[:, None, None]
+model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3))
+history = fit(
+    model,
+    signal_loader(signal[:48], labels[:48], batch_size=6, generator=torch.Generator()),
+    signal_loader(signal[48:], labels[48:], batch_size=10),  # 27: the batches are no even number
+    TrainingSettings(epochs=3, learning_rate=0.05),
+    metrics={},
+)
+answer = {
+    "processes": PartialState().num_processes,
+    "tuning": [r.loss for r in history if r.part == "tuning"],
+    "expected": torch.nn.functional.cross_entropy(model(signal[48:]), labels[48:]).item(),
+    "train": [r.loss for r in history if r.part == "train"],
+    "weights": model.state_dict()["1.weight"].tolist(),
+}
+path = Path(sys.argv[1]) / f"{PartialState().process_index}.json"
+path.write_text(json.dumps(answer), encoding="utf-8")
+PartialState().destroy_process_group()
+"""
+
+
+def test_two_processes_learn_one_model_and_judge_each_example_once(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+        + [str(script), str(tmp_path)],
+        env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    first, second = (json.loads((tmp_path / f"{i}.json").read_text("utf-8")) for i in range(2))
+    assert first["processes"] == 2
+    assert first == second
+    assert min(first["tuning"]) == pytest.approx(first["expected"], rel=1e-5)
+    # One process with batches of twice the size takes the same steps.
+    (tmp_path / "alone").mkdir()
+    script.write_text(SCRIPT.replace("batch_size=6", "batch_size=12"), encoding="utf-8")
+    subprocess.run([sys.executable, str(script), str(tmp_path / "alone")], check=True, timeout=120)
+    alone = json.loads((tmp_path / "alone" / "0.json").read_text("utf-8"))
+    assert alone["processes"] == 1
+    assert first["tuning"] == pytest.approx(alone["tuning"], rel=1e-4)
+    assert first["train"] == pytest.approx(alone["train"], rel=1e-4)

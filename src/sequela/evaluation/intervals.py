@@ -48,6 +48,19 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """A number and how sure it is.
+
+    Attributes:
+        value: NaN where it is undefined.
+        interval: ``None`` where there is too little for one.
+    """
+
+    value: float
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
 class Bootstrap:
     """How to resample: everything but the numbers themselves.
 
@@ -206,9 +219,23 @@ def intervals(
     trials = statistic.trials or (0,) * len(found)
     method = f"{how.method} bootstrap over groups{'' if stratum is None else ' within classes'}"
     return [
-        one and _interval(one, tried, statistic.n_groups, how.level, method)
+        None if one is None else _interval(one, tried, statistic.n_groups, how.level, method)
         for one, tried in zip(found, trials, strict=True)
     ]
+
+
+def estimates(
+    statistic: Statistic,
+    rng: np.random.Generator,
+    how: Bootstrap = DEFAULT,
+    stratum: NDArray[np.int64] | None = None,
+) -> list[Estimate]:
+    """Each number of a statistic with its interval; without any, if there is only one group."""
+    values = np.atleast_1d(statistic.estimate).tolist()
+    if statistic.n_groups < 2:  # noqa: PLR2004
+        return [Estimate(value, None) for value in values]
+    found = intervals(statistic, rng, how, stratum)
+    return [Estimate(value, one) for value, one in zip(values, found, strict=True)]
 
 
 def interval(

@@ -29,7 +29,8 @@ class Statistic:
             resample leaves a number undefined.
         n_groups: How many groups there are.
         trials: How many groups each number rests on where it is a chance between 0 and 1, so that
-            exactly 0 or 1 still says something: (number,). ``None`` where it is no chance.
+            exactly 0 or 1 still says something, and 0 where it is no chance: (number,). ``None`` if
+            none is.
     """
 
     value: Weighted
@@ -154,13 +155,16 @@ def difference(one: Statistic, other: Statistic) -> Statistic:
 
 
 def stacked(statistics: Sequence[Statistic]) -> Statistic:
-    """Several statistics of one number each, on the same groups, as one of several numbers."""
-    trials = tuple(one.trials[0] for one in statistics if one.trials)
-    return Statistic(
-        lambda weights: np.stack([one(weights) for one in statistics], axis=1),
-        statistics[0].n_groups,
-        trials if len(trials) == len(statistics) else None,
-    )
+    """The numbers of several statistics on the same groups as one statistic."""
+
+    def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        rows = len(weights)
+        return np.concatenate([one(weights).reshape(rows, -1) for one in statistics], axis=1)
+
+    trials: list[int] = []
+    for one in statistics:
+        trials += one.trials or [0] * one.estimate.size
+    return Statistic(value, statistics[0].n_groups, tuple(trials))
 
 
 def of_metric(name: str, predictions: Predictions) -> Statistic:

@@ -1,0 +1,242 @@
+"""Do probabilities mean what they say? And how to mend them on tuning data.
+
+Everything here judges one event: class 1 of two, or, with more classes, "the most probable class is
+right"; :meth:`Predictions.against_rest` judges one class of several.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+
+from sequela.errors import DataError
+from sequela.evaluation import statistic
+from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
+from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.statistic import Statistic
+
+_EPSILON = float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True)
+class Event:
+    """What is judged: all arrays are (example,).
+
+    Attributes:
+        chance: float64: the probability that the model gives the event.
+        happened: bool.
+        group: int64: index of the example's group.
+    """
+
+    chance: NDArray[np.float64]
+    happened: NDArray[np.bool_]
+    group: NDArray[np.int64]
+
+
+def event(predictions: Predictions) -> Event:
+    """Class 1 of two classes; of more, that the most probable class is right.
+
+    Raises:
+        DataError: If there are no predictions.
+    """
+    if not predictions.n_examples:
+        raise DataError("there are no predictions: the part that is evaluated is empty")
+    if len(predictions.classes) == 2:  # noqa: PLR2004
+        chance, happened = predictions.score, predictions.label == 1
+    else:
+        chance = predictions.probabilities.max(axis=1)
+        happened = predictions.predicted == predictions.label
+    return Event(chance.astype(np.float64), happened, predictions.group_index)
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """A reliability curve: how often the event happened where it was given a chance.
+
+    Attributes:
+        chance: float64 (bin,): mean chance in each bin.
+        happened: (bin,): share of examples in which the event happened, with its interval.
+        count: int64 (bin,): examples.
+        groups: int64 (bin,): subjects or recordings.
+    """
+
+    chance: NDArray[np.float64]
+    happened: tuple[Estimate, ...]
+    count: NDArray[np.int64]
+    groups: NDArray[np.int64]
+
+
+def reliability(
+    predictions: Predictions,
+    rng: np.random.Generator,
+    *,
+    bins: int = 10,
+    how: Bootstrap = DEFAULT,
+) -> Reliability:
+    """The reliability curve in bins of equally many examples; equal chances share a bin.
+
+    Raises:
+        DataError: If there are no predictions.
+    """
+    judged = event(predictions)
+    of_bin = _bin_of(judged.chance, bins)
+    inside = of_bin[:, None] == np.arange(int(of_bin.max()) + 1)
+    shares = statistic.share(judged.happened[:, None], inside, judged.group)
+    count = inside.sum(axis=0)
+    return Reliability(
+        chance=np.bincount(of_bin, weights=judged.chance) / count,
+        happened=tuple(estimates(shares, rng, how)),
+        count=count,
+        groups=np.array(shares.trials),
+    )
+
+
+def _bin_of(chance: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    """Bins of equally many examples, as far as equal chances allow: int64 (example,)."""
+    edges = np.quantile(chance, np.arange(1, bins) / bins)
+    of_bin = np.searchsorted(edges, chance, side="left")
+    return np.unique(of_bin, return_inverse=True)[1]
+
+
+def expected_calibration_error(predictions: Predictions, *, bins: int = 10) -> float:
+    """Mean distance of chance and share over the bins of :func:`reliability`.
+
+    As usually reported (Naeini, Cooper & Hauskrecht 2015), which is above 0 by chance alone:
+    perfect probabilities on few examples look wrong. See :func:`calibration_error`.
+    """
+    judged = event(predictions)
+    of_bin = _bin_of(judged.chance, bins)
+    apart = np.bincount(of_bin, weights=judged.happened - judged.chance)
+    return float(np.abs(apart).sum() / len(of_bin))
+
+
+def squared_calibration_error(predictions: Predictions, *, bins: int = 10) -> float:
+    """Mean squared distance of chance and share over bins, less what chance alone adds.
+
+    Kumar, Liang & Ma (2019) subtract from each bin the variance of its share; here that variance is
+    taken over groups, as examples of one group are alike. Its mean is 0 for perfect probabilities,
+    so it may be negative.
+
+    Raises:
+        DataError: If there are no predictions, or each bin holds one group.
+    """
+    judged = event(predictions)
+    of_bin = _bin_of(judged.chance, bins)
+    n_groups = int(judged.group.max()) + 1
+    residual = judged.happened - judged.chance
+    count = np.bincount(of_bin)
+    mean = np.bincount(of_bin, weights=residual) / count
+    deviation = np.zeros((n_groups, len(count)))  # of each group's sum in each bin
+    np.add.at(deviation, (judged.group, of_bin), (residual - mean[of_bin]) / count[of_bin])
+    cells = np.unique(np.stack([of_bin, judged.group]), axis=1)
+    groups = np.bincount(cells[0])
+    told = groups > 1  # a bin of one group cannot tell its error from its noise
+    if not told.any():
+        raise DataError("each bin holds one group: what chance adds cannot be told from it")
+    noise = (deviation**2).sum(axis=0)[told] * groups[told] / (groups[told] - 1)
+    return float(np.average(mean[told] ** 2 - noise, weights=count[told]))
+
+
+def calibration_error(predictions: Predictions, *, bins: int = 10) -> float:
+    """Root of :func:`squared_calibration_error`, 0 where that is negative."""
+    return float(np.sqrt(max(squared_calibration_error(predictions, bins=bins), 0.0)))
+
+
+@dataclass(frozen=True)
+class BrierScore:
+    """The Brier score and what it is made of: ``miscalibration - discrimination + uncertainty``.
+
+    Attributes:
+        score: Mean squared error of the probabilities; of two classes, of class 1.
+        miscalibration: What recalibration would gain.
+        discrimination: What the model knows beyond how frequent the classes are.
+        uncertainty: The score of always giving the classes' frequencies.
+    """
+
+    score: float
+    miscalibration: float
+    discrimination: float
+    uncertainty: float
+
+
+def brier_score(predictions: Predictions) -> BrierScore:
+    """The Brier score, decomposed without bins (Dimitriadis, Gneiting & Jordan 2021).
+
+    The recalibrated probabilities are those of isotonic regression on the same data. With more than
+    two classes, scores and parts are summed over the classes, each against the rest.
+
+    Raises:
+        DataError: If there are no predictions.
+    """
+    if not predictions.n_examples:
+        raise DataError("there are no predictions: the part that is evaluated is empty")
+    parts = [
+        _decomposed(chance, predictions.label == index)
+        for index, chance in enumerate(predictions.probabilities.T)
+    ]
+    return BrierScore(*(_share_of_classes(predictions) * np.sum(parts, axis=0)).tolist())
+
+
+def _share_of_classes(predictions: Predictions) -> float:
+    """With two classes, both have the same errors: by convention only one is counted."""
+    return 0.5 if len(predictions.classes) == 2 else 1.0  # noqa: PLR2004
+
+
+def _decomposed(chance: NDArray[np.float32], happened: NDArray[np.bool_]) -> NDArray[np.float64]:
+    chance, outcome = chance.astype(np.float64), happened.astype(np.float64)
+    recalibrated = IsotonicRegression().fit_transform(chance, outcome)
+    score, best, frequency = (
+        np.mean((some - outcome) ** 2) for some in (chance, recalibrated, outcome.mean())
+    )
+    return np.array([score, score - best, frequency - best, frequency])
+
+
+def brier_statistic(predictions: Predictions) -> Statistic:
+    """The Brier score as a function of the groups' weights, for its interval."""
+    happened = predictions.label[:, None] == np.arange(len(predictions.classes))
+    squares = ((predictions.probabilities.astype(np.float64) - happened) ** 2).sum(axis=1)
+    return statistic.mean(_share_of_classes(predictions) * squares, predictions.group_index)
+
+
+@dataclass(frozen=True)
+class CalibrationLine:
+    """Cox's (1958) calibration: a logistic regression of the event on the logit of its chance.
+
+    Attributes:
+        slope: 1 is right; below 1 the probabilities are too extreme.
+        intercept: Of that line.
+        observed: Share of examples in which the event happened.
+        expected: Mean chance.
+    """
+
+    slope: float
+    intercept: float
+    observed: float
+    expected: float
+
+
+def calibration_line(predictions: Predictions) -> CalibrationLine:
+    """Slope and intercept of calibration, and the event's frequency beside its mean chance.
+
+    Raises:
+        DataError: If the event happened always or never.
+    """
+    judged = event(predictions)
+    if judged.happened.all() or not judged.happened.any():
+        raise DataError("the event happened always or never: a calibration line needs both")
+    logits = _logit(judged.chance)[:, None]
+    line = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1_000).fit(logits, judged.happened)
+    return CalibrationLine(
+        slope=float(line.coef_[0, 0]),
+        intercept=float(line.intercept_[0]),
+        observed=float(judged.happened.mean()),
+        expected=float(judged.chance.mean()),
+    )
+
+
+def _logit(chance: NDArray[np.float64]) -> NDArray[np.float64]:
+    kept = chance.clip(_EPSILON, 1 - _EPSILON)
+    return np.asarray(logit(kept), dtype=np.float64)

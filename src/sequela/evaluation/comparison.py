@@ -1,0 +1,206 @@
+"""Is one model better than another? Both judged on the same examples, pair by pair."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from sequela.errors import DataError, SplitError
+from sequela.evaluation import delong, statistic
+from sequela.evaluation.intervals import DEFAULT, Bootstrap, Interval, distributions
+from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.resampling import class_strata
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better one model is than another.
+
+    Attributes:
+        value: The first model's number minus the second's.
+        interval: Of that difference.
+        p_value: Two-sided, of no difference.
+    """
+
+    value: float
+    interval: Interval
+    p_value: float
+
+
+def paired_difference(
+    name: str,
+    one: Predictions,
+    other: Predictions,
+    rng: np.random.Generator,
+    how: Bootstrap = DEFAULT,
+) -> Difference:
+    """The difference of a metric, both models resampled together over groups.
+
+    Raises:
+        SplitError: If the two are not predictions of the same examples.
+        UnknownNameError: If no metric has that name.
+        DataError: If the metric, or an interval, cannot be had, or there is one for each class.
+    """
+    other = aligned(one, other)
+    both = statistic.difference(statistic.of_metric(name, one), statistic.of_metric(name, other))
+    stratum = class_strata(one.label, one.group_index) if how.classes_fixed else None
+    found = distributions(both, rng, how, stratum)
+    if len(found) != 1 or found[0] is None:
+        raise DataError(f"{name} has no single difference with an interval on these predictions")
+    low, high = found[0].bounds(how.level)
+    within = " within classes" * how.classes_fixed
+    method = f"paired {how.method} bootstrap over groups{within}"
+    interval = Interval(low, high, how.level, method, len(found[0].values), both.n_groups)
+    return Difference(found[0].estimate, interval, found[0].p_value())
+
+
+def paired_delong(one: Predictions, other: Predictions, level: float = 0.95) -> Difference:
+    """The difference of two AUROCs by DeLong's covariance.
+
+    Raises:
+        SplitError: If the two are not predictions of the same examples.
+        DataError: If there are not two classes, or fewer than two groups hold one of them.
+    """
+    other = aligned(one, other)
+    scores = np.stack([one.score, other.score], axis=1)
+    found = delong.areas(one.label == 1, scores, one.group_index)
+    contrast = np.array([1.0, -1.0])
+    value = float(contrast @ found.area)
+    error = float(np.sqrt(max(contrast @ found.covariance @ contrast, 0.0)))
+    reach = stats.norm.isf((1 - level) / 2) * error
+    interval = Interval(value - reach, value + reach, level, "DeLong, paired", 0, found.n_groups)
+    p_value = 2 * stats.norm.sf(abs(value) / error) if error > 0 else float(value == 0)
+    return Difference(value, interval, float(p_value))
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Who is right where the other is wrong.
+
+    Attributes:
+        only_one: Examples that only the first model gets right.
+        only_other: Examples that only the second gets right.
+        exact_p: Two-sided binomial p-value; never too small.
+        mid_p: The same less half the probability of what was seen; nearer to the nominal level
+            (Fagerland, Lydersen & Laake 2013).
+    """
+
+    only_one: int
+    only_other: int
+    exact_p: float
+    mid_p: float
+
+
+def mcnemar(one: Predictions, other: Predictions) -> McNemar:
+    """McNemar's test of equal accuracy, exact and mid-p.
+
+    Raises:
+        SplitError: If the two are not predictions of the same examples.
+        DataError: If a group has several examples: the test takes each example as independent.
+    """
+    other = aligned(one, other)
+    if len(np.unique(one.group_id)) < one.n_examples:
+        raise DataError(
+            "McNemar's test takes examples as independent, and here groups hold several: compare "
+            "whole groups with .by_group(), or use the paired bootstrap"
+        )
+    right, other_right = (some.predicted == some.label for some in (one, other))
+    only_one = int(np.sum(right & ~other_right))
+    only_other = int(np.sum(other_right & ~right))
+    return _mcnemar(only_one, only_other)
+
+
+def _mcnemar(only_one: int, only_other: int) -> McNemar:
+    discordant, fewer = only_one + only_other, min(only_one, only_other)
+    exact = min(1.0, 2 * stats.binom.cdf(fewer, discordant, 0.5))
+    mid = 2 * stats.binom.cdf(fewer, discordant, 0.5) - stats.binom.pmf(fewer, discordant, 0.5)
+    return McNemar(only_one, only_other, float(exact), float(min(1.0, mid)))
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """p-values corrected for how many there are (Holm 1979), in their order.
+
+    Whatever is below 0.05 afterwards: the chance that any of them is false is at most 5 %.
+
+    Example:
+        >>> holm([0.04, 0.01, 0.03]).tolist()
+        [0.06, 0.03, 0.06]
+    """
+    given = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(given, kind="stable")
+    stepped = given[order] * np.arange(len(given), 0, -1)
+    corrected = np.empty_like(given)
+    corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1)
+    return corrected
+
+
+def repeated_folds(
+    values: ArrayLike, sizes: Sequence[tuple[int, int]], level: float = 0.95
+) -> Difference:
+    """The mean of a number over the folds of (repeated) cross-validation, and its interval.
+
+    Folds share training data, so that their numbers are alike and the plain t interval too narrow.
+    Nadeau & Bengio (2003) add the ratio of test to training size to 1 / folds; Bouckaert & Frank
+    (2004) do so for repeated folds.
+
+    Args:
+        values: (fold,): a number, or a difference of two models, of each fold of each repeat.
+        sizes: How many groups each fold had for training and for test.
+        level: Confidence.
+
+    Raises:
+        DataError: If there are fewer than two folds, or not as many sizes.
+    """
+    given = np.asarray(values, dtype=np.float64)
+    if len(given) < 2 or len(sizes) != len(given):  # noqa: PLR2004
+        raise DataError(
+            f"there are {len(given)} folds with {len(sizes)} sizes: expected two folds or more, "
+            "and a size of training and test for each"
+        )
+    training, test = np.array(sizes, dtype=np.float64).T
+    error = float(np.sqrt((1 / len(given) + np.mean(test / training)) * given.var(ddof=1)))
+    value, degrees = float(given.mean()), len(given) - 1
+    reach = float(stats.t.isf((1 - level) / 2, degrees)) * error
+    p_value = 2 * stats.t.sf(abs(value) / error, degrees) if error > 0 else float(value == 0)
+    interval = Interval(
+        value - reach,
+        value + reach,
+        level,
+        f"t over {len(given)} folds, corrected for shared training data (Nadeau-Bengio)",
+        0,
+        int(test[0] + training[0]),
+    )
+    return Difference(value, interval, float(p_value))
+
+
+def aligned(one: Predictions, other: Predictions) -> Predictions:
+    """``other`` in the order of ``one``, if they are predictions of the same examples.
+
+    Raises:
+        SplitError: If they differ in examples, labels, groups, parts or classes.
+    """
+    if one.classes != other.classes:
+        raise SplitError(
+            f"the classes differ ({', '.join(one.classes)} and {', '.join(other.classes)}): "
+            "only models of the same task can be compared"
+        )
+    ours, theirs = np.argsort(one.example_id), np.argsort(other.example_id)
+    if not np.array_equal(one.example_id[ours], other.example_id[theirs]):
+        shared = len(np.intersect1d(one.example_id, other.example_id))
+        raise SplitError(
+            f"the models were judged on different examples ({one.n_examples} and "
+            f"{other.n_examples}, {shared} of them the same): train both on the same split"
+        )
+    order = np.empty_like(theirs)
+    order[ours] = theirs
+    other = other.where(order)
+    for name in ("label", "group_id", "split"):
+        differs = getattr(one, name) != getattr(other, name)
+        if differs.any():
+            raise SplitError(
+                f"example '{one.example_id[np.argmax(differs)]}' has another {name} in each run: "
+                "train both on the same split"
+            )
+    return other

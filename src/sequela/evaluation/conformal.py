@@ -1,0 +1,131 @@
+"""Sets of classes that hold the true one as often as promised (split conformal prediction)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError, SettingError
+from sequela.evaluation import statistic
+from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
+from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.recalibration import refuse_held_out
+
+Score = Literal["LAC", "APS"]
+
+
+@dataclass(frozen=True)
+class Conformal:
+    """A rule that turns probabilities into sets.
+
+    Attributes:
+        score: ``LAC``, 1 - probability (Sadinle, Lei & Wasserman 2019): the smallest sets, some of
+            them empty. ``APS``, the sum of the probabilities down to the class (Romano, Sesia &
+            Candès 2020, not randomised): larger sets, more even over easy and hard examples.
+        promised: Share of new groups' examples whose set holds the true class.
+        cutoff: A class is in the set if its score is at most this.
+    """
+
+    score: Score
+    promised: float
+    cutoff: float
+
+    def sets(self, predictions: Predictions) -> NDArray[np.bool_]:
+        """Which classes are in the set of each example: bool (example, class)."""
+        return _scores(predictions, self.score) <= self.cutoff
+
+
+def fit_conformal(tuning: Predictions, promised: float = 0.9, score: Score = "LAC") -> Conformal:
+    """The rule that keeps its promise for examples of a new group.
+
+    Examples of one group are alike, so each counts as its share of the group, and a new group as
+    one more (hierarchical conformal prediction; Lee, Barber & Willett 2023). With one example per
+    group that is plain split conformal prediction. Where groups are too few for the promise, the
+    sets hold all classes.
+
+    Raises:
+        SettingError: If what is promised is not between 0 and 1, or the score does not exist.
+        SplitError: If there are predictions of the held-out part.
+        DataError: If there are none.
+    """
+    refuse_held_out(tuning, "sets are fitted")
+    if not 0 < promised < 1:
+        raise SettingError(f"the promised coverage is {promised}: expected between 0 and 1")
+    of_label = _scores(tuning, score)[np.arange(tuning.n_examples), tuning.label]
+    group = tuning.group_index
+    size = np.bincount(group)
+    weight = 1 / (size[group] * (len(size) + 1))
+    order = np.argsort(of_label, kind="stable")
+    reached = np.cumsum(weight[order]) >= promised - 1e-12
+    cutoff = float(of_label[order][np.argmax(reached)]) if reached.any() else np.inf
+    return Conformal(score, promised, cutoff)
+
+
+def _scores(predictions: Predictions, score: Score) -> NDArray[np.float64]:
+    """How little each class conforms: float64 (example, class)."""
+    chance = predictions.probabilities.astype(np.float64)
+    if score == "LAC":
+        return 1 - chance
+    if score == "APS":
+        order = np.argsort(-chance, axis=1, kind="stable")
+        summed = np.cumsum(np.take_along_axis(chance, order, axis=1), axis=1)
+        scores = np.empty_like(chance)
+        np.put_along_axis(scores, order, summed, axis=1)
+        return scores
+    raise SettingError(f"there is no conformal score '{score}': expected LAC or APS")
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Whether the promise was kept on held-out data.
+
+    Attributes:
+        promised: What was promised.
+        coverage: Share of examples whose set holds the true class, each group counting the same,
+            as in the promise.
+        of_class: The same for each class's examples, (class,): nothing was promised for these.
+        mean_size: Classes in a set.
+        empty: Share of sets that hold no class.
+    """
+
+    promised: float
+    coverage: Estimate
+    of_class: tuple[Estimate, ...]
+    mean_size: Estimate
+    empty: Estimate
+
+    @property
+    def kept(self) -> bool:
+        """Whether the data leave room for the promise: its interval does not end below it."""
+        interval = self.coverage.interval
+        return (self.coverage.value if interval is None else interval.high) >= self.promised
+
+
+def check_coverage(
+    rule: Conformal, predictions: Predictions, rng: np.random.Generator, how: Bootstrap = DEFAULT
+) -> Coverage:
+    """What the sets of a rule hold on these predictions.
+
+    Raises:
+        DataError: If there are no predictions.
+    """
+    if not predictions.n_examples:
+        raise DataError("there are no predictions: the part that is evaluated is empty")
+    sets, group = rule.sets(predictions), predictions.group_index
+    holds = sets[np.arange(predictions.n_examples), predictions.label]
+    of_group = 1 / np.bincount(group)[group]
+    is_class = predictions.label[:, None] == np.arange(len(predictions.classes))
+    size = sets.sum(axis=1)
+    covered = statistic.ratio(holds * of_group, of_group, group)
+    every = np.ones_like(holds)
+    both = statistic.stacked(
+        [
+            statistic.Statistic(covered.value, covered.n_groups, (covered.n_groups,)),
+            statistic.mean(size, group),
+            statistic.share(size == 0, every, group),
+            statistic.share(holds[:, None], is_class, group),
+        ]
+    )
+    coverage, mean_size, empty, *of_class = estimates(both, rng, how)
+    return Coverage(rule.promised, coverage, tuple(of_class), mean_size, empty)

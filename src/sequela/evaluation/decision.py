@@ -1,0 +1,170 @@
+"""From probabilities to alarms: where to set the threshold, and what acting on it is worth.
+
+An example raises an alarm if its probability of class 1 is at or above the threshold.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError, SettingError
+from sequela.evaluation import statistic
+from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
+from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.recalibration import refuse_held_out
+
+Aim = Literal["sensitivity", "f1", "cost_ratio"]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A threshold and why it is this one.
+
+    Attributes:
+        value: Alarm at or above it.
+        chosen_for: The aim in words, to stand beside every number that depends on it.
+    """
+
+    value: float
+    chosen_for: str
+
+
+def choose_threshold(tuning: Predictions, aim: Aim, target: float | None = None) -> Threshold:
+    """The threshold that serves an aim best on tuning data.
+
+    Aims: ``sensitivity``, the fewest alarms that find at least the share ``target`` of the events;
+    ``f1``, the largest F1; ``cost_ratio``, the least cost where a missed event costs ``target``
+    times a false alarm. Of equally good thresholds the highest is taken.
+
+    Raises:
+        SettingError: If the aim does not exist, or its target is missing or out of range.
+        SplitError: If there are predictions of the held-out part.
+        DataError: If there are not two classes, or no event.
+    """
+    refuse_held_out(tuning, "a threshold is chosen")
+    events = int(np.sum(tuning.label == 1))
+    distinct, rank = np.unique(-tuning.score, return_inverse=True)
+    if not events:
+        raise DataError("no example of the tuning part is an event: a threshold needs some")
+    counts = np.bincount(rank, minlength=len(distinct))
+    found = np.cumsum(np.bincount(rank, weights=tuning.label, minlength=len(distinct)))
+    alarms = np.cumsum(counts)
+    match aim:
+        case "sensitivity":
+            wanted = _target(aim, target, most=1.0)
+            merit = -np.where(found >= wanted * events - 1e-9, alarms, np.inf)
+            reason = f"sensitivity of at least {wanted:g} on tuning data"
+        case "f1":
+            merit = 2 * found / (alarms + events)
+            reason = "largest F1 on tuning data"
+        case "cost_ratio":
+            ratio = _target(aim, target, most=np.inf)
+            merit = -(ratio * (events - found) + alarms - found)
+            reason = f"least cost on tuning data, a missed event costing {ratio:g} false alarms"
+        case _:
+            raise SettingError(
+                f"there is no aim '{aim}' for a threshold: expected sensitivity, f1 or cost_ratio"
+            )
+    return Threshold(float(-distinct[np.argmax(merit)]), reason)
+
+
+def _target(aim: str, target: float | None, most: float) -> float:
+    if target is None or not 0 < target <= most:
+        limit = f"above 0, at most {most:g}" if np.isfinite(most) else "above 0"
+        raise SettingError(f"the aim '{aim}' has the target {target}: expected a number {limit}")
+    return target
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What happens at a threshold; each number with its interval.
+
+    Attributes:
+        threshold: Alarm at or above it.
+        sensitivity: Share of events that raise an alarm.
+        specificity: Share of the others that raise none.
+        precision: Share of alarms that are events.
+        negative_value: Share of the silent that are no events.
+        f1: Harmonic mean of sensitivity and precision.
+        alarm_rate: Alarms per example.
+    """
+
+    threshold: Threshold
+    sensitivity: Estimate
+    specificity: Estimate
+    precision: Estimate
+    negative_value: Estimate
+    f1: Estimate
+    alarm_rate: Estimate
+
+
+def operate(
+    predictions: Predictions,
+    threshold: Threshold,
+    rng: np.random.Generator,
+    how: Bootstrap = DEFAULT,
+) -> Operation:
+    """What a threshold does on these predictions.
+
+    Raises:
+        DataError: If there are not two classes.
+    """
+    alarm, is_event = predictions.score >= threshold.value, predictions.label == 1
+    group = predictions.group_index
+    hit = np.stack([alarm, ~alarm, is_event, ~is_event, alarm], axis=1)
+    among = np.stack([is_event, ~is_event, alarm, ~alarm, np.ones_like(alarm)], axis=1)
+    f1 = statistic.ratio(2 * (alarm & is_event), alarm.astype(np.int64) + is_event, group)
+    both = statistic.stacked([statistic.share(hit, among, group), f1])
+    sensitivity, specificity, precision, negative_value, alarm_rate, f1_found = estimates(
+        both, rng, how
+    )
+    return Operation(
+        threshold, sensitivity, specificity, precision, negative_value, f1_found, alarm_rate
+    )
+
+
+@dataclass(frozen=True)
+class NetBenefit:
+    """A decision curve (Vickers & Elkin 2006), in true positives per example.
+
+    Attributes:
+        threshold: float64 (threshold,): the chance from which one would act, which says what a
+            false alarm costs: threshold / (1 - threshold) of a true positive.
+        model: Net benefit of acting on the model, with its interval.
+        treat_all: float64 (threshold,): of acting on all. Acting on none is worth 0.
+    """
+
+    threshold: NDArray[np.float64]
+    model: tuple[Estimate, ...]
+    treat_all: NDArray[np.float64]
+
+
+def net_benefit(
+    predictions: Predictions,
+    rng: np.random.Generator,
+    *,
+    thresholds: NDArray[np.float64] | None = None,
+    how: Bootstrap = DEFAULT,
+) -> NetBenefit:
+    """Net benefit over a range of thresholds, 0.01 to 0.99 unless said otherwise.
+
+    Raises:
+        SettingError: If a threshold is not between 0 and 1.
+        DataError: If there are not two classes.
+    """
+    at = np.arange(1, 100) / 100 if thresholds is None else np.asarray(thresholds)
+    if not ((at > 0) & (at < 1)).all():
+        raise SettingError("thresholds of a decision curve lie between 0 and 1")
+    alarm = predictions.score[:, None] >= at
+    is_event = (predictions.label == 1)[:, None]
+    price = at / (1 - at)
+    worth = alarm * np.where(is_event, 1.0, -price)
+    model = statistic.mean(worth, predictions.group_index)
+    frequency = float(is_event.mean())
+    return NetBenefit(
+        threshold=at,
+        model=tuple(estimates(model, rng, how)),
+        treat_all=frequency - (1 - frequency) * price,
+    )

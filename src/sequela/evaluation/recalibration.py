@@ -1,0 +1,125 @@
+"""Mend probabilities with what tuning data show; the held-out part is refused."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+from sklearn.isotonic import IsotonicRegression
+
+from sequela.errors import DataError, SplitError
+from sequela.evaluation.predictions import Predictions
+
+_EPSILON = float(np.finfo(np.float32).eps)
+_LARGEST = 100.0  # a temperature beyond 1/100..100 says that the model knows nothing, or all
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """Logits are divided by one number (Guo et al. 2017): no ranking within an example changes.
+
+    Attributes:
+        value: Above 1, probabilities become less extreme.
+    """
+
+    value: float
+
+    def apply(self, predictions: Predictions) -> Predictions:
+        """The predictions with mended probabilities."""
+        logits = _logits(predictions) / self.value
+        return replace(predictions, probabilities=np.exp(log_softmax(logits, axis=1)))
+
+
+@dataclass(frozen=True)
+class Isotonic:
+    """Each class's probability goes through a rising curve (Zadrozny & Elkan 2002).
+
+    The results are divided by their sum, which with two classes is 1 already.
+
+    Attributes:
+        given: For each class, probabilities at the corners of its curve.
+        mended: What they become.
+    """
+
+    given: tuple[tuple[float, ...], ...]
+    mended: tuple[tuple[float, ...], ...]
+
+    def apply(self, predictions: Predictions) -> Predictions:
+        """The predictions with mended probabilities.
+
+        Raises:
+            DataError: If there are other classes than the curves were fitted for.
+        """
+        n_classes = len(predictions.classes)
+        if len(self.given) != n_classes:
+            raise DataError(
+                f"the curves are for {len(self.given)} classes, the predictions have {n_classes}"
+            )
+        curves = enumerate(zip(self.given, self.mended, strict=True))
+        mended = np.stack(
+            [np.interp(predictions.probabilities[:, k], *curve) for k, curve in curves], axis=1
+        )
+        total = mended.sum(axis=1, keepdims=True)
+        shares = np.full_like(mended, 1 / n_classes)  # where no curve gives its class a chance
+        return replace(
+            predictions, probabilities=np.divide(mended, total, out=shares, where=total > 0)
+        )
+
+
+def fit_temperature(tuning: Predictions) -> Temperature:
+    """The temperature with the least log loss on tuning data.
+
+    Raises:
+        SplitError: If there are predictions of the held-out part.
+        DataError: If there are none.
+    """
+    refuse_held_out(tuning, "a temperature is fitted")
+    logits = _logits(tuning)
+    rows = np.arange(tuning.n_examples)
+
+    def loss(log_temperature: float) -> float:
+        log_chance = log_softmax(logits / np.exp(log_temperature), axis=1)
+        return -float(log_chance[rows, tuning.label].mean())
+
+    reach = np.log(_LARGEST)
+    found = minimize_scalar(loss, bounds=(-reach, reach), options={"xatol": 1e-8})
+    return Temperature(float(np.exp(found.x)))
+
+
+def fit_isotonic(tuning: Predictions) -> Isotonic:
+    """The curves with the least squared error on tuning data; they want some hundred examples.
+
+    Raises:
+        SplitError: If there are predictions of the held-out part.
+        DataError: If there are none.
+    """
+    refuse_held_out(tuning, "a curve is fitted")
+    curves = [
+        IsotonicRegression().fit(chance.astype(np.float64), tuning.label == index)
+        for index, chance in enumerate(tuning.probabilities.T)
+    ]
+    return Isotonic(
+        given=tuple(tuple(curve.X_thresholds_.tolist()) for curve in curves),
+        mended=tuple(tuple(curve.y_thresholds_.tolist()) for curve in curves),
+    )
+
+
+def refuse_held_out(predictions: Predictions, what: str) -> None:
+    """Refuse to choose or fit anything on the held-out part, or on nothing.
+
+    Raises:
+        SplitError: If there are predictions of the held-out part.
+        DataError: If there are none.
+    """
+    if not predictions.n_examples:
+        raise DataError(f"there are no predictions: {what} on the tuning part")
+    if (predictions.split == "held_out").any():
+        raise SplitError(f"{what} on the tuning part; these predictions are of the held-out part")
+
+
+def _logits(predictions: Predictions) -> NDArray[np.float64]:
+    logits: NDArray[np.float64] = np.log(
+        predictions.probabilities.clip(min=_EPSILON).astype(np.float64)
+    )
+    return logits

@@ -1,0 +1,144 @@
+"""Is the model as good for everybody? Numbers by sex, age band, unit..., small cells suppressed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError
+from sequela.evaluation import statistic
+from sequela.evaluation.calibration import event
+from sequela.evaluation.decision import Threshold
+from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
+from sequela.evaluation.predictions import Predictions
+
+SMALLEST_CELL = 10
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Counts of one value of an attribute; no count below 10 leaves the building.
+
+    Attributes:
+        n_groups: Subjects or recordings.
+        n_examples: Examples.
+        n_of_class: Examples of each class, (class,).
+    """
+
+    n_groups: int
+    n_examples: int
+    n_of_class: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Subgroup:
+    """One value of one attribute.
+
+    Attributes:
+        attribute: For example ``sex``.
+        value: For example ``female``; ``unknown`` where the data do not say.
+        cell: Its counts, or ``None`` where they are suppressed, and all numbers with them.
+        metrics: Asked for by name; one that cannot be had here (a class is missing) is left out.
+        observed_minus_expected: How much more often than its mean chance the event happened (see
+            :mod:`sequela.evaluation.calibration`).
+        alarm_rate: Alarms per example, where a threshold was given.
+    """
+
+    attribute: str
+    value: str
+    cell: Cell | None
+    metrics: Mapping[str, Estimate]
+    observed_minus_expected: Estimate | None
+    alarm_rate: Estimate | None
+
+
+def subgroups(
+    predictions: Predictions,
+    attributes: Mapping[str, NDArray[np.str_]],
+    names: Sequence[str],
+    rng: np.random.Generator,
+    *,
+    threshold: Threshold | None = None,
+    how: Bootstrap = DEFAULT,
+) -> list[Subgroup]:
+    """The numbers of each value of each attribute, in order of attribute, then value.
+
+    A value is suppressed if it has fewer than 10 groups, or 1 to 9 examples of any class. If that
+    hides only one value of an attribute, the next smallest is hidden too: otherwise the hidden one
+    could be had by subtraction from the whole.
+
+    Args:
+        predictions: Of one part.
+        attributes: For each name str (example,), empty where unknown.
+        names: Metrics of :data:`sequela.evaluation.statistic.METRICS` of one number each.
+        rng: Draws the resamples.
+        threshold: For the alarm rate, where there are two classes.
+        how: Level, resamples and method of the intervals.
+
+    Raises:
+        UnknownNameError: If no metric has a name.
+        DataError: If an attribute does not have a value for each example.
+    """
+    found = []
+    for attribute, given in attributes.items():
+        if given.shape != (predictions.n_examples,):
+            raise DataError(
+                f"attribute '{attribute}' has shape {given.shape}, expected one value for each of "
+                f"{predictions.n_examples} examples"
+            )
+        named = np.where(given == "", UNKNOWN, given)
+        members = {value: named == value for value in np.unique(named).tolist()}
+        hidden = _hidden(predictions, members)
+        found += [
+            Subgroup(attribute, value, None, {}, None, None)
+            if value in hidden
+            else _subgroup((attribute, value), predictions.where(rows), names, rng, threshold, how)
+            for value, rows in members.items()
+        ]
+    return found
+
+
+def _hidden(predictions: Predictions, members: Mapping[str, NDArray[np.bool_]]) -> set[str]:
+    cells = {value: _cell(predictions.where(rows)) for value, rows in members.items()}
+    hidden = {
+        value
+        for value, cell in cells.items()
+        if min(cell.n_groups, *(count for count in cell.n_of_class if count)) < SMALLEST_CELL
+    }
+    if len(hidden) == 1:
+        others = cells.keys() - hidden
+        hidden |= set(sorted(others, key=lambda value: (cells[value].n_groups, value))[:1])
+    return hidden
+
+
+def _cell(predictions: Predictions) -> Cell:
+    counts = np.bincount(predictions.label, minlength=len(predictions.classes))
+    return Cell(
+        len(np.unique(predictions.group_id)), predictions.n_examples, tuple(counts.tolist())
+    )
+
+
+def _subgroup(
+    key: tuple[str, str],
+    predictions: Predictions,
+    names: Sequence[str],
+    rng: np.random.Generator,
+    threshold: Threshold | None,
+    how: Bootstrap,
+) -> Subgroup:
+    metrics = {}
+    for name in names:
+        (only,) = estimates(statistic.of_metric(name, predictions), rng, how)
+        if not np.isnan(only.value):
+            metrics[name] = only
+    judged = event(predictions)
+    (apart,) = estimates(statistic.mean(judged.happened - judged.chance, judged.group), rng, how)
+    alarm_rate = None
+    if threshold is not None:
+        alarm = predictions.score >= threshold.value
+        (alarm_rate,) = estimates(
+            statistic.share(alarm, np.ones_like(alarm), judged.group), rng, how
+        )
+    return Subgroup(*key, _cell(predictions), metrics, apart, alarm_rate)

@@ -1,0 +1,85 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.special
+from sklearn.isotonic import IsotonicRegression
+
+from sequela.errors import DataError, SplitError
+from sequela.evaluation import calibration, metrics, recalibration
+from sequela.evaluation.predictions import Predictions
+
+Make = Callable[..., Predictions]
+
+
+def tuning(made: Predictions) -> Predictions:
+    return replace(made, split=np.full(made.n_examples, "tuning"))
+
+
+def sharpened(made: Predictions, by: float) -> Predictions:
+    logits = by * np.log(made.probabilities.astype(np.float64))
+    chance = scipy.special.softmax(logits, axis=1).astype(np.float32)
+    return replace(made, probabilities=chance)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_a_temperature_undoes_sharpening(make_predictions: Make, classes: int) -> None:
+    made = tuning(make_predictions(classes=classes, groups=60))
+    plain = recalibration.fit_temperature(made)
+    found = recalibration.fit_temperature(sharpened(made, 1.5))
+    assert found.value == pytest.approx(1.5 * plain.value, rel=1e-3)
+    mended = found.apply(sharpened(made, 1.5))
+    assert mended.probabilities == pytest.approx(plain.apply(made).probabilities, abs=1e-4)
+    assert np.array_equal(mended.predicted, made.predicted)
+
+
+def test_no_temperature_near_the_best_is_better(make_predictions: Make) -> None:
+    made = tuning(make_predictions(classes=3, groups=60))
+    best = recalibration.fit_temperature(made).value
+    losses = [
+        metrics.log_loss(recalibration.Temperature(best * factor).apply(made))
+        for factor in (0.9, 1, 1.1)
+    ]
+    assert losses[1] == min(losses)
+    assert losses[1] < metrics.log_loss(made)
+
+
+def test_a_curve_of_two_classes_is_scikit_learns(make_predictions: Make) -> None:
+    made = tuning(make_predictions(groups=60))
+    other = make_predictions(groups=20, seed=1)
+    fitted = IsotonicRegression(out_of_bounds="clip").fit(made.score.astype(float), made.label)
+    curves = recalibration.fit_isotonic(made)
+    mended = curves.apply(other)
+    assert mended.score == pytest.approx(fitted.predict(other.score.astype(float)), abs=1e-6)
+    assert calibration.brier_score(curves.apply(made)).miscalibration == pytest.approx(0, abs=1e-6)
+
+
+def test_curves_of_several_classes_sum_to_one(make_predictions: Make) -> None:
+    made = tuning(make_predictions(classes=4, groups=60))
+    mended = recalibration.fit_isotonic(made).apply(made)
+    assert mended.probabilities.sum(axis=1) == pytest.approx(1, abs=1e-6)
+    before, after = (calibration.brier_score(some).score for some in (made, mended))
+    assert after < before
+
+
+def test_where_no_class_has_a_chance_all_are_alike(make_predictions: Make) -> None:
+    never = recalibration.Isotonic(given=((0, 1),) * 3, mended=((0, 0),) * 3)
+    mended = never.apply(make_predictions(classes=3))
+    assert mended.probabilities == pytest.approx(1 / 3)
+    with pytest.raises(DataError, match="3 classes, the predictions have 2"):
+        never.apply(make_predictions())
+
+
+@pytest.mark.parametrize("fit", [recalibration.fit_temperature, recalibration.fit_isotonic])
+def test_nothing_is_fitted_on_held_out_data(
+    make_predictions: Make, fit: Callable[[Predictions], object]
+) -> None:
+    made = make_predictions()
+    with pytest.raises(SplitError, match="held-out part"):
+        fit(made)
+    one_of_them = np.where(np.arange(made.n_examples) == 5, "held_out", "tuning")
+    with pytest.raises(SplitError, match="held-out part"):
+        fit(replace(made, split=one_of_them))
+    with pytest.raises(DataError, match="no predictions"):
+        fit(made.part("tuning"))

@@ -1,0 +1,124 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sequela.errors import DataError, UnknownNameError
+from sequela.evaluation import metrics
+from sequela.evaluation.decision import Threshold
+from sequela.evaluation.intervals import Bootstrap
+from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.subgroups import Subgroup, subgroups
+
+Make = Callable[..., Predictions]
+QUICK = Bootstrap(resamples=120)
+
+
+def by(made: Predictions, names: list[str], **attributes: list[str]) -> list[Subgroup]:
+    return subgroups(
+        made,
+        {name: np.array(values) for name, values in attributes.items()},
+        names,
+        np.random.default_rng(0),
+        threshold=Threshold(0.5, "a test"),
+        how=QUICK,
+    )
+
+
+def test_each_value_has_the_numbers_of_its_examples(make_predictions: Make) -> None:
+    made = make_predictions(groups=60, per_group=3)
+    sex = np.where(np.arange(60) % 3 == 0, "male", "female")
+    sex[::5] = ""
+    rows = np.repeat(sex, 3)
+    found = by(made, ["auroc", "accuracy"], sex=rows.tolist())
+    assert [(one.attribute, one.value) for one in found] == [
+        ("sex", "female"),
+        ("sex", "male"),
+        ("sex", "unknown"),
+    ]
+    for one in found[:2]:
+        mine = made.where(rows == one.value)
+        assert one.cell is not None
+        assert one.observed_minus_expected is not None
+        assert one.alarm_rate is not None
+        assert one.cell.n_examples == sum(one.cell.n_of_class) == mine.n_examples
+        assert one.cell.n_groups == (sex == one.value).sum()
+        assert one.metrics["auroc"].value == pytest.approx(metrics.auroc(mine))
+        interval = one.metrics["auroc"].interval
+        assert interval is not None
+        assert interval.n_groups == one.cell.n_groups
+        apart = mine.label.mean() - mine.score.mean()
+        assert one.observed_minus_expected.value == pytest.approx(apart, abs=1e-6)
+        assert one.alarm_rate.value == pytest.approx((mine.score >= 0.5).mean())
+
+
+def test_a_value_with_few_subjects_is_hidden_and_so_is_the_next(make_predictions: Make) -> None:
+    made = make_predictions(groups=60, per_group=30)
+    unit = np.repeat(["a"] * 9 + ["b"] * 11 + ["c"] * 40, 30)
+    found = by(made, ["accuracy"], unit=unit.tolist())
+    assert [one.cell is None for one in found] == [True, True, False]
+    assert found[0] == Subgroup("unit", "a", None, {}, None, None)
+    two_small = np.repeat(["a"] * 9 + ["b"] * 8 + ["c"] * 10 + ["d"] * 33, 30)
+    found = by(made, ["accuracy"], unit=two_small.tolist())
+    assert [one.cell is None for one in found] == [True, True, False, False]
+
+
+def test_few_examples_of_a_class_are_hidden_and_none_are_not(make_predictions: Make) -> None:
+    made = make_predictions(groups=90, per_group=1)
+    label = np.zeros(90, dtype=np.int64)
+    label[:9] = 1
+    label[30:45] = 1
+    made = replace(made, label=label)
+    unit = ["a"] * 30 + ["b"] * 30 + ["c"] * 30
+    found = by(made, ["auroc"], unit=unit)
+    assert [one.cell is None for one in found] == [True, True, False]
+    assert found[2].cell is not None
+    assert found[2].cell.n_of_class == (30, 0)
+    assert found[2].metrics == {}  # there is no AUROC without events
+
+
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=120))
+def test_no_cell_below_ten_can_be_had(units: list[int]) -> None:
+    count = len(units)
+    ids = np.arange(count).astype(np.str_)
+    made = Predictions(
+        example_id=ids,
+        group_id=ids,
+        subject_id=ids,
+        split=np.full(count, "held_out"),
+        label=np.arange(count) % 2,
+        probabilities=np.full((count, 2), 0.5, dtype=np.float32),
+        classes=("no", "yes"),
+    )
+    found = by(made, [], unit=[f"u{unit}" for unit in units])
+    shown = [one.cell for one in found if one.cell is not None]
+    for cell in shown:
+        assert min(cell.n_groups, cell.n_examples, *cell.n_of_class) >= 10
+    if 0 < len(shown) < len(found):
+        assert len(found) - len(shown) >= 2  # their sum tells none of them
+
+
+def test_more_classes_are_judged_by_the_most_probable(make_predictions: Make) -> None:
+    made = make_predictions(groups=40, classes=3)
+    found = subgroups(
+        made,
+        {"all": np.full(made.n_examples, "x")},
+        ["accuracy"],
+        np.random.default_rng(0),
+        how=QUICK,
+    )
+    expected = metrics.accuracy(made) - made.probabilities.max(axis=1).mean()
+    assert found[0].observed_minus_expected is not None
+    assert found[0].observed_minus_expected.value == pytest.approx(expected, abs=1e-6)
+    assert found[0].alarm_rate is None
+
+
+def test_attributes_and_metrics_must_fit(make_predictions: Make) -> None:
+    made = make_predictions()
+    with pytest.raises(DataError, match="'sex' has shape \\(1,\\)"):
+        by(made, [], sex=["male"])
+    with pytest.raises(UnknownNameError, match="unknown metric"):
+        by(made, ["f1"], sex=["male"] * made.n_examples)

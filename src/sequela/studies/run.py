@@ -32,7 +32,6 @@ OnEpoch = Callable[[History], None]
 _PREDICTION_BATCH = 1024
 
 
-@threadpool_limits.wrap(limits=1)
 def train(
     settings: RunSettings,
     out: Path,
@@ -69,10 +68,11 @@ def train(
         return folder
     folder.write("split.json", data.split.to_json())
     folder.write("environment.json", environment())
-    if floor:
-        trained = floors.train(settings, data)
-    else:
-        trained = _train_network(settings, data, folder, resume=resume, on_epoch=on_epoch)
+    with threadpool_limits(limits=1):
+        if floor:
+            trained = floors.train(settings, data)
+        else:
+            trained = _train_network(settings, data, folder, resume=resume, on_epoch=on_epoch)
     partial = out / "model.safetensors.partial"
     save_file(trained.tensors, partial, metadata={"sequela": json.dumps(_header(settings, data))})
     partial.replace(out / "model.safetensors")

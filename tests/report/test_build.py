@@ -1,0 +1,113 @@
+"""The page: what it holds, and that it is the same each time."""
+
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from sequela.config import RunSettings, TrainingSettings
+from sequela.errors import RunError
+from sequela.report.build import build
+from sequela.studies import run
+from sequela.studies.folder import RunFolder
+from sequela.studies.reproduce import find_runs
+
+
+class Outline(HTMLParser):
+    """Ids, tags and what is fetched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+        self.fetched: list[str] = []
+        self.labels: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name == "id" and value:
+                self.ids.append(value)
+            if name in ("src", "href", "xlink:href") and not (value or "").startswith("#"):
+                self.fetched.append(value or "")
+            if tag == "svg" and name == "aria-label" and value:
+                self.labels.append(value)
+
+
+def outline(page: Path) -> Outline:
+    found = Outline()
+    found.feed(page.read_text("utf-8"))
+    return found
+
+
+def test_the_page_is_self_contained_and_named(small_runs: list[RunFolder], tmp_path: Path) -> None:
+    page = build(small_runs, tmp_path / "page.html")
+    found = outline(page)
+    assert found.fetched == []
+    assert "script" not in found.tags
+    assert len(found.ids) == len(set(found.ids))
+    # two curves and a matrix for each MLP, a matrix for each floor, the leak, cost against accuracy
+    assert len(found.labels) == found.tags.count("svg") == 2 * 3 + 2 + 1 + 1
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_the_page_says_what_a_reader_must_know(small_runs: list[RunFolder], tmp_path: Path) -> None:
+    text = build(small_runs, tmp_path / "page.html").read_text("utf-8")
+    test = small_runs[1].metrics["parts"]["held_out"]
+    assert f"{100 * test['accuracy']:.1f} %" in text
+    assert "Patients are not identified" in text
+    assert "by row (leaks)" in text
+    assert "CC BY 4.0" in text
+    assert "Andrzejak" in text
+    assert "244,485" in text
+    assert "487,936" in text
+    assert "cannot be told" in text
+    assert "sequela reproduce seizure --data bonn --seed 0" in text
+
+
+def test_the_same_folders_give_the_same_bytes_without_data_or_model(
+    small_runs: list[RunFolder], tmp_path: Path
+) -> None:
+    first = build(small_runs, tmp_path / "first.html").read_bytes()
+    for folder in small_runs:
+        shutil.copytree(folder.path, tmp_path / "runs" / folder.path.name)
+    for model in tmp_path.glob("runs/*/model.safetensors"):
+        model.unlink()
+    again = build(find_runs([tmp_path / "runs"]), tmp_path / "again.html").read_bytes()
+    assert first == again
+
+
+def test_runs_that_leak_are_called_so_at_the_top(
+    small_runs: list[RunFolder], tmp_path: Path
+) -> None:
+    text = build([small_runs[-1]], tmp_path / "page.html").read_text("utf-8")
+    assert text.index("These runs leak") < text.index("<h2")
+    assert re.search(r"claims cannot be judged on runs that leak", text)
+
+
+def test_a_page_without_an_improved_model_says_which_run_is_missing(
+    small_runs: list[RunFolder], tmp_path: Path
+) -> None:
+    text = build([small_runs[0]], tmp_path / "page.html").read_text("utf-8")
+    assert "There is no run of mlp-improved by recording." in text
+
+
+def test_runs_of_other_splits_do_not_share_a_page(
+    small_runs: list[RunFolder], synthetic: Path, tmp_path: Path
+) -> None:
+    settings = RunSettings(
+        model="majority-class", data="bonn", seed=5, training=TrainingSettings(epochs=1)
+    )
+    other = run.train(settings, tmp_path / "other", root=synthetic)
+    with pytest.raises(RunError, match="of different data or splits"):
+        build([small_runs[0], other], tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_no_run_no_page(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="at least one run"):
+        build([], tmp_path / "page.html")
+    with pytest.raises(RunError, match="expected a run folder"):
+        find_runs([tmp_path])

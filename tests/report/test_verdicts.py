@@ -1,0 +1,137 @@
+"""Claims judged on predictions whose answer is known."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sequela.config import RunSettings
+from sequela.evaluation.predictions import Predictions
+from sequela.report.discussion import confusions
+from sequela.report.verdicts import FAILS, HOLDS, UNKNOWN, asymmetry, judge
+from sequela.sources.bonn import CLASSES
+from sequela.studies.folder import RunFolder
+from sequela.studies.seizure import CLAIMS, Claim
+
+N_GROUPS, N_EACH = 80, 10
+
+
+@dataclass
+class Judged:
+    """As much of a run as a verdict asks for."""
+
+    settings: RunSettings
+    predictions: Predictions
+    metrics: dict[str, Any]
+
+
+def made(model: str, accuracy: float, train_accuracy: float | None = None) -> RunFolder:
+    """A run whose predictions are right with a given chance."""
+    rng = np.random.default_rng(3)
+    n = 2 * N_GROUPS * N_EACH
+    group = np.repeat(np.arange(2 * N_GROUPS), N_EACH)
+    label = group % 5
+    part = np.where(group < N_GROUPS, "train", "held_out")
+    chance = np.where(part == "train", train_accuracy or accuracy, accuracy)
+    guess = np.where(rng.random(n) < chance, label, (label + rng.integers(1, 5, n)) % 5)
+    probabilities = np.full((n, 5), 0.1, np.float32)
+    probabilities[np.arange(n), guess] = 0.6
+    predictions = Predictions(
+        example_id=np.arange(n).astype(str),
+        group_id=group.astype(str),
+        subject_id=np.full(n, ""),
+        split=part,
+        label=label,
+        probabilities=probabilities,
+        classes=CLASSES,
+    )
+
+    def numbers(name: str) -> dict[str, Any]:
+        chosen = predictions.part(name)
+        right: NDArray[np.bool_] = chosen.predicted == chosen.label
+        mean = float(right.mean())
+        recall = [float(right[chosen.label == c].mean()) for c in range(5)]
+        return {
+            "accuracy": mean,
+            "accuracy_ci": [mean - 0.03, mean + 0.03],
+            "per_class_recall": recall,
+        }
+
+    metrics = {"parts": {name: numbers(name) for name in ("train", "held_out")}}
+    judged = Judged(RunSettings(model=model, data="bonn"), predictions, metrics)
+    return cast("RunFolder", judged)
+
+
+def verdict(key: str, before: RunFolder, after: RunFolder) -> str:
+    claim = Claim(key, ("mlp-baseline", "mlp-improved"), "", "")
+    return judge(claim, {"mlp-baseline": before, "mlp-improved": after}).verdict
+
+
+@pytest.mark.parametrize("key", ["accuracy-rises", "loss-falls", "areas-better"])
+def test_directions(key: str) -> None:
+    worse, better = made("mlp-baseline", 0.4), made("mlp-improved", 0.8)
+    assert verdict(key, worse, better) == HOLDS
+    assert verdict(key, better, worse) == FAILS
+    assert verdict(key, worse, worse) == UNKNOWN
+
+
+def test_the_diagonal_rises_only_if_every_class_does() -> None:
+    worse, better = made("mlp-baseline", 0.4), made("mlp-improved", 0.8)
+    assert verdict("diagonal-rises", worse, better) == HOLDS
+    better.metrics["parts"]["held_out"]["per_class_recall"][2] = 0.0
+    assert verdict("diagonal-rises", worse, better) == UNKNOWN
+
+
+def test_overfitting_is_the_gap_to_training() -> None:
+    gap, none = made("mlp-baseline", 0.5, 0.9), made("mlp-improved", 0.5, 0.5)
+    assert verdict("less-overfitting", gap, none) == HOLDS
+    assert verdict("less-overfitting", none, gap) == FAILS
+
+
+def test_underfitting_is_worse_on_its_own_data_than_another_on_unseen() -> None:
+    assert verdict("underfits", made("mlp-baseline", 0.5), made("mlp-improved", 0.7)) == HOLDS
+    assert verdict("underfits", made("mlp-baseline", 0.9), made("mlp-improved", 0.7)) == FAILS
+
+
+def test_similar_is_surely_within_three_points() -> None:
+    same = made("mlp-baseline", 0.7)
+    assert verdict("similar-best", same, same) == HOLDS
+    assert verdict("similar-best", made("mlp-baseline", 0.4), made("mlp-improved", 0.8)) == FAILS
+
+
+@pytest.mark.parametrize(
+    ("relation", "value", "expected"),
+    [
+        ("about", 0.7, HOLDS),
+        ("about", 0.25, FAILS),
+        ("below", 0.9, HOLDS),
+        ("below", 0.5, FAILS),
+        ("above", 0.5, HOLDS),
+        ("above", 0.7, UNKNOWN),
+    ],
+)
+def test_levels(relation: Any, value: float, expected: str) -> None:
+    claim = Claim("level", ("mlp-baseline",), "", "", "accuracy", relation, value)
+    assert judge(claim, {"mlp-baseline": made("mlp-baseline", 0.7)}).verdict == expected
+
+
+def test_asymmetry_of_known_matrices() -> None:
+    symmetric = np.array([[5.0, 2.0], [2.0, 7.0]])
+    one_sided = np.array([[5.0, 4.0], [0.0, 7.0]])
+    half = np.array([[5.0, 3.0], [1.0, 7.0]])
+    assert asymmetry(np.stack([symmetric, one_sided, half])) == pytest.approx([0, 1, 0.5])
+
+
+def test_every_claim_can_be_judged_or_says_what_is_missing() -> None:
+    runs = {name: made(name, 0.6) for claim in CLAIMS for name in claim.models}
+    assert {judge(claim, runs).verdict for claim in CLAIMS} <= {HOLDS, FAILS, UNKNOWN}
+    for claim in CLAIMS:
+        assert judge(claim, {}).verdict == UNKNOWN
+
+
+def test_confusions_name_the_pairs() -> None:
+    told = confusions([[9, 1, 0], [0, 5, 5], [0, 4, 6]], ["a", "b", "c"])
+    assert told == ("It confuses most: b / c (90% of all errors) and a / b (10% of all errors).")
+    assert confusions([[1, 0], [0, 1]], ["a", "b"]) == "It made no error."

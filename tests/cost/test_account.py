@@ -79,6 +79,15 @@ class Padded(nn.Module):
         return pad_packed_sequence(self.gru(packed)[0], batch_first=True)[0]
 
 
+class LargestNorm(nn.Module):
+    def forward(self, weight: Tensor) -> Tensor:
+        return torch.renorm(weight, p=2, dim=0, maxnorm=1.0)
+
+
+def limited(module: nn.Module) -> nn.Module:
+    return nn.utils.parametrize.register_parametrization(module, "weight", LargestNorm())
+
+
 # What is counted: the module, its input, and operations, MACs and parameters counted by hand.
 GRU_STEP = 3 * 5 * 2 * 4 + 3 * 5 * 2 * 5 + 5 * 5 + 5 * 5 + 8 * 5 + 4 * 5
 BY_HAND: dict[str, tuple[Callable[[], nn.Module], Any, tuple[int, int, int]]] = {
@@ -149,6 +158,12 @@ BY_HAND: dict[str, tuple[Callable[[], nn.Module], Any, tuple[int, int, int]]] = 
         (8, 0, 0),
     ),
     "instance norm": (lambda: nn.InstanceNorm1d(2), zeros(1, 2, 6), (2 * (5 * 6 + 2), 0, 0)),
+    "largest norm": (
+        # norm 2·4 a row, comparison, addition, division, 4 products; then the Linear
+        lambda: limited(nn.Linear(4, 2)),
+        zeros(1, 4),
+        (2 * (8 + 3 + 4) + 16, 8, 10),
+    ),
     "weight norm": (
         # v·(g / |v|): norm 2·4 a row, division, 4 products; then the Linear
         lambda: nn.utils.parametrizations.weight_norm(nn.Linear(4, 2)),

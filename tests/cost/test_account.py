@@ -49,7 +49,8 @@ class Tied(nn.Module):
         self.decode.weight = self.encode.weight
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.decode(x) - self.encode(x)
+        difference: Tensor = self.decode(x) - self.encode(x)
+        return difference
 
 
 class Functional(nn.Module):
@@ -268,7 +269,8 @@ def test_a_layer_called_twice_is_one_row() -> None:
             self.fc = nn.Linear(4, 4)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.fc(self.fc(x))
+            twice: Tensor = self.fc(self.fc(x))
+            return twice
 
     (row,) = account(Twice(), zeros(1, 4)).layers
     assert (row.operations, row.macs, row.parameters) == (64, 32, 20)
@@ -284,7 +286,8 @@ def test_parameters_that_are_never_used_are_counted_and_named() -> None:
             self.token = nn.Parameter(torch.zeros(1, 5))
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.used(x)
+            used: Tensor = self.used(x)
+            return used
 
     cost = account(Unused(), zeros(1, 2))
     assert cost.parameters == 6 + 9 + 5

@@ -1,7 +1,7 @@
 """Models that others wrote: an exact number, or a clear refusal.
 
-Their multiplications by a weight are counted a second time here, from the shapes that hooks see, and
-that count is held against what torchvision publishes.
+Their multiplications by a weight are counted a second time here, from the shapes that hooks see,
+and that count is held against what torchvision publishes.
 """
 
 from typing import Any

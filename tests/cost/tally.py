@@ -88,7 +88,7 @@ class Plain:
 def total(values: Sequence[Number]) -> Number:
     first, *rest = values
     for value in rest:
-        first = first + value  # noqa: PLW2901
+        first = first + value
     return first
 
 

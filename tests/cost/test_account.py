@@ -49,7 +49,8 @@ class Tied(nn.Module):
         self.decode.weight = self.encode.weight
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.decode(x) - self.encode(x)
+        difference: Tensor = self.decode(x) - self.encode(x)
+        return difference
 
 
 class Functional(nn.Module):
@@ -77,6 +78,15 @@ class Padded(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         packed = pack_padded_sequence(self.fc(x), lengths, batch_first=True, enforce_sorted=False)
         return pad_packed_sequence(self.gru(packed)[0], batch_first=True)[0]
+
+
+class LargestNorm(nn.Module):
+    def forward(self, weight: Tensor) -> Tensor:
+        return torch.renorm(weight, p=2, dim=0, maxnorm=1.0)
+
+
+def limited(module: nn.Module) -> nn.Module:
+    return nn.utils.parametrize.register_parametrization(module, "weight", LargestNorm())
 
 
 # What is counted: the module, its input, and operations, MACs and parameters counted by hand.
@@ -149,6 +159,12 @@ BY_HAND: dict[str, tuple[Callable[[], nn.Module], Any, tuple[int, int, int]]] = 
         (8, 0, 0),
     ),
     "instance norm": (lambda: nn.InstanceNorm1d(2), zeros(1, 2, 6), (2 * (5 * 6 + 2), 0, 0)),
+    "largest norm": (
+        # norm 2·4 a row, comparison, addition, division, 4 products; then the Linear
+        lambda: limited(nn.Linear(4, 2)),
+        zeros(1, 4),
+        (2 * (8 + 3 + 4) + 16, 8, 10),
+    ),
     "weight norm": (
         # v·(g / |v|): norm 2·4 a row, division, 4 products; then the Linear
         lambda: nn.utils.parametrizations.weight_norm(nn.Linear(4, 2)),
@@ -253,7 +269,8 @@ def test_a_layer_called_twice_is_one_row() -> None:
             self.fc = nn.Linear(4, 4)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.fc(self.fc(x))
+            twice: Tensor = self.fc(self.fc(x))
+            return twice
 
     (row,) = account(Twice(), zeros(1, 4)).layers
     assert (row.operations, row.macs, row.parameters) == (64, 32, 20)
@@ -269,7 +286,8 @@ def test_parameters_that_are_never_used_are_counted_and_named() -> None:
             self.token = nn.Parameter(torch.zeros(1, 5))
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.used(x)
+            used: Tensor = self.used(x)
+            return used
 
     cost = account(Unused(), zeros(1, 2))
     assert cost.parameters == 6 + 9 + 5

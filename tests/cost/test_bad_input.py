@@ -25,7 +25,8 @@ class Sorted(nn.Module):
         self.fc = nn.Linear(4, 4)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.sort(self.fc(x)).values
+        ordered: Tensor = torch.sort(self.fc(x)).values
+        return ordered
 
 
 class Peeking(nn.Module):
@@ -81,14 +82,14 @@ def test_a_missing_argument() -> None:
 
 
 def test_a_lazy_module() -> None:
-    with pytest.raises(ModelError, match="'0' .LazyLinear. is lazy"):
+    with pytest.raises(ModelError, match=r"'0' \(LazyLinear\) is lazy"):
         account(nn.Sequential(nn.LazyLinear(3)), X)
 
 
 def test_a_module_with_hooks() -> None:
     model = nn.Sequential(nn.Linear(4, 2))
-    handle = model[0].register_forward_hook(lambda module, given, result: result * 2)
-    with pytest.raises(ModelError, match="'0' .Linear. has forward hooks"):
+    handle = model[0].register_forward_hook(lambda _module, _given, result: result * 2)
+    with pytest.raises(ModelError, match=r"'0' \(Linear\) has forward hooks"):
         account(model, X)
     handle.remove()
     assert account(model, X).operations == 16
@@ -103,7 +104,7 @@ def test_a_compiled_module() -> None:
 
 
 def test_a_module_in_torchscript() -> None:
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="torch.jit.script"):
         scripted = torch.jit.script(nn.Linear(4, 2))
     with pytest.raises(ModelError, match="TorchScript"):
         account(scripted, X)

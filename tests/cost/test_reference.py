@@ -8,7 +8,7 @@ from sequela.cost.ledger import Account
 from sequela.cost.record import from_json, to_json
 from sequela.cost.subject import count, registered
 
-# name: {layer: (parameters, MACs, operations)}; visits at 20 visits of one patient, 911 codes.
+# Parameters, MACs and operations of each layer; visits at 20 visits of one patient, 911 codes.
 LAYERS = {
     "mlp-baseline": {"fc1": (2864, 2848, 5696), "sig": (0, 0, 64), "fc2": (85, 80, 160)},
     "mlp-improved": {
@@ -69,7 +69,7 @@ LAYERS = {
     },
 }
 
-# name: (parameters, MACs, operations)
+# Parameters, MACs and operations of each model.
 TOTALS = {
     "mlp-baseline": (2949, 2928, 5920),
     "mlp-improved": (244485, 243456, 487936),
@@ -81,7 +81,7 @@ TOTALS = {
     "visits-improved": (65946, 1309584, 2639656),
 }
 
-# name: batch (lengths, slots) -> useful operations and MACs, executed operations and MACs
+# Of batches (lengths, slots): useful operations and MACs, executed operations and MACs.
 BATCHES = {
     "visits-baseline": {
         ((10,), 20): (632704, 314592, 1215744, 606112),

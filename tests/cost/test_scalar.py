@@ -1,18 +1,16 @@
 """Layers computed number by number in plain Python, every operation tallied as it is made.
 
-The plain computation must give torch's result, so that it is known to be the layer; the account must
-then give its tally.
+The plain computation must give torch's result, so that it is known to be the layer; the account
+must then give its tally.
 """
 
+from itertools import chain
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
-from torch.nn.utils.rnn import pack_sequence, unpack_sequence
-
 from tests.cost.tally import (
     Number,
     Plain,
@@ -26,6 +24,8 @@ from tests.cost.tally import (
     tanh,
     total,
 )
+from torch import nn
+from torch.nn.utils.rnn import pack_sequence, unpack_sequence
 
 quick = settings(max_examples=12, deadline=None)
 sizes = st.integers(1, 4)
@@ -171,8 +171,8 @@ def test_pooling(
     dimensions: int,
     kernel: int,
     stride: int,
-    padded: bool,
-    channels: int,  # noqa: FBT001
+    padded: bool,  # noqa: FBT001
+    channels: int,
 ) -> None:
     padding = int(padded and kernel > 1)
     model = getattr(nn, f"{kind}{dimensions}d")(kernel, stride, padding)
@@ -254,7 +254,7 @@ STEPS = {nn.GRU: gru, nn.LSTM: lstm, nn.RNN: rnn}
     st.lists(st.integers(1, 4), min_size=1, max_size=3),
     st.booleans(),
 )
-def test_recurrent_layers(  # noqa: C901
+def test_recurrent_layers(
     kind: Any,
     width: int,
     units: int,
@@ -297,7 +297,7 @@ def test_recurrent_layers(  # noqa: C901
                     state = STEPS[kind](step, state, weights(f"l{layer}{suffix}"), units)
                     outs.append(state[0])
                 passes.append(outs[::-1] if suffix else outs)
-            x = [sum(parts, []) for parts in zip(*passes, strict=True)]
+            x = [list(chain(*parts)) for parts in zip(*passes, strict=True)]
         results.append(x)
     expected = torch.cat([out.flatten() for out in unpack_sequence(run(model, packed)[0])])
     check(model, packed, plain, results, expected)

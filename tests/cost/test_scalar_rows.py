@@ -7,9 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
-
 from tests.cost.tally import Number, Plain, Vector, check, dense, dot, run, sigmoid, tanh, total
+from torch import nn
 
 quick = settings(max_examples=12, deadline=None)
 sizes = st.integers(1, 4)

@@ -50,11 +50,12 @@ def _section(layer: LayerCost) -> str:
 
 
 def _lines(lines: list[Line]) -> str:
-    items = (
-        f"<li{' class=part' if line.part else ''}>{escape(line.label)}: {math(line.formula)}</li>"
-        for line in lines
-    )
-    return f"<ul>{''.join(items)}</ul>"
+    return f"<ul>{''.join(map(_item, lines))}</ul>"
+
+
+def _item(line: Line) -> str:
+    opening = '<li class="part">' if line.part else "<li>"
+    return f"{opening}{escape(line.label)}: {math(line.formula)}</li>"
 
 
 def _element(formula: Formula, *, values: bool) -> str:

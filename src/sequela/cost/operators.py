@@ -288,6 +288,18 @@ def weight_norm(op: Operation) -> list[Layer] | None:
     ]
 
 
+def renorm(op: Operation) -> list[Layer] | None:
+    """Slices of a weight, scaled down to a largest norm: norm, compare, add, divide, multiply."""
+    rows = op["self"].shape[op["dim"]]
+    if op["p"] != 2:  # noqa: PLR2004
+        return None
+    return [
+        Reduction("norm", rows, op["self"].numel() // rows),
+        *(Elementwise(FUNCTIONS[name], rows) for name in ("maximum", "add", "div")),
+        Elementwise(FUNCTIONS["mul"], op["self"].numel()),
+    ]
+
+
 def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Attention:
     """The facts of ``scaled_dot_product_attention``: (..., L, d), (..., S, d), (..., S, d_v)."""
     rows = query.numel() // (query.shape[-2] * query.shape[-1])
@@ -348,6 +360,7 @@ RULES: dict[str, Rule] = {
     "native_group_norm": group_norm,
     "_fused_rms_norm": rms_norm,
     **dict.fromkeys(("_embedding_bag", "_embedding_bag_forward_only"), embedding_bag),
+    "renorm": renorm,
     **dict.fromkeys(("_weight_norm", "_weight_norm_interface"), weight_norm),
     **dict.fromkeys(("index_add", "scatter_add"), scattered_sum),
     **dict.fromkeys(("index_put", "_index_put_impl"), index_put),

@@ -183,9 +183,9 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.reports = 0
         self.stack: list[tuple[str, nn.Module]] = [("", shadow)]
         self.covered: set[int] = set()
-        parameters = list(shadow.parameters())
+        self.names = {id(p): name for name, p in shadow.named_parameters()}
         # The storages are kept, so that none of their addresses is given to another tensor.
-        self.weights = {_storage(p): p.untyped_storage() for p in parameters}
+        self.weights = {_storage(p): p.untyped_storage() for p in shadow.parameters()}
         for name, module in list(shadow.named_modules()):
             rule = modules.rule_for(module)
             module.forward = partial(self.call, name, module, module.forward, rule)
@@ -247,10 +247,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def own(self, row: Row, parameters: Sequence[nn.Parameter]) -> None:
         """Note which parameters belong to a row, by the names that the model gives them."""
-        wanted = set(map(id, parameters))
-        for name, parameter in self.shadow.named_parameters():
-            if id(parameter) in wanted:
-                row.parameters[name] = parameter
+        row.parameters.update((self.names[id(p)], p) for p in parameters)
 
     def add(self, operation: str, layers: list[Layer]) -> None:
         """Report an operation at the module that is running."""

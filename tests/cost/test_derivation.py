@@ -1,0 +1,129 @@
+"""Derivations read as the report's do, and say what is counted."""
+
+import ast
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from sequela.cost.account import account
+from sequela.cost.derivation import derive
+from sequela.cost.formula import Formula, Number, Symbol, merged, parse
+from sequela.cost.mathml import math, render_mathml
+from sequela.cost.subject import count, registered
+from sequela.cost.text import render, render_markdown, render_text
+from sequela.models.registry import MODELS
+
+
+@st.composite
+def formulas(draw: st.DrawFn, depth: int = 3) -> Formula:
+    if depth == 0 or draw(st.booleans()):
+        if draw(st.booleans()):
+            return Number(draw(st.integers(0, 9)))
+        name = draw(st.sampled_from(["n", "C_in", "T"]))
+        return Symbol(name, {"n": 3, "C_in": 5, "T": 178}[name], "things")
+    left, right = draw(formulas(depth=depth - 1)), draw(formulas(depth=depth - 1))
+    kind = draw(st.sampled_from("+-*"))
+    return left + right if kind == "+" else left - right if kind == "-" else left * right
+
+
+@given(formulas())
+def test_a_formula_is_read_back_as_it_was_written(formula: Formula) -> None:
+    again = parse(formula.text(), merged([formula]))
+    assert again.value == formula.value
+    assert again.text() == formula.text()
+
+
+@given(formulas())
+def test_the_substitution_has_the_formulas_value(formula: Formula) -> None:
+    tree = ast.parse(formula.substitution().replace("·", "*"), mode="eval")
+    assert eval(compile(tree, "", "eval")) == formula.value  # noqa: S307
+
+
+@given(formulas())
+def test_mathml_is_well_formed(formula: Formula) -> None:
+    root = ET.fromstring(math(formula))  # noqa: S314
+    assert root.tag == "math"
+    assert "".join(root.itertext()).endswith(f"{formula.value:,}")
+
+
+@pytest.mark.parametrize("text", ["2·", "x", "2·f(3)", "__import__('os')", "1.5", "2**3"])
+def test_what_is_no_formula(text: str) -> None:
+    with pytest.raises(ValueError, match="not a formula"):
+        parse(text, {})
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("convention", ["exact", "macs", "report-2019"])
+def test_every_line_of_a_derivation_adds_up(name: str, convention: str) -> None:
+    cost = count(registered(name), convention=convention)
+    for layer in cost.layers:
+        lines = derive(layer)
+        assert lines[0].formula.value == layer.parameters
+        operations = [line for line in lines if line.label.startswith("operations")]
+        assert operations[0].formula.value == layer.operations
+        (calls,) = layer.calls
+        parts = [line.formula.value for line in lines if line.part and "one" not in line.label[:3]]
+        if len(calls.work.parts) > 1:
+            assert sum(parts) * calls.work.times.value == layer.operations
+
+
+def test_the_text_of_the_reports_gru() -> None:
+    text = render_text(count(registered("gru-baseline")), derivation=True)
+    assert "parameters: 3·H·(W + H + 2) = 3·16·(1 + 16 + 2) = 912" in text
+    assert "state to the three gates: 3·H·2·H = 3·16·2·16 = 1,536" in text
+    assert "operations: T·1984 = 178·1984 = 353,152" in text
+    assert re.search(r"total +997 +353,312 +145,328", text)
+    assert "the report leaves out 48 parameters and 8,544 operations" in text
+    assert "T·3·H = 178·3·16 = 8,544" in text
+    assert "free: permute, select" in text
+
+
+def test_a_table_of_markdown_has_as_many_cells_in_each_row() -> None:
+    text = render_markdown(count(registered("visits-baseline", lengths=[1, 3])), derivation=True)
+    tables = re.findall(r"(?:^\|.*\|\n?)+", text, re.MULTILINE)
+    assert len(tables) == 2
+    for table in tables:
+        assert len({line.count("|") for line in table.strip().splitlines()}) == 1
+    assert "- operations (dot product): `N·m·2·n` = `4·32·2·911` = `233,216`" in text
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_pages_fragment_is_well_formed(name: str) -> None:
+    cost = count(registered(name))
+    root = ET.fromstring(f"<div>{render_mathml(cost)}</div>")  # noqa: S314
+    titles = [title.text for title in root.iter("h4")]
+    assert titles[: len(cost.layers)] == [f"{layer.name}: {layer.kind}" for layer in cost.layers]
+    for layer, section in zip(cost.layers, root, strict=False):
+        assert any(
+            "".join(m.itertext()).endswith(f"{layer.operations:,}") for m in section.iter("math")
+        )
+
+
+def test_names_are_escaped_in_html() -> None:
+    model = nn.Sequential()
+    model.add_module("<b>", nn.Linear(2, 2))
+    assert "&lt;b&gt;" in render_mathml(account(model, torch.zeros(1, 2)))
+
+
+def test_shared_weights_are_shown() -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    model[1].weight = model[0].weight
+    text = render(account(model, torch.zeros(1, 3)), "text", derivation=True)
+    assert "of these 0.weight, counted in 0: -9" in text
+
+
+def test_a_lower_bound_says_so() -> None:
+    class Sorted(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.sort(x).values + 1
+
+    cost = account(Sorted(), torch.zeros(1, 3), allow_unknown=True)
+    for form in ("text", "markdown"):
+        text = render(cost, form)
+        assert "lower bound: no rule for aten::sort" in text.replace("**", "").lower()
+        assert "at least" in text

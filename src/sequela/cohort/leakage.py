@@ -1,0 +1,341 @@
+"""Leaks between the parts of a split, and columns that know too much.
+
+Each check is a function from arrays to findings; no finding means that nothing was found, which is
+no proof that there is nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+TELLING_AUROC = 0.9
+# Chances of a false alarm, each over all that one check looks at.
+_CHANCE_OF_COLUMN = 1e-3
+_CHANCE_OF_COPY = 1e-6
+_NEAR = 0.05
+_ROUNDING = 1e-6
+_NEIGHBOURS = 10
+_MOST_ROWS = 2_000  # whose nearest neighbours are sought
+_NAMED = 5
+
+Severity = Literal["leak", "suspicion"]
+Parts = Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that makes a result too good.
+
+    Attributes:
+        check: What was looked for, for example ``overlapping groups``.
+        what: What was found, with numbers.
+        where: Parts or columns.
+        severity: ``leak``: numbers that rest on it must not be trusted. ``suspicion``: a person has
+            to look.
+        remedy: What to do.
+    """
+
+    check: str
+    what: str
+    where: str
+    severity: Severity
+    remedy: str
+
+
+def overlapping_groups(groups: Mapping[str, NDArray[np.str_]], unit: str) -> list[Finding]:
+    """Groups (subjects, recordings) that stand in two parts.
+
+    Args:
+        groups: For each part, str (example,): the group of each example.
+        unit: What a group is called, for example ``recording``.
+    """
+    found = []
+    for (one, ids), (other, other_ids) in combinations(groups.items(), 2):
+        shared = np.intersect1d(ids, other_ids)
+        if shared.size:
+            rows = int(np.isin(other_ids, shared).sum())
+            found.append(
+                Finding(
+                    "overlapping groups",
+                    f"{shared.size} {unit}s stand in both parts, with {rows} of "
+                    f"{other_ids.size} examples of {other}",
+                    f"{one}, {other}",
+                    "leak",
+                    f"split by {unit}",
+                )
+            )
+    return found
+
+
+def one_class(labels: Mapping[str, NDArray[np.int64]], classes: Sequence[str]) -> list[Finding]:
+    """Parts whose labels are all of one class, and parts that lack a class that another has.
+
+    Args:
+        labels: For each part, int64 (example,).
+        classes: Names of the classes.
+    """
+    known = {part: set(np.unique(label).tolist()) for part, label in labels.items() if label.size}
+    every = set().union(*known.values()) if known else set()
+    found = []
+    for part, present in known.items():
+        missing = ", ".join(f"'{classes[one]}'" for one in sorted(every - present))
+        if len(present) == 1:
+            what = f"all {labels[part].size} labels are '{classes[min(present)]}'"
+        elif missing:
+            what = f"there is no example of {missing}, which other parts have"
+        else:
+            continue
+        remedy = "stratify the split by class, or look whether the labels were read rightly"
+        found.append(Finding("labels of one class", what, part, "suspicion", remedy))
+    return found
+
+
+def identical_rows(parts: Parts) -> list[Finding]:
+    """Rows that are the same, number for number, in two parts.
+
+    Rows of little information agree by chance: two people with the same two diagnoses. A row is
+    only counted if its values are too rare to meet again by chance: were columns independent, a
+    match anywhere would have a chance below one in a million. A row of one value throughout (a flat
+    signal) does not count either.
+
+    Args:
+        parts: For each part, (example, column); missing values are NaN.
+    """
+    rows = np.concatenate([np.asarray(part, dtype=np.float64) for part in parts.values()])
+    if not rows.size:
+        return []
+    rows = np.where(rows == 0, 0.0, rows)  # -0 is 0
+    telling = _bits(rows) > 2 * np.log2(len(rows)) - np.log2(_CHANCE_OF_COPY)
+    telling &= np.nanmax(rows, axis=1, initial=-np.inf) > np.nanmin(rows, axis=1, initial=np.inf)
+    _, same = np.unique(
+        np.ascontiguousarray(rows).view(f"V{rows.shape[1] * rows.itemsize}")[:, 0],
+        return_inverse=True,
+    )
+    bounds = np.cumsum([0, *(len(part) for part in parts.values())])
+    where = {name: slice(*bounds[index : index + 2]) for index, name in enumerate(parts)}
+    found = []
+    for one, other in combinations(parts, 2):
+        copies = np.isin(same[where[other]], same[where[one]]) & telling[where[other]]
+        if copies.any():
+            found.append(_copies("identical rows", "identical to", one, other, copies))
+    return found
+
+
+def _bits(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How improbable each row is if columns were independent: float64 (row,)."""
+    bits = np.zeros(len(rows))
+    for column in rows.T:
+        _, value, count = np.unique(column, return_inverse=True, return_counts=True)
+        bits -= np.log2(count / len(rows))[value]
+    return bits
+
+
+def _copies(check: str, relation: str, one: str, other: str, copies: NDArray[np.bool_]) -> Finding:
+    return Finding(
+        check,
+        f"{int(copies.sum())} of {copies.size} rows of {other} are {relation} rows of {one}",
+        f"{one}, {other}",
+        "leak",
+        "find out where the copies come from (a recording or person under two names?) and keep all "
+        "of them in one part",
+    )
+
+
+def near_identical_rows(parts: Parts, groups: Mapping[str, NDArray[np.str_]]) -> list[Finding]:
+    """Rows that a row of another part repeats but for a little noise.
+
+    A row is near another if their distance is below 5 % of its own length, columns centred and
+    scaled by the first part, and if it is also too much nearer than the tenth nearest group is:
+    in data of d dimensions, (nearest / tenth)^d has a beta distribution (after Facco et al. 2017),
+    and d is estimated from (fifth / tenth)^d, which up to four copies do not move. The first
+    condition alone would find neighbours in tables of few columns, the second alone would find
+    similar rhythms in signals. Of a large part, 2,000 evenly spaced rows are looked at.
+
+    Args:
+        parts: For each part, (example, column); missing values are NaN.
+        groups: For each part, str (example,).
+    """
+    found = []
+    for one, other in combinations(parts, 2):
+        if not len(parts[one]) or not len(parts[other]):
+            continue
+        step = -(-len(parts[other]) // _MOST_ROWS)
+        near = _near(parts[one], groups[one], parts[other][::step])
+        if near.any():
+            found.append(_copies("near-identical rows", "nearly identical to", one, other, near))
+    return found
+
+
+def _near(
+    known: NDArray[np.float64], group: NDArray[np.str_], rows: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    centre, spread = _centre_and_spread(known)
+    known, rows = (np.nan_to_num((some - centre) / spread) for some in (known, rows))
+    nearest = _nearest_groups(known, group, rows)
+    others = nearest.shape[1] - 1
+    first, last = nearest[:, 0], nearest[:, -1]
+    length = np.linalg.norm(rows, axis=1)
+    informative = first > _ROUNDING * length  # otherwise identical: another check weighs that
+    if not others or not informative.any():
+        return np.zeros(len(rows), dtype=bool)
+    ratio = np.divide(first, last, out=np.ones_like(first), where=informative)
+    chance = stats.beta.cdf(ratio ** _dimension(nearest[informative]), 1, others)
+    near: NDArray[np.bool_] = np.logical_and(
+        first < _NEAR * length, chance * len(rows) < _CHANCE_OF_COPY
+    )
+    return near & informative
+
+
+def _dimension(nearest: NDArray[np.float64]) -> float:
+    """Of the data, from distances to the nearest groups: (row, group), ascending."""
+    count = nearest.shape[1]
+    middle = count // 2
+    ratio = float(np.median(nearest[:, middle - 1] / nearest[:, -1]))
+    typical = float(stats.beta.ppf(0.5, middle, count - middle))
+    return np.log(typical) / np.log(ratio) if ratio < 1 else np.inf
+
+
+def _centre_and_spread(
+    known: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each column; 0 and 1 for columns without any number."""
+    present = ~np.isnan(known)
+    count = np.maximum(present.sum(axis=0), 1)
+    centre = np.where(present, known, 0).sum(axis=0) / count
+    spread = np.sqrt(np.where(present, (known - centre) ** 2, 0).sum(axis=0) / count)
+    return centre, np.where(spread > 0, spread, 1)
+
+
+def _nearest_groups(
+    known: NDArray[np.float64], group: NDArray[np.str_], rows: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Distances of each row to the nearest groups, ascending: (row, group), at most 10 groups."""
+    index = np.unique(group, return_inverse=True)[1]
+    order = np.argsort(index, kind="stable")
+    starts = np.flatnonzero(np.diff(index[order], prepend=-1))
+    known = known[order]
+    squares = (known**2).sum(axis=1)
+    found = []
+    for some in np.array_split(rows, max(1, len(rows) // 250)):
+        apart = (some**2).sum(axis=1)[:, None] + squares - 2 * some @ known.T
+        by_group = np.minimum.reduceat(apart, starts, axis=1)
+        found.append(np.sort(by_group, axis=1)[:, :_NEIGHBOURS])
+    distance: NDArray[np.float64] = np.sqrt(np.maximum(np.concatenate(found), 0))
+    return distance
+
+
+def telling_columns(
+    columns: NDArray[np.float64],
+    names: Sequence[str],
+    label: NDArray[np.int64],
+    classes: Sequence[str],
+    group: NDArray[np.str_],
+) -> list[Finding]:
+    """Columns that alone rank one class above the rest with an AUROC above 0.9 (or below 0.1).
+
+    A column's values are judged where they are present, and whether they are present is judged too.
+    What chance could do with as few groups is not reported.
+
+    Args:
+        columns: (example, column); missing values are NaN.
+        names: Of the columns.
+        label: int64 (example,).
+        classes: Names of the classes.
+        group: str (example,).
+    """
+    present = ~np.isnan(columns)
+    rank = np.asarray(stats.rankdata(columns, axis=0, nan_policy="omit"))
+    found = []
+    for one, is_class in _each_class(label, classes):
+        positives = present[is_class].sum(axis=0)
+        negatives = present[~is_class].sum(axis=0)
+        pairs = positives * negatives
+        beaten = np.nansum(rank[is_class], axis=0) - positives * (positives + 1) / 2
+        area = np.divide(beaten, pairs, out=np.full(len(names), 0.5), where=pairs > 0)
+        absent = _presence_area(~present[is_class], ~present[~is_class])
+        least = _least_area(is_class, group, 2 * len(names) * len(classes))
+        found += _telling(area, names, classes[one], least, "its values")
+        found += _telling(absent, names, classes[one], least, "whether it is missing")
+    return found
+
+
+def telling_codes(
+    example: NDArray[np.int64],
+    code: NDArray[np.int64],
+    names: Sequence[str],
+    label: NDArray[np.int64],
+    classes: Sequence[str],
+    group: NDArray[np.str_],
+) -> list[Finding]:
+    """Codes whose presence alone ranks one class above the rest; as :func:`telling_columns`.
+
+    Args:
+        example: int64 (entry,): which example has a code.
+        code: int64 (entry,): which code, an index into ``names``.
+        names: Of the codes.
+        label: int64 (example,).
+        classes: Names of the classes.
+        group: str (example,).
+    """
+    entry = np.unique(np.stack([example, code]), axis=1)
+    found = []
+    for one, is_class in _each_class(label, classes):
+        of_class = is_class[entry[0]]
+        positives, negatives = (
+            np.bincount(entry[1][chosen], minlength=len(names)) / max(total, 1)
+            for chosen, total in ((of_class, is_class.sum()), (~of_class, (~is_class).sum()))
+        )
+        least = _least_area(is_class, group, len(names) * len(classes))
+        area = (1 + positives - negatives) / 2
+        found += _telling(area, names, classes[one], least, "its presence")
+    return found
+
+
+def _each_class(
+    label: NDArray[np.int64], classes: Sequence[str]
+) -> list[tuple[int, NDArray[np.bool_]]]:
+    """Each class against the rest; of two, only the second."""
+    chosen = [1] if len(classes) == 2 else range(len(classes))  # noqa: PLR2004
+    return [(one, label == one) for one in chosen]
+
+
+def _presence_area(positive: NDArray[np.bool_], negative: NDArray[np.bool_]) -> NDArray[np.float64]:
+    if not len(positive) or not len(negative):
+        return np.full(positive.shape[1], 0.5)
+    area: NDArray[np.float64] = (1 + positive.mean(axis=0) - negative.mean(axis=0)) / 2
+    return area
+
+
+def _least_area(is_class: NDArray[np.bool_], group: NDArray[np.str_], looked_at: int) -> float:
+    """The AUROC that chance does not explain with as few groups (Mann & Whitney), at least 0.9."""
+    positives, negatives = (len(np.unique(group[chosen])) for chosen in (is_class, ~is_class))
+    if not positives or not negatives:
+        return np.inf
+    error = np.sqrt((positives + negatives + 1) / (12 * positives * negatives))
+    by_chance = 0.5 + float(stats.norm.isf(_CHANCE_OF_COLUMN / 2 / max(looked_at, 1)) * error)
+    return max(TELLING_AUROC, by_chance)
+
+
+def _telling(
+    area: NDArray[np.float64], names: Sequence[str], of_class: str, least: float, what: str
+) -> list[Finding]:
+    strength = np.maximum(area, 1 - area)
+    chosen = [index for index in np.argsort(-strength, kind="stable") if strength[index] > least]
+    if not chosen:
+        return []
+    named = ", ".join(f"{names[index]} ({strength[index]:.3f})" for index in chosen[:_NAMED])
+    more = f" and {len(chosen) - _NAMED} more" if len(chosen) > _NAMED else ""
+    return [
+        Finding(
+            "telling columns",
+            f"{what} alone predicts '{of_class}' with an AUROC above {TELLING_AUROC}",
+            named + more,
+            "suspicion",
+            "look whether it is known at prediction time, or is the label under another name",
+        )
+    ]

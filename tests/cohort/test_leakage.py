@@ -1,0 +1,279 @@
+"""Planted leaks are found; clean data, some of them made to look alike, are not accused."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from sequela.cohort import leakage
+from sequela.cohort.leakage import Finding
+
+Array = NDArray[np.float64]
+
+
+def signals(count: int, seed: int) -> Array:
+    """Smooth noise of very different amplitude, like segments of EEG in whole microvolts."""
+    rng = np.random.default_rng(seed)
+    steps = rng.normal(size=(count, 100)) * rng.lognormal(2, 1, size=(count, 1))
+    return np.asarray(np.cumsum(steps, axis=1)).round()
+
+
+def table(count: int, seed: int) -> Array:
+    """Four columns as of a clinic: two continuous, two of few values; some are missing."""
+    rng = np.random.default_rng(seed)
+    columns = np.stack(
+        [
+            rng.normal(60, 15, size=count).round(1),
+            rng.normal(80, 20, size=count).round(),
+            rng.integers(0, 2, size=count),
+            rng.integers(0, 5, size=count),
+        ],
+        axis=1,
+    )
+    columns[rng.random(columns.shape) < 0.05] = np.nan
+    return columns
+
+
+def codes(count: int, seed: int) -> Array:
+    """Which of 200 codes a person has: few, and the common ones often together."""
+    rng = np.random.default_rng(seed)
+    frequency = 0.3 / np.arange(1, 201)
+    sick = rng.choice([0.2, 1, 3], size=(count, 1))
+    return np.asarray(rng.random((count, 200)) < frequency * sick, dtype=np.float64)
+
+
+def ids(count: int, per_group: int, name: str) -> NDArray[np.str_]:
+    return np.char.add(name, (np.arange(count) // per_group).astype(np.str_))
+
+
+def parts_of(make: Any, seed: int) -> tuple[dict[str, Array], dict[str, NDArray[np.str_]]]:
+    sizes = {"train": 900, "tuning": 300, "held_out": 300}
+    parts = {
+        name: make(size, 10 * seed + index) for index, (name, size) in enumerate(sizes.items())
+    }
+    return parts, {name: ids(size, 5, name) for name, size in sizes.items()}
+
+
+@pytest.mark.parametrize("make", [signals, table, codes])
+@pytest.mark.parametrize("seed", range(4))
+def test_clean_parts_are_not_accused(make: Any, seed: int) -> None:
+    parts, groups = parts_of(make, seed)
+    assert leakage.identical_rows(parts) == []
+    assert leakage.near_identical_rows(parts, groups) == []
+    assert leakage.overlapping_groups(groups, "recording") == []
+
+
+def test_people_alike_by_few_codes_are_not_accused() -> None:
+    parts, groups = parts_of(codes, 0)
+    held_out = {row.tobytes() for row in parts["held_out"]}
+    assert sum(row.tobytes() in held_out for row in parts["train"]) > 100
+    assert leakage.identical_rows(parts) == []
+    assert leakage.near_identical_rows(parts, groups) == []
+
+
+def test_flat_signals_are_not_accused() -> None:
+    parts, groups = parts_of(signals, 0)
+    for part in parts.values():
+        part[::10] = 0
+        part[3] = np.nan
+    assert leakage.identical_rows(parts) == []
+    assert leakage.near_identical_rows(parts, groups) == []
+
+
+@pytest.mark.parametrize("copies", [1, 7])
+def test_planted_copies_are_found(copies: int) -> None:
+    parts, _ = parts_of(signals, 1)
+    parts["held_out"][5 : 5 + copies] = parts["train"][100 : 100 + copies]
+    (found,) = leakage.identical_rows(parts)
+    assert found.check == "identical rows"
+    assert found.what == f"{copies} of 300 rows of held_out are identical to rows of train"
+    assert (found.where, found.severity) == ("train, held_out", "leak")
+    assert "one part" in found.remedy
+
+
+def test_a_copied_person_is_found_among_people_alike() -> None:
+    parts, _ = parts_of(codes, 2)
+    rarest = np.argsort(-(parts["train"] * np.arange(200)).sum(axis=1))[:3]
+    parts["tuning"][:3] = parts["train"][rarest]
+    (found,) = leakage.identical_rows(parts)
+    assert found.where == "train, tuning"
+    assert found.what.startswith("3 of 300")
+
+
+def test_data_of_which_all_is_doubled_are_found() -> None:
+    parts, groups = parts_of(signals, 4)
+    rng = np.random.default_rng(0)
+    original = parts["train"][:300]
+    for rows in (slice(300, 600), slice(600, 900)):
+        parts["train"][rows] = original * rng.normal(1, 0.01, size=original.shape)
+    parts["held_out"][:] = original * rng.normal(1, 0.01, size=original.shape)
+    (found,) = leakage.near_identical_rows(parts, groups)
+    assert int(found.what.split()[0]) > 100
+    assert found.where == "train, held_out"
+
+
+@pytest.mark.parametrize("noise", [0.002, 0.01, 0.02])
+@pytest.mark.parametrize("copies", [1, 30])
+def test_planted_copies_with_noise_are_found(noise: float, copies: int) -> None:
+    parts, groups = parts_of(signals, 2)
+    original = parts["train"][100 : 100 + copies]
+    size = original.std(axis=1, keepdims=True) * noise
+    changed = original + np.random.default_rng(0).normal(size=original.shape) * size
+    parts["tuning"][:copies] = changed
+    assert leakage.identical_rows(parts) == []
+    (found,) = leakage.near_identical_rows(parts, groups)
+    assert found.where == "train, tuning"
+    assert found.what == (f"{copies} of 300 rows of tuning are nearly identical to rows of train")
+
+
+def test_a_copied_group_is_found_though_its_rows_are_each_others_neighbours() -> None:
+    parts, groups = parts_of(signals, 3)
+    rng = np.random.default_rng(0)
+    alike = parts["train"][0] + rng.normal(size=(40, 100))
+    parts["train"][:20], parts["held_out"][:20] = alike[:20], alike[20:]
+    groups["train"][:20], groups["held_out"][:20] = "a", "b"
+    (found,) = leakage.near_identical_rows(parts, groups)
+    assert found.what.startswith("20 of 300 rows of held_out")
+
+
+def test_a_large_part_is_looked_at_in_steps() -> None:
+    rng = np.random.default_rng(0)
+    known, rows = rng.normal(size=(200, 30)), rng.normal(size=(5_000, 30))
+    rows[::3] = known[np.arange(1_667) % 200] + rng.normal(size=(1_667, 30)) * 0.005
+    groups = {"train": ids(200, 1, "a"), "held_out": ids(5_000, 1, "b")}
+    (found,) = leakage.near_identical_rows({"train": known, "held_out": rows}, groups)
+    assert found.what.startswith("1667 of 1667 rows")
+
+
+def test_overlapping_groups_are_counted() -> None:
+    groups = {
+        "train": np.array(["a", "a", "b", "c"]),
+        "tuning": np.array(["d"]),
+        "held_out": np.array(["c", "c", "b", "e"]),
+    }
+    (found,) = leakage.overlapping_groups(groups, "recording")
+    assert found == Finding(
+        "overlapping groups",
+        "2 recordings stand in both parts, with 3 of 4 examples of held_out",
+        "train, held_out",
+        "leak",
+        "split by recording",
+    )
+
+
+def test_labels_of_one_class_are_found() -> None:
+    both = np.array([0, 1, 1])
+    assert leakage.one_class({"train": both, "held_out": both}, ["alive", "dead"]) == []
+    (found,) = leakage.one_class({"train": both, "held_out": np.zeros(9, int)}, ["alive", "dead"])
+    assert (found.what, found.where) == ("all 9 labels are 'alive'", "held_out")
+    labels = {
+        "train": np.array([0, 1, 2]),
+        "tuning": np.array([2, 0]),
+        "held_out": np.array([], int),
+    }
+    (found,) = leakage.one_class(labels, ["x", "y", "z"])
+    assert found.what == "there is no example of 'y', which other parts have"
+    assert found.where == "tuning"
+    alone = leakage.one_class({"train": np.array([1, 1])}, ["alive", "dead"])
+    assert alone[0].what == "all 2 labels are 'dead'"
+
+
+@pytest.mark.parametrize("make", [signals, table, codes])
+@pytest.mark.parametrize("n_groups", [4, 10, 200])
+def test_columns_that_know_nothing_are_not_accused(make: Any, n_groups: int) -> None:
+    for seed in range(5):
+        columns = make(1_000, seed)
+        group = np.arange(1_000) % n_groups
+        columns[:, 0] = np.random.default_rng(seed).normal(size=n_groups)[group]
+        label = np.random.default_rng(seed + 50).integers(0, 2, size=n_groups)[group]
+        names = [f"c{index}" for index in range(columns.shape[1])]
+        found = leakage.telling_columns(columns, names, label, ["no", "yes"], group.astype(np.str_))
+        assert found == []
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_label_under_another_name_is_found(sign: int) -> None:
+    rng = np.random.default_rng(0)
+    columns = table(400, 0)
+    label = (rng.random(400) < 0.2).astype(np.int64)
+    columns[:, 1] = sign * (label + rng.normal(size=400) * 0.2)
+    columns[::9, 1] = np.nan
+    present = ~np.isnan(columns[:, 1])
+    area = sklearn.metrics.roc_auc_score(label[present], sign * columns[present, 1])
+    (found,) = leakage.telling_columns(
+        columns, ["age", "risk", "sex", "unit"], label, ["no", "died"], ids(400, 1, "p")
+    )
+    assert found.check == "telling columns"
+    assert found.where == f"risk ({area:.3f})"
+    assert found.what == "its values alone predicts 'died' with an AUROC above 0.9"
+    assert found.severity == "suspicion"
+
+
+def test_a_column_missing_for_one_class_is_found() -> None:
+    columns = np.random.default_rng(0).normal(size=(300, 3))
+    label = np.arange(300) % 3
+    columns[label == 2, 1] = np.nan
+    (found,) = leakage.telling_columns(
+        columns, ["a", "b", "c"], label, ["x", "y", "z"], ids(300, 1, "p")
+    )
+    assert found.what.startswith("whether it is missing alone predicts 'z'")
+    assert found.where == "b (1.000)"
+
+
+def test_many_telling_columns_are_named_in_order() -> None:
+    label = np.arange(200) % 2
+    noise = np.random.default_rng(0).normal(size=(200, 8))
+    columns = label[:, None] + noise * np.arange(1, 9) / 30
+    names = [f"c{index}" for index in range(8)]
+    (found,) = leakage.telling_columns(columns, names, label, ["no", "yes"], ids(200, 1, "p"))
+    assert found.where.startswith("c0 (1.000), c1")
+    assert found.where.endswith(" and 3 more")
+
+
+def test_a_telling_code_is_found_and_repeats_do_not_count() -> None:
+    rng = np.random.default_rng(0)
+    label = (rng.random(500) < 0.3).astype(np.int64)
+    has = codes(500, 1)
+    has[:, 150] = label
+    has[rng.choice(500, 10, replace=False), 150] = 1
+    example, code = (np.repeat(entry, 3) for entry in np.nonzero(has))
+    names = [f"I{index}" for index in range(200)]
+    people, classes = ids(500, 1, "p"), ["alive", "dead"]
+    (found,) = leakage.telling_codes(example, code, names, label, classes, people)
+    area = sklearn.metrics.roc_auc_score(label, has[:, 150])
+    assert found.where == f"I150 ({area:.3f})"
+    clean = codes(500, 1)
+    example, code = np.nonzero(clean)
+    assert leakage.telling_codes(example, code, names, label, classes, people) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=30))
+def test_areas_are_those_of_scikit_learn(rows: list[tuple[int, bool]]) -> None:
+    value = np.array([np.nan if value == 0 else value for value, _ in rows])
+    label = np.array([event for _, event in rows], dtype=np.int64)
+    # So many groups that nothing is put down to chance: repeat the rows under new names.
+    value, label = np.tile(value, 400), np.tile(label, 400)
+    found = leakage.telling_columns(
+        value[:, None], ["c"], label, ["no", "yes"], ids(len(value), 1, "p")
+    )
+    expected = []
+    present = ~np.isnan(value)
+    for score, rated in ((value[present], label[present]), (1.0 * ~present, label)):
+        if len(set(rated.tolist())) == 2:
+            area = sklearn.metrics.roc_auc_score(rated, score)
+            expected += [max(area, 1 - area)] * bool(max(area, 1 - area) > 0.9 + 1e-9)
+    assert [one.where for one in found] == [f"c ({area:.3f})" for area in expected]
+
+
+def test_nothing_is_found_in_nothing() -> None:
+    empty = {"train": np.empty((0, 3)), "held_out": np.empty((0, 3))}
+    nobody = {name: np.array([], dtype=np.str_) for name in empty}
+    no_label = {name: np.array([], dtype=np.int64) for name in empty}
+    assert leakage.identical_rows(empty) == []
+    assert leakage.near_identical_rows(empty, nobody) == []
+    assert leakage.overlapping_groups(nobody, "subject") == []
+    assert leakage.one_class(no_label, ["no", "yes"]) == []

@@ -1,0 +1,70 @@
+"""On the Bonn recordings, whose neighbouring segments are alike, and no recording like another."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sequela.cohort import leakage
+from sequela.cohort.leakage import Finding
+from sequela.cohort.segments import Segments, cut
+from sequela.cohort.split import PARTS, draw
+from sequela.config import SplitUnit
+from sequela.sources.catalog import load_recordings
+
+
+@pytest.fixture(scope="module")
+def segments(real_data: Path) -> Segments:
+    return cut(load_recordings("bonn", real_data / "bonn")[0])
+
+
+def audit(segments: Segments, unit: SplitUnit) -> list[Finding]:
+    rows = segments.signal[:, 0].astype(np.float64)
+    _, part = draw(
+        label=segments.label,
+        ids={"row": segments.segment_id, "recording": segments.recording_id},
+        unit=unit,
+        seed=0,
+    )
+    inside = {name: part == index for index, name in enumerate(PARTS)}
+    parts = {name: rows[chosen] for name, chosen in inside.items()}
+    groups = {name: segments.recording_id[chosen] for name, chosen in inside.items()}
+    labels = {name: segments.label[chosen] for name, chosen in inside.items()}
+    train = inside["train"]
+    return [
+        *leakage.overlapping_groups(groups, "recording"),
+        *leakage.identical_rows(parts),
+        *leakage.near_identical_rows(parts, groups),
+        *leakage.one_class(labels, segments.classes),
+        *leakage.telling_columns(
+            rows[train],
+            [f"sample {index}" for index in range(rows.shape[1])],
+            segments.label[train],
+            segments.classes,
+            segments.recording_id[train],
+        ),
+    ]
+
+
+def test_a_split_by_recording_is_clean(segments: Segments) -> None:
+    assert audit(segments, "recording") == []
+
+
+def test_a_split_by_row_shares_recordings_and_no_more(segments: Segments) -> None:
+    found = audit(segments, "row")
+    assert {one.check for one in found} == {"overlapping groups"}
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("noise", [0, 0.01])
+def test_a_recording_under_two_names_is_found(segments: Segments, noise: float) -> None:
+    rows = segments.signal[:, 0].astype(np.float64)
+    names = np.unique(segments.recording_id)
+    first = np.isin(segments.recording_id, names[::2])
+    parts = {"train": rows[first], "held_out": rows[~first]}
+    groups = {"train": segments.recording_id[first], "held_out": segments.recording_id[~first]}
+    copy = parts["train"][:23]
+    size = noise * copy.std(axis=1, keepdims=True)
+    parts["held_out"][:23] = copy + size * np.random.default_rng(0).normal(size=copy.shape)
+    found = leakage.near_identical_rows(parts, groups) or leakage.identical_rows(parts)
+    assert [one.check for one in found] == ["near-identical rows" if noise else "identical rows"]

@@ -85,11 +85,17 @@ def test_a_tampered_split_cannot_be_evaluated(tamper: Callable[[Any], None], cop
         evaluate_run(copied)
 
 
-def test_predictions_of_another_split_cannot_be_evaluated(copied: Path, synthetic: Path) -> None:
-    other = trained(copied.parent / "other", synthetic, seed=1)
-    shutil.copy(other / "predictions.parquet", copied)
-    with pytest.raises(SplitError, match="the files belong to different runs; train again"):
-        evaluate_run(copied)
+@pytest.mark.parametrize("unit", ["recording", "row"])
+def test_predictions_of_another_split_cannot_be_evaluated(
+    unit: str, tmp_path: Path, synthetic: Path
+) -> None:
+    one, other = (
+        trained(tmp_path / f"run{seed}", synthetic, model="majority-class", split=unit, seed=seed)
+        for seed in range(2)
+    )
+    shutil.copy(other / "predictions.parquet", one)
+    with pytest.raises(SplitError, match=f"the {unit} ids .* belong to different runs"):
+        evaluate_run(one)
 
 
 def test_evaluation_of_a_leaking_run_says_so(tmp_path: Path, synthetic: Path) -> None:

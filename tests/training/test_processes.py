@@ -48,8 +48,15 @@ def test_two_processes_learn_one_model_and_judge_each_example_once(tmp_path: Pat
     script = tmp_path / "script.py"
     script.write_text(SCRIPT, encoding="utf-8")
     subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-        + [str(script), str(tmp_path)],
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc_per_node=2",
+            str(script),
+            str(tmp_path),
+        ],
         env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
         check=True,
         capture_output=True,

@@ -180,7 +180,8 @@ def _near(
     others = nearest.shape[1] - 1
     first, last = nearest[:, 0], nearest[:, -1]
     length = np.linalg.norm(rows, axis=1)
-    informative = first > _ROUNDING * length  # otherwise identical: another check weighs that
+    # Otherwise identical: another check weighs that.
+    informative: NDArray[np.bool_] = first > _ROUNDING * length
     if not others or not informative.any():
         return np.zeros(len(rows), dtype=bool)
     ratio = np.divide(first, last, out=np.ones_like(first), where=informative)

@@ -36,7 +36,8 @@ class Peeking(nn.Module):
 
 class Spectrum(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
-        return torch.fft.rfft(x).abs()
+        spectrum: Tensor = torch.fft.rfft(x).abs()
+        return spectrum
 
 
 def test_an_unknown_operation_is_named_with_its_place() -> None:

@@ -17,8 +17,12 @@ HISTORY = [
 ]
 
 
+def parsed(svg: str) -> ET.Element:
+    return ET.fromstring(svg)  # noqa: S314 - drawn here, not received
+
+
 def texts(svg: str) -> list[str]:
-    return [e.text or "" for e in ET.fromstring(svg).iter() if e.tag.endswith("text")]
+    return [e.text or "" for e in parsed(svg).iter() if e.tag.endswith("text")]
 
 
 def test_a_curve_marks_the_epoch_that_was_kept() -> None:
@@ -62,7 +66,7 @@ def test_the_front_leaves_out_what_is_beaten() -> None:
 @pytest.mark.parametrize("name", ["one", "two"])
 def test_a_picture_is_one_image_in_the_colours_of_the_page(name: str) -> None:
     svg = learning_curve(HISTORY, "loss").svg(name)
-    root = ET.fromstring(svg)
+    root = parsed(svg)
     assert root.get("role") == "img"
     assert root.get("aria-label")
     assert svg.count("aria-") == 1

@@ -1,11 +1,10 @@
 """Claims judged on predictions whose answer is known."""
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from sequela.config import RunSettings
 from sequela.evaluation.predictions import Predictions
@@ -14,6 +13,9 @@ from sequela.report.verdicts import FAILS, HOLDS, UNKNOWN, asymmetry, judge
 from sequela.sources.bonn import CLASSES
 from sequela.studies.folder import RunFolder
 from sequela.studies.seizure import CLAIMS, Claim
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 N_GROUPS, N_EACH = 80, 10
 

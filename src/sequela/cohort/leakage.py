@@ -189,7 +189,8 @@ def _near(
     near: NDArray[np.bool_] = np.logical_and(
         first < _NEAR * length, chance * len(rows) < _CHANCE_OF_COPY
     )
-    return near & informative
+    found: NDArray[np.bool_] = near & informative
+    return found
 
 
 def _dimension(nearest: NDArray[np.float64]) -> float:

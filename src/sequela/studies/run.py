@@ -101,7 +101,7 @@ def _train_network(
         on_epoch(history)
 
     segment = torch.zeros(1, *scaled.shape[1:])
-    cost = account(model, segment, name=settings.model)
+    cost = account(model, segment, name=settings.model, allow_unknown=True)
     record_cost.save(cost, folder.path / "cost.json")
     history = fit(
         model,

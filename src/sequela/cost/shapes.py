@@ -26,7 +26,7 @@ def elementwise(args: Sequence[Any]) -> Tensor | None:
     first = tensors[0]
     if not all(t.is_meta and t.is_floating_point() and t.dtype == first.dtype for t in tensors):
         return None
-    shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))  # type: ignore[no-untyped-call]
+    shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
     like = next((tensor for tensor in tensors if tensor.shape == shape), None)
     return first.new_empty(shape) if like is None else torch.empty_like(like)
 

@@ -167,7 +167,7 @@ class _Functions(TorchFunctionMode):
         return result
 
 
-class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Tracer(TorchDispatchMode):
     """Sees every operation, and knows which module it is in."""
 
     @classmethod

@@ -16,7 +16,8 @@ X = torch.zeros(1, 4)
 
 class Distances(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cdist(x, x)
+        distances: Tensor = torch.cdist(x, x)
+        return distances
 
 
 class Sorted(nn.Module):
@@ -36,8 +37,8 @@ class Peeking(nn.Module):
 
 class Spectrum(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
-        spectrum: Tensor = torch.fft.rfft(x).abs()
-        return spectrum
+        absolute: Tensor = torch.fft.rfft(x).abs()
+        return absolute
 
 
 def test_an_unknown_operation_is_named_with_its_place() -> None:

@@ -1,0 +1,44 @@
+"""What the page on costs shows is what happens."""
+
+import doctest
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from sequela.cli.app import main
+from sequela.cost.subject import count, registered
+from sequela.models.registry import MODELS
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "cost.md").read_text("utf-8")
+SHOWN = re.findall(r"```console\n\$ sequela (.*?)\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_examples_in_python() -> None:
+    results = doctest.testfile(str(DOCS / "cost.md"), module_relative=False, encoding="utf-8")
+    assert results.attempted > 4
+    assert results.failed == 0
+
+
+@pytest.mark.parametrize(("command", "shown"), SHOWN, ids=[command for command, _ in SHOWN])
+def test_the_output_of_commands(
+    command: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        main(shlex.split(command))
+    except SystemExit as stop:
+        assert not stop.code  # noqa: PT017
+    assert capsys.readouterr().out == shown
+
+
+def test_the_page_on_counters_shows_our_counts() -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (DOCS / "counters.md").read_text("utf-8").splitlines()
+        if line.startswith("| **sequela**")
+    ]
+    accounts = [count(registered(name)) for name in MODELS]
+    assert rows[0][2:] == [f"{account.operations:,}" for account in accounts]
+    assert rows[1][2:] == [f"{account.macs:,}" for account in accounts]

@@ -47,6 +47,7 @@ def test_a_run_tells_what_it_is(original: Path) -> None:
     assert sorted(p.name for p in original.iterdir()) == [
         "checkpoint",
         "config.toml",
+        "cost.json",
         "environment.json",
         "history.jsonl",
         "metrics.json",

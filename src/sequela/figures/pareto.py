@@ -32,7 +32,8 @@ def accuracy_against_operations(rows: Sequence[dict[str, Any]]) -> Figure:
         rows: Each with ``model``, ``operations``, ``accuracy``, ``low``, ``high``.
     """
     names = front(rows)
-    data = [{**row, "front": row["model"] in names} for row in rows]
+    ranked = sorted(rows, key=lambda row: row["operations"])
+    data = [{**r, "front": r["model"] in names, "even": i % 2 == 0} for i, r in enumerate(ranked)]
     x = alt.X(
         "operations:Q",
         title="operations for one segment (logarithmic)",
@@ -56,14 +57,18 @@ def accuracy_against_operations(rows: Sequence[dict[str, Any]]) -> Figure:
         y="accuracy:Q",
         fill=alt.condition("datum.front", alt.value(FIRST), alt.value("transparent")),
     )
-    text = base.mark_text(color=INK, align="left", dx=8, dy=-8, fontSize=11).encode(
-        y="accuracy:Q", text="model:N"
-    )
+    # Neighbours are named on different sides, so that the names of models alike stay readable.
+    texts = [
+        base.transform_filter(f"datum.even == {'true' if even else 'false'}")
+        .mark_text(color=INK, align=align, dx=dx, dy=-8, fontSize=11)
+        .encode(y="accuracy:Q", text="model:N")
+        for even, align, dx in ((True, "left", 8), (False, "right", -8))
+    ]
     told = "; ".join(
         f"{r['model']} {r['accuracy']:.1%} with {r['operations']:,} operations" for r in data
     )
     return Figure(
-        chart=(bars + line + points + text).properties(width=420, height=260),
+        chart=alt.layer(bars, line, points, *texts).properties(width=420, height=260),
         alt=f"Held-out accuracy against operations. {told}. On the front: {', '.join(names)}.",
         rows=data,
     )

@@ -33,7 +33,11 @@ def accuracy_against_operations(rows: Sequence[dict[str, Any]]) -> Figure:
     """
     names = front(rows)
     ranked = sorted(rows, key=lambda row: row["operations"])
-    data = [{**r, "front": r["model"] in names, "even": i % 2 == 0} for i, r in enumerate(ranked)]
+    last = len(ranked) - 1
+    data = [
+        {**r, "front": r["model"] in names, "right": i % 2 == 0 or i == last}
+        for i, r in enumerate(ranked)
+    ]
     x = alt.X(
         "operations:Q",
         title="operations for one segment (logarithmic)",
@@ -58,17 +62,20 @@ def accuracy_against_operations(rows: Sequence[dict[str, Any]]) -> Figure:
         fill=alt.condition("datum.front", alt.value(FIRST), alt.value("transparent")),
     )
     # Neighbours are named on different sides, so that the names of models alike stay readable.
-    texts = [
-        base.transform_filter(f"datum.even == {'true' if even else 'false'}")
-        .mark_text(color=INK, align=align, dx=dx, dy=-8, fontSize=11)
-        .encode(y="accuracy:Q", text="model:N")
-        for even, align, dx in ((True, "left", 8), (False, "right", -8))
-    ]
+    named = base.encode(y="accuracy:Q", text="model:N")
+    right = named.transform_filter("datum.right").mark_text(
+        color=INK, align="left", dx=8, dy=-8, fontSize=11
+    )
+    left = named.transform_filter("!datum.right").mark_text(
+        color=INK, align="right", dx=-8, dy=-8, fontSize=11
+    )
     told = "; ".join(
         f"{r['model']} {r['accuracy']:.1%} with {r['operations']:,} operations" for r in data
     )
     return Figure(
-        chart=alt.layer(bars, line, points, *texts).properties(width=420, height=260),
+        chart=alt.LayerChart(layer=[bars, line, points, left, right]).properties(
+            width=420, height=260
+        ),
         alt=f"Held-out accuracy against operations. {told}. On the front: {', '.join(names)}.",
         rows=data,
     )

@@ -20,6 +20,7 @@ _CHANCE_OF_COPY = 1e-6
 _NEAR = 0.05
 _ROUNDING = 1e-6
 _NEIGHBOURS = 10
+_MEASURED = 20
 _MOST_ROWS = 2_000  # whose nearest neighbours are sought
 _NAMED = 5
 
@@ -154,7 +155,8 @@ def near_identical_rows(parts: Parts, groups: Mapping[str, NDArray[np.str_]]) ->
     in data of d dimensions, (nearest / tenth)^d has a beta distribution (after Facco et al. 2017),
     and d is estimated from (fifth / tenth)^d, which up to four copies do not move. The first
     condition alone would find neighbours in tables of few columns, the second alone would find
-    similar rhythms in signals. Of a large part, 2,000 evenly spaced rows are looked at.
+    similar rhythms in signals. Columns of fewer than 20 values (codes, which are the same or are
+    not) are left out. Of a large part, 2,000 evenly spaced rows are looked at.
 
     Args:
         parts: For each part, (example, column); missing values are NaN.
@@ -174,6 +176,8 @@ def near_identical_rows(parts: Parts, groups: Mapping[str, NDArray[np.str_]]) ->
 def _near(
     known: NDArray[np.float64], group: NDArray[np.str_], rows: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
+    measured = [index for index, column in enumerate(known.T) if _n_values(column) >= _MEASURED]
+    known, rows = known[:, measured], rows[:, measured]
     centre, spread = _centre_and_spread(known)
     known, rows = (np.nan_to_num((some - centre) / spread) for some in (known, rows))
     nearest = _nearest_groups(known, group, rows)
@@ -191,6 +195,10 @@ def _near(
     )
     found: NDArray[np.bool_] = near & informative
     return found
+
+
+def _n_values(column: NDArray[np.float64]) -> int:
+    return len(np.unique(column[~np.isnan(column)]))
 
 
 def _dimension(nearest: NDArray[np.float64]) -> float:

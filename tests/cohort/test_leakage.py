@@ -221,7 +221,7 @@ def test_the_label_under_another_name_is_found(sign: int) -> None:
     )
     assert found.check == "telling columns"
     assert found.where == f"risk ({area:.3f})"
-    assert found.what == "its values alone predicts 'died' with an AUROC above 0.9"
+    assert found.what == "its values alone predict 'died' with an AUROC above 0.9"
     assert found.severity == "suspicion"
 
 

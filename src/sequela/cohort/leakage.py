@@ -269,8 +269,10 @@ def telling_columns(
         area = np.divide(beaten, pairs, out=np.full(len(names), 0.5), where=pairs > 0)
         absent = _presence_area(~present[is_class], ~present[~is_class])
         least = _least_area(is_class, group, 2 * len(names) * len(classes))
-        found += _telling(area, names, classes[one], least, "its values")
-        found += _telling(absent, names, classes[one], least, "whether it is missing")
+        found += _telling(area, names, classes[one], least, "its values alone predict")
+        found += _telling(
+            absent, names, classes[one], least, "whether it is missing alone predicts"
+        )
     return found
 
 
@@ -302,7 +304,7 @@ def telling_codes(
         )
         least = _least_area(is_class, group, len(names) * len(classes))
         area = (1 + positives - negatives) / 2
-        found += _telling(area, names, classes[one], least, "its presence")
+        found += _telling(area, names, classes[one], least, "its presence alone predicts")
     return found
 
 
@@ -343,7 +345,7 @@ def _telling(
     return [
         Finding(
             "telling columns",
-            f"{what} alone predicts '{of_class}' with an AUROC above {TELLING_AUROC}",
+            f"{what} '{of_class}' with an AUROC above {TELLING_AUROC}",
             named + more,
             "suspicion",
             "look whether it is known at prediction time, or is the label under another name",

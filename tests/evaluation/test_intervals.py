@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import scipy.stats
 import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sequela.errors import DataError
@@ -79,7 +81,7 @@ def test_intervals_agree_with_a_plain_implementation(
         plain_interval(metric, stratum, how, 5), abs=1e-9
     )
     assert found.low < statistic.of_metric(name, made).estimate < found.high
-    where = "over groups within classes" if fixed else "over groups"
+    where = "over groups within strata" if fixed else "over groups"
     assert found.method == f"{method} bootstrap {where}"
     assert (found.level, found.resamples, found.n_groups) == (0.9, 230, 25)
 
@@ -168,6 +170,31 @@ def test_resamples_without_the_class_are_not_counted() -> None:
 def test_one_group_is_too_few(make_predictions: Make) -> None:
     with pytest.raises(DataError, match="two subjects or more"):
         intervals.metric_interval("accuracy", make_predictions(groups=1), np.random.default_rng(0))
+
+
+def test_a_stratum_of_one_group_is_refused() -> None:
+    values = statistic.mean(np.arange(5.0), np.arange(5))
+    stratum = np.array([0, 0, 1, 0, 0])
+    with pytest.raises(DataError, match="a stratum has one group"):
+        intervals.interval(values, np.random.default_rng(0), stratum=stratum)
+
+
+@given(
+    st.lists(st.floats(-5, 5), min_size=1, max_size=40),
+    st.floats(1, 50),
+    st.floats(-2, 2),
+    st.floats(-0.9, 0.9),
+    st.floats(-6, 6),
+)
+def test_a_p_value_is_a_chance(
+    values: list[float], degrees: float, shift: float, acceleration: float, null: float
+) -> None:
+    drawn = intervals.Distribution(0.0, np.array(values), degrees, shift, acceleration)
+    p_value = drawn.p_value(null)
+    assert 1 / (len(values) + 1) <= p_value <= 1
+    low, high = drawn.bounds(0.95)
+    assert min(values) <= low <= max(values)
+    assert min(values) <= high <= max(values)
 
 
 def test_degrees_of_freedom_fall_when_few_groups_carry_the_number() -> None:

@@ -1,8 +1,9 @@
-"""On the Bonn recordings, whose neighbouring segments are alike, and no recording like another."""
+"""Real data that hold no leak: Bonn recordings, and the diagnoses of eICU's demo."""
 
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from sequela.cohort import leakage
@@ -68,3 +69,30 @@ def test_a_recording_under_two_names_is_found(segments: Segments, noise: float) 
     parts["held_out"][:23] = copy + size * np.random.default_rng(0).normal(size=copy.shape)
     found = leakage.near_identical_rows(parts, groups) or leakage.identical_rows(parts)
     assert [one.check for one in found] == ["near-identical rows" if noise else "identical rows"]
+
+
+def test_patients_with_the_same_diagnoses_are_not_accused(real_data: Path) -> None:
+    patients = pl.read_csv(real_data / "eicu-demo" / "patient.csv.gz").sort("patientunitstayid")
+    diagnoses = pl.read_csv(real_data / "eicu-demo" / "diagnosis.csv.gz")
+    stay = np.searchsorted(
+        patients["patientunitstayid"].to_numpy(), diagnoses["patientunitstayid"].to_numpy()
+    )
+    names, code = np.unique(
+        diagnoses["diagnosisstring"].to_numpy().astype(np.str_), return_inverse=True
+    )
+    person = patients["uniquepid"].to_numpy().astype(np.str_)
+    died = (patients["hospitaldischargestatus"] == "Expired").fill_null(value=False).to_numpy()
+    has = np.zeros((len(person), len(names)))
+    has[stay, code] = 1
+    everybody = np.random.default_rng(0).permutation(np.unique(person))
+    known = np.isin(person, everybody[: 4 * len(everybody) // 5])
+    parts = {"train": has[known], "held_out": has[~known]}
+    groups = {"train": person[known], "held_out": person[~known]}
+    assert len(np.unique(np.concatenate(list(parts.values())), axis=0)) < len(has) - 100
+    assert leakage.identical_rows(parts) == []
+    assert leakage.near_identical_rows(parts, groups) == []
+    classes = ["alive", "died"]
+    assert (
+        leakage.telling_codes(stay, code, names.tolist(), died.astype(np.int64), classes, person)
+        == []
+    )

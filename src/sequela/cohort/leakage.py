@@ -20,6 +20,7 @@ _CHANCE_OF_COPY = 1e-6
 _NEAR = 0.05
 _ROUNDING = 1e-6
 _NEIGHBOURS = 10
+_MEASURED = 20
 _MOST_ROWS = 2_000  # whose nearest neighbours are sought
 _NAMED = 5
 
@@ -154,7 +155,8 @@ def near_identical_rows(parts: Parts, groups: Mapping[str, NDArray[np.str_]]) ->
     in data of d dimensions, (nearest / tenth)^d has a beta distribution (after Facco et al. 2017),
     and d is estimated from (fifth / tenth)^d, which up to four copies do not move. The first
     condition alone would find neighbours in tables of few columns, the second alone would find
-    similar rhythms in signals. Of a large part, 2,000 evenly spaced rows are looked at.
+    similar rhythms in signals. Columns of fewer than 20 values (codes, which are the same or are
+    not) are left out. Of a large part, 2,000 evenly spaced rows are looked at.
 
     Args:
         parts: For each part, (example, column); missing values are NaN.
@@ -174,6 +176,8 @@ def near_identical_rows(parts: Parts, groups: Mapping[str, NDArray[np.str_]]) ->
 def _near(
     known: NDArray[np.float64], group: NDArray[np.str_], rows: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
+    measured = [index for index, column in enumerate(known.T) if _n_values(column) >= _MEASURED]
+    known, rows = known[:, measured], rows[:, measured]
     centre, spread = _centre_and_spread(known)
     known, rows = (np.nan_to_num((some - centre) / spread) for some in (known, rows))
     nearest = _nearest_groups(known, group, rows)
@@ -191,6 +195,10 @@ def _near(
     )
     found: NDArray[np.bool_] = near & informative
     return found
+
+
+def _n_values(column: NDArray[np.float64]) -> int:
+    return len(np.unique(column[~np.isnan(column)]))
 
 
 def _dimension(nearest: NDArray[np.float64]) -> float:
@@ -261,8 +269,10 @@ def telling_columns(
         area = np.divide(beaten, pairs, out=np.full(len(names), 0.5), where=pairs > 0)
         absent = _presence_area(~present[is_class], ~present[~is_class])
         least = _least_area(is_class, group, 2 * len(names) * len(classes))
-        found += _telling(area, names, classes[one], least, "its values")
-        found += _telling(absent, names, classes[one], least, "whether it is missing")
+        found += _telling(area, names, classes[one], least, "its values alone predict")
+        found += _telling(
+            absent, names, classes[one], least, "whether it is missing alone predicts"
+        )
     return found
 
 
@@ -294,7 +304,7 @@ def telling_codes(
         )
         least = _least_area(is_class, group, len(names) * len(classes))
         area = (1 + positives - negatives) / 2
-        found += _telling(area, names, classes[one], least, "its presence")
+        found += _telling(area, names, classes[one], least, "its presence alone predicts")
     return found
 
 
@@ -335,7 +345,7 @@ def _telling(
     return [
         Finding(
             "telling columns",
-            f"{what} alone predicts '{of_class}' with an AUROC above {TELLING_AUROC}",
+            f"{what} '{of_class}' with an AUROC above {TELLING_AUROC}",
             named + more,
             "suspicion",
             "look whether it is known at prediction time, or is the label under another name",

@@ -50,7 +50,7 @@ def paired_difference(
     if len(found) != 1 or found[0] is None:
         raise DataError(f"{name} has no single difference with an interval on these predictions")
     low, high = found[0].bounds(how.level)
-    within = " within classes" * how.classes_fixed
+    within = " within strata" * how.classes_fixed
     method = f"paired {how.method} bootstrap over groups{within}"
     interval = Interval(low, high, how.level, method, len(found[0].values), both.n_groups)
     return Difference(found[0].estimate, interval, found[0].p_value())

@@ -139,14 +139,15 @@ class Distribution:
     def p_value(self, null: float = 0.0) -> float:
         """Two-sided: 1 - the level at which ``null`` becomes a bound of the interval.
 
-        It cannot be smaller than the resamples can tell.
+        It is no smaller than the number of resamples can tell.
         """
         side = np.where(np.abs(self.values - null) < _ROUNDING, 0, np.sign(self.values - null))
         if not side.any():
             return 1.0
         moved = _quantile_of(side, len(side)) - self.shift
-        tail = moved / (1 + self.acceleration * moved) - self.shift
-        return float(2 * stats.t.sf(abs(tail), self.degrees))
+        room = 1 + self.acceleration * moved
+        tail = moved / room - self.shift if room > 0 else np.inf
+        return max(float(2 * stats.t.sf(abs(tail), self.degrees)), 1 / (len(side) + 1))
 
 
 def _quantile_of(side: NDArray[np.float64], count: int) -> float:
@@ -173,7 +174,7 @@ def distributions(
         One for each number, ``None`` where it is undefined on more than half of the resamples.
 
     Raises:
-        DataError: If there are fewer than two groups.
+        DataError: If there are fewer than two groups, or a stratum has only one.
     """
     if statistic.n_groups < 2:  # noqa: PLR2004
         raise DataError(
@@ -181,6 +182,8 @@ def distributions(
         )
     if stratum is None:
         stratum = np.zeros(statistic.n_groups, dtype=np.int64)
+    if np.bincount(stratum).min() < 2:  # noqa: PLR2004
+        raise DataError("a stratum has one group, which cannot vary: join it with another")
     drawn = [statistic(weights) for weights in resampled_weights(stratum, how.resamples, rng)]
     without = [statistic(weights) for weights in jackknife_weights(stratum)]
     values, left_out = (_columns(np.concatenate(parts)) for parts in (drawn, without))
@@ -213,11 +216,11 @@ def intervals(
         One for each number, ``None`` where it is undefined on more than half of the resamples.
 
     Raises:
-        DataError: If there are fewer than two groups.
+        DataError: If there are fewer than two groups, or a stratum has only one.
     """
     found = distributions(statistic, rng, how, stratum)
     trials = statistic.trials or (0,) * len(found)
-    method = f"{how.method} bootstrap over groups{'' if stratum is None else ' within classes'}"
+    method = f"{how.method} bootstrap over groups{'' if stratum is None else ' within strata'}"
     return [
         None if one is None else _interval(one, tried, statistic.n_groups, how.level, method)
         for one, tried in zip(found, trials, strict=True)

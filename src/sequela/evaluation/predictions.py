@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from sequela.cohort.split import PARTS
 from sequela.errors import DataError, RunError, unknown_name
 
-PARTS = ("train", "tuning", "held_out")
 _SUM_TOLERANCE = 1e-4
 _METADATA_KEY = b"sequela.classes"
 _COLUMNS = {"id": "example_id", "group": "group_id", "subject": "subject_id", "split": "split"}

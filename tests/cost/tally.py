@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sequela.cost.account import account
+from sequela.cost import account
 
 
 @dataclass

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sequela.cost.account import account
+from sequela.cost import account
 from sequela.cost.record import load, save, to_json
 from sequela.cost.subject import count, loaded, parse_lengths, parse_settings, registered, subject
 from sequela.errors import ModelError, RunError, SequelaError, SettingError, UnknownNameError

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from sequela.cost.account import account
+from sequela.cost import account
 from sequela.cost.derivation import derive
 from sequela.cost.formula import Formula, Number, Symbol, merged, parse
 from sequela.cost.mathml import math, render_mathml

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from sequela.cost.account import account
+from sequela.cost import account
 from sequela.errors import ModelError
 
 # name: whether torchvision's published GMACs are of convolutions and Linear layers only

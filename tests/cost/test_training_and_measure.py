@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sequela.cost import measure
-from sequela.cost.account import account
+from sequela.cost import account, measure
 from sequela.cost.subject import registered
 from sequela.cost.training import OPTIMISERS, render_training, training_step
 from sequela.errors import UnknownNameError

@@ -1,6 +1,6 @@
 """The account of a model as a record: layers, what is free, what is unknown, the report's count.
 
-A record is made by ``account.py``, and written to and read from ``cost.json`` by ``record.py``.
+A record is made by ``counting.py``, and written to and read from ``cost.json`` by ``record.py``.
 """
 
 from collections.abc import Iterable

@@ -146,7 +146,7 @@ def pooling(call: Call) -> list[Seen]:
     name = type(layer).__name__
     dimensions = int(name[-2])
     kernel = per_dimension(layer.kernel_size, dimensions)
-    stride = per_dimension(layer.stride, dimensions) or kernel
+    stride = per_dimension(layer.stride or kernel, dimensions)
     padding = per_dimension(getattr(layer, "padding", 0), dimensions)
     dilation = per_dimension(getattr(layer, "dilation", 1), dimensions)
     windows = list(zip(kernel, stride, padding, dilation, strict=True))

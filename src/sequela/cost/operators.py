@@ -333,6 +333,7 @@ RULES: dict[str, Rule] = {
     "bmm": matrix_product("self", "mat2"),
     "mv": matrix_product("self", "vec"),
     "dot": matrix_product("self", "tensor"),
+    "vdot": matrix_product("self", "other"),
     "addmm": matrix_product("mat1", "mat2", "self"),
     "addmv": matrix_product("mat", "vec", "self"),
     "baddbmm": matrix_product("batch1", "batch2", "self"),

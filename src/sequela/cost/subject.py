@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sequela.cost.account import account
+from sequela.cost import account
 from sequela.cost.ledger import Account, Amount, together
 from sequela.errors import ModelError, SettingError, unknown_name
 from sequela.models.registry import MODELS, lookup

@@ -109,10 +109,21 @@ def trace(
     shadow = on_meta(model)
     tracer = _Tracer(shadow, padded_rows)
     given = tree_map(shape_only, (tuple(args), dict(kwargs)), is_leaf=is_packed)
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), _layers_as_written():
         _run(type(model).__name__, shadow, given, tracer)
     tracer.unused()
     return tracer.seen
+
+
+@contextmanager
+def _layers_as_written() -> Iterator[None]:
+    """Transformer layers layer by layer, not as the one fused operator of torch's fast path."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
 
 
 def _run(name: str, shadow: nn.Module, given: Any, tracer: "_Tracer") -> None:

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
+from sequela.cost import account
 from sequela.cost import record as record_cost
-from sequela.cost.account import account
 from sequela.errors import SettingError
 from sequela.evaluation.summary import summarise
 from sequela.models.registry import lookup

@@ -1,6 +1,8 @@
 """What must hold for any account, and models that are counted by hand."""
 
 import copy
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_sequence
 
-from sequela.cost.account import account
+from sequela.cost import account
 from sequela.cost.ledger import Account
 
 
@@ -159,6 +161,12 @@ BY_HAND: dict[str, tuple[Callable[[], nn.Module], Any, tuple[int, int, int]]] = 
         (8, 0, 0),
     ),
     "instance norm": (lambda: nn.InstanceNorm1d(2), zeros(1, 2, 6), (2 * (5 * 6 + 2), 0, 0)),
+    "p-norm pooling": (lambda: nn.LPPool1d(2, 2), zeros(1, 1, 4), (4 + 2 + 2, 0, 0)),
+    "random pooling": (
+        lambda: nn.FractionalMaxPool2d(2, output_size=2),
+        zeros(1, 1, 8, 8),
+        (4 * 3, 0, 0),
+    ),
     "largest norm": (
         # norm 2·4 a row, comparison, addition, division, 4 products; then the Linear
         lambda: limited(nn.Linear(4, 2)),
@@ -179,6 +187,18 @@ def test_models_counted_by_hand(name: str) -> None:
     build, inputs, expected = BY_HAND[name]
     cost = account(build(), inputs)
     assert (cost.operations, cost.macs, cost.parameters) == expected
+
+
+def test_a_mask_of_padding_keeps_the_layers_as_they_are_written() -> None:
+    layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+    model = nn.TransformerEncoder(layer, 2)
+    mask = torch.tensor([[False, False, True]])
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    masked = account(model, {"src": zeros(1, 3, 4), "src_key_padding_mask": mask})
+    assert torch.backends.mha.get_fastpath_enabled() == enabled
+    # The mask of booleans becomes one of numbers, which is added to the scores of each head.
+    added = 2 * 2 * 3 * 3
+    assert masked.operations == 2 * account(layer, zeros(1, 3, 4)).operations + added
 
 
 def recurrent(bias: bool) -> nn.GRU:  # noqa: FBT001
@@ -317,3 +337,9 @@ def test_values_of_the_input_do_not_matter() -> None:
         return account(small(), x)
 
     assert counted(torch.randn(1, 2, 8)) == counted(torch.empty(1, 2, 8, device="meta"))
+
+
+def test_a_written_account_is_read_without_torch() -> None:
+    code = "import sys, sequela.cost.record, sequela.cost.text; print('torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"

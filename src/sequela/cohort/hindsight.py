@@ -1,0 +1,73 @@
+"""What tells a model its answer: found by looking at the events, not by trusting a declaration."""
+
+import duckdb
+import pyarrow as pa
+
+from sequela.cohort.events import one_row
+from sequela.cohort.tasks import Task
+
+# Codes that billing assigns after discharge. Known earlier, they are from the future.
+BILLING = ("ICD9CM", "ICD10CM", "ICD9PROC", "ICD10PCS", "DRG")
+
+KNOWN_OUTCOMES = """
+SELECT count(*) FILTER (known), count(*) FROM (
+    SELECT coalesce(bool_or(
+        m.time <= l.prediction_time
+        AND (m.family = 'MEDS_DEATH' OR m.code = 'HOSPITAL_OUTCOME//expired')
+        AND (m.time <> date_trunc('day', m.time) OR m.time + INTERVAL 1 DAY <= l.prediction_time)
+    ), false) AS known
+    FROM asked AS l LEFT JOIN marks AS m USING (subject_id)
+    WHERE l.boolean_value
+    GROUP BY l.subject_id, l.prediction_time
+)
+"""
+# Billing codes inside a stay that had not ended, in sight of a prediction before its end.
+EARLY_CODES = """
+WITH early AS (
+    SELECT e.subject_id, e.time, s.discharged
+    FROM events AS e JOIN stays AS s ON s.subject_id = e.subject_id AND s.visit_id = e.visit_id
+    WHERE e.family IN $families AND e.time < s.discharged
+    UNION ALL
+    SELECT e.subject_id, e.time, s.discharged
+    FROM events AS e JOIN stays AS s ON s.subject_id = e.subject_id
+    WHERE s.visit_id IS NULL AND e.visit_id IS NULL AND e.family IN $families
+        AND e.time >= s.admitted AND e.time < s.discharged
+)
+SELECT count(*), count(DISTINCT (l.subject_id, l.prediction_time))
+FROM early AS e JOIN asked AS l
+    ON l.subject_id = e.subject_id
+    AND l.prediction_time >= e.time AND l.prediction_time < e.discharged
+"""
+
+
+def find_leaks(
+    connection: duckdb.DuckDBPyConnection, task: Task, labels: pa.Table
+) -> tuple[str, ...]:
+    """What tells a model its answer, each in a sentence.
+
+    Two things are counted: positive labels whose death is on record by the time of prediction, and
+    billing codes that stand inside a stay which had not ended when the prediction is made.
+
+    Args:
+        connection: With ``events``, ``marks`` and ``stays``.
+        task: Its own warning comes first.
+        labels: See :mod:`sequela.cohort.labels`.
+    """
+    sentences = [f"The task leaks: {task.leaks}."] if task.leaks else []
+    connection.register("asked", labels)
+    known, positives = one_row(connection, KNOWN_OUTCOMES)
+    if known:
+        sentences.append(
+            f"Of {positives} positive labels {known} stand after the death is on record: "
+            "the model is asked what is known already."
+        )
+    seen = [family for family in BILLING if not task.inputs or family in task.inputs]
+    codes, examples = one_row(connection, EARLY_CODES, {"families": seen})
+    if codes:
+        sentences.append(
+            f"{examples} of {len(labels)} examples see diagnoses or procedures of a stay before it "
+            f"ended ({codes} codes): billing assigns them after discharge, so they are from the "
+            "future."
+        )
+    connection.unregister("asked")
+    return tuple(sentences)

@@ -53,7 +53,7 @@ def hospital() -> list[Row]:
         *stay(4, 41, "2020-01-01 10:00", "2020-01-05 10:00", "expired"),
         (4, "2020-01-05 10:00", "MEDS_DEATH"),
         *stay(4, 42, "2020-01-05 11:00", "2020-01-07 11:00", "expired"),
-        (4, "2020-01-05 11:00", "ADMISSION_DIAGNOSIS//BRAIN DEATH;ORGAN DONOR", 42),
+        (4, "2020-01-05 11:00", "ADMISSION_DX//BRAIN DEATH;ORGAN DONOR", 42),
         # 5 is discharged before the admission.
         *born(5),
         *stay(5, 51, "2020-01-05 10:00", "2020-01-01 10:00", "alive"),

@@ -7,7 +7,7 @@ from sequela.cohort.events import one_row
 from sequela.cohort.tasks import Task
 
 # Codes that billing assigns after discharge. Known earlier, they are from the future.
-BILLING = ("ICD9CM", "ICD10CM", "ICD9PROC", "ICD10PCS", "DRG")
+BILLING = ("ICD9CM", "ICD10CM", "ICD9PROC", "ICD10PROC", "CPT", "DRG")
 
 KNOWN_OUTCOMES = """
 SELECT count(*) FILTER (known), count(*) FROM (

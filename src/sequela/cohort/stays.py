@@ -8,10 +8,10 @@ CREATE TEMP TABLE marks AS
 SELECT
     subject_id, time, code, family, visit_id,
     code = 'STAY//organ donor'
-        OR (family = 'ADMISSION_DIAGNOSIS' AND contains(lower(code), 'organ donor')) AS donor
+        OR (family = 'ADMISSION_DX' AND contains(lower(code), 'organ donor')) AS donor
 FROM events
 WHERE family IN (
-    'MEDS_BIRTH', 'MEDS_DEATH', 'FOLLOW_UP_END', 'STAY', 'ADMISSION_DIAGNOSIS',
+    'MEDS_BIRTH', 'MEDS_DEATH', 'FOLLOW_UP_END', 'STAY', 'ADMISSION_DX',
     'HOSPITAL_ADMISSION', 'HOSPITAL_DISCHARGE', 'HOSPITAL_OUTCOME'
 )
 """

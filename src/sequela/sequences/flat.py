@@ -165,6 +165,15 @@ def open_sequences(folder: Path, *, digest: str | None = None) -> Sequences:
     return Sequences(folder=folder, header=header, **arrays)
 
 
+def is_built_from(folder: Path, digest: str) -> bool:
+    """Whether a folder holds whole sequences that were made from what ``digest`` stands for."""
+    try:
+        open_sequences(folder, digest=digest)
+    except (DataError, DataNotFoundError):
+        return False
+    return True
+
+
 def _map(folder: Path, name: str, length: int) -> NDArray[Any]:
     """One array, read-only, without copying it into memory."""
     path = folder / f"{name}.npy"

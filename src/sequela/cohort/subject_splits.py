@@ -69,4 +69,5 @@ def parts_of_labels(labels: pa.Table, splits: pa.Table | Mapping[int, str]) -> N
             f"{len(np.unique(asked[lost]))} subjects of the labels stand in no part of the split, "
             f"the first is {asked[lost][0]}"
         )
-    return part[found]
+    answer: NDArray[np.int64] = part[found]
+    return answer

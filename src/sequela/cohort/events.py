@@ -43,9 +43,11 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "visit_id": ("int64",),
 }
 REQUIRED = ("subject_id", "time", "code")
-VIEW = """
-CREATE VIEW events AS
-SELECT {columns}, split_part(code, '//', 1) AS family FROM read_parquet([{files}])
+VIEW = "CREATE VIEW events AS SELECT {columns} FROM read_parquet([{files}])"
+# Text is looked at once for each distinct code, not for each event.
+CODES = """
+CREATE TEMP TABLE codes AS
+SELECT code, split_part(code, '//', 1) AS family FROM (SELECT DISTINCT code FROM events)
 """
 
 
@@ -78,7 +80,9 @@ class Events:
 
     @contextmanager
     def connect(self, memory_limit: str = MEMORY_LIMIT) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A DuckDB connection with a view ``events`` that has all of ``COLUMNS`` and ``family``.
+        """A DuckDB connection with a view ``events`` and a table ``codes``.
+
+        ``events`` has all of ``COLUMNS``; ``codes`` has each distinct ``code`` and its ``family``.
 
         Args:
             memory_limit: Of DuckDB, for example ``"500MB"``.
@@ -94,6 +98,7 @@ class Events:
         ):
             connection.execute("SET enable_progress_bar = false")
             connection.execute(VIEW.format(columns=", ".join(columns), files=files))
+            connection.execute(CODES)
             yield connection
 
 

@@ -21,22 +21,29 @@ SELECT count(*) FILTER (known), count(*) FROM (
     GROUP BY l.subject_id, l.prediction_time
 )
 """
-# Billing codes inside a stay that had not ended, in sight of a prediction before its end.
+OPEN_STAYS = """
+CREATE TEMP TABLE open_stays AS
+SELECT l.subject_id, l.prediction_time, s.visit_id, s.admitted
+FROM asked AS l JOIN stays AS s ON s.subject_id = l.subject_id
+    AND s.admitted <= l.prediction_time AND l.prediction_time < s.discharged
+"""
+# Billing codes inside a stay that had not ended when the prediction is made.
 EARLY_CODES = """
-WITH early AS (
-    SELECT e.subject_id, e.time, s.discharged
-    FROM events AS e JOIN stays AS s ON s.subject_id = e.subject_id AND s.visit_id = e.visit_id
-    WHERE e.family IN $families AND e.time < s.discharged
-    UNION ALL
-    SELECT e.subject_id, e.time, s.discharged
-    FROM events AS e JOIN stays AS s ON s.subject_id = e.subject_id
-    WHERE s.visit_id IS NULL AND e.visit_id IS NULL AND e.family IN $families
-        AND e.time >= s.admitted AND e.time < s.discharged
+WITH billed AS (
+    SELECT e.subject_id, e.time, e.visit_id
+    FROM events AS e JOIN codes AS c ON c.code = e.code AND c.family IN $families
 )
-SELECT count(*), count(DISTINCT (l.subject_id, l.prediction_time))
-FROM early AS e JOIN asked AS l
-    ON l.subject_id = e.subject_id
-    AND l.prediction_time >= e.time AND l.prediction_time < e.discharged
+SELECT count(*), count(DISTINCT (o.subject_id, o.prediction_time)) FROM (
+    SELECT o.subject_id, o.prediction_time
+    FROM billed AS b
+    JOIN open_stays AS o ON o.subject_id = b.subject_id AND o.visit_id = b.visit_id
+    WHERE b.time <= o.prediction_time
+    UNION ALL
+    SELECT o.subject_id, o.prediction_time
+    FROM billed AS b JOIN open_stays AS o ON o.subject_id = b.subject_id
+    WHERE o.visit_id IS NULL AND b.visit_id IS NULL
+        AND b.time >= o.admitted AND b.time <= o.prediction_time
+) AS o
 """
 
 
@@ -49,7 +56,7 @@ def find_leaks(
     billing codes that stand inside a stay which had not ended when the prediction is made.
 
     Args:
-        connection: With ``events``, ``marks`` and ``stays``.
+        connection: With what :func:`sequela.cohort.stays.create_stays` makes.
         task: Its own warning comes first.
         labels: See :mod:`sequela.cohort.labels`.
     """
@@ -62,7 +69,10 @@ def find_leaks(
             "the model is asked what is known already."
         )
     seen = [family for family in BILLING if not task.inputs or family in task.inputs]
-    codes, examples = one_row(connection, EARLY_CODES, {"families": seen})
+    connection.execute(OPEN_STAYS)
+    codes, examples = 0, 0
+    if one_row(connection, "SELECT count(*) FROM open_stays")[0]:
+        codes, examples = one_row(connection, EARLY_CODES, {"families": seen})
     if codes:
         sentences.append(
             f"{examples} of {len(labels)} examples see diagnoses or procedures of a stay before it "

@@ -35,7 +35,7 @@ SPANS = """
 CREATE TEMP TABLE spans AS
 SELECT
     subject_id, min(time) FILTER (starts_with(code, $entry_code)) AS entry, max(time) AS last_event
-FROM events
+FROM events JOIN codes USING (code)
 WHERE family NOT IN ('MEDS_BIRTH', 'MEDS_DEATH', 'HOSPITAL_OUTCOME', 'FOLLOW_UP_END', 'STAY')
 GROUP BY subject_id
 """

@@ -5,13 +5,14 @@ import duckdb
 # Events that begin, end or judge a stay, or that say something of the subject as a whole.
 MARKS = """
 CREATE TEMP TABLE marks AS
-SELECT
-    subject_id, time, code, family, visit_id,
-    code = 'STAY//organ donor'
-        OR (family = 'ADMISSION_DX' AND contains(lower(code), 'organ donor')) AS donor
-FROM events
-WHERE family IN (
-    'MEDS_BIRTH', 'MEDS_DEATH', 'FOLLOW_UP_END', 'STAY', 'ADMISSION_DX',
+SELECT subject_id, time, code, family, visit_id, donor
+FROM events JOIN (
+    SELECT code, family, family IN ('STAY', 'ADMISSION_DX')
+        AND contains(lower(code), 'organ donor') AS donor
+    FROM codes
+) USING (code)
+WHERE donor OR family IN (
+    'MEDS_BIRTH', 'MEDS_DEATH', 'FOLLOW_UP_END', 'STAY',
     'HOSPITAL_ADMISSION', 'HOSPITAL_DISCHARGE', 'HOSPITAL_OUTCOME'
 )
 """
@@ -91,7 +92,7 @@ LEFT JOIN subjects AS p USING (subject_id)
 
 
 def create_stays(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create the tables ``marks``, ``subjects`` and ``stays`` from the view ``events``.
+    """Create the tables ``marks``, ``subjects`` and ``stays`` from the events.
 
     ``subjects`` has ``subject_id, birth, death, follow_up_end``. ``stays`` has ``subject_id,
     visit_id, admitted, discharged, expired, donor, nothing_charted``, where ``expired`` is null if

@@ -57,7 +57,7 @@ SELECT example, step_time, step FROM steps
 WHERE example >= $first AND example < $end ORDER BY step
 """
 CODES = """
-SELECT DISTINCT p.step, coalesce(w.place, 0) AS code
+SELECT DISTINCT p.step, coalesce(w.place, 0)::INTEGER AS code
 FROM present AS p LEFT JOIN words AS w ON w.item = p.item
 WHERE p.step >= $first AND p.step < $end ORDER BY ALL
 """

@@ -11,38 +11,65 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sequela.cohort.events import one_row
 from sequela.cohort.selection import Cohort
 from sequela.cohort.stays import create_stays
 from sequela.sequences.vocabulary import SequenceSettings, Terms, terms_of
 
 Connection = duckdb.DuckDBPyConnection
 
+ASKED = """
+CREATE TEMP TABLE asked AS
+WITH births AS (
+    SELECT e.subject_id, min(e.time) AS birth
+    FROM events AS e JOIN codes AS c ON c.code = e.code AND c.family = 'MEDS_BIRTH'
+    GROUP BY e.subject_id
+)
+SELECT
+    a.example, a.subject_id, a.prediction_time, a.boolean_value AS label, a.part,
+    ((epoch(a.prediction_time) - epoch(b.birth)) / (86400 * 365.2425))::FLOAT AS age
+FROM asked_rows AS a LEFT JOIN births AS b USING (subject_id)
+"""
+
 # An event belongs to its stay (kind 0); without a number, to the stay that it falls into (0, or 1
 # if that has no number either); else to its day (2). Windows (3) take the place of all these. That
 # a stay has ended is asked of times before the event only, so the future decides nothing.
 VISIBLE = """
 CREATE TEMP TABLE visible AS
-WITH placed AS (
-    SELECT subject_id, time, code, numeric_value, 0 AS kind, visit_id AS place
-    FROM events
-    WHERE visit_id IS NOT NULL AND time IS NOT NULL
-    UNION ALL
+SELECT
+    a.example, 0 AS kind, e.visit_id AS place, e.time, t.term,
+    CASE WHEN isfinite(e.numeric_value) THEN e.numeric_value END AS value
+FROM events AS e
+JOIN terms AS t ON t.code = e.code
+JOIN asked AS a ON a.subject_id = e.subject_id AND e.time <= a.prediction_time
+WHERE e.visit_id IS NOT NULL
+"""
+ANY_WITHOUT_VISIT = """
+SELECT count(*) FROM events JOIN terms USING (code) WHERE visit_id IS NULL AND time IS NOT NULL
+"""
+VISIBLE_WITHOUT_VISIT = """
+INSERT INTO visible
+WITH seen AS (
     SELECT
-        e.subject_id, e.time, e.code, e.numeric_value,
+        a.example, e.subject_id, e.time, t.term,
+        CASE WHEN isfinite(e.numeric_value) THEN e.numeric_value END AS value
+    FROM events AS e
+    JOIN terms AS t ON t.code = e.code
+    JOIN asked AS a ON a.subject_id = e.subject_id AND e.time <= a.prediction_time
+    WHERE e.visit_id IS NULL
+), placed AS (
+    SELECT
+        e.example,
         CASE WHEN s.admitted IS NULL OR e.time > s.discharged THEN 2
-            WHEN s.visit_id IS NULL THEN 1 ELSE 0 END,
+            WHEN s.visit_id IS NULL THEN 1 ELSE 0 END AS kind,
         CASE WHEN s.admitted IS NULL OR e.time > s.discharged
             THEN epoch_us(date_trunc('day', e.time)::TIMESTAMP)
-            ELSE coalesce(s.visit_id, epoch_us(s.admitted)) END
-    FROM (SELECT * FROM events WHERE visit_id IS NULL AND time IS NOT NULL) AS e
+            ELSE coalesce(s.visit_id, epoch_us(s.admitted)) END AS place,
+        e.time, e.term, e.value
+    FROM seen AS e
     ASOF LEFT JOIN stays AS s ON e.subject_id = s.subject_id AND e.time >= s.admitted
 )
-SELECT asked.example, placed.kind, placed.place, placed.time, terms.term,
-    CASE WHEN isfinite(placed.numeric_value) THEN placed.numeric_value END AS value
-FROM placed
-JOIN asked ON asked.subject_id = placed.subject_id AND placed.time <= asked.prediction_time
-JOIN terms ON terms.code = placed.code
-WHERE placed.kind < 2 OR terms.term IS NOT NULL
+SELECT * FROM placed WHERE kind < 2 OR term IS NOT NULL
 """
 
 # Of a record, the visit that began last.
@@ -154,12 +181,14 @@ def cut(
     Returns:
         The names of the terms.
     """
-    create_stays(connection)
     _create_asked(connection, cohort.labels, part)
-    codes = connection.execute("SELECT DISTINCT code FROM events").fetchnumpy()["code"].tolist()
+    codes = connection.execute("SELECT code FROM codes").fetchnumpy()["code"].tolist()
     terms = terms_of(codes, cohort.task, settings)
     _create_terms(connection, terms)
     connection.execute(VISIBLE)
+    if one_row(connection, ANY_WITHOUT_VISIT)[0]:
+        create_stays(connection)
+        connection.execute(VISIBLE_WITHOUT_VISIT)
     if cohort.task.history == "stay":
         connection.execute(ONLY_CURRENT)
     if settings.step_hours is not None:
@@ -181,15 +210,7 @@ def _create_asked(connection: Connection, labels: pa.Table, part: NDArray[np.uin
     examples = pa.array(np.arange(len(labels)), pa.int64())
     table = labels.append_column("part", pa.array(part)).append_column("example", examples)
     connection.register("asked_rows", table)
-    connection.execute(
-        """
-        CREATE TEMP TABLE asked AS
-        SELECT
-            example, subject_id, prediction_time, boolean_value AS label, part,
-            ((epoch(prediction_time) - epoch(birth)) / (86400 * 365.2425))::FLOAT AS age
-        FROM asked_rows LEFT JOIN subjects USING (subject_id)
-        """
-    )
+    connection.execute(ASKED)
     connection.unregister("asked_rows")
 
 

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sequela.cohort.events import BIRTH, DEMOGRAPHIC, LABEL_ONLY
+from sequela.cohort.events import ADMISSION, BIRTH, DEMOGRAPHIC, DISCHARGE, LABEL_ONLY
 from sequela.cohort.tasks import Task
 from sequela.errors import SettingError
 
+# A stay is a visit from the moment its admission is known, whatever else is.
+VISITS = (ADMISSION, DISCHARGE)
 UNKNOWN = "UNKNOWN"  # index 0 of every vocabulary
 AGE_DECADES = tuple(f"AGE//{decade}" for decade in range(0, 130, 10))
 
@@ -90,9 +92,9 @@ class Terms:
 
     Attributes:
         names: Distinct terms, sorted; a term's number is its place.
-        of_code: Code to the number of its term; ``None`` if it is not an input but shows that a
-            visit took place. Codes that make labels, and births, are not here: nothing that joins
-            events to this table can meet them.
+        of_code: Code to the number of its term; ``None`` for admissions and discharges that are
+            not inputs but show that a visit took place. Codes that make labels, and births, are not
+            here: nothing that joins events to this table can meet them.
     """
 
     names: tuple[str, ...]
@@ -115,7 +117,10 @@ def terms_of(codes: Iterable[str], task: Task, settings: SequenceSettings) -> Te
             continue
         demographic = family in DEMOGRAPHIC
         seen = settings.demographics if demographic else not task.inputs or family in task.inputs
-        allowed[code] = cut_code(code, settings.icd_digits) if seen else None
+        if seen:
+            allowed[code] = cut_code(code, settings.icd_digits)
+        elif family in VISITS:
+            allowed[code] = None
     names = tuple(sorted({term for term in allowed.values() if term is not None}))
     number = {name: i for i, name in enumerate(names)}
     of_code = {code: None if term is None else number[term] for code, term in allowed.items()}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from sequela.models.registry import lookup
 from sequela.sequences.flat import Sequences
-from sequela.sequences.visit_batches import BucketSampler, VisitBatch, VisitDataset
+from sequela.sequences.visit_batches import BucketSampler, VisitBatch, VisitDataset, visit_loader
 
 Nested = list[list[list[int]]]
 Write = Callable[..., Sequences]
@@ -133,14 +134,38 @@ def test_buckets_save_steps() -> None:
     assert bucketed < 0.5 * shuffled
 
 
-def test_predictions_come_back_in_order_through_a_loader(
-    write_nested: Write, tmp_path: Path
+Load = Callable[[VisitDataset], Any]
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def as_sampler(dataset: VisitDataset) -> Any:
+    sampler = BucketSampler(dataset.lengths, 4, seeded())
+    return DataLoader(dataset, sampler=sampler, batch_size=None)
+
+
+def prepared(dataset: VisitDataset) -> Any:
+    return Accelerator(cpu=True).prepare(visit_loader(dataset, batch_size=4, generator=seeded()))
+
+
+LOADS: dict[str, Load] = {
+    "a loader of ours": lambda dataset: visit_loader(dataset, batch_size=4, generator=seeded()),
+    "in two processes": lambda dataset: visit_loader(dataset, batch_size=4, workers=2),
+    "torch's, with the sampler": as_sampler,
+    "prepared by Accelerate": prepared,
+}
+
+
+@pytest.mark.parametrize("load", LOADS.values(), ids=LOADS)
+def test_predictions_come_back_in_order_through(
+    write_nested: Write, tmp_path: Path, load: Load
 ) -> None:
     nested = [[[i % 9]] * (1 + i % 4) for i in range(23)]
     dataset = VisitDataset(write_nested(tmp_path / "s", nested))
-    sampler = BucketSampler(dataset.lengths, 4, torch.Generator().manual_seed(0))
     answers = torch.full((23,), -1)
-    for batch in DataLoader(dataset, sampler=sampler, batch_size=None):
+    for batch in load(dataset):
         first_visits = batch.offsets[: len(batch)]
         answers[batch.order] = batch.codes[first_visits]
     assert answers.tolist() == [i % 9 for i in range(23)]

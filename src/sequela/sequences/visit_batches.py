@@ -3,12 +3,13 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sequela.sequences.flat import Sequences, spans
 
@@ -74,13 +75,13 @@ class VisitBatch:
         """What a model of visits takes: ``model(*batch.inputs)``."""
         return self.codes, self.offsets, self.batch_sizes
 
-    def to(self, device: torch.device | str) -> "VisitBatch":
-        """The batch on another device; ``batch_sizes`` stays on the CPU."""
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "VisitBatch":
+        """The batch on another device; ``batch_sizes`` and ``order`` stay where they are."""
         return VisitBatch(
-            codes=self.codes.to(device, non_blocking=True),
-            offsets=self.offsets.to(device, non_blocking=True),
+            codes=self.codes.to(device, non_blocking=non_blocking),
+            offsets=self.offsets.to(device, non_blocking=non_blocking),
             batch_sizes=self.batch_sizes,
-            labels=self.labels.to(device, non_blocking=True),
+            labels=self.labels.to(device, non_blocking=non_blocking),
             order=self.order,
         )
 
@@ -88,8 +89,7 @@ class VisitBatch:
 class VisitDataset(Dataset[VisitBatch]):
     """Examples of stored sequences that answer a list of rows with one batch.
 
-    Made for ``DataLoader(dataset, sampler=BucketSampler(...), batch_size=None)``: the sampler names
-    the rows of a batch, and the batch is cut from the mapped arrays in one go.
+    The batch is taken from the mapped arrays in one go; nothing is left to collate.
 
     Attributes:
         sequences: Where the examples are.
@@ -128,6 +128,9 @@ class VisitDataset(Dataset[VisitBatch]):
             labels=torch.from_numpy(source.label[examples].astype(np.int64)),
             order=torch.from_numpy(order),
         )
+
+    # Torch's loader asks for a whole batch by this name.
+    __getitems__ = __getitem__
 
 
 class BucketSampler(Sampler[list[int]]):
@@ -182,3 +185,32 @@ class BucketSampler(Sampler[list[int]]):
     def _cut(self, rows: NDArray[np.int64]) -> list[list[int]]:
         size = self.batch_size
         return [rows[i : i + size].tolist() for i in range(0, len(rows), size)]
+
+
+def visit_loader(
+    dataset: VisitDataset,
+    *,
+    batch_size: int,
+    generator: torch.Generator | None = None,
+    workers: int = 0,
+) -> DataLoader[VisitBatch]:
+    """A loader of batches of like length.
+
+    Args:
+        dataset: Whose rows.
+        batch_size: Patients of a batch.
+        generator: Draws the order of each epoch; ``None`` sorts by length, for evaluation.
+        workers: Processes that prepare batches; 0 does it in this one.
+    """
+    return DataLoader(
+        dataset,
+        batch_sampler=BucketSampler(dataset.lengths, batch_size, generator),
+        collate_fn=_as_it_is,
+        generator=generator,
+        num_workers=workers,
+    )
+
+
+def _as_it_is(batch: Any) -> Any:
+    """The dataset answers whole batches."""
+    return batch

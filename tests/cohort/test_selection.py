@@ -163,8 +163,8 @@ def test_the_report_asks_after_the_last_visit_and_is_caught(rows: Rows, make_eve
     cohort = select_cohort(make_events(rows()), report_2019())
     assert labels_of(cohort)[:2] == [(1, "03-09 10:00", False), (2, "02-05 12:00", True)]
     assert removed(cohort.flow) == {"blank-status": 1}
-    assert "diagnoses of the last visit" in cohort.leaks[0]
-    assert "4 positive labels 4 stand after the death" in cohort.leaks[1]
+    assert "diagnoses of the last visit" in cohort.leaks[0].what
+    assert "4 of 4 positive labels stand after the death" in cohort.leaks[1].what
 
 
 def test_two_stays_at_one_time_are_one_example(make_events: Make, one_stay: Stay) -> None:

@@ -1,10 +1,15 @@
 """What tells a model its answer: found by looking at the events, not by trusting a declaration."""
 
+from typing import TYPE_CHECKING
+
 import duckdb
 import pyarrow as pa
 
 from sequela.cohort.events import one_row
 from sequela.cohort.tasks import Task
+
+if TYPE_CHECKING:
+    from sequela.cohort.leakage import Finding
 
 # Codes that billing assigns after discharge. Known earlier, they are from the future.
 BILLING = ("ICD9CM", "ICD10CM", "ICD9PROC", "ICD10PROC", "CPT", "DRG")
@@ -49,35 +54,44 @@ SELECT count(*), count(DISTINCT (o.subject_id, o.prediction_time)) FROM (
 
 def find_leaks(
     connection: duckdb.DuckDBPyConnection, task: Task, labels: pa.Table
-) -> tuple[str, ...]:
-    """What tells a model its answer, each in a sentence.
+) -> "tuple[Finding, ...]":
+    """What tells a model its answer.
 
-    Two things are counted: positive labels whose death is on record by the time of prediction, and
-    billing codes that stand inside a stay which had not ended when the prediction is made.
+    Beside what a task says of itself, two things are counted: positive labels whose death is on
+    record by the time of prediction, and billing codes that stand inside a stay which had not ended
+    when the prediction is made.
 
     Args:
         connection: With what :func:`sequela.cohort.stays.create_stays` makes.
-        task: Its own warning comes first.
+        task: What is asked.
         labels: See :mod:`sequela.cohort.labels`.
     """
-    sentences = [f"The task leaks: {task.leaks}."] if task.leaks else []
+    found = []
+    if task.leaks:
+        found.append(("declared leak", task.leaks, "choose another task: this one reproduces"))
     connection.register("asked", labels)
     known, positives = one_row(connection, KNOWN_OUTCOMES)
     if known:
-        sentences.append(
-            f"Of {positives} positive labels {known} stand after the death is on record: "
-            "the model is asked what is known already."
-        )
+        what = f"{known} of {positives} positive labels stand after the death is on record"
+        found.append(("known outcome", what, "predict earlier, or leave out who has died"))
     seen = [family for family in BILLING if not task.inputs or family in task.inputs]
     connection.execute(OPEN_STAYS)
     codes, examples = 0, 0
     if one_row(connection, "SELECT count(*) FROM open_stays")[0]:
         codes, examples = one_row(connection, EARLY_CODES, {"families": seen})
     if codes:
-        sentences.append(
-            f"{examples} of {len(labels)} examples see diagnoses or procedures of a stay before it "
-            f"ended ({codes} codes): billing assigns them after discharge, so they are from the "
-            "future."
+        what = (
+            f"{examples} of {len(labels)} examples see {codes} billing codes of a stay that had not "
+            "ended: they are assigned after discharge, so they come from the future"
         )
+        found.append(("codes from the future", what, "date them at discharge"))
     connection.unregister("asked")
-    return tuple(sentences)
+    return _findings(task.name, found)
+
+
+def _findings(task: str, found: list[tuple[str, str, str]]) -> "tuple[Finding, ...]":
+    if not found:
+        return ()
+    from sequela.cohort.leakage import Finding  # loads scipy, which most runs need not wait for
+
+    return tuple(Finding(check, what, task, "leak", remedy) for check, what, remedy in found)

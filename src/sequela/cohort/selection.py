@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
@@ -9,12 +10,15 @@ import pyarrow.compute as pc
 
 from sequela.cohort.events import MEMORY_LIMIT, Events, one_row
 from sequela.cohort.flow import Flow
-from sequela.cohort.labels import SCHEMA, read_labels, sorted_labels
 from sequela.cohort.hindsight import find_leaks
+from sequela.cohort.labels import SCHEMA, read_labels, sorted_labels
 from sequela.cohort.rules import RULES
 from sequela.cohort.stays import create_stays
 from sequela.cohort.tasks import Task
 from sequela.errors import DataError
+
+if TYPE_CHECKING:
+    from sequela.cohort.leakage import Finding
 
 LABEL_EXPRESSIONS = {
     "death in the stay": "expired",
@@ -97,14 +101,14 @@ class Cohort:
         task: The declaration, as it was applied.
         labels: ``subject_id, prediction_time, boolean_value``, sorted; one row is one example.
         flow: How many candidates each rule removed.
-        leaks: What tells a model its answer, each in a sentence; empty if nothing was found.
+        leaks: What tells a model its answer; empty if nothing was found.
     """
 
     events: Events
     task: Task
     labels: pa.Table
     flow: Flow
-    leaks: tuple[str, ...]
+    leaks: "tuple[Finding, ...]"
 
 
 def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) -> Cohort:

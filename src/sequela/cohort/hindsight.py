@@ -68,7 +68,7 @@ def find_leaks(
     """
     found = []
     if task.leaks:
-        found.append(("declared leak", task.leaks, "choose another task: this one reproduces"))
+        found.append(("declared leak", task.leaks, "choose another task; this reproduces"))
     connection.register("asked", labels)
     known, positives = one_row(connection, KNOWN_OUTCOMES)
     if known:

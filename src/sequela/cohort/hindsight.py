@@ -81,8 +81,8 @@ def find_leaks(
         codes, examples = one_row(connection, EARLY_CODES, {"families": seen})
     if codes:
         what = (
-            f"{examples} of {len(labels)} examples see {codes} billing codes of a stay that had not "
-            "ended: they are assigned after discharge, so they come from the future"
+            f"{examples} of {len(labels)} examples see {codes} billing codes of a stay that had "
+            "not ended: they are assigned after discharge, so they come from the future"
         )
         found.append(("codes from the future", what, "date them at discharge"))
     connection.unregister("asked")

@@ -7,7 +7,14 @@ import pytest
 from sequela.cohort.events import Events
 from sequela.cohort.flow import Flow
 from sequela.cohort.selection import Cohort, select_cohort
-from sequela.cohort.tasks import in_hospital, landmark, post_discharge, report_2019, task_named
+from sequela.cohort.tasks import (
+    Task,
+    in_hospital,
+    landmark,
+    post_discharge,
+    report_2019,
+    task_named,
+)
 from sequela.errors import DataError
 
 Row = tuple[Any, ...]
@@ -157,6 +164,8 @@ def test_landmark(make_events: Make) -> None:
     }
     earlier = select_cohort(make_events(rows), landmark())
     assert labels_of(earlier)[0] == (1, "05-31 00:00", False)
+    named = [(*row[:2], row[2].replace("ENTRY", "COHORT_ENTRY"), *row[3:]) for row in rows]
+    assert select_cohort(make_events(named), landmark()).labels.equals(cohort.labels)
 
 
 def test_the_report_asks_after_the_last_visit_and_is_caught(rows: Rows, make_events: Make) -> None:
@@ -178,12 +187,50 @@ def test_two_stays_at_one_time_are_one_example(make_events: Make, one_stay: Stay
     assert removed(cohort.flow) == {"duplicates": 1}
 
 
-def test_stays_of_unknown_order_are_used_alone(rows: Rows, make_events: Make) -> None:
-    events = make_events(rows())
+def unordered(make_events: Make, rows: list[Row]) -> Events:
+    events = make_events(rows)
     (events.root / "account.json").write_text('{"stays_in_order": false}')
-    cohort = select_cohort(make_events(rows()), in_hospital())
+    return make_events(rows)
+
+
+def test_stays_of_unknown_order_are_used_alone(make_events: Make, one_stay: Stay) -> None:
+    rows = [
+        *one_stay(1, 10, "2000-01-01", "2000-01-09", "expired"),
+        (1, "2000-01-01", "AGE", 10, 80.0),
+        (1, "2000-01-09", "MEDS_DEATH", 10),
+        *one_stay(1, 11, "2010-01-01", "2010-01-09", "alive"),
+        (1, "2010-01-01", "AGE", 11, 79.0),
+        *one_stay(2, 20, "2000-01-01", "2000-01-09", "alive"),
+        (2, "2000-01-01", "AGE", 20, 17.0),
+        *one_stay(2, 21, "2010-01-01", "2010-01-09", "alive"),
+        (2, "2010-01-01", "AGE", 21, 18.0),
+    ]
+    cohort = select_cohort(unordered(make_events, rows), in_hospital())
     assert cohort.task.history == "stay"
     assert any("only the current stay is used" in note for note in cohort.flow.notes)
+    # The made-up years decide nothing: neither who is dead already nor who is a minor.
+    assert [row["subject_id"] for row in cohort.labels.to_pylist()] == [1, 1, 2]
+    assert removed(cohort.flow) == {"minors": 1}
+
+
+@pytest.mark.parametrize("task", [landmark(), report_2019()])
+def test_a_whole_record_of_unknown_order_cannot_be_asked_about(
+    make_events: Make, rows: Rows, task: Task
+) -> None:
+    with pytest.raises(DataError, match="do not tell the order"):
+        select_cohort(unordered(make_events, rows()), task)
+
+
+def test_an_age_that_is_told_makes_a_minor(make_events: Make, one_stay: Stay) -> None:
+    rows = [
+        *one_stay(1, 10, "2020-01-01", "2020-01-09", "expired"),
+        (1, "2019-07-01", "AGE", None, 17.0),
+        *one_stay(2, 20, "2020-01-01", "2020-01-09", "expired"),
+        (2, "2018-01-01", "AGE", None, 17.0),
+        *one_stay(3, 30, "2020-01-01", "2020-01-09", "alive"),
+    ]
+    cohort = select_cohort(make_events(rows), in_hospital())
+    assert [row["subject_id"] for row in cohort.labels.to_pylist()] == [2, 3]
 
 
 def test_an_empty_cohort_names_the_rules(make_events: Make, one_stay: Stay) -> None:

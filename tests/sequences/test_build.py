@@ -290,6 +290,14 @@ def test_demographics_stand_in_the_last_step_if_asked_for(make: Make) -> None:
     assert np.isnan(sequences.age[1])
 
 
+def test_an_age_counts_from_when_it_was_told_last(make: Make) -> None:
+    year = 8766
+    rows: list[Row] = [(0, 0, "AGE", None, 40.0), (0, 2 * year, "AGE", None, 50.0), (0, 0, "A")]
+    sequences = make(rows, asked=[(0, year), (0, 3 * year)])
+    assert sequences.age.tolist() == pytest.approx([41, 51], abs=0.01)
+    assert sequences.vocabulary == ("UNKNOWN", "A")
+
+
 def test_measurements_stand_by_channel_and_time(make: Make) -> None:
     sequences = make()
     assert sequences.channel_names == ("LAB//x", "LAB//y")  # LAB//new is not of the training part

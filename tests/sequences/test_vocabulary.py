@@ -63,6 +63,20 @@ def test_families_not_asked_for_are_left_out_and_admissions_only_show_a_visit() 
     assert terms.of_code == {"LAB//a": 0, "HOSPITAL_ADMISSION//E": None}
 
 
+def test_another_models_answer_is_an_input_only_where_it_is_named() -> None:
+    codes = ["APACHE_PREDICTION//IV", "LAB//a"]
+    assert terms_of(codes, ALL, SequenceSettings()).names == ("LAB//a",)
+    task = Task("apache", "last event", "any death", inputs=("APACHE_PREDICTION",))
+    assert terms_of(codes, task, SequenceSettings()).names == ("APACHE_PREDICTION//IV",)
+
+
+def test_demographics_are_inputs_where_they_are_asked_for_and_age_in_decades() -> None:
+    terms = terms_of(["AGE", "GENDER//F"], ALL, SequenceSettings(demographics=True))
+    assert "GENDER//F" in terms.names
+    assert "AGE//70" in terms.names
+    assert "AGE" not in terms.names
+
+
 @pytest.mark.parametrize(
     "changes", [{"min_subjects": 0}, {"icd_digits": -1}, {"step_hours": 0}, {"bins": 1}]
 )

@@ -24,6 +24,9 @@ DISCHARGE = "HOSPITAL_DISCHARGE"
 OUTCOME = "HOSPITAL_OUTCOME"
 FOLLOW_UP_END = "FOLLOW_UP_END"
 STAY = "STAY"
+ENTRY = "COHORT_ENTRY"
+AGE = "AGE"
+APACHE_PREDICTION = "APACHE_PREDICTION"
 
 EXPIRED = f"{OUTCOME}//expired"
 ALIVE = f"{OUTCOME}//alive"
@@ -31,7 +34,9 @@ ALIVE = f"{OUTCOME}//alive"
 # Facts that make labels and cohorts. No sequence ever holds one.
 LABEL_ONLY = (DEATH, OUTCOME, FOLLOW_UP_END, STAY)
 # Who somebody is rather than what happened; an input only where a study asks for it.
-DEMOGRAPHIC = ("GENDER", "ETHNICITY", "AGE", "INSURANCE", "LANGUAGE", "RELIGION", "MARITAL_STATUS")
+DEMOGRAPHIC = ("GENDER", "ETHNICITY", AGE, "INSURANCE", "LANGUAGE", "RELIGION", "MARITAL_STATUS")
+# Another model's answer to the question; an input only where a task names it.
+ANSWERS = (APACHE_PREDICTION,)
 
 MEMORY_LIMIT = "2GB"  # of DuckDB; what does not fit goes to a temporary folder
 

@@ -38,7 +38,10 @@ MICROSECONDS_PER_HOUR = 3_600_000_000
 SPANS = """
 CREATE TEMP TABLE spans AS
 SELECT
-    subject_id, min(time) FILTER (starts_with(code, $entry_code)) AS entry, max(time) AS last_event
+    subject_id, max(time) AS last_event,
+    CASE WHEN $entry_code = ''
+        THEN coalesce(min(time) FILTER (family = 'COHORT_ENTRY'), min(time))
+        ELSE min(time) FILTER (code = $entry_code) END AS entry
 FROM events JOIN codes USING (code)
 WHERE family NOT IN ('MEDS_BIRTH', 'MEDS_DEATH', 'HOSPITAL_OUTCOME', 'FOLLOW_UP_END', 'STAY')
 GROUP BY subject_id
@@ -48,10 +51,16 @@ CREATE TEMP TABLE spans AS
 SELECT subject_id, NULL::TIMESTAMP AS entry, NULL::TIMESTAMP AS last_event
 FROM subjects WHERE $entry_code IS NULL
 """
-STAY_BASE = "SELECT * FROM stays"
+STAY_BASE = "SELECT * FROM stays LEFT JOIN subjects USING (subject_id)"
+# Where the order of a subject's stays is not known, each is a life of its own.
+LONE_STAY_BASE = """
+SELECT *, stay_birth AS birth, stay_death AS death, stay_follow_up_end AS follow_up_end FROM stays
+"""
 SUBJECT_BASE = """
-SELECT subject_id, NULL::BIGINT AS visit_id, bool_or(expired) AS died_in_a_stay
-FROM spans LEFT JOIN stays USING (subject_id) GROUP BY subject_id
+SELECT * FROM (
+    SELECT subject_id, NULL::BIGINT AS visit_id, bool_or(expired) AS died_in_a_stay
+    FROM spans LEFT JOIN stays USING (subject_id) GROUP BY subject_id
+) LEFT JOIN subjects USING (subject_id)
 """
 # A date without a time is known to be past only when its day is.
 CANDIDATES = """
@@ -65,7 +74,7 @@ WITH timed AS (
             follow_up_end, death,
             CASE WHEN (SELECT count(follow_up_end) FROM subjects) > 0 THEN last_event END
         ) AS followed_until
-    FROM ({base}) LEFT JOIN subjects USING (subject_id) LEFT JOIN spans USING (subject_id)
+    FROM ({base}) LEFT JOIN spans USING (subject_id)
 ), ahead AS (
     SELECT *, prediction_time + to_microseconds($horizon) AS horizon FROM timed
 )
@@ -84,7 +93,7 @@ SELECT
 FROM judged
 """
 NO_FOLLOW_UP = (
-    "The events hold no FOLLOW_UP_END: who has no death on record is taken as alive at the horizon."
+    "The events hold no FOLLOW_UP_END: who has no death on record is alive at the horizon."
 )
 NOT_IN_ORDER = (
     "The order of one subject's stays is not known in these data: only the current stay is used."
@@ -120,15 +129,18 @@ def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) 
         memory_limit: Of DuckDB; what does not fit goes to disk.
 
     Raises:
-        DataError: If nobody is left, or all labels are equal.
+        DataError: If nobody is left, all labels are equal, or the data cannot answer the task.
     """
-    notes = []
-    if not events.stays_in_order and task.history == "record":
-        task = replace(task, history="stay")
-        notes.append(NOT_IN_ORDER)
+    task, notes = _in_known_order(events, task)
+    if not (events.stays_in_order or task.of_stays):
+        raise DataError(
+            f"{task.name} asks about a subject's whole record, and these data do not tell the order "
+            "of one subject's stays; choose a task of stays, such as in-hospital"
+        )
     with events.connect(memory_limit) as connection:
         create_stays(connection)
-        _create_candidates(connection, task)
+        base = STAY_BASE if events.stays_in_order else LONE_STAY_BASE
+        _create_candidates(connection, task, base)
         if task.horizon_days is not None and not _any_follow_up(connection):
             notes.append(NO_FOLLOW_UP)
         flow = _apply_rules(connection, task, tuple(notes))
@@ -158,12 +170,10 @@ def cohort_of_labels(
     """
     labels = read_labels(path)
     task = replace(task or Task("labels", "last event", "any death"), name="labels", exclude=())
-    notes: tuple[str, ...] = ()
-    if not events.stays_in_order and task.history == "record":
-        task, notes = replace(task, history="stay"), (NOT_IN_ORDER,)
+    task, notes = _in_known_order(events, task)
     positives = pc.sum(labels["boolean_value"]).as_py() or 0
     subjects = len(labels["subject_id"].unique())
-    flow = Flow.of("labels", {}, counts=(len(labels), subjects, positives), notes=notes)
+    flow = Flow.of("labels", {}, counts=(len(labels), subjects, positives), notes=tuple(notes))
     _check_classes(labels, flow)
     with events.connect(memory_limit) as connection:
         _check_subjects(connection, labels, path)
@@ -171,14 +181,21 @@ def cohort_of_labels(
         return Cohort(events, task, labels, flow, find_leaks(connection, task, labels))
 
 
-def _create_candidates(connection: duckdb.DuckDBPyConnection, task: Task) -> None:
+def _in_known_order(events: Events, task: Task) -> tuple[Task, list[str]]:
+    """The task, without history where the order of stays is not known, and what to say of it."""
+    if events.stays_in_order or task.history == "stay":
+        return task, []
+    return replace(task, history="stay"), [NOT_IN_ORDER]
+
+
+def _create_candidates(connection: duckdb.DuckDBPyConnection, task: Task, stay_base: str) -> None:
     """Create the table ``candidates``: a row per stay or subject, with all that the rules read."""
     connection.execute(SPANS if task.needs_spans else NO_SPANS, {"entry_code": task.entry_code})
     trigger = TRIGGERS[task.trigger]
     label = LABEL_EXPRESSIONS[task.label]
     connection.execute(
         CANDIDATES.format(
-            base=STAY_BASE if task.of_stays else SUBJECT_BASE,
+            base=stay_base if task.of_stays else SUBJECT_BASE,
             trigger=trigger,
             label=label,
             status="expired" if task.of_stays else label,

@@ -5,14 +5,17 @@ import duckdb
 # Events that begin, end or judge a stay, or that say something of the subject as a whole.
 MARKS = """
 CREATE TEMP TABLE marks AS
-SELECT subject_id, time, code, family, visit_id, donor
+SELECT
+    subject_id, time, code, family, visit_id, donor,
+    CASE WHEN family = 'AGE' AND numeric_value BETWEEN 0 AND 130
+        THEN time - to_months((numeric_value * 12)::INTEGER) END AS birth_by_age
 FROM events JOIN (
     SELECT code, family, family IN ('STAY', 'ADMISSION_DX')
         AND contains(lower(code), 'organ donor') AS donor
     FROM codes
 ) USING (code)
 WHERE donor OR family IN (
-    'MEDS_BIRTH', 'MEDS_DEATH', 'FOLLOW_UP_END', 'STAY',
+    'MEDS_BIRTH', 'MEDS_DEATH', 'FOLLOW_UP_END', 'STAY', 'AGE',
     'HOSPITAL_ADMISSION', 'HOSPITAL_DISCHARGE', 'HOSPITAL_OUTCOME'
 )
 """
@@ -21,7 +24,7 @@ SUBJECTS = """
 CREATE TEMP TABLE subjects AS
 SELECT
     subject_id,
-    min(time) FILTER (family = 'MEDS_BIRTH') AS birth,
+    coalesce(min(time) FILTER (family = 'MEDS_BIRTH'), min(birth_by_age)) AS birth,
     min(time) FILTER (family = 'MEDS_DEATH') AS death,
     max(time) FILTER (family = 'FOLLOW_UP_END') AS follow_up_end
 FROM marks
@@ -41,7 +44,10 @@ WITH numbered AS (
         coalesce(bool_or(code = 'HOSPITAL_OUTCOME//alive'), false) AS alive,
         coalesce(bool_or(donor), false) AS donor,
         coalesce(bool_or(code = 'STAY//nothing charted'), false) AS nothing_charted,
-        NULL::TIMESTAMP AS next_admitted
+        NULL::TIMESTAMP AS next_admitted,
+        min(birth_by_age) AS stay_birth,
+        min(time) FILTER (family = 'MEDS_DEATH') AS stay_death,
+        max(time) FILTER (family = 'FOLLOW_UP_END') AS stay_follow_up_end
     FROM marks
     WHERE visit_id IS NOT NULL
     GROUP BY subject_id, visit_id
@@ -60,7 +66,8 @@ WITH numbered AS (
         coalesce(bool_or(m.code = 'HOSPITAL_OUTCOME//alive'), false) AS alive,
         coalesce(bool_or(m.donor), false) AS donor,
         coalesce(bool_or(m.code = 'STAY//nothing charted'), false) AS nothing_charted,
-        a.next_admitted
+        a.next_admitted, NULL::TIMESTAMP AS stay_birth, NULL::TIMESTAMP AS stay_death,
+        NULL::TIMESTAMP AS stay_follow_up_end
     FROM admissions AS a
     LEFT JOIN marks AS m ON m.subject_id = a.subject_id AND m.visit_id IS NULL AND (
         CASE WHEN m.family IN ('HOSPITAL_DISCHARGE', 'HOSPITAL_OUTCOME')
@@ -78,6 +85,7 @@ CREATE TEMP TABLE stays AS
 WITH said AS (SELECT count(*) > 0 AS ever FROM marks WHERE family = 'HOSPITAL_OUTCOME')
 SELECT
     s.subject_id, s.visit_id, s.admitted, s.discharged, s.donor, s.nothing_charted,
+    s.stay_birth, s.stay_death, s.stay_follow_up_end,
     CASE
         WHEN said.ever THEN CASE WHEN s.expired <> s.alive THEN s.expired END
         WHEN s.discharged IS NOT NULL THEN
@@ -96,7 +104,8 @@ def create_stays(connection: duckdb.DuckDBPyConnection) -> None:
 
     ``subjects`` has ``subject_id, birth, death, follow_up_end``. ``stays`` has ``subject_id,
     visit_id, admitted, discharged, expired, donor, nothing_charted``, where ``expired`` is null if
-    nobody knows how the stay ended. Both are for labels and cohorts, not for models.
+    nobody knows how the stay ended, and ``stay_birth, stay_death, stay_follow_up_end``, what is
+    said within a numbered stay. Both are for labels and cohorts, not for models.
     """
     for statement in (MARKS, SUBJECTS, STAYS, OUTCOMES):
         connection.execute(statement)

@@ -25,7 +25,7 @@ class Task:
     Attributes:
         name: As on the command line.
         trigger: ``admission`` or ``discharge`` of each stay; ``entry`` of a subject, its first
-            event after birth, or the first of ``entry_code``; or its ``last event``.
+            ``entry_code``; or its ``last event``.
         hours: From the trigger to the prediction.
         label: What is true of a positive example.
         horizon_days: How far ``death within the horizon`` looks, from the prediction.
@@ -33,7 +33,8 @@ class Task:
         inputs: Families of codes that a model may see (``ICD9CM``: all codes that begin
             ``ICD9CM//``); all families where empty. Codes that make labels are never among them.
         history: ``record``: all visits so far are steps; ``stay``: only the current one.
-        entry_code: The code that marks the entry; empty for the first event after birth.
+        entry_code: The code that marks the entry; empty for ``COHORT_ENTRY`` where a subject has
+            it, else for the first event after birth.
         leaks: Why the task tells the model its answer, if it does; every output says it.
     """
 

@@ -18,17 +18,22 @@ from sequela.sequences.vocabulary import SequenceSettings, Terms, terms_of
 
 Connection = duckdb.DuckDBPyConnection
 
+# An age is counted from birth, or from when it was told last.
 ASKED = """
 CREATE TEMP TABLE asked AS
-WITH births AS (
-    SELECT e.subject_id, min(e.time) AS birth
-    FROM events AS e JOIN codes AS c ON c.code = e.code AND c.family = 'MEDS_BIRTH'
-    GROUP BY e.subject_id
+WITH told AS (
+    SELECT e.subject_id, e.time, CASE WHEN c.family = 'AGE' THEN e.numeric_value ELSE 0 END AS age
+    FROM events AS e JOIN codes AS c ON c.code = e.code
+    WHERE c.family = 'MEDS_BIRTH' OR (c.family = 'AGE' AND e.numeric_value BETWEEN 0 AND 130)
+), ages AS (
+    SELECT subject_id, time, min(age) AS age FROM told GROUP BY subject_id, time
 )
 SELECT
     a.example, a.subject_id, a.prediction_time, a.boolean_value AS label, a.part,
-    ((epoch(a.prediction_time) - epoch(b.birth)) / (86400 * 365.2425))::FLOAT AS age
-FROM asked_rows AS a LEFT JOIN births AS b USING (subject_id)
+    (t.age + (epoch(a.prediction_time) - epoch(t.time)) / (86400 * 365.2425))::FLOAT AS age
+FROM asked_rows AS a
+ASOF LEFT JOIN ages AS t
+    ON t.subject_id = a.subject_id AND a.prediction_time >= t.time
 """
 
 # An event belongs to its stay (kind 0); without a number, to the stay that it falls into (0, or 1

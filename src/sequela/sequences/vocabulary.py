@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sequela.cohort.events import ADMISSION, BIRTH, DEMOGRAPHIC, DISCHARGE, LABEL_ONLY
+from sequela.cohort.events import ADMISSION, AGE, ANSWERS, BIRTH, DEMOGRAPHIC, DISCHARGE, LABEL_ONLY
 from sequela.cohort.tasks import Task
 from sequela.errors import SettingError
 
 # A stay is a visit from the moment its admission is known, whatever else is.
 VISITS = (ADMISSION, DISCHARGE)
 UNKNOWN = "UNKNOWN"  # index 0 of every vocabulary
-AGE_DECADES = tuple(f"AGE//{decade}" for decade in range(0, 130, 10))
+AGE_DECADES = tuple(f"{AGE}//{decade}" for decade in range(0, 130, 10))
 
 # Beginning of a code -> characters before the dot, and those of codes that begin with E.
 ICD_DOTS: Mapping[str, tuple[int, int]] = {
@@ -115,8 +115,9 @@ def terms_of(codes: Iterable[str], task: Task, settings: SequenceSettings) -> Te
         family = code.split("//", maxsplit=1)[0]
         if family in LABEL_ONLY or family == BIRTH:
             continue
-        demographic = family in DEMOGRAPHIC
-        seen = settings.demographics if demographic else not task.inputs or family in task.inputs
+        seen = family in task.inputs or (not task.inputs and family not in ANSWERS)
+        if family in DEMOGRAPHIC:
+            seen = settings.demographics and (family != AGE or code in AGE_DECADES)
         if seen:
             allowed[code] = cut_code(code, settings.icd_digits)
         elif family in VISITS:

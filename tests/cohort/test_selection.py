@@ -198,7 +198,7 @@ def test_stays_of_unknown_order_are_used_alone(make_events: Make, one_stay: Stay
         *one_stay(1, 10, "2000-01-01", "2000-01-09", "expired"),
         (1, "2000-01-01", "AGE", 10, 80.0),
         (1, "2000-01-09", "MEDS_DEATH", 10),
-        *one_stay(1, 11, "2010-01-01", "2010-01-09", "alive"),
+        *one_stay(1, 11, "2010-01-01", "2010-01-09", "expired"),
         (1, "2010-01-01", "AGE", 11, 79.0),
         *one_stay(2, 20, "2000-01-01", "2000-01-09", "alive"),
         (2, "2000-01-01", "AGE", 20, 17.0),
@@ -211,6 +211,7 @@ def test_stays_of_unknown_order_are_used_alone(make_events: Make, one_stay: Stay
     # The made-up years decide nothing: neither who is dead already nor who is a minor.
     assert [row["subject_id"] for row in cohort.labels.to_pylist()] == [1, 1, 2]
     assert removed(cohort.flow) == {"minors": 1}
+    assert cohort.leaks == ()
 
 
 @pytest.mark.parametrize("task", [landmark(), report_2019()])

@@ -14,17 +14,23 @@ if TYPE_CHECKING:
 # Codes that billing assigns after discharge. Known earlier, they are from the future.
 BILLING = ("ICD9CM", "ICD10CM", "ICD9PROC", "ICD10PROC", "CPT", "DRG")
 
+# Of stays in no known order only the current one can tell. A death dated without a time is known at
+# the end of its day.
 KNOWN_OUTCOMES = """
-SELECT count(*) FILTER (known), count(*) FROM (
-    SELECT coalesce(bool_or(
-        m.time <= l.prediction_time
-        AND (m.family = 'MEDS_DEATH' OR m.code = 'HOSPITAL_OUTCOME//expired')
-        AND (m.time <> date_trunc('day', m.time) OR m.time + INTERVAL 1 DAY <= l.prediction_time)
-    ), false) AS known
-    FROM asked AS l LEFT JOIN marks AS m USING (subject_id)
+WITH positives AS (
+    SELECT l.subject_id, l.prediction_time, CASE WHEN NOT $in_order THEN s.admitted END AS since
+    FROM asked AS l ASOF LEFT JOIN stays AS s
+        ON s.subject_id = l.subject_id AND l.prediction_time >= s.admitted
     WHERE l.boolean_value
-    GROUP BY l.subject_id, l.prediction_time
+), deaths AS (
+    SELECT subject_id, time, CASE
+        WHEN family = 'MEDS_DEATH' AND time = date_trunc('day', time)
+        THEN time + INTERVAL 1 DAY - INTERVAL 1 MICROSECOND ELSE time END AS known
+    FROM marks WHERE family = 'MEDS_DEATH' OR code = 'HOSPITAL_OUTCOME//expired'
 )
+SELECT (SELECT count(*) FROM positives), count(DISTINCT (p.subject_id, p.prediction_time))
+FROM positives AS p JOIN deaths AS d ON d.subject_id = p.subject_id
+    AND d.known <= p.prediction_time AND (p.since IS NULL OR d.time >= p.since)
 """
 OPEN_STAYS = """
 CREATE TEMP TABLE open_stays AS
@@ -53,7 +59,7 @@ SELECT count(*), count(DISTINCT (o.subject_id, o.prediction_time)) FROM (
 
 
 def find_leaks(
-    connection: duckdb.DuckDBPyConnection, task: Task, labels: pa.Table
+    connection: duckdb.DuckDBPyConnection, task: Task, labels: pa.Table, *, in_order: bool
 ) -> "tuple[Finding, ...]":
     """What tells a model its answer.
 
@@ -65,12 +71,13 @@ def find_leaks(
         connection: With what :func:`sequela.cohort.stays.create_stays` makes.
         task: What is asked.
         labels: See :mod:`sequela.cohort.labels`.
+        in_order: Whether the order of one subject's stays is known.
     """
     found = []
     if task.leaks:
         found.append(("declared leak", task.leaks, "choose another task; this reproduces"))
     connection.register("asked", labels)
-    known, positives = one_row(connection, KNOWN_OUTCOMES)
+    positives, known = one_row(connection, KNOWN_OUTCOMES, {"in_order": in_order})
     if known:
         what = f"{known} of {positives} positive labels stand after the death is on record"
         found.append(("known outcome", what, "predict earlier, or leave out who has died"))

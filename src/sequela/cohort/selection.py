@@ -134,8 +134,8 @@ def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) 
     task, notes = _in_known_order(events, task)
     if not (events.stays_in_order or task.of_stays):
         raise DataError(
-            f"{task.name} asks about a subject's whole record, and these data do not tell the order "
-            "of one subject's stays; choose a task of stays, such as in-hospital"
+            f"{task.name} asks about a subject's whole record, and these data do not tell the "
+            "order of one subject's stays; choose a task of stays, such as in-hospital"
         )
     with events.connect(memory_limit) as connection:
         create_stays(connection)
@@ -149,7 +149,8 @@ def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) 
         ).fetchnumpy()
         labels = sorted_labels(pa.table(list(columns.values()), schema=SCHEMA))
         _check_classes(labels, flow)
-        return Cohort(events, task, labels, flow, find_leaks(connection, task, labels))
+        leaks = find_leaks(connection, task, labels, in_order=events.stays_in_order)
+        return Cohort(events, task, labels, flow, leaks)
 
 
 def cohort_of_labels(
@@ -178,7 +179,8 @@ def cohort_of_labels(
     with events.connect(memory_limit) as connection:
         _check_subjects(connection, labels, path)
         create_stays(connection)
-        return Cohort(events, task, labels, flow, find_leaks(connection, task, labels))
+        leaks = find_leaks(connection, task, labels, in_order=events.stays_in_order)
+        return Cohort(events, task, labels, flow, leaks)
 
 
 def _in_known_order(events: Events, task: Task) -> tuple[Task, list[str]]:

@@ -1,13 +1,27 @@
 """Small data sets in the published forms, and a machine without any."""
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sequela.sources.catalog import EXCERPTS, load_recordings
 from sequela.sources.recordings import Recording
+
+MEDS = pa.schema(
+    [
+        ("subject_id", pa.int64()),
+        ("time", pa.timestamp("us")),
+        ("code", pa.string()),
+        ("numeric_value", pa.float32()),
+        ("visit_id", pa.int64()),
+    ]
+)
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +80,40 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
             text = "".join(f"{round(value)}\n" for value in signal)
             (root / letter / f"{letter}{number:03d}.txt").write_text(text, "utf-8")
     return root
+
+
+def meds(
+    root: Path, rows: Sequence[Sequence[Any]], *, visits: bool = True, shuffle: int | None = None
+) -> Path:
+    """A data set of rows ``(subject_id, time, code[, visit_id[, numeric_value]])``.
+
+    Args:
+        root: Where to write it.
+        rows: Times are ``None`` or what numpy reads as a time.
+        visits: Whether there is a column ``visit_id``.
+        shuffle: Seed of another order of rows; by default they are sorted as the standard asks.
+    """
+    full = [(*row, None, None)[:5] for row in rows]
+    if shuffle is None:
+        full.sort(key=lambda row: (row[0], str(row[1] or ""), row[2]))
+    else:
+        random.Random(shuffle).shuffle(full)
+    times = pa.array([row[1] for row in full], pa.string()).cast(pa.timestamp("us"))
+    table = pa.table(
+        [
+            pa.array([row[0] for row in full], pa.int64()),
+            times,
+            pa.array([row[2] for row in full], pa.string()),
+            pa.array([row[4] for row in full], pa.float32()),
+            pa.array([row[3] for row in full], pa.int64()),
+        ],
+        schema=MEDS,
+    )
+    (root / "data").mkdir(parents=True, exist_ok=True)
+    pq.write_table(table if visits else table.drop_columns("visit_id"), root / "data/0.parquet")
+    return root
+
+
+@pytest.fixture(scope="session")
+def write_meds() -> Callable[..., Path]:
+    return meds

@@ -13,7 +13,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 
 from sequela.config import SplitUnit
 from sequela.errors import SplitError
@@ -159,6 +158,8 @@ def draw(
     Raises:
         SplitError: If the data have no such id, or too few units for three stratified parts.
     """
+    from sklearn.model_selection import train_test_split
+
     if unit not in ids:
         have = ", ".join(ids)
         raise SplitError(f"these data have no {unit} ids to split by; they have: {have}")

@@ -1,0 +1,171 @@
+"""From csv.gz to visit sequences on disk: Sequela beside a straight polars script and PyHealth.
+
+All sides read the same tables of MIMIC-III's size (``make_mimic3_scale.py`` writes them where the
+folder has none): admissions and diagnoses, and what each needs beside them. Each side runs in a
+process of its own, start-up included; the fastest of ``--runs`` counts, and the largest resident
+memory of that process or of one that it started.
+
+    python benchmarks/mortality_path.py FOLDER [--scale 1] [--runs 3] [--pyhealth PYTHON]
+
+``PYTHON`` is an interpreter that has PyHealth 2 (``python3.12 -m venv``, ``pip install pyhealth``;
+its dependencies take some 6 GB); without it that side is left out, and the table says so.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import import_module
+from pathlib import Path
+
+SIDES = ("sequela", "polars", "pyhealth")
+
+
+def sequela(root: Path, out: Path) -> None:
+    """Tables to MEDS events, cohort of the 2019 report, cut, vocabulary, arrays."""
+    from sequela.sources.build import build
+    from sequela.sources.hospitals import source_of
+
+    from sequela.cohort.events import open_events
+    from sequela.cohort.selection import select_cohort
+    from sequela.cohort.subject_splits import parts_of_labels, read_subject_splits
+    from sequela.cohort.tasks import report_2019
+    from sequela.sequences.build import build_sequences
+
+    begin = time.perf_counter()
+    build(source_of("mimic3"), root, out / "events", tables=["DIAGNOSES_ICD"])
+    built = time.perf_counter()
+    events = open_events(out / "events")
+    cohort = select_cohort(events, report_2019())
+    splits = read_subject_splits(out / "events/metadata/subject_splits.parquet")
+    parts = parts_of_labels(cohort.labels, splits)
+    sequences = build_sequences(cohort, parts, out / "sequences")
+    cut = time.perf_counter()
+    print(
+        f"{len(sequences)} patients, {len(sequences.codes)} codes; tables to events "
+        f"{built - begin:.2f} s, events to sequences {cut - built:.2f} s"
+    )
+
+
+def polars(root: Path, out: Path) -> None:
+    """What one writes by hand: no times of knowledge, no rules, no account, no split."""
+    import numpy as np
+    import polars as pl
+
+    admissions = pl.read_csv(
+        root / "ADMISSIONS.csv.gz",
+        columns=["SUBJECT_ID", "HADM_ID", "ADMITTIME", "HOSPITAL_EXPIRE_FLAG"],
+    )
+    diagnoses = pl.read_csv(
+        root / "DIAGNOSES_ICD.csv.gz",
+        columns=["HADM_ID", "ICD9_CODE"],
+        schema_overrides={"ICD9_CODE": pl.String},
+    )
+    words = diagnoses["ICD9_CODE"].unique().sort()
+    numbered = pl.DataFrame({"ICD9_CODE": words, "code": np.arange(len(words), dtype=np.int32)})
+    codes = diagnoses.join(numbered, on="ICD9_CODE").select("HADM_ID", "code").unique()
+    visits = admissions.join(
+        codes.group_by("HADM_ID").agg(pl.col("code").sort()), on="HADM_ID", how="left"
+    ).sort("SUBJECT_ID", "ADMITTIME")
+    patients = visits.group_by("SUBJECT_ID", maintain_order=True).agg(
+        pl.col("code"), pl.col("HOSPITAL_EXPIRE_FLAG").max()
+    )
+    patients.write_parquet(out / "patients.parquet")
+    n_codes = int(visits["code"].list.len().sum())
+    print(f"{patients.height} patients, {n_codes} codes")
+
+
+def pyhealth(root: Path, out: Path) -> None:
+    """PyHealth's own mortality task; it needs a diagnosis, a procedure and a drug a visit."""
+    data = import_module("pyhealth.datasets").MIMIC3Dataset(
+        root=str(root),
+        tables=["diagnoses_icd", "procedures_icd", "prescriptions"],
+        cache_dir=str(out / "cache"),
+    )
+    samples = data.set_task(import_module("pyhealth.tasks").MortalityPredictionMIMIC3())
+    print(f"{len(samples)} samples")
+
+
+def measure(python: str, side: str, root: Path) -> tuple[float, float, float, str]:
+    """Seconds, MB of memory, MB on disk, and what the side said, of one run.
+
+    Raises:
+        RuntimeError: If the side fails.
+    """
+    out = Path(tempfile.mkdtemp(prefix=f"{side}-"))
+    try:
+        begin = time.perf_counter()
+        process = subprocess.Popen(  # noqa: S603 (this very file)
+            [python, __file__, str(root), "--side", side, "--out", str(out)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        said, failed = process.communicate()
+        seconds = time.perf_counter() - begin
+        if process.returncode:
+            raise RuntimeError(f"{side}: {failed.strip().splitlines()[-1] if failed else 'failed'}")
+        *words, peak = said.strip().splitlines()
+        disk = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+        return seconds, float(peak), disk / 1e6, words[-1]
+    finally:
+        shutil.rmtree(out)
+
+
+def run_side(side: str, root: Path, out: Path) -> None:
+    """Be one side: do the work, then print the largest resident memory in MB."""
+    import resource
+
+    {"sequela": sequela, "polars": polars, "pyhealth": pyhealth}[side](root, out)
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    print(max(resource.getrusage(one).ru_maxrss for one in who) / 1e3)
+
+
+def compare(root: Path, runs: int, pythons: dict[str, str]) -> None:
+    """Run the sides in turn and print the table."""
+    print(f"{'':<10}{'seconds':>9}{'MB memory':>11}{'MB disk':>9}")
+    best: dict[str, float] = {}
+    for side, python in pythons.items():
+        results = [measure(python, side, root) for _ in range(runs if side != "pyhealth" else 1)]
+        seconds, memory, disk, words = min(results)
+        best[side] = seconds
+        print(f"{side:<10}{seconds:>9.2f}{memory:>11.0f}{disk:>9.1f}  {words}", flush=True)
+    print(f"sequela / polars: {best['sequela'] / best['polars']:.2f} (target: at most 1.5)")
+    if "pyhealth" in best:
+        ratio = best["pyhealth"] / best["sequela"]
+        print(f"pyhealth / sequela: {ratio:.0f} (target: at least 50)")
+    else:
+        print("PyHealth was left out: name an interpreter that has it with --pyhealth")
+
+
+def main() -> None:
+    """Make the tables where they are missing, and compare; or be one side."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("folder", type=Path)
+    arguments.add_argument("--scale", type=int, default=1)
+    arguments.add_argument("--runs", type=int, default=3)
+    arguments.add_argument("--pyhealth", default="")
+    arguments.add_argument("--side", choices=SIDES)
+    arguments.add_argument("--out", type=Path)
+    given = arguments.parse_args()
+    if given.side:
+        run_side(given.side, given.folder, given.out)
+        return
+    if not (given.folder / "ADMISSIONS.csv.gz").exists():
+        maker = Path(__file__).with_name("make_mimic3_scale.py")
+        scale = str(given.scale)
+        subprocess.run(  # noqa: S603 (the script beside this one)
+            [sys.executable, str(maker), str(given.folder), "--scale", scale], check=True
+        )
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    pythons = {"sequela": sys.executable, "polars": sys.executable}
+    if given.pyhealth:
+        pythons["pyhealth"] = given.pyhealth
+    compare(given.folder, given.runs, pythons)
+
+
+if __name__ == "__main__":
+    main()

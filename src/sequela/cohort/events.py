@@ -1,0 +1,162 @@
+"""The events that cohorts and sequences are made from: a MEDS data set on disk, opened for SQL."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sequela.errors import DataError, DataNotFoundError
+
+# Families of codes: what stands before the first "//".
+BIRTH = "MEDS_BIRTH"
+DEATH = "MEDS_DEATH"
+ADMISSION = "HOSPITAL_ADMISSION"
+DISCHARGE = "HOSPITAL_DISCHARGE"
+OUTCOME = "HOSPITAL_OUTCOME"
+FOLLOW_UP_END = "FOLLOW_UP_END"
+STAY = "STAY"
+ENTRY = "COHORT_ENTRY"
+AGE = "AGE"
+APACHE_PREDICTION = "APACHE_PREDICTION"
+
+EXPIRED = f"{OUTCOME}//expired"
+ALIVE = f"{OUTCOME}//alive"
+
+# Facts that make labels and cohorts. No sequence ever holds one.
+LABEL_ONLY = (DEATH, OUTCOME, FOLLOW_UP_END, STAY)
+# Who somebody is rather than what happened; an input only where a study asks for it.
+DEMOGRAPHIC = ("GENDER", "ETHNICITY", AGE, "INSURANCE", "LANGUAGE", "RELIGION", "MARITAL_STATUS")
+# Another model's answer to the question; an input only where a task names it.
+ANSWERS = (APACHE_PREDICTION,)
+
+MEMORY_LIMIT = "2GB"  # of DuckDB; what does not fit goes to a temporary folder
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "subject_id": ("int64",),
+    "time": ("timestamp[us]",),
+    "code": ("string", "large_string", "dictionary<values=string, indices=int32, ordered=0>"),
+    "numeric_value": ("float", "double"),
+    "visit_id": ("int64",),
+}
+REQUIRED = ("subject_id", "time", "code")
+VIEW = "CREATE VIEW events AS SELECT {columns} FROM read_parquet([{files}])"
+# Text is looked at once for each distinct code, not for each event.
+CODES = """
+CREATE TEMP TABLE codes AS
+SELECT code, split_part(code, '//', 1) AS family FROM (SELECT DISTINCT code FROM events)
+"""
+
+
+@dataclass(frozen=True)
+class Events:
+    """A MEDS 0.4 data set on disk.
+
+    Attributes:
+        root: The data set; its events lie in ``data/**/*.parquet``.
+        files: The shards, sorted by name.
+        columns: Which of ``COLUMNS`` the shards have. Without ``visit_id`` a stay reaches from a
+            ``HOSPITAL_ADMISSION`` to the next ``HOSPITAL_DISCHARGE``.
+        stays_in_order: Whether the order of one subject's stays is known (eICU: it is not).
+    """
+
+    root: Path
+    files: tuple[Path, ...]
+    columns: tuple[str, ...]
+    stays_in_order: bool
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all shards and their names: another byte anywhere is another digest."""
+        total = hashlib.sha256(b"in order" if self.stays_in_order else b"not in order")
+        for file in self.files:
+            with file.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").digest()
+            total.update(file.relative_to(self.root).as_posix().encode() + b"\0" + content)
+        return total.hexdigest()
+
+    @contextmanager
+    def connect(self, memory_limit: str = MEMORY_LIMIT) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A DuckDB connection with a view ``events`` and a table ``codes``.
+
+        ``events`` has all of ``COLUMNS``; ``codes`` has each distinct ``code`` and its ``family``.
+
+        Args:
+            memory_limit: Of DuckDB, for example ``"500MB"``.
+        """
+        missing = {"numeric_value": "NULL::FLOAT", "visit_id": "NULL::BIGINT"}
+        columns = [n if n in self.columns else f"{missing[n]} AS {n}" for n in COLUMNS]
+        files = ", ".join("'" + str(file).replace("'", "''") + "'" for file in self.files)
+        with (
+            TemporaryDirectory(prefix="sequela-") as work,
+            duckdb.connect(
+                config={"memory_limit": memory_limit, "temp_directory": work}
+            ) as connection,
+        ):
+            connection.execute("SET enable_progress_bar = false")
+            connection.execute(VIEW.format(columns=", ".join(columns), files=files))
+            connection.execute(CODES)
+            yield connection
+
+
+def open_events(root: Path) -> Events:
+    """Find the events of a MEDS data set and check their columns.
+
+    Raises:
+        DataNotFoundError: If there are none.
+        DataError: If a shard is unreadable, lacks a column or holds it in another type.
+    """
+    files = tuple(sorted((root / "data").rglob("*.parquet")))
+    if not files:
+        raise DataNotFoundError(
+            f"no events in {root}: expected MEDS data in {root}/data/**/*.parquet"
+        )
+    schemas = {file: _schema(file) for file in files}
+    columns = tuple(n for n in COLUMNS if all(n in schema.names for schema in schemas.values()))
+    for file, schema in schemas.items():
+        _check(file, schema)
+    return Events(root, files, columns, _stays_in_order(root / "account.json"))
+
+
+def one_row(
+    connection: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, Any] | None = None
+) -> tuple[Any, ...]:
+    """The first row of a query that has one."""
+    rows: list[tuple[Any, ...]] = connection.execute(query, values or {}).fetchall()
+    return rows[0]
+
+
+def _schema(file: Path) -> pa.Schema:
+    try:
+        return pq.read_schema(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{file} is not a readable Parquet file: {error}") from error
+
+
+def _check(file: Path, schema: pa.Schema) -> None:
+    for name, types in COLUMNS.items():
+        if name not in schema.names:
+            if name in REQUIRED:
+                raise DataError(
+                    f"{file} has no column '{name}' (found: {', '.join(schema.names)}); "
+                    "events have the columns of the MEDS 0.4 data schema"
+                )
+            continue
+        found = str(schema.field(name).type)
+        if found not in types:
+            raise DataError(f"{file}: column '{name}' is {found}; MEDS 0.4 says {types[0]}")
+
+
+def _stays_in_order(account: Path) -> bool:
+    """What ``sequela build`` noted of its source; any other data set is taken to be in order."""
+    if not account.is_file():
+        return True
+    return bool(json.loads(account.read_text(encoding="utf-8")).get("stays_in_order", True))

@@ -1,0 +1,89 @@
+"""How a cohort came about: how many candidates there were, and which rule took how many away."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class FlowStep:
+    """One rule of a cohort.
+
+    Attributes:
+        rule: Its name.
+        sentence: Its reason.
+        removed: Candidates that it took away; one that several rules meet counts at the first.
+        left: Candidates after it.
+    """
+
+    rule: str
+    sentence: str
+    removed: int
+    left: int
+
+
+@dataclass(frozen=True)
+class Flow:
+    """From candidates to examples, in the manner of a CONSORT diagram.
+
+    Attributes:
+        unit: What a candidate is: ``hospital stays``, ``subjects`` or ``labels``.
+        candidates: How many there were.
+        steps: The rules in their order; those that took nothing are listed too.
+        examples: What is left: rows of the label table.
+        subjects: Whose they are.
+        positives: Examples whose label is true.
+        notes: What a reader must know of these counts.
+    """
+
+    unit: str
+    candidates: int
+    steps: tuple[FlowStep, ...]
+    examples: int
+    subjects: int
+    positives: int
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        unit: str,
+        removed: Mapping[str, tuple[str, int]],
+        *,
+        counts: tuple[int, int, int],
+        notes: tuple[str, ...] = (),
+    ) -> Self:
+        """A flow from what each rule removed.
+
+        Args:
+            unit: What a candidate is.
+            removed: Rule to its sentence and how many it removed, in order.
+            counts: Examples, subjects and positives at the end.
+            notes: What a reader must know.
+        """
+        examples, subjects, positives = counts
+        candidates = left = examples + sum(n for _, n in removed.values())
+        steps = []
+        for rule, (sentence, n) in removed.items():
+            left -= n
+            steps.append(FlowStep(rule, sentence, n, left))
+        return cls(unit, candidates, tuple(steps), examples, subjects, positives, notes)
+
+    def __str__(self) -> str:
+        """The flow in one line a step."""
+        lines = [f"{self.candidates} {self.unit}"]
+        lines += [f"- {s.removed} {s.rule} ({s.sentence}): {s.left} left" for s in self.steps]
+        lines.append(
+            f"{self.examples} examples of {self.subjects} subjects, {self.positives} positive"
+        )
+        return "\n".join([*lines, *self.notes])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The flow for a JSON file."""
+        return {**asdict(self), "steps": [asdict(s) for s in self.steps], "notes": [*self.notes]}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """The flow that :meth:`to_dict` wrote."""
+        steps = tuple(FlowStep(**step) for step in record["steps"])
+        return cls(**{**record, "steps": steps, "notes": tuple(record["notes"])})

@@ -1,0 +1,108 @@
+"""Labels in the MEDS label schema: who is asked about, when, and what came true."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from meds.schema import LabelSchema
+
+from sequela.errors import DataError, DataNotFoundError
+
+SCHEMA = pa.schema(
+    [
+        pa.field("subject_id", pa.int64(), nullable=False),
+        pa.field("prediction_time", pa.timestamp("us"), nullable=False),
+        pa.field("boolean_value", pa.bool_(), nullable=False),
+    ]
+)
+KEY = ("subject_id", "prediction_time")
+
+
+def read_labels(path: Path) -> pa.Table:
+    """Labels from a Parquet file, such as ACES writes.
+
+    Args:
+        path: Columns ``subject_id``, ``prediction_time`` and ``boolean_value``, or
+            ``integer_value`` that holds 0 and 1; the other value columns of the schema are ignored.
+
+    Returns:
+        ``SCHEMA``, sorted by subject, then time.
+
+    Raises:
+        DataNotFoundError: If there is no such file.
+        DataError: If it is not a label table, a label is neither true nor false, or a subject has
+            two labels at one time.
+    """
+    if not path.is_file():
+        raise DataNotFoundError(f"no label file {path}")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path} is not a readable Parquet file: {error}") from error
+    for name in KEY:
+        if name not in table.column_names:
+            raise DataError(
+                f"{path} has no column '{name}' (found: {', '.join(table.column_names)}); "
+                "labels have the columns of the MEDS label schema"
+            )
+    columns = {**{name: table[name] for name in KEY}, "boolean_value": _truth(table, path)}
+    for name, column in columns.items():
+        if column.null_count:
+            raise DataError(
+                f"{path}: '{name}' is blank in {column.null_count} of {len(column)} rows"
+            )
+    try:
+        return sorted_labels(pa.table(columns).cast(SCHEMA))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _truth(table: pa.Table, path: Path) -> pa.ChunkedArray:
+    """The labels as booleans; another value is an error and never read as false."""
+    named = [n for n in ("boolean_value", "integer_value") if n in table.column_names]
+    filled = [n for n in named if table[n].null_count < len(table)]
+    name = next(iter(filled or named), None)
+    if name is None:
+        raise DataError(
+            f"{path} has neither 'boolean_value' nor 'integer_value' "
+            f"(found: {', '.join(table.column_names)}): these tasks have two outcomes"
+        )
+    column = table[name]
+    if pa.types.is_boolean(column.type):
+        return column
+    if not pa.types.is_integer(column.type):
+        raise DataError(f"{path}: '{name}' is {column.type}; labels are true and false, or 1 and 0")
+    unknown = set(pc.unique(column.drop_null()).to_pylist()) - {0, 1}
+    if unknown:
+        values = ", ".join(map(str, sorted(unknown)[:5]))
+        raise DataError(f"{path}: unknown label value in '{name}': {values}; expected 0 or 1")
+    return column.cast(pa.bool_())
+
+
+def sorted_labels(labels: pa.Table) -> pa.Table:
+    """The labels sorted by subject, then time.
+
+    Raises:
+        DataError: If a subject has two labels at one time.
+    """
+    labels = labels.sort_by([(name, "ascending") for name in KEY]).combine_chunks()
+    subject, time = (labels[name].to_numpy() for name in KEY)
+    twice = np.flatnonzero((subject[1:] == subject[:-1]) & (time[1:] == time[:-1]))
+    if len(twice):
+        first = twice[0]
+        raise DataError(
+            f"{len(twice)} labels stand twice, the first for subject {subject[first]} at "
+            f"{time[first]}; expected one label for a subject and a time"
+        )
+    return labels
+
+
+def write_labels(labels: pa.Table, path: Path) -> None:
+    """Write labels as a MEDS label file."""
+    part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(LabelSchema.align(labels), part)
+    part.rename(path)

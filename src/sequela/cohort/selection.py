@@ -1,0 +1,268 @@
+"""From events and a task to a cohort: labels, the flow that led to them, and what leaks."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sequela.cohort.events import MEMORY_LIMIT, Events, one_row
+from sequela.cohort.flow import Flow
+from sequela.cohort.hindsight import find_leaks
+from sequela.cohort.labels import SCHEMA, read_labels, sorted_labels
+from sequela.cohort.rules import RULES
+from sequela.cohort.stays import create_stays
+from sequela.cohort.tasks import Task
+from sequela.errors import DataError
+
+if TYPE_CHECKING:
+    from sequela.cohort.leakage import Finding
+
+LABEL_EXPRESSIONS = {
+    "death in the stay": "expired",
+    "death within the horizon": "coalesce(death_by > prediction_time AND death <= horizon, false)",
+    "death in any stay": "died_in_a_stay",
+    "any death": "death IS NOT NULL",
+}
+TRIGGERS = {
+    "admission": "admitted",
+    "discharge": "discharged",
+    "entry": "entry",
+    "last event": "last_event",
+}
+MICROSECONDS_PER_HOUR = 3_600_000_000
+
+# Where a subject's record begins and ends, what makes labels left aside.
+SPANS = """
+CREATE TEMP TABLE spans AS
+SELECT
+    subject_id, max(time) AS last_event,
+    CASE WHEN $entry_code = ''
+        THEN coalesce(min(time) FILTER (family = 'COHORT_ENTRY'), min(time))
+        ELSE min(time) FILTER (code = $entry_code) END AS entry
+FROM events JOIN codes USING (code)
+WHERE family NOT IN ('MEDS_BIRTH', 'MEDS_DEATH', 'HOSPITAL_OUTCOME', 'FOLLOW_UP_END', 'STAY')
+GROUP BY subject_id
+"""
+NO_SPANS = """
+CREATE TEMP TABLE spans AS
+SELECT subject_id, NULL::TIMESTAMP AS entry, NULL::TIMESTAMP AS last_event
+FROM subjects WHERE $entry_code IS NULL
+"""
+STAY_BASE = "SELECT * FROM stays LEFT JOIN subjects USING (subject_id)"
+# Where the order of a subject's stays is not known, each is a life of its own.
+LONE_STAY_BASE = """
+SELECT *, stay_birth AS birth, stay_death AS death, stay_follow_up_end AS follow_up_end FROM stays
+"""
+SUBJECT_BASE = """
+SELECT * FROM (
+    SELECT subject_id, NULL::BIGINT AS visit_id, bool_or(expired) AS died_in_a_stay
+    FROM spans LEFT JOIN stays USING (subject_id) GROUP BY subject_id
+) LEFT JOIN subjects USING (subject_id)
+"""
+# A date without a time is known to be past only when its day is.
+CANDIDATES = """
+CREATE TEMP TABLE candidates AS
+WITH timed AS (
+    SELECT
+        *, {trigger} AS trigger_time, {trigger} + to_microseconds($wait) AS prediction_time,
+        CASE WHEN death = date_trunc('day', death)
+            THEN death + INTERVAL 1 DAY - INTERVAL 1 MICROSECOND ELSE death END AS death_by,
+        coalesce(
+            follow_up_end, death,
+            CASE WHEN (SELECT count(follow_up_end) FROM subjects) > 0 THEN last_event END
+        ) AS followed_until
+    FROM ({base}) LEFT JOIN spans USING (subject_id)
+), ahead AS (
+    SELECT *, prediction_time + to_microseconds($horizon) AS horizon FROM timed
+)
+SELECT *, {label} AS label, {status} AS status FROM ahead
+"""
+CHOSEN = """
+CREATE TEMP TABLE chosen AS
+WITH judged AS (
+    SELECT subject_id, visit_id, prediction_time, label, {reason} AS reason FROM candidates
+)
+SELECT
+    subject_id, prediction_time, label,
+    CASE WHEN reason = 0 AND row_number() OVER (
+        PARTITION BY reason, subject_id, prediction_time ORDER BY label DESC, visit_id
+    ) > 1 THEN {duplicate} ELSE reason END AS reason
+FROM judged
+"""
+NO_FOLLOW_UP = (
+    "The events hold no FOLLOW_UP_END: who has no death on record is alive at the horizon."
+)
+NOT_IN_ORDER = (
+    "The order of one subject's stays is not known in these data: only the current stay is used."
+)
+DUPLICATES = "a second stay of the subject with the same time of prediction"
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Who is asked about, when, and what came true.
+
+    Attributes:
+        events: What the labels were made from and the sequences will be.
+        task: The declaration, as it was applied.
+        labels: ``subject_id, prediction_time, boolean_value``, sorted; one row is one example.
+        flow: How many candidates each rule removed.
+        leaks: What tells a model its answer; empty if nothing was found.
+    """
+
+    events: Events
+    task: Task
+    labels: pa.Table
+    flow: Flow
+    leaks: "tuple[Finding, ...]"
+
+
+def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) -> Cohort:
+    """The cohort of a task.
+
+    Args:
+        events: MEDS data.
+        task: What to ask, of whom.
+        memory_limit: Of DuckDB; what does not fit goes to disk.
+
+    Raises:
+        DataError: If nobody is left, all labels are equal, or the data cannot answer the task.
+    """
+    task, notes = _in_known_order(events, task)
+    if not (events.stays_in_order or task.of_stays):
+        raise DataError(
+            f"{task.name} asks about a subject's whole record, and these data do not tell the "
+            "order of one subject's stays; choose a task of stays, such as in-hospital"
+        )
+    with events.connect(memory_limit) as connection:
+        create_stays(connection)
+        base = STAY_BASE if events.stays_in_order else LONE_STAY_BASE
+        _create_candidates(connection, task, base)
+        if task.horizon_days is not None and not _any_follow_up(connection):
+            notes.append(NO_FOLLOW_UP)
+        flow = _apply_rules(connection, task, tuple(notes))
+        columns = connection.execute(
+            "SELECT subject_id, prediction_time, label FROM chosen WHERE reason = 0"
+        ).fetchnumpy()
+        labels = sorted_labels(pa.table(list(columns.values()), schema=SCHEMA))
+        _check_classes(labels, flow)
+        leaks = find_leaks(connection, task, labels, in_order=events.stays_in_order)
+        return Cohort(events, task, labels, flow, leaks)
+
+
+def cohort_of_labels(
+    events: Events, path: Path, task: Task | None = None, memory_limit: str = MEMORY_LIMIT
+) -> Cohort:
+    """The cohort of a label file, for example one that ACES made.
+
+    Args:
+        events: The MEDS data that the labels are about.
+        path: See :func:`sequela.cohort.labels.read_labels`.
+        task: What a model may see (``inputs``, ``history``); everything by default. Its trigger,
+            label and rules are not used: the file has decided.
+        memory_limit: Of DuckDB.
+
+    Raises:
+        DataError: If the file is not a label table, names a subject that the events do not have, is
+            empty, or holds one class only.
+    """
+    labels = read_labels(path)
+    task = replace(task or Task("labels", "last event", "any death"), name="labels", exclude=())
+    task, notes = _in_known_order(events, task)
+    positives = pc.sum(labels["boolean_value"]).as_py() or 0
+    subjects = len(labels["subject_id"].unique())
+    flow = Flow.of("labels", {}, counts=(len(labels), subjects, positives), notes=tuple(notes))
+    _check_classes(labels, flow)
+    with events.connect(memory_limit) as connection:
+        _check_subjects(connection, labels, path)
+        create_stays(connection)
+        leaks = find_leaks(connection, task, labels, in_order=events.stays_in_order)
+        return Cohort(events, task, labels, flow, leaks)
+
+
+def _in_known_order(events: Events, task: Task) -> tuple[Task, list[str]]:
+    """The task, without history where the order of stays is not known, and what to say of it."""
+    if events.stays_in_order or task.history == "stay":
+        return task, []
+    return replace(task, history="stay"), [NOT_IN_ORDER]
+
+
+def _create_candidates(connection: duckdb.DuckDBPyConnection, task: Task, stay_base: str) -> None:
+    """Create the table ``candidates``: a row per stay or subject, with all that the rules read."""
+    connection.execute(SPANS if task.needs_spans else NO_SPANS, {"entry_code": task.entry_code})
+    trigger = TRIGGERS[task.trigger]
+    label = LABEL_EXPRESSIONS[task.label]
+    connection.execute(
+        CANDIDATES.format(
+            base=stay_base if task.of_stays else SUBJECT_BASE,
+            trigger=trigger,
+            label=label,
+            status="expired" if task.of_stays else label,
+        ),
+        {
+            "wait": round(task.hours * MICROSECONDS_PER_HOUR),
+            "horizon": round((task.horizon_days or 0) * 24 * MICROSECONDS_PER_HOUR),
+        },
+    )
+
+
+def _apply_rules(connection: duckdb.DuckDBPyConnection, task: Task, notes: tuple[str, ...]) -> Flow:
+    """Create the table ``chosen``, where ``reason`` 0 is who stays, and count the reasons."""
+    rules = {name: RULES[name] for name in task.exclude}
+    cases = "".join(
+        f" WHEN coalesce({rule.condition}, false) THEN {number}"
+        for number, rule in enumerate(rules.values(), 1)
+    )
+    reason = f"CASE{cases} ELSE 0 END" if cases else "0"
+    connection.execute(CHOSEN.format(reason=reason, duplicate=len(rules) + 1))
+    removed = dict(connection.execute("SELECT reason, count(*) FROM chosen GROUP BY 1").fetchall())
+    counts = one_row(
+        connection,
+        "SELECT count(*), count(DISTINCT subject_id), count(*) FILTER (label) "
+        "FROM chosen WHERE reason = 0",
+    )
+    named = {name: rule.sentence for name, rule in rules.items()} | {"duplicates": DUPLICATES}
+    return Flow.of(
+        "hospital stays" if task.of_stays else "subjects",
+        {name: (named[name], removed.get(i, 0)) for i, name in enumerate(named, 1)},
+        counts=(counts[0], counts[1], counts[2]),
+        notes=notes,
+    )
+
+
+def _check_classes(labels: pa.Table, flow: Flow) -> None:
+    if not len(labels):
+        steps = ", ".join(f"{s.removed} by {s.rule}" for s in flow.steps if s.removed)
+        raise DataError(
+            f"the cohort is empty: of {flow.candidates} {flow.unit} the rules removed "
+            f"{steps or 'none'}; choose another task, or other settings"
+        )
+    if flow.positives in {0, len(labels)}:
+        value = "true" if flow.positives else "false"
+        raise DataError(
+            f"labels of one class only: all {len(labels)} are {value}; nothing can be learned or "
+            "evaluated; choose another task or label"
+        )
+
+
+def _check_subjects(connection: duckdb.DuckDBPyConnection, labels: pa.Table, path: Path) -> None:
+    connection.register("asked", labels)
+    strangers, first = one_row(
+        connection,
+        "SELECT count(DISTINCT subject_id), min(subject_id) FROM asked "
+        "WHERE subject_id NOT IN (SELECT subject_id FROM events)",
+    )
+    connection.unregister("asked")
+    if strangers:
+        raise DataError(
+            f"{path} has labels for {strangers} subjects that the events do not have, the first is "
+            f"{first}; labels and events must be of the same data set"
+        )
+
+
+def _any_follow_up(connection: duckdb.DuckDBPyConnection) -> bool:
+    query = "SELECT count(*) > 0 FROM subjects WHERE follow_up_end IS NOT NULL"
+    return bool(one_row(connection, query)[0])

@@ -1,0 +1,111 @@
+"""Hospital stays, and what is known of a subject, derived from the events alone."""
+
+import duckdb
+
+# Events that begin, end or judge a stay, or that say something of the subject as a whole.
+MARKS = """
+CREATE TEMP TABLE marks AS
+SELECT
+    subject_id, time, code, family, visit_id, donor,
+    CASE WHEN family = 'AGE' AND numeric_value BETWEEN 0 AND 130
+        THEN time - to_months((numeric_value * 12)::INTEGER) END AS birth_by_age
+FROM events JOIN (
+    SELECT code, family, family IN ('STAY', 'ADMISSION_DX')
+        AND contains(lower(code), 'organ donor') AS donor
+    FROM codes
+) USING (code)
+WHERE donor OR family IN (
+    'MEDS_BIRTH', 'MEDS_DEATH', 'FOLLOW_UP_END', 'STAY', 'AGE',
+    'HOSPITAL_ADMISSION', 'HOSPITAL_DISCHARGE', 'HOSPITAL_OUTCOME'
+)
+"""
+
+SUBJECTS = """
+CREATE TEMP TABLE subjects AS
+SELECT
+    subject_id,
+    coalesce(min(time) FILTER (family = 'MEDS_BIRTH'), min(birth_by_age)) AS birth,
+    min(time) FILTER (family = 'MEDS_DEATH') AS death,
+    max(time) FILTER (family = 'FOLLOW_UP_END') AS follow_up_end
+FROM marks
+GROUP BY subject_id
+"""
+
+# Stays by their number and, where an admission has none, from one admission to the next. At the
+# moment of an admission a discharge or an outcome belongs to the stay before.
+STAYS = """
+CREATE TEMP TABLE recorded_stays AS
+WITH numbered AS (
+    SELECT
+        subject_id, visit_id,
+        min(time) FILTER (family = 'HOSPITAL_ADMISSION') AS admitted,
+        max(time) FILTER (family = 'HOSPITAL_DISCHARGE') AS discharged,
+        coalesce(bool_or(code = 'HOSPITAL_OUTCOME//expired'), false) AS expired,
+        coalesce(bool_or(code = 'HOSPITAL_OUTCOME//alive'), false) AS alive,
+        coalesce(bool_or(donor), false) AS donor,
+        coalesce(bool_or(code = 'STAY//nothing charted'), false) AS nothing_charted,
+        NULL::TIMESTAMP AS next_admitted,
+        min(birth_by_age) AS stay_birth,
+        min(time) FILTER (family = 'MEDS_DEATH') AS stay_death,
+        max(time) FILTER (family = 'FOLLOW_UP_END') AS stay_follow_up_end
+    FROM marks
+    WHERE visit_id IS NOT NULL
+    GROUP BY subject_id, visit_id
+), admissions AS (
+    SELECT
+        subject_id, time AS admitted,
+        lead(time) OVER (PARTITION BY subject_id ORDER BY time) AS next_admitted
+    FROM marks
+    WHERE visit_id IS NULL AND family = 'HOSPITAL_ADMISSION' AND time IS NOT NULL
+    GROUP BY subject_id, time
+), delimited AS (
+    SELECT
+        a.subject_id, NULL::BIGINT AS visit_id, a.admitted,
+        min(m.time) FILTER (m.family = 'HOSPITAL_DISCHARGE') AS discharged,
+        coalesce(bool_or(m.code = 'HOSPITAL_OUTCOME//expired'), false) AS expired,
+        coalesce(bool_or(m.code = 'HOSPITAL_OUTCOME//alive'), false) AS alive,
+        coalesce(bool_or(m.donor), false) AS donor,
+        coalesce(bool_or(m.code = 'STAY//nothing charted'), false) AS nothing_charted,
+        a.next_admitted, NULL::TIMESTAMP AS stay_birth, NULL::TIMESTAMP AS stay_death,
+        NULL::TIMESTAMP AS stay_follow_up_end
+    FROM admissions AS a
+    LEFT JOIN marks AS m ON m.subject_id = a.subject_id AND m.visit_id IS NULL AND (
+        CASE WHEN m.family IN ('HOSPITAL_DISCHARGE', 'HOSPITAL_OUTCOME')
+        THEN m.time > a.admitted AND (a.next_admitted IS NULL OR m.time <= a.next_admitted)
+        ELSE m.time >= a.admitted AND (a.next_admitted IS NULL OR m.time < a.next_admitted) END
+    )
+    GROUP BY a.subject_id, a.admitted, a.next_admitted
+)
+SELECT * FROM numbered UNION ALL SELECT * FROM delimited
+"""
+
+# How a stay ended: as the data say it; in data that never say it, by a death before the discharge.
+OUTCOMES = """
+CREATE TEMP TABLE stays AS
+WITH said AS (SELECT count(*) > 0 AS ever FROM marks WHERE family = 'HOSPITAL_OUTCOME')
+SELECT
+    s.subject_id, s.visit_id, s.admitted, s.discharged, s.donor, s.nothing_charted,
+    s.stay_birth, s.stay_death, s.stay_follow_up_end,
+    CASE
+        WHEN said.ever THEN CASE WHEN s.expired <> s.alive THEN s.expired END
+        WHEN s.discharged IS NOT NULL THEN
+            coalesce(p.death >= date_trunc('day', s.admitted) AND p.death <= s.discharged, false)
+        WHEN p.death >= date_trunc('day', s.admitted)
+            AND (s.next_admitted IS NULL OR p.death <= s.next_admitted) THEN true
+    END AS expired
+FROM recorded_stays AS s
+CROSS JOIN said
+LEFT JOIN subjects AS p USING (subject_id)
+"""
+
+
+def create_stays(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the tables ``marks``, ``subjects`` and ``stays`` from the events.
+
+    ``subjects`` has ``subject_id, birth, death, follow_up_end``. ``stays`` has ``subject_id,
+    visit_id, admitted, discharged, expired, donor, nothing_charted``, where ``expired`` is null if
+    nobody knows how the stay ended, and ``stay_birth, stay_death, stay_follow_up_end``, what is
+    said within a numbered stay. Both are for labels and cohorts, not for models.
+    """
+    for statement in (MARKS, SUBJECTS, STAYS, OUTCOMES):
+        connection.execute(statement)

@@ -1,0 +1,73 @@
+"""The standard's own split: ``metadata/subject_splits.parquet``, subject to part."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from sequela.cohort.split import PARTS
+from sequela.errors import DataError, DataNotFoundError, SplitError
+
+
+def read_subject_splits(path: Path) -> pa.Table:
+    """Read a MEDS split.
+
+    Returns:
+        ``subject_id`` and ``split``, as the file has them.
+
+    Raises:
+        DataNotFoundError: If there is no such file.
+        DataError: If it is not a table with these columns.
+    """
+    if not path.is_file():
+        raise DataNotFoundError(f"no split {path}; MEDS data have one in metadata/")
+    try:
+        return pq.read_table(path, columns=["subject_id", "split"]).cast(
+            pa.schema([("subject_id", pa.int64()), ("split", pa.string())])
+        )
+    except (pa.ArrowInvalid, OSError, ValueError) as error:
+        raise DataError(f"{path} is not a MEDS split (subject_id, split): {error}") from error
+
+
+def parts_of_labels(labels: pa.Table, splits: pa.Table | Mapping[int, str]) -> NDArray[np.int64]:
+    """The part of each row of a label table.
+
+    Args:
+        labels: See :mod:`sequela.cohort.labels`.
+        splits: ``subject_id`` and ``split``, or subject to part.
+
+    Returns:
+        int64 (example,), indices into :data:`sequela.cohort.split.PARTS`.
+
+    Raises:
+        SplitError: If a subject stands in two parts, a part has another name, or a subject of the
+            labels stands in none.
+    """
+    if isinstance(splits, Mapping):
+        splits = pa.table({"subject_id": [*splits], "split": [*splits.values()]})
+    ids = splits["subject_id"].to_numpy()
+    names, place = np.unique(splits["split"].to_numpy(zero_copy_only=False), return_inverse=True)
+    strange = sorted(set(names.tolist()) - set(PARTS))
+    if strange:
+        raise SplitError(f"unknown part '{strange[0]}' in the split (known: {', '.join(PARTS)})")
+    part = np.array([PARTS.index(name) for name in names], np.int64)[place]
+    order = np.argsort(ids, kind="stable")
+    ids, part = ids[order], part[order]
+    moved = np.flatnonzero((ids[1:] == ids[:-1]) & (part[1:] != part[:-1]))
+    if len(moved):
+        raise SplitError(f"subject {ids[moved[0]]} stands in two parts of the split; keep one")
+    asked = labels["subject_id"].to_numpy()
+    found = np.searchsorted(ids, asked)
+    lost = np.ones(len(asked), bool)
+    inside = found < len(ids)
+    lost[inside] = ids[found[inside]] != asked[inside]
+    if lost.any():
+        raise SplitError(
+            f"{len(np.unique(asked[lost]))} subjects of the labels stand in no part of the split, "
+            f"the first is {asked[lost][0]}"
+        )
+    answer: NDArray[np.int64] = part[found]
+    return answer

@@ -1,0 +1,229 @@
+"""What is predicted, when, from what, and for whom: tasks as declarations."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self, get_args
+
+from sequela.cohort.rules import RULES
+from sequela.errors import SettingError, unknown_name
+
+Trigger = Literal["admission", "discharge", "entry", "last event"]
+Label = Literal["death in the stay", "death within the horizon", "death in any stay", "any death"]
+History = Literal["record", "stay"]
+
+DIAGNOSES = ("ICD9CM", "ICD10CM")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One question asked of a cohort.
+
+    Each candidate (a hospital stay, or a subject) has a trigger. ``hours`` after it is the
+    ``prediction_time``; a model sees what was known by then, that moment included, and nothing
+    later.
+
+    Attributes:
+        name: As on the command line.
+        trigger: ``admission`` or ``discharge`` of each stay; ``entry`` of a subject, its first
+            ``entry_code``; or its ``last event``.
+        hours: From the trigger to the prediction.
+        label: What is true of a positive example.
+        horizon_days: How far ``death within the horizon`` looks, from the prediction.
+        exclude: Names in :data:`sequela.cohort.rules.RULES`, applied in this order.
+        inputs: Families of codes that a model may see (``ICD9CM``: all codes that begin
+            ``ICD9CM//``); all families where empty. Codes that make labels are never among them.
+        history: ``record``: all visits so far are steps; ``stay``: only the current one.
+        entry_code: The code that marks the entry; empty for ``COHORT_ENTRY`` where a subject has
+            it, else for the first event after birth.
+        leaks: Why the task tells the model its answer, if it does; every output says it.
+    """
+
+    name: str
+    trigger: Trigger
+    label: Label
+    hours: float = 0.0
+    horizon_days: float | None = None
+    exclude: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    history: History = "record"
+    entry_code: str = ""
+    leaks: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be asked.
+
+        Raises:
+            SettingError: If a setting is out of its range or two do not fit.
+            UnknownNameError: If a rule does not exist.
+        """
+        for field, kind in (("trigger", Trigger), ("label", Label), ("history", History)):
+            if getattr(self, field) not in get_args(kind):
+                raise unknown_name(f"{field} of a task", getattr(self, field), get_args(kind))
+        for rule in self.exclude:
+            if rule not in RULES:
+                raise unknown_name("exclusion rule", rule, RULES)
+            if RULES[rule].of == "stays" and not self.of_stays:
+                raise SettingError(
+                    f"rule '{rule}' is about hospital stays, and {self.name} has one candidate a "
+                    "subject: leave the rule out"
+                )
+        if self.hours < 0:
+            raise SettingError(f"hours must be at least 0, not {self.hours:g}")
+        if self.label == "death in the stay" and not self.of_stays:
+            raise SettingError("'death in the stay' needs the trigger 'admission' or 'discharge'")
+        if (self.label == "death within the horizon") != (self.horizon_days is not None):
+            raise SettingError("horizon_days and 'death within the horizon' go together")
+        if self.horizon_days is not None and self.horizon_days <= 0:
+            raise SettingError(f"horizon_days must be more than 0, not {self.horizon_days:g}")
+
+    @property
+    def of_stays(self) -> bool:
+        """Whether the candidates are hospital stays; else they are subjects."""
+        return self.trigger in {"admission", "discharge"}
+
+    @property
+    def needs_spans(self) -> bool:
+        """Whether the cohort asks when a subject's record begins and ends."""
+        return not self.of_stays or self.horizon_days is not None
+
+    def describe(self) -> str:
+        """The task in one sentence.
+
+        Example:
+            >>> in_hospital().describe()
+            'death in the stay, predicted 24 hours after each admission from what was known by then'
+        """
+        when = f"{self.hours:g} hours after" if self.hours else "at"
+        trigger = f"each {self.trigger}" if self.of_stays else f"the {self.trigger} of each subject"
+        days = self.horizon_days
+        what = self.label if days is None else f"death within {days:g} days"
+        sentence = f"{what}, predicted {when} {trigger} from what was known by then"
+        return f"{sentence}; LEAKS: {self.leaks}" if self.leaks else sentence
+
+    def to_dict(self) -> dict[str, Any]:
+        """The declaration for a run's ``config.toml`` or JSON; what is not set is left out."""
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, declaration: Mapping[str, Any]) -> Self:
+        """The task that :meth:`to_dict` wrote, or that somebody declared by hand.
+
+        Raises:
+            SettingError: If a field is unknown, missing or of another kind.
+            UnknownNameError: If a word is not one of those that exist.
+
+        Example:
+            >>> Task.from_dict(landmark().to_dict()) == landmark()
+            True
+        """
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in declaration.items()
+        }
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise SettingError(f"not a task: {error}") from error
+
+
+def in_hospital(hours: float = 24) -> Task:
+    """Death in the stay, ``hours`` after its admission; 0 predicts at the door."""
+    return Task(
+        name="in-hospital",
+        trigger="admission",
+        hours=hours,
+        label="death in the stay",
+        exclude=(
+            "no-trigger-time",
+            "minors",
+            "organ-donors",
+            "negative-stays",
+            "deaths-before-admission",
+            "blank-status",
+            "shorter-than-window",
+        ),
+    )
+
+
+def post_discharge(days: float = 365) -> Task:
+    """Death within ``days`` of a discharge alive."""
+    return Task(
+        name="post-discharge",
+        trigger="discharge",
+        label="death within the horizon",
+        horizon_days=days,
+        exclude=(
+            "no-trigger-time",
+            "minors",
+            "organ-donors",
+            "negative-stays",
+            "deaths-before-admission",
+            "blank-status",
+            "died-in-hospital",
+            "dead-at-prediction",
+            "censored-before-horizon",
+        ),
+    )
+
+
+def landmark(after_days: float = 365, horizon_days: float = 1826, entry_code: str = "") -> Task:
+    """Death within ``horizon_days`` of the day that is ``after_days`` after a subject's entry."""
+    return Task(
+        name="landmark",
+        trigger="entry",
+        hours=24 * after_days,
+        label="death within the horizon",
+        horizon_days=horizon_days,
+        entry_code=entry_code,
+        exclude=(
+            "no-trigger-time",
+            "minors",
+            "dead-at-prediction",
+            "follow-up-ended",
+            "censored-before-horizon",
+        ),
+    )
+
+
+def report_2019(label: Label = "death in any stay") -> Task:
+    """The 2019 report's question: all visits of a patient, and the patient's label as given.
+
+    It sees the diagnoses of the visit in which the patient dies, which are assigned after the
+    death. It is kept only to reproduce the report.
+    """
+    return Task(
+        name="report-2019",
+        trigger="last event",
+        label=label,
+        inputs=DIAGNOSES,
+        exclude=("no-trigger-time", "blank-status"),
+        leaks="it reads the diagnoses of the last visit, coded after the outcome is known",
+    )
+
+
+TASKS: Mapping[str, Callable[..., Task]] = {
+    "in-hospital": in_hospital,
+    "post-discharge": post_discharge,
+    "landmark": landmark,
+    "report-2019": report_2019,
+}
+
+
+def task_named(name: str, **changes: Any) -> Task:
+    """A task by its name, with fields changed where asked.
+
+    Args:
+        name: One of ``TASKS``.
+        changes: Fields of :class:`Task`, for example ``hours=48``.
+
+    Raises:
+        UnknownNameError: If no task has that name.
+        SettingError: If a change does not fit.
+    """
+    if name not in TASKS:
+        raise unknown_name("task", name, TASKS)
+    try:
+        return replace(TASKS[name](), **changes)
+    except TypeError as error:
+        raise SettingError(f"{name} does not take these settings: {error}") from error

@@ -1,0 +1,237 @@
+"""From a cohort to sequences on disk, in one pass over the events and in bounded memory."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+import sequela.cohort
+import sequela.sequences
+from sequela import __version__
+from sequela.cohort.events import MEMORY_LIMIT, one_row
+from sequela.cohort.selection import Cohort
+from sequela.cohort.split import PARTS
+from sequela.errors import SplitError
+from sequela.sequences.cut import cut
+from sequela.sequences.flat import Sequences, SequencesWriter, is_built_from, open_sequences
+from sequela.sequences.vocabulary import UNKNOWN, SequenceSettings, Terms
+
+Connection = duckdb.DuckDBPyConnection
+TRAIN = PARTS.index("train")
+PIECE = 4_000_000  # codes and measurements that are in memory at once
+
+VOCABULARY = """
+SELECT p.item, count(DISTINCT a.subject_id) AS subjects
+FROM present AS p JOIN steps AS s USING (step) JOIN asked AS a USING (example)
+WHERE a.part = $train
+GROUP BY p.item
+HAVING count(DISTINCT a.subject_id) >= $min_subjects
+"""
+# What was measured in the training part is a channel, if its code is known at all.
+CHANNELS = """
+SELECT v.term, count(DISTINCT a.subject_id) AS subjects
+FROM visible AS v JOIN asked AS a USING (example)
+WHERE a.part = $train AND v.value IS NOT NULL AND v.term IS NOT NULL
+GROUP BY v.term
+HAVING count(DISTINCT a.subject_id) >= $min_subjects
+"""
+SHARES = """
+SELECT a.part, count(*), count(*) FILTER (w.place IS NULL)
+FROM present AS p JOIN steps AS s USING (step) JOIN asked AS a USING (example)
+LEFT JOIN words AS w ON w.item = p.item
+GROUP BY a.part
+"""
+EXAMPLES = """
+SELECT subject_id, prediction_time, label, part, age FROM asked
+WHERE example >= $first AND example < $end ORDER BY example
+"""
+STEPS = """
+SELECT example, step_time, step FROM steps
+WHERE example >= $first AND example < $end ORDER BY step
+"""
+CODES = """
+SELECT DISTINCT p.step, coalesce(w.place, 0)::INTEGER AS code
+FROM present AS p LEFT JOIN words AS w ON w.item = p.item
+WHERE p.step >= $first AND p.step < $end ORDER BY ALL
+"""
+VALUES = """
+SELECT s.step, c.place AS channel, v.value
+FROM visible AS v
+JOIN steps AS s ON s.example = v.example AND s.kind = v.kind AND s.place = v.place
+JOIN channels AS c ON c.term = v.term
+WHERE v.value IS NOT NULL AND s.step >= $first AND s.step < $end
+ORDER BY s.step, c.place, v.time, v.value
+"""
+
+
+PLACES = "CREATE TEMP TABLE {table} AS SELECT * FROM place_rows"
+LOAD = """
+SELECT
+    (SELECT count(*) FROM asked),
+    (SELECT count(*) FROM present) + (SELECT count(value) FROM visible)
+"""
+
+
+def build_sequences(
+    cohort: Cohort,
+    part: NDArray[np.integer[Any]],
+    folder: Path,
+    settings: SequenceSettings | None = None,
+    memory_limit: str = MEMORY_LIMIT,
+) -> Sequences:
+    """Cut a cohort's events into sequences, or open those that were cut from exactly the same.
+
+    Args:
+        cohort: Events, task and labels.
+        part: (example,), for each row of ``cohort.labels`` an index into
+            :data:`sequela.cohort.split.PARTS`. The vocabulary comes from the first of them alone.
+        folder: Where the arrays shall lie. If it holds sequences of the same events, labels, parts,
+            settings and code they are opened; others are replaced.
+        settings: How events become steps and codes.
+        memory_limit: Of DuckDB; what does not fit goes to disk.
+
+    Raises:
+        SplitError: If a subject stands in two parts, or nobody in the training part.
+    """
+    settings = settings or SequenceSettings()
+    parts = np.asarray(part, np.uint8)
+    _check_parts(cohort.labels, parts)
+    digest = digest_of(cohort, parts, settings)
+    if is_built_from(folder, digest):
+        return open_sequences(folder, digest=digest)
+    with cohort.events.connect(memory_limit) as connection:
+        terms = cut(connection, cohort, parts, TRAIN, settings)
+        header = {
+            "digest": digest,
+            "version": __version__,
+            "task": cohort.task.to_dict(),
+            "settings": settings.to_dict(),
+            "parts": list(PARTS),
+            **_vocabulary(connection, terms, settings),
+        }
+        with SequencesWriter(folder, header) as writer:
+            for piece in _pieces(connection):
+                writer.append(**piece)
+    return open_sequences(folder, digest=digest)
+
+
+def digest_of(cohort: Cohort, part: NDArray[np.uint8], settings: SequenceSettings) -> str:
+    """SHA-256 of all that decides what the arrays hold, the code of this program included."""
+    labels = hashlib.sha256(part.tobytes())
+    for name in cohort.labels.column_names:
+        column = cohort.labels[name].to_numpy()
+        labels.update(np.ascontiguousarray(column).view(np.uint8).data)
+    decides = {
+        "events": cohort.events.digest,
+        "labels": labels.hexdigest(),
+        "task": cohort.task.to_dict(),
+        "settings": settings.to_dict(),
+        "code": _code_digest(),
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _code_digest() -> str:
+    """SHA-256 of the files that make cohorts and sequences: a changed rule makes caches stale."""
+    total = hashlib.sha256()
+    for room in (sequela.cohort, sequela.sequences):
+        for path in sorted(Path(str(room.__file__)).parent.glob("*.py")):
+            total.update(path.name.encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()
+
+
+def _check_parts(labels: pa.Table, part: NDArray[np.uint8]) -> None:
+    if len(part) != len(labels):
+        raise SplitError(f"the split is of {len(part)} examples, and the cohort has {len(labels)}")
+    subject = labels["subject_id"].to_numpy()  # sorted
+    moved = np.flatnonzero((subject[1:] == subject[:-1]) & (part[1:] != part[:-1]))
+    if len(moved):
+        raise SplitError(
+            f"subject {subject[moved[0]]} stands in two parts, and {len(moved) - 1} more such "
+            "pairs of examples; split by subject"
+        )
+    if not (part == TRAIN).any():
+        raise SplitError("nobody is in the training part, so there is no vocabulary to learn")
+
+
+def _vocabulary(connection: Connection, terms: Terms, settings: SequenceSettings) -> dict[str, Any]:
+    """Learn which items and channels are known, and note how much is not, part by part."""
+    limits = {"train": TRAIN, "min_subjects": settings.min_subjects}
+    base = settings.bins + 1
+
+    def name(item: int) -> str:
+        term, quantile = divmod(item, base)
+        return f"{terms.names[term]}//Q{quantile}" if quantile else terms.names[term]
+
+    items = connection.execute(VOCABULARY, limits).fetchnumpy()
+    known = sorted(
+        (name(item), item, subjects)
+        for item, subjects in zip(*(column.tolist() for column in items.values()), strict=True)
+    )
+    _create_places(connection, "words", "item", [item for _, item, _ in known], first=1)
+    channels = connection.execute(CHANNELS, limits).fetchnumpy()["term"]
+    measured = np.sort(channels).tolist()  # terms are numbered by name
+    _create_places(connection, "channels", "term", measured, first=0)
+    shares = {PARTS[p]: (n, lost) for p, n, lost in connection.execute(SHARES).fetchall()}
+    return {
+        "vocabulary": [UNKNOWN, *(word for word, _, _ in known)],
+        "training_subjects": [0, *(subjects for _, _, subjects in known)],
+        "channels": [terms.names[term] for term in measured],
+        "unknown": {
+            part: {"codes": n, "unknown": lost, "share": lost / n}
+            for part, (n, lost) in sorted(shares.items())
+        },
+        "examples_without_events": one_row(
+            connection, "SELECT count(*) FROM steps WHERE kind IS NULL"
+        )[0],
+    }
+
+
+def _create_places(
+    connection: Connection, table: str, key: str, keys: list[int], first: int
+) -> None:
+    places = pa.array(np.arange(first, first + len(keys)), pa.int64())
+    connection.register("place_rows", pa.table({key: pa.array(keys, pa.int64()), "place": places}))
+    connection.execute(PLACES.format(table=table))
+    connection.unregister("place_rows")
+
+
+def _pieces(connection: Connection) -> Iterator[dict[str, Any]]:
+    """The arrays of whole examples, so many at once that memory stays bounded."""
+    examples, load = one_row(
+        connection,
+        LOAD,
+    )
+    at_once = max(1, min(examples, PIECE * examples // max(load, 1)))
+    for first in range(0, examples, at_once):
+        yield _piece(connection, {"first": first, "end": min(first + at_once, examples)})
+
+
+def _piece(connection: Connection, of: dict[str, int]) -> dict[str, Any]:
+    columns = connection.execute(EXAMPLES, of).fetchnumpy()
+    columns["age"] = np.ma.filled(columns["age"], np.nan)
+    steps = connection.execute(STEPS, of).fetchnumpy()
+    n, origin = len(steps["step"]), int(steps["step"][0])
+    within = {"first": origin, "end": origin + n}
+    codes = connection.execute(CODES, within).fetchnumpy()
+    values = connection.execute(VALUES, within).fetchnumpy()
+    return {
+        "examples": columns,
+        "steps_per_example": np.bincount(
+            steps["example"] - of["first"], minlength=of["end"] - of["first"]
+        ),
+        "step_time": steps["step_time"],
+        "codes_per_step": np.bincount(codes["step"] - origin, minlength=n),
+        "codes": codes["code"],
+        "values_per_step": np.bincount(values["step"] - origin, minlength=n),
+        "channels": values["channel"],
+        "values": values["value"],
+    }

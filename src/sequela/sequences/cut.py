@@ -1,0 +1,231 @@
+"""The one place where events meet labels: what a model may see of a subject, and in which steps.
+
+The table ``visible`` holds an event only if its subject is asked about, its time is not after the
+``prediction_time``, and its code is in ``terms``, which has no code that makes a label. All other
+queries here read ``visible``, never the events; static facts, which have no time, are the exception
+and are told apart by that. Sequences, bags and summaries are all made from what is cut here.
+"""
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sequela.cohort.events import one_row
+from sequela.cohort.selection import Cohort
+from sequela.cohort.stays import create_stays
+from sequela.sequences.vocabulary import SequenceSettings, Terms, terms_of
+
+Connection = duckdb.DuckDBPyConnection
+
+# An age is counted from birth, or from when it was told last.
+ASKED = """
+CREATE TEMP TABLE asked AS
+WITH told AS (
+    SELECT e.subject_id, e.time, CASE WHEN c.family = 'AGE' THEN e.numeric_value ELSE 0 END AS age
+    FROM events AS e JOIN codes AS c ON c.code = e.code
+    WHERE c.family = 'MEDS_BIRTH' OR (c.family = 'AGE' AND e.numeric_value BETWEEN 0 AND 130)
+), ages AS (
+    SELECT subject_id, time, min(age) AS age FROM told GROUP BY subject_id, time
+)
+SELECT
+    a.example, a.subject_id, a.prediction_time, a.boolean_value AS label, a.part,
+    (t.age + (epoch(a.prediction_time) - epoch(t.time)) / (86400 * 365.2425))::FLOAT AS age
+FROM asked_rows AS a
+ASOF LEFT JOIN ages AS t
+    ON t.subject_id = a.subject_id AND a.prediction_time >= t.time
+"""
+
+# An event belongs to its stay (kind 0); without a number, to the stay that it falls into (0, or 1
+# if that has no number either); else to its day (2). Windows (3) take the place of all these. That
+# a stay has ended is asked of times before the event only, so the future decides nothing.
+VISIBLE = """
+CREATE TEMP TABLE visible AS
+SELECT
+    a.example, 0 AS kind, e.visit_id AS place, e.time, t.term,
+    CASE WHEN isfinite(e.numeric_value) THEN e.numeric_value END AS value
+FROM events AS e
+JOIN terms AS t ON t.code = e.code
+JOIN asked AS a ON a.subject_id = e.subject_id AND e.time <= a.prediction_time
+WHERE e.visit_id IS NOT NULL
+"""
+ANY_WITHOUT_VISIT = """
+SELECT count(*) FROM events JOIN terms USING (code) WHERE visit_id IS NULL AND time IS NOT NULL
+"""
+VISIBLE_WITHOUT_VISIT = """
+INSERT INTO visible
+WITH seen AS (
+    SELECT
+        a.example, e.subject_id, e.time, t.term,
+        CASE WHEN isfinite(e.numeric_value) THEN e.numeric_value END AS value
+    FROM events AS e
+    JOIN terms AS t ON t.code = e.code
+    JOIN asked AS a ON a.subject_id = e.subject_id AND e.time <= a.prediction_time
+    WHERE e.visit_id IS NULL
+), placed AS (
+    SELECT
+        e.example,
+        CASE WHEN s.admitted IS NULL OR e.time > s.discharged THEN 2
+            WHEN s.visit_id IS NULL THEN 1 ELSE 0 END AS kind,
+        CASE WHEN s.admitted IS NULL OR e.time > s.discharged
+            THEN epoch_us(date_trunc('day', e.time)::TIMESTAMP)
+            ELSE coalesce(s.visit_id, epoch_us(s.admitted)) END AS place,
+        e.time, e.term, e.value
+    FROM seen AS e
+    ASOF LEFT JOIN stays AS s ON e.subject_id = s.subject_id AND e.time >= s.admitted
+)
+SELECT * FROM placed WHERE kind < 2 OR term IS NOT NULL
+"""
+
+# Of a record, the visit that began last.
+ONLY_CURRENT = """
+DELETE FROM visible WHERE (example, kind, place) NOT IN (
+    SELECT (example, kind, place) FROM visible GROUP BY example, kind, place
+    QUALIFY row_number() OVER (
+        PARTITION BY example ORDER BY min(time) DESC, kind DESC, place DESC
+    ) = 1
+)
+"""
+
+WINDOWS = """
+UPDATE visible SET kind = 3, place = -floor(
+    (epoch_us(asked.prediction_time) - epoch_us(visible.time)) / $window
+)::BIGINT
+FROM asked WHERE asked.example = visible.example
+"""
+
+# An example of which nothing is known yet has one empty step, at the time of prediction.
+STEPS = """
+CREATE TEMP TABLE steps AS
+WITH found AS (
+    SELECT example, kind, place, min(time) AS step_time
+    FROM visible
+    WHERE kind < 3 OR term IS NOT NULL
+    GROUP BY example, kind, place
+)
+SELECT
+    row_number() OVER (ORDER BY a.example, f.step_time, f.kind, f.place) - 1 AS step,
+    a.example, f.kind, f.place, coalesce(f.step_time, a.prediction_time) AS step_time
+FROM asked AS a LEFT JOIN found AS f USING (example)
+"""
+
+# Quantiles of what was measured in the training part: equal values stand in one bin.
+EDGES = """
+CREATE TEMP TABLE edges AS
+WITH counted AS (
+    SELECT v.term, v.value, count(*) AS n
+    FROM visible AS v JOIN asked AS a USING (example)
+    WHERE a.part = $train AND v.value IS NOT NULL AND v.term IS NOT NULL
+    GROUP BY v.term, v.value
+), ranked AS (
+    SELECT
+        term, value, sum(n) OVER (PARTITION BY term ORDER BY value) AS so_far,
+        sum(n) OVER (PARTITION BY term) AS total
+    FROM counted
+)
+SELECT r.term, b.k, min(r.value) AS edge
+FROM ranked AS r JOIN range(1, $bins) AS b(k) ON r.so_far * $bins >= r.total * b.k
+GROUP BY r.term, b.k
+"""
+BINS = """
+CREATE TEMP TABLE binned AS
+SELECT DISTINCT term, value, 1 + (
+    SELECT count(*) FROM edges AS e WHERE e.term = m.term AND e.edge < m.value
+) AS bin
+FROM (SELECT DISTINCT term, value FROM visible WHERE value IS NOT NULL AND term IS NOT NULL) AS m
+"""
+NO_BINS = """
+CREATE TEMP TABLE binned AS SELECT term, value, 0 AS bin FROM visible WHERE $bins < 0
+"""
+
+# A code stands once in a step, however often it was noted.
+PRESENT = """
+CREATE TEMP TABLE present AS
+SELECT DISTINCT s.step, v.term * ($bins + 1) + coalesce(b.bin, 0) AS item
+FROM visible AS v
+JOIN steps AS s ON s.example = v.example AND s.kind = v.kind AND s.place = v.place
+LEFT JOIN binned AS b ON b.term = v.term AND b.value = v.value
+WHERE v.term IS NOT NULL
+"""
+DEMOGRAPHICS = """
+INSERT INTO present
+WITH last AS (SELECT example, max(step) AS step FROM steps GROUP BY example), known AS (
+    SELECT a.example, e.code
+    FROM asked AS a JOIN events AS e ON e.subject_id = a.subject_id AND e.time IS NULL
+    UNION ALL
+    SELECT example, 'AGE//' || (least(floor(age / 10), 12) * 10)::INTEGER FROM asked WHERE age >= 0
+)
+SELECT DISTINCT last.step, terms.term * ($bins + 1)
+FROM known JOIN last USING (example) JOIN terms USING (code)
+WHERE terms.term IS NOT NULL
+EXCEPT SELECT step, item FROM present
+"""
+
+
+def cut(
+    connection: Connection,
+    cohort: Cohort,
+    part: NDArray[np.uint8],
+    train: int,
+    settings: SequenceSettings,
+) -> Terms:
+    """Create the tables that hold all a model may see.
+
+    ``asked`` (``example, subject_id, prediction_time, label, part, age``); ``visible`` (``example,
+    time, term, value``, and the place of the step); ``steps`` (``step, example, step_time``),
+    numbered in the order of examples and, within one, of their first facts; ``present`` (``step,
+    item``), the distinct items of each step, where an item is ``term * (bins + 1) + bin``.
+
+    Args:
+        connection: To the cohort's events.
+        cohort: Whom to ask about.
+        part: (example,), the part of each row of the cohort's labels.
+        train: The number of the training part; quantiles are taken from it alone.
+        settings: How events become steps and codes.
+
+    Returns:
+        The names of the terms.
+    """
+    _create_asked(connection, cohort.labels, part)
+    codes = connection.execute("SELECT code FROM codes").fetchnumpy()["code"].tolist()
+    terms = terms_of(codes, cohort.task, settings)
+    _create_terms(connection, terms)
+    connection.execute(VISIBLE)
+    if one_row(connection, ANY_WITHOUT_VISIT)[0]:
+        create_stays(connection)
+        connection.execute(VISIBLE_WITHOUT_VISIT)
+    if cohort.task.history == "stay":
+        connection.execute(ONLY_CURRENT)
+    if settings.step_hours is not None:
+        connection.execute(WINDOWS, {"window": round(settings.step_hours * 3_600_000_000)})
+    connection.execute(STEPS)
+    bins = {"bins": settings.bins}
+    if settings.bins:
+        connection.execute(EDGES, {**bins, "train": train})
+        connection.execute(BINS)
+    else:
+        connection.execute(NO_BINS, bins)
+    connection.execute(PRESENT, bins)
+    if settings.demographics:
+        connection.execute(DEMOGRAPHICS, bins)
+    return terms
+
+
+def _create_asked(connection: Connection, labels: pa.Table, part: NDArray[np.uint8]) -> None:
+    examples = pa.array(np.arange(len(labels)), pa.int64())
+    table = labels.append_column("part", pa.array(part)).append_column("example", examples)
+    connection.register("asked_rows", table)
+    connection.execute(ASKED)
+    connection.unregister("asked_rows")
+
+
+def _create_terms(connection: Connection, terms: Terms) -> None:
+    table = pa.table(
+        {
+            "code": pa.array(terms.of_code.keys(), pa.string()),
+            "term": pa.array(terms.of_code.values(), pa.int64()),
+        }
+    )
+    connection.register("term_rows", table)
+    connection.execute("CREATE TEMP TABLE terms AS SELECT * FROM term_rows")
+    connection.unregister("term_rows")

@@ -1,0 +1,331 @@
+"""Sequences on disk: flat arrays in a folder of ``.npy`` files that are mapped, not loaded.
+
+The arrays nest as example -> step -> code (and example -> step -> measurement). Each level has an
+array of offsets: the children of parent ``i`` are ``offsets[i]:offsets[i + 1]``. A step without
+codes is two equal offsets; nothing is inferred from zeros.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError, DataNotFoundError
+
+HEADER = "sequences.json"
+
+# name -> (dtype, what one entry stands for)
+LAYOUT: dict[str, tuple[str, str]] = {
+    "subject_id": ("<i8", "example"),
+    "prediction_time": ("<M8[us]", "example"),
+    "label": ("|b1", "example"),
+    "part": ("|u1", "example"),
+    "age": ("<f4", "example"),
+    "step_offsets": ("<i8", "example + 1"),
+    "step_time": ("<M8[us]", "step"),
+    "code_offsets": ("<i8", "step + 1"),
+    "codes": ("<i4", "code"),
+    "value_offsets": ("<i8", "step + 1"),
+    "channels": ("<i4", "value"),
+    "values": ("<f4", "value"),
+}
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Examples as nested flat arrays.
+
+    Dimensions:
+        example: Rows of the label table, sorted by ``subject_id``, then ``prediction_time``. A
+            subject may have several.
+        step: Steps (visits) of all examples; each example has at least one.
+        code: Codes of all steps. Those of one step are distinct and rise; a step may have none.
+        value: Measurements of all steps. Those of one step are sorted by channel, then by time.
+
+    Attributes:
+        folder: Where the arrays lie.
+        header: What ``sequences.json`` says: digest, settings, parts, counts, shares of unknowns.
+        subject_id: int64 (example,).
+        prediction_time: datetime64[us] (example,); nothing in the example was known later.
+        label: bool (example,).
+        part: uint8 (example,), an index into ``parts``.
+        age: float32 (example,), years at ``prediction_time``; NaN where birth is not known.
+        step_offsets: int64 (example + 1,) into the steps.
+        step_time: datetime64[us] (step,), when the first fact of the step became known.
+        code_offsets: int64 (step + 1,) into the codes.
+        codes: int32 (code,), indices into ``vocabulary``; 0 is a code the vocabulary lacks.
+        value_offsets: int64 (step + 1,) into the measurements.
+        channels: int32 (value,), indices into ``channel_names``.
+        values: float32 (value,), never NaN: what was not measured is absent.
+    """
+
+    folder: Path
+    header: Mapping[str, Any]
+    subject_id: NDArray[np.int64]
+    prediction_time: NDArray[np.datetime64]
+    label: NDArray[np.bool_]
+    part: NDArray[np.uint8]
+    age: NDArray[np.float32]
+    step_offsets: NDArray[np.int64]
+    step_time: NDArray[np.datetime64]
+    code_offsets: NDArray[np.int64]
+    codes: NDArray[np.int32]
+    value_offsets: NDArray[np.int64]
+    channels: NDArray[np.int32]
+    values: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        return len(self.subject_id)
+
+    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+        """Travel to another process as the folder's name, not as the arrays."""
+        return open_sequences, (self.folder,)
+
+    @property
+    def digest(self) -> str:
+        """What the arrays were made from, in 64 hexadecimal digits."""
+        return str(self.header["digest"])
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the parts of the split, for example ``("held_out", "train", "tuning")``."""
+        return tuple(self.header["parts"])
+
+    @cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The codes by index; index 0 stands for all codes that the training part lacks."""
+        return tuple(self.header["vocabulary"])
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """The measured codes by index."""
+        return tuple(self.header["channels"])
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """int64 (example,), steps of each example."""
+        return np.diff(self.step_offsets)
+
+    def examples_of(self, part: str) -> NDArray[np.int64]:
+        """Indices of the examples of one part, rising."""
+        if part not in self.parts:
+            return np.empty(0, np.int64)
+        return np.flatnonzero(self.part == self.parts.index(part)).astype(np.int64)
+
+    def codes_of(self, example: int) -> list[list[str]]:
+        """The codes of an example as text, step by step; for people and tests, not for training."""
+        first, last = self.step_offsets[example], self.step_offsets[example + 1]
+        return [
+            [
+                self.vocabulary[i]
+                for i in self.codes[self.code_offsets[s] : self.code_offsets[s + 1]]
+            ]
+            for s in range(first, last)
+        ]
+
+
+def open_sequences(folder: Path, *, digest: str | None = None) -> Sequences:
+    """Map the arrays of a folder.
+
+    Args:
+        folder: Written by :class:`SequencesWriter`.
+        digest: What the caller would build now; if given, the folder must have been made from it.
+
+    Raises:
+        DataNotFoundError: If the folder holds no sequences.
+        DataError: If an array is missing, damaged or not as the header says, or if the folder was
+            made from other events, labels, split, settings or code than ``digest`` stands for.
+    """
+    path = folder / HEADER
+    if not path.is_file():
+        raise DataNotFoundError(f"no sequences in {folder}: there is no {HEADER}; build them first")
+    try:
+        header = json.loads(path.read_text(encoding="utf-8"))
+        shapes = header["shapes"]
+        arrays = {name: _map(folder, name, shapes[name]) for name in LAYOUT}
+    except (KeyError, json.JSONDecodeError) as error:
+        raise DataError(
+            f"{path} is not a header that this version of sequela writes ({error!r}); "
+            "build the sequences again"
+        ) from error
+    if digest is not None and header["digest"] != digest:
+        raise DataError(
+            f"the sequences in {folder} are stale: made from {header['digest'][:12]}, "
+            f"and events, labels, split, settings and code now are {digest[:12]}; build them again"
+        )
+    return Sequences(folder=folder, header=header, **arrays)
+
+
+def is_built_from(folder: Path, digest: str) -> bool:
+    """Whether a folder holds whole sequences that were made from what ``digest`` stands for."""
+    try:
+        open_sequences(folder, digest=digest)
+    except (DataError, DataNotFoundError):
+        return False
+    return True
+
+
+def _map(folder: Path, name: str, length: int) -> NDArray[Any]:
+    """One array, read-only, without copying it into memory."""
+    path = folder / f"{name}.npy"
+    dtype = np.dtype(LAYOUT[name][0])
+    try:
+        # An empty file cannot be mapped; numpy reads it instead.
+        mapped = np.load(path, mmap_mode="r" if length else None, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing; build the sequences again") from error
+    except (ValueError, EOFError) as error:
+        raise DataError(f"{path} is damaged ({error}); build the sequences again") from error
+    if mapped.dtype != dtype or mapped.shape != (length,):
+        raise DataError(
+            f"{path} holds {mapped.dtype} {mapped.shape}, and the header says {dtype} ({length},); "
+            "build the sequences again"
+        )
+    # A plain view is still mapped and indexes several times faster than np.memmap does.
+    return np.asarray(mapped)
+
+
+class ArrayFile:
+    """One ``.npy`` file that grows: appended to in pieces, its header completed on closing."""
+
+    def __init__(self, path: Path, dtype: str) -> None:
+        self.dtype = np.dtype(dtype)
+        self.length = 0
+        self._file: BinaryIO = path.open("wb")
+        self._write_header()
+
+    def append(self, piece: NDArray[Any]) -> None:
+        """Write one-dimensional ``piece`` behind what is there."""
+        self._file.write(np.ascontiguousarray(piece, dtype=self.dtype).view(np.uint8).data)
+        self.length += len(piece)
+
+    def close(self) -> None:
+        """Write the final length into the header."""
+        self._file.seek(0)
+        self._write_header()
+        self._file.close()
+
+    def _write_header(self) -> None:
+        # numpy reserves room in the header for the first axis to grow, so its size never changes.
+        np.lib.format.write_array_header_1_0(
+            self._file,
+            {
+                "shape": (self.length,),
+                "fortran_order": False,
+                "descr": np.lib.format.dtype_to_descr(self.dtype),
+            },
+        )
+
+
+@dataclass
+class SequencesWriter:
+    """Writes a folder of sequences in pieces of whole examples; use it in a ``with`` block.
+
+    All is written beside the folder and moved to its name when the block ends well; an error leaves
+    what was there before.
+
+    Attributes:
+        folder: Where the arrays shall lie; sequences that are there already are replaced.
+        header: What the header shall say beside the arrays' lengths.
+    """
+
+    folder: Path
+    header: dict[str, Any]
+    _files: dict[str, ArrayFile] = field(default_factory=dict, init=False)
+    _work: Path = field(init=False)
+
+    def __enter__(self) -> Self:
+        self._work = self.folder.with_name(f".{self.folder.name}.{uuid4().hex[:8]}.part")
+        self._work.mkdir(parents=True)
+        for name, (dtype, _) in LAYOUT.items():
+            self._files[name] = ArrayFile(self._work / f"{name}.npy", dtype)
+        for name in ("step_offsets", "code_offsets", "value_offsets"):
+            self._files[name].append(np.zeros(1, np.int64))
+        return self
+
+    def append(
+        self,
+        *,
+        examples: Mapping[str, NDArray[Any]],
+        steps_per_example: NDArray[np.int64],
+        step_time: NDArray[np.datetime64],
+        codes_per_step: NDArray[np.int64],
+        codes: NDArray[np.int32],
+        values_per_step: NDArray[np.int64],
+        channels: NDArray[np.int32],
+        values: NDArray[np.float32],
+    ) -> None:
+        """Append whole examples.
+
+        Args:
+            examples: ``subject_id``, ``prediction_time``, ``label``, ``part``, ``age`` (example,).
+            steps_per_example: (example,).
+            step_time: (step,).
+            codes_per_step: (step,).
+            codes: (code,).
+            values_per_step: (step,).
+            channels: (value,).
+            values: (value,).
+        """
+        pieces = {
+            **examples,
+            "step_time": step_time,
+            "codes": codes,
+            "channels": channels,
+            "values": values,
+        }
+        counts = {
+            "step_offsets": ("step_time", steps_per_example),
+            "code_offsets": ("codes", codes_per_step),
+            "value_offsets": ("values", values_per_step),
+        }
+        for name, (child, count) in counts.items():
+            pieces[name] = self._files[child].length + np.cumsum(count)
+        for name, piece in pieces.items():
+            self._files[name].append(piece)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for file in self._files.values():
+            file.close()
+        if error is not None:
+            shutil.rmtree(self._work)
+            return
+        header = {**self.header, "shapes": {n: f.length for n, f in self._files.items()}}
+        (self._work / HEADER).write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
+        _replace(self._work, self.folder)
+
+
+def _replace(new: Path, target: Path) -> None:
+    """Move a finished folder to its name, whatever sequences stood there."""
+    old = target.with_name(f".{target.name}.{uuid4().hex[:8]}.old")
+    if target.exists():
+        target.rename(old)
+    new.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def spans(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The indices ``starts[i]`` to ``starts[i] + counts[i] - 1`` of all ``i``, one after another.
+
+    Example:
+        >>> spans(np.array([5, 0, 9]), np.array([2, 0, 3]))
+        array([ 5,  6,  9, 10, 11])
+    """
+    ends = np.cumsum(counts)
+    total = int(ends[-1]) if len(ends) else 0
+    shifts: NDArray[np.int64] = np.repeat(starts - ends + counts, counts)
+    return shifts + np.arange(total)

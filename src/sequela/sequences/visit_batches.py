@@ -1,0 +1,216 @@
+"""Batches of visit sequences, flat and in packed order, and the sampler that fills them."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from sequela.sequences.flat import Sequences, spans
+
+
+@dataclass(frozen=True, eq=False)
+class VisitBatch:
+    """Several patients' sequences of visits, without padding.
+
+    Dimensions:
+        patient: Examples of the batch, by falling number of visits; equally long ones stand in the
+            order in which they were asked for.
+        step: Steps of the longest sequence.
+        visit: Visits of all patients in the order of a packed sequence: all first visits, then all
+            second visits...; within a step the patients stand in their order.
+        code: Codes of all visits, those of one visit distinct and rising.
+
+    Attributes:
+        codes: int64 (code,), indices into the vocabulary.
+        offsets: int64 (visit + 1,), where each visit begins in ``codes``, and the end. An empty
+            visit is two equal offsets.
+        batch_sizes: int64 (step,), always on the CPU: patients who still have a visit at each step.
+        labels: int64 (patient,), 1 where the outcome came, else 0.
+        order: int64 (patient,), which row of the data set each patient is. Predictions go back to
+            the rows as ``all_predictions[batch.order] = predictions``.
+    """
+
+    codes: Tensor
+    offsets: Tensor
+    batch_sizes: Tensor
+    labels: Tensor
+    order: Tensor
+
+    def __post_init__(self) -> None:
+        """Refuse tensors that do not fit each other; a mismatch is a bug, not a user's error."""
+        for name in ("codes", "offsets", "batch_sizes", "labels", "order"):
+            tensor: Tensor = getattr(self, name)
+            if tensor.dtype != torch.int64 or tensor.ndim != 1:
+                raise TypeError(f"{name} must be int64 of one dimension, not {tensor.dtype}")
+        if self.batch_sizes.device.type != "cpu":
+            raise ValueError("batch_sizes must stay on the CPU: packed sequences read it there")
+        sizes = self.batch_sizes.tolist()
+        patients, visits = len(self.labels), len(self.offsets) - 1
+        if not sizes or sizes[0] != patients or sum(sizes) != visits or sizes[-1] < 1:
+            raise ValueError(
+                f"batch_sizes must begin with the {patients} patients and sum to the {visits} "
+                f"visits: they begin with {sizes[:1]} and sum to {sum(sizes)}"
+            )
+        if sizes != sorted(sizes, reverse=True):
+            raise ValueError("batch_sizes must never rise: sort the patients by falling length")
+        if len(self.order) != patients:
+            raise ValueError(f"order has {len(self.order)} entries for {patients} patients")
+        if self.offsets.device.type == "cpu" and int(self.offsets[-1]) != len(self.codes):
+            raise ValueError(
+                f"offsets end at {int(self.offsets[-1])}, and there are {len(self.codes)} codes"
+            )
+
+    def __len__(self) -> int:
+        """Number of patients."""
+        return len(self.labels)
+
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
+        """What a model of visits takes: ``model(*batch.inputs)``."""
+        return self.codes, self.offsets, self.batch_sizes
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "VisitBatch":
+        """The batch on another device; ``batch_sizes`` and ``order`` stay where they are."""
+        return VisitBatch(
+            codes=self.codes.to(device, non_blocking=non_blocking),
+            offsets=self.offsets.to(device, non_blocking=non_blocking),
+            batch_sizes=self.batch_sizes,
+            labels=self.labels.to(device, non_blocking=non_blocking),
+            order=self.order,
+        )
+
+
+class VisitDataset(Dataset[VisitBatch]):
+    """Examples of stored sequences that answer a list of rows with one batch.
+
+    The batch is taken from the mapped arrays in one go; nothing is left to collate.
+
+    Attributes:
+        sequences: Where the examples are.
+        examples: int64 (row,), which example each row of this data set is.
+        lengths: int64 (row,), steps of each row.
+    """
+
+    def __init__(self, sequences: Sequences, examples: NDArray[np.int64] | None = None) -> None:
+        self.sequences = sequences
+        self.examples = np.arange(len(sequences)) if examples is None else examples
+        self.lengths = sequences.lengths[self.examples]
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.examples)
+
+    def __getitem__(self, rows: Sequence[int]) -> VisitBatch:
+        """The batch of these rows.
+
+        Args:
+            rows: At least one; they may stand in any order.
+        """
+        source = self.sequences
+        asked = np.asarray(rows, np.int64)
+        order = asked[np.argsort(-self.lengths[asked], kind="stable")]
+        examples, lengths = self.examples[order], self.lengths[order]
+        # A stable sort by step turns patient-major visits into packed order.
+        ranks = spans(np.zeros_like(lengths), lengths)
+        visits = spans(source.step_offsets[examples], lengths)[np.argsort(ranks, kind="stable")]
+        starts = source.code_offsets[visits]
+        counts = source.code_offsets[visits + 1] - starts
+        return VisitBatch(
+            codes=torch.from_numpy(source.codes[spans(starts, counts)].astype(np.int64)),
+            offsets=torch.from_numpy(np.concatenate(([0], np.cumsum(counts)))),
+            batch_sizes=torch.from_numpy(np.bincount(ranks)),
+            labels=torch.from_numpy(source.label[examples].astype(np.int64)),
+            order=torch.from_numpy(order),
+        )
+
+    # Torch's loader asks for a whole batch by this name.
+    __getitems__ = __getitem__
+
+
+class BucketSampler(Sampler[list[int]]):
+    """Lists of rows of like length, so that no batch runs many steps for a few long patients.
+
+    With a generator the rows are shuffled, sorted by length within pools of ``pool`` batches, and
+    the batches shuffled: each epoch is another order, and the same seed gives the same orders. Each
+    row comes exactly once an epoch. Without a generator all rows are sorted by length.
+
+    Attributes:
+        lengths: int64 (row,), steps of each row.
+        batch_size: Rows of a batch; the last one may be smaller.
+        generator: Draws the order; ``None`` for evaluation.
+        pool: Batches that are sorted together: more save work, fewer mix better.
+    """
+
+    def __init__(
+        self,
+        lengths: NDArray[np.int64],
+        batch_size: int,
+        generator: torch.Generator | None = None,
+        pool: int = 64,
+    ) -> None:
+        if batch_size < 1 or pool < 1:
+            raise ValueError(f"batch_size and pool must be at least 1: {batch_size}, {pool}")
+        self.lengths = lengths
+        self.batch_size = batch_size
+        self.generator = generator
+        self.pool = pool
+
+    def __len__(self) -> int:
+        """Number of batches in an epoch."""
+        return math.ceil(len(self.lengths) / self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """The batches of one epoch."""
+        n = len(self.lengths)
+        if self.generator is None:
+            yield from self._cut(np.argsort(self.lengths, kind="stable"))
+            return
+        drawn = torch.randperm(n, generator=self.generator).numpy()
+        size = self.pool * self.batch_size
+        pools = [drawn[i : i + size] for i in range(0, n, size)]
+        batches = [
+            batch
+            for rows in pools
+            for batch in self._cut(rows[np.argsort(self.lengths[rows], kind="stable")])
+        ]
+        for i in torch.randperm(len(batches), generator=self.generator).tolist():
+            yield batches[i]
+
+    def _cut(self, rows: NDArray[np.int64]) -> list[list[int]]:
+        size = self.batch_size
+        return [rows[i : i + size].tolist() for i in range(0, len(rows), size)]
+
+
+def visit_loader(
+    dataset: VisitDataset,
+    *,
+    batch_size: int,
+    generator: torch.Generator | None = None,
+    workers: int = 0,
+) -> DataLoader[VisitBatch]:
+    """A loader of batches of like length.
+
+    Args:
+        dataset: Whose rows.
+        batch_size: Patients of a batch.
+        generator: Draws the order of each epoch; ``None`` sorts by length, for evaluation.
+        workers: Processes that prepare batches; 0 does it in this one.
+    """
+    return DataLoader(
+        dataset,
+        batch_sampler=BucketSampler(dataset.lengths, batch_size, generator),
+        collate_fn=_as_it_is,
+        generator=generator,
+        num_workers=workers,
+    )
+
+
+def _as_it_is(batch: Any) -> Any:
+    """The dataset answers whole batches."""
+    return batch

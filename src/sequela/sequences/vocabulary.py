@@ -1,0 +1,128 @@
+"""Which codes a model can tell apart: as given or cut to a level, learned from training data."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sequela.cohort.events import ADMISSION, AGE, ANSWERS, BIRTH, DEMOGRAPHIC, DISCHARGE, LABEL_ONLY
+from sequela.cohort.tasks import Task
+from sequela.errors import SettingError
+
+# A stay is a visit from the moment its admission is known, whatever else is.
+VISITS = (ADMISSION, DISCHARGE)
+UNKNOWN = "UNKNOWN"  # index 0 of every vocabulary
+AGE_DECADES = tuple(f"{AGE}//{decade}" for decade in range(0, 130, 10))
+
+# Beginning of a code -> characters before the dot, and those of codes that begin with E.
+ICD_DOTS: Mapping[str, tuple[int, int]] = {
+    "ICD9CM//": (3, 4),
+    "ICD10CM//": (3, 3),
+    "ICD9PROC//": (2, 2),
+    "DIAGNOSIS//ICD//9//": (3, 4),
+    "DIAGNOSIS//ICD//10//": (3, 3),
+    "PROCEDURE//ICD//9//": (2, 2),
+}
+
+
+@dataclass(frozen=True)
+class SequenceSettings:
+    """How events become steps and codes.
+
+    Attributes:
+        min_subjects: In how many training subjects' inputs a code must stand to be known.
+        icd_digits: Characters of an ICD code that are kept behind the dot: 0 is the category of
+            three characters (four for ICD-9 codes that begin with E); ``None`` keeps them as given.
+        step_hours: Steps are windows of so many hours, counted back from the prediction; ``None``
+            makes each visit one step.
+        demographics: Add who the subject is (sex, age in decades, ...) to the last step's codes,
+            and let through such codes where events have them.
+        bins: Measured codes are split into so many quantiles of the training values
+            (``LAB//50912//Q3``); 0 keeps a measurement's code without its value.
+    """
+
+    min_subjects: int = 1
+    icd_digits: int | None = None
+    step_hours: float | None = None
+    demographics: bool = False
+    bins: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse settings out of their range.
+
+        Raises:
+            SettingError: If one is.
+        """
+        if self.min_subjects < 1:
+            raise SettingError(f"min_subjects must be at least 1, not {self.min_subjects}")
+        if self.icd_digits is not None and self.icd_digits < 0:
+            raise SettingError(f"icd_digits must be at least 0, not {self.icd_digits}")
+        if self.step_hours is not None and self.step_hours <= 0:
+            raise SettingError(f"step_hours must be more than 0, not {self.step_hours:g}")
+        if self.bins < 0 or self.bins == 1:
+            raise SettingError(f"bins must be 0 or at least 2, not {self.bins}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings for a run's ``config.toml`` or JSON; what is not set is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def cut_code(code: str, digits: int | None) -> str:
+    """An ICD code cut to a level; any other code, and ICD-10 procedures, as given.
+
+    The dot of an ICD-9 diagnosis follows three characters (numeric and V codes) or four (E codes).
+
+    Example:
+        >>> [cut_code(f"ICD9CM//{c}", 0) for c in ("4280", "0042", "042", "V4581", "E8781")]
+        ['ICD9CM//428', 'ICD9CM//004', 'ICD9CM//042', 'ICD9CM//V45', 'ICD9CM//E878']
+        >>> cut_code("ICD10CM//I50.9", 1), cut_code("ICD9PROC//3961", 0), cut_code("LAB//50912", 0)
+        ('ICD10CM//I509', 'ICD9PROC//39', 'LAB//50912')
+    """
+    if digits is None:
+        return code
+    for begin, (usual, of_e) in ICD_DOTS.items():
+        if code.startswith(begin):
+            body = code[len(begin) :].replace(".", "")
+            return begin + body[: (of_e if body[:1] == "E" else usual) + digits]
+    return code
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What each code of the events counts as.
+
+    Attributes:
+        names: Distinct terms, sorted; a term's number is its place.
+        of_code: Code to the number of its term; ``None`` for admissions and discharges that are
+            not inputs but show that a visit took place. Codes that make labels, and births, are not
+            here: nothing that joins events to this table can meet them.
+    """
+
+    names: tuple[str, ...]
+    of_code: Mapping[str, int | None]
+
+
+def terms_of(codes: Iterable[str], task: Task, settings: SequenceSettings) -> Terms:
+    """Sort out which codes a model may see.
+
+    Args:
+        codes: Distinct codes of the events.
+        task: Its ``inputs`` name families; empty means all.
+        settings: The level of ICD codes, and whether demographic codes are let through.
+    """
+    allowed: dict[str, str | None] = {}
+    extra = AGE_DECADES if settings.demographics else ()
+    for code in (*codes, *extra):
+        family = code.split("//", maxsplit=1)[0]
+        if family in LABEL_ONLY or family == BIRTH:
+            continue
+        seen = family in task.inputs or (not task.inputs and family not in ANSWERS)
+        if family in DEMOGRAPHIC:
+            seen = settings.demographics and (family != AGE or code in AGE_DECADES)
+        if seen:
+            allowed[code] = cut_code(code, settings.icd_digits)
+        elif family in VISITS:
+            allowed[code] = None
+    names = tuple(sorted({term for term in allowed.values() if term is not None}))
+    number = {name: i for i, name in enumerate(names)}
+    of_code = {code: None if term is None else number[term] for code, term in allowed.items()}
+    return Terms(names, of_code)

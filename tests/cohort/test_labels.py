@@ -1,0 +1,120 @@
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from meds.schema import LabelSchema
+
+from sequela.cohort.events import Events
+from sequela.cohort.labels import read_labels, write_labels
+from sequela.cohort.selection import cohort_of_labels, select_cohort
+from sequela.cohort.tasks import in_hospital
+from sequela.errors import DataError, DataNotFoundError
+
+Row = tuple[Any, ...]
+Make = Callable[..., Events]
+TIMES = [datetime(2020, 1, 2), datetime(2020, 1, 1)]  # noqa: DTZ001 (MEDS times have no zone)
+
+
+def written(folder: Path, **columns: Any) -> Path:
+    values = {"subject_id": [2, 1], "prediction_time": TIMES, "boolean_value": [True, False]}
+    values.update(columns)
+    path = folder / "labels.parquet"
+    pq.write_table(pa.table({k: v for k, v in values.items() if v is not None}), path)
+    return path
+
+
+def test_labels_come_sorted(tmp_path: Path) -> None:
+    labels = read_labels(written(tmp_path))
+    assert labels["subject_id"].to_pylist() == [1, 2]
+    assert labels["boolean_value"].to_pylist() == [False, True]
+
+
+def test_written_labels_are_meds_labels(tmp_path: Path) -> None:
+    labels = read_labels(written(tmp_path))
+    write_labels(labels, tmp_path / "out.parquet")
+    table = pq.read_table(tmp_path / "out.parquet")
+    LabelSchema.validate(table)
+    assert read_labels(tmp_path / "out.parquet").equals(labels)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["labels.parquet", "out.parquet"]
+
+
+def test_integers_0_and_1_are_labels(tmp_path: Path) -> None:
+    path = written(tmp_path, boolean_value=None, integer_value=[1, 0])
+    assert read_labels(path)["boolean_value"].to_pylist() == [False, True]
+
+
+def test_a_column_of_nothing_is_passed_over(tmp_path: Path) -> None:
+    empty = pa.array([None, None], pa.bool_())
+    path = written(tmp_path, boolean_value=empty, integer_value=[1, 0])
+    assert read_labels(path)["boolean_value"].to_pylist() == [False, True]
+
+
+def test_milliseconds_and_seconds_are_read(tmp_path: Path) -> None:
+    path = written(tmp_path, prediction_time=pa.array(TIMES, pa.timestamp("ms")))
+    assert read_labels(path)["prediction_time"].type == pa.timestamp("us")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"boolean_value": None, "integer_value": [2, 0]}, "unknown label value .* 2; expected 0"),
+        ({"boolean_value": ["yes", "no"]}, "is string; labels are true and false"),
+        ({"boolean_value": None}, "neither 'boolean_value' nor 'integer_value'"),
+        ({"boolean_value": [True, None]}, "'boolean_value' is blank in 1 of 2 rows"),
+        ({"prediction_time": None}, "no column 'prediction_time'"),
+        ({"prediction_time": [TIMES[0], None]}, "'prediction_time' is blank"),
+        ({"prediction_time": [1.5, 2.5]}, "labels.parquet"),
+        ({"subject_id": [1, 1], "prediction_time": [TIMES[0]] * 2}, "1 labels stand twice"),
+    ],
+)
+def test_a_label_that_cannot_be_used_is_an_error(
+    tmp_path: Path, columns: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        read_labels(written(tmp_path, **columns))
+
+
+def test_no_file_and_no_parquet(tmp_path: Path) -> None:
+    with pytest.raises(DataNotFoundError, match="no label file"):
+        read_labels(tmp_path / "none.parquet")
+    (tmp_path / "text.parquet").write_text("subject_id,label")
+    with pytest.raises(DataError, match="not a readable Parquet"):
+        read_labels(tmp_path / "text.parquet")
+
+
+def test_a_cohort_from_a_file_is_that_of_the_task(
+    tmp_path: Path, make_events: Make, rows: Callable[[], list[Row]]
+) -> None:
+    events = make_events(rows())
+    ours = select_cohort(events, in_hospital())
+    write_labels(ours.labels, tmp_path / "labels.parquet")
+    theirs = cohort_of_labels(events, tmp_path / "labels.parquet")
+    assert theirs.labels.equals(ours.labels)
+    assert (theirs.flow.unit, theirs.flow.examples, theirs.flow.positives) == ("labels", 5, 2)
+
+
+def test_labels_for_strangers(
+    tmp_path: Path, make_events: Make, rows: Callable[[], list[Row]]
+) -> None:
+    path = written(tmp_path, subject_id=[1, 77])
+    with pytest.raises(DataError, match="1 subjects that the events do not have, the first is 77"):
+        cohort_of_labels(make_events(rows()), path)
+
+
+def test_labels_of_one_class_and_none(
+    tmp_path: Path, make_events: Make, rows: Callable[[], list[Row]]
+) -> None:
+    events = make_events(rows())
+    with pytest.raises(DataError, match="one class only"):
+        cohort_of_labels(events, written(tmp_path, boolean_value=[True, True]))
+    nobody = {
+        "subject_id": pa.array([], pa.int64()),
+        "prediction_time": pa.array([], pa.timestamp("us")),
+        "boolean_value": pa.array([], pa.bool_()),
+    }
+    with pytest.raises(DataError, match="the cohort is empty"):
+        cohort_of_labels(events, written(tmp_path, **nobody))

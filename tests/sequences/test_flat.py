@@ -1,0 +1,133 @@
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sequela.errors import DataError, DataNotFoundError
+from sequela.sequences.flat import LAYOUT, Sequences, SequencesWriter, open_sequences, spans
+
+Nested = list[list[list[int]]]
+Write = Callable[..., Sequences]
+
+steps = st.lists(st.integers(0, 8), unique=True, max_size=4).map(sorted)
+nested_lists = st.lists(st.lists(steps, min_size=1, max_size=5), max_size=7)
+
+
+def read_back(sequences: Sequences) -> Nested:
+    return [
+        [["?abcdefgh".index(code) for code in step] for step in sequences.codes_of(i)]
+        for i in range(len(sequences))
+    ]
+
+
+@given(nested=nested_lists, pieces=st.integers(1, 4))
+@settings(max_examples=30, deadline=None)
+def test_what_is_written_in_pieces_reads_back(
+    write_nested: Write, nested: Nested, pieces: int
+) -> None:
+    with TemporaryDirectory() as name:
+        sequences = write_nested(Path(name) / "s", nested, pieces)
+        assert read_back(sequences) == nested
+        assert sequences.lengths.tolist() == [len(example) for example in nested]
+        assert sequences.label.tolist() == [i % 2 == 1 for i in range(len(nested))]
+
+
+def test_an_empty_step_stays_a_step(write_nested: Write, tmp_path: Path) -> None:
+    nested: Nested = [[[], [1], []], [[]]]
+    assert read_back(write_nested(tmp_path / "s", nested)) == nested
+
+
+def test_arrays_are_mapped_not_loaded_and_plain_numpy_reads_them(
+    write_nested: Write, tmp_path: Path
+) -> None:
+    sequences = write_nested(tmp_path / "s", [[[1, 2], [3]]])
+    assert isinstance(sequences.codes.base, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        sequences.codes[0] = 5
+    assert np.load(tmp_path / "s" / "codes.npy").tolist() == [1, 2, 3]
+
+
+def test_another_process_gets_the_folder_not_the_arrays(
+    write_nested: Write, tmp_path: Path
+) -> None:
+    sequences = write_nested(tmp_path / "s", [[[1, 2], [3]]] * 1000)
+    sent = pickle.dumps(sequences)
+    assert len(sent) < 1000
+    assert read_back(pickle.loads(sent)) == [[[1, 2], [3]]] * 1000  # noqa: S301 (made above)
+
+
+def test_an_error_leaves_what_was_there(write_nested: Write, tmp_path: Path) -> None:
+    write_nested(tmp_path / "s", [[[1]]])
+    with pytest.raises(RuntimeError), SequencesWriter(tmp_path / "s", {}):
+        raise RuntimeError
+    assert read_back(open_sequences(tmp_path / "s")) == [[[1]]]
+    assert [p.name for p in tmp_path.iterdir()] == ["s"]
+
+
+def test_writing_again_replaces(write_nested: Write, tmp_path: Path) -> None:
+    write_nested(tmp_path / "s", [[[1]]])
+    write_nested(tmp_path / "s", [[[2]]])
+    assert read_back(open_sequences(tmp_path / "s")) == [[[2]]]
+    assert [p.name for p in tmp_path.iterdir()] == ["s"]
+
+
+def test_a_stale_folder_is_refused(write_nested: Write, tmp_path: Path) -> None:
+    write_nested(tmp_path / "s", [[[1]]], digest="old")
+    assert open_sequences(tmp_path / "s", digest="old").digest == "old"
+    with pytest.raises(DataError, match=r"stale.*build them again"):
+        open_sequences(tmp_path / "s", digest="new")
+
+
+def test_no_sequences_there(tmp_path: Path) -> None:
+    with pytest.raises(DataNotFoundError, match="build them first"):
+        open_sequences(tmp_path)
+
+
+@pytest.mark.parametrize("name", LAYOUT)
+def test_a_missing_array_is_named(write_nested: Write, tmp_path: Path, name: str) -> None:
+    write_nested(tmp_path / "s", [[[1]]])
+    (tmp_path / "s" / f"{name}.npy").unlink()
+    with pytest.raises(DataError, match=f"{name}.npy is missing"):
+        open_sequences(tmp_path / "s")
+
+
+def test_a_truncated_array_is_named(write_nested: Write, tmp_path: Path) -> None:
+    write_nested(tmp_path / "s", [[[1, 2, 3]]])
+    path = tmp_path / "s" / "codes.npy"
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(DataError, match=r"codes\.npy is damaged"):
+        open_sequences(tmp_path / "s")
+
+
+def test_an_array_of_another_length_is_named(write_nested: Write, tmp_path: Path) -> None:
+    write_nested(tmp_path / "s", [[[1, 2, 3]]])
+    np.save(tmp_path / "s" / "codes.npy", np.array([1], np.int32))
+    with pytest.raises(DataError, match=r"codes\.npy holds int32 \(1,\)"):
+        open_sequences(tmp_path / "s")
+
+
+@pytest.mark.parametrize("text", ["{", "{}", json.dumps({"shapes": {"codes": 1}})])
+def test_a_header_that_is_none(write_nested: Write, tmp_path: Path, text: str) -> None:
+    write_nested(tmp_path / "s", [[[1]]])
+    (tmp_path / "s" / "sequences.json").write_text(text)
+    with pytest.raises(DataError, match="not a header"):
+        open_sequences(tmp_path / "s")
+
+
+def test_examples_of_a_part_that_is_not_there(write_nested: Write, tmp_path: Path) -> None:
+    sequences = write_nested(tmp_path / "s", [[[1]], [[2]]])
+    assert sequences.examples_of("train").tolist() == [0, 1]
+    assert sequences.examples_of("held_out").tolist() == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 5))))
+def test_spans_are_the_ranges_one_after_another(pairs: list[tuple[int, int]]) -> None:
+    starts = np.array([p[0] for p in pairs], np.int64)
+    counts = np.array([p[1] for p in pairs], np.int64)
+    assert spans(starts, counts).tolist() == [i for s, c in pairs for i in range(s, s + c)]

@@ -1,0 +1,226 @@
+from collections.abc import Callable
+from itertools import pairwise, zip_longest
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.utils.data import DataLoader
+
+from sequela.models.registry import lookup
+from sequela.sequences.flat import Sequences
+from sequela.sequences.visit_batches import BucketSampler, VisitBatch, VisitDataset, visit_loader
+
+Nested = list[list[list[int]]]
+Write = Callable[..., Sequences]
+
+steps = st.lists(st.integers(0, 8), unique=True, max_size=4).map(sorted)
+nested_lists = st.lists(st.lists(steps, min_size=1, max_size=6), min_size=1, max_size=9)
+
+
+def plain_packed(nested: Nested, rows: list[int]) -> tuple[list[int], list[list[int]], list[int]]:
+    """Order, visits in packed order, and batch sizes, by loops."""
+    order = sorted(rows, key=lambda row: -len(nested[row]))
+    columns = [
+        [visit for visit in step if visit is not None]
+        for step in zip_longest(*(nested[row] for row in order))
+    ]
+    return order, [visit for column in columns for visit in column], [len(c) for c in columns]
+
+
+@given(nested=nested_lists, data=st.data())
+@settings(max_examples=50, deadline=None)
+def test_a_batch_is_the_plain_packed_order(
+    write_nested: Write, nested: Nested, data: st.DataObject
+) -> None:
+    rows = data.draw(st.lists(st.integers(0, len(nested) - 1), min_size=1, max_size=12))
+    with TemporaryDirectory() as name:
+        batch = VisitDataset(write_nested(Path(name) / "s", nested))[rows]
+    order, visits, sizes = plain_packed(nested, rows)
+    ends = batch.offsets.tolist()
+    assert batch.order.tolist() == order
+    assert batch.batch_sizes.tolist() == sizes
+    assert [batch.codes[a:b].tolist() for a, b in pairwise(ends)] == visits
+    assert batch.labels.tolist() == [row % 2 for row in order]
+    assert len(batch) == len(rows)
+
+
+def padded_logits(model: Any, example: list[list[int]]) -> torch.Tensor:
+    """One patient through dense multi-hot vectors and the model's own layers."""
+    dense = torch.zeros(len(example), 1, 9)
+    for i, visit in enumerate(example):
+        dense[i, 0, visit] = 1
+    embedded = dense @ model.fc1.weight + model.fc1.bias
+    if hasattr(model, "gru"):
+        logits: torch.Tensor = model.fc2(model.gru(embedded)[0][-1])
+    else:
+        logits = model.fc3(model.r(model.fc2(model.lstm(embedded)[0][-1])))
+    return logits[0]
+
+
+@pytest.mark.parametrize("name", ["visits-baseline", "visits-improved"])
+@given(nested=nested_lists)
+@settings(max_examples=20, deadline=None)
+def test_logits_equal_one_patient_at_a_time(write_nested: Write, name: str, nested: Nested) -> None:
+    torch.manual_seed(0)
+    entry = lookup(name)
+    model = entry.build(entry.config(n_codes=9))
+    with TemporaryDirectory() as folder:
+        dataset = VisitDataset(write_nested(Path(folder) / "s", nested))
+        batch = dataset[list(range(len(nested)))]
+    with torch.no_grad():
+        answers = torch.empty(len(nested), 2)
+        answers[batch.order] = model(*batch.inputs)
+        expected = torch.stack([padded_logits(model, example) for example in nested])
+    torch.testing.assert_close(answers, expected)
+
+
+def test_an_empty_visit_stays_a_visit(write_nested: Write, tmp_path: Path) -> None:
+    dataset = VisitDataset(write_nested(tmp_path / "s", [[[1], [], [2]], [[], []]]))
+    batch = dataset[[0, 1]]
+    assert batch.batch_sizes.tolist() == [2, 2, 1]
+    assert batch.offsets.tolist() == [0, 1, 1, 1, 1, 2]
+
+
+def test_rows_of_a_part(write_nested: Write, tmp_path: Path) -> None:
+    dataset = VisitDataset(write_nested(tmp_path / "s", [[[1]], [[2]], [[3]]]), np.array([2, 0]))
+    assert len(dataset) == 2
+    batch = dataset[[0, 1]]
+    assert batch.codes.tolist() == [3, 1]
+    assert batch.order.tolist() == [0, 1]
+
+
+@given(
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=60),
+    batch_size=st.integers(1, 7),
+    pool=st.integers(1, 4),
+    seed=st.integers(0, 5),
+)
+def test_each_row_comes_once_an_epoch_and_the_seed_decides(
+    lengths: list[int], batch_size: int, pool: int, seed: int
+) -> None:
+    def epochs() -> list[list[list[int]]]:
+        generator = torch.Generator().manual_seed(seed)
+        sampler = BucketSampler(np.array(lengths), batch_size, generator, pool)
+        assert len(sampler) == len(list(sampler))
+        return [list(sampler), list(sampler)]
+
+    first, second = epochs()
+    assert sorted(i for batch in first for i in batch) == list(range(len(lengths)))
+    assert max(map(len, first)) <= batch_size
+    assert [first, second] == epochs()
+
+
+def test_epochs_differ() -> None:
+    sampler = BucketSampler(np.ones(100, np.int64), 5, torch.Generator().manual_seed(0))
+    assert list(sampler) != list(sampler)
+
+
+def test_without_a_generator_rows_stand_by_length() -> None:
+    assert list(BucketSampler(np.array([3, 1, 2, 1]), 2)) == [[1, 3], [2, 0]]
+
+
+def test_buckets_save_steps() -> None:
+    lengths = np.random.default_rng(0).geometric(0.3, 5_000)
+    generator = torch.Generator().manual_seed(0)
+    bucketed = sum(lengths[batch].max() for batch in BucketSampler(lengths, 50, generator))
+    shuffled = sum(lengths[i : i + 50].max() for i in range(0, 5_000, 50))
+    assert bucketed < 0.5 * shuffled
+
+
+Load = Callable[[VisitDataset], Any]
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def as_sampler(dataset: VisitDataset) -> Any:
+    sampler = BucketSampler(dataset.lengths, 4, seeded())
+    return DataLoader(dataset, sampler=sampler, batch_size=None)
+
+
+def prepared(dataset: VisitDataset) -> Any:
+    return Accelerator(cpu=True).prepare(visit_loader(dataset, batch_size=4, generator=seeded()))
+
+
+LOADS: dict[str, Load] = {
+    "a loader of ours": lambda dataset: visit_loader(dataset, batch_size=4, generator=seeded()),
+    "in two processes": lambda dataset: visit_loader(dataset, batch_size=4, workers=2),
+    "torch's, with the sampler": as_sampler,
+    "prepared by Accelerate": prepared,
+}
+
+
+@pytest.mark.parametrize("load", LOADS.values(), ids=LOADS)
+def test_predictions_come_back_in_order_through(
+    write_nested: Write, tmp_path: Path, load: Load
+) -> None:
+    nested = [[[i % 9]] * (1 + i % 4) for i in range(23)]
+    dataset = VisitDataset(write_nested(tmp_path / "s", nested))
+    answers = torch.full((23,), -1)
+    for batch in load(dataset):
+        first_visits = batch.offsets[: len(batch)]
+        answers[batch.order] = batch.codes[first_visits]
+    assert answers.tolist() == [i % 9 for i in range(23)]
+
+
+def ints(*values: int) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.int64)
+
+
+GOOD: dict[str, torch.Tensor] = {
+    "codes": ints(1, 2, 3),
+    "offsets": ints(0, 1, 1, 3),
+    "batch_sizes": ints(2, 1),
+    "labels": ints(0, 1),
+    "order": ints(1, 0),
+}
+
+
+def test_a_good_batch_moves() -> None:
+    batch = VisitBatch(**GOOD).to("cpu")
+    assert [t.tolist() for t in batch.inputs] == [[1, 2, 3], [0, 1, 1, 3], [2, 1]]
+    assert VisitBatch(**GOOD).to("meta").batch_sizes.device.type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"codes": torch.tensor([1.0, 2.0, 3.0])}, "codes must be int64"),
+        ({"labels": torch.zeros(2, 1, dtype=torch.int64)}, "labels must be int64"),
+        ({"offsets": ints(0, 1, 1, 2)}, "offsets end at 2"),
+        ({"batch_sizes": ints(2, 2)}, "sum to 4"),
+        ({"batch_sizes": ints(1, 2), "labels": ints(0), "order": ints(0)}, "never rise"),
+        ({"batch_sizes": ints(3)}, "begin with the 2 patients"),
+        ({"batch_sizes": ints()}, "begin with"),
+        ({"order": ints(0)}, "order has 1 entries"),
+        ({"batch_sizes": torch.empty(2, dtype=torch.int64, device="meta")}, "stay on the CPU"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_refused(
+    changes: dict[str, torch.Tensor], message: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        VisitBatch(**{**GOOD, **changes})
+
+
+@pytest.mark.parametrize(("batch_size", "pool"), [(0, 1), (1, 0)])
+def test_sizes_below_one(batch_size: int, pool: int) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        BucketSampler(np.ones(3, np.int64), batch_size, None, pool)
+
+
+def test_gradients_reach_only_codes_that_are_there(write_nested: Write, tmp_path: Path) -> None:
+    layer = nn.EmbeddingBag(9, 2, mode="sum", include_last_offset=True)
+    batch = VisitDataset(write_nested(tmp_path / "s", [[[1], []], [[3]]]))[[0, 1]]
+    layer(batch.codes, batch.offsets).sum().backward()
+    gradient = layer.weight.grad
+    assert gradient is not None
+    assert gradient.sum(1).nonzero().flatten().tolist() == [1, 3]

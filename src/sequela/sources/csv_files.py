@@ -38,8 +38,10 @@ def header(path: Path) -> list[str]:
         DataError: The file is unreadable, empty, or names a column twice.
     """
     with opened(path) as text:
-        names = [re.sub(r"\W+", "_", name.strip().lower()) for name in next(csv.reader(text), [])]
-    if not names:
+        written = [name.strip().lower() for name in next(csv.reader(text), [])]
+    # R writes a first column without a name.
+    names = [re.sub(r"\W+", "_", name) or f"column_{i}" for i, name in enumerate(written)]
+    if not any(written):
         raise DataError(f"{path}: empty; expected a header and rows")
     for name in names:
         if names.count(name) > 1:

@@ -121,6 +121,11 @@ def on_unit(*offsets: str, **derived: nw.Expr) -> Prepare:
     return prepare
 
 
+def measured_in(value: str | None) -> nw.Expr | None:
+    """Rows whose measurement is not blank, if the fact is a measurement."""
+    return ~nw.col(value).is_null() if value else None
+
+
 def entered(
     name: str,
     code: str,
@@ -234,7 +239,15 @@ PATIENT = Table(
     (
         Fact("sex", "GENDER//{sex}", None, "always (static)", "it is taken not to change"),
         *(
-            Fact(what, code, "hospital_admission", "at hospital admission", why, value=value)
+            Fact(
+                what,
+                code,
+                "hospital_admission",
+                "at hospital admission",
+                why,
+                value=value,
+                where=measured_in(value),
+            )
             for what, code, why, value in (
                 (
                     "hospital admission and where from",
@@ -250,7 +263,15 @@ PATIENT = Table(
             )
         ),
         *(
-            Fact(what, code, "unit_admission", "at unit admission", "recorded then", value=value)
+            Fact(
+                what,
+                code,
+                "unit_admission",
+                "at unit admission",
+                "recorded then",
+                value=value,
+                where=measured_in(value),
+            )
             for what, code, value in (
                 ("intensive care begins", meds_events.ICU_ADMISSION + "//{unittype|UNKNOWN}", None),
                 ("where from", "ICU_ADMISSION_SOURCE//{unitadmitsource}", None),

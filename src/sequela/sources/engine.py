@@ -35,6 +35,7 @@ WHOLE = (
     "WHEN {0} IS NOT NULL THEN error('not whole: {0} ' || {0} || ' in {1}')::BIGINT END AS {0}"
 )
 CSV_FAULTS = {
+    "state machine": "a broken row, or lines that end in different ways; fetch it again",
     "unterminated quote": "a quotation mark is never closed",
     "not utf-8": "not UTF-8 text; convert the file, or fetch it again",
 }
@@ -185,15 +186,15 @@ class DuckDBEngine:
             return f"{match[1]}: not a readable gzip file; fetch it again"
         line = re.search(r"CSV Error on Line: (\d+)", message)
         file = re.search(r"^\s*file = (.*)$", message, re.MULTILINE)
-        if line is None or file is None:
+        if file is None:
             return None
-        place = f"{file[1]}, line {line[1]}"
+        place = f"{file[1]}, line {line[1]}" if line else file[1]
         if match := re.search(r'column "(\w+)"\. Could not convert string "(.*)" to', message):
             return wrong_kind(place, match[1], match[2], self._read[file[1]][1][match[1]])
         if match := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message):
             return f"{place}: {match[2]} columns; expected {match[1]}, as in the header"
         known = (words for sign, words in CSV_FAULTS.items() if sign in message)
-        return f"{place}: {next(known, 'not a row of a CSV file')}"
+        return f"{place}: {next(known, 'not a CSV file; fetch it again')}"
 
 
 class SparkEngine:

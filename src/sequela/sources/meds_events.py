@@ -151,7 +151,10 @@ def validate(files: list[Path]) -> None:
         DataError: One does not.
     """
     for path in files:
-        shard = pq.ParquetFile(path)
+        try:
+            shard = pq.ParquetFile(path)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DataError(f"{path}: not a Parquet file ({error})") from error
         try:
             standard.DataSchema.validate(shard.schema_arrow.empty_table())
         except Exception as error:  # the package raises its own and pyarrow's errors

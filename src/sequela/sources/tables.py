@@ -1,14 +1,15 @@
 """The tables of a source, found under a root and read with their declared columns and kinds."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
+import pyarrow as pa
 
-from sequela.errors import DataError, DataNotFoundError, SettingError, unknown_name
+from sequela.errors import DataError, DataNotFoundError, SequelaError, SettingError, unknown_name
 from sequela.sources.catalog import lookup
 from sequela.sources.csv_files import header
 from sequela.sources.declarations import Batches, Kind, Source, Table
@@ -117,12 +118,34 @@ def _hand_over(batches: Batches, chosen: list[Table], root: Path, engine: Engine
     for name, given in batches:
         if (table := declared.get(name)) is None:
             continue
-        files = isinstance(given, list)
-        frame = engine.read_parquet(given) if files else engine.read_batches(name, given)
+        if isinstance(given, list):
+            frame = engine.read_parquet(given)
+        else:
+            frame = _read_batches(name, given, engine)
         names = frame.collect_schema().names()
         rest += [f"column {column} of {name}" for column in names if column not in table.columns]
         frames[name] = typed_blanks(frame, table)
     return Tables(frames, dict.fromkeys(frames, str(root)), tuple(rest))
+
+
+def _read_batches(name: str, given: pa.RecordBatchReader, engine: Engine) -> nw.LazyFrame[Any]:
+    """Batches, whose own error is raised and not what the engine makes of it."""
+    errors: list[SequelaError] = []
+
+    def watched() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from given
+        except SequelaError as error:
+            errors.append(error)
+            raise
+
+    try:
+        reader = pa.RecordBatchReader.from_batches(given.schema, watched())
+        return engine.read_batches(name, reader)
+    except Exception:
+        if errors:
+            raise errors[0] from None
+        raise
 
 
 def _read_database(source: Source, address: str, chosen: list[Table], engine: Engine) -> Tables:

@@ -82,13 +82,11 @@ def test_what_is_written_and_said(root: Path, tmp_path: Path, capsys: Capture) -
 BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "a missing table": (
         lambda root: (root / "ADMISSIONS.csv").unlink(),
-        "no table ADMISSIONS (as .csv or .csv.gz, in either case; found: DIAGNOSES_ICD.csv, "
-        "PATIENTS.csv); expected MIMIC-III",
+        "no table ADMISSIONS (as .csv or .csv.gz, in either case; found: DIAGNOSES_ICD.csv, PATI",
     ),
     "a missing column": (
         change("ADMISSIONS", "dischtime", "dischargetime"),
-        "ADMISSIONS.csv: no column 'dischtime' (found: subject_id, hadm_id, admittime, "
-        "dischargetime",
+        "ADMISSIONS.csv: no column 'dischtime' (found: subject_id, hadm_id, admittime, discharge",
     ),
     "a wrong type": (
         change("DIAGNOSES_ICD", "1,12,1", "one,12,1"),
@@ -100,8 +98,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "dates in another format": (
         change("ADMISSIONS", "2131-01-01 10:00:00", "01/31/2131 10:00"),
-        "ADMISSIONS.csv, line 3: column 'admittime' holds '01/31/2131 10:00'; expected a time as "
-        "YYYY-MM-DD",
+        "ADMISSIONS.csv, line 3: column 'admittime' holds '01/31/2131 10:00'; expected a time as",
     ),
     "a row too short": (
         change("DIAGNOSES_ICD", "1,12,1,4280", "1,12"),
@@ -133,7 +130,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "not UTF-8": (
         lambda root: (root / "DIAGNOSES_ICD.csv").write_bytes(
-            (TABLES["DIAGNOSES_ICD.csv"] + "1,11,1,0042\n" * 2000 + "1,1,1,\xe9\n").encode("latin-1")
+            b"subject_id,hadm_id,seq_num,icd9_code\n" + b"1,11,1,0042\n" * 2002 + b"1,1,1,\xe9\n"
         ),
         "DIAGNOSES_ICD.csv, line 2004: not UTF-8 text",
     ),
@@ -153,8 +150,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "discharge before admission": (
         change("ADMISSIONS", "2131-01-05", "2130-12-31"),
-        "ADMISSIONS.csv: discharge before admission (organ donors apart) in 1 of 2 rows "
-        "(hadm_id 12); expected at most 0.5% of the rows",
+        "discharge before admission (organ donors apart) in 1 of 2 rows (hadm_id 12); expected at",
     ),
     "an outcome that is neither": (
         change("ADMISSIONS", "SEPSIS,0\n1,12", "SEPSIS,2\n1,12"),

@@ -1,8 +1,9 @@
-"""Hospital tables in the published formats, small and written here, and what a build makes of them."""
+"""Hospital tables in the published formats, small and written here, and what is built of them."""
 
 import csv
 import gzip
 import io
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,8 +13,10 @@ from typing import Any
 import pyarrow.dataset as ds
 import pytest
 
+from sequela.errors import SettingError
 from sequela.sources.account import Account, TableAccount
 from sequela.sources.build import build
+from sequela.sources.engine import check_java
 from sequela.sources.hospitals import source_of
 
 Tables = dict[str, list[dict[str, Any]]]
@@ -80,6 +83,17 @@ def made(tmp_path: Path) -> Build:
         return Built(folder, build(source_of(name), root, folder, **settings))
 
     return call
+
+
+@pytest.fixture(scope="session")
+def java() -> None:
+    """Java for Spark; a test that needs it skips without, unless that is forbidden."""
+    try:
+        check_java()
+    except SettingError as error:
+        if os.environ.get("SEQUELA_REQUIRE_SPARK") == "1":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
 
 
 @pytest.fixture

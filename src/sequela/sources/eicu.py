@@ -29,7 +29,7 @@ from sequela.sources.declarations import (
 
 INTEGER, NUMBER, TEXT = Kind.INTEGER, Kind.NUMBER, Kind.TEXT
 
-FIRST_YEAR = datetime(2000, 1, 1)  # noqa: DTZ001 (a made-up calendar has no time zone)
+FIRST_YEAR = datetime(2000, 1, 1)
 BETWEEN_STAYS = timedelta(days=3653)
 MINUTE = timedelta(minutes=1)
 FIRST_DAY = timedelta(hours=24)

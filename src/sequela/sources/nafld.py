@@ -20,7 +20,7 @@ from sequela.sources.declarations import Batches, Check, Fact, Frames, Kind, Sou
 
 INTEGER, NUMBER, TEXT = Kind.INTEGER, Kind.NUMBER, Kind.TEXT
 
-ENTRY = datetime(2000, 1, 1)  # noqa: DTZ001 (a made-up calendar has no time zone)
+ENTRY = datetime(2000, 1, 1)
 DAY = timedelta(days=1)
 LAST_SECOND = DAY - timedelta(seconds=1)
 UNKNOWN_SUBJECT = "its subject is not in nafld1"

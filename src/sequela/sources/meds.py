@@ -1,0 +1,126 @@
+"""Any data set in the Medical Event Data Standard, version 0.4, as input.
+
+Its split and its descriptions of codes are kept. The hospital stay of an event is its ``visit_id``,
+or ``hadm_id`` as other writers of MEDS call it; further columns are not read.
+
+The standard: https://github.com/Medical-Event-Data-Standard/meds.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from meds import schema as standard
+
+from sequela.errors import DataError
+from sequela.sources.declarations import Batches, Fact, Frames, Kind, Source, Table
+from sequela.sources.meds_events import data_files, validate
+
+VERSION = "0.4"
+VISITS = ("visit_id", "hadm_id")
+
+
+def read(root: Path) -> Batches:
+    """The shards, and the descriptions of codes where there are any.
+
+    Raises:
+        DataNotFoundError: There is no MEDS data set under ``root``.
+        DataError: It is of another version, not MEDS data, or has a subject in two shards.
+    """
+    _check_version(root)
+    files = data_files(root)
+    validate(files)
+    for path in files:
+        _check_visits(path)
+    _check_subjects(files)
+    yield "data", files
+    codes = root / standard.code_metadata_filepath
+    if codes.is_file():
+        yield "codes", [codes]
+
+
+def _check_version(root: Path) -> None:
+    path = root / standard.dataset_metadata_filepath
+    if not path.is_file():
+        return
+    try:
+        version = json.loads(path.read_text()).get("meds_version")
+    except (ValueError, AttributeError) as error:
+        raise DataError(f"{path}: not a JSON object ({error})") from error
+    if version is not None and not str(version).startswith(VERSION + "."):
+        raise DataError(
+            f"{path}: MEDS version {version}; expected {VERSION}: convert the data set with the "
+            "tools of that version"
+        )
+
+
+def _check_visits(path: Path) -> None:
+    schema = pq.read_schema(path)
+    for name in VISITS:
+        if name in schema.names and not pa.types.is_integer(schema.field(name).type):
+            kind = schema.field(name).type
+            raise DataError(f"{path}: {name} is {kind}; expected integers: cast it, or rename it")
+
+
+def _check_subjects(files: list[Path]) -> None:
+    """See that each subject is in one shard, as the standard asks."""
+    found = [pc.unique(pq.read_table(path, columns=["subject_id"])["subject_id"]) for path in files]
+    ids = np.concatenate([each.to_numpy(zero_copy_only=False) for each in found])
+    shard = np.repeat(np.arange(len(files)), [len(each) for each in found])
+    order = np.argsort(ids, kind="stable")
+    twice = np.flatnonzero(np.diff(ids[order]) == 0)
+    if len(twice):
+        first, second = order[twice[0]], order[twice[0] + 1]
+        raise DataError(
+            f"subject {ids[first]} is in {files[shard[first]]} and in {files[shard[second]]}; "
+            "MEDS keeps a subject in one file: merge them"
+        )
+
+
+def events(frame: nw.LazyFrame[Any], _: Frames) -> nw.LazyFrame[Any]:
+    """Events with ``visit_id`` under either name."""
+    return frame.with_columns(visit_id=nw.coalesce(*VISITS))
+
+
+SOURCE = Source(
+    name="meds",
+    reads=read,
+    tables=(
+        Table(
+            "data",
+            {
+                "subject_id": Kind.INTEGER,
+                "time": Kind.TIME,
+                "code": Kind.TEXT,
+                "numeric_value": Kind.NUMBER,
+                "visit_id": Kind.INTEGER,
+                "hadm_id": Kind.INTEGER,
+            },
+            (
+                Fact(
+                    "event",
+                    "{code}",
+                    "time",
+                    "at its time",
+                    "whoever wrote the data set vouches for it",
+                    value="numeric_value",
+                    static_where_blank=True,
+                ),
+            ),
+            required=True,
+            optional=frozenset({"numeric_value", *VISITS}),
+            prepare=events,
+        ),
+        Table(
+            "codes",
+            {"code": Kind.TEXT, "description": Kind.TEXT},
+            optional=frozenset({"description"}),
+            describes={"{code}": "description"},
+        ),
+    ),
+)

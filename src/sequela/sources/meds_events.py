@@ -1,0 +1,197 @@
+"""The MEDS 0.4 data set on disk: its columns and structural codes, and how it is written and read.
+
+The standard: https://github.com/Medical-Event-Data-Standard/meds. Beside its columns an event has
+``visit_id``, the hospital stay it belongs to (null where there is none).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from meds import schema as standard
+from numpy.typing import NDArray
+
+from sequela import __version__
+from sequela.errors import DataError, DataNotFoundError
+from sequela.sources.catalog import lookup
+
+BIRTH = standard.birth_code
+DEATH = standard.death_code
+ADMISSION = "HOSPITAL_ADMISSION"
+DISCHARGE = "HOSPITAL_DISCHARGE"
+ICU_ADMISSION = "ICU_ADMISSION"
+ICU_DISCHARGE = "ICU_DISCHARGE"
+EXPIRED = "HOSPITAL_OUTCOME//expired"
+ALIVE = "HOSPITAL_OUTCOME//alive"
+FOLLOW_UP_END = "FOLLOW_UP_END"
+ORGAN_DONOR = "STAY//organ donor"
+NOTHING_CHARTED = "STAY//nothing charted"
+ENTRY = "COHORT_ENTRY"
+APACHE_PREDICTION = "APACHE_PREDICTION"
+
+# Facts that make labels and cohorts: never an input of a model.
+LABEL_ONLY = (DEATH, EXPIRED, ALIVE, FOLLOW_UP_END, ORGAN_DONOR, NOTHING_CHARTED)
+# Who somebody is rather than what happened: an input only where a study asks for it.
+DEMOGRAPHIC = ("GENDER", "ETHNICITY", "AGE", "INSURANCE", "LANGUAGE", "RELIGION", "MARITAL_STATUS")
+
+EVENT_COLUMNS = ("subject_id", "time", "code", "numeric_value", "visit_id")
+SCHEMA = pa.schema(
+    [
+        pa.field("subject_id", pa.int64()),
+        pa.field("time", pa.timestamp("us")),
+        pa.field("code", pa.string()),
+        pa.field("numeric_value", pa.float32()),
+        pa.field("visit_id", pa.int64()),
+    ]
+)
+SPLITS = (standard.train_split, standard.tuning_split, standard.held_out_split)
+TRAIN_SHARE, TUNING_SHARE = 0.8, 0.1
+
+
+def split_of(subject_ids: NDArray[np.int64], seed: int) -> NDArray[np.int8]:
+    """Index in ``SPLITS`` of each subject: a hash of its id and ``seed``, the same everywhere.
+
+    The hash is the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+
+    Example:
+        >>> split_of(np.arange(1000), seed=0).tolist() == split_of(np.arange(1000), seed=0).tolist()
+        True
+    """
+    with np.errstate(over="ignore"):
+        state = subject_ids.astype(np.uint64) + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        state ^= state >> np.uint64(31)
+    share = state / 2.0**64
+    bounds = (TRAIN_SHARE, TRAIN_SHARE + TUNING_SHARE)
+    return np.searchsorted(bounds, share, side="right").astype(np.int8)
+
+
+def read_splits(root: Path) -> dict[int, int] | None:
+    """Subject to the index in ``SPLITS``, from a data set; ``None`` if it has no such split."""
+    path = root / standard.subject_splits_filepath
+    if not path.is_file():
+        return None
+    table = pq.read_table(path)
+    if not set(table["split"].to_pylist()) <= set(SPLITS):
+        return None
+    pairs = zip(table["subject_id"].to_pylist(), table["split"].to_pylist(), strict=True)
+    return {subject: SPLITS.index(split) for subject, split in pairs}
+
+
+def data_files(root: Path) -> list[Path]:
+    """The shards of a data set, in the order of their names.
+
+    Raises:
+        DataNotFoundError: There are none.
+    """
+    files = sorted((root / standard.data_subdirectory).rglob("*.parquet"))
+    if not files:
+        raise DataNotFoundError(
+            f"{root}: no MEDS data set there (expected {standard.data_subdirectory}/**/*.parquet)"
+        )
+    return files
+
+
+def write_splits(root: Path, subject_ids: NDArray[np.int64], split: NDArray[np.int8]) -> None:
+    """Write ``metadata/subject_splits.parquet``."""
+    names = pa.array(SPLITS).take(pa.array(split))
+    table = pa.table({"subject_id": pa.array(subject_ids), "split": names})
+    _write(standard.SubjectSplitSchema.align(table), root / standard.subject_splits_filepath)
+
+
+def write_codes(root: Path, codes: list[dict[str, Any]], words: Mapping[str, str]) -> None:
+    """Write ``metadata/codes.parquet``: each code, its words and how often it occurs.
+
+    Args:
+        root: The data set.
+        codes: ``code`` and ``kept``, the number of its events; sorted by code.
+        words: Code, or its first two parts (``LAB//50801``), to a description.
+    """
+    names = [code["code"] for code in codes]
+    described = [words.get(n) or words.get("//".join(n.split("//")[:2])) for n in names]
+    table = pa.table(
+        {
+            "code": pa.array(names, pa.string()),
+            "description": pa.array(described, pa.string()),
+            "parent_codes": pa.nulls(len(names), pa.list_(pa.string())),
+            "events": pa.array([code["kept"] for code in codes], pa.int64()),
+        }
+    )
+    standard.CodeMetadataSchema.validate(table)
+    _write(table, root / standard.code_metadata_filepath)
+
+
+def write_dataset(root: Path, name: str) -> None:
+    """Write ``metadata/dataset.json``; it holds no date, so that equal builds are equal files."""
+    data_set = lookup(name)
+    metadata = standard.DatasetMetadataSchema(
+        dataset_name=data_set.title,
+        etl_name="sequela",
+        etl_version=__version__,
+        meds_version=version("meds"),
+        license=data_set.licence,
+        description_uri=data_set.homepage,
+        raw_source_id_columns=["visit_id"],
+    )
+    path = root / standard.dataset_metadata_filepath
+    path.write_text(json.dumps(metadata.to_dict(), indent=2) + "\n")
+
+
+def validate(files: list[Path]) -> None:
+    """See that shards keep the standard: its columns and types, nothing null that may not be.
+
+    Raises:
+        DataError: One does not.
+    """
+    for path in files:
+        try:
+            shard = pq.ParquetFile(path)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DataError(f"{path}: not a Parquet file ({error})") from error
+        try:
+            standard.DataSchema.validate(shard.schema_arrow.empty_table())
+        except Exception as error:  # the package raises its own and pyarrow's errors
+            raise DataError(f"{path}: not MEDS 0.4 data: {error}") from error
+        metadata = shard.metadata
+        for group in range(metadata.num_row_groups):
+            for column in range(metadata.num_columns):
+                chunk = metadata.row_group(group).column(column)
+                required = chunk.path_in_schema in {"subject_id", "code"}
+                if required and chunk.statistics is not None and chunk.statistics.null_count:
+                    raise DataError(f"{path}: a null in {chunk.path_in_schema}; MEDS allows none")
+
+
+def rows_hash(root: Path) -> str:
+    """SHA-256 of all events of a data set, shard by shard in their order.
+
+    Equal for equal rows, whichever engine wrote them and however the files are encoded.
+    """
+    digest = hashlib.sha256()
+    for path in data_files(root):
+        digest.update(path.relative_to(root).as_posix().encode())
+        for batch in pq.ParquetFile(path).iter_batches(1 << 16, columns=list(EVENT_COLUMNS)):
+            for column in EVENT_COLUMNS:
+                digest.update(_bytes(batch.column(column)))
+    return digest.hexdigest()
+
+
+def _bytes(column: Any) -> bytes:
+    valid = column.is_valid().to_numpy(zero_copy_only=False)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        values = "\0".join(column.fill_null("").to_pylist()).encode()
+    else:
+        width = pa.int32() if column.type.bit_width == 32 else pa.int64()  # noqa: PLR2004
+        values = column.view(width).fill_null(0).to_numpy().tobytes()
+    return np.packbits(valid).tobytes() + bytes(values)
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path, compression="zstd")

@@ -1,0 +1,253 @@
+"""What MIMIC-III and MIMIC-IV have in common: stays, deaths, and kinds of tables."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import narwhals as nw
+
+from sequela.sources import meds_events
+from sequela.sources.declarations import Check, Fact, Frames, Kind, Table, end_of_day
+
+INTEGER, NUMBER, TEXT, TIME = Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.TIME
+ID = {"subject_id": INTEGER, "hadm_id": INTEGER}
+
+CODED_LATER = "billing coders assign it after discharge; its place in the stay is not published"
+AS_CHARTED = "staff charted it then"
+DATE_ONLY = "only the date is published; by the end of that day it was known for sure"
+DAY_ENDS = "at the end of that day"
+
+# A stay whose DEATHTIME is further than this from its DISCHTIME has a typing error in one of them;
+# DISCHTIME, which billing checks, is taken then.
+NEAR_DISCHARGE = timedelta(days=1)
+
+UNKNOWN_SUBJECT = "its subject is not among the patients"
+UNKNOWN_STAY = "its hospital stay is not among the admissions"
+OTHER_SUBJECT = "its hospital stay belongs to another subject"
+IN_A_STAY: Mapping[str, nw.Expr] = {
+    "no hospital stay is named": nw.col("hadm_id").is_null(),
+    UNKNOWN_STAY: nw.col("stay_subject").is_null(),
+    OTHER_SUBJECT: nw.col("stay_subject") != nw.col("subject_id"),
+}
+OF_A_SUBJECT: Mapping[str, nw.Expr] = {
+    UNKNOWN_SUBJECT: nw.col("known_subject").is_null(),
+    UNKNOWN_STAY: ~nw.col("hadm_id").is_null() & nw.col("stay_subject").is_null(),
+    OTHER_SUBJECT: nw.col("stay_subject") != nw.col("subject_id"),
+}
+
+
+def known_discharge() -> nw.Expr:
+    """When discharge coding of a stay was known; not before its admission, whatever was typed."""
+    admitted, discharged = nw.col("admittime"), nw.col("dischtime")
+    typed_early = nw.when(discharged < admitted).then(admitted)
+    return nw.when(discharged >= admitted).then(discharged).otherwise(typed_early)
+
+
+@dataclass(frozen=True)
+class Mimic:
+    """One of the two data sets, by the names of its main tables.
+
+    Attributes:
+        patients: One row a subject.
+        admissions: One row a hospital stay.
+    """
+
+    patients: str
+    admissions: str
+
+    def with_stay(self, frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
+        """Rows with ``discharge``, when the discharge of their stay was known, and ``visit_id``."""
+        stays = frames[self.admissions].select(
+            hadm_id="hadm_id", stay_subject="subject_id", discharge=known_discharge()
+        )
+        return frame.join(stays, on="hadm_id", how="left").with_columns(visit_id=nw.col("hadm_id"))
+
+    def with_subject(self, frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
+        """Rows with their stay, if they name one, and ``known_subject``, null for a stranger."""
+        return self.known(self.with_stay(frame, frames), frames)
+
+    def known(self, frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
+        """Rows with ``known_subject``, null where the subject is not among the patients."""
+        patients = frames[self.patients].select("subject_id", known_subject=nw.col("subject_id"))
+        return frame.join(patients, on="subject_id", how="left")
+
+    def with_death(self, frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
+        """Patients with ``death``, ``first_admission`` and ``last_discharge``."""
+        died, discharged = nw.col("deathtime"), nw.col("dischtime")
+        near = (died <= discharged + nw.lit(NEAR_DISCHARGE)) & (
+            died >= discharged - nw.lit(NEAR_DISCHARGE)
+        )
+        stamped = nw.when(near).then(died).otherwise(discharged)
+        stays = (
+            frames[self.admissions]
+            .with_columns(died=nw.when(nw.col("hospital_expire_flag") == 1).then(stamped))
+            .group_by("subject_id")
+            .agg(
+                first_admission=nw.col("admittime").min(),
+                last_discharge=nw.col("dischtime").max(),
+                died_in_hospital=nw.col("died").min(),
+            )
+        )
+        joined = frame.join(stays, on="subject_id", how="left")
+        return joined.with_columns(death=nw.coalesce("died_in_hospital", end_of_day("dod")))
+
+    def coded(
+        self,
+        name: str,
+        codes: Mapping[str, str],
+        columns: Mapping[str, Kind],
+        *,
+        version: str | None = None,
+        required: bool = False,
+        describes: Mapping[str, str] | None = None,
+    ) -> Table:
+        """A table of codes that billing assigns after discharge.
+
+        Args:
+            name: Of the table.
+            codes: Template of the code to what it is in words.
+            columns: Those of the code.
+            version: Column that tells which of the templates holds, by the number in it.
+            required: The data set cannot be built without it.
+            describes: See ``Table``.
+        """
+        facts = tuple(
+            Fact(
+                what,
+                code,
+                "discharge",
+                "at discharge",
+                CODED_LATER,
+                where=is_version(version, code) if version else None,
+            )
+            for code, what in codes.items()
+        )
+        return Table(
+            name,
+            {**ID, **columns},
+            facts,
+            required=required,
+            prepare=self.with_stay,
+            aside=IN_A_STAY,
+            describes=describes or {},
+        )
+
+    def charted(
+        self,
+        name: str,
+        columns: Mapping[str, Kind],
+        fact: Fact,
+        aside: Mapping[str, nw.Expr] | None = None,
+        optional: frozenset[str] = frozenset(),
+    ) -> Table:
+        """A table of what staff charted; a row may belong to no stay."""
+        return Table(
+            name,
+            {**ID, **columns},
+            (fact,),
+            prepare=self.with_subject,
+            aside={**OF_A_SUBJECT, **(aside or {})},
+            optional=optional,
+        )
+
+    def itemised(
+        self,
+        name: str,
+        prefix: str,
+        what: str,
+        *,
+        time: str = "charttime",
+        value: str | None = None,
+        unit: str | None = None,
+        more: Mapping[str, Kind] | None = None,
+        aside: Mapping[str, nw.Expr] | None = None,
+    ) -> Table:
+        """A table of charted items; an item can have several units, so the code names it."""
+        code = f"{prefix}//{{itemid}}" + (f"//{{{unit}|UNKNOWN}}" if unit else "")
+        columns: dict[str, Kind] = {"itemid": INTEGER, time: TIME}
+        columns |= {value: NUMBER} if value else {}
+        columns |= {unit: TEXT} if unit else {}
+        fact = Fact(what, code, time, f"at {time}", AS_CHARTED, value=value)
+        return self.charted(name, {**columns, **(more or {})}, fact, aside)
+
+
+def is_version(column: str, code: str) -> nw.Expr:
+    """Rows of the ICD version that a template such as ``ICD10CM//{icd_code}`` names."""
+    return nw.col(column) == (10 if code.startswith("ICD10") else 9)
+
+
+def asked_on_arrival(codes: Mapping[str, str]) -> tuple[Fact, ...]:
+    """Facts of the admission desk: words to template of the code."""
+    return tuple(
+        Fact(what, code, "admittime", "at admission", "asked on arrival")
+        for what, code in codes.items()
+    )
+
+
+DEATH = Fact(
+    "death",
+    meds_events.DEATH,
+    "death",
+    "at death: deathtime of the stay that ended with it (dischtime where the two are more than a "
+    "day apart), else the end of the day dod",
+    "deathtime has typing errors; dod has no time. A label, never an input",
+)
+STAY_FACTS = (
+    Fact("emergency room", "ED_ARRIVAL", "edregtime", "on arrival", "registered then"),
+    Fact("out of the emergency room", "ED_OUT", "edouttime", "on leaving", "registered then"),
+    Fact(
+        "discharge and where to",
+        meds_events.DISCHARGE + "//{discharge_location|UNKNOWN}",
+        "dischtime",
+        "at discharge",
+        "decided then; a death tells the outcome",
+    ),
+    Fact(
+        "died in this stay",
+        meds_events.EXPIRED,
+        "dischtime",
+        "at discharge",
+        "hospital_expire_flag = 1. A label, never an input",
+        where=nw.col("hospital_expire_flag") == 1,
+    ),
+    Fact(
+        "left this stay alive",
+        meds_events.ALIVE,
+        "dischtime",
+        "at discharge",
+        "hospital_expire_flag = 0. A label, never an input; blank gives neither",
+        where=nw.col("hospital_expire_flag") == 0,
+    ),
+)
+
+
+def stay_checks(excused: nw.Expr) -> tuple[Check, ...]:
+    """What must not be among admissions, those ``excused`` apart."""
+    return (
+        Check(
+            "admissions without a patient",
+            nw.col("known_subject").is_null(),
+            "hadm_id",
+            "take patients and admissions from the same release",
+        ),
+        Check(
+            "discharge before admission (organ donors apart)",
+            (nw.col("dischtime") < nw.col("admittime")) & ~excused,
+            "hadm_id",
+            "correct admittime and dischtime, or fetch the table again",
+            share=0.005,
+        ),
+        Check(
+            "hospital_expire_flag neither 0 nor 1",
+            ~nw.col("hospital_expire_flag").is_in([0, 1]),
+            "hadm_id",
+            "correct the flag, or leave it blank where the outcome is not known",
+        ),
+    )
+
+
+ENDS_EARLY = {
+    "discharge before admission: its codes are known at admission": nw.col("dischtime")
+    < nw.col("admittime")
+}

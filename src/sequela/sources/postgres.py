@@ -1,0 +1,179 @@
+"""A PostgreSQL database as a root: its tables are read through ADBC, and never written.
+
+The only file that knows PostgreSQL. The password is in no message: see ``Database``.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pyarrow as pa
+
+from sequela.errors import DataError, DataNotFoundError, MissingExtraError, SettingError
+from sequela.sources.declarations import Kind
+
+DRIVER = "[libpq]"  # how the driver marks what the server or its client library said
+SCHEMES = ("postgresql", "postgres")
+TYPES = {
+    Kind.INTEGER: "bigint",
+    Kind.NUMBER: "double precision",
+    Kind.TEXT: "text",
+    Kind.TIME: "timestamp",
+}
+# One snapshot for all tables, no chance to write, and times without a zone read as published.
+SESSION = (
+    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+    "SET TIME ZONE 'UTC'",
+    "SET DATESTYLE = 'ISO, YMD'",
+)
+COLUMNS = """
+    SELECT n.nspname, c.relname, a.attname, n.nspname = ANY (current_schemas(false))
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_attribute a ON a.attrelid = c.oid
+    WHERE lower(c.relname) = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+      AND a.attnum > 0 AND NOT a.attisdropped
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+    ORDER BY n.nspname, a.attnum
+"""
+
+
+def is_address(root: object) -> bool:
+    """Whether a root names a database rather than a folder."""
+    return isinstance(root, str) and root.split("://", maxsplit=1)[0] in SCHEMES and "://" in root
+
+
+class Database:
+    """A connection to a database, in one read-only snapshot.
+
+    What the driver says is shown without the password, wherever it came from; the driver's own
+    exception is not chained, so that no traceback shows it either.
+
+    Attributes:
+        place: The database without user and password, for messages and accounts.
+    """
+
+    def __init__(self, address: str) -> None:
+        """Connect to ``postgresql://user@host/database``.
+
+        Raises:
+            MissingExtraError: The driver is not installed.
+            SettingError: The address cannot be used.
+            DataNotFoundError: The database is down, or refuses.
+        """
+        try:
+            from adbc_driver_postgresql import dbapi
+        except ImportError as error:
+            raise MissingExtraError.of("postgres", "--root postgresql://...") from error
+        parts = urlsplit(address)
+        self._secrets = _secrets(address)
+        host = parse_qs(parts.query).get("host", [parts.hostname or "localhost"])[0]
+        self.place = f"the database {parts.path.strip('/') or 'of that user'} at {host}"
+        self._failure: type[Exception] = dbapi.Error
+        patience = "" if "connect_timeout" in parts.query else "connect_timeout=10"
+        joint = "&" if parts.query else "?"
+        with self._translated("cannot be reached"):
+            self._connection = dbapi.connect(f"{address}{joint}{patience}", autocommit=True)
+            self._cursor = self._connection.cursor()
+            for statement in SESSION:
+                self._cursor.execute(statement)
+        self._connection.adbc_connection.set_autocommit(False)
+
+    def columns(self, table: str) -> tuple[str, dict[str, str]]:
+        """Where a table is, and its columns by their lower-case names; none if it is not there.
+
+        Raises:
+            DataError: Several schemas have it and none of them is on the search path.
+            DataNotFoundError: The connection broke.
+        """
+        name = table.rsplit("/", maxsplit=1)[-1].lower()
+        with self._translated("cannot be read"):
+            self._cursor.execute(COLUMNS, (name,))
+            rows = self._cursor.fetchall()
+        preferred = [row for row in rows if row[3]] or rows
+        places = list(dict.fromkeys((schema, relation) for schema, relation, *_ in preferred))
+        if not places:
+            return "", {}
+        if len(places) > 1:
+            schemas = ", ".join(schema for schema, _ in places)
+            raise DataError(
+                f"{self.place} has {table} in several schemas ({schemas}): choose one with "
+                f"?options=-csearch_path%3D{places[0][0]} at the end of --root"
+            )
+        found = [row for row in preferred if (row[0], row[1]) == places[0]]
+        return ".".join(map(_quoted, places[0])), {row[2].lower(): row[2] for row in found}
+
+    def read(
+        self, place: str, columns: Mapping[str, str], kinds: Mapping[str, Kind]
+    ) -> pa.RecordBatchReader:
+        """The columns of ``kinds`` of a table, typed, in batches.
+
+        Args:
+            place: As ``columns`` gave it.
+            columns: As ``columns`` gave them.
+            kinds: Lower-case names of what to read.
+
+        Raises:
+            DataError: A value is not of its kind, or the table may not be read.
+        """
+        wanted = ", ".join(
+            f"{_quoted(columns[name])}::{TYPES[kind]} AS {_quoted(name)}"
+            for name, kind in kinds.items()
+        )
+        with self._translated(f"does not give {place}"):
+            self._cursor.execute(f"SELECT {wanted} FROM {place}")  # noqa: S608 (names are quoted)
+            return self._cursor.fetch_record_batch()
+
+    def close(self) -> None:
+        """End the snapshot and the connection."""
+        self._cursor.close()
+        self._connection.close()
+
+    @contextmanager
+    def streamed(self, place: str) -> Iterator[None]:
+        """Where the batches of a table are used: what the server says then comes from any reader.
+
+        Raises:
+            DataError: The server ended the stream, for example at a value of another kind.
+        """
+        try:
+            yield
+        except Exception as error:
+            if DRIVER not in str(error):
+                raise
+            raise DataError(self._said(f"does not give {place}", error)) from None
+
+    @contextmanager
+    def _translated(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except self._failure as error:
+            kind = DataNotFoundError if what.startswith("cannot") else DataError
+            raise kind(self._said(what, error)) from None
+
+    def _said(self, what: str, error: Exception) -> str:
+        words = " ".join(str(error).rpartition(DRIVER)[2].split())
+        for secret in self._secrets:
+            words = words.replace(secret, "***")
+        return f"{self.place} {what}: {words}"
+
+
+def _secrets(address: str) -> list[str]:
+    """All forms of the password in an address or the environment, longest first.
+
+    Raises:
+        SettingError: The address is ambiguous: parts of the password could be taken for a host.
+    """
+    parts = urlsplit(address)
+    user = parts.netloc.rpartition("@")[0]
+    written = user.partition(":")[2]
+    if "@" in written or parts.netloc.count("@") > 1:
+        raise SettingError("--root: write '@' in a password as %40 (and ':' as %3A, '/' as %2F)")
+    given = [written, unquote(written), os.environ.get("PGPASSWORD", "")]
+    given += parse_qs(parts.query).get("password", [])
+    return sorted({secret for secret in given if secret}, key=len, reverse=True)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,216 @@
+"""The tables of a source, found under a root and read with their declared columns and kinds."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import pyarrow as pa
+
+from sequela.errors import DataError, DataNotFoundError, SequelaError, SettingError, unknown_name
+from sequela.sources.catalog import lookup
+from sequela.sources.csv_files import header
+from sequela.sources.declarations import Batches, Kind, Source, Table
+from sequela.sources.engine import Engine
+from sequela.sources.postgres import Database, is_address
+
+SUFFIXES = (".csv", ".csv.gz")
+DTYPES = {
+    Kind.INTEGER: nw.Int64(),
+    Kind.NUMBER: nw.Float64(),
+    Kind.TEXT: nw.String(),
+    Kind.TIME: nw.Datetime("us"),
+}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What was found under a root.
+
+    Attributes:
+        frames: Table to its rows, with all declared columns.
+        places: Table to where it was read.
+        not_read: What lies there and is not read.
+    """
+
+    frames: Mapping[str, nw.LazyFrame[Any]]
+    places: Mapping[str, str]
+    not_read: tuple[str, ...]
+
+
+def read_tables(
+    source: Source, root: Path | str, engine: Engine, only: Collection[str] | None = None
+) -> Tables:
+    """Read the tables of ``source`` under ``root``.
+
+    Args:
+        source: The declarations.
+        root: Folder with the published files, or address of a PostgreSQL database.
+        engine: What reads them.
+        only: Names of the tables to read beside the required ones; all that are there by default.
+
+    Raises:
+        DataNotFoundError: The folder or a required table is not there.
+        DataError: A file is unreadable, lacks a column, or holds a value of another kind.
+        UnknownNameError: ``only`` names a table that the source does not declare.
+    """
+    chosen = _chosen(source, only)
+    if is_address(root):
+        return _read_database(source, str(root), chosen, engine)
+    root = Path(root)
+    if source.reads and (batches := source.reads(root)) is not None:
+        return _hand_over(batches, chosen, root, engine)
+    files = _files(root)
+    frames: dict[str, nw.LazyFrame[Any]] = {}
+    places: dict[str, str] = {}
+    for table in chosen:
+        path = _find(table.name, files)
+        if path is None:
+            if table.required:
+                names = ", ".join(sorted(path.name for path in files)[:12]) or "nothing"
+                found = f" (as .csv or .csv.gz, in either case; found: {names})"
+                raise _missing(source, table, str(root), found)
+            continue
+        frames[table.name] = _read_file(table, path, engine)
+        places[table.name] = str(path.relative_to(root))
+    used = set(places.values())
+    rest = sorted(str(path.relative_to(root)) for path in files if path.suffix in {".csv", ".gz"})
+    return Tables(frames, places, tuple(name for name in rest if name not in used))
+
+
+def typed_blanks(frame: nw.LazyFrame[Any], table: Table) -> nw.LazyFrame[Any]:
+    """The declared columns of a table; text without outer spaces, null if blank or absent."""
+    present = set(frame.collect_schema().names())
+    columns = {}
+    for name, kind in table.columns.items():
+        column = nw.col(name) if name in present else nw.lit(None, DTYPES[kind])
+        if kind is Kind.TEXT and name in present:
+            stripped = column.str.strip_chars()
+            column = nw.when(stripped != "").then(stripped)
+        columns[name] = column
+    return frame.select(**columns)
+
+
+def check_columns(table: Table, found: Collection[str], place: str) -> None:
+    """See that all columns which may not be absent are there.
+
+    Raises:
+        DataError: One is not.
+    """
+    for column in table.columns:
+        if column in found or column in table.optional:
+            continue
+        near = get_close_matches(column, found, n=1)
+        hint = f"; is it '{near[0]}'?" if near else ""
+        raise DataError(
+            f"{place}: no column '{column}' (found: {', '.join(found)}){hint}; "
+            f"expected the columns of {table.name} as published"
+        )
+
+
+def _hand_over(batches: Batches, chosen: list[Table], root: Path, engine: Engine) -> Tables:
+    """Tables that a source reads itself."""
+    declared = {table.name: table for table in chosen}
+    frames: dict[str, nw.LazyFrame[Any]] = {}
+    rest: list[str] = []
+    for name, given in batches:
+        if (table := declared.get(name)) is None:
+            continue
+        if isinstance(given, list):
+            frame = engine.read_parquet(given)
+        else:
+            frame = _read_batches(name, given, engine)
+        names = frame.collect_schema().names()
+        rest += [f"column {column} of {name}" for column in names if column not in table.columns]
+        frames[name] = typed_blanks(frame, table)
+    return Tables(frames, dict.fromkeys(frames, str(root)), tuple(rest))
+
+
+def _read_batches(name: str, given: pa.RecordBatchReader, engine: Engine) -> nw.LazyFrame[Any]:
+    """Batches, whose own error is raised and not what the engine makes of it."""
+    errors: list[SequelaError] = []
+
+    def watched() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from given
+        except SequelaError as error:
+            errors.append(error)
+            raise
+
+    try:
+        reader = pa.RecordBatchReader.from_batches(given.schema, watched())
+        return engine.read_batches(name, reader)
+    except Exception:
+        if errors:
+            raise errors[0] from None
+        raise
+
+
+def _read_database(source: Source, address: str, chosen: list[Table], engine: Engine) -> Tables:
+    """Tables that lie in a PostgreSQL database, under the names of the published files."""
+    if source.reads:
+        raise SettingError(f"{source.name} is not read from a database: name a folder with --root")
+    database = Database(address)
+    frames: dict[str, nw.LazyFrame[Any]] = {}
+    places: dict[str, str] = {}
+    try:
+        for table in chosen:
+            place, names = database.columns(table.name)
+            if names:
+                check_columns(table, names, f"{database.place}, {place}")
+                kinds = {name: kind for name, kind in table.columns.items() if name in names}
+                with database.streamed(place):
+                    batches = database.read(place, names, kinds)
+                    frame = engine.read_batches(table.name, batches)
+                frames[table.name] = typed_blanks(frame, table)
+                places[table.name] = place
+            elif table.required:
+                raise _missing(source, table, database.place, "")
+    finally:
+        database.close()
+    return Tables(frames, places, ())
+
+
+def _read_file(table: Table, path: Path, engine: Engine) -> nw.LazyFrame[Any]:
+    names = header(path)
+    check_columns(table, names, str(path))
+    kinds = {name: kind for name, kind in table.columns.items() if name in names}
+    return engine.keep(typed_blanks(engine.read_csv(path, names, kinds), table), table.name)
+
+
+def _chosen(source: Source, only: Collection[str] | None) -> list[Table]:
+    if only is None:
+        return list(source.tables)
+    names = {table.name.lower(): table for table in source.tables}
+    for name in only:
+        if name.lower() not in names:
+            raise unknown_name("table", name, (table.name for table in source.tables))
+    wanted = {name.lower() for name in only}
+    return [t for t in source.tables if t.required or not t.facts or t.name.lower() in wanted]
+
+
+def _files(root: Path) -> list[Path]:
+    if not root.is_dir():
+        raise DataNotFoundError(f"{root}: no such folder; --root names the folder with the tables")
+    found = [*root.glob("*"), *root.glob("*/*")]
+    return sorted(path for path in found if path.is_file())
+
+
+def _find(name: str, files: Collection[Path]) -> Path | None:
+    """The one file of a table: its folder may be left out, its case may differ."""
+    stem = name.rsplit("/", maxsplit=1)[-1].lower()
+    wanted = {stem + suffix for suffix in SUFFIXES}
+    found = [path for path in files if path.name.lower() in wanted]
+    if len(found) > 1:
+        names = " and ".join(str(path) for path in found)
+        raise DataError(f"the table {name} is there more than once: {names}; keep one of them")
+    return found[0] if found else None
+
+
+def _missing(source: Source, table: Table, place: str, found: str) -> DataNotFoundError:
+    data_set = lookup(source.name)
+    return DataNotFoundError(
+        f"{place}: no table {table.name}{found}; expected {data_set.title}: {data_set.how_to_get}"
+    )

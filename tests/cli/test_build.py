@@ -1,0 +1,235 @@
+"""``sequela build``: what it says and writes, and how bad input is refused."""
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sequela.cli.app import main
+
+Capture = pytest.CaptureFixture[str]
+
+STAY = "admission_type,admission_location,discharge_location,insurance,language,marital_status"
+TABLES = {
+    "PATIENTS.csv": "subject_id,gender,dob,dod\n1,F,2080-01-01 00:00:00,\n",
+    "ADMISSIONS.csv": (
+        f"subject_id,hadm_id,admittime,dischtime,deathtime,{STAY},ethnicity,diagnosis,"
+        "hospital_expire_flag\n"
+        "1,11,2130-01-01 10:00:00,2130-01-05 12:00:00,,URGENT,,HOME,,,,WHITE,SEPSIS,0\n"
+        "1,12,2131-01-01 10:00:00,2131-01-05 12:00:00,,URGENT,,HOME,,,,WHITE,SEPSIS,0\n"
+    ),
+    "DIAGNOSES_ICD.csv": "subject_id,hadm_id,seq_num,icd9_code\n1,11,1,0042\n1,12,1,4280\n",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The smallest MIMIC-III."""
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    for name, text in TABLES.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def change(table: str, old: str, new: str) -> Callable[[Path], None]:
+    def apply(root: Path) -> None:
+        path = root / f"{table}.csv"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    return apply
+
+
+def compress(table: str, mend: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    def apply(root: Path) -> None:
+        path = root / f"{table}.csv"
+        (root / f"{table}.csv.gz").write_bytes(mend(gzip.compress(path.read_bytes())))
+        path.unlink()
+
+    return apply
+
+
+def refused(capsys: Capture, *arguments: object) -> str:
+    """What the command line says when it refuses: one line, and status 2."""
+    with pytest.raises(SystemExit) as stop:
+        main(["build", *map(str, arguments)])
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("sequela: error: ")
+    assert said.count("\n") == 1
+    return said
+
+
+def test_what_is_written_and_said(root: Path, tmp_path: Path, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["build", "mimic3", "--root", str(root), "--out", str(tmp_path / "new" / "events")])
+    assert stop.value.code == 0
+    said = capsys.readouterr().out
+    assert "DIAGNOSES_ICD: 2 rows read, 2 used for 2 events, 0 set aside" in said
+    assert "events of 1 subjects" in said
+    account = json.loads((tmp_path / "new" / "events" / "account.json").read_text())
+    assert account["stays_in_order"] is True
+    assert [table["rows"] for table in account["tables"]] == [1, 2, 2]
+
+
+BAD: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a missing table": (
+        lambda root: (root / "ADMISSIONS.csv").unlink(),
+        "no table ADMISSIONS (as .csv or .csv.gz, in either case; found: DIAGNOSES_ICD.csv, PATI",
+    ),
+    "a missing column": (
+        change("ADMISSIONS", "dischtime", "dischargetime"),
+        "ADMISSIONS.csv: no column 'dischtime' (found: subject_id, hadm_id, admittime, discharge",
+    ),
+    "a wrong type": (
+        change("DIAGNOSES_ICD", "1,12,1", "one,12,1"),
+        "DIAGNOSES_ICD.csv, line 3: column 'subject_id' holds 'one'; expected a whole number",
+    ),
+    "a broken number": (
+        change("DIAGNOSES_ICD", "1,12,1", "1.5,12,1"),
+        "DIAGNOSES_ICD.csv, line 3: column 'subject_id' holds '1.5'; expected a whole number",
+    ),
+    "dates in another format": (
+        change("ADMISSIONS", "2131-01-01 10:00:00", "01/31/2131 10:00"),
+        "ADMISSIONS.csv, line 3: column 'admittime' holds '01/31/2131 10:00'; expected a time as",
+    ),
+    "a row too short": (
+        change("DIAGNOSES_ICD", "1,12,1,4280", "1,12"),
+        "DIAGNOSES_ICD.csv, line 3: 2 columns; expected 4, as in the header",
+    ),
+    "a quotation mark left open": (
+        change("DIAGNOSES_ICD", "4280", '"4280'),
+        "DIAGNOSES_ICD.csv, line 3: a quotation mark is never closed",
+    ),
+    "an empty file": (
+        lambda root: (root / "PATIENTS.csv").write_text(""),
+        "PATIENTS.csv: empty; expected a header and rows",
+    ),
+    "a column named twice": (
+        change("PATIENTS", "gender,dob", "gender,gender"),
+        "PATIENTS.csv: line 1 names the column 'gender' twice",
+    ),
+    "no gzip": (
+        compress("DIAGNOSES_ICD", lambda _: b"hello, world"),
+        "DIAGNOSES_ICD.csv.gz: not a readable gzip file",
+    ),
+    "half a gzip": (
+        compress("DIAGNOSES_ICD", lambda content: content[:-9]),
+        "DIAGNOSES_ICD.csv.gz: not a readable gzip file",
+    ),
+    "a table twice": (
+        lambda root: (root / "patients.csv.gz").write_bytes(gzip.compress(b"subject_id\n")),
+        "the table PATIENTS is there more than once",
+    ),
+    "not UTF-8": (
+        lambda root: (root / "DIAGNOSES_ICD.csv").write_bytes(
+            b"subject_id,hadm_id,seq_num,icd9_code\n" + b"1,11,1,0042\n" * 2002 + b"1,1,1,\xe9\n"
+        ),
+        "DIAGNOSES_ICD.csv, line 2004: not UTF-8 text",
+    ),
+    "a patient twice": (
+        lambda root: (root / "PATIENTS.csv").write_text(
+            TABLES["PATIENTS.csv"] + "1,M,2080-01-01 00:00:00,\n"
+        ),
+        "PATIENTS.csv: 2 rows have subject_id 1; expected one",
+    ),
+    "an admission twice": (
+        change("ADMISSIONS", "1,12,", "1,11,"),
+        "ADMISSIONS.csv: 2 rows have hadm_id 11; expected one",
+    ),
+    "an admission without a patient": (
+        change("ADMISSIONS", "1,12,", "7,12,"),
+        "ADMISSIONS.csv: admissions without a patient in 1 of 2 rows (hadm_id 12); expected none",
+    ),
+    "discharge before admission": (
+        change("ADMISSIONS", "2131-01-05", "2130-12-31"),
+        "discharge before admission (organ donors apart) in 1 of 2 rows (hadm_id 12); expected at",
+    ),
+    "an outcome that is neither": (
+        change("ADMISSIONS", "SEPSIS,0\n1,12", "SEPSIS,2\n1,12"),
+        "ADMISSIONS.csv: hospital_expire_flag neither 0 nor 1 in 1 of 2 rows (hadm_id 11)",
+    ),
+    "no rows at all": (
+        lambda root: [
+            (root / name).write_text(text.split("\n")[0] + "\n") for name, text in TABLES.items()
+        ],
+        "no row gave an event",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_tables(name: str, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    spoil, said = BAD[name]
+    spoil(root)
+    assert said in refused(capsys, "mimic3", "--root", root, "--out", tmp_path / "a" / "b")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tables"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["mimic", "--out", "new"], "unknown data set 'mimic': did you mean 'mimic"),
+        (["bonn", "--out", "new"], "bonn holds recordings, expected hospital tables"),
+        (["mimic3", "--out", "new", "--engine", "duck"], "did you mean 'duckdb'?"),
+        (["mimic3", "--out", "new", "--master", "spark://x"], "--master is Spark's"),
+        (["mimic3", "--out", "new", "--tables", "LABEVENT"], "did you mean 'LABEVENTS'?"),
+        (["mimic3", "--out", "tables"], "tables is there and not empty"),
+        (["mimic3", "--out", "tables/PATIENTS.csv"], "is there and not empty"),
+        (["mimic3", "--out", "tables/PATIENTS.csv/new"], "cannot be written: Not a directory"),
+        (["mimic3"], "parameter --out requires an argument"),
+    ],
+)
+def test_bad_settings(
+    arguments: list[str], said: str, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(root.parent)
+    assert said in refused(capsys, *arguments, "--root", root)
+    assert sorted(path.name for path in root.parent.iterdir()) == ["tables"]
+
+
+def test_a_root_that_is_not_there(tmp_path: Path, capsys: Capture) -> None:
+    root = tmp_path / "nowhere"
+    assert "does not exist" in refused(capsys, "mimic3", "--root", root, "--out", tmp_path / "new")
+    file = tmp_path / "file"
+    file.write_text("")
+    said = refused(capsys, "mimic3", "--root", file, "--out", tmp_path / "new")
+    assert "no such folder; --root names the folder with the tables" in said
+
+
+def test_a_subject_in_two_files(tmp_path: Path, capsys: Capture) -> None:
+    table = pa.table(
+        {"subject_id": [1], "time": pa.array([None], pa.timestamp("us")), "code": ["A"]}
+    )
+    for name in ("a", "b"):
+        (tmp_path / "meds" / "data").mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, tmp_path / "meds" / "data" / f"{name}.parquet")
+    said = refused(capsys, "meds", "--root", tmp_path / "meds", "--out", tmp_path / "new")
+    assert "subject 1 is in" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["meds"]
+
+
+def test_an_older_meds(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "meds" / "metadata").mkdir(parents=True)
+    (tmp_path / "meds" / "metadata" / "dataset.json").write_text('{"meds_version": "0.3.3"}')
+    said = refused(capsys, "meds", "--root", tmp_path / "meds", "--out", tmp_path / "new")
+    assert "MEDS version 0.3.3; expected 0.4" in said
+
+
+def test_a_bug_stays_a_traceback(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("bug")
+
+    monkeypatch.setattr("sequela.sources.build.write_codes", broken)
+    with pytest.raises(RuntimeError, match="bug"):
+        main(["build", "mimic3", "--root", str(root), "--out", str(tmp_path / "new")])
+    assert [path.name for path in tmp_path.iterdir()] == ["tables"]

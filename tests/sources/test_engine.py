@@ -1,0 +1,73 @@
+"""Spark gives what DuckDB gives, row for row, and finds the same faults."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sequela.errors import DataError, SettingError
+from sequela.sources import engine as engines
+from sequela.sources.engine import check_java, open_engine
+from sequela.sources.meds_events import rows_hash
+
+# pyspark.sql.connect and pyspark's sockets are not closed by its stop().
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+
+@pytest.mark.usefixtures("java")
+def test_spark_gives_the_same_rows(mimic3: Any, write: Any, made: Any) -> None:
+    mimic3["ADMISSIONS"][0]["diagnosis"] = 'A "QUOTED", DIAGNOSIS\nON TWO LINES'
+    mimic3["DIAGNOSES_ICD"] += [
+        {"subject_id": s, "hadm_id": h, "seq_num": n, "icd9_code": code}
+        for n in range(20)
+        for s, h in ((1, 11), (1, 12), (2, 21), (3, 31), (3, 99), (2, ""))
+        for code in (f"{n:04d}", f"E8{n}", " 401 ", "")
+    ]
+    mimic3["LABEVENTS"] = [
+        {"subject_id": 1, "hadm_id": 11, "itemid": 50801, "charttime": "2130-01-01 08:00:00",
+         "value": v, "valuenum": v, "valueuom": "mmHg"}
+        for v in ("0.1", "12", "1e-3", "", "7.123456789")
+    ]  # fmt: skip
+    root = write(mimic3, suffix=".csv.gz", upper=True)
+    duck = made("mimic3", root)
+    spark = made("mimic3", root, out="spark", engine="spark")
+    assert spark.rows == duck.rows
+    assert rows_hash(spark.out) == rows_hash(duck.out)
+    assert spark.account.engine == "spark"
+    assert spark.account.tables == duck.account.tables
+
+
+@pytest.mark.usefixtures("java")
+def test_spark_finds_the_same_faults(mimic3: Any, write: Any, made: Any) -> None:
+    mimic3["DIAGNOSES_ICD"][2]["subject_id"] = "two"
+    said = []
+    for engine in ("duckdb", "spark"):
+        with pytest.raises(DataError) as raised:
+            made("mimic3", write(mimic3), engine=engine)
+        said.append(str(raised.value))
+    assert said[0] == said[1]
+    assert "line 4: column 'subject_id' holds 'two'" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (FileNotFoundError(), "Spark needs Java 17 or newer: install it"),
+        ('openjdk version "11.0.2" 2019-01-15', r"\(found: openjdk version \"11.0.2\""),
+        ("no version here", "Spark needs Java 17"),
+    ],
+)
+def test_java_is_missing_or_old(
+    answer: str | Exception, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def java(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        if isinstance(answer, Exception):
+            raise answer
+        return subprocess.CompletedProcess(command, 0, "", answer)
+
+    monkeypatch.setattr(engines.subprocess, "run", java)
+    with pytest.raises(SettingError, match=said):
+        check_java()
+    with pytest.raises(SettingError, match=said):
+        open_engine("spark", tmp_path)

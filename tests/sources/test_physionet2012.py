@@ -1,0 +1,96 @@
+"""PhysioNet 2012: descriptors, days without a time of day, and sets as folder or archive."""
+
+import shutil
+import tarfile
+import zipfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sequela.errors import DataError, DataNotFoundError
+
+ORIGIN = datetime(2000, 1, 1)
+
+
+def test_descriptors_and_measurements(physionet2012: Path, made: Any) -> None:
+    built = made("physionet2012", physionet2012)
+    mine = [row for row in built.rows if row["subject_id"] == 132539]
+    assert [(r["code"], r["time"], r["numeric_value"]) for r in mine] == [
+        ("GENDER//F", None, None),
+        ("AGE", ORIGIN, 54.0),
+        ("HOSPITAL_ADMISSION//ICU", ORIGIN, None),
+        ("ICU_ADMISSION//surgical", ORIGIN, None),
+        ("CHART//GCS", datetime(2000, 1, 1, 0, 7), 15.0),
+        ("SCORE//SAPS-I", datetime(2000, 1, 2), 6.0),
+        ("SCORE//SOFA", datetime(2000, 1, 2), 1.0),
+        ("CHART//HR", datetime(2000, 1, 2, 23, 37), 73.5),
+        ("FOLLOW_UP_END", datetime(2000, 1, 6, 23, 59, 59), None),
+        ("HOSPITAL_DISCHARGE//UNKNOWN", datetime(2000, 1, 6, 23, 59, 59), None),
+        ("HOSPITAL_OUTCOME//alive", datetime(2000, 1, 6, 23, 59, 59), None),
+    ]
+    assert {row["visit_id"] for row in mine} == {132539}
+    aside = built.table("records").set_aside
+    assert aside == {"-1: the descriptor was not recorded": 4}
+
+
+def test_a_length_of_stay_that_is_missing(physionet2012: Path, made: Any) -> None:
+    built = made("physionet2012", physionet2012)
+    assert built.times("HOSPITAL_OUTCOME//expired") == [datetime(2000, 1, 3, 23, 59, 59)]
+    assert built.times("MEDS_DEATH") == [datetime(2000, 1, 10, 23, 59, 59)]
+    assert "GENDER//M" in built.codes()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_archives_give_the_same(kind: str, physionet2012: Path, made: Any) -> None:
+    folder = made("physionet2012", physionet2012)
+    files = sorted((physionet2012 / "set-a").iterdir())
+    path = physionet2012 / f"set-a.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for file in files:
+                archive.write(file, f"set-a/{file.name}")
+    else:
+        with tarfile.open(path, "w:gz") as tar:
+            for file in files:
+                tar.add(file, f"set-a/{file.name}")
+    shutil.rmtree(physionet2012 / "set-a")
+    assert made("physionet2012", physionet2012, out="again").rows == folder.rows
+
+
+def test_a_record_without_outcome_and_the_other_way(physionet2012: Path, made: Any) -> None:
+    with (physionet2012 / "Outcomes-a.txt").open("a") as file:
+        file.write("7,1,1,5,-1,0\n")
+    built = made("physionet2012", physionet2012)
+    assert built.table("outcomes").set_aside == {"its record is not in the set": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("HR,73.5", "HR,fast"), "132539.txt, line 9: column 'Value' holds 'fast'"),
+        (("HR,73.5", "HR"), "132539.txt, line 9: 2 columns; expected 3"),
+        (("Parameter", "Name"), "no column 'Parameter' (found: Time, Name, Value)"),
+        (("47:37", "4737"), "Time that is not HH:MM in 1 of 16 rows (recordid 132539)"),
+    ],
+)
+def test_bad_records(change: tuple[str, str], said: str, physionet2012: Path, made: Any) -> None:
+    path = physionet2012 / "set-a" / "132539.txt"
+    path.write_text(path.read_text().replace(*change))
+    with pytest.raises(DataError) as raised:
+        made("physionet2012", physionet2012)
+    assert said in str(raised.value)
+
+
+def test_what_is_missing(physionet2012: Path, made: Any) -> None:
+    (physionet2012 / "set-a.tar.gz").write_bytes(b"\x1f\x8b broken")
+    shutil.rmtree(physionet2012 / "set-a")
+    with pytest.raises(DataError, match="archive cannot be read"):
+        made("physionet2012", physionet2012)
+    (physionet2012 / "set-a.tar.gz").unlink()
+    with pytest.raises(DataNotFoundError, match=r"nor as \.zip or \.tar\.gz"):
+        made("physionet2012", physionet2012)
+    (physionet2012 / "Outcomes-a.txt").unlink()
+    with pytest.raises(DataNotFoundError, match="Outcomes-a"):
+        made("physionet2012", physionet2012)

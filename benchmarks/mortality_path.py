@@ -26,14 +26,13 @@ SIDES = ("sequela", "polars", "pyhealth")
 
 def sequela(root: Path, out: Path) -> None:
     """Tables to MEDS events, cohort of the 2019 report, cut, vocabulary, arrays."""
-    from sequela.sources.build import build
-    from sequela.sources.hospitals import source_of
-
     from sequela.cohort.events import open_events
     from sequela.cohort.selection import select_cohort
     from sequela.cohort.subject_splits import parts_of_labels, read_subject_splits
     from sequela.cohort.tasks import report_2019
     from sequela.sequences.build import build_sequences
+    from sequela.sources.build import build
+    from sequela.sources.hospitals import source_of
 
     begin = time.perf_counter()
     build(source_of("mimic3"), root, out / "events", tables=["DIAGNOSES_ICD"])

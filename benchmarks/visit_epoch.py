@@ -120,7 +120,7 @@ def epoch(model: nn.Module, adam: torch.optim.Optimizer, batches: Batches) -> tu
     for inputs, labels in batches:
         loss = nn.functional.cross_entropy(model(*inputs), labels)
         adam.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         adam.step()
         total, n = total + loss.item() * len(labels), n + len(labels)
     return time.perf_counter() - begin, total / n

@@ -37,7 +37,7 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def change(table: str, old: str, new: str) -> Callable[[Path], None]:
+def change(table: str, old: str, new: str) -> Callable[[Path], object]:
     def apply(root: Path) -> None:
         path = root / f"{table}.csv"
         text = path.read_text()
@@ -47,7 +47,7 @@ def change(table: str, old: str, new: str) -> Callable[[Path], None]:
     return apply
 
 
-def compress(table: str, mend: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+def compress(table: str, mend: Callable[[bytes], bytes]) -> Callable[[Path], object]:
     def apply(root: Path) -> None:
         path = root / f"{table}.csv"
         (root / f"{table}.csv.gz").write_bytes(mend(gzip.compress(path.read_bytes())))
@@ -79,7 +79,7 @@ def test_what_is_written_and_said(root: Path, tmp_path: Path, capsys: Capture) -
     assert [table["rows"] for table in account["tables"]] == [1, 2, 2]
 
 
-BAD: dict[str, tuple[Callable[[Path], None], str]] = {
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "a missing table": (
         lambda root: (root / "ADMISSIONS.csv").unlink(),
         "no table ADMISSIONS (as .csv or .csv.gz, in either case; found: DIAGNOSES_ICD.csv, PATI",

@@ -16,7 +16,7 @@ from sequela.errors import DataError, DataNotFoundError
 
 Row = tuple[Any, ...]
 Make = Callable[..., Events]
-TIMES = [datetime(2020, 1, 2), datetime(2020, 1, 1)]  # noqa: DTZ001 (MEDS times have no zone)
+TIMES = [datetime(2020, 1, 2), datetime(2020, 1, 1)]
 
 
 def written(folder: Path, **columns: Any) -> Path:

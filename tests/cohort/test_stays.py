@@ -81,7 +81,7 @@ def test_a_transfer_at_one_moment(make_events: Make) -> None:
 
 
 HOUR = timedelta(hours=1)
-DAY_0 = datetime(2020, 1, 1)  # noqa: DTZ001 (MEDS times have no zone)
+DAY_0 = datetime(2020, 1, 1)
 Drawn = tuple[int, int, str]  # hours to the admission, hours in hospital, how it ended
 
 drawn_stays = st.lists(

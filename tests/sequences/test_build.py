@@ -30,7 +30,7 @@ Row = tuple[Any, ...]  # subject, hour or None, code, visit or None, value or No
 Asked = tuple[int, int]  # subject, hour
 WriteMeds = Callable[..., Path]
 
-START = datetime(2020, 1, 1)  # noqa: DTZ001 (MEDS times have no zone)
+START = datetime(2020, 1, 1)
 EVERYTHING = Task("all", "last event", "any death")
 HIDDEN = ("MEDS_BIRTH", "MEDS_DEATH", "HOSPITAL_OUTCOME", "FOLLOW_UP_END", "STAY")
 

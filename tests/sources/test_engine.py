@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from sequela.errors import DataError, SettingError
-from sequela.sources import engine as engines
 from sequela.sources.engine import check_java, open_engine
 from sequela.sources.meds_events import rows_hash
 
@@ -66,7 +65,7 @@ def test_java_is_missing_or_old(
             raise answer
         return subprocess.CompletedProcess(command, 0, "", answer)
 
-    monkeypatch.setattr(engines.subprocess, "run", java)
+    monkeypatch.setattr("sequela.sources.engine.subprocess.run", java)
     with pytest.raises(SettingError, match=said):
         check_java()
     with pytest.raises(SettingError, match=said):

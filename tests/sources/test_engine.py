@@ -7,14 +7,22 @@ from typing import Any
 import pytest
 
 from sequela.errors import DataError, SettingError
+from sequela.sources.catalog import EXCERPTS
 from sequela.sources.engine import check_java, open_engine
 from sequela.sources.meds_events import rows_hash
 
-# pyspark.sql.connect and pyspark's sockets are not closed by its stop().
+QUICK = "-XX:TieredStopAtLevel=1"  # small data: do not optimise what is run once
+# pyspark leaves its sockets to be closed at exit.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
-@pytest.mark.usefixtures("java")
+@pytest.fixture
+def quick_java(java: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Java that starts quickly."""
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", QUICK)
+
+
+@pytest.mark.usefixtures("quick_java")
 def test_spark_gives_the_same_rows(mimic3: Any, write: Any, made: Any) -> None:
     mimic3["ADMISSIONS"][0]["diagnosis"] = 'A "QUOTED", DIAGNOSIS\nON TWO LINES'
     mimic3["DIAGNOSES_ICD"] += [
@@ -28,6 +36,7 @@ def test_spark_gives_the_same_rows(mimic3: Any, write: Any, made: Any) -> None:
          "value": v, "valuenum": v, "valueuom": "mmHg"}
         for v in ("0.1", "12", "1e-3", "", "7.123456789")
     ]  # fmt: skip
+    del mimic3["ICUSTAYS"]
     root = write(mimic3, suffix=".csv.gz", upper=True)
     duck = made("mimic3", root)
     spark = made("mimic3", root, out="spark", engine="spark")
@@ -37,7 +46,17 @@ def test_spark_gives_the_same_rows(mimic3: Any, write: Any, made: Any) -> None:
     assert spark.account.tables == duck.account.tables
 
 
-@pytest.mark.usefixtures("java")
+@pytest.mark.usefixtures("quick_java")
+def test_spark_gives_the_same_rows_of_the_demo(made: Any) -> None:
+    tables = ["ICUSTAYS", "PROCEDURES_ICD"]
+    hashes = {
+        rows_hash(made("mimic3", EXCERPTS / "mimic3", out=name, engine=name, tables=tables).out)
+        for name in ("duckdb", "spark")
+    }
+    assert len(hashes) == 1
+
+
+@pytest.mark.usefixtures("quick_java")
 def test_spark_finds_the_same_faults(mimic3: Any, write: Any, made: Any) -> None:
     mimic3["DIAGNOSES_ICD"][2]["subject_id"] = "two"
     said = []

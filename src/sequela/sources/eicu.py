@@ -504,7 +504,7 @@ SOURCE = Source(
             value="labresult",
         ),
         entered(
-            "customLab", "LAB//{labothername}", "other laboratory result",
+            "customLab", "LAB_OTHER//{labothername}", "other laboratory result",
             {"labothername": TEXT, "labotherresult": NUMBER}, "labotheroffset",
             value="labotherresult",
         ),

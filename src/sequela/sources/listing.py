@@ -15,7 +15,7 @@ def as_json() -> str:
     for name, data_set in DATA_SETS.items():
         found = find(name)
         entry = asdict(data_set)
-        for internal in ("reads", "fetches", "excerpt", "excerpt_size"):
+        for internal in ("reads", "fetches", "excerpt", "excerpt_size", "package"):
             del entry[internal]
         listing[name] = entry | {
             "path": str(found.path) if found else None,

@@ -160,6 +160,7 @@ class Mimic:
         time: str = "charttime",
         value: str | None = None,
         unit: str | None = None,
+        why: str = AS_CHARTED,
         more: Mapping[str, Kind] | None = None,
         aside: Mapping[str, nw.Expr] | None = None,
     ) -> Table:
@@ -168,7 +169,7 @@ class Mimic:
         columns: dict[str, Kind] = {"itemid": INTEGER, time: TIME}
         columns |= {value: NUMBER} if value else {}
         columns |= {unit: TEXT} if unit else {}
-        fact = Fact(what, code, time, f"at {time}", AS_CHARTED, value=value)
+        fact = Fact(what, code, time, f"at {time}", why, value=value)
         return self.charted(name, {**columns, **(more or {})}, fact, aside)
 
 

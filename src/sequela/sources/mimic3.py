@@ -313,7 +313,14 @@ SOURCE = Source(
         ),
         PRESCRIPTIONS,
         MICROBIOLOGY,
-        MIMIC.itemised("LABEVENTS", "LAB", "laboratory result", value="valuenum", unit="valueuom"),
+        MIMIC.itemised(
+            "LABEVENTS",
+            "LAB",
+            "laboratory result",
+            value="valuenum",
+            unit="valueuom",
+            why="the only time published, that of the sample: the result came some hours later",
+        ),
         MIMIC.itemised(
             "CHARTEVENTS",
             "CHART",

@@ -1,0 +1,87 @@
+"""The open demos and sets, as their publishers describe them."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pytest
+
+from sequela.sources.account import Account
+from sequela.sources.build import build
+from sequela.sources.catalog import EXCERPTS
+from sequela.sources.hospitals import source_of
+
+Built = tuple[Account, Callable[[str], int]]
+
+
+@pytest.fixture(scope="module")
+def demo(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Built]:
+    """A real data set, built once: its account, and how many stays or subjects have a code."""
+
+    def call(name: str, *tables: str) -> Built:
+        root = real_data / name
+        root = root if root.is_dir() else real_data / f"{name}-demo"
+        out = tmp_path_factory.mktemp("built") / name
+        account = build(source_of(name), root, out, tables=tables or None)
+        events = ds.dataset(sorted(str(path) for path in (out / "data").rglob("*.parquet")))
+
+        def count(code: str) -> int:
+            """Distinct (subject, stay) with a code that begins so."""
+            rows = events.to_table(
+                columns=["subject_id", "visit_id"],
+                filter=pc.starts_with(ds.field("code"), code),
+            )
+            return len(rows.group_by(["subject_id", "visit_id"]).aggregate([]))
+
+        return account, count
+
+    return call
+
+
+def test_mimic3(demo: Callable[..., Built]) -> None:
+    account, count = demo("mimic3")
+    assert account.subjects == 100
+    assert count("HOSPITAL_ADMISSION//") == 129
+    assert count("HOSPITAL_OUTCOME//expired") == 40
+    tables = {table.table: table for table in account.tables}
+    assert (tables["DIAGNOSES_ICD"].rows, tables["DIAGNOSES_ICD"].kept) == (1761, 1761)
+    assert count("MEDS_DEATH") == 100, "all patients of the demo have a date of death"
+
+
+def test_mimic4(demo: Callable[..., Built]) -> None:
+    account, count = demo("mimic4")
+    assert account.subjects == 100
+    assert count("HOSPITAL_ADMISSION//") == 275
+    assert count("HOSPITAL_OUTCOME//expired") == 15
+    assert count("MEDS_DEATH") == 31
+    diagnoses = next(t for t in account.tables if t.table == "hosp/diagnoses_icd")
+    assert (diagnoses.rows, diagnoses.used) == (4506, 4506)
+
+
+def test_eicu(demo: Callable[..., Built]) -> None:
+    account, count = demo("eicu", "diagnosis", "apacheApsVar")
+    assert account.subjects == 1841
+    assert count("HOSPITAL_OUTCOME//expired") == 182
+    assert count("HOSPITAL_OUTCOME//alive") == 1967
+    assert count("HOSPITAL_ADMISSION//") == 182 + 1967 + 25
+    assert account.tables[0].rows == 2520
+
+
+def test_physionet2012(demo: Callable[..., Built]) -> None:
+    account, count = demo("physionet2012")
+    assert account.subjects == 4000
+    assert count("HOSPITAL_OUTCOME//expired") == 554
+    assert count("HOSPITAL_OUTCOME//alive") == 4000 - 554
+
+
+@pytest.mark.parametrize("name", ["mimic3", "eicu"])
+def test_the_excerpts_equal_the_originals(name: str, real_data: Path) -> None:
+    for kept in (EXCERPTS / name).iterdir():
+        original = real_data / f"{name}-demo" / kept.name
+        if original.is_file():
+            content = gzip.decompress(original.read_bytes())
+        else:
+            content = original.with_suffix("").read_bytes()
+        assert gzip.decompress(kept.read_bytes()) == content

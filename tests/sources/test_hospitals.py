@@ -1,0 +1,62 @@
+"""What all declarations must keep, and the excerpts."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sequela.sources.catalog import EXCERPTS
+from sequela.sources.declarations import PLACEHOLDER
+from sequela.sources.hospitals import HOSPITALS, source_of
+from sequela.sources.meds_events import LABEL_ONLY
+
+LICENCES = (EXCERPTS / "LICENCES.md").read_text("utf-8")
+
+
+def beginnings(name: str) -> list[tuple[str, str]]:
+    """What each code begins with (up to its first column), and the table that gives it."""
+    return [
+        (PLACEHOLDER.split(fact.code)[0], table.name)
+        for table in source_of(name).tables
+        for fact in table.facts
+    ]
+
+
+@pytest.mark.parametrize("name", HOSPITALS)
+def test_no_two_tables_give_the_same_codes(name: str) -> None:
+    """The account of duplicates is by table: equal events must come from one table."""
+    tables: dict[str, set[str]] = {}
+    for beginning, table in beginnings(name):
+        tables.setdefault(beginning, set()).add(table)
+    assert {begin: of for begin, of in tables.items() if len(of) > 1} == {}
+
+
+@pytest.mark.parametrize("name", HOSPITALS)
+def test_each_fact_says_when_and_why(name: str) -> None:
+    for table in source_of(name).tables:
+        for fact in table.facts:
+            assert fact.what
+            assert fact.known
+            assert fact.why
+            if fact.code in LABEL_ONLY:
+                assert "never an input" in fact.why
+
+
+@pytest.mark.parametrize("folder", ["mimic3", "eicu"])
+def test_the_excerpts_are_the_files_that_their_licence_names(folder: str) -> None:
+    section = LICENCES.split(f"## `{folder}/`")[1].split("\n## ")[0]
+    named = dict(re.findall(r"\| `(\S+)` \| `([0-9a-f]{64})` \|", section))
+    files = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (EXCERPTS / folder).iterdir()
+    }
+    assert files == named
+
+
+@pytest.mark.parametrize(("name", "subjects"), [("mimic3", 100), ("eicu", 1841)])
+def test_the_excerpts_can_be_built(name: str, subjects: int, made: Any, no_data: Path) -> None:
+    built = made(name, EXCERPTS / name)
+    assert built.account.subjects == subjects
+    assert built.account.not_read == {}

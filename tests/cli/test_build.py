@@ -79,7 +79,7 @@ def test_what_is_written_and_said(root: Path, tmp_path: Path, capsys: Capture) -
     assert [table["rows"] for table in account["tables"]] == [1, 2, 2]
 
 
-BAD: dict[str, tuple[Callable[[Path], None], str]] = {
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "a missing table": (
         lambda root: (root / "ADMISSIONS.csv").unlink(),
         "no table ADMISSIONS (as .csv or .csv.gz, in either case; found: DIAGNOSES_ICD.csv, PATI",

@@ -218,7 +218,8 @@ class SparkEngine:
         try:
             self._session = builder.getOrCreate()
         except Exception as error:
-            raise SettingError(f"Spark did not start at {master or 'local'}: {error}") from error
+            where = f"at {master}: does a master answer there?" if master else "in this process"
+            raise SettingError(f"Spark did not start {where} ({type(error).__name__})") from error
 
     def _settings(self, *, local: bool) -> dict[str, str]:
         quiet = self._work / "log4j2.properties"

@@ -12,8 +12,7 @@ from sequela.sources.engine import check_java, open_engine
 from sequela.sources.meds_events import rows_hash
 
 QUICK = "-XX:TieredStopAtLevel=1"  # small data: do not optimise what is run once
-# pyspark leaves its sockets to be closed at exit.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+ENGINES = {"duckdb": {}, "spark": {"engine": "spark", "master": "local[2]"}}
 
 
 @pytest.fixture
@@ -50,8 +49,8 @@ def test_spark_gives_the_same_rows(mimic3: Any, write: Any, made: Any) -> None:
 def test_spark_gives_the_same_rows_of_the_demo(made: Any) -> None:
     tables = ["ICUSTAYS", "PROCEDURES_ICD"]
     hashes = {
-        rows_hash(made("mimic3", EXCERPTS / "mimic3", out=name, engine=name, tables=tables).out)
-        for name in ("duckdb", "spark")
+        rows_hash(made("mimic3", EXCERPTS / "mimic3", out=name, tables=tables, **settings).out)
+        for name, settings in ENGINES.items()
     }
     assert len(hashes) == 1
 

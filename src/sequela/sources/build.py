@@ -85,11 +85,15 @@ def _write(
     frames = [t.events(fact, i) for i, t in enumerate(rows) for fact in t.table.facts]
     copies = nw.concat(frames).group_by("table", *EVENT_COLUMNS).agg(copies=nw.len())
     events = engine.keep(copies, "events")
-    subjects, files = _write_shards(events, engine, out, seed, read_splits(root) if root else None)
-    validate(files)
     by_code = events.group_by("table", "code").agg(made=nw.col("copies").sum(), kept=nw.len())
     codes = by_code.sort("code", "table").collect("pyarrow").to_native().to_pylist()
     write_codes(out, codes, {code: text for t in rows for code, text in t.words().items()})
+    accounts = tuple(
+        _account(t, [code for code in codes if code["table"] == i]) for i, t in enumerate(rows)
+    )
+    engine.forget(but="events")
+    subjects, files = _write_shards(events, engine, out, seed, read_splits(root) if root else None)
+    validate(files)
     write_dataset(out, source.name)
     account = Account(
         source=source.name,
@@ -98,9 +102,7 @@ def _write(
         stays_in_order=source.stays_in_order and _built_in_order(root),
         subjects=subjects,
         events=sum(code["kept"] for code in codes),
-        tables=tuple(
-            _account(t, [code for code in codes if code["table"] == i]) for i, t in enumerate(rows)
-        ),
+        tables=accounts,
         not_read=_reasons_not_read(source, tables),
     )
     account.check()
@@ -130,13 +132,12 @@ def _write_shards(
     membership = pa.table({"subject_id": ids, "shard": pa.array(shard, pa.int32())})
     placed = events.join(
         engine.read_batches("membership", membership.to_reader()), on="subject_id", how="inner"
-    )
+    ).select(*EVENT_COLUMNS, "shard")
     files = []
-    for number in sorted(set(shard.tolist())):
+    for number, chosen in engine.parts(placed, "shard", sorted(set(shard.tolist()))):
         path = out / "data" / SPLITS[number % len(SPLITS)] / f"{number // len(SPLITS)}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        chosen = placed.filter(nw.col("shard") == number).select(*EVENT_COLUMNS)
-        engine.write_parquet(chosen.sort(*EVENT_COLUMNS), path)
+        engine.write_parquet(chosen.select(*EVENT_COLUMNS).sort(*EVENT_COLUMNS), path)
         files.append(path)
     return len(ids), files
 

@@ -23,6 +23,7 @@ from sequela.sources.csv_files import line_of
 from sequela.sources.declarations import Kind
 
 ENGINES = ("duckdb", "spark")
+FEW_PARTS = 3  # more are separated in one pass over the rows
 MEMORY_LIMIT = "2GB"  # of DuckDB; more goes to the work folder
 DUCKDB_TYPES = {
     Kind.INTEGER: "DOUBLE",  # a cast to BIGINT rounds in silence: see WHOLE
@@ -74,6 +75,14 @@ class Engine(Protocol):
     def keep(self, frame: nw.LazyFrame[Any], name: str) -> nw.LazyFrame[Any]:
         """The frame computed once and kept under ``name``, on disk where memory is short."""
 
+    def forget(self, but: str) -> None:
+        """Let go of all that is kept, except one."""
+
+    def parts(
+        self, frame: nw.LazyFrame[Any], column: str, values: Sequence[int]
+    ) -> Iterator[tuple[int, nw.LazyFrame[Any]]]:
+        """The rows of each value of a column; many of them do not mean many passes."""
+
     def write_parquet(self, frame: nw.LazyFrame[Any], path: Path) -> None:
         """The frame, in its order, as one Parquet file."""
 
@@ -112,6 +121,8 @@ class DuckDBEngine:
         import duckdb
 
         self._failure: type[Exception] = duckdb.Error
+        self._work = work
+        self._kept: list[str] = []
         self._read: dict[str, tuple[list[str], dict[str, Kind]]] = {}  # file: header, kinds
         self._connection = duckdb.connect(
             config={"memory_limit": memory_limit, "temp_directory": str(work)}
@@ -142,6 +153,7 @@ class DuckDBEngine:
         self._connection.register("batches", batches)
         with self._translated():
             self._connection.table("batches").create(name)
+        self._kept.append(name)
         self._connection.unregister("batches")
         return nw.from_native(self._connection.table(f'"{name}"'))
 
@@ -155,7 +167,28 @@ class DuckDBEngine:
         """See ``Engine``."""
         with self._translated():
             frame.to_native().create(name)
+        self._kept.append(name)
         return nw.from_native(self._connection.table(f'"{name}"'))
+
+    def forget(self, but: str) -> None:
+        """See ``Engine``."""
+        for name in self._kept:
+            if name != but:
+                self._connection.execute(f'DROP TABLE "{name}"')
+        self._kept = [but]
+
+    def parts(
+        self, frame: nw.LazyFrame[Any], column: str, values: Sequence[int]
+    ) -> Iterator[tuple[int, nw.LazyFrame[Any]]]:
+        """See ``Engine``."""
+        if len(values) <= FEW_PARTS:
+            yield from ((value, frame.filter(nw.col(column) == value)) for value in values)
+            return
+        folder = self._work / "parts"
+        frame.to_native().write_parquet(str(folder), partition_by=[column])
+        for value in values:
+            files = sorted((folder / f"{column}={value}").glob("*.parquet"))
+            yield value, self.read_parquet(files)
 
     def write_parquet(self, frame: nw.LazyFrame[Any], path: Path) -> None:
         """See ``Engine``."""
@@ -212,13 +245,15 @@ class SparkEngine:
         except ImportError as error:
             raise MissingExtraError.of("spark", "--engine spark") from error
         self._work = work
+        self._kept: dict[str, Any] = {}
         builder = SparkSession.builder.appName("sequela").master(master or "local[*]")
         for name, value in self._settings(local=master is None).items():
             builder = builder.config(name, value)
         try:
             self._session = builder.getOrCreate()
         except Exception as error:
-            raise SettingError(f"Spark did not start at {master or 'local'}: {error}") from error
+            where = f"at {master}: does a master answer there?" if master else "in this process"
+            raise SettingError(f"Spark did not start {where} ({type(error).__name__})") from error
 
     def _settings(self, *, local: bool) -> dict[str, str]:
         quiet = self._work / "log4j2.properties"
@@ -282,8 +317,28 @@ class SparkEngine:
         rows = frame.to_native().persist()
         with self._translated(name):
             rows.count()
+        self._kept[name] = rows
         kept: nw.LazyFrame[Any] = nw.from_native(rows)
         return kept
+
+    def forget(self, but: str) -> None:
+        """See ``Engine``."""
+        for name, rows in self._kept.items():
+            if name != but:
+                rows.unpersist()
+        self._kept = {but: self._kept[but]}
+
+    def parts(
+        self, frame: nw.LazyFrame[Any], column: str, values: Sequence[int]
+    ) -> Iterator[tuple[int, nw.LazyFrame[Any]]]:
+        """See ``Engine``."""
+        if len(values) <= FEW_PARTS:
+            yield from ((value, frame.filter(nw.col(column) == value)) for value in values)
+            return
+        folder = self._work / "parts"
+        frame.to_native().write.partitionBy(column).parquet(str(folder))
+        for value in values:
+            yield value, self.read_parquet([folder / f"{column}={value}"])
 
     def write_parquet(self, frame: nw.LazyFrame[Any], path: Path) -> None:
         """See ``Engine``."""

@@ -58,8 +58,9 @@ def bonn_folder(
 
 @pytest.fixture
 def no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No $SEQUELA_DATA, and a user's cache that is empty; the cache's folder."""
+    """No $SEQUELA_DATA, no package with data, an empty cache of the user; the cache's folder."""
     monkeypatch.delenv("SEQUELA_DATA", raising=False)
+    monkeypatch.setattr("sequela.sources.catalog.find_spec", lambda _: None)
     cache = tmp_path / "cache"
     monkeypatch.setattr("sequela.sources.catalog.cache_folder", lambda name: cache / name)
     monkeypatch.setattr("sequela.sources.fetch.cache_folder", lambda name: cache / name)

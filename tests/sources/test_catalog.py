@@ -80,6 +80,7 @@ def test_a_broken_data_set_is_never_passed_over(
 def test_what_was_not_found_names_the_places_and_how_to_get_it(
     no_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("sequela.sources.catalog.find_spec", lambda _: None)
     monkeypatch.setenv("SEQUELA_DATA", str(tmp_path))
     with pytest.raises(DataNotFoundError) as caught:
         locate("eicu")

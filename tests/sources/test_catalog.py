@@ -80,13 +80,12 @@ def test_a_broken_data_set_is_never_passed_over(
 def test_what_was_not_found_names_the_places_and_how_to_get_it(
     no_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sequela.sources.catalog.find_spec", lambda _: None)
     monkeypatch.setenv("SEQUELA_DATA", str(tmp_path))
     with pytest.raises(DataNotFoundError) as caught:
-        locate("eicu")
-    for place in (tmp_path / "eicu", tmp_path / "eicu-demo", no_data / "eicu"):
+        locate("mimic4")
+    for place in (tmp_path / "mimic4", tmp_path / "mimic4-demo", no_data / "mimic4"):
         assert str(place) in str(caught.value)
-    assert "https://physionet.org/content/eicu-crd/2.0/" in str(caught.value)
+    assert "https://physionet.org/content/mimiciv/" in str(caught.value)
 
 
 def test_recordings_come_with_where_they_were_found(no_data: Path, bonn_folder: Path) -> None:

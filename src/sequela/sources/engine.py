@@ -280,8 +280,8 @@ class SparkEngine:
         from pyspark.sql import functions as f
 
         schema = ", ".join(f"`{name}` STRING" for name in header)
-        read = self._session.read.schema(schema).option("mode", "FAILFAST").option("escape", '"')
-        texts = read.csv(str(path), header=True, multiLine=True).select(*kinds)
+        reader = self._session.read.schema(schema).option("mode", "FAILFAST").option("escape", '"')
+        texts = reader.csv(str(path), header=True, multiLine=True).select(*kinds)
         types = {name: SPARK_TYPES[kind] for name, kind in kinds.items() if kind is not Kind.TEXT}
         given = {name: f.when(f.trim(f.col(name)) != "", f.col(name)) for name in types}
         read = {name: given[name].try_cast(types[name]) for name in types}

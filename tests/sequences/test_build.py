@@ -123,15 +123,16 @@ CODES += ["MEDS_DEATH", "HOSPITAL_OUTCOME//expired", "FOLLOW_UP_END", "MEDS_BIRT
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Row]:
-    """Rows of up to three subjects; no two steps begin in the same hour, so the order is plain."""
+    """Rows of two subjects; no two steps begin in the same hour, so the order is plain."""
     rows = draw(
         st.lists(
             st.tuples(
-                st.integers(0, 2),
+                st.integers(0, 1),
                 st.integers(0, 90),
                 st.sampled_from(CODES),
                 st.none() | st.integers(1, 3),
             ),
+            min_size=8,
             max_size=25,
             unique_by=lambda row: (row[0], row[1]),
         )
@@ -146,11 +147,11 @@ asked_lists = st.lists(
 
 
 @given(rows=histories(), asked=asked_lists, visits=st.booleans(), piece=st.integers(1, 9))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_the_cut_is_that_of_a_plain_loop(
     write_meds: WriteMeds, rows: list[Row], asked: list[Asked], *, visits: bool, piece: int
 ) -> None:
-    asked = sorted({*asked, (0, 50)})
+    asked = sorted({*asked, (0, 90), (1, 70)})
     if not visits:
         rows = [(*row[:3], None) for row in rows]
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
@@ -225,7 +226,8 @@ def test_the_vocabulary_is_the_training_parts(make: Make) -> None:
     assert "LAB//new" not in sequences.vocabulary
     assert sequences.codes_of(1) == [["UNKNOWN", "HOSPITAL_ADMISSION//E", "LAB//x"]]
     assert sequences.header["unknown"]["tuning"] == {"codes": 3, "unknown": 1, "share": 1 / 3}
-    assert sequences.header["unknown"]["train"]["unknown"] == 0
+    # Each code counts once a step: seven in the first visit, two in the second.
+    assert sequences.header["unknown"]["train"] == {"codes": 9, "unknown": 0, "share": 0}
 
 
 def test_a_code_after_the_last_question_is_not_in_the_vocabulary(make: Make) -> None:
@@ -253,9 +255,17 @@ def test_an_empty_visit_stays_a_visit(make: Make) -> None:
     assert sequences.codes_of(1) == [[]]
 
 
-def test_a_day_outside_of_stays_that_shows_nothing_is_no_visit(make: Make) -> None:
+@pytest.mark.parametrize("code", ["LAB//x", "HOSPITAL_DISCHARGE//HOME"])
+def test_a_day_outside_of_stays_that_shows_nothing_is_no_visit(make: Make, code: str) -> None:
     task = Task("diagnoses", "last event", "any death", inputs=("ICD9CM",))
-    assert make([*HISTORY, (0, 70, "LAB//x")], task=task).lengths.tolist() == [2, 1]
+    assert make([*HISTORY, (0, 70, code)], task=task).lengths.tolist() == [2, 1]
+
+
+def test_what_is_known_at_discharge_is_of_the_stay_even_without_its_number(make: Make) -> None:
+    rows = [*HISTORY, (0, 40, "AT_DISCHARGE"), (0, 41, "AFTERWARDS")]
+    steps = make(rows).codes_of(0)
+    assert "AT_DISCHARGE" in steps[0]
+    assert steps[1] == ["AFTERWARDS"]
 
 
 def test_an_example_of_which_nothing_is_known_has_one_empty_step(make: Make) -> None:
@@ -281,11 +291,19 @@ def test_windows_are_counted_back_from_the_prediction(make: Make) -> None:
     ]
 
 
+def test_a_window_without_an_input_is_left_out(make: Make) -> None:
+    task = Task("diagnoses", "last event", "any death", inputs=("ICD9CM",))
+    sequences = make(asked=[(0, 120)], task=task, step_hours=1)
+    assert sequences.codes_of(0) == [["ICD9CM//4280", "ICD9CM//E8781"]]
+
+
 def test_demographics_stand_in_the_last_step_if_asked_for(make: Make) -> None:
     assert "GENDER//F" not in make().vocabulary
     sequences = make(demographics=True)
     assert sequences.codes_of(0)[-1][:2] == ["AGE//40", "GENDER//F"]
     assert "GENDER//F" not in sequences.codes_of(0)[0]
+    told = make([*HISTORY, (0, 110, "GENDER//F", 2)], demographics=True)
+    assert told.header["unknown"]["train"] == sequences.header["unknown"]["train"]
     assert sequences.age[0] == pytest.approx(45.6, abs=0.1)
     assert np.isnan(sequences.age[1])
 

@@ -39,7 +39,7 @@ def test_the_digest_follows_the_content(tmp_path: Path, write_meds: Any) -> None
 
 
 def test_no_data(tmp_path: Path) -> None:
-    with pytest.raises(DataNotFoundError, match="expected MEDS data"):
+    with pytest.raises(DataNotFoundError, match="no MEDS data set there"):
         open_events(tmp_path)
 
 

@@ -122,6 +122,13 @@ def test_epochs_differ() -> None:
     assert list(sampler) != list(sampler)
 
 
+def test_batches_do_not_come_by_length() -> None:
+    lengths = np.arange(1, 101)
+    batches = list(BucketSampler(lengths, 5, torch.Generator().manual_seed(0)))
+    longest = [max(lengths[batch]) for batch in batches]
+    assert longest != sorted(longest)
+
+
 def test_without_a_generator_rows_stand_by_length() -> None:
     assert list(BucketSampler(np.array([3, 1, 2, 1]), 2)) == [[1, 3], [2, 0]]
 

@@ -8,37 +8,25 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sequela.errors import DataError, DataNotFoundError
+from sequela.errors import DataError
+from sequela.sources.account import ACCOUNT
+from sequela.sources.engine import MEMORY_LIMIT, connect_duckdb
+from sequela.sources.meds_events import APACHE_PREDICTION, LABEL_ONLY, data_files
 
-# Families of codes: what stands before the first "//".
-BIRTH = "MEDS_BIRTH"
-DEATH = "MEDS_DEATH"
-ADMISSION = "HOSPITAL_ADMISSION"
-DISCHARGE = "HOSPITAL_DISCHARGE"
-OUTCOME = "HOSPITAL_OUTCOME"
-FOLLOW_UP_END = "FOLLOW_UP_END"
-STAY = "STAY"
-ENTRY = "COHORT_ENTRY"
+if TYPE_CHECKING:
+    import duckdb
+
+# A family of codes is what stands before the first "//". Of facts that make labels and cohorts no
+# sequence ever holds one.
+LABEL_FAMILIES = frozenset(code.split("//")[0] for code in LABEL_ONLY)
 AGE = "AGE"
-APACHE_PREDICTION = "APACHE_PREDICTION"
-
-EXPIRED = f"{OUTCOME}//expired"
-ALIVE = f"{OUTCOME}//alive"
-
-# Facts that make labels and cohorts. No sequence ever holds one.
-LABEL_ONLY = (DEATH, OUTCOME, FOLLOW_UP_END, STAY)
-# Who somebody is rather than what happened; an input only where a study asks for it.
-DEMOGRAPHIC = ("GENDER", "ETHNICITY", AGE, "INSURANCE", "LANGUAGE", "RELIGION", "MARITAL_STATUS")
 # Another model's answer to the question; an input only where a task names it.
 ANSWERS = (APACHE_PREDICTION,)
-
-MEMORY_LIMIT = "2GB"  # of DuckDB; what does not fit goes to a temporary folder
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "subject_id": ("int64",),
@@ -84,7 +72,7 @@ class Events:
         return total.hexdigest()
 
     @contextmanager
-    def connect(self, memory_limit: str = MEMORY_LIMIT) -> Iterator[duckdb.DuckDBPyConnection]:
+    def connect(self, memory_limit: str = MEMORY_LIMIT) -> "Iterator[duckdb.DuckDBPyConnection]":
         """A DuckDB connection with a view ``events`` and a table ``codes``.
 
         ``events`` has all of ``COLUMNS``; ``codes`` has each distinct ``code`` and its ``family``.
@@ -97,11 +85,8 @@ class Events:
         files = ", ".join("'" + str(file).replace("'", "''") + "'" for file in self.files)
         with (
             TemporaryDirectory(prefix="sequela-") as work,
-            duckdb.connect(
-                config={"memory_limit": memory_limit, "temp_directory": work}
-            ) as connection,
+            connect_duckdb(Path(work), memory_limit) as connection,
         ):
-            connection.execute("SET enable_progress_bar = false")
             connection.execute(VIEW.format(columns=", ".join(columns), files=files))
             connection.execute(CODES)
             yield connection
@@ -114,20 +99,16 @@ def open_events(root: Path) -> Events:
         DataNotFoundError: If there are none.
         DataError: If a shard is unreadable, lacks a column or holds it in another type.
     """
-    files = tuple(sorted((root / "data").rglob("*.parquet")))
-    if not files:
-        raise DataNotFoundError(
-            f"no events in {root}: expected MEDS data in {root}/data/**/*.parquet"
-        )
+    files = tuple(data_files(root))
     schemas = {file: _schema(file) for file in files}
     columns = tuple(n for n in COLUMNS if all(n in schema.names for schema in schemas.values()))
     for file, schema in schemas.items():
         _check(file, schema)
-    return Events(root, files, columns, _stays_in_order(root / "account.json"))
+    return Events(root, files, columns, _stays_in_order(root / ACCOUNT))
 
 
 def one_row(
-    connection: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, Any] | None = None
+    connection: "duckdb.DuckDBPyConnection", query: str, values: Mapping[str, Any] | None = None
 ) -> tuple[Any, ...]:
     """The first row of a query that has one."""
     rows: list[tuple[Any, ...]] = connection.execute(query, values or {}).fetchall()

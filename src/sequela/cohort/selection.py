@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sequela.cohort.events import MEMORY_LIMIT, Events, one_row
+from sequela.cohort.events import Events, one_row
 from sequela.cohort.flow import Flow
 from sequela.cohort.hindsight import find_leaks
 from sequela.cohort.labels import SCHEMA, read_labels, sorted_labels
@@ -16,6 +16,7 @@ from sequela.cohort.rules import RULES
 from sequela.cohort.stays import create_stays
 from sequela.cohort.tasks import Task
 from sequela.errors import DataError
+from sequela.sources.engine import MEMORY_LIMIT
 
 if TYPE_CHECKING:
     from sequela.cohort.leakage import Finding

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 import sequela.cohort
 import sequela.sequences
 from sequela import __version__
-from sequela.cohort.events import MEMORY_LIMIT, one_row
+from sequela.cohort.events import one_row
 from sequela.cohort.selection import Cohort
 from sequela.cohort.split import PARTS
 from sequela.errors import SplitError
 from sequela.sequences.cut import cut
 from sequela.sequences.flat import Sequences, SequencesWriter, is_built_from, open_sequences
 from sequela.sequences.vocabulary import UNKNOWN, SequenceSettings, Terms
+from sequela.sources.engine import MEMORY_LIMIT
 
 Connection = duckdb.DuckDBPyConnection
 TRAIN = PARTS.index("train")

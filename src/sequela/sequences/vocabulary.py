@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sequela.cohort.events import ADMISSION, AGE, ANSWERS, BIRTH, DEMOGRAPHIC, DISCHARGE, LABEL_ONLY
+from sequela.cohort.events import AGE, ANSWERS, LABEL_FAMILIES
 from sequela.cohort.tasks import Task
 from sequela.errors import SettingError
+from sequela.sources.meds_events import ADMISSION, BIRTH, DEMOGRAPHIC, DISCHARGE
 
 # A stay is a visit from the moment its admission is known, whatever else is.
 VISITS = (ADMISSION, DISCHARGE)
@@ -113,7 +114,7 @@ def terms_of(codes: Iterable[str], task: Task, settings: SequenceSettings) -> Te
     extra = AGE_DECADES if settings.demographics else ()
     for code in (*codes, *extra):
         family = code.split("//", maxsplit=1)[0]
-        if family in LABEL_ONLY or family == BIRTH:
+        if family in LABEL_FAMILIES or family == BIRTH:
             continue
         seen = family in task.inputs or (not task.inputs and family not in ANSWERS)
         if family in DEMOGRAPHIC:

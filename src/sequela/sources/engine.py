@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import narwhals as nw
 import pyarrow as pa
@@ -21,6 +21,9 @@ import pyarrow.parquet as pq
 from sequela.errors import DataError, MissingExtraError, SettingError, unknown_name
 from sequela.sources.csv_files import line_of
 from sequela.sources.declarations import Kind
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 ENGINES = ("duckdb", "spark")
 FEW_PARTS = 3  # more are separated in one pass over the rows
@@ -112,6 +115,15 @@ def open_engine(name: str, work: Path, master: str | None = None) -> Engine:
     return SparkEngine(work, master)
 
 
+def connect_duckdb(work: Path, memory_limit: str = MEMORY_LIMIT) -> "DuckDBPyConnection":
+    """DuckDB in memory, which spills into the folder ``work`` beyond ``memory_limit``."""
+    import duckdb
+
+    connection = duckdb.connect(config={"memory_limit": memory_limit, "temp_directory": str(work)})
+    connection.execute("SET enable_progress_bar = false")
+    return connection
+
+
 class DuckDBEngine:
     """DuckDB in memory, which spills into the work folder beyond ``MEMORY_LIMIT``."""
 
@@ -124,10 +136,7 @@ class DuckDBEngine:
         self._work = work
         self._kept: list[str] = []
         self._read: dict[str, tuple[list[str], dict[str, Kind]]] = {}  # file: header, kinds
-        self._connection = duckdb.connect(
-            config={"memory_limit": memory_limit, "temp_directory": str(work)}
-        )
-        self._connection.execute("SET enable_progress_bar = false")
+        self._connection = connect_duckdb(work, memory_limit)
 
     def read_csv(
         self, path: Path, header: Sequence[str], kinds: Mapping[str, Kind]

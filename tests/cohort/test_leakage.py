@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sequela.cohort import leakage
-from sequela.cohort.leakage import Finding
+from sequela.cohort.finding import Finding
 
 Array = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from sequela.cohort import leakage
-from sequela.cohort.leakage import Finding
+from sequela.cohort.finding import Finding
 from sequela.cohort.segments import Segments, cut
 from sequela.cohort.split import PARTS, draw
 from sequela.config import SplitUnit

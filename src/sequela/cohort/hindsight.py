@@ -1,15 +1,11 @@
 """What tells a model its answer: found by looking at the events, not by trusting a declaration."""
 
-from typing import TYPE_CHECKING
-
 import duckdb
 import pyarrow as pa
 
 from sequela.cohort.events import one_row
+from sequela.cohort.finding import Finding
 from sequela.cohort.tasks import Task
-
-if TYPE_CHECKING:
-    from sequela.cohort.leakage import Finding
 
 # Codes that billing assigns after discharge. Known earlier, they are from the future.
 BILLING = ("ICD9CM", "ICD10CM", "ICD9PROC", "ICD10PROC", "CPT", "DRG")
@@ -60,7 +56,7 @@ SELECT count(*), count(DISTINCT (o.subject_id, o.prediction_time)) FROM (
 
 def find_leaks(
     connection: duckdb.DuckDBPyConnection, task: Task, labels: pa.Table, *, in_order: bool
-) -> "tuple[Finding, ...]":
+) -> tuple[Finding, ...]:
     """What tells a model its answer.
 
     Beside what a task says of itself, two things are counted: positive labels whose death is on
@@ -93,12 +89,4 @@ def find_leaks(
         )
         found.append(("codes from the future", what, "date them at discharge"))
     connection.unregister("asked")
-    return _findings(task.name, found)
-
-
-def _findings(task: str, found: list[tuple[str, str, str]]) -> "tuple[Finding, ...]":
-    if not found:
-        return ()
-    from sequela.cohort.leakage import Finding  # loads scipy, which most runs need not wait for
-
-    return tuple(Finding(check, what, task, "leak", remedy) for check, what, remedy in found)
+    return tuple(Finding(check, what, task.name, "leak", remedy) for check, what, remedy in found)

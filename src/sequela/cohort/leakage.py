@@ -5,13 +5,13 @@ no proof that there is nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+
+from sequela.cohort.finding import Finding
 
 TELLING_AUROC = 0.9
 # Chances of a false alarm, each over all that one check looks at.
@@ -24,28 +24,7 @@ _MEASURED = 20
 _MOST_ROWS = 2_000  # whose nearest neighbours are sought
 _NAMED = 5
 
-Severity = Literal["leak", "suspicion"]
 Parts = Mapping[str, NDArray[np.float64]]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that makes a result too good.
-
-    Attributes:
-        check: What was looked for, for example ``overlapping groups``.
-        what: What was found, with numbers.
-        where: Parts or columns.
-        severity: ``leak``: numbers that rest on it must not be trusted. ``suspicion``: a person has
-            to look.
-        remedy: What to do.
-    """
-
-    check: str
-    what: str
-    where: str
-    severity: Severity
-    remedy: str
 
 
 def overlapping_groups(groups: Mapping[str, NDArray[np.str_]], unit: str) -> list[Finding]:

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sequela.cohort.events import Events, one_row
+from sequela.cohort.finding import Finding
 from sequela.cohort.flow import Flow
 from sequela.cohort.hindsight import find_leaks
 from sequela.cohort.labels import SCHEMA, read_labels, sorted_labels
@@ -17,9 +17,6 @@ from sequela.cohort.stays import create_stays
 from sequela.cohort.tasks import Task
 from sequela.errors import DataError
 from sequela.sources.engine import MEMORY_LIMIT
-
-if TYPE_CHECKING:
-    from sequela.cohort.leakage import Finding
 
 LABEL_EXPRESSIONS = {
     "death in the stay": "expired",
@@ -118,7 +115,7 @@ class Cohort:
     task: Task
     labels: pa.Table
     flow: Flow
-    leaks: "tuple[Finding, ...]"
+    leaks: tuple[Finding, ...]
 
 
 def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) -> Cohort:

@@ -22,6 +22,7 @@ from sequela.errors import SplitError
 from sequela.sequences.cut import cut
 from sequela.sequences.flat import Sequences, SequencesWriter, is_built_from, open_sequences
 from sequela.sequences.vocabulary import UNKNOWN, SequenceSettings, Terms
+from sequela.sources import meds_events
 from sequela.sources.engine import MEMORY_LIMIT
 
 Connection = duckdb.DuckDBPyConnection
@@ -143,9 +144,10 @@ def digest_of(cohort: Cohort, part: NDArray[np.uint8], settings: SequenceSetting
 def _code_digest() -> str:
     """SHA-256 of the files that make cohorts and sequences: a changed rule makes caches stale."""
     total = hashlib.sha256()
-    for room in (sequela.cohort, sequela.sequences):
-        for path in sorted(Path(str(room.__file__)).parent.glob("*.py")):
-            total.update(path.name.encode() + b"\0" + path.read_bytes())
+    rooms = [Path(str(room.__file__)).parent for room in (sequela.cohort, sequela.sequences)]
+    names_of_codes = Path(str(meds_events.__file__))
+    for path in (*(path for room in rooms for path in sorted(room.glob("*.py"))), names_of_codes):
+        total.update(path.name.encode() + b"\0" + path.read_bytes())
     return total.hexdigest()
 
 

@@ -19,6 +19,7 @@ from sequela.sources.engine import Engine, open_engine
 from sequela.sources.meds_events import (
     EVENT_COLUMNS,
     SPLITS,
+    hashed,
     read_splits,
     split_of,
     validate,
@@ -30,7 +31,7 @@ from sequela.sources.postgres import is_address
 from sequela.sources.rows import TableRows
 from sequela.sources.tables import Tables, read_tables
 
-SHARD_EVENTS = 10_000_000  # a shard is sorted at once; more events are spread over more shards
+SHARD_EVENTS = 4_000_000  # a shard is sorted at once; more events are spread over more shards
 
 Frame = nw.LazyFrame[Any]
 
@@ -128,7 +129,7 @@ def _write_shards(
         split = np.array([given.get(subject, by_hash) for subject, by_hash in pairs])
     write_splits(out, ids, split)
     shards = -(-pc.sum(subjects["events"]).as_py() // SHARD_EVENTS)
-    shard = (ids % shards).astype("int32") * len(SPLITS) + split
+    shard = (hashed(ids, seed) % np.uint64(shards)).astype(np.int32) * len(SPLITS) + split
     membership = pa.table({"subject_id": ids, "shard": pa.array(shard, pa.int32())})
     placed = events.join(
         engine.read_batches("membership", membership.to_reader()), on="subject_id", how="inner"

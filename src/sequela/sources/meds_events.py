@@ -54,21 +54,26 @@ SPLITS = (standard.train_split, standard.tuning_split, standard.held_out_split)
 TRAIN_SHARE, TUNING_SHARE = 0.8, 0.1
 
 
-def split_of(subject_ids: NDArray[np.int64], seed: int) -> NDArray[np.int8]:
-    """Index in ``SPLITS`` of each subject: a hash of its id and ``seed``, the same everywhere.
+def hashed(subject_ids: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
+    """A hash of each subject's id and ``seed``, uniform over 64 bits and the same everywhere.
 
-    The hash is the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
-
-    Example:
-        >>> split_of(np.arange(1000), seed=0).tolist() == split_of(np.arange(1000), seed=0).tolist()
-        True
+    It is the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
     """
     with np.errstate(over="ignore"):
         state = subject_ids.astype(np.uint64) + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
         state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        state ^= state >> np.uint64(31)
-    share = state / 2.0**64
+        return state ^ (state >> np.uint64(31))
+
+
+def split_of(subject_ids: NDArray[np.int64], seed: int) -> NDArray[np.int8]:
+    """Index in ``SPLITS`` of each subject, by its hash.
+
+    Example:
+        >>> [SPLITS[part] for part in split_of(np.array([10006, 10011, 10013]), seed=0)]
+        ['tuning', 'held_out', 'held_out']
+    """
+    share = hashed(subject_ids, seed) / 2.0**64
     bounds = (TRAIN_SHARE, TRAIN_SHARE + TUNING_SHARE)
     return np.searchsorted(bounds, share, side="right").astype(np.int8)
 

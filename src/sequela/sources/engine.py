@@ -23,8 +23,7 @@ from sequela.sources.csv_files import line_of
 from sequela.sources.declarations import Kind
 
 ENGINES = ("duckdb", "spark")
-FEW_PARTS = 3  # more are separated in one pass over the rows
-MEMORY_LIMIT = "2GB"  # of DuckDB; more goes to the work folder
+MEMORY_LIMIT = "3GB"  # of DuckDB; more goes to the work folder
 DUCKDB_TYPES = {
     Kind.INTEGER: "DOUBLE",  # a cast to BIGINT rounds in silence: see WHOLE
     Kind.NUMBER: "DOUBLE",
@@ -79,9 +78,9 @@ class Engine(Protocol):
         """Let go of all that is kept, except one."""
 
     def parts(
-        self, frame: nw.LazyFrame[Any], column: str, values: Sequence[int]
+        self, frame: nw.LazyFrame[Any], column: str, count: int
     ) -> Iterator[tuple[int, nw.LazyFrame[Any]]]:
-        """The rows of each value of a column; many of them do not mean many passes."""
+        """The rows whose column is 0, 1, ..., ``count`` - 1, separated on disk in one pass."""
 
     def write_parquet(self, frame: nw.LazyFrame[Any], path: Path) -> None:
         """The frame, in its order, as one Parquet file."""
@@ -128,6 +127,8 @@ class DuckDBEngine:
             config={"memory_limit": memory_limit, "temp_directory": str(work)}
         )
         self._connection.execute("SET enable_progress_bar = false")
+        # Tables are sets here; what is written is sorted.
+        self._connection.execute("SET preserve_insertion_order = false")
 
     def read_csv(
         self, path: Path, header: Sequence[str], kinds: Mapping[str, Kind]
@@ -178,17 +179,18 @@ class DuckDBEngine:
         self._kept = [but]
 
     def parts(
-        self, frame: nw.LazyFrame[Any], column: str, values: Sequence[int]
+        self, frame: nw.LazyFrame[Any], column: str, count: int
     ) -> Iterator[tuple[int, nw.LazyFrame[Any]]]:
         """See ``Engine``."""
-        if len(values) <= FEW_PARTS:
-            yield from ((value, frame.filter(nw.col(column) == value)) for value in values)
+        if count == 1:
+            yield 0, frame
             return
         folder = self._work / "parts"
-        frame.to_native().write_parquet(str(folder), partition_by=[column])
-        for value in values:
-            files = sorted((folder / f"{column}={value}").glob("*.parquet"))
-            yield value, self.read_parquet(files)
+        with self._translated():
+            frame.to_native().write_parquet(str(folder), partition_by=[column])
+        for value in range(count):
+            if files := sorted((folder / f"{column}={value}").glob("*.parquet")):
+                yield value, self.read_parquet(files)
 
     def write_parquet(self, frame: nw.LazyFrame[Any], path: Path) -> None:
         """See ``Engine``."""
@@ -329,16 +331,17 @@ class SparkEngine:
         self._kept = {but: self._kept[but]}
 
     def parts(
-        self, frame: nw.LazyFrame[Any], column: str, values: Sequence[int]
+        self, frame: nw.LazyFrame[Any], column: str, count: int
     ) -> Iterator[tuple[int, nw.LazyFrame[Any]]]:
         """See ``Engine``."""
-        if len(values) <= FEW_PARTS:
-            yield from ((value, frame.filter(nw.col(column) == value)) for value in values)
+        if count == 1:
+            yield 0, frame
             return
         folder = self._work / "parts"
         frame.to_native().write.partitionBy(column).parquet(str(folder))
-        for value in values:
-            yield value, self.read_parquet([folder / f"{column}={value}"])
+        for value in range(count):
+            if (part := folder / f"{column}={value}").is_dir():
+                yield value, self.read_parquet([part])
 
     def write_parquet(self, frame: nw.LazyFrame[Any], path: Path) -> None:
         """See ``Engine``."""

@@ -6,7 +6,7 @@ The standard: https://github.com/Medical-Event-Data-Standard/meds. Beside its co
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -111,22 +111,22 @@ def write_splits(root: Path, subject_ids: NDArray[np.int64], split: NDArray[np.i
     _write(standard.SubjectSplitSchema.align(table), root / standard.subject_splits_filepath)
 
 
-def write_codes(root: Path, codes: list[dict[str, Any]], words: Mapping[str, str]) -> None:
+def write_codes(root: Path, codes: list[tuple[str, int]], words: Mapping[str, str]) -> None:
     """Write ``metadata/codes.parquet``: each code, its words and how often it occurs.
 
     Args:
         root: The data set.
-        codes: ``code`` and ``kept``, the number of its events; sorted by code.
+        codes: Each code and the number of its events.
         words: Code, or its first two parts (``LAB//50801``), to a description.
     """
-    names = [code["code"] for code in codes]
+    names = [code for code, _ in codes]
     described = [words.get(n) or words.get("//".join(n.split("//")[:2])) for n in names]
     table = pa.table(
         {
             "code": pa.array(names, pa.string()),
             "description": pa.array(described, pa.string()),
             "parent_codes": pa.nulls(len(names), pa.list_(pa.string())),
-            "events": pa.array([code["kept"] for code in codes], pa.int64()),
+            "events": pa.array([events for _, events in codes], pa.int64()),
         }
     )
     standard.CodeMetadataSchema.validate(table)
@@ -149,7 +149,7 @@ def write_dataset(root: Path, name: str) -> None:
     path.write_text(json.dumps(metadata.to_dict(), indent=2) + "\n")
 
 
-def validate(files: list[Path]) -> None:
+def validate(files: Iterable[Path]) -> None:
     """See that shards keep the standard: its columns and types, nothing null that may not be.
 
     Raises:

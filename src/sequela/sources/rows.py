@@ -17,6 +17,16 @@ FEW_FACTS = 2  # the joins of a table with more are done once and kept, not once
 
 
 @dataclass(frozen=True)
+class RowCounts:
+    """What becomes of the rows of a table: see ``TableAccount``."""
+
+    read: int
+    used: int
+    set_aside: dict[str, int]
+    notes: dict[str, int]
+
+
+@dataclass(frozen=True)
 class TableRows:
     """The rows of one table, ready to become events.
 
@@ -75,11 +85,13 @@ class TableRows:
             table=nw.lit(number, nw.Int32()),
         )
 
-    def rows(self) -> int:
-        """Number of rows read."""
-        return int(
-            self.read.select(rows=nw.len()).collect("pyarrow").to_native()["rows"][0].as_py()
-        )
+    def counts(self) -> RowCounts:
+        """What becomes of the rows."""
+        table = self.read.select(rows=nw.len()).collect("pyarrow").to_native()
+        reasons = self.reasons()
+        used = reasons.pop(None, 0)
+        aside = {str(reason): n for reason, n in sorted(reasons.items(), key=str)}
+        return RowCounts(int(table["rows"][0].as_py()), used, aside, self.notes())
 
     def reasons(self) -> dict[str | None, int]:
         """Reason to the number of rows set aside; ``None`` to the number of rows used."""

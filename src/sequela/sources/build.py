@@ -4,21 +4,18 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import narwhals as nw
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from sequela.errors import DataError, SettingError
+from sequela.errors import SettingError
 from sequela.sources.account import ACCOUNT, Account, TableAccount, read_account
 from sequela.sources.declarations import Source
 from sequela.sources.engine import Engine, open_engine
 from sequela.sources.meds_events import (
-    EVENT_COLUMNS,
-    SPLITS,
     read_splits,
     split_of,
     validate,
@@ -27,12 +24,9 @@ from sequela.sources.meds_events import (
     write_splits,
 )
 from sequela.sources.postgres import is_address
-from sequela.sources.rows import TableRows
+from sequela.sources.rows import RowCounts, TableRows
+from sequela.sources.shards import write_shards
 from sequela.sources.tables import Tables, read_tables
-
-SHARD_EVENTS = 10_000_000  # a shard is sorted at once; more events are spread over more shards
-
-Frame = nw.LazyFrame[Any]
 
 
 def build(
@@ -82,79 +76,53 @@ def _write(
     rows = [TableRows.of(t, tables.places[t.name], tables.frames, engine) for t in declared]
     for table in rows:
         table.check()
-    frames = [t.events(fact, i) for i, t in enumerate(rows) for fact in t.table.facts]
-    copies = nw.concat(frames).group_by("table", *EVENT_COLUMNS).agg(copies=nw.len())
-    events = engine.keep(copies, "events")
-    by_code = events.group_by("table", "code").agg(made=nw.col("copies").sum(), kept=nw.len())
-    codes = by_code.sort("code", "table").collect("pyarrow").to_native().to_pylist()
-    write_codes(out, codes, {code: text for t in rows for code, text in t.words().items()})
-    accounts = tuple(
-        _account(t, [code for code in codes if code["table"] == i]) for i, t in enumerate(rows)
-    )
-    engine.forget(but="events")
-    subjects, files = _write_shards(events, engine, out, seed, read_splits(root) if root else None)
-    validate(files)
+    # All that needs the rows comes before the engine forgets them.
+    counts = [table.counts() for table in rows]
+    words = {code: text for table in rows for code, text in table.words().items()}
+    events = nw.concat([t.events(fact, i) for i, t in enumerate(rows) for fact in t.table.facts])
+    expected = sum(count.used * len(t.table.facts) for count, t in zip(counts, rows, strict=True))
+    given = read_splits(root) if root else None
+    shards = write_shards(events, expected, engine, out, partial(_split, seed=seed, given=given))
+    validate(shards.files)
+    write_splits(out, shards.ids, shards.split)
+    write_codes(out, shards.of_codes(), words)
     write_dataset(out, source.name)
     account = Account(
         source=source.name,
         engine=engine.name,
         seed=seed,
         stays_in_order=source.stays_in_order and _built_in_order(root),
-        subjects=subjects,
-        events=sum(code["kept"] for code in codes),
-        tables=accounts,
+        subjects=len(shards.ids),
+        events=shards.kept.total(),
+        tables=tuple(
+            _account(table, count, *shards.of_table(number))
+            for number, (table, count) in enumerate(zip(rows, counts, strict=True))
+        ),
         not_read=_reasons_not_read(source, tables),
     )
     account.check()
     return account
 
 
-def _write_shards(
-    events: Frame, engine: Engine, out: Path, seed: int, given: dict[int, int] | None
-) -> tuple[int, list[Path]]:
-    """Write the split, ``given`` or by hash, and the events, sorted, a subject in one shard.
-
-    Returns:
-        The number of subjects, and the shards.
-    """
-    counted = events.group_by("subject_id").agg(events=nw.len()).sort("subject_id")
-    subjects = counted.collect("pyarrow").to_native()
-    ids = subjects["subject_id"].to_numpy()
-    if not len(ids):
-        raise DataError("no row gave an event: the tables are empty, or not those of this source")
+def _split(ids: NDArray[np.int64], seed: int, given: dict[int, int] | None) -> NDArray[np.int8]:
+    """The split that a data set had, and by hash for a subject without."""
     split = split_of(ids, seed)
-    if given is not None:
-        pairs = zip(ids.tolist(), split.tolist(), strict=True)
-        split = np.array([given.get(subject, by_hash) for subject, by_hash in pairs])
-    write_splits(out, ids, split)
-    shards = -(-pc.sum(subjects["events"]).as_py() // SHARD_EVENTS)
-    shard = (ids % shards).astype("int32") * len(SPLITS) + split
-    membership = pa.table({"subject_id": ids, "shard": pa.array(shard, pa.int32())})
-    placed = events.join(
-        engine.read_batches("membership", membership.to_reader()), on="subject_id", how="inner"
-    ).select(*EVENT_COLUMNS, "shard")
-    files = []
-    for number, chosen in engine.parts(placed, "shard", sorted(set(shard.tolist()))):
-        path = out / "data" / SPLITS[number % len(SPLITS)] / f"{number // len(SPLITS)}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        engine.write_parquet(chosen.select(*EVENT_COLUMNS).sort(*EVENT_COLUMNS), path)
-        files.append(path)
-    return len(ids), files
+    if given is None:
+        return split
+    pairs = zip(ids.tolist(), split.tolist(), strict=True)
+    return np.array([given.get(subject, by_hash) for subject, by_hash in pairs], np.int8)
 
 
-def _account(rows: TableRows, codes: list[dict[str, Any]]) -> TableAccount:
-    reasons = rows.reasons()
-    used = reasons.pop(None, 0)
-    events = sum(int(code["made"]) for code in codes)
+def _account(rows: TableRows, counts: RowCounts, events: int, kept: int) -> TableAccount:
     return TableAccount(
         table=rows.table.name,
         place=rows.place,
-        rows=rows.rows(),
-        used=used,
-        set_aside={str(reason): n for reason, n in sorted(reasons.items(), key=str)},
+        rows=counts.read,
+        used=counts.used,
+        set_aside=counts.set_aside,
         events=events,
-        duplicates=events - sum(code["kept"] for code in codes),
-        notes=rows.notes(),
+        duplicates=events - kept,
+        notes=counts.notes,
     )
 
 

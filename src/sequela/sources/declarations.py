@@ -8,8 +8,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import reduce
-from operator import and_
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +61,10 @@ class Fact:
         timed = [self.time] if self.time and not self.static_where_blank else []
         return tuple(dict.fromkeys([*parts, *timed]))
 
-    def applies(self) -> nw.Expr:
-        """Whether a row gives this event."""
+    def conditions(self) -> list[nw.Expr]:
+        """What must hold of a row for it to give this event."""
         conditions = [~nw.col(column).is_null() for column in self.needs()]
-        if self.where is not None:
-            conditions.append(self.where)
-        return reduce(and_, conditions) if conditions else nw.lit(value=True)
+        return conditions if self.where is None else [*conditions, self.where]
 
     def code_expression(self) -> nw.Expr:
         """The code of a row, as text."""

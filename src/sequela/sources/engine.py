@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 ENGINES = ("duckdb", "spark")
-FEW_PARTS = 3  # more are separated in one pass over the rows
-MEMORY_LIMIT = "2GB"  # of DuckDB; more goes to the work folder
+MEMORY_LIMIT = "3GB"  # of DuckDB; more goes to the work folder
 DUCKDB_TYPES = {
     Kind.INTEGER: "DOUBLE",  # a cast to BIGINT rounds in silence: see WHOLE
     Kind.NUMBER: "DOUBLE",
@@ -63,7 +62,9 @@ class Engine(Protocol):
     def read_csv(
         self, path: Path, header: Sequence[str], kinds: Mapping[str, Kind]
     ) -> nw.LazyFrame[Any]:
-        """The columns of ``kinds``, typed; ``header`` names all columns of the file.
+        """The columns of ``kinds``, typed, text without outer spaces.
+
+        ``header`` names all columns of the file.
 
         Raises:
             DataError: A value is not of its kind (here, or when the frame is kept).
@@ -82,9 +83,9 @@ class Engine(Protocol):
         """Let go of all that is kept, except one."""
 
     def parts(
-        self, frame: nw.LazyFrame[Any], column: str, values: Sequence[int]
+        self, frame: nw.LazyFrame[Any], column: str, count: int
     ) -> Iterator[tuple[int, nw.LazyFrame[Any]]]:
-        """The rows of each value of a column; many of them do not mean many passes."""
+        """The rows whose column is 0, 1, ..., ``count`` - 1, separated on disk in one pass."""
 
     def write_parquet(self, frame: nw.LazyFrame[Any], path: Path) -> None:
         """The frame, in its order, as one Parquet file."""
@@ -137,6 +138,8 @@ class DuckDBEngine:
         self._kept: list[str] = []
         self._read: dict[str, tuple[list[str], dict[str, Kind]]] = {}  # file: header, kinds
         self._connection = connect_duckdb(work, memory_limit)
+        # Tables are sets here; what is written is sorted.
+        self._connection.execute("SET preserve_insertion_order = false")
 
     def read_csv(
         self, path: Path, header: Sequence[str], kinds: Mapping[str, Kind]
@@ -154,7 +157,8 @@ class DuckDBEngine:
         )
         self._read[str(path)] = (list(header), dict(kinds))
         quoted = str(path).replace("'", "''")
-        columns = [WHOLE.format(n, quoted) if k is Kind.INTEGER else n for n, k in kinds.items()]
+        forms = {Kind.INTEGER: WHOLE, Kind.TEXT: "trim({0}) AS {0}"}
+        columns = [forms.get(kind, "{0}").format(n, quoted) for n, kind in kinds.items()]
         return nw.from_native(relation.project(", ".join(columns)))
 
     def read_batches(self, name: str, batches: pa.RecordBatchReader) -> nw.LazyFrame[Any]:
@@ -187,17 +191,18 @@ class DuckDBEngine:
         self._kept = [but]
 
     def parts(
-        self, frame: nw.LazyFrame[Any], column: str, values: Sequence[int]
+        self, frame: nw.LazyFrame[Any], column: str, count: int
     ) -> Iterator[tuple[int, nw.LazyFrame[Any]]]:
         """See ``Engine``."""
-        if len(values) <= FEW_PARTS:
-            yield from ((value, frame.filter(nw.col(column) == value)) for value in values)
+        if count == 1:
+            yield 0, frame
             return
         folder = self._work / "parts"
-        frame.to_native().write_parquet(str(folder), partition_by=[column])
-        for value in values:
-            files = sorted((folder / f"{column}={value}").glob("*.parquet"))
-            yield value, self.read_parquet(files)
+        with self._translated():
+            frame.to_native().write_parquet(str(folder), partition_by=[column])
+        for value in range(count):
+            if files := sorted((folder / f"{column}={value}").glob("*.parquet")):
+                yield value, self.read_parquet(files)
 
     def write_parquet(self, frame: nw.LazyFrame[Any], path: Path) -> None:
         """See ``Engine``."""
@@ -304,7 +309,8 @@ class SparkEngine:
             if value is not None:
                 line = line_of(path, header.index(name), value)
                 raise DataError(wrong_kind(f"{path}, line {line}", name, value, kinds[name]))
-        frame: nw.LazyFrame[Any] = nw.from_native(texts.withColumns(read))
+        trimmed = {name: f.trim(f.col(name)) for name in kinds if name not in types}
+        frame: nw.LazyFrame[Any] = nw.from_native(texts.withColumns(read | trimmed))
         return frame
 
     def read_batches(self, name: str, batches: pa.RecordBatchReader) -> nw.LazyFrame[Any]:
@@ -338,16 +344,17 @@ class SparkEngine:
         self._kept = {but: self._kept[but]}
 
     def parts(
-        self, frame: nw.LazyFrame[Any], column: str, values: Sequence[int]
+        self, frame: nw.LazyFrame[Any], column: str, count: int
     ) -> Iterator[tuple[int, nw.LazyFrame[Any]]]:
         """See ``Engine``."""
-        if len(values) <= FEW_PARTS:
-            yield from ((value, frame.filter(nw.col(column) == value)) for value in values)
+        if count == 1:
+            yield 0, frame
             return
         folder = self._work / "parts"
         frame.to_native().write.partitionBy(column).parquet(str(folder))
-        for value in values:
-            yield value, self.read_parquet([folder / f"{column}={value}"])
+        for value in range(count):
+            if (part := folder / f"{column}={value}").is_dir():
+                yield value, self.read_parquet([part])
 
     def write_parquet(self, frame: nw.LazyFrame[Any], path: Path) -> None:
         """See ``Engine``."""

@@ -6,7 +6,7 @@ The standard: https://github.com/Medical-Event-Data-Standard/meds. Beside its co
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -54,21 +54,26 @@ SPLITS = (standard.train_split, standard.tuning_split, standard.held_out_split)
 TRAIN_SHARE, TUNING_SHARE = 0.8, 0.1
 
 
-def split_of(subject_ids: NDArray[np.int64], seed: int) -> NDArray[np.int8]:
-    """Index in ``SPLITS`` of each subject: a hash of its id and ``seed``, the same everywhere.
+def hashed(subject_ids: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
+    """A hash of each subject's id and ``seed``, uniform over 64 bits and the same everywhere.
 
-    The hash is the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
-
-    Example:
-        >>> split_of(np.arange(1000), seed=0).tolist() == split_of(np.arange(1000), seed=0).tolist()
-        True
+    It is the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
     """
     with np.errstate(over="ignore"):
         state = subject_ids.astype(np.uint64) + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
         state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        state ^= state >> np.uint64(31)
-    share = state / 2.0**64
+        return state ^ (state >> np.uint64(31))
+
+
+def split_of(subject_ids: NDArray[np.int64], seed: int) -> NDArray[np.int8]:
+    """Index in ``SPLITS`` of each subject, by its hash.
+
+    Example:
+        >>> [SPLITS[part] for part in split_of(np.array([10006, 10011, 10013]), seed=0)]
+        ['tuning', 'held_out', 'held_out']
+    """
+    share = hashed(subject_ids, seed) / 2.0**64
     bounds = (TRAIN_SHARE, TRAIN_SHARE + TUNING_SHARE)
     return np.searchsorted(bounds, share, side="right").astype(np.int8)
 
@@ -106,22 +111,22 @@ def write_splits(root: Path, subject_ids: NDArray[np.int64], split: NDArray[np.i
     _write(standard.SubjectSplitSchema.align(table), root / standard.subject_splits_filepath)
 
 
-def write_codes(root: Path, codes: list[dict[str, Any]], words: Mapping[str, str]) -> None:
+def write_codes(root: Path, codes: list[tuple[str, int]], words: Mapping[str, str]) -> None:
     """Write ``metadata/codes.parquet``: each code, its words and how often it occurs.
 
     Args:
         root: The data set.
-        codes: ``code`` and ``kept``, the number of its events; sorted by code.
+        codes: Each code and the number of its events.
         words: Code, or its first two parts (``LAB//50801``), to a description.
     """
-    names = [code["code"] for code in codes]
+    names = [code for code, _ in codes]
     described = [words.get(n) or words.get("//".join(n.split("//")[:2])) for n in names]
     table = pa.table(
         {
             "code": pa.array(names, pa.string()),
             "description": pa.array(described, pa.string()),
             "parent_codes": pa.nulls(len(names), pa.list_(pa.string())),
-            "events": pa.array([code["kept"] for code in codes], pa.int64()),
+            "events": pa.array([events for _, events in codes], pa.int64()),
         }
     )
     standard.CodeMetadataSchema.validate(table)
@@ -144,7 +149,7 @@ def write_dataset(root: Path, name: str) -> None:
     path.write_text(json.dumps(metadata.to_dict(), indent=2) + "\n")
 
 
-def validate(files: list[Path]) -> None:
+def validate(files: Iterable[Path]) -> None:
     """See that shards keep the standard: its columns and types, nothing null that may not be.
 
     Raises:

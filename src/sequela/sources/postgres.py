@@ -16,10 +16,10 @@ from sequela.sources.declarations import Kind
 DRIVER = "[libpq]"  # how the driver marks what the server or its client library said
 SCHEMES = ("postgresql", "postgres")
 TYPES = {
-    Kind.INTEGER: "bigint",
-    Kind.NUMBER: "double precision",
-    Kind.TEXT: "text",
-    Kind.TIME: "timestamp",
+    Kind.INTEGER: "{}::bigint",
+    Kind.NUMBER: "{}::double precision",
+    Kind.TEXT: "trim({}::text)",
+    Kind.TIME: "{}::timestamp",
 }
 # One snapshot for all tables, no chance to write, and times without a zone read as published.
 SESSION = (
@@ -118,7 +118,7 @@ class Database:
             DataError: A value is not of its kind, or the table may not be read.
         """
         wanted = ", ".join(
-            f"{_quoted(columns[name])}::{TYPES[kind]} AS {_quoted(name)}"
+            f"{TYPES[kind].format(_quoted(columns[name]))} AS {_quoted(name)}"
             for name, kind in kinds.items()
         )
         with self._translated(f"does not give {place}"):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import reduce
-from operator import or_
+from operator import and_
 from typing import Any
 
 import narwhals as nw
@@ -14,6 +14,16 @@ from sequela.sources.engine import Engine
 Frame = nw.LazyFrame[Any]
 
 FEW_FACTS = 2  # the joins of a table with more are done once and kept, not once for each fact
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """What becomes of the rows of a table: see ``TableAccount``."""
+
+    read: int
+    used: int
+    set_aside: dict[str, int]
+    notes: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,9 @@ class TableRows:
 
     def events(self, fact: Fact, number: int) -> Frame:
         """The events of one fact: MEDS columns, ``visit_id``, and ``table`` with ``number``."""
-        chosen = self.frame.filter(~self._aside(), holds(fact.applies()))
+        kept = [~holds(where) for where in self.table.aside.values()]
+        conditions = [*kept, *(holds(condition) for condition in fact.conditions())]
+        chosen = self.frame.filter(*conditions) if conditions else self.frame
         blank_time = nw.lit(None, nw.Datetime("us"))
         value = nw.col(fact.value) if fact.value else nw.lit(None, nw.Float64())
         return chosen.select(
@@ -73,15 +85,16 @@ class TableRows:
             table=nw.lit(number, nw.Int32()),
         )
 
-    def rows(self) -> int:
-        """Number of rows read."""
-        return int(
-            self.read.select(rows=nw.len()).collect("pyarrow").to_native()["rows"][0].as_py()
-        )
+    def counts(self) -> RowCounts:
+        """What becomes of the rows."""
+        table = self.read.select(rows=nw.len()).collect("pyarrow").to_native()
+        reasons = self.reasons()
+        used = reasons.pop(None, 0)
+        aside = {str(reason): n for reason, n in sorted(reasons.items(), key=str)}
+        return RowCounts(int(table["rows"][0].as_py()), used, aside, self.notes())
 
     def reasons(self) -> dict[str | None, int]:
         """Reason to the number of rows set aside; ``None`` to the number of rows used."""
-        used = ~self._aside() & any_of([fact.applies() for fact in self.table.facts])
         other = "holds none of the declared facts" if self.table.facts else self.table.unused
         reason = nw.lit(other)
         shared = [set(fact.needs()) for fact in self.table.facts]
@@ -89,9 +102,12 @@ class TableRows:
         for column in sorted(needed, reverse=True):
             blank = nw.col(column).is_null()
             reason = nw.when(blank).then(nw.lit(f"blank {column}")).otherwise(reason)
+        for fact in self.table.facts:
+            conditions = [holds(condition) for condition in fact.conditions()]
+            gives = reduce(and_, conditions, nw.lit(value=True))
+            reason = nw.when(gives).then(nw.lit(None, nw.String())).otherwise(reason)
         for name, where in reversed(list(self.table.aside.items())):
             reason = nw.when(holds(where)).then(nw.lit(name)).otherwise(reason)
-        reason = nw.when(used).then(nw.lit(None, nw.String())).otherwise(reason)
         counts = self.frame.with_columns(reason=reason).group_by("reason").agg(rows=nw.len())
         found = counts.collect("pyarrow").to_native().to_pylist()
         return {row["reason"]: row["rows"] for row in found}
@@ -112,9 +128,6 @@ class TableRows:
             for row in named.sort("code", "words").collect("pyarrow").to_native().to_pylist():
                 words.setdefault(row["code"], row["words"])
         return words
-
-    def _aside(self) -> nw.Expr:
-        return any_of(list(self.table.aside.values()))
 
     def _count(self, conditions: dict[str, nw.Expr]) -> dict[str, int]:
         sums = [
@@ -150,8 +163,3 @@ class TableRows:
 def holds(condition: nw.Expr) -> nw.Expr:
     """The condition, false where it cannot be decided because a column is blank."""
     return nw.coalesce(condition, nw.lit(value=False))
-
-
-def any_of(conditions: list[nw.Expr]) -> nw.Expr:
-    """Whether one of the conditions holds."""
-    return reduce(or_, (holds(condition) for condition in conditions), nw.lit(value=False))

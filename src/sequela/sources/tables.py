@@ -81,14 +81,13 @@ def read_tables(
 
 
 def typed_blanks(frame: nw.LazyFrame[Any], table: Table) -> nw.LazyFrame[Any]:
-    """The declared columns of a table; text without outer spaces, null if blank or absent."""
+    """The declared columns of a table, null where text is empty or the column absent."""
     present = set(frame.collect_schema().names())
     columns = {}
     for name, kind in table.columns.items():
         column = nw.col(name) if name in present else nw.lit(None, DTYPES[kind])
         if kind is Kind.TEXT and name in present:
-            stripped = column.str.strip_chars()
-            column = nw.when(stripped != "").then(stripped)
+            column = nw.when(column != "").then(column)
         columns[name] = column
     return frame.select(**columns)
 

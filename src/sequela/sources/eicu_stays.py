@@ -1,0 +1,274 @@
+"""eICU's unit stays, their hospital stays and patients, in a made-up calendar.
+
+Times are published as minutes from the admission to a unit, without a calendar. Here each hospital
+stay gets a made-up one: it begins at its published time of day on 1 January of a year of its own,
+2000 for a patient's first stay, ten years later for each further one. Order and distances inside a
+stay are as published. The order of one patient's stays is not (only the year of discharge is), so
+stays are kept apart by ten years and by ``visit_id``, and may be used only by themselves.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import narwhals as nw
+
+from sequela.sources import meds_events
+from sequela.sources.declarations import Check, Fact, Frames, Kind, Prepare, Table, number_in
+
+INTEGER, NUMBER, TEXT = Kind.INTEGER, Kind.NUMBER, Kind.TEXT
+
+FIRST_YEAR = datetime(2000, 1, 1)
+BETWEEN_STAYS = timedelta(days=3653)
+MINUTE = timedelta(minutes=1)
+FIRST_DAY = timedelta(hours=24)
+OLD_AGE = "> 89"
+OLD_AGE_READ_AS = "90"
+ASIDE = {"its unit stay is not in patient": nw.col("stay_id").is_null()}
+
+
+def minutes(column: str) -> nw.Expr:
+    """A column of minutes as a duration."""
+    return nw.col(column) * nw.lit(MINUTE)
+
+
+def units(frames: Frames) -> nw.LazyFrame[Any]:
+    """Unit stays, with the times of their hospital stay in the made-up calendar."""
+    clock = nw.col("hospitaladmittime24").str
+    since_midnight = clock.slice(0, 2).cast(nw.Int64()) * 60 + clock.slice(3, 2).cast(nw.Int64())
+    patient = nw.col("uniquepid").str
+    stay = nw.col("patienthealthsystemstayid")
+    frame = frames["patient"].with_columns(
+        subject_id=patient.slice(0, 3).cast(nw.Int64()) * 1_000_000_000
+        + patient.slice(4).cast(nw.Int64()),
+        visit_id=stay,
+        stay_id=nw.col("patientunitstayid"),
+        since_midnight=since_midnight,
+        order=nw.col("hospitaldischargeyear") * 1_000_000_000_000 + stay,
+    )
+    earlier_stays = nw.col("order").rank("dense").over("uniquepid").cast(nw.Int64()) - 1
+    frame = frame.with_columns(earlier_stays=earlier_stays)
+    frame = frame.with_columns(
+        hospital_admission=nw.lit(FIRST_YEAR)
+        + nw.col("earlier_stays") * nw.lit(BETWEEN_STAYS)
+        + minutes("since_midnight")
+    )
+    frame = frame.with_columns(
+        unit_admission=nw.col("hospital_admission") - minutes("hospitaladmitoffset")
+    )
+    return frame.with_columns(
+        hospital_discharge=nw.col("unit_admission") + minutes("hospitaldischargeoffset"),
+        unit_discharge=nw.col("unit_admission") + minutes("unitdischargeoffset"),
+        after_a_day=nw.col("unit_admission") + nw.lit(FIRST_DAY),
+    )
+
+
+def patient(_: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
+    """Unit stays with the stay's hospital, the patient's age, and times."""
+    age = nw.when(nw.col("age") == OLD_AGE).then(nw.lit(OLD_AGE_READ_AS)).otherwise("age")
+    female = nw.when(nw.col("gender") == "Female").then(nw.lit("F"))
+    short = nw.when(nw.col("gender") == "Male").then(nw.lit("M")).otherwise(female)
+    frame = units(frames).with_columns(
+        years=number_in(age), sex=nw.coalesce(short, nw.col("gender"))
+    )
+    if "hospital" not in frames:
+        blank = nw.lit(None, nw.String())
+        return frame.with_columns(numbedscategory=blank, teachingstatus=blank, region=blank)
+    return frame.join(frames["hospital"], on="hospitalid", how="left")
+
+
+def on_unit(*offsets: str, **derived: nw.Expr) -> Prepare:
+    """Joins a table to its unit stays; ``known`` is the latest of its ``offsets``."""
+
+    def prepare(frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
+        stays = units(frames).select(
+            "patientunitstayid",
+            "stay_id",
+            "subject_id",
+            "visit_id",
+            "unit_admission",
+            "hospital_discharge",
+            "after_a_day",
+        )
+        joined = frame.join(stays, on="patientunitstayid", how="left")
+        joined = joined.with_columns(**derived) if derived else joined
+        for offset in offsets:
+            time = nw.col("unit_admission") + minutes(offset)
+            joined = joined.with_columns(**{f"at_{offset}": time})
+        if not offsets:
+            return joined
+        known = nw.col(f"at_{offsets[0]}")
+        for offset in offsets[1:]:
+            other = nw.col(f"at_{offset}")
+            known = nw.when(other > known).then(other).otherwise(known)
+        return joined.with_columns(known=known)
+
+    return prepare
+
+
+def measured_in(value: str | None) -> nw.Expr | None:
+    """Rows whose measurement is not blank, if the fact is a measurement."""
+    return ~nw.col(value).is_null() if value else None
+
+
+PATIENT = Table(
+    "patient",
+    {
+        "patientunitstayid": INTEGER,
+        "patienthealthsystemstayid": INTEGER,
+        "uniquepid": TEXT,
+        "gender": TEXT,
+        "age": TEXT,
+        "ethnicity": TEXT,
+        "hospitalid": INTEGER,
+        "apacheadmissiondx": TEXT,
+        "admissionheight": NUMBER,
+        "admissionweight": NUMBER,
+        "hospitaladmittime24": TEXT,
+        "hospitaladmitoffset": INTEGER,
+        "hospitaladmitsource": TEXT,
+        "hospitaldischargeyear": INTEGER,
+        "hospitaldischargeoffset": INTEGER,
+        "hospitaldischargelocation": TEXT,
+        "hospitaldischargestatus": TEXT,
+        "unittype": TEXT,
+        "unitadmitsource": TEXT,
+        "unitstaytype": TEXT,
+        "unitdischargeoffset": INTEGER,
+        "unitdischargelocation": TEXT,
+    },
+    (
+        Fact("sex", "GENDER//{sex}", None, "always (static)", "it is taken not to change"),
+        *(
+            Fact(
+                what,
+                code,
+                "hospital_admission",
+                "at hospital admission",
+                why,
+                value=value,
+                where=measured_in(value),
+            )
+            for what, code, why, value in (
+                (
+                    "hospital admission and where from",
+                    meds_events.ADMISSION + "//{hospitaladmitsource|UNKNOWN}",
+                    "asked on arrival",
+                    None,
+                ),
+                ("age in years", "AGE", "only the age is published; '> 89' is read as 90", "years"),
+                ("ethnicity", "ETHNICITY//{ethnicity}", "asked on arrival", None),
+                ("region", "HOSPITAL_REGION//{region}", "of the hospital", None),
+                ("beds", "HOSPITAL_BEDS//{numbedscategory}", "of the hospital", None),
+                ("teaching", "HOSPITAL_TEACHING//{teachingstatus}", "of the hospital", None),
+            )
+        ),
+        *(
+            Fact(
+                what,
+                code,
+                "unit_admission",
+                "at unit admission",
+                "recorded then",
+                value=value,
+                where=measured_in(value),
+            )
+            for what, code, value in (
+                ("intensive care begins", meds_events.ICU_ADMISSION + "//{unittype|UNKNOWN}", None),
+                ("where from", "ICU_ADMISSION_SOURCE//{unitadmitsource}", None),
+                ("kind of unit stay", "ICU_STAY_TYPE//{unitstaytype}", None),
+                ("height", "HEIGHT//cm", "admissionheight"),
+                ("weight", "WEIGHT//kg", "admissionweight"),
+            )
+        ),
+        Fact(
+            "APACHE admission diagnosis",
+            "EICU_APACHE_DX//{apacheadmissiondx}",
+            "after_a_day",
+            "24 hours after unit admission",
+            "APACHE takes its inputs from the first 24 hours",
+        ),
+        Fact(
+            "intensive care ends",
+            meds_events.ICU_DISCHARGE + "//{unitdischargelocation|UNKNOWN}",
+            "unit_discharge",
+            "at unit discharge",
+            "decided then; Death tells the outcome",
+        ),
+        Fact(
+            "hospital discharge and where to",
+            meds_events.DISCHARGE + "//{hospitaldischargelocation|UNKNOWN}",
+            "hospital_discharge",
+            "at hospital discharge",
+            "decided then; Death tells the outcome",
+        ),
+        Fact(
+            "died in this stay",
+            meds_events.EXPIRED,
+            "hospital_discharge",
+            "at hospital discharge",
+            "hospitaldischargestatus is Expired. A label, never an input",
+            where=nw.col("hospitaldischargestatus") == "Expired",
+        ),
+        Fact(
+            "death",
+            meds_events.DEATH,
+            "hospital_discharge",
+            "at hospital discharge",
+            "no other time of death is published. A label, never an input",
+            where=nw.col("hospitaldischargestatus") == "Expired",
+        ),
+        Fact(
+            "left this stay alive",
+            meds_events.ALIVE,
+            "hospital_discharge",
+            "at hospital discharge",
+            "hospitaldischargestatus is Alive. A label, never an input; blank gives neither",
+            where=nw.col("hospitaldischargestatus") == "Alive",
+        ),
+        Fact(
+            "end of follow-up",
+            meds_events.FOLLOW_UP_END,
+            "hospital_discharge",
+            "at hospital discharge",
+            "nothing is known of a patient afterwards. A label, never an input",
+            where=nw.col("hospitaldischargestatus") == "Alive",
+        ),
+    ),
+    key=("patientunitstayid",),
+    required=True,
+    prepare=patient,
+    checks=(
+        Check(
+            "uniquepid that is not three digits, '-' and digits",
+            ~nw.col("uniquepid").str.contains(r"^[0-9]{3}-[0-9]+$"),
+            "patientunitstayid",
+            "fetch the table again",
+        ),
+        Check(
+            "hospitaladmittime24 that is not HH:MM:SS",
+            ~nw.col("hospitaladmittime24").str.contains(r"^[0-9]{2}:[0-9]{2}:[0-9]{2}$"),
+            "patientunitstayid",
+            "fetch the table again",
+        ),
+        Check(
+            f"age that is neither a number nor '{OLD_AGE}'",
+            ~nw.col("age").str.contains(rf"^([0-9]+|{OLD_AGE})$"),
+            "patientunitstayid",
+            "fetch the table again",
+        ),
+        Check(
+            "hospital discharge before hospital admission",
+            nw.col("hospitaldischargeoffset") < nw.col("hospitaladmitoffset"),
+            "patientunitstayid",
+            "correct the offsets, or fetch the table again",
+            share=0.005,
+        ),
+        Check(
+            "hospitaldischargestatus neither Alive nor Expired",
+            ~nw.col("hospitaldischargestatus").is_in(["Alive", "Expired"]),
+            "patientunitstayid",
+            "leave it blank where the outcome is not known",
+        ),
+    ),
+    notes={f"age '{OLD_AGE}' is read as {OLD_AGE_READ_AS}": nw.col("age") == OLD_AGE},
+)

@@ -76,7 +76,7 @@ def convolutions(draw: st.DrawFn) -> dict[str, Any]:
 def test_convolution(options: dict[str, Any], rows: int) -> None:
     dimensions = options.pop("dimensions")
     model = getattr(nn, f"Conv{dimensions}d")(**options)
-    x, plain = torch.randn(rows, options["in_channels"], *[5] * dimensions), Plain()
+    x, plain = torch.randn(rows, options["in_channels"], *[7] * dimensions), Plain()
     expected = run(model, x)
     weights = {
         key: Number(float(model.weight.detach()[key]), plain.tally, weight=True)
@@ -99,7 +99,7 @@ def test_convolution(options: dict[str, Any], rows: int) -> None:
                     strict=True,
                 )
             ]
-            inside = all(0 <= position < 5 for position in at)
+            inside = all(0 <= position < 7 for position in at)
             source = (sample, out // of_group * c_in + channel, *at)
             window.append(Number(float(x[source]) if inside else 0.0, plain.tally))
             kernel.append(weights[(out, channel, *tap)])

@@ -337,7 +337,13 @@ class _Tracer(TorchDispatchMode):
 
 
 # How torch says that a value is asked for, or a shape that depends on values.
-DATA_DEPENDENT = ("meta tensor", "Tensor.item() cannot", "no data", "data-independent")
+DATA_DEPENDENT = (
+    "meta tensor",
+    "Tensor.item() cannot",
+    "no data",
+    "data-independent",
+    "aten::nonzero:",
+)
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 

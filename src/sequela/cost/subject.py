@@ -1,14 +1,9 @@
 """What is counted: a registered model, or a class from a file or package, and its input."""
 
-import importlib
-import importlib.util
 import json
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -16,7 +11,8 @@ from torch import Tensor, nn
 
 from sequela.cost import account
 from sequela.cost.ledger import Account, Amount, together
-from sequela.errors import ModelError, SettingError, unknown_name
+from sequela.cost.loading import attribute, built
+from sequela.errors import SettingError
 from sequela.models.registry import MODELS, lookup
 
 VISITS = 20
@@ -122,11 +118,11 @@ def registered(
             settings["n_times"] = positive("steps", steps)
         config = entry.config(**settings)
         shape = (config.n_chans, config.n_times)
-        model = _built(name, lambda: entry.build(config))
+        model = built(name, lambda: entry.build(config))
         return Subject(name, model, lambda n: (torch.zeros(len(n), *shape),), (1,), 1)
     batch = _lengths(lengths, VISITS if steps is None else steps)
     filled = _slots(slots, batch)
-    model = _built(name, lambda: entry.build(entry.config(**settings)))
+    model = built(name, lambda: entry.build(entry.config(**settings)))
     positive("codes", codes)
     words = (
         f"{len(batch)} patient{'s' if len(batch) > 1 else ''}, {sum(batch)} visits of {codes} "
@@ -240,7 +236,7 @@ def loaded(
         ModelError: If there is no such file, class or module, or it cannot be made.
         SettingError: If a shape cannot be read or does not fit the other settings.
     """
-    builder = _attribute(where)
+    builder = attribute(where)
     if not shapes:
         raise SettingError(
             f"{where} needs the shapes of its input: give --input for each argument of its "
@@ -254,7 +250,7 @@ def loaded(
         )
     batch = _lengths(lengths, steps)
     filled = _slots(slots, batch)
-    made = _built(
+    made = built(
         where,
         lambda: builder if isinstance(builder, nn.Module) else builder(**(settings or {})),
     )
@@ -289,66 +285,6 @@ def _argument(text: str) -> Maker:
         return torch.zeros(sizes, dtype=dtype)
 
     return make
-
-
-def _built(name: str, build: Callable[[], Any]) -> nn.Module:
-    """The module that ``build`` makes; torch's random state is left as it is."""
-    try:
-        with torch.random.fork_rng(devices=[]):
-            model = build()
-    except SettingError:
-        raise
-    except Exception as error:
-        raise ModelError(
-            f"{name} cannot be made: {type(error).__name__}: {error}. Its arguments are given with "
-            "--kwargs JSON"
-        ) from error
-    if not isinstance(model, nn.Module):
-        raise ModelError(f"{name} is a {type(model).__name__}, not a torch.nn.Module")
-    return model
-
-
-def _attribute(where: str) -> Any:
-    """The class, or whatever else stands after the colon."""
-    source, _, attribute = where.rpartition(":")
-    module = _file(Path(source)) if source.endswith(".py") else _package(source)
-    if not hasattr(module, attribute):
-        raise unknown_name(f"class of {source}", attribute, _classes(module))
-    return getattr(module, attribute)
-
-
-def _classes(module: ModuleType) -> list[str]:
-    return [
-        name
-        for name, value in vars(module).items()
-        if isinstance(value, type) and issubclass(value, nn.Module)
-    ]
-
-
-def _file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise ModelError(f"no file {path}")
-    name = f"_counted_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ModelError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    sys.path.insert(0, str(path.parent.resolve()))
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ModelError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.pop(0)
-    return module
-
-
-def _package(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ModelError(f"{name} cannot be imported: {error}") from error
 
 
 def subject(

@@ -1,0 +1,83 @@
+"""Load a class from a file or a package, and make a module of it."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from sequela.errors import ModelError, SettingError, unknown_name
+
+
+def built(name: str, build: Callable[[], Any]) -> nn.Module:
+    """The module that ``build`` makes; torch's random state is left as it is.
+
+    Raises:
+        ModelError: If it cannot be made, or is no module.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model = build()
+    except SettingError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"{name} cannot be made: {type(error).__name__}: {error}. Its arguments are given with "
+            "--kwargs JSON"
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"{name} is a {type(model).__name__}, not a torch.nn.Module")
+    return model
+
+
+def attribute(where: str) -> Any:
+    """The class of ``FILE.py:CLASS`` or ``package.module:CLASS``, or whatever else stands there.
+
+    Raises:
+        ModelError: If the file or module cannot be imported.
+        UnknownNameError: If it holds no such name.
+    """
+    source, _, name = where.rpartition(":")
+    module = _file(Path(source)) if source.endswith(".py") else _package(source)
+    if not hasattr(module, name):
+        raise unknown_name(f"class of {source}", name, _classes(module))
+    return getattr(module, name)
+
+
+def _classes(module: ModuleType) -> list[str]:
+    return [
+        name
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, nn.Module)
+    ]
+
+
+def _file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ModelError(f"no file {path}")
+    name = f"_counted_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ModelError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ModelError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.pop(0)
+    return module
+
+
+def _package(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ModelError(f"{name} cannot be imported: {error}") from error

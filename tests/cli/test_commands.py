@@ -182,9 +182,23 @@ def test_interrupted_by_the_user_and_resumed(synthetic: Path, tmp_path: Path) ->
                 break
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said == "sequela: interrupted; --resume continues a run\n"
+    assert said == (
+        "sequela: interrupted; the same command goes on (sequela train: with --resume)\n"
+    )
     assert not (cut / "metrics.json").exists()
     ran(*command(cut, "--resume")[3:])
     ran(*command(whole)[3:])
     for name in ("model.safetensors", "predictions.parquet"):
         assert (cut / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    script = (
+        "import os, sys; from sequela.cli.app import main\n"
+        "end, out = os.pipe(); os.close(end); os.dup2(out, 1)\n"
+        "main(['data', 'list', '--json'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-u", "-c", script], check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (141, "")

@@ -64,7 +64,7 @@ def test_the_page_says_what_a_reader_must_know(small_runs: list[RunFolder], tmp_
     assert "244,485" in text
     assert "487,936" in text
     assert "cannot be told" in text
-    assert "sequela reproduce seizure --data bonn --seed 0" in text
+    assert "sequela train mlp-baseline --data bonn --split recording --seed 0" in text
 
 
 def test_the_same_folders_give_the_same_bytes_without_data_or_model(

@@ -178,3 +178,24 @@ def test_the_scaling_is_fitted_on_the_training_part_only(original: Path, synthet
     assert header["scaling"]["mean"] == [pytest.approx(samples.mean())]
     assert header["scaling"]["std"] == [pytest.approx(samples.std())]
     assert header["config"] == {"n_chans": 1, "n_times": 178, "n_outputs": 5, "hidden": 16}
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_run_goes_on_with_the_data_it_was_begun_on_only(
+    copied: Path,
+    synthetic: Path,
+    tmp_path: Path,
+    finished: bool,  # noqa: FBT001
+) -> None:
+    if not finished:
+        (copied / "metrics.json").unlink()
+    other = Path(shutil.copytree(synthetic, tmp_path / "other"))
+    changed = other / "S" / "S001.txt"
+    lines = changed.read_text("utf-8").splitlines()
+    changed.write_text("\n".join([str(int(lines[0]) + 1), *lines[1:]]) + "\n", "utf-8")
+    before = (copied / "split.json").read_bytes()
+    settings = RunFolder(copied).settings
+    with pytest.raises(RunError, match="begun on other data"):
+        run.train(settings, copied, root=other, resume=True)
+    assert (copied / "split.json").read_bytes() == before
+    assert run.train(settings, copied, root=synthetic, resume=True).complete

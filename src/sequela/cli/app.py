@@ -1,5 +1,6 @@
 """The command ``sequela``: its subcommands by name, and how errors reach the user."""
 
+import os
 import sys
 
 from cyclopts import App, CycloptsError
@@ -39,5 +40,10 @@ def main(arguments: list[str] | None = None) -> None:
         )
         sys.exit(2)
     except KeyboardInterrupt:
-        print("sequela: interrupted; --resume continues a run", file=sys.stderr)
+        hint = "the same command goes on (sequela train: with --resume)"
+        print(f"sequela: interrupted; {hint}", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:
+        # Who read the output has seen enough; what is left in the buffer has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

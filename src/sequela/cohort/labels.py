@@ -1,7 +1,6 @@
 """Labels in the MEDS label schema: who is asked about, when, and what came true."""
 
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +9,7 @@ import pyarrow.parquet as pq
 from meds.schema import LabelSchema
 
 from sequela.errors import DataError, DataNotFoundError
+from sequela.files import whole
 
 SCHEMA = pa.schema(
     [
@@ -102,7 +102,5 @@ def sorted_labels(labels: pa.Table) -> pa.Table:
 
 def write_labels(labels: pa.Table, path: Path) -> None:
     """Write labels as a MEDS label file."""
-    part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(LabelSchema.align(labels), part)
-    part.rename(path)
+    with whole(path) as partial:
+        pq.write_table(LabelSchema.align(labels), partial)

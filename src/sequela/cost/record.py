@@ -5,7 +5,6 @@ be printed from the file alone.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from sequela.cost.ledger import (
 from sequela.cost.primitives import Cost
 from sequela.cost.report_2019 import Omission
 from sequela.errors import RunError
+from sequela.files import whole
 
 Json = dict[str, Any]
 
@@ -84,9 +84,9 @@ def from_json(values: Mapping[str, Any]) -> Account:
 
 def save(account: Account, path: Path) -> None:
     """Write an account as JSON; the file appears whole or not at all."""
-    unfinished = path.with_name(f"{path.name}.tmp")
-    unfinished.write_text(json.dumps(to_json(account), indent=1, ensure_ascii=False) + "\n")
-    os.replace(unfinished, path)  # noqa: PTH105
+    with whole(path) as partial:
+        content = json.dumps(to_json(account), indent=1, ensure_ascii=False)
+        partial.write_text(content + "\n", encoding="utf-8")
 
 
 def load(path: Path) -> Account:
@@ -96,7 +96,7 @@ def load(path: Path) -> Account:
         RunError: If the file is missing, or holds no account.
     """
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
         raise RunError(f"{path} cannot be read as a cost account: {error}") from error
     try:

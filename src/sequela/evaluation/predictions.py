@@ -1,7 +1,6 @@
 """What a model said about each example, as arrays and as ``predictions.parquet``."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Self
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from sequela.cohort.split import PARTS
 from sequela.errors import DataError, RunError, unknown_name
+from sequela.files import whole
 
 _SUM_TOLERANCE = 1e-4
 _METADATA_KEY = b"sequela.classes"
@@ -211,7 +211,8 @@ class Predictions:
             columns[f"p_{index}"] = pa.array(np.ascontiguousarray(self.probabilities[:, index]))
         metadata = {_METADATA_KEY: json.dumps(self.classes, ensure_ascii=False).encode()}
         table = pa.table(columns).replace_schema_metadata(metadata)
-        _replace(path, lambda partial: pq.write_table(table, partial, compression="zstd"))
+        with whole(path) as partial:
+            pq.write_table(table, partial, compression="zstd")
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -221,7 +222,7 @@ class Predictions:
             RunError: If there is no such file, or it is damaged.
         """
         if not path.is_file():
-            raise RunError(f"{path} does not exist: evaluate the run to write it")
+            raise RunError(f"{path} does not exist: continue the run with --resume, or train again")
         try:
             table = pq.read_table(path)
             classes = tuple(json.loads((table.schema.metadata or {})[_METADATA_KEY]))
@@ -238,16 +239,7 @@ class Predictions:
             )
         except KeyError as error:
             raise RunError(
-                f"{path} lacks {error}: it is not a file of predictions; evaluate the run again"
+                f"{path} lacks {error}: it is not a file of predictions; train again"
             ) from error
         except (pa.ArrowException, OSError, TypeError, ValueError) as error:
-            raise RunError(f"{path} is damaged ({error}): evaluate the run again") from error
-
-
-def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        write(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+            raise RunError(f"{path} is damaged ({error}): train again") from error

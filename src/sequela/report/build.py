@@ -18,7 +18,9 @@ from sequela.figures.figure import Figure
 from sequela.figures.leak import HONEST, LEAKING, leak
 from sequela.figures.matrices import confusion_matrix
 from sequela.figures.pareto import accuracy_against_operations
+from sequela.files import whole
 from sequela.models.registry import MODELS
+from sequela.report.commands import commands
 from sequela.report.discussion import discuss
 from sequela.report.verdicts import FAILS, HOLDS, UNKNOWN, Verdict, judge
 from sequela.studies import floors, seizure
@@ -80,10 +82,8 @@ def build(folders: Sequence[RunFolder], out: Path) -> Path:
         undefined=StrictUndefined,
     )
     page = environment.get_template("page.html.j2").render(_content(ordered))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f"{out.name}.partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(out)
+    with whole(out) as partial:
+        partial.write_text(page, encoding="utf-8")
     return out
 
 
@@ -126,7 +126,7 @@ def _content(folders: Sequence[RunFolder]) -> dict[str, Any]:
         "pareto": _pareto(main),
         "quick": first.settings.training.epochs <= seizure.QUICK_EPOCHS,
         "seconds": sum(s.metrics["train_seconds"] for s in [*honest, *leaking]),
-        "command": _command(first),
+        "commands": commands(folders),
         "derivations": [(s, Markup(render_mathml(s.account))) for s in main if s.account],  # noqa: S704
     }
 
@@ -206,9 +206,3 @@ def _pareto(main: Sequence[Shown]) -> Markup | None:
 def _tally(verdicts: Sequence[Verdict]) -> str:
     counts = Counter(v.verdict for v in verdicts)
     return f"{counts[HOLDS]} hold, {counts[FAILS]} do not hold, {counts[UNKNOWN]} cannot be told"
-
-
-def _command(first: RunFolder) -> str:
-    settings = first.settings
-    quick = " --quick" if settings.training.epochs <= seizure.QUICK_EPOCHS else ""
-    return f"sequela reproduce seizure --data {settings.data} --seed {settings.seed}{quick}"

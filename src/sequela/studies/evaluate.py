@@ -17,7 +17,7 @@ from sequela.evaluation.summary import summarise
 from sequela.models.registry import lookup
 from sequela.sequences.scaling import Scaling
 from sequela.sources import catalog
-from sequela.studies import floors
+from sequela.studies import floors, signals
 from sequela.studies.folder import RunFolder
 from sequela.studies.run import probabilities
 
@@ -86,16 +86,9 @@ def _on(folder: RunFolder, data: str, root: Path | None) -> tuple[Predictions, i
     model = entry.build(entry.config(**header["config"]))
     model.load_state_dict(tensors)
     scaled = Scaling.from_json(header["scaling"]).apply(segments.signal)
-    nobody = np.full(len(segments), "")
-    predictions = Predictions(
-        example_id=segments.segment_id,
-        group_id=segments.recording_id,
-        subject_id=nobody if segments.subject_id is None else segments.subject_id,
-        split=np.full(len(segments), "held_out"),
-        label=segments.label,
-        probabilities=probabilities(model, torch.from_numpy(scaled)),
-        classes=segments.classes,
-    )
+    held_out = np.full(len(segments), "held_out")
+    found = probabilities(model, torch.from_numpy(scaled))
+    predictions = signals.predictions_of(segments, held_out, found)
     return predictions, len(recordings) - len(new), located.origin
 
 

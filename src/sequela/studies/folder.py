@@ -14,6 +14,7 @@ from sequela.cohort.split import PARTS, Split
 from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.evaluation.predictions import Predictions
+from sequela.files import whole
 from sequela.training import history
 
 CONFIG = "config.toml"
@@ -109,9 +110,8 @@ class RunFolder:
         """Write a text or JSON file under a temporary name, then rename it."""
         if not isinstance(content, str):
             content = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        partial = self.path / f"{name}.partial"
-        partial.write_text(content, encoding="utf-8")
-        partial.replace(self.path / name)
+        with whole(self.path / name) as partial:
+            partial.write_text(content, encoding="utf-8")
 
     def open(self, settings: RunSettings, *, resume: bool) -> None:
         """Make the folder ready for a run.
@@ -132,6 +132,20 @@ class RunFolder:
             raise RunError(f"{self.path}: is not empty; {hint} another --out")
         self.path.mkdir(parents=True, exist_ok=True)
         self.write(CONFIG, settings.to_toml())
+
+    def begin(self, split: dict[str, Any]) -> None:
+        """Write ``split.json``, or make sure that the one of a run to resume is the same.
+
+        Raises:
+            RunError: If the run was begun on other data, or on another draw of the split.
+        """
+        if not (self.path / "split.json").exists():
+            self.write("split.json", split)
+        elif self.json("split.json") != split:
+            raise RunError(
+                f"{self.path}: the run was begun on other data than those found now; name the same "
+                "data with --root, or choose another --out"
+            )
 
 
 def environment() -> dict[str, Any]:

@@ -2,14 +2,16 @@
 
 import json
 import multiprocessing
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+import joblib
+
 from sequela.config import RunSettings
 from sequela.errors import RunError
+from sequela.files import whole
 from sequela.studies import floors, run, seizure
 from sequela.studies.folder import CONFIG, RunFolder
 
@@ -54,7 +56,7 @@ def reproduce_seizure(
     for path, each in wanted.items():
         if (path / "config.toml").exists():
             RunFolder(path).open(each, resume=True)
-    count = processes or len(os.sched_getaffinity(0))
+    count = processes or joblib.cpu_count()
     finished = 0
     with ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as pool:
         jobs = {pool.submit(_job, s, path, root): path for path, s in wanted.items()}
@@ -65,11 +67,14 @@ def reproduce_seizure(
                 on_run(RunFolder(jobs[job]), finished, len(jobs))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            # A worker would begin the next run first; what it leaves can be continued.
+            for worker in multiprocessing.active_children():
+                worker.terminate()
             raise
     folders = in_order([RunFolder(path) for path in wanted])
-    partial = out / "results.json.partial"
-    partial.write_text(json.dumps(results(folders), indent=1, ensure_ascii=False) + "\n", "utf-8")
-    partial.replace(out / "results.json")
+    with whole(out / "results.json") as partial:
+        content = json.dumps(results(folders), indent=1, ensure_ascii=False)
+        partial.write_text(content + "\n", encoding="utf-8")
     return folders
 
 

@@ -20,6 +20,7 @@ from sequela.cost import account
 from sequela.cost import record as record_cost
 from sequela.errors import SettingError
 from sequela.evaluation.summary import summarise
+from sequela.files import whole
 from sequela.models.registry import lookup
 from sequela.sequences.signal_batches import signal_loader
 from sequela.studies import floors, signals
@@ -50,7 +51,8 @@ def train(
         on_epoch: Called with the history after each epoch.
 
     Raises:
-        SequelaError: If the model or data are not known or not found, or ``out`` is taken.
+        SequelaError: If the model or data are not known or not found, if ``out`` is taken, or if
+            the run to resume was begun on other data.
     """
     torch.set_num_threads(1)
     floor = settings.model in floors.FLOORS
@@ -64,18 +66,18 @@ def train(
     if not floor:
         model_config(settings, data)  # refused, if it must be, before anything is written
     folder.open(settings, resume=resume)
+    folder.begin({**data.split.to_json(), "data_sha256": data.digest})
     if folder.complete:
         return folder
-    folder.write("split.json", data.split.to_json())
     folder.write("environment.json", environment())
     with threadpool_limits(limits=1):
         if floor:
             trained = floors.train(settings, data)
         else:
             trained = _train_network(settings, data, folder, resume=resume, on_epoch=on_epoch)
-    partial = out / "model.safetensors.partial"
-    save_file(trained.tensors, partial, metadata={"sequela": json.dumps(_header(settings, data))})
-    partial.replace(out / "model.safetensors")
+    header = {"sequela": json.dumps(_header(settings, data))}
+    with whole(out / "model.safetensors") as partial:
+        save_file(trained.tensors, partial, metadata=header)
     data.predictions(trained.probabilities).write(out / "predictions.parquet")
     folder.write(METRICS, _metrics(settings, data, folder, trained.facts))
     return folder

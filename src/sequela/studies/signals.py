@@ -1,5 +1,6 @@
 """What a run on signals starts from: located data, segments, a split and the fitted scaling."""
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +50,15 @@ class SignalData:
         """float32 (segment, n_chans, n_times)."""
         return torch.from_numpy(self.scaling.apply(self.segments.signal))
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of ids, labels and samples: other data give another."""
+        segments = self.segments
+        digest = hashlib.sha256("\n".join(segments.segment_id.tolist()).encode())
+        digest.update(segments.label.tobytes())
+        digest.update(segments.signal.tobytes())
+        return digest.hexdigest()
+
     @property
     def labels(self) -> Tensor:
         """int64 (segment,)."""
@@ -60,17 +70,7 @@ class SignalData:
 
     def predictions(self, probabilities: NDArray[np.float32]) -> Predictions:
         """Probabilities (segment, class) with what is needed to judge them."""
-        segments = self.segments
-        nobody = np.full(len(segments), "")
-        return Predictions(
-            example_id=segments.segment_id,
-            group_id=segments.recording_id,
-            subject_id=nobody if segments.subject_id is None else segments.subject_id,
-            split=np.asarray(PARTS)[self.part],
-            label=segments.label,
-            probabilities=probabilities,
-            classes=segments.classes,
-        )
+        return predictions_of(self.segments, np.asarray(PARTS)[self.part], probabilities)
 
     def describe(self) -> dict[str, Any]:
         """What a reader must know of the data: the ``data`` entry of ``metrics.json``."""
@@ -124,3 +124,19 @@ def ids_of(segments: Segments) -> dict[str, NDArray[np.str_]]:
     if segments.subject_id is not None:
         ids["subject"] = segments.subject_id
     return ids
+
+
+def predictions_of(
+    segments: Segments, part: NDArray[np.str_], probabilities: NDArray[np.float32]
+) -> Predictions:
+    """Probabilities (segment, class) of segments, each in a part (segment,)."""
+    nobody = np.full(len(segments), "")
+    return Predictions(
+        example_id=segments.segment_id,
+        group_id=segments.recording_id,
+        subject_id=nobody if segments.subject_id is None else segments.subject_id,
+        split=part,
+        label=segments.label,
+        probabilities=probabilities,
+        classes=segments.classes,
+    )

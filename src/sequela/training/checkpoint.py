@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sequela.errors import RunError
+from sequela.files import whole
 from sequela.training.history import EpochRecord, History
 
 FILE = "state.safetensors"
@@ -51,14 +52,9 @@ class Checkpoint:
             "schedule": self.schedule,
             "history": [asdict(record) for record in self.history],
         }
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f"{FILE}.part"
-        save_file(
-            {name: t.detach().cpu().contiguous() for name, t in tensors.items()},
-            partial,
-            metadata={"sequela": json.dumps(header)},
-        )
-        partial.replace(folder / FILE)
+        on_cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+        with whole(folder / FILE) as partial:
+            save_file(on_cpu, partial, metadata={"sequela": json.dumps(header)})
 
     @classmethod
     def load(cls, folder: Path) -> "Checkpoint":

@@ -64,6 +64,7 @@ def test_the_page_says_what_a_reader_must_know(small_runs: list[RunFolder], tmp_
     assert "244,485" in text
     assert "487,936" in text
     assert "cannot be told" in text
+    assert "chosen on the tuning parts" not in text  # these are no runs of the study
     assert "sequela train mlp-baseline --data bonn --split recording --seed 0" in text
 
 

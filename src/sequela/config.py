@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sequela.errors import RunError, SettingError
 
 SplitUnit = Literal["subject", "recording", "row"]
+Aim = Literal["sensitivity", "f1", "cost_ratio", "youden"]
 
 
 class _Settings(BaseModel):
@@ -58,17 +59,58 @@ class TrainingSettings(_Settings):
     """bfloat16 where the device has it (GPUs); never on the CPU."""
 
 
+class CohortSettings(_Settings):
+    """Who is asked what, and how a record becomes a sequence: for data that are hospital tables."""
+
+    task: str = "in-hospital"
+    """One of ``sequela.cohort.tasks.TASKS``."""
+    hours: float | None = Field(default=None, ge=0)
+    """From the trigger to the prediction; the task's own where it is not said."""
+    horizon_days: float | None = Field(default=None, gt=0)
+    """How far a death counts; the task's own where it is not said."""
+    from_icu: bool = False
+    """Count from the first admission to an ICU in the stay, not to the hospital."""
+    tables: tuple[str, ...] = ()
+    """Tables to read beside those that are needed; all that are there where it is empty."""
+    labels: str | None = None
+    """A MEDS label file that takes the place of the task's triggers, labels and rules."""
+    inputs: tuple[str, ...] = ()
+    """Families of codes that a model may see; the task's own where it is empty."""
+    hindsight: bool = False
+    """Look back from the end of the stay: leaks, and shows what that is worth."""
+    min_subjects: int = Field(default=1, ge=1)
+    """In how many training subjects a code must stand to be known."""
+    icd_digits: int | None = Field(default=None, ge=0)
+    """Characters of an ICD code that are kept behind the dot; all where it is not said."""
+    step_hours: float | None = Field(default=None, gt=0)
+    """Steps are windows of so many hours; visits where it is not said."""
+    demographics: bool = False
+    """Add sex, age in decades and the like to the last step."""
+    bins: int = Field(default=0, ge=0)
+    """Quantiles into which measurements are split; 0 keeps only that something was measured."""
+
+
 class RunSettings(_Settings):
     """Everything that decides what a run computes: the run's ``config.toml``."""
 
     model: str
     data: str
     split: SplitUnit = "recording"
+    folds: int = Field(default=0, ge=0)
+    """Of cross-validation: each fold is held out once; 0 draws one split."""
+    fold: int = Field(default=0, ge=0)
+    """Which fold is held out; from ``folds`` on, those of the next repeat."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
     """Shares of train, tuning and held_out."""
+    aim: Aim = "youden"
+    """What the threshold serves that is chosen on the tuning part, where there are two classes."""
+    aim_target: float | None = None
+    """The aim's number: a sensitivity, or how many false alarms a missed event costs."""
     model_settings: dict[str, Any] = Field(default_factory=dict)
     """Changes to the model's config."""
+    cohort: CohortSettings | None = None
+    """Where the data are hospital tables."""
     training: TrainingSettings = Field(default_factory=TrainingSettings)
 
     def to_toml(self) -> str:

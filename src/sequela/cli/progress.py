@@ -8,6 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 if TYPE_CHECKING:
     from sequela.studies.folder import RunFolder
+    from sequela.studies.folds import FoldsFolder
     from sequela.training.history import History
 
 
@@ -59,14 +60,45 @@ class EpochProgress:
         self.console.print(f"run folder: {folder.path}", markup=False)
 
 
-def say_run(console: Console, folder: "RunFolder", count: str = "") -> None:
-    """One line on a finished run."""
-    test = folder.metrics["parts"]["held_out"]
-    low, high = test["accuracy_ci"]
+def say_run(console: Console, folder: "RunFolder | FoldsFolder", count: str = "") -> None:
+    """One line on a finished run, and one for each leak."""
+    test, settings = folder.test, folder.settings
+    name = "auroc" if "auroc" in test else "accuracy"
+    said = f"held-out {name.replace('auroc', 'AUROC')} {test[name]:.3f}"
+    if interval := test[f"{name}_ci"]:
+        said += f" (95 % interval {interval[0]:.3f} to {interval[1]:.3f})"
+    asked = f" {settings.cohort.task} of {settings.data}" if settings.cohort else ""
     leak = " - LEAKS: split by rows" if folder.metrics["split"]["leaks"] else ""
     console.print(
-        f"{count}{folder.settings.model} by {folder.settings.split}: held-out accuracy "
-        f"{test['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f}), "
-        f"{folder.metrics['train_seconds']:.1f} s{leak}",
+        f"{count}{settings.model}{asked} by {settings.split}: {said}, "
+        f"{folder.facts['train_seconds']:.1f} s{leak}",
         markup=False,
     )
+    for finding in folder.metrics["leaks"]:
+        console.print(f"  LEAKS: {finding['what']}", markup=False)
+
+
+class FoldProgress:
+    """A line for each fold of a cross-validation."""
+
+    def __init__(self, count: int) -> None:
+        self.console = Console(soft_wrap=True, highlight=False)
+        self.count = count
+
+    def show(self, folder: "RunFolder", done: int, count: int) -> None:
+        """Say what a fold reached."""
+        say_run(self.console, folder, f"[{done}/{count}] ")
+
+    def say_numbers(self, folder: "FoldsFolder") -> None:
+        """Say what the folds reached together."""
+        summary = folder.summary
+        test = summary["test"]
+        for name in ("accuracy", "auroc"):
+            if name in test:
+                low, high = test[f"{name}_ci"]
+                self.console.print(
+                    f"{name} {test[name]:.3f} (95 % interval {low:.3f} to {high:.3f}), "
+                    f"{summary['folds']} folds, {summary['repeats']} time(s)",
+                    markup=False,
+                )
+        self.console.print(f"folder: {folder.path}", markup=False)

@@ -8,39 +8,41 @@ from rich.console import Console
 
 
 def reproduce(
-    study: Literal["seizure"] = "seizure",  # noqa: ARG001 - the only study there is
+    study: Literal["seizure", "mortality"] | None = None,
     /,
     *,
     quick: Annotated[bool, Parameter(negative=())] = False,
     out: Path = Path("reproduction"),
     seed: int = 0,
-    data: str = "bonn",
+    data: Literal["bonn", "uci-seizure"] = "bonn",
     root: Path | None = None,
     processes: int | None = None,
 ) -> None:
     """Rebuild the 2019 report and set our numbers beside its claims.
 
     Trains every model, writes run folders, results.json and one page, report.html. Without data of
-    yours it uses the excerpt that ships with sequela. An interrupted study goes on where it was.
+    yours it uses the excerpts that ship with sequela. An interrupted study goes on where it was.
 
-    Example: `sequela reproduce seizure --quick --out reproduction`
+    Example: `sequela reproduce --quick --out reproduction`
 
     Args:
-        study: Which half of the report.
+        study: Which half of the report; both if not given.
         quick: Few epochs: to see that everything works, not for the numbers.
         out: Folder for the runs, results.json and report.html.
         seed: Of the split, the weights and the order of the batches.
-        data: Data set of the seizure study: bonn or uci-seizure.
-        root: Folder or file of the data, if not where they are looked for by themselves.
+        data: Data set of the seizure study.
+        root: Where the data of one study lie (for mortality: MIMIC-III), if not where they are
+            looked for by themselves.
         processes: How many models train at once, one thread each; one a core if not given.
     """
     from sequela.cli.progress import say_run
     from sequela.report.build import build
-    from sequela.studies.reproduce import reproduce_seizure
+    from sequela.studies.reproduce import reproduce as reproduce_studies
 
     console = Console(soft_wrap=True, highlight=False)
-    folders = reproduce_seizure(
+    folders = reproduce_studies(
         out,
+        studies=(study,) if study else ("seizure", "mortality"),
         data=data,
         root=root,
         seed=seed,

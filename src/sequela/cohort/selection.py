@@ -26,6 +26,7 @@ LABEL_EXPRESSIONS = {
 }
 TRIGGERS = {
     "admission": "admitted",
+    "ICU admission": "icu_admitted",
     "discharge": "discharged",
     "entry": "entry",
     "last event": "last_event",
@@ -84,11 +85,18 @@ WITH judged AS (
     SELECT subject_id, visit_id, prediction_time, label, {reason} AS reason FROM candidates
 )
 SELECT
-    subject_id, prediction_time, label,
+    subject_id, visit_id, prediction_time, label,
     CASE WHEN reason = 0 AND row_number() OVER (
         PARTITION BY reason, subject_id, prediction_time ORDER BY label DESC, visit_id
     ) > 1 THEN {duplicate} ELSE reason END AS reason
 FROM judged
+"""
+LOOK_BACK = """
+UPDATE chosen SET prediction_time = s.discharged
+FROM stays AS s
+WHERE reason = 0 AND s.subject_id = chosen.subject_id
+    AND s.visit_id IS NOT DISTINCT FROM chosen.visit_id
+    AND (s.visit_id IS NOT NULL OR (s.admitted <= prediction_time AND prediction_time < discharged))
 """
 NO_FOLLOW_UP = (
     "The events hold no FOLLOW_UP_END: who has no death on record is alive at the horizon."
@@ -142,6 +150,8 @@ def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) 
         if task.horizon_days is not None and not _any_follow_up(connection):
             notes.append(NO_FOLLOW_UP)
         flow = _apply_rules(connection, task, tuple(notes))
+        if task.hindsight:
+            connection.execute(LOOK_BACK)
         columns = connection.execute(
             "SELECT subject_id, prediction_time, label FROM chosen WHERE reason = 0"
         ).fetchnumpy()

@@ -141,6 +141,8 @@ def draw(
     unit: SplitUnit,
     seed: int,
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
+    folds: int = 0,
+    fold: int = 0,
 ) -> tuple[Split, NDArray[np.int64]]:
     """Draw a split, stratified by class.
 
@@ -151,6 +153,9 @@ def draw(
         unit: Which of these is kept whole.
         seed: Decides the draw.
         fractions: Shares of train, tuning and held_out; they sum to 1.
+        folds: If not 0, the units are dealt into so many folds, and one of them is held out; train
+            and tuning share the others as ``fractions`` says.
+        fold: Which one; ``folds`` and above are those of further deals.
 
     Returns:
         The split, and for each example the index of its part in ``PARTS``.
@@ -158,7 +163,7 @@ def draw(
     Raises:
         SplitError: If the data have no such id, or too few units for three stratified parts.
     """
-    from sklearn.model_selection import train_test_split
+    from sklearn.model_selection import StratifiedKFold, train_test_split
 
     if unit not in ids:
         have = ", ".join(ids)
@@ -170,15 +175,25 @@ def draw(
     np.maximum.at(stratum, inverse, label)
     if not math.isclose(sum(fractions), 1) or min(fractions) <= 0:
         raise SplitError(f"fractions {fractions} must be positive and sum to 1")
+    tuning_share = fractions[1] / (fractions[0] + fractions[1])
+    if folds == 1:
+        raise SplitError("cross-validation needs at least 2 folds, not 1")
+    if folds:
+        rest_share = 1 - 1 / folds
+        fractions = (rest_share * (1 - tuning_share), rest_share * tuning_share, 1 / folds)
     try:
-        rest, held_out = train_test_split(
-            np.arange(len(units)), test_size=fractions[2], stratify=stratum, random_state=seed
-        )
+        if folds:
+            fewest = np.bincount(np.unique(stratum, return_inverse=True)[1]).min()
+            if fewest < folds:  # scikit-learn only warns
+                raise ValueError(f"a class has {fewest} for {folds} folds")
+            dealt = StratifiedKFold(folds, shuffle=True, random_state=seed + fold // folds)
+            rest, held_out = list(dealt.split(units, stratum))[fold % folds]
+        else:
+            rest, held_out = train_test_split(
+                np.arange(len(units)), test_size=fractions[2], stratify=stratum, random_state=seed
+            )
         train, tuning = train_test_split(
-            rest,
-            test_size=fractions[1] / (fractions[0] + fractions[1]),
-            stratify=stratum[rest],
-            random_state=seed,
+            rest, test_size=tuning_share, stratify=stratum[rest], random_state=seed + fold
         )
     except ValueError as error:
         raise SplitError(

@@ -16,7 +16,7 @@ FROM events JOIN (
 ) USING (code)
 WHERE donor OR family IN (
     'MEDS_BIRTH', 'MEDS_DEATH', 'FOLLOW_UP_END', 'STAY', 'AGE',
-    'HOSPITAL_ADMISSION', 'HOSPITAL_DISCHARGE', 'HOSPITAL_OUTCOME'
+    'HOSPITAL_ADMISSION', 'HOSPITAL_DISCHARGE', 'HOSPITAL_OUTCOME', 'ICU_ADMISSION'
 )
 """
 
@@ -40,6 +40,7 @@ WITH numbered AS (
         subject_id, visit_id,
         min(time) FILTER (family = 'HOSPITAL_ADMISSION') AS admitted,
         max(time) FILTER (family = 'HOSPITAL_DISCHARGE') AS discharged,
+        min(time) FILTER (family = 'ICU_ADMISSION') AS icu_admitted,
         coalesce(bool_or(code = 'HOSPITAL_OUTCOME//expired'), false) AS expired,
         coalesce(bool_or(code = 'HOSPITAL_OUTCOME//alive'), false) AS alive,
         coalesce(bool_or(donor), false) AS donor,
@@ -62,6 +63,7 @@ WITH numbered AS (
     SELECT
         a.subject_id, NULL::BIGINT AS visit_id, a.admitted,
         min(m.time) FILTER (m.family = 'HOSPITAL_DISCHARGE') AS discharged,
+        min(m.time) FILTER (m.family = 'ICU_ADMISSION') AS icu_admitted,
         coalesce(bool_or(m.code = 'HOSPITAL_OUTCOME//expired'), false) AS expired,
         coalesce(bool_or(m.code = 'HOSPITAL_OUTCOME//alive'), false) AS alive,
         coalesce(bool_or(m.donor), false) AS donor,
@@ -84,8 +86,8 @@ OUTCOMES = """
 CREATE TEMP TABLE stays AS
 WITH said AS (SELECT count(*) > 0 AS ever FROM marks WHERE family = 'HOSPITAL_OUTCOME')
 SELECT
-    s.subject_id, s.visit_id, s.admitted, s.discharged, s.donor, s.nothing_charted,
-    s.stay_birth, s.stay_death, s.stay_follow_up_end,
+    s.subject_id, s.visit_id, s.admitted, s.discharged, s.icu_admitted, s.donor,
+    s.nothing_charted, s.stay_birth, s.stay_death, s.stay_follow_up_end,
     CASE
         WHEN said.ever THEN CASE WHEN s.expired <> s.alive THEN s.expired END
         WHEN s.discharged IS NOT NULL THEN
@@ -103,7 +105,7 @@ def create_stays(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the tables ``marks``, ``subjects`` and ``stays`` from the events.
 
     ``subjects`` has ``subject_id, birth, death, follow_up_end``. ``stays`` has ``subject_id,
-    visit_id, admitted, discharged, expired, donor, nothing_charted``, where ``expired`` is null if
+    visit_id, admitted, discharged, icu_admitted, expired, donor, nothing_charted``, where ``expired`` is null if
     nobody knows how the stay ended, and ``stay_birth, stay_death, stay_follow_up_end``, what is
     said within a numbered stay. Both are for labels and cohorts, not for models.
     """

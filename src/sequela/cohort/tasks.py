@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, get_args
 from sequela.cohort.rules import RULES
 from sequela.errors import SettingError, unknown_name
 
-Trigger = Literal["admission", "discharge", "entry", "last event"]
+Trigger = Literal["admission", "ICU admission", "discharge", "entry", "last event"]
 Label = Literal["death in the stay", "death within the horizon", "death in any stay", "any death"]
 History = Literal["record", "stay"]
 
@@ -24,8 +24,8 @@ class Task:
 
     Attributes:
         name: As on the command line.
-        trigger: ``admission`` or ``discharge`` of each stay; ``entry`` of a subject, its first
-            ``entry_code``; or its ``last event``.
+        trigger: ``admission`` or ``discharge`` of each stay, or its first ``ICU admission``;
+            ``entry`` of a subject, its first ``entry_code``; or its ``last event``.
         hours: From the trigger to the prediction.
         label: What is true of a positive example.
         horizon_days: How far ``death within the horizon`` looks, from the prediction.
@@ -35,6 +35,8 @@ class Task:
         history: ``record``: all visits so far are steps; ``stay``: only the current one.
         entry_code: The code that marks the entry; empty for ``COHORT_ENTRY`` where a subject has
             it, else for the first event after birth.
+        hindsight: Ask the same candidates, but look back from the end of their stay: what a model
+            then sees was recorded after the outcome was known.
         leaks: Why the task tells the model its answer, if it does; every output says it.
     """
 
@@ -47,6 +49,7 @@ class Task:
     inputs: tuple[str, ...] = ()
     history: History = "record"
     entry_code: str = ""
+    hindsight: bool = False
     leaks: str = ""
 
     def __post_init__(self) -> None:
@@ -70,7 +73,9 @@ class Task:
         if self.hours < 0:
             raise SettingError(f"hours must be at least 0, not {self.hours:g}")
         if self.label == "death in the stay" and not self.of_stays:
-            raise SettingError("'death in the stay' needs the trigger 'admission' or 'discharge'")
+            raise SettingError("'death in the stay' needs a trigger of stays, such as 'admission'")
+        if self.hindsight and not (self.of_stays and self.trigger != "discharge"):
+            raise SettingError("hindsight looks back on a stay: it needs the trigger 'admission'")
         if (self.label == "death within the horizon") != (self.horizon_days is not None):
             raise SettingError("horizon_days and 'death within the horizon' go together")
         if self.horizon_days is not None and self.horizon_days <= 0:
@@ -79,7 +84,7 @@ class Task:
     @property
     def of_stays(self) -> bool:
         """Whether the candidates are hospital stays; else they are subjects."""
-        return self.trigger in {"admission", "discharge"}
+        return self.trigger in {"admission", "ICU admission", "discharge"}
 
     @property
     def needs_spans(self) -> bool:
@@ -94,10 +99,13 @@ class Task:
             'death in the stay, predicted 24 hours after each admission from what was known by then'
         """
         when = f"{self.hours:g} hours after" if self.hours else "at"
+        known = "the whole stay, looking back" if self.hindsight else "what was known by then"
+        first = "the first ICU admission of each stay"
         trigger = f"each {self.trigger}" if self.of_stays else f"the {self.trigger} of each subject"
+        trigger = first if self.trigger == "ICU admission" else trigger
         days = self.horizon_days
         what = self.label if days is None else f"death within {days:g} days"
-        sentence = f"{what}, predicted {when} {trigger} from what was known by then"
+        sentence = f"{what}, predicted {when} {trigger} from {known}"
         return f"{sentence}; LEAKS: {self.leaks}" if self.leaks else sentence
 
     def to_dict(self) -> dict[str, Any]:
@@ -143,6 +151,15 @@ def in_hospital(hours: float = 24) -> Task:
             "blank-status",
             "shorter-than-window",
         ),
+    )
+
+
+def with_hindsight(task: Task) -> Task:
+    """The same question with the whole stay in view: shows what that leak is worth."""
+    return replace(
+        task,
+        hindsight=True,
+        leaks="it reads what was recorded until the end of the stay, when the outcome was known",
     )
 
 

@@ -4,18 +4,16 @@ An example raises an alarm if its probability of class 1 is at or above the thre
 """
 
 from dataclasses import dataclass
-from typing import Literal
-
+from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from sequela.config import Aim
 from sequela.errors import DataError, SettingError
 from sequela.evaluation import statistic
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recalibration import refuse_held_out
-
-Aim = Literal["sensitivity", "f1", "cost_ratio"]
 
 
 @dataclass(frozen=True)
@@ -36,18 +34,21 @@ def choose_threshold(tuning: Predictions, aim: Aim, target: float | None = None)
 
     Aims: ``sensitivity``, the fewest alarms that find at least the share ``target`` of the events;
     ``f1``, the largest F1; ``cost_ratio``, the least cost where a missed event costs ``target``
-    times a false alarm. Of equally good thresholds the highest is taken.
+    times a false alarm; ``youden``, the largest sum of sensitivity and specificity (Youden 1950).
+    Of equally good thresholds the highest is taken.
 
     Raises:
         SettingError: If the aim does not exist, or its target is missing or out of range.
         SplitError: If there are predictions of the held-out part.
-        DataError: If there are not two classes, or no event.
+        DataError: If there are not two classes, no event, or nothing else.
     """
     refuse_held_out(tuning, "a threshold is chosen")
     events = int(np.sum(tuning.label == 1))
     distinct, rank = np.unique(-tuning.score, return_inverse=True)
-    if not events:
-        raise DataError("no example of the tuning part is an event: a threshold needs some")
+    others = tuning.n_examples - events
+    if not events or not others:
+        which = "no" if not events else "each"
+        raise DataError(f"{which} example of the tuning part is an event: a threshold needs both")
     counts = np.bincount(rank, minlength=len(distinct))
     found = np.cumsum(np.bincount(rank, weights=tuning.label, minlength=len(distinct)))
     alarms = np.cumsum(counts)
@@ -63,9 +64,13 @@ def choose_threshold(tuning: Predictions, aim: Aim, target: float | None = None)
             ratio = _target(aim, target, most=np.inf)
             merit = -(ratio * (events - found) + alarms - found)
             reason = f"least cost on tuning data, a missed event costing {ratio:g} false alarms"
+        case "youden":
+            merit = found / events - (alarms - found) / others
+            reason = "largest sensitivity plus specificity on tuning data"
         case _:
             raise SettingError(
-                f"there is no aim '{aim}' for a threshold: expected sensitivity, f1 or cost_ratio"
+                f"there is no aim '{aim}' for a threshold: expected one of "
+                f"{', '.join(get_args(Aim))}"
             )
     return Threshold(float(-distinct[np.argmax(merit)]), reason)
 

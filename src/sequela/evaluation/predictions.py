@@ -1,9 +1,10 @@
 """What a model said about each example, as arrays and as ``predictions.parquet``."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -243,3 +244,27 @@ class Predictions:
             ) from error
         except (pa.ArrowException, OSError, TypeError, ValueError) as error:
             raise RunError(f"{path} is damaged ({error}): train again") from error
+
+
+def joined(parts: Sequence[Predictions]) -> Predictions:
+    """Predictions of different examples in one, sorted by ``example_id``.
+
+    Raises:
+        DataError: If there are none, an example stands in two of them, or their classes differ.
+    """
+    if not parts or any(part.classes != parts[0].classes for part in parts):
+        raise DataError("expected predictions of the same classes, one part or more")
+    order = np.argsort(np.concatenate([part.example_id for part in parts]), kind="stable")
+
+    def column(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])[order]
+
+    return Predictions(
+        example_id=column("example_id"),
+        group_id=column("group_id"),
+        subject_id=column("subject_id"),
+        split=column("split"),
+        label=column("label"),
+        probabilities=column("probabilities"),
+        classes=parts[0].classes,
+    )

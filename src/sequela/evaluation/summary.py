@@ -1,14 +1,19 @@
 """The numbers of one part of a run, each with its interval, as they are written to a run folder."""
 
+import math
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from sequela.evaluation import metrics
-from sequela.evaluation.intervals import metric_interval
+from sequela.config import Aim
+from sequela.evaluation import metrics, statistic
+from sequela.evaluation.decision import Threshold, choose_threshold, operate
+from sequela.evaluation.intervals import Estimate, estimates
 from sequela.evaluation.predictions import Predictions
 
 _TWO = 2
+HALF = Threshold(0.5, "the more probable class")
 
 
 def summarise(predictions: Predictions, *, seed: int, recordings: bool) -> dict[str, Any]:
@@ -22,11 +27,13 @@ def summarise(predictions: Predictions, *, seed: int, recordings: bool) -> dict[
 
     Returns:
         Numbers by name. An interval ``<name>_ci`` is [low, high], 95 %, from a bootstrap over the
-        groups; ``interval`` says how it was made.
+        groups; ``interval`` says how it was made. A number that needs both of two classes is left
+        out where one is missing.
     """
+    both = len(predictions.classes) == _TWO and len(np.unique(predictions.label)) == _TWO
     names = ["accuracy"]
     names += ["recording_accuracy"] * recordings
-    names += ["auroc", "average_precision"] * (len(predictions.classes) == _TWO)
+    names += ["auroc", "average_precision"] * both
     numbers: dict[str, Any] = {
         "examples": predictions.n_examples,
         "groups": len(np.unique(predictions.group_id)),
@@ -35,14 +42,59 @@ def summarise(predictions: Predictions, *, seed: int, recordings: bool) -> dict[
         "confusion": metrics.confusion(predictions).tolist(),
     }
     for name in names:
-        numbers[name] = getattr(metrics, name)(predictions)
-        interval = metric_interval(name, predictions, np.random.default_rng(seed))
-        numbers[f"{name}_ci"] = [interval.low, interval.high]
+        found = estimates(statistic.of_metric(name, predictions), np.random.default_rng(seed))[0]
+        numbers.update(_number(name, found))
+        interval = found.interval
         if name == "accuracy":
-            numbers["interval"] = {
+            numbers["interval"] = interval and {
                 "level": interval.level,
                 "method": interval.method,
                 "resamples": interval.resamples,
                 "groups": interval.n_groups,
             }
     return numbers
+
+
+def operating_points(
+    predictions: Predictions, *, seed: int, aim: Aim, target: float | None = None
+) -> list[dict[str, Any]]:
+    """What happens on the held_out part at 0.5, and at the threshold chosen on the tuning part.
+
+    Args:
+        predictions: Of all parts, of two classes.
+        seed: Of the bootstrap.
+        aim: What the chosen threshold serves.
+        target: The aim's number.
+
+    Returns:
+        For each threshold its ``value``, why it is this one, the confusion matrix (class, class),
+        and sensitivity, specificity, precision, negative_value, f1 and alarm_rate, each with its
+        95 % interval ``<name>_ci``.
+    """
+    held_out = predictions.part("held_out")
+    chosen = choose_threshold(predictions.part("tuning"), aim, target)
+    return [_point(held_out, threshold, seed) for threshold in (HALF, chosen)]
+
+
+def _point(held_out: Predictions, threshold: Threshold, seed: int) -> dict[str, Any]:
+    alarm = (held_out.score >= threshold.value).astype(np.int64)
+    confusion = np.zeros((_TWO, _TWO), np.int64)
+    np.add.at(confusion, (held_out.label, alarm), 1)
+    point: dict[str, Any] = {
+        "threshold": threshold.value,
+        "chosen_for": threshold.chosen_for,
+        "confusion": confusion.tolist(),
+    }
+    found = operate(held_out, threshold, np.random.default_rng(seed))
+    for name in (field.name for field in fields(found) if field.name != "threshold"):
+        point.update(_number(name, getattr(found, name)))
+    return point
+
+
+def _number(name: str, estimate: Estimate) -> dict[str, Any]:
+    """A number and its interval, each ``None`` where it cannot be had."""
+    interval = estimate.interval
+    return {
+        name: None if math.isnan(estimate.value) else estimate.value,
+        f"{name}_ci": None if interval is None else [interval.low, interval.high],
+    }

@@ -7,10 +7,12 @@ from typing import Any
 from sequela.cohort.events import AGE, ANSWERS, LABEL_FAMILIES
 from sequela.cohort.tasks import Task
 from sequela.errors import SettingError
-from sequela.sources.meds_events import ADMISSION, BIRTH, DEMOGRAPHIC, DISCHARGE
+from sequela.sources.meds_events import ADMISSION, BIRTH, DEMOGRAPHIC, DISCHARGE, ICU_DISCHARGE
 
 # A stay is a visit from the moment its admission is known, whatever else is.
 VISITS = (ADMISSION, DISCHARGE)
+# Where somebody went from a stay says how it ended: nothing to look back on.
+ENDINGS = (DISCHARGE, ICU_DISCHARGE)
 UNKNOWN = "UNKNOWN"  # index 0 of every vocabulary
 AGE_DECADES = tuple(f"{AGE}//{decade}" for decade in range(0, 130, 10))
 
@@ -117,6 +119,8 @@ def terms_of(codes: Iterable[str], task: Task, settings: SequenceSettings) -> Te
         if family in LABEL_FAMILIES or family == BIRTH:
             continue
         seen = family in task.inputs or (not task.inputs and family not in ANSWERS)
+        if task.hindsight and family in ENDINGS:
+            seen = False
         if family in DEMOGRAPHIC:
             seen = settings.demographics and (family != AGE or code in AGE_DECADES)
         if seen:

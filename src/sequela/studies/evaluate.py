@@ -19,7 +19,6 @@ from sequela.sequences.scaling import Scaling
 from sequela.sources import catalog
 from sequela.studies import floors, signals
 from sequela.studies.folder import RunFolder
-from sequela.studies.run import probabilities
 
 
 def evaluate_run(
@@ -87,7 +86,7 @@ def _on(folder: RunFolder, data: str, root: Path | None) -> tuple[Predictions, i
     model.load_state_dict(tensors)
     scaled = Scaling.from_json(header["scaling"]).apply(segments.signal)
     held_out = np.full(len(segments), "held_out")
-    found = probabilities(model, torch.from_numpy(scaled))
+    found = signals.probabilities(model, torch.from_numpy(scaled))
     predictions = signals.predictions_of(segments, held_out, found)
     return predictions, len(recordings) - len(new), located.origin
 

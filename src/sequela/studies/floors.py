@@ -1,22 +1,56 @@
-"""The floors that any reader asks for: the most frequent class, a linear model of the samples."""
+"""The floors that any reader asks for: class shares, a linear model, boosted trees."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from torch import Tensor
 
 from sequela.config import RunSettings
+from sequela.models.registry import Reads
+from sequela.sequences.tables import bag_of_codes, summaries
 from sequela.studies.signals import SignalData
+from sequela.studies.visits import VisitData
+
+
+@dataclass(frozen=True)
+class Floor:
+    """A floor.
+
+    Attributes:
+        title: What a table or figure calls it.
+        reads: What it can be fitted on.
+    """
+
+    title: str
+    reads: tuple[Reads, ...]
+
 
 FLOORS = {
-    "majority-class": "Most frequent class",
-    "logistic-regression": "Logistic regression",
+    "majority-class": Floor("Most frequent class", ("signal",)),
+    "prevalence": Floor("Prevalence", ("visits",)),
+    "logistic-regression": Floor("Logistic regression", ("signal", "visits")),
+    "boosting": Floor("Boosting", ("visits",)),
 }
+
+
+def reading(holds: Reads) -> dict[str, str]:
+    """The floors that can be fitted on signals or on visits, with their titles."""
+    return {name: floor.title for name, floor in FLOORS.items() if holds in floor.reads}
+
+
+INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
+"""Of the logistic regression on codes, which are more than there are patients."""
+LEAST_IN_LEAF = 20
+"""Examples in a leaf; a code that fewer training examples have can split none."""
 
 
 @dataclass(frozen=True)
@@ -34,24 +68,15 @@ class Trained:
     facts: dict[str, Any]
 
 
-def train(settings: RunSettings, data: SignalData) -> Trained:
-    """Fit a floor on the training part; nothing is chosen, so the tuning part is not used."""
+Fitted = tuple[dict[str, NDArray[Any]], NDArray[np.floating[Any]]]
+"""Arrays of the model, and its probabilities (example, class)."""
+
+
+def train(settings: RunSettings, data: SignalData | VisitData) -> Trained:
+    """Fit a floor on the training part; what is chosen is chosen on the tuning part."""
     started = time.perf_counter()
-    rows = data.rows("train").numpy()
-    samples = data.scaled.flatten(1).numpy()
-    labels = data.segments.label
-    n_classes = len(data.segments.classes)
-    if settings.model == "majority-class":
-        share = np.bincount(labels[rows], minlength=n_classes) / len(rows)
-        tensors = {"share": torch.from_numpy(share.astype(np.float32))}
-        probabilities = np.tile(share, (len(labels), 1))
-    else:
-        model = LogisticRegression(max_iter=1000).fit(samples[rows], labels[rows])
-        tensors = {
-            "weight": torch.from_numpy(np.ascontiguousarray(model.coef_, dtype=np.float32)),
-            "bias": torch.from_numpy(model.intercept_.astype(np.float32)),
-        }
-        probabilities = model.predict_proba(samples)
+    arrays, probabilities = _FITS[settings.model](data, settings.seed)
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
     return Trained(
         tensors=tensors,
         probabilities=probabilities.astype(np.float32),
@@ -64,3 +89,97 @@ def train(settings: RunSettings, data: SignalData) -> Trained:
             "best_epoch": 0,
         },
     )
+
+
+def _class_shares(data: SignalData | VisitData, _: int) -> Fitted:
+    rows = data.rows("train")
+    share = np.bincount(data.labels[rows], minlength=len(data.classes)) / len(rows)
+    return {"share": share.astype(np.float32)}, np.tile(share, (len(data.labels), 1))
+
+
+def _logistic_regression(data: SignalData | VisitData, _: int) -> Fitted:
+    """One on the samples of a signal; of several on codes, the one with the least tuning loss."""
+    features = data.features()
+    rows, tuning = data.rows("train"), data.rows("tuning")
+    penalties = (1.0,) if data.groups_are_recordings else INVERSE_PENALTIES
+    best, least = None, np.inf
+    for penalty in penalties:
+        model = LogisticRegression(C=penalty, max_iter=1000)
+        model.fit(features[rows], data.labels[rows])
+        if len(penalties) == 1:
+            best = model
+            break
+        loss = log_loss(
+            data.labels[tuning],
+            model.predict_proba(features[tuning]),
+            labels=range(len(data.classes)),
+        )
+        if loss < least:
+            best, least = model, loss
+    assert best is not None
+    arrays = {
+        "weight": best.coef_.astype(np.float32),
+        "bias": best.intercept_.astype(np.float32),
+    }
+    return arrays, best.predict_proba(features)
+
+
+def _boosting(data: SignalData | VisitData, seed: int) -> Fitted:
+    """Boosted trees on bags of codes, and on what was measured where the sequences hold values.
+
+    Trees are added until the tuning loss has not fallen for 20 rounds.
+    """
+    if not isinstance(data, VisitData):
+        raise TypeError("boosting reads visits")
+    table = _table(data)
+    rows, tuning = data.rows("train"), data.rows("tuning")
+    model = HistGradientBoostingClassifier(
+        learning_rate=0.05,
+        max_iter=500,
+        max_leaf_nodes=8,
+        min_samples_leaf=LEAST_IN_LEAF,
+        l2_regularization=1.0,
+        early_stopping=True,
+        n_iter_no_change=20,
+        random_state=seed,
+    )
+    model.fit(table[rows], data.labels[rows], X_val=table[tuning], y_val=data.labels[tuning])
+    nodes = [tree[0].nodes for tree in model._predictors]  # noqa: SLF001 - never a pickle
+    arrays = {
+        f"nodes.{name}": np.concatenate([tree[name] for tree in nodes])
+        for name in ("feature_idx", "num_threshold", "missing_go_to_left", "left", "right", "value")
+    }
+    arrays["nodes.offsets"] = np.cumsum([0, *(len(tree) for tree in nodes)])
+    arrays["bias"] = np.asarray(model._baseline_prediction, np.float64).reshape(-1)  # noqa: SLF001
+    return {k: _storable(v) for k, v in arrays.items()}, model.predict_proba(table)
+
+
+def _table(data: VisitData) -> NDArray[np.float32]:
+    """Counts of the codes that can split, then age and summaries of measurements where they are in.
+
+    Returns:
+        float32 (example, column); what was not measured is NaN.
+    """
+    everyone = np.arange(len(data.labels))
+    bag: csr_array = bag_of_codes(data.sequences, everyone)
+    in_training = bag[data.rows("train")].count_nonzero(axis=0)
+    columns = [bag[:, np.flatnonzero(in_training >= LEAST_IN_LEAF)].toarray()]
+    settings = data.sequences.header["settings"]
+    if settings["demographics"]:
+        columns.append(data.sequences.age[:, None])
+    if settings["bins"]:
+        columns.append(summaries(data.sequences, everyone))
+    return np.hstack(columns).astype(np.float32)
+
+
+def _storable(array: NDArray[Any]) -> NDArray[Any]:
+    """Safetensors has no unsigned integers of more than 8 bits that torch knows."""
+    return array.astype(np.int64) if array.dtype.kind in "iu" else array
+
+
+_FITS: dict[str, Callable[[SignalData | VisitData, int], Fitted]] = {
+    "majority-class": _class_shares,
+    "prevalence": _class_shares,
+    "logistic-regression": _logistic_regression,
+    "boosting": _boosting,
+}

@@ -19,6 +19,7 @@ from sequela.training import history
 
 CONFIG = "config.toml"
 METRICS = "metrics.json"
+FACTS = ("train_seconds", "epochs", "best_epoch", "parameters", "operations", "macs")
 _LIBRARIES = ("torch", "numpy", "scikit-learn", "accelerate")
 
 
@@ -76,6 +77,28 @@ class RunFolder:
         return predictions
 
     @property
+    def test(self) -> dict[str, Any]:
+        """The numbers of the held_out part."""
+        numbers: dict[str, Any] = self.metrics["parts"]["held_out"]
+        return numbers
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the model costs and how long it was trained."""
+        return {name: self.metrics[name] for name in FACTS}
+
+    def describe_split(self) -> dict[str, Any]:
+        """The split without its ids."""
+        return {
+            "unit": self.split.unit,
+            "leaks": self.split.leaks,
+            "seed": self.split.seed,
+            "fractions": list(self.split.fractions),
+            "n_examples": dict(self.split.n_examples),
+            "ids_in_two_parts": self.split.shared(),
+        }
+
+    @property
     def complete(self) -> bool:
         """Whether the run was finished: its numbers are written last."""
         return (self.path / METRICS).exists()
@@ -113,8 +136,8 @@ class RunFolder:
         with whole(self.path / name) as partial:
             partial.write_text(content, encoding="utf-8")
 
-    def open(self, settings: RunSettings, *, resume: bool) -> None:
-        """Make the folder ready for a run.
+    def check_free(self, settings: RunSettings, *, resume: bool) -> None:
+        """Make sure that a run may be written here.
 
         Raises:
             RunError: If it holds anything but an unfinished run of the same settings to resume.
@@ -126,12 +149,20 @@ class RunFolder:
                     f"{config}: its settings differ from those asked for; resume with the same "
                     "settings, or choose another --out"
                 )
-            return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             hint = "continue it with --resume or choose" if config.exists() else "choose"
             raise RunError(f"{self.path}: is not empty; {hint} another --out")
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.write(CONFIG, settings.to_toml())
+
+    def open(self, settings: RunSettings, *, resume: bool) -> None:
+        """Make the folder ready for a run.
+
+        Raises:
+            RunError: As :meth:`check_free`.
+        """
+        self.check_free(settings, resume=resume)
+        if not (self.path / CONFIG).exists():
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.write(CONFIG, settings.to_toml())
 
     def begin(self, split: dict[str, Any]) -> None:
         """Write ``split.json``, or make sure that the one of a run to resume is the same.

@@ -1,158 +1,300 @@
-"""A whole study: its runs side by side in several processes, and ``results.json``."""
+"""Whole studies: their runs side by side in several processes, and ``results.json``."""
 
 import json
 import multiprocessing
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import joblib
 
+from sequela.cohort.events import open_events
 from sequela.config import RunSettings
-from sequela.errors import RunError
+from sequela.errors import RunError, SettingError
 from sequela.files import whole
-from sequela.studies import floors, run, seizure
+from sequela.sources import catalog
+from sequela.sources.account import read_account
+from sequela.sources.events import events_of
+from sequela.studies import floors, mortality, run, seizure, visits
 from sequela.studies.folder import CONFIG, RunFolder
+from sequela.studies.folds import FOLDS, FoldsFolder, cross_validate
 
-OnRun = Callable[[RunFolder, int, int], None]
+StudyName = Literal["seizure", "mortality"]
+Run = RunFolder | FoldsFolder
+OnRun = Callable[[Run, int, int], None]
 """Called with each finished run, how many are finished, and how many there are."""
 
 
-def reproduce_seizure(
+@dataclass(frozen=True)
+class _Planned:
+    """A run to be made: where, and with how many folds (0 for one split)."""
+
+    path: Path
+    settings: RunSettings
+    folds: int = 0
+    repeats: int = 1
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Runs that one process makes, one after the other: those that read the same sequences."""
+
+    planned: tuple[_Planned, ...]
+    root: Path | None
+    work: Path | None = None
+
+
+def reproduce(
     out: Path,
     *,
+    studies: Sequence[StudyName] = ("seizure", "mortality"),
     data: str = seizure.DATA,
     root: Path | None = None,
     seed: int = 0,
     quick: bool = False,
     processes: int | None = None,
     on_run: OnRun = lambda *_: None,
-) -> list[RunFolder]:
-    """Train all models of the seizure study and write ``results.json``.
+) -> list[Run]:
+    """Train all models of the studies and write ``results.json``.
 
     Runs that ``out`` already holds are kept if they are finished, and continued if they are not, so
     an interrupted study goes on where it was.
 
     Args:
-        out: Folder of the study; each run stands under ``runs/``.
-        data: ``bonn`` or ``uci-seizure``.
-        root: Where the data lie, if not where they are looked for by themselves.
+        out: Folder of the studies; each run stands under ``runs/``.
+        studies: Which halves of the report.
+        data: Of the seizure study: ``bonn`` or ``uci-seizure``.
+        root: Where the data of the one study lie (for mortality: those of MIMIC-III), if not where
+            they are looked for by themselves.
         seed: Of the split, the weights and the order of the batches.
         quick: Few epochs: to see that everything works, not for the numbers.
         processes: How many train at once, one torch thread each; one a core if not given.
         on_run: Called after each run.
 
     Returns:
-        The run folders, in the order of the page.
+        The runs, in the order of the page.
 
     Raises:
+        SettingError: If there is a root for both studies.
         SequelaError: If ``out`` holds something else, or the data cannot be used.
     """
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / "runs").is_dir()):
         raise RunError(f"{out}: is not empty and holds no study; choose another --out")
-    settings = seizure.runs(data=data, seed=seed, quick=quick)
-    wanted = {out / "runs" / f"{s.model}.by-{s.split}": s for s in settings}
-    for path, each in wanted.items():
-        if (path / "config.toml").exists():
-            RunFolder(path).open(each, resume=True)
-    count = processes or joblib.cpu_count()
+    if root is not None and len(studies) > 1:
+        raise SettingError("--root is where the data of one study lie: name seizure or mortality")
+    jobs: list[_Job] = []
+    if "mortality" in studies:
+        jobs += _mortality_jobs(out, root, seed=seed, quick=quick)
+    if "seizure" in studies:
+        for settings in seizure.runs(data=data, seed=seed, quick=quick):
+            path = out / "runs" / f"{settings.model}.by-{settings.split}"
+            jobs.append(_Job((_Planned(path, settings),), root))
+    planned = [each for job in jobs for each in job.planned]
+    for each in planned:
+        if (each.path / CONFIG).exists():
+            RunFolder(each.path).open(each.settings, resume=True)
     finished = 0
+    for done in _in_processes(jobs, processes or joblib.cpu_count()):
+        for each in done.planned:
+            finished += 1
+            on_run(open_run(each.path), finished, len(planned))
+    folders = in_order([open_run(each.path) for each in planned])
+    with whole(out / "results.json") as partial:
+        content = json.dumps(results(folders), indent=1, ensure_ascii=False)
+        partial.write_text(content + "\n", encoding="utf-8")
+    shutil.rmtree(out / "work", ignore_errors=True)  # records of patients: no longer than needed
+    return folders
+
+
+def _in_processes(jobs: Sequence[_Job], count: int) -> Iterator[_Job]:
+    """Each job when it is done; whatever interrupts this ends the processes."""
     with ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as pool:
-        jobs = {pool.submit(_job, s, path, root): path for path, s in wanted.items()}
+        futures = {pool.submit(_work, job): job for job in jobs}
         try:
-            for job in as_completed(jobs):
-                job.result()
-                finished += 1
-                on_run(RunFolder(jobs[job]), finished, len(jobs))
+            for future in as_completed(futures):
+                future.result()
+                yield futures[future]
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             # A worker would begin the next run first; what it leaves can be continued.
             for worker in multiprocessing.active_children():
                 worker.terminate()
             raise
-    folders = in_order([RunFolder(path) for path in wanted])
-    with whole(out / "results.json") as partial:
-        content = json.dumps(results(folders), indent=1, ensure_ascii=False)
-        partial.write_text(content + "\n", encoding="utf-8")
-    return folders
 
 
-def _job(settings: RunSettings, path: Path, root: Path | None) -> None:
-    """One run in a process of its own."""
-    run.train(settings, path, root=root, resume=True)
+def _work(job: _Job) -> None:
+    """The runs of a job, in a process of its own."""
+    for each in job.planned:
+        if each.folds:
+            cross_validate(
+                each.settings,
+                each.path,
+                folds=each.folds,
+                repeats=each.repeats,
+                root=job.root,
+                work=job.work,
+                resume=True,
+            )
+        else:
+            run.train(each.settings, each.path, root=job.root, work=job.work, resume=True)
 
 
-def find_runs(paths: Sequence[Path]) -> list[RunFolder]:
-    """The run folders among paths, or in them, in the order of a page.
+def _mortality_jobs(out: Path, root: Path | None, *, seed: int, quick: bool) -> list[_Job]:
+    """The runs of each cohort that is present; events are built here, once for all of them."""
+    work = out / "work"
+    roots = {"mimic3": root} if root else {}
+    events: dict[str, Path] = {}
+    for data in dict.fromkeys(data for data, _ in mortality.COHORTS):
+        if data in roots or catalog.find(data):
+            tables = mortality.asked_of(data, {}).tables
+            events[data], _ = events_of(data, roots.get(data), work / "events", tables)
+    main = mortality.primary({data: read_account(e)["subjects"] for data, e in events.items()})
+    jobs = []
+    for data, task in mortality.COHORTS:
+        if data not in events:
+            continue
+        opened = open_events(events[data])
+        flow = visits.cohort_of(opened, mortality.asked_of(data, {"task": task})).flow
+        few = min(flow.positives, flow.examples - flow.positives) < mortality.FEW
+        folds = mortality.FOLDS if few else 0
+        repeats = 1 if quick else mortality.REPEATS
+        named = mortality.runs(
+            data, task, is_primary=(data, task) == main, seed=seed, quick=quick
+        )
+        folder = out / "runs" / f"{data}-{task}"
+        # Runs that read other sequences are made side by side.
+        for hindsight in (False, True):
+            planned = tuple(
+                _Planned(folder / name, settings, folds, repeats)
+                for name, settings in named.items()
+                if settings.cohort and settings.cohort.hindsight == hindsight
+            )
+            if planned:
+                jobs.append(_Job(planned, roots.get(data), work / folder.name / str(hindsight)))
+    return jobs
+
+
+def open_run(path: Path) -> Run:
+    """The run of a folder, or the folds."""
+    return FoldsFolder(path) if (path / FOLDS).exists() else RunFolder(path)
+
+
+def find_runs(paths: Sequence[Path]) -> list[Run]:
+    """The runs among paths, or in them, in the order of a page; folds count as one run.
 
     Raises:
         RunError: If a path is no run folder and holds none, or a run is not finished.
     """
     found: list[Path] = []
     for path in paths:
-        inside = [path] if (path / CONFIG).exists() else sorted(path.glob(f"**/{CONFIG}"))
+        inside = [path] if _is_run(path) else _runs_in(path)
         if not inside:
             raise RunError(f"{path}: expected a run folder (with a {CONFIG}), or a folder of them")
-        found += [config if config.is_dir() else config.parent for config in inside]
-    folders = [RunFolder(path) for path in dict.fromkeys(found)]
+        found += inside
+    folders = [open_run(path) for path in dict.fromkeys(found)]
     for folder in folders:
         folder.require_complete()
     return in_order(folders)
 
 
-def in_order(folders: Sequence[RunFolder]) -> list[RunFolder]:
-    """Runs in the order of the report: floors last, the leaking split after the honest one."""
-    names = [*seizure.TRAINING, *floors.FLOORS]
+def _is_run(path: Path) -> bool:
+    return (path / CONFIG).exists() or (path / FOLDS).exists()
+
+
+def _runs_in(path: Path) -> list[Path]:
+    """Run folders under a folder; those of folds are not told one by one."""
+    folds = {file.parent for file in path.glob(f"**/{FOLDS}")}
+    single = {file.parent for file in path.glob(f"**/{CONFIG}")}
+    return sorted(folds | {run for run in single if run.parent not in folds})
+
+
+def in_order(folders: Sequence[Run]) -> list[Run]:
+    """Runs in the order of the report: signals, then records; floors last, what leaks after it."""
+    models = [*seizure.TRAINING, *mortality.TRAINING, *floors.FLOORS]
     splits = ("subject", "recording", "row")
-    return sorted(
-        folders,
-        key=lambda f: (
-            splits.index(f.settings.split),
-            names.index(f.settings.model) if f.settings.model in names else len(names),
-            f.settings.model,
-            str(f.path),
-        ),
-    )
+    cohorts = [*mortality.COHORTS]
+
+    def place(folder: Run) -> tuple[Any, ...]:
+        settings = folder.settings
+        asked = settings.cohort
+        cohort = (settings.data, asked.task) if asked else ("", "")
+        return (
+            asked is not None,
+            cohorts.index(cohort) if cohort in cohorts else len(cohorts),
+            cohort,
+            bool(asked and asked.hindsight),
+            splits.index(settings.split),
+            models.index(settings.model) if settings.model in models else len(models),
+            settings.model,
+            settings.training.class_weights,
+            str(folder.path),
+        )
+
+    return sorted(folders, key=place)
 
 
-def results(folders: Sequence[RunFolder]) -> dict[str, Any]:
-    """The content of ``results.json``: the study by recording, and beside it the same by rows."""
+def results(folders: Sequence[Run]) -> dict[str, Any]:
+    """The content of ``results.json``: every study by its name.
+
+    The seizure study is told by recording and beside it by rows; of mortality there is one study a
+    cohort, the primary one called ``mortality``.
+    """
     studies: dict[str, Any] = {}
+    signals = [f for f in folders if f.settings.cohort is None]
     for split in seizure.SPLITS:
-        chosen = [f for f in folders if f.settings.split == split]
-        leaks = split == "row"
-        name = f"{seizure.NAME}-by-row" if leaks else seizure.NAME
-        first = chosen[0]
-        studies[name] = {
-            "data": first.metrics["data"],
-            "split": {
-                "unit": split,
-                "leaks": leaks,
-                "seed": first.settings.seed,
-                "fractions": list(first.settings.fractions),
-                "n_examples": dict(first.split.n_examples),
-                "ids_in_two_parts": first.split.shared(),
-            },
-            "subjects": first.metrics["data"]["subjects"],
-            "recordings": first.metrics["data"]["recordings"],
-            "examples": first.metrics["data"]["examples"],
-            "models": {
-                f.settings.model: _entry(f) for f in chosen if f.settings.model in seizure.TRAINING
-            },
-            "floors": {
-                f.settings.model: _entry(f) for f in chosen if f.settings.model in floors.FLOORS
-            },
-        }
-    return {"studies": studies, "environment": folders[0].environment}
+        if chosen := [f for f in signals if f.settings.split == split]:
+            leaks = split == "row"
+            studies[f"{seizure.NAME}-by-row" if leaks else seizure.NAME] = _study(
+                chosen, seizure.REPORTED, seizure.TRAINING
+            )
+    for key, chosen in cohorts_of(folders).items():
+        studies[key] = _study(chosen, mortality.REPORTED, mortality.TRAINING)
+    environment = folders[0].environment
+    return {"studies": studies, "environment": environment}
 
 
-def _entry(folder: RunFolder) -> dict[str, Any]:
-    metrics = folder.metrics
-    facts = ("train_seconds", "epochs", "best_epoch", "parameters", "operations", "macs")
-    return {
-        **{name: metrics[name] for name in facts},
-        "test": metrics["parts"]["held_out"],
-        "report_2019": seizure.REPORTED.get(folder.settings.model, {}),
-        "run": folder.path.name,
+def cohorts_of(folders: Sequence[Run]) -> dict[str, list[Run]]:
+    """The runs on records by the name of their cohort, the primary one first."""
+    grouped: dict[tuple[str, str], list[Run]] = {}
+    for folder in folders:
+        if asked := folder.settings.cohort:
+            grouped.setdefault((folder.settings.data, asked.task), []).append(folder)
+    subjects = {data: runs[0].metrics["data"]["subjects"] for (data, _), runs in grouped.items()}
+    main = mortality.primary(subjects)
+    order = sorted(grouped, key=lambda cohort: cohort != main)
+    return {mortality.key_of(*c, is_primary=c == main): grouped[c] for c in order}
+
+
+def _study(
+    chosen: Sequence[Run], reported: Mapping[str, Any], models: Container[str]
+) -> dict[str, Any]:
+    """One study of ``results.json``; the first run is one that tells the study's data and split."""
+    first = chosen[0]
+    data = first.metrics["data"]
+    study: dict[str, Any] = {
+        "data": data,
+        "split": first.describe_split(),
+        "subjects": data["subjects"],
+        "examples": data["examples"],
     }
+    if "recordings" in data:
+        study["recordings"] = data["recordings"]
+    study |= {"models": {}, "floors": {}, "weighted": {}, "hindsight": {}}
+    for each in chosen:
+        model = each.settings.model
+        kind = "models" if model in models else "floors"
+        if each.settings.cohort and each.settings.cohort.hindsight:
+            kind = "hindsight"
+        elif each.settings.training.class_weights:
+            kind = "weighted"
+        study[kind][model] = {
+            **each.facts,
+            "test": each.test,
+            "report_2019": reported.get(model, {}),
+            "leaks": each.metrics["leaks"],
+            "run": each.path.name,
+        }
+    return {name: value for name, value in study.items() if value != {}}

@@ -1,6 +1,7 @@
 """One run, from settings to a finished run folder: the place that joins the rooms."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -19,18 +20,20 @@ from sequela.config import RunSettings
 from sequela.cost import account
 from sequela.cost import record as record_cost
 from sequela.errors import SettingError
-from sequela.evaluation.summary import summarise
+from sequela.evaluation.summary import operating_points, summarise
 from sequela.files import whole
 from sequela.models.registry import lookup
-from sequela.sequences.signal_batches import signal_loader
-from sequela.studies import floors, signals
+from sequela.sources import catalog
+from sequela.studies import floors, signals, visits
 from sequela.studies.folder import METRICS, RunFolder, environment
 from sequela.training.checkpoint import FILE
 from sequela.training.fit import fit
 from sequela.training.history import History, best_epoch, to_lines
 
 OnEpoch = Callable[[History], None]
+RunData = signals.SignalData | visits.VisitData
 _PREDICTION_BATCH = 1024
+_TWO = 2
 
 
 def train(
@@ -38,6 +41,7 @@ def train(
     out: Path,
     *,
     root: Path | None = None,
+    work: Path | None = None,
     resume: bool = False,
     on_epoch: OnEpoch = lambda _: None,
 ) -> RunFolder:
@@ -47,6 +51,8 @@ def train(
         settings: What to compute.
         out: The run folder.
         root: Where the data lie, if not where they are looked for by themselves.
+        work: Folder for what is made of hospital tables on the way, which several runs may share;
+            if not given it stands beside the run folder, and goes at the end.
         resume: Continue an interrupted run of the same settings.
         on_epoch: Called with the history after each epoch.
 
@@ -55,75 +61,97 @@ def train(
             the run to resume was begun on other data.
     """
     torch.set_num_threads(1)
-    floor = settings.model in floors.FLOORS
-    if not floor and (reads := lookup(settings.model).reads) != "signal":
-        raise SettingError(
-            f"{settings.model} reads {reads}, but data set '{settings.data}' holds recordings: "
-            "choose a model that reads signals, for example gru-improved"
-        )
+    holds = _check_reads(settings)
     folder = RunFolder(out)
-    data = signals.load(settings, root)
-    if not floor:
-        model_config(settings, data)  # refused, if it must be, before anything is written
-    folder.open(settings, resume=resume)
-    folder.begin({**data.split.to_json(), "data_sha256": data.digest})
-    if folder.complete:
-        return folder
+    folder.check_free(settings, resume=resume)
+    made = work or out.with_name(f".{out.name}.work")
+    try:
+        data: RunData = (
+            signals.load(settings, root)
+            if holds == "signal"
+            else visits.load(settings, root, made)
+        )
+        if settings.model not in floors.FLOORS:
+            model_config(settings, data)  # refused, if it must be, before anything is written
+        folder.open(settings, resume=resume)
+        folder.begin({**data.split.to_json(), "data_sha256": data.digest})
+        if not folder.complete:
+            _finish(settings, data, folder, resume=resume, on_epoch=on_epoch)
+    finally:
+        if work is None:
+            shutil.rmtree(made, ignore_errors=True)
+    return folder
+
+
+def _finish(
+    settings: RunSettings, data: RunData, folder: RunFolder, *, resume: bool, on_epoch: OnEpoch
+) -> None:
+    """Train the model of a run that was begun, and write what it gave; the numbers come last."""
     folder.write("environment.json", environment())
     with threadpool_limits(limits=1):
-        if floor:
+        if settings.model in floors.FLOORS:
             trained = floors.train(settings, data)
         else:
             trained = _train_network(settings, data, folder, resume=resume, on_epoch=on_epoch)
     header = {"sequela": json.dumps(_header(settings, data))}
-    with whole(out / "model.safetensors") as partial:
+    with whole(folder.path / "model.safetensors") as partial:
         save_file(trained.tensors, partial, metadata=header)
-    data.predictions(trained.probabilities).write(out / "predictions.parquet")
+    data.predictions(trained.probabilities).write(folder.path / "predictions.parquet")
     folder.write(METRICS, _metrics(settings, data, folder, trained.facts))
-    return folder
+
+
+def _check_reads(settings: RunSettings) -> str:
+    """What the model and the data have in common: ``signal`` or ``visits``.
+
+    Raises:
+        UnknownNameError: If there is no such model or data set.
+        SettingError: If the model reads one and the data hold the other.
+    """
+    holds = "signal" if catalog.lookup(settings.data).kind == "eeg" else "visits"
+    floor = floors.FLOORS.get(settings.model)
+    reads = floor.reads if floor else (lookup(settings.model).reads,)
+    if holds not in reads:
+        what, such = {
+            "signal": ("recordings", "signals, for example gru-improved"),
+            "visits": ("hospital records", "visits, for example visits-improved"),
+        }[holds]
+        raise SettingError(
+            f"{settings.model} reads {reads[0]}, but data set '{settings.data}' holds {what}: "
+            f"choose a model that reads {such}"
+        )
+    return holds
 
 
 def _train_network(
-    settings: RunSettings,
-    data: signals.SignalData,
-    folder: RunFolder,
-    *,
-    resume: bool,
-    on_epoch: OnEpoch,
+    settings: RunSettings, data: RunData, folder: RunFolder, *, resume: bool, on_epoch: OnEpoch
 ) -> floors.Trained:
     """Fit a network, its history written after each epoch."""
     torch.manual_seed(settings.seed)
     model = build(settings, data)
-    train_rows, tuning_rows = data.rows("train"), data.rows("tuning")
-    labels, scaled = data.labels, data.scaled
     checkpoint = folder.path / "checkpoint"
 
     def record(history: History) -> None:
         folder.write("history.jsonl", to_lines(history))
         on_epoch(history)
 
-    segment = torch.zeros(1, *scaled.shape[1:])
-    cost = account(model, segment, name=settings.model, allow_unknown=True)
+    cost = account(model, data.example, name=settings.model, allow_unknown=True)
     record_cost.save(cost, folder.path / "cost.json")
+    order = torch.Generator().manual_seed(settings.seed)
+    weights = _class_weight(data) if settings.training.class_weights else None
     history = fit(
         model,
-        signal_loader(
-            scaled[train_rows],
-            labels[train_rows],
-            batch_size=settings.training.batch_size,
-            generator=torch.Generator().manual_seed(settings.seed),
-        ),
-        signal_loader(scaled[tuning_rows], labels[tuning_rows], batch_size=_PREDICTION_BATCH),
+        data.loader("train", settings.training.batch_size, order),
+        data.loader("tuning", _PREDICTION_BATCH),
         settings.training,
         metrics={"accuracy": correct},
-        class_weight=_class_weight(labels[train_rows]) if settings.training.class_weights else None,
+        class_weight=weights,
         checkpoint=checkpoint,
         resume=resume and (checkpoint / FILE).exists(),
         on_epoch=record,
     )
     return floors.Trained(
         tensors={name: t.cpu().contiguous() for name, t in model.state_dict().items()},
-        probabilities=probabilities(model, scaled),
+        probabilities=data.probabilities(model),
         facts={
             "parameters": cost.parameters,
             "operations": cost.operations,
@@ -135,16 +163,14 @@ def _train_network(
     )
 
 
-def build(settings: RunSettings, data: signals.SignalData) -> nn.Module:
+def build(settings: RunSettings, data: RunData) -> nn.Module:
     """The model of a run, in the shape of its data."""
     return lookup(settings.model).build(model_config(settings, data))
 
 
-def model_config(settings: RunSettings, data: signals.SignalData) -> Any:
+def model_config(settings: RunSettings, data: RunData) -> Any:
     """The frozen config of a run's model."""
-    _, n_chans, n_times = data.segments.signal.shape
-    shape = {"n_chans": n_chans, "n_times": n_times, "n_outputs": len(data.segments.classes)}
-    return lookup(settings.model).config(**{**shape, **settings.model_settings})
+    return lookup(settings.model).config(**{**data.shape, **settings.model_settings})
 
 
 def correct(logits: Tensor, labels: Tensor) -> Tensor:
@@ -152,51 +178,42 @@ def correct(logits: Tensor, labels: Tensor) -> Tensor:
     return (logits.argmax(1) == labels).double()
 
 
-def probabilities(model: nn.Module, signal: Tensor) -> NDArray[np.float32]:
-    """Probabilities (segment, class) of scaled segments (segment, n_chans, n_times)."""
-    device = next(model.parameters()).device
-    model.eval()
-    with torch.inference_mode():
-        logits = [model(part.to(device)) for part in torch.split(signal, _PREDICTION_BATCH)]
-        found: NDArray[np.float32] = torch.cat(logits).float().softmax(1).cpu().numpy()
-    return found
-
-
-def _class_weight(labels: Tensor) -> Tensor:
+def _class_weight(data: RunData) -> Tensor:
     """Weights (class,) that give each class the same share of the loss; their mean is 1."""
-    counts = torch.bincount(labels).float()
+    labels: NDArray[np.int64] = data.labels[data.rows("train")]
+    counts = torch.from_numpy(np.bincount(labels, minlength=len(data.classes))).float()
     return counts.sum() / (len(counts) * counts)
 
 
-def _header(settings: RunSettings, data: signals.SignalData) -> dict[str, Any]:
+def _header(settings: RunSettings, data: RunData) -> dict[str, Any]:
     """What a model needs beside its tensors, stored in the header of ``model.safetensors``."""
-    _, n_chans, n_times = data.segments.signal.shape
-    header: dict[str, Any] = {
-        "model": settings.model,
-        "scaling": data.scaling.to_json(),
-        "classes": list(data.segments.classes),
-        "sfreq": data.segments.sfreq,
-        "n_chans": n_chans,
-        "n_times": n_times,
-    }
+    header: dict[str, Any] = {"model": settings.model, **data.header()}
     if settings.model not in floors.FLOORS:
         header["config"] = asdict(model_config(settings, data))
     return header
 
 
 def _metrics(
-    settings: RunSettings, data: signals.SignalData, folder: RunFolder, facts: dict[str, Any]
+    settings: RunSettings, data: RunData, folder: RunFolder, facts: dict[str, Any]
 ) -> dict[str, Any]:
     """The content of ``metrics.json``."""
     started = time.perf_counter()
+    predictions = folder.predictions
     parts = {
-        name: summarise(folder.predictions.part(name), seed=settings.seed, recordings=True)
+        name: summarise(
+            predictions.part(name), seed=settings.seed, recordings=data.groups_are_recordings
+        )
         for name in PARTS
     }
+    if len(data.classes) == _TWO:
+        parts["held_out"]["operating_points"] = operating_points(
+            predictions, seed=settings.seed, aim=settings.aim, target=settings.aim_target
+        )
     return {
         "model": settings.model,
         "data": data.describe(),
         "split": {"unit": settings.split, "leaks": data.split.leaks},
+        "leaks": [asdict(finding) for finding in data.leaks],
         **facts,
         "parts": parts,
         "evaluation_seconds": time.perf_counter() - started,

@@ -1,10 +1,10 @@
 """The report's first half as data: its models, how they are trained here, and what it claims."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from sequela.config import RunSettings, SplitUnit, TrainingSettings
-from sequela.studies.floors import FLOORS
+from sequela.studies.claims import Claim
+from sequela.studies.floors import reading
 
 NAME = "seizure"
 DATA = "bonn"
@@ -68,29 +68,6 @@ TRAINING = {
 QUICK_EPOCHS = 8
 QUICK_AVERAGE = 0.98
 """A shorter memory of the weights, for fewer steps."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim of the 2019 report.
-
-    Attributes:
-        key: Names the judgement in ``sequela.report.verdicts``.
-        models: The models that it is about.
-        text: What the report says.
-        where: Its section.
-        number: For a claim of a level: ``accuracy`` or ``loss``.
-        relation: For a claim of a level: what the number is to ``value``.
-        value: For a claim of a level.
-    """
-
-    key: str
-    models: tuple[str, ...]
-    text: str
-    where: str
-    number: Literal["accuracy", "loss"] = "accuracy"
-    relation: Literal["about", "below", "above"] = "about"
-    value: float = 0.0
 
 
 _MLP = ("mlp-baseline", "mlp-improved")
@@ -160,7 +137,7 @@ def runs(*, data: str, seed: int, quick: bool) -> list[RunSettings]:
         ]
     settings += [
         RunSettings(model=floor, data=data, split=split, seed=seed)
-        for floor in FLOORS
+        for floor in reading("signal")
         for split in SPLITS
     ]
     return settings

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from sequela.cohort.segments import Segments, cut
 from sequela.cohort.split import PARTS, Split, draw
@@ -17,7 +18,10 @@ from sequela.config import RunSettings
 from sequela.errors import SettingError
 from sequela.evaluation.predictions import Predictions
 from sequela.sequences.scaling import Scaling
+from sequela.sequences.signal_batches import SignalBatch, signal_loader
 from sequela.sources import catalog
+
+_PREDICTION_BATCH = 1024
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,9 @@ class SignalData:
     part: NDArray[np.int64]
     n_recordings: int
 
+    groups_are_recordings = True
+    leaks = ()
+
     @cached_property
     def scaling(self) -> Scaling:
         """Fitted on the training part only."""
@@ -60,13 +67,58 @@ class SignalData:
         return digest.hexdigest()
 
     @property
-    def labels(self) -> Tensor:
+    def labels(self) -> NDArray[np.int64]:
         """int64 (segment,)."""
-        return torch.from_numpy(self.segments.label)
+        return self.segments.label
 
-    def rows(self, part: str) -> Tensor:
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.segments.classes
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """What a model's config must know of the data."""
+        _, n_chans, n_times = self.segments.signal.shape
+        return {"n_chans": n_chans, "n_times": n_times, "n_outputs": len(self.classes)}
+
+    @property
+    def example(self) -> tuple[Tensor, ...]:
+        """Inputs of one segment."""
+        return (torch.zeros(1, *self.scaled.shape[1:]),)
+
+    def rows(self, part: str) -> NDArray[np.int64]:
         """Indices of the segments of a part."""
-        return torch.from_numpy(np.flatnonzero(self.part == PARTS.index(part)))
+        return np.flatnonzero(self.part == PARTS.index(part))
+
+    def loader(
+        self, part: str, batch_size: int, generator: torch.Generator | None = None
+    ) -> DataLoader[SignalBatch]:
+        """Batches of a part, in an order drawn from ``generator``, or as it is."""
+        rows = torch.from_numpy(self.rows(part))
+        labels = torch.from_numpy(self.labels)
+        return signal_loader(
+            self.scaled[rows], labels[rows], batch_size=batch_size, generator=generator
+        )
+
+    def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
+        """What a model says of every segment: float32 (segment, class)."""
+        return probabilities(model, self.scaled)
+
+    def features(self) -> NDArray[np.float32]:
+        """The scaled samples, for a linear model: float32 (segment, sample)."""
+        return self.scaled.flatten(1).numpy()
+
+    def header(self) -> dict[str, Any]:
+        """What a model needs beside its tensors."""
+        _, n_chans, n_times = self.segments.signal.shape
+        return {
+            "scaling": self.scaling.to_json(),
+            "classes": list(self.classes),
+            "sfreq": self.segments.sfreq,
+            "n_chans": n_chans,
+            "n_times": n_times,
+        }
 
     def predictions(self, probabilities: NDArray[np.float32]) -> Predictions:
         """Probabilities (segment, class) with what is needed to judge them."""
@@ -112,10 +164,22 @@ def load(settings: RunSettings, root: Path | None) -> SignalData:
         unit=settings.split,
         seed=settings.seed,
         fractions=settings.fractions,
+        folds=settings.folds,
+        fold=settings.fold,
     )
     return SignalData(
         settings.data, located.origin, segments, split, part, n_recordings=len(recordings)
     )
+
+
+def probabilities(model: nn.Module, signal: Tensor) -> NDArray[np.float32]:
+    """Probabilities (segment, class) of scaled segments (segment, n_chans, n_times)."""
+    device = next(model.parameters()).device
+    model.eval()
+    with torch.inference_mode():
+        logits = [model(part.to(device)) for part in torch.split(signal, _PREDICTION_BATCH)]
+        found: NDArray[np.float32] = torch.cat(logits).float().softmax(1).cpu().numpy()
+    return found
 
 
 def ids_of(segments: Segments) -> dict[str, NDArray[np.str_]]:

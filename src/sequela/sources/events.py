@@ -1,0 +1,84 @@
+"""The events of a data set for a run: a MEDS data set that is there, or one built from tables."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+import sequela.sources
+from sequela.errors import SettingError
+from sequela.files import whole
+from sequela.sources import catalog
+from sequela.sources.account import ACCOUNT, read_account
+from sequela.sources.build import build
+from sequela.sources.hospitals import source_of
+
+_MADE_FROM = "made_from.json"
+
+
+def events_of(
+    name: str, root: Path | None, folder: Path, tables: Collection[str] = ()
+) -> tuple[Path, str]:
+    """Where the events of a data set are, built if they are not there yet.
+
+    A data set that ``sequela build`` wrote is used as it is. Anything else is built under
+    ``folder``, unless that was done before from the same files by the same code.
+
+    Args:
+        name: Of the data set.
+        root: Where it lies, if not where it is looked for by itself.
+        folder: Where built data sets shall lie, each under its name.
+        tables: To read beside the required ones; all that are there where it is empty.
+
+    Returns:
+        The MEDS data set, and where the data were found, in words.
+
+    Raises:
+        SettingError: If the data set holds recordings, or was built from another source.
+        SequelaError: If it is not found or cannot be read.
+    """
+    source = source_of(name)
+    located = catalog.locate(name, root)
+    if (located.path / ACCOUNT).is_file():
+        built_from = read_account(located.path)["source"]
+        if name not in {"meds", built_from}:
+            raise SettingError(
+                f"{located.path} was built from {built_from}, but the data set asked for is {name}"
+            )
+        return located.path, located.origin
+    out = folder / name
+    made_from: dict[str, object] = {
+        "files": _files(located.path),
+        "tables": [*tables],
+        "code": _code_digest(),
+    }
+    if not _is_made_from(out, made_from):
+        shutil.rmtree(out, ignore_errors=True)
+        build(source, located.path, out, tables=tables or None)
+        with whole(out / _MADE_FROM) as partial:
+            partial.write_text(json.dumps(made_from) + "\n", encoding="utf-8")
+    return out, located.origin
+
+
+def _is_made_from(out: Path, made_from: dict[str, object]) -> bool:
+    try:
+        written: object = json.loads((out / _MADE_FROM).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return False
+    return written == made_from
+
+
+def _files(root: Path) -> list[list[object]]:
+    """Name, size and time of each file, from which a change is seen without reading them."""
+    files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
+    states = [(file, file.stat()) for file in files]
+    return [[str(file.absolute()), state.st_size, state.st_mtime_ns] for file, state in states]
+
+
+def _code_digest() -> str:
+    """SHA-256 of the files that make events: a changed declaration makes what was built stale."""
+    total = hashlib.sha256()
+    for file in sorted(Path(str(sequela.sources.__file__)).parent.glob("*.py")):
+        total.update(file.name.encode() + b"\0" + file.read_bytes())
+    return total.hexdigest()

@@ -1,0 +1,27 @@
+"""What the 2019 report claims: statements to be judged on runs."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim of the 2019 report.
+
+    Attributes:
+        key: Names the judgement in ``sequela.report.verdicts``.
+        models: The models that it is about.
+        text: What the report says.
+        where: Its section.
+        number: For a claim of a level: which number.
+        relation: For a claim of a level: what the number is to ``value``.
+        value: For a claim of a level.
+    """
+
+    key: str
+    models: tuple[str, ...]
+    text: str
+    where: str
+    number: Literal["accuracy", "loss", "auroc"] = "accuracy"
+    relation: Literal["about", "below", "above"] = "about"
+    value: float = 0.0

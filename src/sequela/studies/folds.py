@@ -1,0 +1,237 @@
+"""Cross-validation by subject: a run for each fold, and what they say together."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sequela.config import RunSettings
+from sequela.errors import RunError, SettingError
+from sequela.evaluation.comparison import repeated_folds
+from sequela.evaluation.predictions import Predictions, joined
+from sequela.files import whole
+from sequela.studies import run
+from sequela.studies.folder import RunFolder
+
+FOLDS = "folds.json"
+_NUMBERS = ("accuracy", "recording_accuracy", "auroc", "average_precision", "loss")
+OnRun = Callable[[RunFolder, int, int], None]
+"""Called with each finished fold, how many are finished, and how many there are."""
+
+
+@dataclass(frozen=True)
+class FoldsFolder:
+    """The folder of a cross-validation: ``fold-00/``..., each the folder of a run, and a summary.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """What the folds say together (``folds.json``).
+
+        Raises:
+            RunError: If it is missing or damaged.
+        """
+        path = self.path / FOLDS
+        try:
+            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise RunError(f"{path}: not found; continue the folds with --resume") from error
+        except ValueError as error:
+            raise RunError(f"{path}: damaged ({error}); train again") from error
+        return record
+
+    @cached_property
+    def runs(self) -> list[RunFolder]:
+        """The runs, fold by fold."""
+        return [RunFolder(self.path / name) for name in self.summary["runs"]]
+
+    @property
+    def settings(self) -> RunSettings:
+        """Those of the first fold."""
+        return self.runs[0].settings
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Those of the first fold: cost and data are alike in all."""
+        return self.runs[0].metrics
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Where it ran."""
+        return self.runs[0].environment
+
+    @property
+    def test(self) -> dict[str, Any]:
+        """The held-out numbers, each the mean over the folds."""
+        numbers: dict[str, Any] = self.summary["test"]
+        return numbers
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What one fold's model costs, and how long all were trained."""
+        return {
+            **self.runs[0].facts,
+            "train_seconds": self.summary["train_seconds"],
+            "epochs": max(run.metrics["epochs"] for run in self.runs),
+            "best_epoch": float(np.median([run.metrics["best_epoch"] for run in self.runs])),
+        }
+
+    def describe_split(self) -> dict[str, Any]:
+        """The folds, and how many ids stand in two parts of one."""
+        shared: dict[str, dict[str, int]] = {}
+        for run in self.runs:
+            for kind, pairs in run.split.shared().items():
+                for pair, n in pairs.items():
+                    shared.setdefault(kind, {}).setdefault(pair, 0)
+                    shared[kind][pair] += n
+        first = self.runs[0].describe_split()
+        return {
+            **first,
+            "folds": self.summary["folds"],
+            "repeats": self.summary["repeats"],
+            "ids_in_two_parts": shared,
+        }
+
+    def require_complete(self) -> None:
+        """Make sure that all folds are finished."""
+        for run in self.runs:
+            run.require_complete()
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """Each example once, as the model of the fold that held it out saw it (first repeat)."""
+        return joined(
+            [each.predictions.part("held_out") for each in self.runs[: self.settings.folds]]
+        )
+
+
+def cross_validate(
+    settings: RunSettings,
+    out: Path,
+    *,
+    folds: int,
+    repeats: int = 1,
+    root: Path | None = None,
+    work: Path | None = None,
+    resume: bool = False,
+    on_run: OnRun = lambda *_: None,
+) -> FoldsFolder:
+    """Hold out each fold once, ``repeats`` times, with a run for each.
+
+    Within a fold a tuning part is drawn from what is not held out; all that is chosen (the epoch,
+    the threshold, a penalty) is chosen on it, so that the choice is nested in the fold.
+
+    Args:
+        settings: Of each run.
+        out: Folder for the runs and the summary.
+        folds: At least 2.
+        repeats: How often the folds are dealt anew.
+        root: Where the data lie, if not where they are looked for by themselves.
+        work: As in :func:`sequela.studies.run.train`.
+        resume: Continue what the folder holds.
+        on_run: Called after each fold.
+
+    Raises:
+        SettingError: If there are fewer than two folds or no repeat.
+        SequelaError: As :func:`sequela.studies.run.train`.
+    """
+    if folds < 2 or repeats < 1:  # noqa: PLR2004
+        raise SettingError(
+            f"{folds} fold(s) and {repeats} repeat(s): cross-validation needs 2 folds and 1 repeat"
+        )
+    if (
+        not resume
+        and out.exists()
+        and (not out.is_dir() or any(out.iterdir()))
+    ):
+        raise RunError(f"{out}: is not empty; continue it with --resume or choose another --out")
+    count = folds * repeats
+    done = []
+    for fold in range(count):
+        each = settings.model_copy(update={"folds": folds, "fold": fold})
+        path = out / f"fold-{fold:02d}"
+        done.append(run.train(each, path, root=root, work=work, resume=resume))
+        on_run(done[-1], fold + 1, count)
+    with whole(out / FOLDS) as partial:
+        content = json.dumps(summarise_folds(done), indent=1, ensure_ascii=False)
+        partial.write_text(content + "\n", encoding="utf-8")
+    return FoldsFolder(out)
+
+
+def summarise_folds(runs: list[RunFolder]) -> dict[str, Any]:
+    """The mean of each held-out number over the folds, with the interval of Nadeau and Bengio."""
+    tests = [run.metrics["parts"]["held_out"] for run in runs]
+    first = runs[0]
+    unit = first.settings.split
+    sizes = []
+    for each in runs:
+        ids = each.split.ids[unit]
+        sizes.append((len(ids["train"]) + len(ids["tuning"]), len(ids["held_out"])))
+    return {
+        "model": first.settings.model,
+        "folds": first.settings.folds,
+        "repeats": len(runs) // first.settings.folds,
+        "runs": [run.path.name for run in runs],
+        "train_seconds": sum(run.metrics["train_seconds"] for run in runs),
+        "test": {
+            **_means({name: [test.get(name) for test in tests] for name in _NUMBERS}, sizes),
+            "examples": sum(test["examples"] for test in tests[: first.settings.folds]),
+            "groups": sum(test["groups"] for test in tests[: first.settings.folds]),
+            "confusion": _summed([test["confusion"] for test in tests[: first.settings.folds]]),
+            "per_class_recall": np.nanmean(
+                [test["per_class_recall"] for test in tests], axis=0
+            ).tolist(),
+            "interval": {
+                "level": 0.95,
+                "method": f"t over {len(runs)} folds, corrected for shared training data "
+                "(Nadeau-Bengio)",
+            },
+            "operating_points": [
+                _operation([test["operating_points"][which] for test in tests], sizes, first)
+                for which in range(2 * ("operating_points" in tests[0]))
+            ],
+        },
+    }
+
+
+def _operation(
+    points: list[Mapping[str, Any]], sizes: list[tuple[int, int]], first: RunFolder
+) -> dict[str, Any]:
+    names = ("sensitivity", "specificity", "precision", "f1", "alarm_rate")
+    once = points[: first.settings.folds]
+    return {
+        "threshold": float(np.mean([point["threshold"] for point in points])),
+        "chosen_for": points[0]["chosen_for"],
+        "confusion": _summed([point["confusion"] for point in once]),
+        **_means({name: [point[name] for point in points] for name in names}, sizes),
+    }
+
+
+def _means(
+    values: Mapping[str, list[float | None]], sizes: list[tuple[int, int]]
+) -> dict[str, Any]:
+    """Mean and interval of each number; a number that a fold lacks is left out of the mean."""
+    found: dict[str, Any] = {}
+    for name, given in values.items():
+        there = [(v, size) for v, size in zip(given, sizes, strict=True) if v is not None]
+        if len(there) < 2:  # noqa: PLR2004
+            continue
+        mean = repeated_folds([v for v, _ in there], [size for _, size in there])
+        found[name] = mean.value
+        found[f"{name}_ci"] = [mean.interval.low, mean.interval.high]
+        found[f"{name}_folds"] = len(there)
+    return found
+
+
+def _summed(tables: list[list[list[int]]]) -> list[list[int]]:
+    total: list[list[int]] = np.sum(tables, axis=0).tolist()
+    return total

@@ -1,0 +1,276 @@
+"""What a run on hospital records starts from: events, a cohort, a split and visit sequences."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from sequela.cohort.events import Events, open_events
+from sequela.cohort.finding import Finding
+from sequela.cohort.selection import Cohort, cohort_of_labels, select_cohort
+from sequela.cohort.split import PARTS, Split, draw
+from sequela.cohort.tasks import Task, task_named, with_hindsight
+from sequela.config import CohortSettings, RunSettings
+from sequela.errors import SettingError
+from sequela.evaluation.predictions import Predictions
+from sequela.sequences.build import build_sequences
+from sequela.sequences.flat import Sequences
+from sequela.sequences.tables import bag_of_codes
+from sequela.sequences.visit_batches import VisitBatch, VisitDataset, visit_loader
+from sequela.sequences.vocabulary import SequenceSettings
+from sequela.sources import catalog, events
+
+CLASSES = ("survived", "died")
+_PREDICTION_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class VisitData:
+    """Visit sequences in parts.
+
+    Attributes:
+        name: The data set.
+        origin: Where it was found, in words.
+        cohort: Who is asked about, when, and what came true.
+        split: The parts and their proof.
+        part: int64 (example,), index into ``PARTS``.
+        sequences: What the models read.
+    """
+
+    name: str
+    origin: str
+    cohort: Cohort
+    split: Split
+    part: NDArray[np.int64]
+    sequences: Sequences
+
+    classes = CLASSES
+    groups_are_recordings = False
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that a model reads and learns: other data give another."""
+        digest = hashlib.sha256("\n".join(self.sequences.vocabulary).encode())
+        for name in ("subject_id", "prediction_time", "label", "part", "age", "step_offsets"):
+            digest.update(np.ascontiguousarray(getattr(self.sequences, name)).view(np.uint8).data)
+        for name in ("code_offsets", "codes", "value_offsets", "channels", "values"):
+            digest.update(np.ascontiguousarray(getattr(self.sequences, name)).view(np.uint8).data)
+        return digest.hexdigest()
+
+    @property
+    def leaks(self) -> tuple[Finding, ...]:
+        """What tells a model its answer."""
+        return self.cohort.leaks
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """int64 (example,): 1 where the subject died."""
+        return self.sequences.label.astype(np.int64)
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """What a model's config must know of the data."""
+        return {"n_codes": len(self.sequences.vocabulary), "n_outputs": len(CLASSES)}
+
+    @property
+    def example(self) -> tuple[Tensor, ...]:
+        """Inputs of one typical example: of the training part, the one with the median of codes."""
+        rows = self.rows("train")
+        first, last = (self.sequences.step_offsets[rows + i] for i in (0, 1))
+        codes = self.sequences.code_offsets[last] - self.sequences.code_offsets[first]
+        typical = rows[np.argsort(codes, kind="stable")[len(rows) // 2]]
+        return VisitDataset(self.sequences)[[int(typical)]].inputs
+
+    def rows(self, part: str) -> NDArray[np.int64]:
+        """Indices of the examples of a part."""
+        return np.flatnonzero(self.part == PARTS.index(part))
+
+    def loader(
+        self, part: str, batch_size: int, generator: torch.Generator | None = None
+    ) -> DataLoader[VisitBatch]:
+        """Batches of a part, in an order drawn from ``generator``, or as it is."""
+        dataset = VisitDataset(self.sequences, self.rows(part))
+        return visit_loader(dataset, batch_size=batch_size, generator=generator)
+
+    def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
+        """What a model says of every example: float32 (example, class)."""
+        device = next(model.parameters()).device
+        found = np.empty((len(self.sequences), len(CLASSES)), np.float32)
+        model.eval()
+        with torch.inference_mode():
+            loader = visit_loader(VisitDataset(self.sequences), batch_size=_PREDICTION_BATCH)
+            for batch in loader:
+                logits = model(*batch.to(device).inputs)
+                found[batch.order.numpy()] = logits.float().softmax(1).cpu().numpy()
+        return found
+
+    def features(self) -> Any:
+        """Which codes an example has, for a linear model: sparse float32 (example, code)."""
+        return bag_of_codes(self.sequences, np.arange(len(self.sequences)), "presence")
+
+    def predictions(self, probabilities: NDArray[np.float32]) -> Predictions:
+        """Probabilities (example, class) with what is needed to judge them."""
+        subject = self.sequences.subject_id.astype(np.str_)
+        return Predictions(
+            example_id=example_ids(self.sequences.subject_id, self.sequences.prediction_time),
+            group_id=subject,
+            subject_id=subject,
+            split=np.asarray(PARTS)[self.part],
+            label=self.labels,
+            probabilities=probabilities,
+            classes=CLASSES,
+        )
+
+    def header(self) -> dict[str, Any]:
+        """What a model needs beside its tensors."""
+        return {
+            "classes": list(CLASSES),
+            "task": self.cohort.task.to_dict(),
+            "sequences": self.sequences.header["settings"],
+            "vocabulary": list(self.sequences.vocabulary),
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """What a reader must know of the data: the ``data`` entry of ``metrics.json``."""
+        entry = catalog.DATA_SETS[self.name]
+        header = self.sequences.header
+        return {
+            "name": self.name,
+            "title": entry.title,
+            "origin": self.origin,
+            "licence": entry.licence,
+            "citation": entry.citation,
+            "subjects": len(np.unique(self.sequences.subject_id)),
+            "examples": len(self.sequences),
+            "positives": int(self.sequences.label.sum()),
+            "classes": list(CLASSES),
+            "parts": {name: self._part(name) for name in PARTS},
+            "task": self.cohort.task.to_dict(),
+            "question": self.cohort.task.describe(),
+            "flow": self.cohort.flow.to_dict(),
+            "sequences": {
+                "settings": header["settings"],
+                "codes": len(self.sequences.vocabulary),
+                "channels": len(self.sequences.channel_names),
+                "unknown": header["unknown"],
+                "examples_without_events": header["examples_without_events"],
+                "steps": float(self.sequences.lengths.mean()),
+                "frequent": self._frequent(),
+            },
+        }
+
+    def _part(self, name: str) -> dict[str, int]:
+        rows = self.rows(name)
+        return {
+            "examples": len(rows),
+            "subjects": len(np.unique(self.sequences.subject_id[rows])),
+            "positives": int(self.sequences.label[rows].sum()),
+        }
+
+    def _frequent(self, n: int = 20) -> list[dict[str, Any]]:
+        """The codes that most training subjects have."""
+        subjects = np.asarray(self.sequences.header["training_subjects"])
+        order = np.argsort(-subjects, kind="stable")[:n]
+        return [
+            {"code": self.sequences.vocabulary[i], "training_subjects": int(subjects[i])}
+            for i in order
+            if subjects[i]
+        ]
+
+
+def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
+    """Find or build the events of a run, ask its task, draw its split and cut its sequences.
+
+    Args:
+        settings: Of the run.
+        root: Where the data lie, if not where they are looked for by themselves: published tables,
+            or a MEDS data set.
+        work: Folder for events and sequences; what it holds already is used again if it was made
+            from the same.
+
+    Raises:
+        SettingError: If the split is not by subject, or a setting does not fit.
+        SequelaError: If the data cannot be found, read, asked or split.
+    """
+    if settings.split != "subject":
+        raise SettingError(
+            f"{settings.data} holds patients, and the split asked for is by {settings.split}: "
+            "split by subject"
+        )
+    asked = settings.cohort or CohortSettings()
+    found, origin = events.events_of(settings.data, root, work / "events", asked.tables)
+    opened = open_events(found)
+    cohort = cohort_of(opened, asked)
+    subject = cohort.labels["subject_id"].to_numpy()
+    split, part = draw(
+        label=cohort.labels["boolean_value"].to_numpy().astype(np.int64),
+        ids={
+            "row": example_ids(subject, cohort.labels["prediction_time"].to_numpy()),
+            "subject": subject.astype(np.str_),
+        },
+        unit="subject",
+        seed=settings.seed,
+        fractions=settings.fractions,
+        folds=settings.folds,
+        fold=settings.fold,
+    )
+    cut = sequence_settings(asked)
+    folder = work / "sequences" / _name(settings, asked)
+    sequences = build_sequences(cohort, part, folder, cut)
+    return VisitData(settings.data, origin, cohort, split, part, sequences)
+
+
+def cohort_of(opened: Events, asked: CohortSettings) -> Cohort:
+    """The cohort of a run: that of its task, or of its label file."""
+    task = task_of(asked)
+    if asked.labels is None:
+        return select_cohort(opened, task)
+    return cohort_of_labels(opened, Path(asked.labels), task)
+
+
+def task_of(asked: CohortSettings) -> Task:
+    """The task of a run, changed where its settings say so.
+
+    Raises:
+        UnknownNameError: If no task has that name.
+        SettingError: If a change does not fit it.
+    """
+    changes: Mapping[str, Any] = {
+        "hours": asked.hours,
+        "horizon_days": asked.horizon_days,
+        "inputs": asked.inputs or None,
+        "trigger": "ICU admission" if asked.from_icu else None,
+    }
+    if asked.hindsight and asked.labels is not None:
+        raise SettingError("hindsight moves a task's own times, not those of a label file")
+    task = task_named(asked.task, **{k: v for k, v in changes.items() if v is not None})
+    return with_hindsight(task) if asked.hindsight else task
+
+
+def sequence_settings(asked: CohortSettings) -> SequenceSettings:
+    """How the records of a run become sequences."""
+    names = SequenceSettings.__dataclass_fields__
+    return SequenceSettings(**{name: getattr(asked, name) for name in names})
+
+
+def example_ids(
+    subject_id: NDArray[np.int64], prediction_time: NDArray[np.datetime64]
+) -> NDArray[np.str_]:
+    """Names of examples: a subject and the time of its prediction."""
+    times = np.datetime_as_string(prediction_time.astype("datetime64[us]"), unit="s")
+    return np.char.add(np.char.add(subject_id.astype(np.str_), " at "), times)
+
+
+def _name(settings: RunSettings, asked: CohortSettings) -> str:
+    """Where runs that read the same sequences find them: no two that differ share a folder."""
+    decides = [settings.data, settings.seed, settings.fractions, settings.folds, settings.fold]
+    text = repr([*decides, asdict(task_of(asked)), asked.model_dump()])
+    return f"{asked.task}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -1,48 +1,101 @@
 """The commands that make the runs of a page again."""
 
+import shlex
 from collections.abc import Sequence
+from typing import Any
 
 from sequela.config import RunSettings
-from sequela.studies import seizure
-from sequela.studies.folder import RunFolder
+from sequela.studies import mortality, seizure
+from sequela.studies.folds import FoldsFolder
+from sequela.studies.reproduce import Run
+from sequela.studies.settings import run_settings
 
 _OPTIONS = ("epochs", "batch_size", "learning_rate", "class_weights")
 """Training settings that ``sequela train`` takes."""
+_FLAGS = {"horizon_days": "days"}
 
 
-def commands(folders: Sequence[RunFolder]) -> list[str]:
-    """One command where the runs are the study's own, or else one for each run."""
-    runs = [folder.settings for folder in folders]
+def commands(folders: Sequence[Run]) -> list[str]:
+    """One command where the runs are a study's own, or else one for each run."""
+    runs = [folder.settings.model_copy(update={"folds": 0, "fold": 0}) for folder in folders]
+    first = runs[0]
     for quick in (False, True):
-        whole_study = seizure.runs(data=runs[0].data, seed=runs[0].seed, quick=quick)
-        if all(settings in whole_study for settings in runs):
-            flag = " --quick" if quick else ""
-            return [f"sequela reproduce seizure --data {runs[0].data} --seed {runs[0].seed}{flag}"]
-    return [_train(settings) for settings in runs]
+        flag = f" --seed {first.seed}" + " --quick" * quick
+        if first.cohort is None:
+            whole = seizure.runs(data=first.data, seed=first.seed, quick=quick)
+            named = f"sequela reproduce seizure --data {first.data}{flag}"
+        else:
+            whole = [
+                settings
+                for data, task in mortality.COHORTS
+                for settings in mortality.runs(
+                    data, task, is_primary=True, seed=first.seed, quick=quick
+                ).values()
+            ]
+            named = f"sequela reproduce mortality{flag}"
+        if all(settings in whole for settings in runs):
+            return [named]
+    return [_train(folder) for folder in folders]
 
 
-def _train(settings: RunSettings) -> str:
+def _train(folder: Run) -> str:
     """The command of one run, and whether its settings go beyond what the command takes."""
-    usual = seizure.training_of(settings.model, {})
+    settings = folder.settings
+    study = seizure if settings.cohort is None else mortality
+    usual = study.training_of(settings.model, {})
     changes = {
         name: getattr(settings.training, name)
         for name in _OPTIONS
         if getattr(settings.training, name) != getattr(usual, name)
     }
-    plain = RunSettings(
-        model=settings.model,
-        data=settings.data,
+    records = _records(settings)
+    plain = run_settings(
+        settings.model,
+        settings.data,
         split=settings.split,
         seed=settings.seed,
-        training=seizure.training_of(settings.model, changes),
+        records=records,
+        training=changes,
     )
-    options = "".join(
-        f" --{name.replace('_', '-')}" + ("" if value is True else f" {value}")
-        for name, value in changes.items()
-        if value is not False
-    )
+    options = "".join(_option(name, value) for name, value in {**records, **changes}.items())
+    folds = settings.folds
+    if folds:
+        options += f" --folds {folds}"
+        if isinstance(folder, FoldsFolder) and folder.summary["repeats"] > 1:
+            options += f" --repeats {folder.summary['repeats']}"
     told = (
         f"sequela train {settings.model} --data {settings.data} --split {settings.split} "
         f"--seed {settings.seed}{options}"
     )
-    return told if plain == settings else f"{told} (and what its config.toml changes beyond that)"
+    if plain == settings.model_copy(update={"folds": 0, "fold": 0}):
+        return told
+    return f"{told} (and what its config.toml changes beyond that)"
+
+
+def _records(settings: RunSettings) -> dict[str, Any]:
+    """What was said of the records beyond what a study says of its data."""
+    if settings.cohort is None:
+        return {}
+    usual = mortality.asked_of(settings.data, {"task": settings.cohort.task})
+    said = {"task": settings.cohort.task} | {
+        name: value
+        for name, value in settings.cohort.model_dump().items()
+        if value != getattr(usual, name)
+    }
+    plain = RunSettings(model=settings.model, data=settings.data)
+    return said | {
+        name: getattr(settings, name)
+        for name in ("aim", "aim_target")
+        if getattr(settings, name) != getattr(plain, name)
+    }
+
+
+def _option(name: str, value: Any) -> str:
+    """One option of ``sequela train``; a list is given one by one."""
+    flag = f" --{_FLAGS.get(name, name).replace('_', '-')}"
+    if isinstance(value, (list, tuple)):
+        return "".join(f"{flag} {shlex.quote(str(each))}" for each in value)
+    if isinstance(value, bool):
+        return flag * value
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{flag} {shlex.quote(text)}"

@@ -5,7 +5,8 @@ bootstrap draws whole recordings. A claim of a direction holds where the 95 % in
 difference lies on its side of zero, and cannot be told where the interval includes zero.
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +16,14 @@ from sequela.evaluation.intervals import Interval, interval
 from sequela.evaluation.metrics import example_loss
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.statistic import Statistic, ratio
+from sequela.studies.claims import Claim
 from sequela.studies.folder import RunFolder
-from sequela.studies.seizure import Claim
+from sequela.studies.reproduce import Run
 
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot be told"
 SIMILAR = 0.03
 """Accuracies whose difference surely lies within three points are called similar."""
+_HALF = 0.5
 AREAS = ("tumour area", "healthy area")
 
 Values = NDArray[np.float64]
@@ -42,20 +45,28 @@ class Verdict:
     why: str
 
 
-def judge(claim: Claim, runs: Mapping[str, RunFolder]) -> Verdict:
+def judge(claim: Claim, runs: Mapping[str, Run]) -> Verdict:
     """Judge a claim on runs by model name, all of the same split that does not leak."""
     missing = [name for name in claim.models if name not in runs]
     if missing:
-        return Verdict(claim, UNKNOWN, f"There is no run of {' and '.join(missing)} by recording.")
+        return Verdict(claim, UNKNOWN, f"There is no run of {' and '.join(missing)} here.")
     chosen = [runs[name] for name in claim.models]
     if claim.key == "level":
         verdict, why = _level(claim, *chosen)
+    elif claim.key == "both-classes":
+        verdict, why = _both_classes(claim, *chosen)
     else:
         verdict, why = _JUDGES[claim.key](*chosen)
     return Verdict(claim, verdict, why)
 
 
-def _held_out(run: RunFolder) -> Predictions:
+def tally(verdicts: Sequence[Verdict]) -> str:
+    """How many hold, in words."""
+    counts = Counter(v.verdict for v in verdicts)
+    return f"{counts[HOLDS]} hold, {counts[FAILS]} do not hold, {counts[UNKNOWN]} cannot be told"
+
+
+def _held_out(run: Run) -> Predictions:
     return run.predictions.part("held_out")
 
 
@@ -65,8 +76,8 @@ def _correct(predictions: Predictions) -> Values:
 
 
 def _difference(
-    before: RunFolder,
-    after: RunFolder,
+    before: Run,
+    after: Run,
     value: PerExample,
     among: Callable[[Predictions], Values] = lambda p: np.ones(p.n_examples),
 ) -> tuple[float, float, Interval]:
@@ -94,12 +105,12 @@ def _points(found: Interval) -> str:
     )
 
 
-def _accuracy_rises(before: RunFolder, after: RunFolder) -> tuple[str, str]:
+def _accuracy_rises(before: Run, after: Run) -> tuple[str, str]:
     a, b, found = _difference(before, after, _correct)
     return _direction(found, up=True), f"From {a:.1%} to {b:.1%}; {_points(found)}."
 
 
-def _loss_falls(before: RunFolder, after: RunFolder) -> tuple[str, str]:
+def _loss_falls(before: Run, after: Run) -> tuple[str, str]:
     a, b, found = _difference(before, after, example_loss)
     return _direction(found, up=False), (
         f"From {a:.2f} to {b:.2f}; 95 % interval of the difference "
@@ -107,15 +118,24 @@ def _loss_falls(before: RunFolder, after: RunFolder) -> tuple[str, str]:
     )
 
 
-def _level(claim: Claim, run: RunFolder) -> tuple[str, str]:
-    """A claim that an accuracy or loss is a number, or lies below or above it."""
+def _number(run: Run, name: str) -> tuple[float, float, float]:
+    """A held-out number and its interval: as it was written, or of the examples' losses."""
+    if f"{name}_ci" in run.test:
+        low, high = run.test[f"{name}_ci"]
+        return run.test[name], low, high
     predictions = _held_out(run)
-    values = _correct(predictions) if claim.number == "accuracy" else example_loss(predictions)
+    values = example_loss(predictions)
     found = interval(
         ratio(values, np.ones(len(values)), predictions.group_index),
         np.random.default_rng(run.settings.seed),
     )
-    below, above = found.high < claim.value, found.low > claim.value
+    return float(values.mean()), found.low, found.high
+
+
+def _level(claim: Claim, run: Run) -> tuple[str, str]:
+    """A claim that a number is a value, or lies below or above it."""
+    numbers = _number(run, claim.number)
+    below, above = numbers[2] < claim.value, numbers[1] > claim.value
     if claim.relation == "about":
         verdict = FAILS if below or above else HOLDS
     elif below or above:
@@ -123,8 +143,46 @@ def _level(claim: Claim, run: RunFolder) -> tuple[str, str]:
     else:
         verdict = UNKNOWN
     form = "{:.1%}" if claim.number == "accuracy" else "{:.2f}"
-    mean, low, high = (form.format(v) for v in (values.mean(), found.low, found.high))
+    mean, low, high = (form.format(v) for v in numbers)
     return verdict, f"It is {mean} here, 95 % interval {low} to {high}."
+
+
+def _recalls(run: Run) -> list[tuple[str, float, float, float]]:
+    """Class, share found at 0.5, and its interval: of class 1, then of class 0."""
+    point = run.test["operating_points"][0]
+    names = reversed(run.metrics["data"]["classes"])
+    return [
+        (name, point[number], *point[f"{number}_ci"])
+        for name, number in zip(names, ("sensitivity", "specificity"), strict=True)
+    ]
+
+
+def _told(recalls: Sequence[tuple[str, float, float, float]]) -> str:
+    return "; ".join(
+        f"of those who {name} it finds {value:.1%} ({low:.1%} to {high:.1%})"
+        for name, value, low, high in recalls
+    )
+
+
+def _blind(run: Run) -> tuple[str, str]:
+    """Blind to class 1: most of it is surely missed, while the other class is found."""
+    recalls = _recalls(run)
+    _, _, low, high = recalls[0]
+    verdict = HOLDS if high < _HALF else FAILS if low > _HALF else UNKNOWN
+    return verdict, f"At 0.5, {_told(recalls)}."
+
+
+def _both_classes(claim: Claim, run: Run) -> tuple[str, str]:
+    recalls = _recalls(run)
+    if all(low > claim.value for _, _, low, _ in recalls):
+        verdict = HOLDS
+    else:
+        verdict = FAILS if any(high < claim.value for *_, high in recalls) else UNKNOWN
+    chosen = run.test["operating_points"][1]
+    return verdict, (
+        f"At 0.5, {_told(recalls)}. At the threshold chosen on the tuning part "
+        f"({chosen['threshold']:.2f}): {chosen['sensitivity']:.1%} and {chosen['specificity']:.1%}."
+    )
 
 
 def _underfits(small: RunFolder, large: RunFolder) -> tuple[str, str]:
@@ -138,7 +196,7 @@ def _underfits(small: RunFolder, large: RunFolder) -> tuple[str, str]:
     )
 
 
-def _similar_best(before: RunFolder, after: RunFolder) -> tuple[str, str]:
+def _similar_best(before: Run, after: Run) -> tuple[str, str]:
     a, b, found = _difference(before, after, _correct)
     losses = _difference(before, after, example_loss)
     if found.low > -SIMILAR and found.high < SIMILAR:
@@ -175,7 +233,7 @@ def _less_overfitting(before: RunFolder, after: RunFolder) -> tuple[str, str]:
     )
 
 
-def _diagonal_rises(before: RunFolder, after: RunFolder) -> tuple[str, str]:
+def _diagonal_rises(before: Run, after: Run) -> tuple[str, str]:
     _, _, found = _difference(before, after, _correct)
     recalls = [r.metrics["parts"]["held_out"]["per_class_recall"] for r in (before, after)]
     up = sum(b > a for a, b in zip(*recalls, strict=True))
@@ -203,7 +261,7 @@ def asymmetry(confusion: Values) -> Values:
     return share
 
 
-def _more_symmetric(before: RunFolder, after: RunFolder) -> tuple[str, str]:
+def _more_symmetric(before: Run, after: Run) -> tuple[str, str]:
     tables = []
     for predictions in (_held_out(before), _held_out(after)):
         n, k = len(np.unique(predictions.group_id)), len(predictions.classes)
@@ -224,7 +282,7 @@ def _more_symmetric(before: RunFolder, after: RunFolder) -> tuple[str, str]:
     )
 
 
-def _areas_better(before: RunFolder, after: RunFolder) -> tuple[str, str]:
+def _areas_better(before: Run, after: Run) -> tuple[str, str]:
     def among(predictions: Predictions) -> Values:
         wanted = [predictions.classes.index(name) for name in AREAS]
         return np.isin(predictions.label, wanted).astype(np.float64)
@@ -238,6 +296,7 @@ def _areas_better(before: RunFolder, after: RunFolder) -> tuple[str, str]:
 _JUDGES: dict[str, Callable[..., tuple[str, str]]] = {
     "accuracy-rises": _accuracy_rises,
     "areas-better": _areas_better,
+    "blind": _blind,
     "diagonal-rises": _diagonal_rises,
     "less-overfitting": _less_overfitting,
     "loss-falls": _loss_falls,

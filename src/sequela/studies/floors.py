@@ -155,7 +155,7 @@ def _boosting(data: SignalData | VisitData, seed: int) -> Fitted:
 
 
 def _table(data: VisitData) -> NDArray[np.float32]:
-    """Counts of the codes that can split, then age and summaries of measurements where they are in.
+    """How many codes, counts of those that can split, and age and measurements where they are in.
 
     Returns:
         float32 (example, column); what was not measured is NaN.
@@ -163,7 +163,8 @@ def _table(data: VisitData) -> NDArray[np.float32]:
     everyone = np.arange(len(data.labels))
     bag: csr_array = bag_of_codes(data.sequences, everyone)
     in_training = bag[data.rows("train")].count_nonzero(axis=0)
-    columns = [bag[:, np.flatnonzero(in_training >= LEAST_IN_LEAF)].toarray()]
+    common = bag[:, np.flatnonzero(in_training >= LEAST_IN_LEAF)].toarray()
+    columns = [np.asarray(bag.sum(axis=1)).reshape(-1, 1), common]
     settings = data.sequences.header["settings"]
     if settings["demographics"]:
         columns.append(data.sequences.age[:, None])

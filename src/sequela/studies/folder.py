@@ -87,6 +87,11 @@ class RunFolder:
         """What the model costs and how long it was trained."""
         return {name: self.metrics[name] for name in FACTS}
 
+    @property
+    def split_ids(self) -> Any:
+        """The hashed ids of each part: runs that share them can be compared."""
+        return self.split.ids
+
     def describe_split(self) -> dict[str, Any]:
         """The split without its ids."""
         return {
@@ -94,6 +99,7 @@ class RunFolder:
             "leaks": self.split.leaks,
             "seed": self.split.seed,
             "fractions": list(self.split.fractions),
+            "folds": 0,
             "n_examples": dict(self.split.n_examples),
             "ids_in_two_parts": self.split.shared(),
         }

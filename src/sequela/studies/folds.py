@@ -85,6 +85,11 @@ class FoldsFolder:
             "best_epoch": float(np.median([run.metrics["best_epoch"] for run in self.runs])),
         }
 
+    @property
+    def split_ids(self) -> Any:
+        """The hashed ids of each part of each fold: folds that share them can be compared."""
+        return [run.split.ids for run in self.runs]
+
     def describe_split(self) -> dict[str, Any]:
         """The folds, and how many ids stand in two parts of one."""
         shared: dict[str, dict[str, int]] = {}
@@ -226,8 +231,10 @@ def _means(
         if len(there) < 2:  # noqa: PLR2004
             continue
         mean = repeated_folds([v for v, _ in there], [size for _, size in there])
+        low, high = mean.interval.low, mean.interval.high
+        most = np.inf if name == "loss" else 1.0  # all others are shares
         found[name] = mean.value
-        found[f"{name}_ci"] = [mean.interval.low, mean.interval.high]
+        found[f"{name}_ci"] = [max(low, 0.0), min(high, most)]
         found[f"{name}_folds"] = len(there)
     return found
 

@@ -11,13 +11,12 @@ from sequela.studies.floors import reading
 NAME = "mortality"
 
 TRAINING = {
-    "visits-baseline": TrainingSettings(
-        epochs=60, patience=10, learning_rate=3e-3, clip_norm=1.0, weight_decay=0.1
-    ),
-    "visits-improved": TrainingSettings(
-        epochs=60, patience=10, learning_rate=3e-3, clip_norm=1.0, weight_decay=0.1
-    ),
+    model: TrainingSettings(
+        epochs=60, batch_size=256, learning_rate=1e-2, clip_norm=1.0, weight_decay=0.1
+    )
+    for model in ("visits-baseline", "visits-improved")
 }
+"""Chosen by the mean tuning loss over five folds of eICU; no held_out part was looked at."""
 QUICK_EPOCHS = 8
 
 ASKED: Mapping[str, Mapping[str, Any]] = {
@@ -44,6 +43,7 @@ ASKED: Mapping[str, Mapping[str, Any]] = {
         "from_icu": True,
         "tables": ("admissionDx", "diagnosis", "treatment", "pastHistory"),
         "inputs": ("EICU_ADX", "EICU_DX", "EICU_TX", "EICU_HX"),
+        "min_subjects": 20,
     },
     "physionet2012": {"hours": 48.0, "step_hours": 4.0, "bins": 5, "demographics": True},
     "nafld": {"task": "landmark", "step_hours": 8766.0, "bins": 5, "demographics": True},

@@ -1,0 +1,97 @@
+"""The page's half on seizures: everything that its template places."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from sequela.cost.mathml import render_mathml
+from sequela.figures.leak import HONEST, LEAKING, leak
+from sequela.figures.pareto import accuracy_against_operations
+from sequela.report.commands import commands
+from sequela.report.shown import Shown, panel, svg
+from sequela.report.verdicts import judge, tally
+from sequela.studies import seizure
+from sequela.studies.reproduce import Run
+
+NAME = "seizure"
+_FAMILIES = ("mlp", "cnn", "gru")
+
+
+def content(folders: Sequence[Run]) -> dict[str, Any]:
+    """What the template places, from runs on signals."""
+    all_shown = [Shown.of(f, seizure.REPORTED) for f in folders]
+    honest = [s for s in all_shown if not s.metrics["split"]["leaks"]]
+    leaking = [s for s in all_shown if s.metrics["split"]["leaks"]]
+    main = honest or leaking
+    first = main[0].run
+    by_name = {s.name: s.run for s in honest}
+    verdicts = [judge(claim, by_name) for claim in seizure.CLAIMS]
+    return {
+        "first": first,
+        "data": first.metrics["data"],
+        "environment": first.environment,
+        "split": first.describe_split(),
+        "honest": honest,
+        "leaking": leaking,
+        "main": main,
+        "best": max(main, key=lambda s: s.test["accuracy"]),
+        "verdicts": verdicts,
+        "tally": tally(verdicts),
+        "pairs": [_pair(family, main) for family in _FAMILIES],
+        "others": [panel(s) for s in main if s.name not in seizure.TRAINING],
+        "leak": _leak(honest, leaking),
+        "pareto": _pareto(main),
+        "quick": first.settings.training.epochs <= seizure.QUICK_EPOCHS,
+        "seconds": sum(s.facts["train_seconds"] for s in [*honest, *leaking]),
+        "commands": commands(folders),
+        "derivations": [(s, Markup(render_mathml(s.account))) for s in main if s.account],  # noqa: S704
+    }
+
+
+def summary(content: Mapping[str, Any]) -> str:
+    """What came out, in a line."""
+    best = content["best"]
+    low, high = best.test["accuracy_ci"]
+    return (
+        f"{best.title} is right on {best.test['accuracy']:.1%} of held-out segments "
+        f"({low:.1%} to {high:.1%}); claims: {content['tally']}"
+    )
+
+
+def _pair(family: str, main: Sequence[Shown]) -> dict[str, Any]:
+    chosen = [s for s in main if s.name in (f"{family}-baseline", f"{family}-improved")]
+    return {"title": family.upper(), "panels": [panel(s) for s in chosen]}
+
+
+def _leak(honest: Sequence[Shown], leaking: Sequence[Shown]) -> Markup | None:
+    """The picture of both splits, for models that were run under both."""
+    both = {s.name for s in honest} & {s.name for s in leaking}
+    rows = [
+        {
+            "model": shown.title,
+            "split": split,
+            "accuracy": shown.test["accuracy"],
+            "low": shown.test["accuracy_ci"][0],
+            "high": shown.test["accuracy_ci"][1],
+        }
+        for split, group in ((HONEST, honest), (LEAKING, leaking))
+        for shown in group
+        if shown.name in both
+    ]
+    return svg(leak(rows), "leak") if rows else None
+
+
+def _pareto(main: Sequence[Shown]) -> Markup | None:
+    rows = [
+        {
+            "model": s.title,
+            "operations": s.facts["operations"],
+            "accuracy": s.test["accuracy"],
+            "low": s.test["accuracy_ci"][0],
+            "high": s.test["accuracy_ci"][1],
+        }
+        for s in main
+        if s.facts["operations"]
+    ]
+    return svg(accuracy_against_operations(rows), "pareto") if len(rows) > 1 else None

@@ -98,7 +98,7 @@ def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
         ("train mlp-baseline --data bonn --split subject", "no subject ids to split by"),
         ("train mlp-baseline --data bonn --seed=-1", "setting seed = -1 cannot be used"),
         ("train mlp-baseline --data bonn --root nowhere", "nowhere does not exist"),
-        ("train mlp-baseline --data mimic4", "holds tables, but mlp-baseline reads signals"),
+        ("train mlp-baseline --data mimic4", "holds hospital records"),
         (
             "train visits-baseline --data bonn",
             "visits-baseline reads visits, but data set 'bonn' holds",

@@ -43,7 +43,7 @@ def test_unknown_names_get_a_hint() -> None:
         ("post-discharge", {"horizon_days": None}, "go together"),
         ("post-discharge", {"horizon_days": 0}, "more than 0"),
         ("landmark", {"exclude": ("organ-donors",)}, "about hospital stays"),
-        ("landmark", {"label": "death in the stay"}, "needs the trigger"),
+        ("landmark", {"label": "death in the stay"}, "needs a trigger"),
     ],
 )
 def test_settings_that_do_not_fit(name: str, changes: dict[str, object], message: str) -> None:

@@ -84,7 +84,7 @@ def test_runs_that_leak_are_called_so_at_the_top(
     small_runs: list[RunFolder], tmp_path: Path
 ) -> None:
     text = build([small_runs[-1]], tmp_path / "page.html").read_text("utf-8")
-    assert text.index("These runs leak") < text.index("<h2")
+    assert text.index("These runs leak") < text.index("<h3")
     assert re.search(r"claims cannot be judged on runs that leak", text)
 
 
@@ -92,7 +92,7 @@ def test_a_page_without_an_improved_model_says_which_run_is_missing(
     small_runs: list[RunFolder], tmp_path: Path
 ) -> None:
     text = build([small_runs[0]], tmp_path / "page.html").read_text("utf-8")
-    assert "There is no run of mlp-improved by recording." in text
+    assert "There is no run of mlp-improved here." in text
 
 
 def test_runs_of_other_splits_do_not_share_a_page(

@@ -28,6 +28,10 @@ class Judged:
     predictions: Predictions
     metrics: dict[str, Any]
 
+    @property
+    def test(self) -> dict[str, Any]:
+        return cast("dict[str, Any]", self.metrics["parts"]["held_out"])
+
 
 def made(model: str, accuracy: float, train_accuracy: float | None = None) -> RunFolder:
     """A run whose predictions are right with a given chance."""

@@ -10,7 +10,7 @@ import pytest
 from sequela.errors import RunError
 from sequela.studies import seizure
 from sequela.studies.folder import RunFolder
-from sequela.studies.reproduce import find_runs, reproduce_seizure
+from sequela.studies.reproduce import find_runs, reproduce
 
 NETWORKS = list(seizure.TRAINING)
 FLOORS = ["majority-class", "logistic-regression"]
@@ -30,8 +30,9 @@ def study(
 ) -> tuple[Path, list[RunFolder], list[tuple[str, int, int]]]:
     """The folder of a study, its runs, and what was said while they were trained."""
     out, said = tmp_path_factory.mktemp("study") / "out", []
-    folders = reproduce_seizure(
+    folders = reproduce(
         out,
+        studies=["seizure"],
         root=synthetic,
         quick=True,
         processes=1,
@@ -112,7 +113,7 @@ def test_finished_runs_are_kept_and_missing_ones_made(
     old = {f.path: (f.path / "metrics.json").read_bytes() for f in folders if f.path != lost}
     (lost / "metrics.json").unlink()  # as if interrupted before its end
     (out / "results.json").unlink()
-    reproduce_seizure(out, root=synthetic, quick=True, processes=1)
+    reproduce(out, studies=["seizure"], root=synthetic, quick=True, processes=1)
     assert {path: (path / "metrics.json").read_bytes() for path in old} == old
     assert RunFolder(lost).complete
     assert (out / "results.json").exists()
@@ -122,12 +123,14 @@ def test_a_folder_of_another_study_is_refused(
     study: Study, synthetic: Path, one_epoch: None, tmp_path: Path
 ) -> None:
     with pytest.raises(RunError, match="settings differ from those asked for"):
-        reproduce_seizure(study[0], root=synthetic, quick=True, seed=1, processes=1)
+        reproduce(study[0], studies=["seizure"], root=synthetic, quick=True, seed=1, processes=1)
     (tmp_path / "thesis.docx").touch()
     with pytest.raises(RunError, match="is not empty and holds no study"):
-        reproduce_seizure(tmp_path, root=synthetic, quick=True, processes=1)
+        reproduce(tmp_path, studies=["seizure"], root=synthetic, quick=True, processes=1)
     with pytest.raises(RunError, match="is not empty and holds no study"):
-        reproduce_seizure(tmp_path / "thesis.docx", root=synthetic, quick=True, processes=1)
+        reproduce(
+            tmp_path / "thesis.docx", studies=["seizure"], root=synthetic, quick=True, processes=1
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
 
 

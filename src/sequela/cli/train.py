@@ -50,7 +50,9 @@ class Records:
 
     def settings(self) -> dict[str, Any]:
         """Those that were given."""
-        given = {name: value for name, value in vars(self).items() if value not in (None, (), False)}
+        given = {
+            name: value for name, value in vars(self).items() if value not in (None, (), False)
+        }
         if "days" in given:
             given["horizon_days"] = given.pop("days")
         if "labels" in given:
@@ -81,7 +83,7 @@ def train(
     What is not given is as in the study of the 2019 report. Ctrl-C leaves a run that `--resume`
     continues, with the same result as if it had never been interrupted.
 
-    Examples: `sequela train gru-improved --data bonn --out runs/gru`,
+    Example: `sequela train gru-improved --data bonn --out runs/gru`, or
     `sequela train visits-improved --data eicu --task in-hospital --hours 24`
 
     Args:
@@ -125,7 +127,12 @@ def train(
     if folds:
         shown = FoldProgress(folds * repeats)
         found = cross_validate(
-            settings, folder, folds=folds, repeats=repeats, root=root, resume=resume,
+            settings,
+            folder,
+            folds=folds,
+            repeats=repeats,
+            root=root,
+            resume=resume,
             on_run=shown.show,
         )
         shown.say_numbers(found)

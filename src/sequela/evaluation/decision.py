@@ -40,14 +40,14 @@ def choose_threshold(tuning: Predictions, aim: Aim, target: float | None = None)
     Raises:
         SettingError: If the aim does not exist, or its target is missing or out of range.
         SplitError: If there are predictions of the held-out part.
-        DataError: If there are not two classes, no event, or nothing else.
+        DataError: If there are not two classes, no event, or (``youden``) nothing else.
     """
     refuse_held_out(tuning, "a threshold is chosen")
     events = int(np.sum(tuning.label == 1))
     distinct, rank = np.unique(-tuning.score, return_inverse=True)
     others = tuning.n_examples - events
-    if not events or not others:
-        which = "no" if not events else "each"
+    if not events or (aim == "youden" and not others):
+        which = "each" if events else "no"
         raise DataError(f"{which} example of the tuning part is an event: a threshold needs both")
     counts = np.bincount(rank, minlength=len(distinct))
     found = np.cumsum(np.bincount(rank, weights=tuning.label, minlength=len(distinct)))

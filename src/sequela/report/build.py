@@ -39,7 +39,8 @@ def build(folders: Sequence[Run], out: Path) -> Path:
     )
     halves = []
     for name, runs, half in (
-        ("Seizures", signals, seizure_half), ("Mortality", records, mortality_half)
+        ("Seizures", signals, seizure_half),
+        ("Mortality", records, mortality_half),
     ):
         if runs:
             content = half.content(runs)
@@ -64,7 +65,11 @@ def _refuse_mixture(folders: Sequence[Run]) -> None:
     for folder in folders:
         settings = folder.settings
         # Each cohort of hospital records has its own table; signals share one.
-        cohort = settings.cohort and (settings.data, settings.cohort.task, settings.cohort.hindsight)
+        cohort = settings.cohort and (
+            settings.data,
+            settings.cohort.task,
+            settings.cohort.hindsight,
+        )
         same = first.setdefault((settings.split, cohort), folder)
         if settings.data != same.settings.data or folder.split_ids != same.split_ids:
             raise RunError(

@@ -112,9 +112,7 @@ def content(folders: Sequence[Run]) -> dict[str, Any]:
         "leak": _leak(main),
         "quick": main.first.settings.training.epochs <= mortality.QUICK_EPOCHS,
         "seconds": sum(
-            s.facts["train_seconds"]
-            for c in cohorts
-            for s in (*c.shown, *c.weighted, *c.hindsight)
+            s.facts["train_seconds"] for c in cohorts for s in (*c.shown, *c.weighted, *c.hindsight)
         ),
         "commands": commands(folders),
         "derivations": [(s, Markup(render_mathml(s.account))) for s in main.shown if s.account],  # noqa: S704

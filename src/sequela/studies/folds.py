@@ -1,6 +1,7 @@
 """Cross-validation by subject: a run for each fold, and what they say together."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -153,23 +154,32 @@ def cross_validate(
         raise SettingError(
             f"{folds} fold(s) and {repeats} repeat(s): cross-validation needs 2 folds and 1 repeat"
         )
-    if (
-        not resume
-        and out.exists()
-        and (not out.is_dir() or any(out.iterdir()))
-    ):
+    if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out}: is not empty; continue it with --resume or choose another --out")
-    count = folds * repeats
+    wanted = fold_runs(settings, out, folds, repeats)
     done = []
-    for fold in range(count):
-        each = settings.model_copy(update={"folds": folds, "fold": fold})
-        path = out / f"fold-{fold:02d}"
-        done.append(run.train(each, path, root=root, work=work, resume=resume))
-        on_run(done[-1], fold + 1, count)
+    made = work or out.with_name(f".{out.name}.work")  # the events are built once for all folds
+    try:
+        for path, each in wanted:
+            done.append(run.train(each, path, root=root, work=made, resume=resume))
+            on_run(done[-1], len(done), len(wanted))
+    finally:
+        if work is None:
+            shutil.rmtree(made, ignore_errors=True)
     with whole(out / FOLDS) as partial:
         content = json.dumps(summarise_folds(done), indent=1, ensure_ascii=False)
         partial.write_text(content + "\n", encoding="utf-8")
     return FoldsFolder(out)
+
+
+def fold_runs(
+    settings: RunSettings, out: Path, folds: int, repeats: int
+) -> list[tuple[Path, RunSettings]]:
+    """Where the run of each fold stands, and its settings."""
+    return [
+        (out / f"fold-{n:02d}", settings.model_copy(update={"folds": folds, "fold": n}))
+        for n in range(folds * repeats)
+    ]
 
 
 def summarise_folds(runs: list[RunFolder]) -> dict[str, Any]:

@@ -143,7 +143,9 @@ def runs(
 _BASELINE, _IMPROVED = ("visits-baseline",), ("visits-improved",)
 
 CLAIMS = (
-    Claim("level", _BASELINE, "The baseline's best loss is close to 0.5.", "2.3", "loss", value=0.5),
+    Claim(
+        "level", _BASELINE, "The baseline's best loss is close to 0.5.", "2.3", "loss", value=0.5
+    ),
     Claim("level", _BASELINE, "Its best accuracy is about 75 %.", "2.3", value=0.75),
     Claim("blind", _BASELINE, "It is biased: a lot of the dead are not predicted.", "2.3"),
     Claim(

@@ -20,7 +20,7 @@ from sequela.sources.account import read_account
 from sequela.sources.events import events_of
 from sequela.studies import floors, mortality, run, seizure, visits
 from sequela.studies.folder import CONFIG, RunFolder
-from sequela.studies.folds import FOLDS, FoldsFolder, cross_validate
+from sequela.studies.folds import FOLDS, FoldsFolder, cross_validate, fold_runs
 
 StudyName = Literal["seizure", "mortality"]
 Run = RunFolder | FoldsFolder
@@ -36,6 +36,16 @@ class _Planned:
     settings: RunSettings
     folds: int = 0
     repeats: int = 1
+
+    def check_free(self) -> None:
+        """Make sure that what is there already is of the same settings."""
+        for path, settings in (
+            fold_runs(self.settings, self.path, self.folds, self.repeats)
+            if self.folds
+            else [(self.path, self.settings)]
+        ):
+            if (path / CONFIG).exists():
+                RunFolder(path).check_free(settings, resume=True)
 
 
 @dataclass(frozen=True)
@@ -94,8 +104,7 @@ def reproduce(
             jobs.append(_Job((_Planned(path, settings),), root))
     planned = [each for job in jobs for each in job.planned]
     for each in planned:
-        if (each.path / CONFIG).exists():
-            RunFolder(each.path).open(each.settings, resume=True)
+        each.check_free()
     finished = 0
     for done in _in_processes(jobs, processes or joblib.cpu_count()):
         for each in done.planned:
@@ -161,9 +170,7 @@ def _mortality_jobs(out: Path, root: Path | None, *, seed: int, quick: bool) -> 
         few = min(flow.positives, flow.examples - flow.positives) < mortality.FEW
         folds = mortality.FOLDS if few else 0
         repeats = 1 if quick else mortality.REPEATS
-        named = mortality.runs(
-            data, task, is_primary=(data, task) == main, seed=seed, quick=quick
-        )
+        named = mortality.runs(data, task, is_primary=(data, task) == main, seed=seed, quick=quick)
         folder = out / "runs" / f"{data}-{task}"
         # Runs that read other sequences are made side by side.
         for hindsight in (False, True):
@@ -197,6 +204,8 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
     folders = [open_run(path) for path in dict.fromkeys(found)]
     for folder in folders:
         folder.require_complete()
+        if isinstance(folder, RunFolder) and folder.settings.folds and folder.path not in paths:
+            raise RunError(f"{folder.path.parent}: not all folds are finished; go on with --resume")
     return in_order(folders)
 
 

@@ -67,9 +67,7 @@ def train(
     made = work or out.with_name(f".{out.name}.work")
     try:
         data: RunData = (
-            signals.load(settings, root)
-            if holds == "signal"
-            else visits.load(settings, root, made)
+            signals.load(settings, root) if holds == "signal" else visits.load(settings, root, made)
         )
         if settings.model not in floors.FLOORS:
             model_config(settings, data)  # refused, if it must be, before anything is written

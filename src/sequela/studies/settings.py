@@ -5,9 +5,8 @@ from typing import Any
 
 from sequela.config import RunSettings, SplitUnit
 from sequela.errors import SettingError
-from sequela.models.registry import lookup
 from sequela.sources import catalog
-from sequela.studies import floors, mortality, seizure
+from sequela.studies import mortality, seizure
 
 
 def run_settings(
@@ -30,11 +29,9 @@ def run_settings(
         training: Changes to how the model is trained in its study.
 
     Raises:
-        UnknownNameError: If there is no such model or data set.
+        UnknownNameError: If there is no such data set.
         SettingError: If a setting is not allowed, or is of hospital records and the data are not.
     """
-    if model not in floors.FLOORS:
-        lookup(model)
     signal = catalog.lookup(data).kind == "eeg"
     if signal and records:
         raise SettingError(

@@ -8,6 +8,7 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from sequela.cohort import leakage
 from sequela.cohort.finding import Finding
@@ -289,3 +290,33 @@ def test_nothing_is_found_in_nothing() -> None:
     assert leakage.near_identical_rows(empty, nobody) == []
     assert leakage.overlapping_groups(nobody, "subject") == []
     assert leakage.one_class(no_label, ["no", "yes"]) == []
+
+
+def records(rng: np.random.Generator, n: int, codes: int = 400, each: int = 12) -> csr_array:
+    chosen = np.stack([rng.choice(codes, each, replace=False) for _ in range(n)])
+    table = np.zeros((n, codes), np.float32)
+    np.put_along_axis(table, chosen, 1, axis=1)
+    return csr_array(table)
+
+
+def test_a_copied_record_is_found_between_its_parts_alone() -> None:
+    rng = np.random.default_rng(1)
+    parts = {name: records(rng, n) for name, n in (("train", 200), ("tuning", 60), ("held", 60))}
+    assert leakage.identical_records(parts) == []
+    table = parts["held"].toarray()
+    table[7] = parts["train"].toarray()[3]
+    (found,) = leakage.identical_records({**parts, "held": csr_array(table)})
+    assert found.where == "train, held"
+    assert found.what.startswith("1 of 60 rows of held are identical to rows of train")
+
+
+def test_a_form_that_fills_in_many_codes_is_no_copy() -> None:
+    """Two hundred people with one of ten forms of 40 codes each: all alike, and nobody copied."""
+    rng = np.random.default_rng(2)
+    form = rng.integers(0, 10, 200)
+    table = np.zeros((200, 400), np.float32)
+    for row, one in enumerate(form):
+        table[row, 40 * one : 40 * one + 40] = 1
+    parts = {"train": csr_array(table[:150]), "held": csr_array(table[150:])}
+    assert leakage.identical_records(parts) == []
+    assert leakage.identical_records({"train": csr_array((5, 4)), "held": csr_array((5, 4))}) == []

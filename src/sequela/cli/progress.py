@@ -74,8 +74,10 @@ def say_run(console: Console, folder: "RunFolder | FoldsFolder", count: str = ""
         f"{folder.facts['train_seconds']:.1f} s{leak}",
         markup=False,
     )
-    for finding in folder.metrics["leaks"]:
-        console.print(f"  LEAKS: {finding['what']}", markup=False)
+    for kind in ("leaks", "suspicions"):
+        for finding in folder.metrics[kind]:
+            said = f"  {kind.upper()}: {finding['what']} ({finding['where']})"
+            console.print(said, markup=False)
 
 
 class FoldProgress:

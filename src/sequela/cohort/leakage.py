@@ -5,11 +5,12 @@ no proof that there is nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.sparse import csc_array, csr_array, vstack
 
 from sequela.cohort.finding import Finding
 
@@ -104,6 +105,50 @@ def identical_rows(parts: Parts) -> list[Finding]:
         if copies.any():
             found.append(_copies("identical rows", "identical to", one, other, copies))
     return found
+
+
+def identical_records(parts: Mapping[str, csr_array]) -> list[Finding]:
+    """Records of the same codes in two parts that hold too much to meet again by chance.
+
+    Codes of one record depend on each other (a form fills in several), so each counts only for what
+    it adds to the code before it that predicts it best, frequent codes first (as in a tree of Chow
+    & Liu 1968); codes that are absent do not count.
+
+    Args:
+        parts: For each part, (example, code), not 0 where the example has the code.
+    """
+    rows = vstack([*parts.values()], format="csr")
+    part = np.repeat(np.arange(len(parts)), [some.shape[0] for some in parts.values()])
+    alike: dict[bytes, list[int]] = {}
+    for row, (first, end) in enumerate(pairwise(rows.indptr)):
+        alike.setdefault(np.sort(rows.indices[first:end]).tobytes(), []).append(row)
+    by_code = csc_array(rows != 0, dtype=np.int64)
+    least = 2 * np.log2(max(rows.shape[0], 1)) - np.log2(_CHANCE_OF_COPY)
+    copied = np.zeros((len(parts), rows.shape[0]), dtype=bool)  # of which part, which row
+    for same in alike.values():
+        where = set(part[same].tolist())
+        if len(where) > 1 and _bits_of_record(by_code, rows[same[:1]].indices) > least:
+            for one in where:
+                copied[one, same] = True
+    found = []
+    for (one, name), (other, other_name) in combinations(enumerate(parts), 2):
+        copies = copied[one, part == other]
+        if copies.any():
+            found.append(_copies("identical records", "identical to", name, other_name, copies))
+    return found
+
+
+def _bits_of_record(by_code: csc_array, codes: NDArray[np.int32]) -> float:
+    """How improbable it is to have these codes: see :func:`identical_records`."""
+    if not len(codes):
+        return 0.0
+    having = by_code[:, codes]
+    together = (having.T @ having).toarray()
+    together = together[np.ix_(*[np.argsort(-together.diagonal(), kind="stable")] * 2)]
+    given = together / together.diagonal()[:, None]  # of the row's code, share with the column's
+    chance = [together[0, 0] / by_code.shape[0]]
+    chance += [given[:later, later].max() for later in range(1, len(codes))]
+    return float(-np.log2(chance).sum())
 
 
 def _bits(rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from sequela.figures.matrices import confusion_matrix
 from sequela.report.commands import commands
 from sequela.report.shown import Shown, curves, svg
 from sequela.report.verdicts import judge, tally
-from sequela.studies import mortality
+from sequela.studies import audit, mortality
 from sequela.studies.reproduce import Run, cohorts_of
 
 NAME = "mortality"
@@ -65,10 +65,9 @@ class CohortShown:
         return self.first.describe_split()
 
     @property
-    def leaks(self) -> list[dict[str, Any]]:
-        """What tells the models their answer."""
-        found: list[dict[str, Any]] = self.first.metrics["leaks"]
-        return found
+    def findings(self) -> list[dict[str, Any]]:
+        """What makes the numbers too good: the same for all models of a cohort."""
+        return self.shown[0].findings if self.shown else self.hindsight[0].findings
 
     @property
     def rare(self) -> int:
@@ -104,6 +103,8 @@ def content(folders: Sequence[Run]) -> dict[str, Any]:
         "data": main.data,
         "split": main.split,
         "cohorts": cohorts,
+        "findings": main.findings,
+        "looked_for": audit.OF_VISITS,
         "verdicts": verdicts,
         "tally": tally(verdicts),
         "as_reported": _as_reported(cohorts),

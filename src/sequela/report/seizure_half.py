@@ -11,7 +11,7 @@ from sequela.figures.pareto import accuracy_against_operations
 from sequela.report.commands import commands
 from sequela.report.shown import Shown, panel, svg
 from sequela.report.verdicts import judge, tally
-from sequela.studies import seizure
+from sequela.studies import audit, seizure
 from sequela.studies.reproduce import Run
 
 NAME = "seizure"
@@ -35,6 +35,8 @@ def content(folders: Sequence[Run]) -> dict[str, Any]:
         "honest": honest,
         "leaking": leaking,
         "main": main,
+        "findings": main[0].findings if honest else [],
+        "looked_for": audit.OF_SIGNALS,
         "best": max(main, key=lambda s: s.test["accuracy"]),
         "verdicts": verdicts,
         "tally": tally(verdicts),

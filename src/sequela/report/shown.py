@@ -71,6 +71,13 @@ class Shown:
         return self.run.facts
 
     @property
+    def findings(self) -> list[dict[str, Any]]:
+        """What makes its numbers too good, leaks first; of all folds, each said once."""
+        runs = [self.run] if isinstance(self.run, RunFolder) else self.run.runs
+        found = [f for kind in ("leaks", "suspicions") for r in runs for f in r.metrics[kind]]
+        return list({(f["check"], f["what"], f["where"]): f for f in found}.values())
+
+    @property
     def metrics(self) -> dict[str, Any]:
         """All numbers of the run, or of the first fold."""
         return self.run.metrics

@@ -25,6 +25,7 @@ from sequela.files import whole
 from sequela.models.registry import lookup
 from sequela.sources import catalog
 from sequela.studies import floors, signals, visits
+from sequela.studies.audit import audit
 from sequela.studies.folder import METRICS, RunFolder, environment
 from sequela.training.checkpoint import FILE
 from sequela.training.fit import fit
@@ -196,6 +197,7 @@ def _metrics(
 ) -> dict[str, Any]:
     """The content of ``metrics.json``."""
     started = time.perf_counter()
+    found = audit(data)
     predictions = folder.predictions
     parts = {
         name: summarise(
@@ -211,7 +213,8 @@ def _metrics(
         "model": settings.model,
         "data": data.describe(),
         "split": {"unit": settings.split, "leaks": data.split.leaks},
-        "leaks": [asdict(finding) for finding in data.leaks],
+        "leaks": [asdict(finding) for finding in found if finding.severity == "leak"],
+        "suspicions": [asdict(finding) for finding in found if finding.severity != "leak"],
         **facts,
         "parts": parts,
         "evaluation_seconds": time.perf_counter() - started,

@@ -45,7 +45,6 @@ class SignalData:
     n_recordings: int
 
     groups_are_recordings = True
-    leaks = ()
 
     @cached_property
     def scaling(self) -> Scaling:

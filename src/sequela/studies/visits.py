@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sequela.cohort.events import Events, open_events
-from sequela.cohort.finding import Finding
 from sequela.cohort.selection import Cohort, cohort_of_labels, select_cohort
 from sequela.cohort.split import PARTS, Split, draw
 from sequela.cohort.tasks import Task, task_named, with_hindsight
@@ -64,11 +63,6 @@ class VisitData:
         for name in ("code_offsets", "codes", "value_offsets", "channels", "values"):
             digest.update(np.ascontiguousarray(getattr(self.sequences, name)).view(np.uint8).data)
         return digest.hexdigest()
-
-    @property
-    def leaks(self) -> tuple[Finding, ...]:
-        """What tells a model its answer."""
-        return self.cohort.leaks
 
     @property
     def labels(self) -> NDArray[np.int64]:

@@ -139,14 +139,15 @@ def identical_records(parts: Mapping[str, csr_array]) -> list[Finding]:
 
 
 def _bits_of_record(by_code: csc_array, codes: NDArray[np.int32]) -> float:
-    """How improbable it is to have these codes: see :func:`identical_records`."""
+    """How improbable it is to have these codes, judged by all but two of those who have them."""
     if not len(codes):
         return 0.0
     having = by_code[:, codes]
     together = (having.T @ having).toarray()
-    together = together[np.ix_(*[np.argsort(-together.diagonal(), kind="stable")] * 2)]
-    given = together / together.diagonal()[:, None]  # of the row's code, share with the column's
-    chance = [together[0, 0] / by_code.shape[0]]
+    together = together[np.ix_(*[np.argsort(-together.diagonal(), kind="stable")] * 2)] - 2
+    # Of those with the row's code, the share with the column's too, drawn a little towards a half.
+    given = (together + 0.5) / (together.diagonal()[:, None] + 1)
+    chance = [(together[0, 0] + 0.5) / (by_code.shape[0] - 1)]
     chance += [given[:later, later].max() for later in range(1, len(codes))]
     return float(-np.log2(chance).sum())
 

@@ -30,13 +30,7 @@ def build(folders: Sequence[Run], out: Path) -> Path:
     _refuse_mixture(ordered)
     signals = [f for f in ordered if f.settings.cohort is None]
     records = [f for f in ordered if f.settings.cohort is not None]
-    templates = Environment(
-        loader=PackageLoader("sequela.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
+    templates = open_templates()
     halves = []
     for name, runs, half in (
         ("Seizures", signals, seizure_half),
@@ -49,14 +43,26 @@ def build(folders: Sequence[Run], out: Path) -> Path:
             halves.append(
                 {"id": half.NAME, "name": name, "summary": half.summary(content), "html": html}
             )
+    names = " and ".join(str(half["name"]) for half in halves)
     page = templates.get_template("page.html.j2").render(
-        title=" and ".join(str(half["name"]) for half in halves),
+        title=f"{names}: the 2019 report and what really happens",
         environment=ordered[0].environment,
         halves=halves,
     )
     with whole(out) as partial:
         partial.write_text(page, encoding="utf-8")
     return out
+
+
+def open_templates() -> Environment:
+    """The templates of pages; what they are not given is an error."""
+    return Environment(
+        loader=PackageLoader("sequela.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
 
 
 def _refuse_mixture(folders: Sequence[Run]) -> None:

@@ -3,11 +3,17 @@
 import json
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from sequela import __version__
 from sequela.cohort.split import PARTS, Split
@@ -19,6 +25,7 @@ from sequela.training import history
 
 CONFIG = "config.toml"
 METRICS = "metrics.json"
+ATTRIBUTES = "attributes.parquet"
 FACTS = ("train_seconds", "epochs", "best_epoch", "parameters", "operations", "macs")
 _LIBRARIES = ("torch", "numpy", "scikit-learn", "accelerate")
 
@@ -75,6 +82,33 @@ class RunFolder:
                     kind, name, part.subject_id if kind == "subject" else part.group_id
                 )
         return predictions
+
+    @cached_property
+    def attributes(self) -> dict[str, NDArray[np.str_]]:
+        """Who the examples of the predictions are (``attributes.parquet``), where that is known.
+
+        Raises:
+            RunError: If the file is damaged or of other examples.
+        """
+        path = self.path / ATTRIBUTES
+        if not path.exists():
+            return {}
+        try:
+            table = pq.read_table(path)
+            ids = np.array(table["id"].to_pylist(), np.str_)
+        except (pa.ArrowException, OSError, KeyError) as error:
+            raise RunError(f"{path}: damaged ({error}); train again") from error
+        if not np.array_equal(ids, self.predictions.example_id):
+            raise RunError(f"{path}: is of other examples than the predictions; train again")
+        names = [name for name in table.column_names if name != "id"]
+        return {name: np.array(table[name].to_pylist(), np.str_) for name in names}
+
+    def write_attributes(self, attributes: Mapping[str, NDArray[np.str_]]) -> None:
+        """Write ``attributes.parquet``: str (example,) by name, in the order of the predictions."""
+        columns = {"id": self.predictions.example_id, **attributes}
+        table = pa.table({name: pa.array(v.tolist(), pa.string()) for name, v in columns.items()})
+        with whole(self.path / ATTRIBUTES) as partial:
+            pq.write_table(table, partial, compression="zstd")
 
     @property
     def test(self) -> dict[str, Any]:

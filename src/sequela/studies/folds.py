@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError
@@ -66,6 +67,11 @@ class FoldsFolder:
         return self.runs[0].metrics
 
     @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """How many groups each fold had to learn from, and held out."""
+        return [_sizes(run) for run in self.runs]
+
+    @property
     def environment(self) -> dict[str, Any]:
         """Where it ran."""
         return self.runs[0].environment
@@ -111,6 +117,13 @@ class FoldsFolder:
         """Make sure that all folds are finished."""
         for run in self.runs:
             run.require_complete()
+
+    @cached_property
+    def attributes(self) -> dict[str, NDArray[np.str_]]:
+        """Who the examples of the predictions are, where that is known."""
+        place = {id_: i for i, id_ in enumerate(self.runs[0].predictions.example_id.tolist())}
+        order = [place[id_] for id_ in self.predictions.example_id.tolist()]
+        return {name: values[order] for name, values in self.runs[0].attributes.items()}
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -186,11 +199,7 @@ def summarise_folds(runs: list[RunFolder]) -> dict[str, Any]:
     """The mean of each held-out number over the folds, with the interval of Nadeau and Bengio."""
     tests = [run.metrics["parts"]["held_out"] for run in runs]
     first = runs[0]
-    unit = first.settings.split
-    sizes = []
-    for each in runs:
-        ids = each.split.ids[unit]
-        sizes.append((len(ids["train"]) + len(ids["tuning"]), len(ids["held_out"])))
+    sizes = [_sizes(each) for each in runs]
     return {
         "model": first.settings.model,
         "folds": first.settings.folds,
@@ -216,6 +225,11 @@ def summarise_folds(runs: list[RunFolder]) -> dict[str, Any]:
             ],
         },
     }
+
+
+def _sizes(run: RunFolder) -> tuple[int, int]:
+    ids = run.split.ids[run.settings.split]
+    return len(ids["train"]) + len(ids["tuning"]), len(ids["held_out"])
 
 
 def _operation(

@@ -189,6 +189,24 @@ def open_run(path: Path) -> Run:
     return FoldsFolder(path) if (path / FOLDS).exists() else RunFolder(path)
 
 
+def named_runs(paths: Sequence[Path]) -> list[Run]:
+    """The runs of these folders, in this order.
+
+    Raises:
+        RunError: If a path is no run folder and no folder of folds, or the run is not finished.
+    """
+    for path in paths:
+        if not _is_run(path):
+            raise RunError(
+                f"{path}: expected a run folder (with a {CONFIG}), or a folder of folds (with a "
+                f"{FOLDS})"
+            )
+    folders = [open_run(path) for path in paths]
+    for folder in folders:
+        folder.require_complete()
+    return folders
+
+
 def find_runs(paths: Sequence[Path]) -> list[Run]:
     """The runs among paths, or in them, in the order of a page; folds count as one run.
 

@@ -96,6 +96,8 @@ def _finish(
     with whole(folder.path / "model.safetensors") as partial:
         save_file(trained.tensors, partial, metadata=header)
     data.predictions(trained.probabilities).write(folder.path / "predictions.parquet")
+    if attributes := data.attributes():
+        folder.write_attributes(attributes)
     folder.write(METRICS, _metrics(settings, data, folder, trained.facts))
 
 

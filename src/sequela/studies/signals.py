@@ -108,6 +108,10 @@ class SignalData:
         """The scaled samples, for a linear model: float32 (segment, sample)."""
         return self.scaled.flatten(1).numpy()
 
+    def attributes(self) -> dict[str, NDArray[np.str_]]:
+        """Nothing is known of who was recorded."""
+        return {}
+
     def header(self) -> dict[str, Any]:
         """What a model needs beside its tensors."""
         _, n_chans, n_times = self.segments.signal.shape

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from sequela.cohort.attributes import age_bands, attributes_of
 from sequela.cohort.events import Events, open_events
 from sequela.cohort.selection import Cohort, cohort_of_labels, select_cohort
 from sequela.cohort.split import PARTS, Split, draw
@@ -122,6 +123,12 @@ class VisitData:
             probabilities=probabilities,
             classes=CLASSES,
         )
+
+    def attributes(self) -> dict[str, NDArray[np.str_]]:
+        """Who the examples are, for judging a model group by group: str (example,) by name."""
+        found = attributes_of(self.cohort.events, self.cohort.labels)
+        bands = age_bands(self.sequences.age)
+        return {**found, **({"age": bands} if (bands != "").any() else {})}
 
     def header(self) -> dict[str, Any]:
         """What a model needs beside its tensors."""

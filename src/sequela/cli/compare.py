@@ -1,0 +1,63 @@
+"""``sequela compare``: is one run better than another?"""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+
+def compare(
+    runs: Annotated[list[Path], Parameter(negative=())],
+    /,
+    *,
+    metric: str | None = None,
+    out: Path | None = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Compare runs on the same split with the first one, example by example.
+
+    Differences come with a 95 % interval and a p-value corrected for how many there are. Runs on
+    different splits are refused: one may have learnt from what the other was judged on.
+
+    Example: `sequela compare runs/mlp-baseline runs/mlp-improved --out comparison.html`
+
+    Args:
+        runs: Run folders, or folders of folds; the first is what the others are compared with.
+        metric: accuracy, balanced_accuracy, log_loss, auroc or average_precision; auroc of two
+            classes and else accuracy, if not given.
+        out: Also write a page.
+        json: Print JSON.
+    """
+    from json import dumps
+
+    from sequela.report.comparison_page import build_comparison
+    from sequela.studies.compare import compare as compare_runs
+    from sequela.studies.reproduce import named_runs
+
+    found = compare_runs(named_runs(runs), metric)
+    if json:
+        print(dumps(found.to_dict(), indent=1))
+    else:
+        console = Console(soft_wrap=True, highlight=False)
+        table = Table("run", found.metric, "difference", "95 % interval", "p", "p, corrected")
+        for run in found.runs:
+            row = [run.name, f"{run.value:.4f}"]
+            if run.difference and run.corrected_p is not None:
+                gap = run.difference.interval
+                row += [
+                    f"{run.difference.value:+.4f}",
+                    f"{gap.low:+.4f} to {gap.high:+.4f}",
+                    f"{run.difference.p_value:.2g}",
+                    f"{run.corrected_p:.2g}",
+                ]
+            table.add_row(*row)
+        console.print(table)
+        console.print(
+            f"{found.examples} held-out examples of {found.groups} groups; {found.method}; p "
+            "corrected by Holm",
+            markup=False,
+        )
+    if out is not None:
+        print(f"page: {build_comparison(found, out).resolve()}")

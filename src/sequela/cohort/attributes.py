@@ -1,0 +1,73 @@
+"""Who the subjects of a cohort are, for judging a model group by group; never an input."""
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sequela.cohort.events import Events
+from sequela.sources.engine import MEMORY_LIMIT
+
+FAMILIES = {"sex": "GENDER", "ethnicity": "ETHNICITY"}
+UNIT = "ICU_ADMISSION"
+AGE_BANDS = (18, 40, 65, 80)
+
+# What is told of a subject more than once and differently is taken as it was told first.
+OF_SUBJECT = """
+SELECT a.example, split_part(arg_min(e.code, (e.time, e.code)), '//', 2) AS value
+FROM asked_rows AS a
+JOIN events AS e ON e.subject_id = a.subject_id
+JOIN codes AS c ON c.code = e.code AND c.family = $family
+WHERE e.time IS NULL OR e.time <= a.prediction_time
+GROUP BY a.example
+"""
+LAST_UNIT = """
+SELECT a.example, split_part(arg_max(e.code, (e.time, e.code)), '//', 2) AS value
+FROM asked_rows AS a
+JOIN events AS e ON e.subject_id = a.subject_id AND e.time <= a.prediction_time
+JOIN codes AS c ON c.code = e.code AND c.family = $family
+GROUP BY a.example
+"""
+
+
+def attributes_of(
+    events: Events, labels: pa.Table, memory_limit: str = MEMORY_LIMIT
+) -> dict[str, NDArray[np.str_]]:
+    """Sex, ethnicity and the last ICU of each example, as far as the data tell them.
+
+    Args:
+        events: MEDS data.
+        labels: See :mod:`sequela.cohort.labels`.
+        memory_limit: Of DuckDB.
+
+    Returns:
+        For each attribute that the data have, str (example,): empty where it is not known.
+    """
+    examples = pa.array(np.arange(len(labels)), pa.int64())
+    found = {}
+    with events.connect(memory_limit) as connection:
+        connection.register("asked_rows", labels.append_column("example", examples))
+        for name, family in {**FAMILIES, "unit": UNIT}.items():
+            query = LAST_UNIT if family == UNIT else OF_SUBJECT
+            rows = connection.execute(query, {"family": family}).fetchall()
+            values = np.full(len(labels), "", dtype=object)
+            for example, value in rows:
+                values[example] = value or ""
+            if rows:
+                found[name] = values.astype(np.str_)
+        connection.unregister("asked_rows")
+    return found
+
+
+def age_bands(age: NDArray[np.float32]) -> NDArray[np.str_]:
+    """Years as bands; empty where the age is not known.
+
+    Example:
+        >>> age_bands(np.array([17, 18, 64.9, 95, np.nan], np.float32)).tolist()
+        ['under 18', '18 to 39', '40 to 64', '80 and over', '']
+    """
+    first, *_, last = AGE_BANDS
+    names = [f"under {first}"]
+    names += [f"{low} to {high - 1}" for low, high in zip(AGE_BANDS, AGE_BANDS[1:], strict=False)]
+    names += [f"{last} and over", ""]
+    place = np.where(np.isnan(age), len(names) - 1, np.searchsorted(AGE_BANDS, age, side="right"))
+    return np.asarray(names)[place]

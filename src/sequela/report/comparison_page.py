@@ -1,0 +1,39 @@
+"""The page of a comparison of runs."""
+
+from pathlib import Path
+
+from markupsafe import Markup
+
+from sequela.figures.compare import differences
+from sequela.files import whole
+from sequela.report.build import open_templates
+from sequela.report.shown import svg
+from sequela.studies.compare import Comparison
+from sequela.studies.folder import environment
+
+
+def build_comparison(found: Comparison, out: Path) -> Path:
+    """Write the page; the same runs give the same bytes on one machine.
+
+    Args:
+        found: The comparison.
+        out: The page; written under a temporary name, then renamed.
+    """
+    first, *others = found.runs
+    picture = differences(
+        {run.name: run.difference for run in others if run.difference},
+        first=first.name,
+        metric=found.metric,
+    )
+    templates = open_templates()
+    html = templates.get_template("comparison.html.j2").render(
+        found=found, first=first, others=others, picture=svg(picture, "differences")
+    )
+    page = templates.get_template("page.html.j2").render(
+        title=f"Comparison with {first.name}",
+        environment=environment(),
+        halves=[{"id": "comparison", "html": Markup(html)}],  # noqa: S704 - escaped as rendered
+    )
+    with whole(out) as partial:
+        partial.write_text(page, encoding="utf-8")
+    return out

@@ -1,0 +1,184 @@
+"""Is one run better than another? Runs on the same split, each beside the first."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sequela.errors import DataError, RunError, SettingError, SplitError
+from sequela.evaluation.comparison import (
+    Difference,
+    McNemar,
+    holm,
+    mcnemar,
+    paired_delong,
+    paired_difference,
+    repeated_folds,
+)
+from sequela.evaluation.predictions import Predictions
+from sequela.studies.folds import FoldsFolder
+from sequela.studies.reproduce import Run
+
+METRICS = ("accuracy", "balanced_accuracy", "log_loss", "auroc", "average_precision")
+_TWO = 2
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One run beside the first.
+
+    Attributes:
+        name: Of the run's folder.
+        model: What was trained.
+        value: Its held-out number.
+        difference: That number minus the first run's, paired; ``None`` for the first run itself.
+        corrected_p: The p-value corrected for how many runs are compared (Holm).
+        delong: The difference of AUROC by DeLong, where there are two classes and one split.
+        mcnemar: Who is right where the other is wrong, of whole groups; ``None`` where groups hold
+            examples of several classes, or there are folds.
+    """
+
+    name: str
+    model: str
+    value: float
+    difference: Difference | None = None
+    corrected_p: float | None = None
+    delong: Difference | None = None
+    mcnemar: McNemar | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs on one split.
+
+    Attributes:
+        metric: Which number.
+        runs: The first is what the others are compared with.
+        method: How the intervals were made.
+        examples: Held-out examples, each judged by all runs.
+        groups: Whose they are: subjects or recordings.
+    """
+
+    metric: str
+    runs: tuple[Compared, ...]
+    method: str
+    examples: int
+    groups: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison for JSON."""
+        return asdict(self)
+
+
+def compare(folders: Sequence[Run], metric: str | None = None) -> Comparison:
+    """Compare held-out numbers, example by example.
+
+    Runs with one split: a bootstrap draws whole groups and judges both on the same draws. Folds:
+    the differences of each fold, with the interval of Nadeau and Bengio.
+
+    Args:
+        folders: Two runs or more.
+        metric: One of ``METRICS``; AUROC of two classes and else accuracy, if not given.
+
+    Raises:
+        SettingError: If there is no such metric.
+        RunError: If there are fewer than two runs, or they are of different data or splits.
+        SplitError: If the parts of a run overlap, or the predictions are of different examples.
+        DataError: If the metric cannot be had.
+    """
+    if len(folders) < _TWO:
+        raise RunError(f"{len(folders)} run(s): a comparison needs two or more")
+    first, *others = folders
+    for other in others:
+        _check_same_split(first, other)
+    predictions = [_held_out(folder) for folder in folders]
+    two = len(predictions[0].classes) == _TWO
+    name = metric or ("auroc" if two else "accuracy")
+    if name not in METRICS:
+        raise SettingError(f"there is no metric '{name}' to compare: expected {', '.join(METRICS)}")
+    rows = [_compared(first, other, name) for other in others]
+    corrected = holm([row.difference.p_value for row in rows if row.difference]).tolist()
+    rows = [replace(row, corrected_p=p) for row, p in zip(rows, corrected, strict=True)]
+    difference = rows[0].difference
+    return Comparison(
+        metric=name,
+        runs=(Compared(first.path.name, first.settings.model, _value(first, name)), *rows),
+        method=difference.interval.method if difference else "",
+        examples=predictions[0].n_examples,
+        groups=len(np.unique(predictions[0].group_id)),
+    )
+
+
+def _check_same_split(first: Run, other: Run) -> None:
+    """Refuse what cannot be paired.
+
+    Raises:
+        RunError: If data, kind of split or its ids differ.
+    """
+    what = None
+    if first.settings.data != other.settings.data:
+        what = f"of different data ({first.settings.data} and {other.settings.data})"
+    elif isinstance(first, FoldsFolder) != isinstance(other, FoldsFolder):
+        what = "one of one split and the other of folds"
+    elif first.split_ids != other.split_ids:
+        what = "of different splits: what one was judged on, the other may have learnt from"
+    if what:
+        raise RunError(
+            f"{first.path} and {other.path} are {what}; train both with the same --data, --split, "
+            "--seed and --folds"
+        )
+
+
+def _held_out(folder: Run) -> Predictions:
+    return folder.predictions.part("held_out")
+
+
+def _value(folder: Run, name: str) -> float:
+    from sequela.evaluation import metrics
+
+    measure = getattr(metrics, name)
+    if isinstance(folder, FoldsFolder):
+        return float(np.mean([measure(_held_out(run)) for run in folder.runs]))
+    return float(measure(_held_out(folder)))
+
+
+def _compared(first: Run, other: Run, name: str) -> Compared:
+    value = _value(other, name)
+    if isinstance(first, FoldsFolder) and isinstance(other, FoldsFolder):
+        return Compared(
+            other.path.name, other.settings.model, value, _over_folds(first, other, name)
+        )
+    one, two = _held_out(other), _held_out(first)
+    rng = np.random.default_rng(first.settings.seed)
+    return Compared(
+        other.path.name,
+        other.settings.model,
+        value,
+        paired_difference(name, one, two, rng),
+        delong=paired_delong(one, two) if len(one.classes) == _TWO else None,
+        mcnemar=_mcnemar_of_groups(one, two),
+    )
+
+
+def _over_folds(first: FoldsFolder, other: FoldsFolder, name: str) -> Difference:
+    if len(first.runs) != len(other.runs):
+        raise RunError(
+            f"{first.path} has {len(first.runs)} folds and {other.path} {len(other.runs)}: train "
+            "both with the same --folds and --repeats"
+        )
+    differences = [
+        _value(theirs, name) - _value(ours, name)
+        for ours, theirs in zip(first.runs, other.runs, strict=True)
+    ]
+    return repeated_folds(differences, first.sizes)
+
+
+def _mcnemar_of_groups(one: Predictions, other: Predictions) -> McNemar | None:
+    """Of whole recordings or subjects, where all examples of one have the same class."""
+    try:
+        return mcnemar(one.by_group(), other.by_group())
+    except SplitError:
+        raise
+    except DataError:
+        return None

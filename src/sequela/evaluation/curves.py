@@ -106,7 +106,8 @@ def precision_recall_curve(
     """Precision against recall over all thresholds.
 
     The band is of the precision at the highest threshold that reaches a recall of 0.01 to 0.99 by
-    0.01, as far as three groups with events or more lie there. As in scikit-learn, the first point is (0, 1), where nothing is alarmed.
+    0.01, from where three groups with events are found on. As in scikit-learn, the first point is
+    (0, 1), where nothing is alarmed.
 
     Args:
         predictions: Of one part, with two classes.

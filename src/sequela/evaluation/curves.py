@@ -1,7 +1,7 @@
 """What a model reaches at every threshold: ROC and precision-recall curves with bands over groups.
 
 The points are scikit-learn's. A band is pointwise: at each place of the x axis it holds the curve
-with the stated confidence, by quantiles of a bootstrap that draws whole groups. Where the curve lies
+with the stated confidence, by quantiles of a bootstrap that draws whole groups. Where the curve is
 at a fixed rate depends on few examples near one threshold, so a jackknife tells nothing about it:
 the quantiles are not BCa's but plain percentiles, taken further out by Student's t with as many
 degrees of freedom as the scarcer class has groups, less one.
@@ -65,7 +65,7 @@ class Curve:
     level: float
 
     def at(self, threshold: float) -> tuple[float, float]:
-        """x and y where an alarm is raised at or above ``threshold``."""
+        """Where the curve is, x and y, if an alarm is raised at or above ``threshold``."""
         # Scores are float32; a threshold between two of them means the higher.
         index = int(np.sum(self.threshold >= np.float32(threshold))) - 1
         return float(self.x[index]), float(self.y[index])
@@ -219,14 +219,18 @@ def _band(
 def _curve(
     kind: Kind,
     predictions: Predictions,
-    points: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    points: tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]],
     band: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
     area: Estimate,
     how: Bootstrap,
 ) -> Curve:
+    x, y, threshold = (np.asarray(one, dtype=np.float64) for one in points)
     return Curve(
         kind,
-        *(np.asarray(one, dtype=np.float64) for one in (*points, *band)),
+        x,
+        y,
+        threshold,
+        *band,
         area=area,
         frequency=float(np.mean(predictions.label == 1)),
         n_examples=predictions.n_examples,

@@ -64,7 +64,8 @@ class Figure:
     def svg(self, name: str) -> str:
         """The picture as an ``<svg>`` element for a page, its colours as variables of the page.
 
-        The page has ``--ink``, ``--faint``, ``--paper``, ``--first`` and ``--second``; it may have ``--third``.
+        The page has ``--ink``, ``--faint``, ``--paper``, ``--first`` and ``--second``; it may have
+        ``--third``.
 
         Args:
             name: Unique on the page; it keeps the ids of several pictures apart.
@@ -83,9 +84,13 @@ class Figure:
         forms = {
             ".svg": lambda: self._standalone().encode(),
             ".png": self.png,
-            ".json": lambda: f"{json.dumps(self.vega_lite(), ensure_ascii=False)}\n".encode(),
+            ".json": self._json,
         }
         return table.write(Path(path), forms, self.rows)
+
+    def _json(self) -> bytes:
+        """The specification on one line."""
+        return f"{json.dumps(self.vega_lite(), ensure_ascii=False)}\n".encode()
 
     def _standalone(self) -> str:
         """The picture as SVG with a white ground and colours of its own."""

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from sequela.cohort.flow import Flow
 from sequela.cohort.split import PARTS
@@ -112,8 +112,8 @@ class FlowDiagram:
         return table.as_table(self.rows)
 
     def html(self) -> str:
-        """The diagram as a ``<figure>`` for a page, its text escaped; :func:`css` draws the boxes."""
-        return _template().render(
+        """The diagram as a ``<figure>`` for a page, its text escaped; :func:`css` draws it."""
+        drawn: str = _template().render(
             flow=self.flow,
             parts=self.parts,
             positive=self.event,
@@ -121,6 +121,7 @@ class FlowDiagram:
             count="{:,}".format,
             share=lambda part, whole: f" ({part / whole:.1%})".replace("%", " %") if whole else "",
         )
+        return drawn
 
     def save(self, path: Path | str) -> Path:
         """Write the diagram (.html, a page of its own) or its rows (.csv, .parquet).
@@ -171,7 +172,7 @@ def css() -> str:
 
 
 @cache
-def _template() -> Any:
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("sequela.figures"),
         autoescape=True,

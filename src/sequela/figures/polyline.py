@@ -4,9 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def thinned(
-    x: NDArray[np.float64], y: NDArray[np.float64], tolerance: float
-) -> NDArray[np.int64]:
+def thinned(x: NDArray[np.float64], y: NDArray[np.float64], tolerance: float) -> NDArray[np.int64]:
     """Which points to keep so that none is further than ``tolerance`` from the line that is left.
 
     The method of Douglas & Peucker (1973): between two kept points, the one furthest from their

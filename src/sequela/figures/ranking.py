@@ -12,7 +12,8 @@ from sequela.errors import SettingError
 from sequela.evaluation.curves import Curve, Kind
 from sequela.figures.figure import INK, Figure
 from sequela.figures.polyline import thinned
-from sequela.figures.series import Series, haloed, told
+from sequela.figures.series import Series
+from sequela.figures.words import haloed, named_line, told
 
 _SIDE = 300  # pixels
 _TOLERANCE = 0.3 / _SIDE
@@ -86,9 +87,7 @@ def ranking(
     look = _LOOKS[first.kind]
     percent = f"{first.level:.0%}".replace("%", " %")
     labels = {name: f"{name}: {told(curve.area)}" for name, curve in curves.items()}
-    series = Series(
-        list(labels.values()), "label", f"{event}: {look.area} ({percent} interval)"
-    )
+    series = Series(list(labels.values()), "label", f"{event}: {look.area} ({percent} interval)")
     rows = [
         {"model": name, **row}
         for name, curve in curves.items()
@@ -97,8 +96,8 @@ def ranking(
     drawn = [{"label": labels[row["model"]], **row} for row in rows]
     layers = [
         _chance(first),
-        *_bands(drawn, look, series),
-        _lines(drawn, look, series),
+        *series.bands(drawn, _axes(look, "low")),
+        series.lines([row for row in drawn if row["what"] == "curve"], _axes(look)),
         *_points(drawn, look, series),
     ]
     return Figure(
@@ -160,60 +159,28 @@ def _axes(look: _Look, y: str | None = None) -> dict[str, Any]:
     }
 
 
-def _bands(drawn: list[dict[str, Any]], look: _Look, series: Series) -> list[alt.Chart]:
-    return [
-        alt.Chart(
-            alt.Data(values=[r for r in drawn if r["label"] == label and r["what"] == "band"])
-        )
-        .mark_area(color=series.colour_of(label), opacity=0.16)
-        .encode(**_axes(look, "low"), y2="high:Q")
-        for label in series.names
-    ]
-
-
-def _lines(drawn: list[dict[str, Any]], look: _Look, series: Series) -> alt.Chart:
-    return (
-        alt.Chart(alt.Data(values=[r for r in drawn if r["what"] == "curve"]))
-        .mark_line(strokeWidth=2, strokeJoin="round")
-        .encode(
-            **_axes(look),
-            color=series.colour(),
-            strokeDash=series.dash(),
-            order=alt.Order("place:Q"),
-        )
-        .transform_window(place="row_number()")
-    )
-
-
 def _chance(curve: Curve) -> alt.LayerChart:
     """What a model that knows nothing would reach."""
     if curve.kind == "roc":
-        ends = [{"x": 0, "y": 0}, {"x": 1, "y": 1}]
-        label, at, style = "chance", {"x": 0.8, "y": 0.8}, {"angle": 315, "dy": 12}
-    else:
-        level = curve.frequency
-        ends = [{"x": 0, "y": level}, {"x": 1, "y": level}]
-        label = f"chance: {level:.0%} have the event".replace("%", " %")
-        at, style = {"x": 0, "y": level}, {"align": "left", "dx": 4, "dy": 8}
-    axes = {"x": "x:Q", "y": "y:Q"}
-    line = alt.Chart(alt.Data(values=ends)).mark_line(color=INK, strokeWidth=1, strokeDash=[2, 3])
-    text = alt.Chart(alt.Data(values=[{**at, "text": label}])).mark_text(
-        color=INK, fontSize=11, **style
-    )
-    return line.encode(**axes) + text.encode(**axes, text="text:N")
+        return named_line((0, 0), (1, 1), "chance", (0.8, 0.8), angle=315, dy=12)
+    level = curve.frequency
+    name = f"chance: {level:.0%} have the event".replace("%", " %")
+    return named_line((0, level), (1, level), name, (0, level), align="left", dx=4, dy=8)
 
 
 def _points(
     drawn: list[dict[str, Any]], look: _Look, series: Series
 ) -> list[alt.Chart | alt.LayerChart]:
-    """Points at the thresholds; named where there is one model, in a legend where there are more."""
-    marks = [dict(row) for row in drawn if row["what"] in _MARKS]
+    """Points at the thresholds; named where there is one model, else in a legend."""
+    marks = [
+        {**row, "colour": series.colour_of(row["label"])} for row in drawn if row["what"] in _MARKS
+    ]
     present = [what for what in _MARKS if any(row["what"] == what for row in marks)]
     alone = len(series.names) == 1
     legend = alt.Legend(orient="bottom", title=None, symbolFillColor="transparent")
     base = alt.Chart(alt.Data(values=marks)).encode(**_axes(look))
-    points = base.mark_point(filled=True, size=70, opacity=1, stroke=INK, strokeWidth=1).encode(
-        color=series.colour(legend=False),
+    points = base.mark_point(size=70, opacity=1, stroke=INK, strokeWidth=1).encode(
+        fill=alt.Fill("colour:N", scale=None),
         shape=alt.Shape(
             "what:N",
             sort=present,
@@ -229,6 +196,7 @@ def _points(
 def _labels(marks: list[dict[str, Any]], look: _Look) -> list[alt.LayerChart]:
     """The thresholds beside their points, where the curve leaves room, one clear of the other."""
     labels, taken = [], -1.0
+    style: dict[str, Any]
     for row in sorted(marks, key=lambda row: float(row[look.y])):
         height = float(row[look.y])
         if look.above and height < 0.9:  # noqa: PLR2004 - there is room above

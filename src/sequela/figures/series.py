@@ -1,16 +1,15 @@
 """Several curves in one picture, told apart by colour and by dash or shape."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import altair as alt
 
-from sequela.evaluation.intervals import Estimate
-from sequela.figures.figure import FIRST, INK, PAPER, SECOND, THIRD
+from sequela.figures.figure import FIRST, INK, SECOND, THIRD
 
-_Channel = TypeVar("_Channel")
-_Look = TypeVar("_Look")
+Rows = Sequence[dict[str, Any]]
+
 _COLOURS = (FIRST, SECOND, THIRD, INK)
 _DASHES = ([1, 0], [6, 3], [2, 2], [9, 2, 2, 2], [12, 4])
 _SHAPES = ("circle", "diamond", "square", "triangle-up", "cross")
@@ -34,23 +33,52 @@ class Series:
         """The colour of one of them."""
         return _COLOURS[list(self.names).index(name) % len(_COLOURS)]
 
-    def colour(self, *, legend: bool = True) -> alt.Color:
-        """Colour by name."""
+    def shape_of(self, name: str) -> str:
+        """The shape of one's points."""
+        return _SHAPES[list(self.names).index(name) % len(_SHAPES)]
+
+    def bands(self, rows: Rows, axes: Mapping[str, Any], *, clip: bool = False) -> list[alt.Chart]:
+        """Areas between ``low`` and ``high``.
+
+        Args:
+            rows: With ``field``, ``low`` and ``high``; those without bounds are left out.
+            axes: Encodings of x and of y, which is ``low``.
+            clip: Whether what is outside of the axes is cut off.
+        """
+        bounded = [row for row in rows if row.get("low") is not None]
+        return [
+            alt.Chart(alt.Data(values=[row for row in bounded if row[self.field] == name]))
+            .mark_area(color=self.colour_of(name), opacity=0.16, clip=clip)
+            .encode(**axes, y2="high:Q")
+            for name in self.names
+        ]
+
+    def lines(
+        self,
+        rows: Rows,
+        axes: Mapping[str, Any],
+        *,
+        width: float = 2,
+        legend: bool = True,
+        clip: bool = False,
+    ) -> alt.Chart:
+        """Lines through the rows in their order, with the legend."""
         colours = [self.colour_of(name) for name in self.names]
-        return self._channel(alt.Color, colours, legend=legend)
+        dashes = [_DASHES[index % len(_DASHES)] for index in range(len(self.names))]
+        lines: alt.Chart = (
+            alt.Chart(alt.Data(values=list(rows)))
+            .mark_line(strokeWidth=width, strokeJoin="round", clip=clip)
+            .encode(
+                **axes,
+                color=alt.Color(**self._by_name(colours, legend=legend)),
+                strokeDash=alt.StrokeDash(**self._by_name(dashes, legend=legend)),
+                order=alt.Order("place:Q"),
+            )
+            .transform_window(place="row_number()")
+        )
+        return lines
 
-    def dash(self, *, legend: bool = True) -> alt.StrokeDash:
-        """Dash by name."""
-        return self._channel(alt.StrokeDash, _cycled(_DASHES, len(self.names)), legend=legend)
-
-    def shape(self, *, legend: bool = True) -> alt.Shape:
-        """Shape of points by name."""
-        return self._channel(alt.Shape, _cycled(_SHAPES, len(self.names)), legend=legend)
-
-    def _channel(
-        self, channel: type, range_: Sequence[object], *, legend: bool
-    ) -> _Channel:
-        scale = alt.Scale(domain=list(self.names), range=list(range_))
+    def _by_name(self, looks: Sequence[Any], *, legend: bool) -> dict[str, Any]:
         shown = alt.Legend(
             orient="top",
             direction="vertical",
@@ -59,32 +87,9 @@ class Series:
             symbolSize=500,
             symbolStrokeWidth=2,
         )
-        return channel(
-            f"{self.field}:N", scale=scale, sort=list(self.names), legend=shown if legend else None
-        )
-
-
-def _cycled(looks: Sequence[_Look], count: int) -> list[_Look]:
-    return [looks[index % len(looks)] for index in range(count)]
-
-
-def haloed(
-    values: list[dict[str, object]], encoding: dict[str, object], **style: object
-) -> alt.LayerChart:
-    """Texts (column ``text``) that stay readable where they cross lines."""
-    base = alt.Chart(alt.Data(values=values)).encode(**encoding, text="text:N")
-    ground = base.mark_text(fontSize=11, color=PAPER, stroke=PAPER, strokeWidth=4, **style)
-    return ground + base.mark_text(fontSize=11, color=INK, **style)
-
-
-def told(estimate: Estimate, form: str = ".2f") -> str:
-    """A number with its interval in words.
-
-    Example:
-        >>> told(Estimate(0.8123, None))
-        '0.81'
-    """
-    if estimate.interval is None:
-        return format(estimate.value, form)
-    low, high = (format(bound, form) for bound in (estimate.interval.low, estimate.interval.high))
-    return f"{estimate.value:{form}} ({low} to {high})"
+        return {
+            "shorthand": f"{self.field}:N",
+            "scale": alt.Scale(domain=list(self.names), range=list(looks)),
+            "sort": list(self.names),
+            "legend": shown if legend else None,
+        }

@@ -10,7 +10,7 @@ from sequela.errors import SettingError
 from sequela.evaluation.decision import NetBenefit
 from sequela.figures.figure import INK, Figure
 from sequela.figures.series import Series
-from sequela.figures.words import haloed, told
+from sequela.figures.words import haloed, number, told
 
 _WIDTH, _HEIGHT = 320, 260  # pixels
 _LITTLE = 0.05  # of the largest benefit: where all are worth less, the picture ends
@@ -137,7 +137,7 @@ def _alt(curves: Mapping[str, NetBenefit], first: NetBenefit, event: str, end: f
         )
         found.append(
             f"at {first.threshold[place]:.0%}: {of_models}, acting on all "
-            f"{first.treat_all[place]:.3f}"
+            f"{number(float(first.treat_all[place]), '.3f')}"
         )
     what = f"Net benefit of acting on predictions of {event}, acting on none being 0."
     return f"{what} {'; '.join(found)}."

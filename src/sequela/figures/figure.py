@@ -113,12 +113,19 @@ class Figure:
 def _drawn(chart: alt.TopLevelMixin, background: str, name: str, text: str) -> str:
     """An ``<svg>`` element with ids of its own and one text for the whole picture."""
     drawn: str = vl_convert.vegalite_to_svg(_themed(chart, background))
-    drawn = re.sub(r'id="(\w+)"', rf'id="{name}-\1"', drawn)
-    drawn = re.sub(r"url\(#(\w+)\)", rf"url(#{name}-\1)", drawn)
+    drawn = _renamed(drawn, name)
     # Its parts are not announced one by one.
     drawn = re.sub(r' (role|aria-[a-z]+)="[^"]*"', "", drawn)
     drawn = _GEOMETRY.sub(lambda found: _LONG_NUMBER.sub(_hundredths, found[0]), drawn)
     return drawn.replace("<svg ", f'<svg role="img" aria-label="{html.escape(text)}" ', 1)
+
+
+def _renamed(drawn: str, name: str) -> str:
+    """Ids that begin with ``name``; those given count on from one picture to the next."""
+    given = re.findall(r' id="(\w+)"', drawn)
+    new = {old: f"{name}-{place}" for place, old in enumerate(given)}
+    drawn = re.sub(r' id="(\w+)"', lambda found: f' id="{new[found[1]]}"', drawn)
+    return re.sub(r"url\(#(\w+)\)", lambda found: f"url(#{new[found[1]]})", drawn)
 
 
 def _hundredths(number: re.Match[str]) -> str:

@@ -11,6 +11,8 @@ from sequela.evaluation.predictions import Predictions
 from sequela.figures.compare import differences
 from sequela.figures.figure import Figure
 
+INTERVAL = Interval(0.01, 0.05, 0.95, "a test", 100, 20)
+
 
 def difference(value: float, low: float, high: float, p_value: float) -> Difference:
     return Difference(value, Interval(low, high, 0.95, "a test", 100, 20), p_value)
@@ -56,9 +58,12 @@ def test_what_cannot_be_told_is_said(checked: Callable[[Figure], list[str]]) -> 
     assert {lstm, boosting} <= {plain(text) for text in checked(figure)}
     assert f"{lstm}, which cannot be told from none; {boosting}." in plain(figure.alt)
     assert "further right is better" in figure.alt
-    assert figure.svg("one").count('fill="var(--paper)"') > differences(
-        {"boosting": found["boosting"]}, first="GRU", metric="accuracy"
-    ).svg("one").count('fill="var(--paper)"')
+    decided = {**found, "LSTM": replace(found["LSTM"], p_value=0.01, interval=INTERVAL)}
+    hollow, filled = (
+        differences(each, first="GRU", metric="accuracy").svg("one").count("var(--paper)")
+        for each in (found, decided)
+    )
+    assert hollow == filled + 1
 
 
 def test_a_loss_is_better_when_lower() -> None:

@@ -49,8 +49,11 @@ def test_a_roc_curve_shows_what_was_computed(make_predictions: Make, checked: Ch
     assert curve.area.value == pytest.approx(metrics.auroc(predictions))
 
 
-def test_the_area_under_what_is_drawn_is_the_number(make_predictions: Make) -> None:
-    predictions = make_predictions(n_examples=10_000)
+@pytest.mark.parametrize("n_examples", [60, 10_000])
+def test_the_area_under_what_is_drawn_is_the_number(
+    make_predictions: Make, n_examples: int
+) -> None:
+    predictions = make_predictions(n_examples=n_examples)
     for make, x, y in (
         (roc_curve, "false_positive_rate", "sensitivity"),
         (precision_recall_curve, "recall", "precision"),

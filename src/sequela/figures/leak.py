@@ -9,31 +9,28 @@ from sequela.figures.figure import FIRST, INK, SECOND, Figure
 from sequela.figures.metric import written
 
 HONEST, LEAKING = "by recording", "by row (leaks)"
-KNOWN_BY_THEN, KNOWN_LATER = "known at prediction time", "with the stay's later codes (leaks)"
 _CHANCE = {"auroc": 0.5}
 
 
 def leak(
     rows: Sequence[dict[str, Any]],
     *,
-    settings: tuple[str, str] = (HONEST, LEAKING),
-    setting: str = "split",
     metric: str = "accuracy",
+    setting: str = "split",
 ) -> Figure:
     """Held-out numbers of each model in both settings, with 95 % intervals.
 
     Args:
         rows: Each with ``model``, the setting, the metric, ``low`` and ``high``; models in the
-            order of the picture.
-        settings: The honest one, then the leaking one; ``(KNOWN_BY_THEN, KNOWN_LATER)`` for codes
-            that are assigned after the prediction.
-        setting: The rows' key that holds one of them.
+            order of the picture, the honest setting before the leaking one.
         metric: The rows' key that holds the number: ``accuracy``, ``auroc``...
+        setting: The rows' key that holds the setting: :data:`HONEST` or :data:`LEAKING`, or two
+            others, as they are to be named.
     """
     data = list(rows)
     how = written(metric)
     order = list(dict.fromkeys(r["model"] for r in data))
-    names = list(settings)
+    names = list(dict.fromkeys(r[setting] for r in data))
     base = alt.Chart(alt.Data(values=data)).encode(
         y=alt.Y("model:N", sort=order, title=None),
         yOffset=alt.YOffset(f"{setting}:N", sort=names),

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import sklearn.metrics
 
+from sequela.evaluation.curves import precision_recall_curve, roc_curve
 from sequela.evaluation.intervals import Bootstrap, metric_interval
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.statistic import METRICS
@@ -58,13 +59,17 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=2_000)
     options = parser.parse_args()
     made = predictions(options.examples, options.groups)
+    how = Bootstrap(resamples=options.resamples)
     for name in sorted(METRICS.keys() & PLAIN.keys()):
         started = time.perf_counter()
-        how = Bootstrap(resamples=options.resamples)
         metric_interval(name, made, np.random.default_rng(0), how)
         ours = time.perf_counter() - started
         plain = plain_seconds(name, made, options.resamples)
         print(f"{name:<18} {ours:6.2f} s, plain loop {plain:6.1f} s, {plain / ours:.0f} times")
+    for curve in (roc_curve, precision_recall_curve):
+        started = time.perf_counter()
+        curve(made, np.random.default_rng(0), how)
+        print(f"{curve.__name__:<22} {time.perf_counter() - started:.2f} s, area and band")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,14 @@ import doctest
 from pathlib import Path
 
 from sequela.cohort import leakage
-from sequela.evaluation import calibration, comparison, conformal, decision, recalibration
+from sequela.evaluation import (
+    calibration,
+    comparison,
+    conformal,
+    curves,
+    decision,
+    recalibration,
+)
 from sequela.evaluation.statistic import METRICS
 
 PAGE = Path(__file__).parents[2] / "docs" / "evaluation.md"
@@ -25,7 +32,7 @@ def test_each_public_function_stands_on_the_page() -> None:
     text = PAGE.read_text("utf-8")
     left_out = [
         name
-        for module in (leakage, calibration, comparison, conformal, decision, recalibration)
+        for module in (leakage, calibration, comparison, conformal, curves, decision, recalibration)
         for name, value in vars(module).items()
         if getattr(value, "__module__", None) == module.__name__
         and callable(value)

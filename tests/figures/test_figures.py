@@ -54,6 +54,19 @@ def test_the_leak_names_both_splits() -> None:
     assert "MLP by row (leaks) 70.0% (60.0% to 80.0%)" in figure.alt
 
 
+def test_the_leak_of_later_codes_is_told_in_its_own_words() -> None:
+    settings = ("known by then", "with later codes (leaks)")
+    rows = [
+        {"model": "GRU", "codes": codes, "auroc": a, "low": a - 0.1, "high": a + 0.02}
+        for codes, a in zip(settings, (0.74, 0.96), strict=True)
+    ]
+    figure = leak(rows, metric="auroc", setting="codes")
+    shown = texts(figure.svg("leak"))
+    assert {*settings, "held-out AUROC", "0.50", "1.00"} <= set(shown)
+    assert "GRU with later codes (leaks) 0.96 (0.86 to 0.98)" in figure.alt
+    assert figure.rows == rows
+
+
 def test_the_front_leaves_out_what_is_beaten() -> None:
     rows = [
         {"model": m, "operations": o, "accuracy": a, "low": a - 0.1, "high": a + 0.1}

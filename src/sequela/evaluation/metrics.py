@@ -86,7 +86,7 @@ def auroc(predictions: Predictions) -> float:
     Raises:
         DataError: If there are not two classes, or one has no examples.
     """
-    _refuse_one_class(predictions)
+    refuse_one_class(predictions)
     return float(sklearn_metrics.roc_auc_score(predictions.label, predictions.score))
 
 
@@ -96,7 +96,7 @@ def average_precision(predictions: Predictions) -> float:
     Raises:
         DataError: If there are not two classes, or one has no examples.
     """
-    _refuse_one_class(predictions)
+    refuse_one_class(predictions)
     return float(sklearn_metrics.average_precision_score(predictions.label, predictions.score))
 
 
@@ -120,7 +120,12 @@ def _refuse_empty(predictions: Predictions) -> None:
         raise DataError("there are no predictions: the part that is evaluated is empty")
 
 
-def _refuse_one_class(predictions: Predictions) -> None:
+def refuse_one_class(predictions: Predictions) -> None:
+    """Make sure that there are two classes and examples of both.
+
+    Raises:
+        DataError: If not.
+    """
     predictions.score  # noqa: B018 - refuses more than two classes
     present = np.unique(predictions.label)
     if len(present) < 2:  # noqa: PLR2004

@@ -88,7 +88,7 @@ def auroc(
     positive: NDArray[np.bool_], score: NDArray[np.floating], group: NDArray[np.int64]
 ) -> Statistic:
     """Area under the receiver operating characteristic; ties count half."""
-    sums_at = _sums_at_scores(positive, score, group)
+    sums_at = sums_at_scores(positive, score, group)
 
     def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         positives, negatives = sums_at(weights)  # (score, resample), ascending
@@ -106,7 +106,7 @@ def average_precision(
     positive: NDArray[np.bool_], score: NDArray[np.floating], group: NDArray[np.int64]
 ) -> Statistic:
     """Precision at each distinct score, weighted by the recall gained there."""
-    sums_at = _sums_at_scores(positive, -score, group)
+    sums_at = sums_at_scores(positive, -score, group)
 
     def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         positives, negatives = sums_at(weights)  # (score, resample), descending
@@ -126,12 +126,19 @@ def _scarcest(positive: NDArray[np.bool_], group: NDArray[np.int64]) -> int:
     return min(len(np.unique(group[positive])), len(np.unique(group[~positive])))
 
 
-def _sums_at_scores(
+def sums_at_scores(
     positive: NDArray[np.bool_], score: NDArray[np.floating], group: NDArray[np.int64]
 ) -> Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """From weights to summed weights of positives and negatives at each distinct score.
 
-    Both results are (score, resample), the scores ascending.
+    Args:
+        positive: bool (example,).
+        score: (example,).
+        group: int64 (example,): index of its group.
+
+    Returns:
+        A function from weights (resample, group) to two arrays (score, resample), the scores
+        ascending.
     """
     distinct, rank = np.unique(score, return_inverse=True)
     shape = (len(distinct), int(group.max()) + 1)

@@ -1,16 +1,37 @@
-"""A figure: a Vega-Lite chart with its text alternative, drawn as SVG for a page."""
+"""A figure: a Vega-Lite chart with its text alternative and its data."""
 
+import base64
+import hashlib
+import html
+import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import altair as alt
+import pyarrow as pa
 import vl_convert
 
-INK, FAINT, FIRST, SECOND = "#1b1b1f", "#b9bac4", "#1f5fbf", "#b3450a"
-"""Text and lines, grid, and the two colours of data; a page may restyle them by their variables."""
-_VARIABLES = {INK: "--ink", FAINT: "--faint", FIRST: "--first", SECOND: "--second"}
+from sequela.figures import table
+
+INK, FAINT, PAPER = "#1b1b1f", "#b9bac4", "#ffffff"
+FIRST, SECOND, THIRD = "#1f5fbf", "#b3450a", "#1f8a68"
+"""Text and lines, grid, ground, and the colours of data; a page may restyle them by variables.
+
+``THIRD`` keeps 3 : 1 on white and on black, so that a page need not have a variable for it.
+"""
+_VARIABLES = {
+    INK: "var(--ink)",
+    FAINT: "var(--faint)",
+    PAPER: "var(--paper)",
+    FIRST: "var(--first)",
+    SECOND: "var(--second)",
+    THIRD: f"var(--third, {THIRD})",
+}
 _FONT = "system-ui, sans-serif"
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}(?:e-\d+)?")
+_GEOMETRY = re.compile(r' (?:d|transform|x|y|width|height|x1|x2|y1|y2)="[^"]*"')
 
 
 @dataclass(frozen=True)
@@ -23,28 +44,96 @@ class Figure:
         rows: The data that are drawn, as a table.
     """
 
-    chart: alt.LayerChart
+    chart: alt.LayerChart | alt.VConcatChart
     alt: str
     rows: list[dict[str, Any]]
+
+    def frame(self) -> pa.Table:
+        """The data that are drawn."""
+        return table.as_table(self.rows)
+
+    def vega_lite(self) -> dict[str, Any]:
+        """A Vega-Lite specification with its data: any viewer of Vega-Lite draws it."""
+        return {**_themed(self.chart, PAPER), "description": self.alt}
+
+    def png(self, scale: float = 2) -> bytes:
+        """The picture on white as PNG, ``scale`` pixels for each of the SVG's."""
+        drawn: bytes = vl_convert.vegalite_to_png(self.vega_lite(), scale=scale)
+        return drawn
 
     def svg(self, name: str) -> str:
         """The picture as an ``<svg>`` element for a page, its colours as variables of the page.
 
+        The page has ``--ink``, ``--faint``, ``--paper``, ``--first`` and ``--second``; it may have
+        ``--third``.
+
         Args:
             name: Unique on the page; it keeps the ids of several pictures apart.
         """
-        drawn: str = vl_convert.vegalite_to_svg(_themed(self.chart))
+        drawn = _drawn(self.chart, "transparent", name, self.alt)
         for colour, variable in _VARIABLES.items():
-            drawn = drawn.replace(f'"{colour}"', f'"var({variable})"')
-        drawn = re.sub(r'id="(\w+)"', rf'id="{name}-\1"', drawn)
-        drawn = re.sub(r"url\(#(\w+)\)", rf"url(#{name}-\1)", drawn)
-        # One picture with one text: its parts are not announced one by one.
-        drawn = re.sub(r' (role|aria-[a-z]+)="[^"]*"', "", drawn)
-        text = self.alt.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-        return drawn.replace("<svg ", f'<svg role="img" aria-label="{text}" ', 1)
+            drawn = drawn.replace(f'"{colour}"', f'"{variable}"')
+        return drawn
+
+    def save(self, path: Path | str) -> Path:
+        """Write the picture or its data: .svg, .png, .json (Vega-Lite), .csv or .parquet.
+
+        Raises:
+            SettingError: If the suffix is another.
+        """
+        forms = {
+            ".svg": lambda: self._standalone().encode(),
+            ".png": self.png,
+            ".json": self._json,
+        }
+        return table.write(Path(path), forms, self.rows)
+
+    def _json(self) -> bytes:
+        """The specification on one line."""
+        return f"{json.dumps(self.vega_lite(), ensure_ascii=False)}\n".encode()
+
+    def _standalone(self) -> str:
+        """The picture as SVG with a white ground and colours of its own."""
+        name = hashlib.sha256(self.alt.encode()).hexdigest()[:8]
+        return _drawn(self.chart, PAPER, f"figure-{name}", self.alt)
+
+    def _repr_html_(self) -> str:
+        """The picture in a notebook, with its text alternative."""
+        return f"<figure>{self._standalone()}</figure>"
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """The picture in the forms that notebooks and what is made from them can show."""
+        return {
+            "text/plain": self.alt,
+            "text/html": self._repr_html_(),
+            "image/png": base64.b64encode(self.png()).decode(),
+        }
 
 
-def _themed(chart: alt.LayerChart) -> dict[str, Any]:
+def _drawn(chart: alt.TopLevelMixin, background: str, name: str, text: str) -> str:
+    """An ``<svg>`` element with ids of its own and one text for the whole picture."""
+    drawn: str = vl_convert.vegalite_to_svg(_themed(chart, background))
+    drawn = _renamed(drawn, name)
+    # Its parts are not announced one by one.
+    drawn = re.sub(r' (role|aria-[a-z]+)="[^"]*"', "", drawn)
+    drawn = _GEOMETRY.sub(lambda found: _LONG_NUMBER.sub(_hundredths, found[0]), drawn)
+    return drawn.replace("<svg ", f'<svg role="img" aria-label="{html.escape(text)}" ', 1)
+
+
+def _renamed(drawn: str, name: str) -> str:
+    """Ids that begin with ``name``; those given count on from one picture to the next."""
+    given = re.findall(r' id="(\w+)"', drawn)
+    new = {old: f"{name}-{place}" for place, old in enumerate(given)}
+    drawn = re.sub(r' id="(\w+)"', lambda found: f' id="{new[found[1]]}"', drawn)
+    return re.sub(r"url\(#(\w+)\)", lambda found: f"url(#{new[found[1]]})", drawn)
+
+
+def _hundredths(number: re.Match[str]) -> str:
+    """A length to a hundredth of a pixel."""
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
+
+
+def _themed(chart: alt.TopLevelMixin, background: str) -> dict[str, Any]:
     """The chart's specification in the colours and font of the house."""
     axis = {
         "gridColor": FAINT,
@@ -56,11 +145,23 @@ def _themed(chart: alt.LayerChart) -> dict[str, Any]:
         "titleFontWeight": "normal",
         "labelFontSize": 11,
         "labelLimit": 0,
+        "labelFlush": False,
         "titleFontSize": 12,
     }
-    styled = chart.configure(background="transparent", font=_FONT)
+    legend = {
+        "labelColor": INK,
+        "titleColor": INK,
+        "symbolStrokeColor": INK,
+        "labelFontSize": 12,
+        "labelLimit": 0,
+        "titleLimit": 0,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "columnPadding": 16,
+    }
+    styled = chart.configure(background=background, font=_FONT)
     styled = styled.configure_axis(**axis).configure_view(stroke=None)
     styled = styled.configure_title(color=INK, fontSize=12, fontWeight="normal", anchor="start")
-    styled = styled.configure_legend(labelColor=INK, titleColor=INK, symbolStrokeColor=INK)
+    styled = styled.configure_legend(**legend).configure_text(font=_FONT, color=INK)
     specification: dict[str, Any] = styled.to_dict()
     return specification

@@ -1,52 +1,78 @@
-"""What the leak is worth: the same models judged by recording and by row."""
+"""What the leak is worth: the same models judged honestly and with the leak."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 
-from sequela.figures.figure import FIRST, SECOND, Figure
+from sequela.figures.figure import FIRST, INK, SECOND, Figure
+from sequela.figures.metric import written
 
 HONEST, LEAKING = "by recording", "by row (leaks)"
+_CHANCE = {"auroc": 0.5}
 
 
-def leak(rows: Sequence[dict[str, Any]]) -> Figure:
-    """Held-out accuracy of each model under both splits, with 95 % intervals.
+def leak(
+    rows: Sequence[dict[str, Any]],
+    *,
+    metric: str = "accuracy",
+    setting: str = "split",
+) -> Figure:
+    """Held-out numbers of each model in both settings, with 95 % intervals.
 
     Args:
-        rows: Each with ``model``, ``split`` (``HONEST`` or ``LEAKING``), ``accuracy``, ``low``,
-            ``high``; models in the order of the picture.
+        rows: Each with ``model``, the setting, the metric, ``low`` and ``high``; models in the
+            order of the picture, the honest setting before the leaking one.
+        metric: The rows' key that holds the number: ``accuracy``, ``auroc``...
+        setting: The rows' key that holds the setting: :data:`HONEST` or :data:`LEAKING`, or two
+            others, as they are to be named.
     """
     data = list(rows)
+    how = written(metric)
     order = list(dict.fromkeys(r["model"] for r in data))
-    splits = [HONEST, LEAKING]
+    names = list(dict.fromkeys(r[setting] for r in data))
     base = alt.Chart(alt.Data(values=data)).encode(
         y=alt.Y("model:N", sort=order, title=None),
-        yOffset=alt.YOffset("split:N", sort=splits),
+        yOffset=alt.YOffset(f"{setting}:N", sort=names),
         color=alt.Color(
-            "split:N",
-            sort=splits,
+            f"{setting}:N",
+            sort=names,
             title=None,
-            scale=alt.Scale(domain=splits, range=[FIRST, SECOND]),
-            legend=alt.Legend(orient="top"),
+            scale=alt.Scale(domain=names, range=[FIRST, SECOND]),
+            legend=alt.Legend(orient="top", direction="vertical"),
         ),
     )
-    axis = alt.Axis(format=".0%", tickCount=6)
-    bars = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("low:Q", title="held-out accuracy", axis=axis), x2="high:Q"
+    chance = _CHANCE.get(metric)
+    lowest = 0.0 if chance is None else min(chance, *(r["low"] for r in data))
+    x = alt.X(
+        "low:Q",
+        title=f"held-out {how.title}",
+        axis=alt.Axis(format=how.axis, tickCount=6),
+        scale=alt.Scale(domainMin=lowest),
     )
+    bars = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q")
     points = base.mark_point(filled=True, size=60, opacity=1).encode(
-        x="accuracy:Q",
+        x=f"{metric}:Q",
         shape=alt.Shape(
-            "split:N", sort=splits, scale=alt.Scale(domain=splits, range=["circle", "diamond"])
+            f"{setting}:N", sort=names, scale=alt.Scale(domain=names, range=["circle", "diamond"])
         ),
     )
     told = "; ".join(
-        f"{r['model']} {r['split']} {r['accuracy']:.1%} ({r['low']:.1%} to {r['high']:.1%})"
+        f"{r['model']} {r[setting]} {r[metric]:{how.form}} "
+        f"({r['low']:{how.form}} to {r['high']:{how.form}})"
         for r in data
     )
+    layers = [*_chance_line(chance), bars, points]
     return Figure(
-        chart=(bars + points).properties(width=300, height=34 * len(order)),
-        alt=f"Held-out accuracy with 95 % intervals. {told}.",
+        chart=alt.LayerChart(layer=layers).properties(width=300, height=34 * len(order)),
+        alt=f"Held-out {how.title} with 95 % intervals. {told}.",
         rows=data,
     )
+
+
+def _chance_line(chance: float | None) -> list[alt.Chart]:
+    """Where a model that knows nothing stands."""
+    if chance is None:
+        return []
+    at = alt.Chart(alt.Data(values=[{"x": chance}]))
+    return [at.mark_rule(color=INK, strokeWidth=1, strokeDash=[2, 3]).encode(x="x:Q")]

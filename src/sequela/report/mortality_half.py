@@ -165,7 +165,7 @@ def _leak(cohort: CohortShown) -> Markup | None:
         {
             "model": shown.title,
             "split": setting,
-            "accuracy": shown.test["auroc"],
+            "auroc": shown.test["auroc"],
             "low": shown.test["auroc_ci"][0],
             "high": shown.test["auroc_ci"][1],
         }
@@ -173,7 +173,7 @@ def _leak(cohort: CohortShown) -> Markup | None:
         for shown in group
         if shown.name in both
     ]
-    return svg(leak(rows), "m-leak") if rows else None
+    return svg(leak(rows, metric="auroc"), "m-leak") if rows else None
 
 
 def _licences(cohorts: Sequence[CohortShown]) -> list[Mapping[str, Any]]:

@@ -1,0 +1,239 @@
+"""What a model reaches at every threshold: ROC and precision-recall curves with bands over groups.
+
+The points are scikit-learn's. A band is pointwise: at each place of the x axis it holds the curve
+with the stated confidence, by quantiles of a bootstrap that draws whole groups. Where the curve is
+at a fixed rate depends on few examples near one threshold, so a jackknife tells nothing about it:
+the quantiles are not BCa's but plain percentiles, taken further out by Student's t with as many
+degrees of freedom as the scarcer class has groups, less one.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn import metrics as sklearn_metrics
+
+from sequela.evaluation import metrics, statistic
+from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates, exact_interval
+from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.resampling import class_strata, resampled_weights
+from sequela.evaluation.statistic import Statistic
+
+Kind = Literal["roc", "precision-recall"]
+
+_ROUNDING = 1e-9
+_FALSE_POSITIVE_RATES = np.unique(
+    np.concatenate([np.arange(0, 51) / 500, np.arange(0, 101) / 100]).round(3)
+)
+_FEWEST = 3  # groups with events: what rests on fewer has no band
+_RECALLS = np.arange(1, 100) / 100  # all events are found at one example's threshold: no band
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One curve of one model.
+
+    Attributes:
+        kind: ``roc`` (x is 1 - specificity, y sensitivity) or ``precision-recall`` (x is recall, y
+            precision).
+        x: float64 (point,), never falling.
+        y: float64 (point,).
+        threshold: float64 (point,), falling: alarm at or above it. The first is infinite: no alarm.
+        band_x: float64 (place,): where the band is given.
+        low: float64 (place,): lower bound of y there, NaN where there is too little for one.
+        high: float64 (place,): upper bound.
+        area: AUROC, or average precision, with its interval.
+        frequency: Share of the examples that are events: the precision of pure chance.
+        n_examples: Examples.
+        n_groups: Subjects or recordings that were resampled.
+        level: Confidence of band and interval.
+    """
+
+    kind: Kind
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    threshold: NDArray[np.float64]
+    band_x: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    area: Estimate
+    frequency: float
+    n_examples: int
+    n_groups: int
+    level: float
+
+    def at(self, threshold: float) -> tuple[float, float]:
+        """Where the curve is, x and y, if an alarm is raised at or above ``threshold``."""
+        # Scores are float32; a threshold between two of them means the higher.
+        index = int(np.sum(self.threshold >= np.float32(threshold))) - 1
+        return float(self.x[index]), float(self.y[index])
+
+
+def roc_curve(
+    predictions: Predictions, rng: np.random.Generator, how: Bootstrap = DEFAULT
+) -> Curve:
+    """Sensitivity against 1 - specificity over all thresholds.
+
+    The band is of the sensitivity at fixed rates of false positives (0 to 0.1 by 0.002, to 1 by
+    0.01), linear between thresholds.
+
+    Args:
+        predictions: Of one part, with two classes.
+        rng: Draws the resamples: first those of the AUROC, as ``metric_interval`` would.
+        how: Resamples, level and strata; its method is that of the AUROC's interval.
+
+    Raises:
+        DataError: If there are not two classes, or one has no examples.
+    """
+    metrics.refuse_one_class(predictions)
+    x, y, threshold = sklearn_metrics.roc_curve(
+        predictions.label, predictions.score, drop_intermediate=False
+    )
+    places = _FALSE_POSITIVE_RATES
+    found = sensitivity_at(predictions, places)
+    area, low, high = _uncertainty("auroc", found, predictions, rng, how)
+    # Sensitivity grows with the rate, so a bound at a lower rate holds at a higher one too.
+    low = np.maximum.accumulate(low)
+    high = np.minimum.accumulate(high[::-1])[::-1]
+    return _curve("roc", predictions, (x, y, threshold), (places, low, high), area, how)
+
+
+def precision_recall_curve(
+    predictions: Predictions, rng: np.random.Generator, how: Bootstrap = DEFAULT
+) -> Curve:
+    """Precision against recall over all thresholds.
+
+    The band is of the precision at the highest threshold that reaches a recall of 0.01 to 0.99 by
+    0.01, from where three groups with events are found on. As in scikit-learn, the first point is
+    (0, 1), where nothing is alarmed.
+
+    Args:
+        predictions: Of one part, with two classes.
+        rng: Draws the resamples: first those of the average precision, as ``metric_interval``
+            would.
+        how: Resamples, level and strata; its method is that of the average precision's interval.
+
+    Raises:
+        DataError: If there are not two classes, or one has no examples.
+    """
+    metrics.refuse_one_class(predictions)
+    precision, recall, thresholds = sklearn_metrics.precision_recall_curve(
+        predictions.label, predictions.score
+    )
+    points = (recall[::-1], precision[::-1], np.concatenate([[np.inf], thresholds[::-1]]))
+    found = precision_at(predictions, _RECALLS)
+    area, low, high = _uncertainty("average_precision", found, predictions, rng, how)
+    return _curve("precision-recall", predictions, points, (_RECALLS, low, high), area, how)
+
+
+def sensitivity_at(predictions: Predictions, rates: NDArray[np.float64]) -> Statistic:
+    """Sensitivity at fixed rates of false positives (rate,), linear between thresholds."""
+    positive, group = predictions.label == 1, predictions.group_index
+    sums_at = statistic.sums_at_scores(positive, -predictions.score, group)
+
+    def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        found, false = (_cumulated(sums) for sums in sums_at(weights))  # (resample, 1 + score)
+        with np.errstate(invalid="ignore"):
+            found /= found[:, -1:]
+            false /= false[:, -1:]
+        return np.stack([np.interp(rates, x, y) for x, y in zip(false, found, strict=True)])
+
+    trials = np.where((rates < 1), len(np.unique(group[positive])), 0)
+    return Statistic(value, int(group.max()) + 1, tuple(trials.tolist()))
+
+
+def precision_at(predictions: Predictions, recalls: NDArray[np.float64]) -> Statistic:
+    """Precision at the highest threshold that reaches each recall (recall,), which is above 0."""
+    positive, group = predictions.label == 1, predictions.group_index
+    sums_at = statistic.sums_at_scores(positive, -predictions.score, group)
+
+    def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        found, false = (_cumulated(sums) for sums in sums_at(weights))  # (resample, 1 + score)
+        last = found.shape[1] - 1
+        precision = np.empty((len(found), len(recalls)))
+        for row, (hits, alarms) in enumerate(zip(found, found + false, strict=True)):
+            wanted = (recalls - _ROUNDING) * hits[-1]
+            first = np.minimum(np.searchsorted(hits, wanted, side="left"), last)
+            with np.errstate(invalid="ignore"):
+                precision[row] = hits[first] / alarms[first]
+        precision[found[:, -1] == 0] = np.nan
+        return precision
+
+    trials = np.ceil(recalls * len(np.unique(group[positive]))).astype(np.int64)
+    return Statistic(value, int(group.max()) + 1, tuple(trials.tolist()))
+
+
+def _cumulated(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From (score, resample) to what is reached from no alarm on: (resample, 1 + score)."""
+    reached = np.zeros((sums.shape[1], len(sums) + 1))
+    np.cumsum(sums.T, axis=1, out=reached[:, 1:])
+    return reached
+
+
+def _uncertainty(
+    area: str, at: Statistic, predictions: Predictions, rng: np.random.Generator, how: Bootstrap
+) -> tuple[Estimate, NDArray[np.float64], NDArray[np.float64]]:
+    """The area with its interval, and the band's bounds (place,)."""
+    group = predictions.group_index
+    stratum = class_strata(predictions.label, group) if how.classes_fixed else None
+    (found,) = estimates(statistic.of_metric(area, predictions), rng, how, stratum)
+    if stratum is None:
+        stratum = np.zeros(at.n_groups, dtype=np.int64)
+    scarcest = min(len(np.unique(group[predictions.label == one])) for one in (0, 1))
+    low, high = _band(at, stratum, rng, how, degrees=max(scarcest - 1, 1))
+    return found, low, high
+
+
+def _band(
+    at: Statistic,
+    stratum: NDArray[np.int64],
+    rng: np.random.Generator,
+    how: Bootstrap,
+    degrees: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Pointwise bounds, NaN where most resamples, or too few groups, leave them open."""
+    trials = np.array(at.trials)
+    if at.n_groups < 2:  # noqa: PLR2004
+        return np.full(len(trials), np.nan), np.full(len(trials), np.nan)
+    values = np.concatenate([at(w) for w in resampled_weights(stratum, how.resamples, rng)])
+    values = values[~np.isnan(values).any(axis=1)]  # resamples without one of the classes
+    if 2 * len(values) < how.resamples:
+        return np.full(len(trials), np.nan), np.full(len(trials), np.nan)
+    tail = stats.norm.cdf(stats.t.isf((1 - how.level) / 2, degrees))
+    low, high = np.quantile(values, [1 - tail, tail], axis=0)
+    # Where the curve is at 0 or 1, so are nearly all resamples, which says little of how far off
+    # the truth may be; the exact binomial bound does.
+    for place, value in enumerate(at.estimate.tolist()):
+        if trials[place] and min(value, 1 - value) < _ROUNDING:
+            n_groups = int(trials[place])
+            exact = exact_interval(round(value) * n_groups, n_groups, how.level)
+            low[place] = min(low[place], exact.low)
+            high[place] = max(high[place], exact.high)
+    few = (trials > 0) & (trials < _FEWEST)
+    low[few] = high[few] = np.nan
+    return low, high
+
+
+def _curve(
+    kind: Kind,
+    predictions: Predictions,
+    points: tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]],
+    band: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    area: Estimate,
+    how: Bootstrap,
+) -> Curve:
+    x, y, threshold = (np.asarray(one, dtype=np.float64) for one in points)
+    return Curve(
+        kind,
+        x,
+        y,
+        threshold,
+        *band,
+        area=area,
+        frequency=float(np.mean(predictions.label == 1)),
+        n_examples=predictions.n_examples,
+        n_groups=len(np.unique(predictions.group_id)),
+        level=how.level,
+    )

@@ -1,0 +1,74 @@
+"""How much better some runs are than a first one."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sequela.errors import SettingError
+from sequela.evaluation.comparison import Difference
+from sequela.evaluation.intervals import Estimate
+from sequela.figures.figure import Figure
+from sequela.figures.forest import Line, Scale, forest
+from sequela.figures.metric import written
+from sequela.figures.words import told
+
+
+def differences(
+    found: Mapping[str, Difference], *, first: str, metric: str, p_name: str = "p"
+) -> Figure:
+    """Differences of a metric from a first run, with intervals, around a line at no difference.
+
+    A point is hollow where the interval holds zero: which run is better cannot be told.
+
+    Args:
+        found: Name of the run to how much its number is above the first run's, as
+            ``paired_difference(metric, run, first, ...)`` gives it.
+        first: Name of the run that all are compared with.
+        metric: Of :data:`sequela.evaluation.statistic.METRICS`.
+        p_name: What the p-values are, where they were corrected: ``p (Holm)``.
+
+    Raises:
+        SettingError: If there is nothing to compare.
+    """
+    if not found:
+        raise SettingError(f"there is no run to compare with {first}: name at least one more")
+    how = written(metric)
+    lines, sentences = [], []
+    for name, one in found.items():
+        scaled = _scaled(one, 100 if how.points else 1)
+        value = told(scaled, "+.1f" if how.points else "+.3f") + " points" * how.points
+        words = f"{name}: {value}, {_p_value(one, p_name)}"
+        undecided = one.interval.low <= 0 <= one.interval.high
+        lines.append(Line(words, scaled, hollow=undecided))
+        sentences.append(words + ", which cannot be told from none" * undecided)
+    better = "left" if how.lower_is_better else "right"
+    title = f"{how.title}: difference from {first}"
+    unit = f"{'percentage points; ' if how.points else ''}further {better} is better"
+    return forest(
+        lines,
+        Scale([title, unit], "+~f" if how.points else "+.3~f", 0.0),
+        text=f"{title} ({unit}), with intervals. {'; '.join(sentences)}.",
+        rows=[_row(name, first, metric, one) for name, one in found.items()],
+    )
+
+
+def _scaled(one: Difference, factor: int) -> Estimate:
+    low, high = factor * one.interval.low, factor * one.interval.high
+    return Estimate(factor * one.value, replace(one.interval, low=low, high=high))
+
+
+def _p_value(one: Difference, name: str) -> str:
+    least = 0.001
+    return f"{name} < {least}" if one.p_value < least else f"{name} = {one.p_value:.2g}"
+
+
+def _row(name: str, first: str, metric: str, one: Difference) -> dict[str, Any]:
+    return {
+        "run": name,
+        "first": first,
+        "metric": metric,
+        "difference": one.value,
+        "low": one.interval.low,
+        "high": one.interval.high,
+        "p_value": one.p_value,
+    }

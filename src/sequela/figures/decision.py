@@ -1,0 +1,143 @@
+"""What acting on a model is worth: decision curves."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from sequela.errors import SettingError
+from sequela.evaluation.decision import NetBenefit
+from sequela.figures.figure import INK, Figure
+from sequela.figures.series import Series
+from sequela.figures.words import haloed, number, told
+
+_WIDTH, _HEIGHT = 320, 260  # pixels
+_LITTLE = 0.05  # of the largest benefit: where all are worth less, the picture ends
+_SHOWN_LOSS = 0.25  # of the largest benefit: what is worse is cut off
+
+
+def decision_curves(curves: Mapping[str, NetBenefit], *, event: str) -> Figure:
+    """Net benefit of acting on models, on everybody and on nobody, over thresholds.
+
+    The picture ends where no model is worth anything any more; the rows go on.
+
+    Args:
+        curves: Name of the model to its net benefit, all at the same thresholds on the same
+            examples.
+        event: What is predicted, for example ``death in this stay``.
+
+    Raises:
+        SettingError: If there is no curve, or they are at different thresholds or of other data.
+    """
+    first = _only_comparable(curves)
+    rows = [row for name, curve in curves.items() for row in _rows(name, curve)]
+    rows += [
+        {"model": "act on all", "threshold": t, "net_benefit": b}
+        for t, b in zip(first.threshold.tolist(), first.treat_all.tolist(), strict=True)
+    ]
+    benefit = np.array([[one.value for one in curve.model] for curve in curves.values()])
+    best = max(float(np.nanmax(benefit)), float(first.treat_all.max()), 1e-9)
+    worth = np.maximum(np.nanmax(benefit, axis=0), first.treat_all) > _LITTLE * best
+    end = float(first.threshold[worth].max(initial=0))
+    end = min(1.0, max(0.1, float(np.ceil(10 * end - 1e-9)) / 10))
+    series = Series(list(curves), "model", event)
+    scales = {
+        "x": alt.Scale(domain=[0, end], nice=False),
+        "y": alt.Scale(domain=[-_SHOWN_LOSS * best, 1.08 * best], nice=False),
+    }
+    layers = [
+        *_floors(rows, scales),
+        *series.bands(rows, _axes(scales, "low"), clip=True),
+        series.lines([row for row in rows if row["model"] in curves], _axes(scales), clip=True),
+    ]
+    return Figure(
+        chart=alt.LayerChart(layer=layers).properties(width=_WIDTH, height=_HEIGHT),
+        alt=_alt(curves, first, event, end),
+        rows=rows,
+    )
+
+
+def _only_comparable(curves: Mapping[str, NetBenefit]) -> NetBenefit:
+    if not curves:
+        raise SettingError("there is no decision curve to draw: name at least one model")
+    first, *others = curves.values()
+    for other in others:
+        if not np.array_equal(other.threshold, first.threshold):
+            raise SettingError("the decision curves are at different thresholds: use the same")
+        if not np.allclose(other.treat_all, first.treat_all):
+            raise SettingError(
+                "the decision curves are of data in which the event is not equally frequent: draw "
+                "models of the same examples"
+            )
+    return first
+
+
+def _rows(name: str, curve: NetBenefit) -> list[dict[str, Any]]:
+    return [
+        {
+            "model": name,
+            "threshold": threshold,
+            "net_benefit": one.value,
+            "low": one.interval.low if one.interval else None,
+            "high": one.interval.high if one.interval else None,
+        }
+        for threshold, one in zip(curve.threshold.tolist(), curve.model, strict=True)
+    ]
+
+
+def _axes(scales: dict[str, alt.Scale], y: str = "net_benefit") -> dict[str, Any]:
+    return {
+        "x": alt.X(
+            "threshold:Q",
+            title="chance from which one would act",
+            scale=scales["x"],
+            axis=alt.Axis(format=".0%", tickCount=6),
+        ),
+        "y": alt.Y(
+            f"{y}:Q",
+            title="net benefit (true positives per example)",
+            scale=scales["y"],
+            axis=alt.Axis(tickCount=5),
+        ),
+    }
+
+
+def _floors(
+    rows: list[dict[str, Any]], scales: dict[str, alt.Scale]
+) -> list[alt.Chart | alt.LayerChart]:
+    """Acting on all and on none, named where they are."""
+    everybody = [r for r in rows if r["model"] == "act on all"]
+    (_, end), (lowest, _) = (scales[axis].to_dict()["domain"] for axis in "xy")
+    nobody = [{"threshold": at, "net_benefit": 0} for at in (0, end)]
+    # Where it leaves the picture, or at its end.
+    at = max(
+        (r for r in everybody if r["net_benefit"] > 0.6 * lowest), key=lambda r: r["threshold"]
+    )
+    inside = at["threshold"] < end / 2
+    beside: dict[str, Any] = {"align": "left", "dx": 6} if inside else {"align": "right", "dx": -6}
+    style: dict[str, Any] = {"color": INK, "strokeWidth": 1.25, "clip": True}
+    return [
+        alt.Chart(alt.Data(values=everybody))
+        .mark_line(strokeDash=[3, 2], **style)
+        .encode(**_axes(scales)),
+        alt.Chart(alt.Data(values=nobody)).mark_line(**style).encode(**_axes(scales)),
+        haloed([{**at, "text": "act on all"}], _axes(scales), **beside),
+        haloed([{**nobody[1], "text": "act on none"}], _axes(scales), align="right", dy=9),
+    ]
+
+
+def _alt(curves: Mapping[str, NetBenefit], first: NetBenefit, event: str, end: float) -> str:
+    """Net benefits at a quarter, half and three quarters of what is shown."""
+    places = [int(np.abs(first.threshold - share * end).argmin()) for share in (0.25, 0.5, 0.75)]
+    found = []
+    for place in places:
+        of_models = ", ".join(
+            f"{name} {told(curve.model[place], '.3f')}" for name, curve in curves.items()
+        )
+        found.append(
+            f"at {first.threshold[place]:.0%}: {of_models}, acting on all "
+            f"{number(float(first.treat_all[place]), '.3f')}"
+        )
+    what = f"Net benefit of acting on predictions of {event}, acting on none being 0."
+    return f"{what} {'; '.join(found)}."

@@ -1,0 +1,183 @@
+"""Who came in: a flow diagram in the manner of CONSORT, down to the parts of the split.
+
+Its text has to be read on a phone and in print, and its reasons are sentences. A drawing shrinks
+there until nobody can read it; a list of boxes reflows. So this figure is HTML, not Vega-Lite.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from sequela.cohort.flow import Flow
+from sequela.cohort.split import PARTS
+from sequela.errors import SettingError
+from sequela.evaluation.predictions import Predictions
+from sequela.figures import table
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one part of the split holds.
+
+    Attributes:
+        name: ``train``, ``tuning`` or ``held_out``.
+        examples: Rows.
+        subjects: Whose they are (recordings, where nobody is identified).
+        positives: Examples with the event.
+    """
+
+    name: str
+    examples: int
+    subjects: int
+    positives: int
+
+    @classmethod
+    def of(cls, predictions: Predictions) -> list[Self]:
+        """The parts as a run's predictions, which have two classes, hold them.
+
+        Raises:
+            DataError: If there are not two classes.
+        """
+        predictions.score  # noqa: B018 - refuses more than two classes
+        found = []
+        for name in PARTS:
+            part = predictions.part(name)
+            known = part.subject_id if (part.subject_id != "").all() else part.group_id
+            found.append(
+                cls(name, part.n_examples, len(np.unique(known)), int((part.label == 1).sum()))
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class FlowDiagram:
+    """A flow diagram that holds its data.
+
+    Attributes:
+        flow: From candidates to examples.
+        parts: Of the split; none where there is no split yet.
+        event: What a positive example is, for example ``died in this stay``.
+    """
+
+    flow: Flow
+    parts: tuple[Part, ...]
+    event: str
+
+    @property
+    def alt(self) -> str:
+        """The diagram in words."""
+        lines = [f"{self.flow.candidates:,} {self.flow.unit}"]
+        lines += [f"{s.removed:,} removed: {s.rule} ({s.left:,} left)" for s in self.flow.steps]
+        lines.append(
+            f"{self.flow.examples:,} examples of {self.flow.subjects:,} subjects, "
+            f"{self.flow.positives:,} with the event: {self.event}"
+        )
+        lines += [
+            f"{p.name}: {p.examples:,} examples, {p.subjects:,} subjects, {p.positives:,} events"
+            for p in self.parts
+        ]
+        return "; ".join(lines) + "."
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """One row for the candidates, each rule, what is left and each part."""
+        flow = self.flow
+        rows: list[dict[str, Any]] = [{"box": flow.unit, "left": flow.candidates}]
+        rows += [
+            {"box": s.rule, "reason": s.sentence, "removed": s.removed, "left": s.left}
+            for s in flow.steps
+        ]
+        rows.append(
+            {
+                "box": "examples",
+                "left": flow.examples,
+                "subjects": flow.subjects,
+                "positives": flow.positives,
+            }
+        )
+        for part in self.parts:
+            counts = asdict(part)
+            rows.append({"box": counts.pop("name"), "left": counts.pop("examples"), **counts})
+        return rows
+
+    def frame(self) -> pa.Table:
+        """The rows as a table."""
+        return table.as_table(self.rows)
+
+    def html(self) -> str:
+        """The diagram as a ``<figure>`` for a page, its text escaped; :func:`css` draws it."""
+        drawn: str = _template().render(
+            flow=self.flow,
+            parts=self.parts,
+            positive=self.event,
+            title=f"Flow of the cohort: {self.flow.unit} to examples",
+            count="{:,}".format,
+            share=lambda part, whole: f" ({part / whole:.1%})".replace("%", " %") if whole else "",
+        )
+        return drawn
+
+    def save(self, path: Path | str) -> Path:
+        """Write the diagram (.html, a page of its own) or its rows (.csv, .parquet).
+
+        Raises:
+            SettingError: If the suffix is another.
+        """
+        return table.write(Path(path), {".html": lambda: self._page().encode()}, self.rows)
+
+    def _page(self) -> str:
+        return (
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>Flow of the cohort</title></head><body>{self._repr_html_()}</body></html>\n"
+        )
+
+    def _repr_html_(self) -> str:
+        """The diagram in a notebook, with a style of its own."""
+        style = ".flow { --ink: currentcolor; --soft: currentcolor; font-family: system-ui; }"
+        return f"<style>{css()}{style}</style>{self.html()}"
+
+
+def cohort_flow(flow: Flow, parts: Sequence[Part] = (), *, event: str) -> FlowDiagram:
+    """The flow of a cohort, and of its split.
+
+    Args:
+        flow: Of :mod:`sequela.cohort.selection`.
+        parts: See :meth:`Part.of`.
+        event: What a positive example is, for example ``died in this stay``.
+
+    Raises:
+        SettingError: If the parts do not hold what the flow leaves.
+    """
+    for name in ("examples", "positives"):
+        total = sum(getattr(part, name) for part in parts)
+        left = getattr(flow, name)
+        if parts and total != left:
+            raise SettingError(
+                f"the parts of the split hold {total} {name}, the cohort's flow leaves {left}: "
+                "they belong to different cohorts"
+            )
+    return FlowDiagram(flow, tuple(parts), event)
+
+
+def css() -> str:
+    """The style of the diagram, for the ``<style>`` of a page with the house's variables."""
+    return (files("sequela.figures") / "templates" / "flow.css").read_text("utf-8")
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("sequela.figures"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    return environment.get_template("flow.html.j2")

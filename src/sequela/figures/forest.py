@@ -1,0 +1,149 @@
+"""Forest plots: numbers with their intervals below one another, each under its own words.
+
+The words stand above the bar rather than beside it, so that the picture stays narrow enough for a
+phone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+from sequela.evaluation.intervals import Estimate
+from sequela.figures.figure import FIRST, INK, PAPER, SECOND, Figure
+from sequela.figures.words import haloed
+
+_WIDTH = 340  # pixels, as are the heights of a heading, of words alone, and of words with a bar
+_HEADING, _WORDS, _BAR = 28, 20, 38
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the plot.
+
+    Attributes:
+        words: Above the bar.
+        estimate: ``None`` for a line of words alone.
+        heading: Whether the words, without a bar, head the lines below.
+        hollow: Whether the point is hollow, as where nothing can be told.
+        second: Whether it is a diamond in the second colour: the whole among its parts.
+    """
+
+    words: str
+    estimate: Estimate | None = None
+    heading: bool = False
+    hollow: bool = False
+    second: bool = False
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        if self.heading:
+            return _HEADING
+        return _WORDS if self.estimate is None else _BAR
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The number that is drawn.
+
+    Attributes:
+        title: Of the axis, in the field's terms; each string a line.
+        form: Of the axis labels, in d3's format.
+        reference: Where a line stands, if any.
+        bounds: The axis does not go beyond them.
+    """
+
+    title: Sequence[str]
+    form: str
+    reference: float | None = None
+    bounds: tuple[float, float] | None = None
+
+
+def forest(lines: Sequence[Line], scale: Scale, *, text: str, rows: list[dict[str, Any]]) -> Figure:
+    """The plot.
+
+    Args:
+        lines: From top to bottom.
+        scale: What is drawn.
+        text: The text alternative.
+        rows: The data, as the figure's table.
+    """
+    data, bottom = [], 0
+    for line in lines:
+        bottom += line.height
+        data.append(_row(line, bottom))
+    x = _x(data, scale)
+    y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[bottom + 8, 0], nice=False))
+    measured = alt.Chart(alt.Data(values=[r for r in data if r["value"] is not None])).encode(y=y)
+    colour = alt.condition("datum.second", alt.value(SECOND), alt.value(FIRST))
+    points = measured.mark_point(size=70, opacity=1, strokeWidth=2).encode(
+        x="value:Q",
+        color=colour,
+        fill=alt.Fill("fill:N", scale=None),
+        shape=alt.condition("datum.second", alt.value("diamond"), alt.value("circle")),
+    )
+    layers = [
+        *_reference(data, scale, y),
+        *_words(data, y),
+        measured.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q", color=colour),
+        points,
+    ]
+    chart = alt.LayerChart(layer=layers).properties(width=_WIDTH, height=bottom + 8)
+    return Figure(chart=chart, alt=text, rows=rows)
+
+
+def _row(line: Line, bottom: int) -> dict[str, Any]:
+    found = line.estimate
+    interval = found.interval if found else None
+    value = found.value if found else None
+    return {
+        "y": bottom - (8 if found else 6),
+        "words": bottom - (24 if found else 6),
+        "text": line.words,
+        "value": value,
+        "low": interval.low if interval else value,
+        "high": interval.high if interval else value,
+        "heading": line.heading,
+        "fill": PAPER if line.hollow else SECOND if line.second else FIRST,
+        "second": line.second,
+    }
+
+
+def _x(data: Sequence[dict[str, Any]], scale: Scale) -> alt.X:
+    numbers = [r[name] for r in data for name in ("low", "high") if r[name] is not None]
+    numbers += [] if scale.reference is None else [scale.reference]
+    low, high = min(numbers, default=0.0), max(numbers, default=1.0)
+    room = 0.04 * ((high - low) or 1.0)
+    least, most = scale.bounds or (float("-inf"), float("inf"))
+    domain = [max(low - room, least), min(high + room, most)]
+    return alt.X(
+        "low:Q",
+        title=list(scale.title),
+        scale=alt.Scale(domain=domain, nice=False, zero=False),
+        axis=alt.Axis(format=scale.form, tickCount=5),
+    )
+
+
+def _words(data: Sequence[dict[str, Any]], y: alt.Y) -> list[alt.LayerChart]:
+    """Headings bold, the rest plain."""
+    found = []
+    for heading, weight in ((True, "bold"), (False, "normal")):
+        texts = [{"y": r["words"], "text": r["text"]} for r in data if r["heading"] == heading]
+        encoding = {"x": alt.value(0), "y": y}
+        found.append(haloed(texts, encoding, align="left", fontWeight=weight))
+    return found
+
+
+def _reference(data: Sequence[dict[str, Any]], scale: Scale, y: alt.Y) -> list[alt.Chart]:
+    """A line beside the bars, broken where the words are."""
+    if scale.reference is None:
+        return []
+    pieces = [
+        {"x": scale.reference, "y": r["y"] - 10, "y2": r["y"] + 8}
+        for r in data
+        if r["value"] is not None
+    ]
+    base = alt.Chart(alt.Data(values=pieces)).encode(x="x:Q", y=y, y2="y2:Q")
+    return [base.mark_rule(color=INK, strokeWidth=1.25)]

@@ -1,0 +1,231 @@
+"""How well a model ranks: ROC and precision-recall curves with bands over subjects."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import SettingError
+from sequela.evaluation.curves import Curve, Kind
+from sequela.figures.figure import INK, Figure
+from sequela.figures.polyline import thinned
+from sequela.figures.series import Series
+from sequela.figures.words import haloed, named_line, told
+
+_SIDE = 300  # pixels
+_TOLERANCE = 0.3 / _SIDE
+_HALF = 0.5
+_MARKS = {"threshold 0.5": "circle", "chosen threshold": "diamond"}
+_LINE = 0.05  # of a side: the height of a label
+_Points = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How one kind of curve is drawn.
+
+    Attributes:
+        x, y: Columns.
+        x_title, y_title: In the field's terms.
+        area: What the legend's numbers are.
+        above: Whether there is room above the curve, rather than below it.
+    """
+
+    x: str
+    y: str
+    x_title: str
+    y_title: str
+    area: str
+    above: bool
+
+
+_LOOKS: dict[Kind, _Look] = {
+    "roc": _Look(
+        "false_positive_rate",
+        "sensitivity",
+        "1 − specificity (false positive rate)",  # noqa: RUF001 - a minus sign
+        "sensitivity (true positive rate)",
+        "AUROC",
+        above=False,
+    ),
+    "precision-recall": _Look(
+        "recall",
+        "precision",
+        "recall (sensitivity)",
+        "precision (positive predictive value)",
+        "average precision",
+        above=True,
+    ),
+}
+
+
+def ranking(
+    curves: Mapping[str, Curve], *, event: str, chosen: Mapping[str, float] | None = None
+) -> Figure:
+    """ROC curves, or precision-recall curves, of one or several models on the same examples.
+
+    Each has its band, its area with interval, and points at the threshold 0.5 and at the chosen
+    one; a line shows what chance would give.
+
+    Args:
+        curves: Name of the model to its curve, all of one kind.
+        event: What is predicted, for example ``death in this stay``.
+        chosen: Name of the model to the threshold that was chosen on tuning data.
+
+    Raises:
+        SettingError: If there is no curve, or they are of two kinds.
+    """
+    kinds = {curve.kind for curve in curves.values()}
+    if len(kinds) != 1:
+        raise SettingError(
+            f"the curves to draw are of {len(kinds)} kinds: expected one or more of one kind"
+        )
+    first = next(iter(curves.values()))
+    look = _LOOKS[first.kind]
+    percent = f"{first.level:.0%}".replace("%", " %")
+    labels = {name: f"{name}: {told(curve.area)}" for name, curve in curves.items()}
+    series = Series(list(labels.values()), "label", f"{event}: {look.area} ({percent} interval)")
+    rows = [
+        {"model": name, **row}
+        for name, curve in curves.items()
+        for row in _rows(curve, look, (chosen or {}).get(name))
+    ]
+    drawn = [{"label": labels[row["model"]], **row} for row in rows]
+    layers = [
+        _chance(first),
+        *series.bands(drawn, _axes(look, "low")),
+        series.lines([row for row in drawn if row["what"] == "curve"], _axes(look)),
+        *_points(drawn, look, series),
+    ]
+    return Figure(
+        chart=alt.LayerChart(layer=layers).properties(width=_SIDE, height=_SIDE),
+        alt=_alt(curves, rows, look, event, percent),
+        rows=rows,
+    )
+
+
+def _rows(curve: Curve, look: _Look, chosen: float | None) -> list[dict[str, Any]]:
+    """The thinned curve, the band, and the points at thresholds."""
+    x, y, threshold = _stepped(curve) if curve.kind == "precision-recall" else _points_of(curve)
+    rows: list[dict[str, Any]] = [
+        {
+            "what": "curve",
+            look.x: float(x[i]),
+            look.y: float(y[i]),
+            "threshold": float(threshold[i]) if np.isfinite(threshold[i]) else None,
+        }
+        for i in thinned(x, y, _TOLERANCE)
+    ]
+    rows += [
+        {"what": "band", look.x: at, "low": low, "high": high}
+        for at, low, high in zip(
+            curve.band_x.tolist(), curve.low.tolist(), curve.high.tolist(), strict=True
+        )
+        if not np.isnan(low)
+    ]
+    for what, value in zip(_MARKS, (_HALF, chosen), strict=True):
+        if value is not None:
+            at_x, at_y = curve.at(value)
+            rows.append({"what": what, look.x: at_x, look.y: at_y, "threshold": value})
+    return rows
+
+
+def _points_of(curve: Curve) -> _Points:
+    return curve.x, curve.y, curve.threshold
+
+
+def _stepped(curve: Curve) -> _Points:
+    """A precision-recall curve as steps, so that its area is the average precision.
+
+    Straight lines between its points would promise what no threshold reaches (Davis & Goadrich
+    2006). At no alarm there is no precision: scikit-learn's first point is a convention, and left
+    out. The corners between points are of no threshold.
+    """
+    x, y, threshold = (np.repeat(one, 2)[1:-1] for one in _points_of(curve))
+    y[::2], threshold[::2] = curve.y[1:], np.nan
+    return x, y, threshold
+
+
+def _axes(look: _Look, y: str | None = None) -> dict[str, Any]:
+    """Both axes; ``y`` names another column than the curve's."""
+    scale = alt.Scale(domain=[0, 1], nice=False)
+    axis = alt.Axis(format=".1f", tickCount=6)
+    return {
+        "x": alt.X(f"{look.x}:Q", title=look.x_title, scale=scale, axis=axis),
+        "y": alt.Y(f"{y or look.y}:Q", title=look.y_title, scale=scale, axis=axis),
+    }
+
+
+def _chance(curve: Curve) -> alt.LayerChart:
+    """What a model that knows nothing would reach."""
+    if curve.kind == "roc":
+        return named_line((0, 0), (1, 1), "chance", (0.8, 0.8), angle=315, dy=12)
+    level = curve.frequency
+    name = f"chance: {level:.0%} have the event".replace("%", " %")
+    return named_line((0, level), (1, level), name, (0, level), align="left", dx=4, dy=8)
+
+
+def _points(
+    drawn: list[dict[str, Any]], look: _Look, series: Series
+) -> list[alt.Chart | alt.LayerChart]:
+    """Points at the thresholds; named where there is one model, else in a legend."""
+    marks = [
+        {**row, "colour": series.colour_of(row["label"])} for row in drawn if row["what"] in _MARKS
+    ]
+    present = [what for what in _MARKS if any(row["what"] == what for row in marks)]
+    alone = len(series.names) == 1
+    legend = alt.Legend(orient="bottom", title=None, symbolFillColor="transparent")
+    base = alt.Chart(alt.Data(values=marks)).encode(**_axes(look))
+    points = base.mark_point(size=70, opacity=1, stroke=INK, strokeWidth=1).encode(
+        fill=alt.Fill("colour:N", scale=None),
+        shape=alt.Shape(
+            "what:N",
+            sort=present,
+            scale=alt.Scale(domain=present, range=[_MARKS[what] for what in present]),
+            legend=None if alone else legend,
+        ),
+    )
+    if not alone:
+        return [points]
+    return [points, *_labels(marks, look)]
+
+
+def _labels(marks: list[dict[str, Any]], look: _Look) -> list[alt.LayerChart]:
+    """The thresholds beside their points, where the curve leaves room, one clear of the other."""
+    labels, taken = [], -1.0
+    style: dict[str, Any]
+    for row in sorted(marks, key=lambda row: float(row[look.y])):
+        height = float(row[look.y])
+        if look.above and height < 0.9:  # noqa: PLR2004 - there is room above
+            style = {"align": "left", "dx": 8, "dy": -10}
+        elif look.above:
+            style = {"align": "right", "dx": -8, "dy": 14}
+        else:
+            style = {"align": "left", "dx": 9, "dy": 2 if height < 0.1 else 12}  # noqa: PLR2004
+        at = height - style["dy"] / _SIDE
+        moved = max(0.0, taken + _LINE - at)
+        style["dy"] -= moved * _SIDE
+        taken = at + moved
+        named = f"at {row['threshold']:.2g}{' (chosen)' * (row['what'] == 'chosen threshold')}"
+        labels.append(haloed([{**row, "text": named}], _axes(look), **style))
+    return labels
+
+
+def _alt(
+    curves: Mapping[str, Curve], rows: list[dict[str, Any]], look: _Look, event: str, percent: str
+) -> str:
+    """Areas with intervals, and what the thresholds reach."""
+    kind = "ROC" if look.area == "AUROC" else "Precision-recall"
+    found = []
+    for name, curve in curves.items():
+        points = [
+            f"at {row['threshold']:.2g} {look.y} {row[look.y]:.2f}, "
+            f"{look.x.replace('_', ' ')} {row[look.x]:.2f}"
+            for row in rows
+            if row["model"] == name and row["what"] in _MARKS
+        ]
+        found.append(f"{name}: {look.area} {told(curve.area)}; {'; '.join(points)}.")
+    return f"{kind} curve for {event}, with {percent} bands. {' '.join(found)}"

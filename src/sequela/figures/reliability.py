@@ -1,0 +1,161 @@
+"""Do probabilities mean what they say: reliability curves above histograms of the chances given."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import SettingError
+from sequela.evaluation.calibration import Reliability
+from sequela.figures.figure import Figure
+from sequela.figures.series import Series
+from sequela.figures.words import named_line, told
+
+_SIDE = 300  # pixels
+_BINS = 20
+_NEARLY_ALL = 0.8
+
+
+def reliability_curves(
+    curves: Mapping[str, Reliability], chances: Mapping[str, NDArray[np.floating]], *, event: str
+) -> Figure:
+    """How often the event happened against the chance that it was given, before and after.
+
+    Args:
+        curves: Name (``as trained``, ``after temperature``) to its reliability.
+        chances: The same names to the probabilities of the event, (example,), as
+            :func:`sequela.evaluation.calibration.event` gives them.
+        event: What is predicted, for example ``death in this stay``.
+
+    Raises:
+        SettingError: If the names differ, or there are none.
+    """
+    if not curves or list(curves) != list(chances):
+        raise SettingError(
+            f"reliability of {list(curves)} with chances of {list(chances)}: expected the same "
+            "names, at least one"
+        )
+    series = Series(list(curves), "model", event)
+    rows = [
+        row for name in curves for row in (*_points(name, curves[name]), *_histogram(name, chances))
+    ]
+    reliable = [r for r in rows if r["what"] == "reliability"]
+    counted = [r for r in rows if r["what"] == "histogram"]
+    end = _end(reliable)
+    layers = [
+        _ideal(end),
+        *series.bands(reliable, _axes(end, "low")),
+        series.lines(reliable, _axes(end)),
+        *_points_of(reliable, series, end),
+    ]
+    top = alt.LayerChart(layer=layers)
+    chart = alt.vconcat(
+        top.properties(width=_SIDE, height=_SIDE),
+        _counts(counted, series).properties(width=_SIDE, height=70),
+        spacing=16,
+    )
+    return Figure(chart=chart, alt=_alt(curves, event), rows=rows)
+
+
+def _points(name: str, curve: Reliability) -> list[dict[str, Any]]:
+    return [
+        {
+            "model": name,
+            "what": "reliability",
+            "chance": chance,
+            "happened": share.value,
+            "low": share.interval.low if share.interval else None,
+            "high": share.interval.high if share.interval else None,
+            "examples": count,
+            "groups": groups,
+        }
+        for chance, share, count, groups in zip(
+            curve.chance.tolist(),
+            curve.happened,
+            curve.count.tolist(),
+            curve.groups.tolist(),
+            strict=True,
+        )
+    ]
+
+
+def _histogram(name: str, chances: Mapping[str, NDArray[np.floating]]) -> list[dict[str, Any]]:
+    """Examples in twenty bins of the chance."""
+    counts, edges = np.histogram(chances[name], bins=_BINS, range=(0, 1))
+    return [
+        {"model": name, "what": "histogram", "chance": low, "chance_to": high, "examples": count}
+        for low, high, count in zip(
+            edges[:-1].round(3).tolist(), edges[1:].round(3).tolist(), counts.tolist(), strict=True
+        )
+    ]
+
+
+def _end(rows: list[dict[str, Any]]) -> float:
+    """Where the curve's axes end: rare events are given small chances only."""
+    largest = max(value for r in rows for value in (r["chance"], r["happened"], r["high"] or 0))
+    end = float(np.ceil(10 * largest - 1e-9)) / 10
+    return end if end < _NEARLY_ALL else 1.0
+
+
+def _axis(column: str, title: str, end: float) -> dict[str, Any]:
+    return {
+        "shorthand": f"{column}:Q",
+        "title": title,
+        "scale": alt.Scale(domain=[0, end], nice=False),
+        "axis": alt.Axis(format=".0%", tickCount=5),
+    }
+
+
+def _axes(end: float, y: str = "happened") -> dict[str, Any]:
+    return {
+        "x": alt.X(**_axis("chance", "chance given", end)),
+        "y": alt.Y(**_axis(y, "share that had the event", end)),
+    }
+
+
+def _ideal(end: float) -> alt.LayerChart:
+    place = 0.85 * end
+    return named_line((0, 0), (end, end), "as promised", (place, place), angle=315, dy=12)
+
+
+def _points_of(rows: list[dict[str, Any]], series: Series, end: float) -> list[alt.Chart]:
+    base = alt.Chart(alt.Data(values=rows)).encode(**_axes(end))
+    return [
+        base.transform_filter(alt.datum.model == name).mark_point(
+            filled=True,
+            size=45,
+            opacity=1,
+            color=series.colour_of(name),
+            shape=series.shape_of(name),
+        )
+        for name in series.names
+    ]
+
+
+def _counts(rows: list[dict[str, Any]], series: Series) -> alt.Chart:
+    """Outlines, so that one does not hide the other; logarithmic, so that few are seen."""
+    corners = [{**row, "chance": row[edge]} for row in rows for edge in ("chance", "chance_to")]
+    axes = {
+        "x": alt.X(**_axis("chance", "chance given, all examples", 1)),
+        "y": alt.Y(
+            "examples:Q",
+            title="examples",
+            scale=alt.Scale(type="symlog", constant=1),
+            axis=alt.Axis(values=[0, *(10**power for power in range(9))], format=",d"),
+        ),
+    }
+    return series.lines(corners, axes, width=1.5, legend=False)
+
+
+def _alt(curves: Mapping[str, Reliability], event: str) -> str:
+    found = [
+        f"{name}: "
+        + ", ".join(
+            f"{chance:.1%} given, {told(share, '.1%')} happened"
+            for chance, share in zip(curve.chance.tolist(), curve.happened, strict=True)
+        )
+        for name, curve in curves.items()
+    ]
+    return f"Reliability of the chances of {event}. {'; '.join(found)}."

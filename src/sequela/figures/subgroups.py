@@ -1,0 +1,89 @@
+"""Is the model as good for everybody: a forest plot by subgroup."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sequela.errors import SettingError
+from sequela.evaluation.intervals import Estimate
+from sequela.evaluation.subgroups import SMALLEST_CELL, Subgroup
+from sequela.figures.figure import Figure
+from sequela.figures.forest import Line, Scale, forest
+from sequela.figures.metric import written
+from sequela.figures.words import told
+
+
+def subgroup_forest(
+    found: Sequence[Subgroup],
+    metric: str,
+    *,
+    overall: Estimate | None = None,
+    event: str = "events",
+    unit: str = "subjects",
+) -> Figure:
+    """A number of each subgroup with its interval and counts; suppressed ones by their name only.
+
+    Args:
+        found: As :func:`sequela.evaluation.subgroups.subgroups` gives them.
+        metric: One that was asked for there, ``observed_minus_expected`` or ``alarm_rate``.
+        overall: The same number of all examples; a line marks it.
+        event: What the examples of class 1 are, after a count: ``deaths``.
+        unit: What a group is: ``subjects`` or ``recordings``.
+
+    Raises:
+        SettingError: If there is no subgroup.
+    """
+    if not found:
+        raise SettingError("there is no subgroup to draw: name an attribute that the data have")
+    how = written(metric)
+    lines = [Line(f"everybody: {told(overall, how.form)}", overall, second=True)] if overall else []
+    rows: list[dict[str, Any]] = []
+    sentences = [line.words for line in lines]
+    attribute = None
+    for one in found:
+        if one.attribute != attribute:
+            attribute = one.attribute
+            lines.append(Line(attribute, heading=True))
+        estimate = _estimate(one, metric)
+        words = _words(one, estimate, how.form, event, unit)
+        lines.append(Line(words, estimate))
+        sentences.append(f"{attribute} {words}")
+        rows.append(_row(one, metric, estimate))
+    reference = overall.value if overall else 0.0 if metric == "observed_minus_expected" else None
+    scale = Scale([how.title], how.axis, reference, how.bounds)
+    text = f"{how.title} by subgroup, with intervals. {'; '.join(sentences)}."
+    return forest(lines, scale, text=text, rows=rows)
+
+
+def _estimate(one: Subgroup, metric: str) -> Estimate | None:
+    if metric == "alarm_rate":
+        return one.alarm_rate
+    if metric == "observed_minus_expected":
+        return one.observed_minus_expected
+    return one.metrics.get(metric)
+
+
+def _words(one: Subgroup, estimate: Estimate | None, form: str, event: str, unit: str) -> str:
+    if one.cell is None:
+        return f"{one.value}: suppressed, as a count below {SMALLEST_CELL} could be worked out"
+    counts = f"{one.cell.n_groups:,} {unit}"
+    if len(one.cell.n_of_class) == 2:  # noqa: PLR2004
+        counts += f", {one.cell.n_of_class[1]:,} {event}"
+    value = told(estimate, form) if estimate else "cannot be had"
+    return f"{one.value}: {value}; {counts}"
+
+
+def _row(one: Subgroup, metric: str, estimate: Estimate | None) -> dict[str, Any]:
+    interval = estimate.interval if estimate else None
+    return {
+        "attribute": one.attribute,
+        "value": one.value,
+        "suppressed": one.cell is None,
+        "groups": one.cell.n_groups if one.cell else None,
+        "examples": one.cell.n_examples if one.cell else None,
+        "events": one.cell.n_of_class[1]
+        if one.cell and len(one.cell.n_of_class) == 2  # noqa: PLR2004
+        else None,
+        metric: estimate.value if estimate else None,
+        "low": interval.low if interval else None,
+        "high": interval.high if interval else None,
+    }

@@ -1,0 +1,54 @@
+"""Numbers and names as pictures and their text alternatives write them."""
+
+from typing import Any
+
+import altair as alt
+
+from sequela.evaluation.intervals import Estimate
+from sequela.figures.figure import INK, PAPER
+
+
+def haloed(values: list[dict[str, Any]], encoding: dict[str, Any], **style: Any) -> alt.LayerChart:
+    """Texts (column ``text``) that stay readable where they cross lines."""
+    base = alt.Chart(alt.Data(values=values)).encode(**encoding, text="text:N")
+    ground = base.mark_text(fontSize=11, color=PAPER, stroke=PAPER, strokeWidth=4, **style)
+    return alt.LayerChart(layer=[ground, base.mark_text(fontSize=11, color=INK, **style)])
+
+
+def named_line(
+    start: tuple[float, float],
+    end: tuple[float, float],
+    name: str,
+    at: tuple[float, float],
+    **style: Any,
+) -> alt.LayerChart:
+    """A dotted straight line to compare with, and its name at a place."""
+    axes = {"x": "x:Q", "y": "y:Q"}
+    ends = [{"x": x, "y": y} for x, y in (start, end)]
+    line = alt.Chart(alt.Data(values=ends)).mark_line(color=INK, strokeWidth=1, strokeDash=[2, 3])
+    text = haloed([{"x": at[0], "y": at[1], "text": name}], axes, **style)
+    return alt.LayerChart(layer=[line.encode(**axes), text])
+
+
+def told(estimate: Estimate, form: str = ".2f") -> str:
+    """A number with its interval in words.
+
+    Example:
+        >>> told(Estimate(0.8123, None))
+        '0.81'
+    """
+    if estimate.interval is None:
+        return number(estimate.value, form)
+    low, high = estimate.interval.low, estimate.interval.high
+    return f"{number(estimate.value, form)} ({number(low, form)} to {number(high, form)})"
+
+
+def number(value: float, form: str) -> str:
+    """A number as it is printed, with a minus sign, and without one before a zero.
+
+    Example:
+        >>> number(-0.001, ".2f"), number(0.012, "+.1%")
+        ('0.00', '+1.2%')
+    """
+    sign = "+z" if form.startswith("+") else "z"
+    return format(value, sign + form.removeprefix("+")).replace("-", "\N{MINUS SIGN}")

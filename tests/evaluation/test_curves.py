@@ -1,0 +1,210 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import sklearn.metrics
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sequela.errors import DataError
+from sequela.evaluation import curves
+from sequela.evaluation.intervals import Bootstrap, metric_interval
+from sequela.evaluation.predictions import Predictions
+
+Make = Callable[..., Predictions]
+QUICK = Bootstrap(resamples=200)
+RATES = np.array([0.0, 0.05, 0.3, 0.71, 1.0])
+RECALLS = np.array([0.01, 0.25, 0.5, 0.99])
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def ranked(subjects: int = 40) -> Predictions:
+    """Half of the subjects have the event, and each of them a higher score than the others."""
+    label = np.arange(subjects) % 2
+    risk = np.linspace(0.1, 0.4, subjects) + 0.5 * label
+    ids = np.char.mod("s%d", np.arange(subjects))
+    return Predictions(
+        example_id=ids,
+        group_id=ids,
+        subject_id=ids,
+        split=np.full(subjects, "held_out"),
+        label=label,
+        probabilities=np.stack([1 - risk, risk], axis=1),
+        classes=("alive", "died"),
+    )
+
+
+@pytest.mark.parametrize("decimals", [6, 1])
+def test_roc_points_are_those_of_scikit_learn(make_predictions: Make, decimals: int) -> None:
+    predictions = make_predictions(decimals=decimals)
+    curve = curves.roc_curve(predictions, rng(), QUICK)
+    x, y, threshold = sklearn.metrics.roc_curve(
+        predictions.label, predictions.score, drop_intermediate=False
+    )
+    np.testing.assert_allclose(curve.x, x, atol=1e-9)
+    np.testing.assert_allclose(curve.y, y, atol=1e-9)
+    np.testing.assert_array_equal(curve.threshold, threshold)
+    area = sklearn.metrics.roc_auc_score(predictions.label, predictions.score)
+    assert curve.area.value == pytest.approx(area, abs=1e-9)
+    assert sklearn.metrics.auc(curve.x, curve.y) == pytest.approx(area, abs=1e-9)
+
+
+@pytest.mark.parametrize("decimals", [6, 1])
+def test_precision_recall_points_are_those_of_scikit_learn(
+    make_predictions: Make, decimals: int
+) -> None:
+    predictions = make_predictions(decimals=decimals)
+    curve = curves.precision_recall_curve(predictions, rng(), QUICK)
+    precision, recall, threshold = sklearn.metrics.precision_recall_curve(
+        predictions.label, predictions.score
+    )
+    np.testing.assert_allclose(curve.x, recall[::-1], atol=1e-9)
+    np.testing.assert_allclose(curve.y, precision[::-1], atol=1e-9)
+    np.testing.assert_array_equal(curve.threshold[1:], threshold[::-1])
+    area = sklearn.metrics.average_precision_score(predictions.label, predictions.score)
+    assert curve.area.value == pytest.approx(area, abs=1e-9)
+    assert float(np.diff(curve.x) @ curve.y[1:]) == pytest.approx(area, abs=1e-9)
+
+
+Seeds = st.integers(0, 10_000)
+
+
+@settings(deadline=None)
+@given(Seeds, st.integers(0, 6))
+def test_weighted_sensitivities_are_those_of_repeated_examples(seed: int, decimals: int) -> None:
+    predictions = _made(seed, decimals)
+    times = np.random.default_rng(seed).integers(0, 4, size=predictions.group_index.max() + 1)
+    weight = times[predictions.group_index]
+    if len(np.unique(predictions.label[weight > 0])) < 2:
+        return
+    found = curves.sensitivity_at(predictions, RATES)(times[None].astype(np.float64))[0]
+    x, y, _ = sklearn.metrics.roc_curve(
+        predictions.label, predictions.score, sample_weight=weight, drop_intermediate=False
+    )
+    np.testing.assert_allclose(found, np.interp(RATES, x, y), atol=1e-9)
+
+
+@settings(deadline=None)
+@given(Seeds, st.integers(0, 6))
+def test_weighted_precisions_are_those_of_repeated_examples(seed: int, decimals: int) -> None:
+    predictions = _made(seed, decimals)
+    times = np.random.default_rng(seed).integers(0, 4, size=predictions.group_index.max() + 1)
+    repeated = np.repeat(np.arange(predictions.n_examples), times[predictions.group_index])
+    label, score = predictions.label[repeated], predictions.score[repeated]
+    found = curves.precision_at(predictions, RECALLS)(times[None].astype(np.float64))[0]
+    if not label.any():
+        assert np.isnan(found).all()
+        return
+    for recall, value in zip(RECALLS, found, strict=True):
+        for threshold in np.unique(score)[::-1]:
+            alarm = score >= threshold
+            if label[alarm].sum() >= recall * label.sum() - 1e-9:
+                assert value == pytest.approx(label[alarm].mean(), abs=1e-9)
+                break
+
+
+def _made(seed: int, decimals: int) -> Predictions:
+    generator = np.random.default_rng(seed)
+    group = np.sort(generator.integers(0, 6, size=25))
+    score = generator.random(25).round(decimals)
+    label = generator.integers(0, 2, size=25)
+    label[:2] = 0, 1
+    return Predictions(
+        example_id=np.char.mod("e%d", np.arange(25)),
+        group_id=np.char.mod("g%d", group),
+        subject_id=np.char.mod("g%d", group),
+        split=np.full(25, "held_out"),
+        label=label,
+        probabilities=np.stack([1 - score, score], axis=1),
+        classes=("no", "yes"),
+    )
+
+
+def test_bands_hold_the_curve_and_are_wider_for_few_groups(make_predictions: Make) -> None:
+    widths = []
+    for groups in (20, 200):
+        predictions = make_predictions(groups=groups)
+        for make, at in (
+            (curves.roc_curve, curves.sensitivity_at),
+            (curves.precision_recall_curve, curves.precision_at),
+        ):
+            curve = make(predictions, rng(), QUICK)
+            there = at(predictions, curve.band_x).estimate
+            given = ~np.isnan(curve.low)
+            assert given.sum() > 80
+            assert (curve.low[given] <= there[given] + 1e-9).all()
+            assert (curve.high[given] >= there[given] - 1e-9).all()
+            widths.append(float(np.mean(curve.high[given] - curve.low[given])))
+    assert widths[2] < widths[0] / 2
+    assert widths[3] < widths[1] / 2
+
+
+def test_bounds_of_the_sensitivity_never_fall(make_predictions: Make) -> None:
+    curve = curves.roc_curve(make_predictions(groups=12), rng(), QUICK)
+    assert (np.diff(curve.low) >= 0).all()
+    assert (np.diff(curve.high) >= 0).all()
+
+
+def test_groups_are_drawn_not_examples(make_predictions: Make) -> None:
+    predictions = make_predictions(groups=10, per_group=40, one_class_per_group=True)
+    alone = replace(predictions, group_id=predictions.example_id)
+    widths = [
+        float(np.mean(curve.high - curve.low))
+        for curve in (curves.roc_curve(p, rng(), QUICK) for p in (predictions, alone))
+    ]
+    assert widths[1] < widths[0] / 2
+
+
+def test_a_perfect_ranking_of_few_is_not_certain() -> None:
+    curve = curves.roc_curve(ranked(), rng(), QUICK)
+    assert (curve.y[1:] > 0).all()
+    # Twenty of twenty found: Clopper-Pearson's lower bound is 0.025 ** (1 / 20).
+    np.testing.assert_allclose(curve.low[:-1], 0.025 ** (1 / 20), atol=1e-9)
+    assert (curve.high == 1).all()
+
+
+def test_precision_that_rests_on_two_subjects_has_no_band() -> None:
+    curve = curves.precision_recall_curve(ranked(), rng(), QUICK)
+    assert curve.band_x[np.isnan(curve.low)].max() == pytest.approx(0.1)  # two of twenty
+    assert not np.isnan(curve.low[curve.band_x > 0.1]).any()
+
+
+def test_a_threshold_is_found_on_the_curve(make_predictions: Make) -> None:
+    predictions = make_predictions(decimals=1)
+    curve = curves.roc_curve(predictions, rng(), QUICK)
+    for threshold in (0.0, 0.5, float(predictions.score[3]), 1.0):
+        alarm = predictions.score >= np.float32(threshold)
+        event = predictions.label == 1
+        rates = (alarm[~event].mean(), alarm[event].mean())
+        assert curve.at(threshold) == pytest.approx(rates)
+
+
+def test_the_interval_of_the_area_is_that_of_the_metric(make_predictions: Make) -> None:
+    predictions = make_predictions(one_class_per_group=True)
+    for how in (QUICK, replace(QUICK, classes_fixed=True)):
+        for name, make in (
+            ("auroc", curves.roc_curve),
+            ("average_precision", curves.precision_recall_curve),
+        ):
+            found = make(predictions, rng(), how).area.interval
+            assert found == metric_interval(name, predictions, rng(), how)
+
+
+def test_one_group_has_a_curve_and_no_band(make_predictions: Make) -> None:
+    curve = curves.roc_curve(make_predictions(groups=1, per_group=20), rng(), QUICK)
+    assert np.isnan(curve.low).all()
+    assert curve.area.interval is None
+
+
+def test_one_class_is_refused(make_predictions: Make) -> None:
+    predictions = make_predictions()
+    ill = predictions.where(predictions.label == 1)
+    for make in (curves.roc_curve, curves.precision_recall_curve):
+        with pytest.raises(DataError, match="a ranking needs both classes"):
+            make(ill, rng(), QUICK)
+        with pytest.raises(DataError, match="against_rest"):
+            make(make_predictions(classes=3), rng(), QUICK)

@@ -1,0 +1,56 @@
+"""Predictions of two classes, and what every picture must keep."""
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from sequela.evaluation.predictions import Predictions
+from sequela.figures.figure import Figure
+
+LARGEST = 60_000  # bytes of an SVG
+
+
+def _make(*, n_examples: int = 400, per_group: int = 2, seed: int = 0) -> Predictions:
+    rng = np.random.default_rng(seed)
+    index = np.arange(n_examples)
+    label = (rng.random(n_examples) < 0.2).astype(np.int64)
+    risk = 1 / (1 + np.exp(1.5 - label - rng.normal(size=n_examples)))
+    return Predictions(
+        example_id=np.char.mod("e%d", index),
+        group_id=np.char.mod("s%d", index // per_group),
+        subject_id=np.char.mod("s%d", index // per_group),
+        split=np.full(n_examples, "held_out"),
+        label=label,
+        probabilities=np.stack([1 - risk, risk], axis=1),
+        classes=("alive", "died"),
+    )
+
+
+@pytest.fixture
+def make_predictions() -> Callable[..., Predictions]:
+    """A factory."""
+    return _make
+
+
+def _check(figure: Figure) -> list[str]:
+    svg = figure.svg("one")
+    assert svg == figure.svg("one")
+    assert len(svg.encode()) < LARGEST
+    root = ET.fromstring(svg)  # noqa: S314 - drawn here, not received
+    assert root.get("role") == "img"
+    assert root.get("aria-label") == figure.alt
+    outside = re.sub(r'xmlns(:\w+)?="[^"]*"', "", svg)
+    assert not re.search(r"https?:|href|url\((?!#one-)|<script|<image", outside)
+    # Colours are the page's: none of its own, but as what stands in for a variable.
+    assert not re.search(r'="#[0-9a-f]{3,8}"', svg)
+    assert figure.frame().num_rows == len(figure.rows)
+    return [element.text for element in root.iter() if element.text]
+
+
+@pytest.fixture
+def checked() -> Callable[[Figure], list[str]]:
+    """Checks what holds for every picture, and gives its texts."""
+    return _check

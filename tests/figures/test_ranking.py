@@ -1,0 +1,97 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from sequela.errors import SettingError
+from sequela.evaluation import metrics
+from sequela.evaluation.curves import Curve, precision_recall_curve, roc_curve
+from sequela.evaluation.intervals import Bootstrap
+from sequela.evaluation.predictions import Predictions
+from sequela.figures.figure import Figure
+from sequela.figures.ranking import ranking
+
+Make = Callable[..., Predictions]
+Check = Callable[[Figure], list[str]]
+QUICK = Bootstrap(resamples=100)
+
+
+def curve_of(make: Callable[..., Curve], predictions: Predictions) -> Curve:
+    return make(predictions, np.random.default_rng(0), QUICK)
+
+
+def rows_of(figure: Figure, what: str) -> list[dict[str, float]]:
+    return [row for row in figure.rows if row["what"] == what]
+
+
+def test_a_roc_curve_shows_what_was_computed(make_predictions: Make, checked: Check) -> None:
+    predictions = make_predictions()
+    curve = curve_of(roc_curve, predictions)
+    figure = ranking({"GRU": curve}, event="death", chosen={"GRU": 0.3})
+    points = {
+        (r["false_positive_rate"], r["sensitivity"], r["threshold"])
+        for r in rows_of(figure, "curve")
+    }
+    thresholds = [t if np.isfinite(t) else None for t in curve.threshold.tolist()]
+    assert points <= set(zip(curve.x.tolist(), curve.y.tolist(), thresholds, strict=True))
+    band = rows_of(figure, "band")
+    assert [r["low"] for r in band] == curve.low.tolist()
+    assert [r["high"] for r in band] == curve.high.tolist()
+    (chosen,) = rows_of(figure, "chosen threshold")
+    assert (chosen["false_positive_rate"], chosen["sensitivity"]) == curve.at(0.3)
+    interval = curve.area.interval
+    assert interval is not None
+    area = f"{curve.area.value:.2f} ({interval.low:.2f} to {interval.high:.2f})"
+    texts = checked(figure)
+    assert f"GRU: {area}" in texts
+    assert {"chance", "at 0.5", "at 0.3 (chosen)", "death: AUROC (95 % interval)"} <= set(texts)
+    assert f"AUROC {area}; at 0.5 sensitivity {curve.at(0.5)[1]:.2f}" in figure.alt
+    assert curve.area.value == pytest.approx(metrics.auroc(predictions))
+
+
+@pytest.mark.parametrize("n_examples", [60, 10_000])
+def test_the_area_under_what_is_drawn_is_the_number(
+    make_predictions: Make, n_examples: int
+) -> None:
+    predictions = make_predictions(n_examples=n_examples)
+    for make, x, y in (
+        (roc_curve, "false_positive_rate", "sensitivity"),
+        (precision_recall_curve, "recall", "precision"),
+    ):
+        curve = curve_of(make, predictions)
+        rows = rows_of(ranking({"GRU": curve}, event="death"), "curve")
+        area = np.trapezoid([r[y] for r in rows], [r[x] for r in rows])
+        assert area == pytest.approx(curve.area.value, abs=5e-4)
+
+
+def test_a_precision_recall_curve_shows_how_frequent_the_event_is(
+    make_predictions: Make, checked: Check
+) -> None:
+    predictions = make_predictions()
+    figure = ranking({"GRU": curve_of(precision_recall_curve, predictions)}, event="death")
+    frequency = predictions.label.mean()
+    assert f"chance: {100 * frequency:.0f} % have the event" in checked(figure)
+    assert figure.alt.startswith("Precision-recall curve for death, with 95 % bands. GRU: average")
+
+
+@pytest.mark.parametrize("make", [roc_curve, precision_recall_curve])
+def test_ten_thousand_predictions_of_several_models_stay_small(
+    make_predictions: Make, checked: Check, make: Callable[..., Curve]
+) -> None:
+    curves = {
+        f"model {seed}": curve_of(make, make_predictions(n_examples=10_000, seed=seed))
+        for seed in range(3)
+    }
+    texts = checked(ranking(curves, event="death", chosen={"model 1": 0.2}))
+    assert {"threshold 0.5", "chosen threshold"} <= set(texts)
+    assert sum(text.startswith("model") for text in texts) == 3
+
+
+def test_curves_of_two_kinds_or_none_are_refused(make_predictions: Make) -> None:
+    both = {make.__name__: curve_of(make, make_predictions()) for make in MAKERS}
+    for curves in ({}, both):
+        with pytest.raises(SettingError, match="expected one or more of one kind"):
+            ranking(curves, event="death")
+
+
+MAKERS: tuple[Callable[..., Curve], ...] = (roc_curve, precision_recall_curve)

@@ -1,0 +1,76 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from sequela.errors import SettingError
+from sequela.evaluation.decision import Threshold
+from sequela.evaluation.intervals import Bootstrap, estimates
+from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.statistic import of_metric
+from sequela.evaluation.subgroups import Subgroup, subgroups
+from sequela.figures.figure import Figure
+from sequela.figures.subgroups import subgroup_forest
+
+QUICK = Bootstrap(resamples=100)
+
+
+def found(predictions: Predictions) -> list[Subgroup]:
+    index = np.arange(predictions.n_examples)
+    attributes = {
+        "sex": np.where(index % 2 == 0, "female", "male"),
+        "unit": np.where(index < 4, "NICU", np.where(index < 200, "MICU", "SICU")),
+    }
+    rng = np.random.default_rng(0)
+    at = Threshold(0.3, "a test")
+    return subgroups(predictions, attributes, ["auroc"], rng, threshold=at, how=QUICK)
+
+
+def test_shown_groups_have_numbers_and_suppressed_ones_only_a_name(
+    make_predictions: Callable[..., Predictions], checked: Callable[[Figure], list[str]]
+) -> None:
+    predictions = make_predictions(per_group=1)
+    (whole,) = estimates(of_metric("auroc", predictions), np.random.default_rng(0), QUICK)
+    groups = found(predictions)
+    figure = subgroup_forest(groups, "auroc", overall=whole, event="deaths")
+    by_value = {row["value"]: row for row in figure.rows}
+    female = groups[0]
+    assert female.cell is not None
+    assert by_value["female"]["auroc"] == female.metrics["auroc"].value
+    assert by_value["female"]["events"] == female.cell.n_of_class[1]
+    for value in ("NICU", "MICU"):  # the second hides the first, which could be worked out
+        row = by_value[value]
+        assert row.pop("suppressed")
+        assert {name for name, number in row.items() if number is not None} == {
+            "attribute",
+            "value",
+        }
+    texts = checked(figure)
+    assert {"sex", "unit"} <= set(texts)
+    assert "NICU: suppressed, as a count below 10 could be worked out" in texts
+    counts = f"200 subjects, {female.cell.n_of_class[1]} deaths"
+    (line,) = {text for text in texts if text.startswith("female")}
+    assert line.endswith(counts)
+    assert line in figure.alt
+    assert f"everybody: {whole.value:.2f}" in figure.alt
+
+
+@pytest.mark.parametrize("name", ["observed_minus_expected", "alarm_rate"])
+def test_calibration_and_alarms_by_subgroup(
+    make_predictions: Callable[..., Predictions], checked: Callable[[Figure], list[str]], name: str
+) -> None:
+    groups = found(make_predictions(per_group=1))
+    figure = subgroup_forest(groups, name)
+    assert figure.rows[0][name] == getattr(groups[0], name).value
+    checked(figure)
+
+
+def test_a_metric_that_was_not_asked_for_cannot_be_had(
+    make_predictions: Callable[..., Predictions],
+) -> None:
+    assert "female: cannot be had" in subgroup_forest(found(make_predictions()), "accuracy").alt
+
+
+def test_no_subgroup_is_refused() -> None:
+    with pytest.raises(SettingError, match="no subgroup"):
+        subgroup_forest([], "auroc")

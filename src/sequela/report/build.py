@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from sequela.errors import RunError
+from sequela.figures.flow import css
 from sequela.files import whole
 from sequela.report import mortality_half, seizure_half
 from sequela.studies.reproduce import Run, in_order
@@ -45,6 +46,7 @@ def build(folders: Sequence[Run], out: Path) -> Path:
             )
     names = " and ".join(str(half["name"]) for half in halves)
     page = templates.get_template("page.html.j2").render(
+        flow_css=css(),
         title=f"{names}: the 2019 report and what really happens",
         environment=ordered[0].environment,
         halves=halves,

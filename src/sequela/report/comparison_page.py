@@ -30,6 +30,7 @@ def build_comparison(found: Comparison, out: Path) -> Path:
         found=found, first=first, others=others, picture=svg(picture, "differences")
     )
     page = templates.get_template("page.html.j2").render(
+        flow_css="",
         title=f"Comparison with {first.name}",
         environment=environment(),
         halves=[{"id": "comparison", "html": Markup(html)}],  # noqa: S704 - escaped as rendered

@@ -6,9 +6,12 @@ from typing import Any
 
 from markupsafe import Markup
 
+from sequela.cohort.flow import Flow
 from sequela.cost.mathml import render_mathml
+from sequela.figures.flow import Part, cohort_flow
 from sequela.figures.leak import leak
 from sequela.figures.matrices import confusion_matrix
+from sequela.report import probabilities
 from sequela.report.commands import commands
 from sequela.report.shown import Shown, curves, svg
 from sequela.report.verdicts import judge, tally
@@ -111,6 +114,10 @@ def content(folders: Sequence[Run]) -> dict[str, Any]:
         "imbalance": [_imbalance(s) for s in (*main.networks, *main.weighted)],
         "panels": [{"shown": s, "curves": curves(s)} for s in main.networks],
         "leak": _leak(main),
+        "flow": Markup(_flow(main)),  # noqa: S704 - escaped as it was drawn
+        "probabilities": probabilities.content(
+            main.shown, main.best, main.data["task"]["label"], "m-"
+        ),
         "quick": main.first.settings.training.epochs <= mortality.QUICK_EPOCHS,
         "seconds": sum(
             s.facts["train_seconds"] for c in cohorts for s in (*c.shown, *c.weighted, *c.hindsight)
@@ -174,6 +181,13 @@ def _leak(cohort: CohortShown) -> Markup | None:
         if shown.name in both
     ]
     return svg(leak(rows, metric="auroc"), "m-leak") if rows else None
+
+
+def _flow(cohort: CohortShown) -> str:
+    """Who is in the cohort and why, down to the parts of the (first) split."""
+    data = cohort.data
+    parts = [Part(name, **counts) for name, counts in data["parts"].items()]
+    return cohort_flow(Flow.from_dict(data["flow"]), parts, event=data["classes"][1]).html()
 
 
 def _licences(cohorts: Sequence[CohortShown]) -> list[Mapping[str, Any]]:

@@ -8,6 +8,7 @@ from markupsafe import Markup
 from sequela.cost.mathml import render_mathml
 from sequela.figures.leak import HONEST, LEAKING, leak
 from sequela.figures.pareto import accuracy_against_operations
+from sequela.report import probabilities
 from sequela.report.commands import commands
 from sequela.report.shown import Shown, panel, svg
 from sequela.report.verdicts import judge, tally
@@ -25,6 +26,7 @@ def content(folders: Sequence[Run]) -> dict[str, Any]:
     leaking = [s for s in all_shown if s.metrics["split"]["leaks"]]
     main = honest or leaking
     first = main[0].run
+    best = max(main, key=lambda s: s.test["accuracy"])
     by_name = {s.name: s.run for s in honest}
     verdicts = [judge(claim, by_name) for claim in seizure.CLAIMS]
     return {
@@ -37,13 +39,14 @@ def content(folders: Sequence[Run]) -> dict[str, Any]:
         "main": main,
         "findings": main[0].findings if honest else [],
         "looked_for": audit.OF_SIGNALS,
-        "best": max(main, key=lambda s: s.test["accuracy"]),
+        "best": best,
         "verdicts": verdicts,
         "tally": tally(verdicts),
         "pairs": [_pair(family, main) for family in _FAMILIES],
         "others": [panel(s) for s in main if s.name not in seizure.TRAINING],
         "leak": _leak(honest, leaking),
         "pareto": _pareto(main),
+        "probabilities": probabilities.content(main, best, "the most probable state is right", ""),
         "quick": first.settings.training.epochs <= seizure.QUICK_EPOCHS,
         "seconds": sum(s.facts["train_seconds"] for s in [*honest, *leaking]),
         "commands": commands(folders),

@@ -1,0 +1,183 @@
+"""What the page says of probabilities: ranking, calibration, decisions, sets and subgroups."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from sequela.errors import DataError
+from sequela.evaluation.calibration import (
+    brier_score,
+    calibration_error,
+    calibration_line,
+    event,
+    reliability,
+)
+from sequela.evaluation.conformal import check_coverage, fit_conformal
+from sequela.evaluation.curves import precision_recall_curve, roc_curve
+from sequela.evaluation.decision import Threshold, net_benefit
+from sequela.evaluation.metrics import log_loss
+from sequela.evaluation.predictions import Predictions, joined
+from sequela.evaluation.recalibration import Isotonic, Temperature, fit_isotonic, fit_temperature
+from sequela.evaluation.subgroups import SMALLEST_CELL, subgroups
+from sequela.figures.decision import decision_curves
+from sequela.figures.ranking import ranking
+from sequela.figures.reliability import reliability_curves
+from sequela.figures.subgroups import subgroup_forest
+from sequela.report.shown import Shown, svg
+from sequela.studies.folder import RunFolder
+from sequela.studies.reproduce import Run
+
+PROMISED = 0.9
+_TWO = 2
+_THRESHOLDS = np.arange(1, 61) / 100
+Fit = Callable[[Predictions], Temperature | Isotonic]
+
+
+def held_out(run: Run) -> Predictions:
+    """The held-out predictions; of folds, each example once."""
+    return run.predictions.part("held_out")
+
+
+def mended(run: Run, fit: Fit) -> Predictions:
+    """The held-out predictions recalibrated by what the tuning part of the same fold gives."""
+    runs = [run] if isinstance(run, RunFolder) else run.runs[: run.settings.folds]
+    return joined([fit(each.predictions.part("tuning")).apply(held_out(each)) for each in runs])
+
+
+def ranked(shown: Sequence[Shown], what: str, prefix: str) -> list[Markup]:
+    """ROC and precision-recall curves of some models on the same examples."""
+    chosen = {s.title: s.test["operating_points"][1]["threshold"] for s in shown}
+    pictures = []
+    for name, curve in (("roc", roc_curve), ("precision-recall", precision_recall_curve)):
+        curves = {s.title: curve(held_out(s.run), _rng(s.run)) for s in shown}
+        pictures.append(svg(ranking(curves, event=what, chosen=chosen), f"{prefix}{name}"))
+    return pictures
+
+
+def decided(shown: Sequence[Shown], what: str, prefix: str) -> Markup:
+    """Decision curves of some models."""
+    curves = {
+        s.title: net_benefit(held_out(s.run), _rng(s.run), thresholds=_THRESHOLDS) for s in shown
+    }
+    return svg(decision_curves(curves, event=what), f"{prefix}decision")
+
+
+def calibrated(shown: Shown, what: str, prefix: str) -> Markup:
+    """The reliability of one model, as trained and recalibrated on the tuning part."""
+    said = {
+        "as trained": held_out(shown.run),
+        "after temperature": mended(shown.run, fit_temperature),
+    }
+    if len(said["as trained"].classes) == _TWO:
+        said["after isotonic"] = mended(shown.run, fit_isotonic)
+    curves = {name: reliability(each, _rng(shown.run)) for name, each in said.items()}
+    chances = {name: event(each).chance for name, each in said.items()}
+    return svg(reliability_curves(curves, chances, event=what), f"{prefix}reliability")
+
+
+def table(shown: Sequence[Shown]) -> list[dict[str, Any]]:
+    """Scores of the probabilities of each model; what cannot be had is ``None``."""
+    return [_scores(s) for s in shown]
+
+
+def _scores(shown: Shown) -> dict[str, Any]:
+    predictions = held_out(shown.run)
+    brier = brier_score(predictions)
+    line = None
+    if len(predictions.classes) == _TWO and np.ptp(predictions.score) > 0:
+        line = calibration_line(predictions)
+    return {
+        "title": shown.title,
+        "brier": brier.score,
+        "skill": 1 - brier.score / brier.uncertainty,
+        "miscalibration": brier.miscalibration,
+        "discrimination": brier.discrimination,
+        "ece": _or_none(calibration_error, predictions),
+        "line": line,
+        "loss": log_loss(predictions),
+        "mended_loss": log_loss(mended(shown.run, fit_temperature)),
+    }
+
+
+def sets(shown: Shown) -> dict[str, Any]:
+    """Whether sets of classes fitted on the tuning part hold the true one as often as promised."""
+    run = shown.run
+    runs = [run] if isinstance(run, RunFolder) else run.runs
+    found = [
+        check_coverage(
+            fit_conformal(each.predictions.part("tuning"), PROMISED), held_out(each), _rng(each)
+        )
+        for each in runs
+    ]
+    interval = found[0].coverage.interval if len(found) == 1 else None
+    return {
+        "promised": PROMISED,
+        "coverage": float(np.mean([each.coverage.value for each in found])),
+        "interval": interval,
+        "folds": len(found),
+        "of_class": np.nanmean([[c.value for c in each.of_class] for each in found], 0).tolist(),
+        "classes": list(held_out(run).classes),
+        "mean_size": float(np.mean([each.mean_size.value for each in found])),
+        "kept": all(each.kept for each in found),
+    }
+
+
+def by_group(shown: Shown, what: str, prefix: str) -> dict[str, Any] | None:
+    """How well a model does for whom, where it is known who the examples are."""
+    run = shown.run
+    predictions = run.predictions
+    inside = predictions.split == "held_out"
+    attributes = {name: values[inside] for name, values in run.attributes.items()}
+    if not attributes:
+        return None
+    point = shown.test["operating_points"][1]
+    threshold = Threshold(point["threshold"], point["chosen_for"])
+    found = subgroups(
+        predictions.part("held_out"), attributes, ["auroc"], _rng(run), threshold=threshold
+    )
+    return {
+        "pictures": [
+            svg(subgroup_forest(found, metric, event=what), f"{prefix}subgroups-{metric}")
+            for metric in ("auroc", "observed_minus_expected", "alarm_rate")
+        ],
+        "smallest": SMALLEST_CELL,
+        "suppressed": sum(one.cell is None for one in found),
+    }
+
+
+def _rng(run: Run) -> np.random.Generator:
+    return np.random.default_rng(run.settings.seed)
+
+
+def _or_none(number: Callable[[Predictions], float], predictions: Predictions) -> float | None:
+    try:
+        return number(predictions)
+    except DataError:
+        return None
+
+
+def content(shown: Sequence[Shown], best: Shown, what: str, prefix: str) -> Mapping[str, Any]:
+    """What the template of the probabilities places.
+
+    Args:
+        shown: Models in the tables.
+        best: The model whose calibration and subgroups are shown.
+        what: The event of two classes, or what happens where there are more.
+        prefix: What ids on the page begin with.
+    """
+    two = len(best.metrics["data"]["classes"]) == _TWO
+    curves = [s for s in shown if s.account or s is best]
+    return {
+        "event": what,
+        "best": best,
+        "prefix": prefix,
+        "two": two,
+        "ranked": ranked(curves, what, prefix) if two else [],
+        "reliability": calibrated(best, what, prefix),
+        "decision": decided(curves, what, prefix) if two else None,
+        "table": table(shown),
+        "sets": sets(best),
+        "subgroups": by_group(best, what, prefix) if two else None,
+    }

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,6 +73,21 @@ def test_a_precision_recall_curve_shows_how_frequent_the_event_is(
     frequency = predictions.label.mean()
     assert f"chance: {100 * frequency:.0f} % have the event" in checked(figure)
     assert figure.alt.startswith("Precision-recall curve for death, with 95 % bands. GRU: average")
+
+
+def test_without_an_alarm_there_is_no_precision(make_predictions: Make, checked: Check) -> None:
+    predictions = make_predictions()
+    shy = replace(
+        predictions,
+        probabilities=np.stack([1 - predictions.score / 3, predictions.score / 3], axis=1),
+    )
+    figure = ranking({"GRU": curve_of(precision_recall_curve, shy)}, event="death")
+    (mark,) = rows_of(figure, "threshold 0.5")
+    assert mark["precision"] is None
+    assert "at 0.5 no alarm" in figure.alt
+    assert "at 0.5" not in checked(figure)
+    there = ranking({"GRU": curve_of(roc_curve, shy)}, event="death")
+    assert "at 0.5 sensitivity 0.00" in there.alt
 
 
 @pytest.mark.parametrize("make", [roc_curve, precision_recall_curve])

@@ -129,7 +129,9 @@ def _rows(curve: Curve, look: _Look, chosen: float | None) -> list[dict[str, Any
     for what, value in zip(_MARKS, (_HALF, chosen), strict=True):
         if value is not None:
             at_x, at_y = curve.at(value)
-            rows.append({"what": what, look.x: at_x, look.y: at_y, "threshold": value})
+            silent = curve.kind == "precision-recall" and np.float32(value) > curve.threshold[1]
+            rows.append({"what": what, look.x: at_x, look.y: None if silent else at_y})
+            rows[-1]["threshold"] = value
     return rows
 
 
@@ -173,7 +175,9 @@ def _points(
 ) -> list[alt.Chart | alt.LayerChart]:
     """Points at the thresholds; named where there is one model, else in a legend."""
     marks = [
-        {**row, "colour": series.colour_of(row["label"])} for row in drawn if row["what"] in _MARKS
+        {**row, "colour": series.colour_of(row["label"])}
+        for row in drawn
+        if row["what"] in _MARKS and row[look.y] is not None
     ]
     present = [what for what in _MARKS if any(row["what"] == what for row in marks)]
     alone = len(series.names) == 1
@@ -222,8 +226,12 @@ def _alt(
     found = []
     for name, curve in curves.items():
         points = [
-            f"at {row['threshold']:.2g} {look.y} {row[look.y]:.2f}, "
-            f"{look.x.replace('_', ' ')} {row[look.x]:.2f}"
+            f"at {row['threshold']:.2g} "
+            + (
+                "no alarm"
+                if row[look.y] is None
+                else f"{look.y} {row[look.y]:.2f}, {look.x.replace('_', ' ')} {row[look.x]:.2f}"
+            )
             for row in rows
             if row["model"] == name and row["what"] in _MARKS
         ]

@@ -1,7 +1,7 @@
 """Is the model as good for everybody? Numbers by sex, age band, unit..., small cells suppressed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,9 @@ class Subgroup:
     Attributes:
         attribute: For example ``sex``.
         value: For example ``female``; ``unknown`` where the data do not say.
-        cell: Its counts, or ``None`` where they are suppressed, and all numbers with them.
+        cell: Its counts, or ``None`` where they are suppressed: with all numbers if the cell is
+            small itself, alone if they are hidden only to keep another cell's counts from being
+            worked out.
         metrics: Asked for by name; one that cannot be had here (a class is missing) is left out.
         observed_minus_expected: How much more often than its mean chance the event happened (see
             :mod:`sequela.evaluation.calibration`).
@@ -66,8 +68,8 @@ def subgroups(
     """The numbers of each value of each attribute, in order of attribute, then value.
 
     A value is suppressed if it has fewer than 10 groups, or 1 to 9 examples of any class. If that
-    hides only one value of an attribute, the next smallest is hidden too: otherwise the hidden one
-    could be had by subtraction from the whole.
+    hides only one value of an attribute, the counts of the next smallest are hidden too: otherwise
+    the hidden ones could be had by subtraction from the whole.
 
     Args:
         predictions: Of one part.
@@ -90,27 +92,28 @@ def subgroups(
             )
         named = np.where(given == "", UNKNOWN, given)
         members = {value: named == value for value in np.unique(named).tolist()}
-        hidden = _hidden(predictions, members)
-        found += [
-            Subgroup(attribute, value, None, {}, None, None)
-            if value in hidden
-            else _subgroup((attribute, value), predictions.where(rows), names, rng, threshold, how)
-            for value, rows in members.items()
-        ]
+        small, uncounted = _hidden(predictions, members)
+        for value, rows in members.items():
+            one = Subgroup(attribute, value, None, {}, None, None)
+            if value not in small:
+                chosen = predictions.where(rows)
+                one = _subgroup((attribute, value), chosen, names, rng, threshold, how)
+            found.append(replace(one, cell=None) if value in uncounted else one)
     return found
 
 
-def _hidden(predictions: Predictions, members: Mapping[str, NDArray[np.bool_]]) -> set[str]:
+def _hidden(
+    predictions: Predictions, members: Mapping[str, NDArray[np.bool_]]
+) -> tuple[set[str], set[str]]:
+    """Values that are too small, and the value whose counts would give away that of a single one."""
     cells = {value: _cell(predictions.where(rows)) for value, rows in members.items()}
-    hidden = {
+    small = {
         value
         for value, cell in cells.items()
         if min(cell.n_groups, *(count for count in cell.n_of_class if count)) < SMALLEST_CELL
     }
-    if len(hidden) == 1:
-        others = cells.keys() - hidden
-        hidden |= set(sorted(others, key=lambda value: (cells[value].n_groups, value))[:1])
-    return hidden
+    others = sorted(cells.keys() - small, key=lambda value: (cells[value].n_groups, value))
+    return small, set(others[: len(small) == 1])
 
 
 def _cell(predictions: Predictions) -> Cell:

@@ -1,5 +1,6 @@
 """The page of a comparison of runs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from markupsafe import Markup
@@ -21,9 +22,14 @@ def build_comparison(found: Comparison, out: Path) -> Path:
     """
     first, *others = found.runs
     picture = differences(
-        {run.name: run.difference for run in others if run.difference},
+        {
+            run.name: replace(run.difference, p_value=run.corrected_p)
+            for run in others
+            if run.difference and run.corrected_p is not None
+        },
         first=first.name,
         metric=found.metric,
+        p_name="p (Holm)",
     )
     templates = open_templates()
     html = templates.get_template("comparison.html.j2").render(

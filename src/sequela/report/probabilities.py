@@ -31,6 +31,7 @@ from sequela.studies.reproduce import Run
 
 PROMISED = 0.9
 _TWO = 2
+_FLAT = 0.02  # everybody has nearly the same chance: a slope says nothing
 _THRESHOLDS = np.arange(1, 61) / 100
 Fit = Callable[[Predictions], Temperature | Isotonic]
 
@@ -86,7 +87,7 @@ def _scores(shown: Shown) -> dict[str, Any]:
     predictions = held_out(shown.run)
     brier = brier_score(predictions)
     line = None
-    if len(predictions.classes) == _TWO and np.ptp(predictions.score) > 0:
+    if len(predictions.classes) == _TWO and np.ptp(predictions.score) > _FLAT:
         line = calibration_line(predictions)
     return {
         "title": shown.title,
@@ -124,7 +125,7 @@ def sets(shown: Shown) -> dict[str, Any]:
     }
 
 
-def by_group(shown: Shown, what: str, prefix: str) -> dict[str, Any] | None:
+def by_group(shown: Shown, prefix: str) -> dict[str, Any] | None:
     """How well a model does for whom, where it is known who the examples are."""
     run = shown.run
     predictions = run.predictions
@@ -139,7 +140,7 @@ def by_group(shown: Shown, what: str, prefix: str) -> dict[str, Any] | None:
     )
     return {
         "pictures": [
-            svg(subgroup_forest(found, metric, event=what), f"{prefix}subgroups-{metric}")
+            svg(subgroup_forest(found, metric, event="deaths"), f"{prefix}subgroups-{metric}")
             for metric in ("auroc", "observed_minus_expected", "alarm_rate")
         ],
         "smallest": SMALLEST_CELL,
@@ -179,5 +180,5 @@ def content(shown: Sequence[Shown], best: Shown, what: str, prefix: str) -> Mapp
         "decision": decided(curves, what, prefix) if two else None,
         "table": table(shown),
         "sets": sets(best),
-        "subgroups": by_group(best, what, prefix) if two else None,
+        "subgroups": by_group(best, prefix) if two else None,
     }

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from sequela.config import RunSettings
-from sequela.sequences.signal_batches import SignalBatch, signal_loader
 from sequela.studies import run, seizure, signals
 from sequela.training.fit import fit
 from sequela.training.history import History, best_epoch
@@ -91,7 +90,8 @@ def predict(model: nn.Module, signal: Tensor) -> Tensor:
 def train_plainly(data: signals.SignalData, seed: int, limit: float) -> Course:
     """The plain script."""
     torch.manual_seed(seed)
-    signal, labels = data.scaled.transpose(1, 2), data.labels  # (segment, n_times, 1)
+    signal = data.scaled.transpose(1, 2)  # (segment, n_times, 1)
+    labels = torch.from_numpy(data.labels)
     train, tuning, held_out = (data.rows(part) for part in ("train", "tuning", "held_out"))
     config = run.model_config(RunSettings(model=MODEL, data=data.name), data)
     model = PlainGRU(config.hidden, config.layers, config.fc, config.n_outputs)
@@ -158,13 +158,9 @@ def train_by_sequela(data: signals.SignalData, seed: int, limit: float) -> Cours
         if seconds[-1] > limit:
             raise OutOfTimeError
 
-    def loader(part: str, size: int, order: torch.Generator | None) -> DataLoader[SignalBatch]:
-        rows = data.rows(part)
-        return signal_loader(data.scaled[rows], data.labels[rows], batch_size=size, generator=order)
-
     order = torch.Generator().manual_seed(seed)
-    train = loader("train", settings.training.batch_size, order)
-    tuning = loader("tuning", TUNING_BATCH, None)
+    train = data.loader("train", settings.training.batch_size, order)
+    tuning = data.loader("tuning", TUNING_BATCH)
     ended = "the end of its schedule"
     started = time.process_time()
     try:
@@ -182,7 +178,7 @@ def train_by_sequela(data: signals.SignalData, seed: int, limit: float) -> Cours
     reached = [record.metrics["accuracy"] for record in seen if record.part == "tuning"]
     goal_epoch = next((i for i, a in enumerate(reached, start=1) if a >= GOAL), None)
     chosen = best_epoch(seen)
-    found = accuracy(predict(model, data.scaled[rows]), data.labels[rows])
+    found = accuracy(predict(model, data.scaled[rows]), torch.from_numpy(data.labels[rows]))
     return Course(
         to_goal=None if goal_epoch is None else seconds[goal_epoch - 1],
         goal_epoch=goal_epoch,

@@ -11,8 +11,9 @@ from sequela.evaluation.predictions import Predictions
 from sequela.report.discussion import confusions
 from sequela.report.verdicts import FAILS, HOLDS, UNKNOWN, asymmetry, judge
 from sequela.sources.bonn import CLASSES
+from sequela.studies.claims import Claim
 from sequela.studies.folder import RunFolder
-from sequela.studies.seizure import CLAIMS, Claim
+from sequela.studies.seizure import CLAIMS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,7 +10,7 @@ import pytest
 from sequela.errors import RunError
 from sequela.studies import seizure
 from sequela.studies.folder import RunFolder
-from sequela.studies.reproduce import find_runs, reproduce
+from sequela.studies.reproduce import Run, find_runs, reproduce
 
 NETWORKS = list(seizure.TRAINING)
 FLOORS = ["majority-class", "logistic-regression"]
@@ -27,7 +27,7 @@ def one_epoch() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def study(
     synthetic: Path, tmp_path_factory: pytest.TempPathFactory, one_epoch: None
-) -> tuple[Path, list[RunFolder], list[tuple[str, int, int]]]:
+) -> tuple[Path, list[Run], list[tuple[str, int, int]]]:
     """The folder of a study, its runs, and what was said while they were trained."""
     out, said = tmp_path_factory.mktemp("study") / "out", []
     folders = reproduce(
@@ -41,7 +41,7 @@ def study(
     return out, folders, said
 
 
-Study = tuple[Path, list[RunFolder], list[tuple[str, int, int]]]
+Study = tuple[Path, list[Run], list[tuple[str, int, int]]]
 
 
 def test_runs_in_the_order_of_the_page(study: Study) -> None:

@@ -1,5 +1,7 @@
 """Who the subjects of a cohort are, for judging a model group by group; never an input."""
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -67,7 +69,7 @@ def age_bands(age: NDArray[np.float32]) -> NDArray[np.str_]:
     """
     first, *_, last = AGE_BANDS
     names = [f"under {first}"]
-    names += [f"{low} to {high - 1}" for low, high in zip(AGE_BANDS, AGE_BANDS[1:], strict=False)]
+    names += [f"{low} to {high - 1}" for low, high in pairwise(AGE_BANDS)]
     names += [f"{last} and over", ""]
     place = np.where(np.isnan(age), len(names) - 1, np.searchsorted(AGE_BANDS, age, side="right"))
     return np.asarray(names)[place]

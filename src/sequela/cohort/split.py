@@ -176,16 +176,17 @@ def draw(
     if not math.isclose(sum(fractions), 1) or min(fractions) <= 0:
         raise SplitError(f"fractions {fractions} must be positive and sum to 1")
     tuning_share = fractions[1] / (fractions[0] + fractions[1])
-    if folds == 1:
-        raise SplitError("cross-validation needs at least 2 folds, not 1")
+    fewest = int(np.bincount(np.unique(stratum, return_inverse=True)[1]).min())
+    if folds == 1 or fewest < folds:
+        raise SplitError(
+            f"{folds} fold(s) of {len(units)} {unit} ids, {fewest} of them in the smallest class: "
+            f"expected 2 to {fewest} folds"
+        )
     if folds:
         rest_share = 1 - 1 / folds
         fractions = (rest_share * (1 - tuning_share), rest_share * tuning_share, 1 / folds)
     try:
         if folds:
-            fewest = np.bincount(np.unique(stratum, return_inverse=True)[1]).min()
-            if fewest < folds:  # scikit-learn only warns
-                raise ValueError(f"a class has {fewest} for {folds} folds")
             dealt = StratifiedKFold(folds, shuffle=True, random_state=seed + fold // folds)
             rest, held_out = list(dealt.split(units, stratum))[fold % folds]
         else:

@@ -105,9 +105,10 @@ def create_stays(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the tables ``marks``, ``subjects`` and ``stays`` from the events.
 
     ``subjects`` has ``subject_id, birth, death, follow_up_end``. ``stays`` has ``subject_id,
-    visit_id, admitted, discharged, icu_admitted, expired, donor, nothing_charted``, where ``expired`` is null if
-    nobody knows how the stay ended, and ``stay_birth, stay_death, stay_follow_up_end``, what is
-    said within a numbered stay. Both are for labels and cohorts, not for models.
+    visit_id, admitted, discharged, icu_admitted, expired, donor, nothing_charted``, where
+    ``expired`` is null if nobody knows how the stay ended, and ``stay_birth, stay_death,
+    stay_follow_up_end``, what is said within a numbered stay. Both are for labels and cohorts,
+    not for models.
     """
     for statement in (MARKS, SUBJECTS, STAYS, OUTCOMES):
         connection.execute(statement)

@@ -62,14 +62,7 @@ class Task:
         for field, kind in (("trigger", Trigger), ("label", Label), ("history", History)):
             if getattr(self, field) not in get_args(kind):
                 raise unknown_name(f"{field} of a task", getattr(self, field), get_args(kind))
-        for rule in self.exclude:
-            if rule not in RULES:
-                raise unknown_name("exclusion rule", rule, RULES)
-            if RULES[rule].of == "stays" and not self.of_stays:
-                raise SettingError(
-                    f"rule '{rule}' is about hospital stays, and {self.name} has one candidate a "
-                    "subject: leave the rule out"
-                )
+        self._check_rules()
         if self.hours < 0:
             raise SettingError(f"hours must be at least 0, not {self.hours:g}")
         if self.label == "death in the stay" and not self.of_stays:
@@ -80,6 +73,16 @@ class Task:
             raise SettingError("horizon_days and 'death within the horizon' go together")
         if self.horizon_days is not None and self.horizon_days <= 0:
             raise SettingError(f"horizon_days must be more than 0, not {self.horizon_days:g}")
+
+    def _check_rules(self) -> None:
+        for rule in self.exclude:
+            if rule not in RULES:
+                raise unknown_name("exclusion rule", rule, RULES)
+            if RULES[rule].of == "stays" and not self.of_stays:
+                raise SettingError(
+                    f"rule '{rule}' is about hospital stays, and {self.name} has one candidate a "
+                    "subject: leave the rule out"
+                )
 
     @property
     def of_stays(self) -> bool:

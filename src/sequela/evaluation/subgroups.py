@@ -105,7 +105,7 @@ def subgroups(
 def _hidden(
     predictions: Predictions, members: Mapping[str, NDArray[np.bool_]]
 ) -> tuple[set[str], set[str]]:
-    """Values that are too small, and the value whose counts would give away that of a single one."""
+    """Values that are too small, and the one whose counts would give those of a single one away."""
     cells = {value: _cell(predictions.where(rows)) for value, rows in members.items()}
     small = {
         value

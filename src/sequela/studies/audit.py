@@ -19,9 +19,9 @@ OF_SIGNALS = (
     "parts, samples that tell the class by themselves, scaling fitted on other parts"
 )
 OF_VISITS = (
-    "deaths on record before the prediction, discharge codes of a stay that had not ended, subjects "
-    "in two parts, parts of one class, identical records in two parts, codes that tell the outcome "
-    "by themselves, a vocabulary of other parts, steps after the prediction"
+    "deaths on record before the prediction, discharge codes of a stay that had not ended, "
+    "subjects in two parts, parts of one class, identical records in two parts, codes that tell "
+    "the outcome by themselves, a vocabulary of other parts, steps after the prediction"
 )
 _TOLERANCE = 1e-6
 

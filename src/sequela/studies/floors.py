@@ -3,12 +3,11 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -20,6 +19,8 @@ from sequela.sequences.tables import bag_of_codes, summaries
 from sequela.studies.signals import SignalData
 from sequela.studies.visits import VisitData
 
+if TYPE_CHECKING:
+    
 
 @dataclass(frozen=True)
 class Floor:
@@ -102,21 +103,16 @@ def _logistic_regression(data: SignalData | VisitData, _: int) -> Fitted:
     features = data.features()
     rows, tuning = data.rows("train"), data.rows("tuning")
     penalties = (1.0,) if data.groups_are_recordings else INVERSE_PENALTIES
-    best, least = None, np.inf
-    for penalty in penalties:
-        model = LogisticRegression(C=penalty, max_iter=1000)
-        model.fit(features[rows], data.labels[rows])
-        if len(penalties) == 1:
-            best = model
-            break
-        loss = log_loss(
-            data.labels[tuning],
-            model.predict_proba(features[tuning]),
-            labels=range(len(data.classes)),
-        )
-        if loss < least:
-            best, least = model, loss
-    assert best is not None
+
+    def tuning_loss(model: LogisticRegression) -> float:
+        said = model.predict_proba(features[tuning])
+        return float(log_loss(data.labels[tuning], said, labels=range(len(data.classes))))
+
+    models = [
+        LogisticRegression(C=penalty, max_iter=1000).fit(features[rows], data.labels[rows])
+        for penalty in penalties
+    ]
+    best = min(models, key=tuning_loss)
     arrays = {
         "weight": best.coef_.astype(np.float32),
         "bias": best.intercept_.astype(np.float32),
@@ -161,7 +157,7 @@ def _table(data: VisitData) -> NDArray[np.float32]:
         float32 (example, column); what was not measured is NaN.
     """
     everyone = np.arange(len(data.labels))
-    bag: csr_array = bag_of_codes(data.sequences, everyone)
+    bag = bag_of_codes(data.sequences, everyone)
     in_training = bag[data.rows("train")].count_nonzero(axis=0)
     common = bag[:, np.flatnonzero(in_training >= LEAST_IN_LEAF)].toarray()
     columns = [np.asarray(bag.sum(axis=1)).reshape(-1, 1), common]

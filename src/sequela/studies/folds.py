@@ -100,8 +100,8 @@ class FoldsFolder:
     def describe_split(self) -> dict[str, Any]:
         """The folds, and how many ids stand in two parts of one."""
         shared: dict[str, dict[str, int]] = {}
-        for run in self.runs:
-            for kind, pairs in run.split.shared().items():
+        for each in self.runs:
+            for kind, pairs in each.split.shared().items():
                 for pair, n in pairs.items():
                     shared.setdefault(kind, {}).setdefault(pair, 0)
                     shared[kind][pair] += n
@@ -115,8 +115,8 @@ class FoldsFolder:
 
     def require_complete(self) -> None:
         """Make sure that all folds are finished."""
-        for run in self.runs:
-            run.require_complete()
+        for each in self.runs:
+            each.require_complete()
 
     @cached_property
     def attributes(self) -> dict[str, NDArray[np.str_]]:

@@ -62,7 +62,7 @@ COHORTS: tuple[tuple[str, str], ...] = (
 """Data and task of each cohort of the study, as far as the data are present."""
 
 FULL = 1000
-"""Subjects from which MIMIC-III is taken for the full database, which is then the primary cohort."""
+"""Subjects from which MIMIC-III is the full database, and the primary cohort."""
 FEW = 200
 """Examples of the rarer class below which one held-out part is too small: folds are repeated."""
 FOLDS, REPEATS = 5, 2

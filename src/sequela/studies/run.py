@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import save_file
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
@@ -31,6 +30,8 @@ from sequela.training.checkpoint import FILE
 from sequela.training.fit import fit
 from sequela.training.history import History, best_epoch, to_lines
 
+if TYPE_CHECKING:
+    
 OnEpoch = Callable[[History], None]
 RunData = signals.SignalData | visits.VisitData
 _PREDICTION_BATCH = 1024
@@ -181,7 +182,7 @@ def correct(logits: Tensor, labels: Tensor) -> Tensor:
 
 def _class_weight(data: RunData) -> Tensor:
     """Weights (class,) that give each class the same share of the loss; their mean is 1."""
-    labels: NDArray[np.int64] = data.labels[data.rows("train")]
+    labels = data.labels[data.rows("train")]
     counts = torch.from_numpy(np.bincount(labels, minlength=len(data.classes))).float()
     return counts.sum() / (len(counts) * counts)
 

@@ -1,7 +1,6 @@
 """What a run on hospital records starts from: events, a cohort, a split and visit sequences."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -244,7 +243,7 @@ def task_of(asked: CohortSettings) -> Task:
         UnknownNameError: If no task has that name.
         SettingError: If a change does not fit it.
     """
-    changes: Mapping[str, Any] = {
+    changes: dict[str, Any] = {
         "hours": asked.hours,
         "horizon_days": asked.horizon_days,
         "inputs": asked.inputs or None,

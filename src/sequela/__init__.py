@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sequela.estimators.signal_classifier import SignalClassifier as SignalClassifier
     from sequela.estimators.visit_classifier import VisitClassifier as VisitClassifier
+    from sequela.notebook.evaluation import evaluate as evaluate
+    from sequela.notebook.examples import load as load
 
 __version__ = "0.1.0"
 
@@ -13,8 +15,10 @@ __version__ = "0.1.0"
 _PLACES = {
     "SignalClassifier": "sequela.estimators.signal_classifier",
     "VisitClassifier": "sequela.estimators.visit_classifier",
+    "evaluate": "sequela.notebook.evaluation",
+    "load": "sequela.notebook.examples",
 }
-__all__ = ["SignalClassifier", "VisitClassifier", "__version__"]
+__all__ = ["SignalClassifier", "VisitClassifier", "__version__", "evaluate", "load"]
 
 
 def __getattr__(name: str) -> Any:

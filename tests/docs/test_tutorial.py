@@ -10,6 +10,7 @@ import sequela
 from sequela.notebook.evaluation import Evaluation
 
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial.md"
+README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"^```(python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"\d+\.\d+")
 
@@ -38,3 +39,11 @@ def test_the_tutorial(
     assert isinstance(found, Evaluation)
     assert found.numbers["accuracy"] > 0.6
     assert isinstance(names["again"], sequela.SignalClassifier)
+
+
+def test_the_readme_shows_the_same_lines() -> None:
+    shown, walked = (
+        [line.split("  #")[0] for line in BLOCK.findall(text)[0][1].splitlines() if line]
+        for text in (README.read_text("utf-8"), PAGE.read_text("utf-8"))
+    )
+    assert shown == walked

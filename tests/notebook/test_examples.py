@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 import sequela
+from sequela.cohort.segments import cut
 from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
 from sequela.errors import SettingError, SplitError, UnknownNameError
+from sequela.notebook.examples import Examples
+from sequela.sources.recordings import Recording
 from sequela.studies import signals
 
 
@@ -16,7 +19,7 @@ def test_what_is_loaded_and_its_parts(synthetic: Path) -> None:
     data = sequela.load("bonn", root=synthetic)
     train, held_out = data.split(seed=3)
     assert len(data) == 50 * 23 == len(train) + len(held_out)
-    assert data.X.shape == (1150, 178)
+    np.testing.assert_array_equal(data.X, data.segments.signal[:, 0])
     assert set(train.groups) | set(held_out.groups) == set(data.groups)
     assert not set(train.groups) & set(held_out.groups)
     assert data.y[data.groups == "S001"].tolist() == ["seizure"] * 23
@@ -35,6 +38,20 @@ def test_the_held_out_part_is_that_of_a_run(synthetic: Path, unit: str) -> None:
     assert held_out.segments.segment_id.tolist() == expected.tolist()
     assert held_out.proof is not None
     assert held_out.proof.ids == run.split.ids
+
+
+def test_channels_and_subjects() -> None:
+    recordings = [
+        Recording(f"r{i}", f"s{i // 2}", np.full((2, 20), i, np.float32), 100.0, label=i // 2 % 2)
+        for i in range(40)
+    ]
+    data = Examples("bonn", "here", cut(recordings, 10, ("a", "b")))
+    assert data.X.shape == (80, 2, 10)
+    train, held_out = data.split()
+    assert held_out.groups.tolist() == [f"s{int(x[0, 0]) // 2}" for x in held_out.X]
+    assert not set(train.groups) & set(held_out.groups)
+    assert "of 4 subjects" in repr(held_out)
+    assert "by subject" in repr(held_out)
 
 
 def test_what_they_say_of_themselves(synthetic: Path) -> None:

@@ -67,7 +67,7 @@ def train(
     data: str,
     root: Path | None = None,
     split: Literal["subject", "recording", "row"] | None = None,
-    records: Records = Records(),
+    records: Records = Records(),  # noqa: B008 - frozen
     seed: int = 0,
     folds: int = 0,
     repeats: int = 1,

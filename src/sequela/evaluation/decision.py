@@ -5,7 +5,6 @@ An example raises an alarm if its probability of class 1 is at or above the thre
 
 from dataclasses import dataclass
 from typing import get_args
-
 import numpy as np
 from numpy.typing import NDArray
 

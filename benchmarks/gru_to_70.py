@@ -24,6 +24,7 @@ from sequela.config import RunSettings
 from sequela.studies import run, seizure, signals
 from sequela.training.fit import fit
 from sequela.training.history import History, best_epoch
+from sequela.training.totals import correct
 
 MODEL = "gru-improved"
 GOAL = 0.70
@@ -169,7 +170,7 @@ def train_by_sequela(data: signals.SignalData, seed: int, limit: float) -> Cours
             train,
             tuning,
             settings.training,
-            metrics={"accuracy": run.correct},
+            metrics={"accuracy": correct},
             on_epoch=after_epoch,
         )
     except OutOfTimeError:

@@ -1,3 +1,31 @@
 """Clinical sequence models: from raw EEG and hospital tables to an honest evaluation."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sequela.estimators.signal_classifier import SignalClassifier as SignalClassifier
+    from sequela.estimators.visit_classifier import VisitClassifier as VisitClassifier
+    from sequela.notebook.evaluation import evaluate as evaluate
+    from sequela.notebook.examples import load as load
+
 __version__ = "0.1.0"
+
+# Loaded when they are first asked for: `import sequela` stays quick and loads no torch.
+_PLACES = {
+    "SignalClassifier": "sequela.estimators.signal_classifier",
+    "VisitClassifier": "sequela.estimators.visit_classifier",
+    "evaluate": "sequela.notebook.evaluation",
+    "load": "sequela.notebook.examples",
+}
+__all__ = ["SignalClassifier", "VisitClassifier", "__version__", "evaluate", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'sequela' has no attribute '{name}'")
+    return getattr(import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PLACES])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sequela.cohort.split import PARTS, Split, draw, hashed
+from sequela.cohort.split import PARTS, Split, draw, hashed, set_aside
 from sequela.config import SplitUnit
 from sequela.errors import SplitError
 
@@ -243,3 +243,41 @@ def test_ids_are_hashed_once_and_sorted() -> None:
     assert hashed(np.array(["Z001", "Z001"])) == ["d64e96d2cd1bfee1"]
     two = hashed(np.array(["b", "a"]))
     assert two == sorted(two)
+
+
+@given(
+    groups=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4)), min_size=1, max_size=30),
+    fraction=st.floats(0.05, 0.9),
+    seed=st.integers(0, 2**31 - 1),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_tuning_part_takes_whole_groups_of_each_class(
+    groups: list[tuple[int, int]], fraction: float, seed: int
+) -> None:
+    label = np.array([kind for kind, n in groups for _ in range(n)], np.int64)
+    group = np.array([i for i, (_, n) in enumerate(groups) for _ in range(n)])
+    of_class = [sum(kind == each for kind, _ in groups) for each in range(3)]
+    if max(of_class) < 2:
+        with pytest.raises(SplitError, match="too few"):
+            set_aside(label, group, fraction=fraction, seed=seed)
+        return
+    aside = set_aside(label, group, fraction=fraction, seed=seed)
+    assert not set(group[aside]) & set(group[~aside])
+    for each, n in enumerate(of_class):
+        taken = len(set(group[aside & (label == each)]))
+        assert taken == min(max(1, round(fraction * n)), max(0, n - 1))
+    again = set_aside(label, group, fraction=fraction, seed=seed)
+    assert np.array_equal(aside, again)
+
+
+def test_a_class_that_only_whole_other_groups_hold_is_not_lost_in_silence() -> None:
+    label, group = np.array([0, 1, 1, 1]), np.array([7, 7, 8, 9])
+    kept = 0
+    for seed in range(20):
+        try:
+            aside = set_aside(label, group, fraction=0.3, seed=seed)
+        except SplitError:
+            continue
+        kept += 1
+        assert not aside[0]
+    assert 0 < kept < 20

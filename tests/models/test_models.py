@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sequela.errors import SettingError, UnknownNameError
+from sequela.errors import ModelError, SettingError, UnknownNameError
 from sequela.models.registry import MODELS, lookup
 from sequela.models.visits import MultiHotLinear
 
@@ -98,6 +98,14 @@ def test_the_gru_equals_batch_first_torch() -> None:
     last = plain(signal.transpose(1, 2))[0][:, -1]
     expected = model.fc2(torch.relu(model.fc1(last)))
     torch.testing.assert_close(model(signal), expected)
+
+
+def test_too_few_samples_for_the_convolutions_are_refused() -> None:
+    """16 samples leave 16 -> 12 -> 6 -> 2 -> 1; with 15 nothing is left."""
+    for name in ("cnn-baseline", "cnn-improved"):
+        assert built(name, n_times=16)(torch.zeros(2, 1, 16)).shape == (2, 5)
+        with pytest.raises(ModelError, match=r"n_times=15.*at least 16 samples"):
+            built(name, n_times=15)
 
 
 def test_dropout_only_while_training() -> None:

@@ -1,7 +1,8 @@
 """Segments: windows of fixed length, cut from recordings, that models are trained on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,13 @@ class Segments:
 
     def __len__(self) -> int:
         return len(self.label)
+
+    def where(self, keep: NDArray[np.bool_ | np.int64]) -> Self:
+        """Only the segments for which ``keep`` is true, or those at its positions."""
+        subject = None if self.subject_id is None else self.subject_id[keep]
+        names = ("signal", "label", "segment_id", "recording_id")
+        arrays = {name: getattr(self, name)[keep] for name in names}
+        return replace(self, subject_id=subject, **arrays)
 
 
 def windows(signal: NDArray[np.float32], n_times: int = N_TIMES) -> NDArray[np.float32]:

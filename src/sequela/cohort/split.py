@@ -168,11 +168,7 @@ def draw(
     if unit not in ids:
         have = ", ".join(ids)
         raise SplitError(f"these data have no {unit} ids to split by; they have: {have}")
-    units, first, inverse = np.unique(ids[unit], return_index=True, return_inverse=True)
-    # A unit with several classes (a subject with seizure and other segments) counts as its highest
-    # label for the strata; units with one class, the usual case, are unaffected.
-    stratum = label[first].copy()
-    np.maximum.at(stratum, inverse, label)
+    stratum, inverse = _strata(ids[unit], label)
     if not math.isclose(sum(fractions), 1) or min(fractions) <= 0:
         raise SplitError(f"fractions {fractions} must be positive and sum to 1")
     tuning_share = fractions[1] / (fractions[0] + fractions[1])
@@ -188,20 +184,20 @@ def draw(
     try:
         if folds:
             dealt = StratifiedKFold(folds, shuffle=True, random_state=seed + fold // folds)
-            rest, held_out = list(dealt.split(units, stratum))[fold % folds]
+            rest, held_out = list(dealt.split(np.zeros(len(stratum)), stratum))[fold % folds]
         else:
             rest, held_out = train_test_split(
-                np.arange(len(units)), test_size=fractions[2], stratify=stratum, random_state=seed
+                np.arange(len(stratum)), test_size=fractions[2], stratify=stratum, random_state=seed
             )
         train, tuning = train_test_split(
             rest, test_size=tuning_share, stratify=stratum[rest], random_state=seed + fold
         )
     except ValueError as error:
         raise SplitError(
-            f"{len(units)} {unit} id(s) are too few for parts of {fractions} with each class in "
+            f"{len(stratum)} {unit} id(s) are too few for parts of {fractions} with each class in "
             f"each part: {error}"
         ) from error
-    part_of_unit = np.empty(len(units), dtype=np.int64)
+    part_of_unit = np.empty(len(stratum), dtype=np.int64)
     for index, members in enumerate((train, tuning, held_out)):
         part_of_unit[members] = index
     part = part_of_unit[inverse]
@@ -217,3 +213,58 @@ def draw(
         },
     )
     return split.check(), part
+
+
+def set_aside(
+    label: NDArray[np.int64], group: NDArray[Any], *, fraction: float, seed: int
+) -> NDArray[np.bool_]:
+    """Draw a tuning part out of a training part: whole groups, stratified by class.
+
+    Of each class with two groups or more at least one is set aside and at least one is kept.
+
+    Args:
+        label: (example,) index of the class.
+        group: (example,) what is kept whole.
+        fraction: Share of each class's groups to set aside.
+        seed: Decides the draw.
+
+    Returns:
+        bool (example,): whether the example is set aside.
+
+    Raises:
+        SplitError: If there are too few groups, or a class would be left without an example.
+
+    Example:
+        >>> group = np.repeat(np.arange(10), 2)
+        >>> aside = set_aside(group // 5, group, fraction=0.2, seed=0)
+        >>> aside.sum(), np.intersect1d(group[aside], group[~aside])
+        (np.int64(4), array([], dtype=int64))
+    """
+    stratum, inverse = _strata(group, label)
+    rng = np.random.default_rng(seed)
+    chosen = np.zeros(len(stratum), np.bool_)
+    for each in np.unique(stratum):
+        members = rng.permutation(np.flatnonzero(stratum == each))
+        wanted = max(1, round(fraction * len(members)))
+        chosen[members[: min(wanted, len(members) - 1)]] = True
+    aside: NDArray[np.bool_] = chosen[inverse]
+    lost = np.setdiff1d(label, label[~aside])
+    if not aside.any() or len(lost):
+        raise SplitError(
+            f"{len(stratum)} group(s) of {len(np.unique(label))} classes are too few to set "
+            f"{fraction:.0%} of them aside for tuning and keep each class in training: "
+            "give more groups, or tune on none"
+        )
+    return aside
+
+
+def _strata(
+    unit: NDArray[Any], label: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The class of each distinct unit (unit,), and which unit each example is of (example,)."""
+    _, first, inverse = np.unique(unit, return_index=True, return_inverse=True)
+    # A unit with several classes (a subject with seizure and other segments) counts as its highest
+    # label for the strata; units with one class, the usual case, are unaffected.
+    stratum = label[first].copy()
+    np.maximum.at(stratum, inverse, label)
+    return stratum, inverse

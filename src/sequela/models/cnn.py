@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from sequela.errors import ModelError
 from sequela.models.signal import SignalConfig
 
 KERNEL = 5
@@ -14,13 +15,22 @@ CHANNELS = (6, 16)
 def flat_features(n_times: int) -> int:
     """Features after the two convolutions and poolings of ``n_times`` samples.
 
+    Raises:
+        ModelError: If so few samples leave none.
+
     Example:
         >>> flat_features(178)  # 178 -> 174 -> 87 -> 83 -> 41, 16 channels
         656
     """
+    left, least = n_times, 1
     for _ in CHANNELS:
-        n_times = (n_times - KERNEL + 1) // POOL
-    return CHANNELS[-1] * n_times
+        left, least = (left - KERNEL + 1) // POOL, POOL * least + KERNEL - 1
+    if n_times < least:
+        raise ModelError(
+            f"a segment has n_times={n_times}, but the convolutions need at least {least} samples: "
+            "give longer segments, or choose a model without convolutions (mlp-improved)"
+        )
+    return CHANNELS[-1] * left
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from sequela.sequences.flat import Sequences, spans
+from sequela.sequences.flat import spans
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +86,34 @@ class VisitBatch:
         )
 
 
+class Visits(Protocol):
+    """What batches are taken from: stored sequences, or arrays of the same nesting in memory."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """int64 (example,), steps of each example."""
+
+    @property
+    def step_offsets(self) -> NDArray[np.int64]:
+        """int64 (example + 1,) into the steps."""
+
+    @property
+    def code_offsets(self) -> NDArray[np.int64]:
+        """int64 (step + 1,) into the codes."""
+
+    @property
+    def codes(self) -> NDArray[np.integer[Any]]:
+        """(code,), indices into a vocabulary, those of one step distinct and rising."""
+
+    @property
+    def label(self) -> NDArray[np.bool_ | np.int64]:
+        """(example,), index of the class."""
+
+
 class VisitDataset(Dataset[VisitBatch]):
-    """Examples of stored sequences that answer a list of rows with one batch.
+    """Examples of sequences that answer a list of rows with one batch.
 
     The batch is taken from the mapped arrays in one go; nothing is left to collate.
 
@@ -97,7 +123,7 @@ class VisitDataset(Dataset[VisitBatch]):
         lengths: int64 (row,), steps of each row.
     """
 
-    def __init__(self, sequences: Sequences, examples: NDArray[np.int64] | None = None) -> None:
+    def __init__(self, sequences: Visits, examples: NDArray[np.int64] | None = None) -> None:
         self.sequences = sequences
         self.examples = np.arange(len(sequences)) if examples is None else examples
         self.lengths = sequences.lengths[self.examples]

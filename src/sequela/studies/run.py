@@ -29,6 +29,7 @@ from sequela.studies.folder import METRICS, RunFolder, environment
 from sequela.training.checkpoint import FILE
 from sequela.training.fit import fit
 from sequela.training.history import History, best_epoch, to_lines
+from sequela.training.totals import correct
 
 if TYPE_CHECKING:
     
@@ -173,11 +174,6 @@ def build(settings: RunSettings, data: RunData) -> nn.Module:
 def model_config(settings: RunSettings, data: RunData) -> Any:
     """The frozen config of a run's model."""
     return lookup(settings.model).config(**{**data.shape, **settings.model_settings})
-
-
-def correct(logits: Tensor, labels: Tensor) -> Tensor:
-    """1.0 where the largest logit is the label's: float (example,)."""
-    return (logits.argmax(1) == labels).double()
 
 
 def _class_weight(data: RunData) -> Tensor:

@@ -11,6 +11,11 @@ Metric = Callable[[Tensor, Tensor], Tensor]
 """From logits (example, class) and labels (example,) to one number an example (example,)."""
 
 
+def correct(logits: Tensor, labels: Tensor) -> Tensor:
+    """1.0 where the largest logit is the label's: float (example,)."""
+    return (logits.argmax(1) == labels).double()
+
+
 class Totals:
     """Sums over the examples of an epoch, so that a small last batch counts for what it holds."""
 

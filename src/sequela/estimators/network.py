@@ -1,0 +1,346 @@
+"""What both classifiers share: settings, the tuning part, fitting, predicting, saving, loading."""
+
+import copy
+import json
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import assert_all_finite, check_consistent_length, check_random_state
+from sklearn.utils import column_or_1d as one_column
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from sequela import __version__
+from sequela.cohort.split import set_aside
+from sequela.config import TrainingSettings
+from sequela.errors import DataError, RunError, SettingError
+from sequela.models import stored
+from sequela.models.registry import Reads, lookup
+from sequela.training.fit import fit
+from sequela.training.history import EpochRecord, History
+from sequela.training.totals import correct
+
+DEFAULTS = TrainingSettings()
+_TRAINING = (
+    "epochs",
+    "patience",
+    "batch_size",
+    "learning_rate",
+    "schedule",
+    "clip_norm",
+    "weight_decay",
+    "label_smoothing",
+    "average",
+)
+_PREDICTION_BATCH = 1024
+_FEWEST_CLASSES = 2
+_FITS = threading.Lock()
+
+
+class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc] # untyped
+    """A network behind scikit-learn's interface.
+
+    What a subclass adds is how examples are read and what is learnt from them before the network.
+    """
+
+    reads: ClassVar[Reads]
+    model: str | Callable[..., nn.Module]
+    model_settings: Mapping[str, Any] | None
+    tuning_fraction: float | None
+    class_weight: Any
+    random_state: Any
+    classes_: NDArray[Any]
+    history_: History
+    module_: nn.Module
+
+    def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
+        """Train the network; it ends with the weights of the epoch with the lowest tuning loss.
+
+        Args:
+            X: Examples, in one of the forms that the class describes.
+            y: Class of each example (example,): numbers, text or truth values.
+            groups: Subject or recording of each example (example,). One that is set aside for
+                tuning is set aside whole; ``None`` takes each example for a group of its own.
+
+        Raises:
+            ValueError: If the examples or labels cannot be used.
+            SequelaError: The same, where the words are ours: settings, models, too few groups.
+        """
+        settings = self._training_settings()
+        examples = self._examples(X, reset=True)
+        self.classes_, labels = self._labels(y, len(examples))
+        group = np.arange(len(labels)) if groups is None else one_column(groups)
+        check_consistent_length(labels, group)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        train, tuning = self._parts(labels, group, seed)
+        self._learn(examples, train, group)
+        with _seeded(seed):
+            model = self._built()
+            order = torch.Generator().manual_seed(seed)
+            size = settings.batch_size
+            self.history_ = fit(
+                model,
+                self._loader(examples, labels, train, batch_size=size, generator=order),
+                self._loader(examples, labels, tuning, batch_size=_PREDICTION_BATCH),
+                settings,
+                metrics={"accuracy": correct},
+                class_weight=self._class_weight(labels[train]),
+            )
+        self.module_ = model.cpu()
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Probabilities (example, class), classes in the order of ``classes_``.
+
+        They are computed in double precision on the CPU: an example's probabilities do not depend
+        on which other examples are asked for with it.
+
+        Raises:
+            NotFittedError: Before ``fit``.
+            ValueError: If the examples are not like those that the network was trained on.
+        """
+        check_is_fitted(self)
+        examples = self._examples(X, reset=False)
+        network = copy.deepcopy(self.module_).double().eval()
+        found = torch.empty(len(examples), len(self.classes_), dtype=torch.float64)
+        with torch.inference_mode(), _one_thread():
+            for inputs, rows in self._batches(examples, _PREDICTION_BATCH):
+                logits = network(*(t.double() if t.is_floating_point() else t for t in inputs))
+                found[rows] = logits.softmax(1)
+        probabilities: NDArray[np.float64] = found.numpy()
+        return probabilities
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The most probable class of each example (example,), the first of equals."""
+        probabilities = self.predict_proba(X)
+        predicted: NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
+        return predicted
+
+    def save(self, path: Path | str) -> None:
+        """Write the fitted classifier as one safetensors file with a JSON header; never a pickle.
+
+        Raises:
+            NotFittedError: Before ``fit``.
+            SettingError: If a parameter or a class cannot be written as JSON.
+        """
+        check_is_fitted(self)
+        header = {
+            "estimator": type(self).__name__,
+            "sequela": __version__,
+            "parameters": self._parameters(),
+            "classes": _as_json("classes", self.classes_.tolist()),
+            "dtype": self.classes_.dtype.str,
+            "features": getattr(self, "n_features_in_", None),
+            "feature_names": np.asarray(getattr(self, "feature_names_in_", ())).tolist(),
+            "history": [asdict(record) for record in self.history_],
+            "learnt": self._learnt(),
+        }
+        stored.write(Path(path), self.module_.state_dict(), header)
+
+    @classmethod
+    def load(cls, path: Path | str, *, model: Callable[..., nn.Module] | None = None) -> Self:
+        """Read a classifier that :meth:`save` wrote; nothing of the file is run.
+
+        Args:
+            path: The file.
+            model: The class or function that ``model`` was, if it was not a registered name: a file
+                holds no code.
+
+        Raises:
+            RunError: If the file is missing, damaged or another class's.
+            SettingError: If ``model`` is needed and missing.
+        """
+        header, tensors = stored.read(Path(path))
+        if header.get("estimator") != cls.__name__:
+            raise RunError(
+                f"{path}: holds a {header.get('estimator', 'model of a run')}, expected a "
+                f"{cls.__name__}: load it with the class that saved it"
+            )
+        parameters = header["parameters"]
+        if (parameters["model"] is None) != (model is not None):
+            wanted = "its class as load(path, model=...)" if model is None else "no model"
+            name = parameters["model"] or "a model that is not registered"
+            raise SettingError(f"{path}: was saved with {name}: give {wanted}")
+        if parameters["class_weight"] not in (None, "balanced"):
+            parameters["class_weight"] = dict(parameters["class_weight"])
+        loaded = cls(**{**parameters, "model": model or parameters["model"]})
+        loaded.classes_ = np.array(header["classes"], np.dtype(header["dtype"]))
+        if header["features"] is not None:
+            loaded.n_features_in_ = header["features"]
+        if header["feature_names"]:
+            loaded.feature_names_in_ = np.array(header["feature_names"], object)
+        loaded.history_ = [EpochRecord(**record) for record in header["history"]]
+        loaded._relearn(header["learnt"])
+        with _seeded(0):
+            loaded.module_ = loaded._built()
+        loaded.module_.load_state_dict(tensors)
+        loaded.module_.eval()
+        return loaded
+
+    @abstractmethod
+    def _examples(self, X: Any, *, reset: bool) -> Any:
+        """The examples, checked; with ``reset`` their shape is taken note of, else compared."""
+
+    @abstractmethod
+    def _learn(self, examples: Any, train: NDArray[np.int64], group: NDArray[Any]) -> None:
+        """Learn what stands before the network from the training examples alone."""
+
+    @abstractmethod
+    def _learnt(self) -> dict[str, Any]:
+        """What was learnt before the network, for JSON."""
+
+    @abstractmethod
+    def _relearn(self, record: dict[str, Any]) -> None:
+        """Take back what :meth:`_learnt` gave."""
+
+    @abstractmethod
+    def _shape(self) -> dict[str, int]:
+        """What the model must fit, but for the number of classes."""
+
+    @abstractmethod
+    def _loader(
+        self,
+        examples: Any,
+        labels: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        *,
+        batch_size: int,
+        generator: torch.Generator | None = None,
+    ) -> DataLoader[Any]:
+        """Batches of some examples for ``fit``."""
+
+    @abstractmethod
+    def _batches(self, examples: Any, size: int) -> Iterator[tuple[tuple[Tensor, ...], Any]]:
+        """Inputs of the network, batch by batch, and the rows that they belong to."""
+
+    def _parameters(self) -> dict[str, Any]:
+        """The parameters for JSON, which knows no keys but text, and no code."""
+        parameters = self.get_params(deep=False)
+        if not isinstance(self.model, str):
+            parameters["model"] = None
+        if isinstance(self.class_weight, Mapping):
+            pairs = self.class_weight.items()
+            parameters["class_weight"] = [[_plain(key), weight] for key, weight in pairs]
+        return {name: _as_json(name, value) for name, value in parameters.items()}
+
+    def _training_settings(self) -> TrainingSettings:
+        return TrainingSettings.of(**{name: _plain(getattr(self, name)) for name in _TRAINING})
+
+    def _labels(self, y: Any, n_examples: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """The distinct classes, sorted, and the index of each example's class."""
+        if y is None:
+            raise DataError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None"
+            )
+        y = one_column(y, warn=True)
+        assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
+        check_consistent_length(y, range(n_examples))
+        classes, labels = np.unique(y, return_inverse=True)
+        if len(classes) < _FEWEST_CLASSES:
+            raise DataError(
+                f"{type(self).__name__} needs examples of two classes or more, but y holds 1 class "
+                f"({_plain(classes[0])!r})"
+            )
+        return classes, labels.astype(np.int64)
+
+    def _parts(
+        self, labels: NDArray[np.int64], group: NDArray[Any], seed: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows to learn from, and rows that decide on the best epoch."""
+        if self.tuning_fraction is None:
+            everything = np.arange(len(labels))
+            return everything, everything
+        if not 0 < self.tuning_fraction < 1:
+            raise SettingError(
+                f"tuning_fraction = {self.tuning_fraction!r}: expected a share between 0 and 1, or "
+                "None to learn from all examples and keep the epoch with the lowest training loss"
+            )
+        aside = set_aside(labels, group, fraction=self.tuning_fraction, seed=seed)
+        return np.flatnonzero(~aside), np.flatnonzero(aside)
+
+    def _class_weight(self, labels: NDArray[np.int64]) -> Tensor | None:
+        """float32 (class,), or ``None`` where all classes weigh the same."""
+        if self.class_weight is None:
+            return None
+        y = self.classes_[labels]
+        weight = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        return torch.from_numpy(weight.astype(np.float32))
+
+    def _built(self) -> nn.Module:
+        """A freshly initialised network for the examples seen."""
+        shape = {**self._shape(), "n_outputs": len(self.classes_)}
+        changes = dict(self.model_settings or {})
+        if isinstance(self.model, nn.Module):
+            raise SettingError(
+                f"model is an instance of {type(self.model).__name__}: give the class, or a "
+                "function, so that each fit begins with a new network"
+            )
+        if not isinstance(self.model, str):
+            made: nn.Module = self.model(**shape, **changes)
+            return made
+        entry = lookup(self.model)
+        if entry.reads != self.reads:
+            raise SettingError(
+                f"{self.model} reads {entry.reads}, but {type(self).__name__} gives it "
+                f"{self.reads}: choose a model that reads {self.reads}"
+            )
+        return entry.build(entry.config(**{**shape, **changes}))
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Torch's global generators seeded, and afterwards as they were; one fit at a time."""
+    devices = range(torch.cuda.device_count())
+    with _FITS, torch.random.fork_rng(devices=devices), _one_thread():
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread of torch: several are slower for networks as small as these."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy's, such as a search over a grid sets, as Python's own; others as given."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _as_json(name: str, value: Any) -> Any:
+    """A value as JSON gives it back.
+
+    Raises:
+        SettingError: If it is neither numbers nor text.
+    """
+    try:
+        return json.loads(json.dumps(value, default=_number))
+    except (TypeError, ValueError) as error:
+        raise SettingError(
+            f"{name} = {value!r} cannot be saved: expected numbers and text "
+            "(random_state: a whole number or None)"
+        ) from error
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(type(value))

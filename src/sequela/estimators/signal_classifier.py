@@ -1,0 +1,172 @@
+"""A classifier of signal segments."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from sequela.errors import DataError
+from sequela.estimators.network import DEFAULTS, NetworkClassifier
+from sequela.models.registry import Reads
+from sequela.sequences.scaling import Scaling
+from sequela.sequences.signal_batches import signal_loader
+
+
+class SignalClassifier(NetworkClassifier):
+    """A network that tells segments of a signal apart, with scikit-learn's interface.
+
+    Examples are numbers (example, n_times), one channel, or (example, n_chans, n_times): a numpy
+    array, nested lists, or a pandas or polars frame with one column for each sample. They are
+    scaled by one mean and one standard deviation for each channel, learnt from those examples that
+    the network learns from; a part is set aside for choosing the best epoch and for stopping.
+
+    Within a cross-validation by group, hand ``groups`` to this classifier too, by scikit-learn's
+    metadata routing (``set_fit_request(groups=True)``): its tuning part is then by group as well.
+
+    Args:
+        model: Name of a registered model that reads signals, or a class or function that is called
+            with ``n_chans``, ``n_times`` and ``n_outputs`` (braindecode's names) and answers an
+            ``nn.Module`` from scaled segments (batch, n_chans, n_times) to logits.
+        model_settings: Changes to the model's config, or further arguments of the class.
+        epochs: Passes over the training part at most.
+        patience: Epochs without a better tuning loss after which training stops.
+        batch_size: Examples of a step.
+        learning_rate: Adam's.
+        schedule: ``constant`` or ``one-cycle``.
+        clip_norm: Largest norm of the gradient; ``None`` does not clip.
+        weight_decay: Decoupled from the gradient.
+        label_smoothing: Share of the label spread over all classes.
+        average: Decay of the running average of the weights; 0 is no average.
+        tuning_fraction: Share of the groups that is set aside; ``None`` sets none aside and keeps
+            the epoch with the lowest training loss.
+        class_weight: Weight of each class in the loss, ``balanced``, or ``None``.
+        random_state: Decides the tuning part, the first weights, dropout and the order of batches.
+
+    Attributes:
+        classes_: The classes, sorted.
+        n_features_in_: Numbers of an example, ``n_chans * n_times``.
+        feature_names_in_: Names of the columns, where a frame named them.
+        n_chans_: Channels of an example.
+        n_times_: Samples of a channel.
+        scaling_: The scaling of each channel.
+        history_: A record for each epoch and part.
+        module_: The trained network.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> y = np.repeat(["calm", "seizure"], 40)
+        >>> X = rng.normal(scale=np.where(y == "seizure", 100, 20)[:, None], size=(80, 64))
+        >>> fitted = SignalClassifier("mlp-improved", epochs=20, random_state=0).fit(X, y)
+        >>> fitted.predict(X[[0, -1]])
+        array(['calm', 'seizure'], dtype='<U7')
+    """
+
+    reads: ClassVar[Reads] = "signal"
+
+    def __init__(
+        self,
+        model: str | Callable[..., nn.Module] = "mlp-improved",
+        *,
+        model_settings: Mapping[str, Any] | None = None,
+        epochs: int = DEFAULTS.epochs,
+        patience: int = DEFAULTS.patience,
+        batch_size: int = DEFAULTS.batch_size,
+        learning_rate: float = DEFAULTS.learning_rate,
+        schedule: Literal["constant", "one-cycle"] = DEFAULTS.schedule,
+        clip_norm: float | None = DEFAULTS.clip_norm,
+        weight_decay: float = DEFAULTS.weight_decay,
+        label_smoothing: float = DEFAULTS.label_smoothing,
+        average: float = DEFAULTS.average,
+        tuning_fraction: float | None = 0.2,
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.model = model
+        self.model_settings = model_settings
+        self.epochs = epochs
+        self.patience = patience
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.clip_norm = clip_norm
+        self.weight_decay = weight_decay
+        self.label_smoothing = label_smoothing
+        self.average = average
+        self.tuning_fraction = tuning_fraction
+        self.class_weight = class_weight
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def _examples(self, X: Any, *, reset: bool) -> NDArray[np.float32]:
+        """float32 (example, n_chans, n_times)."""
+        if _has_channels(X):
+            array = check_array(X, dtype=np.float32, allow_nd=True)
+            shape: tuple[int, ...] = array.shape[1:]
+            array = validate_data(self, array.reshape(len(array), -1), reset=reset)
+        else:
+            array = validate_data(self, X, dtype=np.float32, reset=reset)
+            shape = (1, array.shape[1])
+        if reset:
+            self.n_chans_, self.n_times_ = shape
+        elif shape != (self.n_chans_, self.n_times_):
+            raise DataError(
+                f"X has {shape[0]} channel(s) of {shape[1]} samples, but the classifier was fitted "
+                f"on {self.n_chans_} of {self.n_times_}: give (example, n_chans, n_times)"
+            )
+        segments: NDArray[np.float32] = array.reshape(-1, *shape)
+        return segments
+
+    def _learn(
+        self, examples: NDArray[np.float32], train: NDArray[np.int64], group: NDArray[Any]
+    ) -> None:
+        del group
+        self.scaling_ = Scaling.fit(examples[train])
+
+    def _learnt(self) -> dict[str, Any]:
+        shape = {"n_chans": self.n_chans_, "n_times": self.n_times_}
+        return {**shape, "scaling": self.scaling_.to_json()}
+
+    def _relearn(self, record: dict[str, Any]) -> None:
+        self.n_chans_, self.n_times_ = record["n_chans"], record["n_times"]
+        self.scaling_ = Scaling.from_json(record["scaling"])
+
+    def _shape(self) -> dict[str, int]:
+        return {"n_chans": self.n_chans_, "n_times": self.n_times_}
+
+    def _loader(
+        self,
+        examples: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        *,
+        batch_size: int,
+        generator: torch.Generator | None = None,
+    ) -> DataLoader[Any]:
+        scaled = torch.from_numpy(self.scaling_.apply(examples[rows]))
+        targets = torch.from_numpy(labels[rows])
+        return signal_loader(scaled, targets, batch_size=batch_size, generator=generator)
+
+    def _batches(
+        self, examples: NDArray[np.float32], size: int
+    ) -> Iterator[tuple[tuple[Tensor, ...], slice]]:
+        for first in range(0, len(examples), size):
+            rows = slice(first, first + size)
+            yield (torch.from_numpy(self.scaling_.apply(examples[rows])),), rows
+
+
+def _has_channels(X: Any) -> bool:
+    """Whether examples are (example, n_chans, n_times) and not one row of samples each."""
+    if isinstance(X, list | tuple):
+        return len(X) > 0 and np.ndim(X[0]) == 2  # noqa: PLR2004
+    return len(getattr(X, "shape", ())) == 3  # noqa: PLR2004

@@ -1,0 +1,150 @@
+"""How well a classifier does on examples that it has not seen, with intervals."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from sequela.errors import DataError
+from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.summary import summarise
+from sequela.figures.figure import FAINT, FIRST, INK, SECOND, Figure
+from sequela.figures.matrices import confusion_matrix
+from sequela.notebook.card import as_html, as_text
+
+_SAID = {
+    "accuracy": "accuracy",
+    "recording_accuracy": "accuracy of whole groups",
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+    "loss": "log loss",
+}
+_COLOURS = f"--ink:{INK};--faint:{FAINT};--first:{FIRST};--second:{SECOND};--paper:#fff"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation:
+    """What a classifier said, and how right it was.
+
+    Attributes:
+        predictions: Probabilities and true classes, for all of :mod:`sequela.evaluation`.
+        numbers: As :func:`sequela.evaluation.summary.summarise` gives them.
+    """
+
+    predictions: Predictions
+    numbers: dict[str, Any]
+
+    def frame(self) -> pa.Table:
+        """The numbers as a table: ``number``, ``value``, and ``low`` and ``high`` of the interval.
+
+        Where a number has no interval, these are null.
+        """
+        rows = [
+            {
+                "number": said,
+                "value": self.numbers[name],
+                **dict(zip(("low", "high"), self.numbers.get(f"{name}_ci", ()), strict=False)),
+            }
+            for name, said in _SAID.items()
+            if name in self.numbers
+        ]
+        recalls = zip(self.predictions.classes, self.numbers["per_class_recall"], strict=True)
+        rows += [{"number": f"recall of {name}", "value": recall} for name, recall in recalls]
+        return pa.Table.from_pylist(
+            rows,
+            pa.schema(
+                [
+                    ("number", pa.string()),
+                    ("value", pa.float64()),
+                    ("low", pa.float64()),
+                    ("high", pa.float64()),
+                ]
+            ),
+        )
+
+    @property
+    def confusion(self) -> Figure:
+        """Shares of each true class by predicted class."""
+        return confusion_matrix(self.numbers["confusion"], self.predictions.classes)
+
+    def _facts(self) -> dict[str, str]:
+        how = self.numbers["interval"]
+        return {
+            **{
+                row["number"]: f"{row['value']:.3f}"
+                + ("" if row["low"] is None else f" ({row['low']:.3f} to {row['high']:.3f})")
+                for row in self.frame().to_pylist()
+            },
+            "in brackets": f"{how['level']:.0%} interval: {how['method']}, "
+            f"{how['resamples']:,} resamples of {how['groups']:,} groups",
+        }
+
+    @property
+    def _title(self) -> str:
+        examples, groups = self.numbers["examples"], self.numbers["groups"]
+        return f"{examples:,} examples in {groups:,} groups"
+
+    def __repr__(self) -> str:
+        return as_text(self._title, self._facts())
+
+    def _repr_html_(self) -> str:
+        picture = f'<div style="{_COLOURS}">{self.confusion.svg("confusion")}</div>'
+        return as_html(self._title, self._facts(), below=[picture])
+
+
+def evaluate(
+    model: Any, X: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 0
+) -> Evaluation:
+    """Judge a fitted classifier, with intervals over subjects.
+
+    Args:
+        model: With ``classes_`` and ``predict_proba``: ours, a pipeline, or any of scikit-learn's.
+        X: Examples that the model was not trained on.
+        y: Their classes (example,).
+        groups: Subject or recording of each (example,), which the bootstrap draws whole; ``None``
+            takes each example for a group of its own. Where all examples of a group are of one
+            class, whole groups are judged too, by the mean of their probabilities.
+        seed: Of the bootstrap.
+
+    Raises:
+        DataError: If a class was not in training, or the arrays do not fit together.
+
+    Example:
+        >>> from sklearn.dummy import DummyClassifier
+        >>> y = np.array(["alive", "alive", "died", "alive"] * 10)
+        >>> model = DummyClassifier(strategy="prior").fit(np.zeros((40, 1)), y)
+        >>> evaluate(model, np.zeros((40, 1)), y, groups=np.arange(40) // 2).numbers["accuracy"]
+        0.75
+    """
+    labels = _index(model.classes_, np.asarray(y))
+    example = np.char.mod("%d", np.arange(len(labels)))
+    group = example if groups is None else np.asarray(groups).astype(np.str_)
+    predictions = Predictions(
+        example_id=example,
+        group_id=group,
+        subject_id=np.full(len(labels), ""),
+        split=np.full(len(labels), "held_out"),
+        label=labels,
+        probabilities=model.predict_proba(X),
+        classes=tuple(str(name) for name in model.classes_),
+    )
+    whole = len(np.unique(group)) < len(labels) and _one_class_each(labels, group)
+    return Evaluation(predictions, summarise(predictions, seed=seed, recordings=whole))
+
+
+def _index(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
+    """The index of each class (example,) among the classes, which are sorted."""
+    unknown = np.setdiff1d(y, classes)
+    if len(unknown):
+        raise DataError(
+            f"y holds {unknown.tolist()}, but the model was trained on {classes.tolist()}: "
+            "evaluate on examples of these classes"
+        )
+    return np.searchsorted(classes, y).astype(np.int64)
+
+
+def _one_class_each(labels: NDArray[np.int64], group: NDArray[np.str_]) -> bool:
+    pairs = set(zip(group.tolist(), labels.tolist(), strict=True))
+    return len(pairs) == len(set(group.tolist()))

@@ -1,0 +1,142 @@
+"""scikit-learn's own checks, and its tools around the classifiers."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import sklearn
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    StratifiedKFold,
+    cross_val_predict,
+    cross_val_score,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sequela import SignalClassifier, VisitClassifier
+
+EXPECTED_FAILURES: dict[str, str] = {}  # none: all of scikit-learn's checks hold
+
+Visits = list[list[list[str]]]
+
+
+@parametrize_with_checks(  # type: ignore[untyped-decorator] # untyped library
+    [
+        SignalClassifier(
+            "mlp-improved",
+            model_settings={"hidden": 32},
+            epochs=8,
+            learning_rate=1e-2,
+            batch_size=16,
+        ),
+        VisitClassifier(epochs=8, learning_rate=2e-2, batch_size=16),
+    ],
+    expected_failed_checks=lambda _: EXPECTED_FAILURES,
+)
+def test_check_estimator(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def signals() -> tuple[Any, Any, Any]:
+    """Noise, and in one class a wave; ten groups of six segments."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(10), 6)
+    y = np.array(["calm", "seizure"])[groups % 2]
+    X = rng.normal(size=(60, 32)) + np.outer(y == "seizure", 2 * np.sin(np.arange(32)))
+    return X, y, groups
+
+
+@pytest.fixture(scope="module")
+def visits() -> tuple[Visits, list[str], list[int]]:
+    """Patients with one to four visits; who has I50 in the last one dies."""
+    rng = np.random.default_rng(0)
+    X, y = [], []
+    for _ in range(60):
+        died = rng.random() < 0.5
+        codes = [rng.choice(["E11", "J06", "N17", "Z00"], size=2).tolist() for _ in range(4)]
+        X.append([*codes[: rng.integers(0, 4)], ["I50" if died else "J45", codes[3][0]]])
+        y.append("died" if died else "lived")
+    return X, y, [i // 2 for i in range(60)]
+
+
+def quick(**changes: Any) -> SignalClassifier:
+    settings = {"model": "mlp-baseline", "epochs": 15, "learning_rate": 1e-2, "random_state": 0}
+    return SignalClassifier(**{**settings, "batch_size": 16, **changes})
+
+
+def quick_visits(**changes: Any) -> VisitClassifier:
+    settings = {"epochs": 20, "learning_rate": 2e-2, "batch_size": 16, "random_state": 0}
+    return VisitClassifier(**{**settings, **changes})
+
+
+def test_pipeline_and_grid_search_by_group(signals: Any) -> None:
+    X, y, groups = signals
+    with sklearn.config_context(enable_metadata_routing=True):
+        pipeline = make_pipeline(StandardScaler(), quick().set_fit_request(groups=True))
+        grid = {"signalclassifier__learning_rate": np.array([1e-7, 1e-2])}
+        search = GridSearchCV(pipeline, grid, cv=GroupKFold(3)).fit(X, y, groups=groups)
+    assert search.best_params_ == {"signalclassifier__learning_rate": 1e-2}
+    assert search.score(X, y) > 0.9
+
+
+def test_cross_validation_in_two_processes_is_that_in_one(signals: Any) -> None:
+    X, y, _ = signals
+    one, two = (
+        cross_val_predict(quick(), X, y, cv=3, method="predict_proba", n_jobs=n) for n in (1, 2)
+    )
+    np.testing.assert_array_equal(one, two)
+    assert np.mean((one[:, 1] > 0.5) == (y == "seizure")) > 0.9
+
+
+def test_calibration(signals: Any) -> None:
+    X, y, _ = signals
+    calibrated = CalibratedClassifierCV(quick(), cv=StratifiedKFold(3)).fit(X, y)
+    assert calibrated.predict_proba(X).shape == (60, 2)
+    assert calibrated.score(X, y) > 0.9
+
+
+@pytest.mark.parametrize("form", ["list", "object array", "pandas", "polars"])
+def test_visits_in_cross_validation(visits: Any, form: str) -> None:
+    X, y, _ = visits
+    examples = as_form(X, form)
+    assert cross_val_score(quick_visits(), examples, y, cv=3).mean() > 0.9
+    proba = cross_val_predict(quick_visits(), examples, y, cv=3, method="predict_proba")
+    plain = cross_val_predict(quick_visits(), X, y, cv=3, method="predict_proba")
+    np.testing.assert_array_equal(proba, plain)
+
+
+def test_visits_in_search_and_calibration(visits: Any) -> None:
+    X, y, _ = visits
+    search = GridSearchCV(quick_visits(), {"min_subjects": [1, 61]}, cv=2, error_score=0.0)
+    with pytest.warns(sklearn.exceptions.FitFailedWarning, match="lower min_subjects"):
+        search.fit(X, y)
+    assert search.best_params_ == {"min_subjects": 1}
+    calibrated = CalibratedClassifierCV(search.best_estimator_, cv=2).fit(X, y)
+    assert calibrated.score(X, y) > 0.9
+
+
+def as_form(X: Visits, form: str) -> Any:
+    import pandas as pd  # type: ignore[import-untyped]
+    import polars as pl
+
+    if form == "object array":
+        array = np.empty(len(X), object)
+        array[:] = X
+        return array
+    return {"list": list, "pandas": pd.Series, "polars": pl.Series}[form](X)
+
+
+def test_parameters_and_clone() -> None:
+    for one in (quick(class_weight={"calm": 1.0}), quick_visits(bins=4)):
+        other = clone(one)
+        assert other is not one
+        assert other.get_params() == one.get_params()
+        assert other.set_params(epochs=3).epochs == 3
+    with pytest.raises(ValueError, match="'speed'"):
+        quick().set_params(speed=9)

@@ -1,0 +1,73 @@
+"""The evaluation of any classifier, against the numbers of the package's own rooms."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+import sequela
+from sequela.errors import DataError
+from sequela.evaluation.intervals import metric_interval
+
+RNG = np.random.default_rng(0)
+GROUPS = np.repeat(np.arange(30), 4)
+Y = np.array(["lived", "died"])[GROUPS % 2]
+X = RNG.normal(size=(120, 2)) + (Y == "died")[:, None]
+MODEL = LogisticRegression().fit(X, Y)
+
+
+def test_numbers_and_intervals() -> None:
+    found = sequela.evaluate(MODEL, X, Y, groups=GROUPS, seed=4)
+    numbers = {row.pop("number"): row for row in found.frame().to_pylist()}
+    assert found.predictions.classes == ("died", "lived")
+    assert numbers["accuracy"]["value"] == accuracy_score(Y, MODEL.predict(X))
+    scored = MODEL.predict_proba(X)[:, 1]
+    assert numbers["AUROC"]["value"] == pytest.approx(roc_auc_score(Y == "lived", scored))
+    interval = metric_interval("accuracy", found.predictions, np.random.default_rng(4))
+    assert (numbers["accuracy"]["low"], numbers["accuracy"]["high"]) == (
+        interval.low,
+        interval.high,
+    )
+    assert interval.n_groups == 30
+    whole = MODEL.predict_proba(X).reshape(30, 4, 2).mean(1).argmax(1)
+    right = np.mean(MODEL.classes_[whole] == Y[::4])
+    assert numbers["accuracy of whole groups"]["value"] == right
+    recall = np.mean(MODEL.predict(X)[Y == "died"] == "died")
+    assert numbers["recall of died"] == {"value": recall, "low": None, "high": None}
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(120) % 7])
+def test_whole_groups_are_judged_only_where_they_have_one_class(groups: Any) -> None:
+    found = sequela.evaluate(MODEL, X, Y, groups=groups)
+    assert "recording_accuracy" not in found.numbers
+    assert found.numbers["groups"] == (120 if groups is None else 7)
+
+
+def test_classes_that_are_not_text() -> None:
+    for labels in (GROUPS % 3, (GROUPS % 2).astype(bool)):
+        model = LogisticRegression().fit(X, labels)
+        found = sequela.evaluate(model, X, labels.tolist())
+        assert found.numbers["accuracy"] == accuracy_score(labels, model.predict(X))
+
+
+def test_a_class_that_training_lacked_is_refused() -> None:
+    with pytest.raises(DataError, match=r"y holds \['fled'\]"):
+        sequela.evaluate(MODEL, X, np.where(GROUPS == 0, "fled", Y))
+    with pytest.raises(DataError, match="group_id has shape"):
+        sequela.evaluate(MODEL, X, Y, groups=GROUPS[1:])
+
+
+def test_what_it_says_of_itself() -> None:
+    found = sequela.evaluate(MODEL, X, Y, groups=GROUPS)
+    first, accuracy, *_, last = repr(found).splitlines()
+    assert first == "120 examples in 30 groups"
+    low, high = found.numbers["accuracy_ci"]
+    value = found.numbers["accuracy"]
+    assert accuracy.split(maxsplit=1) == ["accuracy", f"{value:.3f} ({low:.3f} to {high:.3f})"]
+    assert "BCa bootstrap over groups, 2,000 resamples of 30 groups" in last
+    page = found._repr_html_()
+    assert "120 examples in 30 groups" in page
+    assert 'role="img" aria-label="Confusion matrix. died:' in page
+    assert found.confusion.rows[0]["true"] == "died"

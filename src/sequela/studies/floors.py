@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +19,6 @@ from sequela.sequences.tables import bag_of_codes, summaries
 from sequela.studies.signals import SignalData
 from sequela.studies.visits import VisitData
 
-if TYPE_CHECKING:
-    
 
 @dataclass(frozen=True)
 class Floor:

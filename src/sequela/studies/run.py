@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,8 +31,6 @@ from sequela.training.fit import fit
 from sequela.training.history import History, best_epoch, to_lines
 from sequela.training.totals import correct
 
-if TYPE_CHECKING:
-    
 OnEpoch = Callable[[History], None]
 RunData = signals.SignalData | visits.VisitData
 _PREDICTION_BATCH = 1024

@@ -172,13 +172,13 @@ def draw(
     if not math.isclose(sum(fractions), 1) or min(fractions) <= 0:
         raise SplitError(f"fractions {fractions} must be positive and sum to 1")
     tuning_share = fractions[1] / (fractions[0] + fractions[1])
-    fewest = int(np.bincount(np.unique(stratum, return_inverse=True)[1]).min())
-    if folds == 1 or fewest < folds:
-        raise SplitError(
-            f"{folds} fold(s) of {len(units)} {unit} ids, {fewest} of them in the smallest class: "
-            f"expected 2 to {fewest} folds"
-        )
     if folds:
+        fewest = int(np.bincount(np.unique(stratum, return_inverse=True)[1]).min())
+        if not 2 <= folds <= fewest:  # noqa: PLR2004
+            raise SplitError(
+                f"{folds} fold(s) of {len(stratum)} {unit} id(s), {fewest} of them in the smallest "
+                f"class: expected 2 to {fewest} folds"
+            )
         rest_share = 1 - 1 / folds
         fractions = (rest_share * (1 - tuning_share), rest_share * tuning_share, 1 / folds)
     try:

@@ -55,12 +55,15 @@ def test_each_value_has_the_numbers_of_its_examples(make_predictions: Make) -> N
         assert one.alarm_rate.value == pytest.approx((mine.score >= 0.5).mean())
 
 
-def test_a_value_with_few_subjects_is_hidden_and_so_is_the_next(make_predictions: Make) -> None:
+def test_a_value_with_few_subjects_is_hidden_and_so_are_the_counts_of_the_next(
+    make_predictions: Make,
+) -> None:
     made = make_predictions(groups=60, per_group=30)
     unit = np.repeat(["a"] * 9 + ["b"] * 11 + ["c"] * 40, 30)
     found = by(made, ["accuracy"], unit=unit.tolist())
     assert [one.cell is None for one in found] == [True, True, False]
     assert found[0] == Subgroup("unit", "a", None, {}, None, None)
+    assert "accuracy" in found[1].metrics
     two_small = np.repeat(["a"] * 9 + ["b"] * 8 + ["c"] * 10 + ["d"] * 33, 30)
     found = by(made, ["accuracy"], unit=two_small.tolist())
     assert [one.cell is None for one in found] == [True, True, False, False]

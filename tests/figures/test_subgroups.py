@@ -38,16 +38,16 @@ def test_shown_groups_have_numbers_and_suppressed_ones_only_a_name(
     assert female.cell is not None
     assert by_value["female"]["auroc"] == female.metrics["auroc"].value
     assert by_value["female"]["events"] == female.cell.n_of_class[1]
-    for value in ("NICU", "MICU"):  # the second hides the first, which could be worked out
+    # The counts of the second are withheld, since the first's could be worked out from them.
+    for value, known in (("NICU", set()), ("MICU", {"auroc", "low", "high"})):
         row = by_value[value]
         assert row.pop("suppressed")
-        assert {name for name, number in row.items() if number is not None} == {
-            "attribute",
-            "value",
-        }
+        named = {name for name, number in row.items() if number is not None}
+        assert named == {"attribute", "value", *known}
     texts = checked(figure)
     assert {"sex", "unit"} <= set(texts)
-    assert "NICU: suppressed, as a count below 10 could be worked out" in texts
+    assert "NICU: suppressed, as it has fewer than 10 subjects or deaths" in texts
+    assert any(t.startswith("MICU: ") and t.endswith("; counts withheld") for t in texts)
     counts = f"200 subjects, {female.cell.n_of_class[1]} deaths"
     (line,) = {text for text in texts if text.startswith("female")}
     assert line.endswith(counts)

@@ -48,8 +48,7 @@ def test_the_page_is_self_contained_and_named(small_runs: list[RunFolder], tmp_p
     assert found.fetched == []
     assert "script" not in found.tags
     assert len(found.ids) == len(set(found.ids))
-    # two curves and a matrix for each MLP, a matrix for each floor, the leak, cost against accuracy,
-    # reliability
+    # two curves and a matrix for each MLP, a matrix for each floor, the leak, cost, reliability
     assert len(found.labels) == found.tags.count("svg") == 2 * 3 + 2 + 1 + 1 + 1
     assert not list(tmp_path.glob("*.partial"))
 

@@ -7,6 +7,8 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+_WIDTH = 120  # a table is not folded where the output is no terminal
+
 
 def compare(
     runs: Annotated[list[Path], Parameter(negative=())],
@@ -40,15 +42,17 @@ def compare(
     if json:
         print(dumps(found.to_dict(), indent=1))
     else:
-        console = Console(soft_wrap=True, highlight=False)
-        table = Table("run", found.metric, "difference", "95 % interval", "p", "p, corrected")
+        console = Console(soft_wrap=True, highlight=False, width=_WIDTH)
+        table = Table(box=None)
+        for column in ("run", found.metric, "difference", "95 % interval", "p", "p, corrected"):
+            table.add_column(column, no_wrap=True, overflow="fold")
         for run in found.runs:
-            row = [run.name, f"{run.value:.4f}"]
+            row = [run.name, f"{run.value:.3f}"]
             if run.difference and run.corrected_p is not None:
                 gap = run.difference.interval
                 row += [
-                    f"{run.difference.value:+.4f}",
-                    f"{gap.low:+.4f} to {gap.high:+.4f}",
+                    f"{run.difference.value:+.3f}",
+                    f"{gap.low:+.3f} to {gap.high:+.3f}",
                     f"{run.difference.p_value:.2g}",
                     f"{run.corrected_p:.2g}",
                 ]

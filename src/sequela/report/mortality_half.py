@@ -13,6 +13,7 @@ from sequela.figures.leak import leak
 from sequela.figures.matrices import confusion_matrix
 from sequela.report import probabilities
 from sequela.report.commands import commands
+from sequela.report.improvement import improvements
 from sequela.report.shown import Shown, curves, svg
 from sequela.report.verdicts import judge, tally
 from sequela.studies import audit, mortality
@@ -110,6 +111,7 @@ def content(folders: Sequence[Run]) -> dict[str, Any]:
         "looked_for": audit.OF_VISITS,
         "verdicts": verdicts,
         "tally": tally(verdicts),
+        "improvements": improvements({s.name: s for s in main.shown}, [("Visits", "visits")]),
         "as_reported": _as_reported(cohorts),
         "imbalance": [_imbalance(s) for s in (*main.networks, *main.weighted)],
         "panels": [{"shown": s, "curves": curves(s)} for s in main.networks],
@@ -128,14 +130,23 @@ def content(folders: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def summary(content: Mapping[str, Any]) -> str:
-    """What came out, in a line."""
-    best = content["main"].best
+def summary(content: Mapping[str, Any]) -> list[str]:
+    """On whom, how well, the claims, at what cost, and what is wrong with it."""
+    main: CohortShown = content["main"]
+    best, data = main.best, main.data
     low, high = best.test["auroc_ci"]
-    return (
-        f"{best.title} reaches an AUROC of {best.test['auroc']:.3f} ({low:.3f} to {high:.3f}); "
-        f"claims: {content['tally']}"
-    )
+    operations = best.facts["operations"]
+    wrong = [f["check"] for f in content["findings"]]
+    wrong += [f"{main.rare} deaths are few" if main.rare < mortality.FEW else main.too_few]
+    whom = f"{data['examples']:,} examples of {data['subjects']:,} patients"
+    return [
+        f"{whom}, {data['positives']} deaths",
+        f"{best.title}: AUROC {best.test['auroc']:.3f} ({low:.3f} to {high:.3f})",
+        content["tally"],
+        f"{best.facts['parameters']:,} parameters"
+        + (f", {operations:,} operations a patient" if operations else ""),
+        "; ".join(each for each in wrong if each) or "nothing was found",
+    ]
 
 
 def _as_reported(cohorts: Sequence[CohortShown]) -> list[Any]:

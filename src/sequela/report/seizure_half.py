@@ -10,6 +10,7 @@ from sequela.figures.leak import HONEST, LEAKING, leak
 from sequela.figures.pareto import accuracy_against_operations
 from sequela.report import probabilities
 from sequela.report.commands import commands
+from sequela.report.improvement import improvements
 from sequela.report.shown import Shown, panel, svg
 from sequela.report.verdicts import judge, tally
 from sequela.studies import audit, seizure
@@ -42,6 +43,9 @@ def content(folders: Sequence[Run]) -> dict[str, Any]:
         "best": best,
         "verdicts": verdicts,
         "tally": tally(verdicts),
+        "improvements": improvements(
+            {s.name: s for s in main}, [(family.upper(), family) for family in _FAMILIES]
+        ),
         "pairs": [_pair(family, main) for family in _FAMILIES],
         "others": [panel(s) for s in main if s.name not in seizure.TRAINING],
         "leak": _leak(honest, leaking),
@@ -54,14 +58,23 @@ def content(folders: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def summary(content: Mapping[str, Any]) -> str:
-    """What came out, in a line."""
-    best = content["best"]
+def summary(content: Mapping[str, Any]) -> list[str]:
+    """On whom, how well, the claims, at what cost, and what is wrong with it."""
+    best, data = content["best"], content["data"]
     low, high = best.test["accuracy_ci"]
-    return (
-        f"{best.title} is right on {best.test['accuracy']:.1%} of held-out segments "
-        f"({low:.1%} to {high:.1%}); claims: {content['tally']}"
-    )
+    operations = best.facts["operations"]
+    wrong = "patients are not identified: a split by recording is not one by patient"
+    how_well = f"{best.title}: accuracy {best.test['accuracy']:.1%} ({low:.1%} to {high:.1%})"
+    return [
+        f"{data['examples']:,} one-second segments of {data['recordings']} recordings",
+        f"{how_well}, five classes",
+        content["tally"],
+        f"{best.facts['parameters']:,} parameters"
+        + (f", {operations:,} operations a segment" if operations else ""),
+        "; ".join([*(f["check"] for f in content["findings"]), wrong])
+        if content["honest"]
+        else "split by rows: it leaks",
+    ]
 
 
 def _pair(family: str, main: Sequence[Shown]) -> dict[str, Any]:

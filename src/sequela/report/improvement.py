@@ -1,0 +1,58 @@
+"""The question a reader asks first: is the improved model really better than its baseline?"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sequela.report.shown import Shown
+from sequela.studies.compare import Compared, compare
+
+BETTER, WORSE, UNKNOWN = "yes", "no, worse", "cannot be told"
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """A baseline and its improved model, judged on the same held-out examples.
+
+    Attributes:
+        title: Of the family.
+        metric: What is compared: higher is better.
+        baseline: The first one's number.
+        improved: The second one's, with the paired difference.
+        cost: How many times the operations of the baseline the improved one takes.
+    """
+
+    title: str
+    metric: str
+    baseline: Compared
+    improved: Compared
+    cost: float
+
+    @property
+    def answer(self) -> str:
+        """Yes or no where the 95 % interval of the difference lies on one side of zero."""
+        difference = self.improved.difference
+        if difference is None or difference.interval.low <= 0 <= difference.interval.high:
+            return UNKNOWN
+        return BETTER if difference.value > 0 else WORSE
+
+
+def improvements(
+    shown: Mapping[str, Shown], families: Iterable[tuple[str, str]]
+) -> list[Improvement]:
+    """The pairs that were both run.
+
+    Args:
+        shown: Models by their registry name, all of one split.
+        families: Title of the family and what its models' names begin with.
+    """
+    found = []
+    for title, prefix in families:
+        pair = [shown.get(f"{prefix}-{kind}") for kind in ("baseline", "improved")]
+        if not (pair[0] and pair[1]):
+            continue
+        compared = compare([pair[0].run, pair[1].run])
+        operations = [s.facts["operations"] for s in pair if s]
+        baseline, improved = compared.runs
+        cost = operations[1] / operations[0]
+        found.append(Improvement(title, compared.metric, baseline, improved, cost))
+    return found

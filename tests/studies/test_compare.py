@@ -1,0 +1,82 @@
+"""Runs beside each other: the same split, paired, and nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sequela.config import RunSettings, TrainingSettings
+from sequela.errors import RunError, SettingError
+from sequela.evaluation.comparison import holm, mcnemar, paired_difference, repeated_folds
+from sequela.evaluation.metrics import accuracy
+from sequela.report.comparison_page import build_comparison
+from sequela.studies import run
+from sequela.studies.compare import compare
+from sequela.studies.folder import RunFolder
+from sequela.studies.folds import FoldsFolder, cross_validate
+from sequela.studies.reproduce import named_runs
+
+
+@pytest.fixture(scope="module")
+def runs(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
+    out = tmp_path_factory.mktemp("compare")
+    training = TrainingSettings(epochs=6, learning_rate=1e-2)
+    wanted: dict[str, dict[str, Any]] = {
+        "baseline": {"model": "mlp-baseline"},
+        "improved": {"model": "mlp-improved"},
+        "floor": {"model": "majority-class"},
+        "elsewhere": {"model": "mlp-baseline", "seed": 1},
+        "by-row": {"model": "mlp-baseline", "split": "row"},
+    }
+    return {
+        name: run.train(
+            RunSettings(data="bonn", training=training, **changes), out / name, root=synthetic
+        )
+        for name, changes in wanted.items()
+    }
+
+
+def test_each_run_beside_the_first(runs: dict[str, RunFolder], tmp_path: Path) -> None:
+    chosen = [runs[name] for name in ("baseline", "improved", "floor")]
+    found = compare(chosen)
+    held_out = [each.predictions.part("held_out") for each in chosen]
+    assert found.metric == "accuracy"
+    assert found.runs[0].difference is None
+    assert [r.value for r in found.runs] == [accuracy(p) for p in held_out]
+    expected = paired_difference("accuracy", held_out[1], held_out[0], np.random.default_rng(0))
+    assert found.runs[1].difference == expected
+    assert found.runs[1].mcnemar == mcnemar(held_out[1].by_group(), held_out[0].by_group())
+    p = [r.difference.p_value for r in found.runs[1:] if r.difference]
+    assert [r.corrected_p for r in found.runs[1:]] == holm(p).tolist()
+    page = build_comparison(found, tmp_path / "page.html").read_text("utf-8")
+    assert "2 runs beside baseline" in page
+    assert page == build_comparison(found, tmp_path / "again.html").read_text("utf-8")
+
+
+def test_folds_are_compared_fold_by_fold(synthetic: Path, tmp_path: Path) -> None:
+    folders = []
+    for model in ("majority-class", "logistic-regression"):
+        settings = RunSettings(model=model, data="bonn")
+        folders.append(cross_validate(settings, tmp_path / model, folds=3, root=synthetic))
+    found = compare(named_runs([folder.path for folder in folders]))
+    differences = [
+        accuracy(b.predictions.part("held_out")) - accuracy(a.predictions.part("held_out"))
+        for a, b in zip(folders[0].runs, folders[1].runs, strict=True)
+    ]
+    assert found.runs[1].difference == repeated_folds(differences, folders[0].sizes)
+    assert folders[0].sizes[0][1] in (16, 17)
+    assert isinstance(named_runs([folders[0].path])[0], FoldsFolder)
+
+
+def test_what_cannot_be_compared(runs: dict[str, RunFolder], tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="of different splits: what one was judged on"):
+        compare([runs["baseline"], runs["elsewhere"]])
+    with pytest.raises(RunError, match="of different splits"):
+        compare([runs["baseline"], runs["by-row"]])
+    with pytest.raises(RunError, match="needs two or more"):
+        compare([runs["baseline"]])
+    with pytest.raises(SettingError, match="there is no metric 'f2'"):
+        compare([runs["baseline"], runs["improved"]], "f2")
+    with pytest.raises(RunError, match="expected a run folder"):
+        named_runs([tmp_path])

@@ -94,7 +94,7 @@ FROM judged
 LOOK_BACK = """
 UPDATE chosen SET prediction_time = s.discharged
 FROM stays AS s
-WHERE reason = 0 AND s.subject_id = chosen.subject_id
+WHERE reason = 0 AND s.discharged IS NOT NULL AND s.subject_id = chosen.subject_id
     AND s.visit_id IS NOT DISTINCT FROM chosen.visit_id
     AND (s.visit_id IS NOT NULL OR (s.admitted <= prediction_time AND prediction_time < discharged))
 """

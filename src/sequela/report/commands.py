@@ -49,15 +49,17 @@ def _train(folder: Run) -> str:
         if getattr(settings.training, name) != getattr(usual, name)
     }
     records = _records(settings)
+    # What no option says: that something is left out which the study has.
+    sayable = {n: v for n, v in records.items() if v is not None and v is not False and v != ()}
     plain = run_settings(
         settings.model,
         settings.data,
         split=settings.split,
         seed=settings.seed,
-        records=records,
+        records=sayable,
         training=changes,
     )
-    options = "".join(_option(name, value) for name, value in {**records, **changes}.items())
+    options = "".join(_option(name, value) for name, value in {**sayable, **changes}.items())
     folds = settings.folds
     if folds:
         options += f" --folds {folds}"
@@ -97,5 +99,5 @@ def _option(name: str, value: Any) -> str:
         return "".join(f"{flag} {shlex.quote(str(each))}" for each in value)
     if isinstance(value, bool):
         return flag * value
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
     return f"{flag} {shlex.quote(text)}"

@@ -11,6 +11,8 @@ Trigger = Literal["admission", "ICU admission", "discharge", "entry", "last even
 Label = Literal["death in the stay", "death within the horizon", "death in any stay", "any death"]
 History = Literal["record", "stay"]
 
+LABEL_FILE = "labels"
+"""Name of a task whose times and labels a file gives: its trigger and label are not used."""
 DIAGNOSES = ("ICD9CM", "ICD10CM")
 
 
@@ -109,6 +111,8 @@ class Task:
         """
         when = f"{self.hours:g} hours after" if self.hours else "at"
         known = "the whole stay, looking back" if self.hindsight else "what was known by then"
+        if self.name == LABEL_FILE:
+            return f"the labels of a file, each predicted at its own time from {known}"
         first = "the first ICU admission of each stay"
         trigger = f"each {self.trigger}" if self.of_stays else f"the {self.trigger} of each subject"
         trigger = first if self.trigger == "ICU admission" else trigger

@@ -342,8 +342,8 @@ def test_folds_hold_each_unit_out_once(
 def test_folds_are_decided_by_seed_fold_and_repeat() -> None:
     label, ids = many()
 
-    def parts(**asked: int) -> list[int]:
-        found = draw(label=label, ids=ids, unit="subject", seed=asked.pop("seed", 0), **asked)
+    def parts(seed: int = 0, folds: int = 0, fold: int = 0) -> list[int]:
+        found = draw(label=label, ids=ids, unit="subject", seed=seed, folds=folds, fold=fold)
         drawn: list[int] = found[1].tolist()
         return drawn
 

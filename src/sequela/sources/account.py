@@ -104,7 +104,6 @@ def read_account(root: Path) -> dict[str, Any]:
     """
     path = root / ACCOUNT
     try:
-        account: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {**account}
+        return {**json.loads(path.read_text(encoding="utf-8"))}
     except (TypeError, ValueError) as error:
         raise DataError(f"{path}: damaged ({error}); build the data set again") from error

@@ -66,7 +66,7 @@ def choose_threshold(tuning: Predictions, aim: Aim, target: float | None = None)
             merit = -(ratio * (events - found) + alarms - found)
             reason = f"least cost on tuning data, a missed event costing {ratio:g} false alarms"
         case "youden":
-            merit = found / events - (alarms - found) / others
+            merit = found * others - (alarms - found) * events  # whole numbers: ties are ties
             reason = "largest sensitivity plus specificity on tuning data"
         case _:
             raise SettingError(

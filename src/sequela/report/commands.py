@@ -33,9 +33,17 @@ def commands(folders: Sequence[Run]) -> list[str]:
                 ).values()
             ]
             named = f"sequela reproduce mortality{flag}"
-        if all(settings in whole for settings in runs):
+        if all(settings in whole for settings in runs) and all(map(_is_split_so, folders)):
             return [named]
     return [_train(folder) for folder in folders]
+
+
+def _is_split_so(folder: Run) -> bool:
+    """Whether the study too judges these data on so many folds."""
+    if folder.settings.cohort is None:
+        return not folder.settings.folds
+    data = folder.metrics["data"]
+    return folder.settings.folds == mortality.folds_for(data["positives"], data["examples"])
 
 
 def _train(folder: Run) -> str:

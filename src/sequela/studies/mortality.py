@@ -115,6 +115,11 @@ def primary(subjects: Mapping[tuple[str, str], int]) -> tuple[str, str]:
     return full if subjects.get(full, 0) >= FULL else ("eicu", "in-hospital")
 
 
+def folds_for(positives: int, examples: int) -> int:
+    """How many folds a cohort is judged on: 0, one split, where that has enough of both classes."""
+    return FOLDS if min(positives, examples - positives) < FEW else 0
+
+
 def key_of(data: str, task: str, *, is_primary: bool) -> str:
     """The name of a cohort in ``results.json``."""
     return NAME if is_primary else f"{NAME}-{data}-{task}"

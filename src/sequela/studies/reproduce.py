@@ -184,8 +184,7 @@ def _mortality_jobs(
     main = mortality.primary({cohort: flow.subjects for cohort, flow in flows.items()})
     jobs = []
     for (data, task), flow in flows.items():
-        few = min(flow.positives, flow.examples - flow.positives) < mortality.FEW
-        folds = mortality.FOLDS if few else 0
+        folds = mortality.folds_for(flow.positives, flow.examples)
         repeats = 1 if quick else mortality.REPEATS
         named = mortality.runs(data, task, is_primary=(data, task) == main, seed=seed, quick=quick)
         folder = runs / f"{data}-{task}"

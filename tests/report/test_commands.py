@@ -60,7 +60,7 @@ def test_settings_that_no_option_changes_are_pointed_to() -> None:
 # Records -------------------------------------------------------------------------------------
 
 
-class Stopped(Exception):
+class StopHereError(Exception):
     """Raised where training would begin."""
 
 
@@ -70,15 +70,15 @@ def parsed(line: str, monkeypatch: pytest.MonkeyPatch) -> tuple[RunSettings, int
 
     def one(settings: RunSettings, *_: Any, **__: Any) -> None:
         found.append((settings, 0, 1))
-        raise Stopped
+        raise StopHereError
 
     def several(settings: RunSettings, *_: Any, **more: Any) -> None:
         found.append((settings, more["folds"], more["repeats"]))
-        raise Stopped
+        raise StopHereError
 
     monkeypatch.setattr(run, "train", one)
     monkeypatch.setattr(folds, "cross_validate", several)
-    with pytest.raises(Stopped):
+    with pytest.raises(StopHereError):
         app(shlex.split(line)[1:], exit_on_error=False, print_error=False)
     return found[0]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from sequela.config import RunSettings, TrainingSettings
+from sequela.config import CohortSettings, RunSettings, TrainingSettings
 from sequela.errors import RunError, SettingError
 
 POSITIVE = st.floats(min_value=1e-12, max_value=1e12)
@@ -105,3 +105,49 @@ def test_a_damaged_config(content: bytes, message: str, tmp_path: Path) -> None:
 def test_no_config(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"expected a run folder with a config\.toml"):
         RunSettings.read(tmp_path / "config.toml")
+
+
+@pytest.mark.parametrize(
+    ("aim", "target", "message"),
+    [
+        ("sensitivity", None, "the aim 'sensitivity' has the target None: expected a number above"),
+        ("sensitivity", 0.0, "above 0, at most 1"),
+        ("sensitivity", 1.5, "above 0, at most 1"),
+        ("cost_ratio", None, "the aim 'cost_ratio' has the target None"),
+        ("cost_ratio", -1.0, "above 0"),
+        ("youden", 0.5, "the aim 'youden' takes no target"),
+        ("f1", 0.5, "the aim 'f1' takes no target"),
+        ("specificity", 0.5, "setting aim = 'specificity' cannot be used"),
+    ],
+)
+def test_an_aim_and_its_target_go_together(aim: str, target: float | None, message: str) -> None:
+    """Seen before training, not at the end of it."""
+    with pytest.raises(SettingError, match=message) as caught:
+        RunSettings.of(model="m", data="d", aim=aim, aim_target=target)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("aim", "target"), [("sensitivity", 1.0), ("cost_ratio", 40.0), ("youden", None), ("f1", None)]
+)
+def test_aims_with_their_targets(aim: str, target: float | None, tmp_path: Path) -> None:
+    settings = RunSettings.of(model="m", data="d", aim=aim, aim_target=target)
+    (tmp_path / "config.toml").write_text(settings.to_toml(), "utf-8")
+    assert RunSettings.read(tmp_path / "config.toml") == settings
+
+
+def test_the_settings_of_a_cohort_read_back(tmp_path: Path) -> None:
+    asked = CohortSettings(
+        task="in-hospital",
+        hours=0.0,
+        from_icu=True,
+        tables=("a", 'b"c'),
+        labels="/data/über\\labels.parquet",
+        inputs=("ICD9CM",),
+        icd_digits=0,
+        step_hours=0.1 + 0.2,
+        bins=5,
+    )
+    settings = RunSettings(model="m", data="d", split="subject", cohort=asked, folds=5, fold=7)
+    (tmp_path / "config.toml").write_text(settings.to_toml(), "utf-8")
+    assert RunSettings.read(tmp_path / "config.toml") == settings

@@ -1,16 +1,34 @@
 """Frozen settings, checked where they enter: the command line and a run's ``config.toml``."""
 
 import json
+import math
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from sequela.errors import RunError, SettingError
 
 SplitUnit = Literal["subject", "recording", "row"]
 Aim = Literal["sensitivity", "f1", "cost_ratio", "youden"]
+
+TARGETS: Mapping[Aim, float] = {"sensitivity": 1.0, "cost_ratio": math.inf}
+"""The aims that need a target, and the largest one."""
+
+
+def check_target(aim: Aim, target: float | None) -> float:
+    """The target of an aim that needs one.
+
+    Raises:
+        SettingError: If it is missing or out of range.
+    """
+    most = TARGETS[aim]
+    if target is None or not 0 < target <= most:
+        limit = f"above 0, at most {most:g}" if math.isfinite(most) else "above 0"
+        raise SettingError(f"the aim '{aim}' has the target {target}: expected a number {limit}")
+    return target
 
 
 class _Settings(BaseModel):
@@ -105,13 +123,24 @@ class RunSettings(_Settings):
     """Shares of train, tuning and held_out."""
     aim: Aim = "youden"
     """What the threshold serves that is chosen on the tuning part, where there are two classes."""
-    aim_target: float | None = None
+    aim_target: float | None = Field(default=None, validate_default=True)
     """The aim's number: a sensitivity, or how many false alarms a missed event costs."""
     model_settings: dict[str, Any] = Field(default_factory=dict)
     """Changes to the model's config."""
     cohort: CohortSettings | None = None
     """Where the data are hospital tables."""
     training: TrainingSettings = Field(default_factory=TrainingSettings)
+
+    @field_validator("aim_target")
+    @classmethod
+    def _fits_the_aim(cls, target: float | None, info: ValidationInfo) -> float | None:
+        """A target that the aim needs, and none that it does not know: seen before training."""
+        aim = info.data.get("aim", "youden")  # not there where it was refused itself
+        if aim in TARGETS:
+            return check_target(aim, target)
+        if target is not None:
+            raise ValueError(f"the aim '{aim}' takes no target")
+        return None
 
     def to_toml(self) -> str:
         """The settings as TOML; ``None`` is left out."""

@@ -1,5 +1,6 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and folders that leave nothing behind."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,3 +28,27 @@ def whole(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch(path: Path) -> Iterator[Path]:
+    """A folder that is gone afterwards, and with it the empty ones that were made to hold it.
+
+    Whoever uses it makes it.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     with scratch(Path(folder) / "runs" / "work") as work:
+        ...         work.mkdir(parents=True)
+        ...     list(Path(folder).iterdir())
+        []
+    """
+    made = [folder for folder in path.absolute().parents if not folder.exists()]
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        for folder in made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()

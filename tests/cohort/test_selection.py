@@ -14,6 +14,7 @@ from sequela.cohort.tasks import (
     post_discharge,
     report_2019,
     task_named,
+    with_hindsight,
 )
 from sequela.errors import DataError
 
@@ -250,3 +251,59 @@ def test_one_class_only(make_events: Make, one_stay: Stay) -> None:
     events = make_events(one_stay(1, 10, "2020-01-01", "2020-01-09", "alive"))
     with pytest.raises(DataError, match="labels of one class only: all 1 are false"):
         select_cohort(events, in_hospital())
+
+
+@pytest.mark.parametrize("visits", [True, False])
+def test_hindsight_looks_back_from_the_end_of_the_same_stays(
+    rows: Rows, make_events: Make, *, visits: bool
+) -> None:
+    kept = [row for row in rows() if visits or row[0] != 5]
+    events = make_events(kept, visits=visits)
+    honest = select_cohort(events, in_hospital())
+    back = select_cohort(events, with_hindsight(in_hospital()))
+    assert [(s, label) for s, _, label in labels_of(back)] == [
+        (s, label) for s, _, label in labels_of(honest)
+    ]
+    assert back.flow == honest.flow
+    assert [time for _, time, _ in labels_of(back)] == [
+        "01-04 10:00",
+        "03-09 10:00",
+        "01-03 10:00",
+        "02-05 12:00",
+        "01-05 10:00",
+    ]
+    assert [leak.check for leak in back.leaks] == ["declared leak", "known outcome"]
+    assert honest.leaks == ()
+
+
+def test_a_stay_whose_end_is_not_known_is_looked_back_on_from_its_prediction(
+    make_events: Make, one_stay: Stay
+) -> None:
+    rows = [
+        *one_stay(1, 10, "2020-01-01", None, None),
+        (1, "2020-01-03", "HOSPITAL_OUTCOME//alive", 10),
+        *one_stay(2, 20, "2020-01-01", "2020-01-08", "expired"),
+    ]
+    cohort = select_cohort(make_events(rows), with_hindsight(in_hospital()))
+    assert labels_of(cohort) == [(1, "01-02 00:00", False), (2, "01-08 00:00", True)]
+
+
+@pytest.mark.parametrize("visits", [True, False])
+def test_the_first_icu_admission_of_a_stay_is_counted_from(
+    make_events: Make, one_stay: Stay, *, visits: bool
+) -> None:
+    rows = [
+        *one_stay(1, 10, "2020-01-01 10:00", "2020-01-09 10:00", "alive"),
+        (1, "2020-01-02 06:00", "ICU_ADMISSION//MICU", 10),
+        (1, "2020-01-05 06:00", "ICU_ADMISSION//SICU", 10),
+        *one_stay(1, 11, "2020-02-01 10:00", "2020-02-09 10:00", "expired"),
+        (1, "2020-02-01 10:00", "ICU_ADMISSION//MICU", 11),
+        # never in an ICU; and discharged within the day after it
+        *one_stay(2, 20, "2020-01-01 10:00", "2020-01-09 10:00", "alive"),
+        *one_stay(3, 30, "2020-01-01 10:00", "2020-01-04 10:00", "alive"),
+        (3, "2020-01-03 12:00", "ICU_ADMISSION//MICU", 30),
+    ]
+    task = task_named("in-hospital", trigger="ICU admission")
+    cohort = select_cohort(make_events(rows, visits=visits), task)
+    assert labels_of(cohort) == [(1, "01-03 06:00", False), (1, "02-02 10:00", True)]
+    assert removed(cohort.flow) == {"no-trigger-time": 1, "shorter-than-window": 1}

@@ -1,6 +1,8 @@
 """The split and its proof, against slow plain counting."""
 
 import copy
+import hashlib
+import json
 from typing import Any
 
 import numpy as np
@@ -8,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sequela.cohort.segments import cut
 from sequela.cohort.split import PARTS, Split, draw, hashed, set_aside
 from sequela.config import SplitUnit
 from sequela.errors import SplitError
+from sequela.sources.recordings import Recording
 
 
 def many(
@@ -281,3 +285,98 @@ def test_a_class_that_only_whole_other_groups_hold_is_not_lost_in_silence() -> N
         kept += 1
         assert not aside[0]
     assert 0 < kept < 20
+
+
+def test_the_split_of_the_published_segments_stays_what_it_was(
+    excerpt: dict[str, Recording],
+) -> None:
+    """Numbers that stand in run folders and reports rest on this draw."""
+    segments = cut(list(excerpt.values()))
+    ids = {"row": segments.segment_id, "recording": segments.recording_id}
+    split, part = draw(label=segments.label, ids=ids, unit="recording", seed=0)
+    content = json.dumps(split.to_json()).encode() + part.tobytes()
+    assert hashlib.sha256(content).hexdigest() == (
+        "38c6764c76636d9508b25a49677fd555243a9b332fe40e00f788cb81c1763f14"
+    )
+
+
+@given(
+    units=st.lists(st.lists(st.booleans(), min_size=1, max_size=4), min_size=6, max_size=50),
+    folds=st.integers(2, 6),
+    seed=st.integers(0, 2**31 - 1),
+    repeat=st.integers(0, 3),
+)
+@settings(max_examples=60, deadline=None)
+def test_folds_hold_each_unit_out_once(
+    units: list[list[bool]], folds: int, seed: int, repeat: int
+) -> None:
+    """Against plain sets: parts disjoint, each class in each part, each unit held out once."""
+    label = np.array([one for unit in units for one in unit], np.int64)
+    subject = np.char.mod("s%d", [i for i, unit in enumerate(units) for _ in unit])
+    ids = {"row": np.char.mod("r%d", np.arange(len(label))), "subject": subject}
+    highest = {f"s{i}": max(unit) for i, unit in enumerate(units)}
+    held_out: list[str] = []
+    for fold in range(repeat * folds, (repeat + 1) * folds):
+        try:
+            split, part = draw(
+                label=label, ids=ids, unit="subject", seed=seed, folds=folds, fold=fold
+            )
+        except SplitError as error:
+            # whether depends on the example
+            assert "too few" in str(error) or "in the smallest class" in str(error)  # noqa: PT017
+            return
+        members = [set(subject[part == index].tolist()) for index in range(3)]
+        assert sum(map(len, members)) == len(set.union(*members)) == len(units)
+        for some, name in zip(members, PARTS, strict=True):
+            assert {highest[one] for one in some} == set(highest.values())
+            assert split.ids["subject"][name] == hashed(np.array(sorted(some)))
+        assert abs(len(members[2]) - len(units) / folds) <= 1
+        assert sum(split.fractions) == pytest.approx(1)
+        assert split.fractions[2] == pytest.approx(1 / folds)
+        assert split.fractions[1] / split.fractions[0] == pytest.approx(1 / 3)
+        assert Split.from_json(json.loads(json.dumps(split.to_json()))) == split
+        held_out += members[2]
+    assert sorted(held_out) == sorted(highest)
+
+
+def test_folds_are_decided_by_seed_fold_and_repeat() -> None:
+    label, ids = many()
+
+    def parts(seed: int = 0, folds: int = 0, fold: int = 0) -> list[int]:
+        found = draw(label=label, ids=ids, unit="subject", seed=seed, folds=folds, fold=fold)
+        drawn: list[int] = found[1].tolist()
+        return drawn
+
+    assert parts(folds=4, fold=1) == parts(folds=4, fold=1)
+    different = [
+        parts(folds=4, fold=1),
+        parts(folds=4, fold=2),
+        parts(folds=4, fold=5),
+        parts(folds=4, fold=1, seed=9),
+        parts(folds=5, fold=1),
+        parts(),
+    ]
+    assert len({tuple(one) for one in different}) == len(different)
+
+
+@pytest.mark.parametrize(
+    ("positives", "folds", "message"),
+    [
+        (2, 0, "would have none of a class|least populated class"),
+        (4, 0, ""),
+        (4, 5, "4 of them in the smallest"),
+        (40, 1, "1 fold.s. of 100"),
+    ],
+)
+def test_a_part_without_a_class_is_refused(positives: int, folds: int, message: str) -> None:
+    """Nothing could be tuned or judged on it, and it would be seen only after training."""
+    for seed in range(10):
+        label = (np.arange(100) < positives).astype(np.int64)
+        named = np.char.mod("%d", np.arange(100))
+        ids = {"row": named, "subject": named}
+        if message:
+            with pytest.raises(SplitError, match=message):
+                draw(label=label, ids=ids, unit="subject", seed=seed, folds=folds)
+        else:
+            _, part = draw(label=label, ids=ids, unit="subject", seed=seed, folds=folds)
+            assert np.bincount(part[label == 1], minlength=3).tolist() == [2, 1, 1]

@@ -1,6 +1,16 @@
+from dataclasses import replace
+
 import pytest
 
-from sequela.cohort.tasks import TASKS, Task, landmark, report_2019, task_named
+from sequela.cohort.tasks import (
+    TASKS,
+    Task,
+    in_hospital,
+    landmark,
+    report_2019,
+    task_named,
+    with_hindsight,
+)
 from sequela.errors import SettingError, UnknownNameError
 
 
@@ -44,6 +54,10 @@ def test_unknown_names_get_a_hint() -> None:
         ("post-discharge", {"horizon_days": 0}, "more than 0"),
         ("landmark", {"exclude": ("organ-donors",)}, "about hospital stays"),
         ("landmark", {"label": "death in the stay"}, "needs a trigger"),
+        ("in-hospital", {"label": "death in any stay"}, "needs a trigger of subjects"),
+        ("report-2019", {"trigger": "ICU admission"}, "needs a trigger of subjects"),
+        ("report-2019", {"hindsight": True}, "hindsight looks back on a stay"),
+        ("post-discharge", {"hindsight": True}, "hindsight looks back on a stay"),
     ],
 )
 def test_settings_that_do_not_fit(name: str, changes: dict[str, object], message: str) -> None:
@@ -54,3 +68,21 @@ def test_settings_that_do_not_fit(name: str, changes: dict[str, object], message
 def test_a_declaration_by_hand_that_lacks_a_field() -> None:
     with pytest.raises(SettingError, match="not a task"):
         Task.from_dict({"name": "mine"})
+
+
+def test_hindsight_is_the_same_question_with_a_leak() -> None:
+    back = with_hindsight(in_hospital(48))
+    assert Task.from_dict(back.to_dict()) == back
+    assert "the whole stay, looking back" in back.describe()
+    assert "LEAKS" in back.describe()
+    assert (
+        in_hospital(48).describe().replace("what was known by then", "")
+        in (back.describe().replace("the whole stay, looking back", "").split("; LEAKS")[0])
+    )
+
+
+def test_the_question_of_a_label_file_is_not_the_tasks() -> None:
+    told = replace(in_hospital(), name="labels").describe()
+    assert (
+        told == "the labels of a file, each predicted at its own time from what was known by then"
+    )

@@ -166,3 +166,28 @@ def test_a_model_that_alarms_always_is_treating_all(make_predictions: Make) -> N
     assert (values[~low] == 0).all()
     with pytest.raises(SettingError, match="between 0 and 1"):
         decision.net_benefit(made, np.random.default_rng(0), thresholds=np.array([1.0]))
+
+
+@given(Rows.filter(lambda rows: any(not event for _, event in rows)))
+def test_no_threshold_has_a_larger_sum_of_sensitivity_and_specificity(
+    rows: list[tuple[int, bool]],
+) -> None:
+    chosen = decision.choose_threshold(scored(rows), "youden")
+    events = sum(event for _, event in rows)
+
+    def youden(threshold: float) -> float:
+        found, false_alarms, _ = plain_counts(rows, threshold)
+        return found / events - false_alarms / (len(rows) - events)
+
+    best = max(youden(other / 16) for other in range(17))
+    assert youden(chosen.value) == pytest.approx(best)
+    # The highest of the equally good: any above it that changes anything is worse.
+    for score, _ in rows:
+        if score / 16 > chosen.value:
+            assert youden(score / 16) < best - 1e-12
+
+
+def test_youden_needs_both_classes() -> None:
+    for event, message in ((True, "each example"), (False, "no example")):
+        with pytest.raises(DataError, match=message):
+            decision.choose_threshold(scored([(3, event), (9, event)]), "youden")

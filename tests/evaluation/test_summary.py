@@ -1,12 +1,17 @@
 """The numbers of one part of a run."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from sequela.config import Aim
+from sequela.errors import DataError
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.summary import summarise
+from sequela.evaluation.summary import operating_points, summarise
 
 
 def test_two_classes_without_recordings(make_predictions: Callable[..., Predictions]) -> None:
@@ -35,3 +40,100 @@ def test_five_classes_of_recordings(make_predictions: Callable[..., Predictions]
     ]
     assert numbers["recording_accuracy"] == pytest.approx(np.mean(right))
     assert np.shape(numbers["confusion"]) == (5, 5)
+
+
+def in_parts(predictions: Predictions, tuning: int = 10) -> Predictions:
+    """The first groups as tuning part, the others held out."""
+    part = np.where(predictions.group_index < tuning, "tuning", "held_out")
+    return replace(predictions, split=part)
+
+
+def counted(predictions: Predictions, threshold: float) -> dict[str, float]:
+    """Example by example."""
+    cells = {(label, alarm): 0 for label in (0, 1) for alarm in (False, True)}
+    rows = zip(predictions.label.tolist(), predictions.probabilities.tolist(), strict=True)
+    for label, (_, score) in rows:
+        cells[label, score >= threshold] += 1
+    tp, fp = cells[1, True], cells[0, True]
+    fn, tn = cells[1, False], cells[0, False]
+    return {
+        "sensitivity": tp / (tp + fn),
+        "specificity": tn / (tn + fp),
+        "precision": tp / (tp + fp) if tp + fp else np.nan,
+        "negative_value": tn / (tn + fn) if tn + fn else np.nan,
+        "f1": 2 * tp / (2 * tp + fp + fn),
+        "alarm_rate": (tp + fp) / (tp + fp + fn + tn),
+        "cells": [[tn, fp], [fn, tp]],  # type: ignore[dict-item]
+    }
+
+
+@pytest.mark.parametrize("decimals", [1, 6])
+@pytest.mark.parametrize(
+    ("aim", "target"), [("youden", None), ("f1", None), ("sensitivity", 0.9), ("cost_ratio", 5.0)]
+)
+def test_operating_points_against_counting(
+    aim: Aim, target: float | None, decimals: int, make_predictions: Callable[..., Predictions]
+) -> None:
+    both = in_parts(make_predictions(groups=40, seed=3, decimals=decimals))
+    half, chosen = operating_points(both, seed=0, aim=aim, target=target)
+    assert half["threshold"] == 0.5
+    held_out = both.part("held_out")
+    for point in (half, chosen):
+        expected: dict[str, Any] = counted(held_out, point["threshold"])
+        assert point["confusion"] == expected.pop("cells")
+        for name, value in expected.items():
+            assert point[name] == pytest.approx(value), name
+            low, high = point[f"{name}_ci"]
+            assert 0 <= low <= point[name] <= high <= 1
+    # The chosen threshold is a score of the tuning part, and none of its scores does better.
+    tuning = both.part("tuning")
+    scores = sorted(set(tuning.score.tolist()))
+    merits = {score: merit(counted(tuning, score), aim, target) for score in scores}
+    assert chosen["threshold"] == max(s for s in scores if merits[s] >= max(merits.values()) - 1e-9)
+    assert "tuning data" in chosen["chosen_for"]
+
+
+def merit(rates: dict[str, Any], aim: Aim, target: float | None) -> float:
+    (_, fp), (fn, _) = rates["cells"]
+    if aim == "youden":
+        return float(rates["sensitivity"] + rates["specificity"])
+    if aim == "f1":
+        return float(rates["f1"])
+    if aim == "sensitivity":
+        assert target is not None
+        return -float(rates["alarm_rate"]) if rates["sensitivity"] >= target - 1e-9 else -np.inf
+    assert target is not None
+    return -float(target * fn + fp)
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+@pytest.mark.parametrize("alike", [False, True])
+def test_what_cannot_be_told_is_null_and_never_nan(
+    missing: int,
+    alike: bool,  # noqa: FBT001
+    make_predictions: Callable[..., Predictions],
+) -> None:
+    """One class alone, and scores that are all the same: strict JSON all the same."""
+    predictions = make_predictions(groups=30)
+    if alike:
+        same = np.full_like(predictions.probabilities, 0.5)
+        predictions = replace(predictions, probabilities=same)
+    keep = (predictions.group_index < 10) | (predictions.label != missing)
+    both = in_parts(predictions.where(keep))
+    numbers = {
+        **summarise(both.part("held_out"), seed=0, recordings=False),
+        "operating_points": operating_points(both, seed=0, aim="youden"),
+    }
+    text = json.dumps(numbers, allow_nan=False)
+    read = json.loads(text)
+    assert read["per_class_recall"][missing] is None
+    assert read["operating_points"][0]["sensitivity" if missing else "specificity"] is None
+    assert "auroc" not in read
+
+
+def test_a_threshold_needs_both_classes(make_predictions: Callable[..., Predictions]) -> None:
+    predictions = make_predictions(groups=30)
+    for one in (0, 1):
+        kept = predictions.where((predictions.group_index >= 10) | (predictions.label == one))
+        with pytest.raises(DataError, match="needs both"):
+            operating_points(in_parts(kept), seed=0, aim="youden")

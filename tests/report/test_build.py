@@ -2,8 +2,9 @@
 
 import re
 import shutil
-from html.parser import HTMLParser
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,34 +16,9 @@ from sequela.studies.folder import RunFolder
 from sequela.studies.reproduce import find_runs
 
 
-class Outline(HTMLParser):
-    """Ids, tags and what is fetched."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ids: list[str] = []
-        self.tags: list[str] = []
-        self.fetched: list[str] = []
-        self.labels: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        for name, value in attrs:
-            if name == "id" and value:
-                self.ids.append(value)
-            if name in ("src", "href", "xlink:href") and not (value or "").startswith("#"):
-                self.fetched.append(value or "")
-            if tag == "svg" and name == "aria-label" and value:
-                self.labels.append(value)
-
-
-def outline(page: Path) -> Outline:
-    found = Outline()
-    found.feed(page.read_text("utf-8"))
-    return found
-
-
-def test_the_page_is_self_contained_and_named(small_runs: list[RunFolder], tmp_path: Path) -> None:
+def test_the_page_is_self_contained_and_named(
+    small_runs: list[RunFolder], outline: Callable[[Path], Any], tmp_path: Path
+) -> None:
     page = build(small_runs, tmp_path / "page.html")
     found = outline(page)
     assert found.fetched == []

@@ -1,14 +1,17 @@
 """The commands that a page gives to make its runs again."""
 
+import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from sequela.cli.app import app
-from sequela.config import RunSettings, TrainingSettings
+from sequela.config import CohortSettings, RunSettings, TrainingSettings
 from sequela.report.commands import commands
-from sequela.studies import seizure
+from sequela.studies import folds, mortality, run, seizure
+from sequela.studies.settings import run_settings
 
 if TYPE_CHECKING:
     from sequela.studies.folder import RunFolder
@@ -19,10 +22,12 @@ class Asked:
     """As much of a run as its command depends on."""
 
     settings: RunSettings
+    metrics: dict[str, Any]
 
 
-def told(*settings: RunSettings) -> list[str]:
-    return commands([cast("RunFolder", Asked(each)) for each in settings])
+def told(*settings: RunSettings, positives: int = 500) -> list[str]:
+    metrics = {"data": {"positives": positives, "examples": 2000}}
+    return commands([cast("RunFolder", Asked(each, metrics)) for each in settings])
 
 
 @pytest.mark.parametrize(("quick", "flag"), [(False, ""), (True, " --quick")])
@@ -50,3 +55,121 @@ def test_settings_that_no_option_changes_are_pointed_to() -> None:
         model="mlp-baseline", data="bonn", training=TrainingSettings(label_smoothing=0.3)
     )
     assert told(odd)[0].endswith("(and what its config.toml changes beyond that)")
+
+
+# Records -------------------------------------------------------------------------------------
+
+
+class StopHereError(Exception):
+    """Raised where training would begin."""
+
+
+def parsed(line: str, monkeypatch: pytest.MonkeyPatch) -> tuple[RunSettings, int, int]:
+    """Settings, folds and repeats that the command line makes of a command."""
+    found: list[tuple[RunSettings, int, int]] = []
+
+    def one(settings: RunSettings, *_: Any, **__: Any) -> None:
+        found.append((settings, 0, 1))
+        raise StopHereError
+
+    def several(settings: RunSettings, *_: Any, **more: Any) -> None:
+        found.append((settings, more["folds"], more["repeats"]))
+        raise StopHereError
+
+    monkeypatch.setattr(run, "train", one)
+    monkeypatch.setattr(folds, "cross_validate", several)
+    with pytest.raises(StopHereError):
+        app(shlex.split(line)[1:], exit_on_error=False, print_error=False)
+    return found[0]
+
+
+SAID: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+    ("visits-improved", "eicu", {}, {"epochs": 3}),
+    ("visits-baseline", "mimic3", {"task": "report-2019"}, {"epochs": 3}),
+    ("boosting", "eicu", {"hours": 0.0}, {}),
+    ("boosting", "eicu", {"task": "post-discharge", "horizon_days": 30.5}, {}),
+    ("logistic-regression", "mimic3", {"inputs": ("ICD9CM", "SERVICE")}, {}),
+    ("logistic-regression", "mimic3", {"tables": ("DIAGNOSES_ICD",), "icd_digits": 0}, {}),
+    ("prevalence", "physionet2012", {"bins": 0, "step_hours": 8766.123456789}, {}),
+    ("visits-baseline", "mimic3", {"labels": "/data/of mine/it's.parquet"}, {}),
+    ("visits-baseline", "meds", {"from_icu": True, "demographics": True, "min_subjects": 3}, {}),
+    ("visits-baseline", "nafld", {"hindsight": True, "task": "in-hospital"}, {"batch_size": 17}),
+    (
+        "visits-improved",
+        "mimic4",
+        {"aim": "sensitivity", "aim_target": 0.123456789},
+        {"learning_rate": 0.0012345678, "class_weights": True},
+    ),
+    ("visits-improved", "eicu", {"aim": "f1", "hours": 1e-5}, {}),
+]
+
+
+@pytest.mark.parametrize(("model", "data", "said", "training"), SAID)
+@pytest.mark.parametrize("n_folds", [0, 4])
+def test_the_command_gives_the_settings_again(
+    model: str,
+    data: str,
+    said: dict[str, Any],
+    training: dict[str, Any],
+    n_folds: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = run_settings(model, data, seed=11, records=said, training=training)
+    fold = settings.model_copy(update={"folds": n_folds})
+    (line,) = told(fold)
+    if line.startswith("sequela reproduce"):
+        assert settings in [
+            each
+            for cohort in mortality.COHORTS
+            for each in mortality.runs(*cohort, is_primary=True, seed=11, quick=False).values()
+        ]
+        assert not n_folds
+        return
+    assert parsed(line, monkeypatch) == (settings, n_folds, 1)
+
+
+def test_the_mortality_studys_own_runs_are_one_command() -> None:
+    for quick, flag in ((False, ""), (True, " --quick")):
+        runs = [
+            settings
+            for data, task in mortality.COHORTS
+            for settings in mortality.runs(
+                data, task, is_primary=data == "eicu", seed=3, quick=quick
+            ).values()
+        ]
+        assert told(*runs) == [f"sequela reproduce mortality --seed 3{flag}"]
+
+
+def test_the_study_folds_small_cohorts() -> None:
+    """One split of a cohort of few deaths is not the study's, nor are folds of many."""
+    settings = mortality.runs("eicu", "in-hospital", is_primary=True, seed=3, quick=False)
+    one = settings["boosting"]
+    folded = one.model_copy(update={"folds": mortality.FOLDS})
+    assert told(one, positives=500) == told(folded, positives=100)
+    assert told(one, positives=100)[0].startswith("sequela train boosting")
+    assert told(folded, positives=500)[0].endswith(f"--folds {mortality.FOLDS}")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"from_icu": False}, {"inputs": ()}, {"tables": ()}, {"min_subjects": 1, "from_icu": False}],
+)
+def test_what_no_option_can_leave_out_is_pointed_to(change: dict[str, Any]) -> None:
+    """That eICU is counted from the ICU has no option against it."""
+    usual = mortality.asked_of("eicu", {})
+    settings = RunSettings(
+        model="boosting",
+        data="eicu",
+        split="subject",
+        cohort=CohortSettings(**{**usual.model_dump(), **change}),
+    )
+    (line,) = told(settings)
+    assert line.endswith("(and what its config.toml changes beyond that)")
+
+
+def test_a_label_file_is_named_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = "sequela train boosting --data mimic3 --labels labels.parquet"
+    settings, _, _ = parsed(line, monkeypatch)
+    assert settings.cohort is not None
+    assert settings.cohort.labels == str(tmp_path.resolve() / "labels.parquet")

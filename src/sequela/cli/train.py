@@ -51,7 +51,9 @@ class Records:
     def settings(self) -> dict[str, Any]:
         """Those that were given."""
         given = {
-            name: value for name, value in vars(self).items() if value not in (None, (), False)
+            name: value
+            for name, value in vars(self).items()
+            if value is not None and value is not False and value != ()  # 0 is a value
         }
         if "days" in given:
             given["horizon_days"] = given.pop("days")
@@ -124,7 +126,7 @@ def train(
         training={name: value for name, value in changes.items() if value is not None},
     )
     folder = out or Path("runs") / model
-    if folds:
+    if folds or repeats != 1:
         shown = FoldProgress(folds * repeats)
         found = cross_validate(
             settings,

@@ -1,7 +1,6 @@
 """The events that cohorts and sequences are made from: a MEDS data set on disk, opened for SQL."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sequela.errors import DataError
-from sequela.sources.account import ACCOUNT
+from sequela.sources.account import ACCOUNT, read_account
 from sequela.sources.engine import MEMORY_LIMIT, connect_duckdb
 from sequela.sources.meds_events import APACHE_PREDICTION, LABEL_ONLY, data_files
 
@@ -104,7 +103,7 @@ def open_events(root: Path) -> Events:
     columns = tuple(n for n in COLUMNS if all(n in schema.names for schema in schemas.values()))
     for file, schema in schemas.items():
         _check(file, schema)
-    return Events(root, files, columns, _stays_in_order(root / ACCOUNT))
+    return Events(root, files, columns, _stays_in_order(root))
 
 
 def one_row(
@@ -136,8 +135,8 @@ def _check(file: Path, schema: pa.Schema) -> None:
             raise DataError(f"{file}: column '{name}' is {found}; MEDS 0.4 says {types[0]}")
 
 
-def _stays_in_order(account: Path) -> bool:
+def _stays_in_order(root: Path) -> bool:
     """What ``sequela build`` noted of its source; any other data set is taken to be in order."""
-    if not account.is_file():
+    if not (root / ACCOUNT).is_file():
         return True
-    return bool(json.loads(account.read_text(encoding="utf-8")).get("stays_in_order", True))
+    return bool(read_account(root).get("stays_in_order", True))

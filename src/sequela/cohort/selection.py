@@ -14,7 +14,7 @@ from sequela.cohort.hindsight import find_leaks
 from sequela.cohort.labels import SCHEMA, read_labels, sorted_labels
 from sequela.cohort.rules import RULES
 from sequela.cohort.stays import create_stays
-from sequela.cohort.tasks import Task
+from sequela.cohort.tasks import LABEL_FILE, Task
 from sequela.errors import DataError
 from sequela.sources.engine import MEMORY_LIMIT
 
@@ -94,7 +94,7 @@ FROM judged
 LOOK_BACK = """
 UPDATE chosen SET prediction_time = s.discharged
 FROM stays AS s
-WHERE reason = 0 AND s.subject_id = chosen.subject_id
+WHERE reason = 0 AND s.discharged IS NOT NULL AND s.subject_id = chosen.subject_id
     AND s.visit_id IS NOT DISTINCT FROM chosen.visit_id
     AND (s.visit_id IS NOT NULL OR (s.admitted <= prediction_time AND prediction_time < discharged))
 """
@@ -178,7 +178,8 @@ def cohort_of_labels(
             empty, or holds one class only.
     """
     labels = read_labels(path)
-    task = replace(task or Task("labels", "last event", "any death"), name="labels", exclude=())
+    task = task or Task(LABEL_FILE, "last event", "any death")
+    task = replace(task, name=LABEL_FILE, exclude=())
     task, notes = _in_known_order(events, task)
     positives = pc.sum(labels["boolean_value"]).as_py() or 0
     subjects = len(labels["subject_id"].unique())

@@ -163,8 +163,6 @@ def draw(
     Raises:
         SplitError: If the data have no such id, or too few units for three stratified parts.
     """
-    from sklearn.model_selection import StratifiedKFold, train_test_split
-
     if unit not in ids:
         have = ", ".join(ids)
         raise SplitError(f"these data have no {unit} ids to split by; they have: {have}")
@@ -182,24 +180,15 @@ def draw(
         rest_share = 1 - 1 / folds
         fractions = (rest_share * (1 - tuning_share), rest_share * tuning_share, 1 / folds)
     try:
-        if folds:
-            dealt = StratifiedKFold(folds, shuffle=True, random_state=seed + fold // folds)
-            rest, held_out = list(dealt.split(np.zeros(len(stratum)), stratum))[fold % folds]
-        else:
-            rest, held_out = train_test_split(
-                np.arange(len(stratum)), test_size=fractions[2], stratify=stratum, random_state=seed
-            )
-        train, tuning = train_test_split(
-            rest, test_size=tuning_share, stratify=stratum[rest], random_state=seed + fold
-        )
+        members = _dealt(stratum, tuning_share, fractions[2], seed=seed, folds=folds, fold=fold)
     except ValueError as error:
         raise SplitError(
             f"{len(stratum)} {unit} id(s) are too few for parts of {fractions} with each class in "
             f"each part: {error}"
         ) from error
     part_of_unit = np.empty(len(stratum), dtype=np.int64)
-    for index, members in enumerate((train, tuning, held_out)):
-        part_of_unit[members] = index
+    for index, name in enumerate(PARTS):
+        part_of_unit[members[name]] = index
     part = part_of_unit[inverse]
     kinds = [kind for kind in ids if kind != "row" or unit == "row"]
     split = Split(
@@ -213,6 +202,39 @@ def draw(
         },
     )
     return split.check(), part
+
+
+def _dealt(
+    stratum: NDArray[np.int64],
+    tuning_share: float,
+    held_out_share: float,
+    *,
+    seed: int,
+    folds: int,
+    fold: int,
+) -> dict[str, NDArray[np.int64]]:
+    """The units of each part, stratified by ``stratum`` (unit,); tuning has a share of the rest.
+
+    Raises:
+        ValueError: If a part would lack a class.
+    """
+    from sklearn.model_selection import StratifiedKFold, train_test_split
+
+    if folds:
+        dealt = StratifiedKFold(folds, shuffle=True, random_state=seed + fold // folds)
+        rest, held_out = list(dealt.split(stratum, stratum))[fold % folds]
+    else:
+        rest, held_out = train_test_split(
+            np.arange(len(stratum)), test_size=held_out_share, stratify=stratum, random_state=seed
+        )
+    train, tuning = train_test_split(
+        rest, test_size=tuning_share, stratify=stratum[rest], random_state=seed + fold
+    )
+    parts = dict(zip(PARTS, (train, tuning, held_out), strict=True))
+    for name, members in parts.items():
+        if len(np.unique(stratum[members])) < len(np.unique(stratum)):
+            raise ValueError(f"{name} would have none of a class")
+    return parts
 
 
 def set_aside(

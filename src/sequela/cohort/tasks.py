@@ -11,6 +11,8 @@ Trigger = Literal["admission", "ICU admission", "discharge", "entry", "last even
 Label = Literal["death in the stay", "death within the horizon", "death in any stay", "any death"]
 History = Literal["record", "stay"]
 
+LABEL_FILE = "labels"
+"""Name of a task whose times and labels a file gives: its trigger and label are not used."""
 DIAGNOSES = ("ICD9CM", "ICD10CM")
 
 
@@ -63,16 +65,22 @@ class Task:
             if getattr(self, field) not in get_args(kind):
                 raise unknown_name(f"{field} of a task", getattr(self, field), get_args(kind))
         self._check_rules()
+        self._check_kind()
         if self.hours < 0:
             raise SettingError(f"hours must be at least 0, not {self.hours:g}")
-        if self.label == "death in the stay" and not self.of_stays:
-            raise SettingError("'death in the stay' needs a trigger of stays, such as 'admission'")
-        if self.hindsight and not (self.of_stays and self.trigger != "discharge"):
-            raise SettingError("hindsight looks back on a stay: it needs the trigger 'admission'")
         if (self.label == "death within the horizon") != (self.horizon_days is not None):
             raise SettingError("horizon_days and 'death within the horizon' go together")
         if self.horizon_days is not None and self.horizon_days <= 0:
             raise SettingError(f"horizon_days must be more than 0, not {self.horizon_days:g}")
+
+    def _check_kind(self) -> None:
+        """Whether candidates are stays or subjects, and what is asked of them, go together."""
+        if self.label == "death in the stay" and not self.of_stays:
+            raise SettingError("'death in the stay' needs a trigger of stays, such as 'admission'")
+        if self.label == "death in any stay" and self.of_stays:
+            raise SettingError("'death in any stay' needs a trigger of subjects, as 'last event'")
+        if self.hindsight and not (self.of_stays and self.trigger != "discharge"):
+            raise SettingError("hindsight looks back on a stay: it needs the trigger 'admission'")
 
     def _check_rules(self) -> None:
         for rule in self.exclude:
@@ -103,6 +111,8 @@ class Task:
         """
         when = f"{self.hours:g} hours after" if self.hours else "at"
         known = "the whole stay, looking back" if self.hindsight else "what was known by then"
+        if self.name == LABEL_FILE:
+            return f"the labels of a file, each predicted at its own time from {known}"
         first = "the first ICU admission of each stay"
         trigger = f"each {self.trigger}" if self.of_stays else f"the {self.trigger} of each subject"
         trigger = first if self.trigger == "ICU admission" else trigger

@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.config import Aim
+from sequela.config import Aim, check_target
 from sequela.errors import DataError, SettingError
 from sequela.evaluation import statistic
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
@@ -55,18 +55,18 @@ def choose_threshold(tuning: Predictions, aim: Aim, target: float | None = None)
     alarms = np.cumsum(counts)
     match aim:
         case "sensitivity":
-            wanted = _target(aim, target, most=1.0)
+            wanted = check_target(aim, target)
             merit = -np.where(found >= wanted * events - 1e-9, alarms, np.inf)
             reason = f"sensitivity of at least {wanted:g} on tuning data"
         case "f1":
             merit = 2 * found / (alarms + events)
             reason = "largest F1 on tuning data"
         case "cost_ratio":
-            ratio = _target(aim, target, most=np.inf)
+            ratio = check_target(aim, target)
             merit = -(ratio * (events - found) + alarms - found)
             reason = f"least cost on tuning data, a missed event costing {ratio:g} false alarms"
         case "youden":
-            merit = found / events - (alarms - found) / others
+            merit = found * others - (alarms - found) * events  # whole numbers: ties are ties
             reason = "largest sensitivity plus specificity on tuning data"
         case _:
             raise SettingError(
@@ -74,13 +74,6 @@ def choose_threshold(tuning: Predictions, aim: Aim, target: float | None = None)
                 f"{', '.join(get_args(Aim))}"
             )
     return Threshold(float(-distinct[np.argmax(merit)]), reason)
-
-
-def _target(aim: str, target: float | None, most: float) -> float:
-    if target is None or not 0 < target <= most:
-        limit = f"above 0, at most {most:g}" if np.isfinite(most) else "above 0"
-        raise SettingError(f"the aim '{aim}' has the target {target}: expected a number {limit}")
-    return target
 
 
 @dataclass(frozen=True)

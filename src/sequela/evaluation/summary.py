@@ -38,7 +38,10 @@ def summarise(predictions: Predictions, *, seed: int, recordings: bool) -> dict[
         "examples": predictions.n_examples,
         "groups": len(np.unique(predictions.group_id)),
         "loss": metrics.log_loss(predictions),
-        "per_class_recall": metrics.per_class_recall(predictions).tolist(),
+        "per_class_recall": [
+            None if math.isnan(recall) else recall
+            for recall in metrics.per_class_recall(predictions).tolist()
+        ],
         "confusion": metrics.confusion(predictions).tolist(),
     }
     for name in names:

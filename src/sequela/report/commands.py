@@ -33,9 +33,17 @@ def commands(folders: Sequence[Run]) -> list[str]:
                 ).values()
             ]
             named = f"sequela reproduce mortality{flag}"
-        if all(settings in whole for settings in runs):
+        if all(settings in whole for settings in runs) and all(map(_is_split_so, folders)):
             return [named]
     return [_train(folder) for folder in folders]
+
+
+def _is_split_so(folder: Run) -> bool:
+    """Whether the study too judges these data on so many folds."""
+    if folder.settings.cohort is None:
+        return not folder.settings.folds
+    data = folder.metrics["data"]
+    return folder.settings.folds == mortality.folds_for(data["positives"], data["examples"])
 
 
 def _train(folder: Run) -> str:
@@ -49,15 +57,17 @@ def _train(folder: Run) -> str:
         if getattr(settings.training, name) != getattr(usual, name)
     }
     records = _records(settings)
+    # What no option says: that something is left out which the study has.
+    sayable = {n: v for n, v in records.items() if v is not None and v is not False and v != ()}
     plain = run_settings(
         settings.model,
         settings.data,
         split=settings.split,
         seed=settings.seed,
-        records=records,
+        records=sayable,
         training=changes,
     )
-    options = "".join(_option(name, value) for name, value in {**records, **changes}.items())
+    options = "".join(_option(name, value) for name, value in {**sayable, **changes}.items())
     folds = settings.folds
     if folds:
         options += f" --folds {folds}"
@@ -97,5 +107,5 @@ def _option(name: str, value: Any) -> str:
         return "".join(f"{flag} {shlex.quote(str(each))}" for each in value)
     if isinstance(value, bool):
         return flag * value
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
     return f"{flag} {shlex.quote(text)}"

@@ -50,6 +50,9 @@ class CohortShown:
             weighted = run.settings.training.class_weights
             kind = "hindsight" if back else "weighted" if weighted else "shown"
             kinds[kind].append(Shown.of(run, mortality.REPORTED))
+        for instead in ("weighted", "hindsight"):  # where there is nothing else to show
+            if not kinds["shown"]:
+                kinds["shown"], kinds[instead] = kinds[instead], []
         return cls(key, **{kind: tuple(some) for kind, some in kinds.items()})
 
     @property

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sequela.errors import DataError
+
 ACCOUNT = "account.json"
 
 
@@ -95,6 +97,13 @@ class Account:
 
 
 def read_account(root: Path) -> dict[str, Any]:
-    """The account beside a data set that this package built."""
-    account: dict[str, Any] = json.loads((root / ACCOUNT).read_text())
-    return account
+    """The account beside a data set that this package built.
+
+    Raises:
+        DataError: If it is damaged.
+    """
+    path = root / ACCOUNT
+    try:
+        return {**json.loads(path.read_text(encoding="utf-8"))}
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: damaged ({error}); build the data set again") from error

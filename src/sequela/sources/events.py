@@ -41,7 +41,7 @@ def events_of(
     source = source_of(name)
     located = catalog.locate(name, root)
     if (located.path / ACCOUNT).is_file():
-        built_from = read_account(located.path)["source"]
+        built_from = read_account(located.path).get("source", "another source")
         if name not in {"meds", built_from}:
             raise SettingError(
                 f"{located.path} was built from {built_from}, but the data set asked for is {name}"

@@ -125,7 +125,8 @@ def _boosting(data: SignalData | VisitData, seed: int) -> Fitted:
     """
     if not isinstance(data, VisitData):
         raise TypeError("boosting reads visits")
-    table = _table(data)
+    common = _common(data)
+    table = _table(data, common)
     rows, tuning = data.rows("train"), data.rows("tuning")
     model = HistGradientBoostingClassifier(
         learning_rate=0.05,
@@ -144,21 +145,27 @@ def _boosting(data: SignalData | VisitData, seed: int) -> Fitted:
         for name in ("feature_idx", "num_threshold", "missing_go_to_left", "left", "right", "value")
     }
     arrays["nodes.offsets"] = np.cumsum([0, *(len(tree) for tree in nodes)])
+    arrays["columns.codes"] = common
     arrays["bias"] = np.asarray(model._baseline_prediction, np.float64).reshape(-1)  # noqa: SLF001
     return {k: _storable(v) for k, v in arrays.items()}, model.predict_proba(table)
 
 
-def _table(data: VisitData) -> NDArray[np.float32]:
-    """How many codes, counts of those that can split, and age and measurements where they are in.
+def _common(data: VisitData) -> NDArray[np.int64]:
+    """int64 (column,): the codes that enough training examples have to split a tree."""
+    in_training = bag_of_codes(data.sequences, data.rows("train")).count_nonzero(axis=0)
+    common: NDArray[np.int64] = np.flatnonzero(in_training >= LEAST_IN_LEAF)
+    return common
+
+
+def _table(data: VisitData, common: NDArray[np.int64]) -> NDArray[np.float32]:
+    """How many codes, counts of the common ones, and age and measurements where they are in.
 
     Returns:
         float32 (example, column); what was not measured is NaN.
     """
     everyone = np.arange(len(data.labels))
     bag = bag_of_codes(data.sequences, everyone)
-    in_training = bag[data.rows("train")].count_nonzero(axis=0)
-    common = bag[:, np.flatnonzero(in_training >= LEAST_IN_LEAF)].toarray()
-    columns = [np.asarray(bag.sum(axis=1)).reshape(-1, 1), common]
+    columns = [np.asarray(bag.sum(axis=1)).reshape(-1, 1), bag[:, common].toarray()]
     settings = data.sequences.header["settings"]
     if settings["demographics"]:
         columns.append(data.sequences.age[:, None])

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -20,7 +21,7 @@ from sequela.cohort.split import PARTS, Split
 from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.evaluation.predictions import Predictions
-from sequela.files import whole
+from sequela.files import scratch, whole
 from sequela.training import history
 
 CONFIG = "config.toml"
@@ -217,6 +218,14 @@ class RunFolder:
                 f"{self.path}: the run was begun on other data than those found now; name the same "
                 "data with --root, or choose another --out"
             )
+
+
+def work_beside(out: Path, work: Path | None = None) -> AbstractContextManager[Path]:
+    """The folder for what is made on the way: the one given, or one beside ``out`` that goes."""
+    if work is not None:
+        return nullcontext(work)
+    here = out.resolve()
+    return scratch(here.with_name(f".{here.name}.work"))
 
 
 def environment() -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Cross-validation by subject: a run for each fold, and what they say together."""
 
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,7 @@ from sequela.evaluation.comparison import repeated_folds
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.files import whole
 from sequela.studies import run
-from sequela.studies.folder import RunFolder
+from sequela.studies.folder import RunFolder, work_beside
 
 FOLDS = "folds.json"
 _NUMBERS = ("accuracy", "recording_accuracy", "auroc", "average_precision", "loss")
@@ -167,22 +166,37 @@ def cross_validate(
         raise SettingError(
             f"{folds} fold(s) and {repeats} repeat(s): cross-validation needs 2 folds and 1 repeat"
         )
-    if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"{out}: is not empty; continue it with --resume or choose another --out")
     wanted = fold_runs(settings, out, folds, repeats)
+    check_free(out, wanted, resume=resume)
     done = []
-    made = work or out.with_name(f".{out.name}.work")  # the events are built once for all folds
-    try:
+    with work_beside(out, work) as made:  # the events are built once for all folds
         for path, each in wanted:
             done.append(run.train(each, path, root=root, work=made, resume=resume))
             on_run(done[-1], len(done), len(wanted))
-    finally:
-        if work is None:
-            shutil.rmtree(made, ignore_errors=True)
     with whole(out / FOLDS) as partial:
         content = json.dumps(summarise_folds(done), indent=1, ensure_ascii=False)
         partial.write_text(content + "\n", encoding="utf-8")
     return FoldsFolder(out)
+
+
+def check_free(out: Path, wanted: list[tuple[Path, RunSettings]], *, resume: bool) -> None:
+    """Make sure that folds may be written here: nothing is there, or folds to continue.
+
+    Args:
+        out: Folder of the folds.
+        wanted: See :func:`fold_runs`.
+        resume: Whether to continue what is there.
+
+    Raises:
+        RunError: If something else is there, or folds of other settings.
+    """
+    begun = wanted[0][0].is_dir()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not (resume and begun):
+        hint = "continue it with --resume or choose" if begun else "choose"
+        raise RunError(f"{out}: is not empty; {hint} another --out")
+    if begun:
+        for path, settings in wanted:
+            RunFolder(path).check_free(settings, resume=True)
 
 
 def fold_runs(

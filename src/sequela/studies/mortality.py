@@ -51,6 +51,9 @@ ASKED: Mapping[str, Mapping[str, Any]] = {
 """What is asked of a data set unless a user says otherwise: codes, with the tables they come from.
 Measurements are let in only where the data are nothing else. eICU records from the ICU on."""
 
+_OF_THE_TASK = ("hours", "from_icu")
+"""What ``ASKED`` says of its own task only."""
+
 COHORTS: tuple[tuple[str, str], ...] = (
     ("eicu", "in-hospital"),
     ("mimic3", "report-2019"),
@@ -74,14 +77,18 @@ TOO_FEW = "too few subjects to conclude"
 def asked_of(data: str, said: Mapping[str, Any]) -> CohortSettings:
     """What is asked of a data set, with what a user says of it.
 
-    Who names a task that has its own inputs, or names inputs, is given just those, of all tables.
+    Who names another task than the study's is given that task's own times. Who names a task that
+    has its own inputs, or names inputs, is given just those, of all tables.
 
     Raises:
         SettingError: If something said is not allowed.
         UnknownNameError: If no task has the name that was said.
     """
-    asked = {**ASKED.get(data, {}), **said}
-    if "inputs" not in said and task_named(asked.get("task", "in-hospital")).inputs:
+    usual = {"task": "in-hospital", **ASKED.get(data, {})}
+    asked = {**usual, **said}
+    if asked["task"] != usual["task"]:
+        asked = {name: v for name, v in asked.items() if name in said or name not in _OF_THE_TASK}
+    if "inputs" not in said and task_named(asked["task"]).inputs:
         asked.pop("inputs", None)
     if "inputs" in said and "tables" not in said:
         asked.pop("tables", None)
@@ -98,14 +105,19 @@ def training_of(model: str, changes: dict[str, Any]) -> TrainingSettings:
     return TrainingSettings.of(**{**settings.model_dump(), **changes})
 
 
-def primary(subjects: Mapping[str, int]) -> tuple[str, str]:
+def primary(subjects: Mapping[tuple[str, str], int]) -> tuple[str, str]:
     """The cohort that is the study's main result.
 
     Args:
-        subjects: How many each data set that is present has.
+        subjects: How many each cohort that is present has, by data and task.
     """
-    full = subjects.get("mimic3", 0) >= FULL
-    return ("mimic3" if full else "eicu", "in-hospital")
+    full = ("mimic3", "in-hospital")
+    return full if subjects.get(full, 0) >= FULL else ("eicu", "in-hospital")
+
+
+def folds_for(positives: int, examples: int) -> int:
+    """How many folds a cohort is judged on: 0, one split, where that has enough of both classes."""
+    return FOLDS if min(positives, examples - positives) < FEW else 0
 
 
 def key_of(data: str, task: str, *, is_primary: bool) -> str:

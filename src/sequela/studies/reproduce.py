@@ -2,9 +2,9 @@
 
 import json
 import multiprocessing
-import shutil
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,14 +14,14 @@ import joblib
 from sequela.cohort.events import open_events
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError
-from sequela.files import whole
+from sequela.files import scratch, whole
 from sequela.sources import catalog
-from sequela.sources.account import read_account
 from sequela.sources.events import events_of
 from sequela.studies import floors, mortality, run, seizure, visits
 from sequela.studies.folder import CONFIG, RunFolder
-from sequela.studies.folds import FOLDS, FoldsFolder, cross_validate, fold_runs
+from sequela.studies.folds import FOLDS, FoldsFolder, check_free, cross_validate, fold_runs
 
+WORK = "work"
 StudyName = Literal["seizure", "mortality"]
 Run = RunFolder | FoldsFolder
 OnRun = Callable[[Run, int, int], None]
@@ -39,13 +39,11 @@ class _Planned:
 
     def check_free(self) -> None:
         """Make sure that what is there already is of the same settings."""
-        for path, settings in (
-            fold_runs(self.settings, self.path, self.folds, self.repeats)
-            if self.folds
-            else [(self.path, self.settings)]
-        ):
-            if (path / CONFIG).exists():
-                RunFolder(path).check_free(settings, resume=True)
+        if self.folds:
+            wanted = fold_runs(self.settings, self.path, self.folds, self.repeats)
+            check_free(self.path, wanted, resume=True)
+        else:
+            RunFolder(self.path).check_free(self.settings, resume=True)
 
 
 @dataclass(frozen=True)
@@ -91,34 +89,39 @@ def reproduce(
         SettingError: If there is a root for both studies.
         SequelaError: If ``out`` holds something else, or the data cannot be used.
     """
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / "runs").is_dir()):
-        raise RunError(f"{out}: is not empty and holds no study; choose another --out")
+    _check_out(out)
     if root is not None and len(studies) > 1:
         raise SettingError("--root is where the data of one study lie: name seizure or mortality")
     jobs: list[_Job] = []
-    if "mortality" in studies:
-        jobs += _mortality_jobs(out, root, seed=seed, quick=quick)
-    if "seizure" in studies:
-        for settings in seizure.runs(data=data, seed=seed, quick=quick):
-            path = out / "runs" / f"{settings.model}.by-{settings.split}"
-            jobs.append(_Job((_Planned(path, settings),), root))
-    planned = [each for job in jobs for each in job.planned]
-    for each in planned:
-        each.check_free()
-    finished = 0
-    for done in _in_processes(jobs, processes or joblib.cpu_count()):
-        for each in done.planned:
-            finished += 1
-            on_run(open_run(each.path), finished, len(planned))
+    with scratch(out / WORK) as work:  # records of patients: no longer than needed
+        if "mortality" in studies:
+            jobs += _mortality_jobs(out / "runs", root, work, seed=seed, quick=quick)
+        if "seizure" in studies:
+            jobs += _seizure_jobs(out / "runs", root, data=data, seed=seed, quick=quick)
+        planned = [each for job in jobs for each in job.planned]
+        for each in planned:
+            each.check_free()
+        finished = 0
+        with closing(_in_processes(jobs, processes or joblib.cpu_count())) as in_processes:
+            for done in in_processes:
+                for each in done.planned:
+                    finished += 1
+                    on_run(open_run(each.path), finished, len(planned))
     folders = in_order([open_run(each.path) for each in planned])
     with whole(out / "results.json") as partial:
         content = json.dumps(results(folders), indent=1, ensure_ascii=False)
         partial.write_text(content + "\n", encoding="utf-8")
-    shutil.rmtree(out / "work", ignore_errors=True)  # records of patients: no longer than needed
     return folders
 
 
-def _in_processes(jobs: Sequence[_Job], count: int) -> Iterator[_Job]:
+def _check_out(out: Path) -> None:
+    """Make sure that a study may be written here, or goes on here."""
+    there = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if out.is_file() or (there - {WORK} and "runs" not in there):
+        raise RunError(f"{out}: is not empty and holds no study; choose another --out")
+
+
+def _in_processes(jobs: Sequence[_Job], count: int) -> Generator[_Job]:
     """Each job when it is done; whatever interrupts this ends the processes."""
     with ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as pool:
         futures = {pool.submit(_work, job): job for job in jobs}
@@ -151,27 +154,40 @@ def _work(job: _Job) -> None:
             run.train(each.settings, each.path, root=job.root, work=job.work, resume=True)
 
 
-def _mortality_jobs(out: Path, root: Path | None, *, seed: int, quick: bool) -> list[_Job]:
+def _seizure_jobs(
+    runs: Path, root: Path | None, *, data: str, seed: int, quick: bool
+) -> list[_Job]:
+    """A job for each run."""
+    return [
+        _Job((_Planned(runs / f"{settings.model}.by-{settings.split}", settings),), root)
+        for settings in seizure.runs(data=data, seed=seed, quick=quick)
+    ]
+
+
+def _mortality_jobs(
+    runs: Path, root: Path | None, work: Path, *, seed: int, quick: bool
+) -> list[_Job]:
     """The runs of each cohort that is present; events are built here, once for all of them."""
-    work = out / "work"
     roots = {"mimic3": root} if root else {}
     events: dict[str, Path] = {}
     for data in dict.fromkeys(data for data, _ in mortality.COHORTS):
         if data in roots or catalog.find(data):
             tables = mortality.asked_of(data, {}).tables
             events[data], _ = events_of(data, roots.get(data), work / "events", tables)
-    main = mortality.primary({data: read_account(e)["subjects"] for data, e in events.items()})
+    flows = {
+        (data, task): visits.cohort_of(
+            open_events(events[data]), mortality.asked_of(data, {"task": task})
+        ).flow
+        for data, task in mortality.COHORTS
+        if data in events
+    }
+    main = mortality.primary({cohort: flow.subjects for cohort, flow in flows.items()})
     jobs = []
-    for data, task in mortality.COHORTS:
-        if data not in events:
-            continue
-        opened = open_events(events[data])
-        flow = visits.cohort_of(opened, mortality.asked_of(data, {"task": task})).flow
-        few = min(flow.positives, flow.examples - flow.positives) < mortality.FEW
-        folds = mortality.FOLDS if few else 0
+    for (data, task), flow in flows.items():
+        folds = mortality.folds_for(flow.positives, flow.examples)
         repeats = 1 if quick else mortality.REPEATS
         named = mortality.runs(data, task, is_primary=(data, task) == main, seed=seed, quick=quick)
-        folder = out / "runs" / f"{data}-{task}"
+        folder = runs / f"{data}-{task}"
         # Runs that read other sequences are made side by side.
         for hindsight in (False, True):
             planned = tuple(
@@ -180,7 +196,7 @@ def _mortality_jobs(out: Path, root: Path | None, *, seed: int, quick: bool) -> 
                 if settings.cohort and settings.cohort.hindsight == hindsight
             )
             if planned:
-                jobs.append(_Job(planned, roots.get(data), work / folder.name / str(hindsight)))
+                jobs.append(_Job(planned, roots.get(data), work))
     return jobs
 
 
@@ -289,8 +305,9 @@ def cohorts_of(folders: Sequence[Run]) -> dict[str, list[Run]]:
     for folder in folders:
         if asked := folder.settings.cohort:
             grouped.setdefault((folder.settings.data, asked.task), []).append(folder)
-    subjects = {data: runs[0].metrics["data"]["subjects"] for (data, _), runs in grouped.items()}
-    main = mortality.primary(subjects)
+    main = mortality.primary(
+        {cohort: runs[0].metrics["data"]["subjects"] for cohort, runs in grouped.items()}
+    )
     order = sorted(grouped, key=lambda cohort: cohort != main)
     return {mortality.key_of(*c, is_primary=c == main): grouped[c] for c in order}
 

@@ -1,7 +1,6 @@
 """One run, from settings to a finished run folder: the place that joins the rooms."""
 
 import json
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -25,7 +24,7 @@ from sequela.models.registry import lookup
 from sequela.sources import catalog
 from sequela.studies import floors, signals, visits
 from sequela.studies.audit import audit
-from sequela.studies.folder import METRICS, RunFolder, environment
+from sequela.studies.folder import METRICS, RunFolder, environment, work_beside
 from sequela.training.checkpoint import FILE
 from sequela.training.fit import fit
 from sequela.training.history import History, best_epoch, to_lines
@@ -65,8 +64,7 @@ def train(
     holds = _check_reads(settings)
     folder = RunFolder(out)
     folder.check_free(settings, resume=resume)
-    made = work or out.with_name(f".{out.name}.work")
-    try:
+    with work_beside(out, work) as made:
         data: RunData = (
             signals.load(settings, root) if holds == "signal" else visits.load(settings, root, made)
         )
@@ -76,9 +74,6 @@ def train(
         folder.begin({**data.split.to_json(), "data_sha256": data.digest})
         if not folder.complete:
             _finish(settings, data, folder, resume=resume, on_epoch=on_epoch)
-    finally:
-        if work is None:
-            shutil.rmtree(made, ignore_errors=True)
     return folder
 
 

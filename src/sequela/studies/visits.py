@@ -18,7 +18,7 @@ from sequela.cohort.selection import Cohort, cohort_of_labels, select_cohort
 from sequela.cohort.split import PARTS, Split, draw
 from sequela.cohort.tasks import Task, task_named, with_hindsight
 from sequela.config import CohortSettings, RunSettings
-from sequela.errors import SettingError
+from sequela.errors import DataError, SettingError
 from sequela.evaluation.predictions import Predictions
 from sequela.sequences.build import build_sequences
 from sequela.sequences.flat import Sequences
@@ -76,11 +76,15 @@ class VisitData:
 
     @property
     def example(self) -> tuple[Tensor, ...]:
-        """Inputs of one typical example: of the training part, the one with the median of codes."""
+        """Inputs of one typical example: of the training part, the one with the median of codes.
+
+        Those without any code are left aside: nothing would be left to count.
+        """
         rows = self.rows("train")
         first, last = (self.sequences.step_offsets[rows + i] for i in (0, 1))
         codes = self.sequences.code_offsets[last] - self.sequences.code_offsets[first]
-        typical = rows[np.argsort(codes, kind="stable")[len(rows) // 2]]
+        order = np.argsort(codes, kind="stable")[np.count_nonzero(codes == 0) :]
+        typical = rows[order[len(order) // 2]]
         return VisitDataset(self.sequences)[[int(typical)]].inputs
 
     def rows(self, part: str) -> NDArray[np.int64]:
@@ -198,7 +202,8 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
 
     Raises:
         SettingError: If the split is not by subject, or a setting does not fit.
-        SequelaError: If the data cannot be found, read, asked or split.
+        SequelaError: If the data cannot be found, read, asked or split, or no code is left to learn
+            from.
     """
     if settings.split != "subject":
         raise SettingError(
@@ -225,6 +230,12 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
     cut = sequence_settings(asked)
     folder = work / "sequences" / _name(settings, asked)
     sequences = build_sequences(cohort, part, folder, cut)
+    if len(sequences.vocabulary) == 1:  # the unknown code
+        families = ", ".join(cohort.task.inputs) or "any family"
+        raise DataError(
+            f"no code of {families} is known of {cut.min_subjects} training subject(s) by the time "
+            "of prediction: let others in (--inputs, --demographics), or predict later (--hours)"
+        )
     return VisitData(settings.data, origin, cohort, split, part, sequences)
 
 
@@ -251,6 +262,10 @@ def task_of(asked: CohortSettings) -> Task:
     }
     if asked.hindsight and asked.labels is not None:
         raise SettingError("hindsight moves a task's own times, not those of a label file")
+    if asked.from_icu and task_named(asked.task).trigger != "admission":
+        raise SettingError(
+            f"{asked.task} does not count from an admission, so it cannot count from one to an ICU"
+        )
     task = task_named(asked.task, **{k: v for k, v in changes.items() if v is not None})
     return with_hindsight(task) if asked.hindsight else task
 

@@ -1,0 +1,76 @@
+"""Small real runs on the hospital tables that ship with the package."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sequela.config import RunSettings
+from sequela.sources.catalog import EXCERPTS
+from sequela.studies import run, visits
+from sequela.studies.folder import RunFolder
+from sequela.studies.settings import run_settings
+
+
+@pytest.fixture(scope="session")
+def asked() -> Callable[..., RunSettings]:
+    """Settings of a short run: of MIMIC-III unless said otherwise."""
+
+    def ask(
+        model: str = "visits-baseline",
+        data: str = "mimic3",
+        *,
+        epochs: int = 3,
+        seed: int = 0,
+        **said: Any,
+    ) -> RunSettings:
+        training = {"epochs": epochs}
+        return run_settings(model, data, seed=seed, records=said, training=training)
+
+    return ask
+
+
+@pytest.fixture(scope="session")
+def records_work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where events and sequences of the excerpts are made once for all tests."""
+    return tmp_path_factory.mktemp("records")
+
+
+@pytest.fixture(scope="session")
+def opened(records_work: Path) -> Callable[[RunSettings], visits.VisitData]:
+    """What a run starts from."""
+
+    def load(settings: RunSettings) -> visits.VisitData:
+        return visits.load(settings, EXCERPTS / settings.data, records_work)
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def trained(
+    records_work: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[RunSettings], RunFolder]:
+    """A finished run of some settings, made once."""
+    made: dict[str, RunFolder] = {}
+
+    def train(settings: RunSettings) -> RunFolder:
+        key = settings.model_dump_json()
+        if key not in made:
+            out = tmp_path_factory.mktemp("run") / "run"
+            root = EXCERPTS / settings.data
+            made[key] = run.train(settings, out, root=root, work=records_work)
+        return made[key]
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def strict_json() -> Callable[[Path], Any]:
+    """A JSON file read as the standard says: NaN and Infinity are none."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return lambda path: json.loads(path.read_text("utf-8"), parse_constant=refuse)

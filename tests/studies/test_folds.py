@@ -1,0 +1,264 @@
+"""Cross-validation by subject."""
+
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sequela.config import RunSettings
+from sequela.errors import RunError, SettingError, SplitError
+from sequela.sources.catalog import EXCERPTS
+from sequela.studies.folder import RunFolder
+from sequela.studies.folds import FoldsFolder, cross_validate
+from sequela.studies.reproduce import find_runs
+
+MIMIC3 = EXCERPTS / "mimic3"
+FOLDS, REPEATS = 3, 2
+Ask = Callable[..., RunSettings]
+Said = list[tuple[str, int, int]]
+
+
+@pytest.fixture(scope="module")
+def validated(
+    asked: Ask, records_work: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, FoldsFolder]:
+    """Three folds, dealt twice, of two models."""
+    out = tmp_path_factory.mktemp("folds")
+    return {
+        model: cross_validate(
+            asked(model, epochs=2),
+            out / model,
+            folds=FOLDS,
+            repeats=REPEATS,
+            root=MIMIC3,
+            work=records_work,
+        )
+        for model in ("visits-baseline", "logistic-regression")
+    }
+
+
+@pytest.fixture
+def network(validated: dict[str, FoldsFolder]) -> FoldsFolder:
+    return validated["visits-baseline"]
+
+
+def held_out(folder: RunFolder) -> list[str]:
+    found: list[str] = folder.predictions.part("held_out").example_id.tolist()
+    return found
+
+
+def test_each_example_is_held_out_once_a_time(network: FoldsFolder) -> None:
+    everybody = sorted(network.runs[0].predictions.example_id.tolist())
+    assert len(network.runs) == FOLDS * REPEATS
+    for repeat in range(REPEATS):
+        runs = network.runs[repeat * FOLDS : (repeat + 1) * FOLDS]
+        assert sorted(itertools.chain(*map(held_out, runs))) == everybody
+
+
+def test_no_subject_stands_in_two_parts_of_a_fold(network: FoldsFolder) -> None:
+    for folder in network.runs:
+        predictions = folder.predictions
+        parts = [
+            set(predictions.part(name).subject_id.tolist())
+            for name in ("train", "tuning", "held_out")
+        ]
+        assert sum(map(len, parts)) == len(set.union(*parts))
+        assert all(set(predictions.part(n).label.tolist()) == {0, 1} for n in ("train", "tuning"))
+    shared = network.describe_split()["ids_in_two_parts"]
+    assert set(shared["subject"].values()) == {0}
+
+
+def test_repeats_deal_anew(network: FoldsFolder) -> None:
+    first, second = (
+        {frozenset(held_out(folder)) for folder in network.runs[n * FOLDS :][:FOLDS]}
+        for n in range(REPEATS)
+    )
+    assert not first & second
+
+
+def test_models_of_one_seed_are_judged_on_the_same_folds(
+    validated: dict[str, FoldsFolder],
+) -> None:
+    one, other = validated.values()
+    assert one.split_ids == other.split_ids
+    pooled = [each.predictions for each in (one, other)]
+    for name in ("example_id", "label", "subject_id"):
+        np.testing.assert_array_equal(getattr(pooled[0], name), getattr(pooled[1], name))
+    assert set(pooled[0].split.tolist()) == {"held_out"}
+    # Each pooled probability is that of the fold which had not seen the example.
+    for folder in one.runs[:FOLDS]:
+        own = folder.predictions.part("held_out")
+        place = np.searchsorted(pooled[0].example_id, own.example_id)
+        np.testing.assert_array_equal(pooled[0].probabilities[place], own.probabilities)
+
+
+def interval(values: list[float], ratio: float) -> tuple[float, float, float]:
+    """Nadeau & Bengio (2003), for k numbers: variance (1 / k + test / training) s^2, k - 1
+    degrees of freedom."""
+    k = len(values)
+    mean = sum(values) / k
+    variance = sum((v - mean) ** 2 for v in values) / (k - 1)
+    reach = stats.t.ppf(0.975, k - 1) * ((1 / k + ratio) * variance) ** 0.5
+    return mean, mean - reach, mean + reach
+
+
+def test_the_summary_is_the_mean_of_the_folds(network: FoldsFolder) -> None:
+    tests = [folder.metrics["parts"]["held_out"] for folder in network.runs]
+    ratios = []
+    for folder in network.runs:
+        found = folder.predictions
+        test = len(set(found.part("held_out").subject_id.tolist()))
+        ratios.append(test / (len(set(found.subject_id.tolist())) - test))
+    for name in ("accuracy", "auroc", "average_precision", "loss"):
+        mean, low, high = interval([test[name] for test in tests], float(np.mean(ratios)))
+        assert network.test[name] == pytest.approx(mean)
+        bounds = [max(low, 0), high if name == "loss" else min(high, 1)]
+        assert network.test[f"{name}_ci"] == pytest.approx(bounds)
+        assert network.test[f"{name}_folds"] == FOLDS * REPEATS
+    for which in range(2):
+        points = [test["operating_points"][which] for test in tests]
+        found_point = network.test["operating_points"][which]
+        for name in ("sensitivity", "specificity", "f1", "alarm_rate"):
+            given = [point[name] for point in points if point[name] is not None]
+            assert found_point[name] == pytest.approx(np.mean(given))
+        once = np.sum([point["confusion"] for point in points[:FOLDS]], axis=0)
+        assert found_point["confusion"] == once.tolist()
+    assert np.sum(network.test["confusion"]) == network.test["examples"]
+    assert network.test["examples"] == network.metrics["data"]["examples"]
+    assert network.test["groups"] == network.metrics["data"]["subjects"]
+    assert network.facts["train_seconds"] == pytest.approx(
+        sum(folder.metrics["train_seconds"] for folder in network.runs)
+    )
+
+
+def test_shares_and_their_intervals_lie_between_0_and_1(
+    validated: dict[str, FoldsFolder], strict_json: Callable[[Path], Any]
+) -> None:
+    for folder in validated.values():
+        numbers = strict_json(folder.path / "folds.json")["test"]
+        several = [numbers, *numbers["operating_points"]]
+        for name, value in itertools.chain(*(each.items() for each in several)):
+            if name.endswith("_ci") and name != "loss_ci":
+                assert 0 <= value[0] <= value[1] <= 1, name
+        for each in folder.runs:
+            strict_json(each.path / "metrics.json")
+
+
+def test_unfinished_folds_are_no_run(
+    asked: Ask, network: FoldsFolder, records_work: Path, tmp_path: Path
+) -> None:
+    """Interrupted after two folds; then continued, with the numbers of an uninterrupted one."""
+    out = tmp_path / "folds"
+
+    def interrupt(_: RunFolder, done: int, count: int) -> None:
+        assert count == FOLDS * REPEATS
+        if done == 2:
+            raise KeyboardInterrupt
+
+    def go(**more: Any) -> FoldsFolder:
+        return cross_validate(
+            asked(epochs=2),
+            out,
+            folds=FOLDS,
+            repeats=REPEATS,
+            root=MIMIC3,
+            work=records_work,
+            **more,
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        go(on_run=interrupt)
+    assert sorted(path.name for path in out.iterdir()) == ["fold-00", "fold-01"]
+    with pytest.raises(RunError, match="not all folds are finished; go on with --resume"):
+        find_runs([out])
+    assert [folder.path for folder in find_runs([out / "fold-00"])] == [out / "fold-00"]
+    with pytest.raises(RunError, match="is not empty; continue it with --resume"):
+        go()
+    before = {path: path.stat().st_mtime_ns for path in (out / "fold-01").rglob("*")}
+    again = go(resume=True)
+    assert {path: path.stat().st_mtime_ns for path in (out / "fold-01").rglob("*")} == before
+    assert [folder.path for folder in find_runs([tmp_path])] == [out]
+    ours, theirs = again.test, network.test
+    assert {n: v for n, v in ours.items() if "seconds" not in n} == {
+        n: v for n, v in theirs.items() if "seconds" not in n
+    }
+
+
+def test_without_a_work_folder_nothing_is_left(asked: Ask, tmp_path: Path) -> None:
+    out = tmp_path / "folds"
+    cross_validate(asked("prevalence"), out, folds=2, root=MIMIC3)
+    assert [path.name for path in tmp_path.iterdir()] == ["folds"]
+    assert sorted(path.name for path in out.iterdir()) == ["fold-00", "fold-01", "folds.json"]
+
+
+@pytest.mark.parametrize(
+    ("folds", "repeats", "error", "message"),
+    [
+        (1, 1, SettingError, "needs 2 folds and 1 repeat"),
+        (0, 2, SettingError, "needs 2 folds and 1 repeat"),
+        (-3, 1, SettingError, "needs 2 folds and 1 repeat"),
+        (3, 0, SettingError, "needs 2 folds and 1 repeat"),
+        (32, 1, SplitError, "31 of them in the smallest"),
+    ],
+)
+def test_folds_that_cannot_be_dealt(
+    folds: int,
+    repeats: int,
+    error: type[Exception],
+    message: str,
+    asked: Ask,
+    records_work: Path,
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "folds"
+    with pytest.raises(error, match=message):
+        cross_validate(
+            asked("prevalence"), out, folds=folds, repeats=repeats, root=MIMIC3, work=records_work
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folds_do_not_go_where_something_else_is(
+    asked: Ask, network: FoldsFolder, records_work: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "thesis.docx").touch()
+
+    def refused(out: Path, message: str, settings: RunSettings, folds: int = FOLDS) -> None:
+        before = sorted(out.rglob("*"))
+        with pytest.raises(RunError, match=message):
+            cross_validate(settings, out, folds=folds, root=MIMIC3, work=records_work, resume=True)
+        assert sorted(out.rglob("*")) == before
+
+    refused(tmp_path, "is not empty; choose another --out", asked("prevalence"))
+    refused(network.runs[0].path, "is not empty; choose another --out", asked(epochs=2))
+    refused(network.path, "settings differ", asked(epochs=5))
+    refused(network.path, "settings differ", asked(epochs=2), folds=4)
+
+
+def test_a_damaged_summary(network: FoldsFolder, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="continue the folds with --resume"):
+        _ = FoldsFolder(tmp_path).summary
+    (tmp_path / "folds.json").write_text("{")
+    with pytest.raises(RunError, match="damaged"):
+        _ = FoldsFolder(tmp_path).summary
+    missing = {**network.summary, "runs": ["fold-00"]}
+    (tmp_path / "folds.json").write_text(json.dumps(missing))
+    with pytest.raises(RunError, match=r"fold-00.*config\.toml: not found"):
+        find_runs([tmp_path])
+
+
+def test_recordings_are_folded_too(synthetic: Path, tmp_path: Path) -> None:
+    settings = RunSettings(model="majority-class", data="bonn")
+    found = cross_validate(settings, tmp_path / "folds", folds=2, root=synthetic)
+    assert sorted(itertools.chain(*map(held_out, found.runs))) == sorted(
+        found.runs[0].predictions.example_id.tolist()
+    )
+    assert found.test["examples"] == 1150
+    assert "operating_points" not in found.metrics["parts"]["held_out"]
+    low, high = found.test["recording_accuracy_ci"]
+    assert 0 <= low <= found.test["recording_accuracy"] <= high <= 1

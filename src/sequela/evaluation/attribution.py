@@ -19,7 +19,7 @@ from sequela.errors import MissingExtraError, ModelError
 from sequela.models.visits import MultiHotLinear
 from sequela.sequences.visit_batches import VisitBatch
 
-STEPS, MOST_STEPS = 64, 1024
+STEPS, MOST_STEPS = 64, 4096
 TOLERANCE = 0.01
 """Completeness error, as a share of the difference, above which the steps are doubled."""
 _SMALLEST = 1e-6  # a smaller difference counts as this one

@@ -12,6 +12,7 @@ from sequela.cli.compare import compare
 from sequela.cli.cost import cost
 from sequela.cli.data import data_app
 from sequela.cli.evaluate import evaluate
+from sequela.cli.explain import explain
 from sequela.cli.report import report
 from sequela.cli.reproduce import reproduce
 from sequela.cli.train import train
@@ -26,7 +27,7 @@ app = App(
 )
 
 # The files of the commands import what is heavy when they are called: the help stays quick.
-for _command in (reproduce, train, evaluate, compare, report, cost, data_app, build):
+for _command in (reproduce, train, evaluate, compare, explain, report, cost, data_app, build):
     app.command(_command)
 
 

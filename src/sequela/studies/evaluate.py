@@ -1,24 +1,21 @@
 """A finished run judged again: from its predictions, or by its model on other data."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from sequela.cohort.segments import cut
 from sequela.cohort.split import hashed
-from sequela.errors import RunError, SettingError
+from sequela.errors import SettingError
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import summarise
-from sequela.models.registry import lookup
 from sequela.sequences.scaling import Scaling
 from sequela.sources import catalog
 from sequela.studies import floors, signals
 from sequela.studies.folder import RunFolder
+from sequela.studies.stored import stored_network
 
 
 def evaluate_run(
@@ -74,30 +71,15 @@ def _on(folder: RunFolder, data: str, root: Path | None) -> tuple[Predictions, i
             f"all {len(recordings)} recordings of {data} were used to train or tune this model: "
             "nothing is left to evaluate it on"
         )
-    header, tensors = _stored_model(folder.path / "model.safetensors")
+    header, model = stored_network(folder, "an evaluation on other data")
     segments = cut(new, n_times=header["n_times"], classes=tuple(header["classes"]))
     if segments.signal.shape[1] != header["n_chans"] or segments.sfreq != header["sfreq"]:
         raise SettingError(
             f"{data} has {segments.signal.shape[1]} channel(s) at {segments.sfreq} Hz, but the "
             f"model reads {header['n_chans']} at {header['sfreq']} Hz"
         )
-    entry = lookup(header["model"])
-    model = entry.build(entry.config(**header["config"]))
-    model.load_state_dict(tensors)
     scaled = Scaling.from_json(header["scaling"]).apply(segments.signal)
     held_out = np.full(len(segments), "held_out")
     found = signals.probabilities(model, torch.from_numpy(scaled))
     predictions = signals.predictions_of(segments, held_out, found)
     return predictions, len(recordings) - len(new), located.origin
-
-
-def _stored_model(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The header and the tensors of a run's model."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads(file.metadata()["sequela"])
-            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise RunError(f"{path}: not found; expected the model of a run, train again") from error
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: damaged ({error}); train again") from error

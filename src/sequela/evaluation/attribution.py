@@ -1,0 +1,202 @@
+"""Which inputs moved a prediction: integrated gradients. The only file that knows captum.
+
+A prediction is explained as the difference of a logit (or of a difference of logits) from what the
+model says of a baseline that tells it nothing: a flat segment, or visits without codes. The
+attributions of all inputs sum to that difference but for an error of the numerical integral, which
+every result carries (Sundararajan, Taly and Yan 2017, arXiv 1703.01365).
+"""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sequela.errors import MissingExtraError, ModelError
+from sequela.models.visits import MultiHotLinear
+from sequela.sequences.visit_batches import VisitBatch
+
+STEPS, MOST_STEPS = 64, 4096
+TOLERANCE = 0.01
+"""Completeness error, as a share of the difference, above which the steps are doubled."""
+_SMALLEST = 1e-6  # a smaller difference counts as this one
+_AT_ONCE = 1 << 16  # codes times steps, or steps of a signal's samples, in one pass
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """What moved a number of the model from its baseline.
+
+    Attributes:
+        values: float64, one for each input, in their shape.
+        baseline: The number for the baseline.
+        reached: The number for the example.
+        steps: Of the integral.
+    """
+
+    values: NDArray[np.float64]
+    baseline: float
+    reached: float
+    steps: int
+
+    @property
+    def difference(self) -> float:
+        """What the attributions explain."""
+        return self.reached - self.baseline
+
+    @property
+    def error(self) -> float:
+        """Completeness error: how far the sum of the attributions is from the difference."""
+        return abs(float(self.values.sum()) - self.difference)
+
+    @property
+    def relative_error(self) -> float:
+        """The completeness error as a share of the difference."""
+        return self.error / max(abs(self.difference), _SMALLEST)
+
+
+def contrast(n_classes: int, index: int) -> Tensor:
+    """Weights (class,) of the logits: the logit of a class; of two classes, its log-odds.
+
+    Example:
+        >>> contrast(2, 1).tolist(), contrast(3, 0).tolist()
+        ([-1.0, 1.0], [1.0, 0.0, 0.0])
+    """
+    one_hot = nn.functional.one_hot(torch.tensor(index), n_classes).double()
+    return one_hot - one_hot.flip(0) if n_classes == 2 else one_hot  # noqa: PLR2004
+
+
+def attribute_signal(
+    model: nn.Module, signal: Tensor, weights: Tensor, steps: int | None = None
+) -> Attribution:
+    """Which samples of a segment moved a prediction from that of a flat segment at the mean.
+
+    Args:
+        model: Logits (batch, class) of scaled segments (batch, n_chans, n_times).
+        signal: float (n_chans, n_times), scaled, so that 0 is the mean of the training part.
+        weights: float (class,), see :func:`contrast`.
+        steps: Of the integral; doubled from 64 until the error is below 1 %, if not given.
+
+    Raises:
+        MissingExtraError: If captum is not installed.
+    """
+    exact = _exact(model)
+
+    def said(signals: Tensor) -> Tensor:
+        logits: Tensor = exact(signals)  # (step, class)
+        return (logits @ weights)[:, None]
+
+    (found,) = _refined(said, signal.double()[None], lambda values: [values], steps)
+    return found
+
+
+def attribute_visits(
+    model: nn.Module, batch: VisitBatch, weights: Tensor, steps: int | None = None
+) -> list[Attribution]:
+    """Which codes moved the predictions of some patients from those of visits without codes.
+
+    The first layer sums the rows of the present codes, so each code is an input of its own, of
+    weight 1; the path leads from all weights 0 to all 1. Patients do not meet in the model, so one
+    gradient of the sum over patients holds those of each.
+
+    Args:
+        model: Logits (patient, class) of ``batch.inputs``, from a ``MultiHotLinear``.
+        batch: On the CPU.
+        weights: float (class,), see :func:`contrast`.
+        steps: As in :func:`attribute_signal`.
+
+    Returns:
+        One for each patient in the order of the batch, its ``values`` (code,): of the patient's
+        codes in the order in which they stand in the batch.
+
+    Raises:
+        MissingExtraError: If captum is not installed.
+        ModelError: If the model has no ``MultiHotLinear``.
+    """
+    exact = _exact(model)
+    layer = next((m for m in exact.modules() if isinstance(m, MultiHotLinear)), None)
+    if layer is None:
+        raise ModelError(f"{type(model).__name__} has no MultiHotLinear, whose codes are explained")
+    visit = torch.repeat_interleave(torch.arange(len(batch.offsets) - 1), batch.offsets.diff())
+    patient = _patients(batch)[visit].numpy()
+    rows = layer.weight[batch.codes].detach()  # (code, embed)
+
+    def said(present: Tensor) -> Tensor:
+        """The number of each patient: (step, patient), of weights of the codes (step, code)."""
+        n_steps, n_visits = len(present), len(batch.offsets) - 1
+        summed = torch.zeros(n_visits, n_steps, rows.shape[1], dtype=rows.dtype)
+        summed = summed.index_add(0, visit, present.T[:, :, None] * rows[:, None, :])
+        # Each visit stands once for each step of the integral, so the packed order is kept.
+        given = summed.reshape(n_visits * n_steps, -1) + layer.bias
+        hook = layer.register_forward_hook(lambda *_: given)
+        try:
+            logits: Tensor = exact(batch.codes, batch.offsets, batch.batch_sizes * n_steps)
+        finally:
+            hook.remove()
+        return (logits @ weights).view(len(batch), n_steps).T
+
+    return _refined(
+        said,
+        torch.ones(1, len(batch.codes), dtype=torch.float64),
+        lambda values: [values[patient == index] for index in range(len(batch))],
+        steps,
+    )
+
+
+def _exact(model: nn.Module) -> nn.Module:
+    """A copy in double precision, so that the error is that of the integral."""
+    return deepcopy(model).double().cpu().eval().requires_grad_(requires_grad=False)
+
+
+def _patients(batch: VisitBatch) -> Tensor:
+    """int64 (visit,), whose each visit is."""
+    return torch.cat([torch.arange(int(size)) for size in batch.batch_sizes])
+
+
+def _refined(
+    said: Callable[[Tensor], Tensor],
+    inputs: Tensor,
+    apart: Callable[[NDArray[np.float64]], list[NDArray[np.float64]]],
+    steps: int | None,
+) -> list[Attribution]:
+    """Integrated gradients from zeros to ``inputs`` (1, ...).
+
+    Args:
+        said: The number of each example (step, example), of inputs (step, ...).
+        inputs: Of all examples together, none of which sees those of another.
+        apart: The values of each example, of those of all inputs (...).
+        steps: Of the integral; ``None`` doubles them until the error of each example is small.
+    """
+    with torch.inference_mode():
+        ends = (said(torch.zeros_like(inputs))[0].tolist(), said(inputs)[0].tolist())
+    taken = steps or STEPS
+    while True:
+        values = apart(_integrated(said, inputs, taken))
+        found = [Attribution(*one, taken) for one in zip(values, *ends, strict=True)]
+        good = all(one.relative_error <= TOLERANCE for one in found)
+        if good or steps is not None or taken >= MOST_STEPS:
+            return found
+        taken *= 2
+
+
+def _integrated(
+    said: Callable[[Tensor], Tensor], inputs: Tensor, steps: int
+) -> NDArray[np.float64]:
+    """Captum's integral of the sum over examples: float64, in the shape of one input."""
+    try:
+        from captum.attr import IntegratedGradients
+    except ImportError as error:
+        raise MissingExtraError.of("explain", "an explanation") from error
+    if not inputs.numel():
+        return np.zeros(inputs.shape[1:])
+    values: Tensor = IntegratedGradients(lambda given: said(given).sum(1)).attribute(
+        inputs,
+        baselines=torch.zeros_like(inputs),
+        n_steps=steps,
+        internal_batch_size=max(1, min(steps, _AT_ONCE // inputs.numel())),
+    )
+    found: NDArray[np.float64] = values[0].detach().numpy()
+    return found

@@ -1,0 +1,139 @@
+"""What moved a prediction: a segment with its attributions along time, and codes by importance."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import SettingError
+from sequela.evaluation.attribution import Attribution
+from sequela.evaluation.intervals import Estimate
+from sequela.figures.figure import FIRST, INK, SECOND, Figure
+from sequela.figures.forest import Line, Scale, forest
+from sequela.figures.words import number
+
+_WIDTH, _SIGNAL, _BARS = 400, 100, 75  # pixels
+_STRONGEST = 3
+
+
+def signal_attribution(
+    signal: NDArray[np.floating[Any]], sfreq: float, found: Mapping[str, Attribution]
+) -> Figure:
+    """A segment, and below it what each of its samples added to or took from some numbers.
+
+    Args:
+        signal: (n_chans, n_times) in µV.
+        sfreq: In Hz.
+        found: The name of each number, for example ``logit of seizure``, to the attributions
+            (n_chans, n_times) that explain it.
+
+    Raises:
+        SettingError: If attributions are not of that signal.
+    """
+    for name, one in found.items():
+        if one.values.shape != signal.shape:
+            raise SettingError(
+                f"the attributions of the {name} have shape {one.values.shape}, and the signal has "
+                f"{signal.shape}: they belong to different segments"
+            )
+    most = max((float(np.abs(one.values).max()) for one in found.values()), default=0.0) or 1.0
+    charts, rows = [], []
+    for channel, samples in enumerate(signal):
+        of_channel = {name: one.values[channel] for name, one in found.items()}
+        these = [
+            {"channel": channel, "seconds": place / sfreq, "signal": float(value)}
+            | {name: float(values[place]) for name, values in of_channel.items()}
+            for place, value in enumerate(samples)
+        ]
+        where = f", channel {channel + 1}" if len(signal) > 1 else ""
+        charts.append(_signal(these, f"Signal in µV{where}"))
+        charts += [_bars(these, name, f"Moves the {name}{where}", most) for name in of_channel]
+        rows += these
+    return Figure(alt.VConcatChart(vconcat=charts, spacing=12), _told(signal, sfreq, found), rows)
+
+
+def code_importance(codes: Sequence[Mapping[str, Any]], *, what: str) -> Figure:
+    """How much codes move a number, the most important first.
+
+    Args:
+        codes: ``code``, ``mean_absolute`` (over all examples), ``mean`` (over those that have the
+            code) and ``subjects`` of each.
+        what: The number that is moved, for example ``log-odds of died``.
+
+    Raises:
+        SettingError: If there is no code.
+    """
+    if not codes:
+        raise SettingError("there is no code whose importance could be drawn")
+    lines = [
+        Line(
+            f"{row['code']} ({number(row['mean'], '+.2f')} where present)",
+            Estimate(row["mean_absolute"], None),
+        )
+        for row in codes
+    ]
+    title = f"Mean absolute attribution to the {what}"
+    told = "; ".join(f"{row['code']}: {row['mean_absolute']:.3f}" for row in codes)
+    scale = Scale([title], "~g", 0.0, (0.0, float("inf")))
+    return forest(lines, scale, text=f"{title}. {told}.", rows=[dict(row) for row in codes])
+
+
+def _time(*, labels: bool) -> alt.X:
+    axis = alt.Axis(title="seconds" if labels else None, labels=labels, tickCount=6)
+    return alt.X("seconds:Q", axis=axis, scale=alt.Scale(nice=False))
+
+
+def _signal(rows: list[dict[str, Any]], title: str) -> alt.Chart:
+    drawn: alt.Chart = (
+        alt.Chart(alt.Data(values=rows), title=title, width=_WIDTH, height=_SIGNAL)
+        .mark_line(color=INK, strokeWidth=1.25)
+        .encode(
+            x=_time(labels=False),
+            y=alt.Y(
+                "signal:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4)
+            ),
+        )
+    )
+    return drawn
+
+
+def _bars(rows: list[dict[str, Any]], name: str, title: str, most: float) -> alt.Chart:
+    """Bars from zero: up what raises the number, down what lowers it; all panels alike."""
+    slim = [{"seconds": row["seconds"], "moves": row[name]} for row in rows]
+    drawn: alt.Chart = (
+        alt.Chart(alt.Data(values=slim), title=title, width=_WIDTH, height=_BARS)
+        .mark_rule(strokeWidth=max(1.0, 0.7 * _WIDTH / max(1, len(slim))))
+        .encode(
+            x=_time(labels=True),
+            y=alt.Y(
+                "moves:Q",
+                title=None,
+                scale=alt.Scale(domain=[-most, most]),
+                axis=alt.Axis(tickCount=3, format="+~g"),
+            ),
+            y2=alt.datum(0),
+            color=alt.condition("datum.moves >= 0", alt.value(SECOND), alt.value(FIRST)),
+        )
+    )
+    return drawn
+
+
+def _told(signal: NDArray[np.floating[Any]], sfreq: float, found: Mapping[str, Attribution]) -> str:
+    """The picture in words: the samples that move each number most."""
+    sentences = [
+        f"A segment of {signal.shape[1] / sfreq:.2f} s, {signal.min():.0f} to {signal.max():.0f} µV"
+    ]
+    for name, one in found.items():
+        summed = one.values.sum(axis=0)
+        strongest = np.argsort(-np.abs(summed), kind="stable")[:_STRONGEST]
+        places = ", ".join(
+            f"{number(float(summed[place]), '+.2g')} at {place / sfreq:.2f} s"
+            for place in sorted(strongest.tolist())
+        )
+        sentences.append(
+            f"its samples move the {name} by {number(one.difference, '+.2f')} in all, most of all "
+            f"{places}"
+        )
+    return "; ".join(sentences) + "."

@@ -1,0 +1,96 @@
+"""The page of an explanation: what moved some predictions of a run."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from sequela.evaluation.attribution import Attribution
+from sequela.figures.attribution import code_importance, signal_attribution
+from sequela.files import whole
+from sequela.report.build import open_templates
+from sequela.report.shown import Shown, svg
+from sequela.studies.explain import CodeAt, Explained, Explanation, Importance
+
+_MOST = 12
+"""Codes in each direction of a table, and in the picture of the importance."""
+_LISTED = 50
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A code in a table, and what it added to the number."""
+
+    code: CodeAt
+    value: float
+
+
+def build_explanation(found: Explanation, out: Path) -> Path:
+    """Write the page; the same run and data give the same bytes on one machine.
+
+    Args:
+        found: The explanation.
+        out: The page; written under a temporary name, then renamed.
+    """
+    shown = Shown.of(found.run, {})
+    templates = open_templates()
+    html = templates.get_template("explanation.html.j2").render(
+        found=found,
+        shown=shown,
+        findings=shown.findings,
+        examples=[_example(each, place, found.sfreq) for place, each in enumerate(found.examples)],
+        importance=found.importance,
+        picture=_picture(found.importance),
+        listed=found.importance.codes[:_LISTED] if found.importance else (),
+    )
+    page = templates.get_template("page.html.j2").render(
+        flow_css="",
+        title=f"What moved {shown.title}",
+        environment=found.run.environment,
+        halves=[{"id": "explanation", "html": Markup(html)}],  # noqa: S704 - escaped as rendered
+    )
+    with whole(out) as partial:
+        partial.write_text(page, encoding="utf-8")
+    return out
+
+
+def up_and_down(
+    codes: tuple[CodeAt, ...], found: Attribution, most: int = _MOST
+) -> tuple[list[Moved], list[Moved], float]:
+    """The codes that raised a number most, those that lowered it most, and the sum of the others.
+
+    Args:
+        codes: Of a record.
+        found: What moved the number, (code,).
+        most: Codes in each direction.
+    """
+    values = found.values
+    order = np.argsort(values, kind="stable").tolist()
+    up = [Moved(codes[i], float(values[i])) for i in order[::-1][:most] if values[i] > 0]
+    down = [Moved(codes[i], float(values[i])) for i in order[:most] if values[i] < 0]
+    others = float(values.sum()) - sum(each.value for each in (*up, *down))
+    return up, down, others
+
+
+def _example(each: Explained, place: int, sfreq: float | None) -> dict[str, Any]:
+    """What the template places of one example."""
+    picture, tables = None, []
+    if each.signal is not None and sfreq is not None:
+        picture = svg(signal_attribution(each.signal, sfreq, each.numbers), f"segment-{place}")
+    else:
+        for name, one in each.numbers.items():
+            up, down, others = up_and_down(each.codes, one)
+            rest = len(each.codes) - len(up) - len(down)
+            tables.append(
+                {"name": name, "up": up, "down": down, "others": others, "rest": rest, "one": one}
+            )
+    return {"each": each, "picture": picture, "tables": tables}
+
+
+def _picture(importance: Importance | None) -> Markup | None:
+    if importance is None or not importance.codes:
+        return None
+    rows = [asdict(code) for code in importance.codes[:_MOST]]
+    return svg(code_importance(rows, what=importance.what), "importance")

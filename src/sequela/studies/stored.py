@@ -1,0 +1,44 @@
+"""A run's network, built again from ``model.safetensors`` alone."""
+
+import json
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from sequela.errors import RunError, SettingError
+from sequela.models.registry import lookup
+from sequela.studies.folder import RunFolder
+
+FILE = "model.safetensors"
+
+
+def stored_network(folder: RunFolder, needed_for: str) -> tuple[dict[str, Any], nn.Module]:
+    """The header and the network of a run, ready to predict.
+
+    Args:
+        folder: Of the run.
+        needed_for: What is done with it, for the error.
+
+    Raises:
+        RunError: If the file is missing or damaged.
+        SettingError: If the run's model is a floor, which is no network.
+    """
+    path = folder.path / FILE
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads(file.metadata()["sequela"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: not found; expected the model of a run, train again") from error
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: damaged ({error}); train again") from error
+    if "config" not in header:
+        raise SettingError(
+            f"{folder.path}: {folder.settings.model} is a floor, and {needed_for} needs a network, "
+            "for example gru-improved or visits-improved"
+        )
+    entry = lookup(header["model"])
+    model = entry.build(entry.config(**header["config"]))
+    model.load_state_dict(tensors)
+    return header, model.eval()

@@ -1,7 +1,7 @@
 """The same labels as ACES, the field's tool for cohorts, finds on the same events.
 
 ``aces/labels.json`` is what ACES (es-aces 0.7.3) answered. It needs another polars than we do: it
-runs where ``SEQUELA_ACES`` names an interpreter that has it: the file is then checked against it.
+runs where ``SEQUELA_READERS`` names an interpreter that has it: the file is checked against it.
 """
 
 import json
@@ -90,9 +90,9 @@ def test_our_labels_are_those_of_aces(
 def test_aces_still_answers_what_is_stored_and_its_file_is_read(
     make_events: Callable[..., Events], tmp_path: Path
 ) -> None:
-    python = os.environ.get("SEQUELA_ACES")
+    python = os.environ.get("SEQUELA_READERS")
     if not python:
-        pytest.skip("SEQUELA_ACES names no interpreter that has es-aces")
+        pytest.skip("SEQUELA_READERS names no interpreter that has es-aces")
     events = make_events(hospital())
     config, labels = FOLDER / "in_hospital_mortality.yaml", tmp_path / "labels.parquet"
     data = events.root / "data" / "0.parquet"

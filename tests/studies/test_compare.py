@@ -9,6 +9,7 @@ import pytest
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError, SettingError
 from sequela.evaluation.comparison import holm, mcnemar, paired_difference, repeated_folds
+from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.metrics import accuracy
 from sequela.report.comparison_page import build_comparison
 from sequela.studies import run
@@ -44,7 +45,9 @@ def test_each_run_beside_the_first(runs: dict[str, RunFolder], tmp_path: Path) -
     assert found.metric == "accuracy"
     assert found.runs[0].difference is None
     assert [r.value for r in found.runs] == [accuracy(p) for p in held_out]
-    expected = paired_difference("accuracy", held_out[1], held_out[0], np.random.default_rng(0))
+    how = Bootstrap(classes_fixed=True)
+    rng = np.random.default_rng(0)
+    expected = paired_difference("accuracy", held_out[1], held_out[0], rng, how)
     assert found.runs[1].difference == expected
     assert found.runs[1].mcnemar == mcnemar(held_out[1].by_group(), held_out[0].by_group())
     p = [r.difference.p_value for r in found.runs[1:] if r.difference]

@@ -11,6 +11,7 @@ from sequela.evaluation import metrics, statistic
 from sequela.evaluation.decision import Threshold, choose_threshold, operate
 from sequela.evaluation.intervals import Estimate, estimates
 from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.resampling import class_strata
 
 _TWO = 2
 HALF = Threshold(0.5, "the more probable class")
@@ -22,8 +23,8 @@ def summarise(predictions: Predictions, *, seed: int, recordings: bool) -> dict[
     Args:
         predictions: Of one part.
         seed: Of the bootstrap.
-        recordings: Whether groups are recordings, so that a whole one can be judged by the mean of
-            its segments' probabilities.
+        recordings: Whether groups are recordings: a whole one can then be judged by the mean of its
+            segments' probabilities, and how many there are of each class was chosen, not chance.
 
     Returns:
         Numbers by name. An interval ``<name>_ci`` is [low, high], 95 %, from a bootstrap over the
@@ -44,8 +45,10 @@ def summarise(predictions: Predictions, *, seed: int, recordings: bool) -> dict[
         ],
         "confusion": metrics.confusion(predictions).tolist(),
     }
+    stratum = class_strata(predictions.label, predictions.group_index) if recordings else None
     for name in names:
-        found = estimates(statistic.of_metric(name, predictions), np.random.default_rng(seed))[0]
+        number = statistic.of_metric(name, predictions)
+        found = estimates(number, np.random.default_rng(seed), stratum=stratum)[0]
         numbers.update(_number(name, found))
         interval = found.interval
         if name == "accuracy":

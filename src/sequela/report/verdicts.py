@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sequela.evaluation.intervals import Interval, interval
 from sequela.evaluation.metrics import example_loss
 from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.resampling import class_strata
 from sequela.evaluation.statistic import Statistic, ratio
 from sequela.studies.claims import Claim
 from sequela.studies.folder import RunFolder
@@ -70,6 +71,17 @@ def _held_out(run: Run) -> Predictions:
     return run.predictions.part("held_out")
 
 
+def _rng(run: Run) -> np.random.Generator:
+    return np.random.default_rng(run.settings.seed)
+
+
+def _strata(run: Run, predictions: Predictions) -> NDArray[np.int64] | None:
+    """Recordings are drawn within their class: how many there are of each was chosen."""
+    if run.settings.cohort is not None:
+        return None
+    return class_strata(predictions.label, predictions.group_index)
+
+
 def _correct(predictions: Predictions) -> Values:
     hit: Values = (predictions.predicted == predictions.label).astype(np.float64)
     return hit
@@ -88,7 +100,7 @@ def _difference(
     weight = among(first)
     a, b = value(first) * weight, value(second) * weight
     paired = ratio(b - a, weight, first.group_index)
-    found = interval(paired, np.random.default_rng(before.settings.seed))
+    found = interval(paired, _rng(before), stratum=_strata(before, first))
     return float(a.sum() / weight.sum()), float(b.sum() / weight.sum()), found
 
 
@@ -125,10 +137,8 @@ def _number(run: Run, name: str) -> tuple[float, float, float]:
         return run.test[name], low, high
     predictions = _held_out(run)
     values = example_loss(predictions)
-    found = interval(
-        ratio(values, np.ones(len(values)), predictions.group_index),
-        np.random.default_rng(run.settings.seed),
-    )
+    number = ratio(values, np.ones(len(values)), predictions.group_index)
+    found = interval(number, _rng(run), stratum=_strata(run, predictions))
     return float(values.mean()), found.low, found.high
 
 
@@ -220,9 +230,8 @@ def _less_overfitting(before: RunFolder, after: RunFolder) -> tuple[str, str]:
     gap = Statistic(
         value=lambda w: on_train.value(w) - on_held_out.value(w), n_groups=on_train.n_groups
     )
-    stratum = np.zeros(gap.n_groups, dtype=np.int64)
-    stratum[group] = train.astype(np.int64)
-    found = interval(gap, np.random.default_rng(before.settings.seed), stratum=stratum)
+    stratum = class_strata(both[0].label * 2 + train.astype(np.int64), group)
+    found = interval(gap, _rng(before), stratum=stratum)
     gaps = [
         r.metrics["parts"]["train"]["accuracy"] - r.metrics["parts"]["held_out"]["accuracy"]
         for r in (before, after)
@@ -274,7 +283,7 @@ def _more_symmetric(before: Run, after: Run) -> tuple[str, str]:
         ),
         n_groups=len(tables[0]),
     )
-    found = interval(change, np.random.default_rng(before.settings.seed))
+    found = interval(change, _rng(before), stratum=_strata(before, _held_out(before)))
     a, b = (float(asymmetry(t.sum(0))) for t in tables)
     return _direction(found, up=False), (
         f"Errors that no opposite error balances: {a:.0%} for the baseline, {b:.0%} for the "

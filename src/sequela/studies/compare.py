@@ -16,6 +16,7 @@ from sequela.evaluation.comparison import (
     paired_difference,
     repeated_folds,
 )
+from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.predictions import Predictions
 from sequela.studies.folds import FoldsFolder
 from sequela.studies.reproduce import Run
@@ -151,11 +152,13 @@ def _compared(first: Run, other: Run, name: str) -> Compared:
         )
     one, two = _held_out(other), _held_out(first)
     rng = np.random.default_rng(first.settings.seed)
+    # How many recordings there are of each class was chosen; patients came as they came.
+    how = Bootstrap(classes_fixed=first.settings.cohort is None)
     return Compared(
         other.path.name,
         other.settings.model,
         value,
-        paired_difference(name, one, two, rng),
+        paired_difference(name, one, two, rng, how),
         delong=paired_delong(one, two) if len(one.classes) == _TWO else None,
         mcnemar=_mcnemar_of_groups(one, two),
     )

@@ -111,7 +111,7 @@ def test_evaluation_of_a_leaking_run_says_so(tmp_path: Path, synthetic: Path) ->
         ("split.json", None, "split.json: not found"),
         ("predictions.parquet", b"PAR1", "predictions.parquet"),
         ("predictions.parquet", None, "predictions.parquet"),
-        ("config.toml", None, "expected a run folder with a config.toml"),
+        ("config.toml", None, "expected a run folder"),
         ("config.toml", b"seed = 3", "not a run's settings"),
         ("metrics.json", None, "the run is not finished; continue it with --resume"),
     ],

@@ -10,12 +10,16 @@ from sequela.cohort.segments import cut
 from sequela.cohort.split import hashed
 from sequela.errors import SettingError
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.summary import summarise
+from sequela.evaluation.summary import operating_points, summarise
 from sequela.sequences.scaling import Scaling
 from sequela.sources import catalog
 from sequela.studies import floors, signals
 from sequela.studies.folder import RunFolder
+from sequela.studies.folds import FoldsFolder, summarise_folds
+from sequela.studies.reproduce import Run, named_runs
 from sequela.studies.stored import stored_network
+
+_TWO = 2
 
 
 def evaluate_run(
@@ -24,7 +28,7 @@ def evaluate_run(
     """The numbers of a run's held_out part, or of its model on another data set.
 
     Args:
-        path: Run folder.
+        path: Run folder, or folder of folds.
         data: Data set to apply the model to; ``None`` judges the run's own predictions.
         root: Where the data lie, if not where they are looked for by themselves.
 
@@ -34,16 +38,14 @@ def evaluate_run(
     Raises:
         SequelaError: If the run is damaged, its parts overlap, or the data do not fit the model.
     """
-    folder = RunFolder(path)
-    folder.require_complete()
+    (folder,) = named_runs([path])
     if data is None:
-        predictions = folder.predictions.part("held_out")
-        return {
-            "run": path.name,
-            "data": folder.settings.data,
-            "leaks": folder.split.leaks,
-            **summarise(predictions, seed=folder.settings.seed, recordings=True),
-        }
+        return {"run": path.name, "data": folder.settings.data, **_own(folder)}
+    if isinstance(folder, FoldsFolder):
+        raise SettingError(
+            f"{path} holds {len(folder.runs)} models, one a fold: name one of them, such as "
+            f"{folder.runs[0].path.name}, to apply it to other data"
+        )
     predictions, set_aside, origin = _on(folder, data, root)
     return {
         "run": path.name,
@@ -53,6 +55,22 @@ def evaluate_run(
         "recordings_set_aside_as_trained_or_tuned_on": set_aside,
         **summarise(predictions, seed=folder.settings.seed, recordings=True),
     }
+
+
+def _own(folder: Run) -> dict[str, Any]:
+    """What a run's own held-out predictions give."""
+    if isinstance(folder, FoldsFolder):
+        leaks = any(run.metrics["leaks"] for run in folder.runs)
+        return {"leaks": leaks, **summarise_folds(folder.runs)["test"]}
+    predictions, settings = folder.predictions, folder.settings
+    signals = settings.cohort is None
+    numbers = summarise(predictions.part("held_out"), seed=settings.seed, recordings=signals)
+    if len(predictions.classes) == _TWO:
+        numbers["operating_points"] = operating_points(
+            predictions, seed=settings.seed, aim=settings.aim, target=settings.aim_target
+        )
+    leaks = folder.split.leaks or bool(folder.metrics["leaks"])
+    return {"leaks": leaks, **numbers}
 
 
 def _on(folder: RunFolder, data: str, root: Path | None) -> tuple[Predictions, int, str]:

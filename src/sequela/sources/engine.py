@@ -7,7 +7,6 @@ each engine.
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -79,16 +78,13 @@ class Engine(Protocol):
     def keep(self, frame: nw.LazyFrame[Any], name: str) -> nw.LazyFrame[Any]:
         """The frame computed once and kept under ``name``, on disk where memory is short."""
 
-    def forget(self, but: str) -> None:
-        """Let go of all that is kept, except one."""
+    def forget(self) -> None:
+        """Let go of all that is kept."""
 
     def parts(
         self, frame: nw.LazyFrame[Any], column: str, count: int
     ) -> Iterator[tuple[int, nw.LazyFrame[Any]]]:
         """The rows whose column is 0, 1, ..., ``count`` - 1, separated on disk in one pass."""
-
-    def write_parquet(self, frame: nw.LazyFrame[Any], path: Path) -> None:
-        """The frame, in its order, as one Parquet file."""
 
     def close(self) -> None:
         """Let go of what is held."""
@@ -183,12 +179,11 @@ class DuckDBEngine:
         self._kept.append(name)
         return nw.from_native(self._connection.table(f'"{name}"'))
 
-    def forget(self, but: str) -> None:
+    def forget(self) -> None:
         """See ``Engine``."""
         for name in self._kept:
-            if name != but:
-                self._connection.execute(f'DROP TABLE "{name}"')
-        self._kept = [but]
+            self._connection.execute(f'DROP TABLE "{name}"')
+        self._kept.clear()
 
     def parts(
         self, frame: nw.LazyFrame[Any], column: str, count: int
@@ -203,11 +198,6 @@ class DuckDBEngine:
         for value in range(count):
             if files := sorted((folder / f"{column}={value}").glob("*.parquet")):
                 yield value, self.read_parquet(files)
-
-    def write_parquet(self, frame: nw.LazyFrame[Any], path: Path) -> None:
-        """See ``Engine``."""
-        with self._translated():
-            frame.to_native().write_parquet(str(path), compression="zstd")
 
     def close(self) -> None:
         """See ``Engine``."""
@@ -336,12 +326,11 @@ class SparkEngine:
         kept: nw.LazyFrame[Any] = nw.from_native(rows)
         return kept
 
-    def forget(self, but: str) -> None:
+    def forget(self) -> None:
         """See ``Engine``."""
-        for name, rows in self._kept.items():
-            if name != but:
-                rows.unpersist()
-        self._kept = {but: self._kept[but]}
+        for rows in self._kept.values():
+            rows.unpersist()
+        self._kept.clear()
 
     def parts(
         self, frame: nw.LazyFrame[Any], column: str, count: int
@@ -355,14 +344,6 @@ class SparkEngine:
         for value in range(count):
             if (part := folder / f"{column}={value}").is_dir():
                 yield value, self.read_parquet([part])
-
-    def write_parquet(self, frame: nw.LazyFrame[Any], path: Path) -> None:
-        """See ``Engine``."""
-        folder = path.with_suffix(".parts")
-        frame.to_native().coalesce(1).write.parquet(str(folder))
-        (part,) = folder.glob("part-*.parquet")
-        part.replace(path)
-        shutil.rmtree(folder)
 
     def close(self) -> None:
         """See ``Engine``."""

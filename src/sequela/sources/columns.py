@@ -1,0 +1,73 @@
+"""Columns of Arrow tables as NumPy arrays, and back.
+
+pyarrow's own conversions import pandas wherever it is installed, which takes longer than to read a
+small hospital's tables.
+"""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+Column = pa.Array | pa.ChunkedArray
+
+
+def values_of(column: Column) -> NDArray[Any]:
+    """The numbers, times (as ``datetime64[us]``) or truth values of a column, not writable.
+
+    Where the column is null, the array holds anything: see :func:`nulls_of`.
+
+    Example:
+        >>> values_of(pa.chunked_array([[1, 2], [3]]))
+        array([1, 2, 3])
+    """
+    array = _one(column)
+    data = array.buffers()[1]
+    if pa.types.is_boolean(array.type):
+        return _bits(data, array)
+    kind = np.dtype(array.type.to_pandas_dtype())
+    return np.frombuffer(data or b"", kind, len(array), array.offset * kind.itemsize)
+
+
+def nulls_of(column: Column) -> NDArray[np.bool_]:
+    """Where a column is null.
+
+    Example:
+        >>> nulls_of(pa.array([1, None, 3]))
+        array([False,  True, False])
+    """
+    array = _one(column)
+    if not array.null_count:
+        return np.zeros(len(array), np.bool_)
+    return ~_bits(array.buffers()[0], array)
+
+
+def column_of(values: NDArray[Any], nulls: NDArray[np.bool_] | None = None) -> pa.Array:
+    """A column of numbers, times or truth values.
+
+    Args:
+        values: (row,).
+        nulls: (row,), where the column is to be null; nowhere without it.
+
+    Example:
+        >>> column_of(np.array([True, False, True]), np.array([False, False, True])).to_pylist()
+        [True, False, None]
+    """
+    valid = None if nulls is None else pa.py_buffer(np.packbits(~nulls, bitorder="little"))
+    if values.dtype == np.bool_:
+        kind, data = pa.bool_(), np.packbits(values, bitorder="little")
+    else:
+        kind, data = pa.from_numpy_dtype(values.dtype), np.ascontiguousarray(values)
+    data = data.view(np.uint8)  # datetime64 has no buffer of its own
+    return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(data)])
+
+
+def _one(column: Column) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _bits(data: pa.Buffer, array: pa.Array) -> NDArray[np.bool_]:
+    packed = np.frombuffer(data, np.uint8)
+    end = array.offset + len(array)
+    return np.unpackbits(packed, count=end, bitorder="little")[array.offset :].view(np.bool_)

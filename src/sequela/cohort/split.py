@@ -9,13 +9,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.config import SplitUnit
 from sequela.errors import SplitError
+
+if TYPE_CHECKING:
+    from sequela.config import SplitUnit
 
 PARTS = ("train", "tuning", "held_out")
 HASH = "first 16 hexadecimal digits of the SHA-256 of the id"
@@ -41,7 +43,7 @@ class Split:
             each part, the hashed ids. Rows are listed only where they are the unit.
     """
 
-    unit: SplitUnit
+    unit: "SplitUnit"
     seed: int
     fractions: tuple[float, float, float]
     n_examples: Mapping[str, int]
@@ -138,7 +140,7 @@ def draw(
     *,
     label: NDArray[np.int64],
     ids: Mapping[str, Ids],
-    unit: SplitUnit,
+    unit: "SplitUnit",
     seed: int,
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
     folds: int = 0,

@@ -102,8 +102,7 @@ def _write_bucket(frame: Frame, number: int, engine: Engine, out: Path, split: S
     if lost := table["subject_id"].null_count:
         raise DataError(f"{lost} events have no subject_id: fill it in, or fetch the tables again")
     table, codes = _with_numbered_codes(table)
-    keys = [_key(table[name]) for name in (*EVENT_COLUMNS, "table")]
-    order, again = sorted_rows(keys[:3], keys[3:])
+    order, again = sorted_rows(table)
     distinct = np.delete(order, again)
     subject = values_of(table["subject_id"])[distinct]
     first = np.flatnonzero(np.diff(subject, prepend=subject[:1] - 1))
@@ -122,14 +121,9 @@ def _write_bucket(frame: Frame, number: int, engine: Engine, out: Path, split: S
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(write, files))
-    number_of_table, number_of_code = keys[-1], keys[2]
-    return Shards(
-        ids,
-        part,
-        _count(number_of_table, number_of_code, codes),
-        _count(number_of_table[distinct], number_of_code[distinct], codes),
-        tuple(files),
-    )
+    made = _count(table, codes)
+    kept = made - _count(table.take(column_of(order[again])), codes)
+    return Shards(ids, part, made, kept, tuple(files))
 
 
 def _with_numbered_codes(table: pa.Table) -> tuple[pa.Table, list[str]]:
@@ -140,8 +134,33 @@ def _with_numbered_codes(table: pa.Table) -> tuple[pa.Table, list[str]]:
     place[values_of(order)] = np.arange(len(order), dtype=np.int32)
     codes = column.dictionary.take(order).cast(pa.string())
     numbered = pa.DictionaryArray.from_arrays(column_of(place[values_of(column.indices)]), codes)
-    names = table.column_names
-    return table.set_column(names.index("code"), "code", numbered), codes.to_pylist()
+    table = table.set_column(table.column_names.index("code"), "code", numbered)
+    return table.combine_chunks(), codes.to_pylist()
+
+
+def sorted_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How to sort events by all columns, and which of them are there twice.
+
+    Subject, time and code tell nearly all events apart. They become one integer, whose sort is
+    several times faster than that of columns; the others decide between the rows that it leaves.
+
+    Args:
+        events: ``EVENT_COLUMNS``, the codes as indices of sorted ones, and ``table``.
+
+    Returns:
+        The rows in their order, and the places in that order of those that equal the one before.
+    """
+    packed = _packed([_key(events[name]) for name in EVENT_COLUMNS[:3]])
+    order = np.argsort(packed)
+    same = np.diff(packed[order]) == 0
+    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))  # noqa: FBT003
+    rows = order[tied]
+    rest = events.select([*EVENT_COLUMNS[3:], "table"]).take(column_of(rows))
+    keys = [packed[rows], *(_key(column) for column in rest.columns)]
+    within = np.lexsort(keys[::-1])
+    order[tied] = rows[within]
+    equal = np.logical_and.reduce([np.diff(key[within]) == 0 for key in keys])
+    return order, tied[1:][equal]
 
 
 def _key(column: pa.ChunkedArray) -> NDArray[np.int64]:
@@ -160,35 +179,6 @@ def _key(column: pa.ChunkedArray) -> NDArray[np.int64]:
     if pa.types.is_timestamp(column.type):  # whole seconds or minutes need fewer bits
         key, low = (key - low) // max(int(np.gcd.reduce(known - low)), 1), 0
     return np.where(nulls, low - 1, key)
-
-
-def sorted_rows(
-    keys: Sequence[NDArray[np.int64]], rest: Sequence[NDArray[np.int64]]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How to sort rows, and which of them are there twice.
-
-    Args:
-        keys: What the rows are sorted by, the first of them first; together they tell most rows
-            apart. They become one integer, since one sort is several times faster than many.
-        rest: What decides, after them, between rows with equal ``keys``.
-
-    Returns:
-        The rows in their order, and the places in that order of those that equal the one before.
-
-    Example:
-        >>> subject, code = np.array([2, 1, 2, 2]), np.array([5, 7, 4, 5])
-        >>> sorted_rows([subject], [code])
-        (array([1, 2, 0, 3]), array([3]))
-    """
-    packed = _packed(keys)
-    order = np.argsort(packed)
-    same = np.diff(packed[order]) == 0
-    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
-    rows = order[tied]
-    rows = rows[np.lexsort([*(key[rows] for key in reversed(rest)), packed[rows]])]
-    order[tied] = rows
-    equal = [key[rows[1:]] == key[rows[:-1]] for key in (packed, *rest)]
-    return order, tied[1:][np.logical_and.reduce(equal)]
 
 
 def _packed(keys: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
@@ -222,11 +212,10 @@ def _write_events(table: pa.Table, path: Path) -> None:
     )
 
 
-def _count(
-    table: NDArray[np.int64], code: NDArray[np.int64], codes: list[str]
-) -> Counter[tuple[int, str]]:
+def _count(events: pa.Table, codes: list[str]) -> Counter[tuple[int, str]]:
     """(number of the table, code) to the number of rows."""
-    counts = np.bincount(table * len(codes) + code)
+    table = values_of(events["table"]).astype(np.int64)
+    counts = np.bincount(table * len(codes) + values_of(events["code"].combine_chunks().indices))
     found = np.flatnonzero(counts)
     pairs = zip(*np.divmod(found, len(codes)), counts[found].tolist(), strict=True)
     return Counter({(int(of), codes[place]): rows for of, place, rows in pairs})

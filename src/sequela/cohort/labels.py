@@ -10,6 +10,7 @@ from meds.schema import LabelSchema
 
 from sequela.errors import DataError, DataNotFoundError
 from sequela.files import whole
+from sequela.sources.columns import values_of
 
 SCHEMA = pa.schema(
     [
@@ -39,7 +40,7 @@ def read_labels(path: Path) -> pa.Table:
     if not path.is_file():
         raise DataNotFoundError(f"no label file {path}")
     try:
-        table = pq.read_table(path)
+        table = pq.ParquetFile(path).read()
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{path} is not a readable Parquet file: {error}") from error
     for name in KEY:
@@ -89,7 +90,7 @@ def sorted_labels(labels: pa.Table) -> pa.Table:
         DataError: If a subject has two labels at one time.
     """
     labels = labels.sort_by([(name, "ascending") for name in KEY]).combine_chunks()
-    subject, time = (labels[name].to_numpy() for name in KEY)
+    subject, time = (values_of(labels[name]) for name in KEY)
     twice = np.flatnonzero((subject[1:] == subject[:-1]) & (time[1:] == time[:-1]))
     if len(twice):
         first = twice[0]

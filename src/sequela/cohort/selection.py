@@ -98,6 +98,9 @@ WHERE reason = 0 AND s.discharged IS NOT NULL AND s.subject_id = chosen.subject_
     AND s.visit_id IS NOT DISTINCT FROM chosen.visit_id
     AND (s.visit_id IS NOT NULL OR (s.admitted <= prediction_time AND prediction_time < discharged))
 """
+CHOSEN_LABELS = """
+SELECT subject_id, prediction_time, label AS boolean_value FROM chosen WHERE reason = 0
+"""
 NO_FOLLOW_UP = (
     "The events hold no FOLLOW_UP_END: who has no death on record is alive at the horizon."
 )
@@ -152,10 +155,8 @@ def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) 
         flow = _apply_rules(connection, task, tuple(notes))
         if task.hindsight:
             connection.execute(LOOK_BACK)
-        columns = connection.execute(
-            "SELECT subject_id, prediction_time, label FROM chosen WHERE reason = 0"
-        ).fetchnumpy()
-        labels = sorted_labels(pa.table(list(columns.values()), schema=SCHEMA))
+        columns = connection.sql(CHOSEN_LABELS).to_arrow_table().columns
+        labels = sorted_labels(pa.Table.from_arrays(columns, schema=SCHEMA))
         _check_classes(labels, flow)
         leaks = find_leaks(connection, task, labels, in_order=events.stays_in_order)
         return Cohort(events, task, labels, flow, leaks)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sequela.cohort.split import PARTS
 from sequela.errors import DataError, DataNotFoundError, SplitError
+from sequela.sources.columns import values_of
 
 
 def read_subject_splits(path: Path) -> pa.Table:
@@ -25,7 +26,7 @@ def read_subject_splits(path: Path) -> pa.Table:
     if not path.is_file():
         raise DataNotFoundError(f"no split {path}; MEDS data have one in metadata/")
     try:
-        return pq.read_table(path, columns=["subject_id", "split"]).cast(
+        return pq.ParquetFile(path).read(["subject_id", "split"]).cast(
             pa.schema([("subject_id", pa.int64()), ("split", pa.string())])
         )
     except (pa.ArrowInvalid, OSError, ValueError) as error:
@@ -48,18 +49,21 @@ def parts_of_labels(labels: pa.Table, splits: pa.Table | Mapping[int, str]) -> N
     """
     if isinstance(splits, Mapping):
         splits = pa.table({"subject_id": [*splits], "split": [*splits.values()]})
-    ids = splits["subject_id"].to_numpy()
-    names, place = np.unique(splits["split"].to_numpy(zero_copy_only=False), return_inverse=True)
-    strange = sorted(set(names.tolist()) - set(PARTS))
+    ids = values_of(splits["subject_id"])
+    named = splits["split"].combine_chunks().dictionary_encode()
+    names = named.dictionary.to_pylist()
+    if named.null_count:
+        raise SplitError(f"{named.null_count} subjects stand in no part of the split; name one")
+    strange = sorted(set(names) - set(PARTS))
     if strange:
         raise SplitError(f"unknown part '{strange[0]}' in the split (known: {', '.join(PARTS)})")
-    part = np.array([PARTS.index(name) for name in names], np.int64)[place]
+    part = np.array([PARTS.index(name) for name in names], np.int64)[values_of(named.indices)]
     order = np.argsort(ids, kind="stable")
     ids, part = ids[order], part[order]
     moved = np.flatnonzero((ids[1:] == ids[:-1]) & (part[1:] != part[:-1]))
     if len(moved):
         raise SplitError(f"subject {ids[moved[0]]} stands in two parts of the split; keep one")
-    asked = labels["subject_id"].to_numpy()
+    asked = values_of(labels["subject_id"])
     found = np.searchsorted(ids, asked)
     lost = np.ones(len(asked), bool)
     inside = found < len(ids)

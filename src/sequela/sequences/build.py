@@ -23,6 +23,7 @@ from sequela.sequences.cut import cut
 from sequela.sequences.flat import Sequences, SequencesWriter, is_built_from, open_sequences
 from sequela.sequences.vocabulary import UNKNOWN, SequenceSettings, Terms
 from sequela.sources import meds_events
+from sequela.sources.columns import column_of, values_of
 from sequela.sources.engine import MEMORY_LIMIT
 
 Connection = duckdb.DuckDBPyConnection
@@ -128,7 +129,7 @@ def digest_of(cohort: Cohort, part: NDArray[np.uint8], settings: SequenceSetting
     """SHA-256 of all that decides what the arrays hold, the code of this program included."""
     labels = hashlib.sha256(part.tobytes())
     for name in cohort.labels.column_names:
-        column = cohort.labels[name].to_numpy()
+        column = values_of(cohort.labels[name])
         labels.update(np.ascontiguousarray(column).view(np.uint8).data)
     decides = {
         "events": cohort.events.digest,
@@ -154,7 +155,7 @@ def _code_digest() -> str:
 def _check_parts(labels: pa.Table, part: NDArray[np.uint8]) -> None:
     if len(part) != len(labels):
         raise SplitError(f"the split is of {len(part)} examples, and the cohort has {len(labels)}")
-    subject = labels["subject_id"].to_numpy()  # sorted
+    subject = values_of(labels["subject_id"])  # sorted
     moved = np.flatnonzero((subject[1:] == subject[:-1]) & (part[1:] != part[:-1]))
     if len(moved):
         raise SplitError(
@@ -201,8 +202,9 @@ def _vocabulary(connection: Connection, terms: Terms, settings: SequenceSettings
 def _create_places(
     connection: Connection, table: str, key: str, keys: list[int], first: int
 ) -> None:
-    places = pa.array(np.arange(first, first + len(keys)), pa.int64())
-    connection.register("place_rows", pa.table({key: pa.array(keys, pa.int64()), "place": places}))
+    places = {key: np.array(keys, np.int64), "place": np.arange(first, first + len(keys))}
+    rows = pa.table({name: column_of(column) for name, column in places.items()})
+    connection.register("place_rows", rows)
     connection.execute(PLACES.format(table=table))
     connection.unregister("place_rows")
 

@@ -15,6 +15,7 @@ from sequela.cohort.events import one_row
 from sequela.cohort.selection import Cohort
 from sequela.cohort.stays import create_stays
 from sequela.sequences.vocabulary import SequenceSettings, Terms, terms_of
+from sequela.sources.columns import column_of, text_column_of
 
 Connection = duckdb.DuckDBPyConnection
 
@@ -212,18 +213,20 @@ def cut(
 
 
 def _create_asked(connection: Connection, labels: pa.Table, part: NDArray[np.uint8]) -> None:
-    examples = pa.array(np.arange(len(labels)), pa.int64())
-    table = labels.append_column("part", pa.array(part)).append_column("example", examples)
+    examples = column_of(np.arange(len(labels)))
+    table = labels.append_column("part", column_of(part)).append_column("example", examples)
     connection.register("asked_rows", table)
     connection.execute(ASKED)
     connection.unregister("asked_rows")
 
 
 def _create_terms(connection: Connection, terms: Terms) -> None:
+    number = [*terms.of_code.values()]
+    none = np.array([term is None for term in number], np.bool_)
     table = pa.table(
         {
-            "code": pa.array(terms.of_code.keys(), pa.string()),
-            "term": pa.array(terms.of_code.values(), pa.int64()),
+            "code": text_column_of([*terms.of_code]),
+            "term": column_of(np.array([term or 0 for term in number], np.int64), none),
         }
     )
     connection.register("term_rows", table)

@@ -4,6 +4,7 @@ pyarrow's own conversions import pandas wherever it is installed, which takes lo
 small hospital's tables.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,21 @@ def column_of(values: NDArray[Any], nulls: NDArray[np.bool_] | None = None) -> p
         kind, data = pa.from_numpy_dtype(values.dtype), np.ascontiguousarray(values)
     data = data.view(np.uint8)  # datetime64 has no buffer of its own
     return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(data)])
+
+
+def text_column_of(texts: Sequence[str | None]) -> pa.StringArray:
+    """A column of text.
+
+    Example:
+        >>> text_column_of(["a", None, "bc"]).to_pylist()
+        ['a', None, 'bc']
+    """
+    written = [b"" if text is None else text.encode() for text in texts]
+    ends = np.cumsum([0, *map(len, written)]).astype(np.int32)
+    valid = np.packbits([text is not None for text in texts], bitorder="little")
+    return pa.StringArray.from_buffers(
+        len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(written)), pa.py_buffer(valid)
+    )
 
 
 def _one(column: Column) -> pa.Array:

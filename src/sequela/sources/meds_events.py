@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sequela import __version__
 from sequela.errors import DataError, DataNotFoundError
 from sequela.sources.catalog import lookup
+from sequela.sources.columns import column_of, text_column_of
 
 BIRTH = standard.birth_code
 DEATH = standard.death_code
@@ -83,7 +84,7 @@ def read_splits(root: Path) -> dict[int, int] | None:
     path = root / standard.subject_splits_filepath
     if not path.is_file():
         return None
-    table = pq.read_table(path)
+    table = pq.ParquetFile(path).read()
     if not set(table["split"].to_pylist()) <= set(SPLITS):
         return None
     pairs = zip(table["subject_id"].to_pylist(), table["split"].to_pylist(), strict=True)
@@ -106,8 +107,8 @@ def data_files(root: Path) -> list[Path]:
 
 def write_splits(root: Path, subject_ids: NDArray[np.int64], split: NDArray[np.int8]) -> None:
     """Write ``metadata/subject_splits.parquet``."""
-    names = pa.array(SPLITS).take(pa.array(split))
-    table = pa.table({"subject_id": pa.array(subject_ids), "split": names})
+    names = text_column_of(SPLITS).take(column_of(split))
+    table = pa.table({"subject_id": column_of(subject_ids), "split": names})
     _write(standard.SubjectSplitSchema.align(table), root / standard.subject_splits_filepath)
 
 
@@ -123,10 +124,10 @@ def write_codes(root: Path, codes: list[tuple[str, int]], words: Mapping[str, st
     described = [words.get(n) or words.get("//".join(n.split("//")[:2])) for n in names]
     table = pa.table(
         {
-            "code": pa.array(names, pa.string()),
-            "description": pa.array(described, pa.string()),
+            "code": text_column_of(names),
+            "description": text_column_of(described),
             "parent_codes": pa.nulls(len(names), pa.list_(pa.string())),
-            "events": pa.array([events for _, events in codes], pa.int64()),
+            "events": column_of(np.array([events for _, events in codes], np.int64)),
         }
     )
     standard.CodeMetadataSchema.validate(table)
@@ -161,7 +162,7 @@ def validate(files: Iterable[Path]) -> None:
         except (pa.ArrowInvalid, OSError) as error:
             raise DataError(f"{path}: not a Parquet file ({error})") from error
         try:
-            standard.DataSchema.validate(shard.schema_arrow.empty_table())
+            standard.DataSchema.validate(shard.schema_arrow)
         except Exception as error:  # the package raises its own and pyarrow's errors
             raise DataError(f"{path}: not MEDS 0.4 data: {error}") from error
         metadata = shard.metadata

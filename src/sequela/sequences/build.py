@@ -60,9 +60,9 @@ SELECT example, step_time, step FROM steps
 WHERE example >= $first AND example < $end ORDER BY step
 """
 CODES = """
-SELECT DISTINCT p.step, coalesce(w.place, 0)::INTEGER AS code
+SELECT p.step, coalesce(w.place, 0) AS code
 FROM present AS p LEFT JOIN words AS w ON w.item = p.item
-WHERE p.step >= $first AND p.step < $end ORDER BY ALL
+WHERE p.step >= $first AND p.step < $end
 """
 VALUES = """
 SELECT s.step, c.place AS channel, v.value
@@ -226,7 +226,7 @@ def _piece(connection: Connection, of: dict[str, int]) -> dict[str, Any]:
     steps = connection.execute(STEPS, of).fetchnumpy()
     n, origin = len(steps["step"]), int(steps["step"][0])
     within = {"first": origin, "end": origin + n}
-    codes = connection.execute(CODES, within).fetchnumpy()
+    of_step, codes = _distinct(connection.execute(CODES, within).fetchnumpy())
     values = connection.execute(VALUES, within).fetchnumpy()
     return {
         "examples": columns,
@@ -234,9 +234,16 @@ def _piece(connection: Connection, of: dict[str, int]) -> dict[str, Any]:
             steps["example"] - of["first"], minlength=of["end"] - of["first"]
         ),
         "step_time": steps["step_time"],
-        "codes_per_step": np.bincount(codes["step"] - origin, minlength=n),
-        "codes": codes["code"],
+        "codes_per_step": np.bincount(of_step - origin, minlength=n),
+        "codes": codes,
         "values_per_step": np.bincount(values["step"] - origin, minlength=n),
         "channels": values["channel"],
         "values": values["value"],
     }
+
+
+def _distinct(codes: dict[str, NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """The pairs of ``step`` and ``code``, sorted, each once: unknown codes of a step are one."""
+    base = int(codes["code"].max(initial=0)) + 1
+    step, code = np.divmod(np.unique(codes["step"] * base + codes["code"]), base)
+    return step, code.astype(np.int32)

@@ -48,21 +48,13 @@ SELECT
 FROM events AS e
 JOIN terms AS t ON t.code = e.code
 JOIN asked AS a ON a.subject_id = e.subject_id AND e.time <= a.prediction_time
-WHERE e.visit_id IS NOT NULL
 """
-ANY_WITHOUT_VISIT = """
-SELECT count(*) FROM events JOIN terms USING (code) WHERE visit_id IS NULL AND time IS NOT NULL
-"""
-VISIBLE_WITHOUT_VISIT = """
+ANY_WITHOUT_VISIT = "SELECT count(*) FROM visible WHERE place IS NULL"
+PLACE = """
 INSERT INTO visible
 WITH seen AS (
-    SELECT
-        a.example, e.subject_id, e.time, t.term,
-        CASE WHEN isfinite(e.numeric_value) THEN e.numeric_value END AS value
-    FROM events AS e
-    JOIN terms AS t ON t.code = e.code
-    JOIN asked AS a ON a.subject_id = e.subject_id AND e.time <= a.prediction_time
-    WHERE e.visit_id IS NULL
+    SELECT a.subject_id, v.* FROM visible AS v JOIN asked AS a USING (example)
+    WHERE v.place IS NULL
 ), placed AS (
     SELECT
         e.example,
@@ -194,7 +186,8 @@ def cut(
     connection.execute(VISIBLE)
     if one_row(connection, ANY_WITHOUT_VISIT)[0]:
         create_stays(connection)
-        connection.execute(VISIBLE_WITHOUT_VISIT)
+        connection.execute(PLACE)
+        connection.execute("DELETE FROM visible WHERE place IS NULL")
     if cohort.task.history == "stay":
         connection.execute(ONLY_CURRENT)
     if settings.step_hours is not None:

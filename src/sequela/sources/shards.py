@@ -152,7 +152,8 @@ def sorted_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]
     """
     packed = _packed([_key(events[name]) for name in EVENT_COLUMNS[:3]])
     order = np.argsort(packed)
-    same = np.diff(packed[order]) == 0
+    ranked = packed[order]
+    same = ranked[1:] == ranked[:-1]
     tied = np.flatnonzero(np.append(same, False) | np.append(False, same))  # noqa: FBT003
     rows = order[tied]
     rest = events.select([*EVENT_COLUMNS[3:], "table"]).take(column_of(rows))

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -77,10 +78,10 @@ class Engine(Protocol):
         """Parquet files as one table; a column that one of them lacks is null there."""
 
     def keep(self, frame: nw.LazyFrame[Any], name: str) -> nw.LazyFrame[Any]:
-        """The frame computed once and kept under ``name``, on disk where memory is short.
+        """The frame computed once and kept under ``name``, on disk where memory is short."""
 
-        Frames of different files may be kept by several threads at once.
-        """
+    def keep_all(self, frames: Mapping[str, nw.LazyFrame[Any]]) -> dict[str, nw.LazyFrame[Any]]:
+        """Frames of different files, by the names under which they are kept."""
 
     def forget(self) -> None:
         """Let go of all that is kept."""
@@ -146,7 +147,7 @@ class DuckDBEngine:
     ) -> nw.LazyFrame[Any]:
         """See ``Engine``; a value of another kind is found when the frame is kept."""
         types = {name: DUCKDB_TYPES[kinds.get(name, Kind.TEXT)] for name in header}
-        # A cursor of its own lets another thread read another file.
+        # On a connection of its own, it is read while others are: see ``keep_all``.
         relation = self._connection.cursor().read_csv(
             str(path),
             columns=types,
@@ -180,10 +181,19 @@ class DuckDBEngine:
 
     def keep(self, frame: nw.LazyFrame[Any], name: str) -> nw.LazyFrame[Any]:
         """See ``Engine``."""
-        with self._translated():
-            frame.to_native().create(name)
-        self._kept.append(name)
-        return nw.from_native(self._connection.table(f'"{name}"'))
+        return self.keep_all({name: frame})[name]
+
+    def keep_all(self, frames: Mapping[str, nw.LazyFrame[Any]]) -> dict[str, nw.LazyFrame[Any]]:
+        """See ``Engine``; one thread decompresses a file, so several are read side by side."""
+
+        def create(name: str) -> None:
+            with self._translated():
+                frames[name].to_native().create(name)
+
+        self._kept += frames
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(create, frames))
+        return {name: nw.from_native(self._connection.table(f'"{name}"')) for name in frames}
 
     def forget(self) -> None:
         """See ``Engine``."""
@@ -331,6 +341,10 @@ class SparkEngine:
         self._kept[name] = rows
         kept: nw.LazyFrame[Any] = nw.from_native(rows)
         return kept
+
+    def keep_all(self, frames: Mapping[str, nw.LazyFrame[Any]]) -> dict[str, nw.LazyFrame[Any]]:
+        """See ``Engine``."""
+        return {name: self.keep(frame, name) for name, frame in frames.items()}
 
     def forget(self) -> None:
         """See ``Engine``."""

@@ -111,7 +111,7 @@ def _write_bucket(frame: Frame, number: int, engine: Engine, out: Path, split: S
     part_of_row = np.repeat(part, np.diff(first, append=len(subject)))
     files = {
         out / meds.schema.data_subdirectory / SPLITS[index] / f"{number}.parquet": index
-        for index in np.unique(part).tolist()
+        for index in np.flatnonzero(np.bincount(part)).tolist()
     }
 
     def write(path: Path) -> None:

@@ -1,8 +1,6 @@
 """The tables of a source, found under a root and read with their declared columns and kinds."""
 
-import os
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -65,22 +63,21 @@ def read_tables(
     if source.reads and (batches := source.reads(root)) is not None:
         return _hand_over(batches, chosen, root, engine)
     files = _files(root)
-    found: list[tuple[Table, Path]] = []
+    frames: dict[str, nw.LazyFrame[Any]] = {}
+    places: dict[str, str] = {}
     for table in chosen:
-        if path := _find(table.name, files):
-            found.append((table, path))
-        elif table.required:
-            names = ", ".join(sorted(path.name for path in files)[:12]) or "nothing"
-            there = f" (as .csv or .csv.gz, in either case; found: {names})"
-            raise _missing(source, table, str(root), there)
-    # One thread decompresses one file, so several files are read side by side.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        read = pool.map(lambda pair: _read_file(*pair, engine), found)
-        frames = {table.name: frame for (table, _), frame in zip(found, read, strict=True)}
-    places = {table.name: str(path.relative_to(root)) for table, path in found}
+        path = _find(table.name, files)
+        if path is None:
+            if table.required:
+                names = ", ".join(sorted(path.name for path in files)[:12]) or "nothing"
+                found = f" (as .csv or .csv.gz, in either case; found: {names})"
+                raise _missing(source, table, str(root), found)
+            continue
+        frames[table.name] = _read_file(table, path, engine)
+        places[table.name] = str(path.relative_to(root))
     used = set(places.values())
     rest = sorted(str(path.relative_to(root)) for path in files if path.suffix in {".csv", ".gz"})
-    return Tables(frames, places, tuple(name for name in rest if name not in used))
+    return Tables(engine.keep_all(frames), places, tuple(n for n in rest if n not in used))
 
 
 def typed_blanks(frame: nw.LazyFrame[Any], table: Table) -> nw.LazyFrame[Any]:
@@ -179,7 +176,7 @@ def _read_file(table: Table, path: Path, engine: Engine) -> nw.LazyFrame[Any]:
     names = header(path)
     check_columns(table, names, str(path))
     kinds = {name: kind for name, kind in table.columns.items() if name in names}
-    return engine.keep(typed_blanks(engine.read_csv(path, names, kinds), table), table.name)
+    return typed_blanks(engine.read_csv(path, names, kinds), table)
 
 
 def _chosen(source: Source, only: Collection[str] | None) -> list[Table]:

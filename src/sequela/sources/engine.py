@@ -7,6 +7,7 @@ each engine.
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -83,13 +84,13 @@ class Engine(Protocol):
     def keep_all(self, frames: Mapping[str, nw.LazyFrame[Any]]) -> dict[str, nw.LazyFrame[Any]]:
         """Frames of different files, by the names under which they are kept."""
 
-    def forget(self) -> None:
-        """Let go of all that is kept."""
-
     def parts(
         self, frame: nw.LazyFrame[Any], column: str, count: int
-    ) -> Iterator[tuple[int, nw.LazyFrame[Any]]]:
-        """The rows whose column is 0, 1, ..., ``count`` - 1, separated on disk in one pass."""
+    ) -> Iterator[tuple[int, pa.Table]]:
+        """The rows whose column is 0, 1, ..., ``count`` - 1, separated on disk in one pass.
+
+        Each column is in one chunk, text as a dictionary. All that was kept is forgotten before the first part is given.
+        """
 
     def close(self) -> None:
         """Let go of what is held."""
@@ -195,29 +196,36 @@ class DuckDBEngine:
             list(pool.map(create, frames))
         return {name: nw.from_native(self._connection.table(f'"{name}"')) for name in frames}
 
-    def forget(self) -> None:
-        """See ``Engine``."""
-        for name in self._kept:
-            self._connection.execute(f'DROP TABLE "{name}"')
-        self._kept.clear()
-
     def parts(
         self, frame: nw.LazyFrame[Any], column: str, count: int
-    ) -> Iterator[tuple[int, nw.LazyFrame[Any]]]:
+    ) -> Iterator[tuple[int, pa.Table]]:
         """See ``Engine``."""
         if count == 1:
-            yield 0, frame
+            yield 0, self._taken(frame.drop(column))
             return
-        folder = self._work / "parts"
         with self._translated():
-            frame.to_native().write_parquet(str(folder), partition_by=[column])
-        for value in range(count):
-            if files := sorted((folder / f"{column}={value}").glob("*.parquet")):
-                yield value, self.read_parquet(files)
+            frame.to_native().write_parquet(str(self._work / "parts"), partition_by=[column])
+        self._forget()
+        yield from read_parts(self._work / "parts", column, count)
 
     def close(self) -> None:
         """See ``Engine``."""
         self._connection.close()
+
+    def _taken(self, frame: nw.LazyFrame[Any]) -> pa.Table:
+        """The rows of a frame, and nothing else any more."""
+        with self._translated():
+            table = frame.collect("pyarrow").to_native()
+        self._forget()
+        for place, name in enumerate(table.column_names):
+            if name in texts_of(table.schema):
+                table = table.set_column(place, name, table[name].dictionary_encode())
+        return in_one_piece(table)
+
+    def _forget(self) -> None:
+        for name in self._kept:
+            self._connection.execute(f'DROP TABLE "{name}"')
+        self._kept.clear()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -346,24 +354,15 @@ class SparkEngine:
         """See ``Engine``."""
         return {name: self.keep(frame, name) for name, frame in frames.items()}
 
-    def forget(self) -> None:
-        """See ``Engine``."""
+    def parts(
+        self, frame: nw.LazyFrame[Any], column: str, count: int
+    ) -> Iterator[tuple[int, pa.Table]]:
+        """See ``Engine``; by way of the disk, since Java's memory is small."""
+        frame.to_native().write.partitionBy(column).parquet(str(self._work / "parts"))
         for rows in self._kept.values():
             rows.unpersist()
         self._kept.clear()
-
-    def parts(
-        self, frame: nw.LazyFrame[Any], column: str, count: int
-    ) -> Iterator[tuple[int, nw.LazyFrame[Any]]]:
-        """See ``Engine``."""
-        if count == 1:
-            yield 0, frame
-            return
-        folder = self._work / "parts"
-        frame.to_native().write.partitionBy(column).parquet(str(folder))
-        for value in range(count):
-            if (part := folder / f"{column}={value}").is_dir():
-                yield value, self.read_parquet([part])
+        yield from read_parts(self._work / "parts", column, count)
 
     def close(self) -> None:
         """See ``Engine``."""
@@ -380,6 +379,27 @@ class SparkEngine:
             if "MALFORMED_RECORD" in message:
                 raise DataError(f"{place}: a row has not the columns of the header") from error
             raise
+
+
+def read_parts(folder: Path, column: str, count: int) -> Iterator[tuple[int, pa.Table]]:
+    """What an engine wrote partitioned by ``column``: each part read, then deleted."""
+    for value in range(count):
+        part = folder / f"{column}={value}"
+        if files := sorted(part.glob("*.parquet")):
+            texts = texts_of(pq.read_schema(files[0]))
+            tables = [pq.ParquetFile(file, read_dictionary=texts).read() for file in files]
+            yield value, in_one_piece(pa.concat_tables(tables))
+            shutil.rmtree(part)
+
+
+def in_one_piece(table: pa.Table) -> pa.Table:
+    """The table, each column in one chunk."""
+    return table.unify_dictionaries().combine_chunks()
+
+
+def texts_of(schema: pa.Schema) -> list[str]:
+    """Names of the columns that hold text."""
+    return [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
 
 
 def check_java() -> None:

@@ -69,7 +69,7 @@ def write_shards(events: Frame, expected: int, engine: Engine, out: Path, split:
     Args:
         events: MEDS columns, ``visit_id``, and ``table``, the number of the table.
         expected: How many events there are at most.
-        engine: What moves them; it forgets all that it keeps when they are read.
+        engine: What moves them; it forgets all that it keeps.
         out: The data set.
         split: Gives the index in ``SPLITS`` of subjects.
 
@@ -80,7 +80,7 @@ def write_shards(events: Frame, expected: int, engine: Engine, out: Path, split:
     # The second modulus makes the buckets of negative ids those that engines and Python agree on.
     bucket = (nw.col("subject_id") % buckets + buckets) % buckets
     parts = engine.parts(events.with_columns(bucket=bucket), "bucket", buckets)
-    found = [_write_bucket(frame, number, engine, out, split) for number, frame in parts]
+    found = [_write_bucket(table, number, out, split) for number, table in parts]
     ids = np.concatenate([each.ids for each in found])
     if not len(ids):
         raise DataError("no row gave an event: the tables are empty, or not those of this source")
@@ -94,9 +94,7 @@ def write_shards(events: Frame, expected: int, engine: Engine, out: Path, split:
     )
 
 
-def _write_bucket(frame: Frame, number: int, engine: Engine, out: Path, split: Split) -> Shards:
-    table = frame.select("table", *EVENT_COLUMNS).collect("pyarrow").to_native()
-    engine.forget()
+def _write_bucket(table: pa.Table, number: int, out: Path, split: Split) -> Shards:
     if not len(table):
         return Shards(np.empty(0, np.int64), np.empty(0, np.int8), Counter(), Counter(), ())
     if lost := table["subject_id"].null_count:
@@ -128,14 +126,14 @@ def _write_bucket(frame: Frame, number: int, engine: Engine, out: Path, split: S
 
 def _with_numbered_codes(table: pa.Table) -> tuple[pa.Table, list[str]]:
     """The table, its codes as indices of the distinct ones, which are sorted, and these."""
-    column = table["code"].dictionary_encode().unify_dictionaries().combine_chunks()
+    column = table["code"].combine_chunks()
     order = pc.sort_indices(column.dictionary)
     place = np.empty(len(order), np.int32)
     place[values_of(order)] = np.arange(len(order), dtype=np.int32)
     codes = column.dictionary.take(order).cast(pa.string())
     numbered = pa.DictionaryArray.from_arrays(column_of(place[values_of(column.indices)]), codes)
-    table = table.set_column(table.column_names.index("code"), "code", numbered)
-    return table.combine_chunks(), codes.to_pylist()
+    place_of_codes = table.column_names.index("code")
+    return table.set_column(place_of_codes, "code", numbered), codes.to_pylist()
 
 
 def sorted_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -26,9 +26,8 @@ def read_subject_splits(path: Path) -> pa.Table:
     if not path.is_file():
         raise DataNotFoundError(f"no split {path}; MEDS data have one in metadata/")
     try:
-        return pq.ParquetFile(path).read(["subject_id", "split"]).cast(
-            pa.schema([("subject_id", pa.int64()), ("split", pa.string())])
-        )
+        table = pq.ParquetFile(path).read(["subject_id", "split"])
+        return table.cast(pa.schema([("subject_id", pa.int64()), ("split", pa.string())]))
     except (pa.ArrowInvalid, OSError, ValueError) as error:
         raise DataError(f"{path} is not a MEDS split (subject_id, split): {error}") from error
 

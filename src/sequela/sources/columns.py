@@ -5,13 +5,13 @@ small hospital's tables.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-Column = pa.Array | pa.ChunkedArray
+Column: TypeAlias = pa.Array | pa.ChunkedArray
 
 
 def values_of(column: Column) -> NDArray[Any]:
@@ -73,7 +73,8 @@ def text_column_of(texts: Sequence[str | None]) -> pa.StringArray:
     """
     written = [b"" if text is None else text.encode() for text in texts]
     ends = np.cumsum([0, *map(len, written)]).astype(np.int32)
-    valid = np.packbits([text is not None for text in texts], bitorder="little")
+    known = np.array([text is not None for text in texts], np.bool_)
+    valid = np.packbits(known, bitorder="little")
     return pa.StringArray.from_buffers(
         len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(written)), pa.py_buffer(valid)
     )

@@ -7,7 +7,6 @@ each engine.
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 from sequela.errors import DataError, MissingExtraError, SettingError, unknown_name
 from sequela.sources.csv_files import line_of
 from sequela.sources.declarations import Kind
+from sequela.sources.parts import in_one_piece, read_parts
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -89,7 +89,8 @@ class Engine(Protocol):
     ) -> Iterator[tuple[int, pa.Table]]:
         """The rows whose column is 0, 1, ..., ``count`` - 1, separated on disk in one pass.
 
-        Each column is in one chunk, text as a dictionary. All that was kept is forgotten before the first part is given.
+        Each column is in one chunk, text as a dictionary. All that was kept is forgotten before the
+        first part is given.
         """
 
     def close(self) -> None:
@@ -217,9 +218,6 @@ class DuckDBEngine:
         with self._translated():
             table = frame.collect("pyarrow").to_native()
         self._forget()
-        for place, name in enumerate(table.column_names):
-            if name in texts_of(table.schema):
-                table = table.set_column(place, name, table[name].dictionary_encode())
         return in_one_piece(table)
 
     def _forget(self) -> None:
@@ -379,27 +377,6 @@ class SparkEngine:
             if "MALFORMED_RECORD" in message:
                 raise DataError(f"{place}: a row has not the columns of the header") from error
             raise
-
-
-def read_parts(folder: Path, column: str, count: int) -> Iterator[tuple[int, pa.Table]]:
-    """What an engine wrote partitioned by ``column``: each part read, then deleted."""
-    for value in range(count):
-        part = folder / f"{column}={value}"
-        if files := sorted(part.glob("*.parquet")):
-            texts = texts_of(pq.read_schema(files[0]))
-            tables = [pq.ParquetFile(file, read_dictionary=texts).read() for file in files]
-            yield value, in_one_piece(pa.concat_tables(tables))
-            shutil.rmtree(part)
-
-
-def in_one_piece(table: pa.Table) -> pa.Table:
-    """The table, each column in one chunk."""
-    return table.unify_dictionaries().combine_chunks()
-
-
-def texts_of(schema: pa.Schema) -> list[str]:
-    """Names of the columns that hold text."""
-    return [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
 
 
 def check_java() -> None:

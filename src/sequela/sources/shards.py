@@ -100,27 +100,23 @@ def _write_bucket(table: pa.Table, number: int, out: Path, split: Split) -> Shar
     if lost := table["subject_id"].null_count:
         raise DataError(f"{lost} events have no subject_id: fill it in, or fetch the tables again")
     table, codes = _with_numbered_codes(table)
-    order, again = sorted_rows(table)
-    distinct = np.delete(order, again)
-    subject = values_of(table["subject_id"])[distinct]
-    first = np.flatnonzero(np.diff(subject, prepend=subject[:1] - 1))
-    ids = subject[first]
+    rows, copies = distinct_rows(table)
+    made = _count(table, codes)
+    kept = made - _count(table.take(column_of(copies)), codes)
+    ids, counts = _runs(values_of(table["subject_id"])[rows])
     part = split(ids)
-    part_of_row = np.repeat(part, np.diff(first, append=len(subject)))
+    part_of_row = np.repeat(part, counts)
     files = {
         out / meds.schema.data_subdirectory / SPLITS[index] / f"{number}.parquet": index
         for index in np.flatnonzero(np.bincount(part)).tolist()
     }
 
     def write(path: Path) -> None:
-        rows = column_of(distinct[part_of_row == files[path]])
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_events(table.select(EVENT_COLUMNS).take(rows), path)
+        _write_rows(table.select(EVENT_COLUMNS), rows[part_of_row == files[path]], path)
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(write, files))
-    made = _count(table, codes)
-    kept = made - _count(table.take(column_of(order[again])), codes)
     return Shards(ids, part, made, kept, tuple(files))
 
 
@@ -136,8 +132,8 @@ def _with_numbered_codes(table: pa.Table) -> tuple[pa.Table, list[str]]:
     return table.set_column(place_of_codes, "code", numbered), codes.to_pylist()
 
 
-def sorted_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How to sort events by all columns, and which of them are there twice.
+def distinct_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How to sort events by all columns, each once.
 
     Subject, time and code tell nearly all events apart. They become one integer, whose sort is
     several times faster than that of columns; the others decide between the rows that it leaves.
@@ -146,20 +142,27 @@ def sorted_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]
         events: ``EVENT_COLUMNS``, the codes as indices of sorted ones, and ``table``.
 
     Returns:
-        The rows in their order, and the places in that order of those that equal the one before.
+        The distinct rows in their order, and the rows that are copies of one of them.
     """
     packed = _packed([_key(events[name]) for name in EVENT_COLUMNS[:3]])
     order = np.argsort(packed)
     ranked = packed[order]
     same = ranked[1:] == ranked[:-1]
-    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))  # noqa: FBT003
+    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
     rows = order[tied]
     rest = events.select([*EVENT_COLUMNS[3:], "table"]).take(column_of(rows))
     keys = [packed[rows], *(_key(column) for column in rest.columns)]
     within = np.lexsort(keys[::-1])
     order[tied] = rows[within]
     equal = np.logical_and.reduce([np.diff(key[within]) == 0 for key in keys])
-    return order, tied[1:][equal]
+    again = tied[1:][equal]
+    return np.delete(order, again), order[again]
+
+
+def _runs(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct values of a sorted array, and how often each is there."""
+    first = np.flatnonzero(np.diff(values, prepend=values[:1] - 1))
+    return values[first], np.diff(first, append=len(values))
 
 
 def _key(column: pa.ChunkedArray) -> NDArray[np.int64]:
@@ -171,13 +174,13 @@ def _key(column: pa.ChunkedArray) -> NDArray[np.int64]:
         bits = key.view(np.int32)
         key = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # the order of floats is that of these integers
     key = key.astype(np.int64)
-    known = key[~nulls]
+    known = key[~nulls] if nulls.any() else key
     if not len(known):
         return np.zeros(len(key), np.int64)
     low = int(known.min())
     if pa.types.is_timestamp(column.type):  # whole seconds or minutes need fewer bits
         key, low = (key - low) // max(int(np.gcd.reduce(known - low)), 1), 0
-    return np.where(nulls, low - 1, key)
+    return np.where(nulls, low - 1, key) if nulls.any() else key
 
 
 def _packed(keys: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
@@ -199,16 +202,17 @@ def _ranked(key: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
     return ranks, len(values)
 
 
-def _write_events(table: pa.Table, path: Path) -> None:
+def _write_rows(events: pa.Table, rows: NDArray[np.int64], path: Path) -> None:
     """Write a shard; what is sorted is packed better as it is than with a dictionary."""
-    pq.write_table(
-        table,
+    with pq.ParquetWriter(
         path,
+        events.schema,
         compression="zstd",
         use_dictionary=["code"],
-        row_group_size=ROW_GROUP,
         store_schema=False,  # codes are text, however they are stored
-    )
+    ) as writer:
+        for first in range(0, len(rows), ROW_GROUP):
+            writer.write_table(events.take(column_of(rows[first : first + ROW_GROUP])))
 
 
 def _count(events: pa.Table, codes: list[str]) -> Counter[tuple[int, str]]:

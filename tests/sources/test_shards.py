@@ -19,9 +19,9 @@ from sequela.sources.meds_events import EVENT_COLUMNS, SCHEMA
 CODES = ["A", "B//1", "C"]
 ORIGIN = datetime(2100, 1, 1)
 # Near ones, and such as together need more than 64 bits.
-SUBJECTS = st.integers(1, 4) | st.sampled_from([-(2**63), -7, 2**40, 2**63 - 1])
-TIMES = st.integers(-3, 3).map(lambda d: ORIGIN + timedelta(days=d)) | st.sampled_from(
-    [datetime(1800, 1, 1), datetime(2200, 12, 31, 23, 59, 59, 999_999), datetime(2100, 1, 1, 0, 1)]
+SUBJECTS = st.integers(1, 2) | st.sampled_from([-(2**63), -7, 2**40, 2**63 - 1])
+TIMES = st.integers(-1, 1).map(lambda n: ORIGIN + n * timedelta(microseconds=1)) | st.sampled_from(
+    [datetime(1800, 1, 1), datetime(2200, 12, 31, 23, 59, 59, 999_999)]
 )
 ROW = st.fixed_dictionaries(
     {
@@ -57,6 +57,22 @@ def test_distinct_rows_against_a_plain_reference(rows: list[dict[str, Any]]) -> 
     assert [key(row)[:5] for row in found] == sorted(key(row)[:5] for row in seen.values())
     assert Counter(map(key, found)) == Counter(dict.fromkeys(seen, 1))
     assert sorted([*distinct.tolist(), *copies.tolist()]) == list(range(len(rows)))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("numeric_value", [None, float("-inf"), -2.5, -1.0, 0.0, 0.5, 3.0, float("inf")]),
+        ("visit_id", [None, -5, 0, 7]),
+        ("time", [None, ORIGIN, ORIGIN + timedelta(microseconds=1), datetime(2100, 1, 2)]),
+        ("code", CODES),
+    ],
+)
+def test_the_order_of_one_column(name: str, values: list[Any]) -> None:
+    row = {"subject_id": 1, "time": None, "code": "A", "numeric_value": None, "visit_id": None}
+    events = encoded([{**row, name: value, "table": 0} for value in reversed(values)])
+    distinct, _ = shards.distinct_rows(events)
+    assert events[name].take(column_of(distinct)).to_pylist() == values
 
 
 def test_wide_keys_are_ranked(monkeypatch: pytest.MonkeyPatch) -> None:

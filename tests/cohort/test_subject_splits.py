@@ -26,9 +26,10 @@ def test_parts_follow_the_subjects(tmp_path: Path) -> None:
         ([1, 2], ["train", "train"], "1 subjects of the labels stand in no part .* first is 3"),
         ([], [], "2 subjects of the labels stand in no part"),
         ([1, 3], ["train", "test"], "unknown part 'test'"),
+        ([1, 3], ["train", None], "1 subjects stand in no part of the split"),
     ],
 )
-def test_splits_that_cannot_be(ids: list[int], parts: list[str], message: str) -> None:
+def test_splits_that_cannot_be(ids: list[int], parts: list[str | None], message: str) -> None:
     splits = pa.table(
         {"subject_id": pa.array(ids, pa.int64()), "split": pa.array(parts, pa.string())}
     )

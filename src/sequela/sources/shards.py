@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from sequela.errors import DataError
 from sequela.sources.columns import column_of, nulls_of, values_of
 from sequela.sources.engine import Engine
-from sequela.sources.meds_events import EVENT_COLUMNS, SPLITS
+from sequela.sources.meds_events import EVENT_COLUMNS, SCHEMA, SPLITS
 
 BUCKET_EVENTS = 5_000_000
 ROW_GROUP = 122_880  # rows that a reader takes at once; DuckDB reads several side by side
@@ -204,15 +204,10 @@ def _ranked(key: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
 
 def _write_rows(events: pa.Table, rows: NDArray[np.int64], path: Path) -> None:
     """Write a shard; what is sorted is packed better as it is than with a dictionary."""
-    with pq.ParquetWriter(
-        path,
-        events.schema,
-        compression="zstd",
-        use_dictionary=["code"],
-        store_schema=False,  # codes are text, however they are stored
-    ) as writer:
+    with pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=["code"]) as writer:
         for first in range(0, len(rows), ROW_GROUP):
-            writer.write_table(events.take(column_of(rows[first : first + ROW_GROUP])))
+            group = events.take(column_of(rows[first : first + ROW_GROUP]))
+            writer.write_table(group.cast(SCHEMA))  # its own codes, not those of all events
 
 
 def _count(events: pa.Table, codes: list[str]) -> Counter[tuple[int, str]]:

@@ -4,8 +4,9 @@ Many events are first spread over buckets of subjects on disk, in one pass; then
 time is sorted in memory, counted and written, so that the size of memory does not bound the data.
 """
 
+import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,7 @@ def _write_bucket(table: pa.Table, number: int, out: Path, split: Split) -> Shar
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_rows(table.select(EVENT_COLUMNS), rows[part_of_row == files[path]], path)
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(write, files))
     return Shards(ids, part, made, kept, tuple(files))
 
@@ -144,7 +145,7 @@ def distinct_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64
     Returns:
         The distinct rows in their order, and the rows that are copies of one of them.
     """
-    packed = _packed([_key(events[name]) for name in EVENT_COLUMNS[:3]])
+    packed = _packed(_key(events[name]) for name in EVENT_COLUMNS[:3])
     order = np.argsort(packed)
     ranked = packed[order]
     same = ranked[1:] == ranked[:-1]
@@ -183,9 +184,9 @@ def _key(column: pa.ChunkedArray) -> NDArray[np.int64]:
     return np.where(nulls, low - 1, key) if nulls.any() else key
 
 
-def _packed(keys: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+def _packed(keys: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
     """One integer a row that sorts as the keys do, the first of them first."""
-    packed, width = np.zeros(len(keys[0]), np.int64), 1
+    packed, width = np.zeros(1, np.int64), 1
     for key in keys:
         low = int(key.min())
         values, span = key, int(key.max()) - low + 1

@@ -4,10 +4,8 @@ Many events are first spread over buckets of subjects on disk, in one pass; then
 time is sorted in memory, counted and written, so that the size of memory does not bound the data.
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,17 +105,12 @@ def _write_bucket(table: pa.Table, number: int, out: Path, split: Split) -> Shar
     ids, counts = _runs(values_of(table["subject_id"])[rows])
     part = split(ids)
     part_of_row = np.repeat(part, counts)
-    files = {
-        out / meds.schema.data_subdirectory / SPLITS[index] / f"{number}.parquet": index
-        for index in np.flatnonzero(np.bincount(part)).tolist()
-    }
-
-    def write(path: Path) -> None:
+    files = []
+    for index in np.flatnonzero(np.bincount(part)).tolist():
+        path = out / meds.schema.data_subdirectory / SPLITS[index] / f"{number}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_rows(table.select(EVENT_COLUMNS), rows[part_of_row == files[path]], path)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(write, files))
+        _write_rows(table.select(EVENT_COLUMNS), rows[part_of_row == index], path)
+        files.append(path)
     return Shards(ids, part, made, kept, tuple(files))
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 def evaluate(run: Path, /, *, data: str | None = None, root: Path | None = None) -> None:
     """Recompute a run's numbers from its predictions, or apply its model to other data.
 
-    A run whose parts overlap is refused. Recordings that the model was trained or tuned on are set
-    aside from other data, and counted.
+    A run whose parts overlap is refused. Recordings or subjects that the model was trained or tuned
+    on are set aside from other data, and counted. Records of another hospital are asked the run's
+    question; codes that the model has never seen are unknown to it.
 
     Example: `sequela evaluate runs/gru-improved --data uci-seizure --root uci.csv`
 

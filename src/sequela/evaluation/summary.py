@@ -1,6 +1,7 @@
 """The numbers of one part of a run, each with its interval, as they are written to a run folder."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -77,9 +78,15 @@ def operating_points(
         and sensitivity, specificity, precision, negative_value, f1 and alarm_rate, each with its
         95 % interval ``<name>_ci``.
     """
-    held_out = predictions.part("held_out")
     chosen = choose_threshold(predictions.part("tuning"), aim, target)
-    return [_point(held_out, threshold, seed) for threshold in (HALF, chosen)]
+    return points(predictions.part("held_out"), [HALF, chosen], seed=seed)
+
+
+def points(
+    held_out: Predictions, thresholds: Sequence[Threshold], *, seed: int
+) -> list[dict[str, Any]]:
+    """What happens at given thresholds; as :func:`operating_points`."""
+    return [_point(held_out, threshold, seed) for threshold in thresholds]
 
 
 def _point(held_out: Predictions, threshold: Threshold, seed: int) -> dict[str, Any]:

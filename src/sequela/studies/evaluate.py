@@ -1,6 +1,7 @@
 """A finished run judged again: from its predictions, or by its model on other data."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,11 @@ import torch
 from sequela.cohort.segments import cut
 from sequela.cohort.split import hashed
 from sequela.errors import SettingError
-from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.summary import operating_points, summarise
+from sequela.evaluation.decision import Threshold
+from sequela.evaluation.summary import HALF, operating_points, points, summarise
 from sequela.sequences.scaling import Scaling
 from sequela.sources import catalog
-from sequela.studies import floors, signals
+from sequela.studies import floors, signals, visits
 from sequela.studies.folder import RunFolder
 from sequela.studies.folds import FoldsFolder, summarise_folds
 from sequela.studies.reproduce import Run, named_runs
@@ -46,15 +47,10 @@ def evaluate_run(
             f"{path} holds {len(folder.runs)} models, one a fold: name one of them, such as "
             f"{folder.runs[0].path.name}, to apply it to other data"
         )
-    predictions, set_aside, origin = _on(folder, data, root)
-    return {
-        "run": path.name,
-        "data": data,
-        "origin": origin,
-        "leaks": False,
-        "recordings_set_aside_as_trained_or_tuned_on": set_aside,
-        **summarise(predictions, seed=folder.settings.seed, recordings=True),
-    }
+    if folder.settings.model in floors.FLOORS:
+        raise SettingError(f"{folder.settings.model} is a floor: it is judged on its own data only")
+    judge = _on_recordings if folder.settings.cohort is None else _on_records
+    return {"run": path.name, "data": data, **judge(folder, data, root)}
 
 
 def _own(folder: Run) -> dict[str, Any]:
@@ -63,8 +59,9 @@ def _own(folder: Run) -> dict[str, Any]:
         leaks = any(run.metrics["leaks"] for run in folder.runs)
         return {"leaks": leaks, **summarise_folds(folder.runs)["test"]}
     predictions, settings = folder.predictions, folder.settings
-    signals = settings.cohort is None
-    numbers = summarise(predictions.part("held_out"), seed=settings.seed, recordings=signals)
+    recordings = settings.cohort is None
+    held_out = predictions.part("held_out")
+    numbers = summarise(held_out, seed=settings.seed, recordings=recordings)
     if len(predictions.classes) == _TWO:
         numbers["operating_points"] = operating_points(
             predictions, seed=settings.seed, aim=settings.aim, target=settings.aim_target
@@ -73,10 +70,27 @@ def _own(folder: Run) -> dict[str, Any]:
     return {"leaks": leaks, **numbers}
 
 
-def _on(folder: RunFolder, data: str, root: Path | None) -> tuple[Predictions, int, str]:
-    """Predictions on other data, how many recordings were set aside, and where the data lay."""
-    if folder.settings.model in floors.FLOORS:
-        raise SettingError(f"{folder.settings.model} is a floor: it is judged on its own data only")
+def _on_records(folder: RunFolder, data: str, root: Path | None) -> dict[str, Any]:
+    """What a model of visits does on other records, asked the same question."""
+    header, model = stored_network(folder, "an evaluation on other data")
+    with TemporaryDirectory(prefix="sequela-") as work:
+        other = visits.load_other(folder, header["vocabulary"], data, root, Path(work))
+        point = folder.metrics["parts"]["held_out"]["operating_points"][1]
+        predictions = other.predictions(other.probabilities(model))
+        seed = folder.settings.seed
+        chosen = Threshold(point["threshold"], point["chosen_for"])
+        return {
+            "origin": other.origin,
+            "leaks": bool(other.cohort.leaks),
+            "subjects_set_aside_as_trained_or_tuned_on": other.set_aside,
+            "unknown_codes": float(np.mean(other.sequences.codes == 0)),
+            **summarise(predictions, seed=seed, recordings=False),
+            "operating_points": points(predictions, [HALF, chosen], seed=seed),
+        }
+
+
+def _on_recordings(folder: RunFolder, data: str, root: Path | None) -> dict[str, Any]:
+    """What a model of signals does on other recordings."""
     recordings, located = catalog.load_recordings(data, root)
     seen = {
         h
@@ -100,4 +114,9 @@ def _on(folder: RunFolder, data: str, root: Path | None) -> tuple[Predictions, i
     held_out = np.full(len(segments), "held_out")
     found = signals.probabilities(model, torch.from_numpy(scaled))
     predictions = signals.predictions_of(segments, held_out, found)
-    return predictions, len(recordings) - len(new), located.origin
+    return {
+        "origin": located.origin,
+        "leaks": False,
+        "recordings_set_aside_as_trained_or_tuned_on": len(recordings) - len(new),
+        **summarise(predictions, seed=folder.settings.seed, recordings=True),
+    }

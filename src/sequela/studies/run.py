@@ -1,6 +1,5 @@
 """One run, from settings to a finished run folder: the place that joins the rooms."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -9,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
@@ -19,13 +17,14 @@ from sequela.cost import account
 from sequela.cost import record as record_cost
 from sequela.errors import SettingError
 from sequela.evaluation.summary import operating_points, summarise
-from sequela.files import whole
+from sequela.models import stored
 from sequela.models.registry import lookup
 from sequela.sources import catalog
 from sequela.studies import floors, signals, visits
 from sequela.studies.audit import audit
 from sequela.studies.folder import METRICS, RunFolder, environment, work_beside
-from sequela.training.checkpoint import FILE
+from sequela.studies.stored import FILE
+from sequela.training import checkpoint as checkpoints
 from sequela.training.fit import fit
 from sequela.training.history import History, best_epoch, to_lines
 from sequela.training.totals import correct
@@ -87,9 +86,7 @@ def _finish(
             trained = floors.train(settings, data)
         else:
             trained = _train_network(settings, data, folder, resume=resume, on_epoch=on_epoch)
-    header = {"sequela": json.dumps(_header(settings, data))}
-    with whole(folder.path / "model.safetensors") as partial:
-        save_file(trained.tensors, partial, metadata=header)
+    stored.write(folder.path / FILE, trained.tensors, _header(settings, data))
     data.predictions(trained.probabilities).write(folder.path / "predictions.parquet")
     if attributes := data.attributes():
         folder.write_attributes(attributes)
@@ -142,7 +139,7 @@ def _train_network(
         metrics={"accuracy": correct},
         class_weight=weights,
         checkpoint=checkpoint,
-        resume=resume and (checkpoint / FILE).exists(),
+        resume=resume and (checkpoint / checkpoints.FILE).exists(),
         on_epoch=record,
     )
     return floors.Trained(

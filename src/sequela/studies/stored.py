@@ -1,12 +1,11 @@
 """A run's network, built again from ``model.safetensors`` alone."""
 
-import json
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from sequela.errors import RunError, SettingError
+from sequela.errors import SettingError
+from sequela.models import stored
 from sequela.models.registry import lookup
 from sequela.studies.folder import RunFolder
 
@@ -25,14 +24,7 @@ def stored_network(folder: RunFolder, needed_for: str) -> tuple[dict[str, Any], 
         SettingError: If the run's model is a floor, which is no network.
     """
     path = folder.path / FILE
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads(file.metadata()["sequela"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise RunError(f"{path}: not found; expected the model of a run, train again") from error
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: damaged ({error}); train again") from error
+    header, tensors = stored.read(path)
     if "config" not in header:
         raise SettingError(
             f"{folder.path}: {folder.settings.model} is a floor, and {needed_for} needs a network, "

@@ -1,12 +1,14 @@
 """What a run on hospital records starts from: events, a cohort, a split and visit sequences."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -15,7 +17,7 @@ from torch.utils.data import DataLoader
 from sequela.cohort.attributes import age_bands, attributes_of
 from sequela.cohort.events import Events, open_events
 from sequela.cohort.selection import Cohort, cohort_of_labels, select_cohort
-from sequela.cohort.split import PARTS, Split, draw
+from sequela.cohort.split import PARTS, Split, draw, hashed
 from sequela.cohort.tasks import Task, task_named, with_hindsight
 from sequela.config import CohortSettings, RunSettings
 from sequela.errors import DataError, SettingError
@@ -23,9 +25,11 @@ from sequela.evaluation.predictions import Predictions
 from sequela.sequences.build import build_sequences
 from sequela.sequences.flat import Sequences
 from sequela.sequences.tables import bag_of_codes
+from sequela.sequences.translate import translated
 from sequela.sequences.visit_batches import VisitBatch, VisitDataset, visit_loader
 from sequela.sequences.vocabulary import SequenceSettings
 from sequela.sources import catalog, events
+from sequela.studies.folder import RunFolder
 
 CLASSES = ("survived", "died")
 _PREDICTION_BATCH = 1024
@@ -42,6 +46,7 @@ class VisitData:
         split: The parts and their proof.
         part: int64 (example,), index into ``PARTS``.
         sequences: What the models read.
+        set_aside: Subjects that a model has seen, where it is judged on other data.
     """
 
     name: str
@@ -50,6 +55,7 @@ class VisitData:
     split: Split
     part: NDArray[np.int64]
     sequences: Sequences
+    set_aside: int = 0
 
     classes = CLASSES
     groups_are_recordings = False
@@ -237,6 +243,58 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
             "of prediction: let others in (--inputs, --demographics), or predict later (--hours)"
         )
     return VisitData(settings.data, origin, cohort, split, part, sequences)
+
+
+def load_other(
+    folder: RunFolder, vocabulary: Sequence[str], data: str, root: Path | None, work: Path
+) -> VisitData:
+    """Other records, asked a run's question, in the words of its model; all of it is held out.
+
+    Args:
+        folder: The run.
+        vocabulary: Of its model.
+        data: A data set; of the run's own, subjects that it trained or tuned on are set aside.
+        root: Where the data lie, if not where they are looked for by themselves.
+        work: Folder for events and sequences.
+
+    Raises:
+        SettingError: If nobody is left, the run's labels are a file, or its model reads quantiles
+            of its own data.
+        SequelaError: If the data cannot be found, read or asked.
+    """
+    settings = folder.settings
+    asked = settings.cohort or CohortSettings()
+    if asked.labels is not None:
+        raise SettingError(
+            "the run was asked about the labels of a file, which other data do not have: train on "
+            "a task"
+        )
+    same = data == settings.data
+    tables = asked.tables if same else ()
+    found, origin = events.events_of(data, root, work / "events", tables)
+    cohort = cohort_of(open_events(found), asked)
+    subject = cohort.labels["subject_id"].to_numpy().astype(np.str_)
+    seen = [id_ for part in ("train", "tuning") for id_ in folder.split.ids["subject"][part]]
+    known = set(seen) if same else set()
+    new = np.array([hashed(np.array([one]))[0] not in known for one in subject.tolist()])
+    if not new.any():
+        raise SettingError(
+            f"all {len(np.unique(subject))} subjects of {data} were used to train or tune this "
+            "model: nothing is left to evaluate it on"
+        )
+    cohort = replace(cohort, labels=cohort.labels.filter(pa.array(new)))
+    everybody = np.zeros(len(cohort.labels), np.int64)
+    whole = replace(sequence_settings(asked), min_subjects=1)
+    sequences = build_sequences(cohort, everybody, work / "sequences", whole)
+    return VisitData(
+        data,
+        origin,
+        cohort,
+        folder.split,
+        np.full(len(cohort.labels), PARTS.index("held_out")),
+        translated(sequences, vocabulary),
+        set_aside=len(np.unique(subject)) - len(np.unique(subject[new])),
+    )
 
 
 def cohort_of(opened: Events, asked: CohortSettings) -> Cohort:

@@ -1,0 +1,66 @@
+"""Runs on hospital records judged again, and on other records."""
+
+from pathlib import Path
+
+import pytest
+
+from sequela.config import CohortSettings, RunSettings, TrainingSettings
+from sequela.errors import SettingError
+from sequela.sources.catalog import EXCERPTS
+from sequela.studies import run
+from sequela.studies.evaluate import evaluate_run
+from sequela.studies.folder import RunFolder
+from sequela.studies.folds import cross_validate
+
+MIMIC3 = EXCERPTS / "mimic3"
+
+
+def settings(**asked: object) -> RunSettings:
+    return RunSettings(
+        model="visits-baseline",
+        data="mimic3",
+        split="subject",
+        cohort=CohortSettings.of(**asked),
+        training=TrainingSettings(epochs=2),
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return run.train(settings(), tmp_path_factory.mktemp("evaluate") / "run", root=MIMIC3)
+
+
+def test_its_own_numbers_again(trained: RunFolder) -> None:
+    found = evaluate_run(trained.path)
+    assert {name: found[name] for name in trained.test} == trained.test
+    assert found["leaks"] is False
+
+
+def test_on_its_own_data_the_held_out_subjects_are_left_and_the_numbers_too(
+    trained: RunFolder,
+) -> None:
+    found = evaluate_run(trained.path, data="mimic3", root=MIMIC3)
+    assert found["examples"] == trained.test["examples"]
+    assert found["loss"] == pytest.approx(trained.test["loss"], abs=1e-6)
+    assert found["auroc"] == pytest.approx(trained.test["auroc"])
+    ids = trained.split.ids["subject"]
+    seen = len(ids["train"]) + len(ids["tuning"])
+    assert found["subjects_set_aside_as_trained_or_tuned_on"] == seen
+    chosen, again = (each["operating_points"][1] for each in (trained.test, found))
+    assert chosen["confusion"] == again["confusion"]
+
+
+def test_on_another_hospital_what_the_model_has_never_seen_is_unknown(trained: RunFolder) -> None:
+    found = evaluate_run(trained.path, data="eicu", root=EXCERPTS / "eicu")
+    assert found["subjects_set_aside_as_trained_or_tuned_on"] == 0
+    assert found["unknown_codes"] > 0.9
+    assert found["examples"] > 1000
+
+
+def test_folds_are_many_models(tmp_path: Path) -> None:
+    folds = cross_validate(settings(task="report-2019"), tmp_path / "f", folds=3, root=MIMIC3)
+    found = evaluate_run(folds.path)
+    assert found["auroc"] == folds.test["auroc"]
+    assert found["leaks"] is True
+    with pytest.raises(SettingError, match="one a fold: name one of them"):
+        evaluate_run(folds.path, data="mimic3", root=MIMIC3)

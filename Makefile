@@ -1,8 +1,9 @@
-# `make reproduce` runs the main job, `make test` the tests; each sets up its own .venv first.
+# `make reproduce` runs the main job, `make test` the tests, `make docs` builds the site in build/docs;
+# each sets up its own .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: reproduce test lint clean
+.PHONY: reproduce test lint docs clean
 
 reproduce: .venv/runtime
 	$(BIN)/sequela reproduce
@@ -16,6 +17,10 @@ lint: .venv/development
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Pages that were read before are read again (-E): their warnings are errors too.
+docs: .venv/documentation
+	$(BIN)/sphinx-build -q -E --fail-on-warning -c docs -d build/doctrees -b html . build/docs
+
 # The environment is made once, and again when pyproject.toml changes.
 .venv/runtime: pyproject.toml
 	rm -rf .venv
@@ -28,5 +33,9 @@ lint: .venv/development
 	$(BIN)/python -m pip install --quiet --group dev
 	touch $@
 
+.venv/documentation: .venv/runtime
+	$(BIN)/python -m pip install --quiet --group docs
+	touch $@
+
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv build dist docs/reference

@@ -90,3 +90,4 @@ RULES: Mapping[str, Rule] = {
         "subjects",
     ),
 }
+"""The rules of who is left out, by name."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sequela.config import SplitUnit
 
 PARTS = ("train", "tuning", "held_out")
+"""The parts of a split, by index."""
 HASH = "first 16 hexadecimal digits of the SHA-256 of the id"
 
 Ids = NDArray[np.str_]

@@ -10,7 +10,7 @@ from sequela.cost.layers.pooling import Pooling, Reduction
 
 
 def convolution_facts(out: Tensor, weight: Tensor, *, bias: bool, kind: str) -> Convolution:
-    """The facts of a convolution with ``weight`` (C_out, C_in of a group, *kernel)."""
+    """The facts of a convolution with weight ``(C_out, C_in of a group, *kernel)``."""
     kernel = tuple(weight.shape[2:])
     positions = tuple(out.shape[-len(kernel) :])
     rows = out.numel() // (prod(positions) * weight.shape[0])
@@ -27,7 +27,7 @@ def transposed_facts(
     bias: bool,
     kind: str,
 ) -> TransposedConvolution:
-    """The facts of a transposed convolution with ``weight`` (C, C_out of a group, *kernel).
+    """The facts of a transposed convolution with weight ``(C, C_out of a group, *kernel)``.
 
     Args:
         x: The input.

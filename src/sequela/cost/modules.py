@@ -115,7 +115,7 @@ def multi_hot_linear(call: Call) -> list[Seen]:
 
 
 def convolution(call: Call) -> list[Seen]:
-    """(N, C, *size) -> (N, C_out, *positions), or without N."""
+    """``(N, C, *size) -> (N, C_out, *positions)``, or without N."""
     layer = call.module
     return call.whole(
         convolution_facts(
@@ -125,7 +125,7 @@ def convolution(call: Call) -> list[Seen]:
 
 
 def transposed_convolution(call: Call) -> list[Seen]:
-    """(N, C, *size) -> (N, C_out, *positions), or without N."""
+    """``(N, C, *size) -> (N, C_out, *positions)``, or without N."""
     layer = call.module
     return call.whole(
         transposed_facts(
@@ -141,7 +141,7 @@ def transposed_convolution(call: Call) -> list[Seen]:
 
 
 def pooling(call: Call) -> list[Seen]:
-    """(..., *size) -> (..., *windows) with a window of one size."""
+    """``(..., *size) -> (..., *windows)`` with a window of one size."""
     layer = call.module
     name = type(layer).__name__
     dimensions = int(name[-2])
@@ -155,13 +155,13 @@ def pooling(call: Call) -> list[Seen]:
 
 
 def adaptive_pooling(call: Call) -> list[Seen]:
-    """(..., *size) -> (..., *windows), the windows cut to fit."""
+    """``(..., *size) -> (..., *windows)``, the windows cut to fit."""
     name = type(call.module).__name__
     return call.whole(adaptive_facts(call.input, call.output, int(name[-2]), name))
 
 
 def fractional_pooling(call: Call) -> list[Seen]:
-    """(..., *size) -> (..., *windows), whole windows at random places."""
+    """``(..., *size) -> (..., *windows)``, whole windows at random places."""
     name = type(call.module).__name__
     dimensions = int(name[-2])
     kernel = prod(per_dimension(call.module.kernel_size, dimensions))

@@ -279,7 +279,7 @@ def index_put(op: Operation) -> list[Layer] | None:
 
 
 def weight_norm(op: Operation) -> list[Layer] | None:
-    """Rows v of a weight times g / |v|."""
+    """Rows ``v`` of a weight times ``g / |v|``."""
     rows, n = op["g"].numel(), op["v"].numel()
     return [
         Reduction("norm", rows, n // rows),

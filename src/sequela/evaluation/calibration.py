@@ -1,7 +1,8 @@
 """Do probabilities mean what they say? And how to mend them on tuning data.
 
 Everything here judges one event: class 1 of two, or, with more classes, "the most probable class is
-right"; :meth:`Predictions.against_rest` judges one class of several.
+right"; :meth:`~sequela.evaluation.predictions.Predictions.against_rest` makes one class of several
+the event.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """How right a model's predictions are: the numbers themselves, without their uncertainty.
 
-All take :class:`Predictions`, usually of one part: ``accuracy(predictions.part("held_out"))``.
-Where scikit-learn has the number, it is scikit-learn's. What each means, and when not to trust it,
-is in ``docs/evaluation.md``.
+All take :class:`~sequela.evaluation.predictions.Predictions`, usually of one part:
+``accuracy(predictions.part("held_out"))``. Where scikit-learn has the number, it is scikit-learn's.
+What each means, and when not to trust it, is in ``docs/evaluation.md``.
 """
 
 import numpy as np

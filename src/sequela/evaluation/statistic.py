@@ -231,3 +231,4 @@ METRICS: dict[str, Callable[[Predictions], Statistic]] = {
     "per_class_recall": _per_class_recall,
     "recording_accuracy": lambda predictions: _accuracy(predictions.by_group()),
 }
+"""The statistics of metrics, by the metric's name."""

@@ -1,0 +1,136 @@
+"""How the site is built from these pages: `make docs`. Every warning is an error."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.ext.napoleon import Config, GoogleDocstring
+from sphinx.util import logging
+
+import sequela
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+import reference_pages  # noqa: E402 - it stands in the folder just named
+
+project = "Sequela"
+version = release = sequela.__version__
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+# The pages are read where they lie, so that their links also work without a site.
+root_doc = "README"
+GUIDE, LICENCES = "docs/index", "src/sequela/sources/excerpts/LICENCES"
+include_patterns = [
+    "README.md",
+    "CHANGELOG.md",
+    f"{LICENCES}.md",
+    "docs/**.md",
+    "docs/reference/*.rst",
+]
+exclude_patterns = [".*", "build", "dist", "node_modules"]
+
+myst_heading_anchors = 3
+smartquotes = False  # options begin with two hyphens
+autodoc_default_options = {
+    "members": True,
+    "member-order": "bysource",
+    "exclude-members": "set_fit_request, set_score_request",  # scikit-learn writes these
+}
+autodoc_typehints_format = "short"
+nitpicky = True
+# Names of other packages lead nowhere, for want of a network; those of this one must.
+OTHERS = [
+    "_duckdb",
+    "accelerate",
+    "altair",
+    "annotated_types",
+    "collections",
+    "duckdb",
+    "markupsafe",
+    "narwhals",
+    "numpy",
+    "pathlib",
+    "pyarrow",
+    "rich",
+    "scipy",
+    "sklearn",
+    "torch",
+    "types",
+    "typing",
+]
+nitpick_ignore_regex = [
+    (r"py:.*", rf"({'|'.join(OTHERS)})\..*"),
+    (r"py:exc", "NotFittedError"),
+    # Annotations that are kept as text.
+    (r"py:class", r"(dict|tuple)\[\w+|nn\.Module|DuckDBPyConnection"),
+]
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"Sequela {version}"
+html_copy_source = False
+html_theme_options = {"navbar_align": "left", "show_prev_next": False, "show_toc_level": 2}
+
+_GOOGLE = Config(
+    napoleon_use_rtype=False,
+    napoleon_attr_annotations=False,
+    napoleon_custom_sections=[("Dimensions", "params_style")],
+)
+_PAGE = re.compile(r"\]\(([\w/-]+)\.md\)")
+
+
+def _write_reference(_: Sphinx) -> None:
+    for name in reference_pages.lacking():
+        logging.getLogger(__name__).warning("%s has no documentation", name)
+    reference_pages.write(ROOT / "docs" / "reference")
+
+
+def _list_pages(_: Sphinx, page: str, source: list[str]) -> None:
+    """The bars at the top and at the side: what stands below the README, and below the index."""
+    if page == root_doc:
+        source[0] += _contents(
+            f"Guide </{GUIDE}>",
+            "Commands </docs/reference/commands>",
+            "Python </docs/reference/api>",
+            "Changes </CHANGELOG>",
+            f"Data licences </{LICENCES}>",
+        )
+    elif page == GUIDE:
+        source[0] += _contents(*_PAGE.findall(source[0]))
+
+
+def _contents(*pages: str) -> str:
+    entries = "".join(f"{page}\n" for page in pages)
+    return f"\n```{{toctree}}\n:hidden:\n\n{entries}```\n"
+
+
+def _read_google_style(
+    app: Sphinx, what: str, name: str, value: object, options: Any, lines: list[str]
+) -> None:
+    """Sections of docstrings become fields.
+
+    Sphinx's own handler would take what stands before a colon in a property's text for its type.
+    """
+    kind = "method" if what == "property" else what
+    if kind not in ("attribute", "data"):
+        lines[:] = GoogleDocstring(lines, _GOOGLE, app, kind, name, value, options).lines()
+
+
+def _lead_in(app: Sphinx, error: Exception | None) -> None:
+    """The site's own address leads to its first page."""
+    if error is None and app.builder.format == "html":
+        target = app.builder.get_target_uri(root_doc)
+        text = (
+            '<!doctype html><html lang="en"><title>Sequela</title>'
+            f'<meta http-equiv="refresh" content="0; url={target}">'
+            f'<a href="{target}">Sequela\'s documentation</a></html>\n'
+        )
+        (Path(app.outdir) / "index.html").write_text(text, encoding="utf-8")
+
+
+def setup(app: Sphinx) -> None:
+    """Sphinx calls this."""
+    app.connect("builder-inited", _write_reference)
+    app.connect("source-read", _list_pages)
+    app.connect("autodoc-process-docstring", _read_google_style)
+    app.connect("build-finished", _lead_in)

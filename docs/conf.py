@@ -39,28 +39,9 @@ autodoc_default_options = {
 }
 autodoc_typehints_format = "short"
 nitpicky = True
-# Names of other packages lead nowhere, for want of a network; those of this one must.
-OTHERS = [
-    "_duckdb",
-    "accelerate",
-    "altair",
-    "annotated_types",
-    "collections",
-    "duckdb",
-    "markupsafe",
-    "narwhals",
-    "numpy",
-    "pathlib",
-    "pyarrow",
-    "rich",
-    "scipy",
-    "sklearn",
-    "torch",
-    "types",
-    "typing",
-]
 nitpick_ignore_regex = [
-    (r"py:.*", rf"({'|'.join(OTHERS)})\..*"),
+    # Names of other packages lead nowhere, for want of a network; those of this one must.
+    (r"py:.*", r"(?!sequela\.)[a-z_]\w*\..*"),
     (r"py:exc", "NotFittedError"),
     # Annotations that are kept as text.
     (r"py:class", r"(dict|tuple)\[\w+|nn\.Module|DuckDBPyConnection"),

@@ -24,7 +24,7 @@ def leak(
         rows: Each with ``model``, the setting, the metric, ``low`` and ``high``; models in the
             order of the picture, the honest setting before the leaking one.
         metric: The rows' key that holds the number: ``accuracy``, ``auroc``...
-        setting: The rows' key that holds the setting: :data:`HONEST` or :data:`LEAKING`, or two
+        setting: The rows' key that holds the setting: ``HONEST`` or ``LEAKING``, or two
             others, as they are to be named.
     """
     data = list(rows)

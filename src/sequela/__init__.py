@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from sequela.estimators.visit_classifier import VisitClassifier as VisitClassifier
     from sequela.notebook.evaluation import evaluate as evaluate
     from sequela.notebook.examples import load as load
+    from sequela.notebook.visit_examples import load_visits as load_visits
 
 __version__ = "0.1.0"
 
@@ -17,8 +18,16 @@ _PLACES = {
     "VisitClassifier": "sequela.estimators.visit_classifier",
     "evaluate": "sequela.notebook.evaluation",
     "load": "sequela.notebook.examples",
+    "load_visits": "sequela.notebook.visit_examples",
 }
-__all__ = ["SignalClassifier", "VisitClassifier", "__version__", "evaluate", "load"]
+__all__ = [
+    "SignalClassifier",
+    "VisitClassifier",
+    "__version__",
+    "evaluate",
+    "load",
+    "load_visits",
+]
 
 
 def __getattr__(name: str) -> Any:

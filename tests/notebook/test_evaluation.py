@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, roc_auc_score
+from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_score
 
 import sequela
-from sequela.errors import DataError
+from sequela.errors import DataError, SettingError
 from sequela.evaluation.intervals import metric_interval
 
 RNG = np.random.default_rng(0)
@@ -24,7 +24,7 @@ def test_numbers_and_intervals() -> None:
     assert found.predictions.classes == ("died", "lived")
     assert numbers["accuracy"]["value"] == accuracy_score(Y, MODEL.predict(X))
     scored = MODEL.predict_proba(X)[:, 1]
-    assert numbers["AUROC"]["value"] == pytest.approx(roc_auc_score(Y == "lived", scored))
+    assert numbers["AUROC of lived"]["value"] == pytest.approx(roc_auc_score(Y == "lived", scored))
     interval = metric_interval("accuracy", found.predictions, np.random.default_rng(4))
     assert (numbers["accuracy"]["low"], numbers["accuracy"]["high"]) == (
         interval.low,
@@ -43,6 +43,21 @@ def test_whole_groups_are_judged_only_where_they_have_one_class(groups: Any) -> 
     found = sequela.evaluate(MODEL, X, Y, groups=groups)
     assert "recording_accuracy" not in found.numbers
     assert found.numbers["groups"] == (120 if groups is None else 7)
+
+
+def test_the_event_is_the_class_that_is_named() -> None:
+    found = sequela.evaluate(MODEL, X, Y, groups=GROUPS, event="died")
+    assert found.predictions.classes == ("lived", "died")
+    risk = MODEL.predict_proba(X)[:, 0]
+    assert found.numbers["average_precision"] == pytest.approx(
+        average_precision_score(Y == "died", risk)
+    )
+    assert "average precision of died" in repr(found)
+    plain = sequela.evaluate(MODEL, X, Y, groups=GROUPS, event="lived")
+    assert plain.numbers["accuracy"] == found.numbers["accuracy"]
+    assert plain.numbers["per_class_recall"] == found.numbers["per_class_recall"][::-1]
+    with pytest.raises(SettingError, match="event = 'fled'"):
+        sequela.evaluate(MODEL, X, Y, event="fled")
 
 
 def test_classes_that_are_not_text() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from sequela.errors import DataError
+from sequela.errors import DataError, SettingError
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import summarise
 from sequela.figures.figure import FAINT, FIRST, INK, SECOND, Figure
@@ -17,10 +17,10 @@ from sequela.notebook.card import as_html, as_text
 _SAID = {
     "accuracy": "accuracy",
     "recording_accuracy": "accuracy of whole groups",
-    "auroc": "AUROC",
-    "average_precision": "average precision",
     "loss": "log loss",
 }
+_SAID_OF_EVENT = {"auroc": "AUROC of", "average_precision": "average precision of"}
+_TWO = 2
 _COLOURS = f"--ink:{INK};--faint:{FAINT};--first:{FIRST};--second:{SECOND};--paper:#fff"
 
 
@@ -41,13 +41,15 @@ class Evaluation:
 
         Where a number has no interval, these are null.
         """
+        event = self.predictions.classes[-1]
+        said_of = {name: f"{said} {event}" for name, said in _SAID_OF_EVENT.items()}
         rows = [
             {
                 "number": said,
                 "value": self.numbers[name],
                 **dict(zip(("low", "high"), self.numbers.get(f"{name}_ci", ()), strict=False)),
             }
-            for name, said in _SAID.items()
+            for name, said in {**_SAID, **said_of}.items()
             if name in self.numbers
         ]
         recalls = zip(self.predictions.classes, self.numbers["per_class_recall"], strict=True)
@@ -95,7 +97,13 @@ class Evaluation:
 
 
 def evaluate(
-    model: Any, X: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 0
+    model: Any,
+    X: Any,
+    y: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    event: Any = None,
+    seed: int = 0,
 ) -> Evaluation:
     """Judge a fitted classifier, with intervals over subjects.
 
@@ -106,10 +114,13 @@ def evaluate(
         groups: Subject or recording of each (example,), which the bootstrap draws whole; ``None``
             takes each example for a group of its own. Where all examples of a group are of one
             class, whole groups are judged too, by the mean of their probabilities.
+        event: Of two classes, the one that AUROC and average precision are of; by default the
+            second of ``classes_``, as scikit-learn has it.
         seed: Of the bootstrap.
 
     Raises:
         DataError: If a class was not in training, or the arrays do not fit together.
+        SettingError: If ``event`` is none of two classes.
 
     Example:
         >>> from sklearn.dummy import DummyClassifier
@@ -118,7 +129,14 @@ def evaluate(
         >>> evaluate(model, np.zeros((40, 1)), y, groups=np.arange(40) // 2).numbers["accuracy"]
         0.75
     """
-    labels = _index(model.classes_, np.asarray(y))
+    classes = np.asarray(model.classes_)
+    labels, probabilities = _index(classes, np.asarray(y)), np.asarray(model.predict_proba(X))
+    if event is not None:
+        if len(classes) != _TWO or event not in classes:
+            known = classes.tolist()
+            raise SettingError(f"event = {event!r}: expected one of two classes, not of {known}")
+        if event == classes[0]:
+            classes, labels, probabilities = classes[::-1], 1 - labels, probabilities[:, ::-1]
     example = np.char.mod("%d", np.arange(len(labels)))
     group = example if groups is None else np.asarray(groups).astype(np.str_)
     predictions = Predictions(
@@ -127,8 +145,8 @@ def evaluate(
         subject_id=np.full(len(labels), ""),
         split=np.full(len(labels), "held_out"),
         label=labels,
-        probabilities=model.predict_proba(X),
-        classes=tuple(str(name) for name in model.classes_),
+        probabilities=probabilities,
+        classes=tuple(str(name) for name in classes),
     )
     whole = len(np.unique(group)) < len(labels) and _one_class_each(labels, group)
     return Evaluation(predictions, summarise(predictions, seed=seed, recordings=whole))

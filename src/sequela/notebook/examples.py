@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.cohort.segments import N_TIMES, Segments, cut
-from sequela.cohort.split import PARTS, Split, draw
+from sequela.cohort.split import Split
 from sequela.config import SplitUnit
 from sequela.notebook.card import as_html, as_text
+from sequela.notebook.parts import proof_in_words, two_parts
 from sequela.sources import catalog
 from sequela.studies.signals import ids_of
 
@@ -58,8 +59,7 @@ class Examples:
     ) -> tuple["Examples", "Examples"]:
         """Draw a part to learn from and one to judge by, stratified by class and proven disjoint.
 
-        With the same seed, the held-out part is that of ``sequela train``, whose training and
-        tuning parts together are the part to learn from: a classifier draws its own tuning part.
+        With the same seed, the held-out part is that of ``sequela train``.
 
         Args:
             by: What is kept whole; by default subjects, or recordings where nobody is identified.
@@ -69,15 +69,13 @@ class Examples:
         Raises:
             SplitError: If the data have no such ids, or too few.
         """
-        rest = 1 - held_out
-        split, part = draw(
-            label=self.segments.label,
-            ids=ids_of(self.segments),
+        split, is_held_out = two_parts(
+            self.segments.label,
+            ids_of(self.segments),
             unit=by or self._unit,
             seed=seed,
-            fractions=(0.75 * rest, 0.25 * rest, held_out),
+            held_out=held_out,
         )
-        is_held_out = part == PARTS.index("held_out")
         train, judged = (
             replace(self, segments=self.segments.where(rows), part=name, proof=split)
             for name, rows in (("train", ~is_held_out), ("held_out", is_held_out))
@@ -103,9 +101,7 @@ class Examples:
             "citation": entry.citation,
         }
         if self.proof is not None:
-            shared = sum(sum(pairs.values()) for pairs in self.proof.shared().values())
-            leak = ": LEAKS, recordings stand in several parts" if self.proof.leaks else ""
-            facts["split"] = f"by {self.proof.unit}, {shared} ids in two parts{leak}"
+            facts["split"] = proof_in_words(self.proof)
         return facts
 
     def __repr__(self) -> str:

@@ -70,7 +70,7 @@ class VisitClassifier(NetworkClassifier):
     Example:
         >>> patients = [[["I50"], ["I50", "N17"]], [["J06"]]] * 20
         >>> outcome = ["died", "lived"] * 20
-        >>> fitted = VisitClassifier(epochs=30, random_state=0).fit(patients, outcome)
+        >>> fitted = VisitClassifier(learning_rate=0.01, random_state=0).fit(patients, outcome)
         >>> fitted.vocabulary_
         ('UNKNOWN', 'I50', 'J06', 'N17')
         >>> fitted.predict([[["J06"], ["J06"]], [["N17", "I50"]]])

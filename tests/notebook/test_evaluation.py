@@ -1,7 +1,5 @@
 """The evaluation of any classifier, against the numbers of the package's own rooms."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -31,18 +29,29 @@ def test_numbers_and_intervals() -> None:
         interval.high,
     )
     assert interval.n_groups == 30
-    whole = MODEL.predict_proba(X).reshape(30, 4, 2).mean(1).argmax(1)
-    right = np.mean(MODEL.classes_[whole] == Y[::4])
-    assert numbers["accuracy of whole groups"]["value"] == right
     recall = np.mean(MODEL.predict(X)[Y == "died"] == "died")
     assert numbers["recall of died"] == {"value": recall, "low": None, "high": None}
 
 
-@pytest.mark.parametrize("groups", [None, np.arange(120) % 7])
-def test_whole_groups_are_judged_only_where_they_have_one_class(groups: Any) -> None:
-    found = sequela.evaluate(MODEL, X, Y, groups=groups)
-    assert "recording_accuracy" not in found.numbers
-    assert found.numbers["groups"] == (120 if groups is None else 7)
+def test_recordings_are_judged_whole_and_drawn_within_their_class() -> None:
+    found = sequela.evaluate(MODEL, X, Y, groups=GROUPS, recordings=True)
+    whole = MODEL.predict_proba(X).reshape(30, 4, 2).mean(1).argmax(1)
+    numbers = {row["number"]: row["value"] for row in found.frame().to_pylist()}
+    assert numbers["accuracy of whole groups"] == np.mean(MODEL.classes_[whole] == Y[::4])
+    assert "within strata" in repr(found)
+    with pytest.raises(DataError, match="two classes"):
+        sequela.evaluate(MODEL, X, Y, groups=np.arange(120) % 7, recordings=True)
+    alone = sequela.evaluate(MODEL, X, Y)
+    assert alone.numbers["groups"] == 120
+    assert "whole groups" not in repr(alone)
+
+
+def test_a_class_without_examples() -> None:
+    rows = Y == "died"
+    found = sequela.evaluate(MODEL, X[rows], Y[rows], groups=GROUPS[rows])
+    assert "recall of lived  not defined" in repr(found)
+    assert "AUROC" not in repr(found)
+    assert "not defined" in found._repr_html_()
 
 
 def test_the_event_is_the_class_that_is_named() -> None:

@@ -47,7 +47,7 @@ class Evaluation:
             {
                 "number": said,
                 "value": self.numbers[name],
-                **dict(zip(("low", "high"), self.numbers.get(f"{name}_ci", ()), strict=False)),
+                **dict(zip(("low", "high"), self.numbers.get(f"{name}_ci") or (), strict=False)),
             }
             for name, said in {**_SAID, **said_of}.items()
             if name in self.numbers
@@ -72,16 +72,15 @@ class Evaluation:
         return confusion_matrix(self.numbers["confusion"], self.predictions.classes)
 
     def _facts(self) -> dict[str, str]:
-        how = self.numbers["interval"]
-        return {
-            **{
-                row["number"]: f"{row['value']:.3f}"
-                + ("" if row["low"] is None else f" ({row['low']:.3f} to {row['high']:.3f})")
-                for row in self.frame().to_pylist()
-            },
-            "in brackets": f"{how['level']:.0%} interval: {how['method']}, "
-            f"{how['resamples']:,} resamples of {how['groups']:,} groups",
-        }
+        facts = {}
+        for row in self.frame().to_pylist():
+            value = "not defined" if row["value"] is None else f"{row['value']:.3f}"
+            within = "" if row["low"] is None else f" ({row['low']:.3f} to {row['high']:.3f})"
+            facts[row["number"]] = value + within
+        if how := self.numbers["interval"]:
+            resampled = f"{how['resamples']:,} resamples of {how['groups']:,} groups"
+            facts["in brackets"] = f"{how['level']:.0%} interval: {how['method']}, {resampled}"
+        return facts
 
     @property
     def _title(self) -> str:
@@ -103,6 +102,7 @@ def evaluate(
     *,
     groups: ArrayLike | None = None,
     event: Any = None,
+    recordings: bool = False,
     seed: int = 0,
 ) -> Evaluation:
     """Judge a fitted classifier, with intervals over subjects.
@@ -112,14 +112,17 @@ def evaluate(
         X: Examples that the model was not trained on.
         y: Their classes (example,).
         groups: Subject or recording of each (example,), which the bootstrap draws whole; ``None``
-            takes each example for a group of its own. Where all examples of a group are of one
-            class, whole groups are judged too, by the mean of their probabilities.
+            takes each example for a group of its own.
         event: Of two classes, the one that AUROC and average precision are of; by default the
             second of ``classes_``, as scikit-learn has it.
+        recordings: Whether groups are recordings, and how many there are of each class was chosen:
+            whole ones are judged too, by the mean of their probabilities, and are drawn within
+            their class. For subjects who came as they came this would make intervals too narrow.
         seed: Of the bootstrap.
 
     Raises:
-        DataError: If a class was not in training, or the arrays do not fit together.
+        DataError: If a class was not in training, the arrays do not fit together, or a recording
+            has examples of two classes.
         SettingError: If ``event`` is none of two classes.
 
     Example:
@@ -148,8 +151,7 @@ def evaluate(
         probabilities=probabilities,
         classes=tuple(str(name) for name in classes),
     )
-    whole = len(np.unique(group)) < len(labels) and _one_class_each(labels, group)
-    return Evaluation(predictions, summarise(predictions, seed=seed, recordings=whole))
+    return Evaluation(predictions, summarise(predictions, seed=seed, recordings=recordings))
 
 
 def _index(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
@@ -161,8 +163,3 @@ def _index(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
             "evaluate on examples of these classes"
         )
     return np.searchsorted(classes, y).astype(np.int64)
-
-
-def _one_class_each(labels: NDArray[np.int64], group: NDArray[np.str_]) -> bool:
-    pairs = set(zip(group.tolist(), labels.tolist(), strict=True))
-    return len(pairs) == len(set(group.tolist()))

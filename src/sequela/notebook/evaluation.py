@@ -21,7 +21,9 @@ _SAID = {
 }
 _SAID_OF_EVENT = {"auroc": "AUROC of", "average_precision": "average precision of"}
 _TWO = 2
-_COLOURS = f"--ink:{INK};--faint:{FAINT};--first:{FIRST};--second:{SECOND};--paper:#fff"
+_COLOURS = (
+    f"--ink:{INK};--faint:{FAINT};--first:{FIRST};--second:{SECOND};--paper:#fff;background:#fff"
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

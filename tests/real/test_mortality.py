@@ -63,7 +63,6 @@ def test_each_cohort_has_its_examples_and_a_model_of_them(
     assert ("declared leak" in checks) == (task == "report-2019")
     if task != "report-2019":
         assert not checks
-    assert folder.metrics["parts"]["held_out"]["auroc"] > 0.3
 
 
 def test_the_excerpt_gives_the_same_run_as_the_published_tables(

@@ -11,6 +11,7 @@ from benchmarks import make_mimic3_scale
 
 from sequela.errors import DataNotFoundError, RunError, SettingError
 from sequela.sources import events
+from sequela.sources.build import build as build_events
 from sequela.studies import mortality, reproduce
 from sequela.studies.reproduce import Run
 
@@ -42,7 +43,7 @@ def small_study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.Mon
 def builds(small_study: pytest.MonkeyPatch) -> list[str]:
     """Each build of events."""
     made: list[str] = []
-    build = events.build
+    build = build_events
 
     def counted(source: Any, *arguments: Any, **options: Any) -> Any:
         made.append(source.name)

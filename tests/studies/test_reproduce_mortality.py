@@ -175,8 +175,11 @@ def test_a_study_that_was_ended_while_events_were_built_goes_on(
 
 
 def test_a_folder_of_other_settings_is_refused_and_left_alone(
-    study: Path, small_study: pytest.MonkeyPatch
+    study: Path, small_study: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """Before anything is trained: a run that is missing and would fit is not made."""
+    missing = study / "runs" / "eicu-in-hospital" / "prevalence"
+    missing.rename(tmp_path / "prevalence")
     before = {path: path.stat().st_mtime_ns for path in study.rglob("*")}
     with pytest.raises(RunError, match="settings differ from those asked for"):
         go(study, (EICU, REPORT), small_study, seed=1)
@@ -189,6 +192,7 @@ def test_a_folder_of_other_settings_is_refused_and_left_alone(
         with pytest.raises(RunError, match="is not empty"):
             go(study, (EICU, REPORT), patch)
     assert {path: path.stat().st_mtime_ns for path in study.rglob("*")} == before
+    (tmp_path / "prevalence").rename(missing)
 
 
 @pytest.mark.parametrize("studies", [["seizure", "mortality"], ["mortality", "seizure"]])

@@ -8,9 +8,11 @@ import pytest
 
 from sequela.config import RunSettings
 from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.summary import operating_points, summarise
 from sequela.report.discussion import confusions
 from sequela.report.verdicts import FAILS, HOLDS, UNKNOWN, asymmetry, judge
 from sequela.sources.bonn import CLASSES
+from sequela.studies import mortality
 from sequela.studies.claims import Claim
 from sequela.studies.folder import RunFolder
 from sequela.studies.seizure import CLAIMS
@@ -142,3 +144,102 @@ def test_confusions_name_the_pairs() -> None:
     told = confusions([[9, 1, 0], [0, 5, 5], [0, 4, 6]], ["a", "b", "c"])
     assert told == ("It confuses most: b / c (90% of all errors) and a / b (10% of all errors).")
     assert confusions([[1, 0], [0, 1]], ["a", "b"]) == "It made no error."
+
+
+# Mortality: two classes, the rarer one second ------------------------------------------------
+
+
+def dying(found: float, spared: float, *, deaths: int = 150, others: int = 850) -> RunFolder:
+    """A run that finds a share of those who died, and raises no alarm for a share of the others."""
+    died = np.arange(deaths + others) < deaths
+    place = np.where(died, np.arange(len(died)), np.arange(len(died)) - deaths)
+    alarm = np.where(died, place < found * deaths, place >= spared * others)
+    score = np.where(alarm, 0.8, 0.2) + np.where(died, 0.05, 0) * (found + spared > 1)
+    names = np.char.mod("s%04d", np.arange(len(died)))
+    # Each part the same: what is chosen on the one is right on the other.
+    both = {name: np.tile(column, 2) for name, column in (("died", died), ("score", score))}
+    predictions = Predictions(
+        example_id=np.concatenate([names, np.char.add(names, "t")]),
+        group_id=np.concatenate([names, np.char.add(names, "t")]),
+        subject_id=np.concatenate([names, np.char.add(names, "t")]),
+        split=np.repeat(["held_out", "tuning"], len(died)),
+        label=both["died"].astype(np.int64),
+        probabilities=np.stack([1 - both["score"], both["score"]], axis=1),
+        classes=("survived", "died"),
+    )
+    held_out = summarise(predictions.part("held_out"), seed=0, recordings=False)
+    held_out["operating_points"] = operating_points(predictions, seed=0, aim="youden")
+    metrics = {"parts": {"held_out": held_out}, "data": {"classes": ["survived", "died"]}}
+    judged = Judged(RunSettings(model="visits-improved", data="eicu"), predictions, metrics)
+    return cast("RunFolder", judged)
+
+
+def of_mortality(key: str, run: RunFolder, **more: Any) -> str:
+    claim = Claim(key, ("visits-improved",), "", "", **more)
+    return judge(claim, {"visits-improved": run}).verdict
+
+
+@pytest.mark.parametrize(
+    ("found", "spared", "expected"),
+    [
+        (0.0, 1.0, HOLDS),  # always "survived"
+        (0.3, 0.95, HOLDS),
+        (0.5, 0.9, UNKNOWN),
+        (0.9, 0.9, FAILS),
+        (1.0, 0.0, FAILS),  # always "died": whatever that is, it is not blind to the dead
+    ],
+)
+def test_blind_is_to_miss_most_of_the_dead(found: float, spared: float, expected: str) -> None:
+    assert of_mortality("blind", dying(found, spared)) == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "spared", "expected"),
+    [
+        (0.95, 0.95, HOLDS),
+        (0.95, 0.4, FAILS),
+        (0.2, 0.99, FAILS),
+        (0.74, 0.95, UNKNOWN),
+        (0.95, 0.74, UNKNOWN),
+    ],
+)
+def test_both_classes_need_both_surely(found: float, spared: float, expected: str) -> None:
+    assert of_mortality("both-classes", dying(found, spared), value=0.73) == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "spared", "relation", "value", "expected"),
+    [
+        (0.95, 0.95, "about", 0.8, FAILS),
+        (0.95, 0.95, "above", 0.8, HOLDS),
+        (0.95, 0.95, "below", 0.8, FAILS),
+        (0.5, 0.5, "about", 0.5, HOLDS),
+        (0.5, 0.5, "above", 0.5, UNKNOWN),
+        (0.5, 0.5, "above", 0.8, FAILS),
+    ],
+)
+def test_levels_of_the_auroc(
+    found: float, spared: float, relation: Any, value: float, expected: str
+) -> None:
+    run = dying(found, spared)
+    claim = {"number": "auroc", "relation": relation, "value": value}
+    assert of_mortality("level", run, **claim) == expected
+    verdict = judge(Claim("level", ("visits-improved",), "", "", **claim), {"visits-improved": run})
+    assert f"{run.test['auroc']:.2f}" in verdict.why
+
+
+def test_very_few_dead_decide_nothing() -> None:
+    few = dying(1.0, 0.9, deaths=1, others=99)
+    assert few.test["operating_points"][0]["sensitivity"] == 1
+    assert of_mortality("blind", few) == UNKNOWN
+    assert of_mortality("both-classes", few, value=0.73) == UNKNOWN
+    assert of_mortality("level", few, number="auroc", relation="above", value=0.8) == UNKNOWN
+
+
+def test_every_claim_on_mortality_can_be_judged_or_says_what_is_missing() -> None:
+    runs = {name: dying(0.5, 0.9) for name in ("visits-baseline", "visits-improved")}
+    judged = [judge(claim, runs) for claim in mortality.CLAIMS]
+    assert {v.verdict for v in judged} <= {HOLDS, FAILS, UNKNOWN}
+    assert len(judged) >= 5
+    assert all(v.why for v in judged)
+    assert {judge(claim, {}).verdict for claim in mortality.CLAIMS} == {UNKNOWN}

@@ -139,7 +139,7 @@ def runs(
         training = training_of(model, {})
         if quick:
             training = training.model_copy(update={"epochs": min(training.epochs, QUICK_EPOCHS)})
-        settings = RunSettings(
+        settings = RunSettings.of(
             model=model, data=data, split="subject", seed=seed, cohort=asked, training=training
         )
         named[model] = settings

@@ -132,11 +132,11 @@ def runs(*, data: str, seed: int, quick: bool) -> list[RunSettings]:
         average = min(training.average, QUICK_AVERAGE) if quick else training.average
         fitted = training.model_copy(update={"epochs": epochs, "average": average})
         settings += [
-            RunSettings(model=model, data=data, split=split, seed=seed, training=fitted)
+            RunSettings.of(model=model, data=data, split=split, seed=seed, training=fitted)
             for split in SPLITS
         ]
     settings += [
-        RunSettings(model=floor, data=data, split=split, seed=seed)
+        RunSettings.of(model=floor, data=data, split=split, seed=seed)
         for floor in reading("signal")
         for split in SPLITS
     ]

@@ -1,0 +1,340 @@
+"""``sequela train`` and ``sequela reproduce`` on hospital records, as a user types them."""
+
+import gzip
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sequela.cli.app import main
+from sequela.sources.build import build
+from sequela.sources.catalog import EXCERPTS
+from sequela.sources.hospitals import source_of
+from sequela.studies.folder import RunFolder
+from sequela.studies.folds import FoldsFolder
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Run a command that must be refused: status 2 and one line on stderr, which is returned."""
+
+    def run(*arguments: str | Path) -> str:
+        with pytest.raises(SystemExit) as caught:
+            main([str(each) for each in arguments])
+        assert caught.value.code == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        (line,) = printed.err.splitlines()
+        assert line.startswith("sequela: error: ")
+        return line
+
+    return run
+
+
+def ran(*arguments: str | Path) -> None:
+    """Run a command that must succeed."""
+    with pytest.raises(SystemExit) as caught:
+        main([str(each) for each in arguments])
+    assert caught.value.code == 0
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The excerpt of MIMIC-III as ``sequela build`` writes it."""
+    out = tmp_path_factory.mktemp("events") / "mimic3"
+    build(source_of("mimic3"), EXCERPTS / "mimic3", out)
+    return out
+
+
+def asked(command: str, out: Path, *more: str | Path) -> list[str | Path]:
+    return ["train", *command.split(), "--out", out, *more]
+
+
+def test_a_run_on_records_says_what_it_reached_and_that_it_leaks(
+    no_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    ran(*asked("visits-baseline --data mimic3 --task report-2019 --epochs 2", out))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[:2]] == ["epoch 1", "epoch 2"]
+    auroc = RunFolder(out).metrics["parts"]["held_out"]["auroc"]
+    assert lines[2].startswith("visits-baseline report-2019 of mimic3 by subject: held-out AUROC")
+    assert f"{auroc:.3f} (95 % interval" in lines[2]
+    assert any("LEAKS: it reads the diagnoses of the last visit" in line for line in lines)
+    assert any("excerpt that ships with sequela" in line for line in lines)
+    assert [path.name for path in tmp_path.iterdir() if path != no_data] == ["run"]
+
+
+def test_folds_say_what_they_reached_together(
+    events: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "folds"
+    command = "prevalence --data mimic3 --hindsight --folds 2 --repeats 2"
+    ran(*asked(command, out, "--root", events))
+    printed = capsys.readouterr().out
+    assert "[4/4] prevalence in-hospital of mimic3 by subject" in printed
+    assert printed.count("LEAKS: it reads what was recorded until the end of the stay") == 4
+    assert "auroc 0.500 (95 % interval 0.500 to 0.500), 2 folds, 2 time(s)" in printed
+    assert FoldsFolder(out).summary["repeats"] == 2
+    ran(*asked(command, out, "--root", events, "--resume"))
+
+
+@pytest.mark.parametrize(
+    ("option", "field", "value"),
+    [
+        ("--hours 0", "hours", 0.0),
+        ("--hours 12.5", "hours", 12.5),
+        ("--icd-digits 0", "icd_digits", 0),
+        ("--min-subjects 5", "min_subjects", 5),
+        ("--inputs ICD9CM --inputs CPT", "inputs", ("ICD9CM", "CPT")),
+        ("--tables DIAGNOSES_ICD", "tables", ("DIAGNOSES_ICD",)),
+        ("--from-icu", "from_icu", True),
+        ("--step-hours 6", "step_hours", 6.0),
+        ("--demographics --bins 0", "demographics", True),
+        ("--task post-discharge --days 30", "horizon_days", 30.0),
+    ],
+)
+def test_each_option_reaches_the_run(
+    option: str, field: str, value: Any, events: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    ran(*asked("prevalence --data mimic3", out, "--root", events, *option.split()))
+    settings = RunFolder(out).settings
+    assert getattr(settings.cohort, field) == value
+    header = RunFolder(out).metrics["data"]
+    if field == "hours":
+        assert header["task"]["hours"] == value
+    if field in header["sequences"]["settings"]:
+        assert header["sequences"]["settings"][field] == value
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+BAD = [
+    ("visits-baseline --data mimic3 --task in-hospitel", "did you mean 'in-hospital'?"),
+    ("visits-baseline --data mimik3", "did you mean 'mimic3'?"),
+    ("visits-basline --data mimic3", "did you mean 'visits-baseline'?"),
+    ("visits-baseline --data mimic3 --split row", "split by subject"),
+    ("visits-baseline --data mimic3 --split recording", "split by subject"),
+    ("gru-improved --data mimic3", "gru-improved reads signal"),
+    ("visits-baseline --data bonn", "reads visits"),
+    ("boosting --data bonn", "boosting reads visits"),
+    ("mlp-baseline --data bonn --hours 0", "--hours is of hospital records"),
+    ("mlp-baseline --data bonn --from-icu", "--from-icu is of hospital records"),
+    ("prevalence --data mimic3 --hours=-1", "setting hours = -1"),
+    ("prevalence --data mimic3 --hours soon", "soon"),
+    ("prevalence --data mimic3 --days 0", "horizon_days = 0"),
+    ("prevalence --data mimic3 --days 30", "go together"),
+    ("prevalence --data mimic3 --min-subjects 0", "min_subjects = 0"),
+    ("prevalence --data mimic3 --icd-digits=-1", "icd_digits = -1"),
+    ("prevalence --data mimic3 --step-hours 0", "step_hours = 0"),
+    ("prevalence --data mimic3 --bins 1", "bins must be 0 or at least 2"),
+    ("prevalence --data eicu --tables NOSUCH", "unknown table 'NOSUCH'"),
+    ("prevalence --data mimic3 --inputs NOSUCH", "no code of NOSUCH is known"),
+    ("prevalence --data mimic3 --labels nowhere.parquet", "no label file"),
+    ("prevalence --data mimic3 --labels nowhere.parquet --hindsight", "not those of a label file"),
+    ("prevalence --data mimic3 --task report-2019 --from-icu", "does not count from an admission"),
+    ("prevalence --data mimic3 --task report-2019 --hindsight", "hindsight looks back on a stay"),
+    ("prevalence --data eicu --task report-2019", "do not tell the order"),
+    ("prevalence --data mimic3 --hours 100000", "the cohort is empty"),
+    ("prevalence --data mimic3 --aim sensitivity", "has the target None"),
+    ("prevalence --data mimic3 --aim sensitivity --aim-target 0", "has the target 0"),
+    ("prevalence --data mimic3 --aim-target 0.9", "takes no target"),
+    ("prevalence --data mimic3 --aim recall", "recall"),
+    ("prevalence --data mimic3 --folds 1", "needs 2 folds and 1 repeat"),
+    ("prevalence --data mimic3 --folds 3 --repeats 0", "needs 2 folds and 1 repeat"),
+    ("prevalence --data mimic3 --repeats 3", "needs 2 folds and 1 repeat"),
+    ("prevalence --data mimic3 --folds 90", "expected 2 to 31 folds"),
+    ("prevalence --data mimic4", "mimic4 was not found"),
+    ("prevalence --data physionet2012 --root nowhere", "nowhere does not exist"),
+]
+
+
+@pytest.mark.parametrize(("command", "message"), BAD)
+def test_refused_in_one_line_and_nothing_written(
+    command: str,
+    message: str,
+    refused: Refused,
+    events: Path,
+    no_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # The events are there already: a refusal is not the same for being quick.
+    more = ["--root", str(events)] if "--data mimic3" in command else []
+    assert message in refused("train", *command.split(), *more)
+    assert list(tmp_path.iterdir()) == []
+
+
+def one_class(labels: pa.Table) -> pa.Table:
+    return labels.filter(pa.compute.field("boolean_value"))
+
+
+def strangers(labels: pa.Table) -> pa.Table:
+    return labels.set_column(0, labels.field(0), pa.array(range(1, len(labels) + 1), pa.int64()))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(one_class, "labels of one class only"), (strangers, "that the events do not have")],
+)
+def test_labels_that_cannot_be_used(
+    change: Callable[[pa.Table], pa.Table],
+    message: str,
+    refused: Refused,
+    events: Path,
+    tmp_path: Path,
+) -> None:
+    from sequela.cohort.events import open_events
+    from sequela.cohort.selection import select_cohort
+    from sequela.cohort.tasks import in_hospital
+
+    labels = tmp_path / "labels.parquet"
+    pq.write_table(change(select_cohort(open_events(events), in_hospital()).labels), labels)
+    command = asked("prevalence --data mimic3", tmp_path / "run", "--root", events)
+    assert message in refused(*command, "--labels", labels)
+    assert list(tmp_path.iterdir()) == [labels]
+
+
+def without(name: str) -> Callable[[Path], None]:
+    return lambda root: (root / name).unlink()
+
+
+def changed(name: str, old: bytes, new: bytes) -> Callable[[Path], None]:
+    def change(root: Path) -> None:
+        text = gzip.decompress((root / name).read_bytes())
+        assert old in text
+        (root / name).write_bytes(gzip.compress(text.replace(old, new, 1)))
+
+    return change
+
+
+def half(root: Path) -> None:
+    file = root / "DIAGNOSES_ICD.csv.gz"
+    file.write_bytes(file.read_bytes()[:3000])
+
+
+DAMAGE: list[tuple[Callable[[Path], None], str]] = [
+    (without("ADMISSIONS.csv.gz"), "ADMISSIONS"),
+    (changed("ADMISSIONS.csv.gz", b"hospital_expire_flag", b"flag"), "HOSPITAL_EXPIRE_FLAG"),
+    (changed("DIAGNOSES_ICD.csv.gz", b"10006", b"ten"), "ten"),
+    (changed("ADMISSIONS.csv.gz", b"2164-10-23 21:09:00", b"23.10.2164 21:09"), "23.10.2164"),
+    (half, "DIAGNOSES_ICD"),
+]
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGE)
+def test_tables_that_cannot_be_read(
+    damage: Callable[[Path], None], message: str, refused: Refused, tmp_path: Path
+) -> None:
+    root = shutil.copytree(EXCERPTS / "mimic3", tmp_path / "tables")
+    damage(root)
+    command = asked("prevalence --data mimic3", tmp_path / "new" / "run", "--root", root)
+    assert message.lower() in refused(*command).lower()
+    assert [path.name for path in tmp_path.iterdir()] == ["tables"]
+
+
+def test_a_data_set_of_another_source_is_refused(
+    refused: Refused, events: Path, tmp_path: Path
+) -> None:
+    said = refused(*asked("prevalence --data eicu", tmp_path / "run", "--root", events))
+    assert "was built from mimic3" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_taken_out_is_refused_before_tables_are_read(
+    refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("tables were read")
+
+    monkeypatch.setattr("sequela.studies.visits.load", never)
+    (tmp_path / "thesis.docx").touch()
+    for more in ((), ("--folds", "3"), ("--resume",), ("--folds", "3", "--resume")):
+        assert "is not empty" in refused(*asked("prevalence --data mimic3", tmp_path, *more))
+        file = asked("prevalence --data mimic3", tmp_path / "thesis.docx", *more)
+        assert "is not empty" in refused(*file)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
+
+
+def test_the_folder_one_stands_in_will_do(
+    events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = tmp_path / "mine"
+    inside.mkdir()
+    monkeypatch.chdir(inside)
+    ran(*asked("prevalence --data mimic3", Path(), "--root", events))
+    assert (inside / "metrics.json").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("mortalety", "mortalety"),
+        ("--root .", "--root is where the data of one study lie"),
+        ("mortality --root nowhere", "nowhere does not exist"),
+        ("mortality --seed=-1", "setting seed = -1 cannot be used"),
+        ("seizure --seed=-1", "setting seed = -1 cannot be used"),
+        ("mortality --data mimic3", "mimic3"),
+    ],
+)
+def test_a_study_that_cannot_be_made(
+    arguments: str,
+    message: str,
+    refused: Refused,
+    no_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in refused("reproduce", *arguments.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_does_not_go_where_something_else_is(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "thesis.docx").touch()
+    for out in (tmp_path, tmp_path / "thesis.docx"):
+        said = refused("reproduce", "mortality", "--out", out)
+        assert "is not empty and holds no study" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
+
+
+def test_interrupted_by_the_user_and_resumed(events: Path, tmp_path: Path) -> None:
+    def command(out: Path, *more: str) -> list[str | Path]:
+        asked_for = "visits-improved --data mimic3 --epochs 30"
+        return asked(asked_for, out, "--root", events, *more)
+
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "sequela", *command(cut)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch 2:"):
+                process.send_signal(signal.SIGINT)
+                break
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.startswith("sequela: interrupted; the same command goes on")
+    assert not (cut / "metrics.json").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["cut"]
+    ran(*command(cut, "--resume"))
+    ran(*command(whole))
+    for name in ("model.safetensors", "predictions.parquet"):
+        assert (cut / name).read_bytes() == (whole / name).read_bytes()

@@ -1,0 +1,100 @@
+"""The mortality study's cohorts on the open data, as published."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sequela.config import RunSettings
+from sequela.sources import catalog
+from sequela.studies import mortality, run, visits
+from sequela.studies.folder import RunFolder
+
+FOLDERS = {
+    "eicu": "eicu-demo",
+    "mimic3": "mimic3-demo",
+    "mimic4": "mimic4-demo",
+    "physionet2012": "physionet2012",
+}
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def of_study(real_data: Path, work: Path) -> Callable[..., tuple[RunSettings, Path]]:
+    """A run of the study, and where its data lie."""
+
+    def asked(data: str, task: str, name: str, epochs: int = 5) -> tuple[RunSettings, Path]:
+        runs = mortality.runs(data, task, is_primary=True, seed=0, quick=True)
+        settings = runs[name]
+        training = settings.training.model_copy(update={"epochs": epochs})
+        return settings.model_copy(update={"training": training}), real_data / FOLDERS[data]
+
+    return asked
+
+
+Asked = Callable[..., tuple[RunSettings, Path]]
+
+
+@pytest.mark.parametrize(
+    ("data", "task", "examples", "deaths"),
+    [
+        ("eicu", "in-hospital", 1893, 135),
+        ("mimic3", "report-2019", 100, 40),
+        ("mimic3", "in-hospital", 117, 31),
+        ("mimic4", "in-hospital", 245, 14),
+        ("physionet2012", "in-hospital", 3968, 528),
+    ],
+)
+def test_each_cohort_has_its_examples_and_a_model_of_them(
+    data: str, task: str, examples: int, deaths: int, of_study: Asked, work: Path, tmp_path: Path
+) -> None:
+    """Counted by hand from the published tables: adults whose stay had not ended by then."""
+    settings, root = of_study(data, task, "logistic-regression")
+    folder = run.train(settings, tmp_path / "run", root=root, work=work)
+    described = folder.metrics["data"]
+    assert (described["examples"], described["positives"]) == (examples, deaths)
+    assert described["flow"]["examples"] == examples
+    checks = {leak["check"] for leak in folder.metrics["leaks"]}
+    assert ("declared leak" in checks) == (task == "report-2019")
+    if task != "report-2019":
+        assert not checks
+
+
+def test_the_excerpt_gives_the_same_run_as_the_published_tables(
+    of_study: Asked, work: Path, tmp_path: Path
+) -> None:
+    for data in ("eicu", "mimic3"):
+        settings, root = of_study(data, "in-hospital", "visits-baseline", epochs=1)
+        real, excerpt = (
+            visits.load(settings, place, work / name)
+            for name, place in (("real", root), ("excerpt", catalog.EXCERPTS / data))
+        )
+        np.testing.assert_array_equal(real.sequences.codes, excerpt.sequences.codes)
+        assert real.digest == excerpt.digest
+
+
+def trained(settings: RunSettings, root: Path, out: Path, work: Path) -> RunFolder:
+    return run.train(settings, out, root=root, work=work)
+
+
+def test_boosting_on_eicu_is_where_boosting_is(of_study: Asked, work: Path, tmp_path: Path) -> None:
+    """Diagnoses, treatments and admission diagnoses of the first day tell something, not all.
+
+    A model of codes alone above 0.9 would be an alarm.
+    """
+    folder = trained(*of_study("eicu", "in-hospital", "boosting"), tmp_path / "run", work)
+    assert 0.6 < folder.metrics["parts"]["held_out"]["auroc"] < 0.9
+
+
+def test_measurements_of_two_days_tell_who_dies(
+    of_study: Asked, work: Path, tmp_path: Path
+) -> None:
+    """PhysioNet 2012: boosting on summaries has about 0.86."""
+    settings, root = of_study("physionet2012", "in-hospital", "boosting")
+    folder = trained(settings, root, tmp_path / "run", work)
+    assert 0.8 < folder.metrics["parts"]["held_out"]["auroc"] < 0.92

@@ -1,0 +1,326 @@
+"""The mortality study on the excerpts, in two epochs and few folds."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from benchmarks import make_mimic3_scale
+
+from sequela.errors import DataNotFoundError, RunError, SettingError
+from sequela.sources import events
+from sequela.sources.build import build as build_events
+from sequela.studies import mortality, reproduce
+from sequela.studies.reproduce import Run
+
+EICU, REPORT, MIMIC3 = (
+    ("eicu", "in-hospital"),
+    ("mimic3", "report-2019"),
+    ("mimic3", "in-hospital"),
+)
+NETWORKS = ["visits-baseline", "visits-improved"]
+FLOORS = ["prevalence", "logistic-regression", "boosting"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyPatch]:
+    """Excerpts only, in this process, with short runs and two folds where subjects are few."""
+    nowhere = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SEQUELA_DATA", raising=False)
+        patch.setattr("sequela.sources.catalog.cache_folder", lambda name: nowhere / name)
+        patch.setattr(mortality, "QUICK_EPOCHS", 2)
+        patch.setattr(mortality, "FEW", 100)
+        patch.setattr(mortality, "FOLDS", 2)
+        # To start another process takes longer than what is left to do.
+        patch.setattr(reproduce, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def builds(small_study: pytest.MonkeyPatch) -> list[str]:
+    """Each build of events."""
+    made: list[str] = []
+    build = build_events
+
+    def counted(source: Any, *arguments: Any, **options: Any) -> Any:
+        made.append(source.name)
+        return build(source, *arguments, **options)
+
+    small_study.setattr(events, "build", counted)
+    return made
+
+
+def go(
+    out: Path, cohorts: Sequence[tuple[str, str]], patch: pytest.MonkeyPatch, **more: Any
+) -> list[Run]:
+    with patch.context() as inner:
+        inner.setattr(mortality, "COHORTS", tuple(cohorts))
+        return reproduce.reproduce(out, studies=["mortality"], quick=True, processes=1, **more)
+
+
+def only(patch: pytest.MonkeyPatch) -> None:
+    """One network and one floor."""
+    patch.setattr(mortality, "TRAINING", {"visits-baseline": mortality.TRAINING[NETWORKS[0]]})
+    patch.setattr(mortality, "reading", lambda _: {"prevalence": "Prevalence"})
+
+
+@pytest.fixture(scope="module")
+def study(
+    small_study: pytest.MonkeyPatch, builds: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    out = tmp_path_factory.mktemp("mortality") / "out"
+    said: list[tuple[int, int]] = []
+    folders = go(out, (EICU, REPORT), small_study, on_run=lambda _, done, n: said.append((done, n)))
+    assert said == [(i, 16) for i in range(1, 17)]
+    assert len(folders) == 16
+    return out
+
+
+def test_results(study: Path, strict_json: Callable[[Path], Any], builds: list[str]) -> None:
+    studies = strict_json(study / "results.json")["studies"]
+    assert list(studies) == ["mortality", "mortality-mimic3-report-2019"]
+    eicu, report = studies.values()
+    assert (eicu["data"]["name"], eicu["subjects"], eicu["examples"]) == ("eicu", 1619, 1893)
+    assert (report["data"]["name"], report["subjects"]) == ("mimic3", 100)
+    assert (eicu["split"]["unit"], eicu["split"]["folds"]) == ("subject", 0)
+    assert (report["split"]["folds"], report["split"]["repeats"]) == (2, 1)
+    for part, held_out in ((eicu, None), (report, 100)):
+        assert list(part["models"]) == NETWORKS
+        assert list(part["floors"]) == FLOORS
+        assert set(part["split"]["ids_in_two_parts"]["subject"].values()) == {0}
+        for model, entry in {**part["models"], **part["floors"]}.items():
+            test = entry["test"]
+            for number in ("accuracy", "auroc", "average_precision"):
+                low, high = test[f"{number}_ci"]
+                assert 0 <= low <= test[number] <= high <= 1
+            (tn, fp), (fn, tp) = test["confusion"]
+            assert tn + fp + fn + tp == test["examples"] == (held_out or test["examples"])
+            half = test["operating_points"][0]
+            assert half["confusion"] == test["confusion"]
+            if part is eicu:
+                assert half["sensitivity"] == pytest.approx(tp / (tp + fn))
+                assert test["accuracy"] == pytest.approx((tp + tn) / (tn + fp + fn + tp))
+            assert len(test["per_class_recall"]) == 2
+            assert entry["train_seconds"] >= 0
+            assert bool(entry["leaks"]) == (part is report), model
+            assert bool(entry["operations"]) == (model in NETWORKS)
+    assert eicu["models"]["visits-improved"]["report_2019"]["auroc"] == 0.8
+    assert set(eicu["weighted"]) == set(NETWORKS)
+    assert set(eicu["hindsight"]) == {*NETWORKS, "logistic-regression", "boosting"}
+    assert all(entry["leaks"] for entry in eicu["hindsight"].values())
+    assert "hindsight" not in report
+    assert builds == ["eicu", "mimic3"]  # once for all runs
+
+
+def test_no_records_of_patients_are_left(study: Path) -> None:
+    assert sorted(path.name for path in study.iterdir()) == ["results.json", "runs"]
+    assert not [path for path in study.rglob("*") if path.name.startswith(".")]
+    assert not list(study.rglob("*.npy"))
+    assert not list(study.rglob("*.partial"))
+
+
+def test_finished_runs_are_kept_and_missing_ones_made(
+    study: Path, small_study: pytest.MonkeyPatch
+) -> None:
+    runs = study / "runs"
+    lost = [
+        runs / "eicu-in-hospital" / "prevalence" / "metrics.json",
+        runs / "mimic3-report-2019" / "visits-baseline" / "fold-01" / "metrics.json",
+        runs / "mimic3-report-2019" / "visits-baseline" / "folds.json",
+    ]
+    # Of a run that is made again, only what the clock says differs.
+    old = {path: path.read_bytes() for path in study.rglob("predictions.parquet")}
+    kept = {p: p.stat().st_mtime_ns for p in study.rglob("metrics.json") if p not in lost}
+    for path in lost:
+        path.unlink()
+    go(study, (EICU, REPORT), small_study)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert {path: path.read_bytes() for path in old} == old
+    assert all(path.exists() for path in lost)
+    assert sorted(path.name for path in study.iterdir()) == ["results.json", "runs"]
+
+
+def test_an_interrupted_study_goes_on(
+    small_study: pytest.MonkeyPatch, tmp_path: Path, strict_json: Callable[[Path], Any]
+) -> None:
+    out = tmp_path / "out"
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with small_study.context() as patch:
+        only(patch)
+        with pytest.raises(KeyboardInterrupt):
+            go(out, (MIMIC3,), patch, on_run=interrupt)
+        assert not (out / "work").exists()
+        assert not (out / "results.json").exists()
+        go(out, (MIMIC3,), patch)
+    studies = strict_json(out / "results.json")["studies"]
+    assert list(studies) == ["mortality-mimic3-in-hospital"]
+    assert list(studies["mortality-mimic3-in-hospital"]["models"]) == ["visits-baseline"]
+
+
+def test_a_study_that_was_ended_while_events_were_built_goes_on(
+    small_study: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Killed, so that nothing could be cleaned up."""
+    (tmp_path / "out" / "work" / "events").mkdir(parents=True)
+    with small_study.context() as patch:
+        only(patch)
+        go(tmp_path / "out", (MIMIC3,), patch)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["results.json", "runs"]
+
+
+def test_a_folder_of_other_settings_is_refused_and_left_alone(
+    study: Path, small_study: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Before anything is trained: a run that is missing and would fit is not made."""
+    missing = study / "runs" / "eicu-in-hospital" / "prevalence"
+    missing.rename(tmp_path / "prevalence")
+    before = {path: path.stat().st_mtime_ns for path in study.rglob("*")}
+    with pytest.raises(RunError, match="settings differ from those asked for"):
+        go(study, (EICU, REPORT), small_study, seed=1)
+    with small_study.context() as patch:
+        patch.setattr(mortality, "FOLDS", 3)
+        with pytest.raises(RunError, match="settings differ from those asked for"):
+            go(study, (EICU, REPORT), patch)
+    with small_study.context() as patch:
+        patch.setattr(mortality, "FEW", 1)  # one split where folds are
+        with pytest.raises(RunError, match="is not empty"):
+            go(study, (EICU, REPORT), patch)
+    assert {path: path.stat().st_mtime_ns for path in study.rglob("*")} == before
+    (tmp_path / "prevalence").rename(missing)
+
+
+@pytest.mark.parametrize("studies", [["seizure", "mortality"], ["mortality", "seizure"]])
+def test_a_root_needs_the_name_of_its_study(studies: Any, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="name seizure or mortality"):
+        reproduce.reproduce(tmp_path / "out", studies=studies, root=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_root_without_the_tables_leaves_nothing(
+    small_study: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for place in ("nowhere", "empty"):
+        with pytest.raises(DataNotFoundError):
+            go(tmp_path / "out", (EICU, MIMIC3), small_study, root=tmp_path / place)
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+@pytest.fixture
+def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Synthetic tables in the form of MIMIC-III with more subjects than its demo."""
+    for name, value in {
+        "PATIENTS": 1_600,
+        "ADMISSIONS": 2_000,
+        "READMITTED": 260,
+        "DIAGNOSES": 12_000,
+        "PROCEDURES": 3_000,
+        "ICU_STAYS": 2_000,
+        "DIAGNOSIS_CODES": 600,
+        "PROCEDURE_CODES": 200,
+    }.items():
+        monkeypatch.setattr(make_mimic3_scale, name, value)
+    make_mimic3_scale.make(tmp_path / "full")
+    return tmp_path / "full"
+
+
+def test_a_full_mimic3_is_the_primary_cohort(
+    full: Path, small_study: pytest.MonkeyPatch, tmp_path: Path, strict_json: Callable[[Path], Any]
+) -> None:
+    out = tmp_path / "out"
+    with small_study.context() as patch:
+        only(patch)
+        go(out, (EICU, REPORT, MIMIC3), patch, root=full)
+    studies = strict_json(out / "results.json")["studies"]
+    assert list(studies) == [
+        "mortality",
+        "mortality-eicu-in-hospital",
+        "mortality-mimic3-report-2019",
+    ]
+    main = studies["mortality"]
+    assert main["data"]["name"] == "mimic3"
+    assert main["subjects"] >= 1000
+    assert str(full) in main["data"]["origin"]
+    assert "excerpt" in studies["mortality-eicu-in-hospital"]["data"]["origin"]
+    assert main["split"]["folds"] == 0
+    assert "hindsight" in main
+    assert "hindsight" not in studies["mortality-eicu-in-hospital"]
+    assert "weighted" not in studies["mortality-eicu-in-hospital"]
+    assert studies["mortality-mimic3-report-2019"]["subjects"] == 1600
+    assert [path.name for path in out.iterdir() if path.name == "work"] == []
+
+
+def test_the_study_is_the_reports() -> None:
+    for data, task in mortality.COHORTS:
+        full, quick = (
+            mortality.runs(data, task, is_primary=True, seed=4, quick=flag)
+            for flag in (False, True)
+        )
+        assert list(full) == list(quick)
+        assert {s.seed for s in full.values()} == {4}
+        assert {s.split for s in full.values()} == {"subject"}
+        assert {s.cohort.task for s in full.values() if s.cohort} == {task}
+        for model in NETWORKS:
+            assert full[model].training == mortality.TRAINING[model]
+            assert not full[model].cohort.hindsight  # type: ignore[union-attr]
+            assert full[f"{model}.weighted"].training.class_weights
+            assert full[f"{model}.hindsight"].cohort.hindsight  # type: ignore[union-attr]
+        assert "prevalence.hindsight" not in full
+        plain = mortality.runs(data, task, is_primary=False, seed=4, quick=False)
+        assert plain == {name: full[name] for name in (*NETWORKS, *FLOORS)}
+    assert {model for claim in mortality.CLAIMS for model in claim.models} == set(NETWORKS)
+    assert set(mortality.REPORTED) == set(NETWORKS)
+    assert {"eicu", "mimic3", "mimic4", "physionet2012", "nafld"} == set(mortality.ASKED)
+
+
+@pytest.mark.parametrize(
+    ("subjects", "expected"),
+    [
+        ({}, EICU),
+        ({MIMIC3: 100, EICU: 1619}, EICU),
+        ({MIMIC3: 999}, EICU),
+        ({MIMIC3: 1000}, MIMIC3),
+        ({REPORT: 46_520}, EICU),
+        ({MIMIC3: 38_000, EICU: 139_367}, MIMIC3),
+    ],
+)
+def test_which_cohort_is_the_main_result(
+    subjects: dict[tuple[str, str], int], expected: tuple[str, str]
+) -> None:
+    assert mortality.primary(subjects) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "said", "expected"),
+    [
+        ("eicu", {}, {"from_icu": True, "min_subjects": 20, "inputs": ("EICU_ADX", "EICU_DX", "EICU_TX", "EICU_HX")}),  # noqa: E501
+        ("eicu", {"task": "post-discharge"}, {"from_icu": False, "min_subjects": 20}),
+        ("eicu", {"task": "post-discharge", "from_icu": True}, {"from_icu": True}),
+        ("physionet2012", {"task": "landmark"}, {"hours": None, "step_hours": 4.0, "bins": 5}),
+        ("physionet2012", {"hours": 24.0}, {"hours": 24.0}),
+        ("nafld", {}, {"task": "landmark", "demographics": True}),
+        ("mimic3", {"task": "report-2019"}, {"inputs": ()}),
+        ("mimic3", {"inputs": ("CPT",)}, {"inputs": ("CPT",), "tables": ()}),
+        ("mimic3", {"inputs": ("CPT",), "tables": ("CPTEVENTS",)}, {"tables": ("CPTEVENTS",)}),
+        ("meds", {}, {"task": "in-hospital", "inputs": (), "tables": (), "from_icu": False}),
+    ],
+)  # fmt: skip
+def test_what_is_asked_of_a_data_set(
+    data: str, said: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    asked = mortality.asked_of(data, said)
+    assert {name: getattr(asked, name) for name in expected} == expected
+
+
+def test_results_are_valid_after_a_second_look(study: Path) -> None:
+    """The same folders give the same results, whoever reads them."""
+    found = reproduce.find_runs([study])
+    again = json.loads(json.dumps(reproduce.results(found)))
+    on_disk = json.loads((study / "results.json").read_text("utf-8"))
+    assert again["studies"] == on_disk["studies"]

@@ -18,4 +18,4 @@ def card(run: Path, /, *, out: Path = Path("model-card.md")) -> None:
     from sequela.report.card import build_card
     from sequela.studies.reproduce import named_runs
 
-    print(f"card: {build_card(*named_runs([run]), out).resolve()}")
+    print(f"card: {build_card(named_runs([run])[0], out).resolve()}")

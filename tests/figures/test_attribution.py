@@ -50,8 +50,8 @@ def test_codes_stand_in_their_order(checked: Checked) -> None:
     ]
     figure = code_importance(codes, what="log-odds of died")
     texts = checked(figure)
-    assert "DX//401 (+0.70 where present)" in texts
-    assert any(text.startswith("DX//<b> (\N{MINUS SIGN}0.20") for text in texts)
+    assert "DX//401 (+0.7 where present)" in texts
+    assert any(text.startswith("DX//<b> (\N{MINUS SIGN}0.2 ") for text in texts)
     assert figure.rows == codes
     assert figure.alt.startswith("Mean absolute attribution to the log-odds of died. DX//401: 0.5")
 

@@ -49,7 +49,7 @@ def test_codes_stand_in_a_table_that_sums_up(
     assert f"{found.importance.suppressed:,} of them" in text
     for each in found.examples:
         (one,) = each.numbers.values()
-        assert f"<strong>{one.values.sum():+.3f}</strong>" in text
+        assert f"<strong>{one.values.sum():+.3g}</strong>" in text
     assert len(outline(page).ids) == len(set(outline(page).ids))
 
 

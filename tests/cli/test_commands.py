@@ -14,7 +14,17 @@ from sequela.cli.app import main
 from sequela.studies.folder import RunFolder
 
 Refused = Callable[..., str]
-COMMANDS = ["train", "evaluate", "report", "reproduce", "data list", "data get", "data check"]
+COMMANDS = [
+    "train",
+    "evaluate",
+    "report",
+    "card",
+    "explain",
+    "reproduce",
+    "data list",
+    "data get",
+    "data check",
+]
 
 
 @pytest.fixture

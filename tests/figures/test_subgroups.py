@@ -46,7 +46,7 @@ def test_shown_groups_have_numbers_and_suppressed_ones_only_a_name(
         assert named == {"attribute", "value", *known}
     texts = checked(figure)
     assert {"sex", "unit"} <= set(texts)
-    assert "NICU: suppressed, as it has fewer than 10 subjects or deaths" in texts
+    assert "NICU: hidden, fewer than 10 subjects or deaths" in texts
     assert any(t.startswith("MICU: ") and t.endswith("; counts withheld") for t in texts)
     counts = f"200 subjects, {female.cell.n_of_class[1]} deaths"
     (line,) = {text for text in texts if text.startswith("female")}

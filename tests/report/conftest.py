@@ -1,5 +1,6 @@
-"""Small real runs of the seizure study, and what a page is made of."""
+"""Small real runs of both studies, and what a page is made of."""
 
+import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -7,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from sequela.config import RunSettings, SplitUnit, TrainingSettings
-from sequela.studies import run
+from sequela.sources.catalog import EXCERPTS
+from sequela.studies import mortality, run
 from sequela.studies.folder import RunFolder
+from sequela.studies.folds import cross_validate
+from sequela.studies.reproduce import Run
 
 
 class Outline(HTMLParser):
@@ -68,3 +72,57 @@ def small_runs(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> lis
         )
         for model, split in wanted
     ]
+
+
+def _of_cohort(
+    data: str, task: str, names: list[str], *, epochs: int = 2, seed: int = 0
+) -> dict[str, RunSettings]:
+    """Settings of some runs of the study, in few epochs."""
+    named = mortality.runs(data, task, is_primary=True, seed=seed, quick=True)
+    return {
+        name: named[name].model_copy(
+            update={"training": named[name].training.model_copy(update={"epochs": epochs})}
+        )
+        for name in names
+    }
+
+
+@pytest.fixture(scope="session")
+def of_cohort() -> Callable[..., dict[str, RunSettings]]:
+    """Settings of some runs of the mortality study by name, in few epochs."""
+    return _of_cohort
+
+
+@pytest.fixture(scope="session")
+def record_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    """The primary cohort with weights and hindsight, the report's question, and folds."""
+    out = tmp_path_factory.mktemp("mortality")
+    runs: list[Run] = []
+    for data, task, names in (
+        (
+            "eicu",
+            "in-hospital",
+            [
+                "visits-baseline",
+                "visits-improved",
+                "visits-baseline.weighted",
+                "logistic-regression",
+                "logistic-regression.hindsight",
+                "visits-baseline.hindsight",
+            ],
+        ),
+        ("mimic3", "report-2019", ["visits-baseline", "visits-improved", "prevalence"]),
+    ):
+        for name, settings in _of_cohort(data, task, names).items():
+            folder = out / f"{data}-{task}" / name
+            runs.append(run.train(settings, folder, root=EXCERPTS / data, work=out / "work"))
+    settings = _of_cohort("mimic3", "in-hospital", ["logistic-regression"])["logistic-regression"]
+    folded = cross_validate(
+        settings,
+        out / "mimic3-in-hospital" / "logistic-regression",
+        folds=2,
+        root=EXCERPTS / "mimic3",
+        work=out / "work",
+    )
+    shutil.rmtree(out / "work")
+    return [*runs, folded]

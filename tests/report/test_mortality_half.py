@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.report import mortality_half
 from sequela.report.build import build
@@ -15,58 +16,10 @@ from sequela.report.verdicts import FAILS, HOLDS, UNKNOWN
 from sequela.sources.catalog import EXCERPTS
 from sequela.studies import mortality, run
 from sequela.studies.folder import RunFolder
-from sequela.studies.folds import cross_validate
 from sequela.studies.reproduce import Run, cohorts_of, find_runs, results
 
 Outline = Callable[[Path], Any]
-
-
-def of_cohort(
-    data: str, task: str, names: list[str], *, epochs: int = 2, seed: int = 0
-) -> dict[str, Any]:
-    """Settings of some runs of the study, in few epochs."""
-    named = mortality.runs(data, task, is_primary=True, seed=seed, quick=True)
-    return {
-        name: named[name].model_copy(
-            update={"training": named[name].training.model_copy(update={"epochs": epochs})}
-        )
-        for name in names
-    }
-
-
-@pytest.fixture(scope="module")
-def record_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
-    """The primary cohort with weights and hindsight, the report's question, and folds."""
-    out = tmp_path_factory.mktemp("mortality")
-    runs: list[Run] = []
-    for data, task, names in (
-        (
-            "eicu",
-            "in-hospital",
-            [
-                "visits-baseline",
-                "visits-improved",
-                "visits-baseline.weighted",
-                "logistic-regression",
-                "logistic-regression.hindsight",
-                "visits-baseline.hindsight",
-            ],
-        ),
-        ("mimic3", "report-2019", ["visits-baseline", "visits-improved", "prevalence"]),
-    ):
-        for name, settings in of_cohort(data, task, names).items():
-            folder = out / f"{data}-{task}" / name
-            runs.append(run.train(settings, folder, root=EXCERPTS / data, work=out / "work"))
-    settings = of_cohort("mimic3", "in-hospital", ["logistic-regression"])["logistic-regression"]
-    folded = cross_validate(
-        settings,
-        out / "mimic3-in-hospital" / "logistic-regression",
-        folds=2,
-        root=EXCERPTS / "mimic3",
-        work=out / "work",
-    )
-    shutil.rmtree(out / "work")
-    return [*runs, folded]
+OfCohort = Callable[..., dict[str, RunSettings]]
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +143,9 @@ def test_what_looks_back_has_a_page_of_its_own_too(record_runs: list[Run], tmp_p
     assert "until the end of the stay" in text[: text.index("<h3")].lower()
 
 
-def test_runs_of_other_splits_do_not_share_a_cohort(record_runs: list[Run], tmp_path: Path) -> None:
+def test_runs_of_other_splits_do_not_share_a_cohort(
+    record_runs: list[Run], of_cohort: OfCohort, tmp_path: Path
+) -> None:
     settings = of_cohort("eicu", "in-hospital", ["prevalence"], seed=1)["prevalence"]
     other = run.train(settings, tmp_path / "other", root=EXCERPTS / "eicu")
     with pytest.raises(RunError, match="of different data or splits"):
@@ -206,7 +161,7 @@ def test_keys_of_what_is_shown_are_its_own(record_runs: list[Run]) -> None:
 
 
 def test_the_same_model_twice_has_ids_of_its_own(
-    record_runs: list[Run], outline: Outline, tmp_path: Path
+    record_runs: list[Run], of_cohort: OfCohort, outline: Outline, tmp_path: Path
 ) -> None:
     """Two runs of one model, trained in another number of epochs."""
     settings = of_cohort("eicu", "in-hospital", ["visits-baseline"], epochs=1)["visits-baseline"]

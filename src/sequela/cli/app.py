@@ -8,6 +8,7 @@ from rich.console import Console
 
 from sequela import __version__
 from sequela.cli.build import build
+from sequela.cli.card import card
 from sequela.cli.compare import compare
 from sequela.cli.cost import cost
 from sequela.cli.data import data_app
@@ -27,7 +28,7 @@ app = App(
 )
 
 # The files of the commands import what is heavy when they are called: the help stays quick.
-for _command in (reproduce, train, evaluate, compare, explain, report, cost, data_app, build):
+for _command in (reproduce, train, evaluate, compare, explain, report, card, cost, data_app, build):
     app.command(_command)
 
 

@@ -69,13 +69,13 @@ def code_importance(codes: Sequence[Mapping[str, Any]], *, what: str) -> Figure:
         raise SettingError("there is no code whose importance could be drawn")
     lines = [
         Line(
-            f"{row['code']} ({number(row['mean'], '+.2f')} where present)",
+            f"{row['code']} ({number(row['mean'], '+.2g')} where present)",
             Estimate(row["mean_absolute"], None),
         )
         for row in codes
     ]
     title = f"Mean absolute attribution to the {what}"
-    told = "; ".join(f"{row['code']}: {row['mean_absolute']:.3f}" for row in codes)
+    told = "; ".join(f"{row['code']}: {row['mean_absolute']:.2g}" for row in codes)
     scale = Scale([title], "~g", 0.0, (0.0, float("inf")))
     return forest(lines, scale, text=f"{title}. {told}.", rows=[dict(row) for row in codes])
 

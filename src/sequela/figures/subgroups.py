@@ -65,7 +65,7 @@ def _estimate(one: Subgroup, metric: str) -> Estimate | None:
 def _words(one: Subgroup, estimate: Estimate | None, form: str, event: str, unit: str) -> str:
     value = told(estimate, form) if estimate else "cannot be had"
     if one.cell is None and estimate is None:
-        return f"{one.value}: suppressed, as it has fewer than {SMALLEST_CELL} {unit} or {event}"
+        return f"{one.value}: hidden, fewer than {SMALLEST_CELL} {unit} or {event}"
     if one.cell is None:
         return f"{one.value}: {value}; counts withheld"
     counts = f"{one.cell.n_groups:,} {unit}"

@@ -15,6 +15,7 @@ from sequela.report import probabilities
 from sequela.report.commands import commands
 from sequela.report.improvement import improvements
 from sequela.report.shown import Shown, curves, svg
+from sequela.report.tripod import checklist
 from sequela.report.verdicts import judge, tally
 from sequela.studies import audit, mortality
 from sequela.studies.reproduce import Run, cohorts_of
@@ -128,6 +129,7 @@ def content(folders: Sequence[Run]) -> dict[str, Any]:
             s.facts["train_seconds"] for c in cohorts for s in (*c.shown, *c.weighted, *c.hindsight)
         ),
         "commands": commands(folders),
+        "tripod": checklist(main.best),
         "derivations": [(s, Markup(render_mathml(s.account))) for s in main.shown if s.account],  # noqa: S704
         "licences": _licences(cohorts),
     }

@@ -20,7 +20,7 @@ from sequela.evaluation.decision import Threshold, net_benefit
 from sequela.evaluation.metrics import log_loss
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.evaluation.recalibration import Isotonic, Temperature, fit_isotonic, fit_temperature
-from sequela.evaluation.subgroups import SMALLEST_CELL, subgroups
+from sequela.evaluation.subgroups import SMALLEST_CELL, Subgroup, subgroups
 from sequela.figures.decision import decision_curves
 from sequela.figures.ranking import ranking
 from sequela.figures.reliability import reliability_curves
@@ -125,19 +125,24 @@ def sets(shown: Shown) -> dict[str, Any]:
     }
 
 
-def by_group(shown: Shown, prefix: str) -> dict[str, Any] | None:
-    """How well a model does for whom, where it is known who the examples are."""
+def groups(shown: Shown) -> list[Subgroup]:
+    """How well a model of two classes does for whom, as far as it is known who the examples are."""
     run = shown.run
     predictions = run.predictions
     inside = predictions.split == "held_out"
     attributes = {name: values[inside] for name, values in run.attributes.items()}
-    if not attributes:
-        return None
     point = shown.test["operating_points"][1]
     threshold = Threshold(point["threshold"], point["chosen_for"])
-    found = subgroups(
+    return subgroups(
         predictions.part("held_out"), attributes, ["auroc"], _rng(run), threshold=threshold
     )
+
+
+def by_group(shown: Shown, prefix: str) -> dict[str, Any] | None:
+    """The pictures of the subgroups, where it is known who the examples are."""
+    found = groups(shown)
+    if not found:
+        return None
     return {
         "pictures": [
             svg(subgroup_forest(found, metric, event="deaths"), f"{prefix}subgroups-{metric}")

@@ -12,6 +12,7 @@ from sequela.report import probabilities
 from sequela.report.commands import commands
 from sequela.report.improvement import improvements
 from sequela.report.shown import Shown, panel, svg
+from sequela.report.tripod import checklist
 from sequela.report.verdicts import judge, tally
 from sequela.studies import audit, seizure
 from sequela.studies.reproduce import Run
@@ -54,6 +55,7 @@ def content(folders: Sequence[Run]) -> dict[str, Any]:
         "quick": first.settings.training.epochs <= seizure.QUICK_EPOCHS,
         "seconds": sum(s.facts["train_seconds"] for s in [*honest, *leaking]),
         "commands": commands(folders),
+        "tripod": checklist(best),
         "derivations": [(s, Markup(render_mathml(s.account))) for s in main if s.account],  # noqa: S704
     }
 

@@ -25,6 +25,7 @@ from sequela.sequences.flat import Sequences
 from sequela.sequences.visit_batches import VisitDataset, visit_loader
 from sequela.studies import signals, visits
 from sequela.studies.folder import RunFolder
+from sequela.studies.folds import FOLDS, FoldsFolder
 from sequela.studies.stored import stored_network
 
 _BATCH = 64
@@ -153,10 +154,13 @@ def explain(
     Raises:
         UnknownNameError: If an example or a class does not exist.
         SettingError: If the run's model is a floor.
-        RunError: If the run is damaged or not finished, or the data are others.
+        RunError: If the run is damaged or not finished, is of folds, or the data are others.
         MissingExtraError: If captum is not installed.
     """
     torch.set_num_threads(1)
+    if (path / FOLDS).exists():
+        first = FoldsFolder(path).runs[0].path
+        raise RunError(f"{path}: each fold has a model of its own: name one, for example {first}")
     folder = RunFolder(path)
     folder.require_complete()
     header, model = stored_network(folder, "an explanation")

@@ -1,0 +1,380 @@
+"""TRIPOD+AI filled from a run: what the run answers, and what only a person can."""
+
+from dataclasses import dataclass
+
+from sequela.models.registry import MODELS
+from sequela.report.commands import commands
+from sequela.report.shown import Shown
+from sequela.report.told import described_parts, how_split, outcome, performance
+from sequela.report.tripod_items import ITEMS, SOURCE, Item
+from sequela.sources import catalog
+
+_TWO = 2
+Said = tuple[str, str]
+"""What the run answers, and what is left open; either may be empty."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One item of the checklist, as far as it is answered.
+
+    Attributes:
+        item: Of TRIPOD+AI.
+        said: What the run answers; empty if nothing.
+        left: What only a person can answer; empty if nothing.
+    """
+
+    item: Item
+    said: str
+    left: str
+
+    @property
+    def state(self) -> str:
+        """``filled``, ``in part`` or ``open``."""
+        return "open" if not self.said else "in part" if self.left else "filled"
+
+
+@dataclass(frozen=True)
+class Checklist:
+    """TRIPOD+AI of one run.
+
+    Attributes:
+        title: The model's name for people.
+        answers: One for each of the 52 items and sub-items.
+    """
+
+    title: str
+    answers: tuple[Answer, ...]
+    source = SOURCE
+
+    def count(self, state: str) -> int:
+        """How many items are ``filled``, ``in part`` or ``open``."""
+        return sum(answer.state == state for answer in self.answers)
+
+    @property
+    def share(self) -> float:
+        """Share of the items that are filled."""
+        return self.count("filled") / len(self.answers)
+
+    @property
+    def summary(self) -> str:
+        """How far it is filled, in a sentence."""
+        return (
+            f"{self.count('filled')} of {len(self.answers)} items are filled from the run "
+            f"({100 * self.share:.0f} %), {self.count('in part')} in part, "
+            f"{self.count('open')} are open: only a person can answer them"
+        )
+
+
+def checklist(shown: Shown) -> Checklist:
+    """The checklist of a run, filled from its folder alone."""
+    said: dict[str, Said] = {}
+    for part in (_front, _data, _outcome, _preparation, _analysis, _model, _after, _results):
+        said |= part(shown)
+    return Checklist(
+        shown.title, tuple(Answer(item, *said.get(item.number, ("", ""))) for item in ITEMS)
+    )
+
+
+def _front(shown: Shown) -> dict[str, Said]:
+    data = shown.metrics["data"]
+    records = "question" in data
+    kind = (
+        "Prognostic: an event is predicted before it happens."
+        if records
+        else "Diagnostic: a state is named while it is recorded."
+    )
+    return {
+        "1": (
+            (
+                f"Development and evaluation of a model ({shown.title}) on {data['title']}: "
+                f"{outcome(data)}."
+            ),
+            "",
+        ),
+        "2": ("", "the abstract"),
+        "3a": (kind, "context, rationale and existing models"),
+        "3b": ("", "for whom the model is meant, where in their care, and who uses it"),
+        "3c": ("", "what is known of inequalities"),
+        "4": (
+            (
+                "To develop the model and to evaluate it on held-out "
+                f"{shown.run.settings.split}s of the same data; no other data were used."
+            ),
+            "",
+        ),
+    }
+
+
+def _data(shown: Shown) -> dict[str, Said]:
+    data = shown.metrics["data"]
+    rules = data["flow"]["steps"] if "flow" in data else []
+    eligible = (
+        "Left out, in this order: " + "; ".join(step["sentence"] for step in rules) + "."
+        if rules
+        else f"All {data.get('recordings', data['examples']):,} "
+        f"{'recordings' if 'recordings' in data else 'examples'} that were found."
+    )
+    cited = f"{data['title']}. {data['citation']}".strip()
+    return {
+        "5a": (
+            f"One source for development and evaluation: {cited}",
+            "why these data, and whom they represent",
+        ),
+        "5b": ("", "from when to when the data were collected"),
+        "6a": ("", "the setting, and how many centres where (see the publication of the data)"),
+        "6b": (eligible, "" if rules else "how the publisher chose them"),
+        "6c": ("", "which treatments were received, and how they bear on the outcome"),
+    }
+
+
+def _outcome(shown: Shown) -> dict[str, Said]:
+    data = shown.metrics["data"]
+    records = "question" in data
+    return {
+        "8a": (
+            f"{outcome(data)[0].upper()}{outcome(data)[1:]}.",
+            "how the outcome was assessed, why this one, and whether alike for all groups",
+        ),
+        "8b": (
+            ("Death takes no judgement.", "")
+            if records
+            else ("", "who named the classes (see the publication of the data)")
+        ),
+        "8c": ("", "whether who assessed the outcome knew the predictors"),
+        "9a": (_predictors(shown), ""),
+        "9b": _when_known(shown),
+        "9c": (
+            ("", "who coded the diagnoses and the like")
+            if records
+            else ("Samples are measured, not judged.", "")
+        ),
+    }
+
+
+def _when_known(shown: Shown) -> Said:
+    """How and when predictors were measured; a run that leaks says so here too."""
+    data = shown.metrics["data"]
+    if "task" not in data:
+        return f"The potential in µV, {data['sfreq']} samples a second.", ""
+    leaks = [finding["what"] for finding in shown.findings if finding["severity"] == "leak"]
+    when = (
+        f"LEAKS: {'; '.join(leaks)}."
+        if leaks
+        else "None that was known only after the prediction is read; the audit looks for such."
+    )
+    return (
+        f"Each code or measurement at the time when it became known. {when}",
+        "how they were measured or coded in the hospitals",
+    )
+
+
+def _predictors(shown: Shown) -> str:
+    data, asked = shown.metrics["data"], shown.run.settings.cohort
+    if asked is None:
+        return "All samples of the segment; none was selected."
+    inputs = ", ".join(data["task"]["inputs"]) or "all"
+    sequences = data["sequences"]
+    told = f"Families of codes: {inputs}. {sequences['codes'] - 1:,} codes are known"
+    return f"{told}, each of at least {sequences['settings']['min_subjects']} training subject(s)."
+
+
+def _preparation(shown: Shown) -> dict[str, Said]:
+    data, test = shown.metrics["data"], shown.test
+    if "sequences" in data:
+        sequences = data["sequences"]
+        size = f"{data['examples']:,} examples, {data['positives']:,} with the event"
+        unknown = ", ".join(
+            f"{100 * part['share']:.1f} % of the codes of {name}"
+            for name, part in sequences["unknown"].items()
+        )
+        ready = (
+            "Tables become events, each at the time when it was known; events become sequences of "
+            f"visits or windows ({sequences['steps']:.1f} steps on average)."
+        )
+        missing = (
+            "What was not recorded is absent; nothing is imputed. Without any code: "
+            f"{sequences['examples_without_events']:,} examples. Unknown to the vocabulary: "
+            f"{unknown}."
+        )
+        form = (
+            "Present codes are summed step by step, each with weights of its own."
+            if shown.name in MODELS
+            else "Bags of codes of the whole record, and summaries of measurements (boosting)."
+        )
+    else:
+        size = f"{data['examples']:,} segments of {data['recordings']:,} recordings"
+        ready = (
+            f"Recordings are cut into segments of {data['n_times']} samples that do not overlap."
+        )
+        missing = "Segments are whole; samples that fill none are left out. Nothing is imputed."
+        form = "One mean and one standard deviation a channel, of the training part."
+    return {
+        "7": (
+            (
+                f"{ready} No step depends on who the subject is. The run looks for identical "
+                "examples in two parts, among others."
+            ),
+            "",
+        ),
+        "10": (
+            (
+                f"All there were: {size}; {test['examples']:,} are held out"
+                f"{' over all folds' if shown.run.settings.folds else ''}. No sample size was "
+                "calculated; intervals say what these allow to tell."
+            ),
+            "whether the size suffices for the purpose",
+        ),
+        "11": (missing, ""),
+        "12b": (form, ""),
+    }
+
+
+def _analysis(shown: Shown) -> dict[str, Said]:
+    settings = shown.run.settings
+    training = settings.training
+    fitted = (
+        f"{training.epochs} epochs at most, batches of {training.batch_size}, Adam at "
+        f"{training.learning_rate:g}; the epoch with the lowest tuning loss is kept "
+        f"({shown.facts['best_epoch']:g} of {shown.facts['epochs']})"
+        if shown.account
+        else "what is chosen is chosen on the tuning part"
+    )
+    units = "unit" in shown.run.attributes
+    return {
+        "12a": (f"{how_split(shown)}.", ""),
+        "12c": (
+            (
+                f"{shown.title}, {shown.facts['parameters']:,} parameters; {fitted}. All settings: "
+                "config.toml."
+            ),
+            "why this type of model",
+        ),
+        "12d": (
+            ("Performance is told by unit; the model knows no clusters.", "")
+            if units
+            else ("", "differences between hospitals or units, which the run does not name")
+        ),
+        "12e": (_measures(shown), ""),
+        "12f": (
+            (
+                "The model is not updated; what temperature scaling fitted on the tuning part "
+                "would give is told beside it."
+            ),
+            "",
+        ),
+        "12g": (
+            (
+                "By the network or floor in model.safetensors; each prediction is in "
+                "predictions.parquet."
+            ),
+            "",
+        ),
+        "13": (
+            "Classes are weighted by the inverse of their share in training."
+            if training.class_weights
+            else "Nothing was done in training.",
+            "",
+        ),
+        "14": ("None in training; performance is told group by group, where groups are known.", ""),
+    }
+
+
+def _measures(shown: Shown) -> str:
+    two = len(shown.metrics["data"]["classes"]) == _TWO
+    ranked = "AUROC, average precision, sensitivity and specificity at two thresholds, net benefit"
+    named = ranked if two else "Accuracy of segments and recordings, recall of each class"
+    interval = shown.test["interval"]
+    how = f" 95 % intervals: {interval['method']}." if interval else ""
+    return f"{named}; calibration, Brier score, log loss.{how}"
+
+
+def _model(shown: Shown) -> dict[str, Said]:
+    points = shown.test.get("operating_points", [])
+    chosen = (
+        f" An alarm from {points[-1]['threshold']:.3f} on ({points[-1]['chosen_for']})."
+        if points
+        else " The most probable class is named."
+    )
+    return {
+        "15": (f"A probability for each class.{chosen}", ""),
+        "16": ("None: the parts are drawn from the same data.", ""),
+        "17": ("", "who approved the study, and consent"),
+        "22": (
+            (
+                f"model.safetensors holds the {shown.facts['parameters']:,} parameters and what is "
+                "needed to apply them."
+            ),
+            "who may use it, and on which terms",
+        ),
+        "24": ("None: the model was not updated.", ""),
+    }
+
+
+def _after(shown: Shown) -> dict[str, Said]:
+    data = shown.metrics["data"]
+    entry = catalog.DATA_SETS.get(data["name"])
+    published = bool(entry and entry.citation)
+    limits = [finding["what"] for finding in shown.findings]
+    limits.append("one source of data, so nothing is said of other places or years")
+    if data.get("subjects") is None:
+        limits.append("people are not identified, so a part may share them with another")
+    return {
+        "18a": ("", "who paid"),
+        "18b": ("", "conflicts of interest"),
+        "18c": ("", "a protocol, or that there was none"),
+        "18d": ("", "a registration, or that there was none"),
+        "18e": (
+            (f"{data['title']}: {entry.homepage} ({data['licence']}).", "")
+            if entry and published
+            else ("", "where the data can be had")
+        ),
+        "18f": (
+            f"Sequela {shown.run.environment['sequela']} (Apache-2.0): {commands([shown.run])[0]}",
+            "",
+        ),
+        "19": ("", "whether patients or the public were involved"),
+        "25": ("", "what the numbers mean, fairness included"),
+        "26": (f"Seen by the run: {'; '.join(limits)}.", "all other limitations"),
+        "27a": ("", "what to do with poor or missing inputs"),
+        "27b": ("", "what users have to do and to know"),
+        "27c": ("", "next steps"),
+    }
+
+
+def _results(shown: Shown) -> dict[str, Said]:
+    data = shown.metrics["data"]
+    first = " (first fold)" if shown.run.settings.folds else ""
+    parts = f"{'; '.join(f'{name}: {held}' for name, held in described_parts(shown))}{first}."
+    if "flow" in data:
+        flow = data["flow"]
+        came = (
+            f"{flow['candidates']:,} {flow['unit']}, {flow['examples']:,} examples of "
+            f"{flow['subjects']:,} subjects after the rules, {flow['positives']:,} with the event."
+        )
+    else:
+        came = f"{data['recordings']:,} recordings, {data['examples']:,} segments. {parts}"
+    known = ", ".join(shown.run.attributes)
+    units = "unit" in shown.run.attributes
+    return {
+        "20a": (came, ""),
+        "20b": (
+            (f"By {known}, held-out: see the subgroups.", "all other characteristics")
+            if known
+            else ("", "characteristics of the participants")
+        ),
+        "20c": (
+            "Numbers and events of each part: item 21.",
+            "the distribution of important predictors",
+        ),
+        "21": (parts, ""),
+        "23a": (
+            f"Held-out {performance(shown)}.{' By subgroup: see there.' if known else ''}",
+            "",
+        ),
+        "23b": (
+            ("See the subgroups by unit.", "")
+            if units
+            else ("", "differences between clusters, which the run does not name")
+        ),
+    }

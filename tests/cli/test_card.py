@@ -1,0 +1,74 @@
+"""``sequela card`` and ``sequela explain`` as a user sees them."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from sequela.cli.app import main
+
+
+def call(*words: str | Path) -> int | str | None:
+    with pytest.raises(SystemExit) as ended:
+        main([str(word) for word in words])
+    return ended.value.code
+
+
+@pytest.fixture(scope="module")
+def run_folder(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "run"
+    asked = ("--data", "bonn", "--root", synthetic, "--epochs", "2", "--out", out)
+    assert not call("train", "mlp-baseline", *asked)
+    return out
+
+
+def test_card_says_where_it_is(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "card.md"
+    assert not call("card", run_folder, "--out", out)
+    assert capsys.readouterr().out == f"card: {out}\n"
+    assert out.read_text("utf-8").startswith("---\nlicense: other\n")
+
+
+def test_card_of_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("card", tmp_path, "--out", tmp_path / "card.md") == 2
+    assert "expected a run folder" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_explain_prints_the_completeness_error(
+    run_folder: Path, synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "why.html"
+    words = ("--example", "S001/02", "--class", "seizure", "--root", synthetic, "--out", out)
+    assert not call("explain", run_folder, *words)
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("S001/02: seizure (")
+    assert "logit of seizure: " in second
+    assert "completeness error " in second
+    assert last == f"page: {out}"
+    assert out.exists()
+
+
+def test_explain_without_captum_says_what_to_install(
+    run_folder: Path,
+    synthetic: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "captum.attr", None)
+    out = tmp_path / "why.html"
+    assert call("explain", run_folder, "--root", synthetic, "--out", out) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "pip install 'sequela[explain]'" in line
+    assert not out.exists()
+
+
+def test_explain_of_folds_names_a_fold(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "folds.json").write_text('{"runs": ["fold-00"]}', "utf-8")
+    assert call("explain", tmp_path) == 2
+    assert f"{tmp_path}/fold-00" in capsys.readouterr().err

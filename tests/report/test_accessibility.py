@@ -1,0 +1,91 @@
+"""axe-core finds nothing wrong with any page, in a browser, at each size and colour scheme."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, sync_playwright
+
+from sequela.report.build import build
+from sequela.report.comparison_page import build_comparison
+from sequela.report.explanation_page import build_explanation
+from sequela.sources.catalog import EXCERPTS
+from sequela.studies.compare import compare
+from sequela.studies.explain import explain
+from sequela.studies.folder import RunFolder
+from sequela.studies.reproduce import Run
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+VIEWS = [(360, "light"), (1400, "dark")]  # narrow: what scrolls; each scheme: contrast
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The Chromium of this machine."""
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        said = f"no browser to read pages with: none of {', '.join(BROWSERS)} is on the PATH"
+        if os.environ.get("SEQUELA_REQUIRE_BROWSER") == "1":
+            pytest.fail(said)
+        pytest.skip(said)
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def pages(
+    small_runs: list[RunFolder],
+    record_runs: list[Run],
+    synthetic: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Path]:
+    """Every kind of page."""
+    out = tmp_path_factory.mktemp("pages")
+    of_records = next(r for r in record_runs if r.settings.data == "mimic3")
+    segments = explain(small_runs[1].path, root=synthetic)
+    codes = explain(of_records.path, root=EXCERPTS / "mimic3")
+    return {
+        "both studies": build([*small_runs, *record_runs], out / "report.html"),
+        "comparison": build_comparison(compare(small_runs[:3]), out / "comparison.html"),
+        "segments": build_explanation(segments, out / "segments.html"),
+        "codes": build_explanation(codes, out / "codes.html"),
+    }
+
+
+def violations(browser: Browser, page: Path, width: int, scheme: Any) -> list[str]:
+    """What axe-core finds, everything that is folded opened."""
+    with browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme) as seen:
+        seen.goto(page.as_uri())
+        seen.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        found = [
+            f"{one['id']}: {node['html'][:200]}"
+            for one in Axe().run(seen).response["violations"]
+            for node in one["nodes"]
+        ]
+        wide = seen.evaluate("document.documentElement.scrollWidth")
+    return found + [f"the page is {wide} pixels wide on a screen of {width}"] * (wide > width)
+
+
+@pytest.mark.parametrize("name", ["both studies", "comparison", "segments", "codes"])
+def test_no_page_has_a_violation(browser: Browser, pages: dict[str, Path], name: str) -> None:
+    for width, scheme in VIEWS:
+        assert violations(browser, pages[name], width, scheme) == [], (width, scheme)
+
+
+def test_a_violation_is_found(browser: Browser, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(
+        "<html lang='en'><title>t</title><main><h1>h</h1><details><summary>s</summary>"
+        "<img src='a.png'></details><p style='width: 500px; color: #ddd'>pale</p></main>",
+        "utf-8",
+    )
+    found = "\n".join(violations(browser, page, 360, "light"))
+    assert "image-alt: <img" in found
+    assert "color-contrast: <p" in found
+    assert "pixels wide on a screen of 360" in found

@@ -1,0 +1,151 @@
+"""The model card: what the Hub reads, what people read, and what stays open."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from huggingface_hub import ModelCard, ModelCardData
+
+from sequela.report.card import build_card
+from sequela.studies.folder import RunFolder
+from sequela.studies.folds import FoldsFolder
+from sequela.studies.reproduce import Run
+
+
+def card_of(run: Run, folder: Path) -> str:
+    return build_card(run, folder / "card.md").read_text("utf-8")
+
+
+def test_the_hub_reads_the_results_with_their_intervals(
+    small_runs: list[RunFolder], record_runs: list[Run], tmp_path: Path
+) -> None:
+    for run in (*small_runs, *record_runs):
+        text = card_of(run, tmp_path)
+        data = ModelCard(text, ignore_metadata_errors=False).data
+        assert isinstance(data, ModelCardData)
+        assert data.library_name == "sequela"
+        assert (data.license, data.license_name) == ("other", "not-chosen-yet")
+        assert data.datasets == [run.settings.data]
+        assert data.eval_results is not None
+        by_metric = {result.metric_type: result for result in data.eval_results}
+        assert list(by_metric) == data.metrics
+        two = run.settings.cohort is not None
+        assert set(by_metric) == {"accuracy"} | ({"roc_auc", "average_precision"} if two else set())
+        accuracy = by_metric["accuracy"]
+        assert accuracy.metric_value == run.test["accuracy"]
+        assert accuracy.dataset_type == run.settings.data
+        if ci := run.test["accuracy_ci"]:
+            assert accuracy.metric_args == {"interval": list(ci), "level": 0.95}
+            assert f"(95 % interval {ci[0]:.3f} to {ci[1]:.3f})" in str(accuracy.metric_name)
+
+
+def test_the_card_tells_the_run(record_runs: list[Run], tmp_path: Path) -> None:
+    run = record_runs[0]
+    text = card_of(run, tmp_path)
+    data, test = run.metrics["data"], run.test
+    assert data["citation"] in text
+    assert data["licence"] in text
+    assert data["question"] in text
+    for step in data["flow"]["steps"]:
+        assert f"| {step['rule']} | " in text
+    for point in test["operating_points"]:
+        low, high = point["sensitivity_ci"]
+        assert f"| {point['threshold']:.3f} | {point['chosen_for']} |" in text
+        assert f"{point['sensitivity']:.3f} ({low:.3f} to {high:.3f})" in text
+    assert f"Parameters: {run.facts['parameters']:,}" in text
+    assert f"torch {run.environment['torch']}" in text
+    assert "sequela train visits-baseline --data eicu" in text
+    assert "THIS MODEL LEAKS" not in text
+    assert "Nothing was found." in text
+
+
+def test_small_subgroups_are_hidden(record_runs: list[Run], tmp_path: Path) -> None:
+    text = card_of(record_runs[0], tmp_path)
+    rows = re.findall(r"^\| (?:sex|age|ethnicity|unit): .*$", text, re.MULTILINE)
+    assert rows
+    dash = "\N{EN DASH}"
+    assert any(row.endswith(f"| hidden | hidden | {dash} | {dash} | {dash} |") for row in rows)
+    for row in rows:
+        subjects = row.split("|")[2].strip().replace(",", "")
+        assert subjects == "hidden" or int(subjects) >= 10
+
+
+def test_a_leak_stands_in_bold_before_all_else(
+    small_runs: list[RunFolder], record_runs: list[Run], tmp_path: Path
+) -> None:
+    by_row = card_of(small_runs[-1], tmp_path)
+    back = card_of(
+        next(r for r in record_runs if r.path.name == "visits-baseline.hindsight"), tmp_path
+    )
+    for text in (by_row, back):
+        _, body = text.split("\n# ", 1)
+        assert body.split("\n")[2].startswith("**THIS MODEL LEAKS: ")
+        assert "**Found:**" in text
+
+
+def test_what_only_a_person_knows_is_open(small_runs: list[RunFolder], tmp_path: Path) -> None:
+    text = card_of(small_runs[0], tmp_path)
+    for asked in ("Intended use", "Out of scope", "Ethics approval", "Funding", "Contact"):
+        assert re.search(rf"^- {asked}.*: \*\*Open: .+\*\*$", text, re.MULTILINE), asked
+    checklist = text.split("## TRIPOD+AI")[1]
+    assert re.search(r"\d+ of 52 items are filled from the run \(\d+ %\)", checklist)
+    assert len(re.findall(r"^\| \d+[a-g]? \|", checklist, re.MULTILINE)) == 52
+
+
+def test_every_table_is_whole(
+    small_runs: list[RunFolder], record_runs: list[Run], tmp_path: Path
+) -> None:
+    """Each row of a table has as many cells as its head, and a blank line before it."""
+    for run in (*small_runs, *record_runs):
+        lines = card_of(run, tmp_path).split("\n")
+        for place, line in enumerate(lines):
+            if re.fullmatch(r"(\|[-:]+)+\|", line):
+                assert lines[place - 2] == "", lines[place - 1]
+                cells = line.count("|")
+                assert len(re.findall(r"(?<!\\)\|", lines[place - 1])) == cells
+                for row in lines[place + 1 :]:
+                    if not row.startswith("|"):
+                        break
+                    assert len(re.findall(r"(?<!\\)\|", row)) == cells, row
+
+
+def test_neither_model_nor_data_are_needed_and_bytes_are_the_same(
+    small_runs: list[RunFolder], record_runs: list[Run], tmp_path: Path
+) -> None:
+    for number, run in enumerate((small_runs[0], record_runs[-1])):
+        first = card_of(run, tmp_path)
+        copy = tmp_path / str(number) / run.path.name
+        shutil.copytree(run.path, copy)
+        for model in copy.rglob("model.safetensors"):
+            model.unlink()
+        again = FoldsFolder(copy) if isinstance(run, FoldsFolder) else RunFolder(copy)
+        assert card_of(again, tmp_path / "again") == first
+        assert str(tmp_path) not in first
+
+
+def test_folders_of_the_machine_are_not_told(small_runs: list[RunFolder], tmp_path: Path) -> None:
+    run = small_runs[0]
+    root = run.metrics["data"]["origin"].removeprefix("the data under ")
+    assert Path(root).is_dir()
+    text = card_of(run, tmp_path)
+    assert str(Path(root).parent) not in text
+    assert f"in a folder {Path(root).name}" in text
+
+
+@pytest.mark.parametrize("sign", ["|", "<script>", "&"])
+def test_names_do_not_break_the_card(
+    small_runs: list[RunFolder], tmp_path: Path, sign: str
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(small_runs[0].path, copy)
+    folder = RunFolder(copy)
+    metrics = folder.json("metrics.json")
+    metrics["data"]["classes"][0] = f"seizure {sign} or not: #"
+    folder.write("metrics.json", metrics)
+    text = card_of(RunFolder(copy), tmp_path)
+    head = yaml.safe_load(text.split("---\n")[1])
+    assert sign in head["model-index"][0]["results"][0]["task"]["name"]
+    table = text.split("## Evaluation")[1].split("## Leak audit")[0]
+    assert f"seizure {sign} or" not in table

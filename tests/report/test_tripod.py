@@ -1,0 +1,85 @@
+"""TRIPOD+AI filled from runs: what they say, and that nothing is invented."""
+
+from pathlib import Path
+
+import pytest
+
+from sequela.report.build import build
+from sequela.report.shown import Shown
+from sequela.report.tripod import Checklist, checklist
+from sequela.report.tripod_items import ITEMS
+from sequela.studies.folder import RunFolder
+from sequela.studies.reproduce import Run
+
+PERSONAL = ("2", "3b", "3c", "17", "18a", "18b", "18c", "18d", "19", "25", "27a", "27b", "27c")
+"""Items that no run can answer."""
+
+
+def said(found: Checklist, number: str) -> str:
+    return next(a.said for a in found.answers if a.item.number == number)
+
+
+def test_there_are_27_items_with_52_parts() -> None:
+    numbers = [item.number for item in ITEMS]
+    assert len(set(numbers)) == len(numbers) == 52
+    assert {int(number.rstrip("abcdefg")) for number in numbers} == set(range(1, 28))
+
+
+def test_every_item_is_answered_or_visibly_open(
+    small_runs: list[RunFolder], record_runs: list[Run]
+) -> None:
+    for run in (*small_runs, *record_runs):
+        found = checklist(Shown.of(run, {}))
+        assert [a.item for a in found.answers] == list(ITEMS)
+        assert all(a.said or a.left for a in found.answers)
+        by_number = {a.item.number: a for a in found.answers}
+        assert all(by_number[number].said == "" for number in PERSONAL)
+        states = [found.count(state) for state in ("filled", "in part", "open")]
+        assert sum(states) == 52
+        assert found.share == states[0] / 52
+        assert found.summary.startswith(f"{states[0]} of 52 items are filled from the run")
+
+
+def test_answers_are_the_numbers_of_the_run(
+    small_runs: list[RunFolder], record_runs: list[Run]
+) -> None:
+    run = small_runs[1]
+    found = checklist(Shown.of(run, {}))
+    low, high = run.test["accuracy_ci"]
+    assert f"accuracy {run.test['accuracy']:.3f} ({low:.3f} to {high:.3f})" in said(found, "23a")
+    assert "244,485 parameters" in said(found, "12c")
+    assert "0 ids stand in two parts" in said(found, "12a")
+    assert said(found, "18f").endswith(
+        "sequela train mlp-improved --data bonn --split recording --seed 0 --epochs 12"
+    ) or "sequela train mlp-improved --data bonn" in said(found, "18f")
+    record = record_runs[0]
+    found = checklist(Shown.of(record, {}))
+    flow = record.metrics["data"]["flow"]
+    assert f"{flow['candidates']:,} {flow['unit']}" in said(found, "20a")
+    assert all(step["sentence"] in said(found, "6b") for step in flow["steps"])
+    assert "By sex" in said(found, "20b")
+    point = record.test["operating_points"][1]
+    assert f"from {point['threshold']:.3f} on" in said(found, "15")
+
+
+def test_a_leak_and_weights_and_folds_are_said(record_runs: list[Run]) -> None:
+    by_name = {run.path.name: run for run in record_runs}
+    leaking = checklist(Shown.of(by_name["visits-baseline.hindsight"], {}))
+    assert "LEAKS: " in said(leaking, "9b")
+    assert "end of the stay" in said(leaking, "26")
+    weighted = checklist(Shown.of(by_name["visits-baseline.weighted"], {}))
+    assert "weighted by the inverse" in said(weighted, "13")
+    assert "LEAKS" not in said(weighted, "9b")
+    folded = checklist(Shown.of(record_runs[-1], {}))
+    assert said(folded, "12a").startswith("2 folds by subject")
+    assert "(first fold)" in said(folded, "21")
+
+
+@pytest.mark.parametrize("halves", ["seizure", "both"])
+def test_each_half_of_the_page_has_the_checklist_folded(
+    small_runs: list[RunFolder], record_runs: list[Run], tmp_path: Path, halves: str
+) -> None:
+    runs = [*small_runs, *(record_runs if halves == "both" else ())]
+    text = build(runs, tmp_path / "page.html").read_text("utf-8")
+    assert text.count("<summary>TRIPOD+AI, from ") == (2 if halves == "both" else 1)
+    assert "<strong>Open: who paid</strong>" in text

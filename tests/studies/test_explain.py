@@ -15,8 +15,8 @@ from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError, SettingError, UnknownNameError
 from sequela.evaluation.subgroups import SMALLEST_CELL
 from sequela.sources.catalog import EXCERPTS
-from sequela.studies import run
-from sequela.studies.explain import explain, telling
+from sequela.studies import run, visits
+from sequela.studies.explain import codes_of, explain, telling
 from sequela.studies.folder import RunFolder
 
 Asked = Callable[..., RunSettings]
@@ -100,6 +100,22 @@ def test_each_code_of_a_record_is_told_with_its_visit(of_records: RunFolder) -> 
         assert all(at.days_before >= 0 for at in each.codes)
         assert [at.visit for at in each.codes] == sorted(at.visit for at in each.codes)
     assert not [*of_records.path.parent.glob(".*explain")]
+
+
+def test_visits_are_counted_and_dated(
+    asked: Asked, opened: Callable[[RunSettings], visits.VisitData]
+) -> None:
+    sequences = opened(asked()).sequences
+    example = int(sequences.lengths.argmax())
+    expected = sequences.codes_of(example)
+    assert len(expected) > 1
+    found = codes_of(sequences, example)
+    told = [[at.code for at in found if at.visit == n] for n in range(1, len(expected) + 1)]
+    assert told == expected
+    first = sequences.step_offsets[example]
+    for at in found:
+        ago = sequences.prediction_time[example] - sequences.step_time[first + at.visit - 1]
+        assert at.days_before == ago / np.timedelta64(1, "D")
 
 
 def test_importance_is_the_mean_over_the_held_out_part(of_records: RunFolder) -> None:

@@ -1,0 +1,173 @@
+"""Every leak that is planted is found, and clean runs are not accused."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sequela.cohort.finding import Finding
+from sequela.cohort.split import PARTS
+from sequela.config import RunSettings
+from sequela.sequences.scaling import Scaling
+from sequela.sources.catalog import EXCERPTS
+from sequela.studies import run, signals
+from sequela.studies.audit import audit
+from sequela.studies.signals import SignalData
+from sequela.studies.visits import VisitData
+
+Ask = Callable[..., RunSettings]
+Open = Callable[[RunSettings], VisitData]
+
+
+@pytest.fixture(scope="module")
+def stays(asked: Ask, opened: Open) -> VisitData:
+    """Of eICU: some two thousand records."""
+    return opened(asked(data="eicu", min_subjects=1))
+
+
+def checks(found: list[Finding]) -> list[str]:
+    return [finding.check for finding in found]
+
+
+@pytest.fixture(scope="module")
+def recordings(synthetic: Path) -> SignalData:
+    return signals.load(RunSettings(model="mlp-baseline", data="bonn"), synthetic)
+
+
+@pytest.fixture(scope="module")
+def bonn() -> SignalData:
+    """The excerpt: so many recordings that chance explains less."""
+    return signals.load(RunSettings(model="mlp-baseline", data="bonn"), EXCERPTS / "bonn.parquet")
+
+
+@pytest.fixture(scope="module")
+def records(asked: Ask, opened: Open) -> VisitData:
+    return opened(asked(task="in-hospital"))
+
+
+def with_signal(data: SignalData, signal: np.ndarray[Any, Any]) -> SignalData:
+    segments = replace(data.segments, signal=signal.astype(np.float32))
+    return replace(data, segments=segments)
+
+
+def test_clean_data_are_not_accused(
+    recordings: SignalData, bonn: SignalData, records: VisitData, stays: VisitData
+) -> None:
+    assert [audit(data) for data in (recordings, bonn, records, stays)] == [[], [], [], []]
+
+
+def test_a_recording_in_two_parts(synthetic: Path) -> None:
+    by_row = RunSettings(model="mlp-baseline", data="bonn", split="row")
+    found = audit(signals.load(by_row, synthetic))
+    assert set(checks(found)) == {"overlapping groups"}
+
+
+@pytest.mark.parametrize(
+    ("noise", "check"), [(0.0, "identical rows"), (0.3, "near-identical rows")]
+)
+def test_a_segment_copied_into_another_part(bonn: SignalData, noise: float, check: str) -> None:
+    signal = bonn.segments.signal.copy()
+    to, source = bonn.rows("held_out")[0], bonn.rows("train")[5]
+    drawn = np.random.default_rng(0).normal(size=signal.shape[1:])
+    signal[to] = signal[source] + noise * drawn
+    assert checks(audit(with_signal(bonn, signal))) == [check]
+
+
+def test_a_sample_that_tells_the_class(bonn: SignalData) -> None:
+    signal = bonn.segments.signal.copy()
+    signal[:, 0, 3] = 1000 * (bonn.labels == 2) + np.arange(len(signal)) % 7
+    (found,) = audit(with_signal(bonn, signal))
+    assert found.check == "telling columns"
+    assert "sample 3" in found.where
+
+
+def test_a_part_that_lacks_a_class(recordings: SignalData) -> None:
+    held_out = recordings.part == PARTS.index("held_out")
+    label = np.where(held_out, 0, recordings.labels)
+    segments = replace(recordings.segments, label=label)
+    assert "labels of one class" in checks(audit(replace(recordings, segments=segments)))
+
+
+def test_a_scaling_fitted_on_everything(recordings: SignalData) -> None:
+    planted = replace(recordings)
+    planted.__dict__["scaling"] = Scaling.fit(recordings.segments.signal)
+    assert checks(audit(planted)) == ["scaling of other parts"]
+
+
+def test_a_subject_in_two_parts(records: VisitData) -> None:
+    part = records.part.copy()
+    subject = records.sequences.subject_id
+    several = next(s for s in np.unique(subject) if (subject == s).sum() > 1)
+    part[np.flatnonzero(subject == several)[0]] = (part[subject == several][0] + 1) % 3
+    assert "overlapping groups" in checks(audit(replace(records, part=part)))
+
+
+def test_a_code_that_tells_the_outcome(records: VisitData) -> None:
+    sequences = records.sequences
+    place = len(sequences.vocabulary)
+    counts = np.diff(sequences.code_offsets)
+    last = sequences.step_offsets[1:] - 1  # the last step of each example
+    told = np.zeros(len(counts), np.int64)
+    told[last[sequences.label]] = 1
+    codes = np.insert(sequences.codes, sequences.code_offsets[1:][told == 1], place)
+    planted = replace(
+        sequences,
+        codes=codes.astype(np.int32),
+        code_offsets=np.concatenate(([0], np.cumsum(counts + told))),
+        header={**sequences.header, "vocabulary": [*sequences.vocabulary, "MORGUE"]},
+    )
+    (found,) = audit(replace(records, sequences=planted))
+    assert found.check == "telling columns"
+    assert found.severity == "suspicion"
+    assert "MORGUE" in found.where
+
+
+def test_a_vocabulary_of_all_parts(records: VisitData) -> None:
+    header = records.sequences.header
+    known = {**header, "vocabulary": [*records.sequences.vocabulary, "ICD9CM//0000"]}
+    found = audit(replace(records, sequences=replace(records.sequences, header=known)))
+    assert checks(found) == ["vocabulary of other parts"]
+    assert "ICD9CM//0000" in found[0].what
+
+
+def test_a_step_after_the_prediction(records: VisitData) -> None:
+    late = records.sequences.step_time.copy()
+    late[3] = np.datetime64("2300-01-01")
+    found = audit(replace(records, sequences=replace(records.sequences, step_time=late)))
+    assert checks(found) == ["events after the prediction"]
+
+
+def test_a_record_under_two_names(stays: VisitData) -> None:
+    """One patient's record stands again under the name of another, in another part."""
+    sequences = stays.sequences
+    long = int(np.argmax(np.diff(sequences.code_offsets[sequences.step_offsets])))
+    to = next(int(i) for i in range(len(sequences)) if stays.part[i] != stays.part[long])
+    lists = [
+        sequences.codes[sequences.code_offsets[s] : sequences.code_offsets[s + 1]]
+        for s in range(len(sequences.step_time))
+    ]
+    steps = [[*range(*sequences.step_offsets[i : i + 2])] for i in range(len(sequences))]
+    steps[to] = steps[long]
+    taken = [step for of_example in steps for step in of_example]
+    planted = replace(
+        sequences,
+        codes=np.concatenate([lists[step] for step in taken]),
+        code_offsets=np.cumsum([0, *(len(lists[step]) for step in taken)]),
+        step_offsets=np.cumsum([0, *(len(of_example) for of_example in steps)]),
+        step_time=np.repeat(sequences.prediction_time, [len(s) for s in steps]),
+    )
+    assert "identical records" in checks(audit(replace(stays, sequences=planted)))
+
+
+def test_what_is_found_stands_in_the_run(synthetic: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    settings = RunSettings(model="majority-class", data="bonn", split="row")
+    folder = run.train(settings, tmp_path / "run", root=synthetic)
+    leaks = folder.metrics["leaks"]
+    assert {leak["check"] for leak in leaks} == {"overlapping groups"}
+    assert {leak["severity"] for leak in leaks} == {"leak"}
+    assert folder.metrics["suspicions"] == []

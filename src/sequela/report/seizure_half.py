@@ -6,6 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from sequela.cost.mathml import render_mathml
+from sequela.figures.figure import Figure
 from sequela.figures.leak import HONEST, LEAKING, leak
 from sequela.figures.pareto import accuracy_against_operations
 from sequela.report import probabilities
@@ -49,7 +50,7 @@ def content(folders: Sequence[Run]) -> dict[str, Any]:
         ),
         "pairs": [_pair(family, main) for family in _FAMILIES],
         "others": [panel(s) for s in main if s.name not in seizure.TRAINING],
-        "leak": _leak(honest, leaking),
+        "leak": svg(picture, "leak") if (picture := leak_figure(all_shown)) else None,
         "pareto": _pareto(main),
         "probabilities": probabilities.content(main, best, "the most probable state is right", ""),
         "quick": first.settings.training.epochs <= seizure.QUICK_EPOCHS,
@@ -84,8 +85,10 @@ def _pair(family: str, main: Sequence[Shown]) -> dict[str, Any]:
     return {"title": family.upper(), "panels": [panel(s) for s in chosen]}
 
 
-def _leak(honest: Sequence[Shown], leaking: Sequence[Shown]) -> Markup | None:
+def leak_figure(shown: Sequence[Shown]) -> Figure | None:
     """The picture of both splits, for models that were run under both."""
+    honest = [s for s in shown if not s.metrics["split"]["leaks"]]
+    leaking = [s for s in shown if s.metrics["split"]["leaks"]]
     both = {s.name for s in honest} & {s.name for s in leaking}
     rows = [
         {
@@ -99,7 +102,7 @@ def _leak(honest: Sequence[Shown], leaking: Sequence[Shown]) -> Markup | None:
         for shown in group
         if shown.name in both
     ]
-    return svg(leak(rows), "leak") if rows else None
+    return leak(rows) if rows else None
 
 
 def _pareto(main: Sequence[Shown]) -> Markup | None:

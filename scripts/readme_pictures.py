@@ -1,0 +1,56 @@
+"""The README's two pictures, from the folder of a study that ``sequela reproduce`` wrote.
+
+    python scripts/readme_pictures.py reproduction
+
+The page is photographed by Chromium (``chromium`` on the PATH); the figure is drawn from the runs.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from sequela.report.seizure_half import leak_figure
+from sequela.report.shown import Shown
+from sequela.studies import seizure
+from sequela.studies.reproduce import find_runs
+
+PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
+SIZE = "1280,900"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("study", type=Path)
+    study: Path = parser.parse_args().study
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        sys.exit("chromium is not on the PATH: it photographs the page")
+    PICTURES.mkdir(exist_ok=True)
+    page = PICTURES / "page.png"
+    subprocess.run(  # noqa: S603 - the browser of this machine on a page of ours
+        [
+            chromium,
+            "--headless",
+            "--no-sandbox",
+            "--hide-scrollbars",
+            f"--window-size={SIZE}",
+            f"--screenshot={page}",
+            (study / "report.html").resolve().as_uri(),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    runs = [run for run in find_runs([study / "runs"]) if run.settings.cohort is None]
+    figure = leak_figure([Shown.of(run, seizure.REPORTED) for run in runs])
+    if figure is None:
+        sys.exit(f"{study}: no model was run by recording and by row")
+    figure.save(PICTURES / "leak.png")
+    print(f"written to {PICTURES}")
+
+
+if __name__ == "__main__":
+    main()

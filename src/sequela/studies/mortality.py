@@ -11,12 +11,15 @@ from sequela.studies.floors import reading
 NAME = "mortality"
 
 TRAINING = {
-    model: TrainingSettings(
+    "visits-baseline": TrainingSettings(
         epochs=60, batch_size=256, learning_rate=1e-2, clip_norm=1.0, weight_decay=0.1
-    )
-    for model in ("visits-baseline", "visits-improved")
+    ),
+    # At the rate of the baseline its ReLU units die on large data, and it says the same of all.
+    "visits-improved": TrainingSettings(
+        epochs=60, batch_size=64, learning_rate=3e-3, clip_norm=1.0, weight_decay=0.1
+    ),
 }
-"""Chosen by the mean tuning loss over five folds of eICU; no held_out part was looked at."""
+"""Chosen by the tuning loss, over five folds of eICU and one of PhysioNet 2012."""
 QUICK_EPOCHS = 8
 
 ASKED: Mapping[str, Mapping[str, Any]] = {

@@ -5,50 +5,27 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.cli.calls import Refused, ran
 
 from sequela.cli.app import main
 from sequela.studies.folder import RunFolder
 
-Refused = Callable[..., str]
 COMMANDS = [
     "train",
     "evaluate",
+    "compare",
     "report",
     "card",
     "explain",
     "reproduce",
+    "build",
     "data list",
     "data get",
     "data check",
 ]
-
-
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Run a command that must be refused: status 2 and one line on stderr, which is returned."""
-
-    def run(*arguments: str | Path) -> str:
-        with pytest.raises(SystemExit) as caught:
-            main([str(each) for each in arguments])
-        assert caught.value.code == 2
-        printed = capsys.readouterr()
-        assert printed.out == ""
-        (line,) = printed.err.splitlines()
-        assert line.startswith("sequela: error: ")
-        return line
-
-    return run
-
-
-def ran(*arguments: str | Path) -> None:
-    """Run a command that must succeed."""
-    with pytest.raises(SystemExit) as caught:
-        main([str(each) for each in arguments])
-    assert caught.value.code == 0
 
 
 def train(out: Path, root: Path, *more: str) -> None:

@@ -13,39 +13,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.cli.calls import Refused, ran
 
-from sequela.cli.app import main
 from sequela.sources.build import build
 from sequela.sources.catalog import EXCERPTS
 from sequela.sources.hospitals import source_of
 from sequela.studies.folder import RunFolder
 from sequela.studies.folds import FoldsFolder
-
-Refused = Callable[..., str]
-
-
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Run a command that must be refused: status 2 and one line on stderr, which is returned."""
-
-    def run(*arguments: str | Path) -> str:
-        with pytest.raises(SystemExit) as caught:
-            main([str(each) for each in arguments])
-        assert caught.value.code == 2
-        printed = capsys.readouterr()
-        assert printed.out == ""
-        (line,) = printed.err.splitlines()
-        assert line.startswith("sequela: error: ")
-        return line
-
-    return run
-
-
-def ran(*arguments: str | Path) -> None:
-    """Run a command that must succeed."""
-    with pytest.raises(SystemExit) as caught:
-        main([str(each) for each in arguments])
-    assert caught.value.code == 0
 
 
 @pytest.fixture(scope="module")

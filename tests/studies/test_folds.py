@@ -241,7 +241,7 @@ def test_folds_do_not_go_where_something_else_is(
 
 
 def test_a_damaged_summary(network: FoldsFolder, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="continue the folds with --resume"):
+    with pytest.raises(RunError, match="continue it with --resume"):
         _ = FoldsFolder(tmp_path).summary
     (tmp_path / "folds.json").write_text("{")
     with pytest.raises(RunError, match="damaged"):

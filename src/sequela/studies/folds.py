@@ -1,6 +1,5 @@
 """Cross-validation by subject: a run for each fold, and what they say together."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +13,6 @@ from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError
 from sequela.evaluation.comparison import repeated_folds
 from sequela.evaluation.predictions import Predictions, joined
-from sequela.files import whole
 from sequela.studies import run
 from sequela.studies.folder import RunFolder, work_beside
 
@@ -41,14 +39,7 @@ class FoldsFolder:
         Raises:
             RunError: If it is missing or damaged.
         """
-        path = self.path / FOLDS
-        try:
-            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise RunError(f"{path}: not found; continue the folds with --resume") from error
-        except ValueError as error:
-            raise RunError(f"{path}: damaged ({error}); train again") from error
-        return record
+        return RunFolder(self.path).json(FOLDS)
 
     @cached_property
     def runs(self) -> list[RunFolder]:
@@ -173,9 +164,7 @@ def cross_validate(
         for path, each in wanted:
             done.append(run.train(each, path, root=root, work=made, resume=resume))
             on_run(done[-1], len(done), len(wanted))
-    with whole(out / FOLDS) as partial:
-        content = json.dumps(summarise_folds(done), indent=1, ensure_ascii=False)
-        partial.write_text(content + "\n", encoding="utf-8")
+    RunFolder(out).write(FOLDS, summarise_folds(done))
     return FoldsFolder(out)
 
 

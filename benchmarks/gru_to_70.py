@@ -21,7 +21,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from sequela.config import RunSettings
-from sequela.studies import run, seizure, signals
+from sequela.runs import fit as runs_fit
+from sequela.runs import signals
+from sequela.studies import seizure
 from sequela.training.fit import fit
 from sequela.training.history import History, best_epoch
 from sequela.training.totals import correct
@@ -94,7 +96,7 @@ def train_plainly(data: signals.SignalData, seed: int, limit: float) -> Course:
     signal = data.scaled.transpose(1, 2)  # (segment, n_times, 1)
     labels = torch.from_numpy(data.labels)
     train, tuning, held_out = (data.rows(part) for part in ("train", "tuning", "held_out"))
-    config = run.model_config(RunSettings(model=MODEL, data=data.name), data)
+    config = runs_fit.model_config(RunSettings(model=MODEL, data=data.name), data)
     model = PlainGRU(config.hidden, config.layers, config.fc, config.n_outputs)
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)
     loader = DataLoader(TensorDataset(signal[train], labels[train]), batch_size=64, shuffle=True)
@@ -143,7 +145,7 @@ def train_by_sequela(data: signals.SignalData, seed: int, limit: float) -> Cours
     """The study's way."""
     settings = RunSettings(model=MODEL, data=data.name, seed=seed, training=seizure.TRAINING[MODEL])
     torch.manual_seed(seed)
-    model = run.build(settings, data)
+    model = runs_fit.build(settings, data)
     seconds: list[float] = []
     seen: History = []
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from sequela.report.seizure_half import leak_figure
 from sequela.report.shown import Shown
+from sequela.runs.find import find_runs
 from sequela.studies import seizure
-from sequela.studies.reproduce import find_runs
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 SIZE = "1280,900"

@@ -1,5 +1,6 @@
 """Small data sets in the published forms, and a machine without any."""
 
+import json
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -118,3 +119,13 @@ def meds(
 @pytest.fixture(scope="session")
 def write_meds() -> Callable[..., Path]:
     return meds
+
+
+@pytest.fixture(scope="session")
+def strict_json() -> Callable[[Path], Any]:
+    """A JSON file read as the standard says: NaN and Infinity are none."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return lambda path: json.loads(path.read_text("utf-8"), parse_constant=refuse)

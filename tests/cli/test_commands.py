@@ -11,7 +11,7 @@ import pytest
 from tests.cli.calls import Refused, ran
 
 from sequela.cli.app import main
-from sequela.studies.folder import RunFolder
+from sequela.runs.folder import RunFolder
 
 COMMANDS = [
     "train",

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from tests.cli.calls import Refused, ran
 
+from sequela.runs.folder import RunFolder
+from sequela.runs.folds import FoldsFolder
 from sequela.sources.build import build
 from sequela.sources.catalog import EXCERPTS
 from sequela.sources.hospitals import source_of
-from sequela.studies.folder import RunFolder
-from sequela.studies.folds import FoldsFolder
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +232,7 @@ def test_a_taken_out_is_refused_before_tables_are_read(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("tables were read")
 
-    monkeypatch.setattr("sequela.studies.visits.load", never)
+    monkeypatch.setattr("sequela.runs.records.load", never)
     (tmp_path / "thesis.docx").touch()
     for more in ((), ("--folds", "3"), ("--resume",), ("--folds", "3", "--resume")):
         assert "is not empty" in refused(*asked("prevalence --data mimic3", tmp_path, *more))

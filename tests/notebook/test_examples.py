@@ -11,8 +11,8 @@ from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
 from sequela.errors import SettingError, SplitError, UnknownNameError
 from sequela.notebook.examples import Examples
+from sequela.runs import signals
 from sequela.sources.recordings import Recording
-from sequela.studies import signals
 
 
 def test_what_is_loaded_and_its_parts(synthetic: Path) -> None:

@@ -11,7 +11,7 @@ from sequela.cohort.split import PARTS
 from sequela.config import CohortSettings, RunSettings
 from sequela.errors import SettingError
 from sequela.notebook.visit_examples import VisitExamples
-from sequela.studies import visits
+from sequela.runs import records
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_the_parts_are_those_of_a_run(hospital: Path, tmp_path: Path, data: Visi
         seed=2,
         cohort=CohortSettings(task="in-hospital", hours=24),
     )
-    run = visits.load(settings, hospital, tmp_path)
+    run = records.load(settings, hospital, tmp_path)
     train, held_out = data.split(seed=2)
     assert not set(train.groups) & set(held_out.groups)
     assert held_out.rows.tolist() == run.rows("held_out").tolist()

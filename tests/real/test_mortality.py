@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from sequela.config import RunSettings
+from sequela.runs import fit, records
+from sequela.runs.folder import RunFolder
 from sequela.sources import catalog
-from sequela.studies import mortality, run, visits
-from sequela.studies.folder import RunFolder
+from sequela.studies import mortality
 
 FOLDERS = {
     "eicu": "eicu-demo",
@@ -55,7 +56,7 @@ def test_each_cohort_has_its_examples_and_a_model_of_them(
 ) -> None:
     """Counted by hand from the published tables: adults whose stay had not ended by then."""
     settings, root = of_study(data, task, "logistic-regression")
-    folder = run.train(settings, tmp_path / "run", root=root, work=work)
+    folder = fit.train(settings, tmp_path / "run", root=root, work=work)
     described = folder.metrics["data"]
     assert (described["examples"], described["positives"]) == (examples, deaths)
     assert described["flow"]["examples"] == examples
@@ -71,7 +72,7 @@ def test_the_excerpt_gives_the_same_run_as_the_published_tables(
     for data in ("eicu", "mimic3"):
         settings, root = of_study(data, "in-hospital", "visits-baseline", epochs=1)
         real, excerpt = (
-            visits.load(settings, place, work / name)
+            records.load(settings, place, work / name)
             for name, place in (("real", root), ("excerpt", catalog.EXCERPTS / data))
         )
         np.testing.assert_array_equal(real.sequences.codes, excerpt.sequences.codes)
@@ -79,7 +80,7 @@ def test_the_excerpt_gives_the_same_run_as_the_published_tables(
 
 
 def trained(settings: RunSettings, root: Path, out: Path, work: Path) -> RunFolder:
-    return run.train(settings, out, root=root, work=work)
+    return fit.train(settings, out, root=root, work=work)
 
 
 def test_boosting_on_eicu_is_where_boosting_is(of_study: Asked, work: Path, tmp_path: Path) -> None:

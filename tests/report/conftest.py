@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from sequela.config import RunSettings, SplitUnit, TrainingSettings
+from sequela.runs import fit
+from sequela.runs.find import Run
+from sequela.runs.folder import RunFolder
+from sequela.runs.folds import cross_validate
 from sequela.sources.catalog import EXCERPTS
-from sequela.studies import mortality, run
-from sequela.studies.folder import RunFolder
-from sequela.studies.folds import cross_validate
-from sequela.studies.reproduce import Run
+from sequela.studies import mortality
 
 
 class Outline(HTMLParser):
@@ -63,7 +64,7 @@ def small_runs(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> lis
         ("mlp-baseline", "row"),
     ]
     return [
-        run.train(
+        fit.train(
             RunSettings(
                 model=model, data="bonn", split=split, training=TrainingSettings(epochs=12)
             ),
@@ -115,7 +116,7 @@ def record_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     ):
         for name, settings in _of_cohort(data, task, names).items():
             folder = out / f"{data}-{task}" / name
-            runs.append(run.train(settings, folder, root=EXCERPTS / data, work=out / "work"))
+            runs.append(fit.train(settings, folder, root=EXCERPTS / data, work=out / "work"))
     settings = _of_cohort("mimic3", "in-hospital", ["logistic-regression"])["logistic-regression"]
     folded = cross_validate(
         settings,

@@ -13,11 +13,11 @@ from playwright.sync_api import Browser, sync_playwright
 from sequela.report.build import build
 from sequela.report.comparison_page import build_comparison
 from sequela.report.explanation_page import build_explanation
+from sequela.runs.compare import compare
+from sequela.runs.explain import explain
+from sequela.runs.find import Run
+from sequela.runs.folder import RunFolder
 from sequela.sources.catalog import EXCERPTS
-from sequela.studies.compare import compare
-from sequela.studies.explain import explain
-from sequela.studies.folder import RunFolder
-from sequela.studies.reproduce import Run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 VIEWS = [(360, "light"), (1400, "dark")]  # narrow: what scrolls; each scheme: contrast

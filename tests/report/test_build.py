@@ -11,9 +11,9 @@ import pytest
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError
 from sequela.report.build import build
-from sequela.studies import run
-from sequela.studies.folder import RunFolder
-from sequela.studies.reproduce import find_runs
+from sequela.runs import fit
+from sequela.runs.find import find_runs
+from sequela.runs.folder import RunFolder
 
 
 def test_the_page_is_self_contained_and_named(
@@ -77,7 +77,7 @@ def test_runs_of_other_splits_do_not_share_a_page(
     settings = RunSettings(
         model="majority-class", data="bonn", seed=5, training=TrainingSettings(epochs=1)
     )
-    other = run.train(settings, tmp_path / "other", root=synthetic)
+    other = fit.train(settings, tmp_path / "other", root=synthetic)
     with pytest.raises(RunError, match="of different data or splits"):
         build([small_runs[0], other], tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()

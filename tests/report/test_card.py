@@ -9,9 +9,9 @@ import yaml
 from huggingface_hub import ModelCard, ModelCardData
 
 from sequela.report.card import build_card
-from sequela.studies.folder import RunFolder
-from sequela.studies.folds import FoldsFolder
-from sequela.studies.reproduce import Run
+from sequela.runs.find import Run
+from sequela.runs.folder import RunFolder
+from sequela.runs.folds import FoldsFolder
 
 
 def card_of(run: Run, folder: Path) -> str:

@@ -10,11 +10,12 @@ import pytest
 from sequela.cli.app import app
 from sequela.config import CohortSettings, RunSettings, TrainingSettings
 from sequela.report.commands import commands
-from sequela.studies import folds, mortality, run, seizure
+from sequela.runs import fit, folds
+from sequela.studies import mortality, seizure
 from sequela.studies.settings import run_settings
 
 if TYPE_CHECKING:
-    from sequela.studies.folder import RunFolder
+    from sequela.runs.folder import RunFolder
 
 
 @dataclass
@@ -76,7 +77,7 @@ def parsed(line: str, monkeypatch: pytest.MonkeyPatch) -> tuple[RunSettings, int
         found.append((settings, more["folds"], more["repeats"]))
         raise StopHereError
 
-    monkeypatch.setattr(run, "train", one)
+    monkeypatch.setattr(fit, "train", one)
     monkeypatch.setattr(folds, "cross_validate", several)
     with pytest.raises(StopHereError):
         app(shlex.split(line)[1:], exit_on_error=False, print_error=False)

@@ -9,10 +9,10 @@ import pytest
 
 from sequela.evaluation.attribution import Attribution
 from sequela.report.explanation_page import build_explanation, up_and_down
+from sequela.runs.explain import CodeAt, explain
+from sequela.runs.find import Run
+from sequela.runs.folder import RunFolder
 from sequela.sources.catalog import EXCERPTS
-from sequela.studies.explain import CodeAt, explain
-from sequela.studies.folder import RunFolder
-from sequela.studies.reproduce import Run
 
 Outline = Callable[[Path], Any]
 

@@ -8,8 +8,8 @@ from sequela.evaluation.comparison import Difference
 from sequela.evaluation.intervals import Interval
 from sequela.report.improvement import BETTER, UNKNOWN, WORSE, Improvement, improvements
 from sequela.report.shown import Shown
-from sequela.studies.compare import Compared, compare
-from sequela.studies.folder import RunFolder
+from sequela.runs.compare import Compared, compare
+from sequela.runs.folder import RunFolder
 
 
 @pytest.mark.parametrize(

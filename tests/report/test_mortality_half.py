@@ -12,11 +12,13 @@ from sequela.errors import RunError
 from sequela.report import mortality_half
 from sequela.report.build import build
 from sequela.report.shown import Shown
-from sequela.report.verdicts import FAILS, HOLDS, UNKNOWN
+from sequela.runs import fit
+from sequela.runs.find import Run, find_runs
+from sequela.runs.folder import RunFolder
 from sequela.sources.catalog import EXCERPTS
-from sequela.studies import mortality, run
-from sequela.studies.folder import RunFolder
-from sequela.studies.reproduce import Run, cohorts_of, find_runs, results
+from sequela.studies import mortality
+from sequela.studies.reproduce import cohorts_of, results
+from sequela.studies.verdicts import FAILS, HOLDS, UNKNOWN
 
 Outline = Callable[[Path], Any]
 OfCohort = Callable[..., dict[str, RunSettings]]
@@ -147,7 +149,7 @@ def test_runs_of_other_splits_do_not_share_a_cohort(
     record_runs: list[Run], of_cohort: OfCohort, tmp_path: Path
 ) -> None:
     settings = of_cohort("eicu", "in-hospital", ["prevalence"], seed=1)["prevalence"]
-    other = run.train(settings, tmp_path / "other", root=EXCERPTS / "eicu")
+    other = fit.train(settings, tmp_path / "other", root=EXCERPTS / "eicu")
     with pytest.raises(RunError, match="of different data or splits"):
         build([record_runs[0], other], tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
@@ -165,6 +167,6 @@ def test_the_same_model_twice_has_ids_of_its_own(
 ) -> None:
     """Two runs of one model, trained in another number of epochs."""
     settings = of_cohort("eicu", "in-hospital", ["visits-baseline"], epochs=1)["visits-baseline"]
-    other = run.train(settings, tmp_path / "other", root=EXCERPTS / "eicu")
+    other = fit.train(settings, tmp_path / "other", root=EXCERPTS / "eicu")
     found = outline(build([record_runs[0], other], tmp_path / "page.html"))
     assert len(found.ids) == len(set(found.ids))

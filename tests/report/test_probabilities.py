@@ -8,9 +8,9 @@ from sequela.evaluation.predictions import joined
 from sequela.evaluation.recalibration import fit_temperature
 from sequela.report.probabilities import PROMISED, held_out, mended, sets
 from sequela.report.shown import Shown
-from sequela.studies.folder import RunFolder
-from sequela.studies.folds import FoldsFolder
-from sequela.studies.reproduce import Run
+from sequela.runs.find import Run
+from sequela.runs.folder import RunFolder
+from sequela.runs.folds import FoldsFolder
 
 
 def test_one_split_is_recalibrated_on_its_tuning_part(small_runs: list[RunFolder]) -> None:

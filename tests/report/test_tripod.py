@@ -8,8 +8,8 @@ from sequela.report.build import build
 from sequela.report.shown import Shown
 from sequela.report.tripod import Checklist, checklist
 from sequela.report.tripod_items import ITEMS
-from sequela.studies.folder import RunFolder
-from sequela.studies.reproduce import Run
+from sequela.runs.find import Run
+from sequela.runs.folder import RunFolder
 
 PERSONAL = ("2", "3b", "3c", "17", "18a", "18b", "18c", "18d", "19", "25", "27a", "27b", "27c")
 """Items that no run can answer."""

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from sequela.errors import RunError
+from sequela.runs.find import Run, find_runs
+from sequela.runs.folder import RunFolder
 from sequela.studies import seizure
-from sequela.studies.folder import RunFolder
-from sequela.studies.reproduce import Run, find_runs, reproduce
+from sequela.studies.reproduce import in_order, reproduce
 
 NETWORKS = list(seizure.TRAINING)
 FLOORS = ["majority-class", "logistic-regression"]
@@ -52,7 +53,7 @@ def test_runs_in_the_order_of_the_page(study: Study) -> None:
     assert [folder.path.name for folder in folders] == names
     assert sorted(name for name, _, _ in said) == sorted(names)
     assert [(done, n) for _, done, n in said] == [(i, 16) for i in range(1, 17)]
-    assert [f.path for f in find_runs([out / "runs"])] == [f.path for f in folders]
+    assert [f.path for f in in_order(find_runs([out / "runs"]))] == [f.path for f in folders]
     assert [f.path for f in find_runs([out])] == [f.path for f in folders]
 
 

@@ -10,10 +10,10 @@ import pytest
 from benchmarks import make_mimic3_scale
 
 from sequela.errors import DataNotFoundError, RunError, SettingError
+from sequela.runs.find import Run, find_runs
 from sequela.sources import events
 from sequela.sources.build import build as build_events
 from sequela.studies import mortality, reproduce
-from sequela.studies.reproduce import Run
 
 EICU, REPORT, MIMIC3 = (
     ("eicu", "in-hospital"),
@@ -320,7 +320,7 @@ def test_what_is_asked_of_a_data_set(
 
 def test_results_are_valid_after_a_second_look(study: Path) -> None:
     """The same folders give the same results, whoever reads them."""
-    found = reproduce.find_runs([study])
+    found = find_runs([study])
     again = json.loads(json.dumps(reproduce.results(found)))
     on_disk = json.loads((study / "results.json").read_text("utf-8"))
     assert again["studies"] == on_disk["studies"]

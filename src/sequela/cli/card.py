@@ -16,6 +16,6 @@ def card(run: Path, /, *, out: Path = Path("model-card.md")) -> None:
         out: The card.
     """
     from sequela.report.card import build_card
-    from sequela.studies.reproduce import named_runs
+    from sequela.runs.find import named_runs
 
     print(f"card: {build_card(named_runs([run])[0], out).resolve()}")

@@ -35,8 +35,8 @@ def compare(
     from json import dumps
 
     from sequela.report.comparison_page import build_comparison
-    from sequela.studies.compare import compare as compare_runs
-    from sequela.studies.reproduce import named_runs
+    from sequela.runs.compare import compare as compare_runs
+    from sequela.runs.find import named_runs
 
     found = compare_runs(named_runs(runs), metric)
     if json:

@@ -19,6 +19,6 @@ def evaluate(run: Path, /, *, data: str | None = None, root: Path | None = None)
     """
     import json
 
-    from sequela.studies.evaluate import evaluate_run
+    from sequela.runs.evaluate import evaluate_run
 
     print(json.dumps(evaluate_run(run, data=data, root=root), indent=1, ensure_ascii=False))

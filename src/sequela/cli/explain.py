@@ -35,7 +35,7 @@ def explain(
         out: The page.
     """
     from sequela.report.explanation_page import build_explanation
-    from sequela.studies.explain import explain as explain_run
+    from sequela.runs.explain import explain as explain_run
 
     found = explain_run(run, examples=example or (), classes=class_ or (), root=root, steps=steps)
     for each in found.examples:

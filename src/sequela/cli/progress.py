@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from sequela.studies.folder import RunFolder
-    from sequela.studies.folds import FoldsFolder
+    from sequela.runs.folder import RunFolder
+    from sequela.runs.folds import FoldsFolder
     from sequela.training.history import History
 
 

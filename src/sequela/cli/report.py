@@ -20,6 +20,6 @@ def report(
         out: The page.
     """
     from sequela.report.build import build
-    from sequela.studies.reproduce import find_runs
+    from sequela.runs.find import find_runs
 
     print(f"page: {build(find_runs(runs), out).resolve()}")

@@ -107,8 +107,8 @@ def train(
         resume: Continue the run that the folder holds.
     """
     from sequela.cli.progress import EpochProgress, FoldProgress
-    from sequela.studies import run
-    from sequela.studies.folds import cross_validate
+    from sequela.runs import fit
+    from sequela.runs.folds import cross_validate
     from sequela.studies.settings import run_settings
 
     changes = {
@@ -140,5 +140,5 @@ def train(
         shown.say_numbers(found)
         return
     with EpochProgress(model, settings.training.epochs) as progress:
-        done = run.train(settings, folder, root=root, resume=resume, on_epoch=progress.show)
+        done = fit.train(settings, folder, root=root, resume=resume, on_epoch=progress.show)
     progress.say_numbers(done)

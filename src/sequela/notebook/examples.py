@@ -11,8 +11,8 @@ from sequela.cohort.split import Split
 from sequela.config import SplitUnit
 from sequela.notebook.card import as_html, as_text
 from sequela.notebook.parts import proof_in_words, two_parts
+from sequela.runs.signals import ids_of
 from sequela.sources import catalog
-from sequela.studies.signals import ids_of
 
 _ONE_CHANNEL = 1
 

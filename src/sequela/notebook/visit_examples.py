@@ -14,10 +14,11 @@ from sequela.cohort.split import Split
 from sequela.errors import SettingError
 from sequela.notebook.card import as_html, as_text
 from sequela.notebook.parts import proof_in_words, two_parts
+from sequela.runs import records
 from sequela.sequences.build import build_sequences
 from sequela.sequences.flat import Sequences
 from sequela.sources import catalog, events
-from sequela.studies import mortality, visits
+from sequela.studies import mortality
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,7 +54,7 @@ class VisitExamples:
     @property
     def y(self) -> NDArray[np.str_]:
         """Str (example,), ``died`` or ``survived``."""
-        return np.array(visits.CLASSES)[self.sequences.label[self.rows].astype(np.int64)]
+        return np.array(records.CLASSES)[self.sequences.label[self.rows].astype(np.int64)]
 
     @property
     def groups(self) -> NDArray[np.str_]:
@@ -75,7 +76,7 @@ class VisitExamples:
             SplitError: If there are too few subjects.
         """
         times = self.sequences.prediction_time[self.rows]
-        ids = visits.example_ids(self.sequences.subject_id[self.rows], times)
+        ids = records.example_ids(self.sequences.subject_id[self.rows], times)
         split, is_held_out = two_parts(
             self.sequences.label[self.rows].astype(np.int64),
             {"row": ids, "subject": self.groups},
@@ -147,8 +148,8 @@ def load_visits(
     folder = Path(work)
     located = None if root is None else Path(root)
     found, origin = events.events_of(name, located, folder / "events", asked.tables)
-    who = visits.cohort_of(open_events(found), asked)
+    who = records.cohort_of(open_events(found), asked)
     everybody = np.zeros(len(who.labels), np.int64)
     made = folder / "sequences" / f"{name}-{asked.task}-all"
-    sequences = build_sequences(who, everybody, made, visits.sequence_settings(asked))
+    sequences = build_sequences(who, everybody, made, records.sequence_settings(asked))
     return VisitExamples(name, origin, who, sequences, np.arange(len(sequences)))

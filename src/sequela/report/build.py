@@ -10,7 +10,8 @@ from sequela.errors import RunError
 from sequela.figures.flow import css
 from sequela.files import whole
 from sequela.report import mortality_half, seizure_half
-from sequela.studies.reproduce import Run, in_order
+from sequela.runs.find import Run
+from sequela.studies.reproduce import in_order
 
 
 def build(folders: Sequence[Run], out: Path) -> Path:

@@ -15,8 +15,8 @@ from sequela.report.commands import commands
 from sequela.report.shown import Shown
 from sequela.report.told import described_parts, how_split, outcome
 from sequela.report.tripod import checklist
-from sequela.studies import audit
-from sequela.studies.reproduce import Run
+from sequela.runs import audit
+from sequela.runs.find import Run
 
 _TWO = 2
 _NONE = "\N{EN DASH}"

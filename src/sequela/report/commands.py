@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from sequela.config import RunSettings
+from sequela.runs.find import Run
+from sequela.runs.folds import FoldsFolder
 from sequela.studies import mortality, seizure
-from sequela.studies.folds import FoldsFolder
-from sequela.studies.reproduce import Run
 from sequela.studies.settings import run_settings
 
 _OPTIONS = ("epochs", "batch_size", "learning_rate", "class_weights")

@@ -9,8 +9,8 @@ from sequela.figures.compare import differences
 from sequela.files import whole
 from sequela.report.build import open_templates
 from sequela.report.shown import svg
-from sequela.studies.compare import Comparison
-from sequela.studies.folder import environment
+from sequela.runs.compare import Comparison
+from sequela.runs.folder import environment
 
 
 def build_comparison(found: Comparison, out: Path) -> Path:

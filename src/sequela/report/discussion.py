@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sequela.studies.folder import RunFolder
+from sequela.runs.folder import RunFolder
 
 _GAP = 0.05
 """Training minus held-out accuracy from which a model is said to over-fit."""

@@ -12,7 +12,7 @@ from sequela.figures.attribution import code_importance, signal_attribution
 from sequela.files import whole
 from sequela.report.build import open_templates
 from sequela.report.shown import Shown, svg
-from sequela.studies.explain import CodeAt, Explained, Explanation, Importance
+from sequela.runs.explain import CodeAt, Explained, Explanation, Importance
 
 _MOST = 12
 """Codes in each direction of a table, and in the picture of the importance."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sequela.report.shown import Shown
-from sequela.studies.compare import Compared, compare
+from sequela.runs.compare import Compared, compare
 
 BETTER, WORSE, UNKNOWN = "yes", "no, worse", "cannot be told"
 

@@ -16,9 +16,11 @@ from sequela.report.commands import commands
 from sequela.report.improvement import improvements
 from sequela.report.shown import Shown, curves, svg
 from sequela.report.tripod import checklist
-from sequela.report.verdicts import judge, tally
-from sequela.studies import audit, mortality
-from sequela.studies.reproduce import Run, cohorts_of
+from sequela.runs import audit
+from sequela.runs.find import Run
+from sequela.studies import mortality
+from sequela.studies.reproduce import cohorts_of
+from sequela.studies.verdicts import judge, tally
 
 NAME = "mortality"
 KNOWN, LOOKING_BACK = "known at prediction", "whole stay, looking back (leaks)"

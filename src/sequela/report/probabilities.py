@@ -26,8 +26,8 @@ from sequela.figures.ranking import ranking
 from sequela.figures.reliability import reliability_curves
 from sequela.figures.subgroups import subgroup_forest
 from sequela.report.shown import Shown, svg
-from sequela.studies.folder import RunFolder
-from sequela.studies.reproduce import Run
+from sequela.runs.find import Run
+from sequela.runs.folder import RunFolder
 
 PROMISED = 0.9
 _TWO = 2

@@ -14,9 +14,10 @@ from sequela.report.commands import commands
 from sequela.report.improvement import improvements
 from sequela.report.shown import Shown, panel, svg
 from sequela.report.tripod import checklist
-from sequela.report.verdicts import judge, tally
-from sequela.studies import audit, seizure
-from sequela.studies.reproduce import Run
+from sequela.runs import audit
+from sequela.runs.find import Run
+from sequela.studies import seizure
+from sequela.studies.verdicts import judge, tally
 
 NAME = "seizure"
 _FAMILIES = ("mlp", "cnn", "gru")

@@ -12,9 +12,9 @@ from sequela.figures.figure import Figure
 from sequela.figures.matrices import confusion_matrix
 from sequela.models.registry import MODELS
 from sequela.report.discussion import discuss
-from sequela.studies.floors import FLOORS
-from sequela.studies.folder import RunFolder
-from sequela.studies.reproduce import Run
+from sequela.runs.find import Run
+from sequela.runs.floors import FLOORS
+from sequela.runs.folder import RunFolder
 
 
 @dataclass(frozen=True)

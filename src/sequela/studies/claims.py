@@ -9,7 +9,7 @@ class Claim:
     """One claim of the 2019 report.
 
     Attributes:
-        key: Names the judgement in ``sequela.report.verdicts``.
+        key: Names the judgement in ``sequela.studies.verdicts``.
         models: The models that it is about.
         text: What the report says.
         where: Its section.

@@ -5,8 +5,8 @@ from typing import Any
 
 from sequela.cohort.tasks import task_named
 from sequela.config import CohortSettings, RunSettings, TrainingSettings
+from sequela.runs.floors import reading
 from sequela.studies.claims import Claim
-from sequela.studies.floors import reading
 
 NAME = "mortality"
 

@@ -15,15 +15,16 @@ from sequela.cohort.events import open_events
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError
 from sequela.files import scratch, whole
+from sequela.runs import fit, floors, records
+from sequela.runs.find import Run, open_run
+from sequela.runs.folder import RunFolder
+from sequela.runs.folds import check_free, cross_validate, fold_runs
 from sequela.sources import catalog
 from sequela.sources.events import events_of
-from sequela.studies import floors, mortality, run, seizure, visits
-from sequela.studies.folder import CONFIG, RunFolder
-from sequela.studies.folds import FOLDS, FoldsFolder, check_free, cross_validate, fold_runs
+from sequela.studies import mortality, seizure
 
 WORK = "work"
 StudyName = Literal["seizure", "mortality"]
-Run = RunFolder | FoldsFolder
 OnRun = Callable[[Run, int, int], None]
 """Called with each finished run, how many are finished, and how many there are."""
 
@@ -151,7 +152,7 @@ def _work(job: _Job) -> None:
                 resume=True,
             )
         else:
-            run.train(each.settings, each.path, root=job.root, work=job.work, resume=True)
+            fit.train(each.settings, each.path, root=job.root, work=job.work, resume=True)
 
 
 def _seizure_jobs(
@@ -175,7 +176,7 @@ def _mortality_jobs(
             tables = mortality.asked_of(data, {}).tables
             events[data], _ = events_of(data, roots.get(data), work / "events", tables)
     flows = {
-        (data, task): visits.cohort_of(
+        (data, task): records.cohort_of(
             open_events(events[data]), mortality.asked_of(data, {"task": task})
         ).flow
         for data, task in mortality.COHORTS
@@ -198,60 +199,6 @@ def _mortality_jobs(
             if planned:
                 jobs.append(_Job(planned, roots.get(data), work))
     return jobs
-
-
-def open_run(path: Path) -> Run:
-    """The run of a folder, or the folds."""
-    return FoldsFolder(path) if (path / FOLDS).exists() else RunFolder(path)
-
-
-def named_runs(paths: Sequence[Path]) -> list[Run]:
-    """The runs of these folders, in this order.
-
-    Raises:
-        RunError: If a path is no run folder and no folder of folds, or the run is not finished.
-    """
-    for path in paths:
-        if not _is_run(path):
-            raise RunError(
-                f"{path}: expected a run folder (with a {CONFIG}), or a folder of folds (with a "
-                f"{FOLDS})"
-            )
-    folders = [open_run(path) for path in paths]
-    for folder in folders:
-        folder.require_complete()
-    return folders
-
-
-def find_runs(paths: Sequence[Path]) -> list[Run]:
-    """The runs among paths, or in them, in the order of a page; folds count as one run.
-
-    Raises:
-        RunError: If a path is no run folder and holds none, or a run is not finished.
-    """
-    found: list[Path] = []
-    for path in paths:
-        inside = [path] if _is_run(path) else _runs_in(path)
-        if not inside:
-            raise RunError(f"{path}: expected a run folder (with a {CONFIG}), or a folder of them")
-        found += inside
-    folders = [open_run(path) for path in dict.fromkeys(found)]
-    for folder in folders:
-        folder.require_complete()
-        if isinstance(folder, RunFolder) and folder.settings.folds and folder.path not in paths:
-            raise RunError(f"{folder.path.parent}: not all folds are finished; go on with --resume")
-    return in_order(folders)
-
-
-def _is_run(path: Path) -> bool:
-    return (path / CONFIG).exists() or (path / FOLDS).exists()
-
-
-def _runs_in(path: Path) -> list[Path]:
-    """Run folders under a folder; those of folds are not told one by one."""
-    folds = {file.parent for file in path.glob(f"**/{FOLDS}")}
-    single = {file.parent for file in path.glob(f"**/{CONFIG}")}
-    return sorted(folds | {run for run in single if run.parent not in folds})
 
 
 def in_order(folders: Sequence[Run]) -> list[Run]:

@@ -3,8 +3,8 @@
 from typing import Any
 
 from sequela.config import RunSettings, SplitUnit, TrainingSettings
+from sequela.runs.floors import reading
 from sequela.studies.claims import Claim
-from sequela.studies.floors import reading
 
 NAME = "seizure"
 DATA = "bonn"

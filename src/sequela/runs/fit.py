@@ -19,18 +19,18 @@ from sequela.errors import SettingError
 from sequela.evaluation.summary import operating_points, summarise
 from sequela.models import stored
 from sequela.models.registry import lookup
+from sequela.runs import floors, records, signals
+from sequela.runs.audit import audit
+from sequela.runs.folder import METRICS, RunFolder, environment, work_beside
+from sequela.runs.network import FILE
 from sequela.sources import catalog
-from sequela.studies import floors, signals, visits
-from sequela.studies.audit import audit
-from sequela.studies.folder import METRICS, RunFolder, environment, work_beside
-from sequela.studies.stored import FILE
 from sequela.training import checkpoint as checkpoints
 from sequela.training.fit import fit
 from sequela.training.history import History, best_epoch, to_lines
 from sequela.training.totals import correct
 
 OnEpoch = Callable[[History], None]
-RunData = signals.SignalData | visits.VisitData
+RunData = signals.SignalData | records.VisitData
 _PREDICTION_BATCH = 1024
 _TWO = 2
 
@@ -65,7 +65,9 @@ def train(
     folder.check_free(settings, resume=resume)
     with work_beside(out, work) as made:
         data: RunData = (
-            signals.load(settings, root) if holds == "signal" else visits.load(settings, root, made)
+            signals.load(settings, root)
+            if holds == "signal"
+            else records.load(settings, root, made)
         )
         if settings.model not in floors.FLOORS:
             model_config(settings, data)  # refused, if it must be, before anything is written

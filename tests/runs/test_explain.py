@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError, SettingError, UnknownNameError
 from sequela.evaluation.subgroups import SMALLEST_CELL
+from sequela.runs import fit, records
+from sequela.runs.explain import codes_of, explain, telling
+from sequela.runs.folder import RunFolder
 from sequela.sources.catalog import EXCERPTS
-from sequela.studies import run, visits
-from sequela.studies.explain import codes_of, explain, telling
-from sequela.studies.folder import RunFolder
 
 Asked = Callable[..., RunSettings]
 Trained = Callable[[RunSettings], RunFolder]
@@ -28,7 +28,7 @@ def of_signals(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Run
     settings = RunSettings(
         model="cnn-baseline", data="bonn", training=TrainingSettings(epochs=1, batch_size=256)
     )
-    return run.train(settings, tmp_path_factory.mktemp("explain") / "run", root=synthetic)
+    return fit.train(settings, tmp_path_factory.mktemp("explain") / "run", root=synthetic)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_other_data_are_refused(of_signals: RunFolder) -> None:
 
 
 def test_a_floor_is_refused(synthetic: Path, tmp_path: Path) -> None:
-    floor = run.train(
+    floor = fit.train(
         RunSettings(model="majority-class", data="bonn"), tmp_path / "run", root=synthetic
     )
     with pytest.raises(SettingError, match="majority-class is a floor, and an explanation needs"):
@@ -103,7 +103,7 @@ def test_each_code_of_a_record_is_told_with_its_visit(of_records: RunFolder) -> 
 
 
 def test_visits_are_counted_and_dated(
-    asked: Asked, opened: Callable[[RunSettings], visits.VisitData]
+    asked: Asked, opened: Callable[[RunSettings], records.VisitData]
 ) -> None:
     sequences = opened(asked()).sequences
     example = int(sequences.lengths.argmax())

@@ -13,8 +13,8 @@ from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError
 from sequela.evaluation.comparison import repeated_folds
 from sequela.evaluation.predictions import Predictions, joined
-from sequela.studies import run
-from sequela.studies.folder import RunFolder, work_beside
+from sequela.runs import fit
+from sequela.runs.folder import RunFolder, work_beside
 
 FOLDS = "folds.json"
 _NUMBERS = ("accuracy", "recording_accuracy", "auroc", "average_precision", "loss")
@@ -145,13 +145,13 @@ def cross_validate(
         folds: At least 2.
         repeats: How often the folds are dealt anew.
         root: Where the data lie, if not where they are looked for by themselves.
-        work: As in :func:`sequela.studies.run.train`.
+        work: As in :func:`sequela.runs.fit.train`.
         resume: Continue what the folder holds.
         on_run: Called after each fold.
 
     Raises:
         SettingError: If there are fewer than two folds or no repeat.
-        SequelaError: As :func:`sequela.studies.run.train`.
+        SequelaError: As :func:`sequela.runs.fit.train`.
     """
     if folds < 2 or repeats < 1:  # noqa: PLR2004
         raise SettingError(
@@ -162,7 +162,7 @@ def cross_validate(
     done = []
     with work_beside(out, work) as made:  # the events are built once for all folds
         for path, each in wanted:
-            done.append(run.train(each, path, root=root, work=made, resume=resume))
+            done.append(fit.train(each, path, root=root, work=made, resume=resume))
             on_run(done[-1], len(done), len(wanted))
     RunFolder(out).write(FOLDS, summarise_folds(done))
     return FoldsFolder(out)

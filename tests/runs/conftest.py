@@ -1,6 +1,5 @@
 """Small real runs on the hospital tables that ship with the package."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,9 @@ from typing import Any
 import pytest
 
 from sequela.config import RunSettings
+from sequela.runs import fit, records
+from sequela.runs.folder import RunFolder
 from sequela.sources.catalog import EXCERPTS
-from sequela.studies import run, visits
-from sequela.studies.folder import RunFolder
 from sequela.studies.settings import run_settings
 
 
@@ -39,11 +38,11 @@ def records_work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def opened(records_work: Path) -> Callable[[RunSettings], visits.VisitData]:
+def opened(records_work: Path) -> Callable[[RunSettings], records.VisitData]:
     """What a run starts from."""
 
-    def load(settings: RunSettings) -> visits.VisitData:
-        return visits.load(settings, EXCERPTS / settings.data, records_work)
+    def load(settings: RunSettings) -> records.VisitData:
+        return records.load(settings, EXCERPTS / settings.data, records_work)
 
     return load
 
@@ -60,17 +59,7 @@ def trained(
         if key not in made:
             out = tmp_path_factory.mktemp("run") / "run"
             root = EXCERPTS / settings.data
-            made[key] = run.train(settings, out, root=root, work=records_work)
+            made[key] = fit.train(settings, out, root=root, work=records_work)
         return made[key]
 
     return train
-
-
-@pytest.fixture(scope="session")
-def strict_json() -> Callable[[Path], Any]:
-    """A JSON file read as the standard says: NaN and Infinity are none."""
-
-    def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
-
-    return lambda path: json.loads(path.read_text("utf-8"), parse_constant=refuse)

@@ -12,13 +12,13 @@ from sequela.cohort.split import hashed
 from sequela.errors import SettingError
 from sequela.evaluation.decision import Threshold
 from sequela.evaluation.summary import HALF, operating_points, points, summarise
+from sequela.runs import floors, records, signals
+from sequela.runs.find import Run, named_runs
+from sequela.runs.folder import RunFolder
+from sequela.runs.folds import FoldsFolder, summarise_folds
+from sequela.runs.network import stored_network
 from sequela.sequences.scaling import Scaling
 from sequela.sources import catalog
-from sequela.studies import floors, signals, visits
-from sequela.studies.folder import RunFolder
-from sequela.studies.folds import FoldsFolder, summarise_folds
-from sequela.studies.reproduce import Run, named_runs
-from sequela.studies.stored import stored_network
 
 _TWO = 2
 
@@ -74,7 +74,7 @@ def _on_records(folder: RunFolder, data: str, root: Path | None) -> dict[str, An
     """What a model of visits does on other records, asked the same question."""
     header, model = stored_network(folder, "an evaluation on other data")
     with TemporaryDirectory(prefix="sequela-") as work:
-        other = visits.load_other(folder, header["vocabulary"], data, root, Path(work))
+        other = records.load_other(folder, header["vocabulary"], data, root, Path(work))
         point = folder.metrics["parts"]["held_out"]["operating_points"][1]
         predictions = other.predictions(other.probabilities(model))
         seed = folder.settings.seed

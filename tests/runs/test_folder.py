@@ -10,14 +10,14 @@ import pytest
 
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError, SequelaError, SettingError, SplitError
-from sequela.studies import run
-from sequela.studies.evaluate import evaluate_run
-from sequela.studies.folder import RunFolder
+from sequela.runs import fit
+from sequela.runs.evaluate import evaluate_run
+from sequela.runs.folder import RunFolder
 
 
 def trained(out: Path, root: Path, **changes: Any) -> Path:
     settings = {"model": "mlp-baseline", "data": "bonn", "training": TrainingSettings(epochs=1)}
-    return run.train(RunSettings(**{**settings, **changes}), out, root=root).path
+    return fit.train(RunSettings(**{**settings, **changes}), out, root=root).path
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +196,6 @@ def test_a_run_goes_on_with_the_data_it_was_begun_on_only(
     before = (copied / "split.json").read_bytes()
     settings = RunFolder(copied).settings
     with pytest.raises(RunError, match="begun on other data"):
-        run.train(settings, copied, root=other, resume=True)
+        fit.train(settings, copied, root=other, resume=True)
     assert (copied / "split.json").read_bytes() == before
-    assert run.train(settings, copied, root=synthetic, resume=True).complete
+    assert fit.train(settings, copied, root=synthetic, resume=True).complete

@@ -12,11 +12,11 @@ from sequela.evaluation.comparison import holm, mcnemar, paired_difference, repe
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.metrics import accuracy
 from sequela.report.comparison_page import build_comparison
-from sequela.studies import run
-from sequela.studies.compare import compare
-from sequela.studies.folder import RunFolder
-from sequela.studies.folds import FoldsFolder, cross_validate
-from sequela.studies.reproduce import named_runs
+from sequela.runs import fit
+from sequela.runs.compare import compare
+from sequela.runs.find import named_runs
+from sequela.runs.folder import RunFolder
+from sequela.runs.folds import FoldsFolder, cross_validate
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def runs(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         "by-row": {"model": "mlp-baseline", "split": "row"},
     }
     return {
-        name: run.train(
+        name: fit.train(
             RunSettings(data="bonn", training=training, **changes), out / name, root=synthetic
         )
         for name, changes in wanted.items()

@@ -21,12 +21,12 @@ from sequela.evaluation.attribution import (
 )
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.subgroups import SMALLEST_CELL
+from sequela.runs import records, signals
+from sequela.runs.folder import RunFolder
+from sequela.runs.folds import FOLDS, FoldsFolder
+from sequela.runs.network import stored_network
 from sequela.sequences.flat import Sequences
 from sequela.sequences.visit_batches import VisitDataset, visit_loader
-from sequela.studies import signals, visits
-from sequela.studies.folder import RunFolder
-from sequela.studies.folds import FOLDS, FoldsFolder
-from sequela.studies.stored import stored_network
 
 _BATCH = 64
 _TWO = 2
@@ -175,10 +175,10 @@ def explain(
             data = signals.load(folder.settings, root)
             _check_same(folder, data.digest, data.origin)
             return _of_signals(folder, model, data, wanted, classes, steps)
-        records = visits.load(folder.settings, root, work)
-        _check_vocabulary(folder, header["vocabulary"], records)
-        _check_same(folder, records.digest, records.origin)
-        return _of_visits(folder, model, records, wanted, classes, steps)
+        loaded = records.load(folder.settings, root, work)
+        _check_vocabulary(folder, header["vocabulary"], loaded)
+        _check_same(folder, loaded.digest, loaded.origin)
+        return _of_visits(folder, model, loaded, wanted, classes, steps)
     finally:
         shutil.rmtree(work, ignore_errors=True)  # records of patients: no longer than needed
 
@@ -228,7 +228,7 @@ def _check_same(folder: RunFolder, digest: str, origin: str) -> None:
         )
 
 
-def _check_vocabulary(folder: RunFolder, stored: Sequence[str], records: visits.VisitData) -> None:
+def _check_vocabulary(folder: RunFolder, stored: Sequence[str], records: records.VisitData) -> None:
     found = records.sequences.vocabulary
     if tuple(stored) != found:
         raise RunError(
@@ -260,7 +260,7 @@ def _of_signals(
 def _of_visits(
     folder: RunFolder,
     model: nn.Module,
-    data: visits.VisitData,
+    data: records.VisitData,
     wanted: Mapping[int, str],
     classes: Sequence[str],
     steps: int | None,
@@ -325,7 +325,7 @@ def codes_of(sequences: Sequences, example: int) -> tuple[CodeAt, ...]:
     )
 
 
-def _importance(model: nn.Module, data: visits.VisitData) -> Importance:
+def _importance(model: nn.Module, data: records.VisitData) -> Importance:
     """Mean absolute attributions of the codes over the held-out part."""
     rows = data.rows("held_out")
     sequences = data.sequences

@@ -17,9 +17,9 @@ from sequela.evaluation.metrics import example_loss
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata
 from sequela.evaluation.statistic import Statistic, ratio
+from sequela.runs.find import Run
+from sequela.runs.folder import RunFolder
 from sequela.studies.claims import Claim
-from sequela.studies.folder import RunFolder
-from sequela.studies.reproduce import Run
 
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot be told"
 SIMILAR = 0.03

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from sequela.config import RunSettings
 from sequela.models.registry import Reads
+from sequela.runs.records import VisitData
+from sequela.runs.signals import SignalData
 from sequela.sequences.tables import bag_of_codes, summaries
-from sequela.studies.signals import SignalData
-from sequela.studies.visits import VisitData
 
 
 @dataclass(frozen=True)

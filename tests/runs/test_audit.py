@@ -12,12 +12,12 @@ import torch
 from sequela.cohort.finding import Finding
 from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
+from sequela.runs import fit, signals
+from sequela.runs.audit import audit
+from sequela.runs.records import VisitData
+from sequela.runs.signals import SignalData
 from sequela.sequences.scaling import Scaling
 from sequela.sources.catalog import EXCERPTS
-from sequela.studies import run, signals
-from sequela.studies.audit import audit
-from sequela.studies.signals import SignalData
-from sequela.studies.visits import VisitData
 
 Ask = Callable[..., RunSettings]
 Open = Callable[[RunSettings], VisitData]
@@ -166,7 +166,7 @@ def test_a_record_under_two_names(stays: VisitData) -> None:
 def test_what_is_found_stands_in_the_run(synthetic: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     settings = RunSettings(model="majority-class", data="bonn", split="row")
-    folder = run.train(settings, tmp_path / "run", root=synthetic)
+    folder = fit.train(settings, tmp_path / "run", root=synthetic)
     leaks = folder.metrics["leaks"]
     assert {leak["check"] for leak in leaks} == {"overlapping groups"}
     assert {leak["severity"] for leak in leaks} == {"leak"}

@@ -18,8 +18,8 @@ from sequela.evaluation.comparison import (
 )
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.predictions import Predictions
-from sequela.studies.folds import FoldsFolder
-from sequela.studies.reproduce import Run
+from sequela.runs.find import Run
+from sequela.runs.folds import FoldsFolder
 
 METRICS = ("accuracy", "balanced_accuracy", "log_loss", "auroc", "average_precision")
 _TWO = 2

@@ -20,11 +20,11 @@ from sequela.config import RunSettings
 from sequela.errors import DataError, RunError, SequelaError, SettingError
 from sequela.models.registry import lookup
 from sequela.models.visits import VisitsBaseline
+from sequela.runs import fit, records
+from sequela.runs.folder import RunFolder
+from sequela.runs.records import VisitData
 from sequela.sequences.visit_batches import VisitDataset
 from sequela.sources.catalog import EXCERPTS
-from sequela.studies import run, visits
-from sequela.studies.folder import RunFolder
-from sequela.studies.visits import VisitData
 from sequela.training.history import History
 
 MIMIC3 = EXCERPTS / "mimic3"
@@ -257,7 +257,7 @@ def test_refused_before_anything_is_written(
     said: dict[str, Any], message: str, asked: Ask, records_work: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(SequelaError, match=message):
-        run.train(asked(**said), tmp_path / "new" / "run", root=MIMIC3, work=records_work)
+        fit.train(asked(**said), tmp_path / "new" / "run", root=MIMIC3, work=records_work)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -265,7 +265,7 @@ def test_refused_before_anything_is_written(
 def test_records_are_split_by_subject_only(split: Any, asked: Ask, records_work: Path) -> None:
     settings = asked().model_copy(update={"split": split})
     with pytest.raises(SettingError, match="split by subject"):
-        visits.load(settings, MIMIC3, records_work)
+        records.load(settings, MIMIC3, records_work)
 
 
 def test_a_taken_folder_is_refused_before_events_are_built(
@@ -277,12 +277,12 @@ def test_a_taken_folder_is_refused_before_events_are_built(
         raise AssertionError("events were asked for")
 
     monkeypatch.setattr("sequela.sources.events.build", never)
-    monkeypatch.setattr(visits, "load", never)
+    monkeypatch.setattr(records, "load", never)
     before = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")}
     with pytest.raises(RunError, match="is not empty; continue it with --resume"):
-        run.train(asked(), folder.path, root=MIMIC3)
+        fit.train(asked(), folder.path, root=MIMIC3)
     with pytest.raises(RunError, match="settings differ"):
-        run.train(asked(seed=1), folder.path, root=MIMIC3, resume=True)
+        fit.train(asked(seed=1), folder.path, root=MIMIC3, resume=True)
     assert {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")} == before
 
 
@@ -294,12 +294,12 @@ def test_resumed_runs_have_the_same_bytes(
 ) -> None:
     settings, out = asked(epochs=4), tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        run.train(settings, out, root=MIMIC3, work=records_work, on_epoch=after(2))
+        fit.train(settings, out, root=MIMIC3, work=records_work, on_epoch=after(2))
     assert not RunFolder(out).complete
     assert not list(tmp_path.rglob("*.partial"))
     assert not (out / "model.safetensors").exists()
     torch.rand(3)  # whatever a new process has drawn before
-    run.train(settings, out, root=MIMIC3, work=records_work, resume=True)
+    fit.train(settings, out, root=MIMIC3, work=records_work, resume=True)
     assert content(out) == content(trained(settings).path)
 
 
@@ -322,10 +322,10 @@ def test_interrupted_within_an_epoch_without_a_work_folder(
     with monkeypatch.context() as patch:
         patch.setattr(VisitsBaseline, "forward", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            run.train(asked(), out, root=MIMIC3)
+            fit.train(asked(), out, root=MIMIC3)
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["run"]
     assert not list(tmp_path.rglob("*.partial"))
-    run.train(asked(), out, root=MIMIC3, resume=True)
+    fit.train(asked(), out, root=MIMIC3, resume=True)
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["run"]
     assert content(out) == content(trained(asked()).path)
 
@@ -333,7 +333,7 @@ def test_interrupted_within_an_epoch_without_a_work_folder(
 def test_a_finished_run_is_left_alone(asked: Ask, trained: Train, records_work: Path) -> None:
     folder = trained(asked())
     before = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")}
-    run.train(asked(), folder.path, root=MIMIC3, work=records_work, resume=True)
+    fit.train(asked(), folder.path, root=MIMIC3, work=records_work, resume=True)
     assert {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")} == before
 
 
@@ -347,7 +347,7 @@ def test_a_run_is_not_resumed_on_other_records(
     lines = gzip.decompress(table.read_bytes()).decode().splitlines(keepends=True)
     table.write_bytes(gzip.compress("".join(lines[:-1]).encode()))
     with pytest.raises(RunError, match="begun on other data"):
-        run.train(asked(), folder, root=other, resume=True)
+        fit.train(asked(), folder, root=other, resume=True)
 
 
 # Labels from a file --------------------------------------------------------------------------
@@ -395,7 +395,7 @@ def test_label_files_that_cannot_be_used(
     labels = tmp_path / "labels.parquet"
     pq.write_table(change(opened(asked()).cohort.labels), labels)
     with pytest.raises(DataError, match=message) as caught:
-        run.train(asked(labels=str(labels)), tmp_path / "run", root=MIMIC3, work=records_work)
+        fit.train(asked(labels=str(labels)), tmp_path / "run", root=MIMIC3, work=records_work)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == [labels]
 
@@ -430,7 +430,7 @@ def test_planted_discharge_codes_are_found(
     checks = {}
     for root in (clean, leaking):
         settings = asked("logistic-regression", "meds")
-        folder = run.train(settings, tmp_path / f"run-{root.name}", root=root, work=records_work)
+        folder = fit.train(settings, tmp_path / f"run-{root.name}", root=root, work=records_work)
         checks[root.name] = {leak["check"]: leak for leak in folder.metrics["leaks"]}
     assert "codes from the future" not in checks[clean.name]
     found = checks["leaking"]["codes from the future"]
@@ -486,8 +486,8 @@ def test_eicu_counts_from_the_icu_only_where_its_own_question_is_asked(asked: As
     """Another task has its own times: what the study says of a data set's is not theirs."""
     from_discharge = asked(data="eicu", task="post-discharge").cohort
     assert from_discharge is not None
-    assert visits.task_of(from_discharge).trigger == "discharge"
+    assert records.task_of(from_discharge).trigger == "discharge"
     landmark = asked(data="physionet2012", task="landmark").cohort
     assert landmark is not None
-    assert visits.task_of(landmark).hours == 24 * 365
-    assert visits.task_of(landmark.model_copy(update={"hours": 48.0})).hours == 48
+    assert records.task_of(landmark).hours == 24 * 365
+    assert records.task_of(landmark.model_copy(update={"hours": 48.0})).hours == 48

@@ -22,6 +22,7 @@ from sequela.cohort.tasks import Task, task_named, with_hindsight
 from sequela.config import CohortSettings, RunSettings
 from sequela.errors import DataError, SettingError
 from sequela.evaluation.predictions import Predictions
+from sequela.runs.folder import RunFolder
 from sequela.sequences.build import build_sequences
 from sequela.sequences.flat import Sequences
 from sequela.sequences.tables import bag_of_codes
@@ -29,7 +30,6 @@ from sequela.sequences.translate import translated
 from sequela.sequences.visit_batches import VisitBatch, VisitDataset, visit_loader
 from sequela.sequences.vocabulary import SequenceSettings
 from sequela.sources import catalog, events
-from sequela.studies.folder import RunFolder
 
 CLASSES = ("survived", "died")
 _PREDICTION_BATCH = 1024

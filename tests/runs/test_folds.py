@@ -12,10 +12,10 @@ from scipy import stats
 
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError, SplitError
+from sequela.runs.find import find_runs
+from sequela.runs.folder import RunFolder
+from sequela.runs.folds import FoldsFolder, cross_validate
 from sequela.sources.catalog import EXCERPTS
-from sequela.studies.folder import RunFolder
-from sequela.studies.folds import FoldsFolder, cross_validate
-from sequela.studies.reproduce import find_runs
 
 MIMIC3 = EXCERPTS / "mimic3"
 FOLDS, REPEATS = 3, 2

@@ -11,8 +11,8 @@ from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError
 from sequela.models.cnn import CNNImproved
 from sequela.models.gru import GRUImproved
-from sequela.studies import run
-from sequela.studies.folder import RunFolder
+from sequela.runs import fit
+from sequela.runs.folder import RunFolder
 from sequela.training.history import History
 
 RESULTS = ("model.safetensors", "predictions.parquet", "split.json", "config.toml")
@@ -51,7 +51,7 @@ def whole(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
     def get(model: str) -> Path:
         if model not in made:
             made[model] = tmp_path_factory.mktemp("whole") / "run"
-            run.train(settings_of(model), made[model], root=synthetic)
+            fit.train(settings_of(model), made[model], root=synthetic)
         return made[model]
 
     return get
@@ -71,12 +71,12 @@ def test_interrupted_after_an_epoch(
 ) -> None:
     out = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        run.train(settings_of(model), out, root=synthetic, on_epoch=after(2))
+        fit.train(settings_of(model), out, root=synthetic, on_epoch=after(2))
     assert not RunFolder(out).complete
     assert not (out / "model.safetensors").exists()
     assert len(RunFolder(out).history) == 4
     torch.rand(5)  # whatever a new process has drawn before
-    run.train(settings_of(model), out, root=synthetic, resume=True)
+    fit.train(settings_of(model), out, root=synthetic, resume=True)
     assert content(out) == content(whole(model))
     assert numbers(out) == numbers(whole(model))
 
@@ -103,9 +103,9 @@ def test_interrupted_within_an_epoch(
     with monkeypatch.context() as patch:
         patch.setattr(module, "forward", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            run.train(settings_of(model), out, root=synthetic)
+            fit.train(settings_of(model), out, root=synthetic)
     assert len(RunFolder(out).history) == 4
-    run.train(settings_of(model), out, root=synthetic, resume=True)
+    fit.train(settings_of(model), out, root=synthetic, resume=True)
     assert content(out) == content(whole(model))
     assert numbers(out) == numbers(whole(model))
 
@@ -124,8 +124,8 @@ def test_interrupted_in_the_first_epoch_starts_again(
     with monkeypatch.context() as patch:
         patch.setattr(CNNImproved, "forward", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            run.train(settings_of("cnn-improved"), out, root=synthetic)
-    run.train(settings_of("cnn-improved"), out, root=synthetic, resume=True)
+            fit.train(settings_of("cnn-improved"), out, root=synthetic)
+    fit.train(settings_of("cnn-improved"), out, root=synthetic, resume=True)
     assert content(out) == content(whole("cnn-improved"))
 
 
@@ -133,23 +133,23 @@ def test_interrupted_twice(synthetic: Path, tmp_path: Path, whole: Callable[[str
     out = tmp_path / "run"
     for epoch in (1, 3):
         with pytest.raises(KeyboardInterrupt):
-            run.train(
+            fit.train(
                 settings_of("cnn-improved"),
                 out,
                 root=synthetic,
                 resume=epoch > 1,
                 on_epoch=after(epoch),
             )
-    run.train(settings_of("cnn-improved"), out, root=synthetic, resume=True)
+    fit.train(settings_of("cnn-improved"), out, root=synthetic, resume=True)
     assert content(out) == content(whole("cnn-improved"))
 
 
 def test_the_seed_decides_everything(
     synthetic: Path, tmp_path: Path, whole: Callable[[str], Path]
 ) -> None:
-    run.train(settings_of("cnn-improved"), tmp_path / "again", root=synthetic)
+    fit.train(settings_of("cnn-improved"), tmp_path / "again", root=synthetic)
     assert content(tmp_path / "again") == content(whole("cnn-improved"))
-    run.train(settings_of("cnn-improved", seed=1), tmp_path / "other", root=synthetic)
+    fit.train(settings_of("cnn-improved", seed=1), tmp_path / "other", root=synthetic)
     other, first = content(tmp_path / "other"), content(whole("cnn-improved"))
     assert all(other[name] != first[name] for name in RESULTS)
 
@@ -157,7 +157,7 @@ def test_the_seed_decides_everything(
 def test_a_finished_run_is_left_as_it_is(synthetic: Path, whole: Callable[[str], Path]) -> None:
     folder = whole("cnn-improved")
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    run.train(settings_of("cnn-improved"), folder, root=synthetic, resume=True)
+    fit.train(settings_of("cnn-improved"), folder, root=synthetic, resume=True)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
@@ -165,17 +165,17 @@ def test_a_taken_folder_is_refused(synthetic: Path, whole: Callable[[str], Path]
     folder = whole("cnn-improved")
     before = content(folder)
     with pytest.raises(RunError, match="is not empty; continue it with --resume or choose another"):
-        run.train(settings_of("cnn-improved"), folder, root=synthetic)
+        fit.train(settings_of("cnn-improved"), folder, root=synthetic)
     with pytest.raises(RunError, match="its settings differ from those asked for"):
-        run.train(settings_of("cnn-improved", seed=1), folder, root=synthetic, resume=True)
+        fit.train(settings_of("cnn-improved", seed=1), folder, root=synthetic, resume=True)
     assert content(folder) == before
 
 
 def test_a_damaged_checkpoint_is_refused(synthetic: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        run.train(settings_of("cnn-improved"), out, root=synthetic, on_epoch=after(1))
+        fit.train(settings_of("cnn-improved"), out, root=synthetic, on_epoch=after(1))
     state = out / "checkpoint" / "state.safetensors"
     state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(RunError, match=r"state\.safetensors: damaged"):
-        run.train(settings_of("cnn-improved"), out, root=synthetic, resume=True)
+        fit.train(settings_of("cnn-improved"), out, root=synthetic, resume=True)

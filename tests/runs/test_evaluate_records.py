@@ -6,11 +6,11 @@ import pytest
 
 from sequela.config import CohortSettings, RunSettings, TrainingSettings
 from sequela.errors import SettingError
+from sequela.runs import fit
+from sequela.runs.evaluate import evaluate_run
+from sequela.runs.folder import RunFolder
+from sequela.runs.folds import cross_validate
 from sequela.sources.catalog import EXCERPTS
-from sequela.studies import run
-from sequela.studies.evaluate import evaluate_run
-from sequela.studies.folder import RunFolder
-from sequela.studies.folds import cross_validate
 
 MIMIC3 = EXCERPTS / "mimic3"
 
@@ -27,7 +27,7 @@ def settings(**asked: object) -> RunSettings:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    return run.train(settings(), tmp_path_factory.mktemp("evaluate") / "run", root=MIMIC3)
+    return fit.train(settings(), tmp_path_factory.mktemp("evaluate") / "run", root=MIMIC3)
 
 
 def test_its_own_numbers_again(trained: RunFolder) -> None:

@@ -12,9 +12,9 @@ from sklearn.linear_model import LogisticRegression
 
 from sequela.config import RunSettings
 from sequela.errors import SettingError
-from sequela.studies import floors, run
-from sequela.studies.folder import RunFolder
-from sequela.studies.visits import VisitData
+from sequela.runs import fit, floors
+from sequela.runs.folder import RunFolder
+from sequela.runs.records import VisitData
 
 Ask = Callable[..., RunSettings]
 Load = Callable[[RunSettings], VisitData]
@@ -161,7 +161,7 @@ def test_a_floor_reads_what_it_reads(
     model: str, data: str, message: str, asked: Ask, tmp_path: Any
 ) -> None:
     with pytest.raises(SettingError, match=message) as caught:
-        run.train(asked(model, data), tmp_path / "run")
+        fit.train(asked(model, data), tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 

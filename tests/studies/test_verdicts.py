@@ -10,12 +10,12 @@ from sequela.config import RunSettings
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import operating_points, summarise
 from sequela.report.discussion import confusions
-from sequela.report.verdicts import FAILS, HOLDS, UNKNOWN, asymmetry, judge
+from sequela.runs.folder import RunFolder
 from sequela.sources.bonn import CLASSES
 from sequela.studies import mortality
 from sequela.studies.claims import Claim
-from sequela.studies.folder import RunFolder
 from sequela.studies.seizure import CLAIMS
+from sequela.studies.verdicts import FAILS, HOLDS, UNKNOWN, asymmetry, judge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from sequela.cohort import leakage
 from sequela.cohort.finding import Finding
 from sequela.cohort.split import PARTS
+from sequela.runs.records import VisitData
+from sequela.runs.signals import SignalData
 from sequela.sequences.scaling import Scaling
 from sequela.sequences.tables import bag_of_codes
-from sequela.studies.signals import SignalData
-from sequela.studies.visits import VisitData
 
 OF_SIGNALS = (
     "recordings in two parts, parts of one class, identical and nearly identical segments in two "

@@ -7,7 +7,7 @@ from torch import nn
 from sequela.errors import SettingError
 from sequela.models import stored
 from sequela.models.registry import lookup
-from sequela.studies.folder import RunFolder
+from sequela.runs.folder import RunFolder
 
 FILE = "model.safetensors"
 

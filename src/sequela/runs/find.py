@@ -1,0 +1,66 @@
+"""Finished runs by their folders: one, several in an order, or all that lie under a folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sequela.errors import RunError
+from sequela.runs.folder import CONFIG, RunFolder
+from sequela.runs.folds import FOLDS, FoldsFolder
+
+Run = RunFolder | FoldsFolder
+
+
+def open_run(path: Path) -> Run:
+    """The run of a folder, or the folds."""
+    return FoldsFolder(path) if (path / FOLDS).exists() else RunFolder(path)
+
+
+def named_runs(paths: Sequence[Path]) -> list[Run]:
+    """The runs of these folders, in this order.
+
+    Raises:
+        RunError: If a path is no run folder and no folder of folds, or the run is not finished.
+    """
+    for path in paths:
+        if not _is_run(path):
+            raise RunError(
+                f"{path}: expected a run folder (with a {CONFIG}), or a folder of folds (with a "
+                f"{FOLDS})"
+            )
+    return [_complete(open_run(path)) for path in paths]
+
+
+def find_runs(paths: Sequence[Path]) -> list[Run]:
+    """The runs among paths, or in them; folds count as one run.
+
+    Raises:
+        RunError: If a path is no run folder and holds none, or a run is not finished.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = [path] if _is_run(path) else _runs_in(path)
+        if not inside:
+            raise RunError(f"{path}: expected a run folder (with a {CONFIG}), or a folder of them")
+        found += inside
+    folders = [_complete(open_run(path)) for path in dict.fromkeys(found)]
+    for folder in folders:
+        alone = folder.settings.folds and folder.path not in paths
+        if alone and not (folder.path / FOLDS).exists():
+            raise RunError(f"{folder.path.parent}: not all folds are finished; go on with --resume")
+    return folders
+
+
+def _complete(folder: Run) -> Run:
+    folder.require_complete()
+    return folder
+
+
+def _is_run(path: Path) -> bool:
+    return (path / CONFIG).exists() or (path / FOLDS).exists()
+
+
+def _runs_in(path: Path) -> list[Path]:
+    """Run folders under a folder; those of folds are not told one by one."""
+    folds = {file.parent for file in path.glob(f"**/{FOLDS}")}
+    single = {file.parent for file in path.glob(f"**/{CONFIG}")}
+    return sorted(folds | {run for run in single if run.parent not in folds})

@@ -54,7 +54,7 @@ def test_runs_in_the_order_of_the_page(study: Study) -> None:
     assert sorted(name for name, _, _ in said) == sorted(names)
     assert [(done, n) for _, done, n in said] == [(i, 16) for i in range(1, 17)]
     assert [f.path for f in in_order(find_runs([out / "runs"]))] == [f.path for f in folders]
-    assert [f.path for f in find_runs([out])] == [f.path for f in folders]
+    assert [f.path for f in in_order(find_runs([out]))] == [f.path for f in folders]
 
 
 def test_results(study: Study) -> None:

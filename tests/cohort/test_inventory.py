@@ -5,11 +5,12 @@ import pytest
 
 from sequela.cohort.inventory import take_inventory
 from sequela.errors import DataError
+from sequela.sources.bonn import SIGNALS
 from sequela.sources.recordings import Recording
 
 
 def test_the_inventory_of_the_excerpt(excerpt: dict[str, Recording]) -> None:
-    inventory = take_inventory(list(excerpt.values()))
+    inventory = take_inventory(list(excerpt.values()), SIGNALS)
     assert inventory.classes == dict.fromkeys(
         ["seizure", "tumour area", "healthy area", "eyes closed", "eyes open"], 80
     )
@@ -25,7 +26,8 @@ def test_duplicates_are_named(excerpt: dict[str, Recording]) -> None:
     again = replace(excerpt["Z001"], recording_id="Z999")
     signal = excerpt["F001"].signal.copy()
     signal[:, 178:356] = signal[:, :178]
-    inventory = take_inventory([excerpt["Z001"], again, replace(excerpt["F001"], signal=signal)])
+    changed = replace(excerpt["F001"], signal=signal)
+    inventory = take_inventory([excerpt["Z001"], again, changed], SIGNALS)
     assert inventory.same_recordings == (("Z001", "Z999"),)
     assert len(inventory.same_segments) == 24
     assert ("F001/01", "F001/02") in inventory.same_segments
@@ -36,7 +38,7 @@ def test_duplicates_are_named(excerpt: dict[str, Recording]) -> None:
 
 def test_recordings_of_several_lengths_and_few_classes(excerpt: dict[str, Recording]) -> None:
     short = replace(excerpt["Z001"], signal=excerpt["Z001"].signal[:, :200])
-    text = take_inventory([short, excerpt["S001"]]).describe()
+    text = take_inventory([short, excerpt["S001"]], SIGNALS).describe()
     assert "200 samples (1 recordings) and 4,097 samples (1 recordings)" in text
     assert "tumour area   0 recordings\n" in text
-    assert np.isfinite(take_inventory([short]).ranges["eyes open"]).all()
+    assert np.isfinite(take_inventory([short], SIGNALS).ranges["eyes open"]).all()

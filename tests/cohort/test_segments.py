@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from sequela.cohort.segments import cut
 from sequela.errors import DataError, SettingError
+from sequela.sources.bonn import CLASSES
 from sequela.sources.recordings import Recording
 
 
@@ -27,7 +28,7 @@ def test_segments_are_slices_of_the_recordings(
         a_recording(f"r{number}", length, n_chans, number % 5)
         for number, length in enumerate(lengths)
     ]
-    segments = cut(recordings, n_times)
+    segments = cut(recordings, n_times, CLASSES)
     expected = []
     dropped = 0
     for each in recordings:
@@ -48,7 +49,7 @@ def test_segments_are_slices_of_the_recordings(
 
 
 def test_types_are_those_that_models_take() -> None:
-    segments = cut([a_recording("Z007", 4097, label=4)])
+    segments = cut([a_recording("Z007", 4097, label=4)], 178, CLASSES)
     assert segments.signal.shape == (23, 1, 178)
     assert segments.signal.dtype == np.float32
     assert segments.label.dtype == np.int64
@@ -59,17 +60,17 @@ def test_types_are_those_that_models_take() -> None:
 
 def test_segments_do_not_share_memory_with_the_recording() -> None:
     each = a_recording("a", 10)
-    assert not np.shares_memory(cut([each], 5).signal, each.signal)
+    assert not np.shares_memory(cut([each], 5, CLASSES).signal, each.signal)
 
 
 def test_subjects_are_kept_where_they_are_known() -> None:
     known = [replace(a_recording(name, 10), subject_id=f"p{name}") for name in "ab"]
-    subjects = cut(known, 5).subject_id
+    subjects = cut(known, 5, CLASSES).subject_id
     assert subjects is not None
     assert subjects.tolist() == ["pa", "pa", "pb", "pb"]
-    assert cut([a_recording("a", 10)], 5).subject_id is None
+    assert cut([a_recording("a", 10)], 5, CLASSES).subject_id is None
     with pytest.raises(DataError, match="some recordings name their subject"):
-        cut([known[0], a_recording("c", 10)], 5)
+        cut([known[0], a_recording("c", 10)], 5, CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -85,10 +86,10 @@ def test_subjects_are_kept_where_they_are_known() -> None:
 )
 def test_recordings_that_do_not_belong_together(recordings: list[Recording], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        cut(recordings, 3)
+        cut(recordings, 3, CLASSES)
 
 
 @pytest.mark.parametrize("n_times", [0, -3, 10])
 def test_lengths_that_cannot_be_cut(n_times: int) -> None:
     with pytest.raises(SettingError, match=f"segments of {n_times} samples: expected 1 to 9"):
-        cut([a_recording("a", 9)], n_times)
+        cut([a_recording("a", 9)], n_times, CLASSES)

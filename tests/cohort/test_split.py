@@ -14,6 +14,7 @@ from sequela.cohort.segments import cut
 from sequela.cohort.split import PARTS, Split, draw, hashed, set_aside
 from sequela.config import SplitUnit
 from sequela.errors import SplitError
+from sequela.sources.bonn import CLASSES
 from sequela.sources.recordings import Recording
 
 
@@ -291,7 +292,7 @@ def test_the_split_of_the_published_segments_stays_what_it_was(
     excerpt: dict[str, Recording],
 ) -> None:
     """Numbers that stand in run folders and reports rest on this draw."""
-    segments = cut(list(excerpt.values()))
+    segments = cut(list(excerpt.values()), 178, CLASSES)
     ids = {"row": segments.segment_id, "recording": segments.recording_id}
     split, part = draw(label=segments.label, ids=ids, unit="recording", seed=0)
     content = json.dumps(split.to_json()).encode() + part.tobytes()

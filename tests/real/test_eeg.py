@@ -8,12 +8,13 @@ import numpy as np
 
 from sequela.cohort.segments import cut
 from sequela.sources import bonn
+from sequela.sources.bonn import CLASSES
 from sequela.sources.catalog import EXCERPTS, load_recordings
 
 
 def test_bonn_and_uci_give_the_same_segments(real_data: Path) -> None:
-    from_bonn = cut(load_recordings("bonn", real_data / "bonn")[0])
-    from_uci = cut(load_recordings("uci-seizure", real_data / "uci-seizure")[0])
+    from_bonn = cut(load_recordings("bonn", real_data / "bonn")[0], 178, CLASSES)
+    from_uci = cut(load_recordings("uci-seizure", real_data / "uci-seizure")[0], 178, CLASSES)
     assert (len(from_bonn), from_bonn.n_dropped, from_uci.n_dropped) == (9200, 400 * 3, 0)
     for field in ("signal", "label", "segment_id", "recording_id"):
         bonn, uci = getattr(from_bonn, field), getattr(from_uci, field)

@@ -11,12 +11,13 @@ from sequela.cohort.finding import Finding
 from sequela.cohort.segments import Segments, cut
 from sequela.cohort.split import PARTS, draw
 from sequela.config import SplitUnit
+from sequela.sources.bonn import CLASSES
 from sequela.sources.catalog import load_recordings
 
 
 @pytest.fixture(scope="module")
 def segments(real_data: Path) -> Segments:
-    return cut(load_recordings("bonn", real_data / "bonn")[0])
+    return cut(load_recordings("bonn", real_data / "bonn")[0], 178, CLASSES)
 
 
 def audit(segments: Segments, unit: SplitUnit) -> list[Finding]:

@@ -9,9 +9,10 @@ import pytest
 
 from sequela.evaluation.attribution import Attribution
 from sequela.report.explanation_page import build_explanation, up_and_down
-from sequela.runs.explain import CodeAt, explain
+from sequela.runs.explain import explain
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
+from sequela.sequences.flat import CodeAt
 from sequela.sources.catalog import EXCERPTS
 
 Outline = Callable[[Path], Any]

@@ -93,8 +93,7 @@ def test_a_part_that_lacks_a_class(recordings: SignalData) -> None:
 
 
 def test_a_scaling_fitted_on_everything(recordings: SignalData) -> None:
-    planted = replace(recordings)
-    planted.__dict__["scaling"] = Scaling.fit(recordings.segments.signal)
+    planted = replace(recordings, scaling=Scaling.fit(recordings.segments.signal))
     assert checks(audit(planted)) == ["scaling of other parts"]
 
 

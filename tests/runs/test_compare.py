@@ -67,8 +67,10 @@ def test_folds_are_compared_fold_by_fold(synthetic: Path, tmp_path: Path) -> Non
         accuracy(b.predictions.part("held_out")) - accuracy(a.predictions.part("held_out"))
         for a, b in zip(folders[0].runs, folders[1].runs, strict=True)
     ]
-    assert found.runs[1].difference == repeated_folds(differences, folders[0].sizes)
-    assert folders[0].sizes[0][1] in (16, 17)
+    assert found.runs[1].difference == repeated_folds(
+        differences, [run.sizes for run in folders[0].runs]
+    )
+    assert folders[0].first.sizes[1] in (16, 17)
     assert isinstance(named_runs([folders[0].path])[0], FoldsFolder)
 
 

@@ -15,8 +15,9 @@ from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError, SettingError, UnknownNameError
 from sequela.evaluation.subgroups import SMALLEST_CELL
 from sequela.runs import fit, records
-from sequela.runs.explain import codes_of, explain, telling
+from sequela.runs.explain import explain, telling
 from sequela.runs.folder import RunFolder
+from sequela.sequences.flat import codes_of
 from sequela.sources.catalog import EXCERPTS
 
 Asked = Callable[..., RunSettings]

@@ -20,9 +20,10 @@ def test_entries_are_whole(name: str) -> None:
     assert data_set.homepage.startswith("https://")
     assert bool(data_set.citation) is (name != "meds")
     assert (data_set.kind == "eeg") is bool(data_set.reads)
-    for function in filter(None, (data_set.reads, data_set.fetches)):
+    for function in filter(None, (data_set.reads, data_set.signals, data_set.fetches)):
+        assert isinstance(function, str)
         module, attribute = function.split(":")
-        assert callable(getattr(import_module(module), attribute))
+        assert hasattr(import_module(module), attribute)
 
 
 def test_an_unknown_name_gets_the_nearest_known_one() -> None:

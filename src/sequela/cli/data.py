@@ -58,7 +58,7 @@ def check(name: str, /, *, root: Path | None = None) -> None:
         root: Where it is; the usual places if not given.
     """
     from sequela.cohort.inventory import take_inventory
-    from sequela.sources.catalog import load_recordings, locate, lookup
+    from sequela.sources.catalog import load_recordings, locate, lookup, signals_of
 
     if lookup(name).kind == "ehr":
         located = locate(name, root)
@@ -66,7 +66,7 @@ def check(name: str, /, *, root: Path | None = None) -> None:
         print(f"Tables are checked row by row as `sequela build {name}` reads them.")
         return
     recordings, located = load_recordings(name, root)
-    inventory = take_inventory(recordings)
+    inventory = take_inventory(recordings, signals_of(name))
     print(f"{name}: {located.origin}")
     print(inventory.describe())
     inventory.require_distinct()

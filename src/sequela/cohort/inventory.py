@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.cohort.segments import N_TIMES, cut
+from sequela.cohort.segments import cut
 from sequela.errors import DataError
-from sequela.sources.bonn import CLASSES
-from sequela.sources.recordings import Recording
+from sequela.sources.recordings import Recording, Signals
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,8 @@ class Inventory:
         n_chans: Channels of each recording.
         n_times: Length in samples -> number of recordings that have it.
         sfreq: Samples per second, in Hz.
-        n_segments: Segments of ``N_TIMES`` samples.
+        n_segments: Segments into which they are cut.
+        segment: Samples of a segment.
         n_dropped: Samples that fill no segment.
         same_recordings: Ids of recordings whose samples are all the same.
         same_segments: Ids of segments whose samples are all the same.
@@ -35,6 +35,7 @@ class Inventory:
     n_times: dict[int, int]
     sfreq: float
     n_segments: int
+    segment: int
     n_dropped: int
     same_recordings: tuple[tuple[str, ...], ...]
     same_segments: tuple[tuple[str, ...], ...]
@@ -47,7 +48,7 @@ class Inventory:
         lines = {
             "recordings": f"{sum(self.classes.values()):,}",
             "shape": f"{self.n_chans} channel of {lengths} at {self.sfreq} Hz",
-            "segments": f"{self.n_segments:,} of {N_TIMES} samples",
+            "segments": f"{self.n_segments:,} of {self.segment} samples",
             "left over": f"{self.n_dropped:,} samples at the ends of recordings fill no segment",
             "duplicates": f"{_count(self.same_recordings)} recordings, "
             f"{_count(self.same_segments)} segments",
@@ -79,17 +80,21 @@ def _count(groups: tuple[tuple[str, ...], ...]) -> int:
     return sum(len(group) - 1 for group in groups)
 
 
-def take_inventory(recordings: Sequence[Recording]) -> Inventory:
+def take_inventory(recordings: Sequence[Recording], signals: Signals) -> Inventory:
     """The inventory of recordings that can be cut into segments.
+
+    Args:
+        recordings: All of a data set.
+        signals: What the data set says of them.
 
     Raises:
         DataError: If they do not belong together, see ``cut``.
         SettingError: If one is shorter than a segment.
     """
-    segments = cut(recordings)
+    segments = cut(recordings, signals.n_times, signals.classes)
     of_class = {
         name: [each.signal for each in recordings if each.label == label]
-        for label, name in enumerate(CLASSES)
+        for label, name in enumerate(signals.classes)
     }
     return Inventory(
         classes={name: len(signals) for name, signals in of_class.items()},
@@ -105,6 +110,7 @@ def take_inventory(recordings: Sequence[Recording]) -> Inventory:
         n_times=dict(Counter(each.signal.shape[1] for each in recordings)),
         sfreq=segments.sfreq,
         n_segments=len(segments),
+        segment=signals.n_times,
         n_dropped=segments.n_dropped,
         same_recordings=_same((each.recording_id, each.signal) for each in recordings),
         same_segments=_same(zip(segments.segment_id.tolist(), segments.signal, strict=True)),

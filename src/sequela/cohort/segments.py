@@ -8,11 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import DataError, SettingError
-from sequela.sources.bonn import CLASSES
 from sequela.sources.recordings import Recording
-
-N_TIMES = 178
-"""About one second of the Bonn recordings, the length that the UCI set uses."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class Segments:
         return replace(self, subject_id=subject, **arrays)
 
 
-def windows(signal: NDArray[np.float32], n_times: int = N_TIMES) -> NDArray[np.float32]:
+def windows(signal: NDArray[np.float32], n_times: int) -> NDArray[np.float32]:
     """Windows (window, n_chans, n_times) of a signal (n_chans, time), without overlap.
 
     The first starts at the signal's start; what is left over at its end is dropped.
@@ -67,12 +63,13 @@ def windows(signal: NDArray[np.float32], n_times: int = N_TIMES) -> NDArray[np.f
     return np.ascontiguousarray(split.swapaxes(0, 1))
 
 
-def cut(
-    recordings: Sequence[Recording],
-    n_times: int = N_TIMES,
-    classes: tuple[str, ...] = CLASSES,
-) -> Segments:
+def cut(recordings: Sequence[Recording], n_times: int, classes: tuple[str, ...]) -> Segments:
     """Cut recordings into segments of ``n_times`` samples, as ``windows`` does.
+
+    Args:
+        recordings: With labels that are indices into ``classes``.
+        n_times: Samples of a segment.
+        classes: Names of the classes.
 
     Raises:
         SettingError: If a recording is shorter than one segment.

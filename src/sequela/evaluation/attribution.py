@@ -6,7 +6,7 @@ attributions of all inputs sum to that difference but for an error of the numeri
 every result carries (Sundararajan, Taly and Yan 2017, arXiv 1703.01365).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -67,6 +67,16 @@ def contrast(n_classes: int, index: int) -> Tensor:
     """
     one_hot = nn.functional.one_hot(torch.tensor(index), n_classes).double()
     return one_hot - one_hot.flip(0) if n_classes == 2 else one_hot  # noqa: PLR2004
+
+
+def number_of(classes: Sequence[str], name: str) -> str:
+    """What is explained with the weights of :func:`contrast`, in words.
+
+    Example:
+        >>> number_of(("survived", "died"), "died"), number_of(("a", "b", "c"), "b")
+        ('log-odds of died', 'logit of b')
+    """
+    return f"{'log-odds' if len(classes) == 2 else 'logit'} of {name}"  # noqa: PLR2004
 
 
 def attribute_signal(

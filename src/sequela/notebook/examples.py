@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.cohort.segments import N_TIMES, Segments, cut
+from sequela.cohort.segments import Segments, cut
 from sequela.cohort.split import Split
 from sequela.config import SplitUnit
 from sequela.notebook.card import as_html, as_text
@@ -116,13 +116,13 @@ class Examples:
         return title if self.part == "all" else f"{title}: {self.part.replace('_', '-')} part"
 
 
-def load(name: str, *, root: Path | str | None = None, n_times: int = N_TIMES) -> Examples:
+def load(name: str, *, root: Path | str | None = None, n_times: int | None = None) -> Examples:
     """The recordings of a data set, cut into segments.
 
     Args:
         name: One that holds recordings: see ``sequela data list``.
         root: Where it lies, if not where it is looked for by itself. Nothing is downloaded.
-        n_times: Samples of a segment.
+        n_times: Samples of a segment; about a second by default, as the data set says.
 
     Raises:
         UnknownNameError: If no data set has that name.
@@ -140,4 +140,6 @@ def load(name: str, *, root: Path | str | None = None, n_times: int = N_TIMES) -
         (np.str_('tumour area'), np.str_('F001'))
     """
     recordings, located = catalog.load_recordings(name, None if root is None else Path(root))
-    return Examples(name, located.origin, cut(recordings, n_times))
+    signals = catalog.signals_of(name)
+    segments = cut(recordings, n_times or signals.n_times, signals.classes)
+    return Examples(name, located.origin, segments)

@@ -15,7 +15,6 @@ from sequela.report.commands import commands
 from sequela.report.shown import Shown
 from sequela.report.told import described_parts, how_split, outcome
 from sequela.report.tripod import checklist
-from sequela.runs import audit
 from sequela.runs.find import Run
 
 _TWO = 2
@@ -108,7 +107,7 @@ def _content(shown: Shown) -> dict[str, Any]:
         "two": two,
         "outcome": outcome(data),
         "findings": shown.findings,
-        "looked_for": audit.OF_VISITS if records else audit.OF_SIGNALS,
+        "looked_for": shown.metrics["looked_for"],
         "parts": list(described_parts(shown)),
         "split": how_split(shown),
         "numbers": [(_TITLES[name], name) for name in _TITLES if name in shown.test],

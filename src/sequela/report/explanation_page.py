@@ -8,11 +8,13 @@ import numpy as np
 from markupsafe import Markup
 
 from sequela.evaluation.attribution import Attribution
+from sequela.evaluation.importance import Importance
 from sequela.figures.attribution import code_importance, signal_attribution
 from sequela.files import whole
 from sequela.report.build import open_templates
 from sequela.report.shown import Shown, svg
-from sequela.runs.explain import CodeAt, Explained, Explanation, Importance
+from sequela.runs.explain import Explained, Explanation
+from sequela.sequences.flat import CodeAt
 
 _MOST = 12
 """Codes in each direction of a table, and in the picture of the importance."""
@@ -40,7 +42,7 @@ def build_explanation(found: Explanation, out: Path) -> Path:
         found=found,
         shown=shown,
         findings=shown.findings,
-        examples=[_example(each, place, found.sfreq) for place, each in enumerate(found.examples)],
+        examples=[_example(each, place) for place, each in enumerate(found.examples)],
         importance=found.importance,
         picture=_picture(found.importance),
         listed=found.importance.codes[:_LISTED] if found.importance else (),
@@ -74,11 +76,11 @@ def up_and_down(
     return up, down, others
 
 
-def _example(each: Explained, place: int, sfreq: float | None) -> dict[str, Any]:
+def _example(each: Explained, place: int) -> dict[str, Any]:
     """What the template places of one example."""
     picture, tables = None, []
-    if each.signal is not None and sfreq is not None:
-        picture = svg(signal_attribution(each.signal, sfreq, each.numbers), f"segment-{place}")
+    if each.signal is not None and each.sfreq is not None:
+        picture = svg(signal_attribution(each.signal, each.sfreq, each.numbers), f"segment-{place}")
     else:
         for name, one in each.numbers.items():
             up, down, others = up_and_down(each.codes, one)

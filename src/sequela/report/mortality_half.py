@@ -16,7 +16,6 @@ from sequela.report.commands import commands
 from sequela.report.improvement import improvements
 from sequela.report.shown import Shown, curves, svg
 from sequela.report.tripod import checklist
-from sequela.runs import audit
 from sequela.runs.find import Run
 from sequela.studies import mortality
 from sequela.studies.reproduce import cohorts_of
@@ -114,7 +113,7 @@ def content(folders: Sequence[Run]) -> dict[str, Any]:
         "split": main.split,
         "cohorts": cohorts,
         "findings": main.findings,
-        "looked_for": audit.OF_VISITS,
+        "looked_for": main.first.metrics["looked_for"],
         "verdicts": verdicts,
         "tally": tally(verdicts),
         "improvements": improvements({s.name: s for s in main.shown}, [("Visits", "visits")]),

@@ -14,7 +14,6 @@ from sequela.report.commands import commands
 from sequela.report.improvement import improvements
 from sequela.report.shown import Shown, panel, svg
 from sequela.report.tripod import checklist
-from sequela.runs import audit
 from sequela.runs.find import Run
 from sequela.studies import seizure
 from sequela.studies.verdicts import judge, tally
@@ -42,7 +41,7 @@ def content(folders: Sequence[Run]) -> dict[str, Any]:
         "leaking": leaking,
         "main": main,
         "findings": main[0].findings if honest else [],
-        "looked_for": audit.OF_SIGNALS,
+        "looked_for": first.metrics["looked_for"],
         "best": best,
         "verdicts": verdicts,
         "tally": tally(verdicts),

@@ -19,7 +19,6 @@ from sequela.evaluation.comparison import (
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.find import Run
-from sequela.runs.folds import FoldsFolder
 
 METRICS = ("accuracy", "balanced_accuracy", "log_loss", "auroc", "average_precision")
 _TWO = 2
@@ -120,7 +119,7 @@ def _check_same_split(first: Run, other: Run) -> None:
     what = None
     if first.settings.data != other.settings.data:
         what = f"of different data ({first.settings.data} and {other.settings.data})"
-    elif isinstance(first, FoldsFolder) != isinstance(other, FoldsFolder):
+    elif bool(first.folds) != bool(other.folds):
         what = "one of one split and the other of folds"
     elif first.split_ids != other.split_ids:
         what = "of different splits: what one was judged on, the other may have learnt from"
@@ -139,21 +138,18 @@ def _value(folder: Run, name: str) -> float:
     from sequela.evaluation import metrics
 
     measure = getattr(metrics, name)
-    if isinstance(folder, FoldsFolder):
-        return float(np.mean([measure(_held_out(run)) for run in folder.runs]))
-    return float(measure(_held_out(folder)))
+    return float(np.mean([measure(_held_out(run)) for run in folder.runs]))
 
 
 def _compared(first: Run, other: Run, name: str) -> Compared:
     value = _value(other, name)
-    if isinstance(first, FoldsFolder) and isinstance(other, FoldsFolder):
+    if first.folds:
         return Compared(
             other.path.name, other.settings.model, value, _over_folds(first, other, name)
         )
     one, two = _held_out(other), _held_out(first)
     rng = np.random.default_rng(first.settings.seed)
-    # How many recordings there are of each class was chosen; patients came as they came.
-    how = Bootstrap(classes_fixed=first.settings.cohort is None)
+    how = Bootstrap(classes_fixed=first.data["classes_fixed"])
     return Compared(
         other.path.name,
         other.settings.model,
@@ -164,7 +160,7 @@ def _compared(first: Run, other: Run, name: str) -> Compared:
     )
 
 
-def _over_folds(first: FoldsFolder, other: FoldsFolder, name: str) -> Difference:
+def _over_folds(first: Run, other: Run, name: str) -> Difference:
     if len(first.runs) != len(other.runs):
         raise RunError(
             f"{first.path} has {len(first.runs)} folds and {other.path} {len(other.runs)}: train "
@@ -174,7 +170,7 @@ def _over_folds(first: FoldsFolder, other: FoldsFolder, name: str) -> Difference
         _value(theirs, name) - _value(ours, name)
         for ours, theirs in zip(first.runs, other.runs, strict=True)
     ]
-    return repeated_folds(differences, first.sizes)
+    return repeated_folds(differences, [run.sizes for run in first.runs])
 
 
 def _mcnemar_of_groups(one: Predictions, other: Predictions) -> McNemar | None:

@@ -4,21 +4,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-import torch
-
-from sequela.cohort.segments import cut
-from sequela.cohort.split import hashed
 from sequela.errors import SettingError
 from sequela.evaluation.decision import Threshold
 from sequela.evaluation.summary import HALF, operating_points, points, summarise
-from sequela.runs import floors, records, signals
+from sequela.runs import floors
+from sequela.runs.data import load_other
 from sequela.runs.find import Run, named_runs
 from sequela.runs.folder import RunFolder
-from sequela.runs.folds import FoldsFolder, summarise_folds
+from sequela.runs.folds import summarise_folds
 from sequela.runs.network import stored_network
-from sequela.sequences.scaling import Scaling
-from sequela.sources import catalog
 
 _TWO = 2
 
@@ -31,7 +25,7 @@ def evaluate_run(
     Args:
         path: Run folder, or folder of folds.
         data: Data set to apply the model to; ``None`` judges the run's own predictions.
-        root: Where the data lie, if not where they are looked for by themselves.
+        root: Where the data lie; the usual search path by default.
 
     Returns:
         As ``sequela.evaluation.summary.summarise``, and what was judged.
@@ -42,81 +36,48 @@ def evaluate_run(
     (folder,) = named_runs([path])
     if data is None:
         return {"run": path.name, "data": folder.settings.data, **_own(folder)}
-    if isinstance(folder, FoldsFolder):
+    if folder.first.path != path:
         raise SettingError(
             f"{path} holds {len(folder.runs)} models, one a fold: name one of them, such as "
-            f"{folder.runs[0].path.name}, to apply it to other data"
+            f"{folder.first.path.name}, to apply it to other data"
         )
     if folder.settings.model in floors.FLOORS:
         raise SettingError(f"{folder.settings.model} is a floor: it is judged on its own data only")
-    judge = _on_recordings if folder.settings.cohort is None else _on_records
-    return {"run": path.name, "data": data, **judge(folder, data, root)}
+    return {"run": path.name, "data": data, **_on_other(folder.first, data, root)}
 
 
 def _own(folder: Run) -> dict[str, Any]:
     """What a run's own held-out predictions give."""
-    if isinstance(folder, FoldsFolder):
-        leaks = any(run.metrics["leaks"] for run in folder.runs)
+    leaks = any(run.split.leaks or run.metrics["leaks"] for run in folder.runs)
+    if folder.folds:
         return {"leaks": leaks, **summarise_folds(folder.runs)["test"]}
     predictions, settings = folder.predictions, folder.settings
-    recordings = settings.cohort is None
-    held_out = predictions.part("held_out")
-    numbers = summarise(held_out, seed=settings.seed, recordings=recordings)
+    numbers = summarise(
+        predictions.part("held_out"), seed=settings.seed, recordings=folder.data["classes_fixed"]
+    )
     if len(predictions.classes) == _TWO:
         numbers["operating_points"] = operating_points(
             predictions, seed=settings.seed, aim=settings.aim, target=settings.aim_target
         )
-    leaks = folder.split.leaks or bool(folder.metrics["leaks"])
     return {"leaks": leaks, **numbers}
 
 
-def _on_records(folder: RunFolder, data: str, root: Path | None) -> dict[str, Any]:
-    """What a model of visits does on other records, asked the same question."""
+def _on_other(folder: RunFolder, name: str, root: Path | None) -> dict[str, Any]:
+    """What a model does on other data, without the units that it was trained or tuned on."""
     header, model = stored_network(folder, "an evaluation on other data")
+    seed = folder.settings.seed
     with TemporaryDirectory(prefix="sequela-") as work:
-        other = records.load_other(folder, header["vocabulary"], data, root, Path(work))
-        point = folder.metrics["parts"]["held_out"]["operating_points"][1]
+        other = load_other(folder, header, name, root, Path(work))
         predictions = other.predictions(other.probabilities(model))
-        seed = folder.settings.seed
-        chosen = Threshold(point["threshold"], point["chosen_for"])
-        return {
+        found = {
             "origin": other.origin,
-            "leaks": bool(other.cohort.leaks),
-            "subjects_set_aside_as_trained_or_tuned_on": other.set_aside,
-            "unknown_codes": float(np.mean(other.sequences.codes == 0)),
-            **summarise(predictions, seed=seed, recordings=False),
-            "operating_points": points(predictions, [HALF, chosen], seed=seed),
+            "leaks": bool(other.leaks),
+            f"{other.unit}s_set_aside_as_trained_or_tuned_on": other.set_aside,
+            **other.unlike_training(),
+            **summarise(predictions, seed=seed, recordings=other.classes_fixed),
         }
-
-
-def _on_recordings(folder: RunFolder, data: str, root: Path | None) -> dict[str, Any]:
-    """What a model of signals does on other recordings."""
-    recordings, located = catalog.load_recordings(data, root)
-    seen = {
-        h
-        for part in ("train", "tuning")
-        for h in folder.split.ids.get("recording", {}).get(part, [])
-    }
-    new = [r for r in recordings if hashed(np.array([r.recording_id]))[0] not in seen]
-    if not new:
-        raise SettingError(
-            f"all {len(recordings)} recordings of {data} were used to train or tune this model: "
-            "nothing is left to evaluate it on"
-        )
-    header, model = stored_network(folder, "an evaluation on other data")
-    segments = cut(new, n_times=header["n_times"], classes=tuple(header["classes"]))
-    if segments.signal.shape[1] != header["n_chans"] or segments.sfreq != header["sfreq"]:
-        raise SettingError(
-            f"{data} has {segments.signal.shape[1]} channel(s) at {segments.sfreq} Hz, but the "
-            f"model reads {header['n_chans']} at {header['sfreq']} Hz"
-        )
-    scaled = Scaling.from_json(header["scaling"]).apply(segments.signal)
-    held_out = np.full(len(segments), "held_out")
-    found = signals.probabilities(model, torch.from_numpy(scaled))
-    predictions = signals.predictions_of(segments, held_out, found)
-    return {
-        "origin": located.origin,
-        "leaks": False,
-        "recordings_set_aside_as_trained_or_tuned_on": len(recordings) - len(new),
-        **summarise(predictions, seed=folder.settings.seed, recordings=True),
-    }
+    if len(predictions.classes) == _TWO:
+        point = folder.test["operating_points"][1]
+        chosen = Threshold(point["threshold"], point["chosen_for"])
+        found["operating_points"] = points(predictions, [HALF, chosen], seed=seed)
+    return found

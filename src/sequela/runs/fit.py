@@ -19,8 +19,9 @@ from sequela.errors import SettingError
 from sequela.evaluation.summary import operating_points, summarise
 from sequela.models import stored
 from sequela.models.registry import lookup
-from sequela.runs import floors, records, signals
-from sequela.runs.audit import audit
+from sequela.runs import floors
+from sequela.runs.audit import audit, looked_for
+from sequela.runs.data import RunData, load
 from sequela.runs.folder import METRICS, RunFolder, environment, work_beside
 from sequela.runs.network import FILE
 from sequela.sources import catalog
@@ -30,7 +31,6 @@ from sequela.training.history import History, best_epoch, to_lines
 from sequela.training.totals import correct
 
 OnEpoch = Callable[[History], None]
-RunData = signals.SignalData | records.VisitData
 _PREDICTION_BATCH = 1024
 _TWO = 2
 
@@ -60,15 +60,11 @@ def train(
             the run to resume was begun on other data.
     """
     torch.set_num_threads(1)
-    holds = _check_reads(settings)
+    _check_reads(settings)
     folder = RunFolder(out)
     folder.check_free(settings, resume=resume)
     with work_beside(out, work) as made:
-        data: RunData = (
-            signals.load(settings, root)
-            if holds == "signal"
-            else records.load(settings, root, made)
-        )
+        data = load(settings, root, made)
         if settings.model not in floors.FLOORS:
             model_config(settings, data)  # refused, if it must be, before anything is written
         folder.open(settings, resume=resume)
@@ -95,8 +91,8 @@ def _finish(
     folder.write(METRICS, _metrics(settings, data, folder, trained.facts))
 
 
-def _check_reads(settings: RunSettings) -> str:
-    """What the model and the data have in common: ``signal`` or ``visits``.
+def _check_reads(settings: RunSettings) -> None:
+    """Make sure that the model reads what the data hold.
 
     Raises:
         UnknownNameError: If there is no such model or data set.
@@ -114,7 +110,6 @@ def _check_reads(settings: RunSettings) -> str:
             f"{settings.model} reads {reads[0]}, but data set '{settings.data}' holds {what}: "
             f"choose a model that reads {such}"
         )
-    return holds
 
 
 def _train_network(
@@ -191,9 +186,7 @@ def _metrics(
     found = audit(data)
     predictions = folder.predictions
     parts = {
-        name: summarise(
-            predictions.part(name), seed=settings.seed, recordings=data.groups_are_recordings
-        )
+        name: summarise(predictions.part(name), seed=settings.seed, recordings=data.classes_fixed)
         for name in PARTS
     }
     if len(data.classes) == _TWO:
@@ -204,6 +197,7 @@ def _metrics(
         "model": settings.model,
         "data": data.describe(),
         "split": {"unit": settings.split, "leaks": data.split.leaks},
+        "looked_for": looked_for(data),
         "leaks": [asdict(finding) for finding in found if finding.severity == "leak"],
         "suspicions": [asdict(finding) for finding in found if finding.severity != "leak"],
         **facts,

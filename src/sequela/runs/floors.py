@@ -15,8 +15,8 @@ from torch import Tensor
 
 from sequela.config import RunSettings
 from sequela.models.registry import Reads
+from sequela.runs.data import RunData
 from sequela.runs.records import VisitData
-from sequela.runs.signals import SignalData
 from sequela.sequences.tables import bag_of_codes, summaries
 
 
@@ -73,7 +73,7 @@ Fitted = tuple[dict[str, NDArray[Any]], NDArray[np.floating[Any]]]
 """Arrays of the model, and its probabilities (example, class)."""
 
 
-def train(settings: RunSettings, data: SignalData | VisitData) -> Trained:
+def train(settings: RunSettings, data: RunData) -> Trained:
     """Fit a floor on the training part; what is chosen is chosen on the tuning part."""
     started = time.perf_counter()
     arrays, probabilities = _FITS[settings.model](data, settings.seed)
@@ -92,17 +92,17 @@ def train(settings: RunSettings, data: SignalData | VisitData) -> Trained:
     )
 
 
-def _class_shares(data: SignalData | VisitData, _: int) -> Fitted:
+def _class_shares(data: RunData, _: int) -> Fitted:
     rows = data.rows("train")
     share = np.bincount(data.labels[rows], minlength=len(data.classes)) / len(rows)
     return {"share": share.astype(np.float32)}, np.tile(share, (len(data.labels), 1))
 
 
-def _logistic_regression(data: SignalData | VisitData, _: int) -> Fitted:
+def _logistic_regression(data: RunData, _: int) -> Fitted:
     """One on the samples of a signal; of several on codes, the one with the least tuning loss."""
     features = data.features()
     rows, tuning = data.rows("train"), data.rows("tuning")
-    penalties = (1.0,) if data.groups_are_recordings else INVERSE_PENALTIES
+    penalties = (1.0,) if data.classes_fixed else INVERSE_PENALTIES
 
     def tuning_loss(model: LogisticRegression) -> float:
         said = model.predict_proba(features[tuning])
@@ -120,7 +120,7 @@ def _logistic_regression(data: SignalData | VisitData, _: int) -> Fitted:
     return arrays, best.predict_proba(features)
 
 
-def _boosting(data: SignalData | VisitData, seed: int) -> Fitted:
+def _boosting(data: RunData, seed: int) -> Fitted:
     """Boosted trees on bags of codes, and on what was measured where the sequences hold values.
 
     Trees are added until the tuning loss has not fallen for 20 rounds.
@@ -182,7 +182,7 @@ def _storable(array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(np.int64) if array.dtype.kind in "iu" else array
 
 
-_FITS: dict[str, Callable[[SignalData | VisitData, int], Fitted]] = {
+_FITS: dict[str, Callable[[RunData, int], Fitted]] = {
     "majority-class": _class_shares,
     "prevalence": _class_shares,
     "logistic-regression": _logistic_regression,

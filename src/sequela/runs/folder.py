@@ -41,6 +41,19 @@ class RunFolder:
 
     path: Path
 
+    folds = 0
+    repeats = 1
+
+    @property
+    def runs(self) -> list["RunFolder"]:
+        """Itself: a run of one split; a cross-validation has one of these for each fold."""
+        return [self]
+
+    @property
+    def first(self) -> "RunFolder":
+        """The run that tells what all of a cross-validation share."""
+        return self
+
     @cached_property
     def settings(self) -> RunSettings:
         """What the run was asked to do (``config.toml``)."""
@@ -55,6 +68,18 @@ class RunFolder:
     def metrics(self) -> dict[str, Any]:
         """The numbers (``metrics.json``)."""
         return self.json(METRICS)
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """What the run says of its data; runs of version 0.1.0 left some of it to the reader."""
+        found = self.metrics["data"]
+        recordings = "recordings" in found
+        return {
+            "unit": "recording" if recordings else "subject",
+            "classes_fixed": recordings,
+            "example": "segment" if recordings else "patient",
+            **found,
+        }
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -126,6 +151,12 @@ class RunFolder:
     def split_ids(self) -> Any:
         """The hashed ids of each part: runs that share them can be compared."""
         return self.split.ids
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many units of the split there were to learn from, and how many are held out."""
+        ids = self.split.ids[self.settings.split]
+        return len(ids["train"]) + len(ids["tuning"]), len(ids["held_out"])
 
     def describe_split(self) -> dict[str, Any]:
         """The split without its ids."""

@@ -47,24 +47,39 @@ class FoldsFolder:
         return [RunFolder(self.path / name) for name in self.summary["runs"]]
 
     @property
+    def first(self) -> RunFolder:
+        """The first fold's run, which tells what all share."""
+        return self.runs[0]
+
+    @property
+    def folds(self) -> int:
+        """Into how many folds the data are divided."""
+        return self.settings.folds
+
+    @property
+    def repeats(self) -> int:
+        """How often they are divided anew."""
+        return len(self.runs) // self.folds
+
+    @property
     def settings(self) -> RunSettings:
         """Those of the first fold."""
-        return self.runs[0].settings
+        return self.first.settings
 
     @property
     def metrics(self) -> dict[str, Any]:
         """Those of the first fold: cost and data are alike in all."""
-        return self.runs[0].metrics
+        return self.first.metrics
 
     @property
-    def sizes(self) -> list[tuple[int, int]]:
-        """How many groups each fold had to learn from, and held out."""
-        return [_sizes(run) for run in self.runs]
+    def data(self) -> dict[str, Any]:
+        """What the runs say of their data."""
+        return self.first.data
 
     @property
     def environment(self) -> dict[str, Any]:
         """Where it ran."""
-        return self.runs[0].environment
+        return self.first.environment
 
     @property
     def test(self) -> dict[str, Any]:
@@ -76,7 +91,7 @@ class FoldsFolder:
     def facts(self) -> dict[str, Any]:
         """What one fold's model costs, and how long all were trained."""
         return {
-            **self.runs[0].facts,
+            **self.first.facts,
             "train_seconds": self.summary["train_seconds"],
             "epochs": max(run.metrics["epochs"] for run in self.runs),
             "best_epoch": float(np.median([run.metrics["best_epoch"] for run in self.runs])),
@@ -95,11 +110,11 @@ class FoldsFolder:
                 for pair, n in pairs.items():
                     shared.setdefault(kind, {}).setdefault(pair, 0)
                     shared[kind][pair] += n
-        first = self.runs[0].describe_split()
+        first = self.first.describe_split()
         return {
             **first,
-            "folds": self.summary["folds"],
-            "repeats": self.summary["repeats"],
+            "folds": self.folds,
+            "repeats": self.repeats,
             "ids_in_two_parts": shared,
         }
 
@@ -111,16 +126,14 @@ class FoldsFolder:
     @cached_property
     def attributes(self) -> dict[str, NDArray[np.str_]]:
         """Who the examples of the predictions are, where that is known."""
-        place = {id_: i for i, id_ in enumerate(self.runs[0].predictions.example_id.tolist())}
+        place = {id_: i for i, id_ in enumerate(self.first.predictions.example_id.tolist())}
         order = [place[id_] for id_ in self.predictions.example_id.tolist()]
-        return {name: values[order] for name, values in self.runs[0].attributes.items()}
+        return {name: values[order] for name, values in self.first.attributes.items()}
 
     @cached_property
     def predictions(self) -> Predictions:
         """Each example once, as the model of the fold that held it out saw it (first repeat)."""
-        return joined(
-            [each.predictions.part("held_out") for each in self.runs[: self.settings.folds]]
-        )
+        return joined([each.predictions.part("held_out") for each in self.runs[: self.folds]])
 
 
 def cross_validate(
@@ -202,7 +215,7 @@ def summarise_folds(runs: list[RunFolder]) -> dict[str, Any]:
     """The mean of each held-out number over the folds, with the interval of Nadeau and Bengio."""
     tests = [run.metrics["parts"]["held_out"] for run in runs]
     first = runs[0]
-    sizes = [_sizes(each) for each in runs]
+    sizes = [each.sizes for each in runs]
     return {
         "model": first.settings.model,
         "folds": first.settings.folds,
@@ -228,11 +241,6 @@ def summarise_folds(runs: list[RunFolder]) -> dict[str, Any]:
             ],
         },
     }
-
-
-def _sizes(run: RunFolder) -> tuple[int, int]:
-    ids = run.split.ids[run.settings.split]
-    return len(ids["train"]) + len(ids["tuning"]), len(ids["held_out"])
 
 
 def _operation(

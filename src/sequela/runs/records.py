@@ -1,11 +1,11 @@
 """What a run on hospital records starts from: events, a cohort, a split and visit sequences."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,15 +16,19 @@ from torch.utils.data import DataLoader
 
 from sequela.cohort.attributes import age_bands, attributes_of
 from sequela.cohort.events import Events, open_events
+from sequela.cohort.finding import Finding
 from sequela.cohort.selection import Cohort, cohort_of_labels, select_cohort
 from sequela.cohort.split import PARTS, Split, draw, hashed
 from sequela.cohort.tasks import Task, task_named, with_hindsight
 from sequela.config import CohortSettings, RunSettings
 from sequela.errors import DataError, SettingError
+from sequela.evaluation.attribution import Attribution, attribute_visits, number_of
+from sequela.evaluation.importance import Importance, importance_of_codes
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.folder import RunFolder
 from sequela.sequences.build import build_sequences
-from sequela.sequences.flat import Sequences
+from sequela.sequences.flat import Sequences, codes_of
+from sequela.sequences.leaks import IN_SEQUENCES, find_in_sequences
 from sequela.sequences.tables import bag_of_codes
 from sequela.sequences.translate import translated
 from sequela.sequences.visit_batches import VisitBatch, VisitDataset, visit_loader
@@ -57,8 +61,23 @@ class VisitData:
     sequences: Sequences
     set_aside: int = 0
 
-    classes = CLASSES
-    groups_are_recordings = False
+    LOOKED_FOR: ClassVar = (
+        "outcomes on record before the prediction, codes assigned after discharge in a stay that "
+        f"had not ended, {IN_SEQUENCES}"
+    )
+    unit: ClassVar[Literal["recording", "subject"]] = "subject"
+    classes_fixed: ClassVar = False
+    classes: ClassVar = CLASSES
+
+    @property
+    def leaks(self) -> tuple[Finding, ...]:
+        """What tells a model its answer, seen in the events."""
+        return self.cohort.leaks
+
+    @property
+    def groups(self) -> NDArray[np.str_]:
+        """Str (example,), the subject of each example."""
+        return self.sequences.subject_id.astype(np.str_)
 
     @cached_property
     def digest(self) -> str:
@@ -122,16 +141,38 @@ class VisitData:
 
     def predictions(self, probabilities: NDArray[np.float32]) -> Predictions:
         """Probabilities (example, class) with what is needed to judge them."""
-        subject = self.sequences.subject_id.astype(np.str_)
         return Predictions(
             example_id=example_ids(self.sequences.subject_id, self.sequences.prediction_time),
-            group_id=subject,
-            subject_id=subject,
+            group_id=self.groups,
+            subject_id=self.groups,
             split=np.asarray(PARTS)[self.part],
             label=self.labels,
             probabilities=probabilities,
             classes=CLASSES,
         )
+
+    def find_leaks(self) -> list[Finding]:
+        """Copies across parts, codes that tell the outcome, foreign codes, later steps."""
+        return find_in_sequences(self.sequences, self.part, self.classes)
+
+    def unlike_training(self) -> dict[str, Any]:
+        """The share of codes that a model has never seen."""
+        return {"unknown_codes": float(np.mean(self.sequences.codes == 0))}
+
+    def attribution(
+        self, model: nn.Module, row: int, weights: Tensor, steps: int | None
+    ) -> Attribution:
+        """What moved a number of a model: values (code,) of a record."""
+        return attribute_visits(model, VisitDataset(self.sequences)[[row]], weights, steps)[0]
+
+    def importance(self, model: nn.Module) -> Importance:
+        """The codes that move a model most over the held-out part."""
+        what = number_of(self.classes, self.classes[1])
+        return importance_of_codes(model, self.sequences, self.rows("held_out"), what)
+
+    def shown(self, row: int) -> dict[str, Any]:
+        """The codes of a record in their order, with their step and how long ago it was."""
+        return {"codes": codes_of(self.sequences, row)}
 
     def attributes(self) -> dict[str, NDArray[np.str_]]:
         """Who the examples are, for judging a model group by group: str (example,) by name."""
@@ -162,6 +203,9 @@ class VisitData:
             "examples": len(self.sequences),
             "positives": int(self.sequences.label.sum()),
             "classes": list(CLASSES),
+            "unit": self.unit,
+            "classes_fixed": self.classes_fixed,
+            "example": "patient",
             "parts": {name: self._part(name) for name in PARTS},
             "task": self.cohort.task.to_dict(),
             "question": self.cohort.task.describe(),
@@ -246,21 +290,12 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
 
 
 def load_other(
-    folder: RunFolder, vocabulary: Sequence[str], data: str, root: Path | None, work: Path
+    folder: RunFolder, header: Mapping[str, Any], name: str, root: Path | None, work: Path
 ) -> VisitData:
-    """Other records, asked a run's question, in the words of its model; all of it is held out.
+    """Other records, asked a run's question, in the words of its model.
 
-    Args:
-        folder: The run.
-        vocabulary: Of its model.
-        data: A data set; of the run's own, subjects that it trained or tuned on are set aside.
-        root: Where the data lie, if not where they are looked for by themselves.
-        work: Folder for events and sequences.
-
-    Raises:
-        SettingError: If nobody is left, the run's labels are a file, or its model reads quantiles
-            of its own data.
-        SequelaError: If the data cannot be found, read or asked.
+    See :func:`sequela.runs.data.load_other`. Refused beyond what is said there: a run whose labels
+    are a file, and a model that reads quantiles of its own data.
     """
     settings = folder.settings
     asked = settings.cohort or CohortSettings()
@@ -269,9 +304,9 @@ def load_other(
             "the run was asked about the labels of a file, which other data do not have: train on "
             "a task"
         )
-    same = data == settings.data
+    same = name == settings.data
     tables = asked.tables if same else ()
-    found, origin = events.events_of(data, root, work / "events", tables)
+    found, origin = events.events_of(name, root, work / "events", tables)
     cohort = cohort_of(open_events(found), asked)
     subject = cohort.labels["subject_id"].to_numpy().astype(np.str_)
     seen = [id_ for part in ("train", "tuning") for id_ in folder.split.ids["subject"][part]]
@@ -279,7 +314,7 @@ def load_other(
     new = np.array([hashed(np.array([one]))[0] not in known for one in subject.tolist()])
     if not new.any():
         raise SettingError(
-            f"all {len(np.unique(subject))} subjects of {data} were used to train or tune this "
+            f"all {len(np.unique(subject))} subjects of {name} were used to train or tune this "
             "model: nothing is left to evaluate it on"
         )
     cohort = replace(cohort, labels=cohort.labels.filter(pa.array(new)))
@@ -287,12 +322,12 @@ def load_other(
     whole = replace(sequence_settings(asked), min_subjects=1)
     sequences = build_sequences(cohort, everybody, work / "sequences", whole)
     return VisitData(
-        data,
+        name,
         origin,
         cohort,
         folder.split,
         np.full(len(cohort.labels), PARTS.index("held_out")),
-        translated(sequences, vocabulary),
+        translated(sequences, header["vocabulary"]),
         set_aside=len(np.unique(subject)) - len(np.unique(subject[new])),
     )
 

@@ -1,10 +1,11 @@
 """What a run on signals starts from: located data, segments, a split and the fitted scaling."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -12,11 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from sequela.cohort.finding import Finding
 from sequela.cohort.segments import Segments, cut
-from sequela.cohort.split import PARTS, Split, draw
+from sequela.cohort.split import PARTS, Split, draw, hashed
 from sequela.config import RunSettings
 from sequela.errors import SettingError
+from sequela.evaluation.attribution import Attribution, attribute_signal
 from sequela.evaluation.predictions import Predictions
+from sequela.runs.folder import RunFolder
+from sequela.sequences.leaks import IN_SEGMENTS, find_in_segments
 from sequela.sequences.scaling import Scaling
 from sequela.sequences.signal_batches import SignalBatch, signal_loader
 from sequela.sources import catalog
@@ -34,7 +39,9 @@ class SignalData:
         segments: All segments.
         split: The parts and their proof.
         part: int64 (segment,), index into ``PARTS``.
+        scaling: Fitted on the training part only.
         n_recordings: Recordings that were read.
+        set_aside: Recordings that a model has seen, where it is judged on other data.
     """
 
     name: str
@@ -42,14 +49,14 @@ class SignalData:
     segments: Segments
     split: Split
     part: NDArray[np.int64]
+    scaling: Scaling
     n_recordings: int
+    set_aside: int = 0
 
-    groups_are_recordings = True
-
-    @cached_property
-    def scaling(self) -> Scaling:
-        """Fitted on the training part only."""
-        return Scaling.fit(self.segments.signal[self.part == 0])
+    LOOKED_FOR: ClassVar = IN_SEGMENTS
+    unit: ClassVar[Literal["recording", "subject"]] = "recording"
+    classes_fixed: ClassVar = True
+    leaks: ClassVar[tuple[Finding, ...]] = ()
 
     @cached_property
     def scaled(self) -> Tensor:
@@ -74,6 +81,11 @@ class SignalData:
     def classes(self) -> tuple[str, ...]:
         """Names of the classes."""
         return self.segments.classes
+
+    @property
+    def groups(self) -> NDArray[np.str_]:
+        """Str (segment,), the recording of each segment."""
+        return self.segments.recording_id
 
     @property
     def shape(self) -> dict[str, int]:
@@ -125,7 +137,38 @@ class SignalData:
 
     def predictions(self, probabilities: NDArray[np.float32]) -> Predictions:
         """Probabilities (segment, class) with what is needed to judge them."""
-        return predictions_of(self.segments, np.asarray(PARTS)[self.part], probabilities)
+        segments = self.segments
+        nobody = np.full(len(segments), "")
+        return Predictions(
+            example_id=segments.segment_id,
+            group_id=segments.recording_id,
+            subject_id=nobody if segments.subject_id is None else segments.subject_id,
+            split=np.asarray(PARTS)[self.part],
+            label=segments.label,
+            probabilities=probabilities,
+            classes=segments.classes,
+        )
+
+    def find_leaks(self) -> list[Finding]:
+        """Copies across parts, samples that tell the class, a scaling of other parts."""
+        return find_in_segments(self.segments, self.part, self.scaling)
+
+    def unlike_training(self) -> dict[str, Any]:
+        """Recordings are read as they are: nothing in them is unknown to a model."""
+        return {}
+
+    def attribution(
+        self, model: nn.Module, row: int, weights: Tensor, steps: int | None
+    ) -> Attribution:
+        """What moved a number of a model: values (n_chans, n_times) of a segment."""
+        return attribute_signal(model, self.scaled[row], weights, steps)
+
+    def importance(self, model: nn.Module) -> None:
+        """Samples have no names to be ranked by."""
+
+    def shown(self, row: int) -> dict[str, Any]:
+        """The segment in µV, and its samples per second."""
+        return {"signal": self.segments.signal[row], "sfreq": self.segments.sfreq}
 
     def describe(self) -> dict[str, Any]:
         """What a reader must know of the data: the ``data`` entry of ``metrics.json``."""
@@ -141,26 +184,35 @@ class SignalData:
             "n_times": self.segments.signal.shape[2],
             "sfreq": self.segments.sfreq,
             "classes": list(self.segments.classes),
+            "unit": self.unit,
+            "classes_fixed": self.classes_fixed,
+            "example": "segment",
+            "question": (
+                f"which of {', '.join(self.classes)} a segment of "
+                f"{self.segments.signal.shape[2] / self.segments.sfreq:.2f} s of EEG is"
+            ),
             "subjects": None
             if self.segments.subject_id is None
             else len(np.unique(self.segments.subject_id)),
         }
 
 
-def load(settings: RunSettings, root: Path | None) -> SignalData:
+def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> SignalData:
     """Read, cut and split the data of a run.
+
+    Args:
+        settings: Of the run.
+        root: Where the data lie; the usual search path by default.
+        work: Not needed: recordings stay in memory.
 
     Raises:
         SettingError: If the data set holds no recordings.
         SequelaError: If the data cannot be found, read or split.
     """
-    if catalog.lookup(settings.data).kind != "eeg":
-        raise SettingError(
-            f"data set '{settings.data}' holds tables, but {settings.model} reads signals: "
-            "choose bonn or uci-seizure"
-        )
+    del work
     recordings, located = catalog.load_recordings(settings.data, root)
-    segments = cut(recordings)
+    signals = catalog.signals_of(settings.data)
+    segments = cut(recordings, signals.n_times, signals.classes)
     split, part = draw(
         label=segments.label,
         ids=ids_of(segments),
@@ -170,8 +222,44 @@ def load(settings: RunSettings, root: Path | None) -> SignalData:
         folds=settings.folds,
         fold=settings.fold,
     )
+    scaling = Scaling.fit(segments.signal[part == PARTS.index("train")])
     return SignalData(
-        settings.data, located.origin, segments, split, part, n_recordings=len(recordings)
+        settings.data, located.origin, segments, split, part, scaling, n_recordings=len(recordings)
+    )
+
+
+def load_other(
+    folder: RunFolder, header: Mapping[str, Any], name: str, root: Path | None, work: Path
+) -> SignalData:
+    """Other recordings as a run's model reads them; see :func:`sequela.runs.data.load_other`."""
+    del work
+    recordings, located = catalog.load_recordings(name, root)
+    seen = {
+        hashed_id
+        for part in ("train", "tuning")
+        for hashed_id in folder.split.ids.get("recording", {}).get(part, [])
+    }
+    new = [r for r in recordings if hashed(np.array([r.recording_id]))[0] not in seen]
+    if not new:
+        raise SettingError(
+            f"all {len(recordings)} recordings of {name} were used to train or tune this model: "
+            "nothing is left to evaluate it on"
+        )
+    segments = cut(new, header["n_times"], tuple(header["classes"]))
+    if segments.signal.shape[1] != header["n_chans"] or segments.sfreq != header["sfreq"]:
+        raise SettingError(
+            f"{name} has {segments.signal.shape[1]} channel(s) at {segments.sfreq} Hz, but the "
+            f"model reads {header['n_chans']} at {header['sfreq']} Hz"
+        )
+    return SignalData(
+        name,
+        located.origin,
+        segments,
+        folder.split,
+        np.full(len(segments), PARTS.index("held_out")),
+        Scaling.from_json(header["scaling"]),
+        n_recordings=len(new),
+        set_aside=len(recordings) - len(new),
     )
 
 
@@ -191,19 +279,3 @@ def ids_of(segments: Segments) -> dict[str, NDArray[np.str_]]:
     if segments.subject_id is not None:
         ids["subject"] = segments.subject_id
     return ids
-
-
-def predictions_of(
-    segments: Segments, part: NDArray[np.str_], probabilities: NDArray[np.float32]
-) -> Predictions:
-    """Probabilities (segment, class) of segments, each in a part (segment,)."""
-    nobody = np.full(len(segments), "")
-    return Predictions(
-        example_id=segments.segment_id,
-        group_id=segments.recording_id,
-        subject_id=nobody if segments.subject_id is None else segments.subject_id,
-        split=part,
-        label=segments.label,
-        probabilities=probabilities,
-        classes=segments.classes,
-    )

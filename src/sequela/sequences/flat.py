@@ -133,6 +133,36 @@ class Sequences:
         ]
 
 
+@dataclass(frozen=True)
+class CodeAt:
+    """A code in the record of an example.
+
+    Attributes:
+        code: Its name; ``UNKNOWN`` where the vocabulary lacks it.
+        visit: Which of the example's steps, from 1.
+        days_before: From the step to the prediction.
+    """
+
+    code: str
+    visit: int
+    days_before: float
+
+
+def codes_of(sequences: Sequences, example: int) -> tuple[CodeAt, ...]:
+    """The codes of an example in their order, with their step and how long ago it was."""
+    first = int(sequences.step_offsets[example])
+    asked = sequences.prediction_time[example]
+    return tuple(
+        CodeAt(
+            code,
+            visit + 1,
+            float((asked - sequences.step_time[first + visit]) / np.timedelta64(1, "D")),
+        )
+        for visit, codes in enumerate(sequences.codes_of(example))
+        for code in codes
+    )
+
+
 def open_sequences(folder: Path, *, digest: str | None = None) -> Sequences:
     """Map the arrays of a folder.
 

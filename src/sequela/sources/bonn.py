@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import DataError, DataNotFoundError
-from sequela.sources.recordings import Recording
+from sequela.sources.recordings import Recording, Signals
 
 CLASSES = ("seizure", "tumour area", "healthy area", "eyes closed", "eyes open")
 SETS = "SFNOZ"
@@ -23,6 +23,8 @@ SETS = "SFNOZ"
 PUBLISHED_ORDER = "ZONFS"
 N_TIMES = 4097
 SFREQ = 173.61
+SIGNALS = Signals(CLASSES, n_chans=1, sfreq=SFREQ, n_times=178)
+"""Segments of about one second, as long as those of the UCI set."""
 
 SAMPLE = "a whole number of microvolts from -32768 to 32767"
 """What every sample is, in the text file and in a csv file, in words."""

@@ -1,14 +1,16 @@
 """Which data sets exist, under which licence, and where each is found on this machine."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from sequela.config import SplitUnit
 from sequela.errors import DataNotFoundError, SettingError, unknown_name
-from sequela.sources.recordings import Recording
+from sequela.sources.recordings import Recording, Signals
 
 EXCERPTS = Path(__file__).parent / "excerpts"
 
@@ -25,7 +27,10 @@ class DataSet:
         size: What it holds, in words.
         homepage: The publisher's page.
         how_to_get: How a user comes by the data, as the end of a sentence.
-        reads: Function that reads it from a path, as ``module:function``; empty for tables.
+        units: What a split can keep whole: the first by default.
+        reads: Function that reads it from a path, itself or as ``module:function``; empty for
+            tables.
+        signals: What its recordings are, itself or as ``module:name``; empty for tables.
         fetches: Function that downloads it, as ``module:function``; empty where none can.
         excerpt: File or folder under ``excerpts/`` that ships with the package; empty if none does.
         excerpt_size: What the excerpt holds, in words.
@@ -39,7 +44,9 @@ class DataSet:
     size: str
     homepage: str
     how_to_get: str
-    reads: str = ""
+    units: tuple[SplitUnit, ...] = ("subject",)
+    reads: str | Callable[[Path], list[Recording]] = ""
+    signals: str | Signals = ""
     fetches: str = ""
     excerpt: str = ""
     excerpt_size: str = ""
@@ -80,7 +87,9 @@ DATA_SETS: dict[str, DataSet] = {
         size="500 recordings of 23.6 s, one channel, 173.61 Hz; 3 MB zipped",
         homepage="https://www.upf.edu/web/ntsa/downloads",
         how_to_get="run `sequela data get bonn`",
+        units=("recording", "row"),
         reads="sequela.sources.bonn:read",
+        signals="sequela.sources.bonn:SIGNALS",
         fetches="sequela.sources.fetch:get_bonn",
         excerpt="bonn.parquet",
         excerpt_size="400 recordings",
@@ -97,7 +106,9 @@ DATA_SETS: dict[str, DataSet] = {
             "https://archive.ics.uci.edu/dataset/388/epileptic+seizure+recognition and name it "
             "with --root; where it is not offered any more, use `bonn`: it has the same recordings"
         ),
+        units=("recording", "row"),
         reads="sequela.sources.uci_seizure:read",
+        signals="sequela.sources.bonn:SIGNALS",
     ),
     "mimic3": DataSet(
         title="MIMIC-III Clinical Database 1.4",
@@ -287,6 +298,23 @@ def load_recordings(name: str, root: Path | None = None) -> tuple[list[Recording
             f"turn it into events with `sequela build {name}`"
         )
     located = locate(name, root)
-    module, function = data_set.reads.split(":")
-    recordings: list[Recording] = getattr(import_module(module), function)(located.path)
+    recordings: list[Recording] = _named(data_set.reads)(located.path)
     return recordings, located
+
+
+def signals_of(name: str) -> Signals:
+    """What the recordings of an EEG data set are.
+
+    Raises:
+        UnknownNameError: If no data set has that name.
+    """
+    signals: Signals = _named(lookup(name).signals)
+    return signals
+
+
+def _named(what: Any) -> Any:
+    """The thing itself, loaded where ``module:name`` stands for it."""
+    if not isinstance(what, str):
+        return what
+    module, _, name = what.partition(":")
+    return getattr(import_module(module), name)

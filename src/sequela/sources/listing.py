@@ -8,6 +8,8 @@ from rich.text import Text
 
 from sequela.sources.catalog import DATA_SETS, find
 
+INTERNAL = ("units", "reads", "signals", "fetches", "excerpt", "excerpt_size", "package")
+
 
 def as_json() -> str:
     """Name -> what is known of the data set, and where it was found (null where it was not)."""
@@ -15,7 +17,7 @@ def as_json() -> str:
     for name, data_set in DATA_SETS.items():
         found = find(name)
         entry = asdict(data_set)
-        for internal in ("reads", "fetches", "excerpt", "excerpt_size", "package"):
+        for internal in INTERNAL:
             del entry[internal]
         listing[name] = entry | {
             "path": str(found.path) if found else None,

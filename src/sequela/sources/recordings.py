@@ -7,6 +7,23 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
+class Signals:
+    """What the recordings of a data set are, and into what segments they are cut.
+
+    Attributes:
+        classes: Names of the classes, in the order of their labels.
+        n_chans: Channels of a recording.
+        sfreq: Samples per second, in Hz.
+        n_times: Samples of a segment.
+    """
+
+    classes: tuple[str, ...]
+    n_chans: int
+    sfreq: float
+    n_times: int
+
+
+@dataclass(frozen=True)
 class Recording:
     """One continuous recording.
 

@@ -44,7 +44,7 @@ def run_settings(
     return RunSettings.of(
         model=model,
         data=data,
-        split=split or ("recording" if signal else "subject"),
+        split=split or catalog.lookup(data).units[0],
         seed=seed,
         **aims,
         cohort=None if signal else mortality.asked_of(data, asked),

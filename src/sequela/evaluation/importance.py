@@ -1,0 +1,102 @@
+"""Which codes move a model of visits most, over many examples."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from sequela.evaluation.attribution import STEPS, attribute_visits, contrast
+from sequela.evaluation.subgroups import SMALLEST_CELL
+from sequela.sequences.flat import Sequences
+from sequela.sequences.visit_batches import VisitDataset, visit_loader
+
+_BATCH = 64
+_TWO = 2
+
+
+@dataclass(frozen=True)
+class CodeImportance:
+    """How much a code moves the held-out predictions.
+
+    Attributes:
+        code: Its name.
+        subjects: Held-out subjects who have it.
+        mean_absolute: Mean absolute attribution over all held-out examples.
+        mean: Mean attribution over those that have it.
+    """
+
+    code: str
+    subjects: int
+    mean_absolute: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class Importance:
+    """The codes of the held-out part by importance.
+
+    Attributes:
+        what: The number that they move.
+        codes: The most important first; none of fewer than 10 subjects.
+        suppressed: Codes of fewer subjects.
+        examples: Held-out examples.
+        median_error: Median relative completeness error of the examples.
+        largest_error: The largest.
+    """
+
+    what: str
+    codes: tuple[CodeImportance, ...]
+    suppressed: int
+    examples: int
+    median_error: float
+    largest_error: float
+
+
+def importance_of_codes(
+    model: nn.Module, sequences: Sequences, rows: NDArray[np.int64], what: str
+) -> Importance:
+    """Mean absolute attributions of the codes over some examples.
+
+    Args:
+        model: Of visits, of two classes.
+        sequences: Where the examples are.
+        rows: int64 (row,), which to take.
+        what: The number that is explained, in words.
+    """
+    size = len(sequences.vocabulary)
+    absolute, summed, present = np.zeros(size), np.zeros(size), np.zeros(size)
+    whose: set[tuple[int, int]] = set()
+    errors = []
+    for batch in visit_loader(VisitDataset(sequences, rows), batch_size=_BATCH):
+        found = attribute_visits(model, batch, contrast(_TWO, 1), STEPS)
+        for example, one in zip(rows[batch.order.numpy()].tolist(), found, strict=True):
+            first, last = sequences.code_offsets[sequences.step_offsets[[example, example + 1]]]
+            codes = np.asarray(sequences.codes[first:last])
+            at = np.bincount(codes, one.values, size)  # a code in several visits counts together
+            there = np.unique(codes)
+            absolute[there] += np.abs(at[there])
+            summed[there] += at[there]
+            present[there] += 1
+            subject = int(sequences.subject_id[example])
+            whose.update((subject, code) for code in there.tolist())
+            errors.append(one.relative_error)
+    subjects = np.bincount([code for _, code in whose], minlength=size)
+    shown = np.flatnonzero(subjects >= SMALLEST_CELL)
+    order = shown[np.argsort(-absolute[shown], kind="stable")]
+    return Importance(
+        what,
+        tuple(
+            CodeImportance(
+                sequences.vocabulary[i],
+                int(subjects[i]),
+                float(absolute[i] / len(rows)),
+                float(summed[i] / present[i]),
+            )
+            for i in order
+        ),
+        int(((subjects > 0) & (subjects < SMALLEST_CELL)).sum()),
+        len(rows),
+        float(np.median(errors)),
+        float(np.max(errors)),
+    )

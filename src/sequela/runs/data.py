@@ -1,0 +1,181 @@
+"""What a run learns from and is judged on: one protocol, two implementations."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from sequela.cohort.finding import Finding
+from sequela.cohort.split import Split
+from sequela.config import RunSettings
+from sequela.evaluation.attribution import Attribution
+from sequela.evaluation.importance import Importance
+from sequela.evaluation.predictions import Predictions
+from sequela.runs.folder import RunFolder
+from sequela.sources import catalog
+
+
+class RunData(Protocol):
+    """Examples in the parts of a split, in the forms in which models read and people see them."""
+
+    LOOKED_FOR: ClassVar[str]
+    """What :meth:`find_leaks` looks for, in words."""
+
+    @property
+    def name(self) -> str:
+        """The data set."""
+
+    @property
+    def origin(self) -> str:
+        """Where it was found, in words."""
+
+    @property
+    def unit(self) -> Literal["recording", "subject"]:
+        """What the bootstrap draws whole."""
+
+    @property
+    def classes_fixed(self) -> bool:
+        """Whether it was chosen, and no chance, how many units there are of each class."""
+
+    @property
+    def split(self) -> Split:
+        """The parts and their proof."""
+
+    @property
+    def part(self) -> NDArray[np.int64]:
+        """int64 (example,), index into ``PARTS``."""
+
+    @property
+    def set_aside(self) -> int:
+        """Units that a model has seen, where it is judged on other data."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """int64 (example,), index into ``classes``."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+
+    @property
+    def groups(self) -> NDArray[np.str_]:
+        """Str (example,), the unit of each example."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that a model reads and learns: other data give another."""
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """What a model's config must know of the data."""
+
+    @property
+    def example(self) -> tuple[Tensor, ...]:
+        """A model's inputs for one typical example."""
+
+    @property
+    def leaks(self) -> Sequence[Finding]:
+        """What was found while the data were made ready."""
+
+    def find_leaks(self) -> list[Finding]:
+        """What can be seen in the examples themselves."""
+
+    def rows(self, part: str) -> NDArray[np.int64]:
+        """Indices of the examples of a part."""
+
+    def loader(
+        self, part: str, batch_size: int, generator: torch.Generator | None = None
+    ) -> DataLoader[Any]:
+        """Batches of a part, in an order drawn from ``generator``, or as it is."""
+
+    def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
+        """What a model says of every example: float32 (example, class)."""
+
+    def predictions(self, probabilities: NDArray[np.float32]) -> Predictions:
+        """Probabilities (example, class) with what is needed to judge them."""
+
+    def features(self) -> Any:
+        """What a model reads that knows no order: (example, feature), dense or sparse."""
+
+    def attributes(self) -> dict[str, NDArray[np.str_]]:
+        """Who the examples are, for judging a model group by group: str (example,) by name."""
+
+    def header(self) -> dict[str, Any]:
+        """What a model needs beside its tensors."""
+
+    def describe(self) -> dict[str, Any]:
+        """What a reader must know of the data: the ``data`` entry of ``metrics.json``."""
+
+    def unlike_training(self) -> dict[str, Any]:
+        """In what other data differ from those that a model was trained on, by name."""
+
+    def attribution(
+        self, model: nn.Module, row: int, weights: Tensor, steps: int | None
+    ) -> Attribution:
+        """What moved a number of a model, of one example."""
+
+    def importance(self, model: nn.Module) -> Importance | None:
+        """What moves a model most over the held-out part, where examples have parts with names."""
+
+    def shown(self, row: int) -> dict[str, Any]:
+        """An example for people: fields of :class:`sequela.runs.explain.Explained`."""
+
+
+def load(settings: RunSettings, root: Path | None, work: Path) -> RunData:
+    """Find, read, select and split the data of a run.
+
+    Args:
+        settings: Of the run.
+        root: Where the data lie; the usual search path by default.
+        work: Folder for what is made of tables on the way; what it holds already is used again if
+            it was made from the same.
+
+    Raises:
+        SequelaError: If the data cannot be found, read or split, or a setting does not fit them.
+    """
+    data: RunData = _implementation(settings.data).load(settings, root, work)
+    return data
+
+
+def load_other(
+    folder: RunFolder, header: Mapping[str, Any], name: str, root: Path | None, work: Path
+) -> RunData:
+    """Other data as a run's model reads them; all of it is held out.
+
+    Args:
+        folder: The run; what its model was trained or tuned on is set aside.
+        header: Of its model.
+        name: A data set.
+        root: Where it lies; the usual search path by default.
+        work: Folder for what is made of tables on the way.
+
+    Raises:
+        SettingError: If nothing is left, or the data do not fit the model.
+        SequelaError: If the data cannot be found or read.
+    """
+    if catalog.lookup(name).kind != catalog.lookup(folder.settings.data).kind:
+        raise _other_kind(folder, name)
+    data: RunData = _implementation(name).load_other(folder, header, name, root, work)
+    return data
+
+
+def _other_kind(folder: RunFolder, name: str) -> Exception:
+    from sequela.errors import SettingError
+
+    return SettingError(
+        f"{folder.path} is a run on {folder.settings.data}, and {name} holds data of another kind: "
+        "choose a data set of the same kind (see `sequela data list`)"
+    )
+
+
+def _implementation(name: str) -> ModuleType:
+    """Recordings and hospital records are read by different rules, each in a file of its own."""
+    from sequela.runs import records, signals
+
+    return {"eeg": signals, "ehr": records}[catalog.lookup(name).kind]

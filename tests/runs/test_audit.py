@@ -51,7 +51,8 @@ def records(asked: Ask, opened: Open) -> VisitData:
 
 def with_signal(data: SignalData, signal: np.ndarray[Any, Any]) -> SignalData:
     segments = replace(data.segments, signal=signal.astype(np.float32))
-    return replace(data, segments=segments)
+    scaling = Scaling.fit(segments.signal[data.part == PARTS.index("train")])
+    return replace(data, segments=segments, scaling=scaling)
 
 
 def test_clean_data_are_not_accused(

@@ -6,7 +6,6 @@ import sys
 from cyclopts import App, CycloptsError
 from rich.console import Console
 
-from sequela import __version__
 from sequela.cli.build import build
 from sequela.cli.card import card
 from sequela.cli.compare import compare
@@ -18,6 +17,7 @@ from sequela.cli.report import report
 from sequela.cli.reproduce import reproduce
 from sequela.cli.train import train
 from sequela.errors import SequelaError
+from sequela.version import __version__
 
 app = App(
     name="sequela",

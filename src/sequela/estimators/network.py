@@ -22,7 +22,6 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from sequela import __version__
 from sequela.cohort.split import set_aside
 from sequela.config import TrainingSettings
 from sequela.errors import DataError, RunError, SettingError
@@ -31,6 +30,7 @@ from sequela.models.registry import Reads, lookup
 from sequela.training.fit import fit
 from sequela.training.history import EpochRecord, History
 from sequela.training.totals import correct
+from sequela.version import __version__
 
 DEFAULTS = TrainingSettings()
 _TRAINING = (

@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sequela import __version__
 from sequela.cohort.split import PARTS, Split
 from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.evaluation.predictions import Predictions
 from sequela.files import scratch, whole
 from sequela.training import history
+from sequela.version import __version__
 
 CONFIG = "config.toml"
 METRICS = "metrics.json"

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 import sequela.cohort
 import sequela.sequences
-from sequela import __version__
 from sequela.cohort.events import one_row
 from sequela.cohort.selection import Cohort
 from sequela.cohort.split import PARTS
@@ -25,6 +24,7 @@ from sequela.sequences.vocabulary import UNKNOWN, SequenceSettings, Terms
 from sequela.sources import meds_events
 from sequela.sources.columns import column_of, values_of
 from sequela.sources.engine import MEMORY_LIMIT
+from sequela.version import __version__
 
 Connection = duckdb.DuckDBPyConnection
 TRAIN = PARTS.index("train")

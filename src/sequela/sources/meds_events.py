@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 from meds import schema as standard
 from numpy.typing import NDArray
 
-from sequela import __version__
 from sequela.errors import DataError, DataNotFoundError
 from sequela.sources.catalog import lookup
 from sequela.sources.columns import column_of, text_column_of
+from sequela.version import __version__
 
 BIRTH = standard.birth_code
 DEATH = standard.death_code

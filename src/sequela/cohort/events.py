@@ -14,18 +14,13 @@ import pyarrow.parquet as pq
 
 from sequela.errors import DataError
 from sequela.sources.account import ACCOUNT, read_account
+from sequela.sources.codes import body_of, family_of
+from sequela.sources.columns import text_column_of
 from sequela.sources.engine import MEMORY_LIMIT, connect_duckdb
-from sequela.sources.meds_events import APACHE_PREDICTION, LABEL_ONLY, data_files
+from sequela.sources.meds_events import data_files
 
 if TYPE_CHECKING:
     import duckdb
-
-# A family of codes is what stands before the first "//". Of facts that make labels and cohorts no
-# sequence ever holds one.
-LABEL_FAMILIES = frozenset(code.split("//")[0] for code in LABEL_ONLY)
-AGE = "AGE"
-# Another model's answer to the question; an input only where a task names it.
-ANSWERS = (APACHE_PREDICTION,)
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "subject_id": ("int64",),
@@ -36,11 +31,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 REQUIRED = ("subject_id", "time", "code")
 VIEW = "CREATE VIEW events AS SELECT {columns} FROM read_parquet([{files}])"
-# Text is looked at once for each distinct code, not for each event.
-CODES = """
-CREATE TEMP TABLE codes AS
-SELECT code, split_part(code, '//', 1) AS family FROM (SELECT DISTINCT code FROM events)
-"""
+DISTINCT_CODES = "SELECT DISTINCT code FROM events WHERE code IS NOT NULL ORDER BY code"
 
 
 @dataclass(frozen=True)
@@ -74,7 +65,8 @@ class Events:
     def connect(self, memory_limit: str = MEMORY_LIMIT) -> "Iterator[duckdb.DuckDBPyConnection]":
         """A DuckDB connection with a view ``events`` and a table ``codes``.
 
-        ``events`` has all of ``COLUMNS``; ``codes`` has each distinct ``code`` and its ``family``.
+        ``events`` has all of ``COLUMNS``; ``codes`` has each distinct ``code``, its
+        ``family`` and the ``body`` behind that: see :mod:`sequela.sources.codes`.
 
         Args:
             memory_limit: Of DuckDB, for example ``"500MB"``.
@@ -87,7 +79,7 @@ class Events:
             connect_duckdb(Path(work), memory_limit) as connection,
         ):
             connection.execute(VIEW.format(columns=", ".join(columns), files=files))
-            connection.execute(CODES)
+            _create_codes(connection)
             yield connection
 
 
@@ -112,6 +104,20 @@ def one_row(
     """The first row of a query that has one."""
     rows: list[tuple[Any, ...]] = connection.execute(query, values or {}).fetchall()
     return rows[0]
+
+
+def _create_codes(connection: "duckdb.DuckDBPyConnection") -> None:
+    """Create the table ``codes``: text is looked at once for each distinct code."""
+    codes = [code for (code,) in connection.execute(DISTINCT_CODES).fetchall()]
+    columns = {
+        "code": codes,
+        "family": [family_of(code).name for code in codes],
+        "body": [body_of(code) for code in codes],
+    }
+    table = pa.table({name: text_column_of(texts) for name, texts in columns.items()})
+    connection.register("code_rows", table)
+    connection.execute("CREATE TEMP TABLE codes AS SELECT * FROM code_rows")
+    connection.unregister("code_rows")
 
 
 def _schema(file: Path) -> pa.Schema:

@@ -10,12 +10,13 @@ import pyarrow.compute as pc
 from sequela.cohort.events import Events, one_row
 from sequela.cohort.finding import Finding
 from sequela.cohort.flow import Flow
-from sequela.cohort.hindsight import find_leaks
 from sequela.cohort.labels import SCHEMA, read_labels, sorted_labels
+from sequela.cohort.leaks import find_leaks
 from sequela.cohort.rules import RULES
 from sequela.cohort.stays import create_stays
 from sequela.cohort.tasks import LABEL_FILE, Task
 from sequela.errors import DataError
+from sequela.sources.codes import ENTRY, families_where
 from sequela.sources.engine import MEMORY_LIMIT
 
 LABEL_EXPRESSIONS = {
@@ -34,15 +35,15 @@ TRIGGERS = {
 MICROSECONDS_PER_HOUR = 3_600_000_000
 
 # Where a subject's record begins and ends, what makes labels left aside.
-SPANS = """
+SPANS = f"""
 CREATE TEMP TABLE spans AS
 SELECT
     subject_id, max(time) AS last_event,
     CASE WHEN $entry_code = ''
-        THEN coalesce(min(time) FILTER (family = 'COHORT_ENTRY'), min(time))
+        THEN coalesce(min(time) FILTER (family = '{ENTRY}'), min(time))
         ELSE min(time) FILTER (code = $entry_code) END AS entry
 FROM events JOIN codes USING (code)
-WHERE family NOT IN ('MEDS_BIRTH', 'MEDS_DEATH', 'HOSPITAL_OUTCOME', 'FOLLOW_UP_END', 'STAY')
+WHERE family NOT IN {families_where("label_only")}
 GROUP BY subject_id
 """
 NO_SPANS = """

@@ -21,7 +21,7 @@ from sequela.errors import SplitError
 from sequela.sequences.cut import cut
 from sequela.sequences.flat import Sequences, SequencesWriter, is_built_from, open_sequences
 from sequela.sequences.vocabulary import UNKNOWN, SequenceSettings, Terms
-from sequela.sources import meds_events
+from sequela.sources import codes, meds_events
 from sequela.sources.columns import column_of, values_of
 from sequela.sources.engine import MEMORY_LIMIT
 from sequela.version import __version__
@@ -146,8 +146,8 @@ def _code_digest() -> str:
     """SHA-256 of the files that make cohorts and sequences: a changed rule makes caches stale."""
     total = hashlib.sha256()
     rooms = [Path(str(room.__file__)).parent for room in (sequela.cohort, sequela.sequences)]
-    names_of_codes = Path(str(meds_events.__file__))
-    for path in (*(path for room in rooms for path in sorted(room.glob("*.py"))), names_of_codes):
+    of_sources = [Path(str(module.__file__)) for module in (codes, meds_events)]
+    for path in (*(path for room in rooms for path in sorted(room.glob("*.py"))), *of_sources):
         total.update(path.name.encode() + b"\0" + path.read_bytes())
     return total.hexdigest()
 

@@ -15,17 +15,18 @@ from sequela.cohort.events import one_row
 from sequela.cohort.selection import Cohort
 from sequela.cohort.stays import create_stays
 from sequela.sequences.vocabulary import SequenceSettings, Terms, terms_of
+from sequela.sources.codes import AGE, BIRTH
 from sequela.sources.columns import column_of, text_column_of
 
 Connection = duckdb.DuckDBPyConnection
 
 # An age is counted from birth, or from when it was told last.
-ASKED = """
+ASKED = f"""
 CREATE TEMP TABLE asked AS
 WITH told AS (
-    SELECT e.subject_id, e.time, CASE WHEN c.family = 'AGE' THEN e.numeric_value ELSE 0 END AS age
+    SELECT e.subject_id, e.time, CASE WHEN c.family = '{AGE}' THEN e.numeric_value ELSE 0 END AS age
     FROM events AS e JOIN codes AS c ON c.code = e.code
-    WHERE c.family = 'MEDS_BIRTH' OR (c.family = 'AGE' AND e.numeric_value BETWEEN 0 AND 130)
+    WHERE c.family = '{BIRTH}' OR (c.family = '{AGE}' AND e.numeric_value BETWEEN 0 AND 130)
 ), ages AS (
     SELECT subject_id, time, min(age) AS age FROM told GROUP BY subject_id, time
 )
@@ -140,13 +141,14 @@ JOIN steps AS s ON s.example = v.example AND s.kind = v.kind AND s.place = v.pla
 LEFT JOIN binned AS b ON b.term = v.term AND b.value = v.value
 WHERE v.term IS NOT NULL
 """
-DEMOGRAPHICS = """
+DEMOGRAPHICS = f"""
 INSERT INTO present
 WITH last AS (SELECT example, max(step) AS step FROM steps GROUP BY example), known AS (
     SELECT a.example, e.code
     FROM asked AS a JOIN events AS e ON e.subject_id = a.subject_id AND e.time IS NULL
     UNION ALL
-    SELECT example, 'AGE//' || (least(floor(age / 10), 12) * 10)::INTEGER FROM asked WHERE age >= 0
+    SELECT example, '{AGE}//' || (least(floor(age / 10), 12) * 10)::INTEGER
+    FROM asked WHERE age >= 0
 )
 SELECT DISTINCT last.step, terms.term * ($bins + 1)
 FROM known JOIN last USING (example) JOIN terms USING (code)

@@ -4,27 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sequela.cohort.events import AGE, ANSWERS, LABEL_FAMILIES
 from sequela.cohort.tasks import Task
 from sequela.errors import SettingError
-from sequela.sources.meds_events import ADMISSION, BIRTH, DEMOGRAPHIC, DISCHARGE, ICU_DISCHARGE
+from sequela.sources.codes import AGE, body_of, family_of, is_of
 
-# A stay is a visit from the moment its admission is known, whatever else is.
-VISITS = (ADMISSION, DISCHARGE)
-# Where somebody went from a stay says how it ended: nothing to look back on.
-ENDINGS = (DISCHARGE, ICU_DISCHARGE)
 UNKNOWN = "UNKNOWN"  # index 0 of every vocabulary
 AGE_DECADES = tuple(f"{AGE}//{decade}" for decade in range(0, 130, 10))
-
-# Beginning of a code -> characters before the dot, and those of codes that begin with E.
-ICD_DOTS: Mapping[str, tuple[int, int]] = {
-    "ICD9CM//": (3, 4),
-    "ICD10CM//": (3, 3),
-    "ICD9PROC//": (2, 2),
-    "DIAGNOSIS//ICD//9//": (3, 4),
-    "DIAGNOSIS//ICD//10//": (3, 3),
-    "PROCEDURE//ICD//9//": (2, 2),
-}
 
 
 @dataclass(frozen=True)
@@ -80,13 +65,13 @@ def cut_code(code: str, digits: int | None) -> str:
         >>> cut_code("ICD10CM//I50.9", 1), cut_code("ICD9PROC//3961", 0), cut_code("LAB//50912", 0)
         ('ICD10CM//I509', 'ICD9PROC//39', 'LAB//50912')
     """
-    if digits is None:
+    family, body = family_of(code), body_of(code)
+    if digits is None or family.dot is None:
         return code
-    for begin, (usual, of_e) in ICD_DOTS.items():
-        if code.startswith(begin):
-            body = code[len(begin) :].replace(".", "")
-            return begin + body[: (of_e if body[:1] == "E" else usual) + digits]
-    return code
+    bare = body.replace(".", "")
+    of_e = bare[:1] == "E" and family.dot_of_e is not None
+    dot = family.dot_of_e if of_e else family.dot
+    return code[: len(code) - len(body)] + bare[: (dot or 0) + digits]
 
 
 @dataclass(frozen=True)
@@ -115,17 +100,17 @@ def terms_of(codes: Iterable[str], task: Task, settings: SequenceSettings) -> Te
     allowed: dict[str, str | None] = {}
     extra = AGE_DECADES if settings.demographics else ()
     for code in (*codes, *extra):
-        family = code.split("//", maxsplit=1)[0]
-        if family in LABEL_FAMILIES or family == BIRTH:
+        family = family_of(code)
+        if family.label_only:
             continue
-        seen = family in task.inputs or (not task.inputs and family not in ANSWERS)
-        if task.hindsight and family in ENDINGS:
+        seen = is_of(code, task.inputs) if task.inputs else not family.answer
+        if task.hindsight and family.ending:  # nothing to look back on
             seen = False
-        if family in DEMOGRAPHIC:
-            seen = settings.demographics and (family != AGE or code in AGE_DECADES)
+        if family.demographic:
+            seen = settings.demographics and (family.name != AGE or code in AGE_DECADES)
         if seen:
             allowed[code] = cut_code(code, settings.icd_digits)
-        elif family in VISITS:
+        elif family.visit_mark:
             allowed[code] = None
     names = tuple(sorted({term for term in allowed.values() if term is not None}))
     number = {name: i for i, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""The MEDS 0.4 data set on disk: its columns and structural codes, and how it is written and read.
+"""The MEDS 0.4 data set on disk: its columns, and how it is written and read.
 
 The standard: https://github.com/Medical-Event-Data-Standard/meds. Beside its columns an event has
 ``visit_id``, the hospital stay it belongs to (null where there is none).
@@ -21,25 +21,6 @@ from sequela.errors import DataError, DataNotFoundError
 from sequela.sources.catalog import lookup
 from sequela.sources.columns import column_of, text_column_of
 from sequela.version import __version__
-
-BIRTH = standard.birth_code
-DEATH = standard.death_code
-ADMISSION = "HOSPITAL_ADMISSION"
-DISCHARGE = "HOSPITAL_DISCHARGE"
-ICU_ADMISSION = "ICU_ADMISSION"
-ICU_DISCHARGE = "ICU_DISCHARGE"
-EXPIRED = "HOSPITAL_OUTCOME//expired"
-ALIVE = "HOSPITAL_OUTCOME//alive"
-FOLLOW_UP_END = "FOLLOW_UP_END"
-ORGAN_DONOR = "STAY//organ donor"
-NOTHING_CHARTED = "STAY//nothing charted"
-ENTRY = "COHORT_ENTRY"
-APACHE_PREDICTION = "APACHE_PREDICTION"
-
-# Facts that make labels and cohorts: never an input of a model.
-LABEL_ONLY = (DEATH, EXPIRED, ALIVE, FOLLOW_UP_END, ORGAN_DONOR, NOTHING_CHARTED)
-# Who somebody is rather than what happened: an input only where a study asks for it.
-DEMOGRAPHIC = ("GENDER", "ETHNICITY", "AGE", "INSURANCE", "LANGUAGE", "RELIGION", "MARITAL_STATUS")
 
 EVENT_COLUMNS = ("subject_id", "time", "code", "numeric_value", "visit_id")
 SCHEMA = pa.schema(

@@ -85,13 +85,15 @@ class CohortSettings(_Settings):
     hours: float | None = Field(default=None, ge=0)
     """From the trigger to the prediction; the task's own where it is not said."""
     horizon_days: float | None = Field(default=None, gt=0)
-    """How far a death counts; the task's own where it is not said."""
+    """How far the outcome counts; the task's own where it is not said."""
     from_icu: bool = False
     """Count from the first admission to an ICU in the stay, not to the hospital."""
     tables: tuple[str, ...] = ()
     """Tables to read beside those that are needed; all that are there where it is empty."""
     labels: str | None = None
     """A MEDS label file that takes the place of the task's triggers, labels and rules."""
+    outcome: str | None = Field(default=None, min_length=1)
+    """What is true of a positive example of the label file, such as ``readmitted``."""
     inputs: tuple[str, ...] = ()
     """Families of codes that a model may see; the task's own where it is empty."""
     hindsight: bool = False

@@ -4,13 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sequela.cohort.outcomes import ANY_DEATH
 from sequela.cohort.tasks import Task
 from sequela.errors import SettingError
 from sequela.sequences.vocabulary import SequenceSettings, cut_code, terms_of
 from sequela.sources.codes import FAMILIES
 
 DOTTED = [name for f in FAMILIES if f.dot is not None for name in (f.name, *f.aliases)]
-ALL = Task("all", "last event", "any death")
+ALL = Task("all", "last event", ANY_DEATH)
 
 
 @pytest.mark.parametrize(
@@ -63,13 +64,13 @@ def test_terms_are_numbered_by_name_and_codes_that_make_labels_have_none() -> No
 
 
 def test_families_not_asked_for_are_left_out_and_admissions_only_show_a_visit() -> None:
-    task = Task("labs", "last event", "any death", inputs=("LAB",))
+    task = Task("labs", "last event", ANY_DEATH, inputs=("LAB",))
     terms = terms_of(["LAB//a", "LABEL//x", "HOSPITAL_ADMISSION//E"], task, SequenceSettings())
     assert terms.of_code == {"LAB//a": 0, "HOSPITAL_ADMISSION//E": None}
 
 
 def test_a_family_asked_for_is_meant_under_every_name() -> None:
-    task = Task("diagnoses", "last event", "any death", inputs=("ICD9CM",))
+    task = Task("diagnoses", "last event", ANY_DEATH, inputs=("ICD9CM",))
     codes = ["ICD9CM//4280", "DIAGNOSIS//ICD//9//4280", "DIAGNOSIS//ICD//10//I509", "ICD9CM/428.0"]
     assert terms_of(codes, task, SequenceSettings()).names == tuple(sorted({*codes} - {codes[2]}))
 
@@ -77,7 +78,7 @@ def test_a_family_asked_for_is_meant_under_every_name() -> None:
 def test_another_models_answer_is_an_input_only_where_it_is_named() -> None:
     codes = ["APACHE_PREDICTION//IV", "LAB//a"]
     assert terms_of(codes, ALL, SequenceSettings()).names == ("LAB//a",)
-    task = Task("apache", "last event", "any death", inputs=("APACHE_PREDICTION",))
+    task = Task("apache", "last event", ANY_DEATH, inputs=("APACHE_PREDICTION",))
     assert terms_of(codes, task, SequenceSettings()).names == ("APACHE_PREDICTION//IV",)
 
 

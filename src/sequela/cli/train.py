@@ -15,12 +15,14 @@ class Records:
     """What is asked of hospital records.
 
     Attributes:
-        task: in-hospital, post-discharge, landmark or report-2019 (which leaks).
+        task: in-hospital, post-discharge, landmark, readmission-30d, length-of-stay-7d,
+            icu-transfer, or report-2019 (which leaks).
         hours: From the admission (or entry) to the prediction; the task's own if not given.
-        days: How far ahead a death counts; the task's own if not given.
+        days: How far ahead the outcome counts; the task's own if not given.
         from_icu: Count from the first admission to an ICU, not to the hospital.
         tables: A table to read beside the required ones (may be repeated); all if not given.
         labels: MEDS label file, for example of ACES, in place of the task's cohort.
+        outcome: What the label file's positive examples are, such as readmitted.
         inputs: A family of codes that the model may see, such as ICD9CM (may be repeated).
         hindsight: Look back from the end of the stay: leaks, and shows what that is worth.
         min_subjects: In how many training subjects a code must stand to be known.
@@ -38,6 +40,7 @@ class Records:
     from_icu: Annotated[bool, Parameter(negative=())] = False
     tables: tuple[str, ...] = ()
     labels: Path | None = None
+    outcome: str | None = None
     inputs: tuple[str, ...] = ()
     hindsight: Annotated[bool, Parameter(negative=())] = False
     min_subjects: int | None = None

@@ -6,27 +6,20 @@ import pyarrow as pa
 from sequela.cohort.events import one_row
 from sequela.cohort.finding import Finding
 from sequela.cohort.tasks import Task
-from sequela.sources.codes import DEATH, EXPIRED, family_of, is_of
+from sequela.sources.codes import family_of, is_of
 
 BY_DESIGN = "choose another task: this one leaks by design, to reproduce the 2019 report"
 
-# Of stays in no known order only the current one can tell. A death dated without a time is known at
-# the end of its day.
-KNOWN_OUTCOMES = f"""
-WITH positives AS (
-    SELECT l.subject_id, l.prediction_time, CASE WHEN NOT $in_order THEN s.admitted END AS since
+KNOWN_OUTCOMES = """
+WITH asked_stays AS (
+    SELECT
+        l.subject_id, l.prediction_time, l.boolean_value, s.admitted, s.discharged, s.icu_admitted,
+        CASE WHEN NOT $in_order THEN s.admitted END AS since
     FROM asked AS l ASOF LEFT JOIN stays AS s
         ON s.subject_id = l.subject_id AND l.prediction_time >= s.admitted
-    WHERE l.boolean_value
-), deaths AS (
-    SELECT subject_id, time, CASE
-        WHEN family = '{DEATH}' AND time = date_trunc('day', time)
-        THEN time + INTERVAL 1 DAY - INTERVAL 1 MICROSECOND ELSE time END AS known
-    FROM marks WHERE family = '{DEATH}' OR code = '{EXPIRED}'
+    WHERE l.boolean_value OR $of_any
 )
-SELECT (SELECT count(*) FROM positives), count(DISTINCT (p.subject_id, p.prediction_time))
-FROM positives AS p JOIN deaths AS d ON d.subject_id = p.subject_id
-    AND d.known <= p.prediction_time AND (p.since IS NULL OR d.time >= p.since)
+SELECT count(*), count(*) FILTER (known) FROM (SELECT {known} AS known FROM asked_stays AS a)
 """
 OPEN_STAYS = """
 CREATE TEMP TABLE open_stays AS
@@ -59,8 +52,8 @@ def find_leaks(
 ) -> tuple[Finding, ...]:
     """What tells a model its answer.
 
-    Beside what a task says of itself, two things are counted: positive labels whose death is on
-    record by the time of prediction, and codes assigned after discharge that stand inside a stay
+    Beside what a task says of itself, two things are counted: labels whose outcome is on record by
+    the time of prediction, and codes assigned after discharge that stand inside a stay
     which had not ended when the prediction is made.
 
     Args:
@@ -73,10 +66,14 @@ def find_leaks(
     if task.leaks:
         found.append(("declared leak", task.leaks, BY_DESIGN))
     connection.register("asked", labels)
-    positives, known = one_row(connection, KNOWN_OUTCOMES, {"in_order": in_order})
+    outcome = task.outcome
+    of_any = outcome.known_class == "any"
+    query = KNOWN_OUTCOMES.format(known=outcome.known_expression)
+    count, known = one_row(connection, query, {"in_order": in_order, "of_any": of_any})
     if known:
-        what = f"{known} of {positives} positive labels stand after the death is on record"
-        found.append(("known outcome", what, "predict earlier, or leave out who has died"))
+        kind = "labels" if of_any else "positive labels"
+        what = f"{known} of {count} {kind} stand {outcome.known_words}"
+        found.append(("known outcome", what, f"predict earlier, or leave out {outcome.leave_out}"))
     connection.execute(OPEN_STAYS)
     codes, examples = 0, 0
     if one_row(connection, "SELECT count(*) FROM open_stays")[0]:

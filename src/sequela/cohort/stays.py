@@ -110,7 +110,15 @@ SELECT
             coalesce(p.death >= date_trunc('day', s.admitted) AND p.death <= s.discharged, false)
         WHEN p.death >= date_trunc('day', s.admitted)
             AND (s.next_admitted IS NULL OR p.death <= s.next_admitted) THEN true
-    END AS expired
+    END AS expired,
+    min(s.admitted) OVER (
+        PARTITION BY s.subject_id ORDER BY s.admitted
+        RANGE BETWEEN INTERVAL 1 MICROSECOND FOLLOWING AND UNBOUNDED FOLLOWING
+    ) AS next_admission,
+    max(s.discharged) OVER (
+        PARTITION BY s.subject_id ORDER BY s.admitted
+        RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
+    ) AS others_until
 FROM recorded_stays AS s
 CROSS JOIN said
 LEFT JOIN subjects AS p USING (subject_id)
@@ -123,8 +131,9 @@ def create_stays(connection: duckdb.DuckDBPyConnection) -> None:
     ``subjects`` has ``subject_id, birth, death, follow_up_end``. ``stays`` has ``subject_id,
     visit_id, admitted, discharged, icu_admitted, expired, donor, nothing_charted``, where
     ``expired`` is null if nobody knows how the stay ended, and ``stay_birth, stay_death,
-    stay_follow_up_end``, what is said within a numbered stay. Both are for labels and cohorts,
-    not for models.
+    stay_follow_up_end``, what is said within a numbered stay. ``next_admission`` is the subject's
+    first admission after that of the stay, ``others_until`` the last discharge of stays before.
+    Both are for labels and cohorts, not for models.
     """
     for statement in (MARKS, SUBJECTS, STAYS, OUTCOMES):
         connection.execute(statement)

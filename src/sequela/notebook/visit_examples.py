@@ -53,8 +53,10 @@ class VisitExamples:
 
     @property
     def y(self) -> NDArray[np.str_]:
-        """Str (example,), ``died`` or ``survived``."""
-        return np.array(records.CLASSES)[self.sequences.label[self.rows].astype(np.int64)]
+        """Str (example,), the class by its name: ``died`` or ``survived``."""
+        return np.array(self.cohort.task.outcome.classes)[
+            self.sequences.label[self.rows].astype(np.int64)
+        ]
 
     @property
     def groups(self) -> NDArray[np.str_]:
@@ -92,11 +94,12 @@ class VisitExamples:
 
     def _facts(self) -> dict[str, str]:
         entry = catalog.lookup(self.name)
-        died = int(self.sequences.label[self.rows].sum())
+        negative, positive = self.cohort.task.outcome.classes
+        n_positive = int(self.sequences.label[self.rows].sum())
         facts = {
             "asked": self.cohort.task.describe(),
             "examples": f"{len(self):,} of {len(np.unique(self.groups)):,} subjects",
-            "classes": f"died {died:,}, survived {len(self) - died:,}",
+            "classes": f"{positive} {n_positive:,}, {negative} {len(self) - n_positive:,}",
             "visits": f"{self.sequences.lengths[self.rows].mean():.1f} an example on average",
             "from": self.origin,
             "licence": entry.licence,

@@ -35,7 +35,6 @@ from sequela.sequences.visit_batches import VisitBatch, VisitDataset, visit_load
 from sequela.sequences.vocabulary import SequenceSettings
 from sequela.sources import catalog, events
 
-CLASSES = ("survived", "died")
 _PREDICTION_BATCH = 1024
 
 
@@ -67,7 +66,6 @@ class VisitData:
     )
     unit: ClassVar[Literal["recording", "subject"]] = "subject"
     classes_fixed: ClassVar = False
-    classes: ClassVar = CLASSES
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
@@ -78,6 +76,11 @@ class VisitData:
     def groups(self) -> NDArray[np.str_]:
         """Str (example,), the subject of each example."""
         return self.sequences.subject_id.astype(np.str_)
+
+    @property
+    def classes(self) -> tuple[str, str]:
+        """The negative and the positive class of the task's outcome."""
+        return self.cohort.task.outcome.classes
 
     @cached_property
     def digest(self) -> str:
@@ -91,13 +94,13 @@ class VisitData:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """int64 (example,): 1 where the subject died."""
+        """int64 (example,): 1 where the outcome came true."""
         return self.sequences.label.astype(np.int64)
 
     @property
     def shape(self) -> dict[str, int]:
         """What a model's config must know of the data."""
-        return {"n_codes": len(self.sequences.vocabulary), "n_outputs": len(CLASSES)}
+        return {"n_codes": len(self.sequences.vocabulary), "n_outputs": len(self.classes)}
 
     @property
     def example(self) -> tuple[Tensor, ...]:
@@ -126,7 +129,7 @@ class VisitData:
     def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
         """What a model says of every example: float32 (example, class)."""
         device = next(model.parameters()).device
-        found = np.empty((len(self.sequences), len(CLASSES)), np.float32)
+        found = np.empty((len(self.sequences), len(self.classes)), np.float32)
         model.eval()
         with torch.inference_mode():
             loader = visit_loader(VisitDataset(self.sequences), batch_size=_PREDICTION_BATCH)
@@ -148,7 +151,7 @@ class VisitData:
             split=np.asarray(PARTS)[self.part],
             label=self.labels,
             probabilities=probabilities,
-            classes=CLASSES,
+            classes=self.classes,
         )
 
     def find_leaks(self) -> list[Finding]:
@@ -183,7 +186,7 @@ class VisitData:
     def header(self) -> dict[str, Any]:
         """What a model needs beside its tensors."""
         return {
-            "classes": list(CLASSES),
+            "classes": list(self.classes),
             "task": self.cohort.task.to_dict(),
             "sequences": self.sequences.header["settings"],
             "vocabulary": list(self.sequences.vocabulary),
@@ -202,11 +205,12 @@ class VisitData:
             "subjects": len(np.unique(self.sequences.subject_id)),
             "examples": len(self.sequences),
             "positives": int(self.sequences.label.sum()),
-            "classes": list(CLASSES),
+            "classes": list(self.classes),
             "unit": self.unit,
             "classes_fixed": self.classes_fixed,
             "example": "patient",
             "parts": {name: self._part(name) for name in PARTS},
+            "outcome": self._outcome(),
             "task": self.cohort.task.to_dict(),
             "question": self.cohort.task.describe(),
             "flow": self.cohort.flow.to_dict(),
@@ -219,6 +223,15 @@ class VisitData:
                 "steps": float(self.sequences.lengths.mean()),
                 "frequent": self._frequent(),
             },
+        }
+
+    def _outcome(self) -> dict[str, Any]:
+        outcome = self.cohort.task.outcome
+        return {
+            "label": outcome.label,
+            "one": outcome.one,
+            "many": outcome.many,
+            "classes": list(outcome.classes),
         }
 
     def _part(self, name: str) -> dict[str, int]:
@@ -336,8 +349,14 @@ def cohort_of(opened: Events, asked: CohortSettings) -> Cohort:
     """The cohort of a run: that of its task, or of its label file."""
     task = task_of(asked)
     if asked.labels is None:
+        if asked.outcome:
+            raise SettingError(
+                f"outcome '{asked.outcome}' names what the labels of a file say, and there is no "
+                f"label file: give one, or leave it out (the outcome of {task.name} is "
+                f"'{task.label}')"
+            )
         return select_cohort(opened, task)
-    return cohort_of_labels(opened, Path(asked.labels), task)
+    return cohort_of_labels(opened, Path(asked.labels), task, asked.outcome or "")
 
 
 def task_of(asked: CohortSettings) -> Task:

@@ -88,6 +88,10 @@ def rows_of(stays: list[Stay], followed: dict[int, datetime]) -> list[Row]:
     return [row for stay in stays for row in stay.rows()] + ends
 
 
+def times_of(stay: Stay) -> list[datetime]:
+    return [time for time in (stay.admitted, stay.icu, stay.discharged) if time is not None]
+
+
 def death_of(stays: list[Stay], subject: int) -> datetime | None:
     return next((s.discharged for s in stays if s.subject == subject and s.died), None)
 
@@ -110,8 +114,9 @@ def readmitted(stays: list[Stay], followed: dict[int, datetime], days: int) -> A
             continue
         if death is not None and death <= stay.discharged:
             continue
-        until = followed.get(stay.subject) or death
-        if death is None and until is not None and until < horizon:
+        seen = [time for s in stays if s.subject == stay.subject for time in times_of(s)]
+        until = followed.get(stay.subject) or max(seen)
+        if death is None and until < horizon:
             continue
         found[stay.subject, stay.discharged] = any(time <= horizon for time in later)
     return found

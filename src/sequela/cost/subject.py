@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from sequela.cost import account
 from sequela.cost.ledger import Account, Amount, together
-from sequela.cost.loading import attribute, built
 from sequela.errors import SettingError
+from sequela.models.loading import attribute, built
 from sequela.models.registry import MODELS, lookup
 
 VISITS = 20

@@ -60,7 +60,7 @@ def _classes(module: ModuleType) -> list[str]:
 def _file(path: Path) -> ModuleType:
     if not path.is_file():
         raise ModelError(f"no file {path}")
-    name = f"_counted_{path.stem}"
+    name = f"_loaded_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ModelError(f"{path} is not a Python file")

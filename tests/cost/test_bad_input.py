@@ -1,7 +1,10 @@
 """What cannot be counted is refused in one line that says what it is and what to do."""
 
+import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -234,3 +237,51 @@ def test_a_damaged_cost_file(tmp_path: Path) -> None:
     save(cost, path)
     assert load(path) == cost
     assert [child.name for child in tmp_path.iterdir()] == ["cost.json"]
+
+
+Values = dict[str, Any]
+
+
+def _without(*path: str) -> Callable[[Values], None]:
+    """A change that takes out the last of these keys, in the first layer."""
+
+    def change(values: Values) -> None:
+        for key in path[:-1]:
+            values = values[key][0] if isinstance(values[key], list) else values[key]
+        del values[path[-1]]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_without("layers"), "layers: Field required"),
+        (_without("unknown"), "unknown: Field required"),
+        (_without("layers", "work"), r"layers\.0\.calls: Field required"),
+        (_without("layers", "work", "parts", "macs"), r"parts\.0\.cost: Field required"),
+        (_without("layers", "work", "symbols", "n"), "'2·n' is not a formula of the symbols m"),
+        (_without("layers", "parameter_formula", "formula"), "an instance of Formula"),
+        (lambda values: values["layers"][0].update(parameters="many"), "a valid integer"),
+        (lambda values: values["layers"][0]["work"][0].update(times="m +"), "is not a formula"),
+        (lambda values: values["layers"].append(3), r"layers\.1: Input should be"),
+    ],
+)
+def test_a_cost_file_with_a_wrong_place(
+    tmp_path: Path, damage: Callable[[Values], None], message: str
+) -> None:
+    values = to_json(account(nn.Linear(4, 2), X))
+    damage(values)
+    path = tmp_path / "cost.json"
+    path.write_text(json.dumps(values))
+    with pytest.raises(RunError, match=rf"^{path} is not a cost account \(.*{message}") as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3", "{", "\udcff"])
+def test_a_file_that_is_no_account(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "cost.json"
+    path.write_text(content, errors="surrogateescape")
+    with pytest.raises(RunError, match=rf"^{path} (is not a|cannot be read as a) cost account"):
+        load(path)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from sequela.cost import account
+from sequela.cost.network import count, loaded, network, parse_lengths, parse_settings, registered
 from sequela.cost.record import load, save, to_json
-from sequela.cost.subject import count, loaded, parse_lengths, parse_settings, registered, subject
 from sequela.errors import ModelError, RunError, SequelaError, SettingError, UnknownNameError
 
 X = torch.zeros(1, 4)
@@ -150,9 +150,9 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_class_from_a_file(file: Path) -> None:
-    subject_ = loaded(f"{file}:Encoder", ["BxTx4"], {"hidden": 5}, steps=7)
+    encoder = loaded(f"{file}:Encoder", ["BxTx4"], {"hidden": 5}, steps=7)
     step = 3 * 5 * 2 * 4 + 3 * 5 * 2 * 5 + 5 * 5 + 5 * 5 + 8 * 5 + 4 * 5
-    assert count(subject_).operations == 7 * step
+    assert count(encoder).operations == 7 * step
 
 
 def test_a_padded_batch_of_a_class(file: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_file_that_cannot_be_imported(tmp_path: Path) -> None:
 
 def test_settings_of_registered_models() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'mlp-baseline'"):
-        subject("mlp-basline")
+        network("mlp-basline")
     with pytest.raises(SettingError, match="hiden"):
         registered("mlp-baseline", {"hiden": 3})
     with pytest.raises(SettingError, match="segments of one length"):
@@ -211,9 +211,9 @@ def test_settings_of_registered_models() -> None:
     with pytest.raises(SettingError, match="at least 1"):
         registered("visits-baseline", steps=0)
     with pytest.raises(SettingError, match="names no class"):
-        subject("model.py")
+        network("model.py")
     with pytest.raises(SettingError, match="its own input"):
-        subject("mlp-baseline", shapes=["1x178"])
+        network("mlp-baseline", shapes=["1x178"])
 
 
 def test_lengths_and_settings_on_the_command_line() -> None:

@@ -59,11 +59,11 @@ def cost(
     """
     from sequela.cost import measure as measuring
     from sequela.cost import training as steps_of_training
+    from sequela.cost.network import count, network, parse_lengths, parse_settings
     from sequela.cost.record import to_json
-    from sequela.cost.subject import count, parse_lengths, parse_settings, subject
     from sequela.cost.text import render
 
-    counted = subject(
+    counted = network(
         model,
         shapes=input_ or (),
         settings=parse_settings(kwargs),

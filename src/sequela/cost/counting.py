@@ -20,7 +20,7 @@ from sequela.cost.ledger import (
     Shared,
     together,
 )
-from sequela.cost.shadow import describe
+from sequela.cost.meta import describe
 from sequela.cost.trace import Place, Row, Trace, trace
 from sequela.errors import ModelError
 

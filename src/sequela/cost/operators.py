@@ -1,7 +1,8 @@
 """Rules for operators: what one call into torch's dispatcher is, as facts that can be counted.
 
 Whatever a module without a rule computes, and whatever a forward computes between its layers, ends
-in these. An operator that is neither here nor in ``moves.py`` is unknown, and is said to be.
+in these. An operator that is neither here nor in ``free_operators.py`` is unknown, and is said to
+be.
 """
 
 from collections.abc import Callable, Mapping

@@ -23,7 +23,7 @@ Inputs = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Subject:
+class Network:
     """A model, and how a batch for it is made.
 
     Attributes:
@@ -47,33 +47,33 @@ class Subject:
     sized: bool = True
 
 
-def count(subject: Subject, *, convention: str = "exact", allow_unknown: bool = False) -> Account:
-    """The account of a subject, with useful and executed work told apart.
+def count(network: Network, *, convention: str = "exact", allow_unknown: bool = False) -> Account:
+    """The account of a network, with useful and executed work told apart.
 
     Raises:
         ModelError: As ``account``.
     """
     whole = account(
-        subject.model,
-        subject.inputs(subject.lengths),
+        network.model,
+        network.inputs(network.lengths),
         convention=convention,
-        name=subject.name,
-        padded_rows=len(subject.lengths) * subject.slots if subject.packed else None,
+        name=network.name,
+        padded_rows=len(network.lengths) * network.slots if network.packed else None,
         allow_unknown=allow_unknown,
     )
-    whole = replace(whole, inputs=subject.described or whole.inputs)
-    if subject.packed or set(subject.lengths) == {subject.slots}:
+    whole = replace(whole, inputs=network.described or whole.inputs)
+    if network.packed or set(network.lengths) == {network.slots}:
         return whole
     alone = {
         length: account(
-            subject.model,
-            subject.inputs([length]),
+            network.model,
+            network.inputs([length]),
             convention=convention,
             allow_unknown=allow_unknown,
         )
-        for length in set(subject.lengths)
+        for length in set(network.lengths)
     }
-    return _with_useful(whole, [alone[length] for length in subject.lengths])
+    return _with_useful(whole, [alone[length] for length in network.lengths])
 
 
 def _with_useful(whole: Account, alone: Sequence[Account]) -> Account:
@@ -94,7 +94,7 @@ def registered(
     lengths: Sequence[int] | None = None,
     slots: int | None = None,
     codes: int = CODES_PER_VISIT,
-) -> Subject:
+) -> Network:
     """One of Sequela's own models.
 
     Args:
@@ -119,7 +119,7 @@ def registered(
         config = entry.config(**settings)
         shape = (config.n_chans, config.n_times)
         model = built(name, lambda: entry.build(config))
-        return Subject(name, model, lambda n: (torch.zeros(len(n), *shape),), (1,), 1)
+        return Network(name, model, lambda n: (torch.zeros(len(n), *shape),), (1,), 1)
     batch = _lengths(lengths, VISITS if steps is None else steps)
     filled = _slots(slots, batch)
     model = built(name, lambda: entry.build(entry.config(**settings)))
@@ -128,7 +128,7 @@ def registered(
         f"{len(batch)} patient{'s' if len(batch) > 1 else ''}, {sum(batch)} visits of {codes} "
         f"codes, {filled} at most"
     )
-    return Subject(name, model, lambda n: visits(n, codes), batch, filled, words, packed=True)
+    return Network(name, model, lambda n: visits(n, codes), batch, filled, words, packed=True)
 
 
 def visits(lengths: Sequence[int], codes: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -220,7 +220,7 @@ def loaded(
     steps: int = 1,
     lengths: Sequence[int] | None = None,
     slots: int | None = None,
-) -> Subject:
+) -> Network:
     """A class from a file (``FILE.py:CLASS``) or an installed package (``package.module:CLASS``).
 
     Args:
@@ -260,7 +260,7 @@ def loaded(
         whole = filled if tuple(wanted) == batch else max(wanted)
         return tuple(maker(wanted, whole) for maker in makers)
 
-    return Subject(name, made, inputs, batch, filled, sized="B" in text)
+    return Network(name, made, inputs, batch, filled, sized="B" in text)
 
 
 DIMENSION = re.compile(r"([1-9]\d*|B|T)(x([1-9]\d*|B|T))*")
@@ -287,7 +287,7 @@ def _argument(text: str) -> Maker:
     return make
 
 
-def subject(
+def network(
     model: str,
     *,
     shapes: Sequence[str] = (),
@@ -296,7 +296,7 @@ def subject(
     lengths: Sequence[int] | None = None,
     slots: int | None = None,
     codes: int | None = None,
-) -> Subject:
+) -> Network:
     """What a name on the command line stands for; the arguments are those of the two kinds."""
     if ":" in model:
         return loaded(

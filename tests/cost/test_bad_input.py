@@ -188,6 +188,40 @@ def test_a_class_that_cannot_be_loaded(
         count(loaded(where, shapes))
 
 
+FAILING = """
+from torch import nn
+def leaves():
+    raise SystemExit(3)
+made = nn.Linear(4, 2)
+"""
+
+
+def test_a_file_that_ends_the_program(tmp_path: Path) -> None:
+    (tmp_path / "failing.py").write_text(FAILING)
+    (tmp_path / "leaves.py").write_text("raise SystemExit(3)")
+    with pytest.raises(ModelError, match="cannot be made: SystemExit: 3"):
+        loaded(f"{tmp_path}/failing.py:leaves", ["1x4"])
+    with pytest.raises(ModelError, match="cannot be imported: SystemExit: 3"):
+        loaded(f"{tmp_path}/leaves.py:Model", ["1x4"])
+    with pytest.raises(SettingError, match="is made already"):
+        loaded(f"{tmp_path}/failing.py:made", ["1x4"], {"bias": False})
+
+
+@pytest.mark.parametrize("where", [":Encoder", "torch.nn:", ":"])
+def test_half_a_name(where: str) -> None:
+    with pytest.raises(ModelError, match="names no class: write FILE"):
+        network(where, shapes=["1x4"])
+    with pytest.raises(ModelError, match=r"\.x cannot be imported"):
+        network(".x:Encoder", shapes=["1x4"])
+
+
+def test_a_large_input_takes_no_memory() -> None:
+    linear = {"in_features": 4, "out_features": 2}
+    assert count(loaded("torch.nn:Linear", ["9999999x9999999x4"], linear)).parameters == 10
+    with pytest.raises(SettingError, match="no tensor can be as large"):
+        count(loaded("torch.nn:Linear", ["99999999999999999999x4"], linear))
+
+
 def test_a_class_with_wrong_arguments(file: Path) -> None:
     with pytest.raises(ModelError, match=r"cannot be made: TypeError.*--kwargs"):
         loaded(f"{file}:Encoder", ["1x7x4"], {"hiden": 3})
@@ -210,6 +244,29 @@ def test_settings_of_registered_models() -> None:
         registered("visits-baseline", lengths=[5], slots=3)
     with pytest.raises(SettingError, match="at least 1"):
         registered("visits-baseline", steps=0)
+    with pytest.raises(SettingError, match="n_codes must be a whole number of at least 1, not '9'"):
+        registered("visits-baseline", {"n_codes": "9"})
+    with pytest.raises(SettingError, match="n_chans must be a whole number of at least 1, not 0"):
+        registered("cnn-baseline", {"n_chans": 0})
+    with pytest.raises(ModelError, match="^a segment has n_times=2, but"):
+        registered("cnn-baseline", steps=2)
+
+
+def test_options_that_would_be_ignored() -> None:
+    with pytest.raises(SettingError, match="no visits: give --steps"):
+        network("gru-baseline", codes=5)
+    with pytest.raises(SettingError, match="no visits: describe its input"):
+        network("torch.nn:Linear", shapes=["1x4"], codes=5)
+    with pytest.raises(SettingError, match="leave --steps out"):
+        network("visits-baseline", steps=3, lengths=[1, 2])
+    with pytest.raises(
+        SettingError, match="cannot have 12 codes, since visits-baseline knows only"
+    ):
+        registered("visits-baseline", {"n_codes": 11}, codes=12)
+    assert count(registered("visits-baseline", {"n_codes": 5})).inputs.count("visits of 5 codes")
+
+
+def test_names_of_registered_models() -> None:
     with pytest.raises(SettingError, match="names no class"):
         network("model.py")
     with pytest.raises(SettingError, match="its own input"):

@@ -27,7 +27,7 @@ class Measurement:
     """One forward pass at one batch size, one thread.
 
     Attributes:
-        batch: Samples.
+        batch: Samples of a batch.
         microseconds: Median over repetitions.
         peak_bytes: Most memory that tensors made by the pass held at once; weights are apart.
         weight_bytes: Memory of parameters and buffers.
@@ -131,7 +131,7 @@ def render_measurements(measured: Sequence[Measurement]) -> str:
         f"{measured[0].matmul_rate / 1e9:.1f} billion operations a second):"
     )
     lines = [
-        f"  batch {m.batch:>3}: {m.microseconds:>10,.1f} us, {m.operations:>12,} operations = "
+        f"  batch size {m.batch:>3}: {m.microseconds:>10,.1f} us, {m.operations:>12,} operations = "
         f"{m.rate / 1e9:.3f} billion a second ({m.share:.2%} of that), peak "
         f"{m.peak_bytes / 1024:,.0f} KiB beside {m.weight_bytes / 1024:,.0f} KiB of weights"
         for m in measured

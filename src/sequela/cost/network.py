@@ -18,6 +18,7 @@ from sequela.models.registry import MODELS, lookup
 VISITS = 20
 # Diagnoses of a stay in MIMIC-III: 651,047 over 58,976 admissions.
 CODES_PER_VISIT = 11
+REMEDY = "Its arguments are given with --kwargs JSON"
 
 Inputs = tuple[Any, ...]
 
@@ -93,7 +94,7 @@ def registered(
     steps: int | None = None,
     lengths: Sequence[int] | None = None,
     slots: int | None = None,
-    codes: int = CODES_PER_VISIT,
+    codes: int | None = None,
 ) -> Network:
     """One of Sequela's own models.
 
@@ -103,7 +104,7 @@ def registered(
         steps: Samples of a segment, or visits of a patient (20 by default).
         lengths: Visits of each patient of a batch.
         slots: Visits to which a padded batch would be filled up, the longest patient's by default.
-        codes: Codes of each visit.
+        codes: Codes of each visit, 11 by default.
 
     Raises:
         UnknownNameError: If there is no such model.
@@ -112,23 +113,27 @@ def registered(
     entry = lookup(name)
     settings = dict(settings or {})
     if entry.reads == "signal":
-        if lengths is not None or slots is not None:
-            raise SettingError(f"{name} reads segments of one length: say it with --steps N")
+        if (lengths, slots, codes) != (None, None, None):
+            raise SettingError(f"{name} reads segments of one length, no visits: give --steps N")
         if steps is not None:
             settings["n_times"] = positive("steps", steps)
         config = entry.config(**settings)
-        shape = (config.n_chans, config.n_times)
-        model = built(name, lambda: entry.build(config))
+        shape = (positive("n_chans", config.n_chans), positive("n_times", config.n_times))
+        model = built(name, lambda: entry.build(config), REMEDY)
         return Network(name, model, lambda n: (torch.zeros(len(n), *shape),), (1,), 1)
     batch = _lengths(lengths, VISITS if steps is None else steps)
     filled = _slots(slots, batch)
-    model = built(name, lambda: entry.build(entry.config(**settings)))
-    positive("codes", codes)
+    config = entry.config(**settings)
+    known = positive("n_codes", config.n_codes)
+    each = min(CODES_PER_VISIT, known) if codes is None else positive("codes", codes)
+    if each > known:
+        raise SettingError(f"a visit cannot have {each} codes, since {name} knows only {known}")
+    model = built(name, lambda: entry.build(config), REMEDY)
     words = (
-        f"{len(batch)} patient{'s' if len(batch) > 1 else ''}, {sum(batch)} visits of {codes} "
+        f"{len(batch)} patient{'s' if len(batch) > 1 else ''}, {sum(batch)} visits of {each} "
         f"codes, {filled} at most"
     )
-    return Network(name, model, lambda n: visits(n, codes), batch, filled, words, packed=True)
+    return Network(name, model, lambda n: visits(n, each), batch, filled, words, packed=True)
 
 
 def visits(lengths: Sequence[int], codes: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -205,10 +210,10 @@ def positive(what: str, number: int) -> int:
     """The number.
 
     Raises:
-        SettingError: If it is below one.
+        SettingError: If it is below one, or no whole number.
     """
-    if number < 1:
-        raise SettingError(f"{what} must be at least 1, not {number}")
+    if not isinstance(number, int) or number < 1:
+        raise SettingError(f"{what} must be a whole number of at least 1, not {number!r}")
     return number
 
 
@@ -237,6 +242,8 @@ def loaded(
         SettingError: If a shape cannot be read or does not fit the other settings.
     """
     builder = attribute(where)
+    if isinstance(builder, nn.Module) and settings:
+        raise SettingError(f"{where} is made already: --kwargs are the arguments of a class")
     if not shapes:
         raise SettingError(
             f"{where} needs the shapes of its input: give --input for each argument of its "
@@ -253,6 +260,7 @@ def loaded(
     made = built(
         where,
         lambda: builder if isinstance(builder, nn.Module) else builder(**(settings or {})),
+        REMEDY,
     )
     name = where.rpartition(":")[2]
 
@@ -282,7 +290,12 @@ def _argument(text: str) -> Maker:
     def make(lengths: Sequence[int], steps: int) -> Tensor:
         symbols = {"B": len(lengths), "T": steps}
         sizes = [symbols.get(size) or int(size) for size in shape.split("x")]
-        return torch.zeros(sizes, dtype=dtype)
+        # Integers may be lengths or offsets, whose values count; of others the shape will do.
+        device = "meta" if dtype.is_floating_point else "cpu"
+        try:
+            return torch.zeros(sizes, dtype=dtype, device=device)
+        except (RuntimeError, TypeError) as error:
+            raise SettingError(f"no tensor can be as large as '{text}'") from error
 
     return make
 
@@ -298,7 +311,11 @@ def network(
     codes: int | None = None,
 ) -> Network:
     """What a name on the command line stands for; the arguments are those of the two kinds."""
+    if lengths is not None and steps is not None:
+        raise SettingError("the lengths say the steps of each sequence: leave --steps out")
     if ":" in model:
+        if codes is not None:
+            raise SettingError(f"{model} has no visits: describe its input with --input")
         return loaded(
             model,
             shapes,
@@ -317,5 +334,5 @@ def network(
         steps=steps,
         lengths=lengths,
         slots=slots,
-        codes=CODES_PER_VISIT if codes is None else codes,
+        codes=codes,
     )

@@ -248,7 +248,7 @@ def test_settings_of_registered_models() -> None:
         registered("visits-baseline", {"n_codes": "9"})
     with pytest.raises(SettingError, match="n_chans must be a whole number of at least 1, not 0"):
         registered("cnn-baseline", {"n_chans": 0})
-    with pytest.raises(ModelError, match="^a segment has n_times=2, but"):
+    with pytest.raises(ModelError, match=r"^a segment has n_times=2, but"):
         registered("cnn-baseline", steps=2)
 
 

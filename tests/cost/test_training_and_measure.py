@@ -53,4 +53,4 @@ def test_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
     assert many.peak_bytes > one.peak_bytes
     assert one.rate == pytest.approx(one.operations / one.microseconds * 1e6)
     text = measure.render_measurements([one, many])
-    assert "batch   4" in text
+    assert "batch size   4" in text

@@ -252,12 +252,3 @@ class Account:
     def lower_bound(self) -> bool:
         """Whether something is not counted because it is not known."""
         return bool(self.unknown)
-
-    def layer(self, name: str) -> LayerCost:
-        """The layer of a name.
-
-        Raises:
-            KeyError: If there is none.
-        """
-        found = {layer.name: layer for layer in self.layers}
-        return found[name]

@@ -53,17 +53,13 @@ class Row:
     parameters: dict[str, nn.Parameter] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """An operation, and where it is: the module, and the line of the forward."""
 
     operation: str
     module: str
     line: str
-
-    def __str__(self) -> str:
-        where = f" in {self.module}" if self.module else ""
-        return f"{self.operation}{where}{f' ({self.line})' if self.line else ''}"
 
 
 @dataclass

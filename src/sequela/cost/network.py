@@ -222,7 +222,7 @@ def loaded(
     shapes: Sequence[str],
     settings: Mapping[str, Any] | None = None,
     *,
-    steps: int = 1,
+    steps: int | None = None,
     lengths: Sequence[int] | None = None,
     slots: int | None = None,
 ) -> Network:
@@ -233,7 +233,7 @@ def loaded(
         shapes: One for each argument of the forward: ``BxTx12``, ``1x178``, ``Bx20:int64``, where B
             is the batch and T the steps of the longest sequence; or ``lengths``, a tensor of them.
         settings: Arguments of the class.
-        steps: What T is, where there are no lengths.
+        steps: What T is, where there are no lengths; 1 by default.
         lengths: Steps of each sample.
         slots: What T is, where it is more than the longest sequence.
 
@@ -255,7 +255,7 @@ def loaded(
         raise SettingError(
             f"lengths need B (batch) and T (steps) in the shapes, not {text}: --input BxTx12"
         )
-    batch = _lengths(lengths, steps)
+    batch = _lengths(lengths, 1 if steps is None else positive("steps", steps))
     filled = _slots(slots, batch)
     made = built(
         where,
@@ -316,23 +316,9 @@ def network(
     if ":" in model:
         if codes is not None:
             raise SettingError(f"{model} has no visits: describe its input with --input")
-        return loaded(
-            model,
-            shapes,
-            settings,
-            steps=1 if steps is None else positive("steps", steps),
-            lengths=lengths,
-            slots=slots,
-        )
+        return loaded(model, shapes, settings, steps=steps, lengths=lengths, slots=slots)
     if model.endswith(".py"):
         raise SettingError(f"{model} names no class: write {model}:CLASS")
     if shapes and model in MODELS:
         raise SettingError(f"{model} has its own input: change it with --kwargs or --steps")
-    return registered(
-        model,
-        settings,
-        steps=steps,
-        lengths=lengths,
-        slots=slots,
-        codes=codes,
-    )
+    return registered(model, settings, steps=steps, lengths=lengths, slots=slots, codes=codes)

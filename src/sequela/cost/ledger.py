@@ -57,7 +57,7 @@ class Calls:
     """The same work, done by several calls of one layer."""
 
     work: Work
-    times: int
+    times: int = 1
 
     @property
     def amount(self) -> Amount:

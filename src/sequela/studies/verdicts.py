@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.evaluation.intervals import Interval, interval
-from sequela.evaluation.metrics import example_loss
+from sequela.evaluation.metrics import example_loss, named, statistic_of
+from sequela.evaluation.number import number
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata
 from sequela.evaluation.statistic import Statistic, ratio
@@ -131,15 +132,15 @@ def _loss_falls(before: Run, after: Run) -> tuple[str, str]:
 
 
 def _number(run: Run, name: str) -> tuple[float, float, float]:
-    """A held-out number and its interval: as it was written, or of the examples' losses."""
-    if f"{name}_ci" in run.test:
-        low, high = run.test[f"{name}_ci"]
-        return run.test[name], low, high
+    """A held-out number and its interval: as it was written, or of the predictions."""
+    metric = named(name)
+    if f"{metric.key}_ci" in run.test:
+        low, high = run.test[f"{metric.key}_ci"]
+        return run.test[metric.key], low, high
     predictions = _held_out(run)
-    values = example_loss(predictions)
-    number = ratio(values, np.ones(len(values)), predictions.group_index)
-    found = interval(number, _rng(run), stratum=_strata(run, predictions))
-    return float(values.mean()), found.low, found.high
+    resampled = statistic_of(name, predictions)
+    found = interval(resampled, _rng(run), stratum=_strata(run, predictions))
+    return metric.value(predictions), found.low, found.high
 
 
 def _level(claim: Claim, run: Run) -> tuple[str, str]:
@@ -152,8 +153,8 @@ def _level(claim: Claim, run: Run) -> tuple[str, str]:
         verdict = HOLDS if below == (claim.relation == "below") else FAILS
     else:
         verdict = UNKNOWN
-    form = "{:.1%}" if claim.number == "accuracy" else "{:.2f}"
-    mean, low, high = (form.format(v) for v in numbers)
+    form = named(claim.number).form
+    mean, low, high = (number(value, form) for value in numbers)
     return verdict, f"It is {mean} here, 95 % interval {low} to {high}."
 
 

@@ -38,7 +38,9 @@ def weighted_by_scikit_learn(name: str, made: Predictions, weight: NDArray[np.fl
                 made.label, chosen, sample_weight=weight
             )
         case "brier_score":
-            found = np.average((made.score.astype(float) - made.label) ** 2, weights=weight)
+            happened = np.eye(2)[made.label]
+            errors = ((made.probabilities.astype(float) - happened) ** 2).mean(axis=1)
+            found = np.average(errors, weights=weight)
         case "observed_minus_expected":
             found = np.average(made.label - made.score.astype(float), weights=weight)
         case "alarm_rate":

@@ -113,9 +113,8 @@ def _direction(found: Interval, *, up: bool) -> str:
 
 
 def _points(found: Interval) -> str:
-    return (
-        f"95 % interval of the difference {100 * found.low:+.1f} to {100 * found.high:+.1f} points"
-    )
+    low, high = 100 * found.low, 100 * found.high
+    return f"95 % interval of the difference {low:+z.1f} to {high:+z.1f} points"
 
 
 def _accuracy_rises(before: Run, after: Run) -> tuple[str, str]:
@@ -127,7 +126,7 @@ def _loss_falls(before: Run, after: Run) -> tuple[str, str]:
     a, b, found = _difference(before, after, example_loss)
     return _direction(found, up=False), (
         f"From {a:.2f} to {b:.2f}; 95 % interval of the difference "
-        f"{found.low:+.2f} to {found.high:+.2f}."
+        f"{found.low:+z.2f} to {found.high:+z.2f}."
     )
 
 
@@ -238,8 +237,8 @@ def _less_overfitting(before: RunFolder, after: RunFolder) -> tuple[str, str]:
         for r in (before, after)
     ]
     return _direction(found, up=False), (
-        f"Training minus held-out accuracy: {100 * gaps[0]:.1f} points for the baseline, "
-        f"{100 * gaps[1]:.1f} for the improved; {_points(found)}."
+        f"Training minus held-out accuracy: {100 * gaps[0]:z.1f} points for the baseline, "
+        f"{100 * gaps[1]:z.1f} for the improved; {_points(found)}."
     )
 
 

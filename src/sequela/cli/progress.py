@@ -62,10 +62,12 @@ class EpochProgress:
 
 def say_run(console: Console, folder: "RunFolder | FoldsFolder", count: str = "") -> None:
     """One line on a finished run, and one for each leak."""
+    from sequela.evaluation.metrics import headline
+
     test, settings = folder.test, folder.settings
-    name = "auroc" if "auroc" in test else "accuracy"
-    said = f"held-out {name.replace('auroc', 'AUROC')} {test[name]:.3f}"
-    if interval := test[f"{name}_ci"]:
+    metric = headline(folder.metrics["data"]["classes"], test)
+    said = f"held-out {metric.title} {test[metric.key]:.3f}"
+    if interval := test[f"{metric.key}_ci"]:
         said += f" (95 % interval {interval[0]:.3f} to {interval[1]:.3f})"
     asked = f" {settings.cohort.task} of {settings.data}" if settings.cohort else ""
     leak = " - LEAKS: split by rows" if folder.metrics["split"]["leaks"] else ""
@@ -93,14 +95,15 @@ class FoldProgress:
 
     def say_numbers(self, folder: "FoldsFolder") -> None:
         """Say what the folds reached together."""
+        from sequela.evaluation.metrics import reported
+
         summary = folder.summary
         test = summary["test"]
-        for name in ("accuracy", "auroc"):
-            if name in test:
-                low, high = test[f"{name}_ci"]
-                self.console.print(
-                    f"{name} {test[name]:.3f} (95 % interval {low:.3f} to {high:.3f}), "
-                    f"{summary['folds']} folds, {summary['repeats']} time(s)",
-                    markup=False,
-                )
+        for metric in reported(test):
+            low, high = test[f"{metric.key}_ci"]
+            self.console.print(
+                f"{metric.title} {test[metric.key]:.3f} (95 % interval {low:.3f} to {high:.3f}), "
+                f"{summary['folds']} folds, {summary['repeats']} time(s)",
+                markup=False,
+            )
         self.console.print(f"folder: {folder.path}", markup=False)

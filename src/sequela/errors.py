@@ -40,6 +40,10 @@ class RunError(SequelaError, ValueError):
     """A run folder is incomplete, damaged, or belongs to another run."""
 
 
+class PluginError(SequelaError, ImportError):
+    """What was added from outside cannot be loaded."""
+
+
 class DownloadError(SequelaError, OSError):
     """A download failed, or what arrived is not the published file."""
 

@@ -134,7 +134,7 @@ def _told(estimate: Estimate | None) -> str:
 def _share(point: Mapping[str, Any], name: str) -> str:
     """A number at a threshold with its interval, or a dash."""
     ci = point.get(f"{name}_ci")
-    return number(point[name]) + (f" {within(*ci)}" if ci else "")
+    return number(point.get(name)) + (f" {within(*ci)}" if ci else "")
 
 
 def _cell(text: object) -> str:

@@ -83,6 +83,15 @@ def test_shards_of_several_writers_are_one_data_set(tmp_path: Path) -> None:
     assert rows_of(tmp_path) == [row for row in ROWS for _ in range(3)]
 
 
+def test_a_narrow_first_shard_does_not_cut_the_others(tmp_path: Path) -> None:
+    def wide(path: Path) -> None:
+        columns = {"subject_id": [70_000], "time": [datetime(2030, 1, 1)], "code": ["LAB//x"]}
+        pq.write_table(pa.table({**columns, "numeric_value": [98.6], "visit_id": [2**40]}), path)
+
+    root = shard(shard(tmp_path, by_pyarrow), wide, "1")
+    assert rows_of(root)[-1] == (70_000, datetime(2030, 1, 1), "LAB//x", 98.6, 2**40)
+
+
 def test_a_column_that_holds_nothing_is_none(tmp_path: Path) -> None:
     def write(path: Path) -> None:
         times = pa.array(TIMES, pa.timestamp("us"))

@@ -171,6 +171,7 @@ class QuestionSettings(_Settings):
     )
     outcome: str | None = Field(
         default=None,
+        min_length=1,
         description="What the label file's positive examples are, such as readmitted.",
     )
     inputs: tuple[str, ...] = Field(

@@ -20,7 +20,7 @@ from sequela.cohort.finding import Finding
 from sequela.cohort.selection import Cohort, cohort_of_labels, select_cohort
 from sequela.cohort.split import PARTS, Split, draw, hashed
 from sequela.cohort.tasks import Task, task_named, with_hindsight
-from sequela.config import CohortSettings, RunSettings
+from sequela.config import CohortSettings, RunSettings, SequenceSettings
 from sequela.errors import DataError, SettingError
 from sequela.evaluation.attribution import Attribution, attribute_visits, number_of
 from sequela.evaluation.importance import Importance, importance_of_codes
@@ -32,7 +32,6 @@ from sequela.sequences.leaks import IN_SEQUENCES, find_in_sequences
 from sequela.sequences.tables import bag_of_codes
 from sequela.sequences.translate import translated
 from sequela.sequences.visit_batches import VisitBatch, VisitDataset, visit_loader
-from sequela.sequences.vocabulary import SequenceSettings
 from sequela.sources import catalog, events
 
 _PREDICTION_BATCH = 1024
@@ -332,7 +331,7 @@ def load_other(
         )
     cohort = replace(cohort, labels=cohort.labels.filter(pa.array(new)))
     everybody = np.zeros(len(cohort.labels), np.int64)
-    whole = replace(sequence_settings(asked), min_subjects=1)
+    whole = sequence_settings(asked).model_copy(update={"min_subjects": 1})
     sequences = build_sequences(cohort, everybody, work / "sequences", whole)
     return VisitData(
         name,
@@ -384,8 +383,7 @@ def task_of(asked: CohortSettings) -> Task:
 
 def sequence_settings(asked: CohortSettings) -> SequenceSettings:
     """How the records of a run become sequences."""
-    names = SequenceSettings.__dataclass_fields__
-    return SequenceSettings(**{name: getattr(asked, name) for name in names})
+    return SequenceSettings(**asked.model_dump(include=set(SequenceSettings.model_fields)))
 
 
 def example_ids(

@@ -17,10 +17,11 @@ import sequela.sequences
 from sequela.cohort.events import one_row
 from sequela.cohort.selection import Cohort
 from sequela.cohort.split import PARTS
+from sequela.config import SequenceSettings
 from sequela.errors import SplitError
 from sequela.sequences.cut import cut
 from sequela.sequences.flat import Sequences, SequencesWriter, is_built_from, open_sequences
-from sequela.sequences.vocabulary import UNKNOWN, SequenceSettings, Terms
+from sequela.sequences.vocabulary import UNKNOWN, Terms
 from sequela.sources import codes, meds_events
 from sequela.sources.columns import column_of, values_of
 from sequela.sources.engine import MEMORY_LIMIT
@@ -115,7 +116,7 @@ def build_sequences(
             "digest": digest,
             "version": __version__,
             "task": cohort.task.to_dict(),
-            "settings": settings.to_dict(),
+            "settings": settings.model_dump(exclude_none=True),
             "parts": list(PARTS),
             **_vocabulary(connection, terms, settings),
         }
@@ -135,7 +136,7 @@ def digest_of(cohort: Cohort, part: NDArray[np.uint8], settings: SequenceSetting
         "events": cohort.events.digest,
         "labels": labels.hexdigest(),
         "task": cohort.task.to_dict(),
-        "settings": settings.to_dict(),
+        "settings": settings.model_dump(exclude_none=True),
         "code": _code_digest(),
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from sequela.cohort.events import one_row
 from sequela.cohort.selection import Cohort
 from sequela.cohort.stays import create_stays
-from sequela.sequences.vocabulary import SequenceSettings, Terms, terms_of
+from sequela.config import SequenceSettings
+from sequela.sequences.vocabulary import Terms, terms_of
 from sequela.sources.codes import AGE, BIRTH
 from sequela.sources.columns import column_of, text_column_of
 

@@ -1,7 +1,10 @@
 """Which codes a model can tell apart: as given or cut to a level, learned from training data."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sequela.cohort.tasks import Task
 from sequela.config import SequenceSettings
@@ -29,6 +32,27 @@ def cut_code(code: str, digits: int | None) -> str:
     of_e = bare[:1] == "E" and family.dot_of_e is not None
     dot = family.dot_of_e if of_e else family.dot
     return code[: len(code) - len(body)] + bare[: (dot or 0) + digits]
+
+
+def known(names: Sequence[str], subjects: NDArray[np.int64], min_subjects: int) -> list[int]:
+    """Which names make a vocabulary: those of enough training subjects, sorted.
+
+    Index 0 of a vocabulary is ``UNKNOWN``, which stands for all other names.
+
+    Args:
+        names: Distinct names.
+        subjects: int64 (name,), training subjects that have each.
+        min_subjects: How many are enough.
+
+    Returns:
+        The places of these names, in the order of the vocabulary.
+
+    Example:
+        >>> known(["b", "a", "c"], np.array([2, 1, 1]), 1), known(["b", "a"], np.array([2, 1]), 2)
+        ([1, 0, 2], [0])
+    """
+    enough = np.flatnonzero(subjects >= min_subjects).tolist()
+    return sorted((i for i in enough if names[i] != UNKNOWN), key=names.__getitem__)
 
 
 @dataclass(frozen=True)

@@ -273,9 +273,7 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
             "split by subject"
         )
     asked = settings.cohort or CohortSettings()
-    found, origin = events.events_of(settings.data, root, work / "events", asked.tables)
-    opened = open_events(found)
-    cohort = cohort_of(opened, asked)
+    cohort, origin = cohort_from(settings.data, asked, root, work)
     subject = cohort.labels["subject_id"].to_numpy()
     split, part = draw(
         label=cohort.labels["boolean_value"].to_numpy().astype(np.int64),
@@ -317,9 +315,8 @@ def load_other(
             "a task"
         )
     same = name == settings.data
-    tables = asked.tables if same else ()
-    found, origin = events.events_of(name, root, work / "events", tables)
-    cohort = cohort_of(open_events(found), asked)
+    all_tables = asked.model_copy(update={"tables": ()})
+    cohort, origin = cohort_from(name, asked if same else all_tables, root, work)
     subject = cohort.labels["subject_id"].to_numpy().astype(np.str_)
     seen = [id_ for part in ("train", "tuning") for id_ in folder.split.ids["subject"][part]]
     known = set(seen) if same else set()
@@ -330,9 +327,7 @@ def load_other(
             "model: nothing is left to evaluate it on"
         )
     cohort = replace(cohort, labels=cohort.labels.filter(pa.array(new)))
-    everybody = np.zeros(len(cohort.labels), np.int64)
-    whole = sequence_settings(asked).model_copy(update={"min_subjects": 1})
-    sequences = build_sequences(cohort, everybody, work / "sequences", whole)
+    sequences = whole(cohort, asked, work / "sequences")
     return VisitData(
         name,
         origin,
@@ -342,6 +337,21 @@ def load_other(
         translated(sequences, header["vocabulary"]),
         set_aside=len(np.unique(subject)) - len(np.unique(subject[new])),
     )
+
+
+def cohort_from(
+    data: str, asked: CohortSettings, root: Path | None, work: Path
+) -> tuple[Cohort, str]:
+    """Find or build the events of a data set and ask its task; and where they were found."""
+    found, origin = events.events_of(data, root, work / "events", asked.tables)
+    return cohort_of(open_events(found), asked), origin
+
+
+def whole(cohort: Cohort, asked: CohortSettings, folder: Path) -> Sequences:
+    """The sequences of a cohort that is not split, every code known."""
+    everybody = np.zeros(len(cohort.labels), np.int64)
+    settings = sequence_settings(asked).model_copy(update={"min_subjects": 1})
+    return build_sequences(cohort, everybody, folder, settings)
 
 
 def cohort_of(opened: Events, asked: CohortSettings) -> Cohort:

@@ -171,9 +171,7 @@ def rows(settings: type[BaseModel]) -> list[str]:
 @pytest.mark.parametrize("settings", [TrainingSettings, CohortSettings])
 def test_the_table_of_settings_is_that_of_the_settings(settings: type[BaseModel]) -> None:
     page = (ROOT / "docs" / "training.md").read_text("utf-8")
-    expected = "\n".join(
-        ["| setting | option | default | |", "|---|---|---|---|", *rows(settings)]
-    )
+    expected = "\n".join(["| setting | option | default | |", "|---|---|---|---|", *rows(settings)])
     assert f"\n{expected}\n\n" in page, expected
 
 

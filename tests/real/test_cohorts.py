@@ -10,10 +10,10 @@ from sequela.cohort.events import open_events
 from sequela.cohort.selection import Cohort, select_cohort
 from sequela.cohort.subject_splits import parts_of_labels, read_subject_splits
 from sequela.cohort.tasks import in_hospital, landmark, post_discharge, report_2019, task_named
+from sequela.config import SequenceSettings
 from sequela.sequences.build import build_sequences
 from sequela.sequences.flat import Sequences
 from sequela.sequences.tables import bag_of_codes
-from sequela.sequences.vocabulary import SequenceSettings
 from sequela.sources.build import build
 from sequela.sources.catalog import locate
 from sequela.sources.codes import families_where

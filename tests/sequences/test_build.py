@@ -19,13 +19,13 @@ from sequela.cohort.labels import SCHEMA, sorted_labels
 from sequela.cohort.outcomes import ANY_DEATH
 from sequela.cohort.selection import Cohort
 from sequela.cohort.tasks import Task
+from sequela.config import SequenceSettings
 from sequela.errors import SplitError
 from sequela.models.registry import lookup
 from sequela.sequences import build
 from sequela.sequences.build import build_sequences
 from sequela.sequences.flat import LAYOUT, Sequences
 from sequela.sequences.visit_batches import VisitDataset
-from sequela.sequences.vocabulary import SequenceSettings
 
 Row = tuple[Any, ...]  # subject, hour or None, code, visit or None, value or None
 Asked = tuple[int, int]  # subject, hour

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from sequela.cohort.outcomes import ANY_DEATH
 from sequela.cohort.tasks import Task
+from sequela.config import SequenceSettings
 from sequela.errors import SettingError
-from sequela.sequences.vocabulary import SequenceSettings, cut_code, terms_of
+from sequela.sequences.vocabulary import cut_code, terms_of
 from sequela.sources.codes import FAMILIES
 
 DOTTED = [name for f in FAMILIES if f.dot is not None for name in (f.name, *f.aliases)]
@@ -94,4 +95,4 @@ def test_demographics_are_inputs_where_they_are_asked_for_and_age_in_decades() -
 )
 def test_settings_out_of_range(changes: dict[str, Any]) -> None:
     with pytest.raises(SettingError, match=next(iter(changes))):
-        SequenceSettings(**changes)
+        SequenceSettings.of(**changes)

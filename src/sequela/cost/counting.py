@@ -163,5 +163,5 @@ def _unknown_message(title: str, unknown: Counter[Place]) -> str:
     more = f" and {len(named) - UNKNOWN_SHOWN} more" if len(named) > UNKNOWN_SHOWN else ""
     return (
         f"{title} computes what has no rule: {'; '.join(named[:UNKNOWN_SHOWN])}{more}. Leave it "
-        "out and get a lower bound with --allow-unknown (allow_unknown=True)"
+        "out and get a lower bound with --allow-unknown"
     )

@@ -105,7 +105,7 @@ def mcnemar(one: Predictions, other: Predictions) -> McNemar:
     if len(np.unique(one.group_id)) < one.n_examples:
         raise DataError(
             "McNemar's test takes examples as independent, and here groups hold several: compare "
-            "whole groups with .by_group(), or use the paired bootstrap"
+            "whole groups, or use the paired bootstrap"
         )
     right, other_right = (some.predicted == some.label for some in (one, other))
     only_one = int(np.sum(right & ~other_right))

@@ -14,7 +14,7 @@ from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import summarise
 from sequela.figures.figure import FAINT, FIRST, INK, SECOND, Figure
 from sequela.figures.matrices import confusion_matrix
-from sequela.notebook.card import as_html, as_text
+from sequela.notebook.facts import as_html, as_text
 
 _TWO = 2
 _COLOURS = (

@@ -20,7 +20,7 @@ from sequela.cohort.finding import Finding
 from sequela.cohort.selection import Cohort, cohort_of_labels, select_cohort
 from sequela.cohort.split import PARTS, Split, draw, hashed
 from sequela.cohort.tasks import Task, task_named, with_hindsight
-from sequela.config import CohortSettings, RunSettings
+from sequela.config import CohortSettings, RunSettings, SequenceSettings
 from sequela.errors import DataError, SettingError
 from sequela.evaluation.attribution import Attribution, attribute_visits, number_of
 from sequela.evaluation.importance import Importance, importance_of_codes
@@ -32,7 +32,6 @@ from sequela.sequences.leaks import IN_SEQUENCES, find_in_sequences
 from sequela.sequences.tables import bag_of_codes
 from sequela.sequences.translate import translated
 from sequela.sequences.visit_batches import VisitBatch, VisitDataset, visit_loader
-from sequela.sequences.vocabulary import SequenceSettings
 from sequela.sources import catalog, events
 
 _PREDICTION_BATCH = 1024
@@ -274,9 +273,7 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
             "split by subject"
         )
     asked = settings.cohort or CohortSettings()
-    found, origin = events.events_of(settings.data, root, work / "events", asked.tables)
-    opened = open_events(found)
-    cohort = cohort_of(opened, asked)
+    cohort, origin = cohort_from(settings.data, asked, root, work)
     subject = cohort.labels["subject_id"].to_numpy()
     split, part = draw(
         label=cohort.labels["boolean_value"].to_numpy().astype(np.int64),
@@ -318,9 +315,8 @@ def load_other(
             "a task"
         )
     same = name == settings.data
-    tables = asked.tables if same else ()
-    found, origin = events.events_of(name, root, work / "events", tables)
-    cohort = cohort_of(open_events(found), asked)
+    all_tables = asked.model_copy(update={"tables": ()})
+    cohort, origin = cohort_from(name, asked if same else all_tables, root, work)
     subject = cohort.labels["subject_id"].to_numpy().astype(np.str_)
     seen = [id_ for part in ("train", "tuning") for id_ in folder.split.ids["subject"][part]]
     known = set(seen) if same else set()
@@ -331,9 +327,7 @@ def load_other(
             "model: nothing is left to evaluate it on"
         )
     cohort = replace(cohort, labels=cohort.labels.filter(pa.array(new)))
-    everybody = np.zeros(len(cohort.labels), np.int64)
-    whole = replace(sequence_settings(asked), min_subjects=1)
-    sequences = build_sequences(cohort, everybody, work / "sequences", whole)
+    sequences = whole(cohort, asked, work / "sequences")
     return VisitData(
         name,
         origin,
@@ -343,6 +337,21 @@ def load_other(
         translated(sequences, header["vocabulary"]),
         set_aside=len(np.unique(subject)) - len(np.unique(subject[new])),
     )
+
+
+def cohort_from(
+    data: str, asked: CohortSettings, root: Path | None, work: Path
+) -> tuple[Cohort, str]:
+    """Find or build the events of a data set and ask its task; and where they were found."""
+    found, origin = events.events_of(data, root, work / "events", asked.tables)
+    return cohort_of(open_events(found), asked), origin
+
+
+def whole(cohort: Cohort, asked: CohortSettings, folder: Path) -> Sequences:
+    """The sequences of a cohort that is not split, every code known."""
+    everybody = np.zeros(len(cohort.labels), np.int64)
+    settings = sequence_settings(asked).model_copy(update={"min_subjects": 1})
+    return build_sequences(cohort, everybody, folder, settings)
 
 
 def cohort_of(opened: Events, asked: CohortSettings) -> Cohort:
@@ -384,8 +393,7 @@ def task_of(asked: CohortSettings) -> Task:
 
 def sequence_settings(asked: CohortSettings) -> SequenceSettings:
     """How the records of a run become sequences."""
-    names = SequenceSettings.__dataclass_fields__
-    return SequenceSettings(**{name: getattr(asked, name) for name in names})
+    return SequenceSettings(**asked.model_dump(include=set(SequenceSettings.model_fields)))
 
 
 def example_ids(

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from sequela.cohort.events import one_row
 from sequela.cohort.selection import Cohort
 from sequela.cohort.stays import create_stays
-from sequela.sequences.vocabulary import SequenceSettings, Terms, terms_of
+from sequela.config import SequenceSettings
+from sequela.sequences.quantiles import edges
+from sequela.sequences.vocabulary import Terms, terms_of
 from sequela.sources.codes import AGE, BIRTH
 from sequela.sources.columns import column_of, text_column_of
 
@@ -103,23 +105,12 @@ SELECT
 FROM asked AS a LEFT JOIN found AS f USING (example)
 """
 
-# Quantiles of what was measured in the training part: equal values stand in one bin.
-EDGES = """
-CREATE TEMP TABLE edges AS
-WITH counted AS (
-    SELECT v.term, v.value, count(*) AS n
-    FROM visible AS v JOIN asked AS a USING (example)
-    WHERE a.part = $train AND v.value IS NOT NULL AND v.term IS NOT NULL
-    GROUP BY v.term, v.value
-), ranked AS (
-    SELECT
-        term, value, sum(n) OVER (PARTITION BY term ORDER BY value) AS so_far,
-        sum(n) OVER (PARTITION BY term) AS total
-    FROM counted
-)
-SELECT r.term, b.k, min(r.value) AS edge
-FROM ranked AS r JOIN range(1, $bins) AS b(k) ON r.so_far * $bins >= r.total * b.k
-GROUP BY r.term, b.k
+# What was measured in the training part, for quantiles.
+MEASURED = """
+SELECT v.term, v.value, count(*) AS n
+FROM visible AS v JOIN asked AS a USING (example)
+WHERE a.part = $train AND v.value IS NOT NULL AND v.term IS NOT NULL
+GROUP BY v.term, v.value ORDER BY v.term, v.value
 """
 BINS = """
 CREATE TEMP TABLE binned AS
@@ -197,7 +188,7 @@ def cut(
     connection.execute(STEPS)
     bins = {"bins": settings.bins}
     if settings.bins:
-        connection.execute(EDGES, {**bins, "train": train})
+        _create_edges(connection, train, settings.bins)
         connection.execute(BINS)
     else:
         connection.execute(NO_BINS, bins)
@@ -213,6 +204,16 @@ def _create_asked(connection: Connection, labels: pa.Table, part: NDArray[np.uin
     connection.register("asked_rows", table)
     connection.execute(ASKED)
     connection.unregister("asked_rows")
+
+
+def _create_edges(connection: Connection, train: int, bins: int) -> None:
+    term, value, n = connection.execute(MEASURED, {"train": train}).fetchnumpy().values()
+    terms, ends = edges(term, value, n, bins)
+    columns = {"term": np.repeat(terms, ends.shape[1]), "edge": ends.ravel()}
+    table = pa.table({name: column_of(column) for name, column in columns.items()})
+    connection.register("edge_rows", table)
+    connection.execute("CREATE TEMP TABLE edges AS SELECT * FROM edge_rows")
+    connection.unregister("edge_rows")
 
 
 def _create_terms(connection: Connection, terms: Terms) -> None:

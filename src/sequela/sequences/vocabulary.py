@@ -1,57 +1,17 @@
 """Which codes a model can tell apart: as given or cut to a level, learned from training data."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sequela.cohort.tasks import Task
-from sequela.errors import SettingError
+from sequela.config import SequenceSettings
 from sequela.sources.codes import AGE, body_of, family_of, is_of
 
 UNKNOWN = "UNKNOWN"  # index 0 of every vocabulary
 AGE_DECADES = tuple(f"{AGE}//{decade}" for decade in range(0, 130, 10))
-
-
-@dataclass(frozen=True)
-class SequenceSettings:
-    """How events become steps and codes.
-
-    Attributes:
-        min_subjects: In how many training subjects' inputs a code must stand to be known.
-        icd_digits: Characters of an ICD code that are kept behind the dot: 0 is the category of
-            three characters (four for ICD-9 codes that begin with E); ``None`` keeps them as given.
-        step_hours: Steps are windows of so many hours, counted back from the prediction; ``None``
-            makes each visit one step.
-        demographics: Add who the subject is (sex, age in decades, ...) to the last step's codes,
-            and let through such codes where events have them.
-        bins: Measured codes are split into so many quantiles of the training values
-            (``LAB//50912//Q3``); 0 keeps a measurement's code without its value.
-    """
-
-    min_subjects: int = 1
-    icd_digits: int | None = None
-    step_hours: float | None = None
-    demographics: bool = False
-    bins: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse settings out of their range.
-
-        Raises:
-            SettingError: If one is.
-        """
-        if self.min_subjects < 1:
-            raise SettingError(f"min_subjects must be at least 1, not {self.min_subjects}")
-        if self.icd_digits is not None and self.icd_digits < 0:
-            raise SettingError(f"icd_digits must be at least 0, not {self.icd_digits}")
-        if self.step_hours is not None and self.step_hours <= 0:
-            raise SettingError(f"step_hours must be more than 0, not {self.step_hours:g}")
-        if self.bins < 0 or self.bins == 1:
-            raise SettingError(f"bins must be 0 or at least 2, not {self.bins}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """The settings for a run's ``config.toml`` or JSON; what is not set is left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def cut_code(code: str, digits: int | None) -> str:
@@ -72,6 +32,27 @@ def cut_code(code: str, digits: int | None) -> str:
     of_e = bare[:1] == "E" and family.dot_of_e is not None
     dot = family.dot_of_e if of_e else family.dot
     return code[: len(code) - len(body)] + bare[: (dot or 0) + digits]
+
+
+def known(names: Sequence[str], subjects: NDArray[np.int64], min_subjects: int) -> list[int]:
+    """Which names make a vocabulary: those of enough training subjects, sorted.
+
+    Index 0 of a vocabulary is ``UNKNOWN``, which stands for all other names.
+
+    Args:
+        names: Distinct names.
+        subjects: int64 (name,), training subjects that have each.
+        min_subjects: How many are enough.
+
+    Returns:
+        The places of these names, in the order of the vocabulary.
+
+    Example:
+        >>> known(["b", "a", "c"], np.array([2, 1, 1]), 1), known(["b", "a"], np.array([2, 1]), 2)
+        ([1, 0, 2], [0])
+    """
+    enough = np.flatnonzero(subjects >= min_subjects).tolist()
+    return sorted((i for i in enough if names[i] != UNKNOWN), key=names.__getitem__)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+from sequela.files import require_file
+
 _WIDTH = 120  # a table is not folded where the output is no terminal
 
 
@@ -38,6 +40,8 @@ def compare(
     from sequela.runs.compare import compare as compare_runs
     from sequela.runs.find import named_runs
 
+    if out is not None:
+        require_file(out)
     found = compare_runs(named_runs(runs), metric)
     if json:
         print(dumps(found.to_dict(), indent=1))

@@ -21,4 +21,4 @@ def evaluate(run: Path, /, *, data: str | None = None, root: Path | None = None)
 
     from sequela.runs.evaluate import evaluate_run
 
-    print(json.dumps(evaluate_run(run, data=data, root=root), indent=1, ensure_ascii=False))
+    print(json.dumps(evaluate_run(run, data=data, root=root), indent=1))

@@ -233,7 +233,6 @@ class RunFolder:
         """
         self.check_free(settings, resume=resume)
         if not (self.path / CONFIG).exists():
-            self.path.mkdir(parents=True, exist_ok=True)
             self.write(CONFIG, settings.to_toml())
 
     def begin(self, split: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ import joblib
 from sequela.cohort.events import open_events
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError
-from sequela.files import scratch, whole
+from sequela.files import scratch, whole, writing
 from sequela.runs import fit, floors, records
 from sequela.runs.find import Run, open_run
 from sequela.runs.folder import RunFolder
@@ -95,6 +95,8 @@ def reproduce(
         raise SettingError("--root is where the data of one study lie: name seizure or mortality")
     jobs: list[_Job] = []
     with scratch(out / WORK) as work:  # records of patients: no longer than needed
+        with writing(out):
+            work.mkdir(parents=True, exist_ok=True)
         if "mortality" in studies:
             jobs += _mortality_jobs(out / "runs", root, work, seed=seed, quick=quick)
         if "seizure" in studies:

@@ -1,5 +1,6 @@
 """``sequela compare``: is one run better than another?"""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -67,5 +68,9 @@ def compare(
             "corrected by Holm",
             markup=False,
         )
+    for run in found.runs:
+        if run.same:
+            told = "gives the same probabilities as the first run; is it the same model twice?"
+            print(f"sequela: warning: {run.name} {told}", file=sys.stderr)
     if out is not None:
         print(f"page: {build_comparison(found, out).resolve()}")

@@ -15,7 +15,8 @@ def evaluate(run: Path, /, *, data: str | None = None, root: Path | None = None)
     Args:
         run: Run folder.
         data: Data set to apply the model to; the run's own held_out part if not given.
-        root: Folder or file of the data, if not where they are looked for by themselves.
+        root: Folder or file of the data, if not where they are looked for by themselves; without
+            --data, data of the run's own data set that lie there.
     """
     import json
 

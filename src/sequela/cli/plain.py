@@ -3,13 +3,32 @@
 import codecs
 import io
 import sys
-from unicodedata import normalize
+from unicodedata import combining, normalize
 
 _WORDS = {
-    "µ": "u", "μ": "u", "×": "x", "·": "*", "−": "-", "–": "-", "—": "-", "≥": ">=", "≤": "<=",
-    "≈": "~", "±": "+/-", "→": "->", "‘": "'", "’": "'", "“": '"', "”": '"', "│": "|", "─": "-",
-    "━": "-", "∑": "sum", "⌊": "floor(", "⌋": ")", "⌈": "ceil(", "⌉": ")",
-}  # fmt: skip
+    ord(sign): word
+    for signs, word in (
+        ("\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}", "u"),
+        ("\N{MULTIPLICATION SIGN}", "x"),
+        ("\N{MIDDLE DOT}", "*"),
+        ("\N{MINUS SIGN}\N{EN DASH}\N{EM DASH}", "-"),
+        ("\N{BOX DRAWINGS LIGHT HORIZONTAL}\N{BOX DRAWINGS HEAVY HORIZONTAL}", "-"),
+        ("\N{BOX DRAWINGS LIGHT VERTICAL}", "|"),
+        ("\N{GREATER-THAN OR EQUAL TO}", ">="),
+        ("\N{LESS-THAN OR EQUAL TO}", "<="),
+        ("\N{ALMOST EQUAL TO}", "~"),
+        ("\N{PLUS-MINUS SIGN}", "+/-"),
+        ("\N{RIGHTWARDS ARROW}", "->"),
+        ("\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}", "'"),
+        ("\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}", '"'),
+        ("\N{N-ARY SUMMATION}", "sum"),
+        ("\N{LEFT FLOOR}", "floor("),
+        ("\N{LEFT CEILING}", "ceil("),
+        ("\N{RIGHT FLOOR}\N{RIGHT CEILING}", ")"),
+    )
+    for sign in signs
+}
+"""What Unicode itself does not take apart into ASCII."""
 
 
 def ascii_of(text: str) -> str:
@@ -19,14 +38,8 @@ def ascii_of(text: str) -> str:
         >>> ascii_of("≥ 5 µV, é, 10², 漢")
         '>= 5 uV, e, 102, ?'
     """
-    return "".join(map(_ascii_of_sign, text))
-
-
-def _ascii_of_sign(sign: str) -> str:
-    if sign.isascii():
-        return sign
-    base = "".join(part for part in normalize("NFKD", sign) if part.isascii())
-    return _WORDS.get(sign) or base or "?"
+    spelled = normalize("NFKD", text.translate(_WORDS))
+    return "".join(sign if sign.isascii() else "" if combining(sign) else "?" for sign in spelled)
 
 
 def print_plainly() -> None:

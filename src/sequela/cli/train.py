@@ -6,7 +6,10 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
+from sequela.errors import SettingError
+
 RECORDS = Group("Hospital records")
+_EXAMPLE = "`sequela train gru-improved --data bonn`"
 
 
 @Parameter(name="*", group=RECORDS)
@@ -63,16 +66,16 @@ class Records:
 
 
 def train(
-    model: str,
+    model: str | None = None,
     /,
     *,
-    data: str,
+    data: str | None = None,
     root: Path | None = None,
     split: Literal["subject", "recording", "row"] | None = None,
     records: Records = Records(),
-    seed: int = 0,
-    folds: int = 0,
-    repeats: int = 1,
+    seed: int | None = None,
+    folds: int | None = None,
+    repeats: int | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
@@ -104,12 +107,13 @@ def train(
         learning_rate: Adam's, or its peak.
         class_weights: Weigh each class by the inverse of its share.
         out: Run folder; runs/MODEL if not given.
-        resume: Continue the run that the folder holds.
+        resume: Continue the run that the folder holds; what is not given is as it was begun.
     """
     from sequela.cli.progress import EpochProgress, FoldProgress
     from sequela.runs import fit
-    from sequela.runs.folds import cross_validate
-    from sequela.studies.settings import run_settings
+    from sequela.runs.find import begun
+    from sequela.runs.folds import FoldsFolder, cross_validate
+    from sequela.studies.settings import resumed_settings, run_settings
 
     changes = {
         "epochs": epochs,
@@ -117,18 +121,30 @@ def train(
         "learning_rate": learning_rate,
         "class_weights": class_weights or None,
     }
-    settings = run_settings(
-        model,
-        data,
-        split=split,
-        seed=seed,
-        records=records.settings(),
-        training={name: value for name, value in changes.items() if value is not None},
-    )
-    folder = out or Path("runs") / model
-    if folds or repeats != 1:
+    training = {name: value for name, value in changes.items() if value is not None}
+    asked = records.settings()
+    if out is None and model is None:
+        raise SettingError("what to train is missing: name a MODEL, or --resume with --out")
+    folder = out or Path("runs") / str(model)
+    if resume:
+        found, dealt = begun(folder)
+        settings = resumed_settings(
+            found, model=model, data=data, split=split, seed=seed, records=asked, training=training
+        )
+        if dealt and repeats is None:
+            repeats = FoldsFolder(folder).repeats
+        folds = dealt if folds is None else folds
+    else:
+        if model is None or data is None:
+            missing = "MODEL" if model is None else "--data"
+            raise SettingError(f"{missing} is missing: say what to train on what, as in {_EXAMPLE}")
+        settings = run_settings(
+            model, data, split=split, seed=seed or 0, records=asked, training=training
+        )
+    if folds or repeats not in {None, 1}:
+        folds, repeats = folds or 0, 1 if repeats is None else repeats
         shown = FoldProgress(folds * repeats)
-        found = cross_validate(
+        done = cross_validate(
             settings,
             folder,
             folds=folds,
@@ -137,8 +153,8 @@ def train(
             resume=resume,
             on_run=shown.show,
         )
-        shown.say_numbers(found)
+        shown.say_numbers(done)
         return
-    with EpochProgress(model, settings.training.epochs) as progress:
-        done = fit.train(settings, folder, root=root, resume=resume, on_epoch=progress.show)
-    progress.say_numbers(done)
+    with EpochProgress(settings.model, settings.training.epochs) as progress:
+        run = fit.train(settings, folder, root=root, resume=resume, on_epoch=progress.show)
+    progress.say_numbers(run)

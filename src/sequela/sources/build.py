@@ -10,7 +10,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.errors import SettingError
+from sequela.errors import OutputError, SettingError, system_words
 from sequela.files import scratch, writing
 from sequela.sources.account import ACCOUNT, Account, TableAccount, read_account
 from sequela.sources.declarations import Source
@@ -148,7 +148,11 @@ def _new_folder(out: Path) -> Iterator[tuple[Path, Path]]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SettingError(f"--out {out} is there and not empty: name a new folder, or empty it")
     near = next(folder for folder in out.absolute().parents if folder.is_dir())
-    with writing(out), scratch(Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=near))) as work:
+    try:
+        made = tempfile.mkdtemp(prefix=f".{out.name}.", dir=near)
+    except OSError as error:
+        raise OutputError(system_words(error, out)) from error
+    with writing(out), scratch(Path(made)) as work:
         new, spilled = work / "new", work / "spilled"
         for folder in (new / "data", new / "metadata", spilled):
             folder.mkdir(parents=True)

@@ -145,7 +145,7 @@ def test_a_taken_out_is_refused(run_folder: Path, synthetic: Path, refused: Refu
     before = {p: p.read_bytes() for p in run_folder.rglob("*") if p.is_file()}
     asked = ("train", "cnn-baseline", "--data", "bonn", "--root", synthetic, "--out", run_folder)
     assert "is not empty; continue it with --resume or choose another" in refused(*asked)
-    assert "settings differ from those asked for" in refused(*asked, "--resume")
+    assert "settings differ" in refused(*asked, "--resume")
     assert {p: p.read_bytes() for p in run_folder.rglob("*") if p.is_file()} == before
 
 

@@ -51,7 +51,7 @@ def test_a_folder_where_a_file_is_expected(
 
 
 @pytest.mark.parametrize(
-    ("method", "fault", "said"),
+    "case",
     [
         ("write_text", full, "no space is left there"),
         ("mkdir", read_only, "its file system is read-only"),
@@ -60,15 +60,14 @@ def test_a_folder_where_a_file_is_expected(
 @pytest.mark.parametrize("command", ["report", "card", "train"])
 def test_a_disk_that_takes_nothing(
     command: str,
-    method: str,
-    fault: Callable[..., None],
-    said: str,
+    case: tuple[str, Callable[..., None], str],
     run: Path,
     synthetic: Path,
     tmp_path: Path,
     refused: Refused,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    method, fault, said = case
     asked: list[str | Path] = [command, run]
     if command == "train":
         asked = ["train", "mlp-baseline", "--data", "bonn", "--root", synthetic]

@@ -111,8 +111,8 @@ def train(
     """
     from sequela.cli.progress import EpochProgress, FoldProgress
     from sequela.runs import fit
-    from sequela.runs.find import begun
-    from sequela.runs.folds import FoldsFolder, cross_validate
+    from sequela.runs.find import begun, begun_repeats
+    from sequela.runs.folds import cross_validate
     from sequela.studies.settings import resumed_settings, run_settings
 
     changes = {
@@ -132,7 +132,7 @@ def train(
             found, model=model, data=data, split=split, seed=seed, records=asked, training=training
         )
         if dealt and repeats is None:
-            repeats = FoldsFolder(folder).repeats
+            repeats = begun_repeats(folder)
         folds = dealt if folds is None else folds
     else:
         if model is None or data is None:

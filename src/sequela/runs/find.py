@@ -66,6 +66,20 @@ def begun(path: Path) -> tuple[RunSettings, int]:
     )
 
 
+def begun_repeats(path: Path) -> int:
+    """How often a cross-validation that was begun is repeated.
+
+    Raises:
+        RunError: If it is not finished, for only a finished one knows.
+    """
+    if not (path / FOLDS).exists():
+        raise RunError(
+            f"{path}: how often its cross-validation was to be repeated is not written there "
+            "before the end; say it with --repeats"
+        )
+    return FoldsFolder(path).repeats
+
+
 def _complete(folder: Run) -> Run:
     folder.require_complete()
     return folder

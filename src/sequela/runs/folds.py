@@ -41,21 +41,6 @@ class FoldsFolder:
         """
         return RunFolder(self.path).json(FOLDS)
 
-    @property
-    def repeats(self) -> int:
-        """How often the cross-validation is repeated.
-
-        Raises:
-            RunError: If it is not finished, for only a finished one knows.
-        """
-        if not (self.path / FOLDS).exists():
-            raise RunError(
-                f"{self.path}: how often its cross-validation was to be repeated is not written "
-                "there before the end: say it with --repeats"
-            )
-        repeats: int = self.summary["repeats"]
-        return repeats
-
     @cached_property
     def runs(self) -> list[RunFolder]:
         """The runs, fold by fold."""

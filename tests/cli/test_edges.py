@@ -267,10 +267,6 @@ def test_the_folder_of_another_study(
 # What is named ---------------------------------------------------------------------------------
 
 
-def test_evaluate_reads_the_runs_own_data_where_root_says(run: Path, refused: Refused) -> None:
-    assert "nowhere does not exist" in refused("evaluate", run, "--root", "nowhere")
-
-
 def test_a_table_that_no_source_declares_is_refused_of_built_events(
     tmp_path: Path, refused: Refused, write_meds: Callable[..., Path]
 ) -> None:

@@ -4,10 +4,12 @@ Every error here says what was found, what was expected and what to do. The comm
 in one line and exits with status 2; a bug stays a traceback.
 """
 
+import errno
 import shlex
 import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class SequelaError(Exception):
@@ -46,6 +48,10 @@ class PluginError(SequelaError, ImportError):
     """What was added from outside cannot be loaded."""
 
 
+class OutputError(SequelaError, OSError):
+    """What was to be written could not be."""
+
+
 class DownloadError(SequelaError, OSError):
     """A download failed, or what arrived is not the published file."""
 
@@ -75,3 +81,47 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" did you mean '{near[0]}'?" if near else ""
     return UnknownNameError(f"unknown {kind} '{name}':{hint} (known: {', '.join(names)})")
+
+
+_NO_ROOM = ("no space is left there", "free some, or name another disk")
+_FORBIDDEN = ("it is not yours to write or read", "name another place, or change its permissions")
+_NO_FOLDER = ("a file stands where a folder is expected", "name another place")
+_MENDABLE = {
+    errno.EISDIR: ("it is a folder, and a file is expected", "name a file in it"),
+    errno.ENOTDIR: _NO_FOLDER,
+    errno.EEXIST: _NO_FOLDER,
+    errno.ENOTEMPTY: ("it is a folder that is not empty", "name another place"),
+    errno.ENOENT: ("it is not there and cannot be made", "name another place"),
+    errno.EACCES: _FORBIDDEN,
+    errno.EPERM: _FORBIDDEN,
+    errno.EROFS: ("its file system is read-only", "name another place"),
+    errno.ENOSPC: _NO_ROOM,
+    errno.EDQUOT: _NO_ROOM,
+    errno.EFBIG: ("it would be larger than files may be there", "name another disk"),
+    errno.ENAMETOOLONG: ("its name is too long", "name a shorter one"),
+}
+
+
+def mendable(error: OSError) -> bool:
+    """Whether a user can do something about what the system refused."""
+    return error.errno in _MENDABLE
+
+
+def system_words(error: OSError, path: Path | str | None = None) -> str:
+    """What the system refused, in one line: what, why, and what to do.
+
+    Args:
+        error: Of the system.
+        path: What was read or written, where the error does not name it.
+
+    Example:
+        >>> system_words(IsADirectoryError(errno.EISDIR, "Is a directory", "page"))
+        'page: it is a folder, and a file is expected; name a file in it'
+        >>> system_words(OSError("1000 requested and 12 written"), "events")
+        'events: it cannot be read or written (1000 requested and 12 written)'
+    """
+    place = path or error.filename or "a file, or standard output"
+    if error.errno not in _MENDABLE:
+        return f"{place}: it cannot be read or written ({error.strerror or error})"
+    why, remedy = _MENDABLE[error.errno]
+    return f"{place}: {why}; {remedy}"

@@ -183,7 +183,10 @@ def test_bad_tables(name: str, root: Path, tmp_path: Path, capsys: Capture) -> N
         (["mimic3", "--out", "new", "--tables", "LABEVENT"], "did you mean 'LABEVENTS'?"),
         (["mimic3", "--out", "tables"], "tables is there and not empty"),
         (["mimic3", "--out", "tables/PATIENTS.csv"], "is there and not empty"),
-        (["mimic3", "--out", "tables/PATIENTS.csv/new"], "cannot be written: Not a directory"),
+        (
+            ["mimic3", "--out", "tables/PATIENTS.csv/new"],
+            "a file stands where a folder is expected; name another place",
+        ),
         (["mimic3"], "parameter --out requires an argument"),
     ],
 )

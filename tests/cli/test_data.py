@@ -234,13 +234,6 @@ def test_check_refuses_recordings_that_are_the_same(run: Run, bonn_folder: Path)
     assert "such as Z001 = Z009: expected each once" in error
 
 
-def test_check_of_tables_says_where_they_are(run: Run, tmp_path: Path) -> None:
-    status, out, _ = run("data", "check", "mimic3", "--root", tmp_path)
-    assert status == 0
-    assert f"mimic3: the data under {tmp_path}" in out
-    assert "sequela build mimic3" in out
-
-
 def test_check_of_tables_that_are_not_here(run: Run, no_data: Path) -> None:
     status, _, error = run("data", "check", "mimic4")
     assert status == 2

@@ -123,7 +123,7 @@ def test_finished_runs_are_kept_and_missing_ones_made(
 def test_a_folder_of_another_study_is_refused(
     study: Study, synthetic: Path, one_epoch: None, tmp_path: Path
 ) -> None:
-    with pytest.raises(RunError, match="settings differ from those asked for"):
+    with pytest.raises(RunError, match="holds a study of --seed 0; add --seed 0"):
         reproduce(study[0], studies=["seizure"], root=synthetic, quick=True, seed=1, processes=1)
     (tmp_path / "thesis.docx").touch()
     with pytest.raises(RunError, match="is not empty and holds no study"):

@@ -181,11 +181,11 @@ def test_a_folder_of_other_settings_is_refused_and_left_alone(
     missing = study / "runs" / "eicu-in-hospital" / "prevalence"
     missing.rename(tmp_path / "prevalence")
     before = {path: path.stat().st_mtime_ns for path in study.rglob("*")}
-    with pytest.raises(RunError, match="settings differ from those asked for"):
+    with pytest.raises(RunError, match="holds a study of --seed 0; add --seed 0"):
         go(study, (EICU, REPORT), small_study, seed=1)
     with small_study.context() as patch:
         patch.setattr(mortality, "FOLDS", 3)
-        with pytest.raises(RunError, match="settings differ from those asked for"):
+        with pytest.raises(RunError, match="settings differ: folds is 2, asked for is 3"):
             go(study, (EICU, REPORT), patch)
     with small_study.context() as patch:
         patch.setattr(mortality, "FEW", 1)  # one split where folds are

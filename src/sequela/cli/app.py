@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 from rich.console import Console
@@ -13,9 +14,11 @@ from sequela.cli.cost import cost
 from sequela.cli.data import data_app
 from sequela.cli.evaluate import evaluate
 from sequela.cli.explain import explain
+from sequela.cli.plain import print_plainly
 from sequela.cli.report import report
 from sequela.cli.reproduce import reproduce
-from sequela.errors import SequelaError
+from sequela.errors import SequelaError, mendable, system_words
+from sequela.plugins import load_plugins
 from sequela.version import __version__
 
 app = App(
@@ -36,20 +39,54 @@ app.command(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; what a user did wrong prints in one line and exits with status 2."""
+    """Run the command line.
+
+    What a user did wrong, or the system refused, prints in one line. The status is 2 where the user
+    can mend it, and 1 where only the system can.
+    """
+    print_plainly()
     try:
-        app(arguments, exit_on_error=False, print_error=False)
+        try:
+            load_plugins()
+            app(arguments, exit_on_error=False, print_error=False)
+        finally:
+            _flush()
     except (SequelaError, CycloptsError) as error:
-        message = " ".join(str(error).split())
-        Console(stderr=True, soft_wrap=True).print(
-            f"sequela: error: {message}", markup=False, highlight=False
-        )
-        sys.exit(2)
+        _refuse(str(error), 2)
     except KeyboardInterrupt:
         hint = "the same command goes on (sequela train: with --resume)"
         print(f"sequela: interrupted; {hint}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
-        # Who read the output has seen enough; what is left in the buffer has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_printing()  # who read the output has seen enough
         sys.exit(141)
+    except OSError as error:
+        _refuse(system_words(error), 2 if mendable(error) else 1)
+
+
+def _refuse(message: str, status: int) -> NoReturn:
+    """Print an error in one line, and end."""
+    Console(stderr=True, soft_wrap=True).print(
+        f"sequela: error: {' '.join(message.split())}", markup=False, highlight=False
+    )
+    sys.exit(status)
+
+
+def _flush() -> None:
+    """Write what is printed, so that a full disk is an error here and not at the very end.
+
+    Raises:
+        OSError: Of the system, named after standard output.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _give_up_printing()
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def _give_up_printing() -> None:
+    """What is left in the buffer of standard output has nowhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

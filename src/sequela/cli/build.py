@@ -33,18 +33,11 @@ def build(
         tables: A table to read beside the required ones (may be repeated); all if not given.
     """
     from sequela.sources.build import build as build_source
-    from sequela.sources.catalog import locate
-    from sequela.sources.hospitals import source_of
-    from sequela.sources.postgres import is_address
+    from sequela.sources.hospitals import place_of, source_of
 
     source = source_of(name)
-    place: Path | str
-    if root is not None and is_address(root):
-        place = root
-    else:
-        located = locate(name, Path(root) if root else None)
-        print(f"{name}: {located.origin}")
-        place = located.path
+    place, origin = place_of(name, root)
+    print(f"{name}: {origin}")
     account = build_source(
         source, place, out, engine=engine, master=master, seed=seed, tables=tables
     )

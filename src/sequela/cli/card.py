@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from sequela.files import require_file
+
 
 def card(run: Path, /, *, out: Path = Path("model-card.md")) -> None:
     """Write a run's model card, in the Hugging Face format, with the items of TRIPOD+AI.
@@ -18,4 +20,5 @@ def card(run: Path, /, *, out: Path = Path("model-card.md")) -> None:
     from sequela.report.card import build_card
     from sequela.runs.find import named_runs
 
+    require_file(out)
     print(f"card: {build_card(named_runs([run])[0], out).resolve()}")

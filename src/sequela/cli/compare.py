@@ -1,11 +1,14 @@
 """``sequela compare``: is one run better than another?"""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
+
+from sequela.files import require_file
 
 _WIDTH = 120  # a table is not folded where the output is no terminal
 
@@ -46,6 +49,8 @@ def compare(
     from sequela.runs.compare import compare as compare_runs
     from sequela.runs.find import named_runs
 
+    if out is not None:
+        require_file(out)
     found = compare_runs(named_runs(runs), metric)
     if json:
         print(dumps(found.to_dict(), indent=1))
@@ -78,5 +83,9 @@ def compare(
             "corrected by Holm",
             markup=False,
         )
+    for run in found.runs:
+        if run.same:
+            told = "gives the same probabilities as the first run; is it the same model twice?"
+            print(f"sequela: warning: {run.name} {told}", file=sys.stderr)
     if out is not None:
         print(f"page: {build_comparison(found, out).resolve()}")

@@ -85,7 +85,7 @@ def cost(
             values["training"] = steps_of_training.to_json(step)
         if measured is not None:
             values["measured"] = [measuring.to_json(m) for m in measured]
-        print(json_format.dumps(values, indent=1, ensure_ascii=False))
+        print(json_format.dumps(values, indent=1))
         return
     print(render(account, format_, derivation=derive))
     if step is not None:

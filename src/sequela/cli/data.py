@@ -48,24 +48,32 @@ def get(
 
 
 @data_app.command
-def check(name: str, /, *, root: Path | None = None) -> None:
-    """Read a whole data set and tell what it holds: counts, shapes, ranges, classes, duplicates.
+def check(name: str, /, *, root: str | None = None) -> None:
+    """Read a whole data set and tell what it holds.
+
+    Of recordings: counts, shapes, ranges, classes and duplicates. Of hospital tables: what becomes
+    of each row, by the rules of `sequela build`; nothing is kept of what that writes to the folder
+    for temporary files.
 
     Example: `sequela data check bonn --root path/to/bonn`
 
     Args:
         name: The data set.
-        root: Where it is; the usual places if not given.
+        root: Where it is, a folder, a file or the address of a PostgreSQL database; the usual
+            places if not given.
     """
     from sequela.cohort.inventory import take_inventory
-    from sequela.sources.catalog import load_recordings, locate, lookup, signals_of
+    from sequela.sources.catalog import load_recordings, lookup, signals_of
+    from sequela.sources.check import check as check_tables
+    from sequela.sources.hospitals import place_of
 
     if lookup(name).kind == "ehr":
-        located = locate(name, root)
-        print(f"{name}: {located.origin}")
-        print(f"Tables are checked row by row as `sequela build {name}` reads them.")
+        place, origin = place_of(name, root)
+        account = check_tables(name, place)
+        print(f"{name}: {origin}")
+        print("\n".join(account.lines()))
         return
-    recordings, located = load_recordings(name, root)
+    recordings, located = load_recordings(name, None if root is None else Path(root))
     inventory = take_inventory(recordings, signals_of(name))
     print(f"{name}: {located.origin}")
     print(inventory.describe())

@@ -15,10 +15,11 @@ def evaluate(run: Path, /, *, data: str | None = None, root: Path | None = None)
     Args:
         run: Run folder.
         data: Data set to apply the model to; the run's own held_out part if not given.
-        root: Folder or file of the data, if not where they are looked for by themselves.
+        root: Folder or file of the data, if not where they are looked for by themselves; without
+            --data, data of the run's own data set that lie there.
     """
     import json
 
     from sequela.runs.evaluate import evaluate_run
 
-    print(json.dumps(evaluate_run(run, data=data, root=root), indent=1, ensure_ascii=False))
+    print(json.dumps(evaluate_run(run, data=data, root=root), indent=1))

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from sequela.files import require_file
+
 
 def explain(
     run: Path,
@@ -37,6 +39,7 @@ def explain(
     from sequela.report.explanation_page import build_explanation
     from sequela.runs.explain import explain as explain_run
 
+    require_file(out)
     found = explain_run(run, examples=example or (), classes=class_ or (), root=root, steps=steps)
     for each in found.examples:
         print(f"{each.example_id}: {each.label} ({each.part}, {each.why})")

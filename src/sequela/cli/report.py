@@ -5,6 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from sequela.files import require_file
+
 
 def report(
     runs: Annotated[list[Path], Parameter(negative=())], /, *, out: Path = Path("report.html")
@@ -22,4 +24,5 @@ def report(
     from sequela.report.build import build
     from sequela.runs.find import find_runs
 
+    require_file(out)
     print(f"page: {build(find_runs(runs), out).resolve()}")

@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 from sequela.cli.options import given, options
 from sequela.cohort.tasks import TASKS
 from sequela.config import CohortSettings, RunSettings, TrainingSettings
+from sequela.errors import SettingError
 
 if TYPE_CHECKING:
     Asked = Any
@@ -20,6 +21,8 @@ else:
         },
         notes={"task": f"One of {', '.join(TASKS)}; report-2019 leaks by design."},
     )
+
+_EXAMPLE = "`sequela train gru-improved --data bonn`"
 
 train_app = App(
     name="train",
@@ -34,13 +37,13 @@ Example: `sequela train gru-improved --data bonn --out runs/gru`, or
 
 @train_app.default
 def train(
-    model: str,
+    model: str | None = None,
     /,
     *,
-    data: str,
+    data: str | None = None,
     root: Path | None = None,
     asked: Asked = Asked(),  # noqa: B008 - frozen
-    repeats: int = 1,
+    repeats: int | None = None,
     out: Path | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
@@ -54,26 +57,39 @@ def train(
         asked: Settings of the run.
         repeats: Repeat the cross-validation this many times.
         out: Run folder (default: runs/MODEL).
-        resume: Continue the run that the folder holds.
+        resume: Continue the run that the folder holds; what is not given is as it was begun.
     """
     from sequela.cli.progress import EpochProgress, FoldProgress
     from sequela.runs import fit
+    from sequela.runs.find import begun, begun_repeats
     from sequela.runs.folds import cross_validate
-    from sequela.studies.settings import run_settings
+    from sequela.studies.settings import resumed_settings, run_settings
 
     said = given(asked, RunSettings)
     records = given(asked, CohortSettings)
     records |= {name: said.pop(name) for name in ("aim", "aim_target") if name in said}
     if "labels" in records:
         records["labels"] = str(Path(records["labels"]).resolve())
-    folds = said.pop("folds", 0)
-    settings = run_settings(
-        model, data, **said, records=records, training=given(asked, TrainingSettings)
-    )
-    folder = out or Path("runs") / model
-    if folds or repeats != 1:
+    folds = said.pop("folds", None)
+    changes: dict[str, Any] = {"records": records, "training": given(asked, TrainingSettings)}
+    if out is None and model is None:
+        raise SettingError("what to train is missing: name a MODEL, or --resume with --out")
+    folder = out or Path("runs") / str(model)
+    if resume:
+        found, begun_folds = begun(folder)
+        settings = resumed_settings(found, model=model, data=data, **said, **changes)
+        if begun_folds and repeats is None:
+            repeats = begun_repeats(folder)
+        folds = begun_folds if folds is None else folds
+    else:
+        if model is None or data is None:
+            missing = "MODEL" if model is None else "--data"
+            raise SettingError(f"{missing} is missing: say what to train on what, as in {_EXAMPLE}")
+        settings = run_settings(model, data, **said, **changes)
+    if folds or repeats not in {None, 1}:
+        folds, repeats = folds or 0, 1 if repeats is None else repeats
         shown = FoldProgress(folds * repeats)
-        found = cross_validate(
+        done = cross_validate(
             settings,
             folder,
             folds=folds,
@@ -82,8 +98,8 @@ def train(
             resume=resume,
             on_run=shown.show,
         )
-        shown.say_numbers(found)
+        shown.say_numbers(done)
         return
-    with EpochProgress(model, settings.training.epochs) as progress:
-        done = fit.train(settings, folder, root=root, resume=resume, on_epoch=progress.show)
-    progress.say_numbers(done)
+    with EpochProgress(settings.model, settings.training.epochs) as progress:
+        run = fit.train(settings, folder, root=root, resume=resume, on_epoch=progress.show)
+    progress.say_numbers(run)

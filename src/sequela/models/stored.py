@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from sequela.errors import RunError
@@ -19,7 +19,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) 
     """Write a model; nothing of it is code, so reading it runs none."""
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with whole(path) as partial:
-        save_file(on_cpu, partial, metadata={_KEY: json.dumps(header, ensure_ascii=False)})
+        partial.write_bytes(save(on_cpu, {_KEY: json.dumps(header, ensure_ascii=False)}))
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -37,6 +37,7 @@ class Compared:
         delong: The difference of AUROC by DeLong, where there are two classes and one split.
         mcnemar: Who is right where the other is wrong, of whole groups; ``None`` where groups hold
             examples of several classes, or there are folds.
+        same: Whether it gives the same probabilities as the first run: the same model twice.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Compared:
     corrected_p: float | None = None
     delong: Difference | None = None
     mcnemar: McNemar | None = None
+    same: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,13 +87,15 @@ def compare(folders: Sequence[Run], metric: str | None = None) -> Comparison:
     Raises:
         UnknownNameError: If there is no such metric.
         SettingError: If neither of two values of it is better.
-        RunError: If there are fewer than two runs, or they are of different data or splits.
+        RunError: If there are fewer than two runs, one is named twice, or they are of different
+            data or splits.
         SplitError: If the parts of a run overlap, or the predictions are of different examples.
         DataError: If the metric cannot be had.
     """
     if len(folders) < _TWO:
         raise RunError(f"{len(folders)} run(s): a comparison needs two or more")
     first, *others = folders
+    _check_distinct(folders)
     for other in others:
         _check_same_split(first, other)
     predictions = [_held_out(folder) for folder in folders]
@@ -102,6 +106,10 @@ def compare(folders: Sequence[Run], metric: str | None = None) -> Comparison:
             f"{', '.join(m.name for m in compared())}"
         )
     rows = [_compared(first, other, chosen) for other in others]
+    rows = [
+        replace(row, same=np.array_equal(each.probabilities, predictions[0].probabilities))
+        for row, each in zip(rows, predictions[1:], strict=True)
+    ]
     corrected = holm([row.difference.p_value for row in rows if row.difference]).tolist()
     rows = [replace(row, corrected_p=p) for row, p in zip(rows, corrected, strict=True)]
     difference = rows[0].difference
@@ -112,6 +120,18 @@ def compare(folders: Sequence[Run], metric: str | None = None) -> Comparison:
         examples=predictions[0].n_examples,
         groups=len(np.unique(predictions[0].group_id)),
     )
+
+
+def _check_distinct(folders: Sequence[Run]) -> None:
+    """Refuse a run that is named twice.
+
+    Raises:
+        RunError: If one is.
+    """
+    paths = [folder.path.resolve() for folder in folders]
+    for folder, path in zip(folders, paths, strict=True):
+        if paths.count(path) > 1:
+            raise RunError(f"{folder.path}: named twice; a run is compared with other runs")
 
 
 def _check_same_split(first: Run, other: Run) -> None:

@@ -24,7 +24,8 @@ def evaluate_run(
 
     Args:
         path: Run folder, or folder of folds.
-        data: Data set to apply the model to; ``None`` judges the run's own predictions.
+        data: Data set to apply the model to; the run's own, as it lies under ``root``, if only that
+            is given. Without either the run's own predictions are judged.
         root: Where the data lie; the usual search path by default.
 
     Returns:
@@ -34,7 +35,7 @@ def evaluate_run(
         SequelaError: If the run is damaged, its parts overlap, or the data do not fit the model.
     """
     (folder,) = named_runs([path])
-    if data is None:
+    if data is None and root is None:
         return {"run": path.name, "data": folder.settings.data, **_own(folder)}
     if folder.first.path != path:
         raise SettingError(
@@ -43,6 +44,7 @@ def evaluate_run(
         )
     if folder.settings.model in floors.FLOORS:
         raise SettingError(f"{folder.settings.model} is a floor: it is judged on its own data only")
+    data = data or folder.settings.data
     return {"run": path.name, "data": data, **_on_other(folder.first, data, root)}
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.runs.folder import CONFIG, RunFolder
 from sequela.runs.folds import FOLDS, FoldsFolder
@@ -48,6 +49,35 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
         if alone and not (folder.path / FOLDS).exists():
             raise RunError(f"{folder.path.parent}: not all folds are finished; go on with --resume")
     return folders
+
+
+def begun(path: Path) -> tuple[RunSettings, int]:
+    """The settings of the run that a folder holds, or of the first of its folds, and their number.
+
+    Raises:
+        RunError: If it holds neither.
+    """
+    for folder, folds in ((RunFolder(path), 0), (RunFolder(path / "fold-00"), 1)):
+        if (folder.path / CONFIG).exists():
+            return folder.settings, folds * folder.settings.folds
+    raise RunError(
+        f"{path}: holds no run to continue (there is no {CONFIG}); name its folder with --out, or "
+        "leave --resume out to begin one"
+    )
+
+
+def begun_repeats(path: Path) -> int:
+    """How often a cross-validation that was begun is repeated.
+
+    Raises:
+        RunError: If it is not finished, for only a finished one knows.
+    """
+    if not (path / FOLDS).exists():
+        raise RunError(
+            f"{path}: how often its cross-validation was to be repeated is not written there "
+            "before the end; say it with --repeats"
+        )
+    return FoldsFolder(path).repeats
 
 
 def _complete(folder: Run) -> Run:

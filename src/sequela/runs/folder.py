@@ -238,10 +238,14 @@ class RunFolder:
         """
         config = self.path / CONFIG
         if resume and config.exists():
-            if self.settings != settings:
+            if others := differences(self.settings, settings):
+                found = "; ".join(
+                    f"{name} is {_said(old)}, asked for is {_said(new)}"
+                    for name, old, new in others
+                )
                 raise RunError(
-                    f"{config}: its settings differ from those asked for; resume with the same "
-                    "settings, or choose another --out"
+                    f"{config}: settings differ: {found}: leave out what differs, or choose "
+                    "another --out"
                 )
         elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             hint = "continue it with --resume or choose" if config.exists() else "choose"
@@ -255,7 +259,6 @@ class RunFolder:
         """
         self.check_free(settings, resume=resume)
         if not (self.path / CONFIG).exists():
-            self.path.mkdir(parents=True, exist_ok=True)
             self.write(CONFIG, settings.to_toml())
 
     def begin(self, split: dict[str, Any]) -> None:
@@ -271,6 +274,35 @@ class RunFolder:
                 f"{self.path}: the run was begun on other data than those found now; name the same "
                 "data with --root, or choose another --out"
             )
+
+
+def differences(found: RunSettings, asked: RunSettings) -> list[tuple[str, Any, Any]]:
+    """Name of each setting that differs, as found and as asked for.
+
+    Example:
+        >>> found = RunSettings(model="mlp-baseline", data="bonn")
+        >>> differences(found, found.model_copy(update={"seed": 1}))
+        [('seed', 0, 1)]
+    """
+    ours, theirs = _flat(found.model_dump()), _flat(asked.model_dump())
+    names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+    return [(name, ours.get(name), theirs.get(name)) for name in names]
+
+
+def _said(value: Any) -> str:
+    """A setting in a sentence."""
+    if isinstance(value, (tuple, list)):
+        return " ".join(map(str, value)) or "none"
+    words = {None: "not set", True: "on", False: "off"}
+    return words[value] if value is None or isinstance(value, bool) else str(value)
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by their own names, those of a table as well."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value) if isinstance(value, dict) else {name: value}
+    return flat
 
 
 def work_beside(out: Path, work: Path | None = None) -> AbstractContextManager[Path]:

@@ -1,6 +1,5 @@
 """From the tables of a source to a MEDS data set on disk, with an account of every row."""
 
-import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -11,7 +10,8 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.errors import SettingError
+from sequela.errors import OutputError, SettingError, system_words
+from sequela.files import scratch, writing
 from sequela.sources.account import ACCOUNT, Account, TableAccount, read_account
 from sequela.sources.declarations import Source
 from sequela.sources.engine import Engine, open_engine
@@ -147,17 +147,15 @@ def _new_folder(out: Path) -> Iterator[tuple[Path, Path]]:
     """A folder that becomes ``out`` if all is well, and one for the engine; else neither stays."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SettingError(f"--out {out} is there and not empty: name a new folder, or empty it")
-    near = next(folder for folder in out.absolute().parents if folder.exists())
+    near = next(folder for folder in out.absolute().parents if folder.is_dir())
     try:
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=near))
+        made = tempfile.mkdtemp(prefix=f".{out.name}.", dir=near)
     except OSError as error:
-        raise SettingError(f"--out {out} cannot be written: {error.strerror}") from error
-    try:
-        new, scratch = work / "new", work / "scratch"
-        for folder in (new / "data", new / "metadata", scratch):
+        raise OutputError(system_words(error, out)) from error
+    with writing(out), scratch(Path(made)) as work:
+        new, spilled = work / "new", work / "spilled"
+        for folder in (new / "data", new / "metadata", spilled):
             folder.mkdir(parents=True)
-        yield new, scratch
+        yield new, spilled
         out.parent.mkdir(parents=True, exist_ok=True)
         new.replace(out)
-    finally:
-        shutil.rmtree(work)

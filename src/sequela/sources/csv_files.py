@@ -4,12 +4,14 @@ import csv
 import gzip
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from sequela.errors import DataError
+
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 @contextmanager
@@ -27,6 +29,8 @@ def opened(path: Path) -> Iterator[TextIO]:
             yield text
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path}: not a readable gzip file ({error}); fetch it again") from error
+    except csv.Error as error:
+        raise DataError(f"{path}: not a CSV file ({error}); fetch it again") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text; convert it, or fetch it again") from error
 
@@ -35,18 +39,36 @@ def header(path: Path) -> list[str]:
     """Names of the columns, lower case and with ``_`` for other signs, in the file's order.
 
     Raises:
-        DataError: The file is unreadable, empty, or names a column twice.
+        DataError: The file is unreadable, empty, separated by another sign than a comma, or names
+            a column twice.
     """
     with opened(path) as text:
         written = [name.strip().lower() for name in next(csv.reader(text), [])]
+    check_commas(path, written)
     # R writes a first column without a name.
     names = [re.sub(r"\W+", "_", name) or f"column_{i}" for i, name in enumerate(written)]
-    if not any(written):
-        raise DataError(f"{path}: empty; expected a header and rows")
     for name in names:
         if names.count(name) > 1:
             raise DataError(f"{path}: line 1 names the column '{name}' twice; expected it once")
     return names
+
+
+def check_commas(place: Path | str, names: Sequence[str]) -> None:
+    """See that a first line, read as separated by commas, holds names so separated.
+
+    Raises:
+        DataError: It holds nothing, or one name with other separators in it.
+    """
+    if not any(names):
+        raise DataError(f"{place}: empty; expected a header and rows")
+    if len(names) > 1:
+        return
+    for sign, word in SEPARATORS.items():
+        if sign in names[0]:
+            raise DataError(
+                f"{place}, line 1: the columns are separated by {word}; expected commas: write the "
+                "file again with commas, and points in its numbers"
+            )
 
 
 def line_of(path: Path, position: int, value: str) -> int | None:

@@ -5,6 +5,7 @@ What is done with the tables is written once, as narwhals lazy expressions, and 
 each engine.
 """
 
+import errno
 import os
 import re
 import subprocess
@@ -230,6 +231,9 @@ class DuckDBEngine:
         try:
             yield
         except self._failure as error:
+            if os.strerror(errno.ENOSPC) in str(error):
+                full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._work))
+                raise full from error
             if (problem := self._problem(str(error))) is None:
                 raise
             raise DataError(problem) from error

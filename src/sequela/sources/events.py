@@ -12,6 +12,7 @@ from sequela.sources import catalog
 from sequela.sources.account import ACCOUNT, read_account
 from sequela.sources.build import build
 from sequela.sources.hospitals import source_of
+from sequela.sources.tables import check_names
 
 _MADE_FROM = "made_from.json"
 
@@ -34,17 +35,14 @@ def events_of(
         The MEDS data set, and where the data were found, in words.
 
     Raises:
+        UnknownNameError: If the data set has no table of a name.
         SettingError: If the data set holds recordings, or was built from another source.
         SequelaError: If it is not found or cannot be read.
     """
     source = source_of(name)
     located = catalog.locate(name, root)
-    if (located.path / ACCOUNT).is_file():
-        built_from = read_account(located.path).get("source", "another source")
-        if name not in {"meds", built_from}:
-            raise SettingError(
-                f"{located.path} was built from {built_from}, but the data set asked for is {name}"
-            )
+    check_names(source, tables)
+    if is_built(name, located.path):
         return located.path, located.origin
     out = folder / name
     made_from: dict[str, object] = {
@@ -58,6 +56,22 @@ def events_of(
         with whole(out / _MADE_FROM) as partial:
             partial.write_text(json.dumps(made_from) + "\n", encoding="utf-8")
     return out, located.origin
+
+
+def is_built(name: str, root: Path) -> bool:
+    """Whether a folder holds events that ``sequela build`` made of a data set.
+
+    Raises:
+        SettingError: If it made them of another one.
+    """
+    if not (root / ACCOUNT).is_file():
+        return False
+    built_from = read_account(root).get("source", "another source")
+    if name not in {"meds", built_from}:
+        raise SettingError(
+            f"{root} was built from {built_from}, but the data set asked for is {name}"
+        )
+    return True
 
 
 def _is_made_from(out: Path, made_from: dict[str, object]) -> bool:

@@ -1,10 +1,12 @@
 """The hospital data sets that can be built, by name."""
 
 from importlib import import_module
+from pathlib import Path
 
 from sequela.errors import SettingError
-from sequela.sources.catalog import DATA_SETS, lookup
+from sequela.sources.catalog import DATA_SETS, locate, lookup
 from sequela.sources.declarations import Source
+from sequela.sources.postgres import is_address
 
 HOSPITALS = tuple(name for name, entry in DATA_SETS.items() if entry.kind == "ehr")
 
@@ -22,3 +24,19 @@ def source_of(name: str) -> Source:
         raise SettingError(f"{name} holds recordings, expected hospital tables (one of {known})")
     source: Source = import_module(f"sequela.sources.{name}").SOURCE
     return source
+
+
+def place_of(name: str, root: str | None) -> tuple[Path | str, str]:
+    """Where a hospital data set lies, and that in words.
+
+    Args:
+        name: Of the data set.
+        root: Folder, or address of a PostgreSQL database; the usual places if not given.
+
+    Raises:
+        DataNotFoundError: It is not there.
+    """
+    if root is not None and is_address(root):
+        return root, "a PostgreSQL database"
+    located = locate(name, None if root is None else Path(root))
+    return located.path, located.origin

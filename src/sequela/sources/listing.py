@@ -23,7 +23,7 @@ def as_json() -> str:
             "path": str(found.path) if found else None,
             "origin": found.origin if found else None,
         }
-    return json.dumps(listing, indent=2, ensure_ascii=False)
+    return json.dumps(listing, indent=2)  # ASCII, which every output takes
 
 
 def as_table() -> Table:

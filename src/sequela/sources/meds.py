@@ -49,7 +49,7 @@ def _check_version(root: Path) -> None:
     if not path.is_file():
         return
     try:
-        version = json.loads(path.read_text()).get("meds_version")
+        version = json.loads(path.read_text(encoding="utf-8")).get("meds_version")
     except (ValueError, AttributeError) as error:
         raise DataError(f"{path}: not a JSON object ({error})") from error
     if version is not None and not str(version).startswith(VERSION + "."):

@@ -23,6 +23,7 @@ import pyarrow.csv as pacsv
 
 from sequela.errors import DataError, DataNotFoundError
 from sequela.sources import codes
+from sequela.sources.csv_files import check_commas
 from sequela.sources.declarations import Batches, Check, Fact, Frames, Kind, Source, Table
 
 INTEGER, NUMBER, TEXT = Kind.INTEGER, Kind.NUMBER, Kind.TEXT
@@ -122,6 +123,7 @@ def _problem(place: str, content: bytes, types: dict[str, pa.DataType]) -> str |
     """What is wrong with a CSV text, and in which line."""
     rows = list(csv.reader(io.StringIO(content.decode("utf-8", "replace"))))
     names = rows[0] if rows else []
+    check_commas(place, names)
     if missing := [name for name in types if name not in names]:
         return f"{place}: no column '{missing[0]}' (found: {', '.join(names) or 'nothing'})"
     for line, row in enumerate(rows[1:], start=2):

@@ -92,6 +92,18 @@ def typed_blanks(frame: nw.LazyFrame[Any], table: Table) -> nw.LazyFrame[Any]:
     return frame.select(**columns)
 
 
+def check_names(source: Source, names: Collection[str]) -> None:
+    """See that a source declares tables of these names, in either case.
+
+    Raises:
+        UnknownNameError: It does not.
+    """
+    declared = [table.name for table in source.tables]
+    for name in names:
+        if name.lower() not in {each.lower() for each in declared}:
+            raise unknown_name("table", name, declared)
+
+
 def check_columns(table: Table, found: Collection[str], place: str) -> None:
     """See that all columns which may not be absent are there.
 
@@ -182,10 +194,7 @@ def _read_file(table: Table, path: Path, engine: Engine) -> nw.LazyFrame[Any]:
 def _chosen(source: Source, only: Collection[str] | None) -> list[Table]:
     if only is None:
         return list(source.tables)
-    names = {table.name.lower(): table for table in source.tables}
-    for name in only:
-        if name.lower() not in names:
-            raise unknown_name("table", name, (table.name for table in source.tables))
+    check_names(source, only)
     wanted = {name.lower() for name in only}
     return [t for t in source.tables if t.required or not t.facts or t.name.lower() in wanted]
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from sequela.errors import DataError, DataNotFoundError
 from sequela.sources import bonn
+from sequela.sources.csv_files import check_commas
 from sequela.sources.recordings import Recording
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ def _header(file: Path) -> list[str]:
     """The names of the columns, checked."""
     with _text(file) as text:
         header = next(csv.reader(text), [])
+    check_commas(file, header)
     missing = [name for name in (*_SAMPLES, "y") if name not in header]
     if missing:
         raise DataError(

@@ -14,10 +14,10 @@ import joblib
 from sequela.cohort.events import open_events
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError
-from sequela.files import scratch, whole
+from sequela.files import scratch, whole, writing
 from sequela.runs import fit, floors, records
 from sequela.runs.find import Run, open_run
-from sequela.runs.folder import RunFolder
+from sequela.runs.folder import CONFIG, RunFolder
 from sequela.runs.folds import check_free, cross_validate, fold_runs
 from sequela.sources import catalog
 from sequela.sources.events import events_of
@@ -38,10 +38,19 @@ class _Planned:
     folds: int = 0
     repeats: int = 1
 
-    def check_free(self) -> None:
-        """Make sure that what is there already is of the same settings."""
+    def check_free(self, out: Path) -> None:
+        """Make sure that what is there already is of the same settings.
+
+        Raises:
+            RunError: If it is not; where another study of ``out`` is the reason, it says so.
+        """
+        wanted = [(self.path, self.settings)]
         if self.folds:
             wanted = fold_runs(self.settings, self.path, self.folds, self.repeats)
+        first, asked = wanted[0]
+        if (first / CONFIG).exists():
+            _check_same_study(out, RunFolder(first).settings, asked)
+        if self.folds:
             check_free(self.path, wanted, resume=True)
         else:
             RunFolder(self.path).check_free(self.settings, resume=True)
@@ -95,13 +104,15 @@ def reproduce(
         raise SettingError("--root is where the data of one study lie: name seizure or mortality")
     jobs: list[_Job] = []
     with scratch(out / WORK) as work:  # records of patients: no longer than needed
+        with writing(out):
+            work.mkdir(parents=True, exist_ok=True)
         if "mortality" in studies:
             jobs += _mortality_jobs(out / "runs", root, work, seed=seed, quick=quick)
         if "seizure" in studies:
             jobs += _seizure_jobs(out / "runs", root, data=data, seed=seed, quick=quick)
         planned = [each for job in jobs for each in job.planned]
         for each in planned:
-            each.check_free()
+            each.check_free(out)
         finished = 0
         with closing(_in_processes(jobs, processes or joblib.cpu_count())) as in_processes:
             for done in in_processes:
@@ -120,6 +131,27 @@ def _check_out(out: Path) -> None:
     there = {path.name for path in out.iterdir()} if out.is_dir() else set()
     if out.is_file() or (there - {WORK} and "runs" not in there):
         raise RunError(f"{out}: is not empty and holds no study; choose another --out")
+
+
+def _check_same_study(out: Path, found: RunSettings, asked: RunSettings) -> None:
+    """Make sure that a run is of the study that is asked for, as far as its options go.
+
+    Raises:
+        RunError: If it is of another seed or data set, or one is quick and the other is not.
+    """
+    held = [
+        (found.seed, asked.seed, f"of --seed {found.seed}", f"add --seed {found.seed}"),
+        (found.data, asked.data, f"of --data {found.data}", f"add --data {found.data}"),
+        (found.training.epochs, asked.training.epochs)
+        + (
+            ("that is quick", "add --quick")
+            if found.training.epochs < asked.training.epochs
+            else ("that is not quick", "leave --quick out")
+        ),
+    ]
+    for ours, theirs, what, remedy in held:
+        if ours != theirs:
+            raise RunError(f"{out}: holds a study {what}; {remedy}, or choose another --out")
 
 
 def _in_processes(jobs: Sequence[_Job], count: int) -> Generator[_Job]:

@@ -8,6 +8,38 @@ from sequela.errors import SettingError
 from sequela.sources import catalog
 from sequela.studies import mortality, seizure
 
+_AIMS = ("aim", "aim_target")
+"""Settings of a run that are asked for with those of its records."""
+
+
+def resumed_settings(
+    begun: RunSettings,
+    *,
+    records: Mapping[str, Any],
+    training: Mapping[str, Any],
+    **given: Any,
+) -> RunSettings:
+    """The settings of a run that was begun, changed where something is given.
+
+    Args:
+        begun: As its folder holds them.
+        records: As in :func:`run_settings`.
+        training: Changes to how the model is trained.
+        given: Other settings; ``None`` is what is not given.
+
+    Raises:
+        SettingError: If a setting is not allowed, or is of hospital records and the run is not.
+    """
+    if begun.cohort is None:
+        _check_none(records, begun.data)
+    own = {name: value for name, value in records.items() if name in _AIMS}
+    asked = {name: value for name, value in records.items() if name not in _AIMS}
+    tables = {"training": training, "cohort": asked}
+    values = begun.model_dump()
+    changes = {name: {**(values[name] or {}), **said} for name, said in tables.items() if said}
+    said = {name: value for name, value in given.items() if value is not None}
+    return RunSettings.of(**{**values, **changes, **own, **said})
+
 
 def run_settings(
     model: str,
@@ -33,12 +65,9 @@ def run_settings(
         SettingError: If a setting is not allowed, or is of hospital records and the data are not.
     """
     signal = catalog.lookup(data).kind == "eeg"
-    if signal and records:
-        raise SettingError(
-            f"--{next(iter(records)).replace('_', '-')} is of hospital records, and {data} holds "
-            "recordings: leave it out"
-        )
-    aims = {name: records[name] for name in ("aim", "aim_target") if name in records}
+    if signal:
+        _check_none(records, data)
+    aims = {name: records[name] for name in _AIMS if name in records}
     asked = {name: value for name, value in records.items() if name not in aims}
     study = seizure if signal else mortality
     return RunSettings.of(
@@ -50,3 +79,16 @@ def run_settings(
         cohort=None if signal else mortality.asked_of(data, asked),
         training=study.training_of(model, dict(training)),
     )
+
+
+def _check_none(records: Mapping[str, Any], data: str) -> None:
+    """Refuse settings of records where the data are recordings.
+
+    Raises:
+        SettingError: If there is one.
+    """
+    for name in records:
+        raise SettingError(
+            f"--{name.replace('_', '-')} is of hospital records, and {data} holds recordings: "
+            "leave it out"
+        )

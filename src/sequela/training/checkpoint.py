@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from sequela.errors import RunError
@@ -54,7 +54,7 @@ class Checkpoint:
         }
         on_cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
         with whole(folder / FILE) as partial:
-            save_file(on_cpu, partial, metadata={"sequela": json.dumps(header)})
+            partial.write_bytes(save(on_cpu, {"sequela": json.dumps(header)}))
 
     @classmethod
     def load(cls, folder: Path) -> "Checkpoint":

@@ -1,0 +1,28 @@
+"""Hospital tables read from end to end, to see whether they keep the rules."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sequela.sources.account import Account
+from sequela.sources.build import build
+from sequela.sources.events import is_built
+from sequela.sources.hospitals import source_of
+
+
+def check(name: str, root: Path | str) -> Account:
+    """Read a hospital data set as a build does, and keep nothing but the account.
+
+    The events are written to a folder of the system for temporary files (``TMPDIR``), for their
+    copies are found only when they are sorted, and memory need not hold them.
+
+    Args:
+        name: Of the data set.
+        root: Folder with the published tables or with events that ``sequela build`` made of them,
+            or address of a PostgreSQL database.
+
+    Raises:
+        SequelaError: As :func:`build`: a file, a row or a rule is broken.
+    """
+    built = isinstance(root, Path) and is_built(name, root)
+    with TemporaryDirectory(prefix="sequela-") as folder:
+        return build(source_of("meds" if built else name), root, Path(folder) / "events")

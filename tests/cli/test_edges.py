@@ -1,0 +1,355 @@
+"""What the system or the folder refuses: one line, status 2, and nothing half written."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.cli.calls import Refused, ran
+
+from sequela.cli.app import main
+from sequela.errors import OutputError, SequelaError
+from sequela.files import whole, writing
+from sequela.runs.folder import RunFolder
+from sequela.sources.hospitals import HOSPITALS
+
+
+@pytest.fixture(scope="module")
+def run(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of a reference model."""
+    out = tmp_path_factory.mktemp("edges") / "run"
+    ran("train", "majority-class", "--data", "bonn", "--root", synthetic, "--out", out)
+    return out
+
+
+def everything(folder: Path) -> list[str]:
+    return sorted(str(path) for path in folder.rglob("*"))
+
+
+def full(self: Path, *_: object, **__: object) -> None:
+    self.touch()
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def read_only(self: Path, *_: object, **__: object) -> None:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
+
+
+@pytest.mark.parametrize("command", ["report", "card", "explain", "compare"])
+def test_a_folder_where_a_file_is_expected(
+    command: str, run: Path, tmp_path: Path, refused: Refused
+) -> None:
+    runs = [run, run] if command == "compare" else [run]
+    said = refused(command, *runs, "--out", tmp_path)
+    assert f"{tmp_path}: it is a folder, and a file is expected; name a file in it" in said
+    assert everything(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("write_text", full, "no space is left there"),
+        ("mkdir", read_only, "its file system is read-only"),
+    ],
+)
+@pytest.mark.parametrize("command", ["report", "card", "train"])
+def test_a_disk_that_takes_nothing(
+    command: str,
+    case: tuple[str, Callable[..., None], str],
+    run: Path,
+    synthetic: Path,
+    tmp_path: Path,
+    refused: Refused,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    method, fault, said = case
+    asked: list[str | Path] = [command, run]
+    if command == "train":
+        asked = ["train", "mlp-baseline", "--data", "bonn", "--root", synthetic]
+    monkeypatch.setattr(Path, method, fault)
+    assert said in refused(*asked, "--out", tmp_path / "new" / "it")
+    assert everything(tmp_path) == []
+
+
+def test_a_file_on_the_way(run: Path, synthetic: Path, refused: Refused) -> None:
+    below = run / "config.toml" / "new"
+    before = everything(run)
+    asked = ("train", "mlp-baseline", "--data", "bonn", "--root", synthetic)
+    for command in (("report", run), ("card", run), asked, ("reproduce", "mortality", "--quick")):
+        said = refused(*command, "--out", below)
+        assert "a file stands where a folder is expected; name another place" in said
+        assert str(run / "config.toml") in said
+    assert everything(run) == before
+
+
+def test_what_only_the_system_can_mend_has_another_status(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), "metrics.json")
+
+    monkeypatch.setattr(RunFolder, "json", broken)
+    with pytest.raises(SystemExit) as caught:
+        main(["report", str(run), "--out", str(tmp_path / "page.html")])
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == (
+        "sequela: error: metrics.json: it cannot be read or written (Input/output error)\n"
+    )
+
+
+def test_an_error_of_another_file_is_told_of_that_file(tmp_path: Path) -> None:
+    def read() -> None:
+        with writing(tmp_path / "out" / "page.html"):
+            (tmp_path / "in").read_text("utf-8")
+
+    with pytest.raises(OutputError, match=f"^{tmp_path}/in: it is not there"):
+        read()
+
+
+def test_an_error_of_ours_is_left_as_it_is(tmp_path: Path) -> None:
+    ours = SequelaError("what is in it is wrong")
+
+    def write() -> None:
+        with whole(tmp_path / "page.html"):
+            raise ours
+
+    with pytest.raises(SequelaError) as caught:
+        write()
+    assert caught.value is ours
+
+
+def sequela(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sequela", *map(str, arguments)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def test_workers_hand_on_what_the_system_refused(synthetic: Path, tmp_path: Path) -> None:
+    """The runs' folder is a broken link, on which only a worker stumbles."""
+    (tmp_path / "runs").symlink_to(tmp_path / "nowhere" / "runs")
+    (tmp_path / "nowhere").touch()
+    done = sequela(
+        "reproduce",
+        "seizure",
+        "--quick",
+        "--root",
+        synthetic,
+        "--out",
+        tmp_path,
+        "--processes",
+        "1",
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"sequela: error: {tmp_path}/runs")
+
+
+@pytest.mark.parametrize(
+    "command", ["--help", "cost gru-baseline --derive", "data list", "data check bonn"]
+)
+def test_where_only_ascii_can_be_printed(command: str) -> None:
+    plain = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    for environment in ({"PYTHONIOENCODING": "ascii"}, plain):
+        done = sequela(*command.split(), **environment)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.isascii()
+        assert "?" not in done.stdout
+        if command == "data check bonn":
+            assert " uV" in done.stdout
+
+
+def test_json_is_the_same_where_only_ascii_can_be_printed() -> None:
+    plain, usual = (
+        sequela("data", "list", "--json", PYTHONIOENCODING=encoding).stdout
+        for encoding in ("ascii", "utf-8")
+    )
+    assert json.loads(plain) == json.loads(usual)
+
+
+def test_a_full_disk_behind_standard_output() -> None:
+    with open("/dev/full", "w") as disk:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "sequela", "data", "list"],
+            check=False, stdout=disk, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("standard output: no space is left there; free some, or name another disk")
+
+
+# Resuming, and the folder of another study ----------------------------------------------------
+
+
+def test_resuming_takes_from_the_folder_what_is_not_given(
+    run: Path, synthetic: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    (out / "metrics.json").unlink()  # as if interrupted before its end
+    ran("train", "--resume", "--out", out, "--root", synthetic)
+    assert RunFolder(out).complete
+    assert (out / "config.toml").read_bytes() == (run / "config.toml").read_bytes()
+    ran("train", "majority-class", "--seed", "0", "--resume", "--out", out, "--root", synthetic)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("--seed 3", "settings differ: seed is 0, asked for is 3:"),
+        ("--epochs 7 --class-weights", "epochs is 60, asked for is 7; class_weights is off, asked"),
+        ("--task landmark", "--task is of hospital records, and bonn holds recordings"),
+        ("--folds 3", "is not empty"),
+    ],
+)
+def test_resuming_says_what_differs(more: str, said: str, run: Path, refused: Refused) -> None:
+    assert said in refused("train", "--resume", "--out", run, *more.split())
+
+
+def test_resuming_needs_a_run(tmp_path: Path, refused: Refused) -> None:
+    asked = ("train", "mlp-baseline", "--data", "bonn", "--resume", "--out")
+    for out in (tmp_path, tmp_path / "new"):
+        assert f"{out}: holds no run to continue" in refused(*asked, out)
+    assert "--out" in refused("train", "--resume")
+    assert everything(tmp_path) == []
+
+
+def test_folds_are_resumed_as_they_were_begun(
+    synthetic: Path, tmp_path: Path, refused: Refused, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "folds"
+    ran("train", "majority-class", "--data", "bonn", "--root", synthetic, "--folds", "3",
+        "--repeats", "2", "--out", out)  # fmt: skip
+    before = (out / "folds.json").read_bytes()
+    ran("train", "--resume", "--out", out, "--root", synthetic)
+    assert (out / "folds.json").read_bytes() == before
+    (out / "folds.json").unlink()
+    capsys.readouterr()
+    assert "say it with --repeats" in refused("train", "--resume", "--out", out)
+    ran("train", "--resume", "--out", out, "--root", synthetic, "--repeats", "2")
+    assert (out / "folds.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("held", "asked", "said"),
+    [
+        (["--quick"], [], "holds a study that is quick; add --quick, or choose another --out"),
+        ([], ["--quick"], "holds a study that is not quick; leave --quick out, or"),
+        (["--seed", "1"], [], "holds a study of --seed 1; add --seed 1, or choose another --out"),
+        (
+            ["--data", "uci-seizure"],
+            [],
+            "a study of --data uci-seizure; add --data uci-seizure, or",
+        ),
+    ],
+)
+def test_the_folder_of_another_study(
+    held: list[str], asked: list[str], said: str, tmp_path: Path, refused: Refused
+) -> None:
+    from sequela.studies import seizure
+
+    seed = 1 if "--seed" in held else 0
+    data = "uci-seizure" if "--data" in held else "bonn"
+    settings = seizure.runs(data=data, seed=seed, quick="--quick" in held)[0]
+    folder = RunFolder(tmp_path / "runs" / f"{settings.model}.by-{settings.split}")
+    folder.write("config.toml", settings.to_toml())
+    assert said in refused("reproduce", "seizure", *asked, "--out", tmp_path)
+
+
+# What is named ---------------------------------------------------------------------------------
+
+
+def test_a_table_that_no_source_declares_is_refused_of_built_events(
+    tmp_path: Path, refused: Refused, write_meds: Callable[..., Path]
+) -> None:
+    events = write_meds(tmp_path / "events", [(1, None, "GENDER//F")])
+    (events / "account.json").write_text('{"source": "mimic3"}', "utf-8")
+    asked = ("train", "prevalence", "--data", "mimic3", "--root", events, "--out", tmp_path / "r")
+    assert "unknown table 'NOSUCH'" in refused(*asked, "--tables", "NOSUCH")
+
+
+@pytest.mark.parametrize("name", HOSPITALS)
+def test_hospital_tables_are_checked(name: str, tmp_path: Path, refused: Refused) -> None:
+    said = refused("data", "check", name, "--root", tmp_path)
+    assert str(tmp_path) in said
+
+
+def test_what_a_check_of_tables_says_and_refuses(
+    tmp_path: Path, refused: Refused, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "nafld1.csv").write_text(
+        "id,age,male,weight,height,bmi,case.id,futime,status\n1,60,1,,,,1,500,0\n", "utf-8"
+    )
+    (tmp_path / "nafld2.csv").write_text("id,days,test,value\n1,3,hdl,1.5\n2,3,hdl,1\n", "utf-8")
+    (tmp_path / "nafld3.csv").write_text("id,days,event\n1,9,stroke\n", "utf-8")
+    before = everything(tmp_path)
+    ran("data", "check", "nafld", "--root", tmp_path)
+    said = capsys.readouterr().out
+    assert "nafld2: 2 rows read, 1 used for 1 events, 1 set aside" in said
+    assert "1 set aside: its subject is not in nafld1" in said
+    assert "of 1 subjects" in said
+    assert everything(tmp_path) == before
+    for old, new, broken in (
+        (",500,0", ",500,7", "status neither 0 nor 1 in 1 of 1 rows"),
+        ("1,60,", "one,60,", "line 2: column 'id' holds 'one'; expected a whole number"),
+    ):
+        text = (tmp_path / "nafld1.csv").read_text("utf-8")
+        (tmp_path / "nafld1.csv").write_text(text.replace(old, new), "utf-8")
+        assert broken in refused("data", "check", "nafld", "--root", tmp_path)
+        (tmp_path / "nafld1.csv").write_text(text, "utf-8")
+
+
+def test_the_same_run_twice(
+    run: Path, tmp_path: Path, refused: Refused, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert f"{run}: named twice" in refused("compare", run, run)
+    assert "named twice" in refused("compare", run, run / ".." / run.name)
+    shutil.copytree(run, tmp_path / "copy")
+    ran("compare", run, tmp_path / "copy", "--json")
+    printed = capsys.readouterr()
+    assert printed.err == (
+        "sequela: warning: copy gives the same probabilities as the first run; is it the same "
+        "model twice?\n"
+    )
+    assert [each["same"] for each in json.loads(printed.out)["runs"]] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("sign", "word"), [(";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")]
+)
+def test_other_separators(sign: str, word: str, tmp_path: Path, refused: Refused) -> None:
+    uci = tmp_path / "uci.csv"
+    uci.write_text(sign.join(["", *(f"X{n}" for n in range(1, 179)), "y"]) + "\n", "utf-8")
+    said = refused("data", "check", "uci-seizure", "--root", uci)
+    assert f"{uci}, line 1: the columns are separated by {word}; expected commas" in said
+    for table in ("PATIENTS", "ADMISSIONS"):
+        (tmp_path / f"{table}.csv").write_text(sign.join(["subject_id", "x"]) + "\n", "utf-8")
+    said = refused("data", "check", "mimic3", "--root", tmp_path)
+    assert f"PATIENTS.csv, line 1: the columns are separated by {word}" in said
+    challenge = tmp_path / "Outcomes-a.txt"
+    challenge.write_text(sign.join(["RecordID", "SAPS-I"]) + "\n", "utf-8")
+    said = refused("data", "check", "physionet2012", "--root", tmp_path)
+    assert f"Outcomes-a.txt, line 1: the columns are separated by {word}" in said
+
+
+def test_an_empty_file_is_named_so(tmp_path: Path, refused: Refused) -> None:
+    for name in ("uci.csv", "PATIENTS.csv", "Outcomes-a.txt"):
+        (tmp_path / name).touch()
+    for name, root in (
+        ("uci-seizure", tmp_path / "uci.csv"),
+        ("mimic3", tmp_path),
+        ("physionet2012", tmp_path),
+    ):
+        if name == "mimic3":
+            (tmp_path / "ADMISSIONS.csv").touch()
+        assert ": empty; expected a header and rows" in refused(
+            "data", "check", name, "--root", root
+        )

@@ -106,9 +106,7 @@ def test_finished_runs_are_kept_and_missing_ones_made(
     study: Study, synthetic: Path, one_epoch: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # In this process: to start another takes longer than what is left to do.
-    monkeypatch.setattr(
-        "sequela.studies.reproduce.ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1)
-    )
+    monkeypatch.setattr("sequela.runs.pool.ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
     out, folders, _ = study
     lost = out / "runs" / "majority-class.by-row"
     old = {f.path: (f.path / "metrics.json").read_bytes() for f in folders if f.path != lost}

@@ -106,9 +106,9 @@ def train(
         out: Run folder; runs/MODEL if not given.
         resume: Continue the run that the folder holds.
     """
-    from sequela.cli.progress import EpochProgress, FoldProgress
-    from sequela.runs import fit
-    from sequela.runs.folds import cross_validate
+    from sequela.cli.numbers import open_console, say_numbers, say_path
+    from sequela.cli.progress import RunProgress
+    from sequela.runs.pool import PlannedRun
     from sequela.studies.settings import run_settings
 
     changes = {
@@ -125,20 +125,10 @@ def train(
         records=records.settings(),
         training={name: value for name, value in changes.items() if value is not None},
     )
-    folder = out or Path("runs") / model
-    if folds or repeats != 1:
-        shown = FoldProgress(folds * repeats)
-        found = cross_validate(
-            settings,
-            folder,
-            folds=folds,
-            repeats=repeats,
-            root=root,
-            resume=resume,
-            on_run=shown.show,
-        )
-        shown.say_numbers(found)
-        return
-    with EpochProgress(model, settings.training.epochs) as progress:
-        done = fit.train(settings, folder, root=root, resume=resume, on_epoch=progress.show)
-    progress.say_numbers(done)
+    planned = PlannedRun(out or Path("runs") / model, settings, folds, repeats)
+    console = open_console()
+    with RunProgress(console, planned) as progress:
+        run = planned.train(root=root, resume=resume, on_epoch=progress.epoch, on_run=progress.fold)
+    say_numbers(console, run, run.test)
+    console.print(f"data: {settings.data}, {run.metrics['data']['origin']}", markup=False)
+    say_path(console, "run folder", run.path)

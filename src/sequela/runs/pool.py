@@ -15,7 +15,7 @@ from sequela.files import whole
 from sequela.runs import fit
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
-from sequela.runs.folds import OnRun, check_free, cross_validate, fold_runs
+from sequela.runs.folds import FOLDS, OnRun, check_free, cross_validate, fold_runs
 from sequela.training.history import History
 
 LOOK_SECONDS = 0.25
@@ -42,6 +42,11 @@ class PlannedRun:
     def splits(self) -> int:
         """How many models are trained, one after the other."""
         return max(self.folds * self.repeats, 1)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run is finished, or all folds are."""
+        return (self.path / FOLDS).exists() if self.folds else RunFolder(self.path).complete
 
     def check_free(self) -> None:
         """Make sure that what is there already is of the same settings.
@@ -232,11 +237,12 @@ def _work(job: Job, path: Path) -> None:
     """The runs of a job, in a process of its own."""
     said = _Said(path)
     for each in job.planned:
+        kept = each.complete
         said.begin()
         each.train(
             root=job.root, work=job.work, resume=True, on_epoch=said.epoch, on_run=said.split
         )
-        said.end()
+        said.end(kept=kept)
 
 
 @dataclass
@@ -250,16 +256,14 @@ class _Said:
     took: list[float | None] = field(default_factory=list)
     started: float = 0.0
     splits: int = 0
-    trained: bool = False
 
     def begin(self) -> None:
         """A run begins."""
-        self.started, self.splits, self.trained = time.perf_counter(), 0, False
+        self.started, self.splits = time.perf_counter(), 0
         self._write(0)
 
     def epoch(self, history: History) -> None:
         """An epoch is finished."""
-        self.trained = True
         self._write(history[-1].epoch)
 
     def split(self, _: RunFolder, done: int, __: int) -> None:
@@ -267,9 +271,9 @@ class _Said:
         self.splits = done
         self._write(0)
 
-    def end(self) -> None:
-        """The run is finished; how long a kept one took says nothing about others."""
-        self.took.append(time.perf_counter() - self.started if self.trained else None)
+    def end(self, *, kept: bool) -> None:
+        """The run is finished; how long one took that was kept says nothing about others."""
+        self.took.append(None if kept else time.perf_counter() - self.started)
         self.begin()
 
     def _write(self, epoch: int) -> None:

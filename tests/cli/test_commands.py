@@ -151,15 +151,15 @@ def test_evaluate_prints_a_table(
 def test_forced_ascii_breaks_nothing(
     command: str, run_folder: Path, synthetic: Path, tmp_path: Path
 ) -> None:
-    more = {
+    more: dict[str, list[str | Path]] = {
         "evaluate": [run_folder],
         "train": [
             "mlp-baseline", "--data", "bonn", "--root", synthetic, "--epochs", "1",
             "--out", tmp_path / "run",
         ],
-    }[command]  # fmt: skip
+    }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "sequela", command, *map(str, more)],
+        [sys.executable, "-m", "sequela", command, *map(str, more[command])],
         env={**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"},
         check=False,
         capture_output=True,

@@ -23,7 +23,8 @@ def written_to(*, terminal: bool, width: int = 80, encoding: str = "utf-8") -> C
 
 def text(console: Console) -> str:
     assert isinstance(console.file, io.TextIOWrapper)
-    return console.file.buffer.getvalue().decode(console.file.encoding)  # type: ignore[attr-defined]
+    console.file.seek(0)
+    return console.file.read()
 
 
 def planned(model: str, *, folds: int = 0, weighted: bool = False) -> PlannedRun:

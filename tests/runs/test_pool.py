@@ -4,7 +4,6 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -31,7 +30,7 @@ def after(epochs: int) -> list[EpochRecord]:
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+def here(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Jobs run in threads, and snapshots follow each other quickly."""
     monkeypatch.setattr(pool, "ProcessPoolExecutor", lambda count, _: ThreadPoolExecutor(count))
     monkeypatch.setattr(pool, "LOOK_SECONDS", 0.01)

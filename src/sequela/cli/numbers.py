@@ -47,6 +47,11 @@ def headline(test: Mapping[str, Any]) -> tuple[str, str]:
     return written(name).title, within(test, name)
 
 
+def groups_of(run: "Run", numbers: Mapping[str, Any]) -> str:
+    """Of how many subjects or recordings the examples are."""
+    return f"{numbers['groups']:,} {run.metrics['data'].get('unit', 'group')}s"
+
+
 def within(numbers: Mapping[str, Any], name: str) -> str:
     """A number with its interval, as far as there are such."""
     value, interval = numbers.get(name), numbers.get(f"{name}_ci")
@@ -69,11 +74,10 @@ def say_numbers(console: Console, run: "Run", numbers: Mapping[str, Any]) -> Non
     other = numbers.get("data", data["name"]) if "origin" in numbers else ""
     judged = f"applied to {other}" if other else "held-out (test) part"
     table = open_table(f"{run.settings.title}: {judged}", "", "value (95 % interval)")
-    table.add_row("examples", f"{numbers['examples']:,} of {numbers['groups']:,} groups")
-    for name in [each for each in numbers if f"{each}_ci" in numbers]:
-        table.add_row(written(name).title, within(numbers, name))
-    if "loss_ci" not in numbers:
-        table.add_row("log loss", within(numbers, "loss"))
+    table.add_row("examples", f"{numbers['examples']:,} of {groups_of(run, numbers)}")
+    for name in [each for each in numbers if f"{each}_ci" in numbers or each == "loss"]:
+        title = "log loss" if name == "loss" else written(name).title
+        table.add_row(title, within(numbers, name))
     for name, recall in zip(data["classes"], numbers["per_class_recall"], strict=True):
         table.add_row(f"recall of {name}", "not defined" if recall is None else f"{recall:.3f}")
     console.print(table)
@@ -87,9 +91,9 @@ def _points(points: Sequence[Mapping[str, Any]]) -> Table:
     """What happens at each threshold."""
     from sequela.figures.metric import written
 
-    heads = [f"at {point['threshold']:.3f}: {point['chosen_for']}" for point in points]
+    heads = [f"at {point['threshold']:.3f}" for point in points]
     table = open_table("operating points", "", *heads)
-    for name in [each for each in _POINT if each in points[0]]:
+    for name in [each for each in _POINT if any(each in point for point in points)]:
         table.add_row(written(name).title, *(within(point, name) for point in points))
     return table
 
@@ -98,6 +102,8 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
     """How the intervals were made, what was set aside, and what makes the numbers too good."""
     from sequela.runs.leaks import Leaks
 
+    for point in numbers.get("operating_points", ()):
+        yield f"threshold {point['threshold']:.3f}: {point['chosen_for']}"
     if how := numbers.get("interval"):
         yield f"intervals: {how['level']:.0%}, {how['method']}"
     for name, count in numbers.items():
@@ -120,5 +126,5 @@ def open_table(title: str, *columns: str) -> Table:
     """A table without rules, in the order of its columns."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold", header_style="none")
+        table.add_column(column, no_wrap=True, overflow="crop", header_style="none")
     return table

@@ -1,12 +1,12 @@
 """The end of ``sequela reproduce``: what each study answers, as a table."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from sequela.cli.numbers import headline, open_table
+from sequela.cli.numbers import groups_of, headline, open_table
 
 if TYPE_CHECKING:
     from sequela.runs.find import Run
@@ -51,34 +51,33 @@ def _table(runs: Sequence["Run"]) -> Table:
     _, where = first.settings.title.split(", ", 1)
     planned = ": leaks (planned)" if Leaks.of(first).planned else ""
     number, _ = headline(first.test)
-    groups = f"{first.test['examples']:,} held-out examples of {first.test['groups']:,} groups"
-    table = open_table(f"{where}, {groups}{planned}", "model", number, "2019 report", "operations")
+    judged = f"{first.test['examples']:,} held-out examples of {groups_of(first, first.test)}"
+    table = open_table(f"{where}, {judged}{planned}", "model", number, "2019 report")
+    table.add_column("operations", justify="right")
     if leaking:
-        table.add_column("with leak", justify="right")
+        table.add_column("leaking", justify="right")
     for run in results:
-        model = run.settings.model
+        weighted = run.settings.training.class_weights
         operations = run.facts["operations"]
-        row = [
-            model + ", weighted" * run.settings.training.class_weights,
+        leak = None if weighted else leaking.get(run.settings.model)
+        table.add_row(
+            "  weighted" if weighted else run.settings.model,  # under the model that it is one of
             headline(run.test)[1],
-            _reported(model, run.test),
+            "" if weighted else _reported(run),
             f"{operations:,}" if operations else "",
-        ]
-        if leak := leaking.get(model):
-            row.append(headline(leak.test)[1].split(" ")[0])
-        table.add_row(*row)
+            *([headline(leak.test)[1].split(" ")[0]] if leak else []),
+        )
     return table
 
 
-def _reported(model: str, test: Mapping[str, Any]) -> str:
-    """The report's number: the one of the column, or what else it gives of accuracy."""
+def _reported(run: "Run") -> str:
+    """The report's number: the one of the column, or what else it says of accuracy."""
     from sequela.studies import mortality, seizure
 
-    reported = {**seizure.REPORTED, **mortality.REPORTED}.get(model, {})
-    name = "auroc" if "auroc" in test else "accuracy"
-    if name in reported:
-        return str(reported[name])
-    return f"accuracy {reported['accuracy']}" if "accuracy" in reported else ""
+    reported = {**seizure.REPORTED, **mortality.REPORTED}.get(run.settings.model, {})
+    if "auroc" in run.test and "auroc" not in reported and "accuracy" in reported:
+        return f"accuracy {reported['accuracy']}"
+    return str(reported.get("auroc" if "auroc" in run.test else "accuracy", ""))
 
 
 def _improved(runs: Sequence["Run"]) -> Iterator[str]:

@@ -17,7 +17,7 @@ MODELS = ("mlp-baseline", "mlp-improved", "majority-class")
 def runs(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Three models by recording, one of them by row too."""
     out = tmp_path_factory.mktemp("runs")
-    more = ["--data", "bonn", "--root", synthetic, "--epochs", "1"]
+    more: list[str | Path] = ["--data", "bonn", "--root", synthetic, "--epochs", "1"]
     for model in MODELS:
         ran("train", model, *more, "--out", out / model)
     ran("train", MODELS[0], *more, "--split", "row", "--out", out / "by-row")

@@ -49,7 +49,7 @@ def headline(test: Mapping[str, Any]) -> tuple[str, str]:
 
 def groups_of(run: "Run", numbers: Mapping[str, Any]) -> str:
     """Of how many subjects or recordings the examples are."""
-    return f"{numbers['groups']:,} {run.metrics['data'].get('unit', 'group')}s"
+    return f"{numbers['groups']:,} {run.data['unit']}s"
 
 
 def within(numbers: Mapping[str, Any], name: str) -> str:
@@ -70,7 +70,7 @@ def say_numbers(console: Console, run: "Run", numbers: Mapping[str, Any]) -> Non
     """
     from sequela.figures.metric import written
 
-    data = run.metrics["data"]
+    data = run.data
     other = numbers.get("data", data["name"]) if "origin" in numbers else ""
     judged = f"applied to {other}" if other else "held-out (test) part"
     table = open_table(f"{run.settings.title}: {judged}", "", "value (95 % interval)")

@@ -130,5 +130,5 @@ def train(
     with RunProgress(console, planned) as progress:
         run = planned.train(root=root, resume=resume, on_epoch=progress.epoch, on_run=progress.fold)
     say_numbers(console, run, run.test)
-    console.print(f"data: {settings.data}, {run.metrics['data']['origin']}", markup=False)
+    console.print(f"data: {settings.data}, {run.data['origin']}", markup=False)
     say_path(console, "run folder", run.path)

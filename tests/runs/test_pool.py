@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import multiprocessing
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -124,6 +125,7 @@ def test_who_stops_looking_ends_the_processes(stand_ins: Any) -> None:
                 break
         started = time.perf_counter()
     assert time.perf_counter() - started < 5
+    assert not multiprocessing.active_children()
 
 
 def test_seconds_left() -> None:

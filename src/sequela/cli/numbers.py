@@ -73,7 +73,8 @@ def say_numbers(console: Console, run: "Run", numbers: Mapping[str, Any]) -> Non
     data = run.data
     other = numbers.get("data", data["name"]) if "origin" in numbers else ""
     judged = f"applied to {other}" if other else "held-out (test) part"
-    table = open_table(f"{run.settings.title}: {judged}", "", "value (95 % interval)")
+    console.print(f"{run.settings.title}: {judged}", style="bold", markup=False)
+    table = open_table("", "value (95 % interval)")
     table.add_row("examples", f"{numbers['examples']:,} of {groups_of(run, numbers)}")
     for name in [each for each in numbers if f"{each}_ci" in numbers or each == "loss"]:
         title = "log loss" if name == "loss" else written(name).title
@@ -82,6 +83,7 @@ def say_numbers(console: Console, run: "Run", numbers: Mapping[str, Any]) -> Non
         table.add_row(f"recall of {name}", "not defined" if recall is None else f"{recall:.3f}")
     console.print(table)
     if points := numbers.get("operating_points"):
+        console.print("operating points", style="bold")
         console.print(_points(points))
     for line in _notes(run, numbers, own=not other):
         console.print(line, markup=False)
@@ -92,7 +94,7 @@ def _points(points: Sequence[Mapping[str, Any]]) -> Table:
     from sequela.figures.metric import written
 
     heads = [f"at {point['threshold']:.3f}" for point in points]
-    table = open_table("operating points", "", *heads)
+    table = open_table("", *heads)
     for name in [each for each in _POINT if any(each in point for point in points)]:
         table.add_row(written(name).title, *(within(point, name) for point in points))
     return table
@@ -122,9 +124,9 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
         yield "leaks: yes, the task tells the answer" if numbers["leaks"] else "leaks: none found"
 
 
-def open_table(title: str, *columns: str) -> Table:
+def open_table(*columns: str) -> Table:
     """A table without rules, in the order of its columns."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, no_wrap=True, overflow="crop", header_style="none")
     return table

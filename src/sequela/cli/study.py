@@ -21,7 +21,9 @@ def say_studies(console: Console, runs: Sequence["Run"]) -> None:
     """
     for chosen in _studies(runs):
         console.print()
-        console.print(_table(chosen))
+        title, table = _table(chosen)
+        console.print(title, style="bold", markup=False)
+        console.print(table)
         for line in _improved(chosen):
             console.print(line, markup=False)
     console.print()
@@ -42,7 +44,7 @@ def _is_result(run: "Run") -> bool:
     return run.settings.split != "row" and not (asked and asked.hindsight)
 
 
-def _table(runs: Sequence["Run"]) -> Table:
+def _table(runs: Sequence["Run"]) -> tuple[str, Table]:
     from sequela.runs.leaks import Leaks
 
     results = [run for run in runs if _is_result(run)] or list(runs)
@@ -52,7 +54,7 @@ def _table(runs: Sequence["Run"]) -> Table:
     planned = ": leaks (planned)" if Leaks.of(first).planned else ""
     number, _ = headline(first.test)
     judged = f"{first.test['examples']:,} held-out examples of {groups_of(first, first.test)}"
-    table = open_table(f"{where}, {judged}{planned}", "model", number, "2019 report")
+    table = open_table("model", number, "2019 report")
     table.add_column("operations", justify="right")
     if leaking:
         table.add_column("leaking", justify="right")
@@ -67,7 +69,7 @@ def _table(runs: Sequence["Run"]) -> Table:
             f"{operations:,}" if operations else "",
             *([headline(leak.test)[1].split(" ")[0]] if leak else []),
         )
-    return table
+    return f"{where}, {judged}{planned}", table
 
 
 def _reported(run: "Run") -> str:

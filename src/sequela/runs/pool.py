@@ -20,6 +20,7 @@ from sequela.training.history import History
 
 LOOK_SECONDS = 0.25
 """Between two looks at what the processes do."""
+_END_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -197,8 +198,11 @@ def in_processes(jobs: Sequence[Job], count: int) -> Generator[Snapshot]:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             # A worker would begin the next run first; what it leaves can be continued.
-            for worker in multiprocessing.active_children():
+            workers = multiprocessing.active_children()
+            for worker in workers:
                 worker.terminate()
+            for worker in workers:
+                worker.join(_END_SECONDS)  # none writes to the folder of states once it is gone
             raise
 
 

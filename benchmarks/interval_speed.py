@@ -11,8 +11,8 @@ import sklearn.metrics
 
 from sequela.evaluation.curves import precision_recall_curve, roc_curve
 from sequela.evaluation.intervals import Bootstrap, metric_interval
+from sequela.evaluation.metrics import METRICS
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.statistic import METRICS
 
 LOOPS = 100
 PLAIN = {

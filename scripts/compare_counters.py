@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sequela.cost.subject import count, registered
+from sequela.cost.network import count, registered
 from sequela.models.registry import MODELS
 
 Inputs = tuple[Any, ...]
@@ -145,12 +145,12 @@ COUNTERS: dict[str, tuple[str, Counter]] = {
 
 def printed(counter: Counter, name: str) -> int | str:
     """What a counter prints for a fresh model, or how it fails."""
-    subject = registered(name)
-    model = subject.model.eval()
+    network = registered(name)
+    model = network.model.eval()
     silence = io.StringIO()
     try:
         with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
-            found = counter(model, subject.inputs(subject.lengths))
+            found = counter(model, network.inputs(network.lengths))
     except Exception as error:  # noqa: BLE001 - that a counter fails is the finding
         return f"fails: {type(error).__name__}"
     return found if isinstance(found, int) else "fails: gives nothing"

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sequela.evaluation.metrics import METRICS
 from sequela.sources.catalog import EXCERPTS, load_recordings
 from sequela.sources.recordings import Recording
 
@@ -82,6 +83,15 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
             text = "".join(f"{round(value)}\n" for value in signal)
             (root / letter / f"{letter}{number:03d}.txt").write_text(text, "utf-8")
     return root
+
+
+@pytest.fixture
+def own_metrics() -> Iterator[None]:
+    """Metrics that a test registers are gone after it."""
+    before = dict(METRICS)
+    yield
+    METRICS.clear()
+    METRICS.update(before)
 
 
 def meds(

@@ -35,16 +35,55 @@ RUNS = st.builds(
     seed=st.integers(0, 2**31 - 1),
     fractions=st.tuples(POSITIVE, POSITIVE, POSITIVE),
     model_settings=st.dictionaries(
-        st.from_regex(r"[a-z_]+", fullmatch=True),
-        st.integers()
-        | st.floats(allow_nan=False, allow_infinity=False)
-        | st.booleans()
-        | TEXT
-        | st.lists(st.integers()),
+        TEXT,
+        st.recursive(
+            st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans() | TEXT,
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+            max_leaves=6,
+        ),
         max_size=4,
     ),
     training=TRAINING,
 )
+BEFORE = """\
+model = "m"
+data = "d"
+split = "recording"
+folds = 0
+fold = 0
+seed = 0
+fractions = [0.6, 0.2, 0.2]
+aim = "youden"
+
+[model_settings]
+rate = 0.5
+
+[cohort]
+task = "in-hospital"
+from_icu = false
+tables = ["a"]
+inputs = []
+hindsight = false
+min_subjects = 1
+icd_digits = 0
+step_hours = 4.0
+demographics = false
+bins = 5
+
+[training]
+epochs = 60
+patience = 15
+batch_size = 64
+learning_rate = 0.003
+schedule = "constant"
+clip_norm = 1.0
+weight_decay = 0.0
+label_smoothing = 0.0
+average = 0.0
+class_weights = false
+mixed_precision = true
+"""
+"""A file as the first version wrote it."""
 
 
 @given(settings=RUNS)
@@ -77,6 +116,32 @@ def test_training_settings_that_cannot_be_used(values: dict[str, Any], message: 
 def test_a_setting_inside_a_table_is_named_in_full() -> None:
     with pytest.raises(SettingError, match=r"training\.epochs = 'many' cannot be used"):
         RunSettings.of(model="m", data="d", training={"epochs": "many"})
+
+
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        (None, "hidden = None"),
+        ({"a": [1, {"b": None}]}, r"hidden\.a\.b = None"),
+        ([float("nan")], "hidden = nan"),
+        ({1: 2}, "hidden = {1: 2}"),
+    ],
+)
+def test_model_settings_that_toml_has_no_words_for(value: Any, where: str) -> None:
+    """Left out of the file, they would be another model's when the run is read again."""
+    with pytest.raises(SettingError, match=f"{where} cannot be written to a config.toml"):
+        RunSettings.of(model="m", data="d", model_settings={"hidden": value})
+
+
+def test_a_config_of_before_reads_and_is_written_the_same(tmp_path: Path) -> None:
+    asked = CohortSettings(tables=("a",), icd_digits=0, step_hours=4.0, bins=5)
+    training = TrainingSettings(learning_rate=0.003, clip_norm=1.0)
+    settings = RunSettings(
+        model="m", data="d", model_settings={"rate": 0.5}, cohort=asked, training=training
+    )
+    assert settings.to_toml() == BEFORE
+    (tmp_path / "config.toml").write_text(BEFORE, "utf-8")
+    assert RunSettings.read(tmp_path / "config.toml") == settings
 
 
 @pytest.mark.parametrize("seed", [-1, 2**31, 0.5, "one"])

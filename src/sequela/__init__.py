@@ -3,14 +3,14 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sequela.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from sequela.estimators.signal_classifier import SignalClassifier as SignalClassifier
     from sequela.estimators.visit_classifier import VisitClassifier as VisitClassifier
     from sequela.notebook.evaluation import evaluate as evaluate
     from sequela.notebook.examples import load as load
     from sequela.notebook.visit_examples import load_visits as load_visits
-
-__version__ = "0.1.0"
 
 # Loaded when they are first asked for: `import sequela` stays quick and loads no torch.
 _PLACES = {

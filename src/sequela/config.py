@@ -1,6 +1,5 @@
 """Frozen settings, checked where they enter: the command line and a run's ``config.toml``."""
 
-import json
 import math
 import tomllib
 from collections.abc import Mapping
@@ -8,11 +7,16 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 
 from sequela.errors import RunError, SettingError
 
 SplitUnit = Literal["subject", "recording", "row"]
 Aim = Literal["sensitivity", "f1", "cost_ratio", "youden"]
+
+OPTION = "option"
+"""Key of a field's extra schema: the name of its option where it is not that of the field."""
+NO_OPTION: dict[str, Any] = {OPTION: ""}
 
 TARGETS: Mapping[Aim, float] = {"sensitivity": 1.0, "cost_ratio": math.inf}
 """The aims that need a target, and the largest one."""
@@ -54,82 +58,203 @@ class _Settings(BaseModel):
 class TrainingSettings(_Settings):
     """How a model is fitted; see ``sequela.training.fit``."""
 
-    epochs: int = Field(default=60, ge=1)
-    """Passes over the training part at most."""
-    patience: int = Field(default=15, ge=1)
-    """Epochs without a better tuning loss after which training stops."""
-    batch_size: int = Field(default=64, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
-    """Adam's; the peak of it where there is a schedule."""
-    schedule: Literal["constant", "one-cycle"] = "constant"
-    """``one-cycle``: a rise over the first tenth of the steps, then a cosine to nearly zero."""
-    clip_norm: float | None = Field(default=None, gt=0)
-    """Largest norm of the gradient; ``None`` does not clip."""
-    weight_decay: float = Field(default=0.0, ge=0)
-    """Decoupled from the gradient (Loshchilov and Hutter 2019, arXiv 1711.05101)."""
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the label spread over all classes in the loss that is learnt from (Szegedy 2016)."""
-    average: float = Field(default=0.0, ge=0, lt=1)
-    """Decay of the running average of the weights, which is what is judged and kept; 0: none."""
-    class_weights: bool = False
-    """Weigh each class by the inverse of its share in the training part."""
-    mixed_precision: bool = True
-    """bfloat16 where the device has it (GPUs); never on the CPU."""
+    epochs: int = Field(
+        default=60, ge=1, description="Pass over the training part at most this many times."
+    )
+    patience: int = Field(
+        default=15,
+        ge=1,
+        description="Stop after this many epochs without a lower loss on the tuning part.",
+    )
+    batch_size: int = Field(default=64, ge=1, description="Batch size.")
+    learning_rate: float = Field(
+        default=1e-3, gt=0, description="Learning rate of Adam; with a schedule, its peak."
+    )
+    schedule: Literal["constant", "one-cycle"] = Field(
+        default="constant",
+        description="Learning rate over time: one-cycle rises over the first tenth of the steps, "
+        "then falls as a cosine to nearly zero.",
+    )
+    clip_norm: float | None = Field(
+        default=None, gt=0, description="Clip the norm of the gradient to this."
+    )
+    weight_decay: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight decay, decoupled from the gradient (AdamW, arXiv 1711.05101).",
+    )
+    label_smoothing: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Spread this share of each label over all classes in the training loss "
+        "(Szegedy 2016).",
+    )
+    average: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Decay of the running average of the weights, which is what is evaluated and "
+        "kept; 0 is no average.",
+    )
+    class_weights: bool = Field(
+        default=False,
+        description="Weight each class by the inverse of its share in the training part.",
+    )
+    mixed_precision: bool = Field(
+        default=True, description="Use bfloat16 on GPUs that have it; never on the CPU."
+    )
 
 
-class CohortSettings(_Settings):
+class SequenceSettings(_Settings):
+    """How events become steps and codes."""
+
+    min_subjects: int = Field(
+        default=1, ge=1, description="Drop codes seen in fewer training subjects than this."
+    )
+    icd_digits: int | None = Field(
+        default=None,
+        ge=0,
+        description="Keep this many characters of an ICD code behind its dot; 0 is the category "
+        "(default: all).",
+    )
+    step_hours: float | None = Field(
+        default=None,
+        gt=0,
+        description="Make each step a window of this many hours, counted back from the prediction "
+        "(default: each visit is a step).",
+    )
+    demographics: bool = Field(
+        default=False, description="Add sex, age in decades and the like to the last step."
+    )
+    bins: int = Field(
+        default=0,
+        ge=0,
+        description="Split measurements into this many quantiles of their training values; 0 keeps "
+        "only that something was measured.",
+    )
+
+    @field_validator("bins")
+    @classmethod
+    def _splits(cls, bins: int) -> int:
+        if bins == 1:
+            raise ValueError("bins must be 0 or at least 2")
+        return bins
+
+
+class QuestionSettings(_Settings):
+    """Who is asked what."""
+
+    task: str = Field(default="in-hospital", description="Ask this task.")
+    hours: float | None = Field(
+        default=None,
+        ge=0,
+        description="Predict this many hours after the admission or entry (default: the task's).",
+    )
+    horizon_days: float | None = Field(
+        default=None,
+        gt=0,
+        description="Predict the outcome within this many days (default: the task's).",
+        json_schema_extra={OPTION: "days"},
+    )
+    from_icu: bool = Field(
+        default=False,
+        description="Count from the first ICU admission of the stay, not from the hospital's.",
+    )
+    tables: tuple[str, ...] = Field(
+        default=(),
+        description="Read this table beside the required ones; may be repeated (default: all).",
+    )
+    labels: str | None = Field(
+        default=None,
+        description="MEDS label file, for example of ACES, in place of the task's cohort.",
+    )
+    outcome: str | None = Field(
+        default=None,
+        min_length=1,
+        description="What the label file's positive examples are, such as readmitted.",
+    )
+    inputs: tuple[str, ...] = Field(
+        default=(),
+        description="Let the model see this family of codes, such as ICD9CM; may be repeated "
+        "(default: the task's).",
+    )
+    hindsight: bool = Field(
+        default=False,
+        description="Look back from the end of the stay: this leaks by design, to show what a leak "
+        "is worth.",
+    )
+
+
+class CohortSettings(SequenceSettings, QuestionSettings):
     """Who is asked what, and how a record becomes a sequence: for data that are hospital tables."""
-
-    task: str = "in-hospital"
-    """One of ``sequela.cohort.tasks.TASKS``."""
-    hours: float | None = Field(default=None, ge=0)
-    """From the trigger to the prediction; the task's own where it is not said."""
-    horizon_days: float | None = Field(default=None, gt=0)
-    """How far a death counts; the task's own where it is not said."""
-    from_icu: bool = False
-    """Count from the first admission to an ICU in the stay, not to the hospital."""
-    tables: tuple[str, ...] = ()
-    """Tables to read beside those that are needed; all that are there where it is empty."""
-    labels: str | None = None
-    """A MEDS label file that takes the place of the task's triggers, labels and rules."""
-    inputs: tuple[str, ...] = ()
-    """Families of codes that a model may see; the task's own where it is empty."""
-    hindsight: bool = False
-    """Look back from the end of the stay: leaks, and shows what that is worth."""
-    min_subjects: int = Field(default=1, ge=1)
-    """In how many training subjects a code must stand to be known."""
-    icd_digits: int | None = Field(default=None, ge=0)
-    """Characters of an ICD code that are kept behind the dot; all where it is not said."""
-    step_hours: float | None = Field(default=None, gt=0)
-    """Steps are windows of so many hours; visits where it is not said."""
-    demographics: bool = False
-    """Add sex, age in decades and the like to the last step."""
-    bins: int = Field(default=0, ge=0)
-    """Quantiles into which measurements are split; 0 keeps only that something was measured."""
 
 
 class RunSettings(_Settings):
     """Everything that decides what a run computes: the run's ``config.toml``."""
 
-    model: str
-    data: str
-    split: SplitUnit = "recording"
-    folds: int = Field(default=0, ge=0)
-    """Of cross-validation: each fold is held out once; 0 draws one split."""
-    fold: int = Field(default=0, ge=0)
-    """Which fold is held out; from ``folds`` on, those of the next repeat."""
-    seed: int = Field(default=0, ge=0, lt=2**31)
-    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
-    """Shares of train, tuning and held_out."""
-    aim: Aim = "youden"
-    """What the threshold serves that is chosen on the tuning part, where there are two classes."""
-    aim_target: float | None = Field(default=None, validate_default=True)
-    """The aim's number: a sensitivity, or how many false alarms a missed event costs."""
-    model_settings: dict[str, Any] = Field(default_factory=dict)
-    """Changes to the model's config."""
-    cohort: CohortSettings | None = None
-    """Where the data are hospital tables."""
-    training: TrainingSettings = Field(default_factory=TrainingSettings)
+    model: str = Field(description="Model.", json_schema_extra=NO_OPTION)
+    data: str = Field(description="Data set.", json_schema_extra=NO_OPTION)
+    split: SplitUnit = Field(
+        default="recording",
+        description="Keep all rows of each recording or subject in one part (default: recordings "
+        "of signals, subjects of hospital records); row keeps nothing together and leaks by "
+        "design, to show the leak.",
+    )
+    folds: int = Field(
+        default=0,
+        ge=0,
+        description="Cross-validate: split into this many folds and hold each out once (default: "
+        "one split).",
+    )
+    fold: int = Field(
+        default=0,
+        ge=0,
+        description="Hold out this fold; from `folds` on, those of the next repeat.",
+        json_schema_extra=NO_OPTION,
+    )
+    seed: int = Field(
+        default=0,
+        ge=0,
+        lt=2**31,
+        description="Seed of the split, the weights and the order of the batches.",
+    )
+    fractions: tuple[float, float, float] = Field(
+        default=(0.6, 0.2, 0.2),
+        description="Shares of train, tuning and held_out.",
+        json_schema_extra=NO_OPTION,
+    )
+    aim: Aim = Field(
+        default="youden",
+        description="Choose the threshold on the tuning part for this, where there are two "
+        "classes.",
+    )
+    aim_target: float | None = Field(
+        default=None,
+        validate_default=True,
+        description="Target of the aim: the sensitivity to reach, or how many false alarms a "
+        "missed event costs (cost_ratio).",
+    )
+    model_settings: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Changes to the model's config.",
+        json_schema_extra=NO_OPTION,
+    )
+    cohort: CohortSettings | None = Field(
+        default=None,
+        description="What is asked of hospital records.",
+        json_schema_extra=NO_OPTION,
+    )
+    training: TrainingSettings = Field(
+        default_factory=TrainingSettings,
+        description="How the model is trained.",
+        json_schema_extra=NO_OPTION,
+    )
+
+    @field_validator("model_settings")
+    @classmethod
+    def _can_be_written(cls, changes: dict[str, Any]) -> dict[str, Any]:
+        return {name: _as_toml(name, value) for name, value in changes.items()}
 
     @field_validator("aim_target")
     @classmethod
@@ -159,12 +284,9 @@ class RunSettings(_Settings):
 
     def to_toml(self) -> str:
         """The settings as TOML; ``None`` is left out."""
-        values = self.model_dump(mode="json", exclude_none=True)
-        tables = {name: value for name, value in values.items() if isinstance(value, dict)}
-        lines = [f"{name} = {_literal(v)}" for name, v in values.items() if name not in tables]
-        for table, content in tables.items():
-            lines += ["", f"[{table}]"] + [f"{name} = {_literal(v)}" for name, v in content.items()]
-        return "\n".join(lines) + "\n"
+        import tomlkit
+
+        return tomlkit.dumps(self.model_dump(mode="json", exclude_none=True))
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -183,13 +305,33 @@ class RunSettings(_Settings):
             raise RunError(f"{path}: not a run's settings: {error}") from error
 
 
-def _literal(value: Any) -> str:
-    """A TOML literal of a number, truth value, string or flat list."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return f"[{', '.join(_literal(item) for item in value)}]"
-    if isinstance(value, str):
-        # A JSON string is a TOML one, but for DEL, which TOML wants escaped.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)
+def options(settings: type[BaseModel]) -> dict[str, tuple[str, FieldInfo]]:
+    """The settings that a command line has an option for: by name, the option and the field."""
+    found = {}
+    for name, field in settings.model_fields.items():
+        extra = field.json_schema_extra
+        said = extra.get(OPTION, name) if isinstance(extra, dict) else name
+        if said:
+            found[name] = (f"--{str(said).replace('_', '-')}", field)
+    return found
+
+
+def _as_toml(where: str, value: Any) -> Any:
+    """A value as TOML gives it back.
+
+    Raises:
+        ValueError: If TOML has no such value.
+    """
+    match value:
+        case dict() if all(isinstance(key, str) for key in value):
+            return {key: _as_toml(f"{where}.{key}", each) for key, each in value.items()}
+        case list() | tuple():
+            return [_as_toml(where, each) for each in value]
+        case bool() | int() | str():
+            return value
+        case float() if math.isfinite(value):
+            return value
+    raise ValueError(
+        f"{where} = {value!r} cannot be written to a config.toml: expected numbers, text, truth "
+        "values, and lists and tables of these"
+    )

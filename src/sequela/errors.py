@@ -4,6 +4,8 @@ Every error here says what was found, what was expected and what to do. The comm
 in one line and exits with status 2; a bug stays a traceback.
 """
 
+import shlex
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -40,6 +42,10 @@ class RunError(SequelaError, ValueError):
     """A run folder is incomplete, damaged, or belongs to another run."""
 
 
+class PluginError(SequelaError, ImportError):
+    """What was added from outside cannot be loaded."""
+
+
 class DownloadError(SequelaError, OSError):
     """A download failed, or what arrived is not the published file."""
 
@@ -50,7 +56,12 @@ class MissingExtraError(SequelaError, ImportError):
     @classmethod
     def of(cls, extra: str, needed_for: str) -> "MissingExtraError":
         """The error for a missing extra, with the sentence that installs it."""
-        return cls(f"{needed_for} needs an extra: run `pip install 'sequela[{extra}]'`")
+        return cls(f"{needed_for} needs an extra: run `{install(extra)}`")
+
+
+def install(extra: str) -> str:
+    """The command that installs an extra where this program runs, and not where ``pip`` would."""
+    return f"{shlex.quote(sys.executable)} -m pip install 'sequela[{extra}]'"
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:

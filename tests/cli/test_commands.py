@@ -43,6 +43,7 @@ def run_folder(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def test_starting_up_loads_nothing_heavy() -> None:
     heavy = ["torch", "duckdb", "sklearn", "altair", "pandas", "pyarrow", "accelerate", "scipy"]
+    heavy += ["pydantic"]
     code = (
         "import sys, sequela, sequela.cli.app\n"
         "try:\n    sequela.cli.app.main(['--help'])\nexcept SystemExit:\n    pass\n"

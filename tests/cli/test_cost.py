@@ -41,6 +41,12 @@ def test_json_of_training(capsys: pytest.CaptureFixture[str]) -> None:
     assert values["training"]["update"] == 14 * 2949
 
 
+def test_an_optimiser_asks_for_training(capsys: pytest.CaptureFixture[str]) -> None:
+    values = json.loads(output(capsys, "mlp-baseline", "--json", "--optimiser", "sgd"))
+    assert values["training"]["update"] == 2 * 2949
+    assert "unknown optimiser" in refusal(capsys, "mlp-baseline", "--optimiser", "sgdd")
+
+
 def test_a_setting(capsys: pytest.CaptureFixture[str]) -> None:
     values = json.loads(output(capsys, "visits-improved", "--kwargs", '{"n_codes": 100}', "--json"))
     assert values["layers"][0]["parameters"] == 101 * 64

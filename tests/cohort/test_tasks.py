@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from sequela.cohort.outcomes import DEATH_IN_ANY_STAY, DEATH_IN_STAY
 from sequela.cohort.tasks import (
     TASKS,
     Task,
@@ -53,8 +54,8 @@ def test_unknown_names_get_a_hint() -> None:
         ("post-discharge", {"horizon_days": None}, "go together"),
         ("post-discharge", {"horizon_days": 0}, "more than 0"),
         ("landmark", {"exclude": ("organ-donors",)}, "about hospital stays"),
-        ("landmark", {"label": "death in the stay"}, "needs a trigger"),
-        ("in-hospital", {"label": "death in any stay"}, "needs a trigger of subjects"),
+        ("landmark", {"outcome": DEATH_IN_STAY}, "needs a trigger"),
+        ("in-hospital", {"outcome": DEATH_IN_ANY_STAY}, "needs a trigger of subjects"),
         ("report-2019", {"trigger": "ICU admission"}, "needs a trigger of subjects"),
         ("report-2019", {"hindsight": True}, "hindsight looks back on a stay"),
         ("post-discharge", {"hindsight": True}, "hindsight looks back on a stay"),

@@ -1,15 +1,18 @@
 """What cannot be counted is refused in one line that says what it is and what to do."""
 
+import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from sequela.cost import account
+from sequela.cost.network import count, loaded, network, parse_lengths, parse_settings, registered
 from sequela.cost.record import load, save, to_json
-from sequela.cost.subject import count, loaded, parse_lengths, parse_settings, registered, subject
 from sequela.errors import ModelError, RunError, SequelaError, SettingError, UnknownNameError
 
 X = torch.zeros(1, 4)
@@ -147,9 +150,9 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_class_from_a_file(file: Path) -> None:
-    subject_ = loaded(f"{file}:Encoder", ["BxTx4"], {"hidden": 5}, steps=7)
+    encoder = loaded(f"{file}:Encoder", ["BxTx4"], {"hidden": 5}, steps=7)
     step = 3 * 5 * 2 * 4 + 3 * 5 * 2 * 5 + 5 * 5 + 5 * 5 + 8 * 5 + 4 * 5
-    assert count(subject_).operations == 7 * step
+    assert count(encoder).operations == 7 * step
 
 
 def test_a_padded_batch_of_a_class(file: Path) -> None:
@@ -185,6 +188,40 @@ def test_a_class_that_cannot_be_loaded(
         count(loaded(where, shapes))
 
 
+FAILING = """
+from torch import nn
+def leaves():
+    raise SystemExit(3)
+made = nn.Linear(4, 2)
+"""
+
+
+def test_a_file_that_ends_the_program(tmp_path: Path) -> None:
+    (tmp_path / "failing.py").write_text(FAILING)
+    (tmp_path / "leaves.py").write_text("raise SystemExit(3)")
+    with pytest.raises(ModelError, match="cannot be made: SystemExit: 3"):
+        loaded(f"{tmp_path}/failing.py:leaves", ["1x4"])
+    with pytest.raises(ModelError, match="cannot be imported: SystemExit: 3"):
+        loaded(f"{tmp_path}/leaves.py:Model", ["1x4"])
+    with pytest.raises(SettingError, match="is made already"):
+        loaded(f"{tmp_path}/failing.py:made", ["1x4"], {"bias": False})
+
+
+@pytest.mark.parametrize("where", [":Encoder", "torch.nn:", ":"])
+def test_half_a_name(where: str) -> None:
+    with pytest.raises(ModelError, match="names no class: write FILE"):
+        network(where, shapes=["1x4"])
+    with pytest.raises(ModelError, match=r"\.x cannot be imported"):
+        network(".x:Encoder", shapes=["1x4"])
+
+
+def test_a_large_input_takes_no_memory() -> None:
+    linear = {"in_features": 4, "out_features": 2}
+    assert count(loaded("torch.nn:Linear", ["9999999x9999999x4"], linear)).parameters == 10
+    with pytest.raises(SettingError, match="no tensor can be as large"):
+        count(loaded("torch.nn:Linear", ["99999999999999999999x4"], linear))
+
+
 def test_a_class_with_wrong_arguments(file: Path) -> None:
     with pytest.raises(ModelError, match=r"cannot be made: TypeError.*--kwargs"):
         loaded(f"{file}:Encoder", ["1x7x4"], {"hiden": 3})
@@ -198,7 +235,7 @@ def test_a_file_that_cannot_be_imported(tmp_path: Path) -> None:
 
 def test_settings_of_registered_models() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'mlp-baseline'"):
-        subject("mlp-basline")
+        network("mlp-basline")
     with pytest.raises(SettingError, match="hiden"):
         registered("mlp-baseline", {"hiden": 3})
     with pytest.raises(SettingError, match="segments of one length"):
@@ -207,10 +244,33 @@ def test_settings_of_registered_models() -> None:
         registered("visits-baseline", lengths=[5], slots=3)
     with pytest.raises(SettingError, match="at least 1"):
         registered("visits-baseline", steps=0)
+    with pytest.raises(SettingError, match="n_codes must be a whole number of at least 1, not '9'"):
+        registered("visits-baseline", {"n_codes": "9"})
+    with pytest.raises(SettingError, match="n_chans must be a whole number of at least 1, not 0"):
+        registered("cnn-baseline", {"n_chans": 0})
+    with pytest.raises(ModelError, match=r"^a segment has n_times=2, but"):
+        registered("cnn-baseline", steps=2)
+
+
+def test_options_that_would_be_ignored() -> None:
+    with pytest.raises(SettingError, match="no visits: give --steps"):
+        network("gru-baseline", codes=5)
+    with pytest.raises(SettingError, match="no visits: describe its input"):
+        network("torch.nn:Linear", shapes=["1x4"], codes=5)
+    with pytest.raises(SettingError, match="leave --steps out"):
+        network("visits-baseline", steps=3, lengths=[1, 2])
+    with pytest.raises(
+        SettingError, match="cannot have 12 codes, since visits-baseline knows only"
+    ):
+        registered("visits-baseline", {"n_codes": 11}, codes=12)
+    assert count(registered("visits-baseline", {"n_codes": 5})).inputs.count("visits of 5 codes")
+
+
+def test_names_of_registered_models() -> None:
     with pytest.raises(SettingError, match="names no class"):
-        subject("model.py")
+        network("model.py")
     with pytest.raises(SettingError, match="its own input"):
-        subject("mlp-baseline", shapes=["1x178"])
+        network("mlp-baseline", shapes=["1x178"])
 
 
 def test_lengths_and_settings_on_the_command_line() -> None:
@@ -234,3 +294,51 @@ def test_a_damaged_cost_file(tmp_path: Path) -> None:
     save(cost, path)
     assert load(path) == cost
     assert [child.name for child in tmp_path.iterdir()] == ["cost.json"]
+
+
+Values = dict[str, Any]
+
+
+def _without(*path: str) -> Callable[[Values], None]:
+    """A change that takes out the last of these keys, in the first layer."""
+
+    def change(values: Values) -> None:
+        for key in path[:-1]:
+            values = values[key][0] if isinstance(values[key], list) else values[key]
+        del values[path[-1]]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_without("layers"), "layers: Field required"),
+        (_without("unknown"), "unknown: Field required"),
+        (_without("layers", "work"), r"layers\.0\.calls: Field required"),
+        (_without("layers", "work", "parts", "macs"), r"parts\.0\.cost: Field required"),
+        (_without("layers", "work", "symbols", "n"), "'2·n' is not a formula of the symbols m"),
+        (_without("layers", "parameter_formula", "formula"), "an instance of Formula"),
+        (lambda values: values["layers"][0].update(parameters="many"), "a valid integer"),
+        (lambda values: values["layers"][0]["work"][0].update(times="m +"), "is not a formula"),
+        (lambda values: values["layers"].append(3), r"layers\.1: Input should be"),
+    ],
+)
+def test_a_cost_file_with_a_wrong_place(
+    tmp_path: Path, damage: Callable[[Values], None], message: str
+) -> None:
+    values = to_json(account(nn.Linear(4, 2), X))
+    damage(values)
+    path = tmp_path / "cost.json"
+    path.write_text(json.dumps(values))
+    with pytest.raises(RunError, match=rf"^{path} is not a cost account \(.*{message}") as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3", "{", "\udcff"])
+def test_a_file_that_is_no_account(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "cost.json"
+    path.write_text(content, errors="surrogateescape")
+    with pytest.raises(RunError, match=rf"^{path} (is not a|cannot be read as a) cost account"):
+        load(path)

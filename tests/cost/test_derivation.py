@@ -14,7 +14,7 @@ from sequela.cost import account
 from sequela.cost.derivation import derive
 from sequela.cost.formula import Formula, Number, Symbol, merged, parse
 from sequela.cost.mathml import math, render_mathml
-from sequela.cost.subject import count, registered
+from sequela.cost.network import count, registered
 from sequela.cost.text import render, render_markdown, render_text
 from sequela.models.registry import MODELS
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from sequela.cost.ledger import Account
+from sequela.cost.network import count, registered
 from sequela.cost.record import from_json, to_json
-from sequela.cost.subject import count, registered
 
 # Parameters, MACs and operations of each layer; visits at 20 visits of one patient, 911 codes.
 LAYERS = {

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from sequela.cost import account, measure
-from sequela.cost.subject import registered
+from sequela.cost.network import registered
 from sequela.cost.training import OPTIMISERS, render_training, training_step
 from sequela.errors import UnknownNameError
 
@@ -43,8 +43,8 @@ def test_an_optimiser_that_is_not_known() -> None:
 def test_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "SECONDS", 0.001)
     monkeypatch.setattr(measure, "MATRIX", 32)
-    subject = registered("visits-baseline", steps=2, codes=3)
-    one, many = measure.measure(subject, (1, 4))
+    network = registered("visits-baseline", steps=2, codes=3)
+    one, many = measure.measure(network, (1, 4))
     assert many.operations == 4 * one.operations
     assert one.operations == 2 * 3 * 32 + 2 * 4960 + 64
     assert one.weight_bytes == 4 * 31618
@@ -53,4 +53,4 @@ def test_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
     assert many.peak_bytes > one.peak_bytes
     assert one.rate == pytest.approx(one.operations / one.microseconds * 1e6)
     text = measure.render_measurements([one, many])
-    assert "batch   4" in text
+    assert "batch size   4" in text

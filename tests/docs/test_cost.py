@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sequela.cli.app import main
-from sequela.cost.subject import count, registered
+from sequela.cost.network import count, registered
 from sequela.models.registry import MODELS
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -1,5 +1,6 @@
 """scikit-learn's own checks, and its tools around the classifiers."""
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sequela import SignalClassifier, VisitClassifier
+from sequela.config import TrainingSettings
+from sequela.estimators.network import NetworkClassifier
 
 EXPECTED_FAILURES: dict[str, str] = {}  # none: all of scikit-learn's checks hold
 
@@ -140,3 +143,24 @@ def test_parameters_and_clone() -> None:
         assert other.set_params(epochs=3).epochs == 3
     with pytest.raises(ValueError, match="'speed'"):
         quick().set_params(speed=9)
+
+
+@pytest.mark.parametrize("kind", [SignalClassifier, VisitClassifier])
+def test_training_settings_are_parameters(kind: type[NetworkClassifier]) -> None:
+    """With their defaults and sentences; weights of classes are scikit-learn's, one precision."""
+    names = set(TrainingSettings.model_fields) - {"class_weights", "mixed_precision"}
+    parameters = inspect.signature(kind).parameters
+    documented = " ".join((kind.__doc__ or "").split())
+    for name in names:
+        field = TrainingSettings.model_fields[name]
+        assert parameters[name].default == field.default
+        assert f"{name}: {field.description}" in documented
+    assert set(kind().get_params()) == set(parameters)
+
+
+def test_a_classifier_of_ones_own_needs_no_list_of_parameters() -> None:
+    class Mine(SignalClassifier):
+        """Mine."""
+
+    assert Mine.__doc__ == "Mine."
+    assert Mine(epochs=3).get_params()["epochs"] == 3

@@ -49,7 +49,7 @@ def test_vocabulary_and_its_indices(
     visits = VisitLists.of(given)
     if not expected:
         return
-    vocabulary = visits.known(np.array(rows), group, least)
+    vocabulary = visits.vocabulary(np.array(rows), group, least)
     assert vocabulary == ("UNKNOWN", *expected)
     under = visits.under(vocabulary, np.arange(n))
     index = {code: i for i, code in enumerate(vocabulary)}

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from sequela.errors import DataError
-from sequela.evaluation import calibration
+from sequela.evaluation import calibration, metrics
+from sequela.evaluation.event import event
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.predictions import Predictions
 
@@ -55,7 +56,7 @@ def test_equal_chances_share_a_bin() -> None:
 
 def test_of_several_classes_the_most_probable_is_judged(make_predictions: Make) -> None:
     made = make_predictions(classes=4)
-    judged = calibration.event(made)
+    judged = event(made)
     assert np.array_equal(judged.chance, made.probabilities.max(axis=1))
     assert np.array_equal(judged.happened, made.predicted == made.label)
     assert np.array_equal(judged.group, made.group_index)
@@ -161,7 +162,9 @@ def test_the_brier_score_is_scikit_learns(make_predictions: Make, classes: int) 
         expected = sklearn.metrics.brier_score_loss(made.label, chance[:, 1])
     found = calibration.brier_score(made)
     assert found.score == pytest.approx(expected, abs=1e-7)
-    assert calibration.brier_statistic(made).estimate == pytest.approx(found.score, abs=1e-12)
+    assert metrics.statistic_of("brier_score", made).estimate == pytest.approx(
+        found.score, abs=1e-12
+    )
     total = found.miscalibration - found.discrimination + found.uncertainty
     assert found.score == pytest.approx(total, abs=1e-12)
     assert min(found.miscalibration, found.discrimination) >= 0
@@ -187,6 +190,6 @@ def test_the_calibration_line_is_the_likeliest() -> None:
 
 def test_nothing_cannot_be_judged(make_predictions: Make) -> None:
     nothing = make_predictions().part("tuning")
-    for judge in (calibration.event, calibration.brier_score):
+    for judge in (event, calibration.brier_score):
         with pytest.raises(DataError, match="empty"):
             judge(nothing)

@@ -194,7 +194,10 @@ def test_different_splits_are_refused(
         compare(made, change(made))
 
 
+@pytest.mark.usefixtures("own_metrics")
 def test_a_metric_of_several_numbers_has_no_single_difference(make_predictions: Make) -> None:
     made = make_predictions()
+    several = metrics.recall_statistic
+    metrics.register(metrics.Metric("recalls", "recalls", "several", metrics.accuracy, several))
     with pytest.raises(DataError, match="no single difference"):
-        comparison.paired_difference("per_class_recall", made, made, np.random.default_rng(0))
+        comparison.paired_difference("recalls", made, made, np.random.default_rng(0))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sequela.errors import DataError
-from sequela.evaluation import intervals, resampling, statistic
+from sequela.evaluation import intervals, metrics, resampling, statistic
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.predictions import Predictions
 
@@ -80,7 +80,7 @@ def test_intervals_agree_with_a_plain_implementation(
     assert [found.low, found.high] == pytest.approx(
         plain_interval(metric, stratum, how, 5), abs=1e-9
     )
-    assert found.low < statistic.of_metric(name, made).estimate < found.high
+    assert found.low < metrics.statistic_of(name, made).estimate < found.high
     where = "over groups within strata" if fixed else "over groups"
     assert found.method == f"{method} bootstrap {where}"
     assert (found.level, found.resamples, found.n_groups) == (0.9, 230, 25)
@@ -135,7 +135,7 @@ def test_all_right_has_the_exact_binomial_bound_over_groups(
     exact = scipy.stats.binomtest(18 * right, 18).proportion_ci(level, method="exact")
     assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=1e-9)
     assert found.method == "exact binomial over groups"
-    recalls = intervals.metric_intervals("per_class_recall", made, np.random.default_rng(0), how)
+    recalls = intervals.intervals(metrics.recall_statistic(made), np.random.default_rng(0), how)
     exact = scipy.stats.binomtest(6 * right, 6).proportion_ci(level, method="exact")
     for recall in recalls:
         assert recall is not None
@@ -152,7 +152,7 @@ def test_a_class_without_examples_has_no_interval(make_predictions: Make) -> Non
     made = make_predictions(classes=3)
     made = made.where(made.label != 1)
     rng = np.random.default_rng(0)
-    found = intervals.metric_intervals("per_class_recall", made, rng)
+    found = intervals.intervals(metrics.recall_statistic(made), rng)
     assert [one is None for one in found] == [False, True, False]
     with pytest.raises(DataError, match="undefined on most resamples"):
         intervals.interval(

@@ -7,7 +7,7 @@ import pytest
 from sequela.errors import SettingError
 from sequela.evaluation import metrics
 from sequela.evaluation.curves import Curve, precision_recall_curve, roc_curve
-from sequela.evaluation.intervals import Bootstrap
+from sequela.evaluation.intervals import Bootstrap, Estimate, Interval
 from sequela.evaluation.predictions import Predictions
 from sequela.figures.figure import Figure
 from sequela.figures.ranking import ranking
@@ -48,6 +48,19 @@ def test_a_roc_curve_shows_what_was_computed(make_predictions: Make, checked: Ch
     assert {"chance", "at 0.5", "at 0.3 (chosen)", "death: AUROC (95 % interval)"} <= set(texts)
     assert f"AUROC {area}; at 0.5 sensitivity {curve.at(0.5)[1]:.2f}" in figure.alt
     assert curve.area.value == pytest.approx(metrics.auroc(predictions))
+
+
+def test_the_legend_shows_the_number_of_a_table(make_predictions: Make, checked: Check) -> None:
+    curve = curve_of(roc_curve, make_predictions())
+    mean = Estimate(0.123, Interval(0.1, 0.2, 0.95, "a test", 0, 0))
+    figure = ranking(
+        {"GRU": curve}, event="death", areas={"GRU": mean}, areas_are="mean of 5 folds"
+    )
+    texts = checked(figure)
+    assert "GRU: 0.12 (0.10 to 0.20)" in texts
+    assert "death: AUROC, mean of 5 folds (95 % interval)" in texts
+    assert "GRU: AUROC, mean of 5 folds 0.12 (0.10 to 0.20);" in figure.alt
+    assert f"{curve.area.value:.2f} (" not in figure.alt
 
 
 @pytest.mark.parametrize("n_examples", [60, 10_000])

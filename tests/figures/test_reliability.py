@@ -6,6 +6,7 @@ import pytest
 
 from sequela.errors import SettingError
 from sequela.evaluation import calibration
+from sequela.evaluation.event import event
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.predictions import Predictions
 from sequela.figures.figure import Figure
@@ -26,7 +27,7 @@ def test_curve_and_histogram_are_those_of_the_evaluation(
         name: calibration.reliability(p, np.random.default_rng(0), how=QUICK)
         for name, p in named.items()
     }
-    chances = {name: calibration.event(p).chance for name, p in named.items()}
+    chances = {name: event(p).chance for name, p in named.items()}
     figure = reliability_curves(curves, chances, event="death")
     for name, curve in curves.items():
         rows = [r for r in figure.rows if r["model"] == name and r["what"] == "reliability"]
@@ -49,9 +50,7 @@ def test_one_group_has_points_without_a_band(
 ) -> None:
     predictions = make_predictions(n_examples=40, per_group=40)
     curve = calibration.reliability(predictions, np.random.default_rng(0), how=QUICK)
-    figure = reliability_curves(
-        {"GRU": curve}, {"GRU": calibration.event(predictions).chance}, event="death"
-    )
+    figure = reliability_curves({"GRU": curve}, {"GRU": event(predictions).chance}, event="death")
     assert figure.rows[0]["low"] is None
     checked(figure)
 

@@ -6,8 +6,8 @@ import pytest
 from sequela.errors import SettingError
 from sequela.evaluation.decision import Threshold
 from sequela.evaluation.intervals import Bootstrap, estimates
+from sequela.evaluation.metrics import statistic_of
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.statistic import of_metric
 from sequela.evaluation.subgroups import Subgroup, subgroups
 from sequela.figures.figure import Figure
 from sequela.figures.subgroups import subgroup_forest
@@ -30,7 +30,7 @@ def test_shown_groups_have_numbers_and_suppressed_ones_only_a_name(
     make_predictions: Callable[..., Predictions], checked: Callable[[Figure], list[str]]
 ) -> None:
     predictions = make_predictions(per_group=1)
-    (whole,) = estimates(of_metric("auroc", predictions), np.random.default_rng(0), QUICK)
+    (whole,) = estimates(statistic_of("auroc", predictions), np.random.default_rng(0), QUICK)
     groups = found(predictions)
     figure = subgroup_forest(groups, "auroc", overall=whole, event="deaths")
     by_value = {row["value"]: row for row in figure.rows}

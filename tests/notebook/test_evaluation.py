@@ -37,7 +37,7 @@ def test_recordings_are_judged_whole_and_drawn_within_their_class() -> None:
     found = sequela.evaluate(MODEL, X, Y, groups=GROUPS, recordings=True)
     whole = MODEL.predict_proba(X).reshape(30, 4, 2).mean(1).argmax(1)
     numbers = {row["number"]: row["value"] for row in found.frame().to_pylist()}
-    assert numbers["accuracy of whole groups"] == np.mean(MODEL.classes_[whole] == Y[::4])
+    assert numbers["accuracy of whole recordings"] == np.mean(MODEL.classes_[whole] == Y[::4])
     assert "within strata" in repr(found)
     with pytest.raises(DataError, match="two classes"):
         sequela.evaluate(MODEL, X, Y, groups=np.arange(120) % 7, recordings=True)

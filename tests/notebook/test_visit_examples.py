@@ -86,7 +86,7 @@ def test_a_classifier_learns_from_them(data: VisitExamples) -> None:
 def test_what_they_say_of_themselves(data: VisitExamples) -> None:
     _, held_out = data.split(seed=0)
     assert "80 of 40 subjects" in repr(data)
-    assert "died 20, survived 60" in repr(data)
+    assert "survived 60, died 20" in repr(data)
     assert "predicted 24 hours after each admission" in repr(data)
     assert "by subject, 0 ids in two parts" in repr(held_out)
     assert "held-out part" in held_out._repr_html_()

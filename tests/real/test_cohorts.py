@@ -6,16 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sequela.cohort.events import LABEL_FAMILIES, open_events
+from sequela.cohort.events import open_events
 from sequela.cohort.selection import Cohort, select_cohort
 from sequela.cohort.subject_splits import parts_of_labels, read_subject_splits
 from sequela.cohort.tasks import in_hospital, landmark, post_discharge, report_2019, task_named
+from sequela.config import SequenceSettings
 from sequela.sequences.build import build_sequences
 from sequela.sequences.flat import Sequences
 from sequela.sequences.tables import bag_of_codes
-from sequela.sequences.vocabulary import SequenceSettings
 from sequela.sources.build import build
 from sequela.sources.catalog import locate
+from sequela.sources.codes import families_where
 from sequela.sources.hospitals import source_of
 
 FOLDERS = {
@@ -71,7 +72,7 @@ def test_in_hospital(meds: Meds, tmp_path: Path, name: str, stays: int, blank: i
     assert cohort.leaks == ()
     sequences = cut(cohort, tmp_path)
     families = {code.split("//")[0] for code in sequences.vocabulary}
-    assert not families & {*LABEL_FAMILIES, "MEDS_BIRTH", "APACHE_PREDICTION"}
+    assert not families & {*families_where("label_only"), "APACHE_PREDICTION"}
     # What is known of the current stay after a day is not what billing codes after it.
     last = sequences.step_offsets[1:] - 1
     billing = [code.split("//")[0] in {"ICD9CM", "ICD10CM", "DRG"} for code in sequences.vocabulary]

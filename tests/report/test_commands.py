@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from sequela.cli.app import app
-from sequela.config import CohortSettings, RunSettings, TrainingSettings
+from sequela.config import CohortSettings, RunSettings
 from sequela.report.commands import commands
 from sequela.runs import fit, folds
 from sequela.studies import mortality, seizure
@@ -52,10 +52,12 @@ def test_other_runs_have_a_command_each_that_the_command_line_takes() -> None:
 
 
 def test_settings_that_no_option_changes_are_pointed_to() -> None:
-    odd = RunSettings(
-        model="mlp-baseline", data="bonn", training=TrainingSettings(label_smoothing=0.3)
-    )
-    assert told(odd)[0].endswith("(and what its config.toml changes beyond that)")
+    no_clipping = seizure.training_of("mlp-improved", {"clip_norm": None})
+    for odd in (
+        RunSettings(model="mlp-improved", data="bonn", training=no_clipping),
+        RunSettings(model="mlp-baseline", data="bonn", fractions=(0.5, 0.3, 0.2)),
+    ):
+        assert told(odd)[0].endswith("(and what its config.toml changes beyond that)")
 
 
 # Records -------------------------------------------------------------------------------------
@@ -102,6 +104,20 @@ SAID: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
         {"learning_rate": 0.0012345678, "class_weights": True},
     ),
     ("visits-improved", "eicu", {"aim": "f1", "hours": 1e-5}, {}),
+    (
+        "visits-improved",
+        "eicu",
+        {},
+        {
+            "patience": 3,
+            "weight_decay": 0.05,
+            "label_smoothing": 0.1,
+            "schedule": "one-cycle",
+            "clip_norm": 0.5,
+            "average": 0.9,
+            "mixed_precision": False,
+        },
+    ),
 ]
 
 

@@ -1,12 +1,17 @@
 """What the page says of probabilities comes from the parts it may come from."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from sequela.evaluation import metrics
+from sequela.evaluation.calibration import calibration_error, expected_calibration_error
 from sequela.evaluation.conformal import check_coverage, fit_conformal
 from sequela.evaluation.predictions import joined
 from sequela.evaluation.recalibration import fit_temperature
-from sequela.report.probabilities import PROMISED, held_out, mended, sets
+from sequela.report.card import build_card
+from sequela.report.probabilities import PROMISED, held_out, mended, ranked, sets, table
 from sequela.report.shown import Shown
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
@@ -41,3 +46,28 @@ def test_sets_are_fitted_on_the_tuning_part(small_runs: list[RunFolder]) -> None
     assert found["coverage"] == pytest.approx(expected.coverage.value)
     assert found["interval"] == expected.coverage.interval
     assert found["kept"] == expected.kept
+
+
+def test_legends_show_the_tables_means_over_folds(record_runs: list[Run]) -> None:
+    folds = next(run for run in record_runs if isinstance(run, FoldsFolder))
+    pooled = metrics.auroc(held_out(folds))
+    assert f"{pooled:.2f}" != f"{folds.test['auroc']:.2f}"  # what there is to tell apart
+    pictures = ranked([Shown.of(folds, {})], "death", "")
+    for picture, key in zip(pictures, ("auroc", "average_precision"), strict=True):
+        low, high = folds.test[f"{key}_ci"]
+        assert f"mean of 2 folds {folds.test[key]:.2f} ({low:.2f} to {high:.2f});" in picture
+
+
+def test_a_calibration_error_that_chance_explains_is_not_shown_as_zero(
+    small_runs: list[RunFolder], record_runs: list[Run], tmp_path: Path
+) -> None:
+    seen = set()
+    for run in (*small_runs, *record_runs):
+        (row,) = table([Shown.of(run, {})])
+        assert row["binned_error"] == expected_calibration_error(held_out(run))
+        assert row["beyond_chance"] == calibration_error(held_out(run))
+        told = f"{row['beyond_chance']:.3f}" if row["beyond_chance"] else "no"
+        card = build_card(run, tmp_path / "card.md").read_text("utf-8")
+        assert f"| {row['binned_error']:.3f} | {told} |" in card
+        seen.add(told == "no")
+    assert seen == {True, False}

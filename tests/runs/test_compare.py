@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sequela.config import RunSettings, TrainingSettings
-from sequela.errors import RunError, SettingError
+from sequela.errors import RunError, SettingError, UnknownNameError
 from sequela.evaluation.comparison import holm, mcnemar, paired_difference, repeated_folds
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.metrics import accuracy
@@ -81,7 +81,9 @@ def test_what_cannot_be_compared(runs: dict[str, RunFolder], tmp_path: Path) -> 
         compare([runs["baseline"], runs["by-row"]])
     with pytest.raises(RunError, match="needs two or more"):
         compare([runs["baseline"]])
-    with pytest.raises(SettingError, match="there is no metric 'f2'"):
+    with pytest.raises(UnknownNameError, match="unknown metric 'f2'"):
         compare([runs["baseline"], runs["improved"]], "f2")
+    with pytest.raises(SettingError, match="of two values of alarm_rate neither is better"):
+        compare([runs["baseline"], runs["improved"]], "alarm_rate")
     with pytest.raises(RunError, match="expected a run folder"):
         named_runs([tmp_path])

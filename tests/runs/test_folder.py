@@ -57,6 +57,26 @@ def test_a_run_tells_what_it_is(original: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("seed", 3, "asks for seed = 3, but split.json was made with 0"),
+        ("split", "row", "asks for unit = 'row', but split.json was made with 'recording'"),
+        ("folds", 5, r"asks for fractions = \[0.6\d*, 0.2\d*, 0.2\], but"),
+        ("fractions", (0.5, 0.3, 0.2), r"split.json was made with \[0.6, 0.2, 0.2\]"),
+        ("model", "mlp-improved", "metrics.json was made with 'mlp-baseline'"),
+        ("data", "uci-seizure", "metrics.json was made with 'bonn'"),
+    ],
+)
+def test_settings_that_are_not_what_the_run_did(
+    copied: Path, name: str, value: Any, said: str
+) -> None:
+    settings = RunFolder(copied).settings.model_copy(update={name: value})
+    (copied / "config.toml").write_text(settings.to_toml(), "utf-8")
+    with pytest.raises(RunError, match=said):
+        _ = RunFolder(copied).settings
+
+
 def move_an_id(record: Any) -> None:
     ids = record["ids"]["recording"]
     ids["held_out"].append(ids["train"][0])

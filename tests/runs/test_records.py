@@ -16,8 +16,11 @@ import torch
 from safetensors import safe_open
 
 from sequela.cohort.labels import write_labels
+from sequela.cohort.outcomes import Outcome
+from sequela.cohort.tasks import TASKS, Task
 from sequela.config import RunSettings
 from sequela.errors import DataError, RunError, SequelaError, SettingError
+from sequela.evaluation.predictions import Predictions
 from sequela.models.registry import lookup
 from sequela.models.visits import VisitsBaseline
 from sequela.runs import fit, records
@@ -250,6 +253,7 @@ def test_most_examples_may_be_empty(asked: Ask, opened: Load, trained: Train) ->
         ({"horizon_days": 30.0}, "go together"),
         ({"bins": 1}, "bins must be 0 or at least 2"),
         ({"labels": "labels.parquet", "hindsight": True}, "not those of a label file"),
+        ({"outcome": "readmitted"}, "there is no label file"),
         ({"tables": ("NOSUCH",)}, "unknown table 'NOSUCH'"),
     ],
 )
@@ -364,9 +368,12 @@ def test_a_label_file_of_the_tasks_labels_gives_the_same_run(
     assert given.digest == own.digest
     assert given.split == own.split
     by_file, by_task = trained(settings), trained(asked())
-    assert (by_file.path / "predictions.parquet").read_bytes() == (
-        by_task.path / "predictions.parquet"
-    ).read_bytes()
+    read = [Predictions.read(run.path / "predictions.parquet") for run in (by_file, by_task)]
+    assert np.array_equal(read[0].probabilities, read[1].probabilities)
+    assert [some.classes for some in read] == [("no event", "event"), ("survived", "died")]
+    named = opened(asked(labels=str(tmp_path / "labels.parquet"), outcome="readmitted"))
+    assert named.classes == ("not readmitted", "readmitted")
+    assert named.describe()["outcome"]["many"] == "readmitted"
     assert by_file.metrics["data"]["flow"]["unit"] == "labels"
     assert "label" in by_file.metrics["data"]["question"]
     assert "24 hours" not in by_file.metrics["data"]["question"]
@@ -491,3 +498,32 @@ def test_eicu_counts_from_the_icu_only_where_its_own_question_is_asked(asked: As
     assert landmark is not None
     assert records.task_of(landmark).hours == 24 * 365
     assert records.task_of(landmark.model_copy(update={"hours": 48.0})).hours == 48
+
+
+def test_a_task_of_ones_own_runs_with_its_own_words(
+    asked: Ask, records_work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = Outcome(
+        "surgery in the stay",
+        "operation",
+        "operations",
+        ("not operated", "operated"),
+        events=("SERVICE//CSURG", "SERVICE//SURG", "SERVICE//NSURG", "SERVICE//VSURG"),
+        of="stays",
+    )
+    task = Task("surgery", "admission", moved, hours=6, exclude=("no-discharge",))
+    monkeypatch.setitem(TASKS, "surgery", lambda: task)
+    run = fit.train(
+        asked("visits-baseline", epochs=1, task="surgery"),
+        tmp_path / "run",
+        root=MIMIC3,
+        work=records_work,
+    )
+    data = run.metrics["data"]
+    assert data["outcome"]["classes"] == data["classes"] == ["not operated", "operated"]
+    assert (data["outcome"]["one"], data["task"]["label"]) == ("operation", "surgery in the stay")
+    assert data["question"].startswith(
+        "surgery in the stay, predicted 6 hours after each admission"
+    )
+    assert 0 < data["positives"] < data["examples"]
+    assert Task.from_dict(data["task"]).outcome == moved

@@ -16,22 +16,23 @@ from hypothesis import strategies as st
 from sequela.cohort.events import open_events
 from sequela.cohort.flow import Flow
 from sequela.cohort.labels import SCHEMA, sorted_labels
+from sequela.cohort.outcomes import ANY_DEATH
 from sequela.cohort.selection import Cohort
 from sequela.cohort.tasks import Task
+from sequela.config import SequenceSettings
 from sequela.errors import SplitError
 from sequela.models.registry import lookup
 from sequela.sequences import build
 from sequela.sequences.build import build_sequences
 from sequela.sequences.flat import LAYOUT, Sequences
 from sequela.sequences.visit_batches import VisitDataset
-from sequela.sequences.vocabulary import SequenceSettings
 
 Row = tuple[Any, ...]  # subject, hour or None, code, visit or None, value or None
 Asked = tuple[int, int]  # subject, hour
 WriteMeds = Callable[..., Path]
 
 START = datetime(2020, 1, 1)
-EVERYTHING = Task("all", "last event", "any death")
+EVERYTHING = Task("all", "last event", ANY_DEATH)
 HIDDEN = ("MEDS_BIRTH", "MEDS_DEATH", "HOSPITAL_OUTCOME", "FOLLOW_UP_END", "STAY")
 
 
@@ -217,7 +218,7 @@ def test_codes_that_make_labels_are_never_inputs(make: Make) -> None:
     rows += [(0, 30, "STAY//organ donor", 1), (0, 30, "FOLLOW_UP_END", 1)]
     vocabulary = make(rows, asked=[(0, 900)], demographics=True).vocabulary
     assert not [code for code in vocabulary if code.split("//")[0] in HIDDEN]
-    task = Task("all", "last event", "any death", inputs=("MEDS_DEATH", "LAB"))
+    task = Task("all", "last event", ANY_DEATH, inputs=("MEDS_DEATH", "LAB"))
     assert "MEDS_DEATH" not in make(rows, asked=[(0, 900)], task=task).vocabulary
 
 
@@ -249,7 +250,7 @@ def test_two_codes_of_one_category_stand_once(make: Make) -> None:
 
 
 def test_an_empty_visit_stays_a_visit(make: Make) -> None:
-    task = Task("diagnoses", "last event", "any death", inputs=("ICD9CM",))
+    task = Task("diagnoses", "last event", ANY_DEATH, inputs=("ICD9CM",))
     sequences = make(task=task)
     assert sequences.codes_of(0) == [["ICD9CM//4280", "ICD9CM//E8781"], []]
     assert sequences.codes_of(1) == [[]]
@@ -257,7 +258,7 @@ def test_an_empty_visit_stays_a_visit(make: Make) -> None:
 
 @pytest.mark.parametrize("code", ["LAB//x", "HOSPITAL_DISCHARGE//HOME"])
 def test_a_day_outside_of_stays_that_shows_nothing_is_no_visit(make: Make, code: str) -> None:
-    task = Task("diagnoses", "last event", "any death", inputs=("ICD9CM",))
+    task = Task("diagnoses", "last event", ANY_DEATH, inputs=("ICD9CM",))
     assert make([*HISTORY, (0, 70, code)], task=task).lengths.tolist() == [2, 1]
 
 
@@ -276,7 +277,7 @@ def test_an_example_of_which_nothing_is_known_has_one_empty_step(make: Make) -> 
 
 
 def test_only_the_current_stay(make: Make) -> None:
-    task = Task("now", "last event", "any death", history="stay")
+    task = Task("now", "last event", ANY_DEATH, history="stay")
     sequences = make(task=task)
     assert sequences.codes_of(0) == [["HOSPITAL_ADMISSION//E", "LAB//x"]]
     assert "ICD9CM//4280" not in sequences.vocabulary
@@ -292,7 +293,7 @@ def test_windows_are_counted_back_from_the_prediction(make: Make) -> None:
 
 
 def test_a_window_without_an_input_is_left_out(make: Make) -> None:
-    task = Task("diagnoses", "last event", "any death", inputs=("ICD9CM",))
+    task = Task("diagnoses", "last event", ANY_DEATH, inputs=("ICD9CM",))
     sequences = make(asked=[(0, 120)], task=task, step_hours=1)
     assert sequences.codes_of(0) == [["ICD9CM//4280", "ICD9CM//E8781"]]
 
@@ -361,7 +362,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "events": {"rows": [*HISTORY, (0, 50, "NEW")]},
     "labels": {"asked": [(0, 121), (1, 120)]},
     "outcomes": {"asked": [(0, 120), (1, 121)]},
-    "task": {"task": Task("other", "last event", "any death", inputs=("LAB",))},
+    "task": {"task": Task("other", "last event", ANY_DEATH, inputs=("LAB",))},
     "settings": {"min_subjects": 2},
 }
 

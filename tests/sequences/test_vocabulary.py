@@ -4,11 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sequela.cohort.outcomes import ANY_DEATH
 from sequela.cohort.tasks import Task
+from sequela.config import SequenceSettings
 from sequela.errors import SettingError
-from sequela.sequences.vocabulary import ICD_DOTS, SequenceSettings, cut_code, terms_of
+from sequela.sequences.vocabulary import cut_code, terms_of
+from sequela.sources.codes import FAMILIES
 
-ALL = Task("all", "last event", "any death")
+DOTTED = [name for f in FAMILIES if f.dot is not None for name in (f.name, *f.aliases)]
+ALL = Task("all", "last event", ANY_DEATH)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +31,9 @@ ALL = Task("all", "last event", "any death")
         ("ICD10PROC//0SRC0J9", 0, "ICD10PROC//0SRC0J9"),
         ("DIAGNOSIS//ICD//9//4280", 0, "DIAGNOSIS//ICD//9//428"),
         ("DIAGNOSIS//ICD//10//I509", 0, "DIAGNOSIS//ICD//10//I50"),
+        ("ICD9CM/E878.1", 0, "ICD9CM/E878"),
+        ("PROCEDURE//ICD//10//0SRC0J9", 0, "PROCEDURE//ICD//10//0SRC0J9"),
+        ("PROCEDURE//ICD//9//3961", 0, "PROCEDURE//ICD//9//39"),
         ("LAB//50912", 0, "LAB//50912"),
         ("ICD9CM//42822", None, "ICD9CM//42822"),
         ("ICD9CM//428.22", None, "ICD9CM//428.22"),
@@ -37,7 +44,7 @@ def test_codes_are_cut_behind_their_dot(code: str, digits: int | None, expected:
 
 
 @given(
-    begin=st.sampled_from(sorted(ICD_DOTS)),
+    begin=st.sampled_from([f"{name}//" for name in DOTTED]),
     body=st.text("0123456789EV", min_size=1, max_size=7),
     digits=st.integers(0, 4),
 )
@@ -58,15 +65,21 @@ def test_terms_are_numbered_by_name_and_codes_that_make_labels_have_none() -> No
 
 
 def test_families_not_asked_for_are_left_out_and_admissions_only_show_a_visit() -> None:
-    task = Task("labs", "last event", "any death", inputs=("LAB",))
+    task = Task("labs", "last event", ANY_DEATH, inputs=("LAB",))
     terms = terms_of(["LAB//a", "LABEL//x", "HOSPITAL_ADMISSION//E"], task, SequenceSettings())
     assert terms.of_code == {"LAB//a": 0, "HOSPITAL_ADMISSION//E": None}
+
+
+def test_a_family_asked_for_is_meant_under_every_name() -> None:
+    task = Task("diagnoses", "last event", ANY_DEATH, inputs=("ICD9CM",))
+    codes = ["ICD9CM//4280", "DIAGNOSIS//ICD//9//4280", "DIAGNOSIS//ICD//10//I509", "ICD9CM/428.0"]
+    assert terms_of(codes, task, SequenceSettings()).names == tuple(sorted({*codes} - {codes[2]}))
 
 
 def test_another_models_answer_is_an_input_only_where_it_is_named() -> None:
     codes = ["APACHE_PREDICTION//IV", "LAB//a"]
     assert terms_of(codes, ALL, SequenceSettings()).names == ("LAB//a",)
-    task = Task("apache", "last event", "any death", inputs=("APACHE_PREDICTION",))
+    task = Task("apache", "last event", ANY_DEATH, inputs=("APACHE_PREDICTION",))
     assert terms_of(codes, task, SequenceSettings()).names == ("APACHE_PREDICTION//IV",)
 
 
@@ -82,4 +95,4 @@ def test_demographics_are_inputs_where_they_are_asked_for_and_age_in_decades() -
 )
 def test_settings_out_of_range(changes: dict[str, Any]) -> None:
     with pytest.raises(SettingError, match=next(iter(changes))):
-        SequenceSettings(**changes)
+        SequenceSettings.of(**changes)

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from sequela.sources.catalog import EXCERPTS
+from sequela.sources.codes import BIRTH, family_of
 from sequela.sources.declarations import PLACEHOLDER
 from sequela.sources.hospitals import HOSPITALS, source_of
-from sequela.sources.meds_events import LABEL_ONLY
+from sequela.sources.mimic4 import MIMIC
 
 LICENCES = (EXCERPTS / "LICENCES.md").read_text("utf-8")
 
@@ -40,8 +41,22 @@ def test_each_fact_says_when_and_why(name: str) -> None:
             assert fact.what
             assert fact.known
             assert fact.why
-            if fact.code in LABEL_ONLY:
+            if family_of(fact.code).label_only and fact.code != BIRTH:
                 assert "never an input" in fact.why
+
+
+@pytest.mark.parametrize("name", HOSPITALS)
+def test_what_is_coded_later_is_dated_at_discharge_and_nothing_else_says_so(name: str) -> None:
+    for table in source_of(name).tables:
+        for fact in table.facts:
+            later = family_of(fact.code).coded_later
+            assert (fact.why == later) == bool(later), fact.code
+            assert not later or fact.time == "discharge"
+
+
+def test_a_source_cannot_declare_as_coded_later_what_is_not_listed_so() -> None:
+    with pytest.raises(ValueError, match="LAB is declared as coded after discharge"):
+        MIMIC.coded("labs", {"LAB//{itemid}": "laboratory result"}, {})
 
 
 @pytest.mark.parametrize("folder", ["mimic3", "eicu"])

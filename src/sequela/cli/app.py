@@ -6,7 +6,6 @@ import sys
 from cyclopts import App, CycloptsError
 from rich.console import Console
 
-from sequela import __version__
 from sequela.cli.build import build
 from sequela.cli.card import card
 from sequela.cli.compare import compare
@@ -16,8 +15,8 @@ from sequela.cli.evaluate import evaluate
 from sequela.cli.explain import explain
 from sequela.cli.report import report
 from sequela.cli.reproduce import reproduce
-from sequela.cli.train import train
 from sequela.errors import SequelaError
+from sequela.version import __version__
 
 app = App(
     name="sequela",
@@ -28,8 +27,12 @@ app = App(
 )
 
 # The files of the commands import what is heavy when they are called: the help stays quick.
-for _command in (reproduce, train, evaluate, compare, explain, report, card, cost, data_app, build):
+for _command in (reproduce, evaluate, compare, explain, report, card, cost, data_app, build):
     app.command(_command)
+# Its options are made from the settings, which load pydantic.
+app.command(
+    "sequela.cli.train:train_app", name="train", help="Train one model and write a run folder."
+)
 
 
 def main(arguments: list[str] | None = None) -> None:

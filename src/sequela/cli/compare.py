@@ -10,11 +10,19 @@ from rich.table import Table
 _WIDTH = 120  # a table is not folded where the output is no terminal
 
 
+def _known(_: object) -> str:
+    """Said in the help, when it is asked for: what is registered is known then."""
+    from sequela.evaluation.metrics import compared
+
+    names = ", ".join(metric.name for metric in compared())
+    return f"auroc of two classes, else accuracy; known: {names}"
+
+
 def compare(
     runs: Annotated[list[Path], Parameter(negative=())],
     /,
     *,
-    metric: str | None = None,
+    metric: Annotated[str | None, Parameter(show_default=_known)] = None,
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
@@ -27,13 +35,13 @@ def compare(
 
     Args:
         runs: Run folders, or folders of folds; the first is what the others are compared with.
-        metric: accuracy, balanced_accuracy, log_loss, auroc or average_precision; auroc of two
-            classes and else accuracy, if not given.
+        metric: What to compare.
         out: Also write a page.
         json: Print JSON.
     """
     from json import dumps
 
+    from sequela.evaluation.metrics import named
     from sequela.report.comparison_page import build_comparison
     from sequela.runs.compare import compare as compare_runs
     from sequela.runs.find import named_runs
@@ -44,15 +52,22 @@ def compare(
     else:
         console = Console(soft_wrap=True, highlight=False, width=_WIDTH)
         table = Table(box=None)
-        for column in ("run", found.metric, "difference", "95 % interval", "p", "p, corrected"):
+        for column in (
+            "run",
+            named(found.metric).title,
+            "difference",
+            "95 % interval",
+            "p",
+            "p, corrected",
+        ):
             table.add_column(column, no_wrap=True, overflow="fold")
         for run in found.runs:
             row = [run.name, f"{run.value:.3f}"]
             if run.difference and run.corrected_p is not None:
                 gap = run.difference.interval
                 row += [
-                    f"{run.difference.value:+.3f}",
-                    f"{gap.low:+.3f} to {gap.high:+.3f}",
+                    f"{run.difference.value:+z.3f}",
+                    f"{gap.low:+z.3f} to {gap.high:+z.3f}",
                     f"{run.difference.p_value:.2g}",
                     f"{run.corrected_p:.2g}",
                 ]

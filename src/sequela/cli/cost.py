@@ -22,13 +22,13 @@ def cost(
     json: Annotated[bool, Parameter(negative="")] = False,
     measure: Annotated[bool, Parameter(negative="")] = False,
     training: Annotated[bool, Parameter(negative="")] = False,
-    optimiser: str = "adam",
+    optimiser: str | None = None,
     allow_unknown: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Count parameters and operations of any model, with the derivation.
+    """Count the parameters and operations of any model, and show how each number comes about.
 
-    MODEL is one of Sequela's own models, or FILE.py:CLASS, or package.module:CLASS. Nothing is
-    trained and no data are read. Examples:
+    MODEL is one of Sequela's own models, or a class: FILE.py:CLASS or package.module:CLASS. Nothing
+    is trained and no data are read. Examples:
 
         sequela cost gru-baseline --derive
 
@@ -37,33 +37,35 @@ def cost(
         sequela cost my_model.py:Encoder --input BxTx12 --steps 100 --kwargs '{"hidden": 64}'
 
     Args:
-        model: What to count.
-        input_: Shape of each argument of the forward, for a class: sizes with x between them, B
-            for the batch, T for the steps, and a type after a colon: 1x178, BxTx12, Bx20:int64. The
-            word "lengths" stands for the lengths of the batch.
+        model: The model to count.
+        input_: For a class: the shape of an argument of its forward, once for each argument. Sizes
+            with x between them, B for the batch size, T for the steps, and a type after a colon:
+            1x178, BxTx12, Bx20:int64. The word "lengths" stands for a tensor of the lengths.
         kwargs: Arguments of the class, or settings of the model, as JSON.
-        convention: What is an operation: everything (exact), multiplications by a weight (macs), or
-            what the report of 2019 counts.
-        steps: Samples of a segment, or visits of a patient (20 by default); T of a shape.
-        lengths: Steps of each sequence of a batch: 3,1,4 or 1..20.
-        pad_to: Steps to which the batch is padded; those of its longest sequence by default.
-        codes: Codes of each visit (11 by default, MIMIC-III's mean).
+        convention: What counts as an operation: every arithmetic operation (exact), multiplications
+            by a weight (macs), or what the report of 2019 counts (report-2019).
+        steps: Samples of a segment (178 by default), or visits of a patient (20 by default); the
+            size T in --input (1 by default).
+        lengths: Length of each sequence of a batch: 3,1,4 or 1..20.
+        pad_to: Steps to which the batch is padded; by default those of its longest sequence.
+        codes: Codes of each visit (11 by default, the mean of MIMIC-III).
         derive: Print how each number comes about, layer by layer.
-        format_: How to print; mathml is the derivation as a fragment of HTML.
+        format_: Form of the output; mathml gives the derivation alone, as a fragment of HTML.
         json: Print everything as JSON.
-        measure: Also run the model, at batch 1 and 64 on one thread: time, memory, operations a
-            second against a matrix product.
-        training: Also count a step of training on the same input.
-        optimiser: Its update: sgd, sgd-momentum, adam, adamw.
-        allow_unknown: Leave out operations without a rule; the result is a lower bound.
+        measure: Also run the model on one thread, at batch sizes 1 and 64, and print its time, its
+            memory, and its speed beside that of a matrix product.
+        training: Also count one step of training on the same input.
+        optimiser: Also count one step of training with this optimiser (adam by default): sgd,
+            sgd-momentum, adam or adamw.
+        allow_unknown: Leave out operations that have no rule; the result is then a lower bound.
     """
     from sequela.cost import measure as measuring
     from sequela.cost import training as steps_of_training
+    from sequela.cost.network import count, network, parse_lengths, parse_settings
     from sequela.cost.record import to_json
-    from sequela.cost.subject import count, parse_lengths, parse_settings, subject
     from sequela.cost.text import render
 
-    counted = subject(
+    counted = network(
         model,
         shapes=input_ or (),
         settings=parse_settings(kwargs),
@@ -73,7 +75,9 @@ def cost(
         codes=codes,
     )
     account = count(counted, convention=convention, allow_unknown=allow_unknown)
-    step = steps_of_training.training_step(account, optimiser) if training else None
+    step = None
+    if training or optimiser is not None:
+        step = steps_of_training.training_step(account, optimiser or "adam")
     measured = measuring.measure(counted) if measure else None
     if json:
         values = to_json(account)

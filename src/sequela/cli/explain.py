@@ -42,8 +42,8 @@ def explain(
         print(f"{each.example_id}: {each.label} ({each.part}, {each.why})")
         for name, one in each.numbers.items():
             print(
-                f"  {name}: {one.reached:+.3f}, baseline {one.baseline:+.3f}, attributions sum to "
-                f"{one.values.sum():+.3f}; completeness error {one.error:.2g} "
+                f"  {name}: {one.reached:+z.3f}, baseline {one.baseline:+z.3f}, attributions sum "
+                f"to {one.values.sum():+z.3f}; completeness error {one.error:.2g} "
                 f"({100 * one.relative_error:.2g} %), {one.steps} steps"
             )
     if importance := found.importance:

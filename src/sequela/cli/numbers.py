@@ -30,7 +30,7 @@ def say_run(console: Console, run: "Run", count: str = "") -> None:
     from sequela.runs.leaks import Leaks
 
     leaks = Leaks.of(run)
-    name, said = headline(run.test)
+    name, said = headline(run)
     said = said.replace("(", "(95 % interval ")
     planned = "; leaks (planned)" if leaks.planned else ""
     seconds = f"{run.facts['train_seconds']:.1f} s"
@@ -39,12 +39,12 @@ def say_run(console: Console, run: "Run", count: str = "") -> None:
         console.print(each, markup=False)
 
 
-def headline(test: Mapping[str, Any]) -> tuple[str, str]:
-    """The number that a run is known by, and its value with the 95 % interval."""
-    from sequela.figures.metric import written
+def headline(run: "Run") -> tuple[str, str]:
+    """The metric that a run is known by, and its value with the 95 % interval."""
+    from sequela.evaluation.metrics import headline
 
-    name = "auroc" if "auroc" in test else "accuracy"
-    return written(name).title, within(test, name)
+    metric = headline(run.data["classes"], run.test)
+    return metric.title, within(run.test, metric.key)
 
 
 def groups_of(run: "Run", numbers: Mapping[str, Any]) -> str:
@@ -68,7 +68,7 @@ def say_numbers(console: Console, run: "Run", numbers: Mapping[str, Any]) -> Non
         run: Whose model was judged.
         numbers: As ``sequela.runs.evaluate.evaluate_run`` gives them, or a run's held-out ones.
     """
-    from sequela.figures.metric import written
+    from sequela.evaluation.metrics import reported
 
     data = run.data
     other = numbers.get("data", data["name"]) if "origin" in numbers else ""
@@ -76,9 +76,8 @@ def say_numbers(console: Console, run: "Run", numbers: Mapping[str, Any]) -> Non
     console.print(f"{run.settings.title}: {judged}", style="bold", markup=False)
     table = open_table("", "value (95 % interval)")
     table.add_row("examples", f"{numbers['examples']:,} of {groups_of(run, numbers)}")
-    for name in [each for each in numbers if f"{each}_ci" in numbers or each == "loss"]:
-        title = "log loss" if name == "loss" else written(name).title
-        table.add_row(title, within(numbers, name))
+    for metric in reported(numbers):
+        table.add_row(metric.title, within(numbers, metric.key))
     for name, recall in zip(data["classes"], numbers["per_class_recall"], strict=True):
         table.add_row(f"recall of {name}", "not defined" if recall is None else f"{recall:.3f}")
     console.print(table)
@@ -91,12 +90,10 @@ def say_numbers(console: Console, run: "Run", numbers: Mapping[str, Any]) -> Non
 
 def _points(points: Sequence[Mapping[str, Any]]) -> Table:
     """What happens at each threshold."""
-    from sequela.figures.metric import written
-
     heads = [f"at {point['threshold']:.3f}" for point in points]
     table = open_table("", *heads)
     for name in [each for each in _POINT if any(each in point for point in points)]:
-        table.add_row(written(name).title, *(within(point, name) for point in points))
+        table.add_row(name.replace("_", " "), *(within(point, name) for point in points))
     return table
 
 

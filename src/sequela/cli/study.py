@@ -52,7 +52,7 @@ def _table(runs: Sequence["Run"]) -> tuple[str, Table]:
     first = results[0]
     _, where = first.settings.title.split(", ", 1)
     planned = ": leaks (planned)" if Leaks.of(first).planned else ""
-    number, _ = headline(first.test)
+    number, _ = headline(first)
     judged = f"{first.test['examples']:,} held-out examples of {groups_of(first, first.test)}"
     table = open_table("model", number, "2019 report")
     table.add_column("operations", justify="right")
@@ -64,10 +64,10 @@ def _table(runs: Sequence["Run"]) -> tuple[str, Table]:
         leak = None if weighted else leaking.get(run.settings.model)
         table.add_row(
             "  weighted" if weighted else run.settings.model,  # under the model that it is one of
-            headline(run.test)[1],
+            headline(run)[1],
             "" if weighted else _reported(run),
             f"{operations:,}" if operations else "",
-            *([headline(leak.test)[1].split(" ")[0]] if leak else []),
+            *([headline(leak)[1].split(" ")[0]] if leak else []),
         )
     return f"{where}, {judged}{planned}", table
 

@@ -7,15 +7,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sequela.cohort.events import Events
+from sequela.sources.codes import ETHNICITY, ICU_ADMISSION, SEX
 from sequela.sources.engine import MEMORY_LIMIT
 
-FAMILIES = {"sex": "GENDER", "ethnicity": "ETHNICITY"}
-UNIT = "ICU_ADMISSION"
+FAMILIES = {"sex": SEX, "ethnicity": ETHNICITY, "unit": ICU_ADMISSION}
 AGE_BANDS = (18, 40, 65, 80)
 
 # What is told of a subject more than once and differently is taken as it was told first.
 OF_SUBJECT = """
-SELECT a.example, split_part(arg_min(e.code, (e.time, e.code)), '//', 2) AS value
+SELECT a.example, split_part(arg_min(c.body, (e.time, e.code)), '//', 1) AS value
 FROM asked_rows AS a
 JOIN events AS e ON e.subject_id = a.subject_id
 JOIN codes AS c ON c.code = e.code AND c.family = $family
@@ -23,7 +23,7 @@ WHERE e.time IS NULL OR e.time <= a.prediction_time
 GROUP BY a.example
 """
 LAST_UNIT = """
-SELECT a.example, split_part(arg_max(e.code, (e.time, e.code)), '//', 2) AS value
+SELECT a.example, split_part(arg_max(c.body, (e.time, e.code)), '//', 1) AS value
 FROM asked_rows AS a
 JOIN events AS e ON e.subject_id = a.subject_id AND e.time <= a.prediction_time
 JOIN codes AS c ON c.code = e.code AND c.family = $family
@@ -48,8 +48,8 @@ def attributes_of(
     found = {}
     with events.connect(memory_limit) as connection:
         connection.register("asked_rows", labels.append_column("example", examples))
-        for name, family in {**FAMILIES, "unit": UNIT}.items():
-            query = LAST_UNIT if family == UNIT else OF_SUBJECT
+        for name, family in FAMILIES.items():
+            query = LAST_UNIT if family == ICU_ADMISSION else OF_SUBJECT
             rows = connection.execute(query, {"family": family}).fetchall()
             values = np.full(len(labels), "", dtype=object)
             for example, value in rows:

@@ -14,33 +14,21 @@ import pyarrow.parquet as pq
 
 from sequela.errors import DataError
 from sequela.sources.account import ACCOUNT, read_account
+from sequela.sources.codes import body_of, family_of
+from sequela.sources.columns import text_column_of
 from sequela.sources.engine import MEMORY_LIMIT, connect_duckdb
-from sequela.sources.meds_events import APACHE_PREDICTION, LABEL_ONLY, data_files
+from sequela.sources.meds_events import EVENT_COLUMNS, READ, data_files, lossless
 
 if TYPE_CHECKING:
     import duckdb
 
-# A family of codes is what stands before the first "//". Of facts that make labels and cohorts no
-# sequence ever holds one.
-LABEL_FAMILIES = frozenset(code.split("//")[0] for code in LABEL_ONLY)
-AGE = "AGE"
-# Another model's answer to the question; an input only where a task names it.
-ANSWERS = (APACHE_PREDICTION,)
-
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "subject_id": ("int64",),
-    "time": ("timestamp[us]",),
-    "code": ("string", "large_string", "dictionary<values=string, indices=int32, ordered=0>"),
-    "numeric_value": ("float", "double"),
-    "visit_id": ("int64",),
-}
+COLUMNS = EVENT_COLUMNS
 REQUIRED = ("subject_id", "time", "code")
-VIEW = "CREATE VIEW events AS SELECT {columns} FROM read_parquet([{files}])"
-# Text is looked at once for each distinct code, not for each event.
-CODES = """
-CREATE TEMP TABLE codes AS
-SELECT code, split_part(code, '//', 1) AS family FROM (SELECT DISTINCT code FROM events)
-"""
+VIEW = (
+    "CREATE VIEW events AS SELECT {columns} FROM read_parquet([{files}], union_by_name = {mixed})"
+)
+TYPES = {"subject_id": "BIGINT", "time": "TIMESTAMP", "code": "VARCHAR", "visit_id": "BIGINT"}
+DISTINCT_CODES = "SELECT DISTINCT code FROM events WHERE code IS NOT NULL ORDER BY code"
 
 
 @dataclass(frozen=True)
@@ -53,12 +41,16 @@ class Events:
         columns: Which of ``COLUMNS`` the shards have. Without ``visit_id`` a stay reaches from a
             ``HOSPITAL_ADMISSION`` to the next ``HOSPITAL_DISCHARGE``.
         stays_in_order: Whether the order of one subject's stays is known (eICU: it is not).
+        numbers: SQL type of ``numeric_value``: ``FLOAT``, or ``DOUBLE`` where a shard has it wider.
+        mixed: Whether shards have different types.
     """
 
     root: Path
     files: tuple[Path, ...]
     columns: tuple[str, ...]
     stays_in_order: bool
+    numbers: str = "FLOAT"
+    mixed: bool = False
 
     @cached_property
     def digest(self) -> str:
@@ -74,20 +66,26 @@ class Events:
     def connect(self, memory_limit: str = MEMORY_LIMIT) -> "Iterator[duckdb.DuckDBPyConnection]":
         """A DuckDB connection with a view ``events`` and a table ``codes``.
 
-        ``events`` has all of ``COLUMNS``; ``codes`` has each distinct ``code`` and its ``family``.
+        ``events`` has all of ``COLUMNS``; ``codes`` has each distinct ``code``, its
+        ``family`` and the ``body`` behind that: see :mod:`sequela.sources.codes`.
 
         Args:
             memory_limit: Of DuckDB, for example ``"500MB"``.
         """
-        missing = {"numeric_value": "NULL::FLOAT", "visit_id": "NULL::BIGINT"}
-        columns = [n if n in self.columns else f"{missing[n]} AS {n}" for n in COLUMNS]
+        types = {**TYPES, "numeric_value": self.numbers}
+        columns = [
+            f"{name if name in self.columns else 'NULL'}::{types[name]} AS {name}"
+            for name in COLUMNS
+        ]
         files = ", ".join("'" + str(file).replace("'", "''") + "'" for file in self.files)
         with (
             TemporaryDirectory(prefix="sequela-") as work,
             connect_duckdb(Path(work), memory_limit) as connection,
         ):
-            connection.execute(VIEW.format(columns=", ".join(columns), files=files))
-            connection.execute(CODES)
+            connection.execute(
+                VIEW.format(columns=", ".join(columns), files=files, mixed=self.mixed)
+            )
+            _create_codes(connection)
             yield connection
 
 
@@ -103,7 +101,11 @@ def open_events(root: Path) -> Events:
     columns = tuple(n for n in COLUMNS if all(n in schema.names for schema in schemas.values()))
     for file, schema in schemas.items():
         _check(file, schema)
-    return Events(root, files, columns, _stays_in_order(root))
+    types = {tuple(str(schema.field(n).type) for n in columns) for schema in schemas.values()}
+    place = columns.index("numeric_value") if "numeric_value" in columns else None
+    narrow = place is None or {of[place] for of in types} <= {"float", "halffloat"}
+    numbers = "FLOAT" if narrow else "DOUBLE"
+    return Events(root, files, columns, _stays_in_order(root), numbers, len(types) > 1)
 
 
 def one_row(
@@ -114,6 +116,20 @@ def one_row(
     return rows[0]
 
 
+def _create_codes(connection: "duckdb.DuckDBPyConnection") -> None:
+    """Create the table ``codes``: text is looked at once for each distinct code."""
+    codes = [code for (code,) in connection.execute(DISTINCT_CODES).fetchall()]
+    columns = {
+        "code": codes,
+        "family": [family_of(code).name for code in codes],
+        "body": [body_of(code) for code in codes],
+    }
+    table = pa.table({name: text_column_of(texts) for name, texts in columns.items()})
+    connection.register("code_rows", table)
+    connection.execute("CREATE TEMP TABLE codes AS SELECT * FROM code_rows")
+    connection.unregister("code_rows")
+
+
 def _schema(file: Path) -> pa.Schema:
     try:
         return pq.read_schema(file)
@@ -122,7 +138,8 @@ def _schema(file: Path) -> pa.Schema:
 
 
 def _check(file: Path, schema: pa.Schema) -> None:
-    for name, types in COLUMNS.items():
+    read = lossless(file, schema)
+    for name in COLUMNS:
         if name not in schema.names:
             if name in REQUIRED:
                 raise DataError(
@@ -130,9 +147,12 @@ def _check(file: Path, schema: pa.Schema) -> None:
                     "events have the columns of the MEDS 0.4 data schema"
                 )
             continue
-        found = str(schema.field(name).type)
-        if found not in types:
-            raise DataError(f"{file}: column '{name}' is {found}; MEDS 0.4 says {types[0]}")
+        found, wanted = read.field(name).type, READ[name]
+        if found != wanted and not (found == pa.float64() and wanted == pa.float32()):
+            raise DataError(
+                f"{file}: column '{name}' is {found}; MEDS 0.4 says {wanted}, which does not hold "
+                "its values: cast it"
+            )
 
 
 def _stays_in_order(root: Path) -> bool:

@@ -63,6 +63,22 @@ RULES: Mapping[str, Rule] = {
         "expired",
         "stays",
     ),
+    "no-discharge": Rule(
+        "not recorded when the stay ended",
+        "discharged IS NULL",
+        "stays",
+    ),
+    # At the discharge from one of two stays at a time somebody is still, or again, in hospital.
+    "overlapping-stays": Rule(
+        "another stay of the subject had begun and not ended at the discharge",
+        "next_admission <= prediction_time OR others_until > prediction_time",
+        "stays",
+    ),
+    "already-in-icu": Rule(
+        "admitted to intensive care by the time of prediction",
+        "icu_admitted <= prediction_time",
+        "stays",
+    ),
     # Who has left or died by the time of prediction has no future to predict. The death of a stay
     # ends it where its time is plausible; a typing error must not.
     "shorter-than-window": Rule(

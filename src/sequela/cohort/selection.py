@@ -10,20 +10,16 @@ import pyarrow.compute as pc
 from sequela.cohort.events import Events, one_row
 from sequela.cohort.finding import Finding
 from sequela.cohort.flow import Flow
-from sequela.cohort.hindsight import find_leaks
 from sequela.cohort.labels import SCHEMA, read_labels, sorted_labels
+from sequela.cohort.leaks import find_leaks
+from sequela.cohort.outcomes import Outcome, of_labels
 from sequela.cohort.rules import RULES
 from sequela.cohort.stays import create_stays
 from sequela.cohort.tasks import LABEL_FILE, Task
 from sequela.errors import DataError
+from sequela.sources.codes import ENTRY, families_where, is_of
 from sequela.sources.engine import MEMORY_LIMIT
 
-LABEL_EXPRESSIONS = {
-    "death in the stay": "expired",
-    "death within the horizon": "coalesce(death_by > prediction_time AND death <= horizon, false)",
-    "death in any stay": "died_in_a_stay",
-    "any death": "death IS NOT NULL",
-}
 TRIGGERS = {
     "admission": "admitted",
     "ICU admission": "icu_admitted",
@@ -34,21 +30,26 @@ TRIGGERS = {
 MICROSECONDS_PER_HOUR = 3_600_000_000
 
 # Where a subject's record begins and ends, what makes labels left aside.
-SPANS = """
+SPANS = f"""
 CREATE TEMP TABLE spans AS
 SELECT
     subject_id, max(time) AS last_event,
     CASE WHEN $entry_code = ''
-        THEN coalesce(min(time) FILTER (family = 'COHORT_ENTRY'), min(time))
+        THEN coalesce(min(time) FILTER (family = '{ENTRY}'), min(time))
         ELSE min(time) FILTER (code = $entry_code) END AS entry
 FROM events JOIN codes USING (code)
-WHERE family NOT IN ('MEDS_BIRTH', 'MEDS_DEATH', 'HOSPITAL_OUTCOME', 'FOLLOW_UP_END', 'STAY')
+WHERE family NOT IN {families_where("label_only")}
 GROUP BY subject_id
 """
 NO_SPANS = """
 CREATE TEMP TABLE spans AS
 SELECT subject_id, NULL::TIMESTAMP AS entry, NULL::TIMESTAMP AS last_event
 FROM subjects WHERE $entry_code IS NULL
+"""
+OUTCOME_EVENTS = """
+CREATE TEMP TABLE outcome_events AS
+SELECT subject_id, visit_id, time FROM events
+WHERE time IS NOT NULL AND code IN (SELECT unnest($codes::VARCHAR[]))
 """
 STAY_BASE = "SELECT * FROM stays LEFT JOIN subjects USING (subject_id)"
 # Where the order of a subject's stays is not known, each is a life of its own.
@@ -77,15 +78,17 @@ WITH timed AS (
 ), ahead AS (
     SELECT *, prediction_time + to_microseconds($horizon) AS horizon FROM timed
 )
-SELECT *, {label} AS label, {status} AS status FROM ahead
+SELECT *, {status} AS status FROM (SELECT *, {label} AS label FROM ahead)
 """
 CHOSEN = """
 CREATE TEMP TABLE chosen AS
 WITH judged AS (
-    SELECT subject_id, visit_id, prediction_time, label, {reason} AS reason FROM candidates
+    SELECT
+        subject_id, visit_id, prediction_time, label, {competing} AS competing, {reason} AS reason
+    FROM candidates
 )
 SELECT
-    subject_id, visit_id, prediction_time, label,
+    subject_id, visit_id, prediction_time, label, competing,
     CASE WHEN reason = 0 AND row_number() OVER (
         PARTITION BY reason, subject_id, prediction_time ORDER BY label DESC, visit_id
     ) > 1 THEN {duplicate} ELSE reason END AS reason
@@ -101,9 +104,7 @@ WHERE reason = 0 AND s.discharged IS NOT NULL AND s.subject_id = chosen.subject_
 CHOSEN_LABELS = """
 SELECT subject_id, prediction_time, label AS boolean_value FROM chosen WHERE reason = 0
 """
-NO_FOLLOW_UP = (
-    "The events hold no FOLLOW_UP_END: who has no death on record is alive at the horizon."
-)
+NO_FOLLOW_UP = "The events hold no FOLLOW_UP_END: {assumed}."
 NOT_IN_ORDER = (
     "The order of one subject's stays is not known in these data: only the current stay is used."
 )
@@ -141,17 +142,18 @@ def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) 
         DataError: If nobody is left, all labels are equal, or the data cannot answer the task.
     """
     task, notes = _in_known_order(events, task)
-    if not (events.stays_in_order or task.of_stays):
+    whole = "a subject's whole record" if not task.of_stays else "what comes after a stay"
+    if not events.stays_in_order and (task.outcome.needs_order or not task.of_stays):
         raise DataError(
-            f"{task.name} asks about a subject's whole record, and these data do not tell the "
-            "order of one subject's stays; choose a task of stays, such as in-hospital"
+            f"{task.name} asks about {whole}, and these data do not tell the order of one "
+            "subject's stays; choose a task of stays, such as in-hospital"
         )
     with events.connect(memory_limit) as connection:
         create_stays(connection)
         base = STAY_BASE if events.stays_in_order else LONE_STAY_BASE
         _create_candidates(connection, task, base)
         if task.horizon_days is not None and not _any_follow_up(connection):
-            notes.append(NO_FOLLOW_UP)
+            notes.append(NO_FOLLOW_UP.format(assumed=task.outcome.assumed))
         flow = _apply_rules(connection, task, tuple(notes))
         if task.hindsight:
             connection.execute(LOOK_BACK)
@@ -163,7 +165,11 @@ def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) 
 
 
 def cohort_of_labels(
-    events: Events, path: Path, task: Task | None = None, memory_limit: str = MEMORY_LIMIT
+    events: Events,
+    path: Path,
+    task: Task | None = None,
+    outcome: str = "",
+    memory_limit: str = MEMORY_LIMIT,
 ) -> Cohort:
     """The cohort of a label file, for example one that ACES made.
 
@@ -171,7 +177,8 @@ def cohort_of_labels(
         events: The MEDS data that the labels are about.
         path: See :func:`sequela.cohort.labels.read_labels`.
         task: What a model may see (``inputs``, ``history``); everything by default. Its trigger,
-            label and rules are not used: the file has decided.
+            outcome and rules are not used: the file has decided.
+        outcome: What is true of a positive example, such as ``readmitted``.
         memory_limit: Of DuckDB.
 
     Raises:
@@ -179,8 +186,9 @@ def cohort_of_labels(
             empty, or holds one class only.
     """
     labels = read_labels(path)
-    task = task or Task(LABEL_FILE, "last event", "any death")
-    task = replace(task, name=LABEL_FILE, exclude=())
+    of_file = of_labels(outcome)
+    task = task or Task(LABEL_FILE, "last event", of_file)
+    task = replace(task, name=LABEL_FILE, exclude=(), outcome=of_file, horizon_days=None)
     task, notes = _in_known_order(events, task)
     positives = pc.sum(labels["boolean_value"]).as_py() or 0
     subjects = len(labels["subject_id"].unique())
@@ -204,19 +212,27 @@ def _create_candidates(connection: duckdb.DuckDBPyConnection, task: Task, stay_b
     """Create the table ``candidates``: a row per stay or subject, with all that the rules read."""
     connection.execute(SPANS if task.needs_spans else NO_SPANS, {"entry_code": task.entry_code})
     trigger = TRIGGERS[task.trigger]
-    label = LABEL_EXPRESSIONS[task.label]
+    if task.outcome.events:
+        _create_outcome_events(connection, task.outcome)
     connection.execute(
         CANDIDATES.format(
             base=stay_base if task.of_stays else SUBJECT_BASE,
             trigger=trigger,
-            label=label,
-            status="expired" if task.of_stays else label,
+            label=task.outcome.label_expression,
+            status="expired" if task.of_stays else "label",
         ),
         {
             "wait": round(task.hours * MICROSECONDS_PER_HOUR),
             "horizon": round((task.horizon_days or 0) * 24 * MICROSECONDS_PER_HOUR),
         },
     )
+
+
+def _create_outcome_events(connection: duckdb.DuckDBPyConnection, outcome: Outcome) -> None:
+    """Create the table ``outcome_events``: subject, stay and time of what makes a label true."""
+    codes = [code for (code,) in connection.execute("SELECT code FROM codes").fetchall()]
+    wanted = [code for code in codes if is_of(code, outcome.events)]
+    connection.execute(OUTCOME_EVENTS, {"codes": wanted})
 
 
 def _apply_rules(connection: duckdb.DuckDBPyConnection, task: Task, notes: tuple[str, ...]) -> Flow:
@@ -227,13 +243,22 @@ def _apply_rules(connection: duckdb.DuckDBPyConnection, task: Task, notes: tuple
         for number, rule in enumerate(rules.values(), 1)
     )
     reason = f"CASE{cases} ELSE 0 END" if cases else "0"
-    connection.execute(CHOSEN.format(reason=reason, duplicate=len(rules) + 1))
+    competing = task.outcome.competing or "false"
+    connection.execute(CHOSEN.format(reason=reason, competing=competing, duplicate=len(rules) + 1))
     removed = dict(connection.execute("SELECT reason, count(*) FROM chosen GROUP BY 1").fetchall())
     counts = one_row(
         connection,
-        "SELECT count(*), count(DISTINCT subject_id), count(*) FILTER (label) "
+        "SELECT count(*), count(DISTINCT subject_id), count(*) FILTER (label), "
+        "count(*) FILTER (label IS NULL), count(*) FILTER (competing) "
         "FROM chosen WHERE reason = 0",
     )
+    if counts[3]:
+        raise DataError(
+            f"{task.name}: '{task.label}' is not known of {counts[3]} of the {counts[0]} "
+            "candidates that the rules kept; add a rule that leaves them out"
+        )
+    if task.outcome.competing:
+        notes = (*notes, f"{counts[4]} of the negative examples {task.outcome.competing_words}.")
     named = {name: rule.sentence for name, rule in rules.items()} | {"duplicates": DUPLICATES}
     return Flow.of(
         "hospital stays" if task.of_stays else "subjects",

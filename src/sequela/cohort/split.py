@@ -137,6 +137,15 @@ class Split:
         return split.check()
 
 
+def shares(fractions: tuple[float, float, float], folds: int) -> tuple[float, float, float]:
+    """The shares of the parts where one of so many folds is held out; 0 folds: as asked for."""
+    if not folds:
+        return fractions
+    tuning_share = fractions[1] / (fractions[0] + fractions[1])
+    rest_share = 1 - 1 / folds
+    return rest_share * (1 - tuning_share), rest_share * tuning_share, 1 / folds
+
+
 def draw(
     *,
     label: NDArray[np.int64],
@@ -172,7 +181,6 @@ def draw(
     stratum, inverse = _strata(ids[unit], label)
     if not math.isclose(sum(fractions), 1) or min(fractions) <= 0:
         raise SplitError(f"fractions {fractions} must be positive and sum to 1")
-    tuning_share = fractions[1] / (fractions[0] + fractions[1])
     if folds:
         fewest = int(np.bincount(np.unique(stratum, return_inverse=True)[1]).min())
         if not 2 <= folds <= fewest:  # noqa: PLR2004
@@ -180,8 +188,8 @@ def draw(
                 f"{folds} fold(s) of {len(stratum)} {unit} id(s), {fewest} of them in the smallest "
                 f"class: expected 2 to {fewest} folds"
             )
-        rest_share = 1 - 1 / folds
-        fractions = (rest_share * (1 - tuning_share), rest_share * tuning_share, 1 / folds)
+    tuning_share = fractions[1] / (fractions[0] + fractions[1])
+    fractions = shares(fractions, folds)
     try:
         members = _dealt(stratum, tuning_share, fractions[2], seed=seed, folds=folds, fold=fold)
     except ValueError as error:

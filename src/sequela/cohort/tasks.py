@@ -1,18 +1,27 @@
 """What is predicted, when, from what, and for whom: tasks as declarations."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self, get_args
 
+from sequela.cohort.outcomes import (
+    DEATH_IN_ANY_STAY,
+    DEATH_IN_STAY,
+    DEATH_WITHIN_HORIZON,
+    ICU_TRANSFER,
+    OUTCOMES,
+    READMISSION,
+    Outcome,
+    stay_of_more_than,
+)
 from sequela.cohort.rules import RULES
 from sequela.errors import SettingError, unknown_name
 
 Trigger = Literal["admission", "ICU admission", "discharge", "entry", "last event"]
-Label = Literal["death in the stay", "death within the horizon", "death in any stay", "any death"]
 History = Literal["record", "stay"]
 
 LABEL_FILE = "labels"
-"""Name of a task whose times and labels a file gives: its trigger and label are not used."""
+"""Name of a task whose times and labels a file gives: its trigger and rules are not used."""
 DIAGNOSES = ("ICD9CM", "ICD10CM")
 
 
@@ -29,8 +38,8 @@ class Task:
         trigger: ``admission`` or ``discharge`` of each stay, or its first ``ICU admission``;
             ``entry`` of a subject, its first ``entry_code``; or its ``last event``.
         hours: From the trigger to the prediction.
-        label: What is true of a positive example.
-        horizon_days: How far ``death within the horizon`` looks, from the prediction.
+        outcome: What is true of a positive example, and its words.
+        horizon_days: How far an outcome within a horizon looks, from the prediction.
         exclude: Names in :data:`sequela.cohort.rules.RULES`, applied in this order.
         inputs: Families of codes that a model may see (``ICD9CM``: all codes that begin
             ``ICD9CM//``); all families where empty. Codes that make labels are never among them.
@@ -44,7 +53,7 @@ class Task:
 
     name: str
     trigger: Trigger
-    label: Label
+    outcome: Outcome
     hours: float = 0.0
     horizon_days: float | None = None
     exclude: tuple[str, ...] = ()
@@ -61,24 +70,27 @@ class Task:
             SettingError: If a setting is out of its range or two do not fit.
             UnknownNameError: If a rule does not exist.
         """
-        for field, kind in (("trigger", Trigger), ("label", Label), ("history", History)):
+        for field, kind in (("trigger", Trigger), ("history", History)):
             if getattr(self, field) not in get_args(kind):
                 raise unknown_name(f"{field} of a task", getattr(self, field), get_args(kind))
         self._check_rules()
         self._check_kind()
         if self.hours < 0:
             raise SettingError(f"hours must be at least 0, not {self.hours:g}")
-        if (self.label == "death within the horizon") != (self.horizon_days is not None):
-            raise SettingError("horizon_days and 'death within the horizon' go together")
+        if self.outcome.horizon != (self.horizon_days is not None):
+            raise SettingError(
+                "horizon_days and an outcome within a horizon go together; the outcome of "
+                f"{self.name} is '{self.label}'"
+            )
         if self.horizon_days is not None and self.horizon_days <= 0:
             raise SettingError(f"horizon_days must be more than 0, not {self.horizon_days:g}")
 
     def _check_kind(self) -> None:
         """Whether candidates are stays or subjects, and what is asked of them, go together."""
-        if self.label == "death in the stay" and not self.of_stays:
-            raise SettingError("'death in the stay' needs a trigger of stays, such as 'admission'")
-        if self.label == "death in any stay" and self.of_stays:
-            raise SettingError("'death in any stay' needs a trigger of subjects, as 'last event'")
+        if self.outcome.of == "stays" and not self.of_stays:
+            raise SettingError(f"'{self.label}' needs a trigger of stays, such as 'admission'")
+        if self.outcome.of == "subjects" and self.of_stays:
+            raise SettingError(f"'{self.label}' needs a trigger of subjects, as 'last event'")
         if self.hindsight and not (self.of_stays and self.trigger != "discharge"):
             raise SettingError("hindsight looks back on a stay: it needs the trigger 'admission'")
 
@@ -91,6 +103,11 @@ class Task:
                     f"rule '{rule}' is about hospital stays, and {self.name} has one candidate a "
                     "subject: leave the rule out"
                 )
+
+    @property
+    def label(self) -> str:
+        """What is true of a positive example, in words."""
+        return self.outcome.label
 
     @property
     def of_stays(self) -> bool:
@@ -117,14 +134,22 @@ class Task:
         trigger = f"each {self.trigger}" if self.of_stays else f"the {self.trigger} of each subject"
         trigger = first if self.trigger == "ICU admission" else trigger
         days = self.horizon_days
-        what = self.label if days is None else f"death within {days:g} days"
+        what = self.label if days is None else f"{self.outcome.one} within {days:g} days"
         sentence = f"{what}, predicted {when} {trigger} from {known}"
         return f"{sentence}; LEAKS: {self.leaks}" if self.leaks else sentence
 
     def to_dict(self) -> dict[str, Any]:
         """The declaration for a run's ``config.toml`` or JSON; what is not set is left out."""
-        values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-        return {name: value for name, value in values.items() if value is not None}
+        values: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "outcome":
+                values["label"] = self.label
+            elif value is not None:
+                values[field.name] = list(value) if isinstance(value, tuple) else value
+        if OUTCOMES.get(self.label) != self.outcome:
+            values["outcome"] = self.outcome.to_dict()
+        return values
 
     @classmethod
     def from_dict(cls, declaration: Mapping[str, Any]) -> Self:
@@ -142,6 +167,13 @@ class Task:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in declaration.items()
         }
+        label = values.pop("label", None)
+        if isinstance(values.get("outcome"), Mapping):
+            values["outcome"] = Outcome.from_dict(values["outcome"])
+        elif label is not None:
+            if label not in OUTCOMES:
+                raise unknown_name("label of a task", label, OUTCOMES)
+            values["outcome"] = OUTCOMES[label]
         try:
             return cls(**values)
         except TypeError as error:
@@ -154,7 +186,7 @@ def in_hospital(hours: float = 24) -> Task:
         name="in-hospital",
         trigger="admission",
         hours=hours,
-        label="death in the stay",
+        outcome=DEATH_IN_STAY,
         exclude=(
             "no-trigger-time",
             "minors",
@@ -181,7 +213,7 @@ def post_discharge(days: float = 365) -> Task:
     return Task(
         name="post-discharge",
         trigger="discharge",
-        label="death within the horizon",
+        outcome=DEATH_WITHIN_HORIZON,
         horizon_days=days,
         exclude=(
             "no-trigger-time",
@@ -203,7 +235,7 @@ def landmark(after_days: float = 365, horizon_days: float = 1826, entry_code: st
         name="landmark",
         trigger="entry",
         hours=24 * after_days,
-        label="death within the horizon",
+        outcome=DEATH_WITHIN_HORIZON,
         horizon_days=horizon_days,
         entry_code=entry_code,
         exclude=(
@@ -216,7 +248,68 @@ def landmark(after_days: float = 365, horizon_days: float = 1826, entry_code: st
     )
 
 
-def report_2019(label: Label = "death in any stay") -> Task:
+def readmission(days: float = 30) -> Task:
+    """An admission within ``days`` of a discharge alive, whatever its reason."""
+    return Task(
+        name="readmission-30d",
+        trigger="discharge",
+        outcome=READMISSION,
+        horizon_days=days,
+        exclude=(
+            "no-trigger-time",
+            "minors",
+            "organ-donors",
+            "negative-stays",
+            "deaths-before-admission",
+            "blank-status",
+            "died-in-hospital",
+            "dead-at-prediction",
+            "overlapping-stays",
+            "censored-before-horizon",
+        ),
+    )
+
+
+def length_of_stay(days: float = 7, hours: float = 24) -> Task:
+    """Whether a stay lasts more than ``days``, asked ``hours`` after its admission."""
+    return Task(
+        name="length-of-stay-7d",
+        trigger="admission",
+        hours=hours,
+        outcome=stay_of_more_than(days),
+        exclude=(
+            "no-trigger-time",
+            "minors",
+            "organ-donors",
+            "negative-stays",
+            "deaths-before-admission",
+            "no-discharge",
+            "shorter-than-window",
+        ),
+    )
+
+
+def icu_transfer(hours: float = 24) -> Task:
+    """The first admission to intensive care later in the stay, asked of who has not been there."""
+    return Task(
+        name="icu-transfer",
+        trigger="admission",
+        hours=hours,
+        outcome=ICU_TRANSFER,
+        exclude=(
+            "no-trigger-time",
+            "minors",
+            "organ-donors",
+            "negative-stays",
+            "deaths-before-admission",
+            "no-discharge",
+            "shorter-than-window",
+            "already-in-icu",
+        ),
+    )
+
+
+def report_2019(outcome: Outcome = DEATH_IN_ANY_STAY) -> Task:
     """The 2019 report's question: all visits of a patient, and the patient's label as given.
 
     It sees the diagnoses of the visit in which the patient dies, which are assigned after the
@@ -225,17 +318,20 @@ def report_2019(label: Label = "death in any stay") -> Task:
     return Task(
         name="report-2019",
         trigger="last event",
-        label=label,
+        outcome=outcome,
         inputs=DIAGNOSES,
         exclude=("no-trigger-time", "blank-status"),
         leaks="it reads the diagnoses of the last visit, coded after the outcome is known",
     )
 
 
-TASKS: Mapping[str, Callable[..., Task]] = {
+TASKS: dict[str, Callable[..., Task]] = {
     "in-hospital": in_hospital,
     "post-discharge": post_discharge,
     "landmark": landmark,
+    "readmission-30d": readmission,
+    "length-of-stay-7d": length_of_stay,
+    "icu-transfer": icu_transfer,
     "report-2019": report_2019,
 }
 

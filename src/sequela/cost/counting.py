@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from sequela.cost import report_2019
-from sequela.cost.conventions import Convention, convention
+from sequela.cost import conventions, report_2019
+from sequela.cost.conventions import Convention
 from sequela.cost.formula import Formula, add, formula, multiply
 from sequela.cost.layers.dense import MultiHot
 from sequela.cost.ledger import (
@@ -20,7 +20,7 @@ from sequela.cost.ledger import (
     Shared,
     together,
 )
-from sequela.cost.shadow import describe
+from sequela.cost.meta import describe
 from sequela.cost.trace import Place, Row, Trace, trace
 from sequela.errors import ModelError
 
@@ -60,7 +60,7 @@ def account(
         >>> cost.parameters, cost.operations, cost.layers[0].substitution
         (2864, 5760, '16·2·178')
     """
-    rules = _convention(convention)
+    rules = conventions.convention(convention)
     args, kwargs = arguments(inputs)
     given = (*args, *kwargs.values())
     if any(isinstance(value, Tensor) and value.numel() == 0 for value in given):
@@ -81,9 +81,6 @@ def account(
         unknown=_noted(seen.unknown),
         report=_report(seen) if compare else None,
     )
-
-
-_convention = convention
 
 
 def arguments(inputs: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
@@ -142,7 +139,7 @@ def _parameters(row: Row, rules: Convention) -> Formula:
 
 def _report(seen: Trace) -> ReportCount:
     """The count of the report of 2019, layer by layer, and what it leaves out."""
-    layers = _layers(seen, _convention("report-2019"))
+    layers = _layers(seen, conventions.convention("report-2019"))
     omissions = [
         omission
         for row in seen.rows.values()
@@ -166,5 +163,5 @@ def _unknown_message(title: str, unknown: Counter[Place]) -> str:
     more = f" and {len(named) - UNKNOWN_SHOWN} more" if len(named) > UNKNOWN_SHOWN else ""
     return (
         f"{title} computes what has no rule: {'; '.join(named[:UNKNOWN_SHOWN])}{more}. Leave it "
-        "out and get a lower bound with --allow-unknown (allow_unknown=True)"
+        "out and get a lower bound with --allow-unknown"
     )

@@ -7,6 +7,12 @@ from sequela.cost.formula import Formula, Number, Symbol, add, formula, merged
 from sequela.cost.ledger import Account, Calls, LayerCost
 from sequela.cost.report_2019 import Omission
 
+WORDS = {
+    "useful": "useful: real steps, as the formulas say",
+    "executed": "executed: padding included, as the formulas say",
+    "embedding_sum": "with the multi-hot input as a sum of rows",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -83,12 +89,9 @@ def explain(omission: Omission) -> list[Line]:
 
 def amounts(account: Account) -> list[tuple[str, int, int]]:
     """The amounts of work that differ from each other: what it is, operations, MACs."""
-    useful, executed, sums = account.useful, account.executed, account.embedding_sum
-    rows = [("useful: real steps, as the formulas say", useful.operations, useful.macs)]
-    if executed != useful:
-        rows.append(
-            ("executed: padding included, as the formulas say", executed.operations, executed.macs)
-        )
-    if sums is not None:
-        rows.append(("with the multi-hot input as a sum of rows", sums.operations, sums.macs))
+    rows = [
+        (WORDS[name], amount.operations, amount.macs)
+        for name, amount in account.amounts.items()
+        if name != "executed" or amount != account.useful
+    ]
     return rows if len(rows) > 1 else []

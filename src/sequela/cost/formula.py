@@ -45,15 +45,9 @@ class Formula(ABC):
     def __add__(self, other: "Formula | int") -> "Formula":
         return add([self, formula(other)])
 
-    def __radd__(self, other: int) -> "Formula":
-        return add([formula(other), self])
-
     def __sub__(self, other: "Formula | int") -> "Formula":
         right = formula(other)
         return self if _is(right, 0) else Difference(self, right)
-
-    def __rsub__(self, other: int) -> "Formula":
-        return formula(other) - self
 
     def __mul__(self, other: "Formula | int") -> "Formula":
         return multiply([self, formula(other)])

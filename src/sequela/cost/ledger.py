@@ -6,6 +6,8 @@ A record is made by ``counting.py``, and written to and read from ``cost.json`` 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pydantic import ConfigDict, with_config
+
 from sequela.cost.formula import Formula, add, formula
 from sequela.cost.layers.work import Work
 from sequela.cost.report_2019 import Omission
@@ -86,8 +88,8 @@ class LayerCost:
     calls: tuple[Calls, ...]
     useful: Amount
     executed: Amount
-    embedding_sum: tuple[Calls, ...] = ()
-    shared: tuple[Shared, ...] = ()
+    embedding_sum: tuple[Calls, ...]
+    shared: tuple[Shared, ...]
 
     @property
     def total(self) -> Formula:
@@ -176,6 +178,8 @@ class ReportCount:
         return sum(omission.operations.value for omission in self.omissions)
 
 
+# pydantic checks a formula by its class alone: record.py reads it.
+@with_config(ConfigDict(arbitrary_types_allowed=True))
 @dataclass(frozen=True, slots=True)
 class Account:
     """What a model costs.
@@ -196,9 +200,9 @@ class Account:
     inputs: str
     layers: tuple[LayerCost, ...]
     trainable: int
-    free: tuple[Noted, ...] = ()
-    unknown: tuple[Noted, ...] = ()
-    report: ReportCount | None = None
+    free: tuple[Noted, ...]
+    unknown: tuple[Noted, ...]
+    report: ReportCount | None
 
     @property
     def parameters(self) -> int:
@@ -238,15 +242,13 @@ class Account:
         )
 
     @property
+    def amounts(self) -> dict[str, Amount]:
+        """The work on real steps, with the padding, and with a multi-hot input as a sum of rows."""
+        amounts = {"useful": self.useful, "executed": self.executed}
+        sums = self.embedding_sum
+        return amounts if sums is None else {**amounts, "embedding_sum": sums}
+
+    @property
     def lower_bound(self) -> bool:
         """Whether something is not counted because it is not known."""
         return bool(self.unknown)
-
-    def layer(self, name: str) -> LayerCost:
-        """The layer of a name.
-
-        Raises:
-            KeyError: If there is none.
-        """
-        found = {layer.name: layer for layer in self.layers}
-        return found[name]

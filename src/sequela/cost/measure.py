@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.benchmark import Timer
 
-from sequela.cost.subject import Subject, count
+from sequela.cost.network import Network, count
 
 SECONDS = 0.5
 MATRIX = 1024
@@ -27,7 +27,7 @@ class Measurement:
     """One forward pass at one batch size, one thread.
 
     Attributes:
-        batch: Samples.
+        batch: Samples of a batch.
         microseconds: Median over repetitions.
         peak_bytes: Most memory that tensors made by the pass held at once; weights are apart.
         weight_bytes: Memory of parameters and buffers.
@@ -53,23 +53,23 @@ class Measurement:
         return self.rate / self.matmul_rate
 
 
-def measure(subject: Subject, batches: Sequence[int] = (1, 64)) -> list[Measurement]:
-    """Time and memory of a subject's forward pass.
+def measure(network: Network, batches: Sequence[int] = (1, 64)) -> list[Measurement]:
+    """Time and memory of a network's forward pass.
 
-    The subject's first length is used for all samples of a batch.
+    The network's first length is used for all samples of a batch.
 
     Args:
-        subject: What to run.
+        network: What to run.
         batches: Batch sizes; only the given input where another size cannot be made.
     """
     peak_rate = matmul_rate()
-    model = copy.deepcopy(subject.model).eval()
+    model = copy.deepcopy(network.model).eval()
     weights = sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
     measured = []
-    for batch in batches if subject.sized else [1]:
-        lengths = subject.lengths[:1] * batch
-        inputs = tuple(map(_random, subject.inputs(lengths)))
-        done = executed_operations(subject, lengths)
+    for batch in batches if network.sized else [1]:
+        lengths = network.lengths[:1] * batch
+        inputs = tuple(map(_random, network.inputs(lengths)))
+        done = executed_operations(network, lengths)
         with torch.inference_mode():
             model(*inputs)
             peak = peak_bytes(model, inputs)
@@ -79,9 +79,9 @@ def measure(subject: Subject, batches: Sequence[int] = (1, 64)) -> list[Measurem
     return measured
 
 
-def executed_operations(subject: Subject, lengths: Sequence[int]) -> int:
+def executed_operations(network: Network, lengths: Sequence[int]) -> int:
     """Operations that the implementation makes on a batch of these lengths."""
-    given = replace(subject, lengths=tuple(lengths), slots=max(lengths))
+    given = replace(network, lengths=tuple(lengths), slots=max(lengths))
     account = count(given, allow_unknown=True)
     sums = account.embedding_sum
     return account.operations if sums is None else sums.operations
@@ -131,7 +131,7 @@ def render_measurements(measured: Sequence[Measurement]) -> str:
         f"{measured[0].matmul_rate / 1e9:.1f} billion operations a second):"
     )
     lines = [
-        f"  batch {m.batch:>3}: {m.microseconds:>10,.1f} us, {m.operations:>12,} operations = "
+        f"  batch size {m.batch:>3}: {m.microseconds:>10,.1f} us, {m.operations:>12,} operations = "
         f"{m.rate / 1e9:.3f} billion a second ({m.share:.2%} of that), peak "
         f"{m.peak_bytes / 1024:,.0f} KiB beside {m.weight_bytes / 1024:,.0f} KiB of weights"
         for m in measured

@@ -1,7 +1,8 @@
 """Rules for operators: what one call into torch's dispatcher is, as facts that can be counted.
 
 Whatever a module without a rule computes, and whatever a forward computes between its layers, ends
-in these. An operator that is neither here nor in ``moves.py`` is unknown, and is said to be.
+in these. An operator that is neither here nor in ``free_operators.py`` is unknown, and is said to
+be.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ from sequela.cost.geometry import (
 )
 from sequela.cost.layers.attention import Attention
 from sequela.cost.layers.dense import Dense
-from sequela.cost.layers.elementwise import FUNCTIONS, Elementwise, Reduction, Softmax, powers
+from sequela.cost.layers.elementwise import FUNCTIONS, Elementwise, Reduction, powers
 from sequela.cost.layers.embedding import EmbeddingBag
 from sequela.cost.layers.normalisation import OwnNorm, RootMeanSquareNorm, StoredNorm
 from sequela.cost.layers.work import Layer
@@ -159,12 +160,6 @@ def norm(op: Operation) -> list[Layer] | None:
     order = op.arguments.get("ord", op.arguments.get("p"))
     names = {None: "norm", 2: "norm", 1: "norm (1)", float("inf"): "norm (max)"}
     return reduction(names[order])(op) if order in names else None
-
-
-def softmax(op: Operation) -> list[Layer] | None:
-    """Rows along ``dim``."""
-    n = op["self"].shape[op["dim"]] if op["self"].dim() else 1
-    return [Softmax(op["self"].numel() // n, n)]
 
 
 def matrix_product(left: str, right: str, bias: str | None = None) -> Rule:
@@ -327,7 +322,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("max", "min"), extremum),
     **dict.fromkeys(("norm", "linalg_vector_norm"), norm),
     **{name: running(name) for name in ("cumsum", "cumprod")},
-    **dict.fromkeys(("_softmax", "_safe_softmax"), softmax),
+    **dict.fromkeys(("_softmax", "_safe_softmax"), running("softmax")),
     "_log_softmax": running("log_softmax"),
     "mm": matrix_product("self", "mat2"),
     "bmm": matrix_product("self", "mat2"),

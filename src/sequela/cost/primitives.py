@@ -62,11 +62,6 @@ TANH = Primitive(
 RELU = Primitive("relu", 1, "max(x, 0): one comparison")
 
 
-def nothing() -> Cost:
-    """No work at all."""
-    return Cost(Number(0))
-
-
 def each(operations: int) -> Cost:
     """So many single operations, none of them by a weight."""
     return Cost(Number(operations))
@@ -86,11 +81,6 @@ def dot(n: Formula, *, bias: bool, weighted: bool = True) -> Cost:
     """
     products = 2 * n
     return Cost(products if bias else products - 1, n if weighted else Number(0))
-
-
-def total(n: Formula) -> Cost:
-    """The sum of ``n`` numbers: n - 1 additions."""
-    return Cost(n - 1)
 
 
 def mean(n: Formula) -> Cost:

@@ -6,27 +6,32 @@ be printed from the file alone.
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from sequela.cost.formula import Formula, Symbol, merged, parse
-from sequela.cost.layers.work import Part, Work
-from sequela.cost.ledger import (
-    Account,
-    Amount,
-    Calls,
-    LayerCost,
-    Noted,
-    ReportCount,
-    ReportPart,
-    Shared,
-)
-from sequela.cost.primitives import Cost
-from sequela.cost.report_2019 import Omission
+from sequela.cost.layers.work import Part
+from sequela.cost.ledger import Account, Calls, LayerCost, ReportCount
 from sequela.errors import RunError
 from sequela.files import whole
 
 Json = dict[str, Any]
+
+# What is written of a record beside or instead of its fields, in the order of the file.
+KEYS: dict[type, str] = {
+    Account: "model convention inputs parameters trainable operations macs lower_bound amounts "
+    "layers free unknown report_2019",
+    LayerCost: "name kind parameters operations macs formula substitution parameter_formula useful "
+    "executed work embedding_sum shared",
+    ReportCount: "parameters operations missing_parameters missing_operations parts omissions",
+}
+# Fields that the file calls otherwise.
+FIELDS = {"report_2019": "report", "value": "number", "work": "calls"}
+ACCOUNT = TypeAdapter(Account)
+SYMBOLS = TypeAdapter(dict[str, Symbol])
 
 
 def to_json(account: Account) -> Json:
@@ -35,51 +40,23 @@ def to_json(account: Account) -> Json:
     ``operations``, ``macs`` and each layer's are of the input as given; ``amounts`` tells useful,
     executed and (with a multi-hot input) embedding-sum work apart.
     """
-    sums = account.embedding_sum
-    return {
-        "model": account.model,
-        "convention": account.convention,
-        "inputs": account.inputs,
-        "parameters": account.parameters,
-        "trainable": account.trainable,
-        "operations": account.operations,
-        "macs": account.macs,
-        "lower_bound": account.lower_bound,
-        "amounts": {
-            "useful": _amount(account.useful),
-            "executed": _amount(account.executed),
-            **({} if sums is None else {"embedding_sum": _amount(sums)}),
-        },
-        "layers": [_layer(layer) for layer in account.layers],
-        "free": [_noted(noted) for noted in account.free],
-        "unknown": [_noted(noted) for noted in account.unknown],
-        "report_2019": None if account.report is None else _report(account.report),
-    }
+    return dict(_written(account))
 
 
-def from_json(values: Mapping[str, Any]) -> Account:
+def from_json(values: Any) -> Account:
     """The account that ``to_json`` wrote.
 
     Raises:
         RunError: If the values are not an account.
     """
     try:
-        report = values["report_2019"]
-        return Account(
-            model=values["model"],
-            convention=values["convention"],
-            inputs=values["inputs"],
-            layers=tuple(map(_read_layer, values["layers"])),
-            trainable=values["trainable"],
-            free=tuple(Noted(**noted) for noted in values["free"]),
-            unknown=tuple(Noted(**noted) for noted in values["unknown"]),
-            report=None if report is None else _read_report(report),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(
-            f"not a cost account ({type(error).__name__}: {error}): write it again with `sequela "
-            "cost --json`"
-        ) from error
+        return ACCOUNT.validate_python(_read(values, {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        wrong = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+    except (TypeError, ValueError) as error:
+        wrong = str(error)
+    raise RunError(f"not a cost account ({wrong}): write it again with `sequela cost --json`")
 
 
 def save(account: Account, path: Path) -> None:
@@ -97,7 +74,7 @@ def load(path: Path) -> Account:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read as a cost account: {error}") from error
     try:
         return from_json(values)
@@ -105,129 +82,51 @@ def load(path: Path) -> Account:
         raise RunError(f"{path} is {error}") from error
 
 
-def _amount(amount: Amount) -> Json:
-    return {"operations": amount.operations, "macs": amount.macs}
-
-
-def _noted(noted: Noted) -> Json:
-    return {"operation": noted.operation, "place": noted.place, "times": noted.times}
-
-
-def _symbols(symbols: Mapping[str, Symbol]) -> Json:
-    return {s.name: {"value": s.number, "meaning": s.meaning} for s in symbols.values()}
-
-
-def _read_symbols(values: Mapping[str, Any]) -> dict[str, Symbol]:
-    return {name: Symbol(name, v["value"], v["meaning"]) for name, v in values.items()}
-
-
-def _formula(formula: Formula) -> Json:
-    return {
-        "formula": formula.text(),
-        "substitution": formula.substitution(),
-        "value": formula.value,
-        "symbols": _symbols(formula.symbols()),
-    }
-
-
-def _read_formula(values: Mapping[str, Any]) -> Formula:
-    return parse(values["formula"], _read_symbols(values["symbols"]))
-
-
-def _calls(calls: Calls) -> Json:
-    work = calls.work
-    costs = [cost for part in work.parts for cost in (part.cost.operations, part.cost.macs)]
-    return {
-        "calls": calls.times,
-        "times": work.times.text(),
-        "unit": work.unit,
-        "parts": [
-            {
-                "label": part.label,
-                "operations": part.cost.operations.text(),
-                "macs": part.cost.macs.text(),
+def _written(part: Any) -> Any:
+    """A record, or what stands in one, as plain values."""
+    match part:
+        case Formula():
+            values = {"formula": part.text(), "substitution": part.substitution()}
+            return values | {"value": part.value, "symbols": _symbols(part)}
+        case Calls(work=work):
+            costs = [cost for line in work.parts for cost in (line.cost.operations, line.cost.macs)]
+            return {
+                "calls": part.times,
+                "times": work.times.text(),
+                "unit": work.unit,
+                "parts": _written(work.parts),
+                "symbols": _symbols(work.times, *costs),
             }
-            for part in work.parts
-        ],
-        "symbols": _symbols(merged([work.times, *costs])),
-    }
+        case Part(label=label, cost=cost):
+            return {"label": label, "operations": cost.operations.text(), "macs": cost.macs.text()}
+        case dict():
+            return {name: _written(each) for name, each in part.items()}
+    if not is_dataclass(part):
+        return [_written(each) for each in part] if isinstance(part, tuple) else part
+    keys = KEYS[type(part)].split() if type(part) in KEYS else [f.name for f in fields(part)]
+    return _written({key: getattr(part, FIELDS.get(key, key)) for key in keys})
 
 
-def _read_calls(values: Mapping[str, Any]) -> Calls:
-    symbols = _read_symbols(values["symbols"])
-    parts = (
-        Part(part["label"], Cost(parse(part["operations"], symbols), parse(part["macs"], symbols)))
-        for part in values["parts"]
-    )
-    work = Work(tuple(parts), parse(values["times"], symbols), values["unit"])
-    return Calls(work, values["calls"])
+def _symbols(*formulas: Formula) -> Json:
+    return {s.name: {"value": s.number, "meaning": s.meaning} for s in merged(formulas).values()}
 
 
-def _layer(layer: LayerCost) -> Json:
-    return {
-        "name": layer.name,
-        "kind": layer.kind,
-        "parameters": layer.parameters,
-        "operations": layer.operations,
-        "macs": layer.macs,
-        "formula": layer.formula,
-        "substitution": layer.substitution,
-        "parameter_formula": _formula(layer.parameter_formula),
-        "useful": _amount(layer.useful),
-        "executed": _amount(layer.executed),
-        "work": [_calls(calls) for calls in layer.calls],
-        "embedding_sum": [_calls(calls) for calls in layer.embedding_sum],
-        "shared": [
-            {"parameter": part.parameter, "owner": part.owner, "size": part.size}
-            for part in layer.shared
-        ],
-    }
-
-
-def _read_layer(values: Mapping[str, Any]) -> LayerCost:
-    return LayerCost(
-        name=values["name"],
-        kind=values["kind"],
-        parameters=values["parameters"],
-        parameter_formula=_read_formula(values["parameter_formula"]),
-        calls=tuple(map(_read_calls, values["work"])),
-        useful=Amount(**values["useful"]),
-        executed=Amount(**values["executed"]),
-        embedding_sum=tuple(map(_read_calls, values["embedding_sum"])),
-        shared=tuple(Shared(**part) for part in values["shared"]),
-    )
-
-
-def _report(report: ReportCount) -> Json:
-    return {
-        "parameters": report.parameters,
-        "operations": report.operations,
-        "missing_parameters": report.missing_parameters,
-        "missing_operations": report.missing_operations,
-        "parts": [
-            {"layer": p.layer, "parameters": p.parameters, "operations": p.operations}
-            for p in report.parts
-        ],
-        "omissions": [
-            {
-                "layer": omission.layer,
-                "reason": omission.reason,
-                "parameters": _formula(omission.parameters),
-                "operations": _formula(omission.operations),
-            }
-            for omission in report.omissions
-        ],
-    }
-
-
-def _read_report(values: Mapping[str, Any]) -> ReportCount:
-    omissions = (
-        Omission(
-            omission["layer"],
-            omission["reason"],
-            _read_formula(omission["parameters"]),
-            _read_formula(omission["operations"]),
-        )
-        for omission in values["omissions"]
-    )
-    return ReportCount(tuple(ReportPart(**p) for p in values["parts"]), tuple(omissions))
+def _read(value: Any, symbols: Mapping[str, Symbol]) -> Any:
+    """Plain values by the records' own names, each formula parsed with the symbols beside it."""
+    if isinstance(value, list):
+        return [_read(each, symbols) for each in value]
+    match value:
+        case {"symbols": dict(given), **rest}:
+            named = {name: {"name": name, **_read(each, {})} for name, each in given.items()}
+            return _read(rest, SYMBOLS.validate_python(named))
+        case {"formula": str(text), "value": _}:
+            return parse(text, symbols)
+        case {"label": label, "operations": str(operations), "macs": str(macs)}:
+            cost = {"operations": parse(operations, symbols), "macs": parse(macs, symbols)}
+            value = {"label": label, "cost": cost}
+        case {"calls": calls, "times": str(times), "unit": unit, "parts": parts}:
+            work = {"parts": _read(parts, symbols), "times": parse(times, symbols), "unit": unit}
+            value = {"times": calls, "work": work}
+        case dict():
+            value = {FIELDS.get(key, key): _read(each, symbols) for key, each in value.items()}
+    return value

@@ -18,9 +18,8 @@ def render_text(account: Account, *, derivation: bool = False) -> str:
     ]
     if account.lower_bound:
         blocks.append("LOWER BOUND: no rule for " + _list(account.unknown))
-    if rows := amounts(account):
-        cells = [(what, f"{operations:,}", f"{macs:,}") for what, operations, macs in rows]
-        blocks.append(_columns([("work", "operations", "MACs"), *cells]))
+    if rows := _amounts(account):
+        blocks.append(_columns(rows))
     if account.free:
         blocks.append("free: " + _kinds(account.free))
     if account.report is not None:
@@ -39,9 +38,8 @@ def render_markdown(account: Account, *, derivation: bool = False) -> str:
     ]
     if account.lower_bound:
         blocks.append(f"**Lower bound**: no rule for {_list(account.unknown)}.")
-    if rows := amounts(account):
-        cells = [(what, f"{operations:,}", f"{macs:,}") for what, operations, macs in rows]
-        blocks.append(_markdown_table([("work", "operations", "MACs"), *cells]))
+    if rows := _amounts(account):
+        blocks.append(_markdown_table(rows))
     if account.free:
         blocks.append(f"Free: {_kinds(account.free)}.")
     if account.report is not None:
@@ -74,6 +72,11 @@ def _table(account: Account) -> list[Sequence[str]]:
     sums = (account.parameters, account.operations, account.macs)
     rows.append((total, "", *(f"{number:,}" for number in sums)))
     return rows
+
+
+def _amounts(account: Account) -> list[Sequence[str]]:
+    rows = [(what, f"{operations:,}", f"{macs:,}") for what, operations, macs in amounts(account)]
+    return [("work", "operations", "MACs"), *rows] if rows else []
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> str:

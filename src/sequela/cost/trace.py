@@ -23,9 +23,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 from sequela.cost import modules, operators, shapes
+from sequela.cost.free_operators import FREE
 from sequela.cost.layers.work import Layer
-from sequela.cost.moves import MOVES
-from sequela.cost.shadow import describe, is_packed, on_meta, refuse_opaque, shape_only
+from sequela.cost.meta import describe, is_packed, on_meta, refuse_opaque, shape_only
 from sequela.errors import ModelError
 
 Parameters = tuple[nn.Parameter, ...]
@@ -53,17 +53,13 @@ class Row:
     parameters: dict[str, nn.Parameter] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """An operation, and where it is: the module, and the line of the forward."""
 
     operation: str
     module: str
     line: str
-
-    def __str__(self) -> str:
-        where = f" in {self.module}" if self.module else ""
-        return f"{self.operation}{where}{f' ({self.line})' if self.line else ''}"
 
 
 @dataclass
@@ -106,11 +102,11 @@ def trace(
         ModelError: If the module cannot be looked into, or its forward fails on such input.
     """
     refuse_opaque(model)
-    shadow = on_meta(model)
-    tracer = _Tracer(shadow, padded_rows)
+    copied = on_meta(model)
+    tracer = _Tracer(copied, padded_rows)
     given = tree_map(shape_only, (tuple(args), dict(kwargs)), is_leaf=is_packed)
     with torch.random.fork_rng(devices=[]), torch.no_grad(), _layers_as_written():
-        _run(type(model).__name__, shadow, given, tracer)
+        _run(type(model).__name__, copied, given, tracer)
     tracer.unused()
     return tracer.seen
 
@@ -126,10 +122,10 @@ def _layers_as_written() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(enabled)
 
 
-def _run(name: str, shadow: nn.Module, given: Any, tracer: "_Tracer") -> None:
+def _run(name: str, copied: nn.Module, given: Any, tracer: "_Tracer") -> None:
     try:
         with tracer, _Functions(tracer):
-            shadow(*given[0], **given[1])
+            copied(*given[0], **given[1])
     except ModelError:
         raise
     except Exception as error:
@@ -185,19 +181,19 @@ class _Tracer(TorchDispatchMode):
     def _should_skip_dynamo(cls) -> bool:
         return False  # Nothing is compiled here, and loading dynamo takes a second.
 
-    def __init__(self, shadow: nn.Module, padded_rows: int | None) -> None:
+    def __init__(self, copied: nn.Module, padded_rows: int | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.seen = Trace()
-        self.shadow = shadow
+        self.copied = copied
         self.padded_rows = padded_rows
         self.hidden = 0
         self.reports = 0
-        self.stack: list[tuple[str, nn.Module]] = [("", shadow)]
+        self.stack: list[tuple[str, nn.Module]] = [("", copied)]
         self.covered: set[int] = set()
-        self.names = {id(p): name for name, p in shadow.named_parameters()}
+        self.names = {id(p): name for name, p in copied.named_parameters()}
         # The storages are kept, so that none of their addresses is given to another tensor.
-        self.weights = {_storage(p): p.untyped_storage() for p in shadow.parameters()}
-        for name, module in list(shadow.named_modules()):
+        self.weights = {_storage(p): p.untyped_storage() for p in copied.parameters()}
+        for name, module in list(copied.named_modules()):
             rule = modules.rule_for(module)
             module.forward = partial(self.call, name, module, module.forward, rule)
 
@@ -274,7 +270,7 @@ class _Tracer(TorchDispatchMode):
 
     def unused(self) -> None:
         """Report the parameters that no row holds: of containers, and of modules never called."""
-        for name, module in self.shadow.named_modules():
+        for name, module in self.copied.named_modules():
             if id(module) in self.covered:
                 continue
             for own, parameter in module.named_parameters(recurse=False):
@@ -313,7 +309,7 @@ class _Tracer(TorchDispatchMode):
         """Count an operation, or say that it is free or unknown."""
         self.reports += 1
         op = operators.Operation(base, _bound(func, args, kwargs), result, self.is_weight)
-        if func.is_view or base in MOVES or _integers_only(op):
+        if func.is_view or base in FREE or _integers_only(op):
             self.seen.free[Place(base.strip("_"), self.stack[-1][0], "")] += 1
             return
         rule = operators.RULES.get(base) if func.namespace == "aten" else None

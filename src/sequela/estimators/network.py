@@ -6,13 +6,16 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import KW_ONLY, asdict, dataclass, field
+from inspect import cleandoc
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from textwrap import fill
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import assert_all_finite, check_consistent_length, check_random_state
 from sklearn.utils import column_or_1d as one_column
@@ -22,7 +25,6 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from sequela import __version__
 from sequela.cohort.split import set_aside
 from sequela.config import TrainingSettings
 from sequela.errors import DataError, RunError, SettingError
@@ -31,39 +33,63 @@ from sequela.models.registry import Reads, lookup
 from sequela.training.fit import fit
 from sequela.training.history import EpochRecord, History
 from sequela.training.totals import correct
+from sequela.version import __version__
 
 DEFAULTS = TrainingSettings()
-_TRAINING = (
-    "epochs",
-    "patience",
-    "batch_size",
-    "learning_rate",
-    "schedule",
-    "clip_norm",
-    "weight_decay",
-    "label_smoothing",
-    "average",
-)
 _PREDICTION_BATCH = 1024
 _FEWEST_CLASSES = 2
 _FITS = threading.Lock()
 
 
+@dataclass(eq=False, repr=False)
 class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc] # untyped
     """A network behind scikit-learn's interface.
 
     What a subclass adds is how examples are read and what is learnt from them before the network.
+    The parameters are fields of a dataclass, from which scikit-learn's ``__init__`` comes; those
+    that are settings are described where the setting is.
     """
 
     reads: ClassVar[Reads]
+    settings: ClassVar[tuple[type[BaseModel], ...]] = (TrainingSettings,)
+
     model: str | Callable[..., nn.Module]
-    model_settings: Mapping[str, Any] | None
-    tuning_fraction: float | None
-    class_weight: Any
-    random_state: Any
-    classes_: NDArray[Any]
-    history_: History
-    module_: nn.Module
+    _: KW_ONLY
+    model_settings: Mapping[str, Any] | None = None
+    epochs: int = DEFAULTS.epochs
+    patience: int = DEFAULTS.patience
+    batch_size: int = DEFAULTS.batch_size
+    learning_rate: float = DEFAULTS.learning_rate
+    schedule: Literal["constant", "one-cycle"] = DEFAULTS.schedule
+    clip_norm: float | None = DEFAULTS.clip_norm
+    weight_decay: float = DEFAULTS.weight_decay
+    label_smoothing: float = DEFAULTS.label_smoothing
+    average: float = DEFAULTS.average
+    tuning_fraction: float | None = 0.2
+    class_weight: Mapping[Any, float] | Literal["balanced"] | None = None
+    random_state: int | np.random.RandomState | None = None
+
+    classes_: NDArray[Any] = field(init=False)
+    history_: History = field(init=False)
+    module_: nn.Module = field(init=False)
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Describe the parameters that are settings, at the end of ``Args`` in the docstring."""
+        super().__init_subclass__(**more)
+        told, attributes, rest = cleandoc(cls.__doc__ or "").partition("\n\nAttributes:")
+        own = {name for base in cls.__mro__ for name in vars(base).get("__annotations__", ())}
+        sentences = {
+            name: found.description
+            for kind in cls.settings
+            for name, found in kind.model_fields.items()
+            if name in own and f"\n    {name}: " not in told
+        }
+        if attributes:  # the classes of others are described as they like
+            lines = [
+                fill(f"{name}: {said}", 100, initial_indent=" " * 4, subsequent_indent=" " * 8)
+                for name, said in sentences.items()
+            ]
+            cls.__doc__ = "\n".join([told, *lines]) + attributes + rest
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
         """Train the network; it ends with the weights of the epoch with the lowest tuning loss.
@@ -236,7 +262,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         return {name: _as_json(name, value) for name, value in parameters.items()}
 
     def _training_settings(self) -> TrainingSettings:
-        return TrainingSettings.of(**{name: _plain(getattr(self, name)) for name in _TRAINING})
+        return TrainingSettings.of(**self._settings(TrainingSettings))
+
+    def _settings(self, kind: type[BaseModel]) -> dict[str, Any]:
+        """The parameters that are settings of a kind."""
+        given = self.get_params(deep=False)
+        return {name: _plain(given[name]) for name in kind.model_fields if name in given}
 
     def _labels(self, y: Any, n_examples: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """The distinct classes, sorted, and the index of each example's class."""

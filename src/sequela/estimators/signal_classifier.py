@@ -1,7 +1,8 @@
 """A classifier of signal segments."""
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,12 +13,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sequela.errors import DataError
-from sequela.estimators.network import DEFAULTS, NetworkClassifier
+from sequela.estimators.network import NetworkClassifier
 from sequela.models.registry import Reads
 from sequela.sequences.scaling import Scaling
 from sequela.sequences.signal_batches import signal_loader
 
 
+@dataclass(eq=False, repr=False)
 class SignalClassifier(NetworkClassifier):
     """A network that tells segments of a signal apart, with scikit-learn's interface.
 
@@ -34,15 +36,6 @@ class SignalClassifier(NetworkClassifier):
             with ``n_chans``, ``n_times`` and ``n_outputs`` (braindecode's names) and answers an
             ``nn.Module`` from scaled segments (batch, n_chans, n_times) to logits.
         model_settings: Changes to the model's config, or further arguments of the class.
-        epochs: Passes over the training part at most.
-        patience: Epochs without a better tuning loss after which training stops.
-        batch_size: Examples of a step.
-        learning_rate: Adam's.
-        schedule: ``constant`` or ``one-cycle``.
-        clip_norm: Largest norm of the gradient; ``None`` does not clip.
-        weight_decay: Decoupled from the gradient.
-        label_smoothing: Share of the label spread over all classes.
-        average: Decay of the running average of the weights; 0 is no average.
         tuning_fraction: Share of the groups that is set aside; ``None`` sets none aside and keeps
             the epoch with the lowest training loss.
         class_weight: Weight of each class in the loss, ``balanced``, or ``None``.
@@ -70,38 +63,7 @@ class SignalClassifier(NetworkClassifier):
 
     reads: ClassVar[Reads] = "signal"
 
-    def __init__(
-        self,
-        model: str | Callable[..., nn.Module] = "mlp-improved",
-        *,
-        model_settings: Mapping[str, Any] | None = None,
-        epochs: int = DEFAULTS.epochs,
-        patience: int = DEFAULTS.patience,
-        batch_size: int = DEFAULTS.batch_size,
-        learning_rate: float = DEFAULTS.learning_rate,
-        schedule: Literal["constant", "one-cycle"] = DEFAULTS.schedule,
-        clip_norm: float | None = DEFAULTS.clip_norm,
-        weight_decay: float = DEFAULTS.weight_decay,
-        label_smoothing: float = DEFAULTS.label_smoothing,
-        average: float = DEFAULTS.average,
-        tuning_fraction: float | None = 0.2,
-        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
-        self.model = model
-        self.model_settings = model_settings
-        self.epochs = epochs
-        self.patience = patience
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.clip_norm = clip_norm
-        self.weight_decay = weight_decay
-        self.label_smoothing = label_smoothing
-        self.average = average
-        self.tuning_fraction = tuning_fraction
-        self.class_weight = class_weight
-        self.random_state = random_state
+    model: str | Callable[..., nn.Module] = "mlp-improved"
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,7 +1,8 @@
 """A classifier of sequences of visits."""
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Iterator
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -10,17 +11,17 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from sequela.config import SequenceSettings, TrainingSettings
 from sequela.errors import DataError, SettingError
-from sequela.estimators.network import DEFAULTS, NetworkClassifier
+from sequela.estimators.network import NetworkClassifier
 from sequela.estimators.visit_lists import Binning, VisitLists, as_lists
 from sequela.models.registry import Reads
 from sequela.sequences.visit_batches import VisitDataset, visit_loader
 
-_FEWEST_BINS = 2
-
 Examples = VisitLists | NDArray[np.float64]
 
 
+@dataclass(eq=False, repr=False)
 class VisitClassifier(NetworkClassifier):
     """A network that tells sequences of visits apart, with scikit-learn's interface.
 
@@ -42,17 +43,7 @@ class VisitClassifier(NetworkClassifier):
         model: Name of a registered model that reads visits, or a class or function that is called
             with ``n_codes`` and ``n_outputs`` and answers an ``nn.Module`` like those.
         model_settings: Changes to the model's config, or further arguments of the class.
-        min_subjects: In how many training groups a code must stand to be known.
-        bins: Quantiles into which a column of numbers is cut.
-        epochs: Passes over the training part at most.
-        patience: Epochs without a better tuning loss after which training stops.
-        batch_size: Examples of a step.
-        learning_rate: Adam's.
-        schedule: ``constant`` or ``one-cycle``.
-        clip_norm: Largest norm of the gradient; ``None`` does not clip.
-        weight_decay: Decoupled from the gradient.
-        label_smoothing: Share of the label spread over all classes.
-        average: Decay of the running average of the weights; 0 is no average.
+        bins: Quantiles into which a column of numbers is cut; at least 2.
         tuning_fraction: Share of the groups that is set aside; ``None`` sets none aside and keeps
             the epoch with the lowest training loss.
         class_weight: Weight of each class in the loss, ``balanced``, or ``None``.
@@ -78,43 +69,12 @@ class VisitClassifier(NetworkClassifier):
     """
 
     reads: ClassVar[Reads] = "visits"
+    settings = (SequenceSettings, TrainingSettings)
 
-    def __init__(
-        self,
-        model: str | Callable[..., nn.Module] = "visits-improved",
-        *,
-        model_settings: Mapping[str, Any] | None = None,
-        min_subjects: int = 1,
-        bins: int = 10,
-        epochs: int = DEFAULTS.epochs,
-        patience: int = DEFAULTS.patience,
-        batch_size: int = DEFAULTS.batch_size,
-        learning_rate: float = DEFAULTS.learning_rate,
-        schedule: Literal["constant", "one-cycle"] = DEFAULTS.schedule,
-        clip_norm: float | None = DEFAULTS.clip_norm,
-        weight_decay: float = DEFAULTS.weight_decay,
-        label_smoothing: float = DEFAULTS.label_smoothing,
-        average: float = DEFAULTS.average,
-        tuning_fraction: float | None = 0.2,
-        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
-        self.model = model
-        self.model_settings = model_settings
-        self.min_subjects = min_subjects
-        self.bins = bins
-        self.epochs = epochs
-        self.patience = patience
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.clip_norm = clip_norm
-        self.weight_decay = weight_decay
-        self.label_smoothing = label_smoothing
-        self.average = average
-        self.tuning_fraction = tuning_fraction
-        self.class_weight = class_weight
-        self.random_state = random_state
+    model: str | Callable[..., nn.Module] = "visits-improved"
+    _: KW_ONLY
+    min_subjects: int = SequenceSettings().min_subjects
+    bins: int = 10
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -144,17 +104,15 @@ class VisitClassifier(NetworkClassifier):
         return VisitLists.of(lists)
 
     def _learn(self, examples: Examples, train: NDArray[np.int64], group: NDArray[Any]) -> None:
-        if self.bins < _FEWEST_BINS or self.min_subjects < 1:
-            raise SettingError(
-                f"bins = {self.bins} and min_subjects = {self.min_subjects}: expected at least "
-                f"{_FEWEST_BINS} and 1"
-            )
+        settings = SequenceSettings.of(**self._settings(SequenceSettings))
+        if not settings.bins:
+            raise SettingError("bins = 0: expected at least 2")
         self.binning_ = None
         if not isinstance(examples, VisitLists):
             columns = range(examples.shape[1])
             names = getattr(self, "feature_names_in_", [f"x{i}" for i in columns])
-            self.binning_ = Binning.fit(examples[train], names, self.bins)
-        self.vocabulary_ = self._visits(examples).known(train, group, self.min_subjects)
+            self.binning_ = Binning.fit(examples[train], names, settings.bins)
+        self.vocabulary_ = self._visits(examples).vocabulary(train, group, settings.min_subjects)
 
     def _learnt(self) -> dict[str, Any]:
         edges = None if self.binning_ is None else self.binning_.edges

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import DataError
-from sequela.sequences.vocabulary import UNKNOWN
+from sequela.sequences.quantiles import bin_name, edges
+from sequela.sequences.vocabulary import UNKNOWN, known
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,7 @@ class VisitLists:
         )
         return given.under(given.names, given.label)
 
-    def known(
+    def vocabulary(
         self, rows: NDArray[np.int64], group: NDArray[Any], min_subjects: int
     ) -> tuple[str, ...]:
         """The vocabulary of some examples: index 0 for unknown codes, then the names, sorted.
@@ -83,13 +84,13 @@ class VisitLists:
         subject = np.unique(group, return_inverse=True)[1][example[learnt]]
         pairs = np.unique(subject * max(1, len(self.names)) + self.codes[learnt])
         subjects = np.bincount(pairs % max(1, len(self.names)), minlength=len(self.names))
-        names = {self.names[i] for i in np.flatnonzero(subjects >= min_subjects)} - {UNKNOWN}
-        if not names:
+        places = known(self.names, subjects, min_subjects)
+        if not places:
             raise DataError(
                 f"no code stands in the training examples of {min_subjects} subject(s) or more: "
                 "give examples with codes, or lower min_subjects"
             )
-        return (UNKNOWN, *sorted(names))
+        return (UNKNOWN, *dict.fromkeys(self.names[i] for i in places))  # columns may share a name
 
     def under(self, vocabulary: Sequence[str], label: NDArray[np.int64]) -> Self:
         """The same examples with indices into a vocabulary, and their labels."""
@@ -111,7 +112,7 @@ class Binning:
 
     A column that held only 0 and 1 is a code that is there or not. Any other column is cut at the
     quantiles of its training values, and each of its intervals is a code: ``age//Q3``, as
-    :class:`sequela.sequences.vocabulary.SequenceSettings` names them. A missing value is no code.
+    :mod:`sequela.sequences.quantiles` names them. A missing value is no code.
     What order the intervals have, a network must learn.
 
     Attributes:
@@ -126,30 +127,30 @@ class Binning:
     @classmethod
     def fit(cls, table: NDArray[np.float64], names: Sequence[str], bins: int) -> Self:
         """Learn from the training examples (example, column); NaN is missing."""
-        edges: list[tuple[float, ...] | None] = []
+        learnt: list[tuple[float, ...] | None] = []
         for column in table.T:
             present = column[~np.isnan(column)]
             if np.isin(present, (0, 1)).all():
-                edges.append(None)
+                learnt.append(None)
             else:
-                shares = np.arange(1, bins) / bins
-                cuts = np.quantile(present, shares, method="inverted_cdf")
-                edges.append(tuple(cuts.tolist()))
-        return cls(tuple(names), tuple(edges))
+                values, counts = np.unique(present, return_counts=True)
+                _, ends = edges(np.zeros(len(values), np.int64), values, counts, bins)
+                learnt.append(tuple(ends[0].tolist()))
+        return cls(tuple(names), tuple(learnt))
 
     def visits(self, table: NDArray[np.float64]) -> VisitLists:
         """Examples (example, column) as one visit each."""
         names: list[str] = []
         codes = np.empty(table.shape, np.int64)
         here = ~np.isnan(table)
-        for i, (name, edges) in enumerate(zip(self.names, self.edges, strict=True)):
-            if edges is None:
+        for i, (name, ends) in enumerate(zip(self.names, self.edges, strict=True)):
+            if ends is None:
                 codes[:, i] = len(names)
                 here[:, i] &= table[:, i] != 0
                 names.append(name)
             else:
-                codes[:, i] = len(names) + np.searchsorted(edges, table[:, i])
-                names += [f"{name}//Q{k}" for k in range(1, len(edges) + 2)]
+                codes[:, i] = len(names) + np.searchsorted(ends, table[:, i])
+                names += [bin_name(name, k) for k in range(1, len(ends) + 2)]
         return VisitLists(
             names=tuple(names),
             codes=codes[here],

@@ -1,9 +1,4 @@
-"""Do probabilities mean what they say? And how to mend them on tuning data.
-
-Everything here judges one event: class 1 of two, or, with more classes, "the most probable class is
-right"; :meth:`~sequela.evaluation.predictions.Predictions.against_rest` makes one class of several
-the event.
-"""
+"""Do probabilities mean what they say of the :mod:`~sequela.evaluation.event`?"""
 
 from dataclasses import dataclass
 
@@ -15,42 +10,11 @@ from sklearn.linear_model import LogisticRegression
 
 from sequela.errors import DataError
 from sequela.evaluation import statistic
+from sequela.evaluation.event import event
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.statistic import Statistic
 
 _EPSILON = float(np.finfo(np.float32).eps)
-
-
-@dataclass(frozen=True)
-class Event:
-    """What is judged: all arrays are (example,).
-
-    Attributes:
-        chance: float64: the probability that the model gives the event.
-        happened: bool.
-        group: int64: index of the example's group.
-    """
-
-    chance: NDArray[np.float64]
-    happened: NDArray[np.bool_]
-    group: NDArray[np.int64]
-
-
-def event(predictions: Predictions) -> Event:
-    """Class 1 of two classes; of more, that the most probable class is right.
-
-    Raises:
-        DataError: If there are no predictions.
-    """
-    if not predictions.n_examples:
-        raise DataError("there are no predictions: the part that is evaluated is empty")
-    if len(predictions.classes) == 2:  # noqa: PLR2004
-        chance, happened = predictions.score, predictions.label == 1
-    else:
-        chance = predictions.probabilities.max(axis=1)
-        happened = predictions.predicted == predictions.label
-    return Event(chance.astype(np.float64), happened, predictions.group_index)
 
 
 @dataclass(frozen=True)
@@ -178,12 +142,9 @@ def brier_score(predictions: Predictions) -> BrierScore:
         _decomposed(chance, predictions.label == index)
         for index, chance in enumerate(predictions.probabilities.T)
     ]
-    return BrierScore(*(_share_of_classes(predictions) * np.sum(parts, axis=0)).tolist())
-
-
-def _share_of_classes(predictions: Predictions) -> float:
-    """With two classes, both have the same errors: by convention only one is counted."""
-    return 0.5 if len(predictions.classes) == 2 else 1.0  # noqa: PLR2004
+    # With two classes, both have the same errors: by convention only one is counted.
+    share = 0.5 if len(predictions.classes) == 2 else 1.0  # noqa: PLR2004
+    return BrierScore(*(share * np.sum(parts, axis=0)).tolist())
 
 
 def _decomposed(chance: NDArray[np.float32], happened: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -193,13 +154,6 @@ def _decomposed(chance: NDArray[np.float32], happened: NDArray[np.bool_]) -> NDA
         np.mean((some - outcome) ** 2) for some in (chance, recalibrated, outcome.mean())
     )
     return np.array([score, score - best, frequency - best, frequency])
-
-
-def brier_statistic(predictions: Predictions) -> Statistic:
-    """The Brier score as a function of the groups' weights, for its interval."""
-    happened = predictions.label[:, None] == np.arange(len(predictions.classes))
-    squares = ((predictions.probabilities.astype(np.float64) - happened) ** 2).sum(axis=1)
-    return statistic.mean(_share_of_classes(predictions) * squares, predictions.group_index)
 
 
 @dataclass(frozen=True)

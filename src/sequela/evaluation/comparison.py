@@ -10,6 +10,7 @@ from scipy import stats
 from sequela.errors import DataError, SplitError
 from sequela.evaluation import delong, statistic
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Interval, distributions
+from sequela.evaluation.metrics import statistic_of
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata
 
@@ -41,10 +42,10 @@ def paired_difference(
     Raises:
         SplitError: If the two are not predictions of the same examples.
         UnknownNameError: If no metric has that name.
-        DataError: If the metric, or an interval, cannot be had, or there is one for each class.
+        DataError: If the metric, or an interval, cannot be had.
     """
     other = aligned(one, other)
-    both = statistic.difference(statistic.of_metric(name, one), statistic.of_metric(name, other))
+    both = statistic.difference(statistic_of(name, one), statistic_of(name, other))
     stratum = class_strata(one.label, one.group_index) if how.classes_fixed else None
     found = distributions(both, rng, how, stratum)
     if len(found) != 1 or found[0] is None:
@@ -104,7 +105,7 @@ def mcnemar(one: Predictions, other: Predictions) -> McNemar:
     if len(np.unique(one.group_id)) < one.n_examples:
         raise DataError(
             "McNemar's test takes examples as independent, and here groups hold several: compare "
-            "whole groups with .by_group(), or use the paired bootstrap"
+            "whole groups, or use the paired bootstrap"
         )
     right, other_right = (some.predicted == some.label for some in (one, other))
     only_one = int(np.sum(right & ~other_right))

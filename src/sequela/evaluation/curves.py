@@ -178,7 +178,7 @@ def _uncertainty(
     """The area with its interval, and the band's bounds (place,)."""
     group = predictions.group_index
     stratum = class_strata(predictions.label, group) if how.classes_fixed else None
-    (found,) = estimates(statistic.of_metric(area, predictions), rng, how, stratum)
+    (found,) = estimates(metrics.statistic_of(area, predictions), rng, how, stratum)
     if stratum is None:
         stratum = np.zeros(at.n_groups, dtype=np.int64)
     scarcest = min(len(np.unique(group[predictions.label == one])) for one in (0, 1))

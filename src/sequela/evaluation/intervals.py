@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from sequela.errors import DataError
+from sequela.evaluation.metrics import statistic_of
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata, jackknife_weights, resampled_weights
-from sequela.evaluation.statistic import Statistic, of_metric
+from sequela.evaluation.statistic import Statistic
 
 Method = Literal["BCa", "percentile"]
 
@@ -256,12 +257,10 @@ def interval(
     return _only(intervals(statistic, rng, how, stratum))
 
 
-def metric_intervals(
+def metric_interval(
     name: str, predictions: Predictions, rng: np.random.Generator, how: Bootstrap = DEFAULT
-) -> list[Interval | None]:
-    """Intervals of a metric of :mod:`sequela.evaluation.metrics` by its name.
-
-    All metrics have one, but ``per_class_recall`` has one for each class.
+) -> Interval:
+    """The interval of a metric of :mod:`sequela.evaluation.metrics` by its name.
 
     Raises:
         UnknownNameError: If no metric has that name.
@@ -270,19 +269,7 @@ def metric_intervals(
     stratum = None
     if how.classes_fixed:
         stratum = class_strata(predictions.label, predictions.group_index)
-    return intervals(of_metric(name, predictions), rng, how, stratum)
-
-
-def metric_interval(
-    name: str, predictions: Predictions, rng: np.random.Generator, how: Bootstrap = DEFAULT
-) -> Interval:
-    """The interval of a metric of one number by its name; as :func:`metric_intervals`.
-
-    Raises:
-        UnknownNameError: If no metric has that name.
-        DataError: If the metric or its interval cannot be had from these predictions.
-    """
-    return _only(metric_intervals(name, predictions, rng, how))
+    return interval(statistic_of(name, predictions), rng, how, stratum)
 
 
 def _only(found: list[Interval | None]) -> Interval:

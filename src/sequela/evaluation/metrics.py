@@ -1,16 +1,104 @@
-"""How right a model's predictions are: the numbers themselves, without their uncertainty.
+"""How right a model's predictions are: one record for each metric, read by everything else.
 
-All take :class:`~sequela.evaluation.predictions.Predictions`, usually of one part:
+A metric is a number from :class:`~sequela.evaluation.predictions.Predictions`, usually of one part:
 ``accuracy(predictions.part("held_out"))``. Where scikit-learn has the number, it is scikit-learn's.
-What each means, and when not to trust it, is in ``docs/evaluation.md``.
+:data:`METRICS` says of each how it is named, written, drawn, resampled and judged; :func:`register`
+adds one. What each means, and when not to trust it, is in ``docs/evaluation.md``.
 """
+
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics as sklearn_metrics
 
-from sequela.errors import DataError
+from sequela.errors import DataError, SettingError, unknown_name
+from sequela.evaluation import statistic
+from sequela.evaluation.event import event
+from sequela.evaluation.number import number, within
 from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.statistic import Statistic
+
+_TWO = 2
+Needs = Literal["any classes", "two classes", "whole groups"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """All that is to be known of one metric.
+
+    Attributes:
+        name: In code and on the command line.
+        title: In the field's terms, as it stands within a sentence.
+        says: What it means, in a sentence.
+        value: From predictions of one part.
+        statistic: The same as a function of the groups' weights, which a bootstrap resamples;
+            ``None`` leaves it without an interval.
+        better: Which is better, ``higher`` or ``lower``; empty where neither is: models are then
+            not compared by it.
+        needs: ``any classes``; ``two classes`` with examples of both; or ``whole groups``, whose
+            examples have one class each (recordings).
+        form: Of a value in sentences and pictures, in Python's format.
+        table: Of a value in a table.
+        axis: Of an axis, in d3's format.
+        bounds: What it can be.
+        points: Whether it is a share whose differences are in percentage points.
+        chance: What a model that knows nothing reaches, where that is the same for all data.
+        hub: Its name on the Hugging Face Hub, if it has one.
+        key: Where it stands among a run's numbers (``metrics.json``), if not under its name.
+        reported: Whether each run's numbers hold it, with its interval.
+        interval: Whether a run's numbers hold its interval too.
+    """
+
+    name: str
+    title: str
+    says: str
+    value: Callable[[Predictions], float]
+    statistic: Callable[[Predictions], Statistic] | None = None
+    better: Literal["higher", "lower", ""] = "higher"
+    needs: Needs = "any classes"
+    form: str = ".2f"
+    table: str = ".3f"
+    axis: str = ".2f"
+    bounds: tuple[float, float] = (0.0, 1.0)
+    points: bool = False
+    chance: float | None = None
+    hub: str = ""
+    key: str = ""
+    reported: bool = False
+    interval: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", self.key or self.name)
+
+    @property
+    def heading(self) -> str:
+        """The title as it stands alone."""
+        return self.title[0].upper() + self.title[1:]
+
+    def can_be_had(self, predictions: Predictions, *, whole_groups: bool) -> bool:
+        """Whether these predictions have what it needs.
+
+        Args:
+            predictions: Of one part.
+            whole_groups: Whether all examples of a group have one class by design.
+        """
+        if self.needs == "two classes":
+            both = len(np.unique(predictions.label)) == _TWO
+            return len(predictions.classes) == _TWO and both
+        return whole_groups or self.needs == "any classes"
+
+    def of(self, numbers: Mapping[str, Any], form: str = "") -> str:
+        """Its value and interval among a run's numbers, in words; a dash where it has none."""
+        form = form or self.table
+        value, ci = numbers.get(self.key), numbers.get(f"{self.key}_ci")
+        return number(value, form) + (f" {within(ci[0], ci[1], form)}" if ci else "")
+
+    def apart(self, difference: float) -> str:
+        """A difference of two values: in percentage points, or as it is."""
+        return number(100 * difference, "+.1f") if self.points else number(difference, "+.3f")
 
 
 def accuracy(predictions: Predictions) -> float:
@@ -100,8 +188,34 @@ def average_precision(predictions: Predictions) -> float:
     return float(sklearn_metrics.average_precision_score(predictions.label, predictions.score))
 
 
+def brier_score(predictions: Predictions) -> float:
+    """Mean squared error of the probabilities: of class 1 of two classes, else over all classes."""
+    _refuse_empty(predictions)
+    return float(_squared_errors(predictions).mean())
+
+
+def _squared_errors(predictions: Predictions) -> NDArray[np.float64]:
+    """Of two classes both have the same errors: by convention only one is counted."""
+    happened = predictions.label[:, None] == np.arange(len(predictions.classes))
+    squares = (predictions.probabilities.astype(np.float64) - happened) ** 2
+    share = 0.5 if len(predictions.classes) == _TWO else 1.0
+    return np.asarray(share * squares.sum(axis=1))
+
+
+def observed_minus_expected(predictions: Predictions) -> float:
+    """How much more often than its mean chance the event happened."""
+    judged = event(predictions)
+    return float(np.mean(judged.happened - judged.chance))
+
+
+def alarm_rate(predictions: Predictions) -> float:
+    """Share of the examples that raise an alarm at the threshold 0.5."""
+    _refuse_empty(predictions)
+    return float(np.mean(predictions.score >= 0.5))  # noqa: PLR2004
+
+
 def majority_accuracy(training_label: NDArray[np.int64], label: NDArray[np.int64]) -> float:
-    """The floor: accuracy of always saying the class that is most frequent in training.
+    """Accuracy of always saying the class that is most frequent in training.
 
     Args:
         training_label: int64 (training example,).
@@ -128,6 +242,235 @@ def refuse_one_class(predictions: Predictions) -> None:
     """
     predictions.score  # noqa: B018 - refuses more than two classes
     present = np.unique(predictions.label)
-    if len(present) < 2:  # noqa: PLR2004
+    if len(present) < _TWO:
         what = f"all of class '{predictions.classes[present[0]]}'" if len(present) else "none"
         raise DataError(f"the examples are {what}: a ranking needs both classes")
+
+
+def recall_statistic(predictions: Predictions) -> Statistic:
+    """:func:`per_class_recall` as a function of the groups' weights: a number for each class."""
+    classes = np.arange(len(predictions.classes))
+    is_class = predictions.label[:, None] == classes
+    hit = predictions.predicted[:, None] == classes
+    return statistic.share(hit, is_class, predictions.group_index)
+
+
+def _accuracy(predictions: Predictions) -> Statistic:
+    right = predictions.predicted == predictions.label
+    return statistic.share(right, np.ones_like(right), predictions.group_index)
+
+
+def _auroc(predictions: Predictions) -> Statistic:
+    return statistic.auroc(predictions.label == 1, predictions.score, predictions.group_index)
+
+
+def _average_precision(predictions: Predictions) -> Statistic:
+    positive = predictions.label == 1
+    return statistic.average_precision(positive, predictions.score, predictions.group_index)
+
+
+def _balanced_accuracy(predictions: Predictions) -> Statistic:
+    present = np.unique(predictions.label)
+    recalls = recall_statistic(predictions)
+    return Statistic(
+        lambda weights: recalls(weights)[:, present].mean(axis=1),
+        recalls.n_groups,
+        (int(np.array(recalls.trials)[present].min()),),
+    )
+
+
+def _observed_minus_expected(predictions: Predictions) -> Statistic:
+    judged = event(predictions)
+    return statistic.mean(judged.happened - judged.chance, judged.group)
+
+
+def _alarm_rate(predictions: Predictions) -> Statistic:
+    alarm = predictions.score >= 0.5  # noqa: PLR2004
+    return statistic.share(alarm, np.ones_like(alarm), predictions.group_index)
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            "accuracy",
+            "accuracy",
+            "share of examples whose most probable class is the true one",
+            accuracy,
+            _accuracy,
+            form=".1%",
+            axis=".0%",
+            points=True,
+            hub="accuracy",
+            reported=True,
+        ),
+        Metric(
+            "recording_accuracy",
+            "accuracy of whole recordings",
+            "share of whole groups that the mean of their probabilities gets right",
+            recording_accuracy,
+            lambda predictions: _accuracy(predictions.by_group()),
+            needs="whole groups",
+            form=".1%",
+            axis=".0%",
+            points=True,
+            reported=True,
+        ),
+        Metric(
+            "auroc",
+            "AUROC",
+            "chance that an example of class 1 scores higher than one of class 0, ties counted "
+            "half (Hanley & McNeil 1982)",
+            auroc,
+            _auroc,
+            needs="two classes",
+            chance=0.5,
+            hub="roc_auc",
+            reported=True,
+        ),
+        Metric(
+            "average_precision",
+            "average precision",
+            "sum over thresholds of (gain in recall) x precision, not interpolated",
+            average_precision,
+            _average_precision,
+            needs="two classes",
+            hub="average_precision",
+            reported=True,
+        ),
+        Metric(
+            "log_loss",
+            "log loss",
+            "mean of -log(probability of the true class), in nats; probabilities keep 1.2e-7 from "
+            "0 and 1",
+            log_loss,
+            lambda predictions: statistic.mean(example_loss(predictions), predictions.group_index),
+            better="lower",
+            bounds=(0.0, float("inf")),
+            key="loss",
+            reported=True,
+            interval=False,
+        ),
+        Metric(
+            "balanced_accuracy",
+            "balanced accuracy",
+            "mean over the classes that occur of the share of their examples that is found",
+            balanced_accuracy,
+            _balanced_accuracy,
+            form=".1%",
+            axis=".0%",
+            points=True,
+        ),
+        Metric(
+            "brier_score",
+            "Brier score",
+            "mean squared error of the probabilities: of class 1, or over all classes if there are "
+            "more than two (Brier 1950)",
+            brier_score,
+            lambda predictions: statistic.mean(
+                _squared_errors(predictions), predictions.group_index
+            ),
+            better="lower",
+            form=".3f",
+            table=".4f",
+            axis=".3f",
+            bounds=(0.0, 2.0),
+        ),
+        Metric(
+            "observed_minus_expected",
+            "observed minus expected share of events",
+            "how much more often than its mean chance the event happened",
+            observed_minus_expected,
+            _observed_minus_expected,
+            better="",
+            form="+.1%",
+            axis="+.0%",
+            bounds=(-1.0, 1.0),
+            points=True,
+        ),
+        Metric(
+            "alarm_rate",
+            "alarms per example",
+            "share of examples that raise an alarm at the threshold, 0.5 if none is given",
+            alarm_rate,
+            _alarm_rate,
+            better="",
+            needs="two classes",
+            form=".1%",
+            axis=".0%",
+            points=True,
+        ),
+    )
+}
+"""Every metric by its name; those that are reported stand in the order of tables."""
+
+_TAKEN = ("examples", "groups", "per_class_recall", "confusion", "interval", "operating_points")
+"""What else stands among a run's numbers."""
+
+
+def register(metric: Metric) -> None:
+    """Add a metric: where metrics are computed, compared, written or drawn, it is one of them.
+
+    Raises:
+        SettingError: If its name or key cannot be one, or is taken.
+    """
+    taken = {*_TAKEN, *METRICS, *(other.key for other in METRICS.values())}
+    for name in (metric.name, metric.key):
+        if not (name.isidentifier() and name == name.lower()) or name.endswith(("_ci", "_folds")):
+            raise SettingError(
+                f"a metric cannot be named '{name}': expected lower-case letters, digits and "
+                "underscores, not ending in _ci or _folds, which mark its interval and folds"
+            )
+        if name in taken:
+            raise SettingError(f"a metric named '{name}' exists: choose another name")
+    METRICS[metric.name] = metric
+
+
+def named(name: str) -> Metric:
+    """A metric by its name, or by where it stands among a run's numbers.
+
+    Raises:
+        UnknownNameError: If no metric has that name.
+    """
+    for metric in METRICS.values():
+        if name in (metric.name, metric.key):
+            return metric
+    raise unknown_name("metric", name, METRICS)
+
+
+def statistic_of(name: str, predictions: Predictions) -> Statistic:
+    """A metric as a function of how often each group counts.
+
+    Groups are numbered as in ``predictions.group_index``.
+
+    Raises:
+        UnknownNameError: If no metric has that name.
+        DataError: If the metric has no statistic, or cannot be had from these predictions.
+    """
+    metric = named(name)
+    if metric.statistic is None:
+        raise DataError(
+            f"{metric.title} has no statistic to resample, and so no interval: give its record one"
+        )
+    return metric.statistic(predictions)
+
+
+def reported(numbers: Container[str] | None = None) -> list[Metric]:
+    """The metrics that each run reports, in the order of tables; only those in ``numbers``."""
+    return [m for m in METRICS.values() if m.reported and (numbers is None or m.key in numbers)]
+
+
+def compared() -> list[Metric]:
+    """The metrics by which models can be compared."""
+    return [metric for metric in METRICS.values() if metric.better]
+
+
+def headline(classes: Sequence[str], numbers: Container[str] | None = None) -> Metric:
+    """The metric that judges first: AUROC of two classes, else accuracy.
+
+    Args:
+        classes: Names of the classes.
+        numbers: Of a run; accuracy where they do not hold the AUROC, as where a class is missing.
+    """
+    two = len(classes) == _TWO and (numbers is None or METRICS["auroc"].key in numbers)
+    return METRICS["auroc" if two else "accuracy"]

@@ -123,7 +123,7 @@ class Predictions:
         if len(self.classes) != 2:  # noqa: PLR2004
             raise DataError(
                 f"there are {len(self.classes)} classes where a number needs two: "
-                "choose one with .against_rest(NAME)"
+                "choose one that is defined for several, such as accuracy"
             )
         return self.probabilities[:, 1]
 

@@ -13,10 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
-from sequela.errors import unknown_name
-from sequela.evaluation.metrics import example_loss
-from sequela.evaluation.predictions import Predictions
-
 Weighted = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
@@ -172,63 +168,3 @@ def stacked(statistics: Sequence[Statistic]) -> Statistic:
     for one in statistics:
         trials += one.trials or [0] * one.estimate.size
     return Statistic(value, statistics[0].n_groups, tuple(trials))
-
-
-def of_metric(name: str, predictions: Predictions) -> Statistic:
-    """The statistic of a metric of :mod:`sequela.evaluation.metrics` by its name.
-
-    Groups are numbered as in ``predictions.group_index``. ``per_class_recall`` has a number for
-    each class.
-
-    Raises:
-        UnknownNameError: If no metric has that name.
-        DataError: If the metric cannot be had from these predictions.
-    """
-    if name not in METRICS:
-        raise unknown_name("metric", name, METRICS)
-    return METRICS[name](predictions)
-
-
-def _accuracy(predictions: Predictions) -> Statistic:
-    right = predictions.predicted == predictions.label
-    return share(right, np.ones_like(right), predictions.group_index)
-
-
-def _log_loss(predictions: Predictions) -> Statistic:
-    return mean(example_loss(predictions), predictions.group_index)
-
-
-def _auroc(predictions: Predictions) -> Statistic:
-    return auroc(predictions.label == 1, predictions.score, predictions.group_index)
-
-
-def _average_precision(predictions: Predictions) -> Statistic:
-    return average_precision(predictions.label == 1, predictions.score, predictions.group_index)
-
-
-def _per_class_recall(predictions: Predictions) -> Statistic:
-    classes = np.arange(len(predictions.classes))
-    is_class = predictions.label[:, None] == classes
-    return share(predictions.predicted[:, None] == classes, is_class, predictions.group_index)
-
-
-def _balanced_accuracy(predictions: Predictions) -> Statistic:
-    present = np.unique(predictions.label)
-    recalls = _per_class_recall(predictions)
-    return Statistic(
-        lambda weights: recalls(weights)[:, present].mean(axis=1),
-        recalls.n_groups,
-        (int(np.array(recalls.trials)[present].min()),),
-    )
-
-
-METRICS: dict[str, Callable[[Predictions], Statistic]] = {
-    "accuracy": _accuracy,
-    "auroc": _auroc,
-    "average_precision": _average_precision,
-    "balanced_accuracy": _balanced_accuracy,
-    "log_loss": _log_loss,
-    "per_class_recall": _per_class_recall,
-    "recording_accuracy": lambda predictions: _accuracy(predictions.by_group()),
-}
-"""The statistics of metrics, by the metric's name."""

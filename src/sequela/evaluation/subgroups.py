@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from sequela.errors import DataError
 from sequela.evaluation import statistic
-from sequela.evaluation.calibration import event
 from sequela.evaluation.decision import Threshold
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
+from sequela.evaluation.metrics import statistic_of
 from sequela.evaluation.predictions import Predictions
 
 SMALLEST_CELL = 10
@@ -44,7 +44,7 @@ class Subgroup:
             worked out.
         metrics: Asked for by name; one that cannot be had here (a class is missing) is left out.
         observed_minus_expected: How much more often than its mean chance the event happened (see
-            :mod:`sequela.evaluation.calibration`).
+            :mod:`sequela.evaluation.event`).
         alarm_rate: Alarms per example, where a threshold was given.
     """
 
@@ -74,7 +74,7 @@ def subgroups(
     Args:
         predictions: Of one part.
         attributes: For each name str (example,), empty where unknown.
-        names: Metrics of :data:`sequela.evaluation.statistic.METRICS` of one number each.
+        names: Metrics of :data:`sequela.evaluation.metrics.METRICS`.
         rng: Draws the resamples.
         threshold: For the alarm rate, where there are two classes.
         how: Level, resamples and method of the intervals.
@@ -131,17 +131,16 @@ def _subgroup(
     threshold: Threshold | None,
     how: Bootstrap,
 ) -> Subgroup:
-    metrics = {}
+    found = {}
     for name in names:
-        (only,) = estimates(statistic.of_metric(name, predictions), rng, how)
+        (only,) = estimates(statistic_of(name, predictions), rng, how)
         if not np.isnan(only.value):
-            metrics[name] = only
-    judged = event(predictions)
-    (apart,) = estimates(statistic.mean(judged.happened - judged.chance, judged.group), rng, how)
+            found[name] = only
+    (apart,) = estimates(statistic_of("observed_minus_expected", predictions), rng, how)
     alarm_rate = None
     if threshold is not None:
         alarm = predictions.score >= threshold.value
         (alarm_rate,) = estimates(
-            statistic.share(alarm, np.ones_like(alarm), judged.group), rng, how
+            statistic.share(alarm, np.ones_like(alarm), predictions.group_index), rng, how
         )
-    return Subgroup(*key, _cell(predictions), metrics, apart, alarm_rate)
+    return Subgroup(*key, _cell(predictions), found, apart, alarm_rate)

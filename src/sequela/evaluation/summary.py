@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from sequela.config import Aim
-from sequela.evaluation import metrics, statistic
+from sequela.evaluation import metrics
 from sequela.evaluation.decision import Threshold, choose_threshold, operate
 from sequela.evaluation.intervals import Estimate, estimates
+from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata
 
@@ -19,7 +20,7 @@ HALF = Threshold(0.5, "the more probable class")
 
 
 def summarise(predictions: Predictions, *, seed: int, recordings: bool) -> dict[str, Any]:
-    """Accuracy, recall, confusion and loss of one part, and AUROC where there are two classes.
+    """Recall, confusion, and each metric that is reported and can be had of one part.
 
     Args:
         predictions: Of one part.
@@ -32,27 +33,25 @@ def summarise(predictions: Predictions, *, seed: int, recordings: bool) -> dict[
         groups; ``interval`` says how it was made. A number that needs both of two classes is left
         out where one is missing.
     """
-    both = len(predictions.classes) == _TWO and len(np.unique(predictions.label)) == _TWO
-    names = ["accuracy"]
-    names += ["recording_accuracy"] * recordings
-    names += ["auroc", "average_precision"] * both
+    possible = [m for m in reported() if m.can_be_had(predictions, whole_groups=recordings)]
+    uncertain = {m.key: m.statistic for m in possible if m.interval and m.statistic}
     numbers: dict[str, Any] = {
         "examples": predictions.n_examples,
         "groups": len(np.unique(predictions.group_id)),
-        "loss": metrics.log_loss(predictions),
+        **{m.key: _or_none(m.value(predictions)) for m in possible if m.key not in uncertain},
         "per_class_recall": [
-            None if math.isnan(recall) else recall
-            for recall in metrics.per_class_recall(predictions).tolist()
+            _or_none(recall) for recall in metrics.per_class_recall(predictions).tolist()
         ],
         "confusion": metrics.confusion(predictions).tolist(),
     }
     stratum = class_strata(predictions.label, predictions.group_index) if recordings else None
-    for name in names:
-        number = statistic.of_metric(name, predictions)
-        found = estimates(number, np.random.default_rng(seed), stratum=stratum)[0]
-        numbers.update(_number(name, found))
+    for key, statistic in uncertain.items():
+        # Each on the same resamples, so that another metric changes none.
+        rng = np.random.default_rng(seed)
+        (found,) = estimates(statistic(predictions), rng, stratum=stratum)
+        numbers.update(_number(key, found))
         interval = found.interval
-        if name == "accuracy":
+        if key == "accuracy":
             numbers["interval"] = interval and {
                 "level": interval.level,
                 "method": interval.method,
@@ -108,6 +107,10 @@ def _number(name: str, estimate: Estimate) -> dict[str, Any]:
     """A number and its interval, each ``None`` where it cannot be had."""
     interval = estimate.interval
     return {
-        name: None if math.isnan(estimate.value) else estimate.value,
+        name: _or_none(estimate.value),
         f"{name}_ci": None if interval is None else [interval.low, interval.high],
     }
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -7,9 +7,9 @@ from typing import Any
 from sequela.errors import SettingError
 from sequela.evaluation.comparison import Difference
 from sequela.evaluation.intervals import Estimate
+from sequela.evaluation.metrics import named
 from sequela.figures.figure import Figure
 from sequela.figures.forest import Line, Scale, forest
-from sequela.figures.metric import written
 from sequela.figures.words import told
 
 
@@ -24,7 +24,7 @@ def differences(
         found: Name of the run to how much its number is above the first run's, as
             ``paired_difference(metric, run, first, ...)`` gives it.
         first: Name of the run that all are compared with.
-        metric: Of :data:`sequela.evaluation.statistic.METRICS`.
+        metric: Of :data:`sequela.evaluation.metrics.METRICS`.
         p_name: What the p-values are, where they were corrected: ``p (Holm)``.
 
     Raises:
@@ -32,7 +32,7 @@ def differences(
     """
     if not found:
         raise SettingError(f"there is no run to compare with {first}: name at least one more")
-    how = written(metric)
+    how = named(metric)
     lines, sentences = [], []
     for name, one in found.items():
         scaled = _scaled(one, 100 if how.points else 1)
@@ -41,7 +41,7 @@ def differences(
         undecided = one.interval.low <= 0 <= one.interval.high
         lines.append(Line(words, scaled, hollow=undecided))
         sentences.append(words + ", which cannot be told from none" * undecided)
-    better = "left" if how.lower_is_better else "right"
+    better = "left" if how.better == "lower" else "right"
     title = f"{how.title}: difference from {first}"
     unit = f"{'percentage points; ' if how.points else ''}further {better} is better"
     return forest(

@@ -5,11 +5,11 @@ from typing import Any
 
 import altair as alt
 
+from sequela.evaluation.metrics import named
+from sequela.evaluation.number import number, within
 from sequela.figures.figure import FIRST, INK, SECOND, Figure
-from sequela.figures.metric import written
 
 HONEST, LEAKING = "by recording", "by row (leaks)"
-_CHANCE = {"auroc": 0.5}
 
 
 def leak(
@@ -23,12 +23,12 @@ def leak(
     Args:
         rows: Each with ``model``, the setting, the metric, ``low`` and ``high``; models in the
             order of the picture, the honest setting before the leaking one.
-        metric: The rows' key that holds the number: ``accuracy``, ``auroc``...
+        metric: Its name, and the rows' key that holds the number: ``accuracy``, ``auroc``...
         setting: The rows' key that holds the setting: ``HONEST`` or ``LEAKING``, or two
             others, as they are to be named.
     """
     data = list(rows)
-    how = written(metric)
+    how = named(metric)
     order = list(dict.fromkeys(r["model"] for r in data))
     names = list(dict.fromkeys(r[setting] for r in data))
     base = alt.Chart(alt.Data(values=data)).encode(
@@ -42,7 +42,7 @@ def leak(
             legend=alt.Legend(orient="top", direction="vertical"),
         ),
     )
-    chance = _CHANCE.get(metric)
+    chance = how.chance
     lowest = 0.0 if chance is None else min(chance, *(r["low"] for r in data))
     x = alt.X(
         "low:Q",
@@ -58,8 +58,8 @@ def leak(
         ),
     )
     told = "; ".join(
-        f"{r['model']} {r[setting]} {r[metric]:{how.form}} "
-        f"({r['low']:{how.form}} to {r['high']:{how.form}})"
+        f"{r['model']} {r[setting]} {number(r[metric], how.form)} "
+        f"{within(r['low'], r['high'], how.form)}"
         for r in data
     )
     layers = [*_chance_line(chance), bars, points]

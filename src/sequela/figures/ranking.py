@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sequela.errors import SettingError
 from sequela.evaluation.curves import Curve, Kind
+from sequela.evaluation.intervals import Estimate
 from sequela.figures.figure import INK, Figure
 from sequela.figures.polyline import thinned
 from sequela.figures.series import Series
@@ -63,7 +64,12 @@ _LOOKS: dict[Kind, _Look] = {
 
 
 def ranking(
-    curves: Mapping[str, Curve], *, event: str, chosen: Mapping[str, float] | None = None
+    curves: Mapping[str, Curve],
+    *,
+    event: str,
+    chosen: Mapping[str, float] | None = None,
+    areas: Mapping[str, Estimate] | None = None,
+    areas_are: str = "",
 ) -> Figure:
     """ROC curves, or precision-recall curves, of one or several models on the same examples.
 
@@ -74,6 +80,9 @@ def ranking(
         curves: Name of the model to its curve, all of one kind.
         event: What is predicted, for example ``death in this stay``.
         chosen: Name of the model to the threshold that was chosen on tuning data.
+        areas: Name of the model to its area as it stands elsewhere, if that is not the area of the
+            curve: curves pool the examples of folds, tables average over the folds.
+        areas_are: What these are, to stand in the legend: ``mean of 5 folds``.
 
     Raises:
         SettingError: If there is no curve, or they are of two kinds.
@@ -86,8 +95,10 @@ def ranking(
     first = next(iter(curves.values()))
     look = _LOOKS[first.kind]
     percent = f"{first.level:.0%}".replace("%", " %")
-    labels = {name: f"{name}: {told(curve.area)}" for name, curve in curves.items()}
-    series = Series(list(labels.values()), "label", f"{event}: {look.area} ({percent} interval)")
+    areas = {name: curve.area for name, curve in curves.items()} | dict(areas or {})
+    labels = {name: f"{name}: {told(areas[name])}" for name in curves}
+    said = f"{look.area}{', ' * bool(areas_are)}{areas_are}"
+    series = Series(list(labels.values()), "label", f"{event}: {said} ({percent} interval)")
     rows = [
         {"model": name, **row}
         for name, curve in curves.items()
@@ -102,7 +113,7 @@ def ranking(
     ]
     return Figure(
         chart=alt.LayerChart(layer=layers).properties(width=_SIDE, height=_SIDE),
-        alt=_alt(curves, rows, look, event, percent),
+        alt=_alt(areas, rows, look, said, f"for {event}, with {percent} bands"),
         rows=rows,
     )
 
@@ -219,12 +230,12 @@ def _labels(marks: list[dict[str, Any]], look: _Look) -> list[alt.LayerChart]:
 
 
 def _alt(
-    curves: Mapping[str, Curve], rows: list[dict[str, Any]], look: _Look, event: str, percent: str
+    areas: Mapping[str, Estimate], rows: list[dict[str, Any]], look: _Look, said: str, of: str
 ) -> str:
     """Areas with intervals, and what the thresholds reach."""
     kind = "ROC" if look.area == "AUROC" else "Precision-recall"
     found = []
-    for name, curve in curves.items():
+    for name, area in areas.items():
         points = [
             f"at {row['threshold']:.2g} "
             + (
@@ -235,5 +246,5 @@ def _alt(
             for row in rows
             if row["model"] == name and row["what"] in _MARKS
         ]
-        found.append(f"{name}: {look.area} {told(curve.area)}; {'; '.join(points)}.")
-    return f"{kind} curve for {event}, with {percent} bands. {' '.join(found)}"
+        found.append(f"{name}: {said} {told(area)}; {'; '.join(points)}.")
+    return f"{kind} curve {of}. {' '.join(found)}"

@@ -26,7 +26,7 @@ def reliability_curves(
     Args:
         curves: Name (``as trained``, ``after temperature``) to its reliability.
         chances: The same names to the probabilities of the event, (example,), as
-            :func:`sequela.evaluation.calibration.event` gives them.
+            :func:`sequela.evaluation.event.event` gives them.
         event: What is predicted, for example ``death in this stay``.
 
     Raises:

@@ -5,10 +5,10 @@ from typing import Any
 
 from sequela.errors import SettingError
 from sequela.evaluation.intervals import Estimate
+from sequela.evaluation.metrics import named
 from sequela.evaluation.subgroups import SMALLEST_CELL, Subgroup
 from sequela.figures.figure import Figure
 from sequela.figures.forest import Line, Scale, forest
-from sequela.figures.metric import written
 from sequela.figures.words import told
 
 
@@ -34,7 +34,7 @@ def subgroup_forest(
     """
     if not found:
         raise SettingError("there is no subgroup to draw: name an attribute that the data have")
-    how = written(metric)
+    how = named(metric)
     lines = [Line(f"everybody: {told(overall, how.form)}", overall, second=True)] if overall else []
     rows: list[dict[str, Any]] = []
     sentences = [line.words for line in lines]

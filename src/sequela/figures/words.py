@@ -5,7 +5,10 @@ from typing import Any
 import altair as alt
 
 from sequela.evaluation.intervals import Estimate
+from sequela.evaluation.number import number, within
 from sequela.figures.figure import INK, PAPER
+
+__all__ = ["haloed", "named_line", "number", "told"]
 
 
 def haloed(values: list[dict[str, Any]], encoding: dict[str, Any], **style: Any) -> alt.LayerChart:
@@ -39,16 +42,5 @@ def told(estimate: Estimate, form: str = ".2f") -> str:
     """
     if estimate.interval is None:
         return number(estimate.value, form)
-    low, high = estimate.interval.low, estimate.interval.high
-    return f"{number(estimate.value, form)} ({number(low, form)} to {number(high, form)})"
-
-
-def number(value: float, form: str) -> str:
-    """A number as it is printed, with a minus sign, and without one before a zero.
-
-    Example:
-        >>> number(-0.001, ".2f"), number(0.012, "+.1%")
-        ('0.00', '+1.2%')
-    """
-    sign = "+z" if form.startswith("+") else "z"
-    return format(value, sign + form.removeprefix("+")).replace("-", "\N{MINUS SIGN}")
+    interval = estimate.interval
+    return f"{number(estimate.value, form)} {within(interval.low, interval.high, form)}"

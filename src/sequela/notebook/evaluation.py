@@ -8,18 +8,14 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from sequela.errors import DataError, SettingError
+from sequela.evaluation.metrics import reported
+from sequela.evaluation.number import number, within
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import summarise
 from sequela.figures.figure import FAINT, FIRST, INK, SECOND, Figure
 from sequela.figures.matrices import confusion_matrix
-from sequela.notebook.card import as_html, as_text
+from sequela.notebook.facts import as_html, as_text
 
-_SAID = {
-    "accuracy": "accuracy",
-    "recording_accuracy": "accuracy of whole groups",
-    "loss": "log loss",
-}
-_SAID_OF_EVENT = {"auroc": "AUROC of", "average_precision": "average precision of"}
 _TWO = 2
 _COLOURS = (
     f"--ink:{INK};--faint:{FAINT};--first:{FIRST};--second:{SECOND};--paper:#fff;background:#fff"
@@ -44,15 +40,13 @@ class Evaluation:
         Where a number has no interval, these are null.
         """
         event = self.predictions.classes[-1]
-        said_of = {name: f"{said} {event}" for name, said in _SAID_OF_EVENT.items()}
         rows = [
             {
-                "number": said,
-                "value": self.numbers[name],
-                **dict(zip(("low", "high"), self.numbers.get(f"{name}_ci") or (), strict=False)),
+                "number": m.title + (f" of {event}" if m.needs == "two classes" else ""),
+                "value": self.numbers[m.key],
+                **dict(zip(("low", "high"), self.numbers.get(f"{m.key}_ci") or (), strict=False)),
             }
-            for name, said in {**_SAID, **said_of}.items()
-            if name in self.numbers
+            for m in reported(self.numbers)
         ]
         recalls = zip(self.predictions.classes, self.numbers["per_class_recall"], strict=True)
         rows += [{"number": f"recall of {name}", "value": recall} for name, recall in recalls]
@@ -76,9 +70,9 @@ class Evaluation:
     def _facts(self) -> dict[str, str]:
         facts = {}
         for row in self.frame().to_pylist():
-            value = "not defined" if row["value"] is None else f"{row['value']:.3f}"
-            within = "" if row["low"] is None else f" ({row['low']:.3f} to {row['high']:.3f})"
-            facts[row["number"]] = value + within
+            value = "not defined" if row["value"] is None else number(row["value"])
+            brackets = "" if row["low"] is None else f" {within(row['low'], row['high'])}"
+            facts[row["number"]] = value + brackets
         if how := self.numbers["interval"]:
             resampled = f"{how['resamples']:,} resamples of {how['groups']:,} groups"
             facts["in brackets"] = f"{how['level']:.0%} interval: {how['method']}, {resampled}"

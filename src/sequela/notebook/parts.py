@@ -1,48 +1,129 @@
-"""One draw for whatever is split in Python: a part to learn from, and one to judge by."""
+"""Labelled examples that show themselves and are split: what recordings and records share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.cohort.split import PARTS, Ids, Split, draw
 from sequela.config import SplitUnit
+from sequela.notebook.facts import as_html, as_text
+from sequela.sources import catalog
 
 
-def two_parts(
-    label: NDArray[np.int64],
-    ids: Mapping[str, Ids],
-    *,
-    unit: SplitUnit,
-    seed: int,
-    held_out: float,
-) -> tuple[Split, NDArray[np.bool_]]:
-    """Draw a held-out part; with the same seed and share it is that of ``sequela train``.
+@dataclass(frozen=True, eq=False, repr=False)
+class LabelledExamples(ABC):
+    """Labelled examples of a data set, or one part of them.
 
-    What ``sequela train`` splits into a training and a tuning part is one part here, since a
-    classifier draws its own tuning part.
-
-    Args:
-        label: (example,) index of the class, for strata.
-        ids: Of each kind, (example,).
-        unit: The kind that is kept whole.
-        seed: Decides the draw.
-        held_out: Share of the held-out part.
-
-    Returns:
-        The split and its proof, and whether each example is held out: bool (example,).
-
-    Raises:
-        SplitError: If there are no such ids, or too few.
+    Attributes:
+        name: The data set.
+        origin: Where it was found, in words.
+        part: ``all``, ``train`` or ``held_out``.
+        proof: Of a part, the split that it comes from, which lists who is where.
     """
-    rest = 1 - held_out
-    fractions = (0.75 * rest, 0.25 * rest, held_out)
-    split, part = draw(label=label, ids=ids, unit=unit, seed=seed, fractions=fractions)
-    is_held_out: NDArray[np.bool_] = part == PARTS.index("held_out")
-    return split, is_held_out
+
+    name: str
+    origin: str
+    part: str = field(default="all", kw_only=True)
+    proof: Split | None = field(default=None, kw_only=True)
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+
+    @property
+    @abstractmethod
+    def label(self) -> NDArray[np.int64]:
+        """int64 (example,), index into ``classes``."""
+
+    @property
+    @abstractmethod
+    def unit(self) -> SplitUnit:
+        """What a split keeps whole unless it is said."""
+
+    @abstractmethod
+    def ids(self) -> Mapping[str, Ids]:
+        """For each unit that the data can be split by, the ids (example,)."""
+
+    @abstractmethod
+    def where(self, rows: NDArray[np.bool_]) -> Self:
+        """Some of the examples: rows is bool (example,)."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, str]:
+        """What a reader must know of them, by name."""
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @property
+    def y(self) -> NDArray[np.str_]:
+        """Str (example,), the name of the class."""
+        return np.array(self.classes)[self.label]
+
+    @property
+    def groups(self) -> NDArray[np.str_]:
+        """Str (example,), the subject, or the recording where nobody is identified."""
+        return self.ids()[self.unit].astype(np.str_)
+
+    def split(
+        self, *, by: SplitUnit | None = None, seed: int = 0, held_out: float = 0.2
+    ) -> tuple[Self, Self]:
+        """Draw a part to learn from and one to judge by, stratified by class and proven disjoint.
+
+        With the same seed and share, the held-out part is that of ``sequela train``, whose training
+        and tuning parts are one part here: a classifier draws its own tuning part.
+
+        Args:
+            by: What is kept whole; by default subjects, or recordings where nobody is identified.
+            seed: Decides the draw.
+            held_out: Share of the held-out part.
+
+        Raises:
+            SplitError: If the data have no such ids, or too few.
+        """
+        rest = 1 - held_out
+        fractions = (0.75 * rest, 0.25 * rest, held_out)
+        unit = by or self.unit
+        proof, part = draw(
+            label=self.label, ids=self.ids(), unit=unit, seed=seed, fractions=fractions
+        )
+        judged = part == PARTS.index("held_out")
+        return (
+            replace(self.where(~judged), part="train", proof=proof),
+            replace(self.where(judged), part="held_out", proof=proof),
+        )
+
+    def _shown(self) -> tuple[str, dict[str, str]]:
+        """The title and all facts."""
+        entry = catalog.lookup(self.name)
+        part = "" if self.part == "all" else f": {self.part.replace('_', '-')} part"
+        counts = np.bincount(self.label, minlength=len(self.classes))
+        classes = zip(self.classes, counts, strict=True)
+        facts = {
+            "examples": f"{len(self):,} of {len(np.unique(self.groups)):,} {self.unit}s",
+            "classes": ", ".join(f"{name} {count:,}" for name, count in classes),
+            **self.facts(),
+            "from": self.origin,
+            "licence": entry.licence,
+            "citation": entry.citation,
+        }
+        if self.proof is not None:
+            facts["split"] = _in_words(self.proof)
+        return f"{entry.title}{part}", facts
+
+    def __repr__(self) -> str:
+        return as_text(*self._shown())
+
+    def _repr_html_(self) -> str:
+        return as_html(*self._shown())
 
 
-def proof_in_words(split: Split) -> str:
+def _in_words(split: Split) -> str:
     """What a split keeps whole, and how many ids stand in two parts nevertheless."""
     shared = sum(sum(pairs.values()) for pairs in split.shared().values())
     leak = f": LEAKS, by {split.unit} nobody is kept whole" if split.leaks else ""

@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from sequela.errors import RunError
+from sequela.evaluation.number import number
 from sequela.figures.flow import css
 from sequela.files import whole
 from sequela.report import mortality_half, seizure_half
@@ -59,13 +60,15 @@ def build(folders: Sequence[Run], out: Path) -> Path:
 
 def open_templates() -> Environment:
     """The templates of pages; what they are not given is an error."""
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("sequela.report"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
+    environment.filters["number"] = number
+    return environment
 
 
 def _refuse_mixture(folders: Sequence[Run]) -> None:

@@ -8,26 +8,18 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sequela.evaluation.intervals import Estimate
+from sequela.evaluation.metrics import Metric, headline, reported
+from sequela.evaluation.number import number, within
 from sequela.evaluation.subgroups import SMALLEST_CELL
 from sequela.files import whole
 from sequela.report import probabilities
 from sequela.report.commands import commands
-from sequela.report.shown import Shown
+from sequela.report.shown import Shown, measures
 from sequela.report.told import described_parts, how_split, outcome
 from sequela.report.tripod import checklist
 from sequela.runs.find import Run
 
 _TWO = 2
-_NONE = "\N{EN DASH}"
-_HUB = {"accuracy": "accuracy", "auroc": "roc_auc", "average_precision": "average_precision"}
-"""Our names of metrics to those of the Hub."""
-_TITLES = {
-    "accuracy": "Accuracy",
-    "recording_accuracy": "Accuracy of whole recordings",
-    "auroc": "AUROC",
-    "average_precision": "Average precision",
-    "loss": "Log loss",
-}
 
 
 def build_card(run: Run, out: Path) -> Path:
@@ -55,7 +47,7 @@ def front_matter(shown: Shown) -> str:
         "library_name": "sequela",
         "tags": ["sequela", "medical", "ehr" if records else "eeg", shown.name],
         "datasets": [data["name"]],
-        "metrics": [_HUB[name] for name in _HUB if shown.test.get(name) is not None],
+        "metrics": [m.hub for m in _of_hub(shown.test)],
         "model-index": [
             {
                 "name": shown.key,
@@ -78,15 +70,19 @@ def front_matter(shown: Shown) -> str:
     return text
 
 
+def _of_hub(test: Mapping[str, Any]) -> list[Metric]:
+    """The metrics that the Hub has too, where there is a number."""
+    return [m for m in reported() if m.hub and test.get(m.key) is not None]
+
+
 def _results(test: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Each number of the Hub's with its interval, in its name for people and apart for programs."""
     found = []
-    for name, hub in _HUB.items():
-        if test.get(name) is None:
-            continue
-        entry: dict[str, Any] = {"type": hub, "value": test[name], "name": _TITLES[name]}
-        if ci := test.get(f"{name}_ci"):
-            entry["name"] += f" (95 % interval {ci[0]:.3f} to {ci[1]:.3f})"
+    for m in _of_hub(test):
+        entry: dict[str, Any] = {"type": m.hub, "value": test[m.key], "name": m.heading}
+        if ci := test.get(f"{m.key}_ci"):
+            low, high = (number(bound, m.table) for bound in ci)
+            entry["name"] += f" (95 % interval {low} to {high})"
             entry["args"] = {"interval": list(ci), "level": 0.95}
         found.append(entry)
     return found
@@ -110,8 +106,9 @@ def _content(shown: Shown) -> dict[str, Any]:
         "looked_for": shown.metrics["looked_for"],
         "parts": list(described_parts(shown)),
         "split": how_split(shown),
-        "numbers": [(_TITLES[name], name) for name in _TITLES if name in shown.test],
+        "measures": measures([shown]),
         "calibration": probabilities.table([shown])[0],
+        "headline": headline(data["classes"]),
         "groups": probabilities.groups(shown) if two else [],
         "smallest": SMALLEST_CELL,
         "training": run.settings.training.model_dump(exclude_none=True),
@@ -129,19 +126,15 @@ def _public(origin: str) -> str:
 def _told(estimate: Estimate | None) -> str:
     """A number with its interval, or a dash."""
     if estimate is None:
-        return _NONE
+        return number(None)
     interval = estimate.interval
-    return f"{estimate.value:.3f}" + (
-        f" ({interval.low:.3f} to {interval.high:.3f})" if interval else ""
-    )
+    return number(estimate.value) + (f" {within(interval.low, interval.high)}" if interval else "")
 
 
-def _number(test: Mapping[str, Any], name: str) -> str:
-    """A number of a part with its interval, or a dash."""
-    if test.get(name) is None:
-        return _NONE
-    ci = test.get(f"{name}_ci")
-    return f"{test[name]:.3f}" + (f" ({ci[0]:.3f} to {ci[1]:.3f})" if ci else "")
+def _share(point: Mapping[str, Any], name: str) -> str:
+    """A number at a threshold with its interval, or a dash."""
+    ci = point.get(f"{name}_ci")
+    return number(point.get(name)) + (f" {within(*ci)}" if ci else "")
 
 
 def _cell(text: object) -> str:
@@ -160,6 +153,6 @@ def _templates() -> Environment:
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {"cell": _cell, "told": _told}
-    environment.globals |= {"number": _number}
+    environment.filters |= {"cell": _cell, "told": _told, "number": number}
+    environment.globals["share"] = _share
     return environment

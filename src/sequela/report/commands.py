@@ -4,15 +4,18 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from sequela.config import RunSettings
+from sequela.config import CohortSettings, RunSettings, TrainingSettings, options
 from sequela.runs.find import Run
 from sequela.runs.folds import FoldsFolder
 from sequela.studies import mortality, seizure
 from sequela.studies.settings import run_settings
 
-_OPTIONS = ("epochs", "batch_size", "learning_rate", "class_weights")
-"""Training settings that ``sequela train`` takes."""
-_FLAGS = {"horizon_days": "days"}
+_OPTIONS = {
+    name: option
+    for kind in (RunSettings, CohortSettings, TrainingSettings)
+    for name, (option, _) in options(kind).items()
+}
+"""The options of ``sequela train`` by the name of their setting."""
 
 
 def commands(folders: Sequence[Run]) -> list[str]:
@@ -52,9 +55,9 @@ def _train(folder: Run) -> str:
     study = seizure if settings.cohort is None else mortality
     usual = study.training_of(settings.model, {})
     changes = {
-        name: getattr(settings.training, name)
-        for name in _OPTIONS
-        if getattr(settings.training, name) != getattr(usual, name)
+        name: value
+        for name, value in settings.training.model_dump().items()
+        if name in _OPTIONS and value is not None and value != getattr(usual, name)
     }
     records = _records(settings)
     # What no option says: that something is left out which the study has.
@@ -67,15 +70,15 @@ def _train(folder: Run) -> str:
         records=sayable,
         training=changes,
     )
-    options = "".join(_option(name, value) for name, value in {**sayable, **changes}.items())
+    said = "".join(_option(name, value) for name, value in {**sayable, **changes}.items())
     folds = settings.folds
     if folds:
-        options += f" --folds {folds}"
+        said += f" --folds {folds}"
         if isinstance(folder, FoldsFolder) and folder.summary["repeats"] > 1:
-            options += f" --repeats {folder.summary['repeats']}"
+            said += f" --repeats {folder.summary['repeats']}"
     told = (
         f"sequela train {settings.model} --data {settings.data} --split {settings.split} "
-        f"--seed {settings.seed}{options}"
+        f"--seed {settings.seed}{said}"
     )
     if plain == settings.model_copy(update={"folds": 0, "fold": 0}):
         return told
@@ -102,10 +105,10 @@ def _records(settings: RunSettings) -> dict[str, Any]:
 
 def _option(name: str, value: Any) -> str:
     """One option of ``sequela train``; a list is given one by one."""
-    flag = f" --{_FLAGS.get(name, name).replace('_', '-')}"
+    flag = f" {_OPTIONS[name]}"
     if isinstance(value, (list, tuple)):
         return "".join(f"{flag} {shlex.quote(str(each))}" for each in value)
     if isinstance(value, bool):
-        return flag * value
+        return flag if value else flag.replace("--", "--no-")
     text = repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
     return f"{flag} {shlex.quote(text)}"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from sequela.evaluation.metrics import named
 from sequela.figures.compare import differences
 from sequela.files import whole
 from sequela.report.build import open_templates
@@ -33,7 +34,11 @@ def build_comparison(found: Comparison, out: Path) -> Path:
     )
     templates = open_templates()
     html = templates.get_template("comparison.html.j2").render(
-        found=found, first=first, others=others, picture=svg(picture, "differences")
+        found=found,
+        metric=named(found.metric),
+        first=first,
+        others=others,
+        picture=svg(picture, "differences"),
     )
     page = templates.get_template("page.html.j2").render(
         flow_css="",

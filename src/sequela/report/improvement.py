@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from sequela.evaluation.metrics import Metric, named
 from sequela.report.shown import Shown
 from sequela.runs.compare import Compared, compare
 
@@ -15,7 +16,7 @@ class Improvement:
 
     Attributes:
         title: Of the family.
-        metric: What is compared: higher is better.
+        metric: The name of what is compared.
         baseline: The first one's number.
         improved: The second one's, with the paired difference.
         cost: How many times the operations of the baseline the improved one takes.
@@ -33,7 +34,13 @@ class Improvement:
         difference = self.improved.difference
         if difference is None or difference.interval.low <= 0 <= difference.interval.high:
             return UNKNOWN
-        return BETTER if difference.value > 0 else WORSE
+        up = difference.value > 0
+        return BETTER if up == (self.measure.better == "higher") else WORSE
+
+    @property
+    def measure(self) -> Metric:
+        """What is compared."""
+        return named(self.metric)
 
 
 def improvements(

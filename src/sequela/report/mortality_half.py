@@ -14,7 +14,7 @@ from sequela.figures.matrices import confusion_matrix
 from sequela.report import probabilities
 from sequela.report.commands import commands
 from sequela.report.improvement import improvements
-from sequela.report.shown import Shown, curves, svg
+from sequela.report.shown import Shown, curves, measures, svg
 from sequela.report.tripod import checklist
 from sequela.runs.find import Run
 from sequela.studies import mortality
@@ -109,6 +109,7 @@ def content(folders: Sequence[Run]) -> dict[str, Any]:
     verdicts = [judge(claim, by_name) for claim in mortality.CLAIMS]
     return {
         "main": main,
+        "measures": measures([*main.shown, *main.weighted]),
         "data": main.data,
         "split": main.split,
         "cohorts": cohorts,

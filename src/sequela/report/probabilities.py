@@ -11,13 +11,15 @@ from sequela.evaluation.calibration import (
     brier_score,
     calibration_error,
     calibration_line,
-    event,
+    expected_calibration_error,
     reliability,
 )
 from sequela.evaluation.conformal import check_coverage, fit_conformal
 from sequela.evaluation.curves import precision_recall_curve, roc_curve
 from sequela.evaluation.decision import Threshold, net_benefit
-from sequela.evaluation.metrics import log_loss
+from sequela.evaluation.event import event
+from sequela.evaluation.intervals import Estimate, Interval
+from sequela.evaluation.metrics import METRICS, headline, log_loss
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.evaluation.recalibration import Isotonic, Temperature, fit_isotonic, fit_temperature
 from sequela.evaluation.subgroups import SMALLEST_CELL, Subgroup, subgroups
@@ -48,13 +50,30 @@ def mended(run: Run, fit: Fit) -> Predictions:
 
 
 def ranked(shown: Sequence[Shown], what: str, prefix: str) -> list[Markup]:
-    """ROC and precision-recall curves of some models on the same examples."""
+    """ROC and precision-recall curves of some models on the same examples.
+
+    The legends' numbers are those of the tables, also where these are means over folds.
+    """
     chosen = {s.title: s.test["operating_points"][1]["threshold"] for s in shown}
+    folds = shown[0].run.describe_split() if shown[0].run.settings.folds else None
+    areas_are = f"mean of {folds['folds'] * folds['repeats']} folds" if folds else ""
     pictures = []
-    for name, curve in (("roc", roc_curve), ("precision-recall", precision_recall_curve)):
+    for name, curve, metric in (
+        ("roc", roc_curve, METRICS["auroc"]),
+        ("precision-recall", precision_recall_curve, METRICS["average_precision"]),
+    ):
         curves = {s.title: curve(held_out(s.run), _rng(s.run)) for s in shown}
-        pictures.append(svg(ranking(curves, event=what, chosen=chosen), f"{prefix}{name}"))
+        areas = {s.title: _as_written(s.test, metric.key) for s in shown if metric.key in s.test}
+        picture = ranking(curves, event=what, chosen=chosen, areas=areas, areas_are=areas_are)
+        pictures.append(svg(picture, f"{prefix}{name}"))
     return pictures
+
+
+def _as_written(test: Mapping[str, Any], key: str) -> Estimate:
+    """A number of a run and its interval as its file has them."""
+    ci, how = test[f"{key}_ci"], test["interval"] or {}
+    interval = Interval(ci[0], ci[1], how["level"], how["method"], 0, 0) if ci and how else None
+    return Estimate(np.nan if test[key] is None else test[key], interval)
 
 
 def decided(shown: Sequence[Shown], what: str, prefix: str) -> Markup:
@@ -95,7 +114,8 @@ def _scores(shown: Shown) -> dict[str, Any]:
         "skill": 1 - brier.score / brier.uncertainty,
         "miscalibration": brier.miscalibration,
         "discrimination": brier.discrimination,
-        "ece": _or_none(calibration_error, predictions),
+        "binned_error": expected_calibration_error(predictions),
+        "beyond_chance": _or_none(calibration_error, predictions),
         "line": line,
         "loss": log_loss(predictions),
         "mended_loss": log_loss(mended(shown.run, fit_temperature)),
@@ -133,8 +153,9 @@ def groups(shown: Shown) -> list[Subgroup]:
     attributes = {name: values[inside] for name, values in run.attributes.items()}
     point = shown.test["operating_points"][1]
     threshold = Threshold(point["threshold"], point["chosen_for"])
+    names = [headline(predictions.classes).name]
     return subgroups(
-        predictions.part("held_out"), attributes, ["auroc"], _rng(run), threshold=threshold
+        predictions.part("held_out"), attributes, names, _rng(run), threshold=threshold
     )
 
 
@@ -146,7 +167,11 @@ def by_group(shown: Shown, prefix: str) -> dict[str, Any] | None:
     return {
         "pictures": [
             svg(subgroup_forest(found, metric, event="deaths"), f"{prefix}subgroups-{metric}")
-            for metric in ("auroc", "observed_minus_expected", "alarm_rate")
+            for metric in (
+                headline(shown.metrics["data"]["classes"]).name,
+                "observed_minus_expected",
+                "alarm_rate",
+            )
         ],
         "smallest": SMALLEST_CELL,
         "suppressed": sum(one.cell is None for one in found),

@@ -12,7 +12,7 @@ from sequela.figures.pareto import accuracy_against_operations
 from sequela.report import probabilities
 from sequela.report.commands import commands
 from sequela.report.improvement import improvements
-from sequela.report.shown import Shown, panel, svg
+from sequela.report.shown import Shown, measures, panel, svg
 from sequela.report.tripod import checklist
 from sequela.runs.find import Run
 from sequela.studies import seizure
@@ -40,6 +40,7 @@ def content(folders: Sequence[Run]) -> dict[str, Any]:
         "honest": honest,
         "leaking": leaking,
         "main": main,
+        "measures": measures(main),
         "findings": main[0].findings if honest else [],
         "looked_for": first.metrics["looked_for"],
         "best": best,

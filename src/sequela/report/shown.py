@@ -1,5 +1,6 @@
 """One run as the page shows it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ from markupsafe import Markup
 
 from sequela.cost import record
 from sequela.cost.ledger import Account
+from sequela.evaluation.metrics import Metric, headline, reported
 from sequela.figures.curves import learning_curve
 from sequela.figures.figure import Figure
 from sequela.figures.matrices import confusion_matrix
@@ -81,6 +83,13 @@ class Shown:
     def metrics(self) -> dict[str, Any]:
         """All numbers of the run, or of the first fold."""
         return self.run.metrics
+
+
+def measures(shown: Sequence[Shown]) -> list[Metric]:
+    """The metrics that any of some runs reports: the one that judges first, then the others."""
+    first = headline(shown[0].metrics["data"]["classes"])
+    held = {key for each in shown for key in each.test}
+    return sorted(reported(held), key=lambda metric: metric is not first)
 
 
 def svg(figure: Figure, name: str) -> Markup:

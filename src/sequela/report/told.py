@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sequela.report.shown import Shown
+from sequela.report.shown import Shown, measures
 
 
 def described_parts(shown: Shown) -> Iterator[tuple[str, str]]:
@@ -49,15 +49,9 @@ def how_split(shown: Shown) -> str:
 
 
 def performance(shown: Shown) -> str:
-    """The main held-out numbers with their intervals, in words."""
-    names = {"auroc": "AUROC", "average_precision": "average precision", "accuracy": "accuracy"}
-    test = shown.test
-    return "; ".join(
-        f"{title} {test[name]:.3f}" + (f" ({ci[0]:.3f} to {ci[1]:.3f})" if ci else "")
-        for name, title in names.items()
-        if test.get(name) is not None
-        for ci in (test.get(f"{name}_ci"),)
-    )
+    """The held-out numbers with their intervals, in words: the one that judges first leads."""
+    had = [m for m in measures([shown]) if shown.test[m.key] is not None]
+    return "; ".join(f"{m.title} {m.of(shown.test)}" for m in had)
 
 
 def outcome(data: Mapping[str, Any]) -> str:

@@ -17,10 +17,10 @@ from sequela.evaluation.comparison import (
     repeated_folds,
 )
 from sequela.evaluation.intervals import Bootstrap
+from sequela.evaluation.metrics import Metric, compared, headline, named
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.find import Run
 
-METRICS = ("accuracy", "balanced_accuracy", "log_loss", "auroc", "average_precision")
 _TWO = 2
 
 
@@ -79,10 +79,12 @@ def compare(folders: Sequence[Run], metric: str | None = None) -> Comparison:
 
     Args:
         folders: Two runs or more.
-        metric: One of ``METRICS``; AUROC of two classes and else accuracy, if not given.
+        metric: One of :func:`sequela.evaluation.metrics.compared`; AUROC of two classes and else
+            accuracy, if not given.
 
     Raises:
-        SettingError: If there is no such metric.
+        UnknownNameError: If there is no such metric.
+        SettingError: If neither of two values of it is better.
         RunError: If there are fewer than two runs, or they are of different data or splits.
         SplitError: If the parts of a run overlap, or the predictions are of different examples.
         DataError: If the metric cannot be had.
@@ -93,17 +95,19 @@ def compare(folders: Sequence[Run], metric: str | None = None) -> Comparison:
     for other in others:
         _check_same_split(first, other)
     predictions = [_held_out(folder) for folder in folders]
-    two = len(predictions[0].classes) == _TWO
-    name = metric or ("auroc" if two else "accuracy")
-    if name not in METRICS:
-        raise SettingError(f"there is no metric '{name}' to compare: expected {', '.join(METRICS)}")
-    rows = [_compared(first, other, name) for other in others]
+    chosen = named(metric) if metric else headline(predictions[0].classes)
+    if not chosen.better:
+        raise SettingError(
+            f"of two values of {chosen.name} neither is better: compare by one of "
+            f"{', '.join(m.name for m in compared())}"
+        )
+    rows = [_compared(first, other, chosen) for other in others]
     corrected = holm([row.difference.p_value for row in rows if row.difference]).tolist()
     rows = [replace(row, corrected_p=p) for row, p in zip(rows, corrected, strict=True)]
     difference = rows[0].difference
     return Comparison(
-        metric=name,
-        runs=(Compared(first.path.name, first.settings.model, _value(first, name)), *rows),
+        metric=chosen.name,
+        runs=(Compared(first.path.name, first.settings.model, _value(first, chosen)), *rows),
         method=difference.interval.method if difference else "",
         examples=predictions[0].n_examples,
         groups=len(np.unique(predictions[0].group_id)),
@@ -134,18 +138,15 @@ def _held_out(folder: Run) -> Predictions:
     return folder.predictions.part("held_out")
 
 
-def _value(folder: Run, name: str) -> float:
-    from sequela.evaluation import metrics
-
-    measure = getattr(metrics, name)
-    return float(np.mean([measure(_held_out(run)) for run in folder.runs]))
+def _value(folder: Run, metric: Metric) -> float:
+    return float(np.mean([metric.value(_held_out(run)) for run in folder.runs]))
 
 
-def _compared(first: Run, other: Run, name: str) -> Compared:
-    value = _value(other, name)
+def _compared(first: Run, other: Run, metric: Metric) -> Compared:
+    value = _value(other, metric)
     if first.folds:
         return Compared(
-            other.path.name, other.settings.model, value, _over_folds(first, other, name)
+            other.path.name, other.settings.model, value, _over_folds(first, other, metric)
         )
     one, two = _held_out(other), _held_out(first)
     rng = np.random.default_rng(first.settings.seed)
@@ -154,20 +155,20 @@ def _compared(first: Run, other: Run, name: str) -> Compared:
         other.path.name,
         other.settings.model,
         value,
-        paired_difference(name, one, two, rng, how),
+        paired_difference(metric.name, one, two, rng, how),
         delong=paired_delong(one, two) if len(one.classes) == _TWO else None,
         mcnemar=_mcnemar_of_groups(one, two),
     )
 
 
-def _over_folds(first: Run, other: Run, name: str) -> Difference:
+def _over_folds(first: Run, other: Run, metric: Metric) -> Difference:
     if len(first.runs) != len(other.runs):
         raise RunError(
             f"{first.path} has {len(first.runs)} folds and {other.path} {len(other.runs)}: train "
             "both with the same --folds and --repeats"
         )
     differences = [
-        _value(theirs, name) - _value(ours, name)
+        _value(theirs, metric) - _value(ours, metric)
         for ours, theirs in zip(first.runs, other.runs, strict=True)
     ]
     return repeated_folds(differences, [run.sizes for run in first.runs])

@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sequela import __version__
-from sequela.cohort.split import PARTS, Split
+from sequela.cohort.split import PARTS, Split, shares
 from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.evaluation.predictions import Predictions
 from sequela.files import scratch, whole
 from sequela.training import history
+from sequela.version import __version__
 
 CONFIG = "config.toml"
 METRICS = "metrics.json"
@@ -56,8 +56,28 @@ class RunFolder:
 
     @cached_property
     def settings(self) -> RunSettings:
-        """What the run was asked to do (``config.toml``)."""
-        return RunSettings.read(self.path / CONFIG)
+        """What the run was asked to do (``config.toml``), checked to be what it did.
+
+        Raises:
+            RunError: If the file is missing or damaged, or other files of the run say otherwise.
+        """
+        settings = RunSettings.read(self.path / CONFIG)
+        parts = list(shares(settings.fractions, settings.folds))
+        asked: dict[str, dict[str, Any]] = {
+            "split.json": {"unit": settings.split, "seed": settings.seed, "fractions": parts},
+            METRICS: {"model": settings.model, "data": settings.data},
+        }
+        for file in (name for name in asked if (self.path / name).exists()):
+            done = self.json(file)
+            if isinstance(data := done.get("data"), dict):
+                done = {**done, "data": data.get("name")}
+            for name, value in asked[file].items():
+                if name in done and value != done[name]:
+                    raise RunError(
+                        f"{self.path / CONFIG}: asks for {name} = {value!r}, but {file} was made "
+                        f"with {done[name]!r}: change it back, or train again"
+                    )
+        return settings
 
     @cached_property
     def split(self) -> Split:
@@ -193,12 +213,14 @@ class RunFolder:
         """
         path = self.path / name
         try:
-            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            record = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             done = "" if self.complete else " (the run is not finished: continue it with --resume)"
             raise RunError(f"{path}: not found; expected the folder of a run{done}") from error
         except ValueError as error:
             raise RunError(f"{path}: damaged ({error}); train again") from error
+        if not isinstance(record, dict):
+            raise RunError(f"{path}: damaged (it holds no names); train again")
         return record
 
     def write(self, name: str, content: str | dict[str, Any]) -> None:

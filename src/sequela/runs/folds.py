@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError
 from sequela.evaluation.comparison import repeated_folds
+from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.runs import fit
 from sequela.runs.folder import RunFolder, work_beside
 
 FOLDS = "folds.json"
-_NUMBERS = ("accuracy", "recording_accuracy", "auroc", "average_precision", "loss")
 OnRun = Callable[[RunFolder, int, int], None]
 """Called with each finished fold, how many are finished, and how many there are."""
 
@@ -227,7 +227,11 @@ def summarise_folds(runs: list[RunFolder]) -> dict[str, Any]:
         "runs": [run.path.name for run in runs],
         "train_seconds": sum(run.metrics["train_seconds"] for run in runs),
         "test": {
-            **_means({name: [test.get(name) for test in tests] for name in _NUMBERS}, sizes),
+            **_means(
+                {m.key: [test.get(m.key) for test in tests] for m in reported()},
+                sizes,
+                {m.key: m.bounds for m in reported()},
+            ),
             "examples": sum(test["examples"] for test in tests[: first.settings.folds]),
             "groups": sum(test["groups"] for test in tests[: first.settings.folds]),
             "confusion": _summed([test["confusion"] for test in tests[: first.settings.folds]]),
@@ -256,12 +260,14 @@ def _operation(
         "threshold": float(np.mean([point["threshold"] for point in points])),
         "chosen_for": points[0]["chosen_for"],
         "confusion": _summed([point["confusion"] for point in once]),
-        **_means({name: [point[name] for point in points] for name in names}, sizes),
+        **_means({name: [point[name] for point in points] for name in names}, sizes, {}),
     }
 
 
 def _means(
-    values: Mapping[str, list[float | None]], sizes: list[tuple[int, int]]
+    values: Mapping[str, list[float | None]],
+    sizes: list[tuple[int, int]],
+    bounds: Mapping[str, tuple[float, float]],
 ) -> dict[str, Any]:
     """Mean and interval of each number; a number that a fold lacks is left out of the mean."""
     found: dict[str, Any] = {}
@@ -271,9 +277,9 @@ def _means(
             continue
         mean = repeated_folds([v for v, _ in there], [size for _, size in there])
         low, high = mean.interval.low, mean.interval.high
-        most = np.inf if name == "loss" else 1.0  # all others are shares
+        least, most = bounds.get(name, (0.0, 1.0))  # numbers at a threshold are shares
         found[name] = mean.value
-        found[f"{name}_ci"] = [max(low, 0.0), min(high, most)]
+        found[f"{name}_ci"] = [max(low, least), min(high, most)]
         found[f"{name}_folds"] = len(there)
     return found
 

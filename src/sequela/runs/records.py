@@ -20,7 +20,7 @@ from sequela.cohort.finding import Finding
 from sequela.cohort.selection import Cohort, cohort_of_labels, select_cohort
 from sequela.cohort.split import PARTS, Split, draw, hashed
 from sequela.cohort.tasks import Task, task_named, with_hindsight
-from sequela.config import CohortSettings, RunSettings
+from sequela.config import CohortSettings, RunSettings, SequenceSettings
 from sequela.errors import DataError, SettingError
 from sequela.evaluation.attribution import Attribution, attribute_visits, number_of
 from sequela.evaluation.importance import Importance, importance_of_codes
@@ -32,10 +32,8 @@ from sequela.sequences.leaks import IN_SEQUENCES, find_in_sequences
 from sequela.sequences.tables import bag_of_codes
 from sequela.sequences.translate import translated
 from sequela.sequences.visit_batches import VisitBatch, VisitDataset, visit_loader
-from sequela.sequences.vocabulary import SequenceSettings
 from sequela.sources import catalog, events
 
-CLASSES = ("survived", "died")
 _PREDICTION_BATCH = 1024
 
 
@@ -67,7 +65,6 @@ class VisitData:
     )
     unit: ClassVar[Literal["recording", "subject"]] = "subject"
     classes_fixed: ClassVar = False
-    classes: ClassVar = CLASSES
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
@@ -78,6 +75,11 @@ class VisitData:
     def groups(self) -> NDArray[np.str_]:
         """Str (example,), the subject of each example."""
         return self.sequences.subject_id.astype(np.str_)
+
+    @property
+    def classes(self) -> tuple[str, str]:
+        """The negative and the positive class of the task's outcome."""
+        return self.cohort.task.outcome.classes
 
     @cached_property
     def digest(self) -> str:
@@ -91,13 +93,13 @@ class VisitData:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """int64 (example,): 1 where the subject died."""
+        """int64 (example,): 1 where the outcome came true."""
         return self.sequences.label.astype(np.int64)
 
     @property
     def shape(self) -> dict[str, int]:
         """What a model's config must know of the data."""
-        return {"n_codes": len(self.sequences.vocabulary), "n_outputs": len(CLASSES)}
+        return {"n_codes": len(self.sequences.vocabulary), "n_outputs": len(self.classes)}
 
     @property
     def example(self) -> tuple[Tensor, ...]:
@@ -126,7 +128,7 @@ class VisitData:
     def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
         """What a model says of every example: float32 (example, class)."""
         device = next(model.parameters()).device
-        found = np.empty((len(self.sequences), len(CLASSES)), np.float32)
+        found = np.empty((len(self.sequences), len(self.classes)), np.float32)
         model.eval()
         with torch.inference_mode():
             loader = visit_loader(VisitDataset(self.sequences), batch_size=_PREDICTION_BATCH)
@@ -148,7 +150,7 @@ class VisitData:
             split=np.asarray(PARTS)[self.part],
             label=self.labels,
             probabilities=probabilities,
-            classes=CLASSES,
+            classes=self.classes,
         )
 
     def find_leaks(self) -> list[Finding]:
@@ -183,7 +185,7 @@ class VisitData:
     def header(self) -> dict[str, Any]:
         """What a model needs beside its tensors."""
         return {
-            "classes": list(CLASSES),
+            "classes": list(self.classes),
             "task": self.cohort.task.to_dict(),
             "sequences": self.sequences.header["settings"],
             "vocabulary": list(self.sequences.vocabulary),
@@ -202,11 +204,12 @@ class VisitData:
             "subjects": len(np.unique(self.sequences.subject_id)),
             "examples": len(self.sequences),
             "positives": int(self.sequences.label.sum()),
-            "classes": list(CLASSES),
+            "classes": list(self.classes),
             "unit": self.unit,
             "classes_fixed": self.classes_fixed,
             "example": "patient",
             "parts": {name: self._part(name) for name in PARTS},
+            "outcome": self._outcome(),
             "task": self.cohort.task.to_dict(),
             "question": self.cohort.task.describe(),
             "flow": self.cohort.flow.to_dict(),
@@ -219,6 +222,15 @@ class VisitData:
                 "steps": float(self.sequences.lengths.mean()),
                 "frequent": self._frequent(),
             },
+        }
+
+    def _outcome(self) -> dict[str, Any]:
+        outcome = self.cohort.task.outcome
+        return {
+            "label": outcome.label,
+            "one": outcome.one,
+            "many": outcome.many,
+            "classes": list(outcome.classes),
         }
 
     def _part(self, name: str) -> dict[str, int]:
@@ -261,9 +273,7 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
             "split by subject"
         )
     asked = settings.cohort or CohortSettings()
-    found, origin = events.events_of(settings.data, root, work / "events", asked.tables)
-    opened = open_events(found)
-    cohort = cohort_of(opened, asked)
+    cohort, origin = cohort_from(settings.data, asked, root, work)
     subject = cohort.labels["subject_id"].to_numpy()
     split, part = draw(
         label=cohort.labels["boolean_value"].to_numpy().astype(np.int64),
@@ -305,9 +315,8 @@ def load_other(
             "a task"
         )
     same = name == settings.data
-    tables = asked.tables if same else ()
-    found, origin = events.events_of(name, root, work / "events", tables)
-    cohort = cohort_of(open_events(found), asked)
+    all_tables = asked.model_copy(update={"tables": ()})
+    cohort, origin = cohort_from(name, asked if same else all_tables, root, work)
     subject = cohort.labels["subject_id"].to_numpy().astype(np.str_)
     seen = [id_ for part in ("train", "tuning") for id_ in folder.split.ids["subject"][part]]
     known = set(seen) if same else set()
@@ -318,9 +327,7 @@ def load_other(
             "model: nothing is left to evaluate it on"
         )
     cohort = replace(cohort, labels=cohort.labels.filter(pa.array(new)))
-    everybody = np.zeros(len(cohort.labels), np.int64)
-    whole = replace(sequence_settings(asked), min_subjects=1)
-    sequences = build_sequences(cohort, everybody, work / "sequences", whole)
+    sequences = whole(cohort, asked, work / "sequences")
     return VisitData(
         name,
         origin,
@@ -332,12 +339,33 @@ def load_other(
     )
 
 
+def cohort_from(
+    data: str, asked: CohortSettings, root: Path | None, work: Path
+) -> tuple[Cohort, str]:
+    """Find or build the events of a data set and ask its task; and where they were found."""
+    found, origin = events.events_of(data, root, work / "events", asked.tables)
+    return cohort_of(open_events(found), asked), origin
+
+
+def whole(cohort: Cohort, asked: CohortSettings, folder: Path) -> Sequences:
+    """The sequences of a cohort that is not split, every code known."""
+    everybody = np.zeros(len(cohort.labels), np.int64)
+    settings = sequence_settings(asked).model_copy(update={"min_subjects": 1})
+    return build_sequences(cohort, everybody, folder, settings)
+
+
 def cohort_of(opened: Events, asked: CohortSettings) -> Cohort:
     """The cohort of a run: that of its task, or of its label file."""
     task = task_of(asked)
     if asked.labels is None:
+        if asked.outcome:
+            raise SettingError(
+                f"outcome '{asked.outcome}' names what the labels of a file say, and there is no "
+                f"label file: give one, or leave it out (the outcome of {task.name} is "
+                f"'{task.label}')"
+            )
         return select_cohort(opened, task)
-    return cohort_of_labels(opened, Path(asked.labels), task)
+    return cohort_of_labels(opened, Path(asked.labels), task, asked.outcome or "")
 
 
 def task_of(asked: CohortSettings) -> Task:
@@ -365,8 +393,7 @@ def task_of(asked: CohortSettings) -> Task:
 
 def sequence_settings(asked: CohortSettings) -> SequenceSettings:
     """How the records of a run become sequences."""
-    names = SequenceSettings.__dataclass_fields__
-    return SequenceSettings(**{name: getattr(asked, name) for name in names})
+    return SequenceSettings(**asked.model_dump(include=set(SequenceSettings.model_fields)))
 
 
 def example_ids(

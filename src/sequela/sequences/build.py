@@ -14,17 +14,19 @@ from numpy.typing import NDArray
 
 import sequela.cohort
 import sequela.sequences
-from sequela import __version__
 from sequela.cohort.events import one_row
 from sequela.cohort.selection import Cohort
 from sequela.cohort.split import PARTS
+from sequela.config import SequenceSettings
 from sequela.errors import SplitError
 from sequela.sequences.cut import cut
 from sequela.sequences.flat import Sequences, SequencesWriter, is_built_from, open_sequences
-from sequela.sequences.vocabulary import UNKNOWN, SequenceSettings, Terms
-from sequela.sources import meds_events
+from sequela.sequences.quantiles import bin_name
+from sequela.sequences.vocabulary import UNKNOWN, Terms, known
+from sequela.sources import codes, meds_events
 from sequela.sources.columns import column_of, values_of
 from sequela.sources.engine import MEMORY_LIMIT
+from sequela.version import __version__
 
 Connection = duckdb.DuckDBPyConnection
 TRAIN = PARTS.index("train")
@@ -34,16 +36,14 @@ VOCABULARY = """
 SELECT p.item, count(DISTINCT a.subject_id) AS subjects
 FROM present AS p JOIN steps AS s USING (step) JOIN asked AS a USING (example)
 WHERE a.part = $train
-GROUP BY p.item
-HAVING count(DISTINCT a.subject_id) >= $min_subjects
+GROUP BY p.item ORDER BY p.item
 """
 # What was measured in the training part is a channel, if its code is known at all.
 CHANNELS = """
 SELECT v.term, count(DISTINCT a.subject_id) AS subjects
 FROM visible AS v JOIN asked AS a USING (example)
 WHERE a.part = $train AND v.value IS NOT NULL AND v.term IS NOT NULL
-GROUP BY v.term
-HAVING count(DISTINCT a.subject_id) >= $min_subjects
+GROUP BY v.term ORDER BY v.term
 """
 SHARES = """
 SELECT a.part, count(*), count(*) FILTER (w.place IS NULL)
@@ -115,7 +115,7 @@ def build_sequences(
             "digest": digest,
             "version": __version__,
             "task": cohort.task.to_dict(),
-            "settings": settings.to_dict(),
+            "settings": settings.model_dump(exclude_none=True),
             "parts": list(PARTS),
             **_vocabulary(connection, terms, settings),
         }
@@ -135,7 +135,7 @@ def digest_of(cohort: Cohort, part: NDArray[np.uint8], settings: SequenceSetting
         "events": cohort.events.digest,
         "labels": labels.hexdigest(),
         "task": cohort.task.to_dict(),
-        "settings": settings.to_dict(),
+        "settings": settings.model_dump(exclude_none=True),
         "code": _code_digest(),
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
@@ -146,8 +146,8 @@ def _code_digest() -> str:
     """SHA-256 of the files that make cohorts and sequences: a changed rule makes caches stale."""
     total = hashlib.sha256()
     rooms = [Path(str(room.__file__)).parent for room in (sequela.cohort, sequela.sequences)]
-    names_of_codes = Path(str(meds_events.__file__))
-    for path in (*(path for room in rooms for path in sorted(room.glob("*.py"))), names_of_codes):
+    of_sources = [Path(str(module.__file__)) for module in (codes, meds_events)]
+    for path in (*(path for room in rooms for path in sorted(room.glob("*.py"))), *of_sources):
         total.update(path.name.encode() + b"\0" + path.read_bytes())
     return total.hexdigest()
 
@@ -168,27 +168,29 @@ def _check_parts(labels: pa.Table, part: NDArray[np.uint8]) -> None:
 
 def _vocabulary(connection: Connection, terms: Terms, settings: SequenceSettings) -> dict[str, Any]:
     """Learn which items and channels are known, and note how much is not, part by part."""
-    limits = {"train": TRAIN, "min_subjects": settings.min_subjects}
     base = settings.bins + 1
 
     def name(item: int) -> str:
         term, quantile = divmod(item, base)
-        return f"{terms.names[term]}//Q{quantile}" if quantile else terms.names[term]
+        return bin_name(terms.names[term], quantile) if quantile else terms.names[term]
 
-    items = connection.execute(VOCABULARY, limits).fetchnumpy()
-    known = sorted(
-        (name(item), item, subjects)
-        for item, subjects in zip(*(column.tolist() for column in items.values()), strict=True)
-    )
-    _create_places(connection, "words", "item", [item for _, item, _ in known], first=1)
-    channels = connection.execute(CHANNELS, limits).fetchnumpy()["term"]
-    measured = np.sort(channels).tolist()  # terms are numbered by name
-    _create_places(connection, "channels", "term", measured, first=0)
+    def learnt(query: str, key: str) -> tuple[list[int], list[int]]:
+        """Items or terms in the order of the vocabulary, and the training subjects of each."""
+        found = connection.execute(query, {"train": TRAIN}).fetchnumpy()
+        keys, subjects = found[key].tolist(), found["subjects"]
+        names = [name(each) if key == "item" else terms.names[each] for each in keys]
+        places = known(names, subjects, settings.min_subjects)
+        return [keys[i] for i in places], subjects[places].tolist()
+
+    words, subjects = learnt(VOCABULARY, "item")
+    _create_places(connection, "words", "item", words, first=1)
+    channels, _ = learnt(CHANNELS, "term")
+    _create_places(connection, "channels", "term", channels, first=0)
     shares = {PARTS[p]: (n, lost) for p, n, lost in connection.execute(SHARES).fetchall()}
     return {
-        "vocabulary": [UNKNOWN, *(word for word, _, _ in known)],
-        "training_subjects": [0, *(subjects for _, _, subjects in known)],
-        "channels": [terms.names[term] for term in measured],
+        "vocabulary": [UNKNOWN, *map(name, words)],
+        "training_subjects": [0, *subjects],
+        "channels": [terms.names[term] for term in channels],
         "unknown": {
             part: {"codes": n, "unknown": lost, "share": lost / n}
             for part, (n, lost) in sorted(shares.items())

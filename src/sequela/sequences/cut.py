@@ -14,18 +14,21 @@ from numpy.typing import NDArray
 from sequela.cohort.events import one_row
 from sequela.cohort.selection import Cohort
 from sequela.cohort.stays import create_stays
-from sequela.sequences.vocabulary import SequenceSettings, Terms, terms_of
+from sequela.config import SequenceSettings
+from sequela.sequences.quantiles import edges
+from sequela.sequences.vocabulary import Terms, terms_of
+from sequela.sources.codes import AGE, BIRTH
 from sequela.sources.columns import column_of, text_column_of
 
 Connection = duckdb.DuckDBPyConnection
 
 # An age is counted from birth, or from when it was told last.
-ASKED = """
+ASKED = f"""
 CREATE TEMP TABLE asked AS
 WITH told AS (
-    SELECT e.subject_id, e.time, CASE WHEN c.family = 'AGE' THEN e.numeric_value ELSE 0 END AS age
+    SELECT e.subject_id, e.time, CASE WHEN c.family = '{AGE}' THEN e.numeric_value ELSE 0 END AS age
     FROM events AS e JOIN codes AS c ON c.code = e.code
-    WHERE c.family = 'MEDS_BIRTH' OR (c.family = 'AGE' AND e.numeric_value BETWEEN 0 AND 130)
+    WHERE c.family = '{BIRTH}' OR (c.family = '{AGE}' AND e.numeric_value BETWEEN 0 AND 130)
 ), ages AS (
     SELECT subject_id, time, min(age) AS age FROM told GROUP BY subject_id, time
 )
@@ -102,23 +105,12 @@ SELECT
 FROM asked AS a LEFT JOIN found AS f USING (example)
 """
 
-# Quantiles of what was measured in the training part: equal values stand in one bin.
-EDGES = """
-CREATE TEMP TABLE edges AS
-WITH counted AS (
-    SELECT v.term, v.value, count(*) AS n
-    FROM visible AS v JOIN asked AS a USING (example)
-    WHERE a.part = $train AND v.value IS NOT NULL AND v.term IS NOT NULL
-    GROUP BY v.term, v.value
-), ranked AS (
-    SELECT
-        term, value, sum(n) OVER (PARTITION BY term ORDER BY value) AS so_far,
-        sum(n) OVER (PARTITION BY term) AS total
-    FROM counted
-)
-SELECT r.term, b.k, min(r.value) AS edge
-FROM ranked AS r JOIN range(1, $bins) AS b(k) ON r.so_far * $bins >= r.total * b.k
-GROUP BY r.term, b.k
+# What was measured in the training part, for quantiles.
+MEASURED = """
+SELECT v.term, v.value, count(*) AS n
+FROM visible AS v JOIN asked AS a USING (example)
+WHERE a.part = $train AND v.value IS NOT NULL AND v.term IS NOT NULL
+GROUP BY v.term, v.value ORDER BY v.term, v.value
 """
 BINS = """
 CREATE TEMP TABLE binned AS
@@ -140,13 +132,14 @@ JOIN steps AS s ON s.example = v.example AND s.kind = v.kind AND s.place = v.pla
 LEFT JOIN binned AS b ON b.term = v.term AND b.value = v.value
 WHERE v.term IS NOT NULL
 """
-DEMOGRAPHICS = """
+DEMOGRAPHICS = f"""
 INSERT INTO present
 WITH last AS (SELECT example, max(step) AS step FROM steps GROUP BY example), known AS (
     SELECT a.example, e.code
     FROM asked AS a JOIN events AS e ON e.subject_id = a.subject_id AND e.time IS NULL
     UNION ALL
-    SELECT example, 'AGE//' || (least(floor(age / 10), 12) * 10)::INTEGER FROM asked WHERE age >= 0
+    SELECT example, '{AGE}//' || (least(floor(age / 10), 12) * 10)::INTEGER
+    FROM asked WHERE age >= 0
 )
 SELECT DISTINCT last.step, terms.term * ($bins + 1)
 FROM known JOIN last USING (example) JOIN terms USING (code)
@@ -195,7 +188,7 @@ def cut(
     connection.execute(STEPS)
     bins = {"bins": settings.bins}
     if settings.bins:
-        connection.execute(EDGES, {**bins, "train": train})
+        _create_edges(connection, train, settings.bins)
         connection.execute(BINS)
     else:
         connection.execute(NO_BINS, bins)
@@ -211,6 +204,16 @@ def _create_asked(connection: Connection, labels: pa.Table, part: NDArray[np.uin
     connection.register("asked_rows", table)
     connection.execute(ASKED)
     connection.unregister("asked_rows")
+
+
+def _create_edges(connection: Connection, train: int, bins: int) -> None:
+    term, value, n = connection.execute(MEASURED, {"train": train}).fetchnumpy().values()
+    terms, ends = edges(term, value, n, bins)
+    columns = {"term": np.repeat(terms, ends.shape[1]), "edge": ends.ravel()}
+    table = pa.table({name: column_of(column) for name, column in columns.items()})
+    connection.register("edge_rows", table)
+    connection.execute("CREATE TEMP TABLE edges AS SELECT * FROM edge_rows")
+    connection.unregister("edge_rows")
 
 
 def _create_terms(connection: Connection, terms: Terms) -> None:

@@ -1,72 +1,17 @@
 """Which codes a model can tell apart: as given or cut to a level, learned from training data."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from sequela.cohort.events import AGE, ANSWERS, LABEL_FAMILIES
+import numpy as np
+from numpy.typing import NDArray
+
 from sequela.cohort.tasks import Task
-from sequela.errors import SettingError
-from sequela.sources.meds_events import ADMISSION, BIRTH, DEMOGRAPHIC, DISCHARGE, ICU_DISCHARGE
+from sequela.config import SequenceSettings
+from sequela.sources.codes import AGE, body_of, family_of, is_of
 
-# A stay is a visit from the moment its admission is known, whatever else is.
-VISITS = (ADMISSION, DISCHARGE)
-# Where somebody went from a stay says how it ended: nothing to look back on.
-ENDINGS = (DISCHARGE, ICU_DISCHARGE)
 UNKNOWN = "UNKNOWN"  # index 0 of every vocabulary
 AGE_DECADES = tuple(f"{AGE}//{decade}" for decade in range(0, 130, 10))
-
-# Beginning of a code -> characters before the dot, and those of codes that begin with E.
-ICD_DOTS: Mapping[str, tuple[int, int]] = {
-    "ICD9CM//": (3, 4),
-    "ICD10CM//": (3, 3),
-    "ICD9PROC//": (2, 2),
-    "DIAGNOSIS//ICD//9//": (3, 4),
-    "DIAGNOSIS//ICD//10//": (3, 3),
-    "PROCEDURE//ICD//9//": (2, 2),
-}
-
-
-@dataclass(frozen=True)
-class SequenceSettings:
-    """How events become steps and codes.
-
-    Attributes:
-        min_subjects: In how many training subjects' inputs a code must stand to be known.
-        icd_digits: Characters of an ICD code that are kept behind the dot: 0 is the category of
-            three characters (four for ICD-9 codes that begin with E); ``None`` keeps them as given.
-        step_hours: Steps are windows of so many hours, counted back from the prediction; ``None``
-            makes each visit one step.
-        demographics: Add who the subject is (sex, age in decades, ...) to the last step's codes,
-            and let through such codes where events have them.
-        bins: Measured codes are split into so many quantiles of the training values
-            (``LAB//50912//Q3``); 0 keeps a measurement's code without its value.
-    """
-
-    min_subjects: int = 1
-    icd_digits: int | None = None
-    step_hours: float | None = None
-    demographics: bool = False
-    bins: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse settings out of their range.
-
-        Raises:
-            SettingError: If one is.
-        """
-        if self.min_subjects < 1:
-            raise SettingError(f"min_subjects must be at least 1, not {self.min_subjects}")
-        if self.icd_digits is not None and self.icd_digits < 0:
-            raise SettingError(f"icd_digits must be at least 0, not {self.icd_digits}")
-        if self.step_hours is not None and self.step_hours <= 0:
-            raise SettingError(f"step_hours must be more than 0, not {self.step_hours:g}")
-        if self.bins < 0 or self.bins == 1:
-            raise SettingError(f"bins must be 0 or at least 2, not {self.bins}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """The settings for a run's ``config.toml`` or JSON; what is not set is left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def cut_code(code: str, digits: int | None) -> str:
@@ -80,13 +25,34 @@ def cut_code(code: str, digits: int | None) -> str:
         >>> cut_code("ICD10CM//I50.9", 1), cut_code("ICD9PROC//3961", 0), cut_code("LAB//50912", 0)
         ('ICD10CM//I509', 'ICD9PROC//39', 'LAB//50912')
     """
-    if digits is None:
+    family, body = family_of(code), body_of(code)
+    if digits is None or family.dot is None:
         return code
-    for begin, (usual, of_e) in ICD_DOTS.items():
-        if code.startswith(begin):
-            body = code[len(begin) :].replace(".", "")
-            return begin + body[: (of_e if body[:1] == "E" else usual) + digits]
-    return code
+    bare = body.replace(".", "")
+    of_e = bare[:1] == "E" and family.dot_of_e is not None
+    dot = family.dot_of_e if of_e else family.dot
+    return code[: len(code) - len(body)] + bare[: (dot or 0) + digits]
+
+
+def known(names: Sequence[str], subjects: NDArray[np.int64], min_subjects: int) -> list[int]:
+    """Which names make a vocabulary: those of enough training subjects, sorted.
+
+    Index 0 of a vocabulary is ``UNKNOWN``, which stands for all other names.
+
+    Args:
+        names: Distinct names.
+        subjects: int64 (name,), training subjects that have each.
+        min_subjects: How many are enough.
+
+    Returns:
+        The places of these names, in the order of the vocabulary.
+
+    Example:
+        >>> known(["b", "a", "c"], np.array([2, 1, 1]), 1), known(["b", "a"], np.array([2, 1]), 2)
+        ([1, 0, 2], [0])
+    """
+    enough = np.flatnonzero(subjects >= min_subjects).tolist()
+    return sorted((i for i in enough if names[i] != UNKNOWN), key=names.__getitem__)
 
 
 @dataclass(frozen=True)
@@ -115,17 +81,17 @@ def terms_of(codes: Iterable[str], task: Task, settings: SequenceSettings) -> Te
     allowed: dict[str, str | None] = {}
     extra = AGE_DECADES if settings.demographics else ()
     for code in (*codes, *extra):
-        family = code.split("//", maxsplit=1)[0]
-        if family in LABEL_FAMILIES or family == BIRTH:
+        family = family_of(code)
+        if family.label_only:
             continue
-        seen = family in task.inputs or (not task.inputs and family not in ANSWERS)
-        if task.hindsight and family in ENDINGS:
+        seen = is_of(code, task.inputs) if task.inputs else not family.answer
+        if task.hindsight and family.ending:  # nothing to look back on
             seen = False
-        if family in DEMOGRAPHIC:
-            seen = settings.demographics and (family != AGE or code in AGE_DECADES)
+        if family.demographic:
+            seen = settings.demographics and (family.name != AGE or code in AGE_DECADES)
         if seen:
             allowed[code] = cut_code(code, settings.icd_digits)
-        elif family in VISITS:
+        elif family.visit_mark:
             allowed[code] = None
     names = tuple(sorted({term for term in allowed.values() if term is not None}))
     number = {name: i for i, name in enumerate(names)}

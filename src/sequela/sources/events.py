@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-import sequela.sources
 from sequela.errors import SettingError
 from sequela.files import whole
 from sequela.sources import catalog
@@ -79,6 +78,6 @@ def _files(root: Path) -> list[list[object]]:
 def _code_digest() -> str:
     """SHA-256 of the files that make events: a changed declaration makes what was built stale."""
     total = hashlib.sha256()
-    for file in sorted(Path(str(sequela.sources.__file__)).parent.glob("*.py")):
+    for file in sorted(Path(__file__).parent.glob("*.py")):
         total.update(file.name.encode() + b"\0" + file.read_bytes())
     return total.hexdigest()

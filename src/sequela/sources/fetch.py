@@ -17,10 +17,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from sequela import __version__
 from sequela.errors import DataError, DataNotFoundError, DownloadError
 from sequela.sources import bonn
 from sequela.sources.catalog import DATA_SETS, EXCERPTS, cache_folder, lookup
+from sequela.version import __version__
 
 RETRIES = 2
 TIMEOUT = 30

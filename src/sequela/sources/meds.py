@@ -19,7 +19,7 @@ from meds import schema as standard
 
 from sequela.errors import DataError
 from sequela.sources.declarations import Batches, Fact, Frames, Kind, Source, Table
-from sequela.sources.meds_events import data_files, validate
+from sequela.sources.meds_events import data_files, lossless, validate
 
 VERSION = "0.4"
 VISITS = ("visit_id", "hadm_id")
@@ -60,9 +60,9 @@ def _check_version(root: Path) -> None:
 
 
 def _check_visits(path: Path) -> None:
-    schema = pq.read_schema(path)
+    schema = lossless(path, pq.read_schema(path))
     for name in VISITS:
-        if name in schema.names and not pa.types.is_integer(schema.field(name).type):
+        if name in schema.names and schema.field(name).type != pa.int64():
             kind = schema.field(name).type
             raise DataError(f"{path}: {name} is {kind}; expected integers: cast it, or rename it")
 
@@ -83,8 +83,14 @@ def _check_subjects(files: list[Path]) -> None:
 
 
 def events(frame: nw.LazyFrame[Any], _: Frames) -> nw.LazyFrame[Any]:
-    """Events with ``visit_id`` under either name."""
-    return frame.with_columns(visit_id=nw.coalesce(*VISITS))
+    """Events in the standard's types, with ``visit_id`` under either name."""
+    return frame.with_columns(
+        nw.col("subject_id").cast(nw.Int64()),
+        nw.col("time").cast(nw.Datetime("us")),
+        nw.col("code").cast(nw.String()),
+        nw.col("numeric_value").cast(nw.Float64()),
+        visit_id=nw.coalesce(*(nw.col(name).cast(nw.Int64()) for name in VISITS)),
+    )
 
 
 SOURCE = Source(

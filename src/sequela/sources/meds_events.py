@@ -1,4 +1,4 @@
-"""The MEDS 0.4 data set on disk: its columns and structural codes, and how it is written and read.
+"""The MEDS 0.4 data set on disk: its columns, and how it is written and read.
 
 The standard: https://github.com/Medical-Event-Data-Standard/meds. Beside its columns an event has
 ``visit_id``, the hospital stay it belongs to (null where there is none).
@@ -13,33 +13,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from meds import schema as standard
 from numpy.typing import NDArray
 
-from sequela import __version__
 from sequela.errors import DataError, DataNotFoundError
 from sequela.sources.catalog import lookup
 from sequela.sources.columns import column_of, text_column_of
-
-BIRTH = standard.birth_code
-DEATH = standard.death_code
-ADMISSION = "HOSPITAL_ADMISSION"
-DISCHARGE = "HOSPITAL_DISCHARGE"
-ICU_ADMISSION = "ICU_ADMISSION"
-ICU_DISCHARGE = "ICU_DISCHARGE"
-EXPIRED = "HOSPITAL_OUTCOME//expired"
-ALIVE = "HOSPITAL_OUTCOME//alive"
-FOLLOW_UP_END = "FOLLOW_UP_END"
-ORGAN_DONOR = "STAY//organ donor"
-NOTHING_CHARTED = "STAY//nothing charted"
-ENTRY = "COHORT_ENTRY"
-APACHE_PREDICTION = "APACHE_PREDICTION"
-
-# Facts that make labels and cohorts: never an input of a model.
-LABEL_ONLY = (DEATH, EXPIRED, ALIVE, FOLLOW_UP_END, ORGAN_DONOR, NOTHING_CHARTED)
-# Who somebody is rather than what happened: an input only where a study asks for it.
-DEMOGRAPHIC = ("GENDER", "ETHNICITY", "AGE", "INSURANCE", "LANGUAGE", "RELIGION", "MARITAL_STATUS")
+from sequela.version import __version__
 
 EVENT_COLUMNS = ("subject_id", "time", "code", "numeric_value", "visit_id")
 SCHEMA = pa.schema(
@@ -51,6 +33,13 @@ SCHEMA = pa.schema(
         pa.field("visit_id", pa.int64()),
     ]
 )
+# The types of the standard, and those that hold other values too: there each value is looked at.
+READ = {name: SCHEMA.field(name).type for name in EVENT_COLUMNS} | {"hadm_id": pa.int64()}
+WIDER = {
+    pa.int64(): (pa.uint64(),),
+    pa.timestamp("us"): (pa.timestamp("ns"),),
+    pa.float32(): (pa.float64(), pa.int32(), pa.int64(), pa.uint32(), pa.uint64()),
+}
 SPLITS = (standard.train_split, standard.tuning_split, standard.held_out_split)
 TRAIN_SHARE, TUNING_SHARE = 0.8, 0.1
 
@@ -150,8 +139,56 @@ def write_dataset(root: Path, name: str) -> None:
     path.write_text(json.dumps(metadata.to_dict(), indent=2) + "\n")
 
 
+def lossless(path: Path, schema: pa.Schema) -> pa.Schema:
+    """The schema with the standard's type for each column that it holds without loss.
+
+    Other writers (polars, pandas) have other types of text, narrower integers or wider numbers.
+    """
+    for name, wanted in READ.items():
+        index = schema.get_field_index(name)
+        if index < 0 or (found := schema.field(index).type) == wanted:
+            continue
+        wider = found in WIDER.get(wanted, ())
+        if _holds(path, name, wanted) if wider else _is_narrower(name, found, wanted):
+            schema = schema.set(index, schema.field(index).with_type(wanted))
+    return schema
+
+
+def _is_narrower(name: str, found: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether all values of one type are values of the other."""
+    if pa.types.is_null(found):
+        return name not in {"subject_id", "code"}
+    if wanted == pa.string():
+        text = found.value_type if pa.types.is_dictionary(found) else found
+        kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+        return any(is_kind(text) for is_kind in kinds)
+    if wanted == pa.int64():
+        return bool(pa.types.is_integer(found))
+    if wanted == pa.float32():
+        return found in (pa.float16(), pa.int8(), pa.int16(), pa.uint8(), pa.uint16())
+    return found in (pa.timestamp("s"), pa.timestamp("ms"))
+
+
+def _holds(path: Path, name: str, wanted: pa.DataType) -> bool:
+    """Whether the values of a column stay the same in a narrower type."""
+    for batch in pq.ParquetFile(path).iter_batches(columns=[name]):
+        column = batch.column(0).drop_null()
+        try:
+            back = column.cast(wanted).cast(column.type)
+        except pa.ArrowInvalid:
+            return False
+        same = pc.equal(column, back)
+        if pa.types.is_floating(column.type):
+            same = pc.or_(same, pc.is_nan(column))
+        if not pc.all(same, min_count=0).as_py():
+            return False
+    return True
+
+
 def validate(files: Iterable[Path]) -> None:
-    """See that shards keep the standard: its columns and types, nothing null that may not be.
+    """See that shards keep the standard: its columns, nothing null that may not be.
+
+    Columns of other types than the standard's pass if these hold their values without loss.
 
     Raises:
         DataError: One does not.
@@ -162,7 +199,7 @@ def validate(files: Iterable[Path]) -> None:
         except (pa.ArrowInvalid, OSError) as error:
             raise DataError(f"{path}: not a Parquet file ({error})") from error
         try:
-            standard.DataSchema.validate(shard.schema_arrow)
+            standard.DataSchema.validate(lossless(path, shard.schema_arrow))
         except Exception as error:  # the package raises its own and pyarrow's errors
             raise DataError(f"{path}: not MEDS 0.4 data: {error}") from error
         metadata = shard.metadata

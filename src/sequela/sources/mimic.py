@@ -7,13 +7,12 @@ from typing import Any
 
 import narwhals as nw
 
-from sequela.sources import meds_events
+from sequela.sources import codes
 from sequela.sources.declarations import Check, Fact, Frames, Kind, Table, end_of_day
 
 INTEGER, NUMBER, TEXT, TIME = Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.TIME
 ID = {"subject_id": INTEGER, "hadm_id": INTEGER}
 
-CODED_LATER = "billing coders assign it after discharge; its place in the stay is not published"
 AS_CHARTED = "staff charted it then"
 DATE_ONLY = "only the date is published; by the end of that day it was known for sure"
 DAY_ENDS = "at the end of that day"
@@ -95,7 +94,7 @@ class Mimic:
     def coded(
         self,
         name: str,
-        codes: Mapping[str, str],
+        templates: Mapping[str, str],
         columns: Mapping[str, Kind],
         *,
         version: str | None = None,
@@ -106,7 +105,7 @@ class Mimic:
 
         Args:
             name: Of the table.
-            codes: Template of the code to what it is in words.
+            templates: Of the codes, to what they are in words.
             columns: Those of the code.
             version: Column that tells which of the templates holds, by the number in it.
             required: The data set cannot be built without it.
@@ -118,10 +117,10 @@ class Mimic:
                 code,
                 "discharge",
                 "at discharge",
-                CODED_LATER,
+                _why_later(code),
                 where=is_version(version, code) if version else None,
             )
-            for code, what in codes.items()
+            for code, what in templates.items()
         )
         return Table(
             name,
@@ -173,22 +172,33 @@ class Mimic:
         return self.charted(name, {**columns, **(more or {})}, fact, aside)
 
 
+def _why_later(code: str) -> str:
+    """Why codes of a template are assigned after discharge, as the list of families says it."""
+    family = codes.family_of(code)
+    if not family.coded_later:
+        raise ValueError(
+            f"{family.name} is declared as coded after discharge, and sources/codes.py does not "
+            "say so: say it there, so that its leaks are looked for"
+        )
+    return family.coded_later
+
+
 def is_version(column: str, code: str) -> nw.Expr:
     """Rows of the ICD version that a template such as ``ICD10CM//{icd_code}`` names."""
     return nw.col(column) == (10 if code.startswith("ICD10") else 9)
 
 
-def asked_on_arrival(codes: Mapping[str, str]) -> tuple[Fact, ...]:
+def asked_on_arrival(templates: Mapping[str, str]) -> tuple[Fact, ...]:
     """Facts of the admission desk: words to template of the code."""
     return tuple(
         Fact(what, code, "admittime", "at admission", "asked on arrival")
-        for what, code in codes.items()
+        for what, code in templates.items()
     )
 
 
 DEATH = Fact(
     "death",
-    meds_events.DEATH,
+    codes.DEATH,
     "death",
     "at death: deathtime of the stay that ended with it (dischtime where the two are more than a "
     "day apart), else the end of the day dod",
@@ -199,14 +209,14 @@ STAY_FACTS = (
     Fact("out of the emergency room", "ED_OUT", "edouttime", "on leaving", "registered then"),
     Fact(
         "discharge and where to",
-        meds_events.DISCHARGE + "//{discharge_location|UNKNOWN}",
+        codes.DISCHARGE + "//{discharge_location|UNKNOWN}",
         "dischtime",
         "at discharge",
         "decided then; a death tells the outcome",
     ),
     Fact(
         "died in this stay",
-        meds_events.EXPIRED,
+        codes.EXPIRED,
         "dischtime",
         "at discharge",
         "hospital_expire_flag = 1. A label, never an input",
@@ -214,7 +224,7 @@ STAY_FACTS = (
     ),
     Fact(
         "left this stay alive",
-        meds_events.ALIVE,
+        codes.ALIVE,
         "dischtime",
         "at discharge",
         "hospital_expire_flag = 0. A label, never an input; blank gives neither",

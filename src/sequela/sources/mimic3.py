@@ -9,7 +9,7 @@ from typing import Any
 
 import narwhals as nw
 
-from sequela.sources import meds_events
+from sequela.sources import codes
 from sequela.sources.declarations import Fact, Frames, Source, Table, end_of_day
 from sequela.sources.mimic import (
     AS_CHARTED,
@@ -79,12 +79,12 @@ PATIENTS = Table(
     "PATIENTS",
     {"subject_id": INTEGER, "gender": TEXT, "dob": TIME, "dod": TIME},
     (
-        Fact("birth", meds_events.BIRTH, "birth", "at birth", "the standard's own place for it"),
+        Fact("birth", codes.BIRTH, "birth", "at birth", "the standard's own place for it"),
         Fact("sex", "GENDER//{gender}", None, "always (static)", "it is taken not to change"),
         DEATH,
         Fact(
             "end of follow-up",
-            meds_events.FOLLOW_UP_END,
+            codes.FOLLOW_UP_END,
             "follow_up_end",
             "last discharge + 90 days (MetaVision) or + 4 years (all stays in CareVue)",
             "deaths after discharge were looked up at least so long. A label, never an input",
@@ -122,7 +122,7 @@ ADMISSIONS = Table(
     (
         Fact(
             "admission and its type",
-            meds_events.ADMISSION + "//{admission_type|UNKNOWN}",
+            codes.ADMISSION + "//{admission_type|UNKNOWN}",
             "admittime",
             "at admission",
             "asked on arrival",
@@ -147,7 +147,7 @@ ADMISSIONS = Table(
         *STAY_FACTS,
         Fact(
             "account of an organ donor",
-            meds_events.ORGAN_DONOR,
+            codes.ORGAN_DONOR,
             "admittime",
             "at admission",
             "such stays repeat a death. For exclusions, never an input",
@@ -155,7 +155,7 @@ ADMISSIONS = Table(
         ),
         Fact(
             "nothing was charted",
-            meds_events.NOTHING_CHARTED,
+            codes.NOTHING_CHARTED,
             "discharge",
             "at discharge",
             "HAS_CHARTEVENTS_DATA = 0. For exclusions, never an input",
@@ -183,14 +183,14 @@ ICUSTAYS = Table(
     (
         Fact(
             "intensive care begins",
-            meds_events.ICU_ADMISSION + "//{first_careunit|UNKNOWN}",
+            codes.ICU_ADMISSION + "//{first_careunit|UNKNOWN}",
             "intime",
             "on entering the unit",
             AS_CHARTED,
         ),
         Fact(
             "intensive care ends",
-            meds_events.ICU_DISCHARGE + "//{last_careunit|UNKNOWN}",
+            codes.ICU_DISCHARGE + "//{last_careunit|UNKNOWN}",
             "outtime",
             "on leaving the unit",
             AS_CHARTED,

@@ -9,7 +9,7 @@ from typing import Any
 
 import narwhals as nw
 
-from sequela.sources import meds_events
+from sequela.sources import codes
 from sequela.sources.declarations import Fact, Frames, Source, Table, end_of_day, number_in
 from sequela.sources.mimic import (
     AS_CHARTED,
@@ -83,13 +83,13 @@ SOURCE = Source(
                 "dod": TIME,
             },
             (
-                Fact("birth", meds_events.BIRTH, "birth",
+                Fact("birth", codes.BIRTH, "birth",
                      "on 1 January of anchor_year - anchor_age", "only the year is known"),
                 Fact("sex", "GENDER//{gender}", None, "always (static)",
                      "it is taken not to change"),
                 DEATH,
                 Fact(
-                    "end of follow-up", meds_events.FOLLOW_UP_END, "follow_up_end",
+                    "end of follow-up", codes.FOLLOW_UP_END, "follow_up_end",
                     "last discharge + 365 days",
                     "dates of death are published up to then. A label, never an input",
                 ),
@@ -121,7 +121,7 @@ SOURCE = Source(
                 *asked_on_arrival(
                     {
                         "admission and its type":
-                            meds_events.ADMISSION + "//{admission_type|UNKNOWN}",
+                            codes.ADMISSION + "//{admission_type|UNKNOWN}",
                         "where from": "ADMISSION_LOCATION//{admission_location}",
                         "insurance": "INSURANCE//{insurance}",
                         "language": "LANGUAGE//{language}",
@@ -149,9 +149,9 @@ SOURCE = Source(
             },
             (
                 Fact("intensive care begins",
-                     meds_events.ICU_ADMISSION + "//{first_careunit|UNKNOWN}", "intime",
+                     codes.ICU_ADMISSION + "//{first_careunit|UNKNOWN}", "intime",
                      "on entering the unit", AS_CHARTED),
-                Fact("intensive care ends", meds_events.ICU_DISCHARGE + "//{last_careunit|UNKNOWN}",
+                Fact("intensive care ends", codes.ICU_DISCHARGE + "//{last_careunit|UNKNOWN}",
                      "outtime", "on leaving the unit", AS_CHARTED),
             ),
             key=("stay_id",),

@@ -15,7 +15,7 @@ import narwhals as nw
 import pyarrow as pa
 
 from sequela.errors import MissingExtraError
-from sequela.sources import meds_events
+from sequela.sources import codes
 from sequela.sources.declarations import Batches, Check, Fact, Frames, Kind, Source, Table
 
 INTEGER, NUMBER, TEXT = Kind.INTEGER, Kind.NUMBER, Kind.TEXT
@@ -90,7 +90,7 @@ SOURCE = Source(
             },
             (
                 Fact("sex", "GENDER//{sex}", None, "always (static)", "it is taken not to change"),
-                Fact("entry to the cohort", meds_events.ENTRY, "entry", "at entry", "day 0"),
+                Fact("entry to the cohort", codes.ENTRY, "entry", "at entry", "day 0"),
                 Fact("age in years", "AGE", "entry", "at entry", "only the age is published",
                      value="age", where=~nw.col("age").is_null()),
                 *(
@@ -107,9 +107,9 @@ SOURCE = Source(
                     "at entry", "the day of that diagnosis is the day of entry",
                     where=nw.col("case_id") == nw.col("id"),
                 ),
-                Fact("death", meds_events.DEATH, "until", "at the end of the day futime",
+                Fact("death", codes.DEATH, "until", "at the end of the day futime",
                      f"{DAY_ONLY}. A label, never an input", where=nw.col("status") == 1),
-                Fact("end of follow-up", meds_events.FOLLOW_UP_END, "until",
+                Fact("end of follow-up", codes.FOLLOW_UP_END, "until",
                      "at the end of the day futime",
                      "last seen alive then. A label, never an input",
                      where=nw.col("status") == 0),

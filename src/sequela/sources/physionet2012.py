@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from sequela.errors import DataError, DataNotFoundError
-from sequela.sources import meds_events
+from sequela.sources import codes
 from sequela.sources.declarations import Batches, Check, Fact, Frames, Kind, Source, Table
 
 INTEGER, NUMBER, TEXT = Kind.INTEGER, Kind.NUMBER, Kind.TEXT
@@ -209,11 +209,11 @@ SOURCE = Source(
             {"recordid": INTEGER, "time": TEXT, "parameter": TEXT, "value": NUMBER},
             (
                 Fact(
-                    "admission", meds_events.ADMISSION + "//ICU", "at", "at 00:00",
+                    "admission", codes.ADMISSION + "//ICU", "at", "at 00:00",
                     "admission to the unit: that to the hospital is not published",
                     where=nw.col("parameter") == "RecordID",
                 ),
-                Fact("unit", meds_events.ICU_ADMISSION + "//{unit}", "at", "at 00:00",
+                Fact("unit", codes.ICU_ADMISSION + "//{unit}", "at", "at 00:00",
                      "a descriptor, known on admission"),
                 Fact("sex", "GENDER//{sex}", None, "always (static)", "it is taken not to change"),
                 Fact("age in years", "AGE", "at", "at 00:00", "a descriptor, known on admission",
@@ -252,26 +252,26 @@ SOURCE = Source(
                 Fact("SOFA", "SCORE//SOFA", "day_one", "24 hours after admission", SCORED,
                      value="sofa", where=nw.col("sofa") >= 0),
                 Fact(
-                    "discharge", meds_events.DISCHARGE + "//UNKNOWN", "discharge",
+                    "discharge", codes.DISCHARGE + "//UNKNOWN", "discharge",
                     "at the end of the day Length_of_stay, of the third day at the earliest",
                     "only the day is published; all stays lasted 48 hours",
                 ),
                 Fact(
-                    "died in this stay", meds_events.EXPIRED, "discharge", "at discharge",
+                    "died in this stay", codes.EXPIRED, "discharge", "at discharge",
                     "In-hospital_death = 1. A label, never an input",
                     where=nw.col("in_hospital_death") == 1,
                 ),
                 Fact(
-                    "left this stay alive", meds_events.ALIVE, "discharge", "at discharge",
+                    "left this stay alive", codes.ALIVE, "discharge", "at discharge",
                     "In-hospital_death = 0. A label, never an input",
                     where=nw.col("in_hospital_death") == 0,
                 ),
                 Fact(
-                    "death", meds_events.DEATH, "death", "at the end of the day Survival",
+                    "death", codes.DEATH, "death", "at the end of the day Survival",
                     "only the day is published. A label, never an input",
                 ),
                 Fact(
-                    "end of follow-up", meds_events.FOLLOW_UP_END, "discharge", "at discharge",
+                    "end of follow-up", codes.FOLLOW_UP_END, "discharge", "at discharge",
                     "no death is recorded (Survival = -1). A label, never an input",
                     where=nw.col("survival") < 0,
                 ),

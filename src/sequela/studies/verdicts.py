@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.evaluation.intervals import Interval, interval
-from sequela.evaluation.metrics import example_loss
+from sequela.evaluation.metrics import example_loss, named, statistic_of
+from sequela.evaluation.number import number
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata
 from sequela.evaluation.statistic import Statistic, ratio
@@ -112,9 +113,8 @@ def _direction(found: Interval, *, up: bool) -> str:
 
 
 def _points(found: Interval) -> str:
-    return (
-        f"95 % interval of the difference {100 * found.low:+.1f} to {100 * found.high:+.1f} points"
-    )
+    low, high = 100 * found.low, 100 * found.high
+    return f"95 % interval of the difference {low:+z.1f} to {high:+z.1f} points"
 
 
 def _accuracy_rises(before: Run, after: Run) -> tuple[str, str]:
@@ -126,20 +126,20 @@ def _loss_falls(before: Run, after: Run) -> tuple[str, str]:
     a, b, found = _difference(before, after, example_loss)
     return _direction(found, up=False), (
         f"From {a:.2f} to {b:.2f}; 95 % interval of the difference "
-        f"{found.low:+.2f} to {found.high:+.2f}."
+        f"{found.low:+z.2f} to {found.high:+z.2f}."
     )
 
 
 def _number(run: Run, name: str) -> tuple[float, float, float]:
-    """A held-out number and its interval: as it was written, or of the examples' losses."""
-    if f"{name}_ci" in run.test:
-        low, high = run.test[f"{name}_ci"]
-        return run.test[name], low, high
+    """A held-out number and its interval: as it was written, or of the predictions."""
+    metric = named(name)
+    if f"{metric.key}_ci" in run.test:
+        low, high = run.test[f"{metric.key}_ci"]
+        return run.test[metric.key], low, high
     predictions = _held_out(run)
-    values = example_loss(predictions)
-    number = ratio(values, np.ones(len(values)), predictions.group_index)
-    found = interval(number, _rng(run), stratum=_strata(run, predictions))
-    return float(values.mean()), found.low, found.high
+    resampled = statistic_of(name, predictions)
+    found = interval(resampled, _rng(run), stratum=_strata(run, predictions))
+    return metric.value(predictions), found.low, found.high
 
 
 def _level(claim: Claim, run: Run) -> tuple[str, str]:
@@ -152,8 +152,8 @@ def _level(claim: Claim, run: Run) -> tuple[str, str]:
         verdict = HOLDS if below == (claim.relation == "below") else FAILS
     else:
         verdict = UNKNOWN
-    form = "{:.1%}" if claim.number == "accuracy" else "{:.2f}"
-    mean, low, high = (form.format(v) for v in numbers)
+    form = named(claim.number).form
+    mean, low, high = (number(value, form) for value in numbers)
     return verdict, f"It is {mean} here, 95 % interval {low} to {high}."
 
 
@@ -237,8 +237,8 @@ def _less_overfitting(before: RunFolder, after: RunFolder) -> tuple[str, str]:
         for r in (before, after)
     ]
     return _direction(found, up=False), (
-        f"Training minus held-out accuracy: {100 * gaps[0]:.1f} points for the baseline, "
-        f"{100 * gaps[1]:.1f} for the improved; {_points(found)}."
+        f"Training minus held-out accuracy: {100 * gaps[0]:z.1f} points for the baseline, "
+        f"{100 * gaps[1]:z.1f} for the improved; {_points(found)}."
     )
 
 

@@ -27,14 +27,18 @@ class Dense:
     weighted: bool = True
     kind: str = "Linear"
 
+    def sizes(self) -> tuple[Symbol, Symbol]:
+        """Inputs and outputs."""
+        return Symbol("n", self.n, "inputs"), Symbol("m", self.m, "outputs")
+
     def parameters(self) -> Formula:
         """A weight per input and output, a bias per output."""
-        n, m = Symbol("n", self.n, "inputs"), Symbol("m", self.m, "outputs")
+        n, m = self.sizes()
         return (n + int(self.bias)) * m if self.weighted else Number(0)
 
     def work(self) -> Work:
         """Each output of each row is a dot product of n."""
-        n, m = Symbol("n", self.n, "inputs"), Symbol("m", self.m, "outputs")
+        n, m = self.sizes()
         product = dot(n, bias=self.bias, weighted=self.weighted)
         return single("dot product", product, samples(self.rows), m, unit="output")
 
@@ -58,16 +62,19 @@ class Bilinear:
     bias: bool
     kind: str = "Bilinear"
 
+    def sizes(self) -> tuple[Symbol, Symbol, Symbol]:
+        """Features of both inputs, and outputs."""
+        n_1, n_2 = Symbol("n_1", self.n_1, "first inputs"), Symbol("n_2", self.n_2, "second inputs")
+        return n_1, n_2, Symbol("m", self.m, "outputs")
+
     def parameters(self) -> Formula:
         """A weight for each pair of inputs and each output, a bias per output."""
-        n_1, n_2 = Symbol("n_1", self.n_1, "first inputs"), Symbol("n_2", self.n_2, "second inputs")
-        m = Symbol("m", self.m, "outputs")
+        n_1, n_2, m = self.sizes()
         return (n_1 * n_2 + int(self.bias)) * m
 
     def work(self) -> Work:
         """For each output the n_1 products A x2, then their dot product with x1."""
-        n_1, n_2 = Symbol("n_1", self.n_1, "first inputs"), Symbol("n_2", self.n_2, "second inputs")
-        m = Symbol("m", self.m, "outputs")
+        n_1, n_2, m = self.sizes()
         parts = (
             Part("matrix times second input", dot(n_2, bias=False).times(n_1)),
             Part("first input times that", dot(n_1, bias=self.bias, weighted=False)),

@@ -1,10 +1,10 @@
-"""Functions of single values, reductions of rows, softmax."""
+"""Functions of single values, reductions of rows."""
 
 from dataclasses import dataclass
 
 from sequela.cost.formula import Formula, Number, Symbol
 from sequela.cost.layers.work import Work, samples, single
-from sequela.cost.primitives import RELU, SIGMOID, TANH, Cost, Primitive, softmax
+from sequela.cost.primitives import RELU, SIGMOID, TANH, Cost, Primitive
 
 
 def _alone(name: str, how: str) -> Primitive:
@@ -82,6 +82,7 @@ REDUCTIONS = {
     "norm": (2, 0, "n squares, n - 1 additions, a root"),
     "norm (1)": (2, -1, "n absolute values, n - 1 additions"),
     "norm (max)": (2, -1, "n absolute values, n - 1 comparisons"),
+    "softmax": (3, -1, "n exponentials, n - 1 additions, n divisions"),
     "log_softmax": (3, 0, "n exponentials, n - 1 additions, a logarithm, n subtractions"),
 }
 
@@ -147,25 +148,6 @@ class Reduction:
         n = Symbol("n", self.n, "values of a row")
         row = factor * n - 1 if constant < 0 else factor * n + constant
         return single(how, Cost(row), samples(self.rows), unit="row")
-
-
-@dataclass(frozen=True, slots=True)
-class Softmax:
-    """Softmax of rows of ``n`` values."""
-
-    rows: int
-    n: int
-    kind: str = "softmax"
-
-    def parameters(self) -> Formula:
-        """None."""
-        return Number(0)
-
-    def work(self) -> Work:
-        """Exponentials, their sum, divisions."""
-        n = Symbol("n", self.n, "values of a row")
-        how = "n exponentials, n - 1 additions, n divisions"
-        return single(how, softmax(n), samples(self.rows), unit="row")
 
 
 def powers(exponent: float) -> Primitive | None:

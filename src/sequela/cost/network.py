@@ -11,19 +11,20 @@ from torch import Tensor, nn
 
 from sequela.cost import account
 from sequela.cost.ledger import Account, Amount, together
-from sequela.cost.loading import attribute, built
 from sequela.errors import SettingError
+from sequela.models.loading import attribute, built
 from sequela.models.registry import MODELS, lookup
 
 VISITS = 20
 # Diagnoses of a stay in MIMIC-III: 651,047 over 58,976 admissions.
 CODES_PER_VISIT = 11
+REMEDY = "Its arguments are given with --kwargs JSON"
 
 Inputs = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Subject:
+class Network:
     """A model, and how a batch for it is made.
 
     Attributes:
@@ -47,33 +48,33 @@ class Subject:
     sized: bool = True
 
 
-def count(subject: Subject, *, convention: str = "exact", allow_unknown: bool = False) -> Account:
-    """The account of a subject, with useful and executed work told apart.
+def count(network: Network, *, convention: str = "exact", allow_unknown: bool = False) -> Account:
+    """The account of a network, with useful and executed work told apart.
 
     Raises:
         ModelError: As ``account``.
     """
     whole = account(
-        subject.model,
-        subject.inputs(subject.lengths),
+        network.model,
+        network.inputs(network.lengths),
         convention=convention,
-        name=subject.name,
-        padded_rows=len(subject.lengths) * subject.slots if subject.packed else None,
+        name=network.name,
+        padded_rows=len(network.lengths) * network.slots if network.packed else None,
         allow_unknown=allow_unknown,
     )
-    whole = replace(whole, inputs=subject.described or whole.inputs)
-    if subject.packed or set(subject.lengths) == {subject.slots}:
+    whole = replace(whole, inputs=network.described or whole.inputs)
+    if network.packed or set(network.lengths) == {network.slots}:
         return whole
     alone = {
         length: account(
-            subject.model,
-            subject.inputs([length]),
+            network.model,
+            network.inputs([length]),
             convention=convention,
             allow_unknown=allow_unknown,
         )
-        for length in set(subject.lengths)
+        for length in set(network.lengths)
     }
-    return _with_useful(whole, [alone[length] for length in subject.lengths])
+    return _with_useful(whole, [alone[length] for length in network.lengths])
 
 
 def _with_useful(whole: Account, alone: Sequence[Account]) -> Account:
@@ -93,8 +94,8 @@ def registered(
     steps: int | None = None,
     lengths: Sequence[int] | None = None,
     slots: int | None = None,
-    codes: int = CODES_PER_VISIT,
-) -> Subject:
+    codes: int | None = None,
+) -> Network:
     """One of Sequela's own models.
 
     Args:
@@ -103,7 +104,7 @@ def registered(
         steps: Samples of a segment, or visits of a patient (20 by default).
         lengths: Visits of each patient of a batch.
         slots: Visits to which a padded batch would be filled up, the longest patient's by default.
-        codes: Codes of each visit.
+        codes: Codes of each visit, 11 by default.
 
     Raises:
         UnknownNameError: If there is no such model.
@@ -112,23 +113,27 @@ def registered(
     entry = lookup(name)
     settings = dict(settings or {})
     if entry.reads == "signal":
-        if lengths is not None or slots is not None:
-            raise SettingError(f"{name} reads segments of one length: say it with --steps N")
+        if (lengths, slots, codes) != (None, None, None):
+            raise SettingError(f"{name} reads segments of one length, no visits: give --steps N")
         if steps is not None:
             settings["n_times"] = positive("steps", steps)
         config = entry.config(**settings)
-        shape = (config.n_chans, config.n_times)
-        model = built(name, lambda: entry.build(config))
-        return Subject(name, model, lambda n: (torch.zeros(len(n), *shape),), (1,), 1)
+        shape = (positive("n_chans", config.n_chans), positive("n_times", config.n_times))
+        model = built(name, lambda: entry.build(config), REMEDY)
+        return Network(name, model, lambda n: (torch.zeros(len(n), *shape),), (1,), 1)
     batch = _lengths(lengths, VISITS if steps is None else steps)
     filled = _slots(slots, batch)
-    model = built(name, lambda: entry.build(entry.config(**settings)))
-    positive("codes", codes)
+    config = entry.config(**settings)
+    known = positive("n_codes", config.n_codes)
+    each = min(CODES_PER_VISIT, known) if codes is None else positive("codes", codes)
+    if each > known:
+        raise SettingError(f"a visit cannot have {each} codes, since {name} knows only {known}")
+    model = built(name, lambda: entry.build(config), REMEDY)
     words = (
-        f"{len(batch)} patient{'s' if len(batch) > 1 else ''}, {sum(batch)} visits of {codes} "
+        f"{len(batch)} patient{'s' if len(batch) > 1 else ''}, {sum(batch)} visits of {each} "
         f"codes, {filled} at most"
     )
-    return Subject(name, model, lambda n: visits(n, codes), batch, filled, words, packed=True)
+    return Network(name, model, lambda n: visits(n, each), batch, filled, words, packed=True)
 
 
 def visits(lengths: Sequence[int], codes: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -205,10 +210,10 @@ def positive(what: str, number: int) -> int:
     """The number.
 
     Raises:
-        SettingError: If it is below one.
+        SettingError: If it is below one, or no whole number.
     """
-    if number < 1:
-        raise SettingError(f"{what} must be at least 1, not {number}")
+    if not isinstance(number, int) or number < 1:
+        raise SettingError(f"{what} must be a whole number of at least 1, not {number!r}")
     return number
 
 
@@ -217,10 +222,10 @@ def loaded(
     shapes: Sequence[str],
     settings: Mapping[str, Any] | None = None,
     *,
-    steps: int = 1,
+    steps: int | None = None,
     lengths: Sequence[int] | None = None,
     slots: int | None = None,
-) -> Subject:
+) -> Network:
     """A class from a file (``FILE.py:CLASS``) or an installed package (``package.module:CLASS``).
 
     Args:
@@ -228,7 +233,7 @@ def loaded(
         shapes: One for each argument of the forward: ``BxTx12``, ``1x178``, ``Bx20:int64``, where B
             is the batch and T the steps of the longest sequence; or ``lengths``, a tensor of them.
         settings: Arguments of the class.
-        steps: What T is, where there are no lengths.
+        steps: What T is, where there are no lengths; 1 by default.
         lengths: Steps of each sample.
         slots: What T is, where it is more than the longest sequence.
 
@@ -237,6 +242,8 @@ def loaded(
         SettingError: If a shape cannot be read or does not fit the other settings.
     """
     builder = attribute(where)
+    if isinstance(builder, nn.Module) and settings:
+        raise SettingError(f"{where} is made already: --kwargs are the arguments of a class")
     if not shapes:
         raise SettingError(
             f"{where} needs the shapes of its input: give --input for each argument of its "
@@ -248,11 +255,12 @@ def loaded(
         raise SettingError(
             f"lengths need B (batch) and T (steps) in the shapes, not {text}: --input BxTx12"
         )
-    batch = _lengths(lengths, steps)
+    batch = _lengths(lengths, 1 if steps is None else positive("steps", steps))
     filled = _slots(slots, batch)
     made = built(
         where,
         lambda: builder if isinstance(builder, nn.Module) else builder(**(settings or {})),
+        REMEDY,
     )
     name = where.rpartition(":")[2]
 
@@ -260,7 +268,7 @@ def loaded(
         whole = filled if tuple(wanted) == batch else max(wanted)
         return tuple(maker(wanted, whole) for maker in makers)
 
-    return Subject(name, made, inputs, batch, filled, sized="B" in text)
+    return Network(name, made, inputs, batch, filled, sized="B" in text)
 
 
 DIMENSION = re.compile(r"([1-9]\d*|B|T)(x([1-9]\d*|B|T))*")
@@ -282,12 +290,17 @@ def _argument(text: str) -> Maker:
     def make(lengths: Sequence[int], steps: int) -> Tensor:
         symbols = {"B": len(lengths), "T": steps}
         sizes = [symbols.get(size) or int(size) for size in shape.split("x")]
-        return torch.zeros(sizes, dtype=dtype)
+        # Integers may be lengths or offsets, whose values count; of others the shape will do.
+        device = "meta" if dtype.is_floating_point else "cpu"
+        try:
+            return torch.zeros(sizes, dtype=dtype, device=device)
+        except (RuntimeError, TypeError) as error:
+            raise SettingError(f"no tensor can be as large as '{text}'") from error
 
     return make
 
 
-def subject(
+def network(
     model: str,
     *,
     shapes: Sequence[str] = (),
@@ -296,26 +309,16 @@ def subject(
     lengths: Sequence[int] | None = None,
     slots: int | None = None,
     codes: int | None = None,
-) -> Subject:
+) -> Network:
     """What a name on the command line stands for; the arguments are those of the two kinds."""
+    if lengths is not None and steps is not None:
+        raise SettingError("the lengths say the steps of each sequence: leave --steps out")
     if ":" in model:
-        return loaded(
-            model,
-            shapes,
-            settings,
-            steps=1 if steps is None else positive("steps", steps),
-            lengths=lengths,
-            slots=slots,
-        )
+        if codes is not None:
+            raise SettingError(f"{model} has no visits: describe its input with --input")
+        return loaded(model, shapes, settings, steps=steps, lengths=lengths, slots=slots)
     if model.endswith(".py"):
         raise SettingError(f"{model} names no class: write {model}:CLASS")
     if shapes and model in MODELS:
         raise SettingError(f"{model} has its own input: change it with --kwargs or --steps")
-    return registered(
-        model,
-        settings,
-        steps=steps,
-        lengths=lengths,
-        slots=slots,
-        codes=CODES_PER_VISIT if codes is None else codes,
-    )
+    return registered(model, settings, steps=steps, lengths=lengths, slots=slots, codes=codes)

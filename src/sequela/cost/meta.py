@@ -40,7 +40,7 @@ def on_meta(model: nn.Module) -> nn.Module:
         held = (vars(module), module._parameters, module._buffers)  # noqa: SLF001
         for value in [value for values in held for value in values.values()]:
             if isinstance(value, Tensor) and id(value) not in memo:
-                memo[id(value)] = _shadow(value)
+                memo[id(value)] = _shape(value)
     try:
         return copy.deepcopy(model, memo).eval()
     except Exception as error:
@@ -50,7 +50,7 @@ def on_meta(model: nn.Module) -> nn.Module:
         ) from error
 
 
-def _shadow(value: Tensor) -> Tensor:
+def _shape(value: Tensor) -> Tensor:
     if isinstance(value, nn.Parameter):
         return nn.Parameter(value.detach().to("meta"), value.requires_grad)
     return shape_only(value)  # type: ignore[no-any-return]

@@ -6,27 +6,20 @@ import pyarrow as pa
 from sequela.cohort.events import one_row
 from sequela.cohort.finding import Finding
 from sequela.cohort.tasks import Task
+from sequela.sources.codes import family_of, is_of
 
-# Codes that billing assigns after discharge. Known earlier, they are from the future.
-BILLING = ("ICD9CM", "ICD10CM", "ICD9PROC", "ICD10PROC", "CPT", "DRG")
+BY_DESIGN = "choose another task: this one leaks by design, to reproduce the 2019 report"
 
-# Of stays in no known order only the current one can tell. A death dated without a time is known at
-# the end of its day.
 KNOWN_OUTCOMES = """
-WITH positives AS (
-    SELECT l.subject_id, l.prediction_time, CASE WHEN NOT $in_order THEN s.admitted END AS since
+WITH asked_stays AS (
+    SELECT
+        l.subject_id, l.prediction_time, l.boolean_value, s.admitted, s.discharged, s.icu_admitted,
+        CASE WHEN NOT $in_order THEN s.admitted END AS since
     FROM asked AS l ASOF LEFT JOIN stays AS s
         ON s.subject_id = l.subject_id AND l.prediction_time >= s.admitted
-    WHERE l.boolean_value
-), deaths AS (
-    SELECT subject_id, time, CASE
-        WHEN family = 'MEDS_DEATH' AND time = date_trunc('day', time)
-        THEN time + INTERVAL 1 DAY - INTERVAL 1 MICROSECOND ELSE time END AS known
-    FROM marks WHERE family = 'MEDS_DEATH' OR code = 'HOSPITAL_OUTCOME//expired'
+    WHERE l.boolean_value OR $of_any
 )
-SELECT (SELECT count(*) FROM positives), count(DISTINCT (p.subject_id, p.prediction_time))
-FROM positives AS p JOIN deaths AS d ON d.subject_id = p.subject_id
-    AND d.known <= p.prediction_time AND (p.since IS NULL OR d.time >= p.since)
+SELECT count(*), count(*) FILTER (known) FROM (SELECT {known} AS known FROM asked_stays AS a)
 """
 OPEN_STAYS = """
 CREATE TEMP TABLE open_stays AS
@@ -34,11 +27,11 @@ SELECT l.subject_id, l.prediction_time, s.visit_id, s.admitted
 FROM asked AS l JOIN stays AS s ON s.subject_id = l.subject_id
     AND s.admitted <= l.prediction_time AND l.prediction_time < s.discharged
 """
-# Billing codes inside a stay that had not ended when the prediction is made.
+# Codes assigned later inside a stay that had not ended when the prediction is made.
 EARLY_CODES = """
 WITH billed AS (
     SELECT e.subject_id, e.time, e.visit_id
-    FROM events AS e JOIN codes AS c ON c.code = e.code AND c.family IN $families
+    FROM events AS e WHERE e.code IN (SELECT unnest($coded_later))
 )
 SELECT count(*), count(DISTINCT (o.subject_id, o.prediction_time)) FROM (
     SELECT o.subject_id, o.prediction_time
@@ -59,9 +52,9 @@ def find_leaks(
 ) -> tuple[Finding, ...]:
     """What tells a model its answer.
 
-    Beside what a task says of itself, two things are counted: positive labels whose death is on
-    record by the time of prediction, and billing codes that stand inside a stay which had not ended
-    when the prediction is made.
+    Beside what a task says of itself, two things are counted: labels whose outcome is on record by
+    the time of prediction, and codes assigned after discharge that stand inside a stay
+    which had not ended when the prediction is made.
 
     Args:
         connection: With what :func:`sequela.cohort.stays.create_stays` makes.
@@ -71,22 +64,36 @@ def find_leaks(
     """
     found = []
     if task.leaks:
-        found.append(("declared leak", task.leaks, "choose another task; this reproduces"))
+        found.append(("declared leak", task.leaks, BY_DESIGN))
     connection.register("asked", labels)
-    positives, known = one_row(connection, KNOWN_OUTCOMES, {"in_order": in_order})
+    outcome = task.outcome
+    of_any = outcome.known_class == "any"
+    query = KNOWN_OUTCOMES.format(known=outcome.known_expression)
+    count, known = one_row(connection, query, {"in_order": in_order, "of_any": of_any})
     if known:
-        what = f"{known} of {positives} positive labels stand after the death is on record"
-        found.append(("known outcome", what, "predict earlier, or leave out who has died"))
-    seen = [family for family in BILLING if not task.inputs or family in task.inputs]
+        kind = "labels" if of_any else "positive labels"
+        what = f"{known} of {count} {kind} stand {outcome.known_words}"
+        found.append(("known outcome", what, f"predict earlier, or leave out {outcome.leave_out}"))
     connection.execute(OPEN_STAYS)
     codes, examples = 0, 0
     if one_row(connection, "SELECT count(*) FROM open_stays")[0]:
-        codes, examples = one_row(connection, EARLY_CODES, {"families": seen})
+        later = {"coded_later": _coded_later(connection, task)}
+        codes, examples = one_row(connection, EARLY_CODES, later)
     if codes:
         what = (
-            f"{examples} of {len(labels)} examples see {codes} billing codes of a stay that had "
-            "not ended: they are assigned after discharge, so they come from the future"
+            f"{examples} of {len(labels)} examples see {codes} codes of a stay that had "
+            "not ended, which are assigned after discharge: they come from the future"
         )
         found.append(("codes from the future", what, "date them at discharge"))
     connection.unregister("asked")
     return tuple(Finding(check, what, task.name, "leak", remedy) for check, what, remedy in found)
+
+
+def _coded_later(connection: duckdb.DuckDBPyConnection, task: Task) -> list[str]:
+    """The codes that the task reads and that are assigned after the discharge of their stay."""
+    codes = [code for (code,) in connection.execute("SELECT code FROM codes").fetchall()]
+    return [
+        code
+        for code in codes
+        if family_of(code).coded_later and (not task.inputs or is_of(code, task.inputs))
+    ]

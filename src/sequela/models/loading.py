@@ -11,11 +11,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from sequela.errors import ModelError, SettingError, unknown_name
+from sequela.errors import ModelError, SequelaError, unknown_name
+
+# Code of the user's may fail in any way; one that ends the program has failed too.
+FAILURES = (Exception, SystemExit)
 
 
-def built(name: str, build: Callable[[], Any]) -> nn.Module:
+def built(name: str, build: Callable[[], Any], remedy: str = "") -> nn.Module:
     """The module that ``build`` makes; torch's random state is left as it is.
+
+    Args:
+        name: What an error calls it.
+        build: Makes it.
+        remedy: How its arguments can be changed, for an error.
 
     Raises:
         ModelError: If it cannot be made, or is no module.
@@ -23,13 +31,11 @@ def built(name: str, build: Callable[[], Any]) -> nn.Module:
     try:
         with torch.random.fork_rng(devices=[]):
             model = build()
-    except SettingError:
+    except SequelaError:
         raise
-    except Exception as error:
-        raise ModelError(
-            f"{name} cannot be made: {type(error).__name__}: {error}. Its arguments are given with "
-            "--kwargs JSON"
-        ) from error
+    except FAILURES as error:
+        hint = f". {remedy}" if remedy else ""
+        raise ModelError(f"{name} cannot be made: {_named(error)}{hint}") from error
     if not isinstance(model, nn.Module):
         raise ModelError(f"{name} is a {type(model).__name__}, not a torch.nn.Module")
     return model
@@ -39,10 +45,12 @@ def attribute(where: str) -> Any:
     """The class of ``FILE.py:CLASS`` or ``package.module:CLASS``, or whatever else stands there.
 
     Raises:
-        ModelError: If the file or module cannot be imported.
+        ModelError: If the file or module cannot be imported, or one of the two names is missing.
         UnknownNameError: If it holds no such name.
     """
     source, _, name = where.rpartition(":")
+    if not source or not name:
+        raise ModelError(f"'{where}' names no class: write FILE.py:CLASS or package.module:CLASS")
     module = _file(Path(source)) if source.endswith(".py") else _package(source)
     if not hasattr(module, name):
         raise unknown_name(f"class of {source}", name, _classes(module))
@@ -60,7 +68,7 @@ def _classes(module: ModuleType) -> list[str]:
 def _file(path: Path) -> ModuleType:
     if not path.is_file():
         raise ModelError(f"no file {path}")
-    name = f"_counted_{path.stem}"
+    name = f"_loaded_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ModelError(f"{path} is not a Python file")
@@ -69,8 +77,8 @@ def _file(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise ModelError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    except FAILURES as error:
+        raise ModelError(f"{path} cannot be imported: {_named(error)}") from error
     finally:
         sys.path.pop(0)
     return module
@@ -79,5 +87,9 @@ def _file(path: Path) -> ModuleType:
 def _package(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except ImportError as error:
-        raise ModelError(f"{name} cannot be imported: {error}") from error
+    except FAILURES as error:
+        raise ModelError(f"{name} cannot be imported: {_named(error)}") from error
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

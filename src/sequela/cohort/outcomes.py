@@ -1,0 +1,256 @@
+"""What is predicted: how it is found, what its classes are called, and what would tell it early."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self, get_args
+
+from sequela.errors import SettingError, unknown_name
+from sequela.sources.codes import DEATH, EXPIRED
+
+Span = Literal["stay", "horizon"]
+Asked = Literal["stays", "subjects", "either"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is true of a positive example, and all words for it.
+
+    SQL is over the columns of the table ``candidates``: those of ``stays`` and ``subjects`` (see
+    :func:`sequela.cohort.stays.create_stays`), ``prediction_time``, ``horizon``, ``death_by``.
+
+    Attributes:
+        label: What is true of a positive example: ``death in the stay``.
+        one: The event, for one: ``death``.
+        many: The same for several: ``deaths``.
+        classes: Names of the negative and the positive class: ``survived``, ``died``.
+        found: SQL that is true of a positive candidate; empty where ``events`` decide.
+        events: Families or beginnings of codes: one of them after the prediction makes the example
+            positive, within the stay or the horizon.
+        within: How far ``events`` are looked for.
+        of: Whether candidates must be hospital stays, or subjects.
+        horizon: Whether the task says how many days are looked ahead.
+        needs_order: Whether the order of one subject's stays must be known.
+        known: SQL that is true where the answer is on record by the prediction, over ``a``: a label
+            (``subject_id, prediction_time, boolean_value``) with the stay that began last
+            (``admitted, discharged, icu_admitted``) and ``since``, before which nothing counts.
+        known_words: Where such labels stand: ``after the death is on record``.
+        known_class: ``positive``: only positive labels are asked whether they are known.
+        leave_out: Whom to leave out then: ``who has died``.
+        competing: SQL that is true of negative candidates to whom something happened that rules the
+            event out. They stay in, and the flow counts them.
+        competing_words: What that is.
+        assumed: What data without any end of follow-up make one assume.
+    """
+
+    label: str
+    one: str
+    many: str
+    classes: tuple[str, str]
+    found: str = ""
+    events: tuple[str, ...] = ()
+    within: Span = "stay"
+    of: Asked = "either"
+    horizon: bool = False
+    needs_order: bool = False
+    known: str = ""
+    known_words: str = "after the outcome is on record"
+    known_class: Literal["positive", "any"] = "positive"
+    leave_out: str = "those of whom it is known"
+    competing: str = ""
+    competing_words: str = ""
+    assumed: str = "who has no such event on record had none by the horizon"
+
+    def __post_init__(self) -> None:
+        """Refuse an outcome that cannot be found or named.
+
+        Raises:
+            SettingError: If it says neither SQL nor events, or both, or has not two classes.
+            UnknownNameError: If a word is not one of those that exist.
+        """
+        for field, kind in (("within", Span), ("of", Asked)):
+            if getattr(self, field) not in get_args(kind):
+                raise unknown_name(f"{field} of an outcome", getattr(self, field), get_args(kind))
+        if self.found and self.events:
+            raise SettingError(f"outcome '{self.label}' is found by SQL or by events, not by both")
+        if len(set(self.classes)) != 2:  # noqa: PLR2004
+            raise SettingError(
+                f"outcome '{self.label}' has the classes {', '.join(self.classes)}: expected two "
+                "names, the negative one first"
+            )
+        if self.events and self.within == "horizon" and not self.horizon:
+            raise SettingError(f"outcome '{self.label}' looks for events within a horizon: set it")
+        if self.events and self.within == "stay" and self.of != "stays":
+            raise SettingError(f"outcome '{self.label}' looks for events in stays: set of='stays'")
+
+    @property
+    def label_expression(self) -> str:
+        """SQL of the label over the table ``ahead``, of which ``candidates`` is made."""
+        return self.found or (_EVENTS[self.within] if self.events else "NULL::BOOLEAN")
+
+    @property
+    def known_expression(self) -> str:
+        """SQL of ``known``; an event on record already makes itself known."""
+        return self.known or (_EVENTS_ON_RECORD if self.events else "false")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The outcome for a run's files."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """The outcome that :meth:`to_dict` wrote.
+
+        Raises:
+            SettingError: If it is not one.
+        """
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in record.items()
+        }
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise SettingError(f"not an outcome: {error}") from error
+
+
+# ``outcome_events`` has the subject, stay and time of each event that makes an outcome true.
+_EVENTS: Mapping[Span, str] = {
+    "stay": """EXISTS (
+        SELECT 1 FROM outcome_events AS e
+        WHERE e.subject_id = ahead.subject_id AND e.time > ahead.prediction_time AND (
+            e.visit_id = ahead.visit_id OR (e.visit_id IS NULL AND e.time <= ahead.discharged)
+        )
+    )""",
+    "horizon": """EXISTS (
+        SELECT 1 FROM outcome_events AS e
+        WHERE e.subject_id = ahead.subject_id
+            AND e.time > ahead.prediction_time AND e.time <= ahead.horizon
+    )""",
+}
+_EVENTS_ON_RECORD = """EXISTS (
+    SELECT 1 FROM outcome_events AS e
+    WHERE e.subject_id = a.subject_id AND e.time <= a.prediction_time AND e.time >= a.admitted
+)"""
+
+# Of stays in no known order only the current one can tell. A death dated without a time is known at
+# the end of its day.
+_DEATH_ON_RECORD = f"""EXISTS (
+    SELECT 1 FROM marks AS m
+    WHERE m.subject_id = a.subject_id AND (m.family = '{DEATH}' OR m.code = '{EXPIRED}')
+        AND CASE WHEN m.family = '{DEATH}' AND m.time = date_trunc('day', m.time)
+            THEN m.time + INTERVAL 1 DAY - INTERVAL 1 MICROSECOND ELSE m.time END
+            <= a.prediction_time
+        AND (a.since IS NULL OR m.time >= a.since)
+)"""
+
+
+def _death(label: str, found: str, of: Asked = "either", *, horizon: bool = False) -> Outcome:
+    return Outcome(
+        label,
+        "death",
+        "deaths",
+        ("survived", "died"),
+        found,
+        of=of,
+        horizon=horizon,
+        known=_DEATH_ON_RECORD,
+        known_words="after the death is on record",
+        leave_out="who has died",
+        assumed="who has no death on record is alive at the horizon",
+    )
+
+
+DEATH_IN_STAY = _death("death in the stay", "expired", "stays")
+DEATH_WITHIN_HORIZON = _death(
+    "death within the horizon",
+    "coalesce(death_by > prediction_time AND death <= horizon, false)",
+    horizon=True,
+)
+DEATH_IN_ANY_STAY = _death("death in any stay", "died_in_a_stay", "subjects")
+ANY_DEATH = _death("any death", "death IS NOT NULL")
+READMISSION = Outcome(
+    "readmission within the horizon",
+    "readmission",
+    "readmissions",
+    ("not readmitted", "readmitted"),
+    "coalesce(next_admission > prediction_time AND next_admission <= horizon, false)",
+    of="stays",
+    horizon=True,
+    needs_order=True,
+    known="a.prediction_time < a.discharged",
+    known_words="inside a stay, when it is known whether somebody is in hospital",
+    leave_out="who is in hospital",
+    competing="NOT label AND coalesce(death_by <= horizon, false)",
+    competing_words="died within the horizon without a readmission, and count as not readmitted",
+    assumed="who has no admission on record by the horizon was not readmitted",
+)
+ICU_TRANSFER = Outcome(
+    "transfer to intensive care in the stay",
+    "transfer to intensive care",
+    "transfers to intensive care",
+    ("not transferred", "transferred"),
+    "coalesce(icu_admitted > prediction_time, false)",
+    of="stays",
+    known="a.icu_admitted <= a.prediction_time",
+    known_words="after the admission to intensive care is on record",
+    leave_out="who is or was in intensive care",
+    competing="NOT label AND coalesce(expired, false)",
+    competing_words="died in the stay outside of intensive care, and count as not transferred",
+)
+
+
+def stay_of_more_than(days: float) -> Outcome:
+    """A stay of more than so many days, counted from its admission."""
+    length = f"to_microseconds({round(days * 86_400_000_000)})"
+    return Outcome(
+        f"a stay of more than {days:g} days",
+        f"stay of more than {days:g} days",
+        f"stays of more than {days:g} days",
+        (f"at most {days:g} days", f"more than {days:g} days"),
+        f"discharged > admitted + {length}",
+        of="stays",
+        known=f"a.prediction_time >= least(a.discharged, a.admitted + {length})",
+        known_words="after the discharge or the last of these days, when the length is known",
+        known_class="any",
+        leave_out="whose length of stay is known",
+        competing="NOT label AND coalesce(expired, false)",
+        competing_words=f"died in the stay by then, and count as at most {days:g} days",
+    )
+
+
+def of_labels(name: str = "") -> Outcome:
+    """The outcome of a label file.
+
+    Args:
+        name: What is true of a positive example, as an adjective: ``readmitted``. Without it the
+            words are neutral.
+    """
+    one, many, classes = "event", "events", ("no event", "event")
+    if name:
+        one, many, classes = name, name, (f"not {name}", name)
+    # Whatever a label says, a positive one after a death cannot be of the future.
+    death = ANY_DEATH
+    return Outcome(
+        name or "the label of a file",
+        one,
+        many,
+        classes,
+        known=death.known,
+        known_words=death.known_words,
+        leave_out=death.leave_out,
+    )
+
+
+OUTCOMES: Mapping[str, Outcome] = {
+    outcome.label: outcome
+    for outcome in (
+        DEATH_IN_STAY,
+        DEATH_WITHIN_HORIZON,
+        DEATH_IN_ANY_STAY,
+        ANY_DEATH,
+        READMISSION,
+        ICU_TRANSFER,
+        stay_of_more_than(7),
+    )
+}
+"""The outcomes of the tasks here, by label: of these, a run's files hold the label alone."""

@@ -1,0 +1,44 @@
+"""The event whose chance is judged: class 1 of two, or that the most probable class is right.
+
+:meth:`~sequela.evaluation.predictions.Predictions.against_rest` makes one class of several the
+event.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError
+from sequela.evaluation.predictions import Predictions
+
+
+@dataclass(frozen=True)
+class Event:
+    """What is judged: all arrays are (example,).
+
+    Attributes:
+        chance: float64: the probability that the model gives the event.
+        happened: bool.
+        group: int64: index of the example's group.
+    """
+
+    chance: NDArray[np.float64]
+    happened: NDArray[np.bool_]
+    group: NDArray[np.int64]
+
+
+def event(predictions: Predictions) -> Event:
+    """Class 1 of two classes; of more, that the most probable class is right.
+
+    Raises:
+        DataError: If there are no predictions.
+    """
+    if not predictions.n_examples:
+        raise DataError("there are no predictions: the part that is evaluated is empty")
+    if len(predictions.classes) == 2:  # noqa: PLR2004
+        chance, happened = predictions.score, predictions.label == 1
+    else:
+        chance = predictions.probabilities.max(axis=1)
+        happened = predictions.predicted == predictions.label
+    return Event(chance.astype(np.float64), happened, predictions.group_index)

@@ -1,0 +1,30 @@
+"""How numbers are written for people: in tables, sentences and pictures."""
+
+import math
+
+
+def number(value: float | None, form: str = ".3f") -> str:
+    """A number as it is printed: with a minus sign, without one before a zero, a dash for none.
+
+    Args:
+        value: ``None`` or NaN where the number cannot be had.
+        form: In Python's format.
+
+    Example:
+        >>> number(-0.001, ".2f"), number(0.012, "+.1%")
+        ('0.00', '+1.2%')
+    """
+    if value is None or math.isnan(value):
+        return "\N{EN DASH}"
+    sign = "+z" if form.startswith("+") else "z"
+    return format(value, sign + form.removeprefix("+")).replace("-", "\N{MINUS SIGN}")
+
+
+def within(low: float, high: float, form: str = ".3f") -> str:
+    """An interval in brackets, to stand behind its number.
+
+    Example:
+        >>> within(0.25, 0.5, ".2f")
+        '(0.25 to 0.50)'
+    """
+    return f"({number(low, form)} to {number(high, form)})"

@@ -1,0 +1,57 @@
+"""What other packages and files add: loaded once, before the first command or run looks.
+
+A package names a module in its entry points, group ``sequela.plugins``; a file or module is named
+in the variable SEQUELA_PLUGINS. Either calls the functions of ``sequela.register`` when imported.
+"""
+
+import importlib
+import os
+import sys
+from functools import cache
+from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+from sequela.errors import PluginError
+
+GROUP = "sequela.plugins"
+VARIABLE = "SEQUELA_PLUGINS"
+
+
+@cache
+def load_plugins() -> tuple[str, ...]:
+    """Import what is installed as a plugin, then what SEQUELA_PLUGINS names; only once a process.
+
+    Returns:
+        Their names.
+
+    Raises:
+        PluginError: If one cannot be imported.
+    """
+    installed = [(f"the plugin {each.name}", each.value) for each in entry_points(group=GROUP)]
+    paths = filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))
+    named = [(f"{VARIABLE}: {path}", path) for path in paths]
+    for said, where in (*installed, *named):
+        try:
+            _import(where)
+        except Exception as error:
+            raise PluginError(
+                f"{said} cannot be loaded ({type(error).__name__}: {error}): mend it, or take it "
+                "away"
+            ) from error
+    return tuple(where for _, where in (*installed, *named))
+
+
+def _import(where: str) -> None:
+    """Import a file, a module, or the module of ``module:name``."""
+    path = Path(where)
+    if path.suffix != ".py":
+        importlib.import_module(where.partition(":")[0])
+        return
+    name = f"_sequela_plugin_{path.stem}"
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)

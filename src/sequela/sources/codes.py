@@ -1,0 +1,184 @@
+"""What a family of codes is: its names, and what must be known of it before a model reads it.
+
+The family of a code is what stands before its last parts: ``ICD9CM`` of ``ICD9CM//4280``. Other
+writers of MEDS data have other names for the same codes. The aliases here are those of two public
+converters of MIMIC-IV: MIMIC_IV_MEDS (``DIAGNOSIS//ICD//9//4280``) and meds_etl (``ICD9CM/428.0``).
+A family that is not listed has no trait that anything here asks for.
+
+Sources: https://github.com/Medical-Event-Data-Standard/MIMIC_IV_MEDS and
+https://github.com/Medical-Event-Data-Standard/meds_etl.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from meds import schema as standard
+
+BIRTH = standard.birth_code
+DEATH = standard.death_code
+ADMISSION = "HOSPITAL_ADMISSION"
+DISCHARGE = "HOSPITAL_DISCHARGE"
+ICU_ADMISSION = "ICU_ADMISSION"
+ICU_DISCHARGE = "ICU_DISCHARGE"
+OUTCOME = "HOSPITAL_OUTCOME"
+EXPIRED = f"{OUTCOME}//expired"
+ALIVE = f"{OUTCOME}//alive"
+FOLLOW_UP_END = "FOLLOW_UP_END"
+STAY = "STAY"
+ORGAN_DONOR = f"{STAY}//organ donor"
+NOTHING_CHARTED = f"{STAY}//nothing charted"
+ADMISSION_DIAGNOSIS = "ADMISSION_DX"
+ENTRY = "COHORT_ENTRY"
+APACHE_PREDICTION = "APACHE_PREDICTION"
+AGE = "AGE"
+SEX = "GENDER"
+ETHNICITY = "ETHNICITY"
+
+BILLED = "billing coders assign it after discharge; its place in the stay is not published"
+
+
+@dataclass(frozen=True)
+class Family:
+    """Codes of one kind.
+
+    Attributes:
+        name: As the sources here write it: ``ICD9CM``.
+        words: What the codes are.
+        aliases: Names that other writers give the same family.
+        dot: Characters before the dot of a code; ``None`` where codes have no dot.
+        dot_of_e: The same of codes that begin with E, where they differ (ICD-9 diagnoses).
+        coded_later: Why a code of a stay is only known after its discharge, if so. Dated earlier,
+            it comes from the future.
+        demographic: Who somebody is rather than what happened: read only where a study asks for it.
+        label_only: Makes labels, cohorts or ages: no model ever reads it.
+        answer: Another model's answer to the question: read only where a task names it.
+        ending: Says how a stay or a part of it ended.
+        visit_mark: Shows that a visit took place, even where no model reads the code.
+    """
+
+    name: str
+    words: str = ""
+    aliases: tuple[str, ...] = ()
+    dot: int | None = None
+    dot_of_e: int | None = None
+    coded_later: str = ""
+    demographic: bool = False
+    label_only: bool = False
+    answer: bool = False
+    ending: bool = False
+    visit_mark: bool = False
+
+
+FAMILIES = (
+    Family(BIRTH, "birth", label_only=True),
+    Family(DEATH, "death", label_only=True),
+    Family(OUTCOME, "how a stay ended: expired or alive", label_only=True),
+    Family(FOLLOW_UP_END, "end of follow-up", label_only=True),
+    Family(STAY, "what a stay is left out for", label_only=True),
+    Family(ADMISSION, "admission to a hospital", ("MIMIC_IV_Admission",), visit_mark=True),
+    Family(
+        DISCHARGE,
+        "discharge and where to",
+        ("MIMIC_IV_Discharge_Location",),
+        ending=True,
+        visit_mark=True,
+    ),
+    Family(ICU_DISCHARGE, "intensive care ends", ending=True),
+    Family(APACHE_PREDICTION, "mortality as APACHE predicts it", answer=True),
+    Family(SEX, "sex", ("MIMIC_IV_Gender",), demographic=True),
+    Family(ETHNICITY, "ethnicity", ("MIMIC_IV_Race",), demographic=True),
+    Family(AGE, "age in years", demographic=True),
+    Family("INSURANCE", "insurance", ("MIMIC_IV_Insurance",), demographic=True),
+    Family("LANGUAGE", "language", ("MIMIC_IV_Language",), demographic=True),
+    Family("RELIGION", "religion", demographic=True),
+    Family("MARITAL_STATUS", "marital status", ("MIMIC_IV_Marital_Status",), demographic=True),
+    Family(
+        "ICD9CM",
+        "diagnosis (ICD-9-CM)",
+        ("DIAGNOSIS//ICD//9",),
+        dot=3,
+        dot_of_e=4,
+        coded_later=BILLED,
+    ),
+    Family("ICD10CM", "diagnosis (ICD-10-CM)", ("DIAGNOSIS//ICD//10",), dot=3, coded_later=BILLED),
+    Family(
+        "ICD9PROC",
+        "procedure (ICD-9-CM)",
+        ("PROCEDURE//ICD//9", "ICD9Proc"),
+        dot=2,
+        coded_later=BILLED,
+    ),
+    Family("ICD10PCS", "procedure (ICD-10-PCS)", ("PROCEDURE//ICD//10",), coded_later=BILLED),
+    Family("CPT", "procedure as billed", ("CPT4",), coded_later=BILLED),
+    Family("HCPCS", "service as billed", coded_later=BILLED),
+    Family("DRG", "diagnosis-related group", ("HCFA", "APR"), coded_later=BILLED),
+)
+"""Every family of which something must be known."""
+
+_NAMED: Mapping[str, Family] = {
+    name: family for family in FAMILIES for name in (family.name, *family.aliases)
+}
+
+
+def _known_beginning(code: str) -> str | None:
+    """The longest name of a family that a code begins with."""
+    beginning = code
+    while beginning not in _NAMED:
+        beginning, slash, _ = beginning.rpartition("/")
+        if not slash:
+            return None
+        beginning = beginning.rstrip("/")
+    return beginning
+
+
+@lru_cache(maxsize=1 << 16)
+def family_of(code: str) -> Family:
+    """The family of a code, or of a template of codes; of several names the longest one counts.
+
+    Example:
+        >>> [family_of(c).name for c in ("ICD9CM//4280", "PROCEDURE//ICD//9//3961", "ICD9CM/428.0")]
+        ['ICD9CM', 'ICD9PROC', 'ICD9CM']
+        >>> family_of("LAB//50912//mg/dL")
+        Family(name='LAB', words='', aliases=(), dot=None, dot_of_e=None, coded_later='', \
+demographic=False, label_only=False, answer=False, ending=False, visit_mark=False)
+    """
+    beginning = _known_beginning(code)
+    return Family(code.split("//", maxsplit=1)[0]) if beginning is None else _NAMED[beginning]
+
+
+def body_of(code: str) -> str:
+    """What stands behind the name of the family.
+
+    Example:
+        >>> body_of("GENDER//F"), body_of("MIMIC_IV_Gender/F"), body_of("LAB//50912//mmHg")
+        ('F', 'F', '50912//mmHg')
+    """
+    beginning = _known_beginning(code) or code.split("//", maxsplit=1)[0]
+    return code[len(beginning) :].lstrip("/")
+
+
+def is_of(code: str, names: Iterable[str]) -> bool:
+    """Whether a code is of one of the families: by their name, an alias, or what it begins with.
+
+    Example:
+        >>> is_of("DIAGNOSIS//ICD//9//4280", ["ICD9CM"]), is_of("ICD9CM//4280", ["ICD10CM"])
+        (True, False)
+    """
+    family = family_of(code)
+    return any(
+        name == family.name
+        or name in family.aliases
+        or code == name
+        or code.startswith(f"{name}//")
+        for name in names
+    )
+
+
+def families_where(trait: str) -> tuple[str, ...]:
+    """Names of the families that have a trait.
+
+    Args:
+        trait: A field of :class:`Family`, for example ``label_only``.
+    """
+    return tuple(family.name for family in FAMILIES if getattr(family, trait))

@@ -267,6 +267,21 @@ class RunSettings(_Settings):
             raise ValueError(f"the aim '{aim}' takes no target")
         return None
 
+    @property
+    def title(self) -> str:
+        """What tells the run apart from others, for people.
+
+        Example:
+            >>> RunSettings(model="gru-improved", data="bonn", split="row").title
+            'gru-improved, bonn by row'
+        """
+        asked = self.cohort
+        where = f"{asked.task} of {self.data}" if asked else f"{self.data} by {self.split}"
+        weighted = ", weighted" * self.training.class_weights
+        return (
+            f"{self.model}, {where}{weighted}{', looking back' * bool(asked and asked.hindsight)}"
+        )
+
     def to_toml(self) -> str:
         """The settings as TOML; ``None`` is left out."""
         import tomlkit

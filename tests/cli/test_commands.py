@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -118,15 +119,63 @@ def test_train_says_what_it_reached(
     accuracy = json.loads((out / "metrics.json").read_text("utf-8"))["parts"]["held_out"][
         "accuracy"
     ]
-    assert f"by row: held-out accuracy {accuracy:.3f} (95 % interval " in lines[2]
-    assert lines[2].endswith("LEAKS: split by rows")
+    assert lines[2].startswith("mlp-baseline, bonn by row: held-out (test) part")
+    assert any(line.startswith(f"accuracy  {accuracy:.3f} (") for line in squeezed(lines))
+    assert "leaks (planned)" in lines
     assert str(out) in lines[-1]
+
+
+def squeezed(lines: list[str]) -> list[str]:
+    """Lines of a table, their columns two blanks apart."""
+    return [re.sub(r" {2,}", "  ", line).rstrip() for line in lines]
+
+
+def test_evaluate_prints_a_table(
+    run_folder: Path, synthetic: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran("evaluate", run_folder)
+    lines = squeezed(capsys.readouterr().out.splitlines())
+    test = RunFolder(run_folder).metrics["parts"]["held_out"]
+    low, high = test["accuracy_ci"]
+    assert lines[0] == "mlp-baseline, bonn by recording: held-out (test) part"
+    assert f"accuracy  {test['accuracy']:.3f} ({low:.3f} to {high:.3f})" in lines
+    assert f"recall of seizure  {test['per_class_recall'][0]:.3f}" in lines
+    assert f"log loss  {test['loss']:.3f}" in lines
+    assert "leaks: none found" in lines
+    ran("evaluate", run_folder, "--data", "bonn", "--root", synthetic)
+    lines = squeezed(capsys.readouterr().out.splitlines())
+    assert lines[0] == "mlp-baseline, bonn by recording: applied to bonn"
+    assert "set aside: 40 recordings that the model was trained or tuned on" in lines
+
+
+@pytest.mark.parametrize("command", ["evaluate", "train"])
+def test_forced_ascii_breaks_nothing(
+    command: str, run_folder: Path, synthetic: Path, tmp_path: Path
+) -> None:
+    more: dict[str, list[str | Path]] = {
+        "evaluate": [run_folder],
+        "train": [
+            "mlp-baseline", "--data", "bonn", "--root", synthetic, "--epochs", "1",
+            "--out", tmp_path / "run",
+        ],
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "sequela", command, *map(str, more[command])],
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.isascii()
+    assert "\x1b" not in done.stdout
+    assert "held-out (test) part" in done.stdout
 
 
 def test_evaluate_gives_the_numbers_of_the_run(
     run_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ran("evaluate", run_folder)
+    ran("evaluate", run_folder, "--json")
     printed = json.loads(capsys.readouterr().out)
     held_out = RunFolder(run_folder).metrics["parts"]["held_out"]
     assert printed == {"run": "run", "data": "bonn", "leaks": False, **held_out}
@@ -135,7 +184,7 @@ def test_evaluate_gives_the_numbers_of_the_run(
 def test_evaluate_sets_aside_what_the_model_has_seen(
     run_folder: Path, synthetic: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ran("evaluate", run_folder, "--data", "bonn", "--root", synthetic)
+    ran("evaluate", run_folder, "--data", "bonn", "--root", synthetic, "--json")
     printed = json.loads(capsys.readouterr().out)
     assert printed["recordings_set_aside_as_trained_or_tuned_on"] == 40
     held_out = RunFolder(run_folder).metrics["parts"]["held_out"]

@@ -42,9 +42,10 @@ def test_a_run_on_records_says_what_it_reached_and_that_it_leaks(
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines[:2]] == ["epoch 1", "epoch 2"]
     auroc = RunFolder(out).metrics["parts"]["held_out"]["auroc"]
-    assert lines[2].startswith("visits-baseline report-2019 of mimic3 by subject: held-out AUROC")
-    assert f"{auroc:.3f} (95 % interval" in lines[2]
-    assert any("LEAKS: it reads the diagnoses of the last visit" in line for line in lines)
+    assert lines[2].startswith("visits-baseline, report-2019 of mimic3: held-out (test) part")
+    assert any(line.split()[:2] == ["AUROC", f"{auroc:.3f}"] for line in lines)
+    assert any(line.split()[:1] == ["sensitivity"] for line in lines)
+    assert "leaks (planned)" in lines
     assert any("excerpt that ships with sequela" in line for line in lines)
     assert [path.name for path in tmp_path.iterdir() if path != no_data] == ["run"]
 
@@ -56,9 +57,14 @@ def test_folds_say_what_they_reached_together(
     command = "prevalence --data mimic3 --hindsight --folds 2 --repeats 2"
     ran(*asked(command, out, "--root", events))
     printed = capsys.readouterr().out
-    assert "[4/4] prevalence in-hospital of mimic3 by subject" in printed
-    assert printed.count("LEAKS: it reads what was recorded until the end of the stay") == 4
-    assert "auroc 0.500 (95 % interval 0.500 to 0.500), 2 folds, 2 time(s)" in printed
+    line = "prevalence, in-hospital of mimic3, looking back: held-out AUROC 0.500 (95 % interval"
+    assert f"[4/4] {line}" in printed
+    assert printed.count("; leaks (planned)") == 4
+    assert "LEAK:" not in printed
+    assert [line.split() for line in printed.splitlines() if line.startswith("AUROC")] == [
+        ["AUROC", "0.500", "(0.500", "to", "0.500)"]
+    ]
+    assert "t over 4 folds" in printed
     assert FoldsFolder(out).summary["repeats"] == 2
     ran(*asked(command, out, "--root", events, "--resume"))
 

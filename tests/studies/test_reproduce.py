@@ -52,6 +52,8 @@ def test_runs_in_the_order_of_the_page(study: Study) -> None:
     ]
     assert [folder.path.name for folder in folders] == names
     assert sorted(name for name, _, _ in said) == sorted(names)
+    controls = [name.endswith(".by-row") for name, _, _ in said]
+    assert controls == sorted(controls)  # results come first
     assert [(done, n) for _, done, n in said] == [(i, 16) for i in range(1, 17)]
     assert [f.path for f in in_order(find_runs([out / "runs"]))] == [f.path for f in folders]
     assert [f.path for f in in_order(find_runs([out]))] == [f.path for f in folders]
@@ -106,9 +108,7 @@ def test_finished_runs_are_kept_and_missing_ones_made(
     study: Study, synthetic: Path, one_epoch: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # In this process: to start another takes longer than what is left to do.
-    monkeypatch.setattr(
-        "sequela.studies.reproduce.ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1)
-    )
+    monkeypatch.setattr("sequela.runs.pool.ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
     out, folders, _ = study
     lost = out / "runs" / "majority-class.by-row"
     old = {f.path: (f.path / "metrics.json").read_bytes() for f in folders if f.path != lost}

@@ -10,6 +10,7 @@ import pytest
 from benchmarks import make_mimic3_scale
 
 from sequela.errors import DataNotFoundError, RunError, SettingError
+from sequela.runs import pool
 from sequela.runs.find import Run, find_runs
 from sequela.sources import events
 from sequela.sources.build import build as build_events
@@ -35,7 +36,7 @@ def small_study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.Mon
         patch.setattr(mortality, "FEW", 100)
         patch.setattr(mortality, "FOLDS", 2)
         # To start another process takes longer than what is left to do.
-        patch.setattr(reproduce, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
+        patch.setattr(pool, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
         yield patch
 
 

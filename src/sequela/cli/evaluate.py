@@ -1,9 +1,19 @@
 """``sequela evaluate``: the numbers of a run again, or on other data."""
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 
-def evaluate(run: Path, /, *, data: str | None = None, root: Path | None = None) -> None:
+def evaluate(
+    run: Path,
+    /,
+    *,
+    data: str | None = None,
+    root: Path | None = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
     """Recompute a run's numbers from its predictions, or apply its model to other data.
 
     A run whose parts overlap is refused. Recordings or subjects that the model was trained or tuned
@@ -14,12 +24,19 @@ def evaluate(run: Path, /, *, data: str | None = None, root: Path | None = None)
 
     Args:
         run: Run folder.
-        data: Data set to apply the model to; the run's own held_out part if not given.
-        root: Folder or file of the data, if not where they are looked for by themselves; without
-            --data, data of the run's own data set that lie there.
+        data: Data set to apply the model to; the run's own held-out (test) part if not given.
+        root: Folder or file of the data; by default the usual search path. Without --data, data of
+            the run's own data set that lie there.
+        json: Print JSON.
     """
-    import json
+    from json import dumps
 
+    from sequela.cli.numbers import open_console, say_numbers
     from sequela.runs.evaluate import evaluate_run
+    from sequela.runs.find import open_run
 
-    print(json.dumps(evaluate_run(run, data=data, root=root), indent=1))
+    numbers = evaluate_run(run, data=data, root=root)
+    if json:
+        print(dumps(numbers, indent=1, ensure_ascii=False))
+    else:
+        say_numbers(open_console(), open_run(run), numbers)

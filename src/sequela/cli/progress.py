@@ -1,32 +1,45 @@
-"""What a user sees while models are trained: a bar on a terminal, plain lines elsewhere."""
+"""What a user sees while models are trained: live on a terminal, plain lines elsewhere."""
 
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from sequela.cli.numbers import say_run
 
 if TYPE_CHECKING:
+    from sequela.runs.find import Run
     from sequela.runs.folder import RunFolder
-    from sequela.runs.folds import FoldsFolder
+    from sequela.runs.pool import PlannedRun, Snapshot, Training
     from sequela.training.history import History
 
+_BAR = 20  # columns
 
-class EpochProgress:
-    """Progress over the epochs of one run."""
 
-    def __init__(self, title: str, epochs: int) -> None:
-        self.console = Console(soft_wrap=True, highlight=False)
+class RunProgress:
+    """Progress over the epochs of one run, or of all folds."""
+
+    def __init__(self, console: Console, run: "PlannedRun") -> None:
+        self.console = console
+        self.epochs = run.settings.training.epochs
+        self.splits, self.split = run.splits, 0
         self.bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(_BAR),
             MofNCompleteColumn(),
             TextColumn("{task.fields[numbers]}"),
             TimeRemainingColumn(),
-            console=self.console,
-            disable=not self.console.is_terminal,
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
         )
-        self.task = self.bar.add_task(title, total=epochs, numbers="")
+        total = self.epochs * self.splits
+        self.task = self.bar.add_task(run.settings.model, total=total, numbers="")
 
     def __enter__(self) -> Self:
         self.bar.start()
@@ -40,70 +53,86 @@ class EpochProgress:
     ) -> None:
         self.bar.stop()
 
-    def show(self, history: "History") -> None:
+    def epoch(self, history: "History") -> None:
         """Show the last epoch."""
         train, tuning = history[-2:]
         numbers = f"loss {train.loss:.3f}, tuning {tuning.loss:.3f}"
         if "accuracy" in tuning.metrics:
             numbers += f", accuracy {tuning.metrics['accuracy']:.3f}"
         if self.console.is_terminal:
-            self.bar.update(self.task, completed=tuning.epoch, numbers=numbers)
-        else:
+            done = self.split * self.epochs + tuning.epoch
+            self.bar.update(self.task, completed=done, numbers=numbers)
+        elif self.splits == 1:
             seconds = train.seconds + tuning.seconds
             self.console.print(f"epoch {tuning.epoch}: {numbers} ({seconds:.1f} s)")
 
-    def say_numbers(self, folder: "RunFolder") -> None:
-        """Say where the run is and what it reached."""
-        say_run(self.console, folder)
-        origin = folder.metrics["data"]["origin"]
-        self.console.print(f"data: {folder.settings.data}, {origin}", markup=False)
-        self.console.print(f"run folder: {folder.path}", markup=False)
-
-
-def say_run(console: Console, folder: "RunFolder | FoldsFolder", count: str = "") -> None:
-    """One line on a finished run, and one for each leak."""
-    from sequela.evaluation.metrics import headline
-
-    test, settings = folder.test, folder.settings
-    metric = headline(folder.metrics["data"]["classes"], test)
-    said = f"held-out {metric.title} {test[metric.key]:.3f}"
-    if interval := test[f"{metric.key}_ci"]:
-        said += f" (95 % interval {interval[0]:.3f} to {interval[1]:.3f})"
-    asked = f" {settings.cohort.task} of {settings.data}" if settings.cohort else ""
-    leak = " - LEAKS: split by rows" if folder.metrics["split"]["leaks"] else ""
-    console.print(
-        f"{count}{settings.model}{asked} by {settings.split}: {said}, "
-        f"{folder.facts['train_seconds']:.1f} s{leak}",
-        markup=False,
-    )
-    for kind in ("leaks", "suspicions"):
-        for finding in folder.metrics[kind]:
-            said = f"  {kind.upper()}: {finding['what']} ({finding['where']})"
-            console.print(said, markup=False)
-
-
-class FoldProgress:
-    """A line for each fold of a cross-validation."""
-
-    def __init__(self, count: int) -> None:
-        self.console = Console(soft_wrap=True, highlight=False)
-        self.count = count
-
-    def show(self, folder: "RunFolder", done: int, count: int) -> None:
+    def fold(self, folder: "RunFolder", done: int, count: int) -> None:
         """Say what a fold reached."""
+        self.split = done
+        self.bar.update(self.task, completed=done * self.epochs)
         say_run(self.console, folder, f"[{done}/{count}] ")
 
-    def say_numbers(self, folder: "FoldsFolder") -> None:
-        """Say what the folds reached together."""
-        from sequela.evaluation.metrics import reported
 
-        summary = folder.summary
-        test = summary["test"]
-        for metric in reported(test):
-            low, high = test[f"{metric.key}_ci"]
-            self.console.print(
-                f"{metric.title} {test[metric.key]:.3f} (95 % interval {low:.3f} to {high:.3f}), "
-                f"{summary['folds']} folds, {summary['repeats']} time(s)",
-                markup=False,
-            )
-        self.console.print(f"folder: {folder.path}", markup=False)
+class StudyProgress:
+    """Each finished run, and under them what is being trained now."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.started = time.monotonic()
+        self.snapshot: Snapshot | None = None
+        self.live = Live(
+            console=console, transient=True, get_renderable=self._now, vertical_overflow="crop"
+        )
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.live.stop()
+
+    def run(self, run: "Run", done: int, count: int) -> None:
+        """Say what a run reached."""
+        say_run(self.console, run, f"[{done}/{count}] ")
+
+    def look(self, snapshot: "Snapshot") -> None:
+        """Show what is being trained."""
+        self.snapshot = snapshot
+
+    def _now(self) -> Group:
+        elapsed = _clock(time.monotonic() - self.started)
+        now = self.snapshot
+        if now is None:
+            return Group(f"reading data, {elapsed} elapsed")
+        runs = Table.grid(padding=(0, 2), expand=True)
+        runs.add_column(no_wrap=True, overflow="crop", ratio=1)
+        runs.add_column(no_wrap=True, justify="right")
+        for each in now.training:
+            runs.add_row(each.run.settings.title, _stage(each))
+        done, count = len(now.finished), len(now.planned)
+        share = (done + sum(each.share for each in now.training)) / count
+        left = now.seconds_left()
+        remaining = "" if left is None else f", about {_clock(left)} left"
+        total = Table.grid(padding=(0, 2))
+        bar = ProgressBar(total=1.0, completed=share, width=_BAR)
+        total.add_row(bar, f"{done} of {count} runs, {elapsed} elapsed{remaining}")
+        return Group(runs, total)
+
+
+def _stage(training: "Training") -> str:
+    """How far a run is."""
+    run = training.run
+    fold = f"fold {training.split + 1}/{run.splits}" if run.splits > training.split > 0 else ""
+    epoch = f"epoch {training.epoch}/{run.settings.training.epochs}" if training.epoch else ""
+    return ", ".join(each for each in (fold, epoch) if each) or "begun"
+
+
+def _clock(seconds: float) -> str:
+    """Minutes and seconds."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

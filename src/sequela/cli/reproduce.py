@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
 
 
 def reproduce(
@@ -35,21 +34,26 @@ def reproduce(
             looked for by themselves.
         processes: How many models train at once, one thread each; one a core if not given.
     """
-    from sequela.cli.progress import say_run
+    from sequela.cli.numbers import open_console, say_path
+    from sequela.cli.progress import StudyProgress
+    from sequela.cli.study import say_studies
     from sequela.report.build import build
     from sequela.studies.reproduce import reproduce as reproduce_studies
 
-    console = Console(soft_wrap=True, highlight=False)
-    folders = reproduce_studies(
-        out,
-        studies=(study,) if study else ("seizure", "mortality"),
-        data=data,
-        root=root,
-        seed=seed,
-        quick=quick,
-        processes=processes,
-        on_run=lambda folder, done, n: say_run(console, folder, f"[{done}/{n}] "),
-    )
+    console = open_console()
+    with StudyProgress(console) as progress:
+        folders = reproduce_studies(
+            out,
+            studies=(study,) if study else ("seizure", "mortality"),
+            data=data,
+            root=root,
+            seed=seed,
+            quick=quick,
+            processes=processes,
+            on_run=progress.run,
+            on_look=progress.look,
+        )
     page = build(folders, out / "report.html")
-    console.print(f"numbers: {out / 'results.json'}", markup=False)
-    console.print(f"page: {page.resolve()}", markup=False)
+    say_studies(console, folders)
+    say_path(console, "numbers", out / "results.json")
+    say_path(console, "page", page.resolve())

@@ -59,10 +59,10 @@ def train(
         out: Run folder (default: runs/MODEL).
         resume: Continue the run that the folder holds; what is not given is as it was begun.
     """
-    from sequela.cli.progress import EpochProgress, FoldProgress
-    from sequela.runs import fit
+    from sequela.cli.numbers import open_console, say_numbers, say_path
+    from sequela.cli.progress import RunProgress
     from sequela.runs.find import begun, begun_repeats
-    from sequela.runs.folds import cross_validate
+    from sequela.runs.pool import PlannedRun
     from sequela.studies.settings import resumed_settings, run_settings
 
     said = given(asked, RunSettings)
@@ -86,20 +86,11 @@ def train(
             missing = "MODEL" if model is None else "--data"
             raise SettingError(f"{missing} is missing: say what to train on what, as in {_EXAMPLE}")
         settings = run_settings(model, data, **said, **changes)
-    if folds or repeats not in {None, 1}:
-        folds, repeats = folds or 0, 1 if repeats is None else repeats
-        shown = FoldProgress(folds * repeats)
-        done = cross_validate(
-            settings,
-            folder,
-            folds=folds,
-            repeats=repeats,
-            root=root,
-            resume=resume,
-            on_run=shown.show,
-        )
-        shown.say_numbers(done)
-        return
-    with EpochProgress(settings.model, settings.training.epochs) as progress:
-        run = fit.train(settings, folder, root=root, resume=resume, on_epoch=progress.show)
-    progress.say_numbers(run)
+    repeats = 1 if repeats is None else repeats
+    planned = PlannedRun(folder, settings, folds or 0, repeats)
+    console = open_console()
+    with RunProgress(console, planned) as progress:
+        run = planned.train(root=root, resume=resume, on_epoch=progress.epoch, on_run=progress.fold)
+    say_numbers(console, run, run.test)
+    console.print(f"data: {settings.data}, {run.data['origin']}", markup=False)
+    say_path(console, "run folder", run.path)

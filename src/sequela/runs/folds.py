@@ -145,6 +145,7 @@ def cross_validate(
     root: Path | None = None,
     work: Path | None = None,
     resume: bool = False,
+    on_epoch: fit.OnEpoch = lambda _: None,
     on_run: OnRun = lambda *_: None,
 ) -> FoldsFolder:
     """Hold out each fold once, ``repeats`` times, with a run for each.
@@ -160,6 +161,7 @@ def cross_validate(
         root: Where the data lie, if not where they are looked for by themselves.
         work: As in :func:`sequela.runs.fit.train`.
         resume: Continue what the folder holds.
+        on_epoch: Called with the history of the fold after each of its epochs.
         on_run: Called after each fold.
 
     Raises:
@@ -175,7 +177,9 @@ def cross_validate(
     done = []
     with work_beside(out, work) as made:  # the events are built once for all folds
         for path, each in wanted:
-            done.append(fit.train(each, path, root=root, work=made, resume=resume))
+            done.append(
+                fit.train(each, path, root=root, work=made, resume=resume, on_epoch=on_epoch)
+            )
             on_run(done[-1], len(done), len(wanted))
     RunFolder(out).write(FOLDS, summarise_folds(done))
     return FoldsFolder(out)

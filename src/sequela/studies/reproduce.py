@@ -1,24 +1,22 @@
 """Whole studies: their runs side by side in several processes, and ``results.json``."""
 
 import json
-import multiprocessing
 from collections.abc import Callable, Container, Generator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import joblib
 
 from sequela.cohort.events import open_events
+from sequela.cohort.tasks import task_named
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError
 from sequela.files import scratch, whole, writing
-from sequela.runs import fit, floors, records
+from sequela.runs import floors, records
 from sequela.runs.find import Run, open_run
 from sequela.runs.folder import CONFIG, RunFolder
-from sequela.runs.folds import check_free, cross_validate, fold_runs
+from sequela.runs.pool import Job, PlannedRun, Snapshot, in_processes
 from sequela.sources import catalog
 from sequela.sources.events import events_of
 from sequela.studies import mortality, seizure
@@ -27,42 +25,7 @@ WORK = "work"
 StudyName = Literal["seizure", "mortality"]
 OnRun = Callable[[Run, int, int], None]
 """Called with each finished run, how many are finished, and how many there are."""
-
-
-@dataclass(frozen=True)
-class _Planned:
-    """A run to be made: where, and with how many folds (0 for one split)."""
-
-    path: Path
-    settings: RunSettings
-    folds: int = 0
-    repeats: int = 1
-
-    def check_free(self, out: Path) -> None:
-        """Make sure that what is there already is of the same settings.
-
-        Raises:
-            RunError: If it is not; where another study of ``out`` is the reason, it says so.
-        """
-        wanted = [(self.path, self.settings)]
-        if self.folds:
-            wanted = fold_runs(self.settings, self.path, self.folds, self.repeats)
-        first, asked = wanted[0]
-        if (first / CONFIG).exists():
-            _check_same_study(out, RunFolder(first).settings, asked)
-        if self.folds:
-            check_free(self.path, wanted, resume=True)
-        else:
-            RunFolder(self.path).check_free(self.settings, resume=True)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """Runs that one process makes, one after the other: those that read the same sequences."""
-
-    planned: tuple[_Planned, ...]
-    root: Path | None
-    work: Path | None = None
+OnLook = Callable[[Snapshot], None]
 
 
 def reproduce(
@@ -75,6 +38,7 @@ def reproduce(
     quick: bool = False,
     processes: int | None = None,
     on_run: OnRun = lambda *_: None,
+    on_look: OnLook = lambda _: None,
 ) -> list[Run]:
     """Train all models of the studies and write ``results.json``.
 
@@ -91,6 +55,7 @@ def reproduce(
         quick: Few epochs: to see that everything works, not for the numbers.
         processes: How many train at once, one torch thread each; one a core if not given.
         on_run: Called after each run.
+        on_look: Called several times a second with what is being trained.
 
     Returns:
         The runs, in the order of the page.
@@ -102,7 +67,7 @@ def reproduce(
     _check_out(out)
     if root is not None and len(studies) > 1:
         raise SettingError("--root is where the data of one study lie: name seizure or mortality")
-    jobs: list[_Job] = []
+    jobs: list[Job] = []
     with scratch(out / WORK) as work:  # records of patients: no longer than needed
         with writing(out):
             work.mkdir(parents=True, exist_ok=True)
@@ -110,20 +75,35 @@ def reproduce(
             jobs += _mortality_jobs(out / "runs", root, work, seed=seed, quick=quick)
         if "seizure" in studies:
             jobs += _seizure_jobs(out / "runs", root, data=data, seed=seed, quick=quick)
+        jobs.sort(key=lambda job: _is_control(job.planned[0].settings))  # results first
         planned = [each for job in jobs for each in job.planned]
         for each in planned:
-            each.check_free(out)
-        finished = 0
-        with closing(_in_processes(jobs, processes or joblib.cpu_count())) as in_processes:
-            for done in in_processes:
-                for each in done.planned:
-                    finished += 1
-                    on_run(open_run(each.path), finished, len(planned))
+            _check_same_study(out, each)
+            each.check_free()
+        _watch(in_processes(jobs, processes or joblib.cpu_count()), on_run, on_look)
     folders = in_order([open_run(each.path) for each in planned])
     with whole(out / "results.json") as partial:
         content = json.dumps(results(folders), indent=1, ensure_ascii=False)
         partial.write_text(content + "\n", encoding="utf-8")
     return folders
+
+
+def _watch(snapshots: Generator[Snapshot], on_run: OnRun, on_look: OnLook) -> None:
+    """Say what happens until all runs are finished."""
+    said = 0
+    with closing(snapshots):
+        for now in snapshots:
+            for each in now.finished[said:]:
+                said += 1
+                on_run(open_run(each.path), said, len(now.planned))
+            on_look(now)
+
+
+def _is_control(settings: RunSettings) -> bool:
+    """Whether a run shows what a leak is worth, and is no result."""
+    asked = settings.cohort
+    leaking = asked is not None and (asked.hindsight or task_named(asked.task).leaks != "")
+    return leaking or settings.split == "row"
 
 
 def _check_out(out: Path) -> None:
@@ -133,12 +113,16 @@ def _check_out(out: Path) -> None:
         raise RunError(f"{out}: is not empty and holds no study; choose another --out")
 
 
-def _check_same_study(out: Path, found: RunSettings, asked: RunSettings) -> None:
+def _check_same_study(out: Path, planned: PlannedRun) -> None:
     """Make sure that a run is of the study that is asked for, as far as its options go.
 
     Raises:
         RunError: If it is of another seed or data set, or one is quick and the other is not.
     """
+    first, asked = planned.runs[0]
+    if not (first / CONFIG).exists():
+        return
+    found = RunFolder(first).settings
     held = [
         (found.seed, asked.seed, f"of --seed {found.seed}", f"add --seed {found.seed}"),
         (found.data, asked.data, f"of --data {found.data}", f"add --data {found.data}"),
@@ -154,52 +138,17 @@ def _check_same_study(out: Path, found: RunSettings, asked: RunSettings) -> None
             raise RunError(f"{out}: holds a study {what}; {remedy}, or choose another --out")
 
 
-def _in_processes(jobs: Sequence[_Job], count: int) -> Generator[_Job]:
-    """Each job when it is done; whatever interrupts this ends the processes."""
-    with ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as pool:
-        futures = {pool.submit(_work, job): job for job in jobs}
-        try:
-            for future in as_completed(futures):
-                future.result()
-                yield futures[future]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            # A worker would begin the next run first; what it leaves can be continued.
-            for worker in multiprocessing.active_children():
-                worker.terminate()
-            raise
-
-
-def _work(job: _Job) -> None:
-    """The runs of a job, in a process of its own."""
-    for each in job.planned:
-        if each.folds:
-            cross_validate(
-                each.settings,
-                each.path,
-                folds=each.folds,
-                repeats=each.repeats,
-                root=job.root,
-                work=job.work,
-                resume=True,
-            )
-        else:
-            fit.train(each.settings, each.path, root=job.root, work=job.work, resume=True)
-
-
-def _seizure_jobs(
-    runs: Path, root: Path | None, *, data: str, seed: int, quick: bool
-) -> list[_Job]:
+def _seizure_jobs(runs: Path, root: Path | None, *, data: str, seed: int, quick: bool) -> list[Job]:
     """A job for each run."""
     return [
-        _Job((_Planned(runs / f"{settings.model}.by-{settings.split}", settings),), root)
+        Job((PlannedRun(runs / f"{settings.model}.by-{settings.split}", settings),), root)
         for settings in seizure.runs(data=data, seed=seed, quick=quick)
     ]
 
 
 def _mortality_jobs(
     runs: Path, root: Path | None, work: Path, *, seed: int, quick: bool
-) -> list[_Job]:
+) -> list[Job]:
     """The runs of each cohort that is present; events are built here, once for all of them."""
     roots = {"mimic3": root} if root else {}
     events: dict[str, Path] = {}
@@ -224,12 +173,12 @@ def _mortality_jobs(
         # Runs that read other sequences are made side by side.
         for hindsight in (False, True):
             planned = tuple(
-                _Planned(folder / name, settings, folds, repeats)
+                PlannedRun(folder / name, settings, folds, repeats)
                 for name, settings in named.items()
                 if settings.cohort and settings.cohort.hindsight == hindsight
             )
             if planned:
-                jobs.append(_Job(planned, roots.get(data), work))
+                jobs.append(Job(planned, roots.get(data), work))
     return jobs
 
 

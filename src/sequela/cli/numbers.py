@@ -1,0 +1,129 @@
+"""How a run and its numbers are written on a terminal, or to a file of plain text."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from sequela.runs.find import Run
+
+_SET_ASIDE = "_set_aside_as_trained_or_tuned_on"
+_POINT = ("sensitivity", "specificity", "precision", "negative_value", "f1", "alarm_rate")
+
+
+def open_console() -> Console:
+    """Where commands write: lines are broken on a terminal only, and numbers have no colour."""
+    console = Console(highlight=False)
+    console.soft_wrap = not console.is_terminal
+    return console
+
+
+def say_path(console: Console, what: str, path: object) -> None:
+    """A line that ends in a path, which is never broken."""
+    console.print(f"{what}: {path}", markup=False, soft_wrap=True)
+
+
+def say_run(console: Console, run: "Run", count: str = "") -> None:
+    """One line on a finished run, and one for each leak that was not planned."""
+    from sequela.runs.leaks import Leaks
+
+    leaks = Leaks.of(run)
+    name, said = headline(run)
+    said = said.replace("(", "(95 % interval ")
+    planned = "; leaks (planned)" if leaks.planned else ""
+    seconds = f"{run.facts['train_seconds']:.1f} s"
+    line = f"{count}{run.settings.title}: held-out {name} {said}, {seconds}{planned}"
+    for each in (line, *(f"  {line}" for line in leaks.lines())):
+        console.print(each, markup=False)
+
+
+def headline(run: "Run") -> tuple[str, str]:
+    """The metric that a run is known by, and its value with the 95 % interval."""
+    from sequela.evaluation.metrics import headline
+
+    metric = headline(run.data["classes"], run.test)
+    return metric.title, within(run.test, metric.key)
+
+
+def groups_of(run: "Run", numbers: Mapping[str, Any]) -> str:
+    """Of how many subjects or recordings the examples are."""
+    return f"{numbers['groups']:,} {run.data['unit']}s"
+
+
+def within(numbers: Mapping[str, Any], name: str) -> str:
+    """A number with its interval, as far as there are such."""
+    value, interval = numbers.get(name), numbers.get(f"{name}_ci")
+    if value is None:
+        return "not defined"
+    return f"{value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
+
+
+def say_numbers(console: Console, run: "Run", numbers: Mapping[str, Any]) -> None:
+    """A table of what was judged: numbers, operating points, what leaks and what was set aside.
+
+    Args:
+        console: Where to.
+        run: Whose model was judged.
+        numbers: As ``sequela.runs.evaluate.evaluate_run`` gives them, or a run's held-out ones.
+    """
+    from sequela.evaluation.metrics import reported
+
+    data = run.data
+    other = numbers.get("data", data["name"]) if "origin" in numbers else ""
+    judged = f"applied to {other}" if other else "held-out (test) part"
+    console.print(f"{run.settings.title}: {judged}", style="bold", markup=False)
+    table = open_table("", "value (95 % interval)")
+    table.add_row("examples", f"{numbers['examples']:,} of {groups_of(run, numbers)}")
+    for metric in reported(numbers):
+        table.add_row(metric.title, within(numbers, metric.key))
+    for name, recall in zip(data["classes"], numbers["per_class_recall"], strict=True):
+        table.add_row(f"recall of {name}", "not defined" if recall is None else f"{recall:.3f}")
+    console.print(table)
+    if points := numbers.get("operating_points"):
+        console.print("operating points", style="bold")
+        console.print(_points(points))
+    for line in _notes(run, numbers, own=not other):
+        console.print(line, markup=False)
+
+
+def _points(points: Sequence[Mapping[str, Any]]) -> Table:
+    """What happens at each threshold."""
+    heads = [f"at {point['threshold']:.3f}" for point in points]
+    table = open_table("", *heads)
+    for name in [each for each in _POINT if any(each in point for point in points)]:
+        table.add_row(name.replace("_", " "), *(within(point, name) for point in points))
+    return table
+
+
+def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str]:
+    """How the intervals were made, what was set aside, and what makes the numbers too good."""
+    from sequela.runs.leaks import Leaks
+
+    for point in numbers.get("operating_points", ()):
+        yield f"threshold {point['threshold']:.3f}: {point['chosen_for']}"
+    if how := numbers.get("interval"):
+        yield f"intervals: {how['level']:.0%}, {how['method']}"
+    for name, count in numbers.items():
+        if name.endswith(_SET_ASIDE):
+            what = name.removesuffix(_SET_ASIDE).replace("_", " ")
+            yield f"set aside: {count:,} {what} that the model was trained or tuned on"
+    if (unknown := numbers.get("unknown_codes")) is not None:
+        yield f"codes that the model does not know: {unknown:.1%}"
+    leaks = Leaks.of(run)
+    if own:
+        yield from ["leaks (planned)"] * leaks.planned
+        yield from leaks.lines()
+        if not (leaks.planned or leaks.found):
+            yield "leaks: none found"
+    else:
+        yield "leaks: yes, the task tells the answer" if numbers["leaks"] else "leaks: none found"
+
+
+def open_table(*columns: str) -> Table:
+    """A table without rules, in the order of its columns."""
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, no_wrap=True, overflow="crop", header_style="none")
+    return table

@@ -1,0 +1,78 @@
+"""What lives on a terminal, and what is written where there is none."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sequela.cli.progress import RunProgress, StudyProgress
+from sequela.config import RunSettings
+from sequela.runs.pool import PlannedRun, Snapshot, Training
+from sequela.training.history import EpochRecord
+
+ESCAPE = "\x1b"
+
+
+def written_to(*, terminal: bool, width: int = 80, encoding: str = "utf-8") -> Console:
+    file = io.TextIOWrapper(io.BytesIO(), encoding, write_through=True)
+    return Console(
+        file=file, force_terminal=terminal, width=width, highlight=False, color_system=None
+    )
+
+
+def text(console: Console) -> str:
+    assert isinstance(console.file, io.TextIOWrapper)
+    console.file.seek(0)
+    return console.file.read()
+
+
+def planned(model: str, *, folds: int = 0, weighted: bool = False) -> PlannedRun:
+    training = {"epochs": 60, "class_weights": weighted}
+    settings = RunSettings.of(
+        model=model,
+        data="eicu",
+        split="subject",
+        cohort={"task": "in-hospital", "hindsight": True},
+        training=training,
+    )
+    return PlannedRun(Path(model), settings, folds)
+
+
+RUNS = (planned("visits-improved", folds=5, weighted=True), planned("visits-baseline"))
+
+
+def look(console: Console) -> None:
+    with StudyProgress(console) as progress:
+        training = (Training(RUNS[0], split=2, epoch=14, seconds=100.0),)
+        progress.look(Snapshot(RUNS, (RUNS[1],), {RUNS[1].path: 9.0}, training, 2))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_study_lives_on_a_terminal(width: int, encoding: str) -> None:
+    console = written_to(terminal=True, width=width, encoding=encoding)
+    look(console)
+    (line,) = [line for line in text(console).splitlines() if "visits-improved" in line]
+    assert "visits-improved, in-hospital of eicu, weighted, looking" in line
+    assert "fold 3/5, epoch 14/60" in line
+    assert "1 of 2 runs, 0:00 elapsed, about 2:03 left" in text(console)
+
+
+def test_a_study_has_no_control_characters_elsewhere() -> None:
+    console = written_to(terminal=False)
+    look(console)
+    assert text(console) == ""
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_epochs_of_a_run(terminal: bool) -> None:  # noqa: FBT001
+    console = written_to(terminal=terminal, width=120)
+    history = [EpochRecord(7, part, 0.5, 0.1, {"accuracy": 0.75}, 1e-3) for part in ("", "")]
+    with RunProgress(console, RUNS[1]) as progress:
+        progress.epoch(history)
+    said = text(console)
+    assert "loss 0.500, tuning 0.500, accuracy 0.750" in said
+    assert (ESCAPE in said) == terminal
+    assert ("7/60" in said) == terminal
+    assert said.startswith("epoch 7: ") != terminal

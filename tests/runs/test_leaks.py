@@ -1,0 +1,54 @@
+"""Leaks that a run was made to show are told apart from those that nobody asked for."""
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from sequela.runs.leaks import Leaks
+
+if TYPE_CHECKING:
+    from sequela.runs.find import Run
+
+
+def finding(check: str, severity: str = "leak") -> dict[str, Any]:
+    return {"check": check, "what": "what", "where": "where", "severity": severity, "remedy": ""}
+
+
+class Made:
+    """A run with these findings."""
+
+    def __init__(
+        self, *checks: str, by_rows: bool = False, suspicions: tuple[str, ...] = ()
+    ) -> None:
+        self.metrics = {
+            "leaks": [finding(check) for check in checks],
+            "suspicions": [finding(check, "suspicion") for check in suspicions],
+            "split": {"leaks": by_rows},
+        }
+        self.runs = [self, self]  # as folds: each finding is said once
+
+
+@pytest.mark.parametrize(
+    ("run", "planned", "found"),
+    [
+        (Made(), False, []),
+        (Made("declared leak", "known outcome"), True, []),
+        (Made("known outcome"), False, ["known outcome"]),
+        (Made("declared leak", "vocabulary of other parts"), True, ["vocabulary of other parts"]),
+        (Made("overlapping groups", by_rows=True), True, []),
+        (Made("overlapping groups"), False, ["overlapping groups"]),
+        (Made("identical rows", by_rows=True), True, ["identical rows"]),
+        (Made("known outcome", by_rows=True), True, ["known outcome"]),
+        (Made(suspicions=("telling columns",)), False, ["telling columns"]),
+    ],
+)
+def test_planned_leaks_are_not_findings(run: Made, *, planned: bool, found: list[str]) -> None:
+    leaks = Leaks.of(cast("Run", run))
+    assert leaks.planned is planned
+    assert [each["check"] for each in leaks.found] == found
+
+
+def test_a_finding_is_a_line() -> None:
+    run = Made("known outcome", suspicions=("telling columns",))
+    lines = Leaks.of(cast("Run", run)).lines()
+    assert lines == ["LEAK: what (where)", "SUSPICION: what (where)"]

@@ -228,7 +228,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     torch.set_num_threads(1)
-    data = signals.load(RunSettings(model=MODEL, data=seizure.DATA, seed=options.seed), None)
+    data = signals.load(RunSettings(model=MODEL, data=seizure.DATA[0], seed=options.seed), None)
     print(f"data: {data.name}, {data.origin}; split by recording, seed {options.seed}")
     limit = options.max_minutes * 60
     ours = train_by_sequela(data, options.seed, limit)

@@ -11,10 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sequela.report.seizure_half import leak_figure
-from sequela.report.shown import Shown
+from sequela.report.entry import Entry
+from sequela.report.leak import leak_figure
 from sequela.runs.find import find_runs
 from sequela.studies import seizure
+from sequela.studies.registry import study_of
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 SIZE = "1280,900"
@@ -44,8 +45,9 @@ def main() -> None:
         check=True,
         capture_output=True,
     )
-    runs = [run for run in find_runs([study / "runs"]) if run.settings.cohort is None]
-    figure = leak_figure([Shown.of(run, seizure.REPORTED) for run in runs])
+    runs = [run for run in find_runs([study / "runs"]) if study_of(run) is seizure.STUDY]
+    entries = [Entry(run, seizure.STUDY) for run in runs]
+    figure = leak_figure([e for e in entries if not e.leak], [e for e in entries if e.leak])
     if figure is None:
         sys.exit(f"{study}: no model was run by recording and by row")
     figure.save(PICTURES / "leak.png")

@@ -258,7 +258,8 @@ def test_the_folder_of_another_study(
 
     seed = 1 if "--seed" in held else 0
     data = "uci-seizure" if "--data" in held else "bonn"
-    settings = seizure.runs(data=data, seed=seed, quick="--quick" in held)[0]
+    runs = seizure.STUDY.runs((data, ""), seed=seed, quick="--quick" in held)
+    settings = next(iter(runs.values()))
     folder = RunFolder(tmp_path / "runs" / f"{settings.model}.by-{settings.split}")
     folder.write("config.toml", settings.to_toml())
     assert said in refused("reproduce", "seizure", *asked, "--out", tmp_path)

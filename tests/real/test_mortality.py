@@ -30,7 +30,7 @@ def of_study(real_data: Path, work: Path) -> Callable[..., tuple[RunSettings, Pa
     """A run of the study, and where its data lie."""
 
     def asked(data: str, task: str, name: str, epochs: int = 5) -> tuple[RunSettings, Path]:
-        runs = mortality.runs(data, task, is_primary=True, seed=0, quick=True)
+        runs = mortality.STUDY.runs((data, task), seed=0, quick=True)
         settings = runs[name]
         training = settings.training.model_copy(update={"epochs": epochs})
         return settings.model_copy(update={"training": training}), real_data / FOLDERS[data]

@@ -79,7 +79,7 @@ def _of_cohort(
     data: str, task: str, names: list[str], *, epochs: int = 2, seed: int = 0
 ) -> dict[str, RunSettings]:
     """Settings of some runs of the study, in few epochs."""
-    named = mortality.runs(data, task, is_primary=True, seed=seed, quick=True)
+    named = mortality.STUDY.runs((data, task), seed=seed, quick=True)
     return {
         name: named[name].model_copy(
             update={"training": named[name].training.model_copy(update={"epochs": epochs})}

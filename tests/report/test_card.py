@@ -143,6 +143,7 @@ def test_names_do_not_break_the_card(
     folder = RunFolder(copy)
     metrics = folder.json("metrics.json")
     metrics["data"]["classes"][0] = f"seizure {sign} or not: #"
+    metrics["data"]["question"] = f"is it a seizure {sign} or not: #"
     folder.write("metrics.json", metrics)
     text = card_of(RunFolder(copy), tmp_path)
     head = yaml.safe_load(text.split("---\n")[1])

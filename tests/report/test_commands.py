@@ -12,6 +12,7 @@ from sequela.config import CohortSettings, RunSettings
 from sequela.report.commands import commands
 from sequela.runs import fit, folds
 from sequela.studies import mortality, seizure
+from sequela.studies.registry import asked_of, training_of
 from sequela.studies.settings import run_settings
 
 if TYPE_CHECKING:
@@ -25,24 +26,30 @@ class Asked:
     settings: RunSettings
     metrics: dict[str, Any]
 
+    repeats = 1
 
-def told(*settings: RunSettings, positives: int = 500) -> list[str]:
+    @property
+    def data(self) -> dict[str, Any]:
+        return cast("dict[str, Any]", self.metrics["data"])
+
+
+def given(*settings: RunSettings, positives: int = 500) -> list[str]:
     metrics = {"data": {"positives": positives, "examples": 2000}}
     return commands([cast("RunFolder", Asked(each, metrics)) for each in settings])
 
 
 @pytest.mark.parametrize(("quick", "flag"), [(False, ""), (True, " --quick")])
 def test_the_studys_own_runs_are_one_command(quick: bool, flag: str) -> None:  # noqa: FBT001
-    runs = seizure.runs(data="uci-seizure", seed=3, quick=quick)
+    runs = list(seizure.STUDY.runs(("uci-seizure", ""), seed=3, quick=quick).values())
     expected = [f"sequela reproduce seizure --data uci-seizure --seed 3{flag}"]
-    assert told(*runs) == told(runs[0]) == expected
+    assert given(*runs) == given(runs[0]) == expected
 
 
 def test_other_runs_have_a_command_each_that_the_command_line_takes() -> None:
-    changed = seizure.training_of("gru-improved", {"epochs": 3, "class_weights": True})
+    changed = training_of("gru-improved", {"epochs": 3, "class_weights": True})
     gru = RunSettings(model="gru-improved", data="bonn", seed=1, split="row", training=changed)
     mine = RunSettings(model="mine", data="bonn")
-    lines = told(gru, mine)
+    lines = given(gru, mine)
     assert lines == [
         "sequela train gru-improved --data bonn --split row --seed 1 --epochs 3 --class-weights",
         "sequela train mine --data bonn --split recording --seed 0",
@@ -52,12 +59,12 @@ def test_other_runs_have_a_command_each_that_the_command_line_takes() -> None:
 
 
 def test_settings_that_no_option_changes_are_pointed_to() -> None:
-    no_clipping = seizure.training_of("mlp-improved", {"clip_norm": None})
+    no_clipping = training_of("mlp-improved", {"clip_norm": None})
     for odd in (
         RunSettings(model="mlp-improved", data="bonn", training=no_clipping),
         RunSettings(model="mlp-baseline", data="bonn", fractions=(0.5, 0.3, 0.2)),
     ):
-        assert told(odd)[0].endswith("(and what its config.toml changes beyond that)")
+        assert given(odd)[0].endswith("(and what its config.toml changes beyond that)")
 
 
 # Records -------------------------------------------------------------------------------------
@@ -133,12 +140,12 @@ def test_the_command_gives_the_settings_again(
 ) -> None:
     settings = run_settings(model, data, seed=11, records=said, training=training)
     fold = settings.model_copy(update={"folds": n_folds})
-    (line,) = told(fold)
+    (line,) = given(fold)
     if line.startswith("sequela reproduce"):
         assert settings in [
             each
             for cohort in mortality.COHORTS
-            for each in mortality.runs(*cohort, is_primary=True, seed=11, quick=False).values()
+            for each in mortality.STUDY.runs(cohort, seed=11, quick=False).values()
         ]
         assert not n_folds
         return
@@ -149,22 +156,22 @@ def test_the_mortality_studys_own_runs_are_one_command() -> None:
     for quick, flag in ((False, ""), (True, " --quick")):
         runs = [
             settings
-            for data, task in mortality.COHORTS
-            for settings in mortality.runs(
-                data, task, is_primary=data == "eicu", seed=3, quick=quick
+            for question in mortality.COHORTS
+            for settings in mortality.STUDY.runs(
+                question, is_primary=question[0] == "eicu", seed=3, quick=quick
             ).values()
         ]
-        assert told(*runs) == [f"sequela reproduce mortality --seed 3{flag}"]
+        assert given(*runs) == [f"sequela reproduce mortality --seed 3{flag}"]
 
 
 def test_the_study_folds_small_cohorts() -> None:
     """One split of a cohort of few deaths is not the study's, nor are folds of many."""
-    settings = mortality.runs("eicu", "in-hospital", is_primary=True, seed=3, quick=False)
+    settings = mortality.STUDY.runs(("eicu", "in-hospital"), seed=3, quick=False)
     one = settings["boosting"]
-    folded = one.model_copy(update={"folds": mortality.FOLDS})
-    assert told(one, positives=500) == told(folded, positives=100)
-    assert told(one, positives=100)[0].startswith("sequela train boosting")
-    assert told(folded, positives=500)[0].endswith(f"--folds {mortality.FOLDS}")
+    folded = one.model_copy(update={"folds": mortality.STUDY.folds})
+    assert given(one, positives=500) == given(folded, positives=100)
+    assert given(one, positives=100)[0].startswith("sequela train boosting")
+    assert given(folded, positives=500)[0].endswith(f"--folds {mortality.STUDY.folds}")
 
 
 @pytest.mark.parametrize(
@@ -173,14 +180,14 @@ def test_the_study_folds_small_cohorts() -> None:
 )
 def test_what_no_option_can_leave_out_is_pointed_to(change: dict[str, Any]) -> None:
     """That eICU is counted from the ICU has no option against it."""
-    usual = mortality.asked_of("eicu", {})
+    usual = asked_of("eicu", {})
     settings = RunSettings(
         model="boosting",
         data="eicu",
         split="subject",
         cohort=CohortSettings(**{**usual.model_dump(), **change}),
     )
-    (line,) = told(settings)
+    (line,) = given(settings)
     assert line.endswith("(and what its config.toml changes beyond that)")
 
 

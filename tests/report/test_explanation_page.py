@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sequela.evaluation.attribution import Attribution
+from sequela.evaluation.number import number
 from sequela.report.explanation_page import build_explanation, up_and_down
 from sequela.runs.explain import explain
 from sequela.runs.find import Run
@@ -50,7 +51,7 @@ def test_codes_stand_in_a_table_that_sums_up(
     assert f"{found.importance.suppressed:,} of them" in text
     for each in found.examples:
         (one,) = each.numbers.values()
-        assert f"<strong>{one.values.sum():+.3g}</strong>" in text
+        assert f"<strong>{number(one.values.sum(), '+.3g')}</strong>" in text
     assert len(outline(page).ids) == len(set(outline(page).ids))
 
 

@@ -6,10 +6,11 @@ import pytest
 
 from sequela.evaluation.comparison import Difference
 from sequela.evaluation.intervals import Interval
+from sequela.report.entry import Entry
 from sequela.report.improvement import BETTER, UNKNOWN, WORSE, Improvement, improvements
-from sequela.report.shown import Shown
 from sequela.runs.compare import Compared, compare
 from sequela.runs.folder import RunFolder
+from sequela.studies import seizure
 
 
 @pytest.mark.parametrize(
@@ -30,8 +31,8 @@ def test_the_answer(value: float, low: float, high: float, answer: str) -> None:
 
 
 def test_pairs_that_were_both_run(small_runs: list[RunFolder]) -> None:
-    by_name = {run.settings.model: Shown.of(run, {}) for run in small_runs[:4]}
-    (found,) = improvements(by_name, [("MLP", "mlp"), ("CNN", "cnn")])
+    by_name = {run.settings.model: Entry(run) for run in small_runs[:4]}
+    (found,) = improvements(by_name, seizure.STUDY.families)
     expected = compare(small_runs[:2])
     assert (found.title, found.metric) == ("MLP", "accuracy")
     assert (found.baseline, found.improved) == expected.runs

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sequela.report.build import build
-from sequela.report.shown import Shown
+from sequela.report.entry import Entry
 from sequela.report.tripod import Checklist, checklist
 from sequela.report.tripod_items import ITEMS
 from sequela.runs.find import Run
@@ -29,7 +29,7 @@ def test_every_item_is_answered_or_visibly_open(
     small_runs: list[RunFolder], record_runs: list[Run]
 ) -> None:
     for run in (*small_runs, *record_runs):
-        found = checklist(Shown.of(run, {}))
+        found = checklist(Entry(run))
         assert [a.item for a in found.answers] == list(ITEMS)
         assert all(a.said or a.left for a in found.answers)
         by_number = {a.item.number: a for a in found.answers}
@@ -44,7 +44,7 @@ def test_answers_are_the_numbers_of_the_run(
     small_runs: list[RunFolder], record_runs: list[Run]
 ) -> None:
     run = small_runs[1]
-    found = checklist(Shown.of(run, {}))
+    found = checklist(Entry(run))
     low, high = run.test["accuracy_ci"]
     assert f"accuracy {run.test['accuracy']:.3f} ({low:.3f} to {high:.3f})" in said(found, "23a")
     assert "244,485 parameters" in said(found, "12c")
@@ -53,7 +53,7 @@ def test_answers_are_the_numbers_of_the_run(
         "sequela train mlp-improved --data bonn --split recording --seed 0 --epochs 12"
     ) or "sequela train mlp-improved --data bonn" in said(found, "18f")
     record = record_runs[0]
-    found = checklist(Shown.of(record, {}))
+    found = checklist(Entry(record))
     flow = record.metrics["data"]["flow"]
     assert f"{flow['candidates']:,} {flow['unit']}" in said(found, "20a")
     assert all(step["sentence"] in said(found, "6b") for step in flow["steps"])
@@ -64,22 +64,22 @@ def test_answers_are_the_numbers_of_the_run(
 
 def test_a_leak_and_weights_and_folds_are_said(record_runs: list[Run]) -> None:
     by_name = {run.path.name: run for run in record_runs}
-    leaking = checklist(Shown.of(by_name["visits-baseline.hindsight"], {}))
+    leaking = checklist(Entry(by_name["visits-baseline.hindsight"]))
     assert "LEAKS: " in said(leaking, "9b")
     assert "end of the stay" in said(leaking, "26")
-    weighted = checklist(Shown.of(by_name["visits-baseline.weighted"], {}))
+    weighted = checklist(Entry(by_name["visits-baseline.weighted"]))
     assert "weighted by the inverse" in said(weighted, "13")
     assert "LEAKS" not in said(weighted, "9b")
-    folded = checklist(Shown.of(record_runs[-1], {}))
+    folded = checklist(Entry(record_runs[-1]))
     assert said(folded, "12a").startswith("2 folds by subject")
     assert "(first fold)" in said(folded, "21")
 
 
-@pytest.mark.parametrize("halves", ["seizure", "both"])
-def test_each_half_of_the_page_has_the_checklist_folded(
-    small_runs: list[RunFolder], record_runs: list[Run], tmp_path: Path, halves: str
+@pytest.mark.parametrize("studies", ["seizure", "both"])
+def test_each_study_of_the_page_has_the_checklist_folded(
+    small_runs: list[RunFolder], record_runs: list[Run], tmp_path: Path, studies: str
 ) -> None:
-    runs = [*small_runs, *(record_runs if halves == "both" else ())]
+    runs = [*small_runs, *(record_runs if studies == "both" else ())]
     text = build(runs, tmp_path / "page.html").read_text("utf-8")
-    assert text.count("<summary>TRIPOD+AI, from ") == (2 if halves == "both" else 1)
+    assert text.count("<summary>TRIPOD+AI, from ") == (2 if studies == "both" else 1)
     assert "<strong>Open: who paid</strong>" in text

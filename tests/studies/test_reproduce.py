@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from sequela.errors import RunError
 from sequela.runs.find import Run, find_runs
 from sequela.runs.folder import RunFolder
 from sequela.studies import seizure
-from sequela.studies.reproduce import in_order, reproduce
+from sequela.studies.registry import STUDIES
+from sequela.studies.reproduce import reproduce
+from sequela.studies.results import in_order
 
 NETWORKS = list(seizure.TRAINING)
 FLOORS = ["majority-class", "logistic-regression"]
@@ -21,7 +24,7 @@ FLOORS = ["majority-class", "logistic-regression"]
 def one_epoch() -> Iterator[None]:
     """Every model is trained for one epoch: the settings are made before the processes start."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(seizure, "QUICK_EPOCHS", 1)
+        patch.setitem(STUDIES, "seizure", replace(seizure.STUDY, quick_epochs=1))
         yield
 
 
@@ -146,15 +149,17 @@ def test_what_is_no_finished_run(study: Study, tmp_path: Path) -> None:
 
 
 def test_the_study_is_the_reports() -> None:
-    full = seizure.runs(data="bonn", seed=4, quick=False)
-    quick = seizure.runs(data="bonn", seed=4, quick=True)
+    full, quick = (
+        list(seizure.STUDY.runs(("bonn", ""), seed=4, quick=flag).values())
+        for flag in (False, True)
+    )
     assert len(full) == len({(s.model, s.split) for s in full}) == 16
     assert {s.seed for s in full} == {4}
     for a, b in zip(full, quick, strict=True):
-        epochs = min(a.training.epochs, seizure.QUICK_EPOCHS)
+        epochs = min(a.training.epochs, seizure.STUDY.quick_epochs)
         if a.model in seizure.TRAINING:
             assert a.training == seizure.TRAINING[a.model]
-            average = min(a.training.average, seizure.QUICK_AVERAGE)
+            average = min(a.training.average, seizure.STUDY.quick_average)
             shorter = {"epochs": epochs, "average": average}
             assert b.training == a.training.model_copy(update=shorter)
     assert {model for claim in seizure.CLAIMS for model in claim.models} == set(NETWORKS)

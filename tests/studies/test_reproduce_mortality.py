@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from sequela.runs.find import Run, find_runs
 from sequela.sources import events
 from sequela.sources.build import build as build_events
 from sequela.studies import mortality, reproduce
+from sequela.studies.registry import STUDIES
+from sequela.studies.results import results
 
 EICU, REPORT, MIMIC3 = (
     ("eicu", "in-hospital"),
@@ -25,6 +28,11 @@ NETWORKS = ["visits-baseline", "visits-improved"]
 FLOORS = ["prevalence", "logistic-regression", "boosting"]
 
 
+def change(patch: pytest.MonkeyPatch, **fields: Any) -> None:
+    """Change the study."""
+    patch.setitem(STUDIES, "mortality", replace(STUDIES["mortality"], **fields))
+
+
 @pytest.fixture(autouse=True, scope="module")
 def small_study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyPatch]:
     """Excerpts only, in this process, with short runs and two folds where subjects are few."""
@@ -32,9 +40,7 @@ def small_study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.Mon
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SEQUELA_DATA", raising=False)
         patch.setattr("sequela.sources.catalog.cache_folder", lambda name: nowhere / name)
-        patch.setattr(mortality, "QUICK_EPOCHS", 2)
-        patch.setattr(mortality, "FEW", 100)
-        patch.setattr(mortality, "FOLDS", 2)
+        change(patch, quick_epochs=2, few=100, folds=2)
         # To start another process takes longer than what is left to do.
         patch.setattr(pool, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
         yield patch
@@ -58,14 +64,14 @@ def go(
     out: Path, cohorts: Sequence[tuple[str, str]], patch: pytest.MonkeyPatch, **more: Any
 ) -> list[Run]:
     with patch.context() as inner:
-        inner.setattr(mortality, "COHORTS", tuple(cohorts))
+        change(inner, cohorts=tuple(cohorts))
         return reproduce.reproduce(out, studies=["mortality"], quick=True, processes=1, **more)
 
 
 def only(patch: pytest.MonkeyPatch) -> None:
     """One network and one floor."""
-    patch.setattr(mortality, "TRAINING", {"visits-baseline": mortality.TRAINING[NETWORKS[0]]})
-    patch.setattr(mortality, "reading", lambda _: {"prevalence": "Prevalence"})
+    training = {"visits-baseline": mortality.TRAINING[NETWORKS[0]]}
+    change(patch, training=training, reference_models=("prevalence",))
 
 
 @pytest.fixture(scope="module")
@@ -185,11 +191,11 @@ def test_a_folder_of_other_settings_is_refused_and_left_alone(
     with pytest.raises(RunError, match="holds a study of --seed 0; add --seed 0"):
         go(study, (EICU, REPORT), small_study, seed=1)
     with small_study.context() as patch:
-        patch.setattr(mortality, "FOLDS", 3)
+        change(patch, folds=3)
         with pytest.raises(RunError, match="settings differ: folds is 2, asked for is 3"):
             go(study, (EICU, REPORT), patch)
     with small_study.context() as patch:
-        patch.setattr(mortality, "FEW", 1)  # one split where folds are
+        change(patch, few=1)  # one split where folds are
         with pytest.raises(RunError, match="is not empty"):
             go(study, (EICU, REPORT), patch)
     assert {path: path.stat().st_mtime_ns for path in study.rglob("*")} == before
@@ -258,22 +264,19 @@ def test_a_full_mimic3_is_the_primary_cohort(
 
 
 def test_the_study_is_the_reports() -> None:
-    for data, task in mortality.COHORTS:
-        full, quick = (
-            mortality.runs(data, task, is_primary=True, seed=4, quick=flag)
-            for flag in (False, True)
-        )
+    for question in mortality.COHORTS:
+        full, quick = (mortality.STUDY.runs(question, seed=4, quick=flag) for flag in (False, True))
         assert list(full) == list(quick)
         assert {s.seed for s in full.values()} == {4}
         assert {s.split for s in full.values()} == {"subject"}
-        assert {s.cohort.task for s in full.values() if s.cohort} == {task}
+        assert {s.cohort.task for s in full.values() if s.cohort} == {question[1]}
         for model in NETWORKS:
             assert full[model].training == mortality.TRAINING[model]
             assert not full[model].cohort.hindsight  # type: ignore[union-attr]
             assert full[f"{model}.weighted"].training.class_weights
             assert full[f"{model}.hindsight"].cohort.hindsight  # type: ignore[union-attr]
         assert "prevalence.hindsight" not in full
-        plain = mortality.runs(data, task, is_primary=False, seed=4, quick=False)
+        plain = mortality.STUDY.runs(question, is_primary=False, seed=4, quick=False)
         assert plain == {name: full[name] for name in (*NETWORKS, *FLOORS)}
     assert {model for claim in mortality.CLAIMS for model in claim.models} == set(NETWORKS)
     assert set(mortality.REPORTED) == set(NETWORKS)
@@ -294,7 +297,7 @@ def test_the_study_is_the_reports() -> None:
 def test_which_cohort_is_the_main_result(
     subjects: dict[tuple[str, str], int], expected: tuple[str, str]
 ) -> None:
-    assert mortality.primary(subjects) == expected
+    assert mortality.STUDY.primary_of(subjects) == expected
 
 
 @pytest.mark.parametrize(
@@ -315,13 +318,13 @@ def test_which_cohort_is_the_main_result(
 def test_what_is_asked_of_a_data_set(
     data: str, said: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    asked = mortality.asked_of(data, said)
+    asked = mortality.STUDY.ask(data, said)
     assert {name: getattr(asked, name) for name in expected} == expected
 
 
 def test_results_are_valid_after_a_second_look(study: Path) -> None:
     """The same folders give the same results, whoever reads them."""
     found = find_runs([study])
-    again = json.loads(json.dumps(reproduce.results(found)))
+    again = json.loads(json.dumps(results(found)))
     on_disk = json.loads((study / "results.json").read_text("utf-8"))
     assert again["studies"] == on_disk["studies"]

@@ -11,10 +11,10 @@ from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import operating_points, summarise
 from sequela.report.discussion import confusions
 from sequela.runs.folder import RunFolder
-from sequela.sources.bonn import CLASSES
+from sequela.sources.bonn import CLASSES as CLASS_NAMES
 from sequela.studies import mortality
 from sequela.studies.claims import Claim
-from sequela.studies.seizure import CLAIMS
+from sequela.studies.seizure import AREAS, CLAIMS
 from sequela.studies.verdicts import FAILS, HOLDS, UNKNOWN, asymmetry, judge
 
 if TYPE_CHECKING:
@@ -30,6 +30,12 @@ class Judged:
     settings: RunSettings
     predictions: Predictions
     metrics: dict[str, Any]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        recorded = "recordings" in self.metrics["data"]
+        example = "segment" if recorded else "patient"
+        return {"classes_fixed": recorded, "example": example, **self.metrics["data"]}
 
     @property
     def test(self) -> dict[str, Any]:
@@ -54,7 +60,7 @@ def made(model: str, accuracy: float, train_accuracy: float | None = None) -> Ru
         split=part,
         label=label,
         probabilities=probabilities,
-        classes=CLASSES,
+        classes=CLASS_NAMES,
     )
 
     def numbers(name: str) -> dict[str, Any]:
@@ -68,17 +74,18 @@ def made(model: str, accuracy: float, train_accuracy: float | None = None) -> Ru
             "per_class_recall": recall,
         }
 
-    metrics = {"parts": {name: numbers(name) for name in ("train", "held_out")}}
+    parts = {name: numbers(name) for name in ("train", "held_out")}
+    metrics = {"parts": parts, "data": {"recordings": 160, "classes": list(CLASS_NAMES)}}
     judged = Judged(RunSettings(model=model, data="bonn"), predictions, metrics)
     return cast("RunFolder", judged)
 
 
 def verdict(key: str, before: RunFolder, after: RunFolder) -> str:
-    claim = Claim(key, ("mlp-baseline", "mlp-improved"), "", "")
+    claim = Claim(key, ("mlp-baseline", "mlp-improved"), "", "", classes=AREAS)
     return judge(claim, {"mlp-baseline": before, "mlp-improved": after}).verdict
 
 
-@pytest.mark.parametrize("key", ["accuracy-rises", "loss-falls", "areas-better"])
+@pytest.mark.parametrize("key", ["accuracy-rises", "loss-falls", "classes-better"])
 def test_directions(key: str) -> None:
     worse, better = made("mlp-baseline", 0.4), made("mlp-improved", 0.8)
     assert verdict(key, worse, better) == HOLDS
@@ -141,8 +148,8 @@ def test_every_claim_can_be_judged_or_says_what_is_missing() -> None:
 
 
 def test_confusions_name_the_pairs() -> None:
-    told = confusions([[9, 1, 0], [0, 5, 5], [0, 4, 6]], ["a", "b", "c"])
-    assert told == ("It confuses most: b / c (90% of all errors) and a / b (10% of all errors).")
+    found = confusions([[9, 1, 0], [0, 5, 5], [0, 4, 6]], ["a", "b", "c"])
+    assert found == ("It confuses most: b / c (90% of all errors) and a / b (10% of all errors).")
     assert confusions([[1, 0], [0, 1]], ["a", "b"]) == "It made no error."
 
 

@@ -10,6 +10,7 @@ from sequela.cli.numbers import groups_of, headline, open_table
 
 if TYPE_CHECKING:
     from sequela.runs.find import Run
+    from sequela.studies.study import Study
 
 
 def say_studies(console: Console, runs: Sequence["Run"]) -> None:
@@ -19,35 +20,24 @@ def say_studies(console: Console, runs: Sequence["Run"]) -> None:
         console: Where to.
         runs: In the order of the page.
     """
-    for chosen in _studies(runs):
-        console.print()
-        title, table = _table(chosen)
-        console.print(title, style="bold", markup=False)
-        console.print(table)
-        for line in _improved(chosen):
-            console.print(line, markup=False)
+    from sequela.studies.results import by_study, cohorts_of
+
+    for study, of_study in by_study(runs):
+        for chosen in cohorts_of(study, of_study).values():
+            console.print()
+            title, table = _table(study, chosen)
+            console.print(title, style="bold", markup=False)
+            console.print(table)
+            for line in _improved(study, chosen):
+                console.print(line, markup=False)
     console.print()
 
 
-def _studies(runs: Sequence["Run"]) -> list[list["Run"]]:
-    """The runs of each question asked of each data set."""
-    grouped: dict[object, list[Run]] = {}
-    for run in runs:
-        asked = run.settings.cohort
-        grouped.setdefault((run.settings.data, asked and asked.task), []).append(run)
-    return list(grouped.values())
-
-
-def _is_result(run: "Run") -> bool:
-    """Whether a run is not one that shows what a leak is worth beside such as do not leak."""
-    asked = run.settings.cohort
-    return run.settings.split != "row" and not (asked and asked.hindsight)
-
-
-def _table(runs: Sequence["Run"]) -> tuple[str, Table]:
+def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
     from sequela.runs.leaks import Leaks
+    from sequela.studies.results import planned_leak
 
-    results = [run for run in runs if _is_result(run)] or list(runs)
+    results = [run for run in runs if not planned_leak(run)] or list(runs)
     leaking = {run.settings.model: run for run in runs if run not in results}
     first = results[0]
     _, where = first.settings.title.split(", ", 1)
@@ -65,44 +55,31 @@ def _table(runs: Sequence["Run"]) -> tuple[str, Table]:
         table.add_row(
             "  weighted" if weighted else run.settings.model,  # under the model that it is one of
             headline(run)[1],
-            "" if weighted else _reported(run),
+            "" if weighted else _reported(study, run),
             f"{operations:,}" if operations else "",
             *([headline(leak)[1].split(" ")[0]] if leak else []),
         )
     return f"{where}, {judged}{planned}", table
 
 
-def _reported(run: "Run") -> str:
+def _reported(study: "Study", run: "Run") -> str:
     """The report's number: the one of the column, or what else it says of accuracy."""
-    from sequela.studies import mortality, seizure
-
-    reported = {**seizure.REPORTED, **mortality.REPORTED}.get(run.settings.model, {})
+    reported = study.reported.get(run.settings.model, {})
     if "auroc" in run.test and "auroc" not in reported and "accuracy" in reported:
         return f"accuracy {reported['accuracy']}"
     return str(reported.get("auroc" if "auroc" in run.test else "accuracy", ""))
 
 
-def _improved(runs: Sequence["Run"]) -> Iterator[str]:
+def _improved(study: "Study", runs: Sequence["Run"]) -> Iterator[str]:
     """For each pair of models, whether the improved one is better than its baseline."""
-    from sequela.report.improvement import Improvement
-    from sequela.runs.compare import compare
+    from sequela.report.entry import Entry
+    from sequela.report.improvement import improvements
 
-    by_name = {
-        run.settings.model: run
-        for run in runs
-        if _is_result(run) and not run.settings.training.class_weights
-    }
-    for name, improved in by_name.items():
-        family = name.removesuffix("-improved")
-        baseline = by_name.get(f"{family}-baseline")
-        if family == name or baseline is None:
-            continue
-        found = compare([baseline, improved])
-        first, second = found.runs
-        cost = improved.facts["operations"] / baseline.facts["operations"]
-        answer = Improvement(family, found.metric, first, second, cost)
-        said = f"{name} better than {family}-baseline? {answer.answer}"
-        if difference := answer.improved.difference:
+    entries = [Entry(run) for run in runs if not run.settings.training.class_weights]
+    plain = {entry.name: entry for entry in entries if not entry.leak}
+    for found in improvements(plain, study.families):
+        said = f"{found.improved.model} better than {found.baseline.model}? {found.answer}"
+        if difference := found.improved.difference:
             gap = difference.interval
             said += f": {difference.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})"
-        yield f"{said}, {cost:.2g} times the operations"
+        yield f"{said}, {found.cost:.2g} times the operations"

@@ -15,7 +15,7 @@ from sequela.errors import SettingError
 from sequela.notebook.parts import LabelledExamples
 from sequela.runs import records
 from sequela.sequences.flat import Sequences
-from sequela.studies import mortality
+from sequela.studies.registry import asked_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -94,7 +94,7 @@ def load_visits(
             "bins and min_subjects are learnt from training examples, which are not drawn yet: "
             "leave them out here, and give VisitClassifier its min_subjects"
         )
-    asked = mortality.asked_of(name, cohort).model_copy(update={"bins": 0})
+    asked = asked_of(name, cohort).model_copy(update={"bins": 0})
     folder = Path(work)
     who, origin = records.cohort_from(name, asked, None if root is None else Path(root), folder)
     sequences = records.whole(who, asked, folder / "sequences" / f"{name}-{asked.task}-all")

@@ -10,48 +10,51 @@ from sequela.errors import RunError
 from sequela.evaluation.number import number
 from sequela.figures.flow import css
 from sequela.files import whole
-from sequela.report import mortality_half, seizure_half
+from sequela.report.study import content as study_content
+from sequela.report.study import summary
 from sequela.runs.find import Run
-from sequela.studies.reproduce import in_order
+from sequela.studies.registry import question_of
+from sequela.studies.results import by_study, planned_leak
 
 
 def build(folders: Sequence[Run], out: Path) -> Path:
     """Build the page of some runs.
 
     Args:
-        folders: Finished runs; those on signals are of the same data.
+        folders: Finished runs; those of one question are of the same split.
         out: The page; written under a temporary name, then renamed.
 
     Raises:
         RunError: If there is no run, a run is damaged, or runs that belong side by side are of
-            different data or splits.
+            different splits.
         SplitError: If the parts of a run overlap.
     """
     if not folders:
         raise RunError("no run to report on: name at least one run folder")
-    ordered = in_order(folders)
-    _refuse_mixture(ordered)
-    signals = [f for f in ordered if f.settings.cohort is None]
-    records = [f for f in ordered if f.settings.cohort is not None]
+    studies = by_study(folders)
+    for _, runs in studies:
+        _refuse_mixture(runs)
     templates = open_templates()
-    halves = []
-    for name, runs, half in (
-        ("Seizures", signals, seizure_half),
-        ("Mortality", records, mortality_half),
-    ):
-        if runs:
-            content = half.content(runs)
-            template = templates.get_template(f"{half.NAME}.html.j2")
-            html = Markup(template.render(content))  # noqa: S704 - escaped as it was rendered
-            halves.append(
-                {"id": half.NAME, "name": name, "summary": half.summary(content), "html": html}
-            )
-    names = " and ".join(str(half["name"]) for half in halves)
+    parts = []
+    for study, runs in studies:
+        content = study_content(study, runs)
+        html = templates.get_template("study.html.j2").render(content)
+        parts.append(
+            {
+                "id": study.name,
+                "title": study.title,
+                "summary": summary(content),
+                "html": Markup(html),  # noqa: S704 - escaped as it was rendered
+            }
+        )
+    title = " and ".join(study.title for study, _ in studies)
+    if any(study.claims for study, _ in studies):
+        title += ": the 2019 report and what really happens"
     page = templates.get_template("page.html.j2").render(
         flow_css=css(),
-        title=f"{names}: the 2019 report and what really happens",
-        environment=ordered[0].environment,
-        halves=halves,
+        title=title,
+        environment=studies[0][1][0].environment,
+        studies=parts,
     )
     with whole(out) as partial:
         partial.write_text(page, encoding="utf-8")
@@ -76,16 +79,12 @@ def _refuse_mixture(folders: Sequence[Run]) -> None:
     first: dict[tuple[object, ...], Run] = {}
     for folder in folders:
         settings = folder.settings
-        # Each cohort of hospital records has its own table; signals share one.
-        cohort = settings.cohort and (
-            settings.data,
-            settings.cohort.task,
-            settings.cohort.hindsight,
-        )
-        same = first.setdefault((settings.split, cohort), folder)
-        if settings.data != same.settings.data or folder.split_ids != same.split_ids:
+        # Each question has its own table; what leaks on purpose stands beside it.
+        kind = (question_of(folder), settings.split, planned_leak(folder))
+        same = first.setdefault(kind, folder)
+        if folder.split_ids != same.split_ids:
             raise RunError(
-                f"{folder.path} and {same.path} are of different data or splits (by "
+                f"{folder.path} and {same.path} are of different splits (by "
                 f"{settings.split}): their numbers cannot be compared; build a page for each"
             )
         _ = folder.predictions  # reading them proves that they belong to the split

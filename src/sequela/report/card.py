@@ -14,12 +14,10 @@ from sequela.evaluation.subgroups import SMALLEST_CELL
 from sequela.files import whole
 from sequela.report import probabilities
 from sequela.report.commands import commands
-from sequela.report.shown import Shown, measures
-from sequela.report.told import described_parts, how_split, outcome
+from sequela.report.entry import Entry, measures
+from sequela.report.sentences import how_split, looked_for, parts_in_words
 from sequela.report.tripod import checklist
 from sequela.runs.find import Run
-
-_TWO = 2
 
 
 def build_card(run: Run, out: Path) -> Path:
@@ -29,42 +27,42 @@ def build_card(run: Run, out: Path) -> Path:
         run: A finished run, or folds.
         out: The card; written under a temporary name, then renamed.
     """
-    shown = Shown.of(run, {})
-    text = _templates().get_template("card.md.j2").render(_content(shown))
+    entry = Entry(run)
+    text = _templates().get_template("card.md.j2").render(_content(entry))
     with whole(out) as partial:
-        partial.write_text(f"---\n{front_matter(shown)}---\n\n{text}", "utf-8")
+        partial.write_text(f"---\n{front_matter(entry)}---\n\n{text}", "utf-8")
     return out
 
 
-def front_matter(shown: Shown) -> str:
+def front_matter(entry: Entry) -> str:
     """The YAML that stands at the head of the card."""
-    data = shown.metrics["data"]
-    records = shown.run.settings.cohort is not None
-    held = "held_out" if not shown.run.settings.folds else "folds, each held out once"
+    data = entry.data
+    tabular = "sequences" in data
+    held = "held_out" if not entry.run.folds else "folds, each held out once"
     values: dict[str, Any] = {
         "license": "other",
         "license_name": "not-chosen-yet",
         "library_name": "sequela",
-        "tags": ["sequela", "medical", "ehr" if records else "eeg", shown.name],
+        "tags": ["sequela", "medical", "eeg" if "sfreq" in data else "ehr", entry.name],
         "datasets": [data["name"]],
-        "metrics": [m.hub for m in _of_hub(shown.test)],
+        "metrics": [m.hub for m in _of_hub(entry.test)],
         "model-index": [
             {
-                "name": shown.key,
+                "name": entry.key,
                 "results": [
                     {
                         "task": {
-                            "type": "tabular-classification" if records else "other",
-                            "name": outcome(data),
+                            "type": "tabular-classification" if tabular else "other",
+                            "name": data["question"],
                         },
                         "dataset": {"type": data["name"], "name": data["title"], "split": held},
-                        "metrics": _results(shown.test),
+                        "metrics": _results(entry.test),
                     }
                 ],
             }
         ],
     }
-    if records:
+    if tabular:
         values["pipeline_tag"] = "tabular-classification"
     text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
     return text
@@ -88,32 +86,28 @@ def _results(test: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _content(shown: Shown) -> dict[str, Any]:
+def _content(entry: Entry) -> dict[str, Any]:
     """What the template places."""
-    run = shown.run
-    records = run.settings.cohort is not None
-    data = shown.metrics["data"]
-    two = len(data["classes"]) == _TWO
+    run = entry.run
+    data = entry.data
     return {
-        "shown": shown,
-        "test": shown.test,
+        "entry": entry,
+        "test": entry.test,
         "data": data,
         "origin": _public(data["origin"]),
-        "records": records,
-        "two": two,
-        "outcome": outcome(data),
-        "findings": shown.findings,
-        "looked_for": shown.metrics["looked_for"],
-        "parts": list(described_parts(shown)),
-        "split": how_split(shown),
-        "measures": measures([shown]),
-        "calibration": probabilities.table([shown])[0],
+        "two": entry.two,
+        "findings": entry.findings,
+        "looked_for": looked_for(entry),
+        "parts": list(parts_in_words(entry)),
+        "split": how_split(entry),
+        "measures": measures([entry]),
+        "calibration": probabilities.table([entry])[0],
         "headline": headline(data["classes"]),
-        "groups": probabilities.groups(shown) if two else [],
+        "groups": probabilities.groups(entry) if entry.two else [],
         "smallest": SMALLEST_CELL,
         "training": run.settings.training.model_dump(exclude_none=True),
         "commands": commands([run]),
-        "checklist": checklist(shown),
+        "checklist": checklist(entry),
     }
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from sequela.config import CohortSettings, RunSettings, TrainingSettings, options
 from sequela.runs.find import Run
-from sequela.runs.folds import FoldsFolder
-from sequela.studies import mortality, seizure
+from sequela.studies.description import class_counts
+from sequela.studies.registry import asked_of, study_of, training_of
 from sequela.studies.settings import run_settings
 
 _OPTIONS = {
@@ -21,39 +21,29 @@ _OPTIONS = {
 def commands(folders: Sequence[Run]) -> list[str]:
     """One command where the runs are a study's own, or else one for each run."""
     runs = [folder.settings.model_copy(update={"folds": 0, "fold": 0}) for folder in folders]
-    first = runs[0]
+    first, study = runs[0], study_of(folders[0])
+    data = f" --data {first.data}" * bool(study.data)
     for quick in (False, True):
-        flag = f" --seed {first.seed}" + " --quick" * quick
-        if first.cohort is None:
-            whole = seizure.runs(data=first.data, seed=first.seed, quick=quick)
-            named = f"sequela reproduce seizure --data {first.data}{flag}"
-        else:
-            whole = [
-                settings
-                for data, task in mortality.COHORTS
-                for settings in mortality.runs(
-                    data, task, is_primary=True, seed=first.seed, quick=quick
-                ).values()
-            ]
-            named = f"sequela reproduce mortality{flag}"
+        whole = [
+            settings
+            for question in study.questions(first.data)
+            for settings in study.runs(question, seed=first.seed, quick=quick).values()
+        ]
         if all(settings in whole for settings in runs) and all(map(_is_split_so, folders)):
-            return [named]
+            flags = f"{data} --seed {first.seed}" + " --quick" * quick
+            return [f"sequela reproduce {study.name}{flags}"]
     return [_train(folder) for folder in folders]
 
 
 def _is_split_so(folder: Run) -> bool:
     """Whether the study too judges these data on so many folds."""
-    if folder.settings.cohort is None:
-        return not folder.settings.folds
-    data = folder.metrics["data"]
-    return folder.settings.folds == mortality.folds_for(data["positives"], data["examples"])
+    return folder.settings.folds == study_of(folder).folds_for(min(class_counts(folder)))
 
 
 def _train(folder: Run) -> str:
     """The command of one run, and whether its settings go beyond what the command takes."""
     settings = folder.settings
-    study = seizure if settings.cohort is None else mortality
-    usual = study.training_of(settings.model, {})
+    usual = training_of(settings.model, {})
     changes = {
         name: value
         for name, value in settings.training.model_dump().items()
@@ -71,29 +61,26 @@ def _train(folder: Run) -> str:
         training=changes,
     )
     said = "".join(_option(name, value) for name, value in {**sayable, **changes}.items())
-    folds = settings.folds
-    if folds:
-        said += f" --folds {folds}"
-        if isinstance(folder, FoldsFolder) and folder.summary["repeats"] > 1:
-            said += f" --repeats {folder.summary['repeats']}"
-    told = (
+    if settings.folds:
+        said += f" --folds {settings.folds}"
+        said += f" --repeats {folder.repeats}" * (folder.repeats > 1)
+    command = (
         f"sequela train {settings.model} --data {settings.data} --split {settings.split} "
         f"--seed {settings.seed}{said}"
     )
     if plain == settings.model_copy(update={"folds": 0, "fold": 0}):
-        return told
-    return f"{told} (and what its config.toml changes beyond that)"
+        return command
+    return f"{command} (and what its config.toml changes beyond that)"
 
 
 def _records(settings: RunSettings) -> dict[str, Any]:
     """What was said of the records beyond what a study says of its data."""
-    if settings.cohort is None:
+    asked = settings.cohort
+    if not asked:
         return {}
-    usual = mortality.asked_of(settings.data, {"task": settings.cohort.task})
-    said = {"task": settings.cohort.task} | {
-        name: value
-        for name, value in settings.cohort.model_dump().items()
-        if value != getattr(usual, name)
+    usual = asked_of(settings.data, {"task": asked.task})
+    said = {"task": asked.task} | {
+        name: value for name, value in asked.model_dump().items() if value != getattr(usual, name)
     }
     plain = RunSettings(model=settings.model, data=settings.data)
     return said | {

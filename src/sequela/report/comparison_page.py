@@ -9,7 +9,7 @@ from sequela.evaluation.metrics import named
 from sequela.figures.compare import differences
 from sequela.files import whole
 from sequela.report.build import open_templates
-from sequela.report.shown import svg
+from sequela.report.entry import svg
 from sequela.runs.compare import Comparison
 from sequela.runs.folder import environment
 
@@ -44,7 +44,7 @@ def build_comparison(found: Comparison, out: Path) -> Path:
         flow_css="",
         title=f"Comparison with {first.name}",
         environment=environment(),
-        halves=[{"id": "comparison", "html": Markup(html)}],  # noqa: S704 - escaped as rendered
+        studies=[{"id": "comparison", "html": Markup(html)}],  # noqa: S704 - escaped as rendered
     )
     with whole(out) as partial:
         partial.write_text(page, encoding="utf-8")

@@ -13,12 +13,14 @@ def discuss(run: RunFolder) -> list[str]:
     parts = run.metrics["parts"]
     train, test = parts["train"], parts["held_out"]
     gap = train["accuracy"] - test["accuracy"]
+    both = (
+        f"{train['accuracy']:.1%} on its training {run.data['example']}s, "
+        f"{test['accuracy']:.1%} on held-out ones"
+    )
     fit = (
-        f"It over-fits: {train['accuracy']:.1%} on its training segments, {test['accuracy']:.1%} "
-        f"on held-out ones, a gap of {100 * gap:.1f} points."
+        f"It over-fits: {both}, a gap of {100 * gap:.1f} points."
         if gap > _GAP
-        else f"No over-fitting to speak of: {train['accuracy']:.1%} on its training segments, "
-        f"{test['accuracy']:.1%} on held-out ones."
+        else f"No over-fitting to speak of: {both}."
     )
     return [fit, *_stopping(run), confusions(test["confusion"], run.metrics["data"]["classes"])]
 
@@ -50,5 +52,5 @@ def confusions(confusion: list[list[int]], classes: list[str]) -> str:
     if not errors:
         return "It made no error."
     most = sorted(pairs, key=lambda pair: -pair[0])[:2]
-    told = " and ".join(f"{a} / {b} ({count / errors:.0%} of all errors)" for count, a, b in most)
-    return f"It confuses most: {told}."
+    named = " and ".join(f"{a} / {b} ({count / errors:.0%} of all errors)" for count, a, b in most)
+    return f"It confuses most: {named}."

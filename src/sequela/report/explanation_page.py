@@ -12,7 +12,7 @@ from sequela.evaluation.importance import Importance
 from sequela.figures.attribution import code_importance, signal_attribution
 from sequela.files import whole
 from sequela.report.build import open_templates
-from sequela.report.shown import Shown, svg
+from sequela.report.entry import Entry, svg
 from sequela.runs.explain import Explained, Explanation
 from sequela.sequences.flat import CodeAt
 
@@ -36,12 +36,12 @@ def build_explanation(found: Explanation, out: Path) -> Path:
         found: The explanation.
         out: The page; written under a temporary name, then renamed.
     """
-    shown = Shown.of(found.run, {})
+    entry = Entry(found.run)
     templates = open_templates()
     html = templates.get_template("explanation.html.j2").render(
         found=found,
-        shown=shown,
-        findings=shown.findings,
+        entry=entry,
+        findings=entry.findings,
         examples=[_example(each, place) for place, each in enumerate(found.examples)],
         importance=found.importance,
         picture=_picture(found.importance),
@@ -49,9 +49,9 @@ def build_explanation(found: Explanation, out: Path) -> Path:
     )
     page = templates.get_template("page.html.j2").render(
         flow_css="",
-        title=f"What moved {shown.title}",
+        title=f"What moved {entry.title}",
         environment=found.run.environment,
-        halves=[{"id": "explanation", "html": Markup(html)}],  # noqa: S704 - escaped as rendered
+        studies=[{"id": "explanation", "html": Markup(html)}],  # noqa: S704 - escaped as rendered
     )
     with whole(out) as partial:
         partial.write_text(page, encoding="utf-8")

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sequela.evaluation.metrics import Metric, named
-from sequela.report.shown import Shown
+from sequela.report.entry import Entry
 from sequela.runs.compare import Compared, compare
 
-BETTER, WORSE, UNKNOWN = "yes", "no, worse", "cannot be told"
+BETTER, WORSE, UNKNOWN = "yes", "no, worse", "inconclusive"
 
 
 @dataclass(frozen=True)
@@ -44,21 +44,21 @@ class Improvement:
 
 
 def improvements(
-    shown: Mapping[str, Shown], families: Iterable[tuple[str, str]]
+    entries: Mapping[str, Entry], families: Iterable[tuple[str, str, str]]
 ) -> list[Improvement]:
     """The pairs that were both run.
 
     Args:
-        shown: Models by their registry name, all of one split.
-        families: Title of the family and what its models' names begin with.
+        entries: Models by their registry name, all of one split.
+        families: Title of each family, and its baseline and improved model.
     """
     found = []
-    for title, prefix in families:
-        pair = [shown.get(f"{prefix}-{kind}") for kind in ("baseline", "improved")]
-        if not (pair[0] and pair[1]):
+    for title, *names in families:
+        pair = [entries[name] for name in names if name in entries]
+        if len(pair) < len(names):
             continue
-        compared = compare([pair[0].run, pair[1].run])
-        operations = [s.facts["operations"] for s in pair if s]
+        compared = compare([entry.run for entry in pair])
+        operations = [entry.facts["operations"] for entry in pair]
         baseline, improved = compared.runs
         cost = operations[1] / operations[0]
         found.append(Improvement(title, compared.metric, baseline, improved, cost))

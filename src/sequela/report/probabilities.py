@@ -27,9 +27,8 @@ from sequela.figures.decision import decision_curves
 from sequela.figures.ranking import ranking
 from sequela.figures.reliability import reliability_curves
 from sequela.figures.subgroups import subgroup_forest
-from sequela.report.shown import Shown, svg
+from sequela.report.entry import Entry, svg
 from sequela.runs.find import Run
-from sequela.runs.folder import RunFolder
 
 PROMISED = 0.9
 _TWO = 2
@@ -43,27 +42,27 @@ def held_out(run: Run) -> Predictions:
     return run.predictions.part("held_out")
 
 
-def mended(run: Run, fit: Fit) -> Predictions:
+def recalibrated(run: Run, fit: Fit) -> Predictions:
     """The held-out predictions recalibrated by what the tuning part of the same fold gives."""
-    runs = [run] if isinstance(run, RunFolder) else run.runs[: run.settings.folds]
-    return joined([fit(each.predictions.part("tuning")).apply(held_out(each)) for each in runs])
+    once = run.runs[: run.folds or None]
+    return joined([fit(each.predictions.part("tuning")).apply(held_out(each)) for each in once])
 
 
-def ranked(shown: Sequence[Shown], what: str, prefix: str) -> list[Markup]:
+def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Markup]:
     """ROC and precision-recall curves of some models on the same examples.
 
     The legends' numbers are those of the tables, also where these are means over folds.
     """
-    chosen = {s.title: s.test["operating_points"][1]["threshold"] for s in shown}
-    folds = shown[0].run.describe_split() if shown[0].run.settings.folds else None
-    areas_are = f"mean of {folds['folds'] * folds['repeats']} folds" if folds else ""
+    chosen = {s.title: s.test["operating_points"][1]["threshold"] for s in entries}
+    run = entries[0].run
+    areas_are = f"mean of {len(run.runs)} folds" if run.folds else ""
     pictures = []
     for name, curve, metric in (
         ("roc", roc_curve, METRICS["auroc"]),
         ("precision-recall", precision_recall_curve, METRICS["average_precision"]),
     ):
-        curves = {s.title: curve(held_out(s.run), _rng(s.run)) for s in shown}
-        areas = {s.title: _as_written(s.test, metric.key) for s in shown if metric.key in s.test}
+        curves = {s.title: curve(held_out(s.run), _rng(s.run)) for s in entries}
+        areas = {s.title: _as_written(s.test, metric.key) for s in entries if metric.key in s.test}
         picture = ranking(curves, event=what, chosen=chosen, areas=areas, areas_are=areas_are)
         pictures.append(svg(picture, f"{prefix}{name}"))
     return pictures
@@ -76,40 +75,40 @@ def _as_written(test: Mapping[str, Any], key: str) -> Estimate:
     return Estimate(np.nan if test[key] is None else test[key], interval)
 
 
-def decided(shown: Sequence[Shown], what: str, prefix: str) -> Markup:
+def decided(entries: Sequence[Entry], what: str, prefix: str) -> Markup:
     """Decision curves of some models."""
     curves = {
-        s.title: net_benefit(held_out(s.run), _rng(s.run), thresholds=_THRESHOLDS) for s in shown
+        s.title: net_benefit(held_out(s.run), _rng(s.run), thresholds=_THRESHOLDS) for s in entries
     }
     return svg(decision_curves(curves, event=what), f"{prefix}decision")
 
 
-def calibrated(shown: Shown, what: str, prefix: str) -> Markup:
+def calibrated(entry: Entry, what: str, prefix: str) -> Markup:
     """The reliability of one model, as trained and recalibrated on the tuning part."""
     said = {
-        "as trained": held_out(shown.run),
-        "after temperature": mended(shown.run, fit_temperature),
+        "as trained": held_out(entry.run),
+        "recalibrated (temperature)": recalibrated(entry.run, fit_temperature),
     }
     if len(said["as trained"].classes) == _TWO:
-        said["after isotonic"] = mended(shown.run, fit_isotonic)
-    curves = {name: reliability(each, _rng(shown.run)) for name, each in said.items()}
+        said["recalibrated (isotonic)"] = recalibrated(entry.run, fit_isotonic)
+    curves = {name: reliability(each, _rng(entry.run)) for name, each in said.items()}
     chances = {name: event(each).chance for name, each in said.items()}
     return svg(reliability_curves(curves, chances, event=what), f"{prefix}reliability")
 
 
-def table(shown: Sequence[Shown]) -> list[dict[str, Any]]:
+def table(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Scores of the probabilities of each model; what cannot be had is ``None``."""
-    return [_scores(s) for s in shown]
+    return [_scores(s) for s in entries]
 
 
-def _scores(shown: Shown) -> dict[str, Any]:
-    predictions = held_out(shown.run)
+def _scores(entry: Entry) -> dict[str, Any]:
+    predictions = held_out(entry.run)
     brier = brier_score(predictions)
     line = None
     if len(predictions.classes) == _TWO and np.ptp(predictions.score) > _FLAT:
         line = calibration_line(predictions)
     return {
-        "title": shown.title,
+        "title": entry.title,
         "brier": brier.score,
         "skill": 1 - brier.score / brier.uncertainty,
         "miscalibration": brier.miscalibration,
@@ -118,19 +117,18 @@ def _scores(shown: Shown) -> dict[str, Any]:
         "beyond_chance": _or_none(calibration_error, predictions),
         "line": line,
         "loss": log_loss(predictions),
-        "mended_loss": log_loss(mended(shown.run, fit_temperature)),
+        "recalibrated_loss": log_loss(recalibrated(entry.run, fit_temperature)),
     }
 
 
-def sets(shown: Shown) -> dict[str, Any]:
+def sets(entry: Entry) -> dict[str, Any]:
     """Whether sets of classes fitted on the tuning part hold the true one as often as promised."""
-    run = shown.run
-    runs = [run] if isinstance(run, RunFolder) else run.runs
+    run = entry.run
     found = [
         check_coverage(
             fit_conformal(each.predictions.part("tuning"), PROMISED), held_out(each), _rng(each)
         )
-        for each in runs
+        for each in run.runs
     ]
     interval = found[0].coverage.interval if len(found) == 1 else None
     return {
@@ -145,13 +143,13 @@ def sets(shown: Shown) -> dict[str, Any]:
     }
 
 
-def groups(shown: Shown) -> list[Subgroup]:
+def groups(entry: Entry) -> list[Subgroup]:
     """How well a model of two classes does for whom, as far as it is known who the examples are."""
-    run = shown.run
+    run = entry.run
     predictions = run.predictions
     inside = predictions.split == "held_out"
     attributes = {name: values[inside] for name, values in run.attributes.items()}
-    point = shown.test["operating_points"][1]
+    point = entry.test["operating_points"][1]
     threshold = Threshold(point["threshold"], point["chosen_for"])
     names = [headline(predictions.classes).name]
     return subgroups(
@@ -159,16 +157,17 @@ def groups(shown: Shown) -> list[Subgroup]:
     )
 
 
-def by_group(shown: Shown, prefix: str) -> dict[str, Any] | None:
+def by_group(entry: Entry, prefix: str) -> dict[str, Any] | None:
     """The pictures of the subgroups, where it is known who the examples are."""
-    found = groups(shown)
+    found = groups(entry)
     if not found:
         return None
+    many = entry.data["outcome"]["many"]
     return {
         "pictures": [
-            svg(subgroup_forest(found, metric, event="deaths"), f"{prefix}subgroups-{metric}")
+            svg(subgroup_forest(found, metric, event=many), f"{prefix}subgroups-{metric}")
             for metric in (
-                headline(shown.metrics["data"]["classes"]).name,
+                headline(entry.data["classes"]).name,
                 "observed_minus_expected",
                 "alarm_rate",
             )
@@ -189,17 +188,17 @@ def _or_none(number: Callable[[Predictions], float], predictions: Predictions) -
         return None
 
 
-def content(shown: Sequence[Shown], best: Shown, what: str, prefix: str) -> Mapping[str, Any]:
+def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, Any]:
     """What the template of the probabilities places.
 
     Args:
-        shown: Models in the tables.
+        entries: Models in the tables.
         best: The model whose calibration and subgroups are shown.
-        what: The event of two classes, or what happens where there are more.
         prefix: What ids on the page begin with.
     """
-    two = len(best.metrics["data"]["classes"]) == _TWO
-    curves = [s for s in shown if s.account or s is best]
+    two = best.two
+    what = best.data["outcome"]["label"] if two else "the most probable class is right"
+    curves = [s for s in entries if s.account or s is best]
     return {
         "event": what,
         "best": best,
@@ -208,7 +207,7 @@ def content(shown: Sequence[Shown], best: Shown, what: str, prefix: str) -> Mapp
         "ranked": ranked(curves, what, prefix) if two else [],
         "reliability": calibrated(best, what, prefix),
         "decision": decided(curves, what, prefix) if two else None,
-        "table": table(shown),
+        "table": table(entries),
         "sets": sets(best),
         "subgroups": by_group(best, prefix) if two else None,
     }

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 from sequela.models.registry import MODELS
 from sequela.report.commands import commands
-from sequela.report.shown import Shown
-from sequela.report.told import described_parts, how_split, outcome, performance
+from sequela.report.entry import Entry
+from sequela.report.sentences import how_split, parts_in_words, performance
 from sequela.report.tripod_items import ITEMS, SOURCE, Item
 from sequela.sources import catalog
 
-_TWO = 2
 Said = tuple[str, str]
 """What the run answers, and what is left open; either may be empty."""
 
@@ -66,29 +65,28 @@ class Checklist:
         )
 
 
-def checklist(shown: Shown) -> Checklist:
+def checklist(entry: Entry) -> Checklist:
     """The checklist of a run, filled from its folder alone."""
     said: dict[str, Said] = {}
     for part in (_front, _data, _outcome, _preparation, _analysis, _model, _after, _results):
-        said |= part(shown)
+        said |= part(entry)
     return Checklist(
-        shown.title, tuple(Answer(item, *said.get(item.number, ("", ""))) for item in ITEMS)
+        entry.title, tuple(Answer(item, *said.get(item.number, ("", ""))) for item in ITEMS)
     )
 
 
-def _front(shown: Shown) -> dict[str, Said]:
-    data = shown.metrics["data"]
-    records = "question" in data
+def _front(entry: Entry) -> dict[str, Said]:
+    data = entry.data
     kind = (
         "Prognostic: an event is predicted before it happens."
-        if records
+        if "task" in data
         else "Diagnostic: a state is named while it is recorded."
     )
     return {
         "1": (
             (
-                f"Development and evaluation of a model ({shown.title}) on {data['title']}: "
-                f"{outcome(data)}."
+                f"Development and evaluation of a model ({entry.title}) on {data['title']}: "
+                f"{data['question']}."
             ),
             "",
         ),
@@ -99,15 +97,15 @@ def _front(shown: Shown) -> dict[str, Said]:
         "4": (
             (
                 "To develop the model and to evaluate it on held-out "
-                f"{shown.run.settings.split}s of the same data; no other data were used."
+                f"{entry.run.settings.split}s of the same data; no other data were used."
             ),
             "",
         ),
     }
 
 
-def _data(shown: Shown) -> dict[str, Said]:
-    data = shown.metrics["data"]
+def _data(entry: Entry) -> dict[str, Said]:
+    data = entry.data
     rules = data["flow"]["steps"] if "flow" in data else []
     eligible = (
         "Left out, in this order: " + "; ".join(step["sentence"] for step in rules) + "."
@@ -128,36 +126,36 @@ def _data(shown: Shown) -> dict[str, Said]:
     }
 
 
-def _outcome(shown: Shown) -> dict[str, Said]:
-    data = shown.metrics["data"]
-    records = "question" in data
+def _outcome(entry: Entry) -> dict[str, Said]:
+    data = entry.data
+    judged = data.get("outcome", {}).get("one") != "death"
     return {
         "8a": (
-            f"{outcome(data)[0].upper()}{outcome(data)[1:]}.",
+            f"{data['question'][0].upper()}{data['question'][1:]}.",
             "how the outcome was assessed, why this one, and whether alike for all groups",
         ),
         "8b": (
-            ("Death takes no judgement.", "")
-            if records
-            else ("", "who named the classes (see the publication of the data)")
+            ("", "who named the classes (see the publication of the data)")
+            if judged
+            else ("Death takes no judgement.", "")
         ),
         "8c": ("", "whether who assessed the outcome knew the predictors"),
-        "9a": (_predictors(shown), ""),
-        "9b": _when_known(shown),
+        "9a": (_predictors(entry), ""),
+        "9b": _when_known(entry),
         "9c": (
             ("", "who coded the diagnoses and the like")
-            if records
+            if "sequences" in data
             else ("Samples are measured, not judged.", "")
         ),
     }
 
 
-def _when_known(shown: Shown) -> Said:
+def _when_known(entry: Entry) -> Said:
     """How and when predictors were measured; a run that leaks says so here too."""
-    data = shown.metrics["data"]
+    data = entry.data
     if "task" not in data:
         return f"The potential in µV, {data['sfreq']} samples a second.", ""
-    leaks = [finding["what"] for finding in shown.findings if finding["severity"] == "leak"]
+    leaks = [finding["what"] for finding in entry.findings if finding["severity"] == "leak"]
     when = (
         f"LEAKS: {'; '.join(leaks)}."
         if leaks
@@ -169,18 +167,18 @@ def _when_known(shown: Shown) -> Said:
     )
 
 
-def _predictors(shown: Shown) -> str:
-    data, asked = shown.metrics["data"], shown.run.settings.cohort
-    if asked is None:
+def _predictors(entry: Entry) -> str:
+    data = entry.data
+    if "sequences" not in data:
         return "All samples of the segment; none was selected."
     inputs = ", ".join(data["task"]["inputs"]) or "all"
     sequences = data["sequences"]
-    told = f"Families of codes: {inputs}. {sequences['codes'] - 1:,} codes are known"
-    return f"{told}, each of at least {sequences['settings']['min_subjects']} training subject(s)."
+    known = f"Families of codes: {inputs}. {sequences['codes'] - 1:,} codes are known"
+    return f"{known}, each of at least {sequences['settings']['min_subjects']} training subject(s)."
 
 
-def _preparation(shown: Shown) -> dict[str, Said]:
-    data, test = shown.metrics["data"], shown.test
+def _preparation(entry: Entry) -> dict[str, Said]:
+    data, test = entry.data, entry.test
     if "sequences" in data:
         sequences = data["sequences"]
         size = f"{data['examples']:,} examples, {data['positives']:,} with the event"
@@ -199,7 +197,7 @@ def _preparation(shown: Shown) -> dict[str, Said]:
         )
         form = (
             "Present codes are summed step by step, each with weights of its own."
-            if shown.name in MODELS
+            if entry.name in MODELS
             else "Bags of codes of the whole record, and summaries of measurements (boosting)."
         )
     else:
@@ -220,7 +218,7 @@ def _preparation(shown: Shown) -> dict[str, Said]:
         "10": (
             (
                 f"All there were: {size}; {test['examples']:,} are held out"
-                f"{' over all folds' if shown.run.settings.folds else ''}. No sample size was "
+                f"{' over all folds' if entry.run.folds else ''}. No sample size was "
                 "calculated; intervals say what these allow to tell."
             ),
             "whether the size suffices for the purpose",
@@ -230,42 +228,42 @@ def _preparation(shown: Shown) -> dict[str, Said]:
     }
 
 
-def _analysis(shown: Shown) -> dict[str, Said]:
-    settings = shown.run.settings
+def _analysis(entry: Entry) -> dict[str, Said]:
+    settings = entry.run.settings
     training = settings.training
     fitted = (
         f"{training.epochs} epochs at most, batches of {training.batch_size}, Adam at "
         f"{training.learning_rate:g}; the epoch with the lowest tuning loss is kept "
-        f"({shown.facts['best_epoch']:g} of {shown.facts['epochs']})"
-        if shown.account
+        f"({entry.facts['best_epoch']:g} of {entry.facts['epochs']})"
+        if entry.account
         else "what is chosen is chosen on the tuning part"
     )
-    units = "unit" in shown.run.attributes
+    units = "unit" in entry.run.attributes
     return {
-        "12a": (f"{how_split(shown)}.", ""),
+        "12a": (f"{how_split(entry)}.", ""),
         "12c": (
             (
-                f"{shown.title}, {shown.facts['parameters']:,} parameters; {fitted}. All settings: "
+                f"{entry.title}, {entry.facts['parameters']:,} parameters; {fitted}. All settings: "
                 "config.toml."
             ),
             "why this type of model",
         ),
         "12d": (
-            ("Performance is told by unit; the model knows no clusters.", "")
+            ("Performance is given by unit; the model knows no clusters.", "")
             if units
             else ("", "differences between hospitals or units, which the run does not name")
         ),
-        "12e": (_measures(shown), ""),
+        "12e": (_measures(entry), ""),
         "12f": (
             (
                 "The model is not updated; what temperature scaling fitted on the tuning part "
-                "would give is told beside it."
+                "would give stands beside it."
             ),
             "",
         ),
         "12g": (
             (
-                "By the network or floor in model.safetensors; each prediction is in "
+                "By the network or reference model in model.safetensors; each prediction is in "
                 "predictions.parquet."
             ),
             "",
@@ -276,21 +274,21 @@ def _analysis(shown: Shown) -> dict[str, Said]:
             else "Nothing was done in training.",
             "",
         ),
-        "14": ("None in training; performance is told group by group, where groups are known.", ""),
+        "14": ("None in training; performance is given by group, where groups are known.", ""),
     }
 
 
-def _measures(shown: Shown) -> str:
-    two = len(shown.metrics["data"]["classes"]) == _TWO
+def _measures(entry: Entry) -> str:
+    whole = f" of {entry.data['example']}s and {entry.data['unit']}s"
     ranked = "AUROC, average precision, sensitivity and specificity at two thresholds, net benefit"
-    named = ranked if two else "Accuracy of segments and recordings, recall of each class"
-    interval = shown.test["interval"]
+    named = ranked if entry.two else f"Accuracy{whole}, recall of each class"
+    interval = entry.test["interval"]
     how = f" 95 % intervals: {interval['method']}." if interval else ""
     return f"{named}; calibration, Brier score, log loss.{how}"
 
 
-def _model(shown: Shown) -> dict[str, Said]:
-    points = shown.test.get("operating_points", [])
+def _model(entry: Entry) -> dict[str, Said]:
+    points = entry.test.get("operating_points", [])
     chosen = (
         f" An alarm from {points[-1]['threshold']:.3f} on ({points[-1]['chosen_for']})."
         if points
@@ -302,7 +300,7 @@ def _model(shown: Shown) -> dict[str, Said]:
         "17": ("", "who approved the study, and consent"),
         "22": (
             (
-                f"model.safetensors holds the {shown.facts['parameters']:,} parameters and what is "
+                f"model.safetensors holds the {entry.facts['parameters']:,} parameters and what is "
                 "needed to apply them."
             ),
             "who may use it, and on which terms",
@@ -311,11 +309,11 @@ def _model(shown: Shown) -> dict[str, Said]:
     }
 
 
-def _after(shown: Shown) -> dict[str, Said]:
-    data = shown.metrics["data"]
-    entry = catalog.DATA_SETS.get(data["name"])
-    published = bool(entry and entry.citation)
-    limits = [finding["what"] for finding in shown.findings]
+def _after(entry: Entry) -> dict[str, Said]:
+    data = entry.data
+    listed = catalog.DATA_SETS.get(data["name"])
+    published = bool(listed and listed.citation)
+    limits = [finding["what"] for finding in entry.findings]
     limits.append("one source of data, so nothing is said of other places or years")
     if data.get("subjects") is None:
         limits.append("people are not identified, so a part may share them with another")
@@ -325,12 +323,12 @@ def _after(shown: Shown) -> dict[str, Said]:
         "18c": ("", "a protocol, or that there was none"),
         "18d": ("", "a registration, or that there was none"),
         "18e": (
-            (f"{data['title']}: {entry.homepage} ({data['licence']}).", "")
-            if entry and published
+            (f"{data['title']}: {listed.homepage} ({data['licence']}).", "")
+            if listed and published
             else ("", "where the data can be had")
         ),
         "18f": (
-            f"Sequela {shown.run.environment['sequela']} (Apache-2.0): {commands([shown.run])[0]}",
+            f"Sequela {entry.run.environment['sequela']} (Apache-2.0): {commands([entry.run])[0]}",
             "",
         ),
         "19": ("", "whether patients or the public were involved"),
@@ -342,10 +340,10 @@ def _after(shown: Shown) -> dict[str, Said]:
     }
 
 
-def _results(shown: Shown) -> dict[str, Said]:
-    data = shown.metrics["data"]
-    first = " (first fold)" if shown.run.settings.folds else ""
-    parts = f"{'; '.join(f'{name}: {held}' for name, held in described_parts(shown))}{first}."
+def _results(entry: Entry) -> dict[str, Said]:
+    data = entry.data
+    first = " (first fold)" if entry.run.folds else ""
+    parts = f"{'; '.join(f'{name}: {held}' for name, held in parts_in_words(entry))}{first}."
     if "flow" in data:
         flow = data["flow"]
         came = (
@@ -354,8 +352,8 @@ def _results(shown: Shown) -> dict[str, Said]:
         )
     else:
         came = f"{data['recordings']:,} recordings, {data['examples']:,} segments. {parts}"
-    known = ", ".join(shown.run.attributes)
-    units = "unit" in shown.run.attributes
+    known = ", ".join(entry.run.attributes)
+    units = "unit" in entry.run.attributes
     return {
         "20a": (came, ""),
         "20b": (
@@ -369,7 +367,7 @@ def _results(shown: Shown) -> dict[str, Said]:
         ),
         "21": (parts, ""),
         "23a": (
-            f"Held-out {performance(shown)}.{' By subgroup: see there.' if known else ''}",
+            f"Held-out {performance(entry)}.{' By subgroup: see there.' if known else ''}",
             "",
         ),
         "23b": (

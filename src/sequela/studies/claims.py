@@ -16,6 +16,7 @@ class Claim:
         number: For a claim of a level: which number.
         relation: For a claim of a level: what the number is to ``value``.
         value: For a claim of a level.
+        classes: For a claim of some classes: which.
     """
 
     key: str
@@ -25,3 +26,4 @@ class Claim:
     number: Literal["accuracy", "loss", "auroc"] = "accuracy"
     relation: Literal["about", "below", "above"] = "about"
     value: float = 0.0
+    classes: tuple[str, ...] = ()

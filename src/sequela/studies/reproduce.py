@@ -1,28 +1,30 @@
 """Whole studies: their runs side by side in several processes, and ``results.json``."""
 
 import json
-from collections.abc import Callable, Container, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal
 
 import joblib
 
 from sequela.cohort.events import open_events
+from sequela.cohort.flow import Flow
 from sequela.cohort.tasks import task_named
 from sequela.config import RunSettings
-from sequela.errors import RunError, SettingError
+from sequela.errors import RunError, SettingError, unknown_name
 from sequela.files import scratch, whole, writing
-from sequela.runs import floors, records
+from sequela.runs import records
 from sequela.runs.find import Run, open_run
 from sequela.runs.folder import CONFIG, RunFolder
 from sequela.runs.pool import Job, PlannedRun, Snapshot, in_processes
 from sequela.sources import catalog
 from sequela.sources.events import events_of
-from sequela.studies import mortality, seizure
+from sequela.studies import seizure
+from sequela.studies.registry import STUDIES
+from sequela.studies.results import in_order, results
+from sequela.studies.study import Question, Study
 
 WORK = "work"
-StudyName = Literal["seizure", "mortality"]
 OnRun = Callable[[Run, int, int], None]
 """Called with each finished run, how many are finished, and how many there are."""
 OnLook = Callable[[Snapshot], None]
@@ -31,8 +33,8 @@ OnLook = Callable[[Snapshot], None]
 def reproduce(
     out: Path,
     *,
-    studies: Sequence[StudyName] = ("seizure", "mortality"),
-    data: str = seizure.DATA,
+    studies: Sequence[str] = tuple(STUDIES),
+    data: str = seizure.DATA[0],
     root: Path | None = None,
     seed: int = 0,
     quick: bool = False,
@@ -47,8 +49,8 @@ def reproduce(
 
     Args:
         out: Folder of the studies; each run stands under ``runs/``.
-        studies: Which halves of the report.
-        data: Of the seizure study: ``bonn`` or ``uci-seizure``.
+        studies: Names in ``STUDIES``.
+        data: The data set of a study that lets one be chosen: ``bonn`` or ``uci-seizure``.
         root: Where the data of the one study lie (for mortality: those of MIMIC-III), if not where
             they are looked for by themselves.
         seed: Of the split, the weights and the order of the batches.
@@ -61,20 +63,25 @@ def reproduce(
         The runs, in the order of the page.
 
     Raises:
-        SettingError: If there is a root for both studies.
+        UnknownNameError: If there is no such study.
+        SettingError: If there is a root for several studies.
         SequelaError: If ``out`` holds something else, or the data cannot be used.
     """
+    for name in studies:
+        if name not in STUDIES:
+            raise unknown_name("study", name, STUDIES)
     _check_out(out)
     if root is not None and len(studies) > 1:
-        raise SettingError("--root is where the data of one study lie: name seizure or mortality")
+        raise SettingError(
+            f"--root is where the data of one study lie: name {' or '.join(STUDIES)}"
+        )
     jobs: list[Job] = []
     with scratch(out / WORK) as work:  # records of patients: no longer than needed
         with writing(out):
             work.mkdir(parents=True, exist_ok=True)
-        if "mortality" in studies:
-            jobs += _mortality_jobs(out / "runs", root, work, seed=seed, quick=quick)
-        if "seizure" in studies:
-            jobs += _seizure_jobs(out / "runs", root, data=data, seed=seed, quick=quick)
+        for name in sorted(studies, key=list(STUDIES).index, reverse=True):  # the longest first
+            study = STUDIES[name]
+            jobs += _jobs(study, out / "runs", root, work, data=data, seed=seed, quick=quick)
         jobs.sort(key=lambda job: _is_control(job.planned[0].settings))  # results first
         planned = [each for job in jobs for each in job.planned]
         for each in planned:
@@ -138,135 +145,53 @@ def _check_same_study(out: Path, planned: PlannedRun) -> None:
             raise RunError(f"{out}: holds a study {what}; {remedy}, or choose another --out")
 
 
-def _seizure_jobs(runs: Path, root: Path | None, *, data: str, seed: int, quick: bool) -> list[Job]:
-    """A job for each run."""
-    return [
-        Job((PlannedRun(runs / f"{settings.model}.by-{settings.split}", settings),), root)
-        for settings in seizure.runs(data=data, seed=seed, quick=quick)
-    ]
-
-
-def _mortality_jobs(
-    runs: Path, root: Path | None, work: Path, *, seed: int, quick: bool
+def _jobs(
+    study: Study, runs: Path, root: Path | None, work: Path, *, data: str, seed: int, quick: bool
 ) -> list[Job]:
-    """The runs of each cohort that is present; events are built here, once for all of them."""
-    roots = {"mimic3": root} if root else {}
-    events: dict[str, Path] = {}
-    for data in dict.fromkeys(data for data, _ in mortality.COHORTS):
-        if data in roots or catalog.find(data):
-            tables = mortality.asked_of(data, {}).tables
-            events[data], _ = events_of(data, roots.get(data), work / "events", tables)
-    flows = {
-        (data, task): records.cohort_of(
-            open_events(events[data]), mortality.asked_of(data, {"task": task})
-        ).flow
-        for data, task in mortality.COHORTS
-        if data in events
-    }
-    main = mortality.primary({cohort: flow.subjects for cohort, flow in flows.items()})
+    """The runs of each question whose data are present; events are built here, once for all."""
+    questions = study.questions(data)
+    roots = {study.rooted or data: root} if root else {}
+    if len(questions) > 1:
+        questions = tuple(q for q in questions if q[0] in roots or catalog.find(q[0]))
+    flows = _flows(study, questions, roots, work)
+    sizes = {question: flow.subjects for question, flow in flows.items()}
+    primary = study.primary_of(sizes) if flows else questions[0]
+    repeats = 1 if quick else study.repeats
     jobs = []
-    for (data, task), flow in flows.items():
-        folds = mortality.folds_for(flow.positives, flow.examples)
-        repeats = 1 if quick else mortality.REPEATS
-        named = mortality.runs(data, task, is_primary=(data, task) == main, seed=seed, quick=quick)
-        folder = runs / f"{data}-{task}"
-        # Runs that read other sequences are made side by side.
-        for hindsight in (False, True):
-            planned = tuple(
-                PlannedRun(folder / name, settings, folds, repeats)
-                for name, settings in named.items()
-                if settings.cohort and settings.cohort.hindsight == hindsight
-            )
-            if planned:
-                jobs.append(Job(planned, roots.get(data), work))
+    for question in questions:
+        flow = flows.get(question)
+        folds = study.folds_for(min(flow.positives, flow.examples - flow.positives)) if flow else 0
+        named = study.runs(question, is_primary=question == primary, seed=seed, quick=quick)
+        folder = runs / "-".join(question) if flow else runs
+        planned = {n: PlannedRun(folder / n, s, folds, repeats) for n, s in named.items()}
+        jobs += [
+            Job(some, roots.get(question[0]), work if flow else None)
+            for some in _together(planned.values())
+        ]
     return jobs
 
 
-def in_order(folders: Sequence[Run]) -> list[Run]:
-    """Runs in the order of the report: signals, then records; floors last, what leaks after it."""
-    models = [*seizure.TRAINING, *mortality.TRAINING, *floors.FLOORS]
-    splits = ("subject", "recording", "row")
-    cohorts = [*mortality.COHORTS]
-
-    def place(folder: Run) -> tuple[Any, ...]:
-        settings = folder.settings
-        asked = settings.cohort
-        cohort = (settings.data, asked.task) if asked else ("", "")
-        return (
-            asked is not None,
-            cohorts.index(cohort) if cohort in cohorts else len(cohorts),
-            cohort,
-            bool(asked and asked.hindsight),
-            splits.index(settings.split),
-            models.index(settings.model) if settings.model in models else len(models),
-            settings.model,
-            settings.training.class_weights,
-            str(folder.path),
-        )
-
-    return sorted(folders, key=place)
-
-
-def results(folders: Sequence[Run]) -> dict[str, Any]:
-    """The content of ``results.json``: every study by its name.
-
-    The seizure study is told by recording and beside it by rows; of mortality there is one study a
-    cohort, the primary one called ``mortality``.
-    """
-    studies: dict[str, Any] = {}
-    signals = [f for f in folders if f.settings.cohort is None]
-    for split in seizure.SPLITS:
-        if chosen := [f for f in signals if f.settings.split == split]:
-            leaks = split == "row"
-            studies[f"{seizure.NAME}-by-row" if leaks else seizure.NAME] = _study(
-                chosen, seizure.REPORTED, seizure.TRAINING
-            )
-    for key, chosen in cohorts_of(folders).items():
-        studies[key] = _study(chosen, mortality.REPORTED, mortality.TRAINING)
-    environment = folders[0].environment
-    return {"studies": studies, "environment": environment}
-
-
-def cohorts_of(folders: Sequence[Run]) -> dict[str, list[Run]]:
-    """The runs on records by the name of their cohort, the primary one first."""
-    grouped: dict[tuple[str, str], list[Run]] = {}
-    for folder in folders:
-        if asked := folder.settings.cohort:
-            grouped.setdefault((folder.settings.data, asked.task), []).append(folder)
-    main = mortality.primary(
-        {cohort: runs[0].metrics["data"]["subjects"] for cohort, runs in grouped.items()}
-    )
-    order = sorted(grouped, key=lambda cohort: cohort != main)
-    return {mortality.key_of(*c, is_primary=c == main): grouped[c] for c in order}
-
-
-def _study(
-    chosen: Sequence[Run], reported: Mapping[str, Any], models: Container[str]
-) -> dict[str, Any]:
-    """One study of ``results.json``; the first run is one that tells the study's data and split."""
-    first = chosen[0]
-    data = first.metrics["data"]
-    study: dict[str, Any] = {
-        "data": data,
-        "split": first.describe_split(),
-        "subjects": data["subjects"],
-        "examples": data["examples"],
+def _flows(
+    study: Study, questions: Sequence[Question], roots: Mapping[str, Path], work: Path
+) -> dict[Question, Flow]:
+    """Who is in each cohort, of questions that are asked of events."""
+    events: dict[str, Path] = {}
+    for data in dict.fromkeys(data for data, task in questions if task):
+        tables = study.ask(data, {}).tables
+        events[data], _ = events_of(data, roots.get(data), work / "events", tables)
+    return {
+        (data, task): records.cohort_of(
+            open_events(events[data]), study.ask(data, {"task": task})
+        ).flow
+        for data, task in questions
+        if task
     }
-    if "recordings" in data:
-        study["recordings"] = data["recordings"]
-    study |= {"models": {}, "floors": {}, "weighted": {}, "hindsight": {}}
-    for each in chosen:
-        model = each.settings.model
-        kind = "models" if model in models else "floors"
-        if each.settings.cohort and each.settings.cohort.hindsight:
-            kind = "hindsight"
-        elif each.settings.training.class_weights:
-            kind = "weighted"
-        study[kind][model] = {
-            **each.facts,
-            "test": each.test,
-            "report_2019": reported.get(model, {}),
-            "leaks": each.metrics["leaks"],
-            "run": each.path.name,
-        }
-    return {name: value for name, value in study.items() if value != {}}
+
+
+def _together(planned: Iterable[PlannedRun]) -> Iterator[tuple[PlannedRun, ...]]:
+    """Runs that read the same sequences are made by one process; runs on signals one by one."""
+    alike: dict[object, list[PlannedRun]] = {}
+    for each in planned:
+        cohort = each.settings.cohort
+        alike.setdefault(cohort.hindsight if cohort else each.path, []).append(each)
+    return map(tuple, alike.values())

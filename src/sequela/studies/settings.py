@@ -6,7 +6,7 @@ from typing import Any
 from sequela.config import RunSettings, SplitUnit
 from sequela.errors import SettingError
 from sequela.sources import catalog
-from sequela.studies import mortality, seizure
+from sequela.studies.registry import asked_of, training_of
 
 _AIMS = ("aim", "aim_target")
 """Settings of a run that are asked for with those of its records."""
@@ -69,15 +69,14 @@ def run_settings(
         _check_none(records, data)
     aims = {name: records[name] for name in _AIMS if name in records}
     asked = {name: value for name, value in records.items() if name not in aims}
-    study = seizure if signal else mortality
     return RunSettings.of(
         model=model,
         data=data,
         split=split or catalog.lookup(data).units[0],
         seed=seed,
         **aims,
-        cohort=None if signal else mortality.asked_of(data, asked),
-        training=study.training_of(model, dict(training)),
+        cohort=None if signal else asked_of(data, asked),
+        training=training_of(model, training),
     )
 
 

@@ -1,8 +1,8 @@
-"""The report's claims, judged on the runs: holds, does not hold, or cannot be told, and why.
+"""The report's claims, judged on the runs: holds, does not hold, or inconclusive, and why.
 
-Differences between two models are paired: both are judged on the same held-out segments, and the
-bootstrap draws whole recordings. A claim of a direction holds where the 95 % interval of the
-difference lies on its side of zero, and cannot be told where the interval includes zero.
+Differences between two models are paired: both are judged on the same held-out examples, and the
+bootstrap draws whole recordings or subjects. A claim of a direction holds where the 95 % interval
+of the difference lies on its side of zero, and is inconclusive where the interval includes zero.
 """
 
 from collections import Counter
@@ -19,14 +19,12 @@ from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata
 from sequela.evaluation.statistic import Statistic, ratio
 from sequela.runs.find import Run
-from sequela.runs.folder import RunFolder
 from sequela.studies.claims import Claim
 
-HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot be told"
+HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "inconclusive"
 SIMILAR = 0.03
 """Accuracies whose difference surely lies within three points are called similar."""
 _HALF = 0.5
-AREAS = ("tumour area", "healthy area")
 
 Values = NDArray[np.float64]
 PerExample = Callable[[Predictions], Values]
@@ -53,19 +51,14 @@ def judge(claim: Claim, runs: Mapping[str, Run]) -> Verdict:
     if missing:
         return Verdict(claim, UNKNOWN, f"There is no run of {' and '.join(missing)} here.")
     chosen = [runs[name] for name in claim.models]
-    if claim.key == "level":
-        verdict, why = _level(claim, *chosen)
-    elif claim.key == "both-classes":
-        verdict, why = _both_classes(claim, *chosen)
-    else:
-        verdict, why = _JUDGES[claim.key](*chosen)
+    verdict, why = _JUDGES[claim.key](claim, *chosen)
     return Verdict(claim, verdict, why)
 
 
 def tally(verdicts: Sequence[Verdict]) -> str:
     """How many hold, in words."""
     counts = Counter(v.verdict for v in verdicts)
-    return f"{counts[HOLDS]} hold, {counts[FAILS]} do not hold, {counts[UNKNOWN]} cannot be told"
+    return f"{counts[HOLDS]} hold, {counts[FAILS]} do not hold, {counts[UNKNOWN]} are inconclusive"
 
 
 def _held_out(run: Run) -> Predictions:
@@ -78,7 +71,7 @@ def _rng(run: Run) -> np.random.Generator:
 
 def _strata(run: Run, predictions: Predictions) -> NDArray[np.int64] | None:
     """Recordings are drawn within their class: how many there are of each was chosen."""
-    if run.settings.cohort is not None:
+    if not run.data["classes_fixed"]:
         return None
     return class_strata(predictions.label, predictions.group_index)
 
@@ -117,12 +110,12 @@ def _points(found: Interval) -> str:
     return f"95 % interval of the difference {low:+z.1f} to {high:+z.1f} points"
 
 
-def _accuracy_rises(before: Run, after: Run) -> tuple[str, str]:
+def _accuracy_rises(_: Claim, before: Run, after: Run) -> tuple[str, str]:
     a, b, found = _difference(before, after, _correct)
     return _direction(found, up=True), f"From {a:.1%} to {b:.1%}; {_points(found)}."
 
 
-def _loss_falls(before: Run, after: Run) -> tuple[str, str]:
+def _loss_falls(_: Claim, before: Run, after: Run) -> tuple[str, str]:
     a, b, found = _difference(before, after, example_loss)
     return _direction(found, up=False), (
         f"From {a:.2f} to {b:.2f}; 95 % interval of the difference "
@@ -167,19 +160,19 @@ def _recalls(run: Run) -> list[tuple[str, float, float, float]]:
     ]
 
 
-def _told(recalls: Sequence[tuple[str, float, float, float]]) -> str:
+def _in_words(recalls: Sequence[tuple[str, float, float, float]]) -> str:
     return "; ".join(
-        f"of those who {name} it finds {value:.1%} ({low:.1%} to {high:.1%})"
+        f"of the class “{name}” it finds {value:.1%} ({low:.1%} to {high:.1%})"
         for name, value, low, high in recalls
     )
 
 
-def _blind(run: Run) -> tuple[str, str]:
+def _blind(_: Claim, run: Run) -> tuple[str, str]:
     """Blind to class 1: most of it is surely missed, while the other class is found."""
     recalls = _recalls(run)
-    _, _, low, high = recalls[0]
+    _name, _value, low, high = recalls[0]
     verdict = HOLDS if high < _HALF else FAILS if low > _HALF else UNKNOWN
-    return verdict, f"At 0.5, {_told(recalls)}."
+    return verdict, f"At 0.5, {_in_words(recalls)}."
 
 
 def _both_classes(claim: Claim, run: Run) -> tuple[str, str]:
@@ -190,23 +183,24 @@ def _both_classes(claim: Claim, run: Run) -> tuple[str, str]:
         verdict = FAILS if any(high < claim.value for *_, high in recalls) else UNKNOWN
     chosen = run.test["operating_points"][1]
     return verdict, (
-        f"At 0.5, {_told(recalls)}. At the threshold chosen on the tuning part "
+        f"At 0.5, {_in_words(recalls)}. At the threshold chosen on the tuning part "
         f"({chosen['threshold']:.2f}): {chosen['sensitivity']:.1%} and {chosen['specificity']:.1%}."
     )
 
 
-def _underfits(small: RunFolder, large: RunFolder) -> tuple[str, str]:
+def _underfits(_: Claim, small: Run, large: Run) -> tuple[str, str]:
     """A model under-fits if a larger one does better on unseen data than it on its own."""
     own = small.metrics["parts"]["train"]["accuracy"]
     low, high = large.metrics["parts"]["held_out"]["accuracy_ci"]
     verdict = HOLDS if own < low else FAILS if own > high else UNKNOWN
     return verdict, (
-        f"On its own training segments it reaches {own:.1%}; the improved MLP reaches "
+        f"On its own training {small.data['example']}s it reaches {own:.1%}; the improved "
+        "model reaches "
         f"{low:.1%} to {high:.1%} on unseen ones."
     )
 
 
-def _similar_best(before: Run, after: Run) -> tuple[str, str]:
+def _similar_best(_: Claim, before: Run, after: Run) -> tuple[str, str]:
     a, b, found = _difference(before, after, _correct)
     losses = _difference(before, after, example_loss)
     if found.low > -SIMILAR and found.high < SIMILAR:
@@ -219,7 +213,7 @@ def _similar_best(before: Run, after: Run) -> tuple[str, str]:
     )
 
 
-def _less_overfitting(before: RunFolder, after: RunFolder) -> tuple[str, str]:
+def _less_overfitting(_: Claim, before: Run, after: Run) -> tuple[str, str]:
     """The gap between training and held-out accuracy, and how it differs between two runs."""
     both = [run.predictions.where(run.predictions.split != "tuning") for run in (before, after)]
     group = both[0].group_index
@@ -242,8 +236,8 @@ def _less_overfitting(before: RunFolder, after: RunFolder) -> tuple[str, str]:
     )
 
 
-def _diagonal_rises(before: Run, after: Run) -> tuple[str, str]:
-    _, _, found = _difference(before, after, _correct)
+def _diagonal_rises(_: Claim, before: Run, after: Run) -> tuple[str, str]:
+    found = _difference(before, after, _correct)[2]
     recalls = [r.metrics["parts"]["held_out"]["per_class_recall"] for r in (before, after)]
     up = sum(b > a for a, b in zip(*recalls, strict=True))
     verdict = _direction(found, up=True)
@@ -270,7 +264,7 @@ def asymmetry(confusion: Values) -> Values:
     return share
 
 
-def _more_symmetric(before: Run, after: Run) -> tuple[str, str]:
+def _more_symmetric(_: Claim, before: Run, after: Run) -> tuple[str, str]:
     tables = []
     for predictions in (_held_out(before), _held_out(after)):
         n, k = len(np.unique(predictions.group_id)), len(predictions.classes)
@@ -291,23 +285,26 @@ def _more_symmetric(before: Run, after: Run) -> tuple[str, str]:
     )
 
 
-def _areas_better(before: Run, after: Run) -> tuple[str, str]:
+def _classes_better(claim: Claim, before: Run, after: Run) -> tuple[str, str]:
     def among(predictions: Predictions) -> Values:
-        wanted = [predictions.classes.index(name) for name in AREAS]
+        wanted = [predictions.classes.index(name) for name in claim.classes]
         return np.isin(predictions.label, wanted).astype(np.float64)
 
     a, b, found = _difference(before, after, _correct, among)
     return _direction(found, up=True), (
-        f"Of the segments of these two classes {a:.1%} and {b:.1%} are found; {_points(found)}."
+        f"Of the {before.data['example']}s of these classes {a:.1%} and {b:.1%} are found; "
+        f"{_points(found)}."
     )
 
 
 _JUDGES: dict[str, Callable[..., tuple[str, str]]] = {
     "accuracy-rises": _accuracy_rises,
-    "areas-better": _areas_better,
     "blind": _blind,
+    "both-classes": _both_classes,
+    "classes-better": _classes_better,
     "diagonal-rises": _diagonal_rises,
     "less-overfitting": _less_overfitting,
+    "level": _level,
     "loss-falls": _loss_falls,
     "more-symmetric": _more_symmetric,
     "similar-best": _similar_best,

@@ -7,17 +7,24 @@ from typing import Any
 
 import pytest
 
-from sequela.config import RunSettings
+from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError
-from sequela.report import mortality_half
+from sequela.figures.curves import learning_curve
+from sequela.figures.registry import RUN_FIGURES, RunFigure
 from sequela.report.build import build
-from sequela.report.shown import Shown
+from sequela.report.entry import Entry
+from sequela.report.study import TOO_FEW, content
 from sequela.runs import fit
 from sequela.runs.find import Run, find_runs
 from sequela.runs.folder import RunFolder
+from sequela.sources import catalog
 from sequela.sources.catalog import EXCERPTS
 from sequela.studies import mortality
-from sequela.studies.reproduce import cohorts_of, results
+from sequela.studies.claims import Claim
+from sequela.studies.registry import STUDIES
+from sequela.studies.results import cohorts_of, results
+from sequela.studies.seizure import AREAS
+from sequela.studies.study import Study
 from sequela.studies.verdicts import FAILS, HOLDS, UNKNOWN
 
 Outline = Callable[[Path], Any]
@@ -48,7 +55,7 @@ def test_both_studies_on_one_page_that_fetches_nothing(page: Path, outline: Outl
     assert len(found.labels) == found.tags.count("svg")
     text = page.read_text("utf-8")
     assert text.index('id="seizure"') < text.index('id="mortality"')
-    assert all(f'href="#{half}"' in text for half in ("seizure", "mortality"))
+    assert all(f'href="#{study}"' in text for study in ("seizure", "mortality"))
     assert not list(page.parent.glob("*.partial"))
 
 
@@ -59,7 +66,7 @@ def test_links_within_the_page_go_somewhere(page: Path, outline: Outline) -> Non
 
 def test_small_cohorts_are_not_hidden(page: Path, record_runs: list[Run]) -> None:
     text = page.read_text("utf-8")
-    assert mortality.TOO_FEW in text.lower()
+    assert TOO_FEW in text.lower()
     assert "MIMIC-III Clinical Database" in text
     test = of(record_runs, "mimic3", "in-hospital")[0].test
     assert f"{test['auroc']:.2f}" in text
@@ -92,7 +99,7 @@ def test_the_reports_question_alone_is_red_at_the_top(
 
 def test_cohorts_are_named_and_the_primary_one_is_first(record_runs: list[Run]) -> None:
     names = ["mortality", "mortality-mimic3-report-2019", "mortality-mimic3-in-hospital"]
-    assert list(cohorts_of(record_runs)) == names
+    assert list(cohorts_of(mortality.STUDY, record_runs)) == names
     studies = results(record_runs)["studies"]
     assert list(studies) == names
     eicu = studies["mortality"]
@@ -107,32 +114,32 @@ def test_cohorts_are_named_and_the_primary_one_is_first(record_runs: list[Run]) 
 
 
 def test_claims_are_judged_on_the_honest_cohort(record_runs: list[Run]) -> None:
-    content = mortality_half.content(record_runs)
-    assert content["main"].key == "mortality"
-    judged = content["verdicts"]
+    placed = content(mortality.STUDY, record_runs)
+    main, judged = placed["main"], placed["verdicts"]
+    assert main.key == "mortality"
     assert [v.claim for v in judged] == list(mortality.CLAIMS)
     assert {v.verdict for v in judged} <= {HOLDS, FAILS, UNKNOWN}
     improved = next(r for r in record_runs if r.settings.model == "visits-improved")
     level = next(v for v in judged if v.claim.number == "auroc")
     assert f"{improved.test['auroc']:.2f}" in level.why
-    assert len(content["as_reported"]) == len(judged)
+    assert len(placed["as_reported"]["verdicts"]) == len(judged)
     # What looks back, or is weighted, is no answer to a claim.
-    assert {s.name for s in content["main"].shown} == {
+    assert {s.name for s in main.plain} == {
         "visits-baseline",
         "visits-improved",
         "logistic-regression",
     }
-    assert content["main"].best.run in record_runs
-    assert {s.name for s in content["main"].hindsight} == {"visits-baseline", "logistic-regression"}
+    assert main.best.run in record_runs
+    assert {s.name for s in main.leaking} == {"visits-baseline", "logistic-regression"}
 
 
-def test_a_page_of_floors_alone_says_what_is_missing(
+def test_a_page_of_reference_models_alone_says_what_is_missing(
     record_runs: list[Run], tmp_path: Path
 ) -> None:
     folded = of(record_runs, "mimic3", "in-hospital")
     text = build(folded, tmp_path / "page.html").read_text("utf-8")
     assert "There is no run of visits-baseline here." in text
-    assert mortality.TOO_FEW in text.lower()
+    assert TOO_FEW in text.lower()
 
 
 def test_what_looks_back_has_a_page_of_its_own_too(record_runs: list[Run], tmp_path: Path) -> None:
@@ -150,14 +157,14 @@ def test_runs_of_other_splits_do_not_share_a_cohort(
 ) -> None:
     settings = of_cohort("eicu", "in-hospital", ["prevalence"], seed=1)["prevalence"]
     other = fit.train(settings, tmp_path / "other", root=EXCERPTS / "eicu")
-    with pytest.raises(RunError, match="of different data or splits"):
+    with pytest.raises(RunError, match="of different splits"):
         build([record_runs[0], other], tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
 
 
 def test_keys_of_what_is_shown_are_its_own(record_runs: list[Run]) -> None:
-    eicu = [Shown.of(each, mortality.REPORTED) for each in of(record_runs, "eicu", "in-hospital")]
-    honest = [s for s in eicu if not (s.run.settings.cohort and s.run.settings.cohort.hindsight)]
+    eicu = [Entry(each, mortality.STUDY) for each in of(record_runs, "eicu", "in-hospital")]
+    honest = [s for s in eicu if not s.leak]
     assert len({s.key for s in honest}) == len(honest)
     assert len({s.title for s in honest}) == len(honest)
 
@@ -170,3 +177,66 @@ def test_the_same_model_twice_has_ids_of_its_own(
     other = fit.train(settings, tmp_path / "other", root=EXCERPTS / "eicu")
     found = outline(build([record_runs[0], other], tmp_path / "page.html"))
     assert len(found.ids) == len(set(found.ids))
+
+
+@pytest.fixture
+def mine(small_runs: list[RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
+    """Runs on a data set that no study has, with classes of its own."""
+    monkeypatch.setitem(catalog.DATA_SETS, "mine", catalog.DATA_SETS["bonn"])
+    for run in small_runs:
+        copy = tmp_path / "runs" / run.path.name
+        shutil.copytree(run.path, copy)
+        config = copy / "config.toml"
+        config.write_text(config.read_text("utf-8").replace('"bonn"', '"mine"'), "utf-8")
+        metrics = run.json("metrics.json")
+        metrics["data"] |= {"name": "mine", "title": "My EEG", "classes": list("abcde")}
+        RunFolder(copy).write("metrics.json", metrics)
+    return find_runs([tmp_path / "runs"])
+
+
+def test_runs_of_no_study_have_a_part_without_claims(mine: list[Run], tmp_path: Path) -> None:
+    text = build(mine, tmp_path / "page.html").read_text("utf-8")
+    assert '<h2 id="mine">My EEG</h2>' in text
+    assert "MLP improved" in text
+    assert "Is the improved model really better?" in text
+    assert "What the leak is worth" in text
+    assert "by recording" in text
+    for foreign in ("The report's claims", "2019 report", "volunteers", "Report: accuracy"):
+        assert foreign not in text
+    assert list(results(mine)["studies"]) == ["mine", "mine-by-row"]
+
+
+def test_a_registered_study_speaks_with_its_own_words(
+    mine: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = ("mlp-baseline", "mlp-improved")
+    study = Study(
+        "own",
+        "My own study",
+        "A heading of mine",
+        data=("mine",),
+        splits=("recording", "row"),
+        training=dict.fromkeys(pair, TrainingSettings(epochs=12)),
+        reference_models=("majority-class", "logistic-regression"),
+        families=(("My family", *pair),),
+        claims=(Claim("classes-better", pair, "It finds areas better.", "1", classes=AREAS),),
+        few=0,
+        very_few=0,
+        caveats=("The cap was loose.",),
+    )
+    monkeypatch.setitem(STUDIES, "own", study)
+    drawn = RunFigure("extra", "A picture of mine", lambda run: learning_curve(run.history, "loss"))
+    monkeypatch.setitem(RUN_FIGURES, "extra", drawn)
+    text = build(mine, tmp_path / "page.html").read_text("utf-8")
+    for own in (
+        "My own study: the 2019 report",
+        "A heading of mine",
+        "My family: baseline and improved",
+        "It finds areas better.",
+        "Of the segments of these classes",
+        "The cap was loose.",
+        "<figcaption>A picture of mine</figcaption>",
+        "sequela reproduce own --data mine --seed 0",
+    ):
+        assert own in text, own
+    assert list(results(mine)["studies"]) == ["own", "own-by-row"]

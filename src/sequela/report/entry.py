@@ -1,0 +1,154 @@
+"""One run on a page: its title, its numbers, its cost, and its pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from markupsafe import Markup
+
+from sequela.cost import record
+from sequela.cost.ledger import Account
+from sequela.evaluation.metrics import Metric, headline, reported
+from sequela.figures.curves import learning_curve
+from sequela.figures.figure import Figure
+from sequela.figures.matrices import confusion_matrix
+from sequela.figures.registry import RUN_FIGURES
+from sequela.models.registry import MODELS
+from sequela.report.discussion import discuss
+from sequela.runs.find import Run
+from sequela.runs.floors import FLOORS
+from sequela.studies.description import described
+from sequela.studies.results import planned_leak
+from sequela.studies.study import Study
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run on a page.
+
+    Attributes:
+        run: The run, or the folds.
+        study: What ids begin with, and what the report says of the model; none on a page of its
+            own.
+    """
+
+    run: Run
+    study: Study | None = None
+
+    @property
+    def name(self) -> str:
+        """The model's registry name."""
+        return self.run.settings.model
+
+    @property
+    def title(self) -> str:
+        """The model's name for people."""
+        known = MODELS.get(self.name) or FLOORS.get(self.name)
+        weighted = ", weighted" * self.run.settings.training.class_weights
+        return (known.title if known else self.name) + weighted
+
+    @property
+    def key(self) -> str:
+        """What ids on the page begin with: unique among the runs of a cohort that do not leak."""
+        study = f"{self.study.name}-" if self.study else ""
+        return study + self.name + "-weighted" * self.run.settings.training.class_weights
+
+    @cached_property
+    def account(self) -> Account | None:
+        """What it costs, where it is a network."""
+        path = self.run.first.path / "cost.json"
+        return record.load(path) if path.exists() else None
+
+    @property
+    def reported(self) -> dict[str, Any]:
+        """The report's own numbers."""
+        return dict(self.study.reported.get(self.name, {})) if self.study else {}
+
+    @property
+    def test(self) -> dict[str, Any]:
+        """Its held-out numbers."""
+        return self.run.test
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Its cost and training."""
+        return self.run.facts
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """All numbers of the run, or of the first fold."""
+        return self.run.metrics
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """What it says of its data."""
+        return described(self.run)
+
+    @property
+    def two(self) -> bool:
+        """Whether there are two classes: then examples are ranked, and an alarm has a threshold."""
+        return "outcome" in self.data
+
+    @property
+    def metric(self) -> Metric:
+        """The one that decides which model is best."""
+        return headline(self.data["classes"], self.test)
+
+    @property
+    def value(self) -> float:
+        """Its held-out number that decides."""
+        return self.test.get(self.metric.key) or 0.0
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """What makes its numbers too good, leaks first; of all folds, each said once."""
+        runs = self.run.runs
+        found = [f for kind in ("leaks", "suspicions") for r in runs for f in r.metrics[kind]]
+        return list({(f["check"], f["what"], f["where"]): f for f in found}.values())
+
+    @property
+    def leak(self) -> str:
+        """``row`` or ``hindsight`` where it leaks to show what that is worth, else nothing."""
+        return planned_leak(self.run)
+
+
+def measures(entries: Sequence[Entry]) -> list[Metric]:
+    """The metrics that any of some runs reports: the one that judges first, then the others."""
+    held = {key for entry in entries for key in entry.test}
+    return sorted(reported(held), key=lambda metric: metric is not entries[0].metric)
+
+
+def svg(figure: Figure, name: str) -> Markup:
+    """A figure for the page."""
+    return Markup(figure.svg(name.replace(".", "-")))  # noqa: S704 - drawn here, its text escaped
+
+
+def panel(entry: Entry) -> dict[str, Any]:
+    """Learning curves of one run (or of its first fold), and the registered pictures of runs.
+
+    Of several classes also their confusion: two are confused at a threshold, which has a section of
+    its own.
+    """
+    history, matrix, sentences = entry.run.first.history, None, []
+    if not entry.two:
+        figure = confusion_matrix(entry.test["confusion"], entry.data["classes"])
+        matrix = svg(figure, f"{entry.key}-matrix")
+        sentences = discuss(entry.run.first) if len(entry.run.runs) == 1 else []
+    curves = [
+        svg(learning_curve(history, number), f"{entry.key}-{number}")
+        for number in ("loss", "accuracy")
+        if history
+    ]
+    figures = [
+        (each.title, svg(figure, f"{entry.key}-{each.name}"))
+        for each in RUN_FIGURES.values()
+        if (figure := each.draw(entry.run))
+    ]
+    return {
+        "entry": entry,
+        "curves": curves,
+        "matrix": matrix,
+        "figures": figures,
+        "sentences": sentences,
+    }

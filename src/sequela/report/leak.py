@@ -1,0 +1,82 @@
+"""What a leak is worth: the same models with and without it, where both were run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sequela.figures.figure import Figure
+from sequela.figures.leak import leak
+from sequela.report.entry import Entry, svg
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A leak that is run on purpose.
+
+    Attributes:
+        heading: Of its section.
+        honest: What the picture calls the runs without it; ``{split}`` is their split.
+        leaking: What the picture calls those with it.
+        note: What is compared.
+        runs: Which runs leak, as the end of a sentence.
+    """
+
+    heading: str
+    honest: str
+    leaking: str
+    note: str
+    runs: str
+
+
+PLANNED = {
+    "row": Planned(
+        "What the leak is worth",
+        "by {split}",
+        "by row (leaks)",
+        "By row, examples of one recording or subject stand in training and held-out part alike. "
+        "The interval by row draws whole recordings or subjects too, but that does not undo the "
+        "leak.",
+        "the runs by row, which leak on purpose",
+    ),
+    "hindsight": Planned(
+        "What looking back is worth",
+        "known at prediction",
+        "whole stay, looking back (leaks)",
+        "The same stays, models and split; once with what was known at the prediction, once with "
+        "all that was recorded until the end of the stay.",
+        "the runs that look back, which say so",
+    ),
+}
+
+
+def leaks(honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[dict[str, Any]]:
+    """Each leak that was run on purpose, with its picture."""
+    found = []
+    for name, planned in PLANNED.items():
+        figure = leak_figure(honest, [entry for entry in leaking if entry.leak == name])
+        if figure:
+            key = f"{honest[0].study.name}-leak-{name}" if honest[0].study else name
+            found.append({"id": key, "planned": planned, "picture": svg(figure, f"{key}-picture")})
+    return found
+
+
+def leak_figure(honest: Sequence[Entry], leaking: Sequence[Entry]) -> Figure | None:
+    """The picture of both settings, for models that were run in both."""
+    both = {entry.name for entry in honest} & {entry.name for entry in leaking}
+    if not both:
+        return None
+    planned, metric = PLANNED[leaking[0].leak], honest[0].metric.key
+    without = planned.honest.format(split=honest[0].run.settings.split)
+    rows = [
+        {
+            "model": entry.title,
+            "split": setting,
+            metric: entry.test[metric],
+            "low": entry.test[f"{metric}_ci"][0],
+            "high": entry.test[f"{metric}_ci"][1],
+        }
+        for setting, group in ((without, honest), (planned.leaking, leaking))
+        for entry in group
+        if entry.name in both
+    ]
+    return leak(rows, metric=metric)

@@ -1,0 +1,93 @@
+"""A run in words: sentences that its page, card and checklist share, from its folder alone."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sequela.evaluation.number import number
+from sequela.report.entry import Entry, measures
+
+
+def parts_in_words(entry: Entry) -> Iterator[tuple[str, str]]:
+    """Each part of the split, and what it holds; of folds, those of the first."""
+    data = entry.data
+    for name, numbers in entry.metrics["parts"].items():
+        if "parts" in data:
+            held = data["parts"][name]
+            yield (
+                name,
+                (
+                    f"{held['examples']:,} examples of {held['subjects']:,} subjects, "
+                    f"{held['positives']:,} with the event"
+                ),
+            )
+        else:
+            counts = [sum(row) for row in numbers["confusion"]]
+            classes = ", ".join(
+                f"{count} {label}" for label, count in zip(data["classes"], counts, strict=True)
+            )
+            counted = f"{numbers['examples']:,} {data['example']}s of {numbers['groups']:,}"
+            yield name, f"{counted} {data['unit']}s ({classes})"
+
+
+def how_split(entry: Entry) -> str:
+    """How the data were divided, in a sentence with its proof."""
+    split = entry.run.describe_split()
+    shared = sum(n for pairs in split["ids_in_two_parts"].values() for n in pairs.values())
+    proof = f"{shared} ids stand in two parts, counted from hashed ids"
+    if split["folds"]:
+        how = folds_in_words(split)
+    else:
+        shares = " / ".join(f"{100 * share:.0f}" for share in split["fractions"])
+        how = f"train, tuning and held_out by {split['unit']} ({shares} %)"
+    return f"{how}, drawn with seed {split['seed']}; {proof}"
+
+
+def folds_in_words(split: Mapping[str, Any]) -> str:
+    """How a cross-validation divides the data."""
+    repeats = split["repeats"]
+    times = f" (cross-validation repeated {repeats} times)" if repeats > 1 else ""
+    return (
+        f"{split['folds']} folds by {split['unit']}{times}, each held out once, with a tuning part "
+        "drawn from the others"
+    )
+
+
+def data_in_words(data: Mapping[str, Any]) -> str:
+    """What the data hold."""
+    if "recordings" in data:
+        return (
+            f"{data['recordings']:,} recordings, {data['examples']:,} {data['example']}s of "
+            f"{data['n_times']} samples at {data['sfreq']} Hz"
+        )
+    held = f"{data['examples']:,} examples of {data['subjects']:,} subjects"
+    if "outcome" not in data:
+        return held
+    share = data["positives"] / data["examples"]
+    return f"{held}, {data['positives']:,} {data['outcome']['many']} ({100 * share:.1f} %)"
+
+
+def looked_for(entry: Entry) -> str:
+    """What the audit of the run looked for; runs of version 0.1.0 do not say it."""
+    return str(entry.metrics.get("looked_for", "what version 0.1.0 looks for"))
+
+
+def performance(entry: Entry) -> str:
+    """The held-out numbers with their intervals, in words: the one that judges first leads."""
+    had = [m for m in measures([entry]) if entry.test[m.key] is not None]
+    return "; ".join(f"{m.title} {m.of(entry.test)}" for m in had)
+
+
+def main_number(entry: Entry) -> str:
+    """The number that decides which model is best, with its interval."""
+    metric = entry.metric
+    form = metric.form if metric.points else metric.table
+    ci = entry.test.get(f"{metric.key}_ci")
+    between = f" (95 % interval {number(ci[0], form)} to {number(ci[1], form)})" if ci else ""
+    return f"{metric.title} {number(entry.value, form)}{between}"
+
+
+def cost_in_words(entry: Entry) -> str:
+    """Parameters and operations."""
+    operations = entry.facts["operations"]
+    each = f", {operations:,} operations a {entry.data['example']}" if operations else ""
+    return f"{entry.facts['parameters']:,} parameters{each}"

@@ -1,0 +1,52 @@
+"""The studies that exist, and the one that a run belongs to."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sequela.config import CohortSettings, TrainingSettings
+from sequela.runs.find import Run
+from sequela.studies import mortality, seizure
+from sequela.studies.study import Question, Study
+
+STUDIES: dict[str, Study] = {study.name: study for study in (seizure.STUDY, mortality.STUDY)}
+"""By name, in the order of the page. To add one: ``STUDIES["name"] = Study(...)``."""
+
+
+def question_of(run: Run) -> Question:
+    """The data set of a run and the task asked of it."""
+    asked = run.settings.cohort
+    return run.settings.data, asked.task if asked else ""
+
+
+def study_of(run: Run) -> Study:
+    """The study of a run: the one that has its question, else one that has its classes.
+
+    A run of no study is given one of its own, without claims.
+    """
+    question, data = question_of(run), run.data
+    for study in STUDIES.values():
+        if question[0] in study.data or question in study.cohorts:
+            return study
+    for study in STUDIES.values():
+        if study.classes and study.classes == tuple(data.get("classes", ())):
+            return study
+    name, title = "-".join(filter(None, question)), data.get("title", question[0])
+    heading = ": ".join(filter(None, (title, question[1])))
+    families = tuple(pair for study in STUDIES.values() for pair in study.families)
+    return Study(name, heading, heading, families=families)
+
+
+def training_of(model: str, changes: Mapping[str, Any]) -> TrainingSettings:
+    """How a model is trained in its study, some settings changed; others have the defaults.
+
+    Raises:
+        SettingError: If a changed setting is not allowed.
+    """
+    known = (study.training[model] for study in STUDIES.values() if model in study.training)
+    return TrainingSettings.of(**{**next(known, TrainingSettings()).model_dump(), **changes})
+
+
+def asked_of(data: str, said: Mapping[str, Any]) -> CohortSettings:
+    """What is asked of a data set in its study, with what a user says of it; see ``Study.ask``."""
+    asking = (study for study in STUDIES.values() if data in study.asked)
+    return next(asking, Study("", "", "")).ask(data, said)

@@ -1,0 +1,104 @@
+"""Runs in the order of the page, and ``results.json``."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sequela.runs.find import Run
+from sequela.studies.registry import STUDIES, question_of, study_of
+from sequela.studies.study import Study
+
+_SPLITS = ("subject", "recording", "row")
+
+
+def planned_leak(run: Run) -> str:
+    """``row`` or ``hindsight`` where a run leaks to show what that is worth, else nothing."""
+    if run.metrics["split"]["leaks"]:
+        return "row"
+    return "hindsight" if run.data.get("task", {}).get("hindsight") else ""
+
+
+def by_study(folders: Sequence[Run]) -> list[tuple[Study, list[Run]]]:
+    """Each study that has runs here, in the order of the page."""
+    found: dict[str, tuple[Study, list[Run]]] = {}
+    for run in in_order(folders):
+        study = study_of(run)
+        found.setdefault(study.name, (study, []))[1].append(run)
+    return list(found.values())
+
+
+def in_order(folders: Sequence[Run]) -> list[Run]:
+    """Runs in the order of the page: by study and question; reference models last, then leaks."""
+    known = list(STUDIES)
+
+    def place(run: Run) -> tuple[Any, ...]:
+        settings, question, study = run.settings, question_of(run), study_of(run)
+        models = [*study.training, *study.reference_models]
+        return (
+            known.index(study.name) if study.name in known else len(known),
+            study.place_of(question),
+            question,
+            planned_leak(run) == "hindsight",
+            _SPLITS.index(settings.split),
+            models.index(settings.model) if settings.model in models else len(models),
+            settings.model,
+            settings.training.class_weights,
+            str(run.path),
+        )
+
+    return sorted(folders, key=place)
+
+
+def results(folders: Sequence[Run]) -> dict[str, Any]:
+    """The content of ``results.json``: every study by its name.
+
+    A study is told by its primary question under its own name, others beside it. What is split by
+    rows is a study beside, too.
+    """
+    studies: dict[str, Any] = {}
+    for study, runs in by_study(folders):
+        for key, chosen in cohorts_of(study, runs).items():
+            for row in (False, True):
+                if some := [run for run in chosen if (planned_leak(run) == "row") == row]:
+                    studies[key + "-by-row" * row] = _content(study, some)
+    return {"studies": studies, "environment": folders[0].environment}
+
+
+def cohorts_of(study: Study, runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """The runs of a study by the name of their question, the primary one first."""
+    grouped: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        grouped.setdefault(question_of(run), []).append(run)
+    sizes = {one: some[0].metrics["data"] for one, some in grouped.items()}
+    primary = study.primary_of({one: d["subjects"] or d["examples"] for one, d in sizes.items()})
+    order = sorted(grouped, key=lambda question: question != primary)
+    return {study.key_of(one, is_primary=one == primary): grouped[one] for one in order}
+
+
+def _content(study: Study, chosen: Sequence[Run]) -> dict[str, Any]:
+    """One study of ``results.json``; the first run is one that tells the study's data and split."""
+    first = chosen[0]
+    data = first.metrics["data"]
+    content: dict[str, Any] = {
+        "data": data,
+        "split": first.describe_split(),
+        "subjects": data["subjects"],
+        "examples": data["examples"],
+    }
+    if "recordings" in data:
+        content["recordings"] = data["recordings"]
+    content |= {"models": {}, "floors": {}, "weighted": {}, "hindsight": {}}
+    for run in chosen:
+        model = run.settings.model
+        kind = "models" if model in study.training else "floors"
+        if planned_leak(run) == "hindsight":
+            kind = "hindsight"
+        elif run.settings.training.class_weights:
+            kind = "weighted"
+        content[kind][model] = {
+            **run.facts,
+            "test": run.test,
+            "report_2019": study.reported.get(model, {}),
+            "leaks": run.metrics["leaks"],
+            "run": run.path.name,
+        }
+    return {name: value for name, value in content.items() if value != {}}

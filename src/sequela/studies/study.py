@@ -1,0 +1,169 @@
+"""A study as data: what is run on which data, what it claims, and what must be said of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sequela.cohort.tasks import task_named
+from sequela.config import CohortSettings, RunSettings, SplitUnit, TrainingSettings
+from sequela.studies.claims import Claim
+
+Question = tuple[str, str]
+"""A data set and the task asked of it; no task where the data set has classes of its own."""
+_OF_THE_TASK = ("hours", "from_icu")
+"""What ``Study.asked`` says of its own task only."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as data.
+
+    Attributes:
+        name: On the command line, in ``results.json`` and in links within the page.
+        title: In the list at a glance.
+        heading: Of its part of the page.
+        data: Data sets of which one is chosen; empty where the study runs ``cohorts``.
+        cohorts: Questions that are run side by side, as far as their data are present.
+        primary: Questions in the order of preference for the main result, each with the fewest
+            subjects that it needs for that.
+        rooted: The data set that ``--root`` names; the chosen one of ``data`` where it is empty.
+        asked: What is asked of each data set unless a user says otherwise: ``CohortSettings``.
+        classes: Of its examples: runs on other data with the same classes belong to it too.
+        splits: What is kept whole; the first is the result.
+        training: How each network is trained.
+        reference_models: What stands beside the networks.
+        controls: Runs beside the primary result, ``weighted`` or ``hindsight``, of which models.
+        quick_epochs: The most epochs of a quick study.
+        quick_average: The longest memory of the weights of a quick study, which has fewer steps.
+        families: Title, baseline and improved model of each pair to be judged.
+        claims: What the report says.
+        reported: The report's own numbers, by model.
+        reported_columns: Those of them that stand in the table of models.
+        reported_question: The report's own question, on which claims are judged as well.
+        few: Examples of the rarer class below which one held-out part is too small: folds are run.
+        very_few: Examples of the rarer class below which nothing is concluded.
+        folds: How many folds are run where examples are few.
+        repeats: How often that cross-validation is repeated.
+        caveats: Sentences that are true of its data.
+        notes: A sentence or more for a section of the page, by its name: ``models``, ``verdicts``,
+            ``leak``, ``cohorts`` or ``training`` (how the settings were chosen).
+    """
+
+    name: str
+    title: str
+    heading: str
+    data: tuple[str, ...] = ()
+    cohorts: tuple[Question, ...] = ()
+    primary: tuple[tuple[Question, int], ...] = ()
+    rooted: str = ""
+    asked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    splits: tuple[SplitUnit, ...] = ("subject",)
+    training: Mapping[str, TrainingSettings] = field(default_factory=dict)
+    reference_models: tuple[str, ...] = ()
+    controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    quick_epochs: int = 8
+    quick_average: float = 0.98
+    families: tuple[tuple[str, str, str], ...] = ()
+    claims: tuple[Claim, ...] = ()
+    reported: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
+    reported_columns: tuple[str, ...] = ()
+    reported_question: Question | None = None
+    few: int = 200
+    very_few: int = 50
+    folds: int = 5
+    repeats: int = 2
+    caveats: tuple[str, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    def questions(self, data: str | None = None) -> tuple[Question, ...]:
+        """What is run: all cohorts, or one data set: the chosen one, or else the first."""
+        chosen = data if data in self.data else next(iter(self.data), None)
+        return self.cohorts or (((chosen, ""),) if chosen else ())
+
+    def place_of(self, question: Question) -> int:
+        """Where a question stands in the order of the study; others come after."""
+        known = [*self.cohorts, *((name, "") for name in self.data)]
+        return known.index(question) if question in known else len(known)
+
+    def primary_of(self, subjects: Mapping[Question, int]) -> Question | None:
+        """The question that is the main result: the first where the study prefers none.
+
+        Args:
+            subjects: How many (or how many examples) each question that is present has.
+        """
+        preferred = (one for one, least in self.primary if subjects.get(one, 0) >= least)
+        return next(preferred, None if self.primary else next(iter(subjects), None))
+
+    def key_of(self, question: Question, *, is_primary: bool) -> str:
+        """The name of a question in ``results.json``."""
+        return self.name if is_primary else "-".join(filter(None, (self.name, *question)))
+
+    def folds_for(self, rarer: int) -> int:
+        """How many folds a cohort is judged on: 0, one split, where examples are enough.
+
+        Args:
+            rarer: Examples of the rarer class.
+        """
+        return self.folds if rarer < self.few else 0
+
+    def ask(self, data: str, said: Mapping[str, Any]) -> CohortSettings:
+        """What is asked of a data set, with what a user says of it.
+
+        Who names another task than the study's is given that task's own times. Who names a task
+        that has its own inputs, or names inputs, is given just those, of all tables.
+
+        Raises:
+            SettingError: If something said is not allowed.
+            UnknownNameError: If no task has the name that was said.
+        """
+        usual = {"task": "in-hospital", **self.asked.get(data, {})}
+        asked = {**usual, **said}
+        if asked["task"] != usual["task"]:
+            asked = {n: v for n, v in asked.items() if n in said or n not in _OF_THE_TASK}
+        if "inputs" not in said and task_named(asked["task"]).inputs:
+            asked.pop("inputs", None)
+        if "inputs" in said and "tables" not in said:
+            asked.pop("tables", None)
+        return CohortSettings.of(**asked)
+
+    def runs(
+        self, question: Question, *, is_primary: bool = True, seed: int, quick: bool
+    ) -> dict[str, RunSettings]:
+        """The runs of a question by the name of their folder, those that take longest first."""
+        data, task = question
+        cohort = self.ask(data, {"task": task}) if task else None
+        named: dict[str, RunSettings] = {}
+        for model in (*reversed(tuple(self.training)), *self.reference_models):
+            for split in self.splits:
+                name = model + f".by-{split}" * (len(self.splits) > 1)
+                named[name] = RunSettings.of(
+                    model=model,
+                    data=data,
+                    split=split,
+                    seed=seed,
+                    cohort=cohort,
+                    training=self._training(model, quick=quick),
+                )
+                if is_primary:
+                    named |= self._controls(name, named[name])
+        return named
+
+    def _training(self, model: str, *, quick: bool) -> TrainingSettings:
+        training = self.training.get(model, TrainingSettings())
+        if not quick:
+            return training
+        epochs = min(training.epochs, self.quick_epochs)
+        average = min(training.average, self.quick_average)
+        return training.model_copy(update={"epochs": epochs, "average": average})
+
+    def _controls(self, name: str, settings: RunSettings) -> dict[str, RunSettings]:
+        """A run with weighted classes, and one that looks back, where the study has them."""
+        found = {}
+        if settings.model in self.controls.get("weighted", ()):
+            weighted = settings.training.model_copy(update={"class_weights": True})
+            found[f"{name}.weighted"] = settings.model_copy(update={"training": weighted})
+        if settings.cohort and settings.model in self.controls.get("hindsight", ()):
+            back = settings.cohort.model_copy(update={"hindsight": True})
+            found[f"{name}.hindsight"] = settings.model_copy(update={"cohort": back})
+        return found

@@ -61,12 +61,14 @@ def reproduce(
         The runs, in the order of the page.
 
     Raises:
-        SettingError: If there is a root for both studies.
+        SettingError: If there is a root for both studies, or no process.
         SequelaError: If ``out`` holds something else, or the data cannot be used.
     """
     _check_out(out)
     if root is not None and len(studies) > 1:
         raise SettingError("--root is where the data of one study lie: name seizure or mortality")
+    if processes is not None and processes < 1:
+        raise SettingError(f"--processes is {processes}; expected 1 or more")
     jobs: list[Job] = []
     with scratch(out / WORK) as work:  # records of patients: no longer than needed
         with writing(out):

@@ -201,9 +201,9 @@ def _chosen(source: Source, only: Collection[str] | None) -> list[Table]:
 
 def _files(root: Path) -> list[Path]:
     if not root.is_dir():
-        found = "a file" if root.exists() else "not there"
+        state = "a file" if root.exists() else "not there"
         raise DataNotFoundError(
-            f"{root}: is {found}; expected the folder with the tables: name it with --root"
+            f"{root}: is {state}; expected the folder with the tables: name it with --root"
         )
     found = [*root.glob("*"), *root.glob("*/*")]
     return sorted(path for path in found if path.is_file())

@@ -46,11 +46,8 @@ def main(arguments: list[str] | None = None) -> None:
     """
     print_plainly()
     try:
-        try:
-            load_plugins()
-            app(arguments, exit_on_error=False, print_error=False)
-        finally:
-            _flush()
+        load_plugins()
+        app(arguments, exit_on_error=False, print_error=False)
     except (SequelaError, CycloptsError) as error:
         _refuse(str(error), 2)
     except KeyboardInterrupt:

@@ -79,8 +79,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     """
     names = sorted(known)
     near = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f" did you mean '{near[0]}'?" if near else ""
-    return UnknownNameError(f"unknown {kind} '{name}':{hint} (known: {', '.join(names)})")
+    hint = f": did you mean '{near[0]}'?" if near else ""
+    return UnknownNameError(f"unknown {kind} '{name}'{hint} (known: {', '.join(names)})")
 
 
 _NO_ROOM = ("no space is left there", "free some, or name another disk")

@@ -204,7 +204,7 @@ def test_a_root_that_is_not_there(tmp_path: Path, capsys: Capture) -> None:
     file = tmp_path / "file"
     file.write_text("")
     said = refused(capsys, "mimic3", "--root", file, "--out", tmp_path / "new")
-    assert "no such folder; --root names the folder with the tables" in said
+    assert "expected the folder with the tables: name it with --root" in said
 
 
 def test_a_subject_in_two_files(tmp_path: Path, capsys: Capture) -> None:

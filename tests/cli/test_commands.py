@@ -94,6 +94,8 @@ def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         ("evaluate nowhere", "config.toml"),
         ("reproduce siezure", "siezure"),
+        ("reproduce seizure --processes 0", "--processes is 0; expected 1 or more"),
+        ("data check bon1234567890", "unknown data set 'bon1234567890' (known"),
     ],
 )
 def test_refused_in_one_line(

@@ -41,11 +41,9 @@ def read_only(self: Path, *_: object, **__: object) -> None:
 
 
 @pytest.mark.parametrize("command", ["report", "card", "explain", "compare"])
-def test_a_folder_where_a_file_is_expected(
-    command: str, run: Path, tmp_path: Path, refused: Refused
-) -> None:
-    runs = [run, run] if command == "compare" else [run]
-    said = refused(command, *runs, "--out", tmp_path)
+def test_a_folder_where_a_file_is_expected(command: str, tmp_path: Path, refused: Refused) -> None:
+    """It is refused before anything is read."""
+    said = refused(command, "nowhere", "--out", tmp_path)
     assert f"{tmp_path}: it is a folder, and a file is expected; name a file in it" in said
     assert everything(tmp_path) == []
 
@@ -178,7 +176,7 @@ def test_json_is_the_same_where_only_ascii_can_be_printed() -> None:
 def test_a_full_disk_behind_standard_output() -> None:
     with open("/dev/full", "w") as disk:  # noqa: PTH123
         done = subprocess.run(
-            [sys.executable, "-m", "sequela", "data", "list"],
+            [sys.executable, "-m", "sequela", "cost", "gru-baseline"],
             check=False, stdout=disk, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
     assert done.returncode == 2

@@ -46,11 +46,8 @@ def main(arguments: list[str] | None = None) -> None:
     """
     print_plainly()
     try:
-        try:
-            load_plugins()
-            app(arguments, exit_on_error=False, print_error=False)
-        finally:
-            _flush()
+        load_plugins()
+        app(arguments, exit_on_error=False, print_error=False)
     except (SequelaError, CycloptsError) as error:
         _refuse(str(error), 2)
     except KeyboardInterrupt:
@@ -58,7 +55,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"sequela: interrupted; {hint}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
-        _give_up_printing()  # who read the output has seen enough
+        # Who read the output has seen enough; what is left in the buffer has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:
         _refuse(system_words(error), 2 if mendable(error) else 1)
@@ -70,23 +68,3 @@ def _refuse(message: str, status: int) -> NoReturn:
         f"sequela: error: {' '.join(message.split())}", markup=False, highlight=False
     )
     sys.exit(status)
-
-
-def _flush() -> None:
-    """Write what is printed, so that a full disk is an error here and not at the very end.
-
-    Raises:
-        OSError: Of the system, named after standard output.
-    """
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _give_up_printing()
-        raise OSError(error.errno, error.strerror, "standard output") from error
-
-
-def _give_up_printing() -> None:
-    """What is left in the buffer of standard output has nowhere to go."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

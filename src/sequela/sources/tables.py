@@ -201,7 +201,10 @@ def _chosen(source: Source, only: Collection[str] | None) -> list[Table]:
 
 def _files(root: Path) -> list[Path]:
     if not root.is_dir():
-        raise DataNotFoundError(f"{root}: no such folder; --root names the folder with the tables")
+        state = "a file" if root.exists() else "not there"
+        raise DataNotFoundError(
+            f"{root}: is {state}; expected the folder with the tables: name it with --root"
+        )
     found = [*root.glob("*"), *root.glob("*/*")]
     return sorted(path for path in found if path.is_file())
 

@@ -64,7 +64,7 @@ def reproduce(
 
     Raises:
         UnknownNameError: If there is no such study.
-        SettingError: If there is a root for several studies.
+        SettingError: If there is a root for several studies, or no process.
         SequelaError: If ``out`` holds something else, or the data cannot be used.
     """
     for name in studies:
@@ -75,6 +75,8 @@ def reproduce(
         raise SettingError(
             f"--root is where the data of one study lie: name {' or '.join(STUDIES)}"
         )
+    if processes is not None and processes < 1:
+        raise SettingError(f"--processes is {processes}; expected 1 or more")
     jobs: list[Job] = []
     with scratch(out / WORK) as work:  # records of patients: no longer than needed
         with writing(out):

@@ -12,10 +12,9 @@ from sequela.evaluation.metrics import Metric, headline, reported
 from sequela.figures.curves import learning_curve
 from sequela.figures.figure import Figure
 from sequela.figures.matrices import confusion_matrix
-from sequela.models.registry import MODELS
+from sequela.models.registry import title_of
 from sequela.report.discussion import discuss
 from sequela.runs.find import Run
-from sequela.runs.floors import FLOORS
 from sequela.runs.folder import RunFolder
 
 
@@ -39,15 +38,11 @@ class Shown:
     def of(cls, run: Run, reported: dict[str, dict[str, Any]]) -> "Shown":
         """A run, with what the report says of its model."""
         name = run.settings.model
-        titles = {
-            **{model: entry.title for model, entry in MODELS.items()},
-            **{model: floor.title for model, floor in FLOORS.items()},
-        }
         single = run if isinstance(run, RunFolder) else run.runs[0]
         cost = single.path / "cost.json"
         return cls(
             run=run,
-            title=titles.get(name, name) + ", weighted" * run.settings.training.class_weights,
+            title=title_of(name) + ", weighted" * run.settings.training.class_weights,
             account=record.load(cost) if cost.exists() else None,
             reported=reported.get(name, {}),
         )

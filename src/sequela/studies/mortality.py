@@ -5,7 +5,7 @@ from typing import Any
 
 from sequela.cohort.tasks import task_named
 from sequela.config import CohortSettings, RunSettings, TrainingSettings
-from sequela.runs.floors import reading
+from sequela.models.reference import reading
 from sequela.studies.claims import Claim
 
 NAME = "mortality"
@@ -138,7 +138,7 @@ def runs(
     """
     asked = asked_of(data, {"task": task})
     named: dict[str, RunSettings] = {}
-    for model in (*TRAINING, *reading("visits")):
+    for model in (*TRAINING, *reading("records")):
         training = training_of(model, {})
         if quick:
             training = training.model_copy(update={"epochs": min(training.epochs, QUICK_EPOCHS)})

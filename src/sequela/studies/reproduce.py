@@ -13,7 +13,8 @@ from sequela.cohort.tasks import task_named
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError
 from sequela.files import scratch, whole, writing
-from sequela.runs import floors, records
+from sequela.models.reference import REFERENCE_MODELS
+from sequela.runs import records
 from sequela.runs.find import Run, open_run
 from sequela.runs.folder import CONFIG, RunFolder
 from sequela.runs.pool import Job, PlannedRun, Snapshot, in_processes
@@ -183,8 +184,11 @@ def _mortality_jobs(
 
 
 def in_order(folders: Sequence[Run]) -> list[Run]:
-    """Runs in the order of the report: signals, then records; floors last, what leaks after it."""
-    models = [*seizure.TRAINING, *mortality.TRAINING, *floors.FLOORS]
+    """Runs in the order of the report: signals, then records; of each the reference models last.
+
+    What leaks stands behind its study.
+    """
+    models = [*seizure.TRAINING, *mortality.TRAINING, *REFERENCE_MODELS]
     splits = ("subject", "recording", "row")
     cohorts = [*mortality.COHORTS]
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sequela.config import RunSettings, SplitUnit, TrainingSettings
-from sequela.runs.floors import reading
+from sequela.models.reference import reading
 from sequela.studies.claims import Claim
 
 NAME = "seizure"
@@ -136,8 +136,8 @@ def runs(*, data: str, seed: int, quick: bool) -> list[RunSettings]:
             for split in SPLITS
         ]
     settings += [
-        RunSettings.of(model=floor, data=data, split=split, seed=seed)
-        for floor in reading("signal")
+        RunSettings.of(model=name, data=data, split=split, seed=seed)
+        for name in reading("signal")
         for split in SPLITS
     ]
     return settings

@@ -32,7 +32,7 @@ class CohortShown:
 
     Attributes:
         key: Its name in ``results.json``.
-        shown: Its models and floors, as they should be.
+        shown: Its models and reference models, as they should be.
         weighted: Its networks trained with weighted classes.
         hindsight: Its models with the whole stay in view.
     """

@@ -264,10 +264,7 @@ def _analysis(shown: Shown) -> dict[str, Said]:
             "",
         ),
         "12g": (
-            (
-                "By the network or floor in model.safetensors; each prediction is in "
-                "predictions.parquet."
-            ),
+            ("By the model in model.safetensors; each prediction is in predictions.parquet."),
             "",
         ),
         "13": (

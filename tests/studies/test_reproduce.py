@@ -59,7 +59,7 @@ def test_runs_in_the_order_of_the_page(study: Study) -> None:
     assert sorted(name for name, _, _ in said) == sorted(names)
     controls = [name.endswith(".by-row") for name, _, _ in said]
     assert controls == sorted(controls)  # results come first
-    assert [(done, n) for _, done, n in said] == [(i, 16) for i in range(1, 17)]
+    assert [(done, n) for _, done, n in said] == [(i, 20) for i in range(1, 21)]
     assert [f.path for f in in_order(find_runs([out / "runs"]))] == [f.path for f in folders]
     assert [f.path for f in in_order(find_runs([out]))] == [f.path for f in folders]
 
@@ -153,7 +153,7 @@ def test_what_is_no_finished_run(study: Study, tmp_path: Path) -> None:
 def test_the_study_is_the_reports() -> None:
     full = seizure.runs(data="bonn", seed=4, quick=False)
     quick = seizure.runs(data="bonn", seed=4, quick=True)
-    assert len(full) == len({(s.model, s.split) for s in full}) == 16
+    assert len(full) == len({(s.model, s.split) for s in full}) == 20
     assert {s.seed for s in full} == {4}
     for a, b in zip(full, quick, strict=True):
         epochs = min(a.training.epochs, seizure.QUICK_EPOCHS)

@@ -262,10 +262,7 @@ def _analysis(entry: Entry) -> dict[str, Said]:
             "",
         ),
         "12g": (
-            (
-                "By the network or reference model in model.safetensors; each prediction is in "
-                "predictions.parquet."
-            ),
+            ("By the model in model.safetensors; each prediction is in predictions.parquet."),
             "",
         ),
         "13": (

@@ -191,7 +191,7 @@ def test_evaluate_sets_aside_what_the_model_has_seen(
     assert printed["recordings_set_aside_as_trained_or_tuned_on"] == 40
     held_out = RunFolder(run_folder).metrics["parts"]["held_out"]
     assert {name: printed[name] for name in held_out} == held_out  # the same model and segments
-    ran("evaluate", run_folder, "--root", synthetic)  # of the run's own data set
+    ran("evaluate", run_folder, "--root", synthetic, "--json")  # of the run's own data set
     assert json.loads(capsys.readouterr().out) == printed
 
 

@@ -37,6 +37,6 @@ def evaluate(
 
     numbers = evaluate_run(run, data=data, root=root)
     if json:
-        print(dumps(numbers, indent=1, ensure_ascii=False))
+        print(dumps(numbers, indent=1))
     else:
         say_numbers(open_console(), open_run(run), numbers)

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from sequela.config import RunSettings
-from sequela.runs import fit as runs_fit
+from sequela.models.registry import network
 from sequela.runs import signals
+from sequela.runs.model import config_of, entry_for
 from sequela.studies import seizure
 from sequela.training.fit import fit
 from sequela.training.history import History, best_epoch
@@ -96,7 +97,7 @@ def train_plainly(data: signals.SignalData, seed: int, limit: float) -> Course:
     signal = data.scaled.transpose(1, 2)  # (segment, n_times, 1)
     labels = torch.from_numpy(data.labels)
     train, tuning, held_out = (data.rows(part) for part in ("train", "tuning", "held_out"))
-    config = runs_fit.model_config(RunSettings(model=MODEL, data=data.name), data)
+    config = network(MODEL).config()
     model = PlainGRU(config.hidden, config.layers, config.fc, config.n_outputs)
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)
     loader = DataLoader(TensorDataset(signal[train], labels[train]), batch_size=64, shuffle=True)
@@ -145,7 +146,10 @@ def train_by_sequela(data: signals.SignalData, seed: int, limit: float) -> Cours
     """The study's way."""
     settings = RunSettings(model=MODEL, data=data.name, seed=seed, training=seizure.TRAINING[MODEL])
     torch.manual_seed(seed)
-    model = runs_fit.build(settings, data)
+    _, reads = entry_for(settings)
+    given = data.inputs(reads, standardise=True)
+    entry = network(MODEL)
+    model = entry.build(config_of(entry, settings, given))
     seconds: list[float] = []
     seen: History = []
 
@@ -162,8 +166,8 @@ def train_by_sequela(data: signals.SignalData, seed: int, limit: float) -> Cours
             raise OutOfTimeError
 
     order = torch.Generator().manual_seed(seed)
-    train = data.loader("train", settings.training.batch_size, order)
-    tuning = data.loader("tuning", TUNING_BATCH)
+    train = given.loader("train", settings.training.batch_size, order)
+    tuning = given.loader("tuning", TUNING_BATCH)
     ended = "the end of its schedule"
     started = time.process_time()
     try:

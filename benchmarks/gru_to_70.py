@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from sequela.config import RunSettings
-from sequela.models.registry import network
+from sequela.models.registry import lookup_network
 from sequela.runs import signals
 from sequela.runs.model import config_of, entry_for
 from sequela.studies import seizure
@@ -97,7 +97,7 @@ def train_plainly(data: signals.SignalData, seed: int, limit: float) -> Course:
     signal = data.scaled.transpose(1, 2)  # (segment, n_times, 1)
     labels = torch.from_numpy(data.labels)
     train, tuning, held_out = (data.rows(part) for part in ("train", "tuning", "held_out"))
-    config = network(MODEL).config()
+    config = lookup_network(MODEL).config()
     model = PlainGRU(config.hidden, config.layers, config.fc, config.n_outputs)
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)
     loader = DataLoader(TensorDataset(signal[train], labels[train]), batch_size=64, shuffle=True)
@@ -148,7 +148,7 @@ def train_by_sequela(data: signals.SignalData, seed: int, limit: float) -> Cours
     torch.manual_seed(seed)
     _, reads = entry_for(settings)
     given = data.inputs(reads, standardise=True)
-    entry = network(MODEL)
+    entry = lookup_network(MODEL)
     model = entry.build(config_of(entry, settings, given))
     seconds: list[float] = []
     seen: History = []

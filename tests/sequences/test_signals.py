@@ -43,7 +43,7 @@ def test_every_segment_once_an_epoch_in_another_order() -> None:
 
     def epochs(seed: int) -> list[list[int]]:
         loader = signal_loader(
-            signal, labels, batch_size=4, generator=torch.Generator().manual_seed(seed)
+            SignalBatch(signal, labels), batch_size=4, generator=torch.Generator().manual_seed(seed)
         )
         assert len(loader) == 3
         seen = []
@@ -62,7 +62,7 @@ def test_every_segment_once_an_epoch_in_another_order() -> None:
 
 
 def test_the_given_order_without_a_generator() -> None:
-    loader = signal_loader(torch.zeros(5, 1, 3), torch.arange(5), batch_size=2)
+    loader = signal_loader(SignalBatch(torch.zeros(5, 1, 3), torch.arange(5)), batch_size=2)
     assert [batch.labels.tolist() for batch in loader] == [[0, 1], [2, 3], [4]]
 
 

@@ -12,7 +12,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
 from sequela.config import TrainingSettings
-from sequela.sequences.signal_batches import signal_loader
+from sequela.sequences.signal_batches import SignalBatch, signal_loader
 from sequela.training.checkpoint import Checkpoint
 from sequela.training.fit import fit
 from sequela.training.history import History, best_epoch
@@ -39,12 +39,11 @@ def fitted(settings: TrainingSettings, **options: Any) -> tuple[nn.Module, Histo
     history = fit(
         model,
         signal_loader(
-            signal[:N_TRAIN],
-            labels[:N_TRAIN],
+            SignalBatch(signal[:N_TRAIN], labels[:N_TRAIN]),
             batch_size=settings.batch_size,
             generator=torch.Generator().manual_seed(5),
         ),
-        signal_loader(signal[N_TRAIN:], labels[N_TRAIN:], batch_size=BATCH),
+        signal_loader(SignalBatch(signal[N_TRAIN:], labels[N_TRAIN:]), batch_size=BATCH),
         settings,
         metrics={"accuracy": lambda logits, labels: (logits.argmax(1) == labels).double()},
         **options,
@@ -59,8 +58,7 @@ def plain(
     signal, labels = parts()
     model = network()
     batches = signal_loader(
-        signal[:N_TRAIN],
-        labels[:N_TRAIN],
+        SignalBatch(signal[:N_TRAIN], labels[:N_TRAIN]),
         batch_size=settings.batch_size,
         generator=torch.Generator().manual_seed(5),
     )

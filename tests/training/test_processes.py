@@ -18,7 +18,7 @@ import torch
 from accelerate import PartialState
 
 from sequela.config import TrainingSettings
-from sequela.sequences.signal_batches import signal_loader
+from sequela.sequences.signal_batches import SignalBatch, signal_loader
 from sequela.training.fit import fit
 
 torch.manual_seed(0)
@@ -27,8 +27,8 @@ signal = torch.randn(75, 1, 12) + labels[:, None, None]
 model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3))
 history = fit(
     model,
-    signal_loader(signal[:48], labels[:48], batch_size=6, generator=torch.Generator()),
-    signal_loader(signal[48:], labels[48:], batch_size=10),  # 27: the batches are no even number
+    signal_loader(SignalBatch(signal[:48], labels[:48]), batch_size=6, generator=torch.Generator()),
+    signal_loader(SignalBatch(signal[48:], labels[48:]), batch_size=10),  # 27: not even
     TrainingSettings(epochs=3, learning_rate=0.05),
     metrics={},
 )

@@ -29,7 +29,8 @@ from sequela.cohort.split import set_aside
 from sequela.config import TrainingSettings
 from sequela.errors import DataError, RunError, SettingError
 from sequela.models import stored
-from sequela.models.registry import Reads, lookup
+from sequela.models.inputs import check_reads, sizes_of
+from sequela.models.registry import network
 from sequela.training.fit import fit
 from sequela.training.history import EpochRecord, History
 from sequela.training.totals import correct
@@ -50,7 +51,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     that are settings are described where the setting is.
     """
 
-    reads: ClassVar[Reads]
+    gives: ClassVar[tuple[str, ...]]
+    """The inputs that a model may read here."""
     settings: ClassVar[tuple[type[BaseModel], ...]] = (TrainingSettings,)
 
     model: str | Callable[..., nn.Module]
@@ -72,6 +74,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     classes_: NDArray[Any] = field(init=False)
     history_: History = field(init=False)
     module_: nn.Module = field(init=False)
+    state_: dict[str, NDArray[Any]] = field(init=False)
 
     def __init_subclass__(cls, **more: Any) -> None:
         """Describe the parameters that are settings, at the end of ``Args`` in the docstring."""
@@ -111,6 +114,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         check_consistent_length(labels, group)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         train, tuning = self._parts(labels, group, seed)
+        self.state_ = {}
         self._learn(examples, train, group)
         with _seeded(seed):
             model = self._built()
@@ -173,7 +177,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             "history": [asdict(record) for record in self.history_],
             "learnt": self._learnt(),
         }
-        stored.write(Path(path), self.module_.state_dict(), header)
+        learnt = {name: torch.from_numpy(array) for name, array in self.state_.items()}
+        stored.write(Path(path), {**self.module_.state_dict(), **learnt}, header)
 
     @classmethod
     def load(cls, path: Path | str, *, model: Callable[..., nn.Module] | None = None) -> Self:
@@ -208,10 +213,13 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         if header["feature_names"]:
             loaded.feature_names_in_ = np.array(header["feature_names"], object)
         loaded.history_ = [EpochRecord(**record) for record in header["history"]]
+        # No name within a module has a colon.
+        loaded.state_ = {name: t.numpy() for name, t in tensors.items() if ":" in name}
         loaded._relearn(header["learnt"])
         with _seeded(0):
             loaded.module_ = loaded._built()
-        loaded.module_.load_state_dict(tensors)
+        weights = {name: t for name, t in tensors.items() if name not in loaded.state_}
+        loaded.module_.load_state_dict(weights)
         loaded.module_.eval()
         return loaded
 
@@ -314,21 +322,38 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         """A freshly initialised network for the examples seen."""
         shape = {**self._shape(), "n_outputs": len(self.classes_)}
         changes = dict(self.model_settings or {})
+        sizes = {name: shape[name] for name in sizes_of(self._reads())}
+        if not isinstance(self.model, str):
+            made: nn.Module = self.model(**sizes, **changes)
+            return made
+        entry = network(self.model)
+        return entry.build(entry.config(**{**sizes, **changes}))
+
+    def _reads(self) -> tuple[str, ...]:
+        """What the model reads; a class or function that does not say reads the first of ``gives``.
+
+        Raises:
+            SettingError: If this classifier cannot give it that, or it is no class.
+        """
         if isinstance(self.model, nn.Module):
             raise SettingError(
                 f"model is an instance of {type(self.model).__name__}: give the class, or a "
                 "function, so that each fit begins with a new network"
             )
-        if not isinstance(self.model, str):
-            made: nn.Module = self.model(**shape, **changes)
-            return made
-        entry = lookup(self.model)
-        if entry.reads != self.reads:
-            raise SettingError(
-                f"{self.model} reads {entry.reads}, but {type(self).__name__} gives it "
-                f"{self.reads}: choose a model that reads {self.reads}"
-            )
-        return entry.build(entry.config(**{**shape, **changes}))
+        if isinstance(self.model, str):
+            name, reads = self.model, network(self.model).reads
+        else:
+            name = getattr(self.model, "__name__", "model")
+            reads = tuple(getattr(self.model, "reads", self.gives[:1]))
+        check_reads(name, reads)
+        for read in reads:
+            head, named, _ = read.partition(":")
+            if (f"{head}:NAME" if named else read) not in self.gives:
+                raise SettingError(
+                    f"{name} reads {read}, but {type(self).__name__} gives it "
+                    f"{' or '.join(self.gives)}: choose a model that reads {self.gives[0]}"
+                )
+        return reads
 
 
 @contextmanager

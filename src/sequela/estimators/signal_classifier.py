@@ -14,9 +14,22 @@ from torch.utils.data import DataLoader
 
 from sequela.errors import DataError
 from sequela.estimators.network import NetworkClassifier
-from sequela.models.registry import Reads
+from sequela.sequences.featurisers import Features
 from sequela.sequences.scaling import Scaling
-from sequela.sequences.signal_batches import signal_loader
+from sequela.sequences.signal_batches import SignalBatch, signal_loader
+
+
+@dataclass(frozen=True)
+class Unrated:
+    """Segments of a signal whose sampling rate nobody told: one sample is the unit of time.
+
+    Attributes:
+        signal: float32 (segment, n_chans, n_times).
+        sfreq: Samples a unit of time.
+    """
+
+    signal: NDArray[np.float32]
+    sfreq: float = 1.0
 
 
 @dataclass(eq=False, repr=False)
@@ -32,9 +45,10 @@ class SignalClassifier(NetworkClassifier):
     metadata routing (``set_fit_request(groups=True)``): its tuning part is then by group as well.
 
     Args:
-        model: Name of a registered model that reads signals, or a class or function that is called
-            with ``n_chans``, ``n_times`` and ``n_outputs`` (braindecode's names) and answers an
-            ``nn.Module`` from scaled segments (batch, n_chans, n_times) to logits.
+        model: Name of a registered model that reads ``signal`` or ``features:NAME``, or a class or
+            function that is called with ``n_chans``, ``n_times`` and ``n_outputs`` (braindecode's
+            names) and answers an ``nn.Module`` from scaled segments (batch, n_chans, n_times) to
+            logits. A class with an attribute ``reads`` is given what it names.
         model_settings: Changes to the model's config, or further arguments of the class.
         tuning_fraction: Share of the groups that is set aside; ``None`` sets none aside and keeps
             the epoch with the lowest training loss.
@@ -61,7 +75,7 @@ class SignalClassifier(NetworkClassifier):
         array(['calm', 'seizure'], dtype='<U7')
     """
 
-    reads: ClassVar[Reads] = "signal"
+    gives: ClassVar[tuple[str, ...]] = ("signal", "features:NAME")
 
     model: str | Callable[..., nn.Module] = "mlp-improved"
 
@@ -94,6 +108,8 @@ class SignalClassifier(NetworkClassifier):
     ) -> None:
         del group
         self.scaling_ = Scaling.fit(examples[train])
+        if (features := self._features(examples, train)) is not None:
+            self.state_ = features.state
 
     def _learnt(self) -> dict[str, Any]:
         shape = {"n_chans": self.n_chans_, "n_times": self.n_times_}
@@ -104,7 +120,30 @@ class SignalClassifier(NetworkClassifier):
         self.scaling_ = Scaling.from_json(record["scaling"])
 
     def _shape(self) -> dict[str, int]:
-        return {"n_chans": self.n_chans_, "n_times": self.n_times_}
+        shape = {"n_chans": self.n_chans_, "n_times": self.n_times_}
+        nobody = np.zeros((1, self.n_chans_, self.n_times_), np.float32)
+        described = self._features(nobody)
+        return shape if described is None else {**shape, "n_features": described.table.shape[1]}
+
+    def _features(
+        self, examples: NDArray[np.float32], train: NDArray[np.int64] | None = None
+    ) -> Features | None:
+        """The features of some examples, if the model reads any; learnt from rows ``train``."""
+        source = Unrated(examples)
+        rows = np.arange(len(examples)) if train is None else train
+        learnt = self.state_ if train is None else None
+        return Features.of(self._reads(), source, rows, learnt, standardise=True)
+
+    def _batch(self, examples: NDArray[np.float32], labels: NDArray[np.int64]) -> SignalBatch:
+        """All that a model may read of some examples."""
+        described = self._features(examples)
+        features = (
+            torch.from_numpy(described.standardised.rows(np.arange(len(examples))))
+            if described and described.standardised
+            else None
+        )
+        scaled = torch.from_numpy(self.scaling_.apply(examples))
+        return SignalBatch(scaled, torch.from_numpy(labels), features, self._reads())
 
     def _loader(
         self,
@@ -115,16 +154,16 @@ class SignalClassifier(NetworkClassifier):
         batch_size: int,
         generator: torch.Generator | None = None,
     ) -> DataLoader[Any]:
-        scaled = torch.from_numpy(self.scaling_.apply(examples[rows]))
-        targets = torch.from_numpy(labels[rows])
-        return signal_loader(scaled, targets, batch_size=batch_size, generator=generator)
+        batch = self._batch(examples[rows], labels[rows])
+        return signal_loader(batch, batch_size=batch_size, generator=generator)
 
     def _batches(
         self, examples: NDArray[np.float32], size: int
     ) -> Iterator[tuple[tuple[Tensor, ...], slice]]:
         for first in range(0, len(examples), size):
             rows = slice(first, first + size)
-            yield (torch.from_numpy(self.scaling_.apply(examples[rows])),), rows
+            unlabelled = np.zeros(len(examples[rows]), np.int64)
+            yield self._batch(examples[rows], unlabelled).inputs, rows
 
 
 def _has_channels(X: Any) -> bool:

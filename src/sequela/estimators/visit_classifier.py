@@ -15,7 +15,6 @@ from sequela.config import SequenceSettings, TrainingSettings
 from sequela.errors import DataError, SettingError
 from sequela.estimators.network import NetworkClassifier
 from sequela.estimators.visit_lists import Binning, VisitLists, as_lists
-from sequela.models.registry import Reads
 from sequela.sequences.visit_batches import VisitDataset, visit_loader
 
 Examples = VisitLists | NDArray[np.float64]
@@ -40,8 +39,8 @@ class VisitClassifier(NetworkClassifier):
     metadata routing (``set_fit_request(groups=True)``): its tuning part is then by group as well.
 
     Args:
-        model: Name of a registered model that reads visits, or a class or function that is called
-            with ``n_codes`` and ``n_outputs`` and answers an ``nn.Module`` like those.
+        model: Name of a registered model that reads ``codes`` alone, or a class or function that is
+            called with ``n_codes`` and ``n_outputs`` and answers an ``nn.Module`` like those.
         model_settings: Changes to the model's config, or further arguments of the class.
         bins: Quantiles into which a column of numbers is cut; at least 2.
         tuning_fraction: Share of the groups that is set aside; ``None`` sets none aside and keeps
@@ -68,7 +67,7 @@ class VisitClassifier(NetworkClassifier):
         array(['lived', 'died'], dtype='<U5')
     """
 
-    reads: ClassVar[Reads] = "visits"
+    gives: ClassVar[tuple[str, ...]] = ("codes",)
     settings = (SequenceSettings, TrainingSettings)
 
     model: str | Callable[..., nn.Module] = "visits-improved"

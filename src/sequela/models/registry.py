@@ -1,81 +1,196 @@
-"""Which models exist: name -> module and config.
+"""Which models exist, and what each reads: networks, and the reference models beside them.
 
-A new model is one file with an ``nn.Module`` whose ``__init__`` takes a frozen config, and one
-entry here. Classes are named by where they stand, so that looking a name up loads no torch.
+A new network is an ``nn.Module``, with a frozen config or with plain keyword arguments, and one
+entry. Classes are named by where they stand, so that looking a name up loads no torch.
 """
 
-from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, is_dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from sequela.errors import SettingError, unknown_name
+from sequela.errors import ModelError, SettingError, unknown_name
+from sequela.models.inputs import DEFAULT_READS, check_reads, kind_of
+from sequela.models.reference import REFERENCE_MODELS, ReferenceModel
+from sequela.sequences.featurisers import DataKind
 
 if TYPE_CHECKING:
     from torch import nn
 
-Reads = Literal["signal", "visits"]
-
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A registered model.
+    """A network.
 
     Attributes:
-        reads: What a batch holds: segments of a signal, or sequences of visits.
-        module: The file under ``sequela.models``.
-        class_name: The ``nn.Module``; its config is ``<class_name>Config`` in the same file.
+        reads: Its inputs, in the order in which its ``forward`` takes them.
+        made_by: The ``nn.Module``: the class itself, or where it stands (``package.module:CLASS``
+            or ``FILE.py:CLASS``). If its module holds a ``<CLASS>Config`` too, the class takes one;
+            else it is called with the sizes of its data by keyword.
         title: What a table or figure calls it.
     """
 
-    reads: Reads
-    module: str
-    class_name: str
+    reads: tuple[str, ...]
+    made_by: "str | Callable[..., nn.Module]"
     title: str
 
+    @cached_property
+    def builder(self) -> "Callable[..., nn.Module]":
+        """The class.
+
+        Raises:
+            ModelError: If its file or module cannot be imported.
+        """
+        if not isinstance(self.made_by, str):
+            return self.made_by
+        from sequela.models.loading import attribute
+
+        found: Callable[..., nn.Module] = attribute(self.made_by)
+        return found
+
+    @property
+    def config_class(self) -> type | None:
+        """The frozen config that the class takes, if it takes one."""
+        name = getattr(self.builder, "__name__", "")
+        module = sys.modules.get(getattr(self.builder, "__module__", ""))
+        found = getattr(module, f"{name}Config", None)
+        return found if isinstance(found, type) and is_dataclass(found) else None
+
+    def reads_of(self, kind: DataKind) -> tuple[str, ...] | None:
+        """What it reads of such data; ``None`` if it cannot be trained on them."""
+        return self.reads if kind_of(self.reads[0]) == kind else None
+
     def config(self, **changes: Any) -> Any:
-        """The model's frozen config, its defaults changed where asked.
+        """The frozen config, its defaults changed where asked; of a class without one, the changes.
 
         Raises:
             SettingError: If the config has no field of a given name.
         """
-        config_class = getattr(import_module(self.module), f"{self.class_name}Config")
+        config_class = self.config_class
+        if config_class is None:
+            return changes
         try:
             return config_class(**changes)
         except TypeError as error:
             raise SettingError(
-                f"{self.class_name}Config does not take these settings: {error}"
+                f"{config_class.__name__} does not take these settings: {error}"
             ) from error
 
     def build(self, config: Any = None) -> "nn.Module":
-        """A freshly initialised model; the weights are drawn from torch's global generator."""
-        model: nn.Module = getattr(import_module(self.module), self.class_name)(
-            self.config() if config is None else config
-        )
-        return model
+        """A freshly initialised model; the weights are drawn from torch's global generator.
+
+        Raises:
+            ModelError: If a class without a config cannot be made from its arguments.
+        """
+        config = self.config() if config is None else config
+        if not isinstance(config, Mapping):
+            model: nn.Module = self.builder(config)
+            return model
+        try:
+            made: nn.Module = self.builder(**config)
+        except TypeError as error:
+            raise ModelError(
+                f"{self.title} cannot be made from {', '.join(config)}: {error}; expected a class "
+                "that takes them by keyword"
+            ) from error
+        return made
 
 
-MODELS: dict[str, ModelEntry] = {
-    "mlp-baseline": ModelEntry("signal", "sequela.models.mlp", "MLPBaseline", "MLP baseline"),
-    "mlp-improved": ModelEntry("signal", "sequela.models.mlp", "MLPImproved", "MLP improved"),
-    "cnn-baseline": ModelEntry("signal", "sequela.models.cnn", "CNNBaseline", "CNN baseline"),
-    "cnn-improved": ModelEntry("signal", "sequela.models.cnn", "CNNImproved", "CNN improved"),
-    "gru-baseline": ModelEntry("signal", "sequela.models.gru", "GRUBaseline", "GRU baseline"),
-    "gru-improved": ModelEntry("signal", "sequela.models.gru", "GRUImproved", "GRU improved"),
-    "visits-baseline": ModelEntry(
-        "visits", "sequela.models.visits", "VisitsBaseline", "Visits baseline"
-    ),
-    "visits-improved": ModelEntry(
-        "visits", "sequela.models.visits", "VisitsImproved", "Visits improved"
-    ),
-}
+Entry = ModelEntry | ReferenceModel
+
+MODELS: dict[str, ModelEntry] = {}
+"""The networks by name."""
 
 
-def lookup(name: str) -> ModelEntry:
-    """The entry of a model.
+def register(name: str, entry: Entry) -> None:
+    """Make a network or reference model known by a name.
+
+    Raises:
+        SettingError: If the name is taken, or no data hold all that the model reads.
+        UnknownNameError: If it reads an input that does not exist.
+    """
+    if name in MODELS or name in REFERENCE_MODELS:
+        raise SettingError(f"a model '{name}' is registered already: choose another name")
+    if isinstance(entry, ReferenceModel):
+        for each in entry.reads:
+            check_reads(name, (each,))
+        REFERENCE_MODELS[name] = entry
+        return
+    check_reads(name, entry.reads)
+    MODELS[name] = entry
+
+
+def lookup(name: str, kind: DataKind | None = None) -> Entry:
+    """The entry of a model, or of a class that is named by where it stands.
+
+    Args:
+        name: A registered name, ``FILE.py:CLASS`` or ``package.module:CLASS``.
+        kind: The data that it is meant for: a class that declares no ``reads`` reads what is usual
+            there.
 
     Raises:
         UnknownNameError: If no model has that name.
+        ModelError: If the class cannot be imported.
     """
-    if name not in MODELS:
-        raise unknown_name("model", name, MODELS)
-    return MODELS[name]
+    if name in MODELS:
+        return MODELS[name]
+    if name in REFERENCE_MODELS:
+        return REFERENCE_MODELS[name]
+    if ":" in name:
+        return _of_class(name, kind)
+    if name.endswith(".py"):
+        raise SettingError(f"{name} names no class: write {name}:CLASS")
+    raise unknown_name("model", name, [*MODELS, *REFERENCE_MODELS])
+
+
+def title_of(name: str) -> str:
+    """What a table or figure calls a model; a class is called by its name."""
+    entry = MODELS.get(name) or REFERENCE_MODELS.get(name)
+    return entry.title if entry else name.rpartition(":")[2]
+
+
+def network(name: str) -> ModelEntry:
+    """The entry of a network.
+
+    Raises:
+        UnknownNameError: If there is no such model.
+        SettingError: If it is a reference model.
+    """
+    entry = lookup(name)
+    if isinstance(entry, ReferenceModel):
+        raise SettingError(
+            f"{name} is a reference model, not a network: choose a network, for example "
+            f"{next(iter(MODELS), 'FILE.py:CLASS')}"
+        )
+    return entry
+
+
+def _of_class(name: str, kind: DataKind | None) -> ModelEntry:
+    from sequela.models.loading import attribute
+
+    builder = attribute(name)
+    declared = getattr(builder, "reads", None)
+    reads = DEFAULT_READS[kind or "signal"] if declared is None else declared
+    if not isinstance(reads, tuple | list) or not all(isinstance(r, str) for r in reads):
+        raise ModelError(
+            f'{name}: reads is {reads!r}: expected a tuple of inputs, such as ("signal",)'
+        )
+    check_reads(name, tuple(reads))
+    return ModelEntry(tuple(reads), builder, name.rpartition(":")[2])
+
+
+for _name, _module, _class, _title in (
+    ("mlp-baseline", "mlp", "MLPBaseline", "MLP baseline"),
+    ("mlp-improved", "mlp", "MLPImproved", "MLP improved"),
+    ("cnn-baseline", "cnn", "CNNBaseline", "CNN baseline"),
+    ("cnn-improved", "cnn", "CNNImproved", "CNN improved"),
+    ("gru-baseline", "gru", "GRUBaseline", "GRU baseline"),
+    ("gru-improved", "gru", "GRUImproved", "GRU improved"),
+):
+    register(_name, ModelEntry(("signal",), f"sequela.models.{_module}:{_class}", _title))
+for _name, _class, _title in (
+    ("visits-baseline", "VisitsBaseline", "Visits baseline"),
+    ("visits-improved", "VisitsImproved", "Visits improved"),
+):
+    register(_name, ModelEntry(("codes",), f"sequela.models.visits:{_class}", _title))

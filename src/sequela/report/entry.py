@@ -14,10 +14,9 @@ from sequela.figures.curves import learning_curve
 from sequela.figures.figure import Figure
 from sequela.figures.matrices import confusion_matrix
 from sequela.figures.registry import RUN_FIGURES
-from sequela.models.registry import MODELS
+from sequela.models.registry import title_of
 from sequela.report.discussion import discuss
 from sequela.runs.find import Run
-from sequela.runs.floors import FLOORS
 from sequela.studies.description import described
 from sequela.studies.results import planned_leak
 from sequela.studies.study import Study
@@ -44,9 +43,8 @@ class Entry:
     @property
     def title(self) -> str:
         """The model's name for people."""
-        known = MODELS.get(self.name) or FLOORS.get(self.name)
         weighted = ", weighted" * self.run.settings.training.class_weights
-        return (known.title if known else self.name) + weighted
+        return title_of(self.name) + weighted
 
     @property
     def key(self) -> str:

@@ -18,7 +18,40 @@ from sequela.evaluation.attribution import Attribution
 from sequela.evaluation.importance import Importance
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.folder import RunFolder
+from sequela.sequences.featurisers import Table
 from sequela.sources import catalog
+
+
+class Inputs(Protocol):
+    """What a model is given of a data set, in the order in which it reads it."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The model's inputs."""
+
+    @property
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What was learnt before the model, to be stored with it."""
+
+    @property
+    def features(self) -> Table:
+        """For a reference model: float32 (example, feature)."""
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """The sizes that a model may be built with."""
+
+    @property
+    def example(self) -> tuple[Tensor, ...]:
+        """Inputs of one example."""
+
+    def loader(
+        self, part: str, batch_size: int, generator: torch.Generator | None = None
+    ) -> DataLoader[Any]:
+        """Batches of a part, in an order drawn from ``generator``, or as it is."""
+
+    def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
+        """What a network says of every example: float32 (example, class)."""
 
 
 class RunData(Protocol):
@@ -72,14 +105,6 @@ class RunData(Protocol):
         """SHA-256 of all that a model reads and learns: other data give another."""
 
     @property
-    def shape(self) -> dict[str, int]:
-        """What a model's config must know of the data."""
-
-    @property
-    def example(self) -> tuple[Tensor, ...]:
-        """A model's inputs for one typical example."""
-
-    @property
     def leaks(self) -> Sequence[Finding]:
         """What was found while the data were made ready."""
 
@@ -89,19 +114,23 @@ class RunData(Protocol):
     def rows(self, part: str) -> NDArray[np.int64]:
         """Indices of the examples of a part."""
 
-    def loader(
-        self, part: str, batch_size: int, generator: torch.Generator | None = None
-    ) -> DataLoader[Any]:
-        """Batches of a part, in an order drawn from ``generator``, or as it is."""
+    def inputs(
+        self,
+        reads: tuple[str, ...],
+        stored: Mapping[str, NDArray[Any]] | None = None,
+        *,
+        standardise: bool = True,
+    ) -> Inputs:
+        """What a model of these inputs is given.
 
-    def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
-        """What a model says of every example: float32 (example, class)."""
+        Args:
+            reads: The inputs, in the model's order.
+            stored: What was learnt with the model, if these are other data than it was trained on.
+            standardise: Whether features are read by a network.
+        """
 
     def predictions(self, probabilities: NDArray[np.float32]) -> Predictions:
         """Probabilities (example, class) with what is needed to judge them."""
-
-    def features(self) -> Any:
-        """What a model reads that knows no order: (example, feature), dense or sparse."""
 
     def attributes(self) -> dict[str, NDArray[np.str_]]:
         """Who the examples are, for judging a model group by group: str (example,) by name."""

@@ -7,12 +7,11 @@ from typing import Any
 from sequela.errors import SettingError
 from sequela.evaluation.decision import Threshold
 from sequela.evaluation.summary import HALF, operating_points, points, summarise
-from sequela.runs import floors
 from sequela.runs.data import load_other
 from sequela.runs.find import Run, named_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import summarise_folds
-from sequela.runs.network import stored_network
+from sequela.runs.model import TrainedModel
 
 _TWO = 2
 
@@ -42,8 +41,6 @@ def evaluate_run(
             f"{path} holds {len(folder.runs)} models, one a fold: name one of them, such as "
             f"{folder.first.path.name}, to apply it to other data"
         )
-    if folder.settings.model in floors.FLOORS:
-        raise SettingError(f"{folder.settings.model} is a floor: it is judged on its own data only")
     data = data or folder.settings.data
     return {"run": path.name, "data": data, **_on_other(folder.first, data, root)}
 
@@ -66,11 +63,12 @@ def _own(folder: Run) -> dict[str, Any]:
 
 def _on_other(folder: RunFolder, name: str, root: Path | None) -> dict[str, Any]:
     """What a model does on other data, without the units that it was trained or tuned on."""
-    header, model = stored_network(folder, "an evaluation on other data")
+    model = TrainedModel.of(folder)
     seed = folder.settings.seed
     with TemporaryDirectory(prefix="sequela-") as work:
-        other = load_other(folder, header, name, root, Path(work))
-        predictions = other.predictions(other.probabilities(model))
+        other = load_other(folder, model.header, name, root, Path(work))
+        given = other.inputs(model.reads, model.state, standardise=model.is_network)
+        predictions = other.predictions(model.probabilities(given))
         found = {
             "origin": other.origin,
             "leaks": bool(other.leaks),

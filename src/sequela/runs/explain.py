@@ -10,14 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sequela.errors import RunError, UnknownNameError, unknown_name
+from sequela.errors import RunError, SettingError, UnknownNameError, unknown_name
 from sequela.evaluation.attribution import Attribution, contrast, number_of
 from sequela.evaluation.importance import Importance
 from sequela.evaluation.predictions import Predictions
+from sequela.models.inputs import DEFAULT_READS
 from sequela.runs.data import RunData, load
 from sequela.runs.find import named_runs
 from sequela.runs.folder import RunFolder, work_beside
-from sequela.runs.network import stored_network
+from sequela.runs.model import TrainedModel
 from sequela.sequences.flat import CodeAt
 
 _TWO = 2
@@ -91,7 +92,7 @@ def explain(
 
     Raises:
         UnknownNameError: If an example or a class does not exist.
-        SettingError: If the run's model is a floor.
+        SettingError: If the run's model is a reference model, or reads features.
         RunError: If the run is damaged or not finished, is of folds, or the data are others.
         MissingExtraError: If captum is not installed.
     """
@@ -102,7 +103,13 @@ def explain(
         raise RunError(
             f"{path}: each fold has a model of its own: name one, for example {folder.path}"
         )
-    header, model = stored_network(folder, "an explanation")
+    trained = TrainedModel.of(folder)
+    model, header = trained.network("an explanation"), trained.header
+    if trained.reads not in DEFAULT_READS.values():
+        raise SettingError(
+            f"{path}: the model reads {' and '.join(trained.reads)}, and only models of a "
+            "signal or of codes alone can be explained"
+        )
     for name in classes:
         if name not in header["classes"]:
             raise unknown_name("class", name, header["classes"])

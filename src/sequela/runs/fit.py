@@ -1,30 +1,36 @@
 """One run, from settings to a finished run folder: the place that joins the rooms."""
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
-from torch import Tensor, nn
+from torch import Tensor
 
 from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
 from sequela.cost import account
 from sequela.cost import record as record_cost
-from sequela.errors import SettingError
+from sequela.cost.features import with_features
 from sequela.evaluation.summary import operating_points, summarise
 from sequela.models import stored
-from sequela.models.registry import lookup
-from sequela.runs import floors
+from sequela.models.reference import Examples, ReferenceModel
+from sequela.models.registry import Entry, ModelEntry
 from sequela.runs.audit import audit, looked_for
-from sequela.runs.data import RunData, load
+from sequela.runs.data import Inputs, RunData, load
 from sequela.runs.folder import METRICS, RunFolder, environment, work_beside
-from sequela.runs.network import FILE
-from sequela.sources import catalog
+from sequela.runs.model import (
+    FILE,
+    TrainedModel,
+    as_json,
+    config_of,
+    entry_for,
+)
 from sequela.training import checkpoint as checkpoints
 from sequela.training.fit import fit
 from sequela.training.history import History, best_epoch, to_lines
@@ -60,78 +66,118 @@ def train(
             the run to resume was begun on other data.
     """
     torch.set_num_threads(1)
-    _check_reads(settings)
+    entry, reads = entry_for(settings)
     folder = RunFolder(out)
     folder.check_free(settings, resume=resume)
     with work_beside(out, work) as made:
         data = load(settings, root, made)
-        if settings.model not in floors.FLOORS:
-            model_config(settings, data)  # refused, if it must be, before anything is written
+        given = data.inputs(reads, standardise=isinstance(entry, ModelEntry))
+        if isinstance(entry, ModelEntry):  # refused, if it must be, before anything is written
+            with torch.random.fork_rng(devices=[]):
+                entry.build(config_of(entry, settings, given))
         folder.open(settings, resume=resume)
         folder.begin({**data.split.to_json(), "data_sha256": data.digest})
         if not folder.complete:
-            _finish(settings, data, folder, resume=resume, on_epoch=on_epoch)
+            run = _Run(settings, entry, data, given, folder)
+            _finish(run, resume=resume, on_epoch=on_epoch)
     return folder
 
 
-def _finish(
-    settings: RunSettings, data: RunData, folder: RunFolder, *, resume: bool, on_epoch: OnEpoch
-) -> None:
+@dataclass(frozen=True)
+class _Run:
+    """A run that was begun."""
+
+    settings: RunSettings
+    entry: Entry
+    data: RunData
+    given: Inputs
+    folder: RunFolder
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What training gave.
+
+    Attributes:
+        tensors: The model's own.
+        header: What it needs beside its tensors and what is known of the data.
+        facts: Parameters, seconds and epochs, for ``metrics.json``.
+    """
+
+    tensors: Mapping[str, Tensor]
+    header: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+
+def _finish(run: _Run, *, resume: bool, on_epoch: OnEpoch) -> None:
     """Train the model of a run that was begun, and write what it gave; the numbers come last."""
+    settings, data, folder = run.settings, run.data, run.folder
     folder.write("environment.json", environment())
     with threadpool_limits(limits=1):
-        if settings.model in floors.FLOORS:
-            trained = floors.train(settings, data)
-        else:
-            trained = _train_network(settings, data, folder, resume=resume, on_epoch=on_epoch)
-    stored.write(folder.path / FILE, trained.tensors, _header(settings, data))
-    data.predictions(trained.probabilities).write(folder.path / "predictions.parquet")
+        trained = (
+            _fit_reference(run, run.entry)
+            if isinstance(run.entry, ReferenceModel)
+            else _fit_network(run, run.entry, resume=resume, on_epoch=on_epoch)
+        )
+        header = {
+            "model": settings.model,
+            "reads": list(run.given.reads),
+            **data.header(),
+            **trained.header,
+        }
+        tensors = {**trained.tensors, **_as_tensors(run.given.state)}
+        model = TrainedModel(settings.model, run.entry, header, tensors)
+        probabilities = model.probabilities(run.given)
+    stored.write(folder.path / FILE, tensors, header)
+    data.predictions(probabilities).write(folder.path / "predictions.parquet")
     if attributes := data.attributes():
         folder.write_attributes(attributes)
     folder.write(METRICS, _metrics(settings, data, folder, trained.facts))
 
 
-def _check_reads(settings: RunSettings) -> None:
-    """Make sure that the model reads what the data hold.
-
-    Raises:
-        UnknownNameError: If there is no such model or data set.
-        SettingError: If the model reads one and the data hold the other.
-    """
-    holds = "signal" if catalog.lookup(settings.data).kind == "eeg" else "visits"
-    floor = floors.FLOORS.get(settings.model)
-    reads = floor.reads if floor else (lookup(settings.model).reads,)
-    if holds not in reads:
-        what, such = {
-            "signal": ("recordings", "signals, for example gru-improved"),
-            "visits": ("hospital records", "visits, for example visits-improved"),
-        }[holds]
-        raise SettingError(
-            f"{settings.model} reads {reads[0]}, but data set '{settings.data}' holds {what}: "
-            f"choose a model that reads {such}"
-        )
+def _as_tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
 
 
-def _train_network(
-    settings: RunSettings, data: RunData, folder: RunFolder, *, resume: bool, on_epoch: OnEpoch
-) -> floors.Trained:
+def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
+    """Fit a reference model on the training part; what is chosen is chosen on the tuning part."""
+    started = time.perf_counter()
+    data = run.data
+    train, tuning = data.rows("train"), data.rows("tuning")
+    examples = Examples(run.given.features, data.labels, train, tuning, len(data.classes))
+    arrays = entry.fit(examples, run.settings.seed)
+    facts = {
+        "parameters": entry.parameters(arrays),
+        "operations": None,
+        "macs": None,
+        "train_seconds": time.perf_counter() - started,
+        "epochs": 0,
+        "best_epoch": 0,
+    }
+    return _Trained(_as_tensors(arrays), {}, facts)
+
+
+def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoch) -> _Trained:
     """Fit a network, its history written after each epoch."""
+    settings, data, given, folder = run.settings, run.data, run.given, run.folder
     torch.manual_seed(settings.seed)
-    model = build(settings, data)
+    config = config_of(entry, settings, given)
+    model = entry.build(config)
     checkpoint = folder.path / "checkpoint"
 
     def record(history: History) -> None:
         folder.write("history.jsonl", to_lines(history))
         on_epoch(history)
 
-    cost = account(model, data.example, name=settings.model, allow_unknown=True)
+    cost = account(model, given.example, name=settings.model, allow_unknown=True)
+    cost = with_features(cost, given.reads, given.shape)
     record_cost.save(cost, folder.path / "cost.json")
     order = torch.Generator().manual_seed(settings.seed)
     weights = _class_weight(data) if settings.training.class_weights else None
     history = fit(
         model,
-        data.loader("train", settings.training.batch_size, order),
-        data.loader("tuning", _PREDICTION_BATCH),
+        given.loader("train", settings.training.batch_size, order),
+        given.loader("tuning", _PREDICTION_BATCH),
         settings.training,
         metrics={"accuracy": correct},
         class_weight=weights,
@@ -139,28 +185,16 @@ def _train_network(
         resume=resume and (checkpoint / checkpoints.FILE).exists(),
         on_epoch=record,
     )
-    return floors.Trained(
-        tensors={name: t.cpu().contiguous() for name, t in model.state_dict().items()},
-        probabilities=data.probabilities(model),
-        facts={
-            "parameters": cost.parameters,
-            "operations": cost.operations,
-            "macs": cost.macs,
-            "train_seconds": sum(r.seconds for r in history),
-            "epochs": max(r.epoch for r in history),
-            "best_epoch": best_epoch(history),
-        },
-    )
-
-
-def build(settings: RunSettings, data: RunData) -> nn.Module:
-    """The model of a run, in the shape of its data."""
-    return lookup(settings.model).build(model_config(settings, data))
-
-
-def model_config(settings: RunSettings, data: RunData) -> Any:
-    """The frozen config of a run's model."""
-    return lookup(settings.model).config(**{**data.shape, **settings.model_settings})
+    facts = {
+        "parameters": cost.parameters,
+        "operations": cost.operations,
+        "macs": cost.macs,
+        "train_seconds": sum(r.seconds for r in history),
+        "epochs": max(r.epoch for r in history),
+        "best_epoch": best_epoch(history),
+    }
+    tensors = {name: t.cpu().contiguous() for name, t in model.state_dict().items()}
+    return _Trained(tensors, {"config": as_json(config)}, facts)
 
 
 def _class_weight(data: RunData) -> Tensor:
@@ -170,16 +204,8 @@ def _class_weight(data: RunData) -> Tensor:
     return counts.sum() / (len(counts) * counts)
 
 
-def _header(settings: RunSettings, data: RunData) -> dict[str, Any]:
-    """What a model needs beside its tensors, stored in the header of ``model.safetensors``."""
-    header: dict[str, Any] = {"model": settings.model, **data.header()}
-    if settings.model not in floors.FLOORS:
-        header["config"] = asdict(model_config(settings, data))
-    return header
-
-
 def _metrics(
-    settings: RunSettings, data: RunData, folder: RunFolder, facts: dict[str, Any]
+    settings: RunSettings, data: RunData, folder: RunFolder, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The content of ``metrics.json``."""
     started = time.perf_counter()

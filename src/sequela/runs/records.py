@@ -27,11 +27,17 @@ from sequela.evaluation.importance import Importance, importance_of_codes
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.folder import RunFolder
 from sequela.sequences.build import build_sequences
+from sequela.sequences.featurisers import Features, Table
 from sequela.sequences.flat import Sequences, codes_of
 from sequela.sequences.leaks import IN_SEQUENCES, find_in_sequences
-from sequela.sequences.tables import bag_of_codes
+from sequela.sequences.tables import static_names
 from sequela.sequences.translate import translated
-from sequela.sequences.visit_batches import VisitBatch, VisitDataset, visit_loader
+from sequela.sequences.visit_batches import (
+    BesideCodes,
+    VisitBatch,
+    VisitDataset,
+    visit_loader,
+)
 from sequela.sources import catalog, events
 
 _PREDICTION_BATCH = 1024
@@ -96,50 +102,28 @@ class VisitData:
         """int64 (example,): 1 where the outcome came true."""
         return self.sequences.label.astype(np.int64)
 
-    @property
-    def shape(self) -> dict[str, int]:
-        """What a model's config must know of the data."""
-        return {"n_codes": len(self.sequences.vocabulary), "n_outputs": len(self.classes)}
-
-    @property
-    def example(self) -> tuple[Tensor, ...]:
-        """Inputs of one typical example: of the training part, the one with the median of codes.
-
-        Those without any code are left aside: nothing would be left to count.
-        """
-        rows = self.rows("train")
-        first, last = (self.sequences.step_offsets[rows + i] for i in (0, 1))
-        codes = self.sequences.code_offsets[last] - self.sequences.code_offsets[first]
-        order = np.argsort(codes, kind="stable")[np.count_nonzero(codes == 0) :]
-        typical = rows[order[len(order) // 2]]
-        return VisitDataset(self.sequences)[[int(typical)]].inputs
-
     def rows(self, part: str) -> NDArray[np.int64]:
         """Indices of the examples of a part."""
         return np.flatnonzero(self.part == PARTS.index(part))
 
-    def loader(
-        self, part: str, batch_size: int, generator: torch.Generator | None = None
-    ) -> DataLoader[VisitBatch]:
-        """Batches of a part, in an order drawn from ``generator``, or as it is."""
-        dataset = VisitDataset(self.sequences, self.rows(part))
-        return visit_loader(dataset, batch_size=batch_size, generator=generator)
+    def inputs(
+        self,
+        reads: tuple[str, ...],
+        stored: Mapping[str, NDArray[Any]] | None = None,
+        *,
+        standardise: bool = True,
+    ) -> "VisitInputs":
+        """What a model of these inputs is given.
 
-    def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
-        """What a model says of every example: float32 (example, class)."""
-        device = next(model.parameters()).device
-        found = np.empty((len(self.sequences), len(self.classes)), np.float32)
-        model.eval()
-        with torch.inference_mode():
-            loader = visit_loader(VisitDataset(self.sequences), batch_size=_PREDICTION_BATCH)
-            for batch in loader:
-                logits = model(*batch.to(device).inputs)
-                found[batch.order.numpy()] = logits.float().softmax(1).cpu().numpy()
-        return found
-
-    def features(self) -> Any:
-        """Which codes an example has, for a linear model: sparse float32 (example, code)."""
-        return bag_of_codes(self.sequences, np.arange(len(self.sequences)), "presence")
+        Args:
+            reads: The inputs, in the model's order.
+            stored: What was learnt with the model, if these are other data than it was trained on.
+            standardise: Whether features are read by a network.
+        """
+        train = self.rows("train")
+        features = Features.of(reads, self.sequences, train, stored, standardise=standardise)
+        scales = BesideCodes.learn(self.sequences, train, reads) if stored is None else stored
+        return VisitInputs(self, reads, features, scales)
 
     def predictions(self, probabilities: NDArray[np.float32]) -> Predictions:
         """Probabilities (example, class) with what is needed to judge them."""
@@ -189,6 +173,7 @@ class VisitData:
             "task": self.cohort.task.to_dict(),
             "sequences": self.sequences.header["settings"],
             "vocabulary": list(self.sequences.vocabulary),
+            "channels": list(self.sequences.channel_names),
         }
 
     def describe(self) -> dict[str, Any]:
@@ -250,6 +235,84 @@ class VisitData:
             for i in order
             if subjects[i]
         ]
+
+
+@dataclass(frozen=True)
+class VisitInputs:
+    """What a model of visits is given.
+
+    Attributes:
+        data: The examples.
+        reads: The model's inputs, in its order.
+        described: Its table of features, if it reads one.
+        scales: Of values and static columns, if it reads those.
+    """
+
+    data: VisitData
+    reads: tuple[str, ...]
+    described: Features | None
+    scales: Mapping[str, NDArray[Any]]
+
+    @property
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What was learnt before the model, to be stored with it."""
+        return {**self.scales, **(self.described.state if self.described else {})}
+
+    @property
+    def features(self) -> Table:
+        """For a reference model: float32 (example, feature), or no columns."""
+        empty = np.empty((len(self.data.sequences), 0), np.float32)
+        return self.described.table if self.described else empty
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """The sizes that a model may be built with."""
+        sequences = self.data.sequences
+        return {
+            "n_codes": len(sequences.vocabulary),
+            "n_channels": len(sequences.channel_names),
+            "n_static": len(static_names(sequences)),
+            "n_features": self.features.shape[1],
+            "n_outputs": len(self.data.classes),
+        }
+
+    @property
+    def example(self) -> tuple[Tensor, ...]:
+        """Inputs of one typical example: of the training part, the one with the median of codes.
+
+        Those without any code are left aside: nothing would be left to count.
+        """
+        sequences, rows = self.data.sequences, self.data.rows("train")
+        first, last = (sequences.step_offsets[rows + i] for i in (0, 1))
+        codes = sequences.code_offsets[last] - sequences.code_offsets[first]
+        order = np.argsort(codes, kind="stable")[np.count_nonzero(codes == 0) :]
+        typical = rows[order[len(order) // 2]]
+        return self._dataset()[[int(typical)]].inputs
+
+    def _dataset(self, rows: NDArray[np.int64] | None = None) -> VisitDataset:
+        if self.reads == ("codes",):
+            return VisitDataset(self.data.sequences, rows)
+        table = self.described.standardised if self.described else None
+        beside = BesideCodes(self.data.sequences, self.reads, self.scales, table)
+        return VisitDataset(self.data.sequences, rows, beside)
+
+    def loader(
+        self, part: str, batch_size: int, generator: torch.Generator | None = None
+    ) -> DataLoader[VisitBatch]:
+        """Batches of a part, in an order drawn from ``generator``, or as it is."""
+        dataset = self._dataset(self.data.rows(part))
+        return visit_loader(dataset, batch_size=batch_size, generator=generator)
+
+    def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
+        """What a network says of every example: float32 (example, class)."""
+        device = next(model.parameters()).device
+        found = np.empty((len(self.data.sequences), len(self.data.classes)), np.float32)
+        model.eval()
+        with torch.inference_mode():
+            for batch in visit_loader(self._dataset(), batch_size=_PREDICTION_BATCH):
+                logits = model(*batch.to(device).inputs)
+                found[batch.order.numpy()] = logits.float().softmax(1).cpu().numpy()
+        return found
 
 
 def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
@@ -334,7 +397,7 @@ def load_other(
         cohort,
         folder.split,
         np.full(len(cohort.labels), PARTS.index("held_out")),
-        translated(sequences, header["vocabulary"]),
+        translated(sequences, header["vocabulary"], header["channels"]),
         set_aside=len(np.unique(subject)) - len(np.unique(subject[new])),
     )
 

@@ -21,6 +21,7 @@ from sequela.errors import SettingError
 from sequela.evaluation.attribution import Attribution, attribute_signal
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.folder import RunFolder
+from sequela.sequences.featurisers import Features, Table
 from sequela.sequences.leaks import IN_SEGMENTS, find_in_segments
 from sequela.sequences.scaling import Scaling
 from sequela.sequences.signal_batches import SignalBatch, signal_loader
@@ -87,38 +88,27 @@ class SignalData:
         """Str (segment,), the recording of each segment."""
         return self.segments.recording_id
 
-    @property
-    def shape(self) -> dict[str, int]:
-        """What a model's config must know of the data."""
-        _, n_chans, n_times = self.segments.signal.shape
-        return {"n_chans": n_chans, "n_times": n_times, "n_outputs": len(self.classes)}
-
-    @property
-    def example(self) -> tuple[Tensor, ...]:
-        """Inputs of one segment."""
-        return (torch.zeros(1, *self.scaled.shape[1:]),)
-
     def rows(self, part: str) -> NDArray[np.int64]:
         """Indices of the segments of a part."""
         return np.flatnonzero(self.part == PARTS.index(part))
 
-    def loader(
-        self, part: str, batch_size: int, generator: torch.Generator | None = None
-    ) -> DataLoader[SignalBatch]:
-        """Batches of a part, in an order drawn from ``generator``, or as it is."""
-        rows = torch.from_numpy(self.rows(part))
-        labels = torch.from_numpy(self.labels)
-        return signal_loader(
-            self.scaled[rows], labels[rows], batch_size=batch_size, generator=generator
-        )
+    def inputs(
+        self,
+        reads: tuple[str, ...],
+        stored: Mapping[str, NDArray[Any]] | None = None,
+        *,
+        standardise: bool = True,
+    ) -> "SignalInputs":
+        """What a model of these inputs is given.
 
-    def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
-        """What a model says of every segment: float32 (segment, class)."""
-        return probabilities(model, self.scaled)
-
-    def features(self) -> NDArray[np.float32]:
-        """The scaled samples, for a linear model: float32 (segment, sample)."""
-        return self.scaled.flatten(1).numpy()
+        Args:
+            reads: The inputs, in the model's order.
+            stored: What was learnt with the model, if these are other data than it was trained on.
+            standardise: Whether features are read by a network.
+        """
+        train = self.rows("train")
+        features = Features.of(reads, self.segments, train, stored, standardise=standardise)
+        return SignalInputs(self, reads, features)
 
     def attributes(self) -> dict[str, NDArray[np.str_]]:
         """Nothing is known of who was recorded."""
@@ -197,6 +187,77 @@ class SignalData:
         }
 
 
+@dataclass(frozen=True)
+class SignalInputs:
+    """What a model of signals is given.
+
+    Attributes:
+        data: The segments.
+        reads: The model's inputs, in its order.
+        described: Its table of features, if it reads one.
+    """
+
+    data: SignalData
+    reads: tuple[str, ...]
+    described: Features | None
+
+    @property
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What was learnt before the model, to be stored with it."""
+        return self.described.state if self.described else {}
+
+    @property
+    def features(self) -> Table:
+        """For a reference model: float32 (segment, feature), or no columns."""
+        empty = np.empty((len(self.data.segments), 0), np.float32)
+        return self.described.table if self.described else empty
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """The sizes that a model may be built with."""
+        _, n_chans, n_times = self.data.segments.signal.shape
+        return {
+            "n_chans": n_chans,
+            "n_times": n_times,
+            "n_features": self.features.shape[1],
+            "n_outputs": len(self.data.classes),
+        }
+
+    @property
+    def example(self) -> tuple[Tensor, ...]:
+        """Inputs of one segment; only its shape matters."""
+        features = torch.zeros(1, self.features.shape[1])
+        signal = torch.zeros(1, *self.data.scaled.shape[1:])
+        return SignalBatch(signal, torch.zeros(1), features, self.reads).inputs
+
+    @cached_property
+    def _everything(self) -> SignalBatch:
+        """All segments, as a network reads them."""
+        labels = torch.from_numpy(self.data.labels)
+        table = self.described.standardised if self.described else None
+        features = torch.from_numpy(table.rows(np.arange(len(labels)))) if table else None
+        return SignalBatch(self.data.scaled, labels, features, self.reads)
+
+    def loader(
+        self, part: str, batch_size: int, generator: torch.Generator | None = None
+    ) -> DataLoader[SignalBatch]:
+        """Batches of a part, in an order drawn from ``generator``, or as it is."""
+        segments = self._everything.of(self.data.rows(part).tolist())
+        return signal_loader(segments, batch_size=batch_size, generator=generator)
+
+    def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
+        """What a network says of every segment: float32 (segment, class)."""
+        device = next(model.parameters()).device
+        model.eval()
+        said = []
+        with torch.inference_mode():
+            for first in range(0, len(self.data.labels), _PREDICTION_BATCH):
+                batch = self._everything.of(slice(first, first + _PREDICTION_BATCH)).to(device)
+                said.append(model(*batch.inputs))
+            found: NDArray[np.float32] = torch.cat(said).float().softmax(1).cpu().numpy()
+        return found
+
+
 def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> SignalData:
     """Read, cut and split the data of a run.
 
@@ -261,16 +322,6 @@ def load_other(
         n_recordings=len(new),
         set_aside=len(recordings) - len(new),
     )
-
-
-def probabilities(model: nn.Module, signal: Tensor) -> NDArray[np.float32]:
-    """Probabilities (segment, class) of scaled segments (segment, n_chans, n_times)."""
-    device = next(model.parameters()).device
-    model.eval()
-    with torch.inference_mode():
-        logits = [model(part.to(device)) for part in torch.split(signal, _PREDICTION_BATCH)]
-        found: NDArray[np.float32] = torch.cat(logits).float().softmax(1).cpu().numpy()
-    return found
 
 
 def ids_of(segments: Segments) -> dict[str, NDArray[np.str_]]:

@@ -1,5 +1,6 @@
 """Batches of scaled signal segments."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -18,10 +19,15 @@ class SignalBatch:
     Attributes:
         signal: float32 (segment, n_chans, n_times), scaled.
         labels: int64 (segment,), index of the class.
+        features: float32 (segment, feature), of a model that reads some: standardised by the
+            training part, clipped at 5 standard deviations; 0 where a number is not known.
+        reads: What a model takes, in this order: ``signal``, ``features:NAME``.
     """
 
     signal: Tensor
     labels: Tensor
+    features: Tensor | None = None
+    reads: tuple[str, ...] = ("signal",)
 
     def __post_init__(self) -> None:
         if self.signal.ndim != 3 or self.labels.shape != self.signal.shape[:1]:  # noqa: PLR2004
@@ -29,25 +35,36 @@ class SignalBatch:
                 f"signal is {tuple(self.signal.shape)} and labels are {tuple(self.labels.shape)}: "
                 "expected (segment, n_chans, n_times) and (segment,)"
             )
+        if self.features is not None and self.features.shape[:1] != self.labels.shape:
+            raise ValueError(
+                f"features are {tuple(self.features.shape)} and labels are "
+                f"{tuple(self.labels.shape)}: expected (segment, feature) and (segment,)"
+            )
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """What a model's ``forward`` takes."""
-        return (self.signal,)
+        """What a model's ``forward`` takes, in the order of ``reads``."""
+        found = [getattr(self, read.partition(":")[0]) for read in self.reads]
+        return tuple(found)
 
     def to(self, device: torch.device, *, non_blocking: bool = False) -> Self:
         """The batch on a device."""
-        return type(self)(
-            self.signal.to(device, non_blocking=non_blocking),
-            self.labels.to(device, non_blocking=non_blocking),
-        )
+        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def of(self, rows: list[int] | slice) -> Self:
+        """The batch of some of its segments."""
+        return self._each(lambda tensor: tensor[rows])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        features = None if self.features is None else change(self.features)
+        return type(self)(change(self.signal), change(self.labels), features, self.reads)
 
 
 class SignalDataset(Dataset[SignalBatch]):
     """Segments in memory; a batch is one gather, not one copy a segment."""
 
-    def __init__(self, signal: Tensor, labels: Tensor) -> None:
-        self.segments = SignalBatch(signal, labels)
+    def __init__(self, segments: SignalBatch) -> None:
+        self.segments = segments
 
     def __len__(self) -> int:
         """Number of segments."""
@@ -59,14 +76,14 @@ class SignalDataset(Dataset[SignalBatch]):
 
     def __getitems__(self, indices: list[int]) -> SignalBatch:
         """The batch of these segments, in this order; torch's loader asks for whole batches."""
-        return SignalBatch(self.segments.signal[indices], self.segments.labels[indices])
+        return self.segments.of(indices)
 
 
 def signal_loader(
-    signal: Tensor, labels: Tensor, *, batch_size: int, generator: torch.Generator | None = None
+    segments: SignalBatch, *, batch_size: int, generator: torch.Generator | None = None
 ) -> DataLoader[SignalBatch]:
     """A loader of batches, in a random order drawn from ``generator``, or in the given order."""
-    dataset = SignalDataset(signal, labels)
+    dataset = SignalDataset(segments)
     order = (
         SequentialSampler(dataset)
         if generator is None

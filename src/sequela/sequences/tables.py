@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from sequela.cohort.attributes import FAMILIES
 from sequela.sequences.flat import Sequences, spans
 
 SUMMARIES = ("last", "min", "max", "mean", "count")
@@ -101,9 +102,44 @@ def last_values(
     return values, mask
 
 
-def days_since_last_step(sequences: Sequences, example: int) -> NDArray[np.float32]:
-    """float32 (step,), days from each step of an example to the next; 0 for the first."""
-    first, end = sequences.step_offsets[example], sequences.step_offsets[example + 1]
-    times = sequences.step_time[first:end]
-    days = np.diff(times, prepend=times[:1]) / np.timedelta64(1, "D")
-    return days.astype(np.float32)
+def channel_scales(
+    sequences: Sequences, examples: NDArray[np.int64]
+) -> dict[str, NDArray[np.float32]]:
+    """``mean`` and ``deviation`` of each channel over all measurements of some examples.
+
+    Returns:
+        float32 (channel,) each; 0 and 1 of a channel that none of them has, and a deviation of 1 of
+        one that does not vary.
+    """
+    first, end = (sequences.value_offsets[sequences.step_offsets[examples + i]] for i in (0, 1))
+    taken = spans(first, end - first)
+    channels, values = sequences.channels[taken], sequences.values[taken].astype(np.float64)
+    size = len(sequences.channel_names)
+    n = np.maximum(np.bincount(channels, minlength=size), 1)
+    mean = np.bincount(channels, values, minlength=size) / n
+    deviation = np.sqrt(np.bincount(channels, (values - mean[channels]) ** 2, minlength=size) / n)
+    return {
+        "mean": mean.astype(np.float32),
+        "deviation": np.where(deviation > 0, deviation, 1).astype(np.float32),
+    }
+
+
+def static_names(sequences: Sequences) -> list[str]:
+    """``age``, then each code of the vocabulary that tells a sex."""
+    family = f"{FAMILIES['sex']}//"
+    return ["age", *(code for code in sequences.vocabulary if code.startswith(family))]
+
+
+def static_table(sequences: Sequences) -> NDArray[np.float32]:
+    """Who each example is, as far as the sequences hold it.
+
+    Returns:
+        float32 (example, column), ordered as :func:`static_names`: years, NaN where the age is not
+        known; and 1 where the example has the code of a sex, else 0.
+    """
+    table = np.empty((len(sequences), len(static_names(sequences))), np.float32)
+    table[:, 0] = sequences.age
+    place = [sequences.vocabulary.index(code) for code in static_names(sequences)[1:]]
+    present = bag_of_codes(sequences, np.arange(len(sequences)), "presence")
+    table[:, 1:] = present[:, place].toarray()
+    return table

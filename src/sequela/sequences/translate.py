@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -9,13 +10,18 @@ from sequela.errors import SettingError
 from sequela.sequences.flat import Sequences
 
 
-def translated(sequences: Sequences, vocabulary: Sequence[str]) -> Sequences:
-    """The same examples with the codes of another vocabulary; what that lacks is its unknown code.
+def translated(
+    sequences: Sequences, vocabulary: Sequence[str], channels: Sequence[str] = ()
+) -> Sequences:
+    """The same examples with the codes of another vocabulary, and the channels of another model.
+
+    A code that the vocabulary lacks is its unknown code; one that the model lacks is left out.
 
     Args:
         sequences: Cut with a vocabulary of their own that lacks nothing (``min_subjects`` 1, all
             examples in the training part).
         vocabulary: Codes by index; the first stands for all others.
+        channels: Measured codes by index.
 
     Raises:
         SettingError: If measurements were split into quantiles, which are those of other data.
@@ -34,7 +40,28 @@ def translated(sequences: Sequences, vocabulary: Sequence[str]) -> Sequences:
     counts = np.bincount(pairs // len(vocabulary), minlength=len(sequences.step_time))
     return replace(
         sequences,
-        header={**sequences.header, "vocabulary": list(vocabulary)},
+        header={
+            **sequences.header,
+            "vocabulary": list(vocabulary),
+            "channels": list(channels),
+        },
+        **_measured(sequences, channels),
         codes=(pairs % len(vocabulary)).astype(np.int32),
         code_offsets=np.concatenate(([0], np.cumsum(counts))),
     )
+
+
+def _measured(sequences: Sequences, channels: Sequence[str]) -> dict[str, Any]:
+    """The measurements of some channels, those of a step sorted by channel, then by time."""
+    places = {name: index for index, name in enumerate(channels)}
+    of_channel = np.array([places.get(name, -1) for name in sequences.channel_names], np.int64)
+    channel = of_channel[sequences.channels]
+    step = np.repeat(np.arange(len(sequences.step_time)), np.diff(sequences.value_offsets))
+    kept = np.flatnonzero(channel >= 0)
+    order = kept[np.lexsort((channel[kept], step[kept]))]  # stable: times stay in order
+    counts = np.bincount(step[order], minlength=len(sequences.step_time))
+    return {
+        "channels": channel[order].astype(np.int32),
+        "values": sequences.values[order],
+        "value_offsets": np.concatenate(([0], np.cumsum(counts))),
+    }

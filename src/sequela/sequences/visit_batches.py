@@ -1,8 +1,9 @@
 """Batches of visit sequences, flat and in packed order, and the sampler that fills them."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +12,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from sequela.sequences.flat import spans
+from sequela.sequences.featurisers import Standardised
+from sequela.sequences.flat import Sequences, spans
+from sequela.sequences.tables import channel_scales, last_values, static_table
+
+TENSORS = {
+    "codes": ("codes", "offsets"),
+    "values": ("values", "mask"),
+    "gaps": ("gaps",),
+    "static": ("static",),
+    "features": ("features",),
+}
+"""The tensors of each input."""
+STEPPED = {"codes", "values", "gaps"}
+"""The inputs that have steps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +48,15 @@ class VisitBatch:
         labels: int64 (patient,), 1 where the outcome came, else 0.
         order: int64 (patient,), which row of the data set each patient is. Predictions go back to
             the rows as ``all_predictions[batch.order] = predictions``.
+        reads: What a model takes, in this order; of what follows, what is not read is ``None``.
+        values: float32 (visit, channel), the last measurement of each channel in the visit,
+            standardised by the training part; 0 where there is none.
+        mask: bool (visit, channel), whether there is one.
+        gaps: float32 (visit,), days since the patient's visit before; 0 for the first.
+        static: float32 (patient, column), who the patient is, standardised by the training part;
+            0, the mean, where it is not known.
+        features: float32 (patient, feature), standardised by the training part and clipped at 5
+            standard deviations; 0 where a number is not known.
     """
 
     codes: Tensor
@@ -41,6 +64,12 @@ class VisitBatch:
     batch_sizes: Tensor
     labels: Tensor
     order: Tensor
+    reads: tuple[str, ...] = ("codes",)
+    values: Tensor | None = None
+    mask: Tensor | None = None
+    gaps: Tensor | None = None
+    static: Tensor | None = None
+    features: Tensor | None = None
 
     def __post_init__(self) -> None:
         """Refuse tensors that do not fit each other; a mismatch is a bug, not a user's error."""
@@ -65,25 +94,35 @@ class VisitBatch:
             raise ValueError(
                 f"offsets end at {int(self.offsets[-1])}, and there are {len(self.codes)} codes"
             )
+        rows = {"values": visits, "mask": visits, "gaps": visits}
+        for name, expected in {**rows, "static": patients, "features": patients}.items():
+            tensor = getattr(self, name)
+            if tensor is not None and len(tensor) != expected:
+                raise ValueError(f"{name} has {len(tensor)} rows: expected {expected}")
 
     def __len__(self) -> int:
         """Number of patients."""
         return len(self.labels)
 
     @property
-    def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
-        """What a model of visits takes: ``model(*batch.inputs)``."""
-        return self.codes, self.offsets, self.batch_sizes
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What a model takes, in the order of ``reads``: ``model(*batch.inputs)``.
+
+        Codes are two tensors (codes, offsets), and so are values (values, mask). ``batch_sizes``
+        come last where an input has steps.
+        """
+        heads = [read.partition(":")[0] for read in self.reads]
+        tensors = [getattr(self, name) for head in heads for name in TENSORS[head]]
+        return (*tensors, *([self.batch_sizes] if STEPPED & {*heads} else []))
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "VisitBatch":
         """The batch on another device; ``batch_sizes`` and ``order`` stay where they are."""
-        return VisitBatch(
-            codes=self.codes.to(device, non_blocking=non_blocking),
-            offsets=self.offsets.to(device, non_blocking=non_blocking),
-            batch_sizes=self.batch_sizes,
-            labels=self.labels.to(device, non_blocking=non_blocking),
-            order=self.order,
-        )
+        moved = {
+            name: getattr(self, name).to(device, non_blocking=non_blocking)
+            for name in ("labels", *(each for names in TENSORS.values() for each in names))
+            if getattr(self, name) is not None
+        }
+        return replace(self, **moved)
 
 
 class Visits(Protocol):
@@ -112,6 +151,69 @@ class Visits(Protocol):
         """(example,), index of the class."""
 
 
+@dataclass(frozen=True, eq=False)
+class BesideCodes:
+    """What batches hold beside codes, for models that read it.
+
+    Attributes:
+        sequences: Where the examples are.
+        reads: What a model takes, in this order.
+        scales: Mean and deviation of each channel: ``values:mean`` and ``values:deviation``,
+            float32 (channel,); of each static column likewise.
+        features: The table of ``features:NAME``.
+    """
+
+    sequences: Sequences
+    reads: tuple[str, ...]
+    scales: Mapping[str, NDArray[Any]]
+    features: Standardised | None = None
+
+    @cached_property
+    def static(self) -> Standardised:
+        """The static columns of all examples."""
+        table = static_table(self.sequences)
+        return Standardised(table, self.scales["static:mean"], self.scales["static:deviation"])
+
+    @staticmethod
+    def learn(
+        sequences: Sequences, train_rows: NDArray[np.int64], reads: tuple[str, ...]
+    ) -> dict[str, NDArray[Any]]:
+        """What values and static columns are scaled by, learnt from the training examples."""
+        learnt = {}
+        if "values" in reads:
+            learnt["values"] = channel_scales(sequences, train_rows)
+        if "static" in reads:
+            learnt["static"] = Standardised.learn(static_table(sequences), train_rows)
+        return {f"{of}:{name}": v for of, each in learnt.items() for name, v in each.items()}
+
+    def of(
+        self, examples: NDArray[np.int64], visits: NDArray[np.int64], ranks: NDArray[np.int64]
+    ) -> dict[str, Any]:
+        """The further tensors of a batch.
+
+        Args:
+            examples: (patient,), in the batch's order.
+            visits: (visit,), steps of the sequences in packed order.
+            ranks: (visit,), rising: which visit of its patient each is, from 0.
+        """
+        found: dict[str, NDArray[Any]] = {}
+        if "values" in self.reads:
+            values, mask = last_values(self.sequences, visits)
+            scaled = (values - self.scales["values:mean"]) / self.scales["values:deviation"]
+            found |= {"values": np.where(mask, scaled, 0).astype(np.float32), "mask": mask}
+        if "gaps" in self.reads:
+            times = self.sequences.step_time
+            before = np.where(ranks > 0, visits - 1, visits)
+            days = (times[visits] - times[before]) / np.timedelta64(1, "D")
+            found["gaps"] = days.astype(np.float32)
+        if "static" in self.reads:
+            found["static"] = self.static.rows(examples)
+        if self.features is not None:
+            found["features"] = self.features.rows(examples)
+        tensors = {name: torch.from_numpy(array) for name, array in found.items()}
+        return {"reads": self.reads, **tensors}
+
+
 class VisitDataset(Dataset[VisitBatch]):
     """Examples of sequences that answer a list of rows with one batch.
 
@@ -120,11 +222,18 @@ class VisitDataset(Dataset[VisitBatch]):
     Attributes:
         sequences: Where the examples are.
         examples: int64 (row,), which example each row of this data set is.
+        beside: What batches hold beside codes, if a model reads more.
         lengths: int64 (row,), steps of each row.
     """
 
-    def __init__(self, sequences: Visits, examples: NDArray[np.int64] | None = None) -> None:
+    def __init__(
+        self,
+        sequences: Visits,
+        examples: NDArray[np.int64] | None = None,
+        beside: BesideCodes | None = None,
+    ) -> None:
         self.sequences = sequences
+        self.beside = beside
         self.examples = np.arange(len(sequences)) if examples is None else examples
         self.lengths = sequences.lengths[self.examples]
 
@@ -144,7 +253,8 @@ class VisitDataset(Dataset[VisitBatch]):
         examples, lengths = self.examples[order], self.lengths[order]
         # A stable sort by step turns patient-major visits into packed order.
         ranks = spans(np.zeros_like(lengths), lengths)
-        visits = spans(source.step_offsets[examples], lengths)[np.argsort(ranks, kind="stable")]
+        packed = np.argsort(ranks, kind="stable")
+        visits = spans(source.step_offsets[examples], lengths)[packed]
         starts = source.code_offsets[visits]
         counts = source.code_offsets[visits + 1] - starts
         return VisitBatch(
@@ -153,6 +263,7 @@ class VisitDataset(Dataset[VisitBatch]):
             batch_sizes=torch.from_numpy(np.bincount(ranks)),
             labels=torch.from_numpy(source.label[examples].astype(np.int64)),
             order=torch.from_numpy(order),
+            **(self.beside.of(examples, visits, ranks[packed]) if self.beside else {}),
         )
 
     # Torch's loader asks for a whole batch by this name.

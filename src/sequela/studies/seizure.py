@@ -126,7 +126,12 @@ STUDY = Study(
     classes=("seizure", *AREAS, "eyes closed", "eyes open"),
     splits=("recording", "row"),
     training=TRAINING,
-    reference_models=("majority-class", "logistic-regression"),
+    reference_models=(
+        "majority-class",
+        "logistic-regression",
+        "spectral-logistic-regression",
+        "spectral-boosting",
+    ),
     families=(("MLP", *_MLP), ("CNN", *_CNN), ("GRU", *_GRU)),
     claims=CLAIMS,
     reported=REPORTED,

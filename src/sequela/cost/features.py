@@ -1,0 +1,40 @@
+"""The features that a network reads, as the first layer of its account."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from sequela.cost.formula import Number, Symbol, parse
+from sequela.cost.layers.work import Part, Work
+from sequela.cost.ledger import Account, Amount, Calls, LayerCost
+from sequela.cost.primitives import NONE, Cost
+from sequela.sequences.featurisers import FEATURES, lookup
+
+
+def with_features(account: Account, reads: tuple[str, ...], shape: Mapping[str, int]) -> Account:
+    """The account of a network, with what its features cost before it reads them.
+
+    Args:
+        account: Of the network alone.
+        reads: The network's inputs.
+        shape: The sizes of its data, for one example.
+    """
+    read = next((each for each in reads if each.startswith(FEATURES)), None)
+    if read is None:
+        return account
+    featuriser = lookup(read.removeprefix(FEATURES))
+    found = featuriser.operations(shape)
+    symbols = {name: Symbol(name, *of) for name, of in found.symbols.items()}
+    counted = parse(found.formula, symbols)
+    by_weight = account.convention == "macs"  # no number of a featuriser is learnt by a network
+    cost = Cost(NONE if by_weight else counted)
+    amount = Amount(cost.operations.value, 0)
+    layer = LayerCost(
+        name=read,
+        kind=featuriser.title,
+        parameters=0,
+        parameter_formula=Number(0),
+        calls=(Calls(Work((Part(featuriser.title, cost),))),),
+        useful=amount,
+        executed=amount,
+    )
+    return replace(account, layers=(layer, *account.layers))

@@ -1,0 +1,65 @@
+"""What a model may read, and which data hold it."""
+
+from sequela.errors import SettingError, unknown_name
+from sequela.sequences import featurisers
+from sequela.sequences.featurisers import FEATURES, FEATURISERS, DataKind
+
+INPUTS: dict[str, tuple[DataKind, tuple[str, ...]]] = {
+    "signal": ("signal", ("n_chans", "n_times")),
+    "codes": ("records", ("n_codes",)),
+    "values": ("records", ("n_channels",)),
+    "gaps": ("records", ()),
+    "static": ("records", ("n_static",)),
+}
+"""What a model may read beside ``features:NAME``: the data that hold it, and the sizes that a model
+is built with."""
+DEFAULT_READS: dict[DataKind, tuple[str, ...]] = {"signal": ("signal",), "records": ("codes",)}
+"""What a class reads that declares nothing."""
+HOLDS: dict[DataKind, str] = {"signal": "recordings", "records": "hospital records"}
+"""Each kind of data in words."""
+
+
+def check_reads(name: str, reads: tuple[str, ...]) -> DataKind:
+    """The kind of data that holds all inputs of a model.
+
+    Raises:
+        UnknownNameError: If there is no such input or featuriser.
+        SettingError: If there is none, one stands twice, two are tables of features, or no data
+            hold them all.
+    """
+    for each in reads:
+        if each.startswith(FEATURES):
+            featurisers.lookup(each.removeprefix(FEATURES))
+        elif each not in INPUTS:
+            raise unknown_name("input", each, [*INPUTS, *(f"{FEATURES}{f}" for f in FEATURISERS)])
+    heads = [each.partition(":")[0] for each in reads]
+    if not heads or len(heads) != len(set(heads)):
+        raise SettingError(
+            f"{name} reads {', '.join(reads) or 'nothing'}: expected at least one input, each "
+            "once, and one table of features at most"
+        )
+    kinds = {kind_of(each): each for each in reads}
+    if len(kinds) > 1:
+        raise SettingError(
+            f"{name} reads {' and '.join(kinds.values())}, which no data set holds together: "
+            "choose inputs of a signal or of records"
+        )
+    return next(iter(kinds))
+
+
+def kind_of(read: str) -> DataKind:
+    """The kind of data that holds an input."""
+    if read.startswith(FEATURES):
+        return FEATURISERS[read.removeprefix(FEATURES)].of
+    return INPUTS[read][0]
+
+
+def sizes_of(reads: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of the sizes that a model of these inputs is built with.
+
+    Example:
+        >>> sizes_of(("codes", "static"))
+        ('n_codes', 'n_static', 'n_outputs')
+    """
+    of = [("n_features",) if r.startswith(FEATURES) else INPUTS[r][1] for r in reads]
+    return (*(name for names in of for name in names), "n_outputs")

@@ -1,0 +1,274 @@
+"""What any reader asks for beside a network: class shares, a linear model, boosted trees.
+
+Each is fitted on a table of features and stored as arrays, so that it can be applied to other data.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+
+from sequela.errors import RunError
+from sequela.models.inputs import kind_of
+from sequela.sequences.featurisers import LEAST_EXAMPLES, DataKind, Table
+
+Arrays = Mapping[str, NDArray[Any]]
+Probabilities = NDArray[np.floating[Any]]
+
+INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
+"""Of logistic regression on codes, which are more than there are patients."""
+SPECTRAL_PENALTIES = (1e-2, 1e-1, 1.0)
+MOST_LEAVES = 8
+NUMBERS_OF_A_TREE = 2 * (MOST_LEAVES - 1) + MOST_LEAVES
+"""A feature and a threshold at each fork, a value at each leaf: 22 at most."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a reference model is fitted on.
+
+    Attributes:
+        features: float32 (example, column), dense or sparse.
+        labels: int64 (example,), index of the class.
+        train: int64 (row,), the examples to learn from.
+        tuning: int64 (row,), the examples that decide on a penalty or on when to stop.
+        n_classes: Classes.
+    """
+
+    features: Table
+    labels: NDArray[np.int64]
+    train: NDArray[np.int64]
+    tuning: NDArray[np.int64]
+    n_classes: int
+
+
+@dataclass(frozen=True)
+class ReferenceModel:
+    """A model that stands beside the networks.
+
+    Attributes:
+        title: What a table or figure calls it.
+        reads: What it can be fitted on, one of them at a time: ``features:NAME``, or ``signal`` or
+            ``codes`` for a model that looks at no example and is given a table without columns.
+        fit: The arrays of the model, from the examples and a seed.
+        predict: Probabilities (example, class) from the arrays and the table of any examples.
+        parameters: How many numbers were learnt.
+    """
+
+    title: str
+    reads: tuple[str, ...]
+    fit: Callable[[Examples, int], Arrays]
+    predict: Callable[[Arrays, Table], Probabilities]
+    parameters: Callable[[Arrays], int]
+
+    def reads_of(self, kind: DataKind) -> tuple[str, ...] | None:
+        """What it reads of such data; ``None`` if it cannot be fitted on them."""
+        return next(((each,) for each in self.reads if kind_of(each) == kind), None)
+
+
+def reading(kind: DataKind) -> dict[str, str]:
+    """The reference models that can be fitted on signals or on records, with their titles."""
+    return {name: each.title for name, each in REFERENCE_MODELS.items() if each.reads_of(kind)}
+
+
+def _shares(examples: Examples, _: int) -> Arrays:
+    labels = examples.labels[examples.train]
+    share = np.bincount(labels, minlength=examples.n_classes) / len(labels)
+    return {"share": share.astype(np.float32)}
+
+
+def _predict_shares(arrays: Arrays, features: Table) -> Probabilities:
+    return np.tile(arrays["share"], (features.shape[0], 1))
+
+
+def _logistic_regression(
+    examples: Examples, penalties: tuple[float, ...], features: Table
+) -> dict[str, NDArray[Any]]:
+    """Of one regression a penalty, the one with the least tuning loss."""
+    labels, rows, tuning = examples.labels, examples.train, examples.tuning
+
+    def tuning_loss(model: LogisticRegression) -> float:
+        said = model.predict_proba(features[tuning])
+        return float(log_loss(labels[tuning], said, labels=range(examples.n_classes)))
+
+    models = [
+        LogisticRegression(C=penalty, max_iter=1000).fit(features[rows], labels[rows])
+        for penalty in penalties
+    ]
+    best = min(models, key=tuning_loss) if len(models) > 1 else models[0]
+    return {"weight": best.coef_, "bias": best.intercept_}
+
+
+def _linear(examples: Examples, _: int) -> Arrays:
+    """On the samples of a signal with one penalty; on codes the penalty is chosen."""
+    dense = isinstance(examples.features, np.ndarray)
+    penalties = (1.0,) if dense else INVERSE_PENALTIES
+    return _logistic_regression(examples, penalties, examples.features)
+
+
+def _predict_linear(arrays: Arrays, features: Table) -> Probabilities:
+    weight = arrays["weight"]
+    model = LogisticRegression()
+    model.coef_, model.intercept_ = weight, arrays["bias"]
+    model.classes_ = np.arange(max(len(weight), 2))
+    said: Probabilities = model.predict_proba(features)
+    return said
+
+
+def _standardised_linear(examples: Examples, _: int) -> Arrays:
+    """On columns of unlike units: each is standardised by the training part."""
+    assert isinstance(examples.features, np.ndarray)  # noqa: S101 - no sparse featuriser comes here
+    training = examples.features[examples.train]
+    mean, deviation = training.mean(axis=0), training.std(axis=0)
+    deviation[deviation == 0] = 1
+    scaled = (examples.features - mean) / deviation
+    fitted = _logistic_regression(examples, SPECTRAL_PENALTIES, scaled)
+    return {**fitted, "mean": mean, "deviation": deviation}
+
+
+def _predict_standardised(arrays: Arrays, features: Table) -> Probabilities:
+    scaled = ((features - arrays["mean"]) / arrays["deviation"]).astype(np.float32)
+    return _predict_linear(arrays, scaled)
+
+
+def _linear_parameters(arrays: Arrays) -> int:
+    return arrays["weight"].size + arrays["bias"].size
+
+
+def _boosting(examples: Examples, seed: int) -> Arrays:
+    """Trees are added until the tuning loss has not fallen for 20 rounds."""
+    table, labels = examples.features, examples.labels
+    rows, tuning = examples.train, examples.tuning
+    model = HistGradientBoostingClassifier(
+        learning_rate=0.05,
+        max_iter=500,
+        max_leaf_nodes=MOST_LEAVES,
+        min_samples_leaf=LEAST_EXAMPLES,
+        l2_regularization=1.0,
+        early_stopping=True,
+        n_iter_no_change=20,
+        random_state=seed,
+    )
+    model.fit(table[rows], labels[rows], X_val=table[tuning], y_val=labels[tuning])
+    trees = model.n_iter_ * model.n_trees_per_iteration_
+    return {
+        "skops": np.frombuffer(dumped(model), np.uint8),
+        "trees": np.array([trees]),
+    }
+
+
+def _predict_boosting(arrays: Arrays, features: Table) -> Probabilities:
+    model = loaded(arrays["skops"].tobytes())
+    said: Probabilities = model.predict_proba(features)
+    return said
+
+
+TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
+"""The one type of boosting that skops does not know by itself."""
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def dumped(model: HistGradientBoostingClassifier) -> bytes:
+    """The model as a skops file: the same model gives the same bytes.
+
+    skops names objects by their addresses in memory and dates its files. Here they are numbered in
+    the order in which they appear, and the dates are fixed.
+    """
+    from skops import io as skops_io
+
+    with zipfile.ZipFile(io.BytesIO(skops_io.dumps(model))) as archive:
+        schema = json.loads(archive.read("schema.json"))
+        numbers: dict[str, int] = {}
+        files: dict[str, str] = {}
+        numbered = _numbered(schema, numbers, files)
+        contents = {"schema.json": json.dumps(numbered).encode()}
+        contents |= {new: archive.read(old) for old, new in files.items()}
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(
+                zipfile.ZipInfo(name, _EPOCH), content, compress_type=zipfile.ZIP_DEFLATED
+            )
+    return out.getvalue()
+
+
+def _numbered(node: Any, numbers: dict[str, int], files: dict[str, str]) -> Any:
+    """A schema with objects numbered by their first appearance, and files by theirs."""
+    if isinstance(node, list):
+        return [_numbered(each, numbers, files) for each in node]
+    if not isinstance(node, dict):
+        return node
+    renamed: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == "__id__":
+            renamed[key] = numbers.setdefault(str(value), len(numbers))
+        elif key == "file":
+            suffix = value.rpartition(".")[2]
+            renamed[key] = files.setdefault(value, f"{len(files)}.{suffix}")
+        else:
+            renamed[key] = _numbered(value, numbers, files)
+    return renamed
+
+
+def loaded(content: bytes) -> HistGradientBoostingClassifier:
+    """The model of a skops file; no code of the file is run, and no other type is made.
+
+    Raises:
+        RunError: If the file is damaged, or holds a type that boosting does not need.
+    """
+    from skops import io as skops_io
+
+    try:
+        model = skops_io.loads(content, trusted=TRUSTED)
+    except (TypeError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        text = " ".join(str(error).split())
+        raise RunError(f"the stored boosting cannot be read ({text}): train it again") from error
+    if not isinstance(model, HistGradientBoostingClassifier):
+        raise RunError(
+            f"the stored boosting is a {type(model).__name__}, expected a "
+            "HistGradientBoostingClassifier: train it again"
+        )
+    return model
+
+
+def _share_parameters(arrays: Arrays) -> int:
+    return arrays["share"].size
+
+
+def _boosting_parameters(arrays: Arrays) -> int:
+    """At most: trees may have fewer leaves than they are allowed."""
+    return int(arrays["trees"][0]) * NUMBERS_OF_A_TREE
+
+
+_CLASS_SHARES = (_shares, _predict_shares, _share_parameters)
+_TREES = (_boosting, _predict_boosting, _boosting_parameters)
+
+REFERENCE_MODELS: dict[str, ReferenceModel] = {
+    "majority-class": ReferenceModel("Most frequent class", ("signal",), *_CLASS_SHARES),
+    "prevalence": ReferenceModel("Prevalence", ("codes",), *_CLASS_SHARES),
+    "logistic-regression": ReferenceModel(
+        "Logistic regression",
+        ("features:samples", "features:presence"),
+        _linear,
+        _predict_linear,
+        _linear_parameters,
+    ),
+    "boosting": ReferenceModel("Boosting", ("features:counts",), *_TREES),
+    "spectral-logistic-regression": ReferenceModel(
+        "Spectral logistic regression",
+        ("features:spectrum",),
+        _standardised_linear,
+        _predict_standardised,
+        _linear_parameters,
+    ),
+    "spectral-boosting": ReferenceModel("Spectral boosting", ("features:spectrum",), *_TREES),
+}
+"""By name, in the order of a table; :func:`sequela.models.registry.register` adds to them."""

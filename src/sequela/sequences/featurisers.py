@@ -1,0 +1,388 @@
+"""Featurisers: from a signal or from stored sequences to a table, one row an example.
+
+What a featuriser learns it learns from the training part alone; the arrays are stored with the
+model that reads its table, so that other data can be described in the same columns.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from sequela.errors import SettingError, unknown_name
+from sequela.sequences.flat import Sequences
+from sequela.sequences.scaling import Scaling
+from sequela.sequences.tables import bag_of_codes, summaries, summary_names
+
+State = Mapping[str, NDArray[Any]]
+Table = NDArray[np.float32] | csr_array
+DataKind = Literal["signal", "records"]
+
+FEATURES = "features:"
+"""What the name of a table of features begins with, where a model says what it reads."""
+LEAST_EXAMPLES = 20
+"""Training examples that have a code which gets a column of ``counts``: a leaf of boosting."""
+MOST_CODES = 1000
+"""Codes that get a column of ``counts``, the most frequent ones: more cost time and memory."""
+CLIP = 5.0
+"""Training standard deviations beyond which a network sees no more of a feature."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: What it holds.
+        unit: Of its numbers; empty where they have none.
+    """
+
+    name: str
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Operations:
+    """What the features of one example cost.
+
+    Attributes:
+        formula: How many additions, multiplications and the like, of the symbols, with ``+``,
+            ``-`` and ``·``.
+        symbols: Each symbol of the formula: its value, and what it counts.
+    """
+
+    formula: str = "0"
+    symbols: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+
+
+class Signals(Protocol):
+    """Segments of a signal."""
+
+    @property
+    def signal(self) -> NDArray[np.float32]:
+        """(segment, n_chans, n_times), in µV."""
+
+    @property
+    def sfreq(self) -> float:
+        """Samples a second, in Hz."""
+
+
+@dataclass(frozen=True)
+class Featuriser:
+    """One way to describe examples by numbers.
+
+    Attributes:
+        name: A model reads it as ``features:NAME``.
+        title: What a table or figure calls it.
+        of: What it describes: segments of a ``signal``, or sequences of ``records``.
+        columns: The columns, from the examples and what was learnt.
+        fit: What is learnt from the examples and the rows of the training part: arrays by name.
+        apply: float32 (example, column), dense or sparse, from the examples and what was learnt.
+            NaN is a number that is not known.
+        operations: What one example costs, from the shape that a model is built with
+            (``n_chans``, ``n_times``, ``n_features``); reading and counting codes is free.
+    """
+
+    name: str
+    title: str
+    of: DataKind
+    columns: Callable[[Any, State], tuple[Column, ...]]
+    fit: Callable[[Any, NDArray[np.int64]], State]
+    apply: Callable[[Any, State], Table]
+    operations: Callable[[Mapping[str, int]], Operations] = lambda _: Operations()
+
+
+FEATURISERS: dict[str, Featuriser] = {}
+
+
+def register(featuriser: Featuriser) -> None:
+    """Make a featuriser known by its name.
+
+    Raises:
+        SettingError: If the name is taken.
+    """
+    if featuriser.name in FEATURISERS:
+        raise SettingError(
+            f"a featuriser '{featuriser.name}' is registered already: choose another name"
+        )
+    FEATURISERS[featuriser.name] = featuriser
+
+
+def lookup(name: str) -> Featuriser:
+    """The featuriser of a name.
+
+    Raises:
+        UnknownNameError: If there is none.
+    """
+    if name not in FEATURISERS:
+        raise unknown_name("featuriser", name, FEATURISERS)
+    return FEATURISERS[name]
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """A table as networks read it: each column by its training mean and standard deviation.
+
+    Attributes:
+        table: (example, column), as a featuriser gave it.
+        mean: float32 (column,).
+        deviation: float32 (column,); 1 where a column does not vary.
+    """
+
+    table: Table
+    mean: NDArray[np.float32]
+    deviation: NDArray[np.float32]
+
+    @staticmethod
+    def learn(table: Table, train_rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        """Mean and deviation of the columns over the training rows; NaN counts as not there."""
+        rows = table[train_rows]
+        known = np.ones(rows.shape, np.bool_) if isinstance(rows, csr_array) else ~np.isnan(rows)
+        n = np.maximum(known.sum(axis=0), 1)
+        clean = rows if isinstance(rows, csr_array) else np.where(known, rows, 0)
+        mean = np.asarray(clean.sum(axis=0, dtype=np.float64)).reshape(-1) / n
+        if isinstance(clean, csr_array):
+            squares = np.asarray(clean.multiply(clean).sum(axis=0, dtype=np.float64)) / n
+            variance = np.maximum(squares.reshape(-1) - mean**2, 0)
+        else:
+            variance = (np.where(known, clean - mean, 0) ** 2).sum(axis=0) / n
+        deviation = np.sqrt(variance)
+        deviation[deviation < np.finfo(np.float32).eps * np.abs(mean)] = 0
+        return {
+            "mean": mean.astype(np.float32),
+            "deviation": np.where(deviation > 0, deviation, 1).astype(np.float32),
+        }
+
+    def rows(self, examples: NDArray[np.int64]) -> NDArray[np.float32]:
+        """float32 (row, column), clipped at 5 deviations; 0, the mean, where it is not known."""
+        taken = self.table[examples]
+        dense = taken.toarray() if isinstance(taken, csr_array) else taken
+        scaled = np.clip((dense - self.mean) / self.deviation, -CLIP, CLIP)
+        return np.asarray(np.nan_to_num(scaled, nan=0.0), np.float32)
+
+
+@dataclass(frozen=True)
+class Features:
+    """The table of ``features:NAME`` of some examples, and what was learnt for it.
+
+    Attributes:
+        table: float32 (example, column), as the featuriser gives it.
+        state: What was learnt: arrays named ``features:NAME:KEY``, to be stored with a model.
+        standardised: The table as networks read it, where a network does.
+    """
+
+    table: Table
+    state: dict[str, NDArray[Any]]
+    standardised: Standardised | None
+
+    @classmethod
+    def of(
+        cls,
+        reads: tuple[str, ...],
+        source: Any,
+        train_rows: NDArray[np.int64],
+        stored: State | None = None,
+        *,
+        standardise: bool,
+    ) -> Self | None:
+        """What is described, if a model reads any features.
+
+        Args:
+            reads: The model's inputs.
+            source: The examples: signals or sequences.
+            train_rows: Examples to learn from.
+            stored: What was learnt before, of a model that is applied to other data.
+            standardise: Whether a network reads the table.
+        """
+        read = next((each for each in reads if each.startswith(FEATURES)), None)
+        if read is None:
+            return None
+        featuriser = lookup(read.removeprefix(FEATURES))
+        if stored is None:
+            state = dict(featuriser.fit(source, train_rows))
+        else:
+            prefix = f"{read}:"
+            state = {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
+        table = featuriser.apply(source, state)
+        if standardise and stored is None:
+            state |= {f"column {k}": v for k, v in Standardised.learn(table, train_rows).items()}
+        scales = (state["column mean"], state["column deviation"]) if standardise else None
+        return cls(
+            table,
+            {f"{read}:{key}": array for key, array in state.items()},
+            None if scales is None else Standardised(table, *scales),
+        )
+
+
+def _samples_columns(source: Signals, _: State) -> tuple[Column, ...]:
+    _, n_chans, n_times = source.signal.shape
+    where = [(c, t) for c in range(n_chans) for t in range(n_times)]
+    return tuple(Column(f"channel {c}, sample {t}", "deviations") for c, t in where)
+
+
+def _samples_fit(source: Signals, train_rows: NDArray[np.int64]) -> State:
+    scaling = Scaling.fit(source.signal[train_rows])
+    return {"mean": np.asarray(scaling.mean), "std": np.asarray(scaling.std)}
+
+
+def _samples(source: Signals, state: State) -> NDArray[np.float32]:
+    scaling = Scaling(tuple(state["mean"].tolist()), tuple(state["std"].tolist()))
+    return scaling.apply(source.signal).reshape(len(source.signal), -1)
+
+
+def _samples_operations(shape: Mapping[str, int]) -> Operations:
+    symbols = {
+        "c": (shape["n_chans"], "channels"),
+        "t": (shape["n_times"], "samples of a channel"),
+    }
+    return Operations("2·c·t", symbols)
+
+
+BANDWIDTH = 2.5
+TAPERS = 4
+_AT_ONCE = 512
+_SHAPES = (
+    ("log standard deviation", "log µV"),
+    ("log mean absolute difference of neighbours", "log µV"),
+    ("log mean absolute second difference", "log µV"),
+    ("log range", "log µV"),
+    ("skewness", ""),
+    ("kurtosis", ""),
+)
+
+
+def _spectrum_columns(source: Signals, _: State) -> tuple[Column, ...]:
+    _, n_chans, n_times = source.signal.shape
+    frequencies = np.fft.rfftfreq(n_times, 1 / source.sfreq)[1:]
+    return tuple(
+        column
+        for c in range(n_chans)
+        for column in (
+            *(Column(f"channel {c}, power at {f:.3g} Hz", "log µV²/Hz") for f in frequencies),
+            *(Column(f"channel {c}, {name}", unit) for name, unit in _SHAPES),
+        )
+    )
+
+
+def _spectrum(source: Signals, _: State) -> NDArray[np.float32]:
+    """Log power at each frequency above 0 (multitaper), then amplitude and shape, by channel.
+
+    Four Slepian tapers of time-bandwidth 2.5, their spectra averaged (Thomson 1982, Spectrum
+    estimation and harmonic analysis). Power is absolute: a seizure is louder than what is around.
+    """
+    from scipy.signal.windows import dpss
+
+    n, n_chans, n_times = source.signal.shape
+    tapers = dpss(n_times, BANDWIDTH, TAPERS)  # (taper, n_times)
+    n_columns = n_chans * (n_times // 2 + len(_SHAPES))
+    out = np.empty((n, n_columns), np.float32)
+    for first in range(0, n, _AT_ONCE):
+        rows = slice(first, first + _AT_ONCE)
+        signal = source.signal[rows].astype(np.float64)
+        centred = signal - signal.mean(axis=2, keepdims=True)
+        spectra = np.abs(np.fft.rfft(centred[:, :, None] * tapers)) ** 2 / source.sfreq
+        power = np.log(spectra[..., 1:].mean(axis=2) + _QUIET)  # (segment, n_chans, frequency)
+        out[rows] = np.concatenate([power, _shape_of(centred)], axis=2).reshape(len(signal), -1)
+    return out
+
+
+_QUIET = 1e-6
+"""µV, or µV²/Hz: far below any amplifier's noise, so that a silent channel has a logarithm."""
+
+
+def _shape_of(centred: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(segment, n_chans, ``_SHAPES``) of segments (segment, n_chans, n_times) of mean 0."""
+    deviation = np.sqrt((centred**2).mean(axis=2)) + _QUIET
+    scaled = centred / deviation[..., None]
+    steps = np.abs(np.diff(centred)).mean(axis=2)
+    bends = np.abs(np.diff(centred, 2)).mean(axis=2)
+    logs = [np.log(each + _QUIET) for each in (deviation, steps, bends, np.ptp(centred, axis=2))]
+    return np.stack([*logs, (scaled**3).mean(axis=2), (scaled**4).mean(axis=2)], axis=2)
+
+
+def _spectrum_operations(shape: Mapping[str, int]) -> Operations:
+    """Each taper is one product a sample and one Fourier transform; then squares, mean, logarithm.
+
+    A transform of t real samples is counted as 5·t·log2(t) / 2 operations (Frigo and Johnson 2005).
+    """
+    c, t = shape["n_chans"], shape["n_times"]
+    f, d = t // 2, round(2.5 * t * np.log2(t))
+    symbols = {
+        "c": (c, "channels"),
+        "t": (t, "samples of a channel"),
+        "k": (TAPERS, "tapers"),
+        "d": (d, "operations of a Fourier transform, 5·t·log2(t) / 2"),
+        "f": (f, "frequencies"),
+    }
+    return Operations("c·(2·t + k·(t + d + 4·f) + 2·f + 18·t)", symbols)
+
+
+def _presence_columns(source: Sequences, _: State) -> tuple[Column, ...]:
+    return tuple(Column(code) for code in source.vocabulary)
+
+
+def _presence(source: Sequences, _: State) -> csr_array:
+    return bag_of_codes(source, np.arange(len(source)), "presence")
+
+
+def _counts_fit(source: Sequences, train_rows: NDArray[np.int64]) -> State:
+    """``codes``: int64 (column,), rising: those that enough training examples have."""
+    in_training = bag_of_codes(source, train_rows).count_nonzero(axis=0)
+    often = np.argsort(-in_training, kind="stable")[:MOST_CODES]
+    return {"codes": np.sort(often[in_training[often] >= LEAST_EXAMPLES])}
+
+
+def _counts_columns(source: Sequences, state: State) -> tuple[Column, ...]:
+    settings = source.header["settings"]
+    codes = (Column(source.vocabulary[i], "steps") for i in state["codes"])
+    measured = summary_names(source) if settings["bins"] else []
+    age = [Column("age", "years")] if settings["demographics"] else []
+    return (Column("codes", "steps"), *codes, *age, *map(Column, measured))
+
+
+def _counts(source: Sequences, state: State) -> NDArray[np.float32]:
+    """How many codes, counts of the common ones, and age and measurements where they are in.
+
+    What was not measured is NaN.
+    """
+    everyone = np.arange(len(source))
+    bag = bag_of_codes(source, everyone)
+    columns = [np.asarray(bag.sum(axis=1)).reshape(-1, 1), bag[:, state["codes"]].toarray()]
+    settings = source.header["settings"]
+    if settings["demographics"]:
+        columns.append(source.age[:, None])
+    if settings["bins"]:
+        columns.append(summaries(source, everyone))
+    return np.hstack(columns).astype(np.float32)
+
+
+def _nothing(*_: Any) -> State:
+    return {}
+
+
+for _featuriser in (
+    Featuriser(
+        "samples",
+        "Scaled samples",
+        "signal",
+        _samples_columns,
+        _samples_fit,
+        _samples,
+        _samples_operations,
+    ),
+    Featuriser(
+        "spectrum",
+        "Log spectrum",
+        "signal",
+        _spectrum_columns,
+        _nothing,
+        _spectrum,
+        _spectrum_operations,
+    ),
+    Featuriser("presence", "Present codes", "records", _presence_columns, _nothing, _presence),
+    Featuriser("counts", "Counts of codes", "records", _counts_columns, _counts_fit, _counts),
+):
+    register(_featuriser)

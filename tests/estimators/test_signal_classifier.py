@@ -60,7 +60,7 @@ def unseen(seed: int) -> SignalClassifier:
     return fitted
 
 
-@pytest.mark.parametrize("name", [n for n, entry in MODELS.items() if entry.reads == "signal"])
+@pytest.mark.parametrize("name", [n for n, entry in MODELS.items() if entry.reads == ("signal",)])
 def test_each_signal_model_fits_and_predicts(name: str) -> None:
     fitted = quick(model=name, epochs=2).fit(X, Y)
     proba = fitted.predict_proba(X[:5])

@@ -18,12 +18,12 @@ from sequela.evaluation.attribution import (
     attribute_visits,
     contrast,
 )
-from sequela.models.registry import MODELS, lookup
+from sequela.models.registry import MODELS, lookup_network
 from sequela.models.visits import MultiHotLinear
 from sequela.sequences.visit_batches import VisitBatch
 
-SIGNALS = [name for name, entry in MODELS.items() if entry.reads == "signal"]
-VISITS = [name for name, entry in MODELS.items() if entry.reads == "visits"]
+SIGNALS = [name for name, entry in MODELS.items() if entry.reads == ("signal",)]
+VISITS = [name for name, entry in MODELS.items() if entry.reads == ("codes",)]
 
 
 class LinearSignal(nn.Module):
@@ -98,7 +98,7 @@ def test_a_linear_model_of_visits_is_explained_exactly() -> None:
 @pytest.mark.parametrize("name", SIGNALS)
 def test_attributions_to_segments_are_complete(name: str) -> None:
     torch.manual_seed(1)
-    model, signal = lookup(name).build(), 3 * torch.randn(1, 178)
+    model, signal = lookup_network(name).build(), 3 * torch.randn(1, 178)
     found = attribute_signal(model, signal, contrast(5, 2))
     assert found.values.shape == (1, 178)
     with torch.inference_mode():
@@ -111,7 +111,7 @@ def test_attributions_to_segments_are_complete(name: str) -> None:
 @pytest.mark.parametrize("name", VISITS)
 def test_attributions_to_codes_are_complete_and_no_patient_sees_another(name: str) -> None:
     torch.manual_seed(1)
-    entry = lookup(name)
+    entry = lookup_network(name)
     model = entry.build(entry.config(n_codes=9))
     for parameter in model.parameters():  # far from the linear start
         nn.init.normal_(parameter, std=0.7)
@@ -127,7 +127,7 @@ def test_attributions_to_codes_are_complete_and_no_patient_sees_another(name: st
 
 def test_the_integral_is_that_of_a_plain_sum() -> None:
     torch.manual_seed(2)
-    model, signal = lookup("gru-baseline").build().double(), torch.randn(1, 178).double()
+    model, signal = lookup_network("gru-baseline").build().double(), torch.randn(1, 178).double()
     shares = (torch.arange(2000).double() + 0.5) / 2000
     path = (shares[:, None, None] * signal).requires_grad_()
     (gradient,) = torch.autograd.grad(model(path)[:, 3].sum(), path)
@@ -159,7 +159,7 @@ def test_errors_are_of_the_sum() -> None:
 
 
 def test_a_model_keeps_its_precision_and_its_mode() -> None:
-    model = lookup("cnn-improved").build().train()
+    model = lookup_network("cnn-improved").build().train()
     attribute_signal(model, torch.randn(1, 178), contrast(5, 0), steps=4)
     assert model.training
     assert {p.dtype for p in model.parameters()} == {torch.float32}

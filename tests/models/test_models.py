@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sequela.errors import ModelError, SettingError, UnknownNameError
-from sequela.models.registry import MODELS, lookup
+from sequela.models.registry import MODELS, lookup_network
 from sequela.models.visits import MultiHotLinear
 
 PARAMETERS = {
@@ -21,8 +21,8 @@ PARAMETERS = {
     "visits-baseline": 31618,
     "visits-improved": 65946,
 }
-SIGNAL = [name for name, entry in MODELS.items() if entry.reads == "signal"]
-VISITS = [name for name, entry in MODELS.items() if entry.reads == "visits"]
+SIGNAL = [name for name, entry in MODELS.items() if entry.reads == ("signal",)]
+VISITS = [name for name, entry in MODELS.items() if entry.reads == ("codes",)]
 
 Patients = list[list[list[int]]]
 
@@ -47,7 +47,7 @@ def multi_hot(visits: list[list[int]], n_codes: int) -> Tensor:
 
 def built(name: str, **changes: Any) -> nn.Module:
     torch.manual_seed(0)
-    entry = lookup(name)
+    entry = lookup_network(name)
     return entry.build(entry.config(**changes)).eval()
 
 
@@ -57,7 +57,7 @@ def test_every_model_is_counted() -> None:
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameters(name: str) -> None:
-    assert sum(p.numel() for p in lookup(name).build().parameters()) == PARAMETERS[name]
+    assert sum(p.numel() for p in lookup_network(name).build().parameters()) == PARAMETERS[name]
 
 
 @pytest.mark.parametrize("name", SIGNAL)
@@ -160,13 +160,13 @@ def test_visits_equal_one_patient_at_a_time_in_dense_layers(name: str) -> None:
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_configs_are_frozen(name: str) -> None:
-    config = lookup(name).config()
+    config = lookup_network(name).config()
     with pytest.raises(FrozenInstanceError):
         setattr(config, fields(config)[0].name, 3)
 
 
 def test_unknown_names() -> None:
     with pytest.raises(UnknownNameError, match="'gru-improvd': did you mean 'gru-improved'"):
-        lookup("gru-improvd")
+        lookup_network("gru-improvd")
     with pytest.raises(SettingError, match=r"GRUBaselineConfig does not take these.*'width'"):
-        lookup("gru-baseline").config(width=3)
+        lookup_network("gru-baseline").config(width=3)

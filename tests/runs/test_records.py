@@ -21,7 +21,7 @@ from sequela.cohort.tasks import TASKS, Task
 from sequela.config import RunSettings
 from sequela.errors import DataError, RunError, SequelaError, SettingError
 from sequela.evaluation.predictions import Predictions
-from sequela.models.registry import lookup
+from sequela.models.registry import lookup_network
 from sequela.models.visits import VisitsBaseline
 from sequela.runs import fit, records
 from sequela.runs.folder import RunFolder
@@ -113,7 +113,7 @@ def test_the_models_file_is_enough_to_predict_any_example(
     assert header["classes"] == ["survived", "died"]
     assert header["vocabulary"] == list(loaded.sequences.vocabulary)
     assert header["task"]["name"] == said.get("task", "in-hospital")
-    entry = lookup(header["model"])
+    entry = lookup_network(header["model"])
     rebuilt = entry.build(entry.config(**header["config"])).eval()
     rebuilt.load_state_dict(tensors)
     on_record = folder.predictions
@@ -232,7 +232,7 @@ def test_most_examples_may_be_empty(asked: Ask, opened: Load, trained: Train) ->
     loaded = opened(settings)
     empty = [not set().union(*loaded.sequences.codes_of(i)) for i in range(len(loaded.sequences))]
     assert np.mean(empty) > 0.5
-    assert len(loaded.example[0]) > 0
+    assert len(loaded.inputs(("codes",)).example[0]) > 0
     assert trained(settings).metrics["operations"] > 0
 
 

@@ -21,7 +21,7 @@ from sequela.cohort.selection import Cohort
 from sequela.cohort.tasks import Task
 from sequela.config import SequenceSettings
 from sequela.errors import SplitError
-from sequela.models.registry import lookup
+from sequela.models.registry import lookup_network
 from sequela.sequences import build
 from sequela.sequences.build import build_sequences
 from sequela.sequences.flat import LAYOUT, Sequences
@@ -340,7 +340,7 @@ def test_another_order_of_rows_gives_the_same_bytes_and_predictions(
     results = []
     for seed in (None, 1, 2):
         sequences = make(HISTORY, shuffle=seed, demographics=True, bins=3)
-        entry = lookup("visits-baseline")
+        entry = lookup_network("visits-baseline")
         torch.manual_seed(0)
         model = entry.build(entry.config(n_codes=len(sequences.vocabulary)))
         batch = VisitDataset(sequences)[[0, 1]]

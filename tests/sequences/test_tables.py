@@ -1,7 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
@@ -11,7 +10,6 @@ from sequela.sequences.flat import Sequences, SequencesWriter, open_sequences
 from sequela.sequences.tables import (
     SUMMARIES,
     bag_of_codes,
-    days_since_last_step,
     last_values,
     summaries,
     summary_names,
@@ -111,9 +109,3 @@ def test_a_step_shows_its_last_values_and_what_is_missing(measured: Measured) ->
         {c: row[c] for c in range(3) if there[c]} for row, there in zip(found, mask, strict=True)
     ] == expected
     assert not found[~mask].any()
-
-
-def test_days_between_steps(tmp_path: Path) -> None:
-    sequences = write_measured(tmp_path / "s", [[[], [], []], [[]]])
-    sequences_days: list[Any] = [days_since_last_step(sequences, i).tolist() for i in (0, 1)]
-    assert sequences_days == [[0.0, 1.0, 1.0], [0.0]]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.data import DataLoader
 
-from sequela.models.registry import lookup
+from sequela.models.registry import lookup_network
 from sequela.sequences.flat import Sequences
 from sequela.sequences.visit_batches import BucketSampler, VisitBatch, VisitDataset, visit_loader
 
@@ -69,7 +69,7 @@ def padded_logits(model: Any, example: list[list[int]]) -> torch.Tensor:
 @settings(max_examples=20, deadline=None)
 def test_logits_equal_one_patient_at_a_time(write_nested: Write, name: str, nested: Nested) -> None:
     torch.manual_seed(0)
-    entry = lookup(name)
+    entry = lookup_network(name)
     model = entry.build(entry.config(n_codes=9))
     with TemporaryDirectory() as folder:
         dataset = VisitDataset(write_nested(Path(folder) / "s", nested))
@@ -182,7 +182,7 @@ def ints(*values: int) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.int64)
 
 
-GOOD: dict[str, torch.Tensor] = {
+GOOD: dict[str, Any] = {
     "codes": ints(1, 2, 3),
     "offsets": ints(0, 1, 1, 3),
     "batch_sizes": ints(2, 1),

@@ -4,19 +4,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sequela.cost.formula import Number, Symbol, parse
-from sequela.cost.layers.work import Part, Work
+from sequela.cost.layers.work import Part, Work, samples
 from sequela.cost.ledger import Account, Amount, Calls, LayerCost
 from sequela.cost.primitives import NONE, Cost
 from sequela.sequences.featurisers import FEATURES, lookup
 
 
-def with_features(account: Account, reads: tuple[str, ...], shape: Mapping[str, int]) -> Account:
+def with_features(
+    account: Account, reads: tuple[str, ...], shape: Mapping[str, int], examples: int = 1
+) -> Account:
     """The account of a network, with what its features cost before it reads them.
 
     Args:
         account: Of the network alone.
         reads: The network's inputs.
-        shape: The sizes of its data, for one example.
+        shape: The sizes of its data.
+        examples: How many examples were counted.
     """
     read = next((each for each in reads if each.startswith(FEATURES)), None)
     if read is None:
@@ -24,7 +27,7 @@ def with_features(account: Account, reads: tuple[str, ...], shape: Mapping[str, 
     featuriser = lookup(read.removeprefix(FEATURES))
     found = featuriser.operations(shape)
     symbols = {name: Symbol(name, *of) for name, of in found.symbols.items()}
-    counted = parse(found.formula, symbols)
+    counted = parse(found.formula, symbols) * samples(examples)
     by_weight = account.convention == "macs"  # no number of a featuriser is learnt by a network
     cost = Cost(NONE if by_weight else counted)
     amount = Amount(cost.operations.value, 0)
@@ -36,5 +39,7 @@ def with_features(account: Account, reads: tuple[str, ...], shape: Mapping[str, 
         calls=(Calls(Work((Part(featuriser.title, cost),))),),
         useful=amount,
         executed=amount,
+        embedding_sum=(),
+        shared=(),
     )
     return replace(account, layers=(layer, *account.layers))

@@ -3,17 +3,22 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sequela.cost import account
+from sequela.cost.features import with_features
 from sequela.cost.ledger import Account, Amount, together
 from sequela.errors import SettingError
+from sequela.models.inputs import kind_of, sizes_of
 from sequela.models.loading import attribute, built
-from sequela.models.registry import MODELS, lookup
+from sequela.models.registry import MODELS, ModelEntry, lookup_network
+from sequela.sequences.signal_batches import SignalBatch
+from sequela.sequences.visit_batches import VisitBatch
 
 VISITS = 20
 # Diagnoses of a stay in MIMIC-III: 651,047 over 58,976 admissions.
@@ -36,6 +41,8 @@ class Network:
         described: The input in words, where its shapes would say less.
         packed: Whether the model reads real steps only, so that padding is work it does not do.
         sized: Whether a batch of another size can be made.
+        reads: The inputs of a registered model; the cost of features stands before its own.
+        sizes: Of those inputs.
     """
 
     name: str
@@ -46,6 +53,8 @@ class Network:
     described: str = ""
     packed: bool = False
     sized: bool = True
+    reads: tuple[str, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 def count(network: Network, *, convention: str = "exact", allow_unknown: bool = False) -> Account:
@@ -62,6 +71,7 @@ def count(network: Network, *, convention: str = "exact", allow_unknown: bool = 
         padded_rows=len(network.lengths) * network.slots if network.packed else None,
         allow_unknown=allow_unknown,
     )
+    whole = with_features(whole, network.reads, network.sizes, len(network.lengths))
     whole = replace(whole, inputs=network.described or whole.inputs)
     if network.packed or set(network.lengths) == {network.slots}:
         return whole
@@ -110,21 +120,21 @@ def registered(
         UnknownNameError: If there is no such model.
         SettingError: If a setting does not exist or does not fit the model.
     """
-    entry = lookup(name)
+    entry = lookup_network(name)
     settings = dict(settings or {})
-    if entry.reads == "signal":
+    if kind_of(entry.reads[0]) == "signal":
         if (lengths, slots, codes) != (None, None, None):
             raise SettingError(f"{name} reads segments of one length, no visits: give --steps N")
         if steps is not None:
             settings["n_times"] = positive("steps", steps)
-        config = entry.config(**settings)
-        shape = (positive("n_chans", config.n_chans), positive("n_times", config.n_times))
+        config, sizes = _sized(entry, settings)
         model = built(name, lambda: entry.build(config), REMEDY)
-        return Network(name, model, lambda n: (torch.zeros(len(n), *shape),), (1,), 1)
+        made = partial(_segments, entry.reads, sizes)
+        return Network(name, model, made, (1,), 1, reads=entry.reads, sizes=sizes)
     batch = _lengths(lengths, VISITS if steps is None else steps)
     filled = _slots(slots, batch)
-    config = entry.config(**settings)
-    known = positive("n_codes", config.n_codes)
+    config, sizes = _sized(entry, settings)
+    known = sizes["n_codes"]
     each = min(CODES_PER_VISIT, known) if codes is None else positive("codes", codes)
     if each > known:
         raise SettingError(f"a visit cannot have {each} codes, since {name} knows only {known}")
@@ -133,7 +143,62 @@ def registered(
         f"{len(batch)} patient{'s' if len(batch) > 1 else ''}, {sum(batch)} visits of {each} "
         f"codes, {filled} at most"
     )
-    return Network(name, model, lambda n: visits(n, each), batch, filled, words, packed=True)
+    made = partial(_patients, entry.reads, sizes, each)
+    return Network(
+        name, model, made, batch, filled, words, packed=True, reads=entry.reads, sizes=sizes
+    )
+
+
+_SIZES = {
+    "n_chans": 1,
+    "n_times": 178,
+    "n_codes": 911,
+    "n_channels": 10,
+    "n_static": 3,
+    "n_features": 100,
+    "n_outputs": 2,
+}
+"""Of a model whose config does not say: where it is counted without data."""
+
+
+def _sized(entry: ModelEntry, settings: dict[str, Any]) -> tuple[Any, dict[str, int]]:
+    """The config of a network, and the sizes of what it reads."""
+    asked = settings
+    if entry.config_class is None:
+        asked = {**{name: _SIZES[name] for name in sizes_of(entry.reads)}, **settings}
+    config = entry.config(**asked)
+    said = asked if entry.config_class is None else vars(config)
+    return config, {n: positive(n, int(said.get(n, size))) for n, size in _SIZES.items()}
+
+
+def _segments(reads: tuple[str, ...], sizes: Mapping[str, int], lengths: Sequence[int]) -> Inputs:
+    """The inputs of segments, one for each length."""
+    count = len(lengths)
+    signal = torch.zeros(count, sizes["n_chans"], sizes["n_times"])
+    features = torch.zeros(count, sizes["n_features"])
+    return SignalBatch(signal, torch.zeros(count), features, reads).inputs
+
+
+def _patients(
+    reads: tuple[str, ...], sizes: Mapping[str, int], codes: int, lengths: Sequence[int]
+) -> Inputs:
+    """The inputs of patients, each with so many visits of ``codes`` codes."""
+    of_visits, offsets, batch_sizes = visits(lengths, codes)
+    total, count = sum(lengths), len(lengths)
+    nobody = torch.zeros(count, dtype=torch.int64)
+    return VisitBatch(
+        codes=of_visits,
+        offsets=offsets,
+        batch_sizes=batch_sizes,
+        labels=nobody,
+        order=nobody,
+        reads=reads,
+        values=torch.zeros(total, sizes["n_channels"]),
+        mask=torch.zeros(total, sizes["n_channels"], dtype=torch.bool),
+        gaps=torch.zeros(total),
+        static=torch.zeros(count, sizes["n_static"]),
+        features=torch.zeros(count, sizes["n_features"]),
+    ).inputs
 
 
 def visits(lengths: Sequence[int], codes: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -30,7 +30,7 @@ from sequela.config import TrainingSettings
 from sequela.errors import DataError, RunError, SettingError
 from sequela.models import stored
 from sequela.models.inputs import check_reads, sizes_of
-from sequela.models.registry import network
+from sequela.models.registry import lookup_network
 from sequela.training.fit import fit
 from sequela.training.history import EpochRecord, History
 from sequela.training.totals import correct
@@ -326,7 +326,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         if not isinstance(self.model, str):
             made: nn.Module = self.model(**sizes, **changes)
             return made
-        entry = network(self.model)
+        entry = lookup_network(self.model)
         return entry.build(entry.config(**{**sizes, **changes}))
 
     def _reads(self) -> tuple[str, ...]:
@@ -341,7 +341,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
                 "function, so that each fit begins with a new network"
             )
         if isinstance(self.model, str):
-            name, reads = self.model, network(self.model).reads
+            name, reads = self.model, lookup_network(self.model).reads
         else:
             name = getattr(self.model, "__name__", "model")
             reads = tuple(getattr(self.model, "reads", self.gives[:1]))

@@ -150,7 +150,7 @@ def title_of(name: str) -> str:
     return entry.title if entry else name.rpartition(":")[2]
 
 
-def network(name: str) -> ModelEntry:
+def lookup_network(name: str) -> ModelEntry:
     """The entry of a network.
 
     Raises:

@@ -1,20 +1,26 @@
-"""Floors on records, each against a plain way to the same numbers."""
+"""Reference models on records, each against a plain way to the same numbers."""
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import skops.io
 from numpy.typing import NDArray
 from safetensors import safe_open
 from sklearn.linear_model import LogisticRegression
 
 from sequela.config import RunSettings
-from sequela.errors import SettingError
-from sequela.runs import fit, floors
+from sequela.errors import RunError, SettingError
+from sequela.models import reference
+from sequela.runs import fit
+from sequela.runs.evaluate import evaluate_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.records import VisitData
+from sequela.sequences.featurisers import LEAST_EXAMPLES
+from sequela.sources.catalog import EXCERPTS
 
 Ask = Callable[..., RunSettings]
 Load = Callable[[RunSettings], VisitData]
@@ -70,7 +76,7 @@ def test_the_penalty_with_the_least_tuning_loss_is_taken(
         features = dense(loaded) > 0
         label, part = loaded.sequences.label, loaded.part
         losses = {}
-        for penalty in floors.INVERSE_PENALTIES:
+        for penalty in reference.INVERSE_PENALTIES:
             model = LogisticRegression(C=penalty, max_iter=1000)
             model.fit(features[part == 0], label[part == 0])
             chance = model.predict_proba(features[part == 1])[:, 1]
@@ -88,26 +94,11 @@ def test_the_penalty_with_the_least_tuning_loss_is_taken(
     assert len(chosen) > 1  # or it was no choice
 
 
-def walk(arrays: Arrays, tree: int, row: NDArray[np.float32]) -> float:
-    """What one stored tree says of one example, node by node."""
-    first = int(arrays["nodes.offsets"][tree])
-    node = first
-    while arrays["nodes.left"][node] or arrays["nodes.right"][node]:  # a leaf has no children
-        value = row[arrays["nodes.feature_idx"][node]]
-        if np.isnan(value):
-            left = bool(arrays["nodes.missing_go_to_left"][node])
-        else:
-            left = value <= arrays["nodes.num_threshold"][node]
-        node = first + int(arrays["nodes.left" if left else "nodes.right"][node])
-    return float(arrays["nodes.value"][node])
-
-
-def table_of(header: dict[str, Any], arrays: Arrays, loaded: VisitData) -> NDArray[np.float32]:
+def table_of(loaded: VisitData, codes: Arrays) -> NDArray[np.float32]:
     """The columns that the stored file names."""
     counts = dense(loaded)
-    chosen = counts[:, arrays["columns.codes"]]
-    columns = [counts.sum(1, keepdims=True), chosen]
-    if header["sequences"]["demographics"]:
+    columns = [counts.sum(1, keepdims=True), counts[:, codes["features:counts:codes"]]]
+    if loaded.sequences.header["settings"]["demographics"]:
         columns.append(loaded.sequences.age[:, None])
     return np.hstack(columns).astype(np.float32)
 
@@ -116,48 +107,74 @@ def table_of(header: dict[str, Any], arrays: Arrays, loaded: VisitData) -> NDArr
     ("data", "said"),
     [("eicu", {}), ("mimic3", {"task": "report-2019"}), ("mimic3", {"demographics": True})],
 )
-def test_the_stored_trees_give_the_predictions(
+def test_the_stored_boosting_gives_the_predictions(
     data: str, said: dict[str, Any], asked: Ask, opened: Load, trained: Train
 ) -> None:
     settings = asked("boosting", data, **said)
     folder, loaded = trained(settings), opened(settings)
-    header, arrays = stored(folder)
-    table = table_of(header, arrays, loaded)
-    trees = len(arrays["nodes.offsets"]) - 1
-    assert trees > 1
-    probabilities = of_subjects(folder, loaded)
-    for example in range(0, len(table), 1 + len(table) // 60):
-        logit = arrays["bias"][0] + sum(walk(arrays, tree, table[example]) for tree in range(trees))
-        assert probabilities[example, 1] == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-5)
+    _, arrays = stored(folder)
+    boosting = reference.loaded(arrays["skops"].tobytes())
+    table = table_of(loaded, arrays)
+    expected = boosting.predict_proba(table).astype(np.float32)
+    np.testing.assert_array_equal(of_subjects(folder, loaded), expected)
     in_training = (dense(loaded)[loaded.part == 0] > 0).sum(0)
-    assert (in_training[arrays["columns.codes"]] >= floors.LEAST_IN_LEAF).all()
+    assert (in_training[arrays["features:counts:codes"]] >= LEAST_EXAMPLES).all()
+    assert boosting.n_iter_ > 1
+    assert folder.metrics["parameters"] == 22 * boosting.n_iter_
 
 
-def test_boosting_stops_by_the_tuning_part(asked: Ask, opened: Load, trained: Train) -> None:
-    """With the held_out labels turned round, nothing but the held_out numbers would change."""
+def boosted(loaded: VisitData) -> dict[str, NDArray[Any]]:
+    given = loaded.inputs(("features:counts",), standardise=False)
+    rows = (loaded.rows("train"), loaded.rows("tuning"))
+    examples = reference.Examples(given.features, loaded.labels, *rows, 2)
+    return dict(reference.REFERENCE_MODELS["boosting"].fit(examples, 0))
+
+
+def test_boosting_stops_by_the_tuning_part_and_is_the_same_bytes_again(
+    asked: Ask, opened: Load
+) -> None:
+    """With the held_out labels turned round, nothing of the model changes."""
     settings = asked("boosting", "eicu")
-    loaded = opened(settings)
-    arrays, probabilities = floors._boosting(loaded, 0)
+    first = boosted(opened(settings))
     turned = opened(settings)
     flipped = np.array(turned.sequences.label)
     flipped[turned.part == 2] ^= True
     object.__setattr__(turned.sequences, "label", flipped)
-    again, same = floors._boosting(turned, 0)
-    np.testing.assert_array_equal(probabilities, same)
-    np.testing.assert_array_equal(arrays["nodes.value"], again["nodes.value"])
+    assert boosted(turned)["skops"].tobytes() == first["skops"].tobytes()
+
+
+def test_only_the_types_that_boosting_needs_are_read() -> None:
+    with pytest.raises(RunError, match=r"train it again") as caught:
+        reference.loaded(skops.io.dumps(Path))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(RunError, match="is a LogisticRegression, expected"):
+        reference.loaded(skops.io.dumps(LogisticRegression()))
+    with pytest.raises(RunError, match="cannot be read"):
+        reference.loaded(b"no zip")
+
+
+@pytest.mark.parametrize("model", ["prevalence", "logistic-regression", "boosting"])
+def test_a_reference_model_is_judged_on_other_data(
+    model: str, asked: Ask, trained: Train, opened: Load
+) -> None:
+    """On its own data, told as others: the held-out subjects get the same chances again."""
+    folder = trained(asked(model, "eicu"))
+    found = evaluate_run(folder.path, data="eicu", root=EXCERPTS / "eicu")
+    assert found["auroc"] == pytest.approx(folder.test["auroc"], abs=1e-6)
+    assert found["loss"] == pytest.approx(folder.test["loss"], abs=1e-6)
 
 
 @pytest.mark.parametrize(
     ("model", "data", "message"),
     [
-        ("boosting", "bonn", "boosting reads visits, but data set 'bonn' holds recordings"),
-        ("prevalence", "bonn", "prevalence reads visits"),
+        ("boosting", "bonn", "reads features:counts, but data set 'bonn' holds recordings"),
+        ("prevalence", "bonn", "prevalence reads codes"),
         ("majority-class", "mimic3", "majority-class reads signal"),
         ("gru-improved", "mimic3", "gru-improved reads signal.*holds hospital records"),
-        ("visits-improved", "bonn", "visits-improved reads visits"),
+        ("visits-improved", "bonn", "visits-improved reads codes"),
     ],
 )
-def test_a_floor_reads_what_it_reads(
+def test_a_model_is_given_what_it_reads(
     model: str, data: str, message: str, asked: Ask, tmp_path: Any
 ) -> None:
     with pytest.raises(SettingError, match=message) as caught:
@@ -166,6 +183,11 @@ def test_a_floor_reads_what_it_reads(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_which_floors_a_page_shows() -> None:
-    assert list(floors.reading("visits")) == ["prevalence", "logistic-regression", "boosting"]
-    assert list(floors.reading("signal")) == ["majority-class", "logistic-regression"]
+def test_which_reference_models_a_study_has() -> None:
+    assert list(reference.reading("records")) == ["prevalence", "logistic-regression", "boosting"]
+    assert list(reference.reading("signal")) == [
+        "majority-class",
+        "logistic-regression",
+        "spectral-logistic-regression",
+        "spectral-boosting",
+    ]

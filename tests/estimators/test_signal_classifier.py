@@ -221,7 +221,7 @@ def test_what_cannot_be_saved_or_loaded_says_so(tmp_path: Path) -> None:
 def test_settings_that_cannot_be_used_are_named() -> None:
     refused: list[tuple[type[Exception], str, dict[str, Any]]] = [
         (UnknownNameError, "did you mean 'gru-baseline'", {"model": "gru-basline"}),
-        (SettingError, "reads visits", {"model": "visits-baseline"}),
+        (SettingError, "reads codes", {"model": "visits-baseline"}),
         (SettingError, "give the class", {"model": Pooled(1, 32, 2)}),
         (SettingError, "epochs", {"epochs": 0}),
         (SettingError, "tuning_fraction", {"tuning_fraction": 1.0}),

@@ -22,7 +22,8 @@ def sequences(steps: list[list[int]], bins: int = 0) -> Sequences:
     arrays["code_offsets"] = np.cumsum([0, *(len(set(step)) for step in steps)])
     arrays["step_offsets"] = np.array([0, len(steps)])
     arrays["step_time"] = np.zeros(len(steps), "datetime64[us]")
-    header = {"vocabulary": list(WORDS), "settings": {"bins": bins}}
+    arrays["value_offsets"] = np.zeros(len(steps) + 1, np.int64)
+    header = {"vocabulary": list(WORDS), "settings": {"bins": bins}, "channels": []}
     return Sequences(folder=Path("nowhere"), header=header, **arrays)
 
 

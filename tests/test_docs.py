@@ -1,11 +1,9 @@
 """What the README and the docs show is run: the seventh model, each command, each option."""
 
-import importlib.util
 import json
 import re
 import runpy
 import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,23 +120,19 @@ def test_the_seventh_model_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_data: Path
 ) -> None:
     page = ROOT / "docs" / "models.md"
-    file, entry = fences(page, "python")
-    code = tmp_path / "dilated.py"
-    code.write_text(file, "utf-8")
-    for name, value in eval(f"{{{entry}}}", vars(registry)).items():  # noqa: S307 - our own page
-        monkeypatch.setitem(registry.MODELS, name, value)
-        spec = importlib.util.spec_from_file_location(value.module, code)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        monkeypatch.setitem(sys.modules, value.module, module)
-        spec.loader.exec_module(module)
+    file, registration = fences(page, "python")
+    (tmp_path / "dilated.py").write_text(file, "utf-8")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(registry, "MODELS", dict(registry.MODELS))
+    exec(registration, {})  # noqa: S102 - our own page
+    assert registry.title_of("cnn-dilated") == "CNN dilated"
+    assert sum(p.numel() for p in registry.lookup_network("cnn-dilated").build().parameters()) > 0
     train, evaluate = (w for w in commands(page) if any("cnn-dilated" in each for each in w))
     call([*train, "--epochs", "1"])
     call(evaluate)
     metrics = json.loads((tmp_path / "runs/cnn-dilated/metrics.json").read_text("utf-8"))
-    assert metrics["model"] == "cnn-dilated"
+    assert metrics["model"] == "dilated.py:CNNDilated"
     assert metrics["epochs"] == 1
     assert metrics["parts"]["held_out"]["accuracy"] > 0.25  # one class in five is 0.2
     assert_described(tmp_path / "runs/cnn-dilated")

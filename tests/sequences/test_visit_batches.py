@@ -10,12 +10,19 @@ import torch
 from accelerate import Accelerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.sequences.test_tables import Measured, measured_lists, write_measured
 from torch import nn
 from torch.utils.data import DataLoader
 
 from sequela.models.registry import lookup_network
 from sequela.sequences.flat import Sequences
-from sequela.sequences.visit_batches import BucketSampler, VisitBatch, VisitDataset, visit_loader
+from sequela.sequences.visit_batches import (
+    BesideCodes,
+    BucketSampler,
+    VisitBatch,
+    VisitDataset,
+    visit_loader,
+)
 
 Nested = list[list[list[int]]]
 Write = Callable[..., Sequences]
@@ -231,3 +238,36 @@ def test_gradients_reach_only_codes_that_are_there(write_nested: Write, tmp_path
     gradient = layer.weight.grad
     assert gradient is not None
     assert gradient.sum(1).nonzero().flatten().tolist() == [1, 3]
+
+
+@given(measured=measured_lists)
+@settings(max_examples=30, deadline=None)
+def test_values_and_gaps_are_those_of_one_patient_after_the_other(measured: Measured) -> None:
+    """Steps are a day apart; of a channel the last value counts, scaled by the training rows."""
+    reads = ("values", "gaps", "static")
+    with TemporaryDirectory() as folder:
+        sequences = write_measured(Path(folder) / "s", measured)
+        train = np.arange((len(measured) + 1) // 2)
+        scales = BesideCodes.learn(sequences, train, reads)
+        beside = BesideCodes(sequences, reads, scales)
+        batch = VisitDataset(sequences, beside=beside)[range(len(measured))]
+    values, mask, gaps, static, sizes = batch.inputs
+    assert static.tolist() == [[0.0]] * len(measured)
+    starts = np.cumsum([0, *sizes.tolist()])
+    seen: list[list[float]] = [[], [], []]
+    for patient in train:
+        for channel, value in [pair for step in measured[patient] for pair in step]:
+            seen[channel].append(float(np.float32(value)))
+    mean = [np.mean(each, dtype=np.float64) if each else 0.0 for each in seen]
+    deviation = [(np.std(each, dtype=np.float64) if each else 0.0) or 1.0 for each in seen]
+    for place, patient in enumerate(batch.order.tolist()):
+        for step, pairs in enumerate(measured[patient]):
+            row = int(starts[step]) + place
+            assert gaps[row] == (step > 0)
+            last = dict(pairs)
+            for channel in range(3):
+                assert bool(mask[row, channel]) == (channel in last)
+                expected = 0.0
+                if channel in last:
+                    expected = (last[channel] - mean[channel]) / deviation[channel]
+                assert float(values[row, channel]) == pytest.approx(expected, rel=1e-3, abs=1e-3)

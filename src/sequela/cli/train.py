@@ -50,8 +50,9 @@ def train(
     """Train one model and write a run folder.
 
     Args:
-        model: For example mlp-baseline, cnn-improved, gru-improved, visits-improved; or a
-            reference model: majority-class, prevalence, logistic-regression, boosting.
+        model: For example mlp-baseline, gru-improved, visits-improved; a reference model:
+            majority-class, prevalence, logistic-regression, boosting, spectral-logistic-regression,
+            spectral-boosting; or a class: FILE.py:CLASS or package.module:CLASS.
         data: Data set: bonn or uci-seizure; mimic3, mimic4, eicu, physionet2012, nafld or meds.
         root: Folder or file of the data (default: the usual search path).
         asked: Settings of the run.
@@ -74,7 +75,7 @@ def train(
     changes: dict[str, Any] = {"records": records, "training": given(asked, TrainingSettings)}
     if out is None and model is None:
         raise SettingError("what to train is missing: name a MODEL, or --resume with --out")
-    folder = out or Path("runs") / str(model)
+    folder = out or Path("runs") / str(model).rpartition(":")[2]
     if resume:
         found, begun_folds = begun(folder)
         settings = resumed_settings(found, model=model, data=data, **said, **changes)

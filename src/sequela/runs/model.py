@@ -51,9 +51,15 @@ def config_of(entry: ModelEntry, settings: RunSettings, given: Inputs) -> Any:
     """The config of a run's network, in the shape of its data.
 
     Raises:
-        SettingError: If it has no field of a name in the run's ``model_settings``.
+        SettingError: If it has no field of a name in the run's ``model_settings``, or the data hold
+            nothing of an input.
     """
     sizes = {name: given.shape[name] for name in sizes_of(given.reads)}
+    if none := [name for name, size in sizes.items() if not size]:
+        raise SettingError(
+            f"{settings.model} reads {' and '.join(given.reads)}, but these data hold none of it "
+            f"({none[0]} is 0): choose other data, or a model that does not read it"
+        )
     return entry.config(**{**sizes, **settings.model_settings})
 
 

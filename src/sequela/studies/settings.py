@@ -53,7 +53,7 @@ def run_settings(
     """The settings of one run.
 
     Args:
-        model: A registered model, or a floor.
+        model: A registered model, or a class named by where it stands.
         data: A data set.
         split: What is kept whole; recordings of a signal and subjects of a hospital by default.
         seed: Decides the draw.

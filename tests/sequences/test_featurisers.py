@@ -1,0 +1,90 @@
+"""Featurisers of signals, against plain loops and known spectra."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sequela.errors import SettingError
+from sequela.sequences.featurisers import (
+    FEATURISERS,
+    Features,
+    Standardised,
+    lookup,
+    register,
+)
+
+
+def signals(n: int = 12, n_chans: int = 2, n_times: int = 64) -> Any:
+    signal = np.random.default_rng(0).normal(scale=30, size=(n, n_chans, n_times))
+    return SimpleNamespace(signal=signal.astype(np.float32), sfreq=64.0)
+
+
+@pytest.mark.parametrize("name", ["samples", "spectrum"])
+def test_a_column_for_each_number(name: str) -> None:
+    source, featuriser = signals(), lookup(name)
+    state = featuriser.fit(source, np.arange(6))
+    table = featuriser.apply(source, state)
+    assert table.dtype == np.float32
+    assert table.shape == (12, len(featuriser.columns(source, state)))
+
+
+def test_a_sine_has_its_power_at_its_frequency_and_twice_the_amplitude_four_times_it() -> None:
+    time = np.arange(64) / 64
+    wave = np.sin(2 * np.pi * 10 * time)
+    source = SimpleNamespace(signal=np.stack([wave, 2 * wave])[:, None].astype("f4"), sfreq=64.0)
+    featuriser = lookup("spectrum")
+    table = np.asarray(featuriser.apply(source, {}))
+    names = [column.name for column in featuriser.columns(source, {})]
+    at = names.index("channel 0, power at 10 Hz")
+    assert abs(int(table[0, :32].argmax()) - at) <= 2  # the tapers spread it over 2.5 Hz
+    assert table[1, at] - table[0, at] == pytest.approx(np.log(4), rel=1e-4)
+    level = names.index("channel 0, log standard deviation")
+    assert table[1, level] - table[0, level] == pytest.approx(np.log(2), rel=1e-4)
+
+
+def test_a_silent_channel_has_features() -> None:
+    source = SimpleNamespace(signal=np.zeros((2, 1, 64), np.float32), sfreq=64.0)
+    assert np.isfinite(np.asarray(lookup("spectrum").apply(source, {}))).all()
+
+
+@given(st.lists(st.lists(st.floats(-9, 9, width=32) | st.just(np.nan), min_size=3, max_size=3),
+                min_size=2, max_size=8))  # fmt: skip
+@settings(max_examples=50, deadline=None)
+def test_columns_are_standardised_by_the_training_part(rows: list[list[float]]) -> None:
+    table = np.array(rows, np.float32)
+    train = np.arange(len(table) - 1)
+    found = Standardised(table, *Standardised.learn(table, train).values()).rows(train)
+    for column in range(3):
+        known = [float(table[i, column]) for i in train if not np.isnan(table[i, column])]
+        mean, deviation = (np.mean(known), np.std(known)) if known else (0.0, 0.0)
+        for row in train:
+            value = table[row, column]
+            if np.isnan(value):
+                assert found[row, column] == 0
+            elif deviation > 1e-3:
+                expected = np.clip((value - mean) / deviation, -5, 5)
+                assert found[row, column] == pytest.approx(expected, abs=1e-2)
+
+
+def test_what_was_learnt_describes_other_data() -> None:
+    own, other = signals(), signals(n=3)
+    learnt = Features.of(("features:samples",), own, np.arange(6), standardise=True)
+    assert learnt is not None
+    applied = Features.of(
+        ("features:samples",), other, np.arange(0), learnt.state, standardise=True
+    )
+    assert applied is not None
+    assert applied.standardised is not None
+    assert learnt.standardised is not None
+    np.testing.assert_array_equal(
+        applied.standardised.rows(np.arange(3)), learnt.standardised.rows(np.arange(3))
+    )
+
+
+def test_a_taken_name_is_refused() -> None:
+    with pytest.raises(SettingError, match="'spectrum' is registered already"):
+        register(FEATURISERS["spectrum"])

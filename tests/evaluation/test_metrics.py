@@ -60,7 +60,7 @@ def test_a_confident_error_costs_at_most_15_9(make_predictions: Make) -> None:
     assert metrics.log_loss(made) == pytest.approx(-np.log(np.finfo(np.float32).eps), abs=1e-9)
 
 
-def test_the_floor_is_the_training_parts_majority() -> None:
+def test_the_least_accuracy_is_that_of_the_training_parts_majority() -> None:
     floor = metrics.majority_accuracy(np.array([1, 1, 0]), np.array([0, 0, 0, 1]))
     assert floor == 0.25
     with pytest.raises(DataError, match="both parts"):

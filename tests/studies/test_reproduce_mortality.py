@@ -25,7 +25,7 @@ EICU, REPORT, MIMIC3 = (
     ("mimic3", "in-hospital"),
 )
 NETWORKS = ["visits-baseline", "visits-improved"]
-FLOORS = ["prevalence", "logistic-regression", "boosting"]
+REFERENCE = ["prevalence", "logistic-regression", "boosting"]
 
 
 def change(patch: pytest.MonkeyPatch, **fields: Any) -> None:
@@ -96,7 +96,7 @@ def test_results(study: Path, strict_json: Callable[[Path], Any], builds: list[s
     assert (report["split"]["folds"], report["split"]["repeats"]) == (2, 1)
     for part, held_out in ((eicu, None), (report, 100)):
         assert list(part["models"]) == NETWORKS
-        assert list(part["floors"]) == FLOORS
+        assert list(part["floors"]) == REFERENCE
         assert set(part["split"]["ids_in_two_parts"]["subject"].values()) == {0}
         for model, entry in {**part["models"], **part["floors"]}.items():
             test = entry["test"]
@@ -277,7 +277,7 @@ def test_the_study_is_the_reports() -> None:
             assert full[f"{model}.hindsight"].cohort.hindsight  # type: ignore[union-attr]
         assert "prevalence.hindsight" not in full
         plain = mortality.STUDY.runs(question, is_primary=False, seed=4, quick=False)
-        assert plain == {name: full[name] for name in (*NETWORKS, *FLOORS)}
+        assert plain == {name: full[name] for name in (*NETWORKS, *REFERENCE)}
     assert {model for claim in mortality.CLAIMS for model in claim.models} == set(NETWORKS)
     assert set(mortality.REPORTED) == set(NETWORKS)
     assert {"eicu", "mimic3", "mimic4", "physionet2012", "nafld"} == set(mortality.ASKED)

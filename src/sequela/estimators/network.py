@@ -29,7 +29,7 @@ from sequela.cohort.split import set_aside
 from sequela.config import TrainingSettings
 from sequela.errors import DataError, RunError, SettingError
 from sequela.models import stored
-from sequela.models.inputs import check_reads, sizes_of
+from sequela.models.inputs import check_reads, kind_of, sizes_of
 from sequela.models.registry import lookup_network
 from sequela.training.fit import fit
 from sequela.training.history import EpochRecord, History
@@ -348,7 +348,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         check_reads(name, reads)
         for read in reads:
             head, named, _ = read.partition(":")
-            if (f"{head}:NAME" if named else read) not in self.gives:
+            given = (f"{head}:NAME" if named else read) in self.gives
+            if not given or kind_of(read) != kind_of(self.gives[0]):
                 raise SettingError(
                     f"{name} reads {read}, but {type(self).__name__} gives it "
                     f"{' or '.join(self.gives)}: choose a model that reads {self.gives[0]}"

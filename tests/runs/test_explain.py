@@ -79,12 +79,14 @@ def test_other_data_are_refused(of_signals: RunFolder) -> None:
         explain(of_signals.path, root=EXCERPTS / "bonn.parquet")
 
 
-def test_a_floor_is_refused(synthetic: Path, tmp_path: Path) -> None:
-    floor = fit.train(
+def test_a_reference_model_is_refused(synthetic: Path, tmp_path: Path) -> None:
+    reference = fit.train(
         RunSettings(model="majority-class", data="bonn"), tmp_path / "run", root=synthetic
     )
-    with pytest.raises(SettingError, match="majority-class is a floor, and an explanation needs"):
-        explain(floor.path, root=synthetic)
+    with pytest.raises(
+        SettingError, match="majority-class is a reference model, and an explanation needs"
+    ):
+        explain(reference.path, root=synthetic)
 
 
 def test_each_code_of_a_record_is_told_with_its_visit(of_records: RunFolder) -> None:

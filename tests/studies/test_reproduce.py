@@ -62,7 +62,7 @@ def test_runs_in_the_order_of_the_page(study: Study) -> None:
     assert sorted(name for name, _, _ in said) == sorted(names)
     controls = [name.endswith(".by-row") for name, _, _ in said]
     assert controls == sorted(controls)  # results come first
-    assert [(done, n) for _, done, n in said] == [(i, 16) for i in range(1, 17)]
+    assert [(done, n) for _, done, n in said] == [(i, 20) for i in range(1, 21)]
     assert [f.path for f in in_order(find_runs([out / "runs"]))] == [f.path for f in folders]
     assert [f.path for f in in_order(find_runs([out]))] == [f.path for f in folders]
 
@@ -158,7 +158,7 @@ def test_the_study_is_the_reports() -> None:
         list(seizure.STUDY.runs(("bonn", ""), seed=4, quick=flag).values())
         for flag in (False, True)
     )
-    assert len(full) == len({(s.model, s.split) for s in full}) == 16
+    assert len(full) == len({(s.model, s.split) for s in full}) == 20
     assert {s.seed for s in full} == {4}
     for a, b in zip(full, quick, strict=True):
         epochs = min(a.training.epochs, seizure.STUDY.quick_epochs)

@@ -141,9 +141,9 @@ def panel(entry: Entry) -> dict[str, Any]:
         if history
     ]
     figures = [
-        (each.title, svg(figure, f"{entry.key}-{each.name}"))
+        (each.title, svg(drawn, f"{entry.key}-{each.name}"))
         for each in RUN_FIGURES.values()
-        if (figure := each.draw(entry.run))
+        if (drawn := each.draw(entry.run))
     ]
     return {
         "entry": entry,

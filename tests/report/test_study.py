@@ -10,6 +10,7 @@ import pytest
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError
 from sequela.figures.curves import learning_curve
+from sequela.figures.figure import Figure
 from sequela.figures.registry import RUN_FIGURES, RunFigure
 from sequela.report.build import build
 from sequela.report.entry import Entry
@@ -225,7 +226,11 @@ def test_a_registered_study_speaks_with_its_own_words(
         caveats=("The cap was loose.",),
     )
     monkeypatch.setitem(STUDIES, "own", study)
-    drawn = RunFigure("extra", "A picture of mine", lambda run: learning_curve(run.history, "loss"))
+
+    def draw(run: Run) -> Figure | None:
+        return learning_curve(run.first.history, "loss") if run.first.history else None
+
+    drawn = RunFigure("extra", "A picture of mine", draw)
     monkeypatch.setitem(RUN_FIGURES, "extra", drawn)
     text = build(mine, tmp_path / "page.html").read_text("utf-8")
     for own in (

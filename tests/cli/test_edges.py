@@ -204,7 +204,7 @@ def test_resuming_takes_from_the_folder_what_is_not_given(
     [
         ("--seed 3", "settings differ: seed is 0, asked for is 3:"),
         ("--epochs 7 --class-weights", "epochs is 60, asked for is 7; class_weights is off, asked"),
-        ("--task landmark", "--task is of hospital records, and bonn holds recordings"),
+        ("--task landmark", "--task is an option for hospital records, and bonn holds recordings"),
         ("--folds 3", "is not empty"),
     ],
 )

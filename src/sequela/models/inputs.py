@@ -2,7 +2,8 @@
 
 from sequela.errors import SettingError, unknown_name
 from sequela.sequences import featurisers
-from sequela.sequences.featurisers import FEATURES, FEATURISERS, DataKind
+from sequela.sequences.featurisers import FEATURES, FEATURISERS
+from sequela.sources.catalog import DataKind
 
 INPUTS: dict[str, tuple[DataKind, tuple[str, ...]]] = {
     "signal": ("signal", ("n_chans", "n_times")),

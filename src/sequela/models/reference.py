@@ -18,7 +18,8 @@ from sklearn.metrics import log_loss
 
 from sequela.errors import RunError
 from sequela.models.inputs import kind_of
-from sequela.sequences.featurisers import LEAST_EXAMPLES, DataKind, Table
+from sequela.sequences.featurisers import LEAST_EXAMPLES, Table
+from sequela.sources.catalog import DataKind
 
 Arrays = Mapping[str, NDArray[Any]]
 Probabilities = NDArray[np.floating[Any]]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sequela.errors import ModelError, SettingError, unknown_name
 from sequela.models.inputs import DEFAULT_READS, check_reads, kind_of
 from sequela.models.reference import REFERENCE_MODELS, ReferenceModel
-from sequela.sequences.featurisers import DataKind
+from sequela.sources.catalog import DataKind
 
 if TYPE_CHECKING:
     from torch import nn

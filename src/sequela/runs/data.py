@@ -188,23 +188,13 @@ def load_other(
         SettingError: If nothing is left, or the data do not fit the model.
         SequelaError: If the data cannot be found or read.
     """
-    if catalog.lookup(name).kind != catalog.lookup(folder.settings.data).kind:
-        raise _other_kind(folder, name)
-    data: RunData = _implementation(name).load_other(folder, header, name, root, work)
+    implementation = _implementation(folder.settings.data)
+    data: RunData = implementation.load_other(folder, header, name, root, work)
     return data
-
-
-def _other_kind(folder: RunFolder, name: str) -> Exception:
-    from sequela.errors import SettingError
-
-    return SettingError(
-        f"{folder.path} is a run on {folder.settings.data}, and {name} holds data of another kind: "
-        "choose a data set of the same kind (see `sequela data list`)"
-    )
 
 
 def _implementation(name: str) -> ModuleType:
     """Recordings and hospital records are read by different rules, each in a file of its own."""
     from sequela.runs import records, signals
 
-    return {"eeg": signals, "ehr": records}[catalog.lookup(name).kind]
+    return {"signal": signals, "records": records}[catalog.lookup(name).holds]

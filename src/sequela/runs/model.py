@@ -16,15 +16,9 @@ from sequela.models.reference import ReferenceModel
 from sequela.models.registry import Entry, ModelEntry, lookup
 from sequela.runs.data import Inputs
 from sequela.runs.folder import RunFolder
-from sequela.sequences.featurisers import DataKind
 from sequela.sources import catalog
 
 FILE = "model.safetensors"
-
-
-def kind_of_data(name: str) -> DataKind:
-    """What a data set holds."""
-    return "signal" if catalog.lookup(name).kind == "eeg" else "records"
 
 
 def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
@@ -34,7 +28,7 @@ def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
         UnknownNameError: If there is no such model or data set.
         SettingError: If the model cannot read such data.
     """
-    kind = kind_of_data(settings.data)
+    kind = catalog.lookup(settings.data).holds
     entry = lookup(settings.model, kind)
     reads = entry.reads_of(kind)
     if reads is None:
@@ -93,7 +87,7 @@ class TrainedModel:
             ModelError: If the model is a class of a file that is gone.
         """
         header, tensors = stored.read(folder.path / FILE)
-        entry = lookup(header["model"], kind_of_data(folder.settings.data))
+        entry = lookup(header["model"], catalog.lookup(folder.settings.data).holds)
         return cls(header["model"], entry, header, tensors)
 
     @property

@@ -6,7 +6,7 @@ model that reads its table, so that other data can be described in the same colu
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,10 @@ from sequela.errors import SettingError, unknown_name
 from sequela.sequences.flat import Sequences
 from sequela.sequences.scaling import Scaling
 from sequela.sequences.tables import bag_of_codes, summaries, summary_names
+from sequela.sources.catalog import DataKind
 
 State = Mapping[str, NDArray[Any]]
 Table = NDArray[np.float32] | csr_array
-DataKind = Literal["signal", "records"]
 
 FEATURES = "features:"
 """What the name of a table of features begins with, where a model says what it reads."""

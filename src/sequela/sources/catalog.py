@@ -13,6 +13,8 @@ from sequela.errors import DataNotFoundError, SettingError, install, unknown_nam
 from sequela.sources.recordings import Recording, Signals
 
 EXCERPTS = Path(__file__).parent / "excerpts"
+DataKind = Literal["signal", "records"]
+"""What a data set holds: recordings of a signal, or records of what happened to people."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class DataSet:
     excerpt: str = ""
     excerpt_size: str = ""
     package: str = ""
+
+    @property
+    def holds(self) -> DataKind:
+        """What a run on it reads."""
+        return "signal" if self.kind == "eeg" else "records"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sequela.config import RunSettings, SplitUnit
+from sequela.config import CohortSettings, RunSettings, SplitUnit
 from sequela.errors import SettingError
 from sequela.sources import catalog
 from sequela.studies.registry import asked_of, training_of
@@ -30,10 +30,9 @@ def resumed_settings(
     Raises:
         SettingError: If a setting is not allowed, or is of hospital records and the run is not.
     """
-    if begun.cohort is None:
-        _check_none(records, begun.data)
     own = {name: value for name, value in records.items() if name in _AIMS}
     asked = {name: value for name, value in records.items() if name not in _AIMS}
+    cohort_asked(begun.data, records)
     tables = {"training": training, "cohort": asked}
     values = begun.model_dump()
     changes = {name: {**(values[name] or {}), **said} for name, said in tables.items() if said}
@@ -64,30 +63,37 @@ def run_settings(
         UnknownNameError: If there is no such data set.
         SettingError: If a setting is not allowed, or is of hospital records and the data are not.
     """
-    signal = catalog.lookup(data).kind == "eeg"
-    if signal:
-        _check_none(records, data)
-    aims = {name: records[name] for name in _AIMS if name in records}
-    asked = {name: value for name, value in records.items() if name not in aims}
+    aims = {name: value for name, value in records.items() if name in _AIMS}
     return RunSettings.of(
         model=model,
         data=data,
         split=split or catalog.lookup(data).units[0],
         seed=seed,
         **aims,
-        cohort=None if signal else asked_of(data, asked),
+        cohort=cohort_asked(data, records),
         training=training_of(model, training),
     )
 
 
-def _check_none(records: Mapping[str, Any], data: str) -> None:
-    """Refuse settings of records where the data are recordings.
+def cohort_asked(data: str, records: Mapping[str, Any]) -> CohortSettings | None:
+    """What is asked of hospital records; ``None`` of recordings, which have classes of their own.
+
+    Args:
+        data: A data set.
+        records: As in :func:`run_settings`.
 
     Raises:
-        SettingError: If there is one.
+        SettingError: If a setting is not allowed, or does not fit the data.
     """
+    data_set = catalog.lookup(data)
+    if data_set.holds == "records":
+        return asked_of(data, {n: value for n, value in records.items() if n not in _AIMS})
+    two = len(catalog.signals_of(data).classes) == 2  # noqa: PLR2004
     for name in records:
-        raise SettingError(
-            f"--{name.replace('_', '-')} is of hospital records, and {data} holds recordings: "
-            "leave it out"
-        )
+        if name not in _AIMS or not two:
+            what = "two classes" if name in _AIMS else "hospital records"
+            raise SettingError(
+                f"--{name.replace('_', '-')} is an option for {what}, and {data} holds recordings"
+                f"{' of more classes' * (name in _AIMS)}: leave it out"
+            )
+    return None

@@ -34,7 +34,7 @@ class Asked:
 
 
 def given(*settings: RunSettings, positives: int = 500) -> list[str]:
-    metrics = {"data": {"positives": positives, "examples": 2000}}
+    metrics = {"data": {"counts": [2000 - positives, positives], "examples": 2000}}
     return commands([cast("RunFolder", Asked(each, metrics)) for each in settings])
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from sequela.config import CohortSettings, RunSettings, TrainingSettings, options
 from sequela.runs.find import Run
-from sequela.studies.description import class_counts
 from sequela.studies.registry import asked_of, study_of, training_of
 from sequela.studies.settings import run_settings
 
@@ -37,7 +36,7 @@ def commands(folders: Sequence[Run]) -> list[str]:
 
 def _is_split_so(folder: Run) -> bool:
     """Whether the study too judges these data on so many folds."""
-    return folder.settings.folds == study_of(folder).folds_for(min(class_counts(folder)))
+    return folder.settings.folds == study_of(folder).folds_for(min(folder.data["counts"]))
 
 
 def _train(folder: Run) -> str:

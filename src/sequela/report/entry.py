@@ -17,7 +17,6 @@ from sequela.figures.registry import RUN_FIGURES
 from sequela.models.registry import title_of
 from sequela.report.discussion import discuss
 from sequela.runs.find import Run
-from sequela.studies.description import described
 from sequela.studies.results import planned_leak
 from sequela.studies.study import Study
 
@@ -80,7 +79,7 @@ class Entry:
     @cached_property
     def data(self) -> dict[str, Any]:
         """What it says of its data."""
-        return described(self.run)
+        return self.run.data
 
     @property
     def two(self) -> bool:

@@ -19,7 +19,6 @@ from sequela.report.improvement import improvements
 from sequela.report.leak import leaks
 from sequela.report.tripod import checklist
 from sequela.runs.find import Run
-from sequela.studies.description import class_counts
 from sequela.studies.registry import question_of
 from sequela.studies.results import cohorts_of
 from sequela.studies.study import Study
@@ -86,7 +85,8 @@ class Group:
     @cached_property
     def rarer(self) -> int:
         """Examples of the rarer class."""
-        return min(class_counts(self.first))
+        counts: list[int] = self.data["counts"]
+        return min(counts)
 
     @property
     def too_few(self) -> str:

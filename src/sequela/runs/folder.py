@@ -91,15 +91,18 @@ class RunFolder:
 
     @cached_property
     def data(self) -> dict[str, Any]:
-        """What the run says of its data; runs of version 0.1.0 left some of it to the reader."""
-        found = self.metrics["data"]
-        recordings = "recordings" in found
-        return {
-            "unit": "recording" if recordings else "subject",
-            "classes_fixed": recordings,
-            "example": "segment" if recordings else "patient",
-            **found,
-        }
+        """What the run says of its data.
+
+        Raises:
+            RunError: If it was written by a version that said less.
+        """
+        found: dict[str, Any] = self.metrics["data"]
+        if "counts" not in found:
+            raise RunError(
+                f"{self.path / METRICS}: was written by version 0.1.0, which said less of the data "
+                "than is shown now: train again"
+            )
+        return found
 
     @cached_property
     def environment(self) -> dict[str, Any]:

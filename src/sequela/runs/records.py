@@ -188,6 +188,7 @@ class VisitData:
             "citation": entry.citation,
             "subjects": len(np.unique(self.sequences.subject_id)),
             "examples": len(self.sequences),
+            "counts": np.bincount(self.labels, minlength=len(self.classes)).tolist(),
             "positives": int(self.sequences.label.sum()),
             "classes": list(self.classes),
             "unit": self.unit,

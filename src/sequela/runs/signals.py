@@ -28,6 +28,7 @@ from sequela.sequences.signal_batches import SignalBatch, signal_loader
 from sequela.sources import catalog
 
 _PREDICTION_BATCH = 1024
+_TWO = 2
 
 
 @dataclass(frozen=True)
@@ -160,9 +161,15 @@ class SignalData:
         """The segment in µV, and its samples per second."""
         return {"signal": self.segments.signal[row], "sfreq": self.segments.sfreq}
 
+    def _second_of_two(self, positives: int) -> dict[str, Any]:
+        """What is said of the second class where there are two: what happened is its name."""
+        words = dict.fromkeys(("label", "one", "many"), self.classes[1])
+        return {"positives": positives, "outcome": {**words, "classes": [*self.classes]}}
+
     def describe(self) -> dict[str, Any]:
         """What a reader must know of the data: the ``data`` entry of ``metrics.json``."""
         entry = catalog.DATA_SETS[self.name]
+        counts = np.bincount(self.labels, minlength=len(self.classes)).tolist()
         return {
             "name": self.name,
             "title": entry.title,
@@ -174,6 +181,8 @@ class SignalData:
             "n_times": self.segments.signal.shape[2],
             "sfreq": self.segments.sfreq,
             "classes": list(self.segments.classes),
+            "counts": counts,
+            **(self._second_of_two(counts[1]) if len(counts) == _TWO else {}),
             "unit": self.unit,
             "classes_fixed": self.classes_fixed,
             "example": "segment",

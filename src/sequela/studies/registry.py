@@ -28,9 +28,9 @@ def study_of(run: Run) -> Study:
         if question[0] in study.data or question in study.cohorts:
             return study
     for study in STUDIES.values():
-        if study.classes and study.classes == tuple(data.get("classes", ())):
+        if study.classes and study.classes == tuple(data["classes"]):
             return study
-    name, title = "-".join(filter(None, question)), data.get("title", question[0])
+    name, title = "-".join(filter(None, question)), data["title"]
     heading = ": ".join(filter(None, (title, question[1])))
     families = tuple(pair for study in STUDIES.values() for pair in study.families)
     return Study(name, heading, heading, families=families)

@@ -10,7 +10,7 @@ import pytest
 from sequela.cli.app import app
 from sequela.config import CohortSettings, RunSettings
 from sequela.report.commands import commands
-from sequela.runs import fit, folds
+from sequela.runs.pool import PlannedRun
 from sequela.studies import mortality, seizure
 from sequela.studies.registry import asked_of, training_of
 from sequela.studies.settings import run_settings
@@ -34,7 +34,14 @@ class Asked:
 
 
 def given(*settings: RunSettings, positives: int = 500) -> list[str]:
-    metrics = {"data": {"counts": [2000 - positives, positives], "examples": 2000}}
+    metrics = {
+        "data": {
+            "counts": [2000 - positives, positives],
+            "examples": 2000,
+            "classes": ["a", "b"],
+            "title": "",
+        }
+    }
     return commands([cast("RunFolder", Asked(each, metrics)) for each in settings])
 
 
@@ -78,16 +85,11 @@ def parsed(line: str, monkeypatch: pytest.MonkeyPatch) -> tuple[RunSettings, int
     """Settings, folds and repeats that the command line makes of a command."""
     found: list[tuple[RunSettings, int, int]] = []
 
-    def one(settings: RunSettings, *_: Any, **__: Any) -> None:
-        found.append((settings, 0, 1))
+    def planned(run: PlannedRun, **_: Any) -> None:
+        found.append((run.settings, run.folds, run.repeats))
         raise StopHereError
 
-    def several(settings: RunSettings, *_: Any, **more: Any) -> None:
-        found.append((settings, more["folds"], more["repeats"]))
-        raise StopHereError
-
-    monkeypatch.setattr(fit, "train", one)
-    monkeypatch.setattr(folds, "cross_validate", several)
+    monkeypatch.setattr(PlannedRun, "train", planned)
     with pytest.raises(StopHereError):
         app(shlex.split(line)[1:], exit_on_error=False, print_error=False)
     return found[0]

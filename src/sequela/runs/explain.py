@@ -1,5 +1,6 @@
 """Why did a run's network say what it said? Some held-out examples explained, and codes ranked."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +118,7 @@ def explain(
     wanted = _rows(predictions, examples) if examples else telling(predictions)
     with work_beside(path) as work:  # records of patients: no longer than needed
         data = load(folder.settings, root, work)
-        _check_same(folder, data)
+        _check_same(folder, header, data)
 
         def attribute(row: int, weights: Tensor) -> Attribution:
             return data.attribution(model, row, weights, steps)
@@ -172,8 +173,11 @@ def _rows(predictions: Predictions, examples: Sequence[str]) -> dict[int, str]:
     return {place[name]: "asked for" for name in examples}
 
 
-def _check_same(folder: RunFolder, data: RunData) -> None:
-    if folder.json("split.json")["data_sha256"] != data.digest:
+def _check_same(folder: RunFolder, header: Mapping[str, Any], data: RunData) -> None:
+    """Make sure that the data are the run's, and give what its model was written down with."""
+    known = json.loads(json.dumps(data.header()))
+    is_the_models = all(header.get(name) == value for name, value in known.items())
+    if folder.json("split.json")["data_sha256"] != data.digest or not is_the_models:
         raise RunError(
             f"{folder.path} was made of other data than those found now ({data.origin}): name the "
             "same data with --root"

@@ -90,7 +90,7 @@ def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
         ("train mlp-baseline --data mimic4", "holds hospital records"),
         (
             "train visits-baseline --data bonn",
-            "visits-baseline reads visits, but data set 'bonn' holds",
+            "visits-baseline reads codes, but data set 'bonn' holds",
         ),
         ("evaluate nowhere", "config.toml"),
         ("reproduce siezure", "siezure"),

@@ -116,7 +116,7 @@ def test_mcnemar_is_a_binomial_test(only_one: int, only_other: int) -> None:
 
 def test_mcnemar_refuses_examples_that_depend_on_each_other(make_predictions: Make) -> None:
     made = make_predictions(one_class_per_group=True)
-    with pytest.raises(DataError, match="by_group"):
+    with pytest.raises(DataError, match="compare whole groups"):
         comparison.mcnemar(made, made)
     whole = comparison.mcnemar(made.by_group(), with_noise(made, 5).by_group())
     assert whole.only_one > 0

@@ -206,5 +206,5 @@ def test_one_class_is_refused(make_predictions: Make) -> None:
     for make in (curves.roc_curve, curves.precision_recall_curve):
         with pytest.raises(DataError, match="a ranking needs both classes"):
             make(ill, rng(), QUICK)
-        with pytest.raises(DataError, match="against_rest"):
+        with pytest.raises(DataError, match="3 classes where a number needs two"):
             make(make_predictions(classes=3), rng(), QUICK)

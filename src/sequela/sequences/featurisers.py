@@ -58,6 +58,11 @@ class Operations:
     symbols: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
 
+def _free(_: Mapping[str, int]) -> Operations:
+    """No operation."""
+    return Operations()
+
+
 class Signals(Protocol):
     """Segments of a signal."""
 
@@ -92,7 +97,7 @@ class Featuriser:
     columns: Callable[[Any, State], tuple[Column, ...]]
     fit: Callable[[Any, NDArray[np.int64]], State]
     apply: Callable[[Any, State], Table]
-    operations: Callable[[Mapping[str, int]], Operations] = lambda _: Operations()
+    operations: Callable[[Mapping[str, int]], Operations] = _free
 
 
 FEATURISERS: dict[str, Featuriser] = {}

@@ -84,7 +84,7 @@ def explain(
 
     Args:
         path: Run folder.
-        examples: Ids as in ``predictions.parquet``; if none, telling held-out ones are chosen.
+        examples: Ids as in ``predictions.parquet``; if none, informative held-out ones are chosen.
         classes: Whose logits are explained. If none: of two classes the log-odds of the second; of
             more the predicted class and the true one.
         root: Where the data lie, if not where they are looked for by themselves.
@@ -114,7 +114,7 @@ def explain(
         if name not in header["classes"]:
             raise unknown_name("class", name, header["classes"])
     predictions = folder.predictions
-    wanted = _rows(predictions, examples) if examples else telling(predictions)
+    wanted = _rows(predictions, examples) if examples else informative(predictions)
     with work_beside(path) as work:  # records of patients: no longer than needed
         data = load(folder.settings, root, work)
         _check_same(folder, data)
@@ -135,7 +135,7 @@ def explain(
         )
 
 
-def telling(predictions: Predictions) -> dict[int, str]:
+def informative(predictions: Predictions) -> dict[int, str]:
     """Rows of held-out examples that tell most about a model, each with why it was chosen."""
     names = predictions.classes
     inside = predictions.split == "held_out"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.cohort import leakage
+from sequela.cohort import overlaps
 from sequela.cohort.finding import Finding
 from sequela.cohort.segments import Segments
 from sequela.cohort.split import PARTS
@@ -45,9 +45,9 @@ def find_in_segments(
     rows, group = in_parts(part, samples), in_parts(part, segments.recording_id)
     names = [f"sample {index}" for index in range(samples.shape[1])]
     return [
-        *leakage.identical_rows(rows),
-        *leakage.near_identical_rows(rows, group),
-        *leakage.telling_columns(
+        *overlaps.identical_rows(rows),
+        *overlaps.near_identical_rows(rows, group),
+        *overlaps.revealing_columns(
             samples, names, segments.label, segments.classes, segments.recording_id
         ),
         *_foreign_scaling(scaling, Scaling.fit(segments.signal[part == _TRAIN])),
@@ -71,8 +71,8 @@ def find_in_sequences(
     label, subject = sequences.label.astype(np.int64), sequences.subject_id.astype(np.str_)
     known = bag_of_codes(sequences, everybody)[:, 1:]  # the first is the unknown code
     return [
-        *leakage.identical_records({n: known[part == i] for i, n in enumerate(PARTS)}),
-        *leakage.telling_codes(example, codes, sequences.vocabulary, label, classes, subject),
+        *overlaps.identical_records({n: known[part == i] for i, n in enumerate(PARTS)}),
+        *overlaps.revealing_codes(example, codes, sequences.vocabulary, label, classes, subject),
         *_foreign_vocabulary(sequences, codes[part[example] == _TRAIN]),
         *_later_steps(sequences),
     ]

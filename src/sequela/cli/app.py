@@ -17,7 +17,7 @@ from sequela.cli.explain import explain
 from sequela.cli.plain import print_plainly
 from sequela.cli.report import report
 from sequela.cli.reproduce import reproduce
-from sequela.errors import SequelaError, mendable, system_words
+from sequela.errors import SequelaError, fixable, system_words
 from sequela.plugins import load_plugins
 from sequela.version import __version__
 
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:
-        _refuse(system_words(error), 2 if mendable(error) else 1)
+        _refuse(system_words(error), 2 if fixable(error) else 1)
 
 
 def _refuse(message: str, status: int) -> NoReturn:

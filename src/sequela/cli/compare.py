@@ -85,7 +85,7 @@ def compare(
         )
     for run in found.runs:
         if run.same:
-            told = "gives the same probabilities as the first run; is it the same model twice?"
-            print(f"sequela: warning: {run.name} {told}", file=sys.stderr)
+            said = "gives the same probabilities as the first run; is it the same model twice?"
+            print(f"sequela: warning: {run.name} {said}", file=sys.stderr)
     if out is not None:
         print(f"page: {build_comparison(found, out).resolve()}")

@@ -26,9 +26,9 @@ def reproduce(
 
     Args:
         study: Which half of the report; both if not given.
-        quick: Few epochs: to see that everything works, not for the numbers.
+        quick: Train for few epochs, to see that everything works; the numbers are not results.
         out: Folder for the runs, results.json and report.html.
-        seed: Of the split, the weights and the order of the batches.
+        seed: Seed of the split, the weights and the order of the batches.
         data: Data set of the seizure study.
         root: Where the data of one study lie (for mortality: MIMIC-III), if not where they are
             looked for by themselves.

@@ -147,7 +147,7 @@ def _bits_of_record(by_code: csc_array, codes: NDArray[np.int32]) -> float:
     having = by_code[:, codes]
     together = (having.T @ having).toarray()
     together = together[np.ix_(*[np.argsort(-together.diagonal(), kind="stable")] * 2)] - 2
-    # Of those with the row's code, the share with the column's too, drawn a little towards a half.
+    # Of those with the row's code, the share with the column's too, drawn a little towards 0.5.
     given = (together + 0.5) / (together.diagonal()[:, None] + 1)
     chance = [(together[0, 0] + 0.5) / (by_code.shape[0] - 1)]
     chance += [given[:later, later].max() for later in range(1, len(codes))]

@@ -165,9 +165,9 @@ def draw(
         unit: Which of these is kept whole.
         seed: Decides the draw.
         fractions: Shares of train, tuning and held_out; they sum to 1.
-        folds: If not 0, the units are dealt into so many folds, and one of them is held out; train
-            and tuning share the others as ``fractions`` says.
-        fold: Which one; ``folds`` and above are those of further deals.
+        folds: If not 0, the units are split into this many folds and one is held out; train and
+            tuning share the others as ``fractions`` says.
+        fold: The fold to hold out; numbers from ``folds`` on are folds of further repeats.
 
     Returns:
         The split, and for each example the index of its part in ``PARTS``.
@@ -232,8 +232,8 @@ def _dealt(
     from sklearn.model_selection import StratifiedKFold, train_test_split
 
     if folds:
-        dealt = StratifiedKFold(folds, shuffle=True, random_state=seed + fold // folds)
-        rest, held_out = list(dealt.split(stratum, stratum))[fold % folds]
+        splitter = StratifiedKFold(folds, shuffle=True, random_state=seed + fold // folds)
+        rest, held_out = list(splitter.split(stratum, stratum))[fold % folds]
     else:
         rest, held_out = train_test_split(
             np.arange(len(stratum)), test_size=held_out_share, stratify=stratum, random_state=seed

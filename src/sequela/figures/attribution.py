@@ -51,7 +51,9 @@ def signal_attribution(
         charts.append(_signal(these, f"Signal in µV{where}"))
         charts += [_bars(these, name, f"Moves the {name}{where}", most) for name in of_channel]
         rows += these
-    return Figure(alt.VConcatChart(vconcat=charts, spacing=12), _told(signal, sfreq, found), rows)
+    return Figure(
+        alt.VConcatChart(vconcat=charts, spacing=12), _described(signal, sfreq, found), rows
+    )
 
 
 def code_importance(codes: Sequence[Mapping[str, Any]], *, what: str) -> Figure:
@@ -75,9 +77,9 @@ def code_importance(codes: Sequence[Mapping[str, Any]], *, what: str) -> Figure:
         for row in codes
     ]
     title = f"Mean absolute attribution to the {what}"
-    told = "; ".join(f"{row['code']}: {row['mean_absolute']:.2g}" for row in codes)
+    described = "; ".join(f"{row['code']}: {row['mean_absolute']:.2g}" for row in codes)
     scale = Scale([title], "~g", 0.0, (0.0, float("inf")))
-    return forest(lines, scale, text=f"{title}. {told}.", rows=[dict(row) for row in codes])
+    return forest(lines, scale, text=f"{title}. {described}.", rows=[dict(row) for row in codes])
 
 
 def _time(*, labels: bool) -> alt.X:
@@ -120,7 +122,9 @@ def _bars(rows: list[dict[str, Any]], name: str, title: str, most: float) -> alt
     return drawn
 
 
-def _told(signal: NDArray[np.floating[Any]], sfreq: float, found: Mapping[str, Attribution]) -> str:
+def _described(
+    signal: NDArray[np.floating[Any]], sfreq: float, found: Mapping[str, Attribution]
+) -> str:
     """The picture in words: the samples that move each number most."""
     sentences = [
         f"A segment of {signal.shape[1] / sfreq:.2f} s, {signal.min():.0f} to {signal.max():.0f} µV"

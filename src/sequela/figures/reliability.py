@@ -11,7 +11,7 @@ from sequela.errors import SettingError
 from sequela.evaluation.calibration import Reliability
 from sequela.figures.figure import Figure
 from sequela.figures.series import Series
-from sequela.figures.words import named_line, told
+from sequela.figures.words import named_line, with_interval
 
 _SIDE = 300  # pixels
 _BINS = 20
@@ -153,7 +153,7 @@ def _alt(curves: Mapping[str, Reliability], event: str) -> str:
     found = [
         f"{name}: "
         + ", ".join(
-            f"{chance:.1%} given, {told(share, '.1%')} happened"
+            f"{chance:.1%} given, {with_interval(share, '.1%')} happened"
             for chance, share in zip(curve.chance.tolist(), curve.happened, strict=True)
         )
         for name, curve in curves.items()

@@ -6,7 +6,7 @@ from typing import Any
 
 from sequela.errors import SettingError
 from sequela.evaluation.decision import Threshold
-from sequela.evaluation.summary import HALF, operating_points, points, summarise
+from sequela.evaluation.summary import MORE_PROBABLE, operating_points, points, summarise
 from sequela.runs.data import load_other
 from sequela.runs.find import Run, named_runs
 from sequela.runs.folder import RunFolder
@@ -79,5 +79,5 @@ def _on_other(folder: RunFolder, name: str, root: Path | None) -> dict[str, Any]
     if len(predictions.classes) == _TWO:
         point = folder.test["operating_points"][1]
         chosen = Threshold(point["threshold"], point["chosen_for"])
-        found["operating_points"] = points(predictions, [HALF, chosen], seed=seed)
+        found["operating_points"] = points(predictions, [MORE_PROBABLE, chosen], seed=seed)
     return found

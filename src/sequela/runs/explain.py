@@ -87,7 +87,7 @@ def explain(
         examples: Ids as in ``predictions.parquet``; if none, informative held-out ones are chosen.
         classes: Whose logits are explained. If none: of two classes the log-odds of the second; of
             more the predicted class and the true one.
-        root: Where the data lie, if not where they are looked for by themselves.
+        root: Folder or file of the data (default: the usual search path).
         steps: Of the integral; if not given, as many as make the completeness error small.
 
     Raises:
@@ -127,7 +127,8 @@ def explain(
             data.origin,
             tuple(
                 Explained(
-                    **_explained(predictions, row, why, classes, attribute), **data.shown(row)
+                    **_explained(predictions, row, why, classes, attribute),
+                    **data.describe_example(row),
                 )
                 for row, why in wanted.items()
             ),

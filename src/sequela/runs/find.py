@@ -90,7 +90,7 @@ def _is_run(path: Path) -> bool:
 
 
 def _runs_in(path: Path) -> list[Path]:
-    """Run folders under a folder; those of folds are not told one by one."""
+    """Run folders under a folder; folds of one cross-validation count as one run."""
     folds = {file.parent for file in path.glob(f"**/{FOLDS}")}
     single = {file.parent for file in path.glob(f"**/{CONFIG}")}
     return sorted(folds | {run for run in single if run.parent not in folds})

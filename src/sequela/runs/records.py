@@ -156,7 +156,7 @@ class VisitData:
         what = number_of(self.classes, self.classes[1])
         return importance_of_codes(model, self.sequences, self.rows("held_out"), what)
 
-    def shown(self, row: int) -> dict[str, Any]:
+    def describe_example(self, row: int) -> dict[str, Any]:
         """The codes of a record in their order, with their step and how long ago it was."""
         return {"codes": codes_of(self.sequences, row)}
 
@@ -320,8 +320,8 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
 
     Args:
         settings: Of the run.
-        root: Where the data lie, if not where they are looked for by themselves: published tables,
-            or a MEDS data set.
+        root: Folder or file of the data (default: the usual search path): published tables, or a
+            MEDS data set.
         work: Folder for events and sequences; what it holds already is used again if it was made
             from the same.
 

@@ -156,7 +156,7 @@ class SignalData:
     def importance(self, model: nn.Module) -> None:
         """Samples have no names to be ranked by."""
 
-    def shown(self, row: int) -> dict[str, Any]:
+    def describe_example(self, row: int) -> dict[str, Any]:
         """The segment in µV, and its samples per second."""
         return {"signal": self.segments.signal[row], "sfreq": self.segments.sfreq}
 

@@ -15,11 +15,11 @@ from sequela.sequences.scaling import Scaling
 from sequela.sequences.tables import bag_of_codes
 
 IN_SEGMENTS = (
-    "identical and nearly identical segments in two parts, samples that tell the class by "
-    "themselves, scaling fitted on other parts"
+    "identical and nearly identical segments in two parts, samples that alone reveal the class, "
+    "scaling fitted on other parts"
 )
 IN_SEQUENCES = (
-    "identical records in two parts, codes that tell the outcome by themselves, a vocabulary of "
+    "identical records in two parts, codes that alone reveal the outcome, a vocabulary of "
     "other parts, steps after the prediction"
 )
 _TRAIN = PARTS.index("train")

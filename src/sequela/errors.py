@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 class SequelaError(Exception):
-    """Base of all errors that a user can cause and mend."""
+    """Base of all errors that a user can cause and fix."""
 
 
 class DataError(SequelaError, ValueError):

@@ -315,8 +315,8 @@ def test_the_same_run_twice(
     ran("compare", run, tmp_path / "copy", "--json")
     printed = capsys.readouterr()
     assert printed.err == (
-        "sequela: warning: copy gives the same probabilities as the first run; is it the same "
-        "model twice?\n"
+        "sequela: warning: copy gives the same probabilities as the first run: check that it is "
+        "not the same model\n"
     )
     assert [each["same"] for each in json.loads(printed.out)["runs"]] == [False, True]
 

@@ -41,8 +41,8 @@ app.command(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line.
 
-    What a user did wrong, or the system refused, prints in one line. The status is 2 where the user
-    can mend it, and 1 where only the system can.
+    An error of the user or of the system prints in one line. The exit status is 2 where the user
+    can fix it, else 1.
     """
     print_plainly()
     try:
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (SequelaError, CycloptsError) as error:
         _refuse(str(error), 2)
     except KeyboardInterrupt:
-        hint = "the same command goes on (sequela train: with --resume)"
+        hint = "run the same command again to continue (sequela train: with --resume)"
         print(f"sequela: interrupted; {hint}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:

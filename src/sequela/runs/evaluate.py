@@ -22,7 +22,7 @@ def evaluate_run(
     """The numbers of a run's held_out part, or of its model on another data set.
 
     Args:
-        path: Run folder, or folder of folds.
+        path: Run folder, or folder of a cross-validation.
         data: Data set to apply the model to; the run's own, as it lies under ``root``, if only that
             is given. Without either the run's own predictions are judged.
         root: Where the data lie; the usual search path by default.

@@ -316,7 +316,7 @@ def test_interrupted_by_the_user_and_resumed(events: Path, tmp_path: Path) -> No
                 break
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.startswith("sequela: interrupted; the same command goes on")
+    assert said.startswith("sequela: interrupted; run the same command again")
     assert not (cut / "metrics.json").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["cut"]
     ran(*command(cut, "--resume"))

@@ -1,4 +1,4 @@
-"""Leaks that a run was made to show are told apart from those that nobody asked for."""
+"""Leaks by design are distinguished from unexpected ones."""
 
 from typing import TYPE_CHECKING, Any, cast
 

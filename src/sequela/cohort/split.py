@@ -77,8 +77,9 @@ class Split:
             for pair, n_shared in pairs.items():
                 if n_shared:
                     raise SplitError(
-                        f"the split is by {self.unit}, but {n_shared} {kind} id(s) stand in both "
-                        f"{pair}: nothing computed on it can be trusted; split the data again"
+                        f"the split is by {self.unit}, but {n_shared} {kind} id(s) are in both "
+                        f"{pair}: no number computed on this split can be trusted; split the data "
+                        "again"
                     )
         return self
 

@@ -167,7 +167,7 @@ def _rows(predictions: Predictions, examples: Sequence[str]) -> dict[int, str]:
     for name in examples:
         if name not in place:
             raise UnknownNameError(
-                f"no example '{name}' in this run: ids stand in its predictions.parquet, for "
+                f"no example '{name}' in this run: its predictions.parquet lists the ids, for "
                 f"example '{predictions.example_id[0]}'"
             )
     return {place[name]: "asked for" for name in examples}

@@ -104,7 +104,7 @@ def _foreign_vocabulary(sequences: Sequences, in_training: NDArray[np.int64]) ->
     return [
         Finding(
             "vocabulary of other parts",
-            f"{len(foreign)} known codes stand in no training example, for example {named}",
+            f"{len(foreign)} known codes occur in no training example, for example {named}",
             "vocabulary",
             "leak",
             "learn the vocabulary from the training part alone",

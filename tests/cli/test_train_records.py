@@ -128,7 +128,7 @@ BAD = [
         "prevalence --data mimic3 --task report-2019 --hindsight",
         "--hindsight needs a task that counts from an admission",
     ),
-    ("prevalence --data eicu --task report-2019", "do not tell the order"),
+    ("prevalence --data eicu --task report-2019", "do not give the order"),
     ("prevalence --data mimic3 --hours 100000", "the cohort is empty"),
     ("prevalence --data mimic3 --aim sensitivity", "has the target None"),
     ("prevalence --data mimic3 --aim sensitivity --aim-target 0", "has the target 0"),

@@ -75,7 +75,7 @@ def test_unknown_names_are_refused(of_signals: RunFolder, synthetic: Path) -> No
 
 
 def test_other_data_are_refused(of_signals: RunFolder) -> None:
-    with pytest.raises(RunError, match="was made of other data than those found now"):
+    with pytest.raises(RunError, match="was trained on other data than the data found now"):
         explain(of_signals.path, root=EXCERPTS / "bonn.parquet")
 
 

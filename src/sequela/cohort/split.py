@@ -186,8 +186,8 @@ def draw(
         fewest = int(np.bincount(np.unique(stratum, return_inverse=True)[1]).min())
         if not 2 <= folds <= fewest:  # noqa: PLR2004
             raise SplitError(
-                f"{folds} fold(s) of {len(stratum)} {unit} id(s), {fewest} of them in the smallest "
-                f"class: expected 2 to {fewest} folds"
+                f"{folds} fold(s) of {len(stratum)} {unit} id(s), {fewest} of them in the "
+                f"smallest class: expected 2 to {fewest} folds; choose fewer"
             )
     tuning_share = fractions[1] / (fractions[0] + fractions[1])
     fractions = shares(fractions, folds)

@@ -211,7 +211,7 @@ def with_hindsight(task: Task) -> Task:
     return replace(
         task,
         hindsight=True,
-        leaks="it reads what was recorded until the end of the stay, when the outcome was known",
+        leaks="it reads what was recorded to the end of the stay, when the outcome was known",
     )
 
 

@@ -100,7 +100,10 @@ def squared_calibration_error(predictions: Predictions, *, bins: int = 10) -> fl
     groups = np.bincount(cells[0])
     several = groups > 1  # one group alone does not show its noise
     if not several.any():
-        raise DataError("each bin holds one group: what chance adds cannot be separated from it")
+        raise DataError(
+            "each bin holds one group, so the error that chance adds cannot be "
+            "estimated: use fewer bins, or more groups"
+        )
     noise = (deviation**2).sum(axis=0)[several] * groups[several] / (groups[several] - 1)
     return float(np.average(mean[several] ** 2 - noise, weights=count[several]))
 
@@ -181,7 +184,9 @@ def calibration_line(predictions: Predictions) -> CalibrationLine:
     """
     judged = event(predictions)
     if judged.happened.all() or not judged.happened.any():
-        raise DataError("the event happened always or never: a calibration line needs both")
+        raise DataError(
+            "the event happened in all examples or in none: a calibration line needs both"
+        )
     logits = _logit(judged.chance)[:, None]
     line = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1_000).fit(logits, judged.happened)
     return CalibrationLine(

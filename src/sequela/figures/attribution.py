@@ -49,7 +49,9 @@ def signal_attribution(
         ]
         where = f", channel {channel + 1}" if len(signal) > 1 else ""
         charts.append(_signal(these, f"Signal in µV{where}"))
-        charts += [_bars(these, name, f"Moves the {name}{where}", most) for name in of_channel]
+        charts += [
+            _bars(these, name, f"Contribution to the {name}{where}", most) for name in of_channel
+        ]
         rows += these
     return Figure(
         alt.VConcatChart(vconcat=charts, spacing=12), _described(signal, sfreq, found), rows
@@ -68,7 +70,7 @@ def code_importance(codes: Sequence[Mapping[str, Any]], *, what: str) -> Figure:
         SettingError: If there is no code.
     """
     if not codes:
-        raise SettingError("there is no code whose importance could be drawn")
+        raise SettingError("there is no code to draw")
     lines = [
         Line(
             f"{row['code']} ({number(row['mean'], '+.2g')} where present)",

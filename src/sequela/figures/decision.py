@@ -90,7 +90,7 @@ def _axes(scales: dict[str, alt.Scale], y: str = "net_benefit") -> dict[str, Any
     return {
         "x": alt.X(
             "threshold:Q",
-            title="chance from which one would act",
+            title="threshold probability",
             scale=scales["x"],
             axis=alt.Axis(format=".0%", tickCount=6),
         ),
@@ -139,5 +139,5 @@ def _alt(curves: Mapping[str, NetBenefit], first: NetBenefit, event: str, end: f
             f"at {first.threshold[place]:.0%}: {of_models}, acting on all "
             f"{number(float(first.treat_all[place]), '.3f')}"
         )
-    what = f"Net benefit of acting on predictions of {event}, acting on none being 0."
+    what = f"Net benefit of acting on predictions of {event}, where acting on none is 0."
     return f"{what} {'; '.join(found)}."

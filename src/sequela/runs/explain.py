@@ -176,8 +176,8 @@ def _rows(predictions: Predictions, examples: Sequence[str]) -> dict[int, str]:
 def _check_same(folder: RunFolder, data: RunData) -> None:
     if folder.json("split.json")["data_sha256"] != data.digest:
         raise RunError(
-            f"{folder.path} was made of other data than those found now ({data.origin}): name the "
-            "same data with --root"
+            f"{folder.path} was trained on other data than the data found now ({data.origin}): "
+            "name the same data with --root"
         )
 
 

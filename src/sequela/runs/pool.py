@@ -20,7 +20,7 @@ from sequela.runs.folds import FOLDS, OnRun, check_free, cross_validate, fold_ru
 from sequela.training.history import History
 
 LOOK_SECONDS = 0.25
-"""Between two looks at what the processes do."""
+"""Time between two looks at what the processes do."""
 _END_SECONDS = 1.0
 
 

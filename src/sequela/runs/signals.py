@@ -304,7 +304,7 @@ def load_other(
     if not new:
         raise SettingError(
             f"all {len(recordings)} recordings of {name} were used to train or tune this model: "
-            "nothing is left to evaluate it on"
+            "none is left to evaluate it on; choose other data"
         )
     segments = cut(new, header["n_times"], tuple(header["classes"]))
     if segments.signal.shape[1] != header["n_chans"] or segments.sfreq != header["sfreq"]:

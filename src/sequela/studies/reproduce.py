@@ -120,7 +120,7 @@ def _check_out(out: Path) -> None:
     """Make sure that a study may be written here, or goes on here."""
     there = {path.name for path in out.iterdir()} if out.is_dir() else set()
     if out.is_file() or (there - {WORK} and "runs" not in there):
-        raise RunError(f"{out}: is not empty and holds no study; choose another --out")
+        raise RunError(f"{out}: is not empty, and holds no study; choose another --out")
 
 
 def _check_same_study(out: Path, planned: PlannedRun) -> None:
@@ -140,7 +140,7 @@ def _check_same_study(out: Path, planned: PlannedRun) -> None:
         + (
             ("that is quick", "add --quick")
             if found.training.epochs < asked.training.epochs
-            else ("that is not quick", "leave --quick out")
+            else ("that was not run with --quick", "leave --quick out")
         ),
     ]
     for ours, theirs, what, remedy in held:

@@ -88,6 +88,6 @@ def _check_none(records: Mapping[str, Any], data: str) -> None:
     """
     for name in records:
         raise SettingError(
-            f"--{name.replace('_', '-')} is of hospital records, and {data} holds recordings: "
-            "leave it out"
+            f"--{name.replace('_', '-')} is an option for hospital records, and {data} holds "
+            "recordings: leave it out"
         )

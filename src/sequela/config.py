@@ -58,9 +58,7 @@ class _Settings(BaseModel):
 class TrainingSettings(_Settings):
     """How a model is fitted; see ``sequela.training.fit``."""
 
-    epochs: int = Field(
-        default=60, ge=1, description="Pass over the training part at most this many times."
-    )
+    epochs: int = Field(default=60, ge=1, description="Train for at most this many epochs.")
     patience: int = Field(
         default=15,
         ge=1,
@@ -76,26 +74,26 @@ class TrainingSettings(_Settings):
         "then falls as a cosine to nearly zero.",
     )
     clip_norm: float | None = Field(
-        default=None, gt=0, description="Clip the norm of the gradient to this."
+        default=None, gt=0, description="Clip the gradient norm to this value."
     )
     weight_decay: float = Field(
         default=0.0,
         ge=0,
-        description="Weight decay, decoupled from the gradient (AdamW, arXiv 1711.05101).",
+        description="Decoupled weight decay (AdamW, arXiv 1711.05101).",
     )
     label_smoothing: float = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="Spread this share of each label over all classes in the training loss "
-        "(Szegedy 2016).",
+        description="Label smoothing in the training loss: spread this share of each label over "
+        "all classes (Szegedy 2016).",
     )
     average: float = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="Decay of the running average of the weights, which is what is evaluated and "
-        "kept; 0 is no average.",
+        description="Decay of the exponential moving average of the weights, which is evaluated "
+        "and kept; 0 takes the weights themselves.",
     )
     class_weights: bool = Field(
         default=False,
@@ -115,8 +113,8 @@ class SequenceSettings(_Settings):
     icd_digits: int | None = Field(
         default=None,
         ge=0,
-        description="Keep this many characters of an ICD code behind its dot; 0 is the category "
-        "(default: all).",
+        description="Keep this many characters after the dot of an ICD code; 0 keeps only the "
+        "category (default: all).",
     )
     step_hours: float | None = Field(
         default=None,
@@ -125,13 +123,14 @@ class SequenceSettings(_Settings):
         "(default: each visit is a step).",
     )
     demographics: bool = Field(
-        default=False, description="Add sex, age in decades and the like to the last step."
+        default=False,
+        description="Add demographics, such as sex and age in decades, to the last step.",
     )
     bins: int = Field(
         default=0,
         ge=0,
-        description="Split measurements into this many quantiles of their training values; 0 keeps "
-        "only that something was measured.",
+        description="Turn measurements into this many quantile codes, learnt from the training "
+        "part; 0 keeps only which measurements were made.",
     )
 
     @field_validator("bins")
@@ -145,21 +144,23 @@ class SequenceSettings(_Settings):
 class QuestionSettings(_Settings):
     """Who is asked what."""
 
-    task: str = Field(default="in-hospital", description="Ask this task.")
+    task: str = Field(default="in-hospital", description="Task: what is predicted, and when.")
     hours: float | None = Field(
         default=None,
         ge=0,
-        description="Predict this many hours after the admission or entry (default: the task's).",
+        description="Predict this many hours after the admission or entry (default: that of the "
+        "task).",
     )
     horizon_days: float | None = Field(
         default=None,
         gt=0,
-        description="Predict the outcome within this many days (default: the task's).",
+        description="Predict the outcome within this many days (default: that of the task).",
         json_schema_extra={OPTION: "days"},
     )
     from_icu: bool = Field(
         default=False,
-        description="Count from the first ICU admission of the stay, not from the hospital's.",
+        description="Count from the first ICU admission of the stay, not from the hospital "
+        "admission.",
     )
     tables: tuple[str, ...] = Field(
         default=(),
@@ -167,22 +168,23 @@ class QuestionSettings(_Settings):
     )
     labels: str | None = Field(
         default=None,
-        description="MEDS label file, for example of ACES, in place of the task's cohort.",
+        description="Take times and labels from this MEDS label file, such as ACES writes, not "
+        "from a task.",
     )
     outcome: str | None = Field(
         default=None,
         min_length=1,
-        description="What the label file's positive examples are, such as readmitted.",
+        description="Name of the outcome in the label file, such as readmitted.",
     )
     inputs: tuple[str, ...] = Field(
         default=(),
-        description="Let the model see this family of codes, such as ICD9CM; may be repeated "
-        "(default: the task's).",
+        description="Let the model read this family of codes, such as ICD9CM; may be repeated "
+        "(default: those of the task).",
     )
     hindsight: bool = Field(
         default=False,
-        description="Look back from the end of the stay: this leaks by design, to show what a leak "
-        "is worth.",
+        description="Use information recorded after the prediction, to the end of the stay: "
+        "this leaks by design, to show what a leak is worth.",
     )
 
 
@@ -198,14 +200,13 @@ class RunSettings(_Settings):
     split: SplitUnit = Field(
         default="recording",
         description="Keep all rows of each recording or subject in one part (default: recordings "
-        "of signals, subjects of hospital records); row keeps nothing together and leaks by "
-        "design, to show the leak.",
+        "of signals, subjects of hospital records); row splits single rows and leaks by design, "
+        "to show what the leak is worth.",
     )
     folds: int = Field(
         default=0,
         ge=0,
-        description="Cross-validate: split into this many folds and hold each out once (default: "
-        "one split).",
+        description="Cross-validate with this many folds, each held out once (default: one split).",
     )
     fold: int = Field(
         default=0,
@@ -226,14 +227,14 @@ class RunSettings(_Settings):
     )
     aim: Aim = Field(
         default="youden",
-        description="Choose the threshold on the tuning part for this, where there are two "
-        "classes.",
+        description="With two classes, choose the decision threshold on the tuning part by this "
+        "criterion.",
     )
     aim_target: float | None = Field(
         default=None,
         validate_default=True,
-        description="Target of the aim: the sensitivity to reach, or how many false alarms a "
-        "missed event costs (cost_ratio).",
+        description="Target of the aim: the sensitivity to reach, or the cost of a missed event "
+        "in false alarms (cost_ratio).",
     )
     model_settings: dict[str, Any] = Field(
         default_factory=dict,
@@ -279,7 +280,8 @@ class RunSettings(_Settings):
         where = f"{asked.task} of {self.data}" if asked else f"{self.data} by {self.split}"
         weighted = ", weighted" * self.training.class_weights
         return (
-            f"{self.model}, {where}{weighted}{', looking back' * bool(asked and asked.hindsight)}"
+            f"{self.model}, "
+            f"{where}{weighted}{', with later information' * bool(asked and asked.hindsight)}"
         )
 
     def to_toml(self) -> str:

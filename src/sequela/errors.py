@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 class SequelaError(Exception):
-    """Base of all errors that a user can cause and mend."""
+    """Base of all errors that a user can cause and fix."""
 
 
 class DataError(SequelaError, ValueError):
@@ -86,7 +86,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
 _NO_ROOM = ("no space is left there", "free some, or name another disk")
 _FORBIDDEN = ("it is not yours to write or read", "name another place, or change its permissions")
 _NO_FOLDER = ("a file stands where a folder is expected", "name another place")
-_MENDABLE = {
+_FIXABLE = {
     errno.EISDIR: ("it is a folder, and a file is expected", "name a file in it"),
     errno.ENOTDIR: _NO_FOLDER,
     errno.EEXIST: _NO_FOLDER,
@@ -102,9 +102,9 @@ _MENDABLE = {
 }
 
 
-def mendable(error: OSError) -> bool:
+def fixable(error: OSError) -> bool:
     """Whether a user can do something about what the system refused."""
-    return error.errno in _MENDABLE
+    return error.errno in _FIXABLE
 
 
 def system_words(error: OSError, path: Path | str | None = None) -> str:
@@ -121,7 +121,7 @@ def system_words(error: OSError, path: Path | str | None = None) -> str:
         'events: it cannot be read or written (1000 requested and 12 written)'
     """
     place = path or error.filename or "a file, or standard output"
-    if error.errno not in _MENDABLE:
+    if error.errno not in _FIXABLE:
         return f"{place}: it cannot be read or written ({error.strerror or error})"
-    why, remedy = _MENDABLE[error.errno]
+    why, remedy = _FIXABLE[error.errno]
     return f"{place}: {why}; {remedy}"

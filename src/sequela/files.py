@@ -20,7 +20,7 @@ def require_file(path: Path) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """What the system refuses within is told of ``path``, or of the other file that it names.
+    """An error of the system names ``path``, or the other file that the system names.
 
     Raises:
         OutputError: In place of an error of the system.

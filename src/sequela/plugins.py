@@ -36,8 +36,7 @@ def load_plugins() -> tuple[str, ...]:
             _import(where)
         except Exception as error:
             raise PluginError(
-                f"{said} cannot be loaded ({type(error).__name__}: {error}): mend it, or take it "
-                "away"
+                f"{said} cannot be loaded ({type(error).__name__}: {error}): fix it, or remove it"
             ) from error
     return tuple(where for _, where in (*installed, *named))
 

@@ -123,7 +123,7 @@ def test_train_says_what_it_reached(
     ]
     assert lines[2].startswith("mlp-baseline, bonn by row: held-out (test) part")
     assert any(line.startswith(f"accuracy  {accuracy:.3f} (") for line in squeezed(lines))
-    assert "leaks (planned)" in lines
+    assert "leaks by design" in lines
     assert str(out) in lines[-1]
 
 
@@ -224,7 +224,8 @@ def test_interrupted_by_the_user_and_resumed(synthetic: Path, tmp_path: Path) ->
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said == (
-        "sequela: interrupted; the same command goes on (sequela train: with --resume)\n"
+        "sequela: interrupted; run the same command again to continue (sequela train: with "
+        "--resume)\n"
     )
     assert not (cut / "metrics.json").exists()
     ran(*command(cut, "--resume")[3:])

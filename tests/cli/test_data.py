@@ -231,7 +231,7 @@ def test_check_refuses_recordings_that_are_the_same(run: Run, bonn_folder: Path)
     status, out, error = run("data", "check", "bonn", "--root", bonn_folder)
     assert status == 2
     assert "1 recordings, 23 segments" in out
-    assert "such as Z001 = Z009: expected each once" in error
+    assert "such as Z001 = Z009: expected each recording once" in error
 
 
 def test_check_of_tables_that_are_not_here(run: Run, no_data: Path) -> None:

@@ -202,8 +202,11 @@ def test_resuming_takes_from_the_folder_what_is_not_given(
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ("--seed 3", "settings differ: seed is 0, asked for is 3:"),
-        ("--epochs 7 --class-weights", "epochs is 60, asked for is 7; class_weights is off, asked"),
+        ("--seed 3", "settings differ: seed is 0 in the folder and 3 in the command:"),
+        (
+            "--epochs 7 --class-weights",
+            "epochs is 60 in the folder and 7 in the command; class_weights is off in",
+        ),
         ("--task landmark", "--task is an option for hospital records, and bonn holds recordings"),
         ("--folds 3", "is not empty"),
     ],
@@ -231,7 +234,7 @@ def test_folds_are_resumed_as_they_were_begun(
     assert (out / "folds.json").read_bytes() == before
     (out / "folds.json").unlink()
     capsys.readouterr()
-    assert "say it with --repeats" in refused("train", "--resume", "--out", out)
+    assert "give it with --repeats" in refused("train", "--resume", "--out", out)
     ran("train", "--resume", "--out", out, "--root", synthetic, "--repeats", "2")
     assert (out / "folds.json").read_bytes() == before
 
@@ -240,7 +243,7 @@ def test_folds_are_resumed_as_they_were_begun(
     ("held", "asked", "said"),
     [
         (["--quick"], [], "holds a study that is quick; add --quick, or choose another --out"),
-        ([], ["--quick"], "holds a study that is not quick; leave --quick out, or"),
+        ([], ["--quick"], "holds a study that was not run with --quick; leave --quick out, or"),
         (["--seed", "1"], [], "holds a study of --seed 1; add --seed 1, or choose another --out"),
         (
             ["--data", "uci-seizure"],
@@ -315,8 +318,8 @@ def test_the_same_run_twice(
     ran("compare", run, tmp_path / "copy", "--json")
     printed = capsys.readouterr()
     assert printed.err == (
-        "sequela: warning: copy gives the same probabilities as the first run; is it the same "
-        "model twice?\n"
+        "sequela: warning: copy gives the same probabilities as the first run: check that it is "
+        "not the same model\n"
     )
     assert [each["same"] for each in json.loads(printed.out)["runs"]] == [False, True]
 

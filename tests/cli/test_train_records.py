@@ -45,7 +45,7 @@ def test_a_run_on_records_says_what_it_reached_and_that_it_leaks(
     assert lines[2].startswith("visits-baseline, report-2019 of mimic3: held-out (test) part")
     assert any(line.split()[:2] == ["AUROC", f"{auroc:.3f}"] for line in lines)
     assert any(line.split()[:1] == ["sensitivity"] for line in lines)
-    assert "leaks (planned)" in lines
+    assert "leaks by design" in lines
     assert any("excerpt that ships with sequela" in line for line in lines)
     assert [path.name for path in tmp_path.iterdir() if path != no_data] == ["run"]
 
@@ -57,9 +57,10 @@ def test_folds_say_what_they_reached_together(
     command = "prevalence --data mimic3 --hindsight --folds 2 --repeats 2"
     ran(*asked(command, out, "--root", events))
     printed = capsys.readouterr().out
-    line = "prevalence, in-hospital of mimic3, looking back: held-out AUROC 0.500 (95 % interval"
+    line = "prevalence, in-hospital of mimic3, with later information: held-out AUROC 0.500 (95 "
+    "% interval"
     assert f"[4/4] {line}" in printed
-    assert printed.count("; leaks (planned)") == 4
+    assert printed.count("; leaks by design") == 4
     assert "LEAK:" not in printed
     assert [line.split() for line in printed.splitlines() if line.startswith("AUROC")] == [
         ["AUROC", "0.500", "(0.500", "to", "0.500)"]
@@ -123,8 +124,11 @@ BAD = [
     ("prevalence --data mimic3 --labels nowhere.parquet", "no label file"),
     ("prevalence --data mimic3 --labels nowhere.parquet --hindsight", "not those of a label file"),
     ("prevalence --data mimic3 --task report-2019 --from-icu", "does not count from an admission"),
-    ("prevalence --data mimic3 --task report-2019 --hindsight", "hindsight looks back on a stay"),
-    ("prevalence --data eicu --task report-2019", "do not tell the order"),
+    (
+        "prevalence --data mimic3 --task report-2019 --hindsight",
+        "--hindsight needs a task that counts from an admission",
+    ),
+    ("prevalence --data eicu --task report-2019", "do not give the order"),
     ("prevalence --data mimic3 --hours 100000", "the cohort is empty"),
     ("prevalence --data mimic3 --aim sensitivity", "has the target None"),
     ("prevalence --data mimic3 --aim sensitivity --aim-target 0", "has the target 0"),
@@ -312,7 +316,7 @@ def test_interrupted_by_the_user_and_resumed(events: Path, tmp_path: Path) -> No
                 break
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.startswith("sequela: interrupted; the same command goes on")
+    assert said.startswith("sequela: interrupted; run the same command again")
     assert not (cut / "metrics.json").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["cut"]
     ran(*command(cut, "--resume"))

@@ -1,4 +1,4 @@
-"""Who the subjects are: told by the events, by the time of the prediction."""
+"""Who the subjects are: as the events say by the time of prediction."""
 
 from pathlib import Path
 

@@ -62,13 +62,13 @@ def test_milliseconds_and_seconds_are_read(tmp_path: Path) -> None:
     ("columns", "message"),
     [
         ({"boolean_value": None, "integer_value": [2, 0]}, "unknown label value .* 2; expected 0"),
-        ({"boolean_value": ["yes", "no"]}, "is string; labels are true and false"),
+        ({"boolean_value": ["yes", "no"]}, "is string; expected true and false"),
         ({"boolean_value": None}, "neither 'boolean_value' nor 'integer_value'"),
         ({"boolean_value": [True, None]}, "'boolean_value' is blank in 1 of 2 rows"),
         ({"prediction_time": None}, "no column 'prediction_time'"),
         ({"prediction_time": [TIMES[0], None]}, "'prediction_time' is blank"),
         ({"prediction_time": [1.5, 2.5]}, "labels.parquet"),
-        ({"subject_id": [1, 1], "prediction_time": [TIMES[0]] * 2}, "1 labels stand twice"),
+        ({"subject_id": [1, 1], "prediction_time": [TIMES[0]] * 2}, "1 labels occur twice"),
     ],
 )
 def test_a_label_that_cannot_be_used_is_an_error(

@@ -200,7 +200,10 @@ def test_who_dies_without_the_event_stays_in_and_the_flow_says_so(make_events: M
 
 def test_data_without_follow_up_say_what_is_assumed_of_this_outcome(make_events: Make) -> None:
     cohort = select_cohort(make_events(rows_of(small(), {})), readmission())
-    assert "no admission on record by the horizon was not readmitted" in cohort.flow.notes[0]
+    assert (
+        "without an admission on record by the horizon count as not readmitted"
+        in cohort.flow.notes[0]
+    )
 
 
 TOO_LATE = [
@@ -231,7 +234,7 @@ def test_an_outcome_that_is_known_is_found(
 def test_a_readmission_is_not_asked_where_stays_have_no_order(make_events: Make) -> None:
     events = make_events(rows_of(small(), {}))
     (events.root / "account.json").write_text('{"stays_in_order": false}')
-    with pytest.raises(DataError, match="what comes after a stay, and these data do not tell"):
+    with pytest.raises(DataError, match="what comes after a stay, and these data do not give"):
         select_cohort(make_events(rows_of(small(), {})), readmission())
 
 
@@ -272,7 +275,7 @@ def test_events_decide_an_outcome_within_the_horizon(make_events: Make) -> None:
 
 def test_a_label_that_nobody_knows_is_an_error(make_events: Make) -> None:
     unknown = replace(SEPSIS, events=(), found="CASE WHEN icu_admitted IS NOT NULL THEN true END")
-    with pytest.raises(DataError, match="not known of 3 of the 4 candidates"):
+    with pytest.raises(DataError, match="not known for 3 of the 4 candidates"):
         select_cohort(make_events(rows_of(small(), {})), Task("x", "admission", unknown))
 
 

@@ -219,7 +219,7 @@ def test_stays_of_unknown_order_are_used_alone(make_events: Make, one_stay: Stay
 def test_a_whole_record_of_unknown_order_cannot_be_asked_about(
     make_events: Make, rows: Rows, task: Task
 ) -> None:
-    with pytest.raises(DataError, match="do not tell the order"):
+    with pytest.raises(DataError, match="do not give the order"):
         select_cohort(unordered(make_events, rows()), task)
 
 

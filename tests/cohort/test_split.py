@@ -129,7 +129,7 @@ def test_rows_leak_and_say_so() -> None:
 
 def test_recordings_of_one_subject_in_two_parts_are_refused() -> None:
     label, ids = many()
-    with pytest.raises(SplitError, match=r"by recording, but \d+ subject id\(s\) stand in both"):
+    with pytest.raises(SplitError, match=r"by recording, but \d+ subject id\(s\) are in both"):
         draw(label=label, ids=ids, unit="recording", seed=0)
 
 
@@ -143,7 +143,7 @@ def moved(record: dict[str, Any], *, stated: bool) -> None:
 @pytest.mark.parametrize(
     ("stated", "message"),
     [
-        (True, "1 recording id.s. stand in both train and held_out"),
+        (True, "1 recording id.s. are in both train and held_out"),
         (False, "a proof that its own ids do not give"),
     ],
 )

@@ -23,10 +23,10 @@ def test_parts_follow_the_subjects(tmp_path: Path) -> None:
     ("ids", "parts", "message"),
     [
         ([1, 3, 1], ["train", "train", "tuning"], "subject 1 stands in two parts"),
-        ([1, 2], ["train", "train"], "1 subjects of the labels stand in no part .* first is 3"),
-        ([], [], "2 subjects of the labels stand in no part"),
+        ([1, 2], ["train", "train"], "1 subjects of the labels are in no part .* first is 3"),
+        ([], [], "2 subjects of the labels are in no part"),
         ([1, 3], ["train", "test"], "unknown part 'test'"),
-        ([1, 3], ["train", None], "1 subjects stand in no part of the split"),
+        ([1, 3], ["train", None], "1 subjects are in no part of the split"),
     ],
 )
 def test_splits_that_cannot_be(ids: list[int], parts: list[str | None], message: str) -> None:

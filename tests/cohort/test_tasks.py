@@ -57,8 +57,16 @@ def test_unknown_names_get_a_hint() -> None:
         ("landmark", {"outcome": DEATH_IN_STAY}, "needs a trigger"),
         ("in-hospital", {"outcome": DEATH_IN_ANY_STAY}, "needs a trigger of subjects"),
         ("report-2019", {"trigger": "ICU admission"}, "needs a trigger of subjects"),
-        ("report-2019", {"hindsight": True}, "hindsight looks back on a stay"),
-        ("post-discharge", {"hindsight": True}, "hindsight looks back on a stay"),
+        (
+            "report-2019",
+            {"hindsight": True},
+            "--hindsight needs a task that counts from an admission",
+        ),
+        (
+            "post-discharge",
+            {"hindsight": True},
+            "--hindsight needs a task that counts from an admission",
+        ),
     ],
 )
 def test_settings_that_do_not_fit(name: str, changes: dict[str, object], message: str) -> None:
@@ -74,11 +82,15 @@ def test_a_declaration_by_hand_that_lacks_a_field() -> None:
 def test_hindsight_is_the_same_question_with_a_leak() -> None:
     back = with_hindsight(in_hospital(48))
     assert Task.from_dict(back.to_dict()) == back
-    assert "the whole stay, looking back" in back.describe()
+    assert "the whole stay, recorded after the prediction too" in back.describe()
     assert "LEAKS" in back.describe()
     assert (
         in_hospital(48).describe().replace("what was known by then", "")
-        in (back.describe().replace("the whole stay, looking back", "").split("; LEAKS")[0])
+        in (
+            back.describe()
+            .replace("the whole stay, recorded after the prediction too", "")
+            .split("; LEAKS")[0]
+        )
     )
 
 

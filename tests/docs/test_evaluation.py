@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sequela.cohort import leakage
+from sequela.cohort import overlaps
 from sequela.evaluation import (
     calibration,
     comparison,
@@ -18,7 +18,7 @@ from sequela.evaluation import (
 from sequela.evaluation.metrics import METRICS
 
 MODULES = (
-    leakage,
+    overlaps,
     calibration,
     comparison,
     conformal,

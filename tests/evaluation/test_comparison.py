@@ -199,5 +199,5 @@ def test_a_metric_of_several_numbers_has_no_single_difference(make_predictions: 
     made = make_predictions()
     several = metrics.recall_statistic
     metrics.register(metrics.Metric("recalls", "recalls", "several", metrics.accuracy, several))
-    with pytest.raises(DataError, match="no single difference"):
+    with pytest.raises(DataError, match="so it has no difference"):
         comparison.paired_difference("recalls", made, made, np.random.default_rng(0))

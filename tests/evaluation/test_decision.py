@@ -98,7 +98,7 @@ def test_a_threshold_says_why() -> None:
         ("sensitivity", None, SettingError, "above 0, at most 1"),
         ("sensitivity", 1.5, SettingError, "target 1.5"),
         ("cost_ratio", 0, SettingError, "above 0"),
-        ("accuracy", None, SettingError, "no aim 'accuracy'"),
+        ("accuracy", None, SettingError, "unknown aim 'accuracy'"),
     ],
 )
 def test_what_makes_no_threshold_is_refused(

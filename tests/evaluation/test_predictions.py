@@ -118,7 +118,7 @@ def test_a_file_with_bad_numbers_is_damaged(make_predictions: Make, tmp_path: Pa
         ("label", [0], "label has shape \\(1,\\), expected \\(2,\\)"),
         ("split", ["train", "test"], "'b' has a split"),
         ("group_id", ["g", ""], "'b' has no group"),
-        ("example_id", ["a", "a"], "'a' stands there twice"),
+        ("example_id", ["a", "a"], "'a' occurs twice"),
         ("classes", ["x", "x"], "different names"),
         ("classes", ["x"], "two or more"),
     ],

@@ -29,9 +29,9 @@ def test_a_temperature_undoes_sharpening(make_predictions: Make, classes: int) -
     plain = recalibration.fit_temperature(made)
     found = recalibration.fit_temperature(sharpened(made, 1.5))
     assert found.value == pytest.approx(1.5 * plain.value, rel=1e-3)
-    mended = found.apply(sharpened(made, 1.5))
-    assert mended.probabilities == pytest.approx(plain.apply(made).probabilities, abs=1e-4)
-    assert np.array_equal(mended.predicted, made.predicted)
+    recalibrated = found.apply(sharpened(made, 1.5))
+    assert recalibrated.probabilities == pytest.approx(plain.apply(made).probabilities, abs=1e-4)
+    assert np.array_equal(recalibrated.predicted, made.predicted)
 
 
 def test_no_temperature_near_the_best_is_better(make_predictions: Make) -> None:
@@ -50,23 +50,23 @@ def test_a_curve_of_two_classes_is_scikit_learns(make_predictions: Make) -> None
     other = make_predictions(groups=20, seed=1)
     fitted = IsotonicRegression(out_of_bounds="clip").fit(made.score.astype(float), made.label)
     curves = recalibration.fit_isotonic(made)
-    mended = curves.apply(other)
-    assert mended.score == pytest.approx(fitted.predict(other.score.astype(float)), abs=1e-6)
+    recalibrated = curves.apply(other)
+    assert recalibrated.score == pytest.approx(fitted.predict(other.score.astype(float)), abs=1e-6)
     assert calibration.brier_score(curves.apply(made)).miscalibration == pytest.approx(0, abs=1e-6)
 
 
 def test_curves_of_several_classes_sum_to_one(make_predictions: Make) -> None:
     made = tuning(make_predictions(classes=4, groups=60))
-    mended = recalibration.fit_isotonic(made).apply(made)
-    assert mended.probabilities.sum(axis=1) == pytest.approx(1, abs=1e-6)
-    before, after = (calibration.brier_score(some).score for some in (made, mended))
+    recalibrated = recalibration.fit_isotonic(made).apply(made)
+    assert recalibrated.probabilities.sum(axis=1) == pytest.approx(1, abs=1e-6)
+    before, after = (calibration.brier_score(some).score for some in (made, recalibrated))
     assert after < before
 
 
 def test_where_no_class_has_a_chance_all_are_alike(make_predictions: Make) -> None:
-    never = recalibration.Isotonic(given=((0, 1),) * 3, mended=((0, 0),) * 3)
-    mended = never.apply(make_predictions(classes=3))
-    assert mended.probabilities == pytest.approx(1 / 3)
+    never = recalibration.Isotonic(given=((0, 1),) * 3, recalibrated=((0, 0),) * 3)
+    recalibrated = never.apply(make_predictions(classes=3))
+    assert recalibrated.probabilities == pytest.approx(1 / 3)
     with pytest.raises(DataError, match="3 classes, the predictions have 2"):
         never.apply(make_predictions())
 

@@ -19,7 +19,7 @@ def test_a_segment_holds_its_samples_and_what_each_moved(checked: Checked) -> No
     found = {"logit of seizure": Attribution(values, -1.0, -1.0 + values.sum(), 64)}
     figure = signal_attribution(signal, 178.0, found)
     texts = checked(figure)
-    assert {"Signal in µV", "Moves the logit of seizure", "seconds"} <= set(texts)
+    assert {"Signal in µV", "Contribution to the logit of seizure", "seconds"} <= set(texts)
     assert [row["signal"] for row in figure.rows] == signal[0].tolist()
     assert [row["logit of seizure"] for row in figure.rows] == values[0].tolist()
     assert "A segment of 1.00 s" in figure.alt

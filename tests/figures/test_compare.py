@@ -56,7 +56,7 @@ def test_what_cannot_be_told_is_said(checked: Callable[[Figure], list[str]]) -> 
         "boosting: -8.0 (-9.0 to -7.0) points, p < 0.001",
     )
     assert {lstm, boosting} <= {plain(text) for text in checked(figure)}
-    assert f"{lstm}, which cannot be told from none; {boosting}." in plain(figure.alt)
+    assert f"{lstm}, inconclusive; {boosting}." in plain(figure.alt)
     assert "further right is better" in figure.alt
     decided = {**found, "LSTM": replace(found["LSTM"], p_value=0.01, interval=INTERVAL)}
     hollow, filled = (

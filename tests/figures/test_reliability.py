@@ -40,7 +40,9 @@ def test_curve_and_histogram_are_those_of_the_evaluation(
         assert sum(r["examples"] for r in counts) == 400
         assert counts[3]["examples"] == np.sum((chances[name] >= 0.15) & (chances[name] < 0.2))
     texts = checked(figure)
-    assert {"as trained", "softened", "as promised", "chance given, all examples"} <= set(texts)
+    assert {"as trained", "softened", "as promised", "predicted probability, all examples"} <= set(
+        texts
+    )
     first = curves["as trained"]
     assert f"{first.chance[0]:.1%} given, {first.happened[0].value:.1%}" in figure.alt
 

@@ -47,12 +47,12 @@ def test_shown_groups_have_numbers_and_suppressed_ones_only_a_name(
     texts = checked(figure)
     assert {"sex", "unit"} <= set(texts)
     assert "NICU: hidden, fewer than 10 subjects or deaths" in texts
-    assert any(t.startswith("MICU: ") and t.endswith("; counts withheld") for t in texts)
+    assert any(t.startswith("MICU: ") and t.endswith("; counts hidden") for t in texts)
     counts = f"200 subjects, {female.cell.n_of_class[1]} deaths"
     (line,) = {text for text in texts if text.startswith("female")}
     assert line.endswith(counts)
     assert line in figure.alt
-    assert f"everybody: {whole.value:.2f}" in figure.alt
+    assert f"all: {whole.value:.2f}" in figure.alt
 
 
 @pytest.mark.parametrize("name", ["observed_minus_expected", "alarm_rate"])

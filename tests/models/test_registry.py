@@ -48,7 +48,7 @@ def test_a_taken_name_is_refused(taken: str) -> None:
     [
         (("signals",), UnknownNameError, "did you mean 'signal'"),
         (("features:spectre",), UnknownNameError, "did you mean 'spectrum'"),
-        (("signal", "codes"), SettingError, "no data set holds together"),
+        (("signal", "codes"), SettingError, "which are of different kinds of data"),
         (("features:spectrum", "features:samples"), SettingError, "one table of features"),
         ((), SettingError, "reads nothing"),
     ],

@@ -124,7 +124,7 @@ def test_claims_are_judged_on_the_honest_cohort(record_runs: list[Run]) -> None:
     level = next(v for v in judged if v.claim.number == "auroc")
     assert f"{improved.test['auroc']:.2f}" in level.why
     assert len(placed["as_reported"]["verdicts"]) == len(judged)
-    # What looks back, or is weighted, is no answer to a claim.
+    # Runs with later information, or with weighted classes, do not answer a claim.
     assert {s.name for s in main.plain} == {
         "visits-baseline",
         "visits-improved",

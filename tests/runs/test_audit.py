@@ -82,7 +82,7 @@ def test_a_sample_that_tells_the_class(bonn: SignalData) -> None:
     signal = bonn.segments.signal.copy()
     signal[:, 0, 3] = 1000 * (bonn.labels == 2) + np.arange(len(signal)) % 7
     (found,) = audit(with_signal(bonn, signal))
-    assert found.check == "telling columns"
+    assert found.check == "columns that reveal the outcome"
     assert "sample 3" in found.where
 
 
@@ -121,7 +121,7 @@ def test_a_code_that_tells_the_outcome(records: VisitData) -> None:
         header={**sequences.header, "vocabulary": [*sequences.vocabulary, "MORGUE"]},
     )
     (found,) = audit(replace(records, sequences=planted))
-    assert found.check == "telling columns"
+    assert found.check == "columns that reveal the outcome"
     assert found.severity == "suspicion"
     assert "MORGUE" in found.where
 

@@ -15,7 +15,7 @@ from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError, SettingError, UnknownNameError
 from sequela.evaluation.subgroups import SMALLEST_CELL
 from sequela.runs import fit, records
-from sequela.runs.explain import explain, telling
+from sequela.runs.explain import explain, informative
 from sequela.runs.folder import RunFolder
 from sequela.sequences.flat import codes_of
 from sequela.sources.catalog import EXCERPTS
@@ -75,7 +75,7 @@ def test_unknown_names_are_refused(of_signals: RunFolder, synthetic: Path) -> No
 
 
 def test_other_data_are_refused(of_signals: RunFolder) -> None:
-    with pytest.raises(RunError, match="was made of other data than those found now"):
+    with pytest.raises(RunError, match="was trained on other data than the data found now"):
         explain(of_signals.path, root=EXCERPTS / "bonn.parquet")
 
 
@@ -169,7 +169,7 @@ def test_another_vocabulary_is_refused(of_records: RunFolder, tmp_path: Path) ->
 
 def test_what_tells_most_is_chosen_by_its_chance(of_records: RunFolder) -> None:
     predictions = of_records.predictions
-    rows = list(telling(predictions))
+    rows = list(informative(predictions))
     chance = predictions.probabilities[:, 1]
     inside = predictions.split == "held_out"
     died = inside & (predictions.label == 1)
@@ -177,4 +177,4 @@ def test_what_tells_most_is_chosen_by_its_chance(of_records: RunFolder) -> None:
     assert chance[rows[1]] == chance[inside & (predictions.label == 0)].max()
     assert chance[rows[-1]] == chance[died].min()
     nobody = replace(predictions, split=np.full(predictions.n_examples, "train"))
-    assert telling(nobody) == {}
+    assert informative(nobody) == {}

@@ -52,7 +52,7 @@ def test_a_class_of_a_file_trains_and_is_built_again_from_the_same_file(
     with pytest.raises(SettingError, match=r"only models of a signal or of codes alone"):
         explain(folder.path, root=root)
     net.write_text(FILE.replace("+ 1, n_outputs", "+ 2, n_outputs"), "utf-8")
-    with pytest.raises(RunError, match=r"is not the one that was trained.*train it again"):
+    with pytest.raises(RunError, match=r"is not the class that was trained.*train it again"):
         evaluate_run(folder.path, data="eicu", root=root)
     net.unlink()
     with pytest.raises(ModelError, match=r"net\.py"):
@@ -63,7 +63,7 @@ def test_data_without_measurements_are_refused(
     net: Path, asked: Callable[..., RunSettings], records_work: Path, tmp_path: Path
 ) -> None:
     net.write_text(FILE.replace('"static"', '"values"'), "utf-8")
-    with pytest.raises(SettingError, match=r"hold none of it \(n_channels is 0\)"):
+    with pytest.raises(SettingError, match=r"have none of it \(n_channels is 0\)"):
         fit.train(
             asked(f"{net}:Net", "eicu"), tmp_path / "run", root=EXCERPTS / "eicu", work=records_work
         )

@@ -1,4 +1,4 @@
-"""Leaks that a run was made to show are told apart from those that nobody asked for."""
+"""Leaks by design are distinguished from unexpected ones."""
 
 from typing import TYPE_CHECKING, Any, cast
 
@@ -39,7 +39,11 @@ class Made:
         (Made("overlapping groups"), False, ["overlapping groups"]),
         (Made("identical rows", by_rows=True), True, ["identical rows"]),
         (Made("known outcome", by_rows=True), True, ["known outcome"]),
-        (Made(suspicions=("telling columns",)), False, ["telling columns"]),
+        (
+            Made(suspicions=("columns that reveal the outcome",)),
+            False,
+            ["columns that reveal the outcome"],
+        ),
     ],
 )
 def test_planned_leaks_are_not_findings(run: Made, *, planned: bool, found: list[str]) -> None:
@@ -49,6 +53,6 @@ def test_planned_leaks_are_not_findings(run: Made, *, planned: bool, found: list
 
 
 def test_a_finding_is_a_line() -> None:
-    run = Made("known outcome", suspicions=("telling columns",))
+    run = Made("known outcome", suspicions=("columns that reveal the outcome",))
     lines = Leaks.of(cast("Run", run)).lines()
     assert lines == ["LEAK: what (where)", "SUSPICION: what (where)"]

@@ -43,7 +43,7 @@ def at(hour: int | None) -> datetime | None:
 def cohort_of(
     folder: Path, write_meds: WriteMeds, rows: Sequence[Row], asked: Sequence[Asked], **options: Any
 ) -> Cohort:
-    """A cohort that asks what it is told to ask; labels are true for even hours."""
+    """A cohort that asks what a test says; labels are true for even hours."""
     task = options.pop("task", EVERYTHING)
     timed = [(row[0], None if row[1] is None else str(at(row[1])), *row[2:]) for row in rows]
     events = open_events(write_meds(folder, timed, **options))
@@ -398,7 +398,7 @@ def test_damaged_sequences_are_made_again(make: Make, tmp_path: Path) -> None:
     [
         ([0, 1, 1], "subject 0 stands in two parts"),
         ([0, 0], "the split is of 2 examples, and the cohort has 3"),
-        ([1, 1, 2], "nobody is in the training part"),
+        ([1, 1, 2], "the training part is empty"),
     ],
 )
 def test_splits_that_cannot_be(

@@ -192,7 +192,9 @@ def test_a_folder_of_other_settings_is_refused_and_left_alone(
         go(study, (EICU, REPORT), small_study, seed=1)
     with small_study.context() as patch:
         change(patch, folds=3)
-        with pytest.raises(RunError, match="settings differ: folds is 2, asked for is 3"):
+        with pytest.raises(
+            RunError, match="settings differ: folds is 2 in the folder and 3 in the command"
+        ):
             go(study, (EICU, REPORT), patch)
     with small_study.context() as patch:
         change(patch, few=1)  # one split where folds are

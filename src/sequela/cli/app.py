@@ -17,7 +17,7 @@ from sequela.cli.explain import explain
 from sequela.cli.plain import print_plainly
 from sequela.cli.report import report
 from sequela.cli.reproduce import reproduce
-from sequela.errors import SequelaError, mendable, system_words
+from sequela.errors import SequelaError, fixable, system_words
 from sequela.plugins import load_plugins
 from sequela.version import __version__
 
@@ -41,8 +41,8 @@ app.command(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line.
 
-    What a user did wrong, or the system refused, prints in one line. The status is 2 where the user
-    can mend it, and 1 where only the system can.
+    An error of the user or of the system prints in one line. The exit status is 2 where the user
+    can fix it, else 1.
     """
     print_plainly()
     try:
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (SequelaError, CycloptsError) as error:
         _refuse(str(error), 2)
     except KeyboardInterrupt:
-        hint = "the same command goes on (sequela train: with --resume)"
+        hint = "run the same command again to continue (sequela train: with --resume)"
         print(f"sequela: interrupted; {hint}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:
-        _refuse(system_words(error), 2 if mendable(error) else 1)
+        _refuse(system_words(error), 2 if fixable(error) else 1)
 
 
 def _refuse(message: str, status: int) -> NoReturn:

@@ -1,6 +1,9 @@
 """``sequela build``: hospital tables to a MEDS data set."""
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 
 def build(
@@ -12,25 +15,26 @@ def build(
     engine: str = "duckdb",
     master: str | None = None,
     seed: int = 0,
-    tables: list[str] | None = None,
+    tables: Annotated[list[str] | None, Parameter(negative=())] = None,
 ) -> None:
-    """Write a hospital data set as MEDS events, with an account of every row.
+    """Convert hospital tables to MEDS events, and account for every row.
 
-    Each event's time is when the fact was known. The account, in words here and in
-    OUT/account.json, says what became of every row that was read.
+    The time of an event is when the fact became known. The account, printed and in
+    OUT/account.json, counts for each table the rows that became events and the rows that were set
+    aside, with the reason.
 
     Example: `sequela build mimic3 --root mimiciii/1.4 --out events`
 
     Args:
-        name: mimic3, mimic4, eicu, physionet2012, nafld or meds.
-        out: Folder to write; it must be new or empty.
-        root: Folder with the published files, or address of a PostgreSQL database that holds them
-            (`postgresql://user@host/database`, password in PGPASSWORD or ~/.pgpass); the usual
-            places if not given.
-        engine: duckdb (in this process) or spark.
-        master: Address of a Spark cluster's master, such as `spark://host:7077`.
-        seed: Of the split into train, tuning and held_out.
-        tables: A table to read beside the required ones (may be repeated); all if not given.
+        name: Data set: mimic3, mimic4, eicu, physionet2012, nafld or meds.
+        out: Folder to write to; it must be new or empty.
+        root: Folder of the published files, or address of a PostgreSQL database that holds them
+            (`postgresql://user@host/database`, password in PGPASSWORD or ~/.pgpass); default: the
+            usual search path.
+        engine: Engine for the table work: duckdb (in this process) or spark.
+        master: Address of the master of a Spark cluster, such as `spark://host:7077`.
+        seed: Seed of the split into train, tuning and held_out.
+        tables: Read this table beside the required ones; may be repeated (default: all).
     """
     from sequela.sources.build import build as build_source
     from sequela.sources.hospitals import place_of, source_of

@@ -6,16 +6,16 @@ from sequela.files import require_file
 
 
 def card(run: Path, /, *, out: Path = Path("model-card.md")) -> None:
-    """Write a run's model card, in the Hugging Face format, with the items of TRIPOD+AI.
+    """Write the model card of a run in the Hugging Face format, with the TRIPOD+AI checklist.
 
-    It is filled from the run folder alone: neither the model nor the data are needed. What only a
-    person can answer is left visibly open.
+    The card is filled in from the run folder; the data are not needed. Questions that only a
+    person can answer are marked as open.
 
     Example: `sequela card runs/gru-improved --out model-card.md`
 
     Args:
-        run: Run folder, or folder of folds.
-        out: The card.
+        run: Run folder, or folder of a cross-validation.
+        out: File to write the card to.
     """
     from sequela.report.card import build_card
     from sequela.runs.find import named_runs

@@ -18,7 +18,7 @@ def _known(_: object) -> str:
     from sequela.evaluation.metrics import compared
 
     names = ", ".join(metric.name for metric in compared())
-    return f"auroc of two classes, else accuracy; known: {names}"
+    return f"auroc for two classes, accuracy for more; known: {names}"
 
 
 def compare(
@@ -29,17 +29,18 @@ def compare(
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Compare runs on the same split with the first one, example by example.
+    """Compare runs with the first one on the same held-out examples.
 
-    Differences come with a 95 % interval and a p-value corrected for how many there are. Runs on
-    different splits are refused: one may have learnt from what the other was judged on.
+    Prints each difference with its 95 % interval and a p-value corrected for the number of
+    comparisons (Holm). Runs on different splits are refused: one may have been trained on examples
+    that the other was tested on.
 
     Example: `sequela compare runs/mlp-baseline runs/mlp-improved --out comparison.html`
 
     Args:
-        runs: Run folders, or folders of folds; the first is what the others are compared with.
-        metric: What to compare.
-        out: Also write a page.
+        runs: Run folders, or folders of cross-validations. The others are compared with the first.
+        metric: Metric to compare.
+        out: Also write a page to this file.
         json: Print JSON.
     """
     from json import dumps
@@ -79,13 +80,15 @@ def compare(
             table.add_row(*row)
         console.print(table)
         console.print(
-            f"{found.examples} held-out examples of {found.groups} groups; {found.method}; p "
-            "corrected by Holm",
+            f"{found.examples} held-out examples of {found.groups} groups; {found.method}; "
+            "p-values corrected after Holm",
             markup=False,
         )
     for run in found.runs:
         if run.same:
-            told = "gives the same probabilities as the first run; is it the same model twice?"
-            print(f"sequela: warning: {run.name} {told}", file=sys.stderr)
+            said = (
+                "gives the same probabilities as the first run: check that it is not the same model"
+            )
+            print(f"sequela: warning: {run.name} {said}", file=sys.stderr)
     if out is not None:
         print(f"page: {build_comparison(found, out).resolve()}")

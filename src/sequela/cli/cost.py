@@ -25,10 +25,10 @@ def cost(
     optimiser: str | None = None,
     allow_unknown: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Count the parameters and operations of any model, and show how each number comes about.
+    """Count the parameters and operations of a model, with the derivation of each number.
 
-    MODEL is one of Sequela's own models, or a class: FILE.py:CLASS or package.module:CLASS. Nothing
-    is trained and no data are read. Examples:
+    MODEL is the name of a model of Sequela's, or a class: FILE.py:CLASS or package.module:CLASS.
+    Nothing is trained and no data are read. Examples:
 
         sequela cost gru-baseline --derive
 
@@ -38,26 +38,27 @@ def cost(
 
     Args:
         model: The model to count.
-        input_: For a class: the shape of an argument of its forward, once for each argument. Sizes
-            with x between them, B for the batch size, T for the steps, and a type after a colon:
-            1x178, BxTx12, Bx20:int64. The word "lengths" stands for a tensor of the lengths.
+        input_: For a class: shape of an argument of its forward; repeat it for each argument.
+            Write sizes with x between them, B for the batch size, T for the number of steps, and a
+            type after a colon: 1x178, BxTx12, Bx20:int64. Write "lengths" for a tensor of the
+            lengths.
         kwargs: Arguments of the class, or settings of the model, as JSON.
-        convention: What counts as an operation: every arithmetic operation (exact), multiplications
-            by a weight (macs), or what the report of 2019 counts (report-2019).
-        steps: Samples of a segment (178 by default), or visits of a patient (20 by default); the
-            size T in --input (1 by default).
-        lengths: Length of each sequence of a batch: 3,1,4 or 1..20.
-        pad_to: Steps to which the batch is padded; by default those of its longest sequence.
-        codes: Codes of each visit (11 by default, the mean of MIMIC-III).
-        derive: Print how each number comes about, layer by layer.
-        format_: Form of the output; mathml gives the derivation alone, as a fragment of HTML.
+        convention: What counts as an operation: every arithmetic operation (exact),
+            multiply-accumulate operations (macs), or what the 2019 report counts (report-2019).
+        steps: Samples in a segment (default: 178), visits of a patient (default: 20), or the size
+            T in --input (default: 1).
+        lengths: Length of each sequence in the batch, such as 3,1,4 or 1..20.
+        pad_to: Pad the batch to this many steps (default: its longest sequence).
+        codes: Codes in each visit (default: 11, the mean of MIMIC-III).
+        derive: Print the derivation of each number, layer by layer.
+        format_: Format of the output; mathml prints only the derivation, as an HTML fragment.
         json: Print everything as JSON.
-        measure: Also run the model on one thread, at batch sizes 1 and 64, and print its time, its
-            memory, and its speed beside that of a matrix product.
-        training: Also count one step of training on the same input.
-        optimiser: Also count one step of training with this optimiser (adam by default): sgd,
-            sgd-momentum, adam or adamw.
-        allow_unknown: Leave out operations that have no rule; the result is then a lower bound.
+        measure: Also run the model on one thread at batch sizes 1 and 64, and print its time,
+            memory and speed, with the speed of a matrix product to compare with.
+        training: Also count one training step on the same input.
+        optimiser: Also count one training step with this optimiser: sgd, sgd-momentum, adam or
+            adamw (default: adam).
+        allow_unknown: Leave out operations that have no counting rule: the result is a lower bound.
     """
     from sequela.cost import measure as measuring
     from sequela.cost import training as steps_of_training

@@ -5,12 +5,12 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-data_app = App(name="data", help="List, fetch and check data sets.")
+data_app = App(name="data", help="List, download and check data sets.")
 
 
 @data_app.command(name="list")
-def list_(*, json: bool = False) -> None:
-    """List the data sets: what they hold, on which terms, and where they are on this machine.
+def list_(*, json: Annotated[bool, Parameter(negative=())] = False) -> None:
+    """List the data sets: their content, their licence, and where they are on this machine.
 
     Example: `sequela data list`
 
@@ -34,13 +34,13 @@ def get(
     *,
     url: Annotated[str | None, Parameter(env_var="SEQUELA_BONN_URL")] = None,
 ) -> None:
-    """Fetch a data set from its publisher into the user's cache, and prove that it is that data.
+    """Download a data set from its publisher into your cache, and verify it.
 
     Example: `sequela data get bonn`
 
     Args:
-        name: The data set; for those that need an agreement, the answer says how to get them.
-        url: A copy of the publisher's folder to fetch from: it holds Z.zip, O.zip...
+        name: Data set. If it needs a data use agreement, the command says how to get it.
+        url: Address of a mirror of the publisher's folder, which holds Z.zip, O.zip...
     """
     from sequela.sources.fetch import get as fetch
 
@@ -49,18 +49,17 @@ def get(
 
 @data_app.command
 def check(name: str, /, *, root: str | None = None) -> None:
-    """Read a whole data set and tell what it holds.
+    """Read a whole data set, check it, and summarise it.
 
-    Of recordings: counts, shapes, ranges, classes and duplicates. Of hospital tables: what becomes
-    of each row, by the rules of `sequela build`; nothing is kept of what that writes to the folder
-    for temporary files.
+    For recordings: counts, shapes, ranges, classes and duplicates. For hospital tables: how many
+    rows of each table become events, and why the others do not, as in `sequela build`. Temporary
+    files are deleted at the end.
 
     Example: `sequela data check bonn --root path/to/bonn`
 
     Args:
         name: The data set.
-        root: Where it is, a folder, a file or the address of a PostgreSQL database; the usual
-            places if not given.
+        root: Folder, file or PostgreSQL address of the data (default: the usual search path).
     """
     from sequela.cohort.inventory import take_inventory
     from sequela.sources.catalog import load_recordings, lookup, signals_of

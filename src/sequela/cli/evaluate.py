@@ -14,19 +14,20 @@ def evaluate(
     root: Path | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Recompute a run's numbers from its predictions, or apply its model to other data.
+    """Recompute the metrics of a run, or apply its model to other data.
 
-    A run whose parts overlap is refused. Recordings or subjects that the model was trained or tuned
-    on are set aside from other data, and counted. Records of another hospital are asked the run's
-    question; codes that the model has never seen are unknown to it.
+    Metrics are recomputed from the predictions that the run folder holds. In other data,
+    recordings or subjects that the model was trained or tuned on are set aside and counted.
+    Hospital records get the task of the run; codes that are not in the model's vocabulary count as
+    unknown. A run whose parts overlap is refused.
 
     Example: `sequela evaluate runs/gru-improved --data uci-seizure --root uci.csv`
 
     Args:
         run: Run folder.
-        data: Data set to apply the model to; the run's own held-out (test) part if not given.
-        root: Folder or file of the data; by default the usual search path. Without --data, data of
-            the run's own data set that lie there.
+        data: Data set to apply the model to (default: the held-out (test) part of the run).
+        root: Folder or file of the data (default: the usual search path). Without --data, it holds
+            other data of the run's data set.
         json: Print JSON.
     """
     from json import dumps

@@ -18,23 +18,23 @@ def explain(
     steps: int | None = None,
     out: Path = Path("explanation.html"),
 ) -> None:
-    """Explain predictions of a network: which samples or codes moved them, and by how much.
+    """Explain predictions of a network: the contribution of each sample or code.
 
-    Integrated gradients, from a flat segment or from visits without codes; how far the attributions
-    miss the difference that they explain is printed. Of records, codes are also ranked over the
-    held-out part. The data of the run are read again. Needs the extra `explain`.
+    Computes integrated gradients, with a flat segment or visits without codes as the baseline, and
+    prints their completeness error. For hospital records, also ranks codes by their importance
+    over the held-out part. Reads the data of the run again. Needs the extra `explain`.
 
     Example: `sequela explain runs/gru-improved --class seizure --out explanation.html`
 
     Args:
         run: Run folder of a network.
-        example: An id as in predictions.parquet (may be repeated); telling held-out ones if not
-            given.
-        class_: A class whose logit is explained (may be repeated); the predicted and the true one,
-            or of two classes the second, if not given.
-        root: Folder or file of the data, if not where they are looked for by themselves.
-        steps: Of the integral; as many as make its error small, if not given.
-        out: The page.
+        example: Id of an example, as in predictions.parquet; may be repeated (default: a few
+            informative held-out examples).
+        class_: Explain the logit of this class; may be repeated (default: of two classes the
+            second, of more the predicted and the true one).
+        root: Folder or file of the data (default: the usual search path).
+        steps: Steps of the integral (default: doubled from 64 until the error is below 1 %).
+        out: File to write the page to.
     """
     from sequela.report.explanation_page import build_explanation
     from sequela.runs.explain import explain as explain_run

@@ -32,7 +32,7 @@ def say_run(console: Console, run: "Run", count: str = "") -> None:
     leaks = Leaks.of(run)
     name, said = headline(run)
     said = said.replace("(", "(95 % interval ")
-    planned = "; leaks (planned)" if leaks.planned else ""
+    planned = "; leaks by design" if leaks.planned else ""
     seconds = f"{run.facts['train_seconds']:.1f} s"
     line = f"{count}{run.settings.title}: held-out {name} {said}, {seconds}{planned}"
     for each in (line, *(f"  {line}" for line in leaks.lines())):
@@ -110,15 +110,19 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
             what = name.removesuffix(_SET_ASIDE).replace("_", " ")
             yield f"set aside: {count:,} {what} that the model was trained or tuned on"
     if (unknown := numbers.get("unknown_codes")) is not None:
-        yield f"codes that the model does not know: {unknown:.1%}"
+        yield f"codes that are not in the model's vocabulary: {unknown:.1%}"
     leaks = Leaks.of(run)
     if own:
-        yield from ["leaks (planned)"] * leaks.planned
+        yield from ["leaks by design"] * leaks.planned
         yield from leaks.lines()
         if not (leaks.planned or leaks.found):
             yield "leaks: none found"
     else:
-        yield "leaks: yes, the task tells the answer" if numbers["leaks"] else "leaks: none found"
+        yield (
+            "leaks: yes, the task reads what reveals the outcome"
+            if numbers["leaks"]
+            else "leaks: none found"
+        )
 
 
 def open_table(*columns: str) -> Table:

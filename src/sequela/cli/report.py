@@ -11,7 +11,7 @@ from sequela.files import require_file
 def report(
     runs: Annotated[list[Path], Parameter(negative=())], /, *, out: Path = Path("report.html")
 ) -> None:
-    """Build one HTML page from run folders; neither the models nor the data are needed.
+    """Build one HTML page from run folders; the data are not needed.
 
     The same run folders give the same bytes.
 
@@ -19,7 +19,7 @@ def report(
 
     Args:
         runs: Run folders, or folders that hold run folders.
-        out: The page.
+        out: File to write the page to.
     """
     from sequela.report.build import build
     from sequela.runs.find import find_runs

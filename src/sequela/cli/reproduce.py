@@ -17,22 +17,23 @@ def reproduce(
     root: Path | None = None,
     processes: int | None = None,
 ) -> None:
-    """Rebuild the 2019 report and set our numbers beside its claims.
+    """Reproduce the 2019 report, and test its claims.
 
-    Trains every model, writes run folders, results.json and one page, report.html. Without data of
-    yours it uses the excerpts that ship with sequela. An interrupted study goes on where it was.
+    Trains every model and writes the run folders, results.json and one page, report.html. Uses the
+    data excerpts that ship with sequela unless --root or SEQUELA_DATA names other data. Run the
+    same command again to continue an interrupted study.
 
     Example: `sequela reproduce --quick --out reproduction`
 
     Args:
-        study: Which half of the report; both if not given.
-        quick: Few epochs: to see that everything works, not for the numbers.
-        out: Folder for the runs, results.json and report.html.
-        seed: Of the split, the weights and the order of the batches.
+        study: The study to reproduce (default: both).
+        quick: Train for few epochs, to see that everything works; the numbers are not results.
+        out: Folder to write the runs, results.json and report.html to.
+        seed: Seed of the split, the weights and the order of the batches.
         data: Data set of the seizure study.
-        root: Where the data of one study lie (for mortality: MIMIC-III), if not where they are
-            looked for by themselves.
-        processes: How many models train at once, one thread each; one a core if not given.
+        root: Folder or file of the data of one study; for mortality, of MIMIC-III (default: the
+            usual search path).
+        processes: Train this many models at once, each on one thread (default: one for each core).
     """
     from sequela.cli.numbers import open_console, say_path
     from sequela.cli.progress import StudyProgress

@@ -41,7 +41,7 @@ def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
     leaking = {run.settings.model: run for run in runs if run not in results}
     first = results[0]
     _, where = first.settings.title.split(", ", 1)
-    planned = ": leaks (planned)" if Leaks.of(first).planned else ""
+    planned = ": leaks by design" if Leaks.of(first).planned else ""
     number, _ = headline(first)
     judged = f"{first.test['examples']:,} held-out examples of {groups_of(first, first.test)}"
     table = open_table("model", number, "2019 report")

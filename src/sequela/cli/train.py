@@ -27,8 +27,9 @@ _EXAMPLE = "`sequela train gru-improved --data bonn`"
 train_app = App(
     name="train",
     help_format="markdown",
-    help_epilogue="""What is not given is as in the study of the 2019 report. Ctrl-C leaves a run
-that `--resume` continues, with the same result as if it had never been interrupted.
+    help_epilogue="""The default of a setting is its value in the study of the 2019 report.
+Press Ctrl-C to stop a run; `--resume` continues it, with the same result as an
+uninterrupted run.
 
 Example: `sequela train gru-improved --data bonn --out runs/gru`, or
 `sequela train visits-improved --data eicu --task in-hospital --hours 24`""",
@@ -50,7 +51,7 @@ def train(
     """Train one model and write a run folder.
 
     Args:
-        model: For example mlp-baseline, gru-improved, visits-improved; a reference model:
+        model: A network, such as mlp-baseline, gru-improved or visits-improved; a reference model:
             majority-class, prevalence, logistic-regression, boosting, spectral-logistic-regression,
             spectral-boosting; or a class: FILE.py:CLASS or package.module:CLASS.
         data: Data set: bonn or uci-seizure; mimic3, mimic4, eicu, physionet2012, nafld or meds.
@@ -58,7 +59,7 @@ def train(
         asked: Settings of the run.
         repeats: Repeat the cross-validation this many times.
         out: Run folder (default: runs/MODEL).
-        resume: Continue the run that the folder holds; what is not given is as it was begun.
+        resume: Continue the run in the folder, with its own settings.
     """
     from sequela.cli.numbers import open_console, say_numbers, say_path
     from sequela.cli.progress import RunProgress
@@ -74,7 +75,9 @@ def train(
     folds = said.pop("folds", None)
     changes: dict[str, Any] = {"records": records, "training": given(asked, TrainingSettings)}
     if out is None and model is None:
-        raise SettingError("what to train is missing: name a MODEL, or --resume with --out")
+        raise SettingError(
+            "MODEL is missing: name a model, or continue a run with --resume and --out"
+        )
     folder = out or Path("runs") / str(model).rpartition(":")[2]
     if resume:
         found, begun_folds = begun(folder)
@@ -85,7 +88,9 @@ def train(
     else:
         if model is None or data is None:
             missing = "MODEL" if model is None else "--data"
-            raise SettingError(f"{missing} is missing: say what to train on what, as in {_EXAMPLE}")
+            raise SettingError(
+                f"{missing} is missing: name a model and a data set, as in {_EXAMPLE}"
+            )
         settings = run_settings(model, data, **said, **changes)
     repeats = 1 if repeats is None else repeats
     planned = PlannedRun(folder, settings, folds or 0, repeats)

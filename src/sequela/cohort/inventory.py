@@ -49,7 +49,8 @@ class Inventory:
             "recordings": f"{sum(self.classes.values()):,}",
             "shape": f"{self.n_chans} channel of {lengths} at {self.sfreq} Hz",
             "segments": f"{self.n_segments:,} of {self.segment} samples",
-            "left over": f"{self.n_dropped:,} samples at the ends of recordings fill no segment",
+            "left over": f"{self.n_dropped:,} samples at the ends of recordings are left out: "
+            "they fill no whole segment",
             "duplicates": f"{_count(self.same_recordings)} recordings, "
             f"{_count(self.same_segments)} segments",
         }
@@ -69,9 +70,9 @@ class Inventory:
         if self.same_recordings:
             named = "; ".join(" = ".join(ids[:3]) for ids in self.same_recordings[:3])
             raise DataError(
-                f"found {_count(self.same_recordings)} recordings that are there already under "
-                f"another id, such as {named}: expected each once, else a split by recording "
-                f"leaks; keep one of each"
+                f"found {_count(self.same_recordings)} recordings that repeat another one under "
+                f"another id, such as {named}: expected each recording once, or a split by "
+                "recording leaks; keep one of each"
             )
 
 

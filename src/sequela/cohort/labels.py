@@ -69,13 +69,14 @@ def _truth(table: pa.Table, path: Path) -> pa.ChunkedArray:
     if name is None:
         raise DataError(
             f"{path} has neither 'boolean_value' nor 'integer_value' "
-            f"(found: {', '.join(table.column_names)}): these tasks have two outcomes"
+            f"(found: {', '.join(table.column_names)}): expected one of them, since tasks here "
+            "have two classes"
         )
     column = table[name]
     if pa.types.is_boolean(column.type):
         return column
     if not pa.types.is_integer(column.type):
-        raise DataError(f"{path}: '{name}' is {column.type}; labels are true and false, or 1 and 0")
+        raise DataError(f"{path}: '{name}' is {column.type}; expected true and false, or 1 and 0")
     unknown = set(pc.unique(column.drop_null()).to_pylist()) - {0, 1}
     if unknown:
         values = ", ".join(map(str, sorted(unknown)[:5]))
@@ -95,8 +96,8 @@ def sorted_labels(labels: pa.Table) -> pa.Table:
     if len(twice):
         first = twice[0]
         raise DataError(
-            f"{len(twice)} labels stand twice, the first for subject {subject[first]} at "
-            f"{time[first]}; expected one label for a subject and a time"
+            f"{len(twice)} labels occur twice, the first for subject {subject[first]} at "
+            f"{time[first]}; expected one label for each subject and time; remove the others"
         )
     return labels
 

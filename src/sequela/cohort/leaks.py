@@ -72,7 +72,7 @@ def find_leaks(
     count, known = one_row(connection, query, {"in_order": in_order, "of_any": of_any})
     if known:
         kind = "labels" if of_any else "positive labels"
-        what = f"{known} of {count} {kind} stand {outcome.known_words}"
+        what = f"{known} of {count} {kind} are {outcome.known_words}"
         found.append(("known outcome", what, f"predict earlier, or leave out {outcome.leave_out}"))
     connection.execute(OPEN_STAYS)
     codes, examples = 0, 0
@@ -81,8 +81,9 @@ def find_leaks(
         codes, examples = one_row(connection, EARLY_CODES, later)
     if codes:
         what = (
-            f"{examples} of {len(labels)} examples see {codes} codes of a stay that had "
-            "not ended, which are assigned after discharge: they come from the future"
+            f"{examples} of {len(labels)} examples see {codes} codes of a stay that had not "
+            "ended, and such codes are assigned after discharge: they are known only after the "
+            "prediction"
         )
         found.append(("codes from the future", what, "date them at discharge"))
     connection.unregister("asked")

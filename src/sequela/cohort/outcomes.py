@@ -58,7 +58,8 @@ class Outcome:
     leave_out: str = "those of whom it is known"
     competing: str = ""
     competing_words: str = ""
-    assumed: str = "who has no such event on record had none by the horizon"
+    assumed: str = "subjects without such an event on record count as having had none by the "
+    "horizon"
 
     def __post_init__(self) -> None:
         """Refuse an outcome that cannot be found or named.
@@ -156,7 +157,7 @@ def _death(label: str, found: str, of: Asked = "either", *, horizon: bool = Fals
         known=_DEATH_ON_RECORD,
         known_words="after the death is on record",
         leave_out="who has died",
-        assumed="who has no death on record is alive at the horizon",
+        assumed="subjects without a death on record count as alive at the horizon",
     )
 
 
@@ -182,7 +183,7 @@ READMISSION = Outcome(
     leave_out="who is in hospital",
     competing="NOT label AND coalesce(death_by <= horizon, false)",
     competing_words="died within the horizon without a readmission, and count as not readmitted",
-    assumed="who has no admission on record by the horizon was not readmitted",
+    assumed="subjects without an admission on record by the horizon count as not readmitted",
 )
 ICU_TRANSFER = Outcome(
     "transfer to intensive care in the stay",

@@ -24,7 +24,7 @@ class Rule:
 
 RULES: Mapping[str, Rule] = {
     "no-trigger-time": Rule(
-        "the time from which the prediction counts is not known",
+        "the time of the trigger is not known",
         "prediction_time IS NULL",
         "subjects",
     ),
@@ -34,7 +34,7 @@ RULES: Mapping[str, Rule] = {
         "subjects",
     ),
     "organ-donors": Rule(
-        "organ donors: such a stay begins after a death and repeats it",
+        "organ donors: their stay begins after the death, and records it again",
         "donor",
         "stays",
     ),

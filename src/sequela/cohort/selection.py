@@ -104,9 +104,9 @@ WHERE reason = 0 AND s.discharged IS NOT NULL AND s.subject_id = chosen.subject_
 CHOSEN_LABELS = """
 SELECT subject_id, prediction_time, label AS boolean_value FROM chosen WHERE reason = 0
 """
-NO_FOLLOW_UP = "The events hold no FOLLOW_UP_END: {assumed}."
+NO_FOLLOW_UP = "The events have no FOLLOW_UP_END: {assumed}."
 NOT_IN_ORDER = (
-    "The order of one subject's stays is not known in these data: only the current stay is used."
+    "These data do not give the order of a subject's stays: only the current stay is used."
 )
 DUPLICATES = "a second stay of the subject with the same time of prediction"
 
@@ -145,8 +145,8 @@ def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) 
     whole = "a subject's whole record" if not task.of_stays else "what comes after a stay"
     if not events.stays_in_order and (task.outcome.needs_order or not task.of_stays):
         raise DataError(
-            f"{task.name} asks about {whole}, and these data do not tell the order of one "
-            "subject's stays; choose a task of stays, such as in-hospital"
+            f"{task.name} asks about {whole}, and these data do not give the order of a subject's "
+            "stays; choose a task about single stays, such as in-hospital"
         )
     with events.connect(memory_limit) as connection:
         create_stays(connection)
@@ -254,7 +254,7 @@ def _apply_rules(connection: duckdb.DuckDBPyConnection, task: Task, notes: tuple
     )
     if counts[3]:
         raise DataError(
-            f"{task.name}: '{task.label}' is not known of {counts[3]} of the {counts[0]} "
+            f"{task.name}: '{task.label}' is not known for {counts[3]} of the {counts[0]} "
             "candidates that the rules kept; add a rule that leaves them out"
         )
     if task.outcome.competing:
@@ -272,7 +272,7 @@ def _check_classes(labels: pa.Table, flow: Flow) -> None:
     if not len(labels):
         steps = ", ".join(f"{s.removed} by {s.rule}" for s in flow.steps if s.removed)
         raise DataError(
-            f"the cohort is empty: of {flow.candidates} {flow.unit} the rules removed "
+            f"the cohort is empty: of {flow.candidates} {flow.unit}, the rules removed "
             f"{steps or 'none'}; choose another task, or other settings"
         )
     if flow.positives in {0, len(labels)}:

@@ -77,8 +77,9 @@ class Split:
             for pair, n_shared in pairs.items():
                 if n_shared:
                     raise SplitError(
-                        f"the split is by {self.unit}, but {n_shared} {kind} id(s) stand in both "
-                        f"{pair}: nothing computed on it can be trusted; split the data again"
+                        f"the split is by {self.unit}, but {n_shared} {kind} id(s) are in both "
+                        f"{pair}: no number computed on this split can be trusted; split the data "
+                        "again"
                     )
         return self
 
@@ -165,9 +166,9 @@ def draw(
         unit: Which of these is kept whole.
         seed: Decides the draw.
         fractions: Shares of train, tuning and held_out; they sum to 1.
-        folds: If not 0, the units are dealt into so many folds, and one of them is held out; train
-            and tuning share the others as ``fractions`` says.
-        fold: Which one; ``folds`` and above are those of further deals.
+        folds: If not 0, the units are split into this many folds and one is held out; train and
+            tuning share the others as ``fractions`` says.
+        fold: The fold to hold out; numbers from ``folds`` on are folds of further repeats.
 
     Returns:
         The split, and for each example the index of its part in ``PARTS``.
@@ -185,8 +186,8 @@ def draw(
         fewest = int(np.bincount(np.unique(stratum, return_inverse=True)[1]).min())
         if not 2 <= folds <= fewest:  # noqa: PLR2004
             raise SplitError(
-                f"{folds} fold(s) of {len(stratum)} {unit} id(s), {fewest} of them in the smallest "
-                f"class: expected 2 to {fewest} folds"
+                f"{folds} fold(s) of {len(stratum)} {unit} id(s), {fewest} of them in the "
+                f"smallest class: expected 2 to {fewest} folds; choose fewer"
             )
     tuning_share = fractions[1] / (fractions[0] + fractions[1])
     fractions = shares(fractions, folds)
@@ -232,8 +233,8 @@ def _dealt(
     from sklearn.model_selection import StratifiedKFold, train_test_split
 
     if folds:
-        dealt = StratifiedKFold(folds, shuffle=True, random_state=seed + fold // folds)
-        rest, held_out = list(dealt.split(stratum, stratum))[fold % folds]
+        splitter = StratifiedKFold(folds, shuffle=True, random_state=seed + fold // folds)
+        rest, held_out = list(splitter.split(stratum, stratum))[fold % folds]
     else:
         rest, held_out = train_test_split(
             np.arange(len(stratum)), test_size=held_out_share, stratify=stratum, random_state=seed

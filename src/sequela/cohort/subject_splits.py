@@ -52,7 +52,10 @@ def parts_of_labels(labels: pa.Table, splits: pa.Table | Mapping[int, str]) -> N
     named = splits["split"].combine_chunks().dictionary_encode()
     names = named.dictionary.to_pylist()
     if named.null_count:
-        raise SplitError(f"{named.null_count} subjects stand in no part of the split; name one")
+        raise SplitError(
+            f"{named.null_count} subjects are in no part of the split: expected "
+            "each in one; add them to the split"
+        )
     strange = sorted(set(names) - set(PARTS))
     if strange:
         raise SplitError(f"unknown part '{strange[0]}' in the split (known: {', '.join(PARTS)})")
@@ -61,7 +64,7 @@ def parts_of_labels(labels: pa.Table, splits: pa.Table | Mapping[int, str]) -> N
     ids, part = ids[order], part[order]
     moved = np.flatnonzero((ids[1:] == ids[:-1]) & (part[1:] != part[:-1]))
     if len(moved):
-        raise SplitError(f"subject {ids[moved[0]]} stands in two parts of the split; keep one")
+        raise SplitError(f"subject {ids[moved[0]]} is in two parts of the split; keep one")
     asked = values_of(labels["subject_id"])
     found = np.searchsorted(ids, asked)
     lost = np.ones(len(asked), bool)
@@ -69,7 +72,7 @@ def parts_of_labels(labels: pa.Table, splits: pa.Table | Mapping[int, str]) -> N
     lost[inside] = ids[found[inside]] != asked[inside]
     if lost.any():
         raise SplitError(
-            f"{len(np.unique(asked[lost]))} subjects of the labels stand in no part of the split, "
+            f"{len(np.unique(asked[lost]))} subjects of the labels are in no part of the split, "
             f"the first is {asked[lost][0]}"
         )
     answer: NDArray[np.int64] = part[found]

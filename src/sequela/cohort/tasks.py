@@ -46,8 +46,8 @@ class Task:
         history: ``record``: all visits so far are steps; ``stay``: only the current one.
         entry_code: The code that marks the entry; empty for ``COHORT_ENTRY`` where a subject has
             it, else for the first event after birth.
-        hindsight: Ask the same candidates, but look back from the end of their stay: what a model
-            then sees was recorded after the outcome was known.
+        hindsight: Ask the same candidates, but read their stay to its end, after the prediction
+            too: what a model then sees was recorded after the outcome was known.
         leaks: Why the task tells the model its answer, if it does; every output says it.
     """
 
@@ -92,7 +92,10 @@ class Task:
         if self.outcome.of == "subjects" and self.of_stays:
             raise SettingError(f"'{self.label}' needs a trigger of subjects, as 'last event'")
         if self.hindsight and not (self.of_stays and self.trigger != "discharge"):
-            raise SettingError("hindsight looks back on a stay: it needs the trigger 'admission'")
+            raise SettingError(
+                "--hindsight needs a task that counts from an admission, such as in-hospital: "
+                "leave it out, or choose such a task"
+            )
 
     def _check_rules(self) -> None:
         for rule in self.exclude:
@@ -127,7 +130,11 @@ class Task:
             'death in the stay, predicted 24 hours after each admission from what was known by then'
         """
         when = f"{self.hours:g} hours after" if self.hours else "at"
-        known = "the whole stay, looking back" if self.hindsight else "what was known by then"
+        known = (
+            "the whole stay, recorded after the prediction too"
+            if self.hindsight
+            else "what was known by then"
+        )
         if self.name == LABEL_FILE:
             return f"the labels of a file, each predicted at its own time from {known}"
         first = "the first ICU admission of each stay"
@@ -204,7 +211,7 @@ def with_hindsight(task: Task) -> Task:
     return replace(
         task,
         hindsight=True,
-        leaks="it reads what was recorded until the end of the stay, when the outcome was known",
+        leaks="it reads what was recorded to the end of the stay, when the outcome was known",
     )
 
 

@@ -58,7 +58,7 @@ class Network:
 
 
 def count(network: Network, *, convention: str = "exact", allow_unknown: bool = False) -> Account:
-    """The account of a network, with useful and executed work told apart.
+    """The account of a network, with useful and executed work counted separately.
 
     Raises:
         ModelError: As ``account``.

@@ -79,20 +79,20 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     def __init_subclass__(cls, **more: Any) -> None:
         """Describe the parameters that are settings, at the end of ``Args`` in the docstring."""
         super().__init_subclass__(**more)
-        told, attributes, rest = cleandoc(cls.__doc__ or "").partition("\n\nAttributes:")
+        summary, attributes, rest = cleandoc(cls.__doc__ or "").partition("\n\nAttributes:")
         own = {name for base in cls.__mro__ for name in vars(base).get("__annotations__", ())}
         sentences = {
             name: found.description
             for kind in cls.settings
             for name, found in kind.model_fields.items()
-            if name in own and f"\n    {name}: " not in told
+            if name in own and f"\n    {name}: " not in summary
         }
         if attributes:  # the classes of others are described as they like
             lines = [
                 fill(f"{name}: {said}", 100, initial_indent=" " * 4, subsequent_indent=" " * 8)
                 for name, said in sentences.items()
             ]
-            cls.__doc__ = "\n".join([told, *lines]) + attributes + rest
+            cls.__doc__ = "\n".join([summary, *lines]) + attributes + rest
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
         """Train the network; it ends with the weights of the epoch with the lowest tuning loss.

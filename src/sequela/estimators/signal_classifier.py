@@ -21,7 +21,7 @@ from sequela.sequences.signal_batches import SignalBatch, signal_loader
 
 @dataclass(frozen=True)
 class Unrated:
-    """Segments of a signal whose sampling rate nobody told: one sample is the unit of time.
+    """Segments of a signal whose sampling rate is not known: one sample is the unit of time.
 
     Attributes:
         signal: float32 (segment, n_chans, n_times).

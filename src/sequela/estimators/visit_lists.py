@@ -87,8 +87,8 @@ class VisitLists:
         places = known(self.names, subjects, min_subjects)
         if not places:
             raise DataError(
-                f"no code stands in the training examples of {min_subjects} subject(s) or more: "
-                "give examples with codes, or lower min_subjects"
+                f"no code occurs in training examples of {min_subjects} subject(s) or more: give "
+                "examples with codes, or lower min_subjects"
             )
         return (UNKNOWN, *dict.fromkeys(self.names[i] for i in places))  # columns may share a name
 

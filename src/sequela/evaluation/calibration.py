@@ -98,11 +98,14 @@ def squared_calibration_error(predictions: Predictions, *, bins: int = 10) -> fl
     np.add.at(deviation, (judged.group, of_bin), (residual - mean[of_bin]) / count[of_bin])
     cells = np.unique(np.stack([of_bin, judged.group]), axis=1)
     groups = np.bincount(cells[0])
-    told = groups > 1  # a bin of one group cannot tell its error from its noise
-    if not told.any():
-        raise DataError("each bin holds one group: what chance adds cannot be told from it")
-    noise = (deviation**2).sum(axis=0)[told] * groups[told] / (groups[told] - 1)
-    return float(np.average(mean[told] ** 2 - noise, weights=count[told]))
+    several = groups > 1  # one group alone does not show its noise
+    if not several.any():
+        raise DataError(
+            "each bin holds one group, so the error that chance adds cannot be "
+            "estimated: use fewer bins, or more groups"
+        )
+    noise = (deviation**2).sum(axis=0)[several] * groups[several] / (groups[several] - 1)
+    return float(np.average(mean[several] ** 2 - noise, weights=count[several]))
 
 
 def calibration_error(predictions: Predictions, *, bins: int = 10) -> float:
@@ -181,7 +184,9 @@ def calibration_line(predictions: Predictions) -> CalibrationLine:
     """
     judged = event(predictions)
     if judged.happened.all() or not judged.happened.any():
-        raise DataError("the event happened always or never: a calibration line needs both")
+        raise DataError(
+            "the event happened in all examples or in none: a calibration line needs both"
+        )
     logits = _logit(judged.chance)[:, None]
     line = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1_000).fit(logits, judged.happened)
     return CalibrationLine(

@@ -49,7 +49,10 @@ def paired_difference(
     stratum = class_strata(one.label, one.group_index) if how.classes_fixed else None
     found = distributions(both, rng, how, stratum)
     if len(found) != 1 or found[0] is None:
-        raise DataError(f"{name} has no single difference with an interval on these predictions")
+        raise DataError(
+            f"{name} is not defined on these predictions, so it has no difference: "
+            "choose another metric"
+        )
     low, high = found[0].bounds(how.level)
     within = " within strata" * how.classes_fixed
     method = f"paired {how.method} bootstrap over groups{within}"
@@ -104,7 +107,7 @@ def mcnemar(one: Predictions, other: Predictions) -> McNemar:
     other = aligned(one, other)
     if len(np.unique(one.group_id)) < one.n_examples:
         raise DataError(
-            "McNemar's test takes examples as independent, and here groups hold several: compare "
+            "McNemar's test needs independent examples, and here groups hold several: compare "
             "whole groups, or use the paired bootstrap"
         )
     right, other_right = (some.predicted == some.label for some in (one, other))

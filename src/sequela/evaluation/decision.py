@@ -70,8 +70,7 @@ def choose_threshold(tuning: Predictions, aim: Aim, target: float | None = None)
             reason = "largest sensitivity plus specificity on tuning data"
         case _:
             raise SettingError(
-                f"there is no aim '{aim}' for a threshold: expected one of "
-                f"{', '.join(get_args(Aim))}"
+                f"unknown aim '{aim}' for a threshold: expected one of {', '.join(get_args(Aim))}"
             )
     return Threshold(float(-distinct[np.argmax(merit)]), reason)
 
@@ -129,7 +128,7 @@ class NetBenefit:
     """A decision curve (Vickers & Elkin 2006), in true positives per example.
 
     Attributes:
-        threshold: float64 (threshold,): the chance from which one would act, which says what a
+        threshold: float64 (threshold,): the threshold probability, which says what a
             false alarm costs: threshold / (1 - threshold) of a true positive.
         model: Net benefit of acting on the model, with its interval.
         treat_all: float64 (threshold,): of acting on all. Acting on none is worth 0.

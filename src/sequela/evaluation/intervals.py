@@ -276,7 +276,8 @@ def _only(found: list[Interval | None]) -> Interval:
     (only,) = found
     if only is None:
         raise DataError(
-            "the number is undefined on most resamples: too few groups hold what it needs"
+            "the number is undefined on most resamples: too few groups hold the examples that it "
+            "needs"
         )
     return only
 

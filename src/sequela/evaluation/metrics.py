@@ -307,7 +307,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             "recording_accuracy",
             "accuracy of whole recordings",
-            "share of whole groups that the mean of their probabilities gets right",
+            "share of whole recordings whose mean probabilities give the true class",
             recording_accuracy,
             lambda predictions: _accuracy(predictions.by_group()),
             needs="whole groups",
@@ -319,8 +319,8 @@ METRICS: dict[str, Metric] = {
         Metric(
             "auroc",
             "AUROC",
-            "chance that an example of class 1 scores higher than one of class 0, ties counted "
-            "half (Hanley & McNeil 1982)",
+            "probability that an example of class 1 scores higher than one of class 0, ties "
+            "counted 0.5 (Hanley & McNeil 1982)",
             auroc,
             _auroc,
             needs="two classes",
@@ -379,7 +379,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             "observed_minus_expected",
             "observed minus expected share of events",
-            "how much more often than its mean chance the event happened",
+            "share of examples with the event, minus the mean predicted probability",
             observed_minus_expected,
             _observed_minus_expected,
             better="",

@@ -94,7 +94,7 @@ class Predictions:
         values, first = np.unique(self.example_id, return_index=True)
         if len(values) < self.n_examples:
             repeated = np.setdiff1d(np.arange(self.n_examples), first)[0]
-            raise DataError(f"example id '{self.example_id[repeated]}' stands there twice")
+            raise DataError(f"example id '{self.example_id[repeated]}' occurs twice")
 
     def _refuse(self, wrong: NDArray[np.bool_] | np.bool_, complaint: str) -> None:
         if wrong.any():

@@ -26,7 +26,7 @@ class Temperature:
     value: float
 
     def apply(self, predictions: Predictions) -> Predictions:
-        """The predictions with mended probabilities."""
+        """The predictions with recalibrated probabilities."""
         logits = _logits(predictions) / self.value
         return replace(predictions, probabilities=np.exp(log_softmax(logits, axis=1)))
 
@@ -39,14 +39,14 @@ class Isotonic:
 
     Attributes:
         given: For each class, probabilities at the corners of its curve.
-        mended: What they become.
+        recalibrated: What they become.
     """
 
     given: tuple[tuple[float, ...], ...]
-    mended: tuple[tuple[float, ...], ...]
+    recalibrated: tuple[tuple[float, ...], ...]
 
     def apply(self, predictions: Predictions) -> Predictions:
-        """The predictions with mended probabilities.
+        """The predictions with recalibrated probabilities.
 
         Raises:
             DataError: If there are other classes than the curves were fitted for.
@@ -56,14 +56,16 @@ class Isotonic:
             raise DataError(
                 f"the curves are for {len(self.given)} classes, the predictions have {n_classes}"
             )
-        curves = enumerate(zip(self.given, self.mended, strict=True))
-        mended = np.stack(
+        curves = enumerate(zip(self.given, self.recalibrated, strict=True))
+        recalibrated = np.stack(
             [np.interp(predictions.probabilities[:, k], *curve) for k, curve in curves], axis=1
         )
-        total = mended.sum(axis=1, keepdims=True)
-        shares = np.full_like(mended, 1 / n_classes)  # where no curve gives its class a chance
+        total = recalibrated.sum(axis=1, keepdims=True)
+        shares = np.full_like(
+            recalibrated, 1 / n_classes
+        )  # where no curve gives its class a chance
         return replace(
-            predictions, probabilities=np.divide(mended, total, out=shares, where=total > 0)
+            predictions, probabilities=np.divide(recalibrated, total, out=shares, where=total > 0)
         )
 
 
@@ -101,7 +103,7 @@ def fit_isotonic(tuning: Predictions) -> Isotonic:
     ]
     return Isotonic(
         given=tuple(tuple(curve.X_thresholds_.tolist()) for curve in curves),
-        mended=tuple(tuple(curve.y_thresholds_.tolist()) for curve in curves),
+        recalibrated=tuple(tuple(curve.y_thresholds_.tolist()) for curve in curves),
     )
 
 

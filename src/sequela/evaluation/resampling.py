@@ -27,7 +27,8 @@ def class_strata(label: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[
     stratum[group] = label
     if not np.array_equal(stratum[group], label):
         raise DataError(
-            "a group holds examples of two classes: groups cannot be drawn within their class"
+            "a group holds examples of two classes, so groups cannot be resampled within their "
+            "class"
         )
     stratum = np.unique(stratum, return_inverse=True)[1]
     size = np.bincount(stratum)

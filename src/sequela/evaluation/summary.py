@@ -16,7 +16,7 @@ from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata
 
 _TWO = 2
-HALF = Threshold(0.5, "the more probable class")
+MORE_PROBABLE = Threshold(0.5, "the more probable class")
 
 
 def summarise(predictions: Predictions, *, seed: int, recordings: bool) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def operating_points(
         95 % interval ``<name>_ci``.
     """
     chosen = choose_threshold(predictions.part("tuning"), aim, target)
-    return points(predictions.part("held_out"), [HALF, chosen], seed=seed)
+    return points(predictions.part("held_out"), [MORE_PROBABLE, chosen], seed=seed)
 
 
 def points(

@@ -49,9 +49,13 @@ def signal_attribution(
         ]
         where = f", channel {channel + 1}" if len(signal) > 1 else ""
         charts.append(_signal(these, f"Signal in µV{where}"))
-        charts += [_bars(these, name, f"Moves the {name}{where}", most) for name in of_channel]
+        charts += [
+            _bars(these, name, f"Contribution to the {name}{where}", most) for name in of_channel
+        ]
         rows += these
-    return Figure(alt.VConcatChart(vconcat=charts, spacing=12), _told(signal, sfreq, found), rows)
+    return Figure(
+        alt.VConcatChart(vconcat=charts, spacing=12), _described(signal, sfreq, found), rows
+    )
 
 
 def code_importance(codes: Sequence[Mapping[str, Any]], *, what: str) -> Figure:
@@ -66,7 +70,7 @@ def code_importance(codes: Sequence[Mapping[str, Any]], *, what: str) -> Figure:
         SettingError: If there is no code.
     """
     if not codes:
-        raise SettingError("there is no code whose importance could be drawn")
+        raise SettingError("there is no code to draw")
     lines = [
         Line(
             f"{row['code']} ({number(row['mean'], '+.2g')} where present)",
@@ -75,9 +79,9 @@ def code_importance(codes: Sequence[Mapping[str, Any]], *, what: str) -> Figure:
         for row in codes
     ]
     title = f"Mean absolute attribution to the {what}"
-    told = "; ".join(f"{row['code']}: {row['mean_absolute']:.2g}" for row in codes)
+    described = "; ".join(f"{row['code']}: {row['mean_absolute']:.2g}" for row in codes)
     scale = Scale([title], "~g", 0.0, (0.0, float("inf")))
-    return forest(lines, scale, text=f"{title}. {told}.", rows=[dict(row) for row in codes])
+    return forest(lines, scale, text=f"{title}. {described}.", rows=[dict(row) for row in codes])
 
 
 def _time(*, labels: bool) -> alt.X:
@@ -120,7 +124,9 @@ def _bars(rows: list[dict[str, Any]], name: str, title: str, most: float) -> alt
     return drawn
 
 
-def _told(signal: NDArray[np.floating[Any]], sfreq: float, found: Mapping[str, Attribution]) -> str:
+def _described(
+    signal: NDArray[np.floating[Any]], sfreq: float, found: Mapping[str, Attribution]
+) -> str:
     """The picture in words: the samples that move each number most."""
     sentences = [
         f"A segment of {signal.shape[1] / sfreq:.2f} s, {signal.min():.0f} to {signal.max():.0f} µV"

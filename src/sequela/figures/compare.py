@@ -10,7 +10,7 @@ from sequela.evaluation.intervals import Estimate
 from sequela.evaluation.metrics import named
 from sequela.figures.figure import Figure
 from sequela.figures.forest import Line, Scale, forest
-from sequela.figures.words import told
+from sequela.figures.words import with_interval
 
 
 def differences(
@@ -18,7 +18,7 @@ def differences(
 ) -> Figure:
     """Differences of a metric from a first run, with intervals, around a line at no difference.
 
-    A point is hollow where the interval holds zero: which run is better cannot be told.
+    A point is hollow where the interval holds zero: which run is better is inconclusive.
 
     Args:
         found: Name of the run to how much its number is above the first run's, as
@@ -36,11 +36,11 @@ def differences(
     lines, sentences = [], []
     for name, one in found.items():
         scaled = _scaled(one, 100 if how.points else 1)
-        value = told(scaled, "+.1f" if how.points else "+.3f") + " points" * how.points
+        value = with_interval(scaled, "+.1f" if how.points else "+.3f") + " points" * how.points
         words = f"{name}: {value}, {_p_value(one, p_name)}"
         undecided = one.interval.low <= 0 <= one.interval.high
         lines.append(Line(words, scaled, hollow=undecided))
-        sentences.append(words + ", which cannot be told from none" * undecided)
+        sentences.append(words + ", inconclusive" * undecided)
     better = "left" if how.better == "lower" else "right"
     title = f"{how.title}: difference from {first}"
     unit = f"{'percentage points; ' if how.points else ''}further {better} is better"

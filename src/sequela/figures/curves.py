@@ -57,9 +57,9 @@ def learning_curve(history: Sequence[EpochRecord], number: str) -> Figure:
         )
     )
     ends = {p: [r[number] for r in rows if r["part"] == p] for p in _PARTS}
-    told = ", ".join(f"{p} from {v[0]:.2f} to {v[-1]:.2f}" for p, v in ends.items())
+    described = ", ".join(f"{p} from {v[0]:.2f} to {v[-1]:.2f}" for p, v in ends.items())
     return Figure(
         chart=(lines + rule + names).properties(width=215, height=140, title=number),
-        alt=f"{number} over {last} epochs: {told}; epoch {kept} was kept.",
+        alt=f"{number} over {last} epochs: {described}; epoch {kept} was kept.",
         rows=rows,
     )

@@ -10,7 +10,7 @@ from sequela.errors import SettingError
 from sequela.evaluation.decision import NetBenefit
 from sequela.figures.figure import INK, Figure
 from sequela.figures.series import Series
-from sequela.figures.words import haloed, number, told
+from sequela.figures.words import haloed, number, with_interval
 
 _WIDTH, _HEIGHT = 320, 260  # pixels
 _LITTLE = 0.05  # of the largest benefit: where all are worth less, the picture ends
@@ -47,7 +47,7 @@ def decision_curves(curves: Mapping[str, NetBenefit], *, event: str) -> Figure:
         "y": alt.Scale(domain=[-_SHOWN_LOSS * best, 1.08 * best], nice=False),
     }
     layers = [
-        *_floors(rows, scales),
+        *_reference_lines(rows, scales),
         *series.bands(rows, _axes(scales, "low"), clip=True),
         series.lines([row for row in rows if row["model"] in curves], _axes(scales), clip=True),
     ]
@@ -90,7 +90,7 @@ def _axes(scales: dict[str, alt.Scale], y: str = "net_benefit") -> dict[str, Any
     return {
         "x": alt.X(
             "threshold:Q",
-            title="chance from which one would act",
+            title="threshold probability",
             scale=scales["x"],
             axis=alt.Axis(format=".0%", tickCount=6),
         ),
@@ -103,7 +103,7 @@ def _axes(scales: dict[str, alt.Scale], y: str = "net_benefit") -> dict[str, Any
     }
 
 
-def _floors(
+def _reference_lines(
     rows: list[dict[str, Any]], scales: dict[str, alt.Scale]
 ) -> list[alt.Chart | alt.LayerChart]:
     """Acting on all and on none, named where they are."""
@@ -133,11 +133,11 @@ def _alt(curves: Mapping[str, NetBenefit], first: NetBenefit, event: str, end: f
     found = []
     for place in places:
         of_models = ", ".join(
-            f"{name} {told(curve.model[place], '.3f')}" for name, curve in curves.items()
+            f"{name} {with_interval(curve.model[place], '.3f')}" for name, curve in curves.items()
         )
         found.append(
             f"at {first.threshold[place]:.0%}: {of_models}, acting on all "
             f"{number(float(first.treat_all[place]), '.3f')}"
         )
-    what = f"Net benefit of acting on predictions of {event}, acting on none being 0."
+    what = f"Net benefit of acting on predictions of {event}, where acting on none is 0."
     return f"{what} {'; '.join(found)}."

@@ -26,7 +26,7 @@ class Line:
         words: Above the bar.
         estimate: ``None`` for a line of words alone.
         heading: Whether the words, without a bar, head the lines below.
-        hollow: Whether the point is hollow, as where nothing can be told.
+        hollow: Whether the point is hollow, to show an inconclusive difference.
         second: Whether it is a diamond in the second colour: the whole among its parts.
     """
 

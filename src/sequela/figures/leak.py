@@ -57,7 +57,7 @@ def leak(
             f"{setting}:N", sort=names, scale=alt.Scale(domain=names, range=["circle", "diamond"])
         ),
     )
-    told = "; ".join(
+    described = "; ".join(
         f"{r['model']} {r[setting]} {number(r[metric], how.form)} "
         f"{within(r['low'], r['high'], how.form)}"
         for r in data
@@ -65,7 +65,7 @@ def leak(
     layers = [*_chance_line(chance), bars, points]
     return Figure(
         chart=alt.LayerChart(layer=layers).properties(width=300, height=34 * len(order)),
-        alt=f"Held-out {how.title} with 95 % intervals. {told}.",
+        alt=f"Held-out {how.title} with 95 % intervals. {described}.",
         rows=data,
     )
 

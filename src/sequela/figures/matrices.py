@@ -49,7 +49,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
     )
     text = base.mark_text(color=INK, fontSize=11).encode(text=alt.Text("share:Q", format=".0%"))
     size = 42 * len(order)
-    told = "; ".join(
+    described = "; ".join(
         f"{true}: "
         + ", ".join(
             f"{r['share']:.0%} as {r['predicted']}"
@@ -60,6 +60,6 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
     )
     return Figure(
         chart=(cells + text).properties(width=size, height=0.72 * size),
-        alt=f"Confusion matrix. {told}.",
+        alt=f"Confusion matrix. {described}.",
         rows=rows,
     )

@@ -69,13 +69,13 @@ def accuracy_against_operations(rows: Sequence[dict[str, Any]]) -> Figure:
     left = named.transform_filter("!datum.right").mark_text(
         color=INK, align="right", dx=-8, dy=-8, fontSize=11
     )
-    told = "; ".join(
+    described = "; ".join(
         f"{r['model']} {r['accuracy']:.1%} with {r['operations']:,} operations" for r in data
     )
     return Figure(
         chart=alt.LayerChart(layer=[bars, line, points, left, right]).properties(
             width=420, height=260
         ),
-        alt=f"Held-out accuracy against operations. {told}. On the front: {', '.join(names)}.",
+        alt=f"Held-out accuracy against operations. {described}. On the front: {', '.join(names)}.",
         rows=data,
     )

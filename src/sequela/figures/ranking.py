@@ -14,7 +14,7 @@ from sequela.evaluation.intervals import Estimate
 from sequela.figures.figure import INK, Figure
 from sequela.figures.polyline import thinned
 from sequela.figures.series import Series
-from sequela.figures.words import haloed, named_line, told
+from sequela.figures.words import haloed, named_line, with_interval
 
 _SIDE = 300  # pixels
 _TOLERANCE = 0.3 / _SIDE
@@ -96,7 +96,7 @@ def ranking(
     look = _LOOKS[first.kind]
     percent = f"{first.level:.0%}".replace("%", " %")
     areas = {name: curve.area for name, curve in curves.items()} | dict(areas or {})
-    labels = {name: f"{name}: {told(areas[name])}" for name in curves}
+    labels = {name: f"{name}: {with_interval(areas[name])}" for name in curves}
     said = f"{look.area}{', ' * bool(areas_are)}{areas_are}"
     series = Series(list(labels.values()), "label", f"{event}: {said} ({percent} interval)")
     rows = [
@@ -246,5 +246,5 @@ def _alt(
             for row in rows
             if row["model"] == name and row["what"] in _MARKS
         ]
-        found.append(f"{name}: {said} {told(area)}; {'; '.join(points)}.")
+        found.append(f"{name}: {said} {with_interval(area)}; {'; '.join(points)}.")
     return f"{kind} curve {of}. {' '.join(found)}"

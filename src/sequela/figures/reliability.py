@@ -11,7 +11,7 @@ from sequela.errors import SettingError
 from sequela.evaluation.calibration import Reliability
 from sequela.figures.figure import Figure
 from sequela.figures.series import Series
-from sequela.figures.words import named_line, told
+from sequela.figures.words import named_line, with_interval
 
 _SIDE = 300  # pixels
 _BINS = 20
@@ -111,7 +111,7 @@ def _axis(column: str, title: str, end: float) -> dict[str, Any]:
 def _axes(end: float, y: str = "happened") -> dict[str, Any]:
     return {
         "x": alt.X(**_axis("chance", "chance given", end)),
-        "y": alt.Y(**_axis(y, "share that had the event", end)),
+        "y": alt.Y(**_axis(y, "observed share of events", end)),
     }
 
 
@@ -138,7 +138,7 @@ def _counts(rows: list[dict[str, Any]], series: Series) -> alt.Chart:
     """Outlines, so that one does not hide the other; logarithmic, so that few are seen."""
     corners = [{**row, "chance": row[edge]} for row in rows for edge in ("chance", "chance_to")]
     axes = {
-        "x": alt.X(**_axis("chance", "chance given, all examples", 1)),
+        "x": alt.X(**_axis("chance", "predicted probability, all examples", 1)),
         "y": alt.Y(
             "examples:Q",
             title="examples",
@@ -153,9 +153,9 @@ def _alt(curves: Mapping[str, Reliability], event: str) -> str:
     found = [
         f"{name}: "
         + ", ".join(
-            f"{chance:.1%} given, {told(share, '.1%')} happened"
+            f"{chance:.1%} predicted, {with_interval(share, '.1%')} observed"
             for chance, share in zip(curve.chance.tolist(), curve.happened, strict=True)
         )
         for name, curve in curves.items()
     ]
-    return f"Reliability of the chances of {event}. {'; '.join(found)}."
+    return f"Reliability of the predicted probabilities of {event}. {'; '.join(found)}."

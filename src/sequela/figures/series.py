@@ -1,4 +1,4 @@
-"""Several curves in one picture, told apart by colour and by dash or shape."""
+"""Several curves in one picture, distinguished by colour and by dash or shape."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ from sequela.evaluation.metrics import named
 from sequela.evaluation.subgroups import SMALLEST_CELL, Subgroup
 from sequela.figures.figure import Figure
 from sequela.figures.forest import Line, Scale, forest
-from sequela.figures.words import told
+from sequela.figures.words import with_interval
 
 
 def subgroup_forest(
@@ -35,7 +35,9 @@ def subgroup_forest(
     if not found:
         raise SettingError("there is no subgroup to draw: name an attribute that the data have")
     how = named(metric)
-    lines = [Line(f"everybody: {told(overall, how.form)}", overall, second=True)] if overall else []
+    lines = (
+        [Line(f"all: {with_interval(overall, how.form)}", overall, second=True)] if overall else []
+    )
     rows: list[dict[str, Any]] = []
     sentences = [line.words for line in lines]
     attribute = None
@@ -63,11 +65,11 @@ def _estimate(one: Subgroup, metric: str) -> Estimate | None:
 
 
 def _words(one: Subgroup, estimate: Estimate | None, form: str, event: str, unit: str) -> str:
-    value = told(estimate, form) if estimate else "cannot be had"
+    value = with_interval(estimate, form) if estimate else "not defined"
     if one.cell is None and estimate is None:
         return f"{one.value}: hidden, fewer than {SMALLEST_CELL} {unit} or {event}"
     if one.cell is None:
-        return f"{one.value}: {value}; counts withheld"
+        return f"{one.value}: {value}; counts hidden"
     counts = f"{one.cell.n_groups:,} {unit}"
     if len(one.cell.n_of_class) == 2:  # noqa: PLR2004
         counts += f", {one.cell.n_of_class[1]:,} {event}"

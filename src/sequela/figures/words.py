@@ -8,7 +8,7 @@ from sequela.evaluation.intervals import Estimate
 from sequela.evaluation.number import number, within
 from sequela.figures.figure import INK, PAPER
 
-__all__ = ["haloed", "named_line", "number", "told"]
+__all__ = ["haloed", "named_line", "number", "with_interval"]
 
 
 def haloed(values: list[dict[str, Any]], encoding: dict[str, Any], **style: Any) -> alt.LayerChart:
@@ -33,11 +33,11 @@ def named_line(
     return alt.LayerChart(layer=[line.encode(**axes), text])
 
 
-def told(estimate: Estimate, form: str = ".2f") -> str:
+def with_interval(estimate: Estimate, form: str = ".2f") -> str:
     """A number with its interval in words.
 
     Example:
-        >>> told(Estimate(0.8123, None))
+        >>> with_interval(Estimate(0.8123, None))
         '0.81'
     """
     if estimate.interval is None:

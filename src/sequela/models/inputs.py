@@ -36,14 +36,14 @@ def check_reads(name: str, reads: tuple[str, ...]) -> DataKind:
     heads = [each.partition(":")[0] for each in reads]
     if not heads or len(heads) != len(set(heads)):
         raise SettingError(
-            f"{name} reads {', '.join(reads) or 'nothing'}: expected at least one input, each "
-            "once, and one table of features at most"
+            f"{name} reads {', '.join(reads) or 'nothing'}: expected one input or more, each "
+            "once, and at most one table of features"
         )
     kinds = {kind_of(each): each for each in reads}
     if len(kinds) > 1:
         raise SettingError(
-            f"{name} reads {' and '.join(kinds.values())}, which no data set holds together: "
-            "choose inputs of a signal or of records"
+            f"{name} reads {' and '.join(kinds.values())}, which are of different kinds of data: "
+            "choose inputs of signals or of records"
         )
     return next(iter(kinds))
 

@@ -117,7 +117,7 @@ def _public(origin: str) -> str:
     return f"{before} in a folder {Path(path).name}" if under else origin
 
 
-def _told(estimate: Estimate | None) -> str:
+def _with_interval(estimate: Estimate | None) -> str:
     """A number with its interval, or a dash."""
     if estimate is None:
         return number(None)
@@ -147,6 +147,6 @@ def _templates() -> Environment:
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {"cell": _cell, "told": _told, "number": number}
+    environment.filters |= {"cell": _cell, "with_interval": _with_interval, "number": number}
     environment.globals["share"] = _share
     return environment

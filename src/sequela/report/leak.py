@@ -33,18 +33,18 @@ PLANNED = {
         "What the leak is worth",
         "by {split}",
         "by row (leaks)",
-        "By row, examples of one recording or subject stand in training and held-out part alike. "
-        "The interval by row draws whole recordings or subjects too, but that does not undo the "
-        "leak.",
-        "the runs by row, which leak on purpose",
+        "A split by row puts examples of one recording or subject into both the training and the "
+        "held-out part. The bootstrap interval by row also draws whole recordings or subjects, "
+        "but that does not remove the leak.",
+        "the runs by row, which leak by design",
     ),
     "hindsight": Planned(
-        "What looking back is worth",
+        "What information after the prediction is worth",
         "known at prediction",
-        "whole stay, looking back (leaks)",
-        "The same stays, models and split; once with what was known at the prediction, once with "
-        "all that was recorded until the end of the stay.",
-        "the runs that look back, which say so",
+        "whole stay (leaks)",
+        "Stays, models and split are the same in both. One reads what was known at the time of "
+        "prediction, the other all that was recorded until the end of the stay.",
+        "the runs that read what was recorded after the prediction, which leak by design",
     ),
 }
 

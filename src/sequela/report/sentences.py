@@ -33,7 +33,7 @@ def how_split(entry: Entry) -> str:
     """How the data were divided, in a sentence with its proof."""
     split = entry.run.describe_split()
     shared = sum(n for pairs in split["ids_in_two_parts"].values() for n in pairs.values())
-    proof = f"{shared} ids stand in two parts, counted from hashed ids"
+    proof = f"{shared} ids in two parts, counted from hashed ids"
     if split["folds"]:
         how = folds_in_words(split)
     else:

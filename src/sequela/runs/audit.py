@@ -1,6 +1,6 @@
 """What makes a run's numbers too good: looked for in every run, and said wherever it is shown."""
 
-from sequela.cohort import leakage
+from sequela.cohort import overlaps
 from sequela.cohort.finding import Finding
 from sequela.runs.data import RunData
 from sequela.sequences.leaks import in_parts
@@ -15,8 +15,8 @@ def audit(data: RunData) -> list[Finding]:
     """
     return [
         *data.leaks,
-        *leakage.overlapping_groups(in_parts(data.part, data.groups), data.unit),
-        *leakage.one_class(in_parts(data.part, data.labels), data.classes),
+        *overlaps.overlapping_groups(in_parts(data.part, data.groups), data.unit),
+        *overlaps.one_class(in_parts(data.part, data.labels), data.classes),
         *data.find_leaks(),
     ]
 

@@ -93,7 +93,7 @@ def compare(folders: Sequence[Run], metric: str | None = None) -> Comparison:
         DataError: If the metric cannot be had.
     """
     if len(folders) < _TWO:
-        raise RunError(f"{len(folders)} run(s): a comparison needs two or more")
+        raise RunError(f"{len(folders)} run(s): expected two or more to compare")
     first, *others = folders
     _check_distinct(folders)
     for other in others:
@@ -102,7 +102,7 @@ def compare(folders: Sequence[Run], metric: str | None = None) -> Comparison:
     chosen = named(metric) if metric else headline(predictions[0].classes)
     if not chosen.better:
         raise SettingError(
-            f"of two values of {chosen.name} neither is better: compare by one of "
+            f"{chosen.name} has no better direction: compare by one of "
             f"{', '.join(m.name for m in compared())}"
         )
     rows = [_compared(first, other, chosen) for other in others]
@@ -131,7 +131,7 @@ def _check_distinct(folders: Sequence[Run]) -> None:
     paths = [folder.path.resolve() for folder in folders]
     for folder, path in zip(folders, paths, strict=True):
         if paths.count(path) > 1:
-            raise RunError(f"{folder.path}: named twice; a run is compared with other runs")
+            raise RunError(f"{folder.path}: named twice; name another run to compare with")
 
 
 def _check_same_split(first: Run, other: Run) -> None:
@@ -144,9 +144,10 @@ def _check_same_split(first: Run, other: Run) -> None:
     if first.settings.data != other.settings.data:
         what = f"of different data ({first.settings.data} and {other.settings.data})"
     elif bool(first.folds) != bool(other.folds):
-        what = "one of one split and the other of folds"
+        what = "one of a single split and the other of folds"
     elif first.split_ids != other.split_ids:
-        what = "of different splits: what one was judged on, the other may have learnt from"
+        what = "of different splits: one may have been trained on examples that the other was "
+        "tested on"
     if what:
         raise RunError(
             f"{first.path} and {other.path} are {what}; train both with the same --data, --split, "

@@ -152,7 +152,7 @@ class RunData(Protocol):
     def importance(self, model: nn.Module) -> Importance | None:
         """What moves a model most over the held-out part, where examples have parts with names."""
 
-    def shown(self, row: int) -> dict[str, Any]:
+    def describe_example(self, row: int) -> dict[str, Any]:
         """An example for people: fields of :class:`sequela.runs.explain.Explained`."""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sequela.errors import SettingError
 from sequela.evaluation.decision import Threshold
-from sequela.evaluation.summary import HALF, operating_points, points, summarise
+from sequela.evaluation.summary import MORE_PROBABLE, operating_points, points, summarise
 from sequela.runs.data import load_other
 from sequela.runs.find import Run, named_runs
 from sequela.runs.folder import RunFolder
@@ -22,7 +22,7 @@ def evaluate_run(
     """The numbers of a run's held_out part, or of its model on another data set.
 
     Args:
-        path: Run folder, or folder of folds.
+        path: Run folder, or folder of a cross-validation.
         data: Data set to apply the model to; the run's own, as it lies under ``root``, if only that
             is given. Without either the run's own predictions are judged.
         root: Where the data lie; the usual search path by default.
@@ -79,5 +79,5 @@ def _on_other(folder: RunFolder, name: str, root: Path | None) -> dict[str, Any]
     if len(predictions.classes) == _TWO:
         point = folder.test["operating_points"][1]
         chosen = Threshold(point["threshold"], point["chosen_for"])
-        found["operating_points"] = points(predictions, [HALF, chosen], seed=seed)
+        found["operating_points"] = points(predictions, [MORE_PROBABLE, chosen], seed=seed)
     return found

@@ -85,10 +85,10 @@ def explain(
 
     Args:
         path: Run folder.
-        examples: Ids as in ``predictions.parquet``; if none, telling held-out ones are chosen.
+        examples: Ids as in ``predictions.parquet``; if none, informative held-out ones are chosen.
         classes: Whose logits are explained. If none: of two classes the log-odds of the second; of
             more the predicted class and the true one.
-        root: Where the data lie, if not where they are looked for by themselves.
+        root: Folder or file of the data (default: the usual search path).
         steps: Of the integral; if not given, as many as make the completeness error small.
 
     Raises:
@@ -115,7 +115,7 @@ def explain(
         if name not in header["classes"]:
             raise unknown_name("class", name, header["classes"])
     predictions = folder.predictions
-    wanted = _rows(predictions, examples) if examples else telling(predictions)
+    wanted = _rows(predictions, examples) if examples else informative(predictions)
     with work_beside(path) as work:  # records of patients: no longer than needed
         data = load(folder.settings, root, work)
         _check_same(folder, header, data)
@@ -128,7 +128,8 @@ def explain(
             data.origin,
             tuple(
                 Explained(
-                    **_explained(predictions, row, why, classes, attribute), **data.shown(row)
+                    **_explained(predictions, row, why, classes, attribute),
+                    **data.describe_example(row),
                 )
                 for row, why in wanted.items()
             ),
@@ -136,7 +137,7 @@ def explain(
         )
 
 
-def telling(predictions: Predictions) -> dict[int, str]:
+def informative(predictions: Predictions) -> dict[int, str]:
     """Rows of held-out examples that tell most about a model, each with why it was chosen."""
     names = predictions.classes
     inside = predictions.split == "held_out"
@@ -167,7 +168,7 @@ def _rows(predictions: Predictions, examples: Sequence[str]) -> dict[int, str]:
     for name in examples:
         if name not in place:
             raise UnknownNameError(
-                f"no example '{name}' in this run: ids stand in its predictions.parquet, for "
+                f"no example '{name}' in this run: its predictions.parquet lists the ids, for "
                 f"example '{predictions.example_id[0]}'"
             )
     return {place[name]: "asked for" for name in examples}
@@ -179,8 +180,8 @@ def _check_same(folder: RunFolder, header: Mapping[str, Any], data: RunData) -> 
     is_the_models = all(header.get(name) == value for name, value in known.items())
     if folder.json("split.json")["data_sha256"] != data.digest or not is_the_models:
         raise RunError(
-            f"{folder.path} was made of other data than those found now ({data.origin}): name the "
-            "same data with --root"
+            f"{folder.path} was trained on other data than the data found now ({data.origin}): "
+            "name the same data with --root"
         )
 
 

@@ -47,7 +47,9 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
     for folder in folders:
         alone = folder.settings.folds and folder.path not in paths
         if alone and not (folder.path / FOLDS).exists():
-            raise RunError(f"{folder.path.parent}: not all folds are finished; go on with --resume")
+            raise RunError(
+                f"{folder.path.parent}: not all folds are finished; continue with --resume"
+            )
     return folders
 
 
@@ -61,8 +63,8 @@ def begun(path: Path) -> tuple[RunSettings, int]:
         if (folder.path / CONFIG).exists():
             return folder.settings, folds * folder.settings.folds
     raise RunError(
-        f"{path}: holds no run to continue (there is no {CONFIG}); name its folder with --out, or "
-        "leave --resume out to begin one"
+        f"{path}: holds no run to continue (there is no {CONFIG}); name the folder of a run with "
+        "--out, or leave --resume out to begin one"
     )
 
 
@@ -74,8 +76,8 @@ def begun_repeats(path: Path) -> int:
     """
     if not (path / FOLDS).exists():
         raise RunError(
-            f"{path}: how often its cross-validation was to be repeated is not written there "
-            "before the end; say it with --repeats"
+            f"{path}: the number of repeats of its cross-validation is written only when it is "
+            "finished: give it with --repeats"
         )
     return FoldsFolder(path).repeats
 
@@ -90,7 +92,7 @@ def _is_run(path: Path) -> bool:
 
 
 def _runs_in(path: Path) -> list[Path]:
-    """Run folders under a folder; those of folds are not told one by one."""
+    """Run folders under a folder; folds of one cross-validation count as one run."""
     folds = {file.parent for file in path.glob(f"**/{FOLDS}")}
     single = {file.parent for file in path.glob(f"**/{CONFIG}")}
     return sorted(folds | {run for run in single if run.parent not in folds})

@@ -55,7 +55,7 @@ def train(
     Args:
         settings: What to compute.
         out: The run folder.
-        root: Where the data lie, if not where they are looked for by themselves.
+        root: Folder or file of the data (default: the usual search path).
         work: Folder for what is made of hospital tables on the way, which several runs may share;
             if not given it stands beside the run folder, and goes at the end.
         resume: Continue an interrupted run of the same settings.

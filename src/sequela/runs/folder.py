@@ -148,7 +148,7 @@ class RunFolder:
         except (pa.ArrowException, OSError, KeyError) as error:
             raise RunError(f"{path}: damaged ({error}); train again") from error
         if not np.array_equal(ids, self.predictions.example_id):
-            raise RunError(f"{path}: is of other examples than the predictions; train again")
+            raise RunError(f"{path}: lists other examples than predictions.parquet; train again")
         names = [name for name in table.column_names if name != "id"]
         return {name: np.array(table[name].to_pylist(), np.str_) for name in names}
 
@@ -223,7 +223,7 @@ class RunFolder:
         except ValueError as error:
             raise RunError(f"{path}: damaged ({error}); train again") from error
         if not isinstance(record, dict):
-            raise RunError(f"{path}: damaged (it holds no names); train again")
+            raise RunError(f"{path}: damaged (it is not a JSON object); train again")
         return record
 
     def write(self, name: str, content: str | dict[str, Any]) -> None:
@@ -243,7 +243,7 @@ class RunFolder:
         if resume and config.exists():
             if others := differences(self.settings, settings):
                 found = "; ".join(
-                    f"{name} is {_said(old)}, asked for is {_said(new)}"
+                    f"{name} is {_said(old)} in the folder and {_said(new)} in the command"
                     for name, old, new in others
                 )
                 raise RunError(
@@ -274,7 +274,7 @@ class RunFolder:
             self.write("split.json", split)
         elif self.json("split.json") != split:
             raise RunError(
-                f"{self.path}: the run was begun on other data than those found now; name the same "
+                f"{self.path}: the run was begun on other data than the data found now; name its "
                 "data with --root, or choose another --out"
             )
 

@@ -157,8 +157,8 @@ def cross_validate(
         settings: Of each run.
         out: Folder for the runs and the summary.
         folds: At least 2.
-        repeats: How often the folds are dealt anew.
-        root: Where the data lie, if not where they are looked for by themselves.
+        repeats: How many times the cross-validation is repeated.
+        root: Folder or file of the data (default: the usual search path).
         work: As in :func:`sequela.runs.fit.train`.
         resume: Continue what the folder holds.
         on_epoch: Called with the history of the fold after each of its epochs.

@@ -51,7 +51,7 @@ def config_of(entry: ModelEntry, settings: RunSettings, given: Inputs) -> Any:
     sizes = {name: given.shape[name] for name in sizes_of(given.reads)}
     if none := [name for name, size in sizes.items() if not size]:
         raise SettingError(
-            f"{settings.model} reads {' and '.join(given.reads)}, but these data hold none of it "
+            f"{settings.model} reads {' and '.join(given.reads)}, but these data have none of it "
             f"({none[0]} is 0): choose other data, or a model that does not read it"
         )
     return entry.config(**{**sizes, **settings.model_settings})
@@ -129,7 +129,7 @@ class TrainedModel:
         except RuntimeError as error:
             first = str(error).splitlines()[-1].strip()
             raise RunError(
-                f"the class {self.name} is not the one that was trained ({first}): train it again"
+                f"the class {self.name} is not the class that was trained ({first}): train it again"
             ) from error
         return model.eval()
 

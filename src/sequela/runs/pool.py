@@ -20,7 +20,7 @@ from sequela.runs.folds import FOLDS, OnRun, check_free, cross_validate, fold_ru
 from sequela.training.history import History
 
 LOOK_SECONDS = 0.25
-"""Between two looks at what the processes do."""
+"""Time between two looks at what the processes do."""
 _END_SECONDS = 1.0
 
 
@@ -197,8 +197,11 @@ def in_processes(jobs: Sequence[Job], count: int) -> Generator[Snapshot]:
         count: How many processes.
     """
     context = multiprocessing.get_context("spawn")
-    with TemporaryDirectory(prefix="sequela-") as told, ProcessPoolExecutor(count, context) as pool:
-        states = [Path(told) / f"{number}.json" for number in range(len(jobs))]
+    with (
+        TemporaryDirectory(prefix="sequela-") as folder,
+        ProcessPoolExecutor(count, context) as pool,
+    ):
+        states = [Path(folder) / f"{number}.json" for number in range(len(jobs))]
         futures = [pool.submit(_work, *each) for each in zip(jobs, states, strict=True)]
         try:
             yield from _snapshots(jobs, states, futures, count)

@@ -156,7 +156,7 @@ class VisitData:
         what = number_of(self.classes, self.classes[1])
         return importance_of_codes(model, self.sequences, self.rows("held_out"), what)
 
-    def shown(self, row: int) -> dict[str, Any]:
+    def describe_example(self, row: int) -> dict[str, Any]:
         """The codes of a record in their order, with their step and how long ago it was."""
         return {"codes": codes_of(self.sequences, row)}
 
@@ -321,8 +321,8 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
 
     Args:
         settings: Of the run.
-        root: Where the data lie, if not where they are looked for by themselves: published tables,
-            or a MEDS data set.
+        root: Folder or file of the data (default: the usual search path): published tables, or a
+            MEDS data set.
         work: Folder for events and sequences; what it holds already is used again if it was made
             from the same.
 
@@ -333,8 +333,8 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
     """
     if settings.split != "subject":
         raise SettingError(
-            f"{settings.data} holds patients, and the split asked for is by {settings.split}: "
-            "split by subject"
+            f"{settings.data} holds patients, so it cannot be split by {settings.split}: use "
+            "--split subject"
         )
     asked = settings.cohort or CohortSettings()
     cohort, origin = cohort_from(settings.data, asked, root, work)
@@ -357,8 +357,9 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
     if len(sequences.vocabulary) == 1:  # the unknown code
         families = ", ".join(cohort.task.inputs) or "any family"
         raise DataError(
-            f"no code of {families} is known of {cut.min_subjects} training subject(s) by the time "
-            "of prediction: let others in (--inputs, --demographics), or predict later (--hours)"
+            f"no code of {families} occurs in {cut.min_subjects} training subject(s) by the time "
+            "of prediction: give the model other codes (--inputs, --demographics), or predict "
+            "later (--hours)"
         )
     return VisitData(settings.data, origin, cohort, split, part, sequences)
 
@@ -375,8 +376,7 @@ def load_other(
     asked = settings.cohort or CohortSettings()
     if asked.labels is not None:
         raise SettingError(
-            "the run was asked about the labels of a file, which other data do not have: train on "
-            "a task"
+            "the run learnt labels from a file, which other data do not have: train on a task"
         )
     same = name == settings.data
     all_tables = asked.model_copy(update={"tables": ()})
@@ -388,7 +388,7 @@ def load_other(
     if not new.any():
         raise SettingError(
             f"all {len(np.unique(subject))} subjects of {name} were used to train or tune this "
-            "model: nothing is left to evaluate it on"
+            "model: none is left to evaluate it on; choose other data"
         )
     cohort = replace(cohort, labels=cohort.labels.filter(pa.array(new)))
     sequences = whole(cohort, asked, work / "sequences")
@@ -424,9 +424,9 @@ def cohort_of(opened: Events, asked: CohortSettings) -> Cohort:
     if asked.labels is None:
         if asked.outcome:
             raise SettingError(
-                f"outcome '{asked.outcome}' names what the labels of a file say, and there is no "
-                f"label file: give one, or leave it out (the outcome of {task.name} is "
-                f"'{task.label}')"
+                f"outcome '{asked.outcome}' is for the labels of a file, and there is no label "
+                "file: give one with --labels, or leave --outcome out (the outcome of "
+                f"{task.name} is '{task.label}')"
             )
         return select_cohort(opened, task)
     return cohort_of_labels(opened, Path(asked.labels), task, asked.outcome or "")
@@ -446,10 +446,14 @@ def task_of(asked: CohortSettings) -> Task:
         "trigger": "ICU admission" if asked.from_icu else None,
     }
     if asked.hindsight and asked.labels is not None:
-        raise SettingError("hindsight moves a task's own times, not those of a label file")
+        raise SettingError(
+            "--hindsight changes the times of a task, not those of a label file: "
+            "leave one of them out"
+        )
     if asked.from_icu and task_named(asked.task).trigger != "admission":
         raise SettingError(
-            f"{asked.task} does not count from an admission, so it cannot count from one to an ICU"
+            f"{asked.task} does not count from an admission, so --from-icu cannot be used: leave "
+            "it out"
         )
     task = task_named(asked.task, **{k: v for k, v in changes.items() if v is not None})
     return with_hindsight(task) if asked.hindsight else task

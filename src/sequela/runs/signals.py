@@ -157,7 +157,7 @@ class SignalData:
     def importance(self, model: nn.Module) -> None:
         """Samples have no names to be ranked by."""
 
-    def shown(self, row: int) -> dict[str, Any]:
+    def describe_example(self, row: int) -> dict[str, Any]:
         """The segment in µV, and its samples per second."""
         return {"signal": self.segments.signal[row], "sfreq": self.segments.sfreq}
 
@@ -313,7 +313,7 @@ def load_other(
     if not new:
         raise SettingError(
             f"all {len(recordings)} recordings of {name} were used to train or tune this model: "
-            "nothing is left to evaluate it on"
+            "none is left to evaluate it on; choose other data"
         )
     segments = cut(new, header["n_times"], tuple(header["classes"]))
     if segments.signal.shape[1] != header["n_chans"] or segments.sfreq != header["sfreq"]:

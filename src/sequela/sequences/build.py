@@ -159,11 +159,14 @@ def _check_parts(labels: pa.Table, part: NDArray[np.uint8]) -> None:
     moved = np.flatnonzero((subject[1:] == subject[:-1]) & (part[1:] != part[:-1]))
     if len(moved):
         raise SplitError(
-            f"subject {subject[moved[0]]} stands in two parts, and {len(moved) - 1} more such "
+            f"subject {subject[moved[0]]} is in two parts, and {len(moved) - 1} more such "
             "pairs of examples; split by subject"
         )
     if not (part == TRAIN).any():
-        raise SplitError("nobody is in the training part, so there is no vocabulary to learn")
+        raise SplitError(
+            "the training part is empty, so there is no vocabulary to learn: give "
+            "the split a training part"
+        )
 
 
 def _vocabulary(connection: Connection, terms: Terms, settings: SequenceSettings) -> dict[str, Any]:

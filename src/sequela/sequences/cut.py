@@ -2,8 +2,8 @@
 
 The table ``visible`` holds an event only if its subject is asked about, its time is not after the
 ``prediction_time``, and its code is in ``terms``, which has no code that makes a label. All other
-queries here read ``visible``, never the events; static facts, which have no time, are the exception
-and are told apart by that. Sequences, bags and summaries are all made from what is cut here.
+queries here read ``visible``, never the events. The exception are static facts: they have no time.
+Sequences, bags and summaries are all made from what is cut here.
 """
 
 import duckdb
@@ -22,15 +22,15 @@ from sequela.sources.columns import column_of, text_column_of
 
 Connection = duckdb.DuckDBPyConnection
 
-# An age is counted from birth, or from when it was told last.
+# An age is counted from birth, or from the last age on record.
 ASKED = f"""
 CREATE TEMP TABLE asked AS
-WITH told AS (
+WITH reported AS (
     SELECT e.subject_id, e.time, CASE WHEN c.family = '{AGE}' THEN e.numeric_value ELSE 0 END AS age
     FROM events AS e JOIN codes AS c ON c.code = e.code
     WHERE c.family = '{BIRTH}' OR (c.family = '{AGE}' AND e.numeric_value BETWEEN 0 AND 130)
 ), ages AS (
-    SELECT subject_id, time, min(age) AS age FROM told GROUP BY subject_id, time
+    SELECT subject_id, time, min(age) AS age FROM reported GROUP BY subject_id, time
 )
 SELECT
     a.example, a.subject_id, a.prediction_time, a.boolean_value AS label, a.part,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.cohort import leakage
+from sequela.cohort import overlaps
 from sequela.cohort.finding import Finding
 from sequela.cohort.segments import Segments
 from sequela.cohort.split import PARTS
@@ -15,11 +15,11 @@ from sequela.sequences.scaling import Scaling
 from sequela.sequences.tables import bag_of_codes
 
 IN_SEGMENTS = (
-    "identical and nearly identical segments in two parts, samples that tell the class by "
-    "themselves, scaling fitted on other parts"
+    "identical and nearly identical segments in two parts, samples that alone reveal the class, "
+    "scaling fitted on other parts"
 )
 IN_SEQUENCES = (
-    "identical records in two parts, codes that tell the outcome by themselves, a vocabulary of "
+    "identical records in two parts, codes that alone reveal the outcome, a vocabulary of "
     "other parts, steps after the prediction"
 )
 _TRAIN = PARTS.index("train")
@@ -45,9 +45,9 @@ def find_in_segments(
     rows, group = in_parts(part, samples), in_parts(part, segments.recording_id)
     names = [f"sample {index}" for index in range(samples.shape[1])]
     return [
-        *leakage.identical_rows(rows),
-        *leakage.near_identical_rows(rows, group),
-        *leakage.telling_columns(
+        *overlaps.identical_rows(rows),
+        *overlaps.near_identical_rows(rows, group),
+        *overlaps.revealing_columns(
             samples, names, segments.label, segments.classes, segments.recording_id
         ),
         *_foreign_scaling(scaling, Scaling.fit(segments.signal[part == _TRAIN])),
@@ -71,8 +71,8 @@ def find_in_sequences(
     label, subject = sequences.label.astype(np.int64), sequences.subject_id.astype(np.str_)
     known = bag_of_codes(sequences, everybody)[:, 1:]  # the first is the unknown code
     return [
-        *leakage.identical_records({n: known[part == i] for i, n in enumerate(PARTS)}),
-        *leakage.telling_codes(example, codes, sequences.vocabulary, label, classes, subject),
+        *overlaps.identical_records({n: known[part == i] for i, n in enumerate(PARTS)}),
+        *overlaps.revealing_codes(example, codes, sequences.vocabulary, label, classes, subject),
         *_foreign_vocabulary(sequences, codes[part[example] == _TRAIN]),
         *_later_steps(sequences),
     ]
@@ -104,7 +104,7 @@ def _foreign_vocabulary(sequences: Sequences, in_training: NDArray[np.int64]) ->
     return [
         Finding(
             "vocabulary of other parts",
-            f"{len(foreign)} known codes stand in no training example, for example {named}",
+            f"{len(foreign)} known codes occur in no training example, for example {named}",
             "vocabulary",
             "leak",
             "learn the vocabulary from the training part alone",

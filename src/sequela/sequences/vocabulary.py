@@ -85,7 +85,7 @@ def terms_of(codes: Iterable[str], task: Task, settings: SequenceSettings) -> Te
         if family.label_only:
             continue
         seen = is_of(code, task.inputs) if task.inputs else not family.answer
-        if task.hindsight and family.ending:  # nothing to look back on
+        if task.hindsight and family.ending:  # it reveals the outcome
             seen = False
         if family.demographic:
             seen = settings.demographics and (family.name != AGE or code in AGE_DECADES)

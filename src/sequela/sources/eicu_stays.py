@@ -4,7 +4,7 @@ Times are published as minutes from the admission to a unit, without a calendar.
 stay gets a made-up one: it begins at its published time of day on 1 January of a year of its own,
 2000 for a patient's first stay, ten years later for each further one. Order and distances inside a
 stay are as published. The order of one patient's stays is not (only the year of discharge is), so
-stays are kept apart by ten years and by ``visit_id``, and may be used only by themselves.
+stays are kept apart by ten years and by ``visit_id``, and each may only be used alone.
 """
 
 from datetime import datetime, timedelta

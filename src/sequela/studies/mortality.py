@@ -107,7 +107,7 @@ STUDY = Study(
     classes=("survived", "died"),
     training=TRAINING,
     reference_models=_REFERENCE_MODELS,
-    # Prevalence reads nothing, so that it cannot look back.
+    # Prevalence reads nothing, so later information does not change it.
     controls={"weighted": tuple(TRAINING), "hindsight": (*TRAINING, *_REFERENCE_MODELS[1:])},
     families=(("Visits", *_BASELINE, *_IMPROVED),),
     claims=CLAIMS,

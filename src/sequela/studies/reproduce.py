@@ -44,18 +44,19 @@ def reproduce(
 ) -> list[Run]:
     """Train all models of the studies and write ``results.json``.
 
-    Runs that ``out`` already holds are kept if they are finished, and continued if they are not, so
-    an interrupted study goes on where it was.
+    Runs that ``out`` already holds are kept if they are finished, and continued if they are not,
+    so an interrupted study continues where it stopped.
 
     Args:
         out: Folder of the studies; each run stands under ``runs/``.
         studies: Names in ``STUDIES``.
         data: The data set of a study that lets one be chosen: ``bonn`` or ``uci-seizure``.
-        root: Where the data of the one study lie (for mortality: those of MIMIC-III), if not where
-            they are looked for by themselves.
-        seed: Of the split, the weights and the order of the batches.
-        quick: Few epochs: to see that everything works, not for the numbers.
-        processes: How many train at once, one torch thread each; one a core if not given.
+        root: Folder or file of the one study's data; for mortality, of MIMIC-III (default: the
+            usual search path).
+        seed: Seed of the split, the weights and the order of the batches.
+        quick: Train for few epochs, to see that everything works; the numbers are not results.
+        processes: Train this many models at once, each on one torch thread (default: one for each
+            core).
         on_run: Called after each run.
         on_look: Called several times a second with what is being trained.
 
@@ -119,7 +120,7 @@ def _check_out(out: Path) -> None:
     """Make sure that a study may be written here, or goes on here."""
     there = {path.name for path in out.iterdir()} if out.is_dir() else set()
     if out.is_file() or (there - {WORK} and "runs" not in there):
-        raise RunError(f"{out}: is not empty and holds no study; choose another --out")
+        raise RunError(f"{out}: is not empty, and holds no study; choose another --out")
 
 
 def _check_same_study(out: Path, planned: PlannedRun) -> None:
@@ -139,7 +140,7 @@ def _check_same_study(out: Path, planned: PlannedRun) -> None:
         + (
             ("that is quick", "add --quick")
             if found.training.epochs < asked.training.epochs
-            else ("that is not quick", "leave --quick out")
+            else ("that was not run with --quick", "leave --quick out")
         ),
     ]
     for ours, theirs, what, remedy in held:

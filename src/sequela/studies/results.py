@@ -51,7 +51,7 @@ def in_order(folders: Sequence[Run]) -> list[Run]:
 def results(folders: Sequence[Run]) -> dict[str, Any]:
     """The content of ``results.json``: every study by its name.
 
-    A study is told by its primary question under its own name, others beside it. What is split by
+    A study's primary question has the study's own name, others beside it. What is split by
     rows is a study beside, too.
     """
     studies: dict[str, Any] = {}

@@ -158,7 +158,7 @@ class Study:
         return training.model_copy(update={"epochs": epochs, "average": average})
 
     def _controls(self, name: str, settings: RunSettings) -> dict[str, RunSettings]:
-        """A run with weighted classes, and one that looks back, where the study has them."""
+        """A run with weighted classes, and one with later information, if the study has them."""
         found = {}
         if settings.model in self.controls.get("weighted", ()):
             weighted = settings.training.model_copy(update={"class_weights": True})

@@ -65,7 +65,7 @@ class Checkpoint:
         """
         path = folder / FILE
         if not path.exists():
-            raise RunError(f"{path}: not found; there is nothing to resume, train without --resume")
+            raise RunError(f"{path}: not found; there is no run to resume: train without --resume")
         groups: dict[str, dict[str, Tensor]] = {group: {} for group in _GROUPS}
         slots: dict[int, dict[str, Tensor]] = {}
         try:

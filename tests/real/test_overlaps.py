@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sequela.cohort import leakage
+from sequela.cohort import overlaps
 from sequela.cohort.finding import Finding
 from sequela.cohort.segments import Segments, cut
 from sequela.cohort.split import PARTS, draw
@@ -34,11 +34,11 @@ def audit(segments: Segments, unit: SplitUnit) -> list[Finding]:
     labels = {name: segments.label[chosen] for name, chosen in inside.items()}
     train = inside["train"]
     return [
-        *leakage.overlapping_groups(groups, "recording"),
-        *leakage.identical_rows(parts),
-        *leakage.near_identical_rows(parts, groups),
-        *leakage.one_class(labels, segments.classes),
-        *leakage.telling_columns(
+        *overlaps.overlapping_groups(groups, "recording"),
+        *overlaps.identical_rows(parts),
+        *overlaps.near_identical_rows(parts, groups),
+        *overlaps.one_class(labels, segments.classes),
+        *overlaps.revealing_columns(
             rows[train],
             [f"sample {index}" for index in range(rows.shape[1])],
             segments.label[train],
@@ -68,7 +68,7 @@ def test_a_recording_under_two_names_is_found(segments: Segments, noise: float) 
     copy = parts["train"][:23]
     size = noise * copy.std(axis=1, keepdims=True)
     parts["held_out"][:23] = copy + size * np.random.default_rng(0).normal(size=copy.shape)
-    found = leakage.near_identical_rows(parts, groups) or leakage.identical_rows(parts)
+    found = overlaps.near_identical_rows(parts, groups) or overlaps.identical_rows(parts)
     assert [one.check for one in found] == ["near-identical rows" if noise else "identical rows"]
 
 
@@ -90,10 +90,10 @@ def test_patients_with_the_same_diagnoses_are_not_accused(real_data: Path) -> No
     parts = {"train": has[known], "held_out": has[~known]}
     groups = {"train": person[known], "held_out": person[~known]}
     assert len(np.unique(np.concatenate(list(parts.values())), axis=0)) < len(has) - 100
-    assert leakage.identical_rows(parts) == []
-    assert leakage.near_identical_rows(parts, groups) == []
+    assert overlaps.identical_rows(parts) == []
+    assert overlaps.near_identical_rows(parts, groups) == []
     classes = ["alive", "died"]
     assert (
-        leakage.telling_codes(stay, code, names.tolist(), died.astype(np.int64), classes, person)
+        overlaps.revealing_codes(stay, code, names.tolist(), died.astype(np.int64), classes, person)
         == []
     )

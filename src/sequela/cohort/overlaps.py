@@ -1,4 +1,4 @@
-"""Leaks between the parts of a split, and columns that know too much.
+"""Overlaps between the parts of a split, and columns that reveal the outcome.
 
 Each check is a function from arrays to findings; no finding means that nothing was found, which is
 no proof that there is nothing.
@@ -14,7 +14,7 @@ from scipy.sparse import csc_array, csr_array, vstack
 
 from sequela.cohort.finding import Finding
 
-TELLING_AUROC = 0.9
+REVEALING_AUROC = 0.9
 # Chances of a false alarm, each over all that one check looks at.
 _CHANCE_OF_COLUMN = 1e-3
 _CHANCE_OF_COPY = 1e-6
@@ -43,7 +43,7 @@ def overlapping_groups(groups: Mapping[str, NDArray[np.str_]], unit: str) -> lis
             found.append(
                 Finding(
                     "overlapping groups",
-                    f"{shared.size} {unit}s stand in both parts, with {rows} of "
+                    f"{shared.size} {unit}s are in both parts, with {rows} of "
                     f"{other_ids.size} examples of {other}",
                     f"{one}, {other}",
                     "leak",
@@ -71,7 +71,7 @@ def one_class(labels: Mapping[str, NDArray[np.int64]], classes: Sequence[str]) -
             what = f"there is no example of {missing}, which other parts have"
         else:
             continue
-        remedy = "stratify the split by class, or look whether the labels were read rightly"
+        remedy = "stratify the split by class, or check that the labels were read correctly"
         found.append(Finding("labels of one class", what, part, "suspicion", remedy))
     return found
 
@@ -91,8 +91,10 @@ def identical_rows(parts: Parts) -> list[Finding]:
     if not rows.size:
         return []
     rows = np.where(rows == 0, 0.0, rows)  # -0 is 0
-    telling = _bits(rows) > 2 * np.log2(len(rows)) - np.log2(_CHANCE_OF_COPY)
-    telling &= np.nanmax(rows, axis=1, initial=-np.inf) > np.nanmin(rows, axis=1, initial=np.inf)
+    distinctive = _bits(rows) > 2 * np.log2(len(rows)) - np.log2(_CHANCE_OF_COPY)
+    distinctive &= np.nanmax(rows, axis=1, initial=-np.inf) > np.nanmin(
+        rows, axis=1, initial=np.inf
+    )
     _, same = np.unique(
         np.ascontiguousarray(rows).view(f"V{rows.shape[1] * rows.itemsize}")[:, 0],
         return_inverse=True,
@@ -101,7 +103,7 @@ def identical_rows(parts: Parts) -> list[Finding]:
     where = {name: slice(*bounds[index : index + 2]) for index, name in enumerate(parts)}
     found = []
     for one, other in combinations(parts, 2):
-        copies = np.isin(same[where[other]], same[where[one]]) & telling[where[other]]
+        copies = np.isin(same[where[other]], same[where[one]]) & distinctive[where[other]]
         if copies.any():
             found.append(_copies("identical rows", "identical to", one, other, copies))
     return found
@@ -145,7 +147,7 @@ def _bits_of_record(by_code: csc_array, codes: NDArray[np.int32]) -> float:
     having = by_code[:, codes]
     together = (having.T @ having).toarray()
     together = together[np.ix_(*[np.argsort(-together.diagonal(), kind="stable")] * 2)] - 2
-    # Of those with the row's code, the share with the column's too, drawn a little towards a half.
+    # Of those with the row's code, the share with the column's too, drawn a little towards 0.5.
     given = (together + 0.5) / (together.diagonal()[:, None] + 1)
     chance = [(together[0, 0] + 0.5) / (by_code.shape[0] - 1)]
     chance += [given[:later, later].max() for later in range(1, len(codes))]
@@ -264,7 +266,7 @@ def _nearest_groups(
     return distance
 
 
-def telling_columns(
+def revealing_columns(
     columns: NDArray[np.float64],
     names: Sequence[str],
     label: NDArray[np.int64],
@@ -294,14 +296,14 @@ def telling_columns(
         area = np.divide(beaten, pairs, out=np.full(len(names), 0.5), where=pairs > 0)
         absent = _presence_area(~present[is_class], ~present[~is_class])
         least = _least_area(is_class, group, 2 * len(names) * len(classes))
-        found += _telling(area, names, classes[one], least, "its values alone predict")
-        found += _telling(
+        found += _revealing(area, names, classes[one], least, "its values alone predict")
+        found += _revealing(
             absent, names, classes[one], least, "whether it is missing alone predicts"
         )
     return found
 
 
-def telling_codes(
+def revealing_codes(
     example: NDArray[np.int64],
     code: NDArray[np.int64],
     names: Sequence[str],
@@ -309,7 +311,7 @@ def telling_codes(
     classes: Sequence[str],
     group: NDArray[np.str_],
 ) -> list[Finding]:
-    """Codes whose presence alone ranks one class above the rest; as :func:`telling_columns`.
+    """Codes whose presence alone ranks one class above the rest; as :func:`revealing_columns`.
 
     Args:
         example: int64 (entry,): which example has a code.
@@ -329,7 +331,7 @@ def telling_codes(
         )
         least = _least_area(is_class, group, len(names) * len(classes))
         area = (1 + positives - negatives) / 2
-        found += _telling(area, names, classes[one], least, "its presence alone predicts")
+        found += _revealing(area, names, classes[one], least, "its presence alone predicts")
     return found
 
 
@@ -355,10 +357,10 @@ def _least_area(is_class: NDArray[np.bool_], group: NDArray[np.str_], looked_at:
         return np.inf
     error = np.sqrt((positives + negatives + 1) / (12 * positives * negatives))
     by_chance = 0.5 + float(stats.norm.isf(_CHANCE_OF_COLUMN / 2 / max(looked_at, 1)) * error)
-    return max(TELLING_AUROC, by_chance)
+    return max(REVEALING_AUROC, by_chance)
 
 
-def _telling(
+def _revealing(
     area: NDArray[np.float64], names: Sequence[str], of_class: str, least: float, what: str
 ) -> list[Finding]:
     strength = np.maximum(area, 1 - area)
@@ -369,10 +371,11 @@ def _telling(
     more = f" and {len(chosen) - _NAMED} more" if len(chosen) > _NAMED else ""
     return [
         Finding(
-            "telling columns",
-            f"{what} '{of_class}' with an AUROC above {TELLING_AUROC}",
+            "columns that reveal the outcome",
+            f"{what} '{of_class}' with an AUROC above {REVEALING_AUROC}",
             named + more,
             "suspicion",
-            "look whether it is known at prediction time, or is the label under another name",
+            "check that it is known at the time of prediction, and is not the label under another "
+            "name",
         )
     ]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from sequela.cohort import leakage
+from sequela.cohort import overlaps
 from sequela.cohort.finding import Finding
 
 Array = NDArray[np.float64]
@@ -63,17 +63,17 @@ def parts_of(make: Any, seed: int) -> tuple[dict[str, Array], dict[str, NDArray[
 @pytest.mark.parametrize("seed", range(4))
 def test_clean_parts_are_not_accused(make: Any, seed: int) -> None:
     parts, groups = parts_of(make, seed)
-    assert leakage.identical_rows(parts) == []
-    assert leakage.near_identical_rows(parts, groups) == []
-    assert leakage.overlapping_groups(groups, "recording") == []
+    assert overlaps.identical_rows(parts) == []
+    assert overlaps.near_identical_rows(parts, groups) == []
+    assert overlaps.overlapping_groups(groups, "recording") == []
 
 
 def test_people_alike_by_few_codes_are_not_accused() -> None:
     parts, groups = parts_of(codes, 0)
     held_out = {row.tobytes() for row in parts["held_out"]}
     assert sum(row.tobytes() in held_out for row in parts["train"]) > 100
-    assert leakage.identical_rows(parts) == []
-    assert leakage.near_identical_rows(parts, groups) == []
+    assert overlaps.identical_rows(parts) == []
+    assert overlaps.near_identical_rows(parts, groups) == []
 
 
 def test_people_who_share_rare_codes_are_not_accused() -> None:
@@ -85,7 +85,7 @@ def test_people_who_share_rare_codes_are_not_accused() -> None:
     people[1_000, 0] = 1 - people[0, 0]  # rare codes in common weigh more than this one
     parts = {"train": people[:1_000], "held_out": people[1_000:]}
     groups = {"train": ids(1_000, 1, "a"), "held_out": ids(500, 1, "b")}
-    assert leakage.near_identical_rows(parts, groups) == []
+    assert overlaps.near_identical_rows(parts, groups) == []
 
 
 def test_flat_signals_are_not_accused() -> None:
@@ -93,15 +93,15 @@ def test_flat_signals_are_not_accused() -> None:
     for part in parts.values():
         part[::10] = 0
         part[3] = np.nan
-    assert leakage.identical_rows(parts) == []
-    assert leakage.near_identical_rows(parts, groups) == []
+    assert overlaps.identical_rows(parts) == []
+    assert overlaps.near_identical_rows(parts, groups) == []
 
 
 @pytest.mark.parametrize("copies", [1, 7])
 def test_planted_copies_are_found(copies: int) -> None:
     parts, _ = parts_of(signals, 1)
     parts["held_out"][5 : 5 + copies] = parts["train"][100 : 100 + copies]
-    (found,) = leakage.identical_rows(parts)
+    (found,) = overlaps.identical_rows(parts)
     assert found.check == "identical rows"
     assert found.what == f"{copies} of 300 rows of held_out are identical to rows of train"
     assert (found.where, found.severity) == ("train, held_out", "leak")
@@ -112,7 +112,7 @@ def test_a_copied_person_is_found_among_people_alike() -> None:
     parts, _ = parts_of(codes, 2)
     rarest = np.argsort(-(parts["train"] * np.arange(200)).sum(axis=1))[:3]
     parts["tuning"][:3] = parts["train"][rarest]
-    (found,) = leakage.identical_rows(parts)
+    (found,) = overlaps.identical_rows(parts)
     assert found.where == "train, tuning"
     assert found.what.startswith("3 of 300")
 
@@ -124,7 +124,7 @@ def test_data_of_which_all_is_doubled_are_found() -> None:
     for rows in (slice(300, 600), slice(600, 900)):
         parts["train"][rows] = original * rng.normal(1, 0.01, size=original.shape)
     parts["held_out"][:] = original * rng.normal(1, 0.01, size=original.shape)
-    (found,) = leakage.near_identical_rows(parts, groups)
+    (found,) = overlaps.near_identical_rows(parts, groups)
     assert int(found.what.split()[0]) > 100
     assert found.where == "train, held_out"
 
@@ -137,8 +137,8 @@ def test_planted_copies_with_noise_are_found(noise: float, copies: int) -> None:
     size = original.std(axis=1, keepdims=True) * noise
     changed = original + np.random.default_rng(0).normal(size=original.shape) * size
     parts["tuning"][:copies] = changed
-    assert leakage.identical_rows(parts) == []
-    (found,) = leakage.near_identical_rows(parts, groups)
+    assert overlaps.identical_rows(parts) == []
+    (found,) = overlaps.near_identical_rows(parts, groups)
     assert found.where == "train, tuning"
     assert found.what == (f"{copies} of 300 rows of tuning are nearly identical to rows of train")
 
@@ -149,7 +149,7 @@ def test_a_copied_group_is_found_though_its_rows_are_each_others_neighbours() ->
     alike = parts["train"][0] + rng.normal(size=(40, 100))
     parts["train"][:20], parts["held_out"][:20] = alike[:20], alike[20:]
     groups["train"][:20], groups["held_out"][:20] = "a", "b"
-    (found,) = leakage.near_identical_rows(parts, groups)
+    (found,) = overlaps.near_identical_rows(parts, groups)
     assert found.what.startswith("20 of 300 rows of held_out")
 
 
@@ -158,7 +158,7 @@ def test_a_large_part_is_looked_at_in_steps() -> None:
     known, rows = rng.normal(size=(200, 30)), rng.normal(size=(5_000, 30))
     rows[::3] = known[np.arange(1_667) % 200] + rng.normal(size=(1_667, 30)) * 0.005
     groups = {"train": ids(200, 1, "a"), "held_out": ids(5_000, 1, "b")}
-    (found,) = leakage.near_identical_rows({"train": known, "held_out": rows}, groups)
+    (found,) = overlaps.near_identical_rows({"train": known, "held_out": rows}, groups)
     assert found.what.startswith("1667 of 1667 rows")
 
 
@@ -168,10 +168,10 @@ def test_overlapping_groups_are_counted() -> None:
         "tuning": np.array(["d"]),
         "held_out": np.array(["c", "c", "b", "e"]),
     }
-    (found,) = leakage.overlapping_groups(groups, "recording")
+    (found,) = overlaps.overlapping_groups(groups, "recording")
     assert found == Finding(
         "overlapping groups",
-        "2 recordings stand in both parts, with 3 of 4 examples of held_out",
+        "2 recordings are in both parts, with 3 of 4 examples of held_out",
         "train, held_out",
         "leak",
         "split by recording",
@@ -180,18 +180,18 @@ def test_overlapping_groups_are_counted() -> None:
 
 def test_labels_of_one_class_are_found() -> None:
     both = np.array([0, 1, 1])
-    assert leakage.one_class({"train": both, "held_out": both}, ["alive", "dead"]) == []
-    (found,) = leakage.one_class({"train": both, "held_out": np.zeros(9, int)}, ["alive", "dead"])
+    assert overlaps.one_class({"train": both, "held_out": both}, ["alive", "dead"]) == []
+    (found,) = overlaps.one_class({"train": both, "held_out": np.zeros(9, int)}, ["alive", "dead"])
     assert (found.what, found.where) == ("all 9 labels are 'alive'", "held_out")
     labels = {
         "train": np.array([0, 1, 2]),
         "tuning": np.array([2, 0]),
         "held_out": np.array([], int),
     }
-    (found,) = leakage.one_class(labels, ["x", "y", "z"])
+    (found,) = overlaps.one_class(labels, ["x", "y", "z"])
     assert found.what == "there is no example of 'y', which other parts have"
     assert found.where == "tuning"
-    alone = leakage.one_class({"train": np.array([1, 1])}, ["alive", "dead"])
+    alone = overlaps.one_class({"train": np.array([1, 1])}, ["alive", "dead"])
     assert alone[0].what == "all 2 labels are 'dead'"
 
 
@@ -204,7 +204,9 @@ def test_columns_that_know_nothing_are_not_accused(make: Any, n_groups: int) -> 
         columns[:, 0] = np.random.default_rng(seed).normal(size=n_groups)[group]
         label = np.random.default_rng(seed + 50).integers(0, 2, size=n_groups)[group]
         names = [f"c{index}" for index in range(columns.shape[1])]
-        found = leakage.telling_columns(columns, names, label, ["no", "yes"], group.astype(np.str_))
+        found = overlaps.revealing_columns(
+            columns, names, label, ["no", "yes"], group.astype(np.str_)
+        )
         assert found == []
 
 
@@ -217,10 +219,10 @@ def test_the_label_under_another_name_is_found(sign: int) -> None:
     columns[::9, 1] = np.nan
     present = ~np.isnan(columns[:, 1])
     area = sklearn.metrics.roc_auc_score(label[present], sign * columns[present, 1])
-    (found,) = leakage.telling_columns(
+    (found,) = overlaps.revealing_columns(
         columns, ["age", "risk", "sex", "unit"], label, ["no", "died"], ids(400, 1, "p")
     )
-    assert found.check == "telling columns"
+    assert found.check == "columns that reveal the outcome"
     assert found.where == f"risk ({area:.3f})"
     assert found.what == "its values alone predict 'died' with an AUROC above 0.9"
     assert found.severity == "suspicion"
@@ -230,24 +232,24 @@ def test_a_column_missing_for_one_class_is_found() -> None:
     columns = np.random.default_rng(0).normal(size=(300, 3))
     label = np.arange(300) % 3
     columns[label == 2, 1] = np.nan
-    (found,) = leakage.telling_columns(
+    (found,) = overlaps.revealing_columns(
         columns, ["a", "b", "c"], label, ["x", "y", "z"], ids(300, 1, "p")
     )
     assert found.what.startswith("whether it is missing alone predicts 'z'")
     assert found.where == "b (1.000)"
 
 
-def test_many_telling_columns_are_named_in_order() -> None:
+def test_many_revealing_columns_are_named_in_order() -> None:
     label = np.arange(200) % 2
     noise = np.random.default_rng(0).normal(size=(200, 8))
     columns = label[:, None] + noise * np.arange(1, 9) / 30
     names = [f"c{index}" for index in range(8)]
-    (found,) = leakage.telling_columns(columns, names, label, ["no", "yes"], ids(200, 1, "p"))
+    (found,) = overlaps.revealing_columns(columns, names, label, ["no", "yes"], ids(200, 1, "p"))
     assert found.where.startswith("c0 (1.000), c1")
     assert found.where.endswith(" and 3 more")
 
 
-def test_a_telling_code_is_found_and_repeats_do_not_count() -> None:
+def test_a_revealing_code_is_found_and_repeats_do_not_count() -> None:
     rng = np.random.default_rng(0)
     label = (rng.random(500) < 0.3).astype(np.int64)
     has = codes(500, 1)
@@ -256,12 +258,12 @@ def test_a_telling_code_is_found_and_repeats_do_not_count() -> None:
     example, code = (np.repeat(entry, 3) for entry in np.nonzero(has))
     names = [f"I{index}" for index in range(200)]
     people, classes = ids(500, 1, "p"), ["alive", "dead"]
-    (found,) = leakage.telling_codes(example, code, names, label, classes, people)
+    (found,) = overlaps.revealing_codes(example, code, names, label, classes, people)
     area = sklearn.metrics.roc_auc_score(label, has[:, 150])
     assert found.where == f"I150 ({area:.3f})"
     clean = codes(500, 1)
     example, code = np.nonzero(clean)
-    assert leakage.telling_codes(example, code, names, label, classes, people) == []
+    assert overlaps.revealing_codes(example, code, names, label, classes, people) == []
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=30))
@@ -270,7 +272,7 @@ def test_areas_are_those_of_scikit_learn(rows: list[tuple[int, bool]]) -> None:
     label = np.array([event for _, event in rows], dtype=np.int64)
     # So many groups that nothing is put down to chance: repeat the rows under new names.
     value, label = np.tile(value, 400), np.tile(label, 400)
-    found = leakage.telling_columns(
+    found = overlaps.revealing_columns(
         value[:, None], ["c"], label, ["no", "yes"], ids(len(value), 1, "p")
     )
     expected = []
@@ -286,10 +288,10 @@ def test_nothing_is_found_in_nothing() -> None:
     empty = {"train": np.empty((0, 3)), "held_out": np.empty((0, 3))}
     nobody = {name: np.array([], dtype=np.str_) for name in empty}
     no_label = {name: np.array([], dtype=np.int64) for name in empty}
-    assert leakage.identical_rows(empty) == []
-    assert leakage.near_identical_rows(empty, nobody) == []
-    assert leakage.overlapping_groups(nobody, "subject") == []
-    assert leakage.one_class(no_label, ["no", "yes"]) == []
+    assert overlaps.identical_rows(empty) == []
+    assert overlaps.near_identical_rows(empty, nobody) == []
+    assert overlaps.overlapping_groups(nobody, "subject") == []
+    assert overlaps.one_class(no_label, ["no", "yes"]) == []
 
 
 def records(rng: np.random.Generator, n: int, codes: int = 400, each: int = 12) -> csr_array:
@@ -302,10 +304,10 @@ def records(rng: np.random.Generator, n: int, codes: int = 400, each: int = 12) 
 def test_a_copied_record_is_found_between_its_parts_alone() -> None:
     rng = np.random.default_rng(1)
     parts = {name: records(rng, n) for name, n in (("train", 200), ("tuning", 60), ("held", 60))}
-    assert leakage.identical_records(parts) == []
+    assert overlaps.identical_records(parts) == []
     table = parts["held"].toarray()
     table[7] = parts["train"].toarray()[3]
-    (found,) = leakage.identical_records({**parts, "held": csr_array(table)})
+    (found,) = overlaps.identical_records({**parts, "held": csr_array(table)})
     assert found.where == "train, held"
     assert found.what.startswith("1 of 60 rows of held are identical to rows of train")
 
@@ -318,5 +320,5 @@ def test_a_form_that_fills_in_many_codes_is_no_copy() -> None:
     for row, one in enumerate(form):
         table[row, 40 * one : 40 * one + 40] = 1
     parts = {"train": csr_array(table[:150]), "held": csr_array(table[150:])}
-    assert leakage.identical_records(parts) == []
-    assert leakage.identical_records({"train": csr_array((5, 4)), "held": csr_array((5, 4))}) == []
+    assert overlaps.identical_records(parts) == []
+    assert overlaps.identical_records({"train": csr_array((5, 4)), "held": csr_array((5, 4))}) == []

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sequela.evaluation.intervals import Estimate
@@ -18,6 +17,9 @@ from sequela.report.entry import Entry, measures
 from sequela.report.sentences import how_split, looked_for, parts_in_words
 from sequela.report.tripod import checklist
 from sequela.runs.find import Run
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
 
 
 def build_card(run: Run, out: Path) -> Path:
@@ -35,37 +37,23 @@ def build_card(run: Run, out: Path) -> Path:
 
 
 def front_matter(entry: Entry) -> str:
-    """The YAML that stands at the head of the card."""
+    """The YAML that stands at the head of the card, as the Hub reads it."""
+    from huggingface_hub import ModelCardData
+
     data = entry.data
     tabular = "sequences" in data
-    held = "held_out" if not entry.run.folds else "folds, each held out once"
-    values: dict[str, Any] = {
-        "license": "other",
-        "license_name": "not-chosen-yet",
-        "library_name": "sequela",
-        "tags": ["sequela", "medical", "eeg" if "sfreq" in data else "ehr", entry.name],
-        "datasets": [data["name"]],
-        "metrics": [m.hub for m in _of_hub(entry.test)],
-        "model-index": [
-            {
-                "name": entry.key,
-                "results": [
-                    {
-                        "task": {
-                            "type": "tabular-classification" if tabular else "other",
-                            "name": data["question"],
-                        },
-                        "dataset": {"type": data["name"], "name": data["title"], "split": held},
-                        "metrics": _results(entry.test),
-                    }
-                ],
-            }
-        ],
-    }
-    if tabular:
-        values["pipeline_tag"] = "tabular-classification"
-    text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
-    return text
+    card = ModelCardData(
+        license="other",
+        license_name="not-chosen-yet",
+        library_name="sequela",
+        tags=["sequela", "medical", "eeg" if "sfreq" in data else "ehr", entry.name],
+        datasets=[data["name"]],
+        metrics=[m.hub for m in _of_hub(entry.test)],
+        model_name=entry.key,
+        eval_results=[_result(entry, m, tabular=tabular) for m in _of_hub(entry.test)],
+        pipeline_tag="tabular-classification" if tabular else None,
+    )
+    return f"{card.to_yaml(line_break=chr(10))}\n"
 
 
 def _of_hub(test: Mapping[str, Any]) -> list[Metric]:
@@ -73,17 +61,24 @@ def _of_hub(test: Mapping[str, Any]) -> list[Metric]:
     return [m for m in reported() if m.hub and test.get(m.key) is not None]
 
 
-def _results(test: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Each number of the Hub's with its interval, in its name for people and apart for programs."""
-    found = []
-    for m in _of_hub(test):
-        entry: dict[str, Any] = {"type": m.hub, "value": test[m.key], "name": m.heading}
-        if ci := test.get(f"{m.key}_ci"):
-            low, high = (number(bound, m.table) for bound in ci)
-            entry["name"] += f" (95 % interval {low} to {high})"
-            entry["args"] = {"interval": list(ci), "level": 0.95}
-        found.append(entry)
-    return found
+def _result(entry: Entry, metric: Metric, *, tabular: bool) -> "EvalResult":
+    """A number of the Hub's with its interval, in its name for people and apart for programs."""
+    from huggingface_hub import EvalResult
+
+    data, test = entry.data, entry.test
+    ci = test.get(f"{metric.key}_ci")
+    low, high = (number(bound, metric.table) for bound in ci or (0.0, 0.0))
+    return EvalResult(
+        task_type="tabular-classification" if tabular else "other",
+        task_name=data["question"],
+        dataset_type=data["name"],
+        dataset_name=data["title"],
+        dataset_split="folds, each held out once" if entry.run.folds else "held_out",
+        metric_type=metric.hub,
+        metric_value=test[metric.key],
+        metric_name=metric.heading + (f" (95 % interval {low} to {high})" if ci else ""),
+        metric_args={"interval": list(ci), "level": 0.95} if ci else None,
+    )
 
 
 def _content(entry: Entry) -> dict[str, Any]:

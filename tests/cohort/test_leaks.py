@@ -79,7 +79,7 @@ def test_labels_after_the_death_are_found(tmp_path: Path, rows: Rows, make_event
     events = make_events(rows())
     task = task_named("in-hospital", trigger="discharge", hours=0, exclude=("blank-status",))
     leaking = select_cohort(events, task)
-    assert "stand after the death is on record" in leaking.leaks[0].what
+    assert "positive labels are after the death is on record" in leaking.leaks[0].what
     write_labels(leaking.labels, tmp_path / "labels.parquet")
     from_file = cohort_of_labels(events, tmp_path / "labels.parquet")
     assert [leak.what for leak in from_file.leaks] == [leak.what for leak in leaking.leaks]

@@ -17,6 +17,7 @@ from safetensors import safe_open
 
 from sequela.cohort.labels import write_labels
 from sequela.cohort.outcomes import Outcome
+from sequela.cohort.question import task_asked
 from sequela.cohort.tasks import TASKS, Task
 from sequela.config import RunSettings
 from sequela.errors import DataError, RunError, SequelaError, SettingError
@@ -496,11 +497,11 @@ def test_eicu_counts_from_the_icu_only_where_its_own_question_is_asked(asked: As
     """Another task has its own times: what the study says of a data set's is not theirs."""
     from_discharge = asked(data="eicu", task="post-discharge").cohort
     assert from_discharge is not None
-    assert records.task_of(from_discharge).trigger == "discharge"
+    assert task_asked(from_discharge).trigger == "discharge"
     landmark = asked(data="physionet2012", task="landmark").cohort
     assert landmark is not None
-    assert records.task_of(landmark).hours == 24 * 365
-    assert records.task_of(landmark.model_copy(update={"hours": 48.0})).hours == 48
+    assert task_asked(landmark).hours == 24 * 365
+    assert task_asked(landmark.model_copy(update={"hours": 48.0})).hours == 48
 
 
 def test_a_task_of_ones_own_runs_with_its_own_words(

@@ -52,10 +52,11 @@ def removed(root: Path) -> None:
 
 
 def test_what_is_there_is_used_again(root: Path, tmp_path: Path, builds: list[Any]) -> None:
-    first, origin = events_of("mimic3", root, tmp_path / "events", TABLES)
+    located = events_of("mimic3", root, tmp_path / "events", TABLES)
+    first, origin = located.path, located.origin
     made = rows_hash(first)
     written = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
-    again, _ = events_of("mimic3", root, tmp_path / "events", TABLES)
+    again = events_of("mimic3", root, tmp_path / "events", TABLES).path
     assert first == again == tmp_path / "events" / "mimic3"
     assert {path: path.stat().st_mtime_ns for path in first.rglob("*")} == written
     assert builds == [TABLES]
@@ -77,7 +78,7 @@ def test_changed_files_are_built_again(
 def test_other_tables_code_or_places_are_built_again(
     root: Path, tmp_path: Path, builds: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found, _ = events_of("mimic3", root, tmp_path / "events", TABLES)
+    found = events_of("mimic3", root, tmp_path / "events", TABLES).path
     fewer = rows_hash(found)
     events_of("mimic3", root, tmp_path / "events", ("DIAGNOSES_ICD",))
     assert rows_hash(found) != fewer
@@ -94,7 +95,7 @@ def test_other_tables_code_or_places_are_built_again(
 def test_a_build_that_was_not_finished_is_made_again(
     content: str | None, root: Path, tmp_path: Path, builds: list[Any]
 ) -> None:
-    found, _ = events_of("mimic3", root, tmp_path / "events", TABLES)
+    found = events_of("mimic3", root, tmp_path / "events", TABLES).path
     note = found / "made_from.json"
     note.unlink() if content is None else note.write_text(content)
     events_of("mimic3", root, tmp_path / "events", TABLES)
@@ -107,9 +108,9 @@ def test_a_built_data_set_is_used_in_its_place(
     built = tmp_path / "built"
     build(source_of("mimic3"), root, built)
     for name in ("mimic3", "meds"):
-        found, origin = events_of(name, built, tmp_path / "events")
-        assert found == built
-        assert str(built) in origin
+        located = events_of(name, built, tmp_path / "events")
+        assert located.path == built
+        assert str(built) in located.origin
     assert builds == []
     assert not (tmp_path / "events").exists()
     with pytest.raises(SettingError, match="was built from mimic3, but the data set asked for is"):
@@ -132,7 +133,7 @@ def test_somebody_elses_meds_is_read_through_the_same_door(
     theirs = tmp_path / "theirs"
     build(source_of("mimic3"), root, theirs)
     (theirs / "account.json").unlink()
-    found, _ = events_of("meds", theirs, tmp_path / "events")
+    found = events_of("meds", theirs, tmp_path / "events").path
     assert found == tmp_path / "events" / "meds"
     assert builds == [None]
 

@@ -10,20 +10,16 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from sequela.errors import DataError
-from sequela.sources.account import ACCOUNT, read_account
 from sequela.sources.codes import body_of, family_of
 from sequela.sources.columns import text_column_of
 from sequela.sources.engine import MEMORY_LIMIT, connect_duckdb
-from sequela.sources.meds_events import EVENT_COLUMNS, READ, data_files, lossless
+from sequela.sources.meds_events import EVENT_COLUMNS, stored_events
 
 if TYPE_CHECKING:
     import duckdb
 
 COLUMNS = EVENT_COLUMNS
-REQUIRED = ("subject_id", "time", "code")
 VIEW = (
     "CREATE VIEW events AS SELECT {columns} FROM read_parquet([{files}], union_by_name = {mixed})"
 )
@@ -43,6 +39,7 @@ class Events:
         stays_in_order: Whether the order of one subject's stays is known (eICU: it is not).
         numbers: SQL type of ``numeric_value``: ``FLOAT``, or ``DOUBLE`` where a shard has it wider.
         mixed: Whether shards have different types.
+        origin: Where the data were found, in words.
     """
 
     root: Path
@@ -51,6 +48,7 @@ class Events:
     stays_in_order: bool
     numbers: str = "FLOAT"
     mixed: bool = False
+    origin: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -89,23 +87,21 @@ class Events:
             yield connection
 
 
-def open_events(root: Path) -> Events:
+def open_events(root: Path, origin: str = "") -> Events:
     """Find the events of a MEDS data set and check their columns.
+
+    Args:
+        root: The data set.
+        origin: Where it was found, in words.
 
     Raises:
         DataNotFoundError: If there are none.
         DataError: If a shard is unreadable, lacks a column or holds it in another type.
     """
-    files = tuple(data_files(root))
-    schemas = {file: _schema(file) for file in files}
-    columns = tuple(n for n in COLUMNS if all(n in schema.names for schema in schemas.values()))
-    for file, schema in schemas.items():
-        _check(file, schema)
-    types = {tuple(str(schema.field(n).type) for n in columns) for schema in schemas.values()}
-    place = columns.index("numeric_value") if "numeric_value" in columns else None
-    narrow = place is None or {of[place] for of in types} <= {"float", "halffloat"}
-    numbers = "FLOAT" if narrow else "DOUBLE"
-    return Events(root, files, columns, _stays_in_order(root), numbers, len(types) > 1)
+    found = stored_events(root)
+    return Events(
+        root, found.files, found.columns, found.in_order, found.numbers, found.mixed, origin
+    )
 
 
 def one_row(
@@ -128,35 +124,3 @@ def _create_codes(connection: "duckdb.DuckDBPyConnection") -> None:
     connection.register("code_rows", table)
     connection.execute("CREATE TEMP TABLE codes AS SELECT * FROM code_rows")
     connection.unregister("code_rows")
-
-
-def _schema(file: Path) -> pa.Schema:
-    try:
-        return pq.read_schema(file)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{file} is not a readable Parquet file: {error}") from error
-
-
-def _check(file: Path, schema: pa.Schema) -> None:
-    read = lossless(file, schema)
-    for name in COLUMNS:
-        if name not in schema.names:
-            if name in REQUIRED:
-                raise DataError(
-                    f"{file} has no column '{name}' (found: {', '.join(schema.names)}); "
-                    "events have the columns of the MEDS 0.4 data schema"
-                )
-            continue
-        found, wanted = read.field(name).type, READ[name]
-        if found != wanted and not (found == pa.float64() and wanted == pa.float32()):
-            raise DataError(
-                f"{file}: column '{name}' is {found}; MEDS 0.4 says {wanted}, which cannot hold "
-                "all its values: cast it"
-            )
-
-
-def _stays_in_order(root: Path) -> bool:
-    """What ``sequela build`` noted of its source; any other data set is taken to be in order."""
-    if not (root / ACCOUNT).is_file():
-        return True
-    return bool(read_account(root).get("stays_in_order", True))

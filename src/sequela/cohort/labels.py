@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from meds.schema import LabelSchema
+from numpy.typing import NDArray
 
 from sequela.errors import DataError, DataNotFoundError
 from sequela.files import whole
@@ -106,3 +107,11 @@ def write_labels(labels: pa.Table, path: Path) -> None:
     """Write labels as a MEDS label file."""
     with whole(path) as partial:
         pq.write_table(LabelSchema.align(labels), partial)
+
+
+def example_ids(
+    subject_id: NDArray[np.int64], prediction_time: NDArray[np.datetime64]
+) -> NDArray[np.str_]:
+    """Names of examples: a subject and the time of its prediction."""
+    times = np.datetime_as_string(prediction_time.astype("datetime64[us]"), unit="s")
+    return np.char.add(np.char.add(subject_id.astype(np.str_), " at "), times)

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal, Self, get_args
 
 from sequela.errors import SettingError, unknown_name
-from sequela.sources.codes import DEATH, EXPIRED
+from sequela.sources.codes import DEATH, EXPIRED, families_named
 
 Span = Literal["stay", "horizon"]
 Asked = Literal["stays", "subjects", "either"]
@@ -82,6 +83,11 @@ class Outcome:
             raise SettingError(f"outcome '{self.label}' looks for events within a horizon: set it")
         if self.events and self.within == "stay" and self.of != "stays":
             raise SettingError(f"outcome '{self.label}' looks for events in stays: set of='stays'")
+
+    @cached_property
+    def families(self) -> frozenset[str]:
+        """The families that ``events`` name, by their own names: codes under an alias count too."""
+        return families_named(self.events)
 
     @property
     def label_expression(self) -> str:

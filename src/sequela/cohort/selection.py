@@ -1,24 +1,33 @@
 """From events and a task to a cohort: labels, the flow that led to them, and what leaks."""
 
+import hashlib
+import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from sequela.cohort.events import Events, one_row
 from sequela.cohort.finding import Finding
 from sequela.cohort.flow import Flow
-from sequela.cohort.labels import SCHEMA, read_labels, sorted_labels
+from sequela.cohort.labels import SCHEMA, example_ids, read_labels, sorted_labels
 from sequela.cohort.leaks import find_leaks
-from sequela.cohort.outcomes import Outcome, of_labels
+from sequela.cohort.outcomes import of_labels
 from sequela.cohort.rules import RULES
 from sequela.cohort.stays import create_stays
 from sequela.cohort.tasks import LABEL_FILE, Task
 from sequela.errors import DataError
-from sequela.sources.codes import ENTRY, families_where, is_of
+from sequela.sources.codes import ENTRY, families_where
+from sequela.sources.columns import values_of
 from sequela.sources.engine import MEMORY_LIMIT
+
+Connection = duckdb.DuckDBPyConnection
 
 TRIGGERS = {
     "admission": "admitted",
@@ -48,8 +57,14 @@ FROM subjects WHERE $entry_code IS NULL
 """
 OUTCOME_EVENTS = """
 CREATE TEMP TABLE outcome_events AS
-SELECT subject_id, visit_id, time FROM events
-WHERE time IS NOT NULL AND code IN (SELECT unnest($codes::VARCHAR[]))
+SELECT subject_id, visit_id, time FROM events JOIN codes USING (code)
+WHERE time IS NOT NULL AND (
+    family IN (SELECT unnest($families::VARCHAR[]))
+    OR EXISTS (
+        SELECT 1 FROM (SELECT unnest($names::VARCHAR[]) AS name)
+        WHERE code = name OR starts_with(code, name || '//')
+    )
+)
 """
 STAY_BASE = "SELECT * FROM stays LEFT JOIN subjects USING (subject_id)"
 # Where the order of a subject's stays is not known, each is a life of its own.
@@ -129,6 +144,36 @@ class Cohort:
     flow: Flow
     leaks: tuple[Finding, ...]
 
+    @property
+    def origin(self) -> str:
+        """Where the data were found, in words."""
+        return self.events.origin
+
+    @cached_property
+    def subject_id(self) -> NDArray[np.int64]:
+        """int64 (example,), rising."""
+        return values_of(self.labels["subject_id"])
+
+    @cached_property
+    def label(self) -> NDArray[np.int64]:
+        """int64 (example,): 1 where the outcome came."""
+        return values_of(self.labels["boolean_value"]).astype(np.int64)
+
+    @cached_property
+    def example_id(self) -> NDArray[np.str_]:
+        """Str (example,): a subject and the time of its prediction."""
+        return example_ids(self.subject_id, values_of(self.labels["prediction_time"]))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the events, the task and the labels."""
+        total = hashlib.sha256(self.events.digest.encode())
+        total.update(json.dumps(self.task.to_dict(), sort_keys=True).encode())
+        for name in self.labels.column_names:
+            column = values_of(self.labels[name])
+            total.update(np.ascontiguousarray(column).view(np.uint8).data)
+        return total.hexdigest()
+
 
 def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) -> Cohort:
     """The cohort of a task.
@@ -148,8 +193,8 @@ def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) 
             f"{task.name} asks about {whole}, and these data do not give the order of a subject's "
             "stays; choose a task about single stays, such as in-hospital"
         )
-    with events.connect(memory_limit) as connection:
-        create_stays(connection)
+
+    def choose(connection: Connection) -> tuple[pa.Table, Flow]:
         base = STAY_BASE if events.stays_in_order else LONE_STAY_BASE
         _create_candidates(connection, task, base)
         if task.horizon_days is not None and not _any_follow_up(connection):
@@ -158,10 +203,9 @@ def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) 
         if task.hindsight:
             connection.execute(LOOK_BACK)
         columns = connection.sql(CHOSEN_LABELS).to_arrow_table().columns
-        labels = sorted_labels(pa.Table.from_arrays(columns, schema=SCHEMA))
-        _check_classes(labels, flow)
-        leaks = find_leaks(connection, task, labels, in_order=events.stays_in_order)
-        return Cohort(events, task, labels, flow, leaks)
+        return sorted_labels(pa.Table.from_arrays(columns, schema=SCHEMA)), flow
+
+    return _cohort(events, task, choose, memory_limit)
 
 
 def cohort_of_labels(
@@ -193,10 +237,25 @@ def cohort_of_labels(
     positives = pc.sum(labels["boolean_value"]).as_py() or 0
     subjects = len(labels["subject_id"].unique())
     flow = Flow.of("labels", {}, counts=(len(labels), subjects, positives), notes=tuple(notes))
-    _check_classes(labels, flow)
-    with events.connect(memory_limit) as connection:
+
+    def given(connection: Connection) -> tuple[pa.Table, Flow]:
         _check_subjects(connection, labels, path)
+        return labels, flow
+
+    return _cohort(events, task, given, memory_limit)
+
+
+def _cohort(
+    events: Events,
+    task: Task,
+    label: Callable[[Connection], tuple[pa.Table, Flow]],
+    memory_limit: str,
+) -> Cohort:
+    """The cohort of labels that are made or checked while the events are open."""
+    with events.connect(memory_limit) as connection:
         create_stays(connection)
+        labels, flow = label(connection)
+        _check_classes(labels, flow)
         leaks = find_leaks(connection, task, labels, in_order=events.stays_in_order)
         return Cohort(events, task, labels, flow, leaks)
 
@@ -208,12 +267,13 @@ def _in_known_order(events: Events, task: Task) -> tuple[Task, list[str]]:
     return replace(task, history="stay"), [NOT_IN_ORDER]
 
 
-def _create_candidates(connection: duckdb.DuckDBPyConnection, task: Task, stay_base: str) -> None:
+def _create_candidates(connection: Connection, task: Task, stay_base: str) -> None:
     """Create the table ``candidates``: a row per stay or subject, with all that the rules read."""
     connection.execute(SPANS if task.needs_spans else NO_SPANS, {"entry_code": task.entry_code})
     trigger = TRIGGERS[task.trigger]
     if task.outcome.events:
-        _create_outcome_events(connection, task.outcome)
+        names = {"families": [*task.outcome.families], "names": [*task.outcome.events]}
+        connection.execute(OUTCOME_EVENTS, names)
     connection.execute(
         CANDIDATES.format(
             base=stay_base if task.of_stays else SUBJECT_BASE,
@@ -228,14 +288,7 @@ def _create_candidates(connection: duckdb.DuckDBPyConnection, task: Task, stay_b
     )
 
 
-def _create_outcome_events(connection: duckdb.DuckDBPyConnection, outcome: Outcome) -> None:
-    """Create the table ``outcome_events``: subject, stay and time of what makes a label true."""
-    codes = [code for (code,) in connection.execute("SELECT code FROM codes").fetchall()]
-    wanted = [code for code in codes if is_of(code, outcome.events)]
-    connection.execute(OUTCOME_EVENTS, {"codes": wanted})
-
-
-def _apply_rules(connection: duckdb.DuckDBPyConnection, task: Task, notes: tuple[str, ...]) -> Flow:
+def _apply_rules(connection: Connection, task: Task, notes: tuple[str, ...]) -> Flow:
     """Create the table ``chosen``, where ``reason`` 0 is who stays, and count the reasons."""
     rules = {name: RULES[name] for name in task.exclude}
     cases = "".join(
@@ -283,7 +336,7 @@ def _check_classes(labels: pa.Table, flow: Flow) -> None:
         )
 
 
-def _check_subjects(connection: duckdb.DuckDBPyConnection, labels: pa.Table, path: Path) -> None:
+def _check_subjects(connection: Connection, labels: pa.Table, path: Path) -> None:
     connection.register("asked", labels)
     strangers, first = one_row(
         connection,
@@ -298,6 +351,6 @@ def _check_subjects(connection: duckdb.DuckDBPyConnection, labels: pa.Table, pat
         )
 
 
-def _any_follow_up(connection: duckdb.DuckDBPyConnection) -> bool:
+def _any_follow_up(connection: Connection) -> bool:
     query = "SELECT count(*) > 0 FROM subjects WHERE follow_up_end IS NOT NULL"
     return bool(one_row(connection, query)[0])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, Literal, Self, get_args
 
 from sequela.cohort.outcomes import (
@@ -16,6 +17,7 @@ from sequela.cohort.outcomes import (
 )
 from sequela.cohort.rules import RULES
 from sequela.errors import SettingError, unknown_name
+from sequela.sources.codes import families_named
 
 Trigger = Literal["admission", "ICU admission", "discharge", "entry", "last event"]
 History = Literal["record", "stay"]
@@ -111,6 +113,11 @@ class Task:
     def label(self) -> str:
         """What is true of a positive example, in words."""
         return self.outcome.label
+
+    @cached_property
+    def families(self) -> frozenset[str]:
+        """The families of ``inputs`` by their own names, whatever alias they were named by."""
+        return families_named(self.inputs)
 
     @property
     def of_stays(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sequela.cohort.question import ask
 from sequela.cohort.selection import Cohort
 from sequela.cohort.split import Ids
 from sequela.errors import SettingError
@@ -96,6 +97,6 @@ def load_visits(
         )
     asked = asked_of(name, cohort).model_copy(update={"bins": 0})
     folder = Path(work)
-    who, origin = records.cohort_from(name, asked, None if root is None else Path(root), folder)
+    who = ask(name, asked, None if root is None else Path(root), folder)
     sequences = records.whole(who, asked, folder / "sequences" / f"{name}-{asked.task}-all")
-    return VisitExamples(name, origin, who, sequences, np.arange(len(sequences)))
+    return VisitExamples(name, who.origin, who, sequences, np.arange(len(sequences)))

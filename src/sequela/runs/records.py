@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sequela.cohort.attributes import age_bands, attributes_of
-from sequela.cohort.events import Events, open_events
 from sequela.cohort.finding import Finding
-from sequela.cohort.selection import Cohort, cohort_of_labels, select_cohort
+from sequela.cohort.labels import example_ids
+from sequela.cohort.question import ask, task_asked
+from sequela.cohort.selection import Cohort
 from sequela.cohort.split import PARTS, Split, draw, hashed
-from sequela.cohort.tasks import Task, task_named, with_hindsight
 from sequela.config import CohortSettings, RunSettings, SequenceSettings
 from sequela.errors import DataError, SettingError
 from sequela.evaluation.attribution import Attribution, attribute_visits, number_of
@@ -38,7 +38,7 @@ from sequela.sequences.visit_batches import (
     VisitDataset,
     visit_loader,
 )
-from sequela.sources import catalog, events
+from sequela.sources import catalog
 
 _PREDICTION_BATCH = 1024
 
@@ -337,22 +337,18 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
             "--split subject"
         )
     asked = settings.cohort or CohortSettings()
-    cohort, origin = cohort_from(settings.data, asked, root, work)
-    subject = cohort.labels["subject_id"].to_numpy()
+    folder = work / "sequences" / _name(settings, asked)
+    cut = sequence_settings(asked)
+    cohort = ask(settings.data, asked, root, work)
     split, part = draw(
-        label=cohort.labels["boolean_value"].to_numpy().astype(np.int64),
-        ids={
-            "row": example_ids(subject, cohort.labels["prediction_time"].to_numpy()),
-            "subject": subject.astype(np.str_),
-        },
+        label=cohort.label,
+        ids={"row": cohort.example_id, "subject": cohort.subject_id.astype(np.str_)},
         unit="subject",
         seed=settings.seed,
         fractions=settings.fractions,
         folds=settings.folds,
         fold=settings.fold,
     )
-    cut = sequence_settings(asked)
-    folder = work / "sequences" / _name(settings, asked)
     sequences = build_sequences(cohort, part, folder, cut)
     if len(sequences.vocabulary) == 1:  # the unknown code
         families = ", ".join(cohort.task.inputs) or "any family"
@@ -361,7 +357,7 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
             "of prediction: give the model other codes (--inputs, --demographics), or predict "
             "later (--hours)"
         )
-    return VisitData(settings.data, origin, cohort, split, part, sequences)
+    return VisitData(settings.data, cohort.origin, cohort, split, part, sequences)
 
 
 def load_other(
@@ -380,8 +376,8 @@ def load_other(
         )
     same = name == settings.data
     all_tables = asked.model_copy(update={"tables": ()})
-    cohort, origin = cohort_from(name, asked if same else all_tables, root, work)
-    subject = cohort.labels["subject_id"].to_numpy().astype(np.str_)
+    cohort = ask(name, asked if same else all_tables, root, work)
+    subject = cohort.subject_id.astype(np.str_)
     seen = [id_ for part in ("train", "tuning") for id_ in folder.split.ids["subject"][part]]
     known = set(seen) if same else set()
     new = np.array([hashed(np.array([one]))[0] not in known for one in subject.tolist()])
@@ -394,21 +390,13 @@ def load_other(
     sequences = whole(cohort, asked, work / "sequences")
     return VisitData(
         name,
-        origin,
+        cohort.origin,
         cohort,
         folder.split,
         np.full(len(cohort.labels), PARTS.index("held_out")),
         translated(sequences, header["vocabulary"], header["channels"]),
         set_aside=len(np.unique(subject)) - len(np.unique(subject[new])),
     )
-
-
-def cohort_from(
-    data: str, asked: CohortSettings, root: Path | None, work: Path
-) -> tuple[Cohort, str]:
-    """Find or build the events of a data set and ask its task; and where they were found."""
-    found, origin = events.events_of(data, root, work / "events", asked.tables)
-    return cohort_of(open_events(found), asked), origin
 
 
 def whole(cohort: Cohort, asked: CohortSettings, folder: Path) -> Sequences:
@@ -418,62 +406,13 @@ def whole(cohort: Cohort, asked: CohortSettings, folder: Path) -> Sequences:
     return build_sequences(cohort, everybody, folder, settings)
 
 
-def cohort_of(opened: Events, asked: CohortSettings) -> Cohort:
-    """The cohort of a run: that of its task, or of its label file."""
-    task = task_of(asked)
-    if asked.labels is None:
-        if asked.outcome:
-            raise SettingError(
-                f"outcome '{asked.outcome}' is for the labels of a file, and there is no label "
-                "file: give one with --labels, or leave --outcome out (the outcome of "
-                f"{task.name} is '{task.label}')"
-            )
-        return select_cohort(opened, task)
-    return cohort_of_labels(opened, Path(asked.labels), task, asked.outcome or "")
-
-
-def task_of(asked: CohortSettings) -> Task:
-    """The task of a run, changed where its settings say so.
-
-    Raises:
-        UnknownNameError: If no task has that name.
-        SettingError: If a change does not fit it.
-    """
-    changes: dict[str, Any] = {
-        "hours": asked.hours,
-        "horizon_days": asked.horizon_days,
-        "inputs": asked.inputs or None,
-        "trigger": "ICU admission" if asked.from_icu else None,
-    }
-    if asked.hindsight and asked.labels is not None:
-        raise SettingError(
-            "--hindsight changes the times of a task, not those of a label file: "
-            "leave one of them out"
-        )
-    if asked.from_icu and task_named(asked.task).trigger != "admission":
-        raise SettingError(
-            f"{asked.task} does not count from an admission, so --from-icu cannot be used: leave "
-            "it out"
-        )
-    task = task_named(asked.task, **{k: v for k, v in changes.items() if v is not None})
-    return with_hindsight(task) if asked.hindsight else task
-
-
 def sequence_settings(asked: CohortSettings) -> SequenceSettings:
     """How the records of a run become sequences."""
     return SequenceSettings(**asked.model_dump(include=set(SequenceSettings.model_fields)))
 
 
-def example_ids(
-    subject_id: NDArray[np.int64], prediction_time: NDArray[np.datetime64]
-) -> NDArray[np.str_]:
-    """Names of examples: a subject and the time of its prediction."""
-    times = np.datetime_as_string(prediction_time.astype("datetime64[us]"), unit="s")
-    return np.char.add(np.char.add(subject_id.astype(np.str_), " at "), times)
-
-
 def _name(settings: RunSettings, asked: CohortSettings) -> str:
     """Where runs that read the same sequences find them: no two that differ share a folder."""
     decides = [settings.data, settings.seed, settings.fractions, settings.folds, settings.fold]
-    text = repr([*decides, asdict(task_of(asked)), asked.model_dump()])
+    text = repr([*decides, asdict(task_asked(asked)), asked.model_dump()])
     return f"{asked.task}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

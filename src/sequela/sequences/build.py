@@ -24,7 +24,7 @@ from sequela.sequences.flat import Sequences, SequencesWriter, is_built_from, op
 from sequela.sequences.quantiles import bin_name
 from sequela.sequences.vocabulary import UNKNOWN, Terms, known
 from sequela.sources import codes, meds_events
-from sequela.sources.columns import column_of, values_of
+from sequela.sources.columns import column_of
 from sequela.sources.engine import MEMORY_LIMIT
 from sequela.version import __version__
 
@@ -105,7 +105,7 @@ def build_sequences(
     """
     settings = settings or SequenceSettings()
     parts = np.asarray(part, np.uint8)
-    _check_parts(cohort.labels, parts)
+    _check_parts(cohort, parts)
     digest = digest_of(cohort, parts, settings)
     if is_built_from(folder, digest):
         return open_sequences(folder, digest=digest)
@@ -127,14 +127,9 @@ def build_sequences(
 
 def digest_of(cohort: Cohort, part: NDArray[np.uint8], settings: SequenceSettings) -> str:
     """SHA-256 of all that decides what the arrays hold, the code of this program included."""
-    labels = hashlib.sha256(part.tobytes())
-    for name in cohort.labels.column_names:
-        column = values_of(cohort.labels[name])
-        labels.update(np.ascontiguousarray(column).view(np.uint8).data)
     decides = {
-        "events": cohort.events.digest,
-        "labels": labels.hexdigest(),
-        "task": cohort.task.to_dict(),
+        "cohort": cohort.digest,
+        "part": hashlib.sha256(part.tobytes()).hexdigest(),
         "settings": settings.model_dump(exclude_none=True),
         "code": _code_digest(),
     }
@@ -152,10 +147,10 @@ def _code_digest() -> str:
     return total.hexdigest()
 
 
-def _check_parts(labels: pa.Table, part: NDArray[np.uint8]) -> None:
-    if len(part) != len(labels):
-        raise SplitError(f"the split is of {len(part)} examples, and the cohort has {len(labels)}")
-    subject = values_of(labels["subject_id"])  # sorted
+def _check_parts(cohort: Cohort, part: NDArray[np.uint8]) -> None:
+    subject = cohort.subject_id
+    if len(part) != len(subject):
+        raise SplitError(f"the split is of {len(part)} examples, and the cohort has {len(subject)}")
     moved = np.flatnonzero((subject[1:] == subject[:-1]) & (part[1:] != part[:-1]))
     if len(moved):
         raise SplitError(

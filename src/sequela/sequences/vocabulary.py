@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sequela.cohort.tasks import Task
 from sequela.config import SequenceSettings
-from sequela.sources.codes import AGE, body_of, family_of, is_of
+from sequela.sources.codes import AGE, body_of, family_of
 
 UNKNOWN = "UNKNOWN"  # index 0 of every vocabulary
 AGE_DECADES = tuple(f"{AGE}//{decade}" for decade in range(0, 130, 10))
@@ -84,7 +84,7 @@ def terms_of(codes: Iterable[str], task: Task, settings: SequenceSettings) -> Te
         family = family_of(code)
         if family.label_only:
             continue
-        seen = is_of(code, task.inputs) if task.inputs else not family.answer
+        seen = family.name in task.families if task.inputs else not family.answer
         if task.hindsight and family.ending:  # it reveals the outcome
             seen = False
         if family.demographic:

@@ -1,16 +1,16 @@
 """From the tables of a source to a MEDS data set on disk, with an account of every row."""
 
-import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.errors import OutputError, SettingError, system_words
+from sequela.errors import SettingError
 from sequela.files import scratch, writing
 from sequela.sources.account import ACCOUNT, Account, TableAccount, read_account
 from sequela.sources.declarations import Source
@@ -148,11 +148,7 @@ def _new_folder(out: Path) -> Iterator[tuple[Path, Path]]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SettingError(f"--out {out} is there and not empty: name a new folder, or empty it")
     near = next(folder for folder in out.absolute().parents if folder.is_dir())
-    try:
-        made = tempfile.mkdtemp(prefix=f".{out.name}.", dir=near)
-    except OSError as error:
-        raise OutputError(system_words(error, out)) from error
-    with writing(out), scratch(Path(made)) as work:
+    with writing(out), scratch(near / f".{out.name}.{uuid4().hex[:8]}") as work:
         new, spilled = work / "new", work / "spilled"
         for folder in (new / "data", new / "metadata", spilled):
             folder.mkdir(parents=True)

@@ -158,21 +158,15 @@ def body_of(code: str) -> str:
     return code[len(beginning) :].lstrip("/")
 
 
-def is_of(code: str, names: Iterable[str]) -> bool:
-    """Whether a code is of one of the families: by their name, an alias, or what it begins with.
+def families_named(names: Iterable[str]) -> frozenset[str]:
+    """The own names of the families that are named, by that name or by an alias.
 
     Example:
-        >>> is_of("DIAGNOSIS//ICD//9//4280", ["ICD9CM"]), is_of("ICD9CM//4280", ["ICD10CM"])
-        (True, False)
+        >>> sorted(families_named(["DIAGNOSIS//ICD//9", "LAB", "CHART//220045"]))
+        ['ICD9CM', 'LAB']
     """
-    family = family_of(code)
-    return any(
-        name == family.name
-        or name in family.aliases
-        or code == name
-        or code.startswith(f"{name}//")
-        for name in names
-    )
+    found = {name: family_of(name) for name in names}
+    return frozenset(f.name for name, f in found.items() if name in {f.name, *f.aliases})
 
 
 def families_where(trait: str) -> tuple[str, ...]:

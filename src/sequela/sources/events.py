@@ -11,15 +11,14 @@ from sequela.files import whole
 from sequela.sources import catalog
 from sequela.sources.account import ACCOUNT, read_account
 from sequela.sources.build import build
+from sequela.sources.catalog import Located
 from sequela.sources.hospitals import source_of
 from sequela.sources.tables import check_names
 
 _MADE_FROM = "made_from.json"
 
 
-def events_of(
-    name: str, root: Path | None, folder: Path, tables: Collection[str] = ()
-) -> tuple[Path, str]:
+def events_of(name: str, root: Path | None, folder: Path, tables: Collection[str] = ()) -> Located:
     """Where the events of a data set are, built if they are not there yet.
 
     A data set that ``sequela build`` wrote is used as it is. Anything else is built under
@@ -32,7 +31,7 @@ def events_of(
         tables: To read beside the required ones; all that are there where it is empty.
 
     Returns:
-        The MEDS data set, and where the data were found, in words.
+        The MEDS data set, and where the data of it were found, in words.
 
     Raises:
         UnknownNameError: If the data set has no table of a name.
@@ -43,7 +42,7 @@ def events_of(
     located = catalog.locate(name, root)
     check_names(source, tables)
     if is_built(name, located.path):
-        return located.path, located.origin
+        return located
     out = folder / name
     made_from: dict[str, object] = {
         "files": _files(located.path),
@@ -55,7 +54,7 @@ def events_of(
         build(source, located.path, out, tables=tables or None)
         with whole(out / _MADE_FROM) as partial:
             partial.write_text(json.dumps(made_from) + "\n", encoding="utf-8")
-    return out, located.origin
+    return Located(out, located.origin)
 
 
 def is_built(name: str, root: Path) -> bool:

@@ -7,6 +7,7 @@ The standard: https://github.com/Medical-Event-Data-Standard/meds. Beside its co
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,13 @@ from meds import schema as standard
 from numpy.typing import NDArray
 
 from sequela.errors import DataError, DataNotFoundError
+from sequela.sources.account import ACCOUNT, read_account
 from sequela.sources.catalog import lookup
 from sequela.sources.columns import column_of, text_column_of
 from sequela.version import __version__
 
 EVENT_COLUMNS = ("subject_id", "time", "code", "numeric_value", "visit_id")
+_REQUIRED = ("subject_id", "time", "code")
 SCHEMA = pa.schema(
     [
         pa.field("subject_id", pa.int64()),
@@ -92,6 +95,73 @@ def data_files(root: Path) -> list[Path]:
             f"{root}: no MEDS data set there (expected {standard.data_subdirectory}/**/*.parquet)"
         )
     return files
+
+
+@dataclass(frozen=True)
+class StoredEvents:
+    """The shards of a data set, as far as they must be known to be read.
+
+    Attributes:
+        files: Sorted by name.
+        columns: Which of ``EVENT_COLUMNS`` all of them have.
+        in_order: Whether the order of one subject's stays is known.
+        numbers: SQL type of ``numeric_value``: ``FLOAT``, or ``DOUBLE`` where a shard has it wider.
+        mixed: Whether shards have different types.
+    """
+
+    files: tuple[Path, ...]
+    columns: tuple[str, ...]
+    in_order: bool
+    numbers: str
+    mixed: bool
+
+
+def stored_events(root: Path) -> StoredEvents:
+    """Find the events of a data set and check their columns.
+
+    ``sequela build`` notes whether the stays of its source are in order; any other data set is
+    taken to be.
+
+    Raises:
+        DataNotFoundError: If there are no shards.
+        DataError: If a shard is unreadable, lacks a column or holds it in another type.
+    """
+    built = (root / ACCOUNT).is_file()
+    in_order = bool(read_account(root).get("stays_in_order", True)) if built else True
+    files = tuple(data_files(root))
+    schemas = {file: _schema(file) for file in files}
+    columns = tuple(n for n in EVENT_COLUMNS if all(n in s.names for s in schemas.values()))
+    for file, schema in schemas.items():
+        _check(file, schema)
+    types = {tuple(str(schema.field(n).type) for n in columns) for schema in schemas.values()}
+    place = columns.index("numeric_value") if "numeric_value" in columns else None
+    narrow = place is None or {of[place] for of in types} <= {"float", "halffloat"}
+    return StoredEvents(files, columns, in_order, "FLOAT" if narrow else "DOUBLE", len(types) > 1)
+
+
+def _schema(file: Path) -> pa.Schema:
+    try:
+        return pq.read_schema(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{file} is not a readable Parquet file: {error}") from error
+
+
+def _check(file: Path, schema: pa.Schema) -> None:
+    read = lossless(file, schema)
+    for name in EVENT_COLUMNS:
+        if name not in schema.names:
+            if name in _REQUIRED:
+                raise DataError(
+                    f"{file} has no column '{name}' (found: {', '.join(schema.names)}); "
+                    "events have the columns of the MEDS 0.4 data schema"
+                )
+            continue
+        found, wanted = read.field(name).type, READ[name]
+        if found != wanted and not (found == pa.float64() and wanted == pa.float32()):
+            raise DataError(
+                f"{file}: column '{name}' is {found}; MEDS 0.4 says {wanted}, which cannot hold "
+                "all its values: cast it"
+            )
 
 
 def write_splits(root: Path, subject_ids: NDArray[np.int64], split: NDArray[np.int8]) -> None:

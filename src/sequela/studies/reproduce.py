@@ -7,18 +7,16 @@ from pathlib import Path
 
 import joblib
 
-from sequela.cohort.events import open_events
 from sequela.cohort.flow import Flow
+from sequela.cohort.question import ask
 from sequela.cohort.tasks import task_named
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError, unknown_name
 from sequela.files import scratch, whole, writing
-from sequela.runs import records
 from sequela.runs.find import Run, open_run
 from sequela.runs.folder import CONFIG, RunFolder
 from sequela.runs.pool import Job, PlannedRun, Snapshot, in_processes
 from sequela.sources import catalog
-from sequela.sources.events import events_of
 from sequela.studies import seizure
 from sequela.studies.registry import STUDIES
 from sequela.studies.results import in_order, results
@@ -159,11 +157,11 @@ def _jobs(
     flows = _flows(study, questions, roots, work)
     sizes = {question: flow.subjects for question, flow in flows.items()}
     primary = study.primary_of(sizes) if flows else questions[0]
-    repeats = 1 if quick else study.repeats
     jobs = []
     for question in questions:
         flow = flows.get(question)
         folds = study.folds_for(min(flow.positives, flow.examples - flow.positives)) if flow else 0
+        repeats = study.repeats if folds and not quick else 1
         named = study.runs(question, is_primary=question == primary, seed=seed, quick=quick)
         folder = runs / "-".join(question) if flow else runs
         planned = {n: PlannedRun(folder / n, s, folds, repeats) for n, s in named.items()}
@@ -178,14 +176,8 @@ def _flows(
     study: Study, questions: Sequence[Question], roots: Mapping[str, Path], work: Path
 ) -> dict[Question, Flow]:
     """Who is in each cohort, of questions that are asked of events."""
-    events: dict[str, Path] = {}
-    for data in dict.fromkeys(data for data, task in questions if task):
-        tables = study.ask(data, {}).tables
-        events[data], _ = events_of(data, roots.get(data), work / "events", tables)
     return {
-        (data, task): records.cohort_of(
-            open_events(events[data]), study.ask(data, {"task": task})
-        ).flow
+        (data, task): ask(data, study.ask(data, {"task": task}), roots.get(data), work).flow
         for data, task in questions
         if task
     }

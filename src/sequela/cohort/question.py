@@ -1,0 +1,65 @@
+"""What is asked of a data set's records, as settings say it, and the cohort that answers."""
+
+from pathlib import Path
+from typing import Any
+
+from sequela.cohort.events import open_events
+from sequela.cohort.selection import Cohort, cohort_of_labels, select_cohort
+from sequela.cohort.tasks import Task, task_named, with_hindsight
+from sequela.config import CohortSettings
+from sequela.errors import SettingError
+from sequela.sources.events import events_of
+
+
+def ask(data: str, asked: CohortSettings, root: Path | None, work: Path) -> Cohort:
+    """The cohort of a task, or of a label file, from the events of a data set.
+
+    Args:
+        data: Of records.
+        asked: The task and its changes, or the label file.
+        root: Folder or file of the data; the usual search path by default.
+        work: Folder for events that are built from tables.
+
+    Raises:
+        SettingError: If a setting does not fit.
+        SequelaError: If the data cannot be found or read, or the task not be asked of them.
+    """
+    task = task_asked(asked)
+    located = events_of(data, root, work / "events", asked.tables)
+    events = open_events(located.path, located.origin)
+    if asked.labels is None:
+        return select_cohort(events, task)
+    return cohort_of_labels(events, Path(asked.labels), task, asked.outcome or "")
+
+
+def task_asked(asked: CohortSettings) -> Task:
+    """The task of a run, changed where its settings say so.
+
+    Raises:
+        UnknownNameError: If no task has that name.
+        SettingError: If a change does not fit it.
+    """
+    changes: dict[str, Any] = {
+        "hours": asked.hours,
+        "horizon_days": asked.horizon_days,
+        "inputs": asked.inputs or None,
+        "trigger": "ICU admission" if asked.from_icu else None,
+    }
+    if asked.outcome and asked.labels is None:
+        raise SettingError(
+            f"outcome '{asked.outcome}' is for the labels of a file, and there is no label file: "
+            "give one with --labels, or leave --outcome out (the outcome of "
+            f"{asked.task} is '{task_named(asked.task).label}')"
+        )
+    if asked.hindsight and asked.labels is not None:
+        raise SettingError(
+            "--hindsight changes the times of a task, not those of a label file: "
+            "leave one of them out"
+        )
+    if asked.from_icu and task_named(asked.task).trigger != "admission":
+        raise SettingError(
+            f"{asked.task} does not count from an admission, so --from-icu cannot be used: leave "
+            "it out"
+        )
+    task = task_named(asked.task, **{k: v for k, v in changes.items() if v is not None})
+    return with_hindsight(task) if asked.hindsight else task

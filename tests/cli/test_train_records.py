@@ -291,7 +291,7 @@ def test_a_study_does_not_go_where_something_else_is(refused: Refused, tmp_path:
     (tmp_path / "thesis.docx").touch()
     for out in (tmp_path, tmp_path / "thesis.docx"):
         said = refused("reproduce", "mortality", "--out", out)
-        assert "is not empty and holds no study" in said
+        assert "is not empty, and holds no study" in said
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
 
 

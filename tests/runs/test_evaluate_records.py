@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sequela.cli.app import main
 from sequela.config import CohortSettings, RunSettings, TrainingSettings
 from sequela.errors import SettingError
 from sequela.runs import fit
@@ -55,6 +56,19 @@ def test_on_another_hospital_what_the_model_has_never_seen_is_unknown(trained: R
     assert found["subjects_set_aside_as_trained_or_tuned_on"] == 0
     assert found["unknown_codes"] > 0.9
     assert found["examples"] > 1000
+
+
+def test_where_no_code_is_of_the_families_that_the_model_reads_no_share_is_unknown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    of_eicu = settings(inputs=("EICU_DX",)).model_copy(update={"data": "eicu"})
+    fit.train(of_eicu, run, root=EXCERPTS / "eicu")
+    assert evaluate_run(run, data="mimic3", root=MIMIC3)["unknown_codes"] is None
+    with pytest.raises(SystemExit):
+        main(["evaluate", str(run), "--data", "mimic3", "--root", str(MIMIC3)])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "these data hold no code of the families that the model reads" in said
 
 
 def test_folds_are_many_models(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A metric that is registered here alone stands wherever metrics stand."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,13 +129,14 @@ def test_the_log_loss_has_two_names(runs: tuple[list[RunFolder], FoldsFolder]) -
 
 @pytest.mark.usefixtures("own_metrics")
 def test_a_metric_without_a_statistic_has_no_interval(
-    runs: tuple[list[RunFolder], FoldsFolder],
+    runs: tuple[list[RunFolder], FoldsFolder], tmp_path: Path
 ) -> None:
     register(Metric("bare", "bare", "a number alone", metrics.accuracy, reported=True))
     single, folds = runs
     numbers = metrics.reported({"bare"})
     assert [each.name for each in numbers] == ["bare"]
-    assert compare(named_runs([folds.path, folds.path]), "bare").runs[1].value > 0
+    again = shutil.copytree(folds.path, tmp_path / "again")
+    assert compare(named_runs([folds.path, again]), "bare").runs[1].value > 0
     with pytest.raises(DataError, match="bare has no statistic to resample"):
         compare(single, "bare")
 

@@ -134,9 +134,9 @@ def test_a_folder_of_another_study_is_refused(
     with pytest.raises(RunError, match="holds a study of --seed 0; add --seed 0"):
         reproduce(study[0], studies=["seizure"], root=synthetic, quick=True, seed=1, processes=1)
     (tmp_path / "thesis.docx").touch()
-    with pytest.raises(RunError, match="is not empty and holds no study"):
+    with pytest.raises(RunError, match="is not empty, and holds no study"):
         reproduce(tmp_path, studies=["seizure"], root=synthetic, quick=True, processes=1)
-    with pytest.raises(RunError, match="is not empty and holds no study"):
+    with pytest.raises(RunError, match="is not empty, and holds no study"):
         reproduce(
             tmp_path / "thesis.docx", studies=["seizure"], root=synthetic, quick=True, processes=1
         )

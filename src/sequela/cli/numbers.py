@@ -109,8 +109,12 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
         if name.endswith(_SET_ASIDE):
             what = name.removesuffix(_SET_ASIDE).replace("_", " ")
             yield f"set aside: {count:,} {what} that the model was trained or tuned on"
-    if (unknown := numbers.get("unknown_codes")) is not None:
-        yield f"codes that are not in the model's vocabulary: {unknown:.1%}"
+    if "unknown_codes" in numbers:
+        share = numbers["unknown_codes"]
+        if share is None:
+            yield "these data hold no code of the families that the model reads"
+        else:
+            yield f"codes that are not in the model's vocabulary: {share:.1%}"
     leaks = Leaks.of(run)
     if own:
         yield from ["leaks by design"] * leaks.planned

@@ -59,8 +59,9 @@ class Outcome:
     leave_out: str = "those of whom it is known"
     competing: str = ""
     competing_words: str = ""
-    assumed: str = "subjects without such an event on record count as having had none by the "
-    "horizon"
+    assumed: str = (
+        "subjects without such an event on record count as having had none by the horizon"
+    )
 
     def __post_init__(self) -> None:
         """Refuse an outcome that cannot be found or named.

@@ -142,8 +142,9 @@ class VisitData:
         return find_in_sequences(self.sequences, self.part, self.classes)
 
     def unlike_training(self) -> dict[str, Any]:
-        """The share of codes that a model has never seen."""
-        return {"unknown_codes": float(np.mean(self.sequences.codes == 0))}
+        """The share of codes that a model has never seen; None where it was given no code."""
+        codes = self.sequences.codes
+        return {"unknown_codes": float(np.mean(codes == 0)) if codes.size else None}
 
     def attribution(
         self, model: nn.Module, row: int, weights: Tensor, steps: int | None

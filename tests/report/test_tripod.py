@@ -37,7 +37,7 @@ def test_every_item_is_answered_or_visibly_open(
         states = [found.count(state) for state in ("filled", "in part", "open")]
         assert sum(states) == 52
         assert found.share == states[0] / 52
-        assert found.summary.startswith(f"{states[0]} of 52 items are filled from the run")
+        assert found.summary.startswith(f"{states[0]} of 52 items are filled in from the run")
 
 
 def test_answers_are_the_numbers_of_the_run(

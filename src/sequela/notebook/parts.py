@@ -124,7 +124,7 @@ class LabelledExamples(ABC):
 
 
 def _in_words(split: Split) -> str:
-    """What a split keeps whole, and how many ids stand in two parts nevertheless."""
+    """What a split keeps together, and how many ids are in two parts nevertheless."""
     shared = sum(sum(pairs.values()) for pairs in split.shared().values())
-    leak = f": LEAKS, by {split.unit} nobody is kept whole" if split.leaks else ""
+    leak = f": LEAKS, rows of one recording or subject are in several parts" if split.leaks else ""
     return f"by {split.unit}, {shared:,} ids in two parts{leak}"

@@ -69,7 +69,7 @@ def _train(folder: Run) -> str:
     )
     if plain == settings.model_copy(update={"folds": 0, "fold": 0}):
         return command
-    return f"{command} (and what its config.toml changes beyond that)"
+    return f"{command} (with the further settings of its config.toml)"
 
 
 def _records(settings: RunSettings) -> dict[str, Any]:

@@ -194,9 +194,9 @@ def _underfits(_: Claim, small: Run, large: Run) -> tuple[str, str]:
     low, high = large.metrics["parts"]["held_out"]["accuracy_ci"]
     verdict = HOLDS if own < low else FAILS if own > high else UNKNOWN
     return verdict, (
-        f"On its own training {small.data['example']}s it reaches {own:.1%}; the improved "
+        f"On its training {small.data['example']}s it reaches {own:.1%}; the improved "
         "model reaches "
-        f"{low:.1%} to {high:.1%} on unseen ones."
+        f"{low:.1%} to {high:.1%} on held-out ones."
     )
 
 
@@ -209,7 +209,8 @@ def _similar_best(_: Claim, before: Run, after: Run) -> tuple[str, str]:
         verdict = FAILS if found.low > SIMILAR or found.high < -SIMILAR else UNKNOWN
     return verdict, (
         f"Accuracy {a:.1%} and {b:.1%}, {_points(found)}; loss {losses[0]:.2f} and "
-        f"{losses[1]:.2f}. Similar means here: surely within {100 * SIMILAR:.0f} points."
+        f"{losses[1]:.2f}. Similar means here: with the 95 % interval of the difference within "
+        f"{100 * SIMILAR:.0f} points."
     )
 
 
@@ -280,8 +281,8 @@ def _more_symmetric(_: Claim, before: Run, after: Run) -> tuple[str, str]:
     found = interval(change, _rng(before), stratum=_strata(before, _held_out(before)))
     a, b = (float(asymmetry(t.sum(0))) for t in tables)
     return _direction(found, up=False), (
-        f"Errors that no opposite error balances: {a:.0%} for the baseline, {b:.0%} for the "
-        f"improved; {_points(found)}."
+        f"Share of errors not balanced by the opposite error: {a:.0%} for the baseline, {b:.0%} "
+        f"for the improved; {_points(found)}."
     )
 
 

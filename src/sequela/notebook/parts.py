@@ -126,5 +126,5 @@ class LabelledExamples(ABC):
 def _in_words(split: Split) -> str:
     """What a split keeps together, and how many ids are in two parts nevertheless."""
     shared = sum(sum(pairs.values()) for pairs in split.shared().values())
-    leak = f": LEAKS, rows of one recording or subject are in several parts" if split.leaks else ""
+    leak = ": LEAKS, rows of one recording or subject are in several parts" if split.leaks else ""
     return f"by {split.unit}, {shared:,} ids in two parts{leak}"

@@ -135,8 +135,10 @@ def _outcome(entry: Entry) -> dict[str, Said]:
     return {
         "8a": (
             f"{data['question'][0].upper()}{data['question'][1:]}.",
-            "how the outcome was assessed, why it was chosen, and whether it was assessed in the "
-            "same way for all groups",
+            (
+                "how the outcome was assessed, why it was chosen, and whether it was assessed in the "
+                "same way for all groups"
+            ),
         ),
         "8b": (
             ("", "who assigned the classes (see the publication of the data)")

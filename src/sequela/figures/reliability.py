@@ -158,4 +158,4 @@ def _alt(curves: Mapping[str, Reliability], event: str) -> str:
         )
         for name, curve in curves.items()
     ]
-    return f"Reliability of the predicted probabilities of {event}. {'; '.join(found)}."
+    return f"Reliability of the predicted probabilities; the event: {event}. {'; '.join(found)}."

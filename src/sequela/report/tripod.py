@@ -136,7 +136,8 @@ def _outcome(entry: Entry) -> dict[str, Said]:
         "8a": (
             f"{data['question'][0].upper()}{data['question'][1:]}.",
             (
-                "how the outcome was assessed, why it was chosen, and whether it was assessed in the "
+                "how the outcome was assessed, why it was chosen, and whether it was assessed "
+                "in the "
                 "same way for all groups"
             ),
         ),

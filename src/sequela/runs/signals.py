@@ -187,8 +187,8 @@ class SignalData:
             "classes_fixed": self.classes_fixed,
             "example": "segment",
             "question": (
-                f"which of {', '.join(self.classes)} a segment of "
-                f"{self.segments.signal.shape[2] / self.segments.sfreq:.2f} s of EEG is"
+                f"the class of a {self.segments.signal.shape[2] / self.segments.sfreq:.2f} s "
+                f"segment of EEG: {', '.join(self.classes[:-1])} or {self.classes[-1]}"
             ),
             "subjects": None
             if self.segments.subject_id is None

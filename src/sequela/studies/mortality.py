@@ -114,16 +114,16 @@ STUDY = Study(
     reported=REPORTED,
     reported_question=("mimic3", "report-2019"),
     notes={
-        "verdicts": "The report predicts from all visits of a patient, the last one's diagnoses "
-        "included, which are assigned after the outcome is known: its numbers are of another "
-        "question, on a database that needs a data use agreement. Verdicts are on the question "
-        "above. The report's classes are balanced otherwise than here, so its loss and accuracy "
-        "are not expected again.",
-        "leak": "Codes of the stay itself are what many published studies use. Where somebody went "
-        "from a stay is left out of both.",
-        "cohorts": "Measurements are let in where the data are nothing else (PhysioNet 2012, "
-        "NAFLD), as quintiles for the networks and as summaries for boosting.",
-        "training": "They were chosen by tuning losses, of folds too, whose tuning parts share "
-        "patients with what is held out here.",
+        "verdicts": "The report predicts from all visits of a patient, including the diagnoses "
+        "of the last visit, which are assigned after the outcome is known. Its numbers "
+        "therefore answer another question, on a database that needs a data use agreement. The "
+        "verdicts are for the question above. The share of deaths in the report differs from "
+        "the share here, so its loss and accuracy are not comparable.",
+        "leak": "Many published studies use the codes of the stay itself. The place of "
+        "discharge is left out of both.",
+        "cohorts": "Models read measurements only where the data hold nothing else (PhysioNet "
+        "2012, NAFLD): networks read quintiles, boosting reads summaries.",
+        "training": "They were chosen by the loss on tuning parts, some of them of folds, which "
+        "share patients with this held-out part.",
     },
 )

@@ -139,16 +139,16 @@ STUDY = Study(
     few=0,
     very_few=0,
     caveats=(
-        "Five patients and five volunteers gave all recordings.",
+        "All recordings are of five patients and five volunteers.",
         (
-            "Healthy volunteers were recorded on the scalp and patients inside the skull: a part "
-            "of the task is to tell electrodes apart."
+            "Healthy volunteers were recorded on the scalp and patients inside the skull, so a "
+            "model may distinguish the electrodes and not the states."
         ),
     ),
     notes={
-        "models": "The report does not say how it split; by rows is likely.",
-        "leak": "Most published results on these data are split so.",
-        "training": "They were chosen on the tuning parts of other draws of the split (which share "
-        "recordings with this held-out part), never by a held-out number.",
+        "models": "The report does not say how its data were split; a split by rows is likely.",
+        "leak": "Most published results on these data use such a split.",
+        "training": "They were chosen on the tuning parts of other random splits, which share "
+        "recordings with this held-out part. No held-out number was used.",
     },
 )

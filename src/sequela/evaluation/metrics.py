@@ -354,7 +354,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             "balanced_accuracy",
             "balanced accuracy",
-            "mean over the classes that occur of the share of their examples that is found",
+            "mean recall over the classes that occur",
             balanced_accuracy,
             _balanced_accuracy,
             form=".1%",

@@ -162,7 +162,7 @@ def test_another_vocabulary_is_refused(of_records: RunFolder, tmp_path: Path) ->
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     header["vocabulary"][-1] = "DX//of another hospital"
     save_file(tensors, file, metadata={"sequela": json.dumps(header)})
-    with pytest.raises(RunError, match="was made of other data than those found now"):
+    with pytest.raises(RunError, match="was trained on other data than the data found now"):
         explain(copy, root=EXCERPTS / "mimic3")
     assert [each.name for each in tmp_path.iterdir()] == ["run"]
 

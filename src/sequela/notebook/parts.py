@@ -67,7 +67,7 @@ class LabelledExamples(ABC):
 
     @property
     def groups(self) -> NDArray[np.str_]:
-        """Str (example,), the subject, or the recording where nobody is identified."""
+        """Str (example,), the subject, or the recording where subjects are not identified."""
         return self.ids()[self.unit].astype(np.str_)
 
     def split(
@@ -79,7 +79,8 @@ class LabelledExamples(ABC):
         and tuning parts are one part here: a classifier draws its own tuning part.
 
         Args:
-            by: What is kept whole; by default subjects, or recordings where nobody is identified.
+            by: Unit of the split; by default subjects, or recordings where subjects are not
+                identified.
             seed: Decides the draw.
             held_out: Share of the held-out part.
 

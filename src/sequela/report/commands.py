@@ -35,7 +35,7 @@ def commands(folders: Sequence[Run]) -> list[str]:
 
 
 def _is_split_so(folder: Run) -> bool:
-    """Whether the study too judges these data on so many folds."""
+    """Whether the study uses as many folds on these data."""
     return folder.settings.folds == study_of(folder).folds_for(min(folder.data["counts"]))
 
 

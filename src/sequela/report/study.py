@@ -69,7 +69,7 @@ class Group:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the runs say of their data."""
+        """The runs' description of their data."""
         return self.plain[0].data
 
     @cached_property

@@ -116,7 +116,7 @@ class SignalData:
         return {}
 
     def header(self) -> dict[str, Any]:
-        """What a model needs beside its tensors."""
+        """What a model needs in addition to its tensors."""
         _, n_chans, n_times = self.segments.signal.shape
         return {
             "scaling": self.scaling.to_json(),

@@ -67,24 +67,47 @@ _BASELINE, _IMPROVED = ("visits-baseline",), ("visits-improved",)
 
 CLAIMS = (
     Claim(
-        "level", _BASELINE, "The baseline's best loss is close to 0.5.", "2.3", "loss", value=0.5
+        "level",
+        _BASELINE,
+        "The best loss of the baseline GRU is close to 0.5.",
+        "2.3",
+        "loss",
+        value=0.5,
     ),
-    Claim("level", _BASELINE, "Its best accuracy is about 75 %.", "2.3", value=0.75),
-    Claim("blind", _BASELINE, "It is biased: a lot of the dead are not predicted.", "2.3"),
+    Claim(
+        "level",
+        _BASELINE,
+        "The best accuracy of the baseline GRU is about 75 %.",
+        "2.3",
+        value=0.75,
+    ),
+    Claim(
+        "blind",
+        _BASELINE,
+        "The baseline GRU is biased: it does not predict many of the deaths.",
+        "2.3",
+    ),
     Claim(
         "similar-best",
         _BASELINE + _IMPROVED,
-        "In loss and accuracy the LSTM is similar to the baseline GRU.",
+        "The LSTM is similar to the baseline GRU in loss and accuracy.",
         "2.3 b",
     ),
     Claim(
         "both-classes",
         _IMPROVED,
-        "The LSTM finds both the dead and the living, each above 73 %.",
+        "The LSTM predicts more than 73 % of the deaths, and of the survivors, correctly.",
         "2.3 b",
         value=0.73,
     ),
-    Claim("level", _IMPROVED, "With soft labels its AUROC is 0.8.", "2.3 b", "auroc", value=0.8),
+    Claim(
+        "level",
+        _IMPROVED,
+        "With soft labels, the AUROC of the LSTM is 0.8.",
+        "2.3 b",
+        "auroc",
+        value=0.8,
+    ),
 )
 
 REPORTED: dict[str, dict[str, float | str]] = {

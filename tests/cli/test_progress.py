@@ -54,7 +54,7 @@ def test_a_study_lives_on_a_terminal(width: int, encoding: str) -> None:
     console = written_to(terminal=True, width=width, encoding=encoding)
     look(console)
     (line,) = [line for line in text(console).splitlines() if "visits-improved" in line]
-    assert "visits-improved, in-hospital of eicu, weighted, looking" in line
+    assert "visits-improved, in-hospital of eicu, weighted, with late" in line
     assert "fold 3/5, epoch 14/60" in line
     assert "1 of 2 runs, 0:00 elapsed, about 2:03 left" in text(console)
 

@@ -19,7 +19,7 @@ def stay(
     outcome: str | None,
     *codes: str,
 ) -> list[Row]:
-    """The events of one stay; its codes are known at discharge."""
+    """The events of one stay; its codes are in the vocabulary at discharge."""
     rows: list[Row] = [(subject, admitted, "HOSPITAL_ADMISSION//EMERGENCY", visit)]
     if discharged:
         rows.append((subject, discharged, "HOSPITAL_DISCHARGE//HOME", visit))

@@ -90,7 +90,7 @@ def test_what_only_a_person_knows_is_open(small_runs: list[RunFolder], tmp_path:
     for asked in ("Intended use", "Out of scope", "Ethics approval", "Funding", "Contact"):
         assert re.search(rf"^- {asked}.*: \*\*Open: .+\*\*$", text, re.MULTILINE), asked
     checklist = text.split("## TRIPOD+AI")[1]
-    assert re.search(r"\d+ of 52 items are filled from the run \(\d+ %\)", checklist)
+    assert re.search(r"\d+ of 52 items are filled in from the run \(\d+ %\)", checklist)
     assert len(re.findall(r"^\| \d+[a-g]? \|", checklist, re.MULTILINE)) == 52
 
 

@@ -71,7 +71,7 @@ def test_settings_that_no_option_changes_are_pointed_to() -> None:
         RunSettings(model="mlp-improved", data="bonn", training=no_clipping),
         RunSettings(model="mlp-baseline", data="bonn", fractions=(0.5, 0.3, 0.2)),
     ):
-        assert given(odd)[0].endswith("(and what its config.toml changes beyond that)")
+        assert given(odd)[0].endswith("(with the further settings of its config.toml)")
 
 
 # Records -------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ def test_what_no_option_can_leave_out_is_pointed_to(change: dict[str, Any]) -> N
         cohort=CohortSettings(**{**usual.model_dump(), **change}),
     )
     (line,) = given(settings)
-    assert line.endswith("(and what its config.toml changes beyond that)")
+    assert line.endswith("(with the further settings of its config.toml)")
 
 
 def test_a_label_file_is_named_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Is the improved model really better? The answer follows the paired interval."""
+"""Is the improved model better than its baseline? The answer follows the paired interval."""
 
 from dataclasses import replace
 

@@ -66,8 +66,8 @@ def test_a_calibration_error_that_chance_explains_is_not_shown_as_zero(
         (row,) = table([Entry(run)])
         assert row["binned_error"] == expected_calibration_error(held_out(run))
         assert row["beyond_chance"] == calibration_error(held_out(run))
-        told = f"{row['beyond_chance']:.3f}" if row["beyond_chance"] else "no"
+        beyond = f"{row['beyond_chance']:.3f}" if row["beyond_chance"] else "none"
         card = build_card(run, tmp_path / "card.md").read_text("utf-8")
-        assert f"| {row['binned_error']:.3f} | {told} |" in card
-        seen.add(told == "no")
+        assert f"| {row['binned_error']:.3f} | {beyond} |" in card
+        seen.add(beyond == "none")
     assert seen == {True, False}

@@ -199,7 +199,7 @@ def test_runs_of_no_study_have_a_part_without_claims(mine: list[Run], tmp_path: 
     text = build(mine, tmp_path / "page.html").read_text("utf-8")
     assert '<h2 id="mine">My EEG</h2>' in text
     assert "MLP improved" in text
-    assert "Is the improved model really better?" in text
+    assert "Is the improved model better than its baseline?" in text
     assert "What the leak is worth" in text
     assert "by recording" in text
     for foreign in ("The report's claims", "2019 report", "volunteers", "Report: accuracy"):

@@ -37,7 +37,7 @@ def test_every_item_is_answered_or_visibly_open(
         states = [found.count(state) for state in ("filled", "in part", "open")]
         assert sum(states) == 52
         assert found.share == states[0] / 52
-        assert found.summary.startswith(f"{states[0]} of 52 items are filled from the run")
+        assert found.summary.startswith(f"{states[0]} of 52 items are filled in from the run")
 
 
 def test_answers_are_the_numbers_of_the_run(
@@ -48,7 +48,7 @@ def test_answers_are_the_numbers_of_the_run(
     low, high = run.test["accuracy_ci"]
     assert f"accuracy {run.test['accuracy']:.3f} ({low:.3f} to {high:.3f})" in said(found, "23a")
     assert "244,485 parameters" in said(found, "12c")
-    assert "0 ids stand in two parts" in said(found, "12a")
+    assert "0 ids in two parts" in said(found, "12a")
     assert said(found, "18f").endswith(
         "sequela train mlp-improved --data bonn --split recording --seed 0 --epochs 12"
     ) or "sequela train mlp-improved --data bonn" in said(found, "18f")

@@ -157,7 +157,8 @@ def test_only_the_types_that_boosting_needs_are_read() -> None:
 def test_a_reference_model_is_judged_on_other_data(
     model: str, asked: Ask, trained: Train, opened: Load
 ) -> None:
-    """On its own data, told as others: the held-out subjects get the same chances again."""
+    """Applied to its own data as other data, the model gives the held-out subjects the same
+    probabilities."""
     folder = trained(asked(model, "eicu"))
     found = evaluate_run(folder.path, data="eicu", root=EXCERPTS / "eicu")
     assert found["auroc"] == pytest.approx(folder.test["auroc"], abs=1e-6)

@@ -149,7 +149,9 @@ def test_every_claim_can_be_judged_or_says_what_is_missing() -> None:
 
 def test_confusions_name_the_pairs() -> None:
     found = confusions([[9, 1, 0], [0, 5, 5], [0, 4, 6]], ["a", "b", "c"])
-    assert found == ("It confuses most: b / c (90% of all errors) and a / b (10% of all errors).")
+    assert found == (
+        "Most frequent confusions: b / c (90% of all errors) and a / b (10% of all errors)."
+    )
     assert confusions([[1, 0], [0, 1]], ["a", "b"]) == "It made no error."
 
 

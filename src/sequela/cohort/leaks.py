@@ -53,8 +53,8 @@ def find_leaks(
     """What tells a model its answer.
 
     Beside what a task says of itself, two things are counted: labels whose outcome is on record by
-    the time of prediction, and codes assigned after discharge that stand inside a stay
-    which had not ended when the prediction is made.
+    the time of prediction, and codes assigned after discharge in a stay that had not ended at the
+    time of prediction.
 
     Args:
         connection: With what :func:`sequela.cohort.stays.create_stays` makes.

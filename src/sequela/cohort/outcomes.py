@@ -208,7 +208,7 @@ ICU_TRANSFER = Outcome(
 
 
 def stay_of_more_than(days: float) -> Outcome:
-    """A stay of more than so many days, counted from its admission."""
+    """A stay of more than this many days, counted from its admission."""
     length = f"to_microseconds({round(days * 86_400_000_000)})"
     return Outcome(
         f"a stay of more than {days:g} days",

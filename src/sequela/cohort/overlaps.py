@@ -29,7 +29,7 @@ Parts = Mapping[str, NDArray[np.float64]]
 
 
 def overlapping_groups(groups: Mapping[str, NDArray[np.str_]], unit: str) -> list[Finding]:
-    """Groups (subjects, recordings) that stand in two parts.
+    """Groups (subjects, recordings) that are in two parts.
 
     Args:
         groups: For each part, str (example,): the group of each example.

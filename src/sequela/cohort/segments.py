@@ -21,7 +21,7 @@ class Segments:
         segment_id: str (segment,), the recording's id and the segment's number in it from 1, for
             example ``Z007/01``.
         recording_id: str (segment,).
-        subject_id: str (segment,), or ``None`` where the publisher identifies nobody.
+        subject_id: str (segment,), or ``None`` where subjects are not identified.
         sfreq: Samples per second, in Hz.
         classes: Names of the classes.
         n_dropped: Samples at the recordings' ends that fill no segment, over all recordings.

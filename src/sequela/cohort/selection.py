@@ -184,7 +184,7 @@ def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) 
         memory_limit: Of DuckDB; what does not fit goes to disk.
 
     Raises:
-        DataError: If nobody is left, all labels are equal, or the data cannot answer the task.
+        DataError: If no example is left, all labels are equal, or the data cannot answer the task.
     """
     task, notes = _in_known_order(events, task)
     whole = "a subject's whole record" if not task.of_stays else "what comes after a stay"

@@ -1,7 +1,7 @@
 """Who is in which part: by subject, by recording, or (to show the leak) by row.
 
-A split carries its own proof. It lists the hashed ids of every part, and whoever reads it counts
-again which ids stand in two parts; a split whose parts overlap cannot be used.
+A split carries its own proof. It lists the hashed ids of every part, and reading it counts again
+which ids are in two parts; a split whose parts overlap cannot be used.
 """
 
 import hashlib
@@ -36,7 +36,8 @@ class Split:
     """Parts of a data set, and the hashed ids that prove them disjoint.
 
     Attributes:
-        unit: What is kept whole: all rows of a ``subject`` or ``recording``; ``row`` keeps nothing.
+        unit: The unit of the split: all rows of a ``subject`` or ``recording`` are in one part;
+            with ``row``, each row is assigned alone.
         seed: The seed of the draw.
         fractions: Shares of train, tuning and held_out that were asked for.
         n_examples: Examples in each part.
@@ -52,11 +53,11 @@ class Split:
 
     @property
     def leaks(self) -> bool:
-        """Whether rows of one recording or subject stand in several parts, by intention."""
+        """Whether rows of one recording or subject are in several parts, by design."""
         return self.unit == "row"
 
     def shared(self) -> dict[str, dict[str, int]]:
-        """For each kind of id and each pair of parts, how many ids stand in both."""
+        """For each kind of id and each pair of parts, how many ids are in both."""
         return {
             kind: {
                 f"{a} and {b}": len(set(parts[a]) & set(parts[b]))
@@ -66,7 +67,7 @@ class Split:
         }
 
     def check(self) -> Self:
-        """The split itself, if no id that must be kept whole stands in two parts.
+        """The split itself, if no id of its unit is in two parts.
 
         Raises:
             SplitError: If parts overlap.
@@ -139,7 +140,7 @@ class Split:
 
 
 def shares(fractions: tuple[float, float, float], folds: int) -> tuple[float, float, float]:
-    """The shares of the parts where one of so many folds is held out; 0 folds: as asked for."""
+    """The shares of the parts: ``fractions``, or those with one of ``folds`` folds held out."""
     if not folds:
         return fractions
     tuning_share = fractions[1] / (fractions[0] + fractions[1])
@@ -163,7 +164,7 @@ def draw(
         label: (example,) index of the class.
         ids: For ``row`` and, where the data have them, ``recording`` and ``subject``: the id of
             each example (example,).
-        unit: Which of these is kept whole.
+        unit: The unit of the split, which is not divided.
         seed: Decides the draw.
         fractions: Shares of train, tuning and held_out; they sum to 1.
         folds: If not 0, the units are split into this many folds and one is held out; train and
@@ -258,7 +259,7 @@ def set_aside(
 
     Args:
         label: (example,) index of the class.
-        group: (example,) what is kept whole.
+        group: (example,) the unit that is not divided.
         fraction: Share of each class's groups to set aside.
         seed: Decides the draw.
 

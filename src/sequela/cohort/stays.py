@@ -130,7 +130,7 @@ def create_stays(connection: duckdb.DuckDBPyConnection) -> None:
 
     ``subjects`` has ``subject_id, birth, death, follow_up_end``. ``stays`` has ``subject_id,
     visit_id, admitted, discharged, icu_admitted, expired, donor, nothing_charted``, where
-    ``expired`` is null if nobody knows how the stay ended, and ``stay_birth, stay_death,
+    ``expired`` is null if it is not recorded how the stay ended, and ``stay_birth, stay_death,
     stay_follow_up_end``, what is said within a numbered stay. ``next_admission`` is the subject's
     first admission after that of the stay, ``others_until`` the last discharge of stays before.
     Both are for labels and cohorts, not for models.

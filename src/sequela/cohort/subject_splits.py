@@ -43,8 +43,8 @@ def parts_of_labels(labels: pa.Table, splits: pa.Table | Mapping[int, str]) -> N
         int64 (example,), indices into :data:`sequela.cohort.split.PARTS`.
 
     Raises:
-        SplitError: If a subject stands in two parts, a part has another name, or a subject of the
-            labels stands in none.
+        SplitError: If a subject is in two parts, a part has another name, or a subject of the
+            labels is in none.
     """
     if isinstance(splits, Mapping):
         splits = pa.table({"subject_id": [*splits], "split": [*splits.values()]})

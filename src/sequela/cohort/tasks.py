@@ -167,7 +167,7 @@ class Task:
 
     @classmethod
     def from_dict(cls, declaration: Mapping[str, Any]) -> Self:
-        """The task that :meth:`to_dict` wrote, or that somebody declared by hand.
+        """The task that :meth:`to_dict` wrote, or that was declared by hand.
 
         Raises:
             SettingError: If a field is unknown, missing or of another kind.

@@ -34,7 +34,7 @@ class Unrated:
 
 @dataclass(eq=False, repr=False)
 class SignalClassifier(NetworkClassifier):
-    """A network that tells segments of a signal apart, with scikit-learn's interface.
+    """A network that classifies segments of a signal, with scikit-learn's interface.
 
     Examples are numbers (example, n_times), one channel, or (example, n_chans, n_times): a numpy
     array, nested lists, or a pandas or polars frame with one column for each sample. They are

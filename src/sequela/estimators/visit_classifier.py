@@ -22,7 +22,7 @@ Examples = VisitLists | NDArray[np.float64]
 
 @dataclass(eq=False, repr=False)
 class VisitClassifier(NetworkClassifier):
-    """A network that tells sequences of visits apart, with scikit-learn's interface.
+    """A network that classifies sequences of visits, with scikit-learn's interface.
 
     An example is a list of visits in the order of time, and a visit is a list of codes:
     ``[["I50", "E11"], ["I21"]]``. Examples come as a list, an object array, or a series of pandas

@@ -73,7 +73,7 @@ class VisitLists:
         Args:
             rows: int64 (row,), the examples to learn it from.
             group: (example,), the subject of each example.
-            min_subjects: In how many subjects' examples a code must stand.
+            min_subjects: Drop codes seen in examples of fewer subjects than this.
 
         Raises:
             DataError: If no code does.

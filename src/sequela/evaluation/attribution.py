@@ -1,7 +1,7 @@
 """Which inputs moved a prediction: integrated gradients. The only file that knows captum.
 
-A prediction is explained as the difference of a logit (or of a difference of logits) from what the
-model says of a baseline that tells it nothing: a flat segment, or visits without codes. The
+A prediction is explained as the difference of a logit (or of a difference of logits) from the
+output for a baseline without information: a flat segment, or visits without codes. The
 attributions of all inputs sum to that difference but for an error of the numerical integral, which
 every result carries (Sundararajan, Taly and Yan 2017, arXiv 1703.01365).
 """

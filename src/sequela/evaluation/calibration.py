@@ -1,4 +1,4 @@
-"""Do probabilities mean what they say of the :mod:`~sequela.evaluation.event`?"""
+"""Calibration: predicted probability against observed share of an event."""
 
 from dataclasses import dataclass
 
@@ -19,10 +19,10 @@ _EPSILON = float(np.finfo(np.float32).eps)
 
 @dataclass(frozen=True)
 class Reliability:
-    """A reliability curve: how often the event happened where it was given a chance.
+    """A reliability curve: observed share of the event against its predicted probability.
 
     Attributes:
-        chance: float64 (bin,): mean chance in each bin.
+        chance: float64 (bin,): mean predicted probability in each bin.
         happened: (bin,): share of examples in which the event happened, with its interval.
         count: int64 (bin,): examples.
         groups: int64 (bin,): subjects or recordings.
@@ -41,7 +41,7 @@ def reliability(
     bins: int = 10,
     how: Bootstrap = DEFAULT,
 ) -> Reliability:
-    """The reliability curve in bins of equally many examples; equal chances share a bin.
+    """The reliability curve in bins of equally many examples; equal probabilities share a bin.
 
     Raises:
         DataError: If there are no predictions.
@@ -67,7 +67,7 @@ def _bin_of(chance: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
 
 
 def expected_calibration_error(predictions: Predictions, *, bins: int = 10) -> float:
-    """Mean distance of chance and share over the bins of :func:`reliability`.
+    """Mean distance between predicted probability and observed share over bins.
 
     As usually reported (Naeini, Cooper & Hauskrecht 2015), which is above 0 by chance alone:
     perfect probabilities on few examples look wrong. See :func:`calibration_error`.
@@ -79,7 +79,7 @@ def expected_calibration_error(predictions: Predictions, *, bins: int = 10) -> f
 
 
 def squared_calibration_error(predictions: Predictions, *, bins: int = 10) -> float:
-    """Mean squared distance of chance and share over bins, less what chance alone adds.
+    """Mean squared calibration error over bins, minus what chance alone adds.
 
     Kumar, Liang & Ma (2019) subtract from each bin the variance of its share; here that variance is
     taken over groups, as examples of one group are alike. Its mean is 0 for perfect probabilities,
@@ -115,7 +115,7 @@ def calibration_error(predictions: Predictions, *, bins: int = 10) -> float:
 
 @dataclass(frozen=True)
 class BrierScore:
-    """The Brier score and what it is made of: ``miscalibration - discrimination + uncertainty``.
+    """The Brier score and its decomposition: ``miscalibration - discrimination + uncertainty``.
 
     Attributes:
         score: Mean squared error of the probabilities; of two classes, of class 1.
@@ -161,13 +161,13 @@ def _decomposed(chance: NDArray[np.float32], happened: NDArray[np.bool_]) -> NDA
 
 @dataclass(frozen=True)
 class CalibrationLine:
-    """Cox's (1958) calibration: a logistic regression of the event on the logit of its chance.
+    """Cox's (1958) calibration: logistic regression of the event on the logit of its probability.
 
     Attributes:
         slope: 1 is right; below 1 the probabilities are too extreme.
         intercept: Of that line.
         observed: Share of examples in which the event happened.
-        expected: Mean chance.
+        expected: Mean predicted probability.
     """
 
     slope: float
@@ -177,7 +177,7 @@ class CalibrationLine:
 
 
 def calibration_line(predictions: Predictions) -> CalibrationLine:
-    """Slope and intercept of calibration, and the event's frequency beside its mean chance.
+    """Calibration slope and intercept, and observed and expected share of the event.
 
     Raises:
         DataError: If the event happened always or never.

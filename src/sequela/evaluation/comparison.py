@@ -42,7 +42,7 @@ def paired_difference(
     Raises:
         SplitError: If the two are not predictions of the same examples.
         UnknownNameError: If no metric has that name.
-        DataError: If the metric, or an interval, cannot be had.
+        DataError: If the metric or its interval is not defined.
     """
     other = aligned(one, other)
     both = statistic.difference(statistic_of(name, one), statistic_of(name, other))
@@ -84,11 +84,11 @@ class McNemar:
     """Who is right where the other is wrong.
 
     Attributes:
-        only_one: Examples that only the first model gets right.
-        only_other: Examples that only the second gets right.
+        only_one: Examples that only the first model classifies correctly.
+        only_other: Examples that only the second model classifies correctly.
         exact_p: Two-sided binomial p-value; never too small.
-        mid_p: The same less half the probability of what was seen; nearer to the nominal level
-            (Fagerland, Lydersen & Laake 2013).
+        mid_p: The same, minus 0.5 times the probability of the observed table; nearer to the
+            nominal level (Fagerland, Lydersen & Laake 2013).
     """
 
     only_one: int
@@ -126,7 +126,7 @@ def _mcnemar(only_one: int, only_other: int) -> McNemar:
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """p-values corrected for how many there are (Holm 1979), in their order.
 
-    Whatever is below 0.05 afterwards: the chance that any of them is false is at most 5 %.
+    Whatever is below 0.05 afterwards: the probability that any of them is false is at most 5 %.
 
     Example:
         >>> holm([0.04, 0.01, 0.03]).tolist()

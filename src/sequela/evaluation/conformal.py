@@ -97,7 +97,7 @@ class Coverage:
 
     @property
     def kept(self) -> bool:
-        """Whether the data leave room for the promise: its interval does not end below it."""
+        """Whether the data agree with the promised coverage: the interval does not end below it."""
         interval = self.coverage.interval
         return (self.coverage.value if interval is None else interval.high) >= self.promised
 

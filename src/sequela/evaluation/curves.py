@@ -45,7 +45,7 @@ class Curve:
         low: float64 (place,): lower bound of y there, NaN where there is too little for one.
         high: float64 (place,): upper bound.
         area: AUROC, or average precision, with its interval.
-        frequency: Share of the examples that are events: the precision of pure chance.
+        frequency: Share of the examples that are events: the precision of a random ranking.
         n_examples: Examples.
         n_groups: Subjects or recordings that were resampled.
         level: Confidence of band and interval.

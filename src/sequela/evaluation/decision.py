@@ -23,7 +23,7 @@ class Threshold:
 
     Attributes:
         value: Alarm at or above it.
-        chosen_for: The aim in words, to stand beside every number that depends on it.
+        chosen_for: The aim in words, shown with every number that depends on it.
     """
 
     value: float

@@ -1,4 +1,4 @@
-"""The event whose chance is judged: class 1 of two, or that the most probable class is right.
+"""The event that is evaluated: class 1 of two, or that the most probable class is right.
 
 :meth:`~sequela.evaluation.predictions.Predictions.against_rest` makes one class of several the
 event.

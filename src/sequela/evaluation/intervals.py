@@ -35,7 +35,7 @@ class Interval:
         low: Lower bound.
         high: Upper bound.
         level: Confidence, for example 0.95.
-        method: In words, to stand beside the number.
+        method: In words, shown with the number.
         resamples: Bootstrap resamples that it rests on; 0 where a formula gave it.
         n_groups: Subjects or recordings that were resampled.
     """
@@ -69,10 +69,11 @@ class Bootstrap:
         level: Confidence of the intervals.
         resamples: How many resamples.
         method: ``BCa`` or ``percentile``.
-        classes_fixed: Whether the number of groups of each class was chosen by whoever made the
-            data (Bonn has 100 recordings of each), so that chance does not vary it: groups are then
-            drawn within their class. Leave it out where subjects came as they came: an interval
-            stratified by class would be too narrow for whatever depends on how frequent a class is.
+        classes_fixed: Whether the makers of the data chose the number of groups of each class
+            (Bonn has 100 recordings of each), so that it does not vary by chance: groups are then
+            drawn within their class. Leave it out if subjects were not selected by class: an
+            interval stratified by class would be too narrow for whatever depends on how frequent a
+            class is.
     """
 
     level: float = 0.95
@@ -264,7 +265,7 @@ def metric_interval(
 
     Raises:
         UnknownNameError: If no metric has that name.
-        DataError: If the metric or its interval cannot be had from these predictions.
+        DataError: If the metric or its interval is not defined on these predictions.
     """
     stratum = None
     if how.classes_fixed:
@@ -316,7 +317,7 @@ def degrees_of_freedom(influence: NDArray[np.float64]) -> float:
 
 
 def exact_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
-    """The interval of Clopper & Pearson (1934) for a chance, each group being one trial."""
+    """The interval of Clopper & Pearson (1934) for a probability, with each group as one trial."""
     found = stats.binomtest(successes, trials).proportion_ci(level, method="exact")
     return Interval(
         float(found.low), float(found.high), level, "exact binomial over groups", 0, trials

@@ -108,7 +108,7 @@ def accuracy(predictions: Predictions) -> float:
 
 
 def recording_accuracy(predictions: Predictions) -> float:
-    """Share of whole groups (recordings) that the mean of their probabilities gets right.
+    """Share of whole recordings whose mean probabilities give the true class.
 
     Raises:
         DataError: If a group's examples have different labels.
@@ -203,7 +203,7 @@ def _squared_errors(predictions: Predictions) -> NDArray[np.float64]:
 
 
 def observed_minus_expected(predictions: Predictions) -> float:
-    """How much more often than its mean chance the event happened."""
+    """Share of examples with the event, minus the mean predicted probability."""
     judged = event(predictions)
     return float(np.mean(judged.happened - judged.chance))
 
@@ -354,7 +354,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             "balanced_accuracy",
             "balanced accuracy",
-            "mean over the classes that occur of the share of their examples that is found",
+            "mean recall over the classes that occur",
             balanced_accuracy,
             _balanced_accuracy,
             form=".1%",
@@ -445,7 +445,7 @@ def statistic_of(name: str, predictions: Predictions) -> Statistic:
 
     Raises:
         UnknownNameError: If no metric has that name.
-        DataError: If the metric has no statistic, or cannot be had from these predictions.
+        DataError: If the metric has no statistic, or is not defined on these predictions.
     """
     metric = named(name)
     if metric.statistic is None:

@@ -7,7 +7,7 @@ def number(value: float | None, form: str = ".3f") -> str:
     """A number as it is printed: with a minus sign, without one before a zero, a dash for none.
 
     Args:
-        value: ``None`` or NaN where the number cannot be had.
+        value: ``None`` or NaN where the number is not defined.
         form: In Python's format.
 
     Example:
@@ -21,7 +21,7 @@ def number(value: float | None, form: str = ".3f") -> str:
 
 
 def within(low: float, high: float, form: str = ".3f") -> str:
-    """An interval in brackets, to stand behind its number.
+    """An interval in brackets, to follow its number.
 
     Example:
         >>> within(0.25, 0.5, ".2f")

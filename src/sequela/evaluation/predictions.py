@@ -29,8 +29,9 @@ class Predictions:
     Attributes:
         example_id: str (example,), no two alike.
         group_id: str (example,): the unit of the split and of resampling, which is the subject, or
-            the recording where nobody is identified.
-        subject_id: str (example,): the person, or the empty string where nobody is identified.
+            the recording where subjects are not identified.
+        subject_id: str (example,): the person, or the empty string where subjects are not
+            identified.
         split: str (example,): ``train``, ``tuning`` or ``held_out``.
         label: int64 (example,): index of the true class.
         probabilities: float32 (example, class): each row sums to 1.
@@ -197,9 +198,9 @@ class Predictions:
     def write(self, path: Path) -> None:
         """Write the file; the same predictions give the same bytes.
 
-        Columns: ``id``, ``group``, ``subject`` (null where nobody is identified), ``split``,
+        Columns: ``id``, ``group``, ``subject`` (null where subjects are not identified), ``split``,
         ``label`` (index of the class) and one float column per class, ``p_0``, ``p_1``...; the
-        names of the classes stand as a JSON list in the file's metadata, key ``sequela.classes``.
+        names of the classes are a JSON list in the file's metadata, key ``sequela.classes``.
         """
         columns: dict[str, pa.Array] = {
             column: pa.array(getattr(self, name).tolist(), pa.string())
@@ -250,7 +251,7 @@ def joined(parts: Sequence[Predictions]) -> Predictions:
     """Predictions of different examples in one, sorted by ``example_id``.
 
     Raises:
-        DataError: If there are none, an example stands in two of them, or their classes differ.
+        DataError: If there are none, an example is in two of them, or their classes differ.
     """
     if not parts or any(part.classes != parts[0].classes for part in parts):
         raise DataError("expected predictions of the same classes, one part or more")

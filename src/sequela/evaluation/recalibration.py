@@ -1,4 +1,4 @@
-"""Mend probabilities with what tuning data show; the held-out part is refused."""
+"""Recalibrate probabilities on tuning data; the held-out part is refused."""
 
 from dataclasses import dataclass, replace
 

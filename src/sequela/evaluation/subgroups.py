@@ -1,4 +1,4 @@
-"""Is the model as good for everybody? Numbers by sex, age band, unit..., small cells suppressed."""
+"""Metrics by subgroup, such as sex, age band or unit; small cells are suppressed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,9 +42,9 @@ class Subgroup:
         cell: Its counts, or ``None`` where they are suppressed: with all numbers if the cell is
             small itself, alone if they are hidden only to keep another cell's counts from being
             worked out.
-        metrics: Asked for by name; one that cannot be had here (a class is missing) is left out.
-        observed_minus_expected: How much more often than its mean chance the event happened (see
-            :mod:`sequela.evaluation.event`).
+        metrics: Asked for by name; one that is not defined here (a class is missing) is left out.
+        observed_minus_expected: Share of examples with the event, minus the mean predicted
+            probability (see :mod:`sequela.evaluation.event`).
         alarm_rate: Alarms per example, where a threshold was given.
     """
 

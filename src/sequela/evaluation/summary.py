@@ -20,13 +20,13 @@ MORE_PROBABLE = Threshold(0.5, "the more probable class")
 
 
 def summarise(predictions: Predictions, *, seed: int, recordings: bool) -> dict[str, Any]:
-    """Recall, confusion, and each metric that is reported and can be had of one part.
+    """Recall, confusion, and each reported metric that is defined on one part.
 
     Args:
         predictions: Of one part.
         seed: Of the bootstrap.
-        recordings: Whether groups are recordings: a whole one can then be judged by the mean of its
-            segments' probabilities, and how many there are of each class was chosen, not chance.
+        recordings: Whether groups are recordings: each then gets the class with the highest mean
+            probability over its segments, and the bootstrap resamples within classes.
 
     Returns:
         Numbers by name. An interval ``<name>_ci`` is [low, high], 95 %, from a bootstrap over the

@@ -18,7 +18,7 @@ _SHOWN_LOSS = 0.25  # of the largest benefit: what is worse is cut off
 
 
 def decision_curves(curves: Mapping[str, NetBenefit], *, event: str) -> Figure:
-    """Net benefit of acting on models, on everybody and on nobody, over thresholds.
+    """Net benefit of acting on models, on all and on none, over thresholds.
 
     The picture ends where no model is worth anything any more; the rows go on.
 
@@ -128,7 +128,7 @@ def _reference_lines(
 
 
 def _alt(curves: Mapping[str, NetBenefit], first: NetBenefit, event: str, end: float) -> str:
-    """Net benefits at a quarter, half and three quarters of what is shown."""
+    """Net benefits at 25, 50 and 75 % of the axis."""
     places = [int(np.abs(first.threshold - share * end).argmin()) for share in (0.25, 0.5, 0.75)]
     found = []
     for place in places:

@@ -134,7 +134,7 @@ def _hundredths(number: re.Match[str]) -> str:
 
 
 def _themed(chart: alt.TopLevelMixin, background: str) -> dict[str, Any]:
-    """The chart's specification in the colours and font of the house."""
+    """The chart's specification in the package's colours and font."""
     axis = {
         "gridColor": FAINT,
         "gridOpacity": 0.4,

@@ -1,7 +1,7 @@
 """Who came in: a flow diagram in the manner of CONSORT, down to the parts of the split.
 
-Its text has to be read on a phone and in print, and its reasons are sentences. A drawing shrinks
-there until nobody can read it; a list of boxes reflows. So this figure is HTML, not Vega-Lite.
+Its text has to be read on a phone and in print, and its reasons are sentences. A drawing would be
+too small to read there; a list of boxes reflows. So this figure is HTML, not Vega-Lite.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Part:
     Attributes:
         name: ``train``, ``tuning`` or ``held_out``.
         examples: Rows.
-        subjects: Whose they are (recordings, where nobody is identified).
+        subjects: Whose they are (recordings, where subjects are not identified).
         positives: Examples with the event.
     """
 
@@ -167,7 +167,7 @@ def cohort_flow(flow: Flow, parts: Sequence[Part] = (), *, event: str) -> FlowDi
 
 
 def css() -> str:
-    """The style of the diagram, for the ``<style>`` of a page with the house's variables."""
+    """The style of the diagram, for the ``<style>`` of a page with the same variables."""
     return (files("sequela.figures") / "templates" / "flow.css").read_text("utf-8")
 
 

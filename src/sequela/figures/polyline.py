@@ -1,4 +1,4 @@
-"""Lines of thousands of points, thinned out so that nobody sees it."""
+"""Lines of thousands of points, thinned out without a visible difference."""
 
 import numpy as np
 from numpy.typing import NDArray

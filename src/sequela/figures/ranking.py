@@ -74,7 +74,7 @@ def ranking(
     """ROC curves, or precision-recall curves, of one or several models on the same examples.
 
     Each has its band, its area with interval, and points at the threshold 0.5 and at the chosen
-    one; a line shows what chance would give.
+    one; a line shows a random ranking.
 
     Args:
         curves: Name of the model to its curve, all of one kind.

@@ -1,4 +1,4 @@
-"""Do probabilities mean what they say: reliability curves above histograms of the chances given."""
+"""Calibration: reliability curves above histograms of the predicted probabilities."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ _NEARLY_ALL = 0.8
 def reliability_curves(
     curves: Mapping[str, Reliability], chances: Mapping[str, NDArray[np.floating]], *, event: str
 ) -> Figure:
-    """How often the event happened against the chance that it was given, before and after.
+    """Observed share of the event against its predicted probability, before and after.
 
     Args:
         curves: Name (``as trained``, ``after temperature``) to its reliability.
@@ -158,4 +158,4 @@ def _alt(curves: Mapping[str, Reliability], event: str) -> str:
         )
         for name, curve in curves.items()
     ]
-    return f"Reliability of the predicted probabilities of {event}. {'; '.join(found)}."
+    return f"Reliability of the predicted probabilities; the event: {event}. {'; '.join(found)}."

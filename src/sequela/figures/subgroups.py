@@ -1,4 +1,4 @@
-"""Is the model as good for everybody: a forest plot by subgroup."""
+"""Metrics by subgroup: a forest plot by subgroup."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What any reader asks for beside a network: class shares, a linear model, boosted trees.
+"""Simple models to compare networks with: class shares, a linear model, boosted trees.
 
 Each is fitted on a table of features and stored as arrays, so that it can be applied to other data.
 """
@@ -53,7 +53,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class ReferenceModel:
-    """A model that stands beside the networks.
+    """A simple model to compare networks with.
 
     Attributes:
         title: What a table or figure calls it.

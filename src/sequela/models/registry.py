@@ -1,7 +1,7 @@
-"""Which models exist, and what each reads: networks, and the reference models beside them.
+"""Which models exist, and what each reads: networks and reference models.
 
 A new network is an ``nn.Module``, with a frozen config or with plain keyword arguments, and one
-entry. Classes are named by where they stand, so that looking a name up loads no torch.
+entry. Entries name the module of a class, so looking up a name does not load torch.
 """
 
 import sys
@@ -122,7 +122,7 @@ def register(name: str, entry: Entry) -> None:
 
 
 def lookup(name: str, kind: DataKind | None = None) -> Entry:
-    """The entry of a model, or of a class that is named by where it stands.
+    """The entry of a registered model, or of a class named by its file or module.
 
     Args:
         name: A registered name, ``FILE.py:CLASS`` or ``package.module:CLASS``.

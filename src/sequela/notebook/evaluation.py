@@ -113,7 +113,8 @@ def evaluate(
             second of ``classes_``, as scikit-learn has it.
         recordings: Whether groups are recordings, and how many there are of each class was chosen:
             whole ones are judged too, by the mean of their probabilities, and are drawn within
-            their class. For subjects who came as they came this would make intervals too narrow.
+            their class. For subjects who were not selected by class, this makes intervals too
+            narrow.
         seed: Of the bootstrap.
 
     Raises:

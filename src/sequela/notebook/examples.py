@@ -50,7 +50,7 @@ class Examples(LabelledExamples):
 
     @property
     def unit(self) -> SplitUnit:
-        """Subjects, or recordings where nobody is identified."""
+        """Subjects, or recordings where subjects are not identified."""
         return "recording" if self.segments.subject_id is None else "subject"
 
     def ids(self) -> Mapping[str, Ids]:

@@ -67,7 +67,7 @@ class LabelledExamples(ABC):
 
     @property
     def groups(self) -> NDArray[np.str_]:
-        """Str (example,), the subject, or the recording where nobody is identified."""
+        """Str (example,), the subject, or the recording where subjects are not identified."""
         return self.ids()[self.unit].astype(np.str_)
 
     def split(
@@ -79,7 +79,8 @@ class LabelledExamples(ABC):
         and tuning parts are one part here: a classifier draws its own tuning part.
 
         Args:
-            by: What is kept whole; by default subjects, or recordings where nobody is identified.
+            by: Unit of the split; by default subjects, or recordings where subjects are not
+                identified.
             seed: Decides the draw.
             held_out: Share of the held-out part.
 
@@ -124,7 +125,7 @@ class LabelledExamples(ABC):
 
 
 def _in_words(split: Split) -> str:
-    """What a split keeps whole, and how many ids stand in two parts nevertheless."""
+    """What a split keeps together, and how many ids are in two parts nevertheless."""
     shared = sum(sum(pairs.values()) for pairs in split.shared().values())
-    leak = f": LEAKS, by {split.unit} nobody is kept whole" if split.leaks else ""
+    leak = ": LEAKS, rows of one recording or subject are in several parts" if split.leaks else ""
     return f"by {split.unit}, {shared:,} ids in two parts{leak}"

@@ -66,7 +66,7 @@ class VisitExamples(LabelledExamples):
         """The question, the visits, and what leaks."""
         return {
             "asked": self.cohort.task.describe(),
-            "visits": f"{self.sequences.lengths[self.rows].mean():.1f} an example on average",
+            "visits": f"{self.sequences.lengths[self.rows].mean():.1f} per example on average",
             **{f"{each.severity.upper()}: {each.check}": each.what for each in self.cohort.leaks},
         }
 
@@ -92,8 +92,8 @@ def load_visits(
     """
     if {"bins", "min_subjects"} & set(cohort):
         raise SettingError(
-            "bins and min_subjects are learnt from training examples, which are not drawn yet: "
-            "leave them out here, and give VisitClassifier its min_subjects"
+            "bins and min_subjects are learnt from training examples, which are not split off "
+            "yet: leave them out here, and give min_subjects to VisitClassifier"
         )
     asked = asked_of(name, cohort).model_copy(update={"bins": 0})
     folder = Path(work)

@@ -30,7 +30,7 @@ def build(folders: Sequence[Run], out: Path) -> Path:
         SplitError: If the parts of a run overlap.
     """
     if not folders:
-        raise RunError("no run to report on: name at least one run folder")
+        raise RunError("no run to report: name at least one run folder")
     studies = by_study(folders)
     for _, runs in studies:
         _refuse_mixture(runs)
@@ -49,7 +49,7 @@ def build(folders: Sequence[Run], out: Path) -> Path:
         )
     title = " and ".join(study.title for study, _ in studies)
     if any(study.claims for study, _ in studies):
-        title += ": the 2019 report and what really happens"
+        title += ": the claims of the 2019 report, tested"
     page = templates.get_template("page.html.j2").render(
         flow_css=css(),
         title=title,
@@ -85,6 +85,6 @@ def _refuse_mixture(folders: Sequence[Run]) -> None:
         if folder.split_ids != same.split_ids:
             raise RunError(
                 f"{folder.path} and {same.path} are of different splits (by "
-                f"{settings.split}): their numbers cannot be compared; build a page for each"
+                f"{settings.split}): their metrics cannot be compared; build one page for each"
             )
         _ = folder.predictions  # reading them proves that they belong to the split

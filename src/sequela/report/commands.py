@@ -35,7 +35,7 @@ def commands(folders: Sequence[Run]) -> list[str]:
 
 
 def _is_split_so(folder: Run) -> bool:
-    """Whether the study too judges these data on so many folds."""
+    """Whether the study uses as many folds on these data."""
     return folder.settings.folds == study_of(folder).folds_for(min(folder.data["counts"]))
 
 
@@ -69,7 +69,7 @@ def _train(folder: Run) -> str:
     )
     if plain == settings.model_copy(update={"folds": 0, "fold": 0}):
         return command
-    return f"{command} (and what its config.toml changes beyond that)"
+    return f"{command} (with the further settings of its config.toml)"
 
 
 def _records(settings: RunSettings) -> dict[str, Any]:

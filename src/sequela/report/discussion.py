@@ -14,13 +14,13 @@ def discuss(run: RunFolder) -> list[str]:
     train, test = parts["train"], parts["held_out"]
     gap = train["accuracy"] - test["accuracy"]
     both = (
-        f"{train['accuracy']:.1%} on its training {run.data['example']}s, "
-        f"{test['accuracy']:.1%} on held-out ones"
+        f"{train['accuracy']:.1%} on training {run.data['example']}s, "
+        f"{test['accuracy']:.1%} on held-out {run.data['example']}s"
     )
     fit = (
         f"It over-fits: {both}, a gap of {100 * gap:.1f} points."
         if gap > _GAP
-        else f"No over-fitting to speak of: {both}."
+        else f"No notable over-fitting: {both}."
     )
     return [fit, *_stopping(run), confusions(test["confusion"], run.metrics["data"]["classes"])]
 
@@ -33,11 +33,11 @@ def _stopping(run: RunFolder) -> list[str]:
     kept = tuning[best - 1]
     if last.epoch == best:
         return [
-            f"Its tuning loss was still falling at the last epoch ({best}): more epochs might help."
+            f"Its tuning loss was still falling at the last epoch ({best}); more epochs might help."
         ]
     rise = last.loss - kept.loss
     lowest = f"Its tuning loss was lowest, {kept.loss:.2f}, after epoch {best} of {last.epoch}"
-    return [f"{lowest}, and {rise:.2f} higher at the end."]
+    return [f"{lowest}, and {rise:.2f} higher after the last."]
 
 
 def confusions(confusion: list[list[int]], classes: list[str]) -> str:
@@ -53,4 +53,4 @@ def confusions(confusion: list[list[int]], classes: list[str]) -> str:
         return "It made no error."
     most = sorted(pairs, key=lambda pair: -pair[0])[:2]
     named = " and ".join(f"{a} / {b} ({count / errors:.0%} of all errors)" for count, a, b in most)
-    return f"It confuses most: {named}."
+    return f"Most frequent confusions: {named}."

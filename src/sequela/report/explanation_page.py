@@ -49,7 +49,7 @@ def build_explanation(found: Explanation, out: Path) -> Path:
     )
     page = templates.get_template("page.html.j2").render(
         flow_css="",
-        title=f"What moved {entry.title}",
+        title=f"Contributions to the predictions of {entry.title}",
         environment=found.run.environment,
         studies=[{"id": "explanation", "html": Markup(html)}],  # noqa: S704 - escaped as rendered
     )

@@ -48,7 +48,7 @@ def folds_in_words(split: Mapping[str, Any]) -> str:
     times = f" (cross-validation repeated {repeats} times)" if repeats > 1 else ""
     return (
         f"{split['folds']} folds by {split['unit']}{times}, each held out once, with a tuning part "
-        "drawn from the others"
+        "drawn from the other folds"
     )
 
 
@@ -68,7 +68,7 @@ def data_in_words(data: Mapping[str, Any]) -> str:
 
 def looked_for(entry: Entry) -> str:
     """What the audit of the run looked for; runs of version 0.1.0 do not say it."""
-    return str(entry.metrics.get("looked_for", "what version 0.1.0 looks for"))
+    return str(entry.metrics.get("looked_for", "the checks of version 0.1.0"))
 
 
 def performance(entry: Entry) -> str:
@@ -89,5 +89,5 @@ def main_number(entry: Entry) -> str:
 def cost_in_words(entry: Entry) -> str:
     """Parameters and operations."""
     operations = entry.facts["operations"]
-    each = f", {operations:,} operations a {entry.data['example']}" if operations else ""
+    each = f", {operations:,} operations per {entry.data['example']}" if operations else ""
     return f"{entry.facts['parameters']:,} parameters{each}"

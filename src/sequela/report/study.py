@@ -69,7 +69,7 @@ class Group:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the runs say of their data."""
+        """The runs' description of their data."""
         return self.plain[0].data
 
     @cached_property
@@ -153,23 +153,23 @@ def content(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def summary(content: Mapping[str, Any]) -> list[str]:
-    """On whom, how well, the claims, at what cost, and what is wrong with it."""
+    """The cells of the list at a glance: data, best model, claims, cost and limitations."""
     main: Group = content["main"]
     best, data = main.best, main.data
     wrong = [finding["check"] for finding in main.findings]
     if data["subjects"] is None:
-        split = f"a split by {data['unit']} is not one by patient"
+        split = f"a split by {data['unit']} is not a split by patient"
         wrong.append(f"patients are not identified: {split}")
     if main.too_few:
         wrong.append(main.too_few)
     elif main.rarer < main.study.few:
-        wrong.append(f"{main.rarer} examples of the rarer class are few")
+        wrong.append(f"only {main.rarer} examples of the rarer class")
     return [
         content["holds"],
         f"{best.title}: {content['main_number']}, {len(data['classes'])} classes",
-        content["tally"] if content["verdicts"] else "none was judged",
+        content["tally"] if content["verdicts"] else "not judged",
         sentences.cost_in_words(best),
-        "; ".join(wrong) or "nothing was found",
+        "; ".join(wrong) or "none was found",
     ]
 
 

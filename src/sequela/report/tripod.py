@@ -59,9 +59,9 @@ class Checklist:
     def summary(self) -> str:
         """How far it is filled, in a sentence."""
         return (
-            f"{self.count('filled')} of {len(self.answers)} items are filled from the run "
+            f"{self.count('filled')} of {len(self.answers)} items are filled in from the run "
             f"({100 * self.share:.0f} %), {self.count('in part')} in part, "
-            f"{self.count('open')} are open: only a person can answer them"
+            f"{self.count('open')} are open, for a person to answer"
         )
 
 
@@ -78,9 +78,9 @@ def checklist(entry: Entry) -> Checklist:
 def _front(entry: Entry) -> dict[str, Said]:
     data = entry.data
     kind = (
-        "Prognostic: an event is predicted before it happens."
+        "Prognostic: the model predicts an event before it happens."
         if "task" in data
-        else "Diagnostic: a state is named while it is recorded."
+        else "Diagnostic: the model classifies a state while it is recorded."
     )
     return {
         "1": (
@@ -92,8 +92,8 @@ def _front(entry: Entry) -> dict[str, Said]:
         ),
         "2": ("", "the abstract"),
         "3a": (kind, "context, rationale and existing models"),
-        "3b": ("", "for whom the model is meant, where in their care, and who uses it"),
-        "3c": ("", "what is known of inequalities"),
+        "3b": ("", "the target population, the point of care, and the intended users"),
+        "3c": ("", "known health inequalities"),
         "4": (
             (
                 "To develop the model and to evaluate it on held-out "
@@ -108,21 +108,24 @@ def _data(entry: Entry) -> dict[str, Said]:
     data = entry.data
     rules = data["flow"]["steps"] if "flow" in data else []
     eligible = (
-        "Left out, in this order: " + "; ".join(step["sentence"] for step in rules) + "."
+        "Excluded, in this order: " + "; ".join(step["sentence"] for step in rules) + "."
         if rules
         else f"All {data.get('recordings', data['examples']):,} "
-        f"{'recordings' if 'recordings' in data else 'examples'} that were found."
+        f"{'recordings' if 'recordings' in data else 'examples'} of the data."
     )
     cited = f"{data['title']}. {data['citation']}".strip()
     return {
         "5a": (
             f"One source for development and evaluation: {cited}",
-            "why these data, and whom they represent",
+            "why these data, and which population they represent",
         ),
-        "5b": ("", "from when to when the data were collected"),
-        "6a": ("", "the setting, and how many centres where (see the publication of the data)"),
-        "6b": (eligible, "" if rules else "how the publisher chose them"),
-        "6c": ("", "which treatments were received, and how they bear on the outcome"),
+        "5b": ("", "the dates of data collection"),
+        "6a": (
+            "",
+            "the setting, and the number and location of centres (see the publication of the data)",
+        ),
+        "6b": (eligible, "" if rules else "how the publisher selected them"),
+        "6c": ("", "which treatments were received, and how they affect the outcome"),
     }
 
 
@@ -132,20 +135,24 @@ def _outcome(entry: Entry) -> dict[str, Said]:
     return {
         "8a": (
             f"{data['question'][0].upper()}{data['question'][1:]}.",
-            "how the outcome was assessed, why this one, and whether alike for all groups",
+            (
+                "how the outcome was assessed, why it was chosen, and whether it was assessed "
+                "in the "
+                "same way for all groups"
+            ),
         ),
         "8b": (
-            ("", "who named the classes (see the publication of the data)")
+            ("", "who assigned the classes (see the publication of the data)")
             if judged
-            else ("Death takes no judgement.", "")
+            else ("Death needs no subjective assessment.", "")
         ),
-        "8c": ("", "whether who assessed the outcome knew the predictors"),
+        "8c": ("", "whether the assessors of the outcome knew the predictors"),
         "9a": (_predictors(entry), ""),
         "9b": _when_known(entry),
         "9c": (
-            ("", "who coded the diagnoses and the like")
+            ("", "who coded the diagnoses and procedures")
             if "sequences" in data
-            else ("Samples are measured, not judged.", "")
+            else ("Samples are measured; they need no subjective assessment.", "")
         ),
     }
 
@@ -154,12 +161,12 @@ def _when_known(entry: Entry) -> Said:
     """How and when predictors were measured; a run that leaks says so here too."""
     data = entry.data
     if "task" not in data:
-        return f"The potential in µV, {data['sfreq']} samples a second.", ""
+        return f"The potential in µV, at {data['sfreq']} samples per second.", ""
     leaks = [finding["what"] for finding in entry.findings if finding["severity"] == "leak"]
     when = (
         f"LEAKS: {'; '.join(leaks)}."
         if leaks
-        else "None that was known only after the prediction is read; the audit looks for such."
+        else "The model reads none that became known after the prediction; the audit checks this."
     )
     return (
         f"Each code or measurement at the time when it became known. {when}",
@@ -170,10 +177,10 @@ def _when_known(entry: Entry) -> Said:
 def _predictors(entry: Entry) -> str:
     data = entry.data
     if "sequences" not in data:
-        return "All samples of the segment; none was selected."
+        return "All samples of the segment, without selection."
     inputs = ", ".join(data["task"]["inputs"]) or "all"
     sequences = data["sequences"]
-    known = f"Families of codes: {inputs}. {sequences['codes'] - 1:,} codes are known"
+    known = f"Families of codes: {inputs}. {sequences['codes'] - 1:,} codes are in the vocabulary"
     return f"{known}, each of at least {sequences['settings']['min_subjects']} training subject(s)."
 
 
@@ -187,41 +194,40 @@ def _preparation(entry: Entry) -> dict[str, Said]:
             for name, part in sequences["unknown"].items()
         )
         ready = (
-            "Tables become events, each at the time when it was known; events become sequences of "
-            f"visits or windows ({sequences['steps']:.1f} steps on average)."
+            "Tables are converted to events, each at the time when it became known, and events to "
+            "sequences of visits or windows ({sequences['steps']:.1f} steps on average)."
         )
         missing = (
-            "What was not recorded is absent; nothing is imputed. Without any code: "
-            f"{sequences['examples_without_events']:,} examples. Unknown to the vocabulary: "
+            "Missing records are left out; nothing is imputed. Examples without any code: "
+            f"{sequences['examples_without_events']:,} examples. Not in the vocabulary: "
             f"{unknown}."
         )
         form = (
-            "Present codes are summed step by step, each with weights of its own."
+            "Each code has its own weights; the weights of the codes in a step are summed."
             if entry.name in MODELS
-            else "Bags of codes of the whole record, and summaries of measurements (boosting)."
+            else "Codes of the whole record without order, and summaries of measurements "
+            "(boosting)."
         )
     else:
         size = f"{data['examples']:,} segments of {data['recordings']:,} recordings"
-        ready = (
-            f"Recordings are cut into segments of {data['n_times']} samples that do not overlap."
-        )
-        missing = "Segments are whole; samples that fill none are left out. Nothing is imputed."
-        form = "One mean and one standard deviation a channel, of the training part."
+        ready = f"Recordings are cut into non-overlapping segments of {data['n_times']} samples."
+        missing = "Every segment is complete; remaining samples are left out. Nothing is imputed."
+        form = "Each channel is scaled by its mean and standard deviation in the training part."
     return {
         "7": (
             (
-                f"{ready} No step depends on who the subject is. The run looks for identical "
-                "examples in two parts, among others."
+                f"{ready} No step depends on the subject. Checks include identical examples in "
+                "two parts."
             ),
             "",
         ),
         "10": (
             (
-                f"All there were: {size}; {test['examples']:,} are held out"
-                f"{' over all folds' if entry.run.folds else ''}. No sample size was "
-                "calculated; intervals say what these allow to tell."
+                f"All available data: {size}; {test['examples']:,} are held out"
+                f"{' over all folds' if entry.run.folds else ''}. No sample size was calculated; "
+                "the intervals show the precision."
             ),
-            "whether the size suffices for the purpose",
+            "whether the sample size is sufficient",
         ),
         "11": (missing, ""),
         "12b": (form, ""),
@@ -232,11 +238,11 @@ def _analysis(entry: Entry) -> dict[str, Said]:
     settings = entry.run.settings
     training = settings.training
     fitted = (
-        f"{training.epochs} epochs at most, batches of {training.batch_size}, Adam at "
+        f"{training.epochs} epochs at most, batch size {training.batch_size}, Adam at "
         f"{training.learning_rate:g}; the epoch with the lowest tuning loss is kept "
         f"({entry.facts['best_epoch']:g} of {entry.facts['epochs']})"
         if entry.account
-        else "what is chosen is chosen on the tuning part"
+        else "its settings are chosen on the tuning part"
     )
     units = "unit" in entry.run.attributes
     return {
@@ -249,29 +255,32 @@ def _analysis(entry: Entry) -> dict[str, Said]:
             "why this type of model",
         ),
         "12d": (
-            ("Performance is given by unit; the model knows no clusters.", "")
+            ("Performance is reported by unit; the model does not use clusters.", "")
             if units
-            else ("", "differences between hospitals or units, which the run does not name")
+            else ("", "differences between hospitals or units, which the run does not record")
         ),
         "12e": (_measures(entry), ""),
         "12f": (
             (
-                "The model is not updated; what temperature scaling fitted on the tuning part "
-                "would give stands beside it."
+                "The model is not updated. Results after temperature scaling, fitted on the "
+                "tuning part, are reported beside it."
             ),
             "",
         ),
         "12g": (
-            ("By the model in model.safetensors; each prediction is in predictions.parquet."),
+            ("By the model in model.safetensors; predictions.parquet holds each prediction."),
             "",
         ),
         "13": (
             "Classes are weighted by the inverse of their share in training."
             if training.class_weights
-            else "Nothing was done in training.",
+            else "No adjustment in training.",
             "",
         ),
-        "14": ("None in training; performance is given by group, where groups are known.", ""),
+        "14": (
+            "None in training; performance is reported by subgroup, where subgroups are known.",
+            "",
+        ),
     }
 
 
@@ -287,9 +296,10 @@ def _measures(entry: Entry) -> str:
 def _model(entry: Entry) -> dict[str, Said]:
     points = entry.test.get("operating_points", [])
     chosen = (
-        f" An alarm from {points[-1]['threshold']:.3f} on ({points[-1]['chosen_for']})."
+        f" An alarm at probabilities of {points[-1]['threshold']:.3f} or more "
+        f"({points[-1]['chosen_for']})."
         if points
-        else " The most probable class is named."
+        else " The most probable class is predicted."
     )
     return {
         "15": (f"A probability for each class.{chosen}", ""),
@@ -300,7 +310,7 @@ def _model(entry: Entry) -> dict[str, Said]:
                 f"model.safetensors holds the {entry.facts['parameters']:,} parameters and what is "
                 "needed to apply them."
             ),
-            "who may use it, and on which terms",
+            "who may use it, and under which terms",
         ),
         "24": ("None: the model was not updated.", ""),
     }
@@ -311,9 +321,9 @@ def _after(entry: Entry) -> dict[str, Said]:
     listed = catalog.DATA_SETS.get(data["name"])
     published = bool(listed and listed.citation)
     limits = [finding["what"] for finding in entry.findings]
-    limits.append("one source of data, so nothing is said of other places or years")
+    limits.append("one data source, so results may differ in other places or years")
     if data.get("subjects") is None:
-        limits.append("people are not identified, so a part may share them with another")
+        limits.append("people are not identified, so two parts may share a person")
     return {
         "18a": ("", "who paid"),
         "18b": ("", "conflicts of interest"),
@@ -322,17 +332,17 @@ def _after(entry: Entry) -> dict[str, Said]:
         "18e": (
             (f"{data['title']}: {listed.homepage} ({data['licence']}).", "")
             if listed and published
-            else ("", "where the data can be had")
+            else ("", "where the data are available")
         ),
         "18f": (
             f"Sequela {entry.run.environment['sequela']} (Apache-2.0): {commands([entry.run])[0]}",
             "",
         ),
         "19": ("", "whether patients or the public were involved"),
-        "25": ("", "what the numbers mean, fairness included"),
-        "26": (f"Seen by the run: {'; '.join(limits)}.", "all other limitations"),
-        "27a": ("", "what to do with poor or missing inputs"),
-        "27b": ("", "what users have to do and to know"),
+        "25": ("", "what the numbers mean, including fairness"),
+        "26": (f"Found by the run: {'; '.join(limits)}.", "all other limitations"),
+        "27a": ("", "how to handle poor or missing inputs"),
+        "27b": ("", "what users must do and know"),
         "27c": ("", "next steps"),
     }
 
@@ -354,22 +364,22 @@ def _results(entry: Entry) -> dict[str, Said]:
     return {
         "20a": (came, ""),
         "20b": (
-            (f"By {known}, held-out: see the subgroups.", "all other characteristics")
+            (f"By {known}, on the held-out part: see the subgroups.", "all other characteristics")
             if known
             else ("", "characteristics of the participants")
         ),
         "20c": (
-            "Numbers and events of each part: item 21.",
+            "Numbers of examples and events in each part: see item 21.",
             "the distribution of important predictors",
         ),
         "21": (parts, ""),
         "23a": (
-            f"Held-out {performance(entry)}.{' By subgroup: see there.' if known else ''}",
+            f"Held-out {performance(entry)}.{' By subgroup: see the subgroups.' if known else ''}",
             "",
         ),
         "23b": (
             ("See the subgroups by unit.", "")
             if units
-            else ("", "differences between clusters, which the run does not name")
+            else ("", "differences between clusters, which the run does not record")
         ),
     }

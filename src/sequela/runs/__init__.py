@@ -1,1 +1,1 @@
-"""One run of anything: data, split, fit, folder; folds, and what is asked of finished runs."""
+"""One run of anything: data, split, fit, folder; folds, and the evaluation of finished runs."""

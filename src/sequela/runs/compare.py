@@ -1,4 +1,4 @@
-"""Is one run better than another? Runs on the same split, each beside the first."""
+"""Is one run better than another? Runs on the same split, each compared with the first."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,7 +26,7 @@ _TWO = 2
 
 @dataclass(frozen=True)
 class Compared:
-    """One run beside the first.
+    """One run, compared with the first.
 
     Attributes:
         name: Of the run's folder.
@@ -90,7 +90,7 @@ def compare(folders: Sequence[Run], metric: str | None = None) -> Comparison:
         RunError: If there are fewer than two runs, one is named twice, or they are of different
             data or splits.
         SplitError: If the parts of a run overlap, or the predictions are of different examples.
-        DataError: If the metric cannot be had.
+        DataError: If the metric is not defined.
     """
     if len(folders) < _TWO:
         raise RunError(f"{len(folders)} run(s): expected two or more to compare")

@@ -74,7 +74,7 @@ class RunData(Protocol):
 
     @property
     def classes_fixed(self) -> bool:
-        """Whether it was chosen, and no chance, how many units there are of each class."""
+        """Whether the makers of the data chose the number of units of each class."""
 
     @property
     def split(self) -> Split:
@@ -136,7 +136,7 @@ class RunData(Protocol):
         """Who the examples are, for judging a model group by group: str (example,) by name."""
 
     def header(self) -> dict[str, Any]:
-        """What a model needs beside its tensors."""
+        """What a model needs in addition to its tensors."""
 
     def describe(self) -> dict[str, Any]:
         """What a reader must know of the data: the ``data`` entry of ``metrics.json``."""

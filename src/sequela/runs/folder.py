@@ -91,7 +91,7 @@ class RunFolder:
 
     @cached_property
     def data(self) -> dict[str, Any]:
-        """What the run says of its data.
+        """The run's description of its data.
 
         Raises:
             RunError: If it was written by a version that said less.

@@ -58,7 +58,7 @@ class FoldsFolder:
 
     @property
     def repeats(self) -> int:
-        """How often they are divided anew."""
+        """How many times the cross-validation is repeated."""
         return len(self.runs) // self.folds
 
     @property
@@ -73,7 +73,7 @@ class FoldsFolder:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the runs say of their data."""
+        """The runs' description of their data."""
         return self.first.data
 
     @property

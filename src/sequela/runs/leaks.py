@@ -1,4 +1,4 @@
-"""What the audit found in a run: leaks that it was made to show, and what nobody asked for."""
+"""What the audit found in a run: leaks by design, and unexpected ones."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -40,5 +40,5 @@ class Leaks:
         return cls(declared or by_rows, tuple(once.values()))
 
     def lines(self) -> list[str]:
-        """What nobody asked for, a line each."""
+        """Unexpected leaks, one line each."""
         return [f"{f['severity'].upper()}: {f['what']} ({f['where']})" for f in self.found]

@@ -168,7 +168,7 @@ class VisitData:
         return {**found, **({"age": bands} if (bands != "").any() else {})}
 
     def header(self) -> dict[str, Any]:
-        """What a model needs beside its tensors."""
+        """What a model needs in addition to its tensors."""
         return {
             "classes": list(self.classes),
             "task": self.cohort.task.to_dict(),

@@ -116,7 +116,7 @@ class SignalData:
         return {}
 
     def header(self) -> dict[str, Any]:
-        """What a model needs beside its tensors."""
+        """What a model needs in addition to its tensors."""
         _, n_chans, n_times = self.segments.signal.shape
         return {
             "scaling": self.scaling.to_json(),
@@ -187,8 +187,8 @@ class SignalData:
             "classes_fixed": self.classes_fixed,
             "example": "segment",
             "question": (
-                f"which of {', '.join(self.classes)} a segment of "
-                f"{self.segments.signal.shape[2] / self.segments.sfreq:.2f} s of EEG is"
+                f"the class of a {self.segments.signal.shape[2] / self.segments.sfreq:.2f} s "
+                f"segment of EEG: {', '.join(self.classes[:-1])} or {self.classes[-1]}"
             ),
             "subjects": None
             if self.segments.subject_id is None

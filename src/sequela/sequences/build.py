@@ -101,7 +101,7 @@ def build_sequences(
         memory_limit: Of DuckDB; what does not fit goes to disk.
 
     Raises:
-        SplitError: If a subject stands in two parts, or nobody in the training part.
+        SplitError: If a subject is in two parts, or the training part is empty.
     """
     settings = settings or SequenceSettings()
     parts = np.asarray(part, np.uint8)

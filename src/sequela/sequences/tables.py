@@ -17,7 +17,7 @@ def bag_of_codes(
     examples: NDArray[np.int64],
     count: Literal["steps", "presence"] = "steps",
 ) -> csr_array:
-    """In how many steps of an example each code stands.
+    """In how many steps of an example each code occurs.
 
     Args:
         sequences: Where the examples are.

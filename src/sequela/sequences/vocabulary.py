@@ -1,4 +1,4 @@
-"""Which codes a model can tell apart: as given or cut to a level, learned from training data."""
+"""The codes of a model's vocabulary: as given or cut to a level, learned from training data."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

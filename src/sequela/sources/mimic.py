@@ -259,6 +259,6 @@ def stay_checks(excused: nw.Expr) -> tuple[Check, ...]:
 
 
 ENDS_EARLY = {
-    "discharge before admission: its codes are known at admission": nw.col("dischtime")
+    "discharge before admission: its codes are in the vocabulary at admission": nw.col("dischtime")
     < nw.col("admittime")
 }

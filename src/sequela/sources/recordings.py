@@ -29,7 +29,7 @@ class Recording:
 
     Attributes:
         recording_id: Unique in its data set, for example ``Z007``.
-        subject_id: The person recorded, or ``None`` where the publisher identifies nobody.
+        subject_id: The person recorded, or ``None`` where subjects are not identified.
         signal: float32 (n_chans, n_times), in µV.
         sfreq: Samples per second, in Hz.
         label: Index of the class, or ``None`` where it is not known.

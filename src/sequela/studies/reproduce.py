@@ -46,7 +46,7 @@ def reproduce(
     so an interrupted study continues where it stopped.
 
     Args:
-        out: Folder of the studies; each run stands under ``runs/``.
+        out: Folder of the studies; each run is in a folder under ``runs/``.
         studies: Names in ``STUDIES``.
         data: The data set of a study that lets one be chosen: ``bonn`` or ``uci-seizure``.
         root: Folder or file of the one study's data; for mortality, of MIMIC-III (default: the

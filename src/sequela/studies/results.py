@@ -51,8 +51,8 @@ def in_order(folders: Sequence[Run]) -> list[Run]:
 def results(folders: Sequence[Run]) -> dict[str, Any]:
     """The content of ``results.json``: every study by its name.
 
-    A study's primary question has the study's own name, others beside it. What is split by
-    rows is a study beside, too.
+    A study's primary question has the study's own name, other questions have names of their own.
+    Runs split by rows form a study of their own, too.
     """
     studies: dict[str, Any] = {}
     for study, runs in by_study(folders):

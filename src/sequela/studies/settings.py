@@ -52,9 +52,9 @@ def run_settings(
     """The settings of one run.
 
     Args:
-        model: A registered model, or a class named by where it stands.
+        model: A registered model, or a class named by its file or module.
         data: A data set.
-        split: What is kept whole; recordings of a signal and subjects of a hospital by default.
+        split: Unit of the split (default: recordings of signals, subjects of hospital records).
         seed: Decides the draw.
         records: Fields of ``CohortSettings``, and ``aim`` and ``aim_target``.
         training: Changes to how the model is trained in its study.

@@ -29,21 +29,21 @@ class Study:
         rooted: The data set that ``--root`` names; the chosen one of ``data`` where it is empty.
         asked: What is asked of each data set unless a user says otherwise: ``CohortSettings``.
         classes: Of its examples: runs on other data with the same classes belong to it too.
-        splits: What is kept whole; the first is the result.
+        splits: Units of the split; the first gives the result.
         training: How each network is trained.
-        reference_models: What stands beside the networks.
+        reference_models: Simple models to compare the networks with.
         controls: Runs beside the primary result, ``weighted`` or ``hindsight``, of which models.
         quick_epochs: The most epochs of a quick study.
         quick_average: The longest memory of the weights of a quick study, which has fewer steps.
         families: Title, baseline and improved model of each pair to be judged.
         claims: What the report says.
         reported: The report's own numbers, by model.
-        reported_columns: Those of them that stand in the table of models.
+        reported_columns: Those shown in the table of models.
         reported_question: The report's own question, on which claims are judged as well.
         few: Examples of the rarer class below which one held-out part is too small: folds are run.
         very_few: Examples of the rarer class below which nothing is concluded.
         folds: How many folds are run where examples are few.
-        repeats: How often that cross-validation is repeated.
+        repeats: How many times the cross-validation is repeated.
         caveats: Sentences that are true of its data.
         notes: A sentence or more for a section of the page, by its name: ``models``, ``verdicts``,
             ``leak``, ``cohorts`` or ``training`` (how the settings were chosen).

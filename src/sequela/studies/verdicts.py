@@ -147,7 +147,7 @@ def _level(claim: Claim, run: Run) -> tuple[str, str]:
         verdict = UNKNOWN
     form = named(claim.number).form
     mean, low, high = (number(value, form) for value in numbers)
-    return verdict, f"It is {mean} here, 95 % interval {low} to {high}."
+    return verdict, f"Measured: {mean}, 95 % interval {low} to {high}."
 
 
 def _recalls(run: Run) -> list[tuple[str, float, float, float]]:
@@ -162,7 +162,7 @@ def _recalls(run: Run) -> list[tuple[str, float, float, float]]:
 
 def _in_words(recalls: Sequence[tuple[str, float, float, float]]) -> str:
     return "; ".join(
-        f"of the class “{name}” it finds {value:.1%} ({low:.1%} to {high:.1%})"
+        f"recall of “{name}” is {value:.1%} ({low:.1%} to {high:.1%})"
         for name, value, low, high in recalls
     )
 
@@ -194,9 +194,8 @@ def _underfits(_: Claim, small: Run, large: Run) -> tuple[str, str]:
     low, high = large.metrics["parts"]["held_out"]["accuracy_ci"]
     verdict = HOLDS if own < low else FAILS if own > high else UNKNOWN
     return verdict, (
-        f"On its own training {small.data['example']}s it reaches {own:.1%}; the improved "
-        "model reaches "
-        f"{low:.1%} to {high:.1%} on unseen ones."
+        f"On its training {small.data['example']}s its accuracy is {own:.1%}; the improved model "
+        f"has {low:.1%} to {high:.1%} on held-out ones."
     )
 
 
@@ -209,7 +208,8 @@ def _similar_best(_: Claim, before: Run, after: Run) -> tuple[str, str]:
         verdict = FAILS if found.low > SIMILAR or found.high < -SIMILAR else UNKNOWN
     return verdict, (
         f"Accuracy {a:.1%} and {b:.1%}, {_points(found)}; loss {losses[0]:.2f} and "
-        f"{losses[1]:.2f}. Similar means here: surely within {100 * SIMILAR:.0f} points."
+        f"{losses[1]:.2f}. Similar means: the 95 % interval of the difference lies within "
+        f"{100 * SIMILAR:.0f} points."
     )
 
 
@@ -244,7 +244,7 @@ def _diagonal_rises(_: Claim, before: Run, after: Run) -> tuple[str, str]:
     if verdict == HOLDS and up < len(recalls[0]):
         verdict = UNKNOWN
     return verdict, (
-        f"{up} of {len(recalls[0])} classes are found more often; mean recall "
+        f"{up} of {len(recalls[0])} classes have a higher recall; mean recall "
         f"{np.mean(recalls[0]):.1%} and {np.mean(recalls[1]):.1%}, {_points(found)}."
     )
 
@@ -280,8 +280,8 @@ def _more_symmetric(_: Claim, before: Run, after: Run) -> tuple[str, str]:
     found = interval(change, _rng(before), stratum=_strata(before, _held_out(before)))
     a, b = (float(asymmetry(t.sum(0))) for t in tables)
     return _direction(found, up=False), (
-        f"Errors that no opposite error balances: {a:.0%} for the baseline, {b:.0%} for the "
-        f"improved; {_points(found)}."
+        f"Share of errors not balanced by the opposite error: {a:.0%} for the baseline, {b:.0%} "
+        f"for the improved; {_points(found)}."
     )
 
 
@@ -292,8 +292,7 @@ def _classes_better(claim: Claim, before: Run, after: Run) -> tuple[str, str]:
 
     a, b, found = _difference(before, after, _correct, among)
     return _direction(found, up=True), (
-        f"Of the {before.data['example']}s of these classes {a:.1%} and {b:.1%} are found; "
-        f"{_points(found)}."
+        f"Recall of these classes together: {a:.1%} and {b:.1%}; {_points(found)}."
     )
 
 

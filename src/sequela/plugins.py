@@ -17,7 +17,8 @@ GROUP = "sequela.plugins"
 VARIABLE = "SEQUELA_PLUGINS"
 
 
-_loaded: list[str] = []
+_loaded: list[PluginError | None] = []
+"""Empty before; then what failed, if anything did."""
 
 
 def load_plugins() -> None:
@@ -27,8 +28,10 @@ def load_plugins() -> None:
         PluginError: If one cannot be imported.
     """
     if _loaded:
+        if _loaded[0]:
+            raise _loaded[0]
         return
-    _loaded.append(GROUP)  # a plugin may ask the package for a name, which comes here again
+    _loaded.append(None)  # a plugin may ask the package for a name, which comes here again
     installed = [(f"the plugin {each.name}", each.value) for each in entry_points(group=GROUP)]
     paths = filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))
     named = [(f"{VARIABLE}: {path}", path) for path in paths]
@@ -36,10 +39,11 @@ def load_plugins() -> None:
         try:
             _import(where)
         except Exception as error:
-            _loaded.clear()
-            raise PluginError(
+            failure = PluginError(
                 f"{said} cannot be loaded ({type(error).__name__}: {error}): fix it, or remove it"
-            ) from error
+            )
+            _loaded[0] = failure
+            raise failure from error
 
 
 def _import(where: str) -> None:

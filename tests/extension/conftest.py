@@ -28,16 +28,23 @@ REGISTRIES: tuple[dict[str, Any], ...] = (
     TASKS,
 )
 WARD = Path(__file__).parent / "ward.py"
+collect_ignore = [WARD.name]  # to look for doctests would register what is in it
 
 
-@pytest.fixture(scope="package", autouse=True)
-def _as_before() -> Iterator[None]:
+def kept_registries() -> Iterator[None]:
+    """Registries, and what is loaded of plugins, are afterwards as before."""
     before = [dict(registry) for registry in REGISTRIES]
+    plugins._loaded.clear()
     yield
     for registry, entries in zip(REGISTRIES, before, strict=True):
         registry.clear()
         registry.update(entries)
     plugins._loaded.clear()
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _as_before() -> Iterator[None]:
+    yield from kept_registries()
 
 
 @pytest.fixture(scope="package")

@@ -146,7 +146,7 @@ register.task(
 # A featuriser, a network and a reference model that read it, and a network that reads records.
 def _peaks(source: Any, _: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
     """(segment, n_chans): log of the largest sample of each channel."""
-    return np.log(np.abs(source.signal).max(axis=2) + 1).astype(np.float32)
+    return np.asarray(np.log(np.abs(source.signal).max(axis=2) + 1), np.float32)
 
 
 register.featuriser(
@@ -252,7 +252,7 @@ def _spread(run: Any) -> Figure:
     counts, edges = np.histogram(sure, bins=5, range=(0, 1))
     rows = [{"sure": float(e), "n": int(n)} for n, e in zip(counts, edges[:-1], strict=True)]
     bars = alt.Chart(alt.Data(values=rows)).mark_bar().encode(x="sure:O", y="n:Q")
-    return Figure(alt.layer(bars), "How sure the model is of its answers.", rows)
+    return Figure(alt.LayerChart(layer=[bars]), "How sure the model is of its answers.", rows)
 
 
 register.figure(RunFigure("spread", "How sure it is", _spread, note="Bars: held-out examples."))
@@ -267,6 +267,7 @@ register.study(
         training={"peak-net": TrainingSettings(epochs=3, learning_rate=0.05)},
         reference_models=("nearest-centre",),
         claims=(Claim("level", ("peak-net",), "It believes.", "2", "belief", "above", 0.1),),
+        report="the paper on nights",
         few=0,
         very_few=0,
     )

@@ -42,12 +42,12 @@ def kept_registries() -> Iterator[None]:
     plugins._loaded.clear()
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _as_before() -> Iterator[None]:
     yield from kept_registries()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """SEQUELA_PLUGINS names the file, and $SEQUELA_DATA the folder of its data, which is given."""
     data = tmp_path_factory.mktemp("data")

@@ -39,7 +39,8 @@ def get(
     Example: `sequela data get bonn`
 
     Args:
-        name: Data set of `sequela data list`. If it needs a data use agreement, the command says how to get it.
+        name: Data set of `sequela data list`. If it needs a data use agreement, the command says
+            how to get it.
         url: Address of a mirror of the publisher's folder, which holds Z.zip, O.zip...
     """
     from sequela.sources.fetch import get as fetch

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from sequela.sources.declarations import Fact, Source, Table
-from sequela.sources.hospitals import HOSPITALS, source_of
+from sequela.sources.hospitals import hospitals, source_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "sources.md"
 BLOCK = re.compile(r"(<!-- facts of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -46,4 +46,4 @@ def written(page: str) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(written(PAGE.read_text("utf-8")), "utf-8")
-    print(f"{PAGE}: {', '.join(HOSPITALS)}")
+    print(f"{PAGE}: {', '.join(hospitals())}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sequela.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from sequela import register as register
     from sequela.estimators.signal_classifier import SignalClassifier as SignalClassifier
     from sequela.estimators.visit_classifier import VisitClassifier as VisitClassifier
     from sequela.notebook.evaluation import evaluate as evaluate
@@ -27,14 +28,19 @@ __all__ = [
     "evaluate",
     "load",
     "load_visits",
+    "register",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "register":
+        return import_module("sequela.register")
     if name not in _PLACES:
         raise AttributeError(f"module 'sequela' has no attribute '{name}'")
+    # These take names, of models and data sets: those that plugins add are known then.
+    import_module("sequela.plugins").load_plugins()
     return getattr(import_module(_PLACES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PLACES])
+    return sorted([*globals(), *_PLACES, "register"])

@@ -5,9 +5,10 @@ in one line and exits with status 2; a bug stays a traceback.
 """
 
 import errno
+import re
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -81,6 +82,23 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f": did you mean '{near[0]}'?" if near else ""
     return UnknownNameError(f"unknown {kind} '{name}'{hint} (known: {', '.join(names)})")
+
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def check_new_name(kind: str, name: str, taken: Container[str]) -> None:
+    """Refuse a name that is taken, or cannot stand on a command line, in a path and in an id.
+
+    Raises:
+        SettingError: If so.
+    """
+    if name in taken:
+        raise SettingError(f"a {kind} '{name}' is registered already: choose another name")
+    if not _NAME.fullmatch(name):
+        raise SettingError(
+            f"a {kind} cannot be named '{name}': expected lower-case letters, digits and hyphens"
+        )
 
 
 _NO_ROOM = ("no space is left there", "free some, or name another disk")

@@ -7,7 +7,6 @@ in the variable SEQUELA_PLUGINS. Either calls the functions of ``sequela.registe
 import importlib
 import os
 import sys
-from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -18,16 +17,21 @@ GROUP = "sequela.plugins"
 VARIABLE = "SEQUELA_PLUGINS"
 
 
-@cache
-def load_plugins() -> tuple[str, ...]:
-    """Import what is installed as a plugin, then what SEQUELA_PLUGINS names; only once a process.
+_loaded: list[PluginError | None] = []
+"""Empty before; then what failed, if anything did."""
 
-    Returns:
-        Their names.
+
+def load_plugins() -> None:
+    """Import what is installed as a plugin, then what SEQUELA_PLUGINS names; only once a process.
 
     Raises:
         PluginError: If one cannot be imported.
     """
+    if _loaded:
+        if _loaded[0]:
+            raise _loaded[0]
+        return
+    _loaded.append(None)  # a plugin may ask the package for a name, which comes here again
     installed = [(f"the plugin {each.name}", each.value) for each in entry_points(group=GROUP)]
     paths = filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))
     named = [(f"{VARIABLE}: {path}", path) for path in paths]
@@ -35,10 +39,11 @@ def load_plugins() -> tuple[str, ...]:
         try:
             _import(where)
         except Exception as error:
-            raise PluginError(
+            failure = PluginError(
                 f"{said} cannot be loaded ({type(error).__name__}: {error}): fix it, or remove it"
-            ) from error
-    return tuple(where for _, where in (*installed, *named))
+            )
+            _loaded[0] = failure
+            raise failure from error
 
 
 def _import(where: str) -> None:

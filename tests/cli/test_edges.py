@@ -16,7 +16,7 @@ from sequela.cli.app import main
 from sequela.errors import OutputError, SequelaError
 from sequela.files import whole, writing
 from sequela.runs.folder import RunFolder
-from sequela.sources.hospitals import HOSPITALS
+from sequela.sources.hospitals import hospitals
 
 
 @pytest.fixture(scope="module")
@@ -278,7 +278,7 @@ def test_a_table_that_no_source_declares_is_refused_of_built_events(
     assert "unknown table 'NOSUCH'" in refused(*asked, "--tables", "NOSUCH")
 
 
-@pytest.mark.parametrize("name", HOSPITALS)
+@pytest.mark.parametrize("name", hospitals())
 def test_hospital_tables_are_checked(name: str, tmp_path: Path, refused: Refused) -> None:
     said = refused("data", "check", name, "--root", tmp_path)
     assert str(tmp_path) in said

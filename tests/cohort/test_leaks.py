@@ -10,7 +10,7 @@ from sequela.cohort.selection import cohort_of_labels, select_cohort
 from sequela.cohort.tasks import in_hospital, post_discharge, task_named
 from sequela.sources.codes import FAMILIES
 from sequela.sources.declarations import PLACEHOLDER
-from sequela.sources.hospitals import HOSPITALS, source_of
+from sequela.sources.hospitals import hospitals, source_of
 
 Row = tuple[Any, ...]
 Rows = Callable[[], list[Row]]
@@ -55,7 +55,7 @@ def test_every_family_coded_later_is_found_an_hour_after_admission(
 def test_what_is_planted_is_every_family_that_a_source_declares_and_every_alias() -> None:
     declared = {
         PLACEHOLDER.split(fact.code)[0]
-        for name in HOSPITALS
+        for name in hospitals()
         for table in source_of(name).tables
         for fact in table.facts
         if "after discharge" in fact.why and "coders" in fact.why

@@ -2,7 +2,7 @@
 
 from scripts.document_sources import PAGE, written
 
-from sequela.sources.hospitals import HOSPITALS
+from sequela.sources.hospitals import hospitals
 
 
 def test_the_tables_are_as_declared() -> None:
@@ -12,4 +12,4 @@ def test_the_tables_are_as_declared() -> None:
 
 def test_each_source_has_its_table() -> None:
     page = PAGE.read_text("utf-8")
-    assert all(f"<!-- facts of {name} -->\n| fact |" in page for name in HOSPITALS)
+    assert all(f"<!-- facts of {name} -->\n| fact |" in page for name in hospitals())

@@ -10,7 +10,7 @@ import pytest
 from sequela.sources.catalog import EXCERPTS
 from sequela.sources.codes import BIRTH, family_of
 from sequela.sources.declarations import PLACEHOLDER
-from sequela.sources.hospitals import HOSPITALS, source_of
+from sequela.sources.hospitals import hospitals, source_of
 from sequela.sources.mimic4 import MIMIC
 
 LICENCES = (EXCERPTS / "LICENCES.md").read_text("utf-8")
@@ -25,7 +25,7 @@ def beginnings(name: str) -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.parametrize("name", HOSPITALS)
+@pytest.mark.parametrize("name", hospitals())
 def test_no_two_tables_give_the_same_codes(name: str) -> None:
     """The account of duplicates is by table: equal events must come from one table."""
     tables: dict[str, set[str]] = {}
@@ -34,7 +34,7 @@ def test_no_two_tables_give_the_same_codes(name: str) -> None:
     assert {begin: of for begin, of in tables.items() if len(of) > 1} == {}
 
 
-@pytest.mark.parametrize("name", HOSPITALS)
+@pytest.mark.parametrize("name", hospitals())
 def test_each_fact_says_when_and_why(name: str) -> None:
     for table in source_of(name).tables:
         for fact in table.facts:
@@ -45,7 +45,7 @@ def test_each_fact_says_when_and_why(name: str) -> None:
                 assert "never an input" in fact.why
 
 
-@pytest.mark.parametrize("name", HOSPITALS)
+@pytest.mark.parametrize("name", hospitals())
 def test_what_is_coded_later_is_dated_at_discharge_and_nothing_else_says_so(name: str) -> None:
     for table in source_of(name).tables:
         for fact in table.facts:

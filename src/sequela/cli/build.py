@@ -26,7 +26,7 @@ def build(
     Example: `sequela build mimic3 --root mimiciii/1.4 --out events`
 
     Args:
-        name: Data set: mimic3, mimic4, eicu, physionet2012, nafld or meds.
+        name: Data set of hospital tables: one of kind EHR in `sequela data list`.
         out: Folder to write to; it must be new or empty.
         root: Folder of the published files, or address of a PostgreSQL database that holds them
             (`postgresql://user@host/database`, password in PGPASSWORD or ~/.pgpass); default: the

@@ -8,24 +8,20 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+from sequela.cli.names import known, metrics
 from sequela.files import require_file
 
 _WIDTH = 120  # a table is not folded where the output is no terminal
 
 
-def _known(_: object) -> str:
-    """Said in the help, when it is asked for: what is registered is known then."""
-    from sequela.evaluation.metrics import compared
-
-    names = ", ".join(metric.name for metric in compared())
-    return f"auroc for two classes, accuracy for more; known: {names}"
+_USUAL = "auroc for two classes, accuracy for more"
 
 
 def compare(
     runs: Annotated[list[Path], Parameter(negative=())],
     /,
     *,
-    metric: Annotated[str | None, Parameter(show_default=_known)] = None,
+    metric: Annotated[str | None, Parameter(show_default=known(_USUAL, metrics))] = None,
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:

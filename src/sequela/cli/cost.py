@@ -27,8 +27,8 @@ def cost(
 ) -> None:
     """Count the parameters and operations of a model, with the derivation of each number.
 
-    MODEL is the name of a model of Sequela's, or a class: FILE.py:CLASS or package.module:CLASS.
-    Nothing is trained and no data are read. Examples:
+    MODEL is a network that `sequela train --help` names, or a class: FILE.py:CLASS or
+    package.module:CLASS. Nothing is trained and no data are read. Examples:
 
         sequela cost gru-baseline --derive
 

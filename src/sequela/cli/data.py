@@ -39,7 +39,8 @@ def get(
     Example: `sequela data get bonn`
 
     Args:
-        name: Data set. If it needs a data use agreement, the command says how to get it.
+        name: Data set of `sequela data list`. If it needs a data use agreement, the command says
+            how to get it.
         url: Address of a mirror of the publisher's folder, which holds Z.zip, O.zip...
     """
     from sequela.sources.fetch import get as fetch
@@ -58,7 +59,7 @@ def check(name: str, /, *, root: str | None = None) -> None:
     Example: `sequela data check bonn --root path/to/bonn`
 
     Args:
-        name: The data set.
+        name: Data set of `sequela data list`.
         root: Folder, file or PostgreSQL address of the data (default: the usual search path).
     """
     from sequela.cohort.inventory import take_inventory

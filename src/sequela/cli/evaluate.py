@@ -5,12 +5,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from sequela.cli.names import data_sets, known
+
+_OWN = "the held-out (test) part of the run"
+
 
 def evaluate(
     run: Path,
     /,
     *,
-    data: str | None = None,
+    data: Annotated[str | None, Parameter(show_default=known(_OWN, data_sets))] = None,
     root: Path | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
@@ -25,7 +29,7 @@ def evaluate(
 
     Args:
         run: Run folder.
-        data: Data set to apply the model to (default: the held-out (test) part of the run).
+        data: Data set to apply the model to.
         root: Folder or file of the data (default: the usual search path). Without --data, it holds
             other data of the run's data set.
         json: Print JSON.

@@ -1,6 +1,6 @@
 """Options of a command, made from the settings that they change."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field, make_dataclass
 from typing import Annotated, Any
 
@@ -11,7 +11,8 @@ from sequela import config
 
 
 def options(
-    settings: Mapping[str, type[BaseModel]], notes: Mapping[str, str] | None = None
+    settings: Mapping[str, type[BaseModel]],
+    defaults: Mapping[str, Callable[[object], str]] | None = None,
 ) -> type[Any]:
     """A dataclass with an optional field for each setting; ``None`` is what was not given.
 
@@ -20,17 +21,22 @@ def options(
 
     Args:
         settings: Title of a group of options, and the settings in it.
-        notes: What is added to the sentence of a setting.
+        defaults: What the help says of a setting that is not given, where its sentence does not.
     """
     fields: list[Any] = []
     for title, model in settings.items():
         group = Group(title)
         for name, (option, found) in config.options(model).items():
             kind: Any = found.annotation
-            sentence = " ".join(filter(None, (found.description, (notes or {}).get(name))))
             # What is on by default needs its negative; what is off, none.
             negative = None if found.default is True else ()
-            shown = Parameter(name=option, help=sentence, group=group, negative=negative)
+            shown = Parameter(
+                name=option,
+                help=found.description,
+                group=group,
+                negative=negative,
+                show_default=(defaults or {}).get(name),
+            )
             fields.append((name, Annotated[kind | None, shown], field(default=None)))
     # By its module, cyclopts tells it from the built-in types.
     made = make_dataclass("Options", fields, frozen=True, namespace={"__module__": __name__})

@@ -1,19 +1,29 @@
 """``sequela reproduce``: the whole report, one page."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
+from sequela.cli.names import data_of_studies, known, one_of, studies
+
+_STUDY = Parameter(
+    show_default=known("those of the 2019 report", studies), validator=one_of("study", studies)
+)
+_DATA = Parameter(
+    show_default=known("the first one of the study", data_of_studies),
+    validator=one_of("data set of a study", data_of_studies),
+)
+
 
 def reproduce(
-    study: Literal["seizure", "mortality"] | None = None,
+    study: Annotated[str | None, _STUDY] = None,
     /,
     *,
     quick: Annotated[bool, Parameter(negative=())] = False,
     out: Path = Path("reproduction"),
     seed: int = 0,
-    data: Literal["bonn", "uci-seizure"] = "bonn",
+    data: Annotated[str | None, _DATA] = None,
     root: Path | None = None,
     processes: int | None = None,
 ) -> None:
@@ -26,11 +36,11 @@ def reproduce(
     Example: `sequela reproduce --quick --out reproduction`
 
     Args:
-        study: The study to reproduce (default: both).
+        study: The study to reproduce.
         quick: Train for few epochs, to see that everything works; the numbers are not results.
         out: Folder to write the runs, results.json and report.html to.
         seed: Seed of the split, the weights and the order of the batches.
-        data: Data set of the seizure study.
+        data: Data set of a study that lets one be chosen.
         root: Folder or file of the data of one study; for mortality, of MIMIC-III (default: the
             usual search path).
         processes: Train this many models at once, each on one thread (default: one for each core).
@@ -39,13 +49,14 @@ def reproduce(
     from sequela.cli.progress import StudyProgress
     from sequela.cli.study import say_studies
     from sequela.report.build import build
+    from sequela.studies.registry import REPORT
     from sequela.studies.reproduce import reproduce as reproduce_studies
 
     console = open_console()
     with StudyProgress(console) as progress:
         folders = reproduce_studies(
             out,
-            studies=(study,) if study else ("seizure", "mortality"),
+            studies=(study,) if study else REPORT,
             data=data,
             root=root,
             seed=seed,

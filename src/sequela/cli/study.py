@@ -44,7 +44,7 @@ def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
     planned = ": leaks by design" if Leaks.of(first).planned else ""
     number, _ = headline(first)
     judged = f"{first.test['examples']:,} held-out examples of {groups_of(first, first.test)}"
-    table = open_table("model", number, "2019 report")
+    table = open_table("model", number, study.report.removeprefix("the "))
     table.add_column("operations", justify="right")
     if leaking:
         table.add_column("leaking", justify="right")

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from sequela.cli.names import data_sets, known, models, tasks
 from sequela.cli.options import given, options
-from sequela.cohort.tasks import TASKS
 from sequela.config import CohortSettings, RunSettings, TrainingSettings
 from sequela.errors import SettingError
 
@@ -19,9 +19,10 @@ else:
             "Hospital records": CohortSettings,
             "Training": TrainingSettings,
         },
-        notes={"task": f"One of {', '.join(TASKS)}; report-2019 leaks by design."},
+        defaults={"task": known("that of the study of these data, else in-hospital", tasks)},
     )
 
+_AS_BEGUN = "with --resume, that of the run"
 _EXAMPLE = "`sequela train gru-improved --data bonn`"
 
 train_app = App(
@@ -38,10 +39,10 @@ Example: `sequela train gru-improved --data bonn --out runs/gru`, or
 
 @train_app.default
 def train(
-    model: str | None = None,
+    model: Annotated[str | None, Parameter(show_default=known(_AS_BEGUN, models))] = None,
     /,
     *,
-    data: str | None = None,
+    data: Annotated[str | None, Parameter(show_default=known(_AS_BEGUN, data_sets))] = None,
     root: Path | None = None,
     asked: Asked = Asked(),  # noqa: B008 - frozen
     repeats: int | None = None,
@@ -51,10 +52,8 @@ def train(
     """Train one model and write a run folder.
 
     Args:
-        model: A network, such as mlp-baseline, gru-improved or visits-improved; a reference model:
-            majority-class, prevalence, logistic-regression, boosting, spectral-logistic-regression,
-            spectral-boosting; or a class: FILE.py:CLASS or package.module:CLASS.
-        data: Data set: bonn or uci-seizure; mimic3, mimic4, eicu, physionet2012, nafld or meds.
+        model: A network, a reference model, or a class: FILE.py:CLASS or package.module:CLASS.
+        data: Data set.
         root: Folder or file of the data (default: the usual search path).
         asked: Settings of the run.
         repeats: Repeat the cross-validation this many times.

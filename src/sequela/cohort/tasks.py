@@ -16,7 +16,7 @@ from sequela.cohort.outcomes import (
     stay_of_more_than,
 )
 from sequela.cohort.rules import RULES
-from sequela.errors import SettingError, unknown_name
+from sequela.errors import SettingError, check_new_name, unknown_name
 from sequela.sources.codes import families_named
 
 Trigger = Literal["admission", "ICU admission", "discharge", "entry", "last event"]
@@ -348,6 +348,22 @@ TASKS: dict[str, Callable[..., Task]] = {
     "icu-transfer": icu_transfer,
     "report-2019": report_2019,
 }
+
+
+def register(task: Task) -> None:
+    """Make a task known by its name.
+
+    Raises:
+        SettingError: If the name is taken or cannot be one, or the outcome has the label of
+            another one.
+    """
+    check_new_name("task", task.name, [*TASKS, LABEL_FILE])
+    if OUTCOMES.get(task.label, task.outcome) != task.outcome:
+        raise SettingError(
+            f"the outcome of task '{task.name}' has the label '{task.label}', which is that of "
+            "another outcome: give it a label of its own"
+        )
+    TASKS[task.name] = lambda: task
 
 
 def task_named(name: str, **changes: Any) -> Task:

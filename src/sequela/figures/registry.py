@@ -1,11 +1,16 @@
 """The pictures that are drawn of each run: on the page, one after the other, and in Python."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sequela.errors import SettingError
-from sequela.figures.figure import Figure
+from sequela.errors import check_new_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sequela.figures.figure import Figure
+
+_TWO = 2
 
 
 @dataclass(frozen=True)
@@ -14,14 +19,18 @@ class RunFigure:
 
     Attributes:
         name: Part of its id on the page.
-        title: What stands under it.
+        title: What stands under it; empty where the picture says it.
         draw: From a finished run (:class:`sequela.runs.folder.RunFolder`, or folds); ``None`` where
             there is nothing to draw.
+        note: How to read it, said once under the pictures of all models.
+        small: Whether it stands beside other small ones, in one row.
     """
 
     name: str
     title: str
-    draw: Callable[[Any], Figure | None]
+    draw: "Callable[[Any], Figure | None]"
+    note: str = ""
+    small: bool = False
 
 
 RUN_FIGURES: dict[str, RunFigure] = {}
@@ -34,10 +43,37 @@ def register(figure: RunFigure) -> None:
     Raises:
         SettingError: If the name is taken, or cannot be part of an id.
     """
-    if figure.name in RUN_FIGURES:
-        raise SettingError(f"a figure '{figure.name}' is registered already: choose another name")
-    if not figure.name.replace("-", "").isalnum():
-        raise SettingError(
-            f"a figure cannot be named '{figure.name}': expected letters, digits and hyphens"
-        )
+    check_new_name("figure", figure.name, RUN_FIGURES)
     RUN_FIGURES[figure.name] = figure
+
+
+def _learning_curve(run: Any, number: str) -> "Figure | None":
+    from sequela.figures.curves import learning_curve
+
+    history = run.first.history
+    return learning_curve(history, number) if history else None
+
+
+def _confusion_matrix(run: Any) -> "Figure | None":
+    """Of several classes; two are confused at a threshold, which has a section of its own."""
+    from sequela.figures.matrices import confusion_matrix
+
+    classes = run.data["classes"]
+    return confusion_matrix(run.test["confusion"], classes) if len(classes) > _TWO else None
+
+
+_CURVES = (
+    "Learning curves: training dashed (measured while the weights move, with dropout on), tuning "
+    "full; the dotted line marks the epoch that was kept. Of folds, they show the first."
+)
+for _figure in (
+    RunFigure("loss", "", lambda run: _learning_curve(run, "loss"), _CURVES, small=True),
+    RunFigure("accuracy", "", lambda run: _learning_curve(run, "accuracy"), _CURVES, small=True),
+    RunFigure(
+        "matrix",
+        "",
+        _confusion_matrix,
+        "Confusion matrices: shares of each true class, held-out part.",
+    ),
+):
+    register(_figure)

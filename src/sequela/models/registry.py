@@ -10,7 +10,7 @@ from dataclasses import dataclass, is_dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sequela.errors import ModelError, SettingError, unknown_name
+from sequela.errors import ModelError, SettingError, check_new_name, unknown_name
 from sequela.models.inputs import DEFAULT_READS, check_reads, kind_of
 from sequela.models.reference import REFERENCE_MODELS, ReferenceModel
 from sequela.sources.catalog import DataKind
@@ -107,11 +107,10 @@ def register(name: str, entry: Entry) -> None:
     """Make a network or reference model known by a name.
 
     Raises:
-        SettingError: If the name is taken, or no data hold all that the model reads.
+        SettingError: If the name is taken or cannot be one, or no data hold all that it reads.
         UnknownNameError: If it reads an input that does not exist.
     """
-    if name in MODELS or name in REFERENCE_MODELS:
-        raise SettingError(f"a model '{name}' is registered already: choose another name")
+    check_new_name("model", name, [*MODELS, *REFERENCE_MODELS])
     if isinstance(entry, ReferenceModel):
         for each in entry.reads:
             check_reads(name, (each,))

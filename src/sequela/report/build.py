@@ -48,8 +48,8 @@ def build(folders: Sequence[Run], out: Path) -> Path:
             }
         )
     title = " and ".join(study.title for study, _ in studies)
-    if any(study.claims for study, _ in studies):
-        title += ": the claims of the 2019 report, tested"
+    if judged := list(dict.fromkeys(study.report for study, _ in studies if study.claims)):
+        title += f": the claims of {' and '.join(judged)}, tested"
     page = templates.get_template("page.html.j2").render(
         flow_css=css(),
         title=title,

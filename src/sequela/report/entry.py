@@ -10,9 +10,7 @@ from markupsafe import Markup
 from sequela.cost import record
 from sequela.cost.ledger import Account
 from sequela.evaluation.metrics import Metric, headline, reported
-from sequela.figures.curves import learning_curve
 from sequela.figures.figure import Figure
-from sequela.figures.matrices import confusion_matrix
 from sequela.figures.registry import RUN_FIGURES
 from sequela.models.registry import title_of
 from sequela.report.discussion import discuss
@@ -121,30 +119,14 @@ def svg(figure: Figure, name: str) -> Markup:
 
 
 def panel(entry: Entry) -> dict[str, Any]:
-    """Learning curves of one run (or of its first fold), and the registered pictures of runs.
-
-    Of several classes also their confusion: two are confused at a threshold, which has a section of
-    its own.
-    """
-    history, matrix, sentences = entry.run.first.history, None, []
-    if not entry.two:
-        figure = confusion_matrix(entry.test["confusion"], entry.data["classes"])
-        matrix = svg(figure, f"{entry.key}-matrix")
-        sentences = discuss(entry.run.first) if len(entry.run.runs) == 1 else []
-    curves = [
-        svg(learning_curve(history, number), f"{entry.key}-{number}")
-        for number in ("loss", "accuracy")
-        if history
-    ]
-    figures = [
-        (each.title, svg(drawn, f"{entry.key}-{each.name}"))
-        for each in RUN_FIGURES.values()
-        if (drawn := each.draw(entry.run))
-    ]
+    """The registered pictures of one run, small ones apart, and sentences on its classes."""
+    drawn = [(each, each.draw(entry.run)) for each in RUN_FIGURES.values()]
+    pictures = [(each, svg(figure, f"{entry.key}-{each.name}")) for each, figure in drawn if figure]
+    alone = len(entry.run.runs) == 1
     return {
         "entry": entry,
-        "curves": curves,
-        "matrix": matrix,
-        "figures": figures,
-        "sentences": sentences,
+        "curves": [picture for each, picture in pictures if each.small],
+        "figures": [(each.title, picture) for each, picture in pictures if not each.small],
+        "notes": [each.note for each, _ in pictures if each.note],
+        "sentences": discuss(entry.run.first) if alone and not entry.two else [],
     }

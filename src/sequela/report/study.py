@@ -120,6 +120,8 @@ def content(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
     main = groups[0]
     verdicts = main.judged()
     again = commands(runs)
+    panels = _panels(main)
+    notes = [note for family in panels for each in family["panels"] for note in each["notes"]]
     return {
         "study": study,
         "main": main,
@@ -137,7 +139,8 @@ def content(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
         "as_reported": _as_reported(groups),
         "improvements": improvements({s.name: s for s in main.plain}, study.families),
         "imbalance": [_imbalance(entry) for entry in (*main.networks, *main.weighted)],
-        "panels": _panels(main),
+        "panels": panels,
+        "panel_notes": list(dict.fromkeys(notes)),
         "leaks": leaks(main.plain, main.leaking),
         "flow": _flow(main),
         "pareto": _pareto(main),
@@ -207,7 +210,7 @@ def _panels(main: Group) -> list[dict[str, Any]]:
     found = []
     for number, (title, names) in enumerate([*families, ("Other and reference models", others)]):
         panels = [panel(entry) for entry in main.plain if entry.name in names]
-        panels = [each for each in panels if each["curves"] or each["matrix"] or each["figures"]]
+        panels = [each for each in panels if each["curves"] or each["figures"]]
         if panels:
             key = f"{main.study.name}-family-{number}"
             found.append({"id": key, "title": title, "panels": panels})

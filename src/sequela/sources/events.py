@@ -12,6 +12,7 @@ from sequela.sources import catalog
 from sequela.sources.account import ACCOUNT, read_account
 from sequela.sources.build import build
 from sequela.sources.catalog import Located
+from sequela.sources.declarations import Source, Table
 from sequela.sources.hospitals import source_of
 from sequela.sources.tables import check_names
 
@@ -47,7 +48,7 @@ def events_of(name: str, root: Path | None, folder: Path, tables: Collection[str
     made_from: dict[str, object] = {
         "files": _files(located.path),
         "tables": [*tables],
-        "code": _code_digest(),
+        "code": _code_digest(source),
     }
     if not _is_made_from(out, made_from):
         shutil.rmtree(out, ignore_errors=True)
@@ -88,9 +89,22 @@ def _files(root: Path) -> list[list[object]]:
     return [[str(file.absolute()), state.st_size, state.st_mtime_ns] for file, state in states]
 
 
-def _code_digest() -> str:
-    """SHA-256 of the files that make events: a changed declaration makes what was built stale."""
-    total = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
+def _code_digest(source: Source) -> str:
+    """SHA-256 of the files that make events: a changed declaration makes what was built stale.
+
+    Of a declaration that somebody registered: of its columns and facts, and of the files of its
+    functions.
+    """
+    declared = [(table.name, table.columns, _facts(table)) for table in source.tables]
+    total = hashlib.sha256(repr(declared).encode())
+    functions = [source.reads, *(table.prepare for table in source.tables)]
+    codes = [getattr(each, "__code__", None) for each in functions]
+    own = {Path(code.co_filename) for code in codes if code}
+    for file in sorted({*Path(__file__).parent.glob("*.py"), *own}):
         total.update(file.name.encode() + b"\0" + file.read_bytes())
     return total.hexdigest()
+
+
+def _facts(table: Table) -> list[tuple[object, ...]]:
+    """What of its facts has the same text in each process."""
+    return [(fact.code, fact.time, fact.value) for fact in table.facts]

@@ -1,14 +1,16 @@
 """The hospital data sets that can be built, by name."""
 
-from importlib import import_module
 from pathlib import Path
 
 from sequela.errors import SettingError
-from sequela.sources.catalog import DATA_SETS, locate, lookup
+from sequela.sources.catalog import DATA_SETS, loaded, locate, lookup
 from sequela.sources.declarations import Source
 from sequela.sources.postgres import is_address
 
-HOSPITALS = tuple(name for name, entry in DATA_SETS.items() if entry.kind == "ehr")
+
+def hospitals() -> list[str]:
+    """The names of those that there are."""
+    return [name for name, entry in DATA_SETS.items() if entry.source]
 
 
 def source_of(name: str) -> Source:
@@ -18,11 +20,11 @@ def source_of(name: str) -> Source:
         UnknownNameError: There is no such data set.
         SettingError: It holds recordings.
     """
-    lookup(name)
-    if name not in HOSPITALS:
-        known = ", ".join(sorted(HOSPITALS))
+    entry = lookup(name)
+    if not entry.source:
+        known = ", ".join(sorted(hospitals()))
         raise SettingError(f"{name} holds recordings, expected hospital tables (one of {known})")
-    source: Source = import_module(f"sequela.sources.{name}").SOURCE
+    source: Source = loaded(entry.source)
     return source
 
 

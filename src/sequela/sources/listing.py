@@ -1,14 +1,14 @@
 """The catalogue as a table for people and as JSON for programs."""
 
 import json
-from dataclasses import asdict
 
 from rich.table import Table
 from rich.text import Text
 
 from sequela.sources.catalog import DATA_SETS, find
 
-INTERNAL = ("units", "reads", "signals", "fetches", "excerpt", "excerpt_size", "package")
+SHOWN = ("title", "kind", "licence", "citation", "size", "homepage", "how_to_get")
+"""What a reader of the catalogue is told; the rest of an entry is how the program reads it."""
 
 
 def as_json() -> str:
@@ -16,10 +16,7 @@ def as_json() -> str:
     listing = {}
     for name, data_set in DATA_SETS.items():
         found = find(name)
-        entry = asdict(data_set)
-        for internal in INTERNAL:
-            del entry[internal]
-        listing[name] = entry | {
+        listing[name] = {field: getattr(data_set, field) for field in SHOWN} | {
             "path": str(found.path) if found else None,
             "origin": found.origin if found else None,
         }

@@ -13,7 +13,7 @@ class Claim:
         models: The models that it is about.
         text: What the report says.
         where: Its section.
-        number: For a claim of a level: which number.
+        number: For a claim of a level: the name of a metric.
         relation: For a claim of a level: what the number is to ``value``.
         value: For a claim of a level.
         classes: For a claim of some classes: which.
@@ -23,7 +23,7 @@ class Claim:
     models: tuple[str, ...]
     text: str
     where: str
-    number: Literal["accuracy", "loss", "auroc"] = "accuracy"
+    number: str = "accuracy"
     relation: Literal["about", "below", "above"] = "about"
     value: float = 0.0
     classes: tuple[str, ...] = ()

@@ -134,6 +134,7 @@ STUDY = Study(
     controls={"weighted": tuple(TRAINING), "hindsight": (*TRAINING, *_REFERENCE_MODELS[1:])},
     families=(("Visits", *_BASELINE, *_IMPROVED),),
     claims=CLAIMS,
+    report="the 2019 report",
     reported=REPORTED,
     reported_question=("mimic3", "report-2019"),
     notes={

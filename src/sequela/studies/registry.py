@@ -3,13 +3,41 @@
 from collections.abc import Mapping
 from typing import Any
 
+from sequela.cohort.tasks import task_named
 from sequela.config import CohortSettings, TrainingSettings
+from sequela.errors import SettingError, check_new_name
+from sequela.models.registry import lookup
 from sequela.runs.find import Run
+from sequela.sources import catalog
 from sequela.studies import mortality, seizure
 from sequela.studies.study import Question, Study
 
 STUDIES: dict[str, Study] = {study.name: study for study in (seizure.STUDY, mortality.STUDY)}
-"""By name, in the order of the page. To add one: ``STUDIES["name"] = Study(...)``."""
+"""By name, in the order of the page."""
+REPORT = tuple(STUDIES)
+"""Those of the 2019 report, which are reproduced unless another is named."""
+
+
+def register(study: Study) -> None:
+    """Add a study: it can be reproduced, and has a part of the page and of ``results.json``.
+
+    Raises:
+        SettingError: If the name is taken, or the study runs nothing.
+        UnknownNameError: If it names a data set, task or model that does not exist.
+    """
+    check_new_name("study", study.name, STUDIES)
+    if not study.questions() or not (study.training or study.reference_models):
+        raise SettingError(
+            f"study '{study.name}' runs nothing: name its data or cohorts, and models in training "
+            "or reference_models"
+        )
+    for data, task in [*study.cohorts, *((each, "") for each in study.data)]:
+        catalog.lookup(data)
+        if task:
+            task_named(task)
+    for model in (*study.training, *study.reference_models):
+        lookup(model)
+    STUDIES[study.name] = study
 
 
 def question_of(run: Run) -> Question:

@@ -17,8 +17,7 @@ from sequela.runs.find import Run, open_run
 from sequela.runs.folder import CONFIG, RunFolder
 from sequela.runs.pool import Job, PlannedRun, Snapshot, in_processes
 from sequela.sources import catalog
-from sequela.studies import seizure
-from sequela.studies.registry import STUDIES
+from sequela.studies.registry import REPORT, STUDIES
 from sequela.studies.results import in_order, results
 from sequela.studies.study import Question, Study
 
@@ -31,8 +30,8 @@ OnLook = Callable[[Snapshot], None]
 def reproduce(
     out: Path,
     *,
-    studies: Sequence[str] = tuple(STUDIES),
-    data: str = seizure.DATA[0],
+    studies: Sequence[str] = REPORT,
+    data: str | None = None,
     root: Path | None = None,
     seed: int = 0,
     quick: bool = False,
@@ -48,7 +47,7 @@ def reproduce(
     Args:
         out: Folder of the studies; each run is in a folder under ``runs/``.
         studies: Names in ``STUDIES``.
-        data: The data set of a study that lets one be chosen: ``bonn`` or ``uci-seizure``.
+        data: The data set of a study that lets one be chosen (default: its first one).
         root: Folder or file of the one study's data; for mortality, of MIMIC-III (default: the
             usual search path).
         seed: Seed of the split, the weights and the order of the batches.
@@ -147,11 +146,18 @@ def _check_same_study(out: Path, planned: PlannedRun) -> None:
 
 
 def _jobs(
-    study: Study, runs: Path, root: Path | None, work: Path, *, data: str, seed: int, quick: bool
+    study: Study,
+    runs: Path,
+    root: Path | None,
+    work: Path,
+    *,
+    data: str | None,
+    seed: int,
+    quick: bool,
 ) -> list[Job]:
     """The runs of each question whose data are present; events are built here, once for all."""
     questions = study.questions(data)
-    roots = {study.rooted or data: root} if root else {}
+    roots = {study.rooted or questions[0][0]: root} if root else {}
     if len(questions) > 1:
         questions = tuple(q for q in questions if q[0] in roots or catalog.find(q[0]))
     flows = _flows(study, questions, roots, work)

@@ -195,6 +195,7 @@ STUDY = Study(
     ),
     families=(("MLP", *_MLP), ("CNN", *_CNN), ("GRU", *_GRU)),
     claims=CLAIMS,
+    report="the 2019 report",
     reported=REPORTED,
     reported_columns=("accuracy", "loss"),
     few=0,

@@ -36,7 +36,8 @@ class Study:
         quick_epochs: The most epochs of a quick study.
         quick_average: The longest memory of the weights of a quick study, which has fewer steps.
         families: Title, baseline and improved model of each pair to be judged.
-        claims: What the report says.
+        claims: What a report says.
+        report: That report, as it stands within a sentence.
         reported: The report's own numbers, by model.
         reported_columns: Those shown in the table of models.
         reported_question: The report's own question, on which claims are judged as well.
@@ -66,6 +67,7 @@ class Study:
     quick_average: float = 0.98
     families: tuple[tuple[str, str, str], ...] = ()
     claims: tuple[Claim, ...] = ()
+    report: str = "the report"
     reported: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
     reported_columns: tuple[str, ...] = ()
     reported_question: Question | None = None

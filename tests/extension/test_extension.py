@@ -1,0 +1,247 @@
+"""What one file registers stands wherever such things stand, in its own words."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.cli.calls import ran
+
+from sequela.cli.app import main
+from sequela.runs.find import open_run
+
+pytestmark = pytest.mark.usefixtures("ward")
+Printed = Callable[..., str]
+SLEEP = ("--data", "sleep-lab")
+WARD = ("--data", "ward", "--task", "blood-later", "--bins", "4", "--step-hours", "8")
+FEW = ("--epochs", "2", "--learning-rate", "0.05")
+
+
+@pytest.fixture(scope="module")
+def runs(ward: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network and the reference model on both data sets."""
+    out = tmp_path_factory.mktemp("runs")
+    for name, words in (
+        ("peaks", ("peak-net", *SLEEP, *FEW)),
+        ("centres", ("nearest-centre", *SLEEP, "--folds", "0")),
+        ("drip", ("drip-net", *WARD, *FEW)),
+        ("beside", ("nearest-centre", *WARD)),
+    ):
+        ran("train", *words, "--out", out / name)
+    return out
+
+
+@pytest.fixture(scope="module")
+def study(ward: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study, trained in processes of their own."""
+    out = tmp_path_factory.mktemp("study") / "out"
+    ran("reproduce", "nights", "--quick", "--out", out, "--processes", "1")
+    return out
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Printed:
+    """What a command prints, on one line; to standard error where it is refused."""
+    monkeypatch.setenv("COLUMNS", "300")
+
+    def run(*words: str | Path) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main([str(each) for each in words])
+        said = capsys.readouterr()
+        return " ".join((said.err if ended.value.code else said.out).split())
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("train", ("peak-net", "drip-net", "nearest-centre", "sleep-lab", "ward", "blood-later")),
+        ("evaluate", ("sleep-lab", "ward")),
+        ("compare", ("belief",)),
+        ("reproduce", ("nights", "sleep-lab")),
+    ],
+)
+def test_in_the_help(printed: Printed, command: str, names: tuple[str, ...]) -> None:
+    text = printed(command, "--help")
+    assert [name for name in names if name not in text] == []
+
+
+def test_in_the_list_of_data(printed: Printed) -> None:
+    text = printed("data", "list")
+    for said in ("Nights of our sleep laboratory (EEG)", "36 recordings of 15 s", "ours alone"):
+        assert said in text
+    listed = json.loads(printed("data", "list", "--json"))
+    assert listed["ward"]["title"] == "Our ward's tables"
+    assert "arousal" in printed("data", "check", "sleep-lab")
+    assert "819 events of 150 subjects" in printed("data", "check", "ward")
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (("train", "pek-net", *SLEEP), ("peak-net", "drip-net", "nearest-centre")),
+        (("train", "peak-net", "--data", "x"), ("sleep-lab", "ward")),
+        (("train", "drip-net", "--data", "ward", "--task", "x"), ("blood-later",)),
+        (("build", "x", "--out", "events"), ("ward",)),
+        (("build", "bonn", "--out", "events"), ("ward",)),
+        (("data", "check", "x"), ("sleep-lab",)),
+        (("cost", "pek-net"), ("peak-net",)),
+        (("reproduce", "x"), ("nights",)),
+    ],
+)
+def test_in_errors_that_list_names(
+    printed: Printed, words: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    text = printed(*words)
+    assert text.startswith("sequela: error: ")
+    assert [name for name in names if name not in text.partition("(")[2]] == []
+
+
+def test_unknown_features_and_metrics_list_those_that_exist(
+    printed: Printed, runs: Path, tmp_path: Path
+) -> None:
+    net = tmp_path / "net.py"
+    net.write_text("class Net:\n    reads = ('features:peeks',)\n", "utf-8")
+    assert "peaks" in printed("train", f"{net}:Net", *SLEEP).partition("known:")[2]
+    both = ("compare", runs / "peaks", runs / "centres")
+    assert "belief" in printed(*both, "--metric", "x").partition("known:")[2]
+
+
+def test_in_the_files_of_a_run(runs: Path) -> None:
+    peaks, drip = open_run(runs / "peaks"), open_run(runs / "drip")
+    for run in (peaks, drip):
+        low, high = run.test["belief_ci"]
+        assert low <= run.test["belief"] <= high
+    assert peaks.data["classes"] == ["calm", "spindles", "arousal"]
+    assert (peaks.data["sfreq"], peaks.data["n_times"]) == (100.0, 150)
+    assert drip.data["classes"] == ["not transfused", "transfused"]
+    assert drip.data["outcome"]["many"] == "transfusions"
+    cost = json.loads((runs / "peaks/cost.json").read_text("utf-8"))
+    (features, layer) = cost["layers"]
+    assert (features["name"], features["kind"]) == ("features:peaks", "Peaks of the channels")
+    assert (features["operations"], layer["parameters"]) == (300, 9)
+
+
+def test_evaluated_and_compared(printed: Printed, runs: Path, ward: Path) -> None:
+    again = printed("evaluate", runs / "drip")
+    assert "belief in the truth" in again
+    assert "recall of not transfused" in again
+    other = printed("evaluate", runs / "peaks", *SLEEP, "--root", ward / "sleep-lab", "--json")
+    assert json.loads(other)["belief"] == pytest.approx(open_run(runs / "peaks").test["belief"])
+    found = printed("compare", runs / "peaks", runs / "centres", "--metric", "belief", "--json")
+    assert json.loads(found)["metric"] == "belief"
+
+
+def test_cross_validated(runs: Path, tmp_path: Path) -> None:
+    ran("train", "nearest-centre", *SLEEP, "--folds", "2", "--out", tmp_path / "folds")
+    assert open_run(tmp_path / "folds").test["belief_folds"] == 2
+
+
+def test_on_the_card(runs: Path, tmp_path: Path) -> None:
+    ran("card", runs / "drip", "--out", tmp_path / "card.md")
+    text = (tmp_path / "card.md").read_text("utf-8")
+    head = yaml.safe_load(text.split("---\n")[1])
+    assert head["datasets"] == ["ward"]
+    for said in (
+        "Net on the drip",
+        "Our ward's tables",
+        "ours alone",
+        "| Belief in the truth |",
+        "transfused",
+        "a transfusion later in the stay, predicted 24 hours after each admission",
+    ):
+        assert said in text, said
+    assert_no_death(text)
+
+
+def test_on_the_page_of_records(runs: Path, tmp_path: Path) -> None:
+    ran("report", runs / "drip", runs / "beside", "--out", tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text("utf-8")
+    for said in (
+        '<h2 id="ward-blood-later">Our ward&#39;s tables: blood-later</h2>',
+        "a transfusion later in the stay",
+        "69 transfusions",
+        "Net on the drip",
+        "Nearest centre",
+        "<th>Belief in the truth (95 % interval)</th>",
+        "<th>Transfused, found at 0.5</th>",
+        "ours alone",
+    ):
+        assert said in text, said
+    assert_own_pictures(text)
+    assert_no_death(text)
+
+
+def test_on_the_page_of_recordings(runs: Path, study: Path, tmp_path: Path) -> None:
+    ran("report", runs / "peaks", runs / "centres", "--out", tmp_path / "page.html")
+    for page in (tmp_path / "page.html", study / "report.html"):
+        text = page.read_text("utf-8")
+        for said in (
+            '<h2 id="nights">What happens in a night</h2>',
+            "which of calm, spindles, arousal a segment of 1.50 s of EEG is",
+            "Nights of our sleep laboratory, 36 recordings, 360 segments of 150 samples",
+            "Net on peaks",
+            "Nearest centre",
+            "<th>Belief in the truth (95 % interval)</th>",
+            "<th>calm</th><th>spindles</th><th>arousal</th>",
+            "features:peaks: Peaks of the channels",
+            "It believes.",
+            "The paper on nights",
+        ):
+            assert said in text, said
+        assert_own_pictures(text)
+        assert text.count("Confusion matrix. calm: ") == 2
+        assert_no_death(text)
+        for foreign in ("2019", "Bonn", "tumour"):
+            assert foreign not in text, foreign
+
+
+def assert_own_pictures(text: str) -> None:
+    """A picture of each of the two runs, titled, and one note for both."""
+    assert text.count("<figcaption>How sure it is</figcaption>") == 2
+    assert text.count('aria-label="How sure the model is of its answers."') == 2
+    assert text.count("Bars: held-out examples.") == 1
+
+
+def assert_no_death(text: str) -> None:
+    """No word of the outcome of others."""
+    assert [word for word in ("death", "surviv", "died", "Death") if word in text] == []
+
+
+def test_in_results(study: Path) -> None:
+    nights = json.loads((study / "results.json").read_text("utf-8"))["studies"]["nights"]
+    assert nights["data"]["name"] == "sleep-lab"
+    assert set(nights["models"]) == {"peak-net"}
+    assert set(nights["floors"]) == {"nearest-centre"}
+    test: dict[str, Any] = nights["models"]["peak-net"]["test"]
+    assert test["belief_ci"][0] <= test["belief"]
+
+
+PACKAGE = """
+from sequela import register
+from sequela.models.reference import REFERENCE_MODELS
+
+register.reference_model("same-again", REFERENCE_MODELS["majority-class"])
+"""
+
+
+def test_an_installed_package_adds_to_the_command(synthetic: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    info = site / "sequela_again-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sequela-again\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[sequela.plugins]\nagain = sequela_again\n")
+    (site / "sequela_again.py").write_text(PACKAGE, "utf-8")
+    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "SEQUELA_PLUGINS": ""}
+    words = ["train", "same-again", "--data", "bonn", "--root", synthetic, "--out", tmp_path / "r"]
+    command = [sys.executable, "-m", "sequela", *map(str, words)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert open_run(tmp_path / "r").settings.model == "same-again"

@@ -21,7 +21,7 @@ def check(name: str, root: Path | str) -> Account:
             or address of a PostgreSQL database.
 
     Raises:
-        SequelaError: As :func:`build`: a file, a row or a rule is broken.
+        SequelaError: As :func:`sequela.sources.build.build`: a file, a row or a rule is broken.
     """
     built = isinstance(root, Path) and is_built(name, root)
     with TemporaryDirectory(prefix="sequela-") as folder:

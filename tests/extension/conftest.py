@@ -76,7 +76,7 @@ def write_tables(root: Path) -> None:
     tables = {
         "stays": ["stay,person,came,went"],
         "labs": ["stay,person,at,test,value"],
-        "blood": ["stay,person,at,product"],
+        "blood": ["stay,person,at,group"],
     }
     for stay in range(1, 151):
         day = np.datetime64("2020-01-01T08:00:00") + np.timedelta64(int(rng.integers(900)), "D")

@@ -32,7 +32,7 @@ PREVALENCE = REFERENCE_MODELS["prevalence"]
         (lambda: register.model("net", "a:B", reads="codes"), "reads is 'codes': expected a tup"),  # type: ignore[arg-type]
         (lambda: register.model("net", "a:B", reads=("code",)), "did you mean 'codes'"),
         (lambda: register.model("net", "a:B", reads=("features:peak",)), "unknown featuriser"),
-        (lambda: register.model("net", "a:B", reads=("codes", "signal")), "no data set holds"),
+        (lambda: register.model("net", "a:B", reads=("codes", "signal")), "choose inputs of"),
         (lambda: register.reference_model("boosting", PREVALENCE), "is registered already"),
         (
             lambda: register.reference_model("mine", replace(PREVALENCE, reads=("code",))),

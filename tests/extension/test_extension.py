@@ -184,7 +184,7 @@ def test_on_the_page_of_recordings(runs: Path, study: Path, tmp_path: Path) -> N
         text = page.read_text("utf-8")
         for said in (
             '<h2 id="nights">What happens in a night</h2>',
-            "which of calm, spindles, arousal a segment of 1.50 s of EEG is",
+            "the class of a 1.50 s segment of EEG: calm, spindles or arousal",
             "Nights of our sleep laboratory, 36 recordings, 360 segments of 150 samples",
             "Net on peaks",
             "Nearest centre",

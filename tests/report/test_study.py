@@ -234,7 +234,7 @@ def test_a_registered_study_speaks_with_its_own_words(
     monkeypatch.setitem(RUN_FIGURES, "extra", drawn)
     text = build(mine, tmp_path / "page.html").read_text("utf-8")
     for own in (
-        "My own study: the report and what really happens",
+        "My own study: the claims of the report, tested",
         "A heading of mine",
         "My family: baseline and improved",
         "It finds areas better.",

@@ -8,7 +8,7 @@ from rich.text import Text
 from sequela.sources.catalog import DATA_SETS, find
 
 SHOWN = ("title", "kind", "licence", "citation", "size", "homepage", "how_to_get")
-"""What a reader of the catalogue is told; the rest of an entry is how the program reads it."""
+"""What the list of data sets shows; the rest of an entry is for the program."""
 
 
 def as_json() -> str:

@@ -44,7 +44,7 @@ def test_curve_and_histogram_are_those_of_the_evaluation(
         texts
     )
     first = curves["as trained"]
-    assert f"{first.chance[0]:.1%} given, {first.happened[0].value:.1%}" in figure.alt
+    assert f"{first.chance[0]:.1%} predicted, {first.happened[0].value:.1%}" in figure.alt
 
 
 def test_one_group_has_points_without_a_band(

@@ -150,7 +150,7 @@ def test_what_looks_back_has_a_page_of_its_own_too(record_runs: list[Run], tmp_p
         if each.settings.cohort and each.settings.cohort.hindsight
     ]
     text = build(back, tmp_path / "page.html").read_text("utf-8")
-    assert "until the end of the stay" in text[: text.index("<h3")].lower()
+    assert "to the end of the stay" in text[: text.index("<h3")].lower()
 
 
 def test_runs_of_other_splits_do_not_share_a_cohort(

@@ -59,7 +59,7 @@ def test_answers_are_the_numbers_of_the_run(
     assert all(step["sentence"] in said(found, "6b") for step in flow["steps"])
     assert "By sex" in said(found, "20b")
     point = record.test["operating_points"][1]
-    assert f"from {point['threshold']:.3f} on" in said(found, "15")
+    assert f"of {point['threshold']:.3f} or more" in said(found, "15")
 
 
 def test_a_leak_and_weights_and_folds_are_said(record_runs: list[Run]) -> None:

@@ -174,7 +174,7 @@ def test_the_report_asks_after_the_last_visit_and_is_caught(rows: Rows, make_eve
     assert labels_of(cohort)[:2] == [(1, "03-09 10:00", False), (2, "02-05 12:00", True)]
     assert removed(cohort.flow) == {"blank-status": 1}
     assert "diagnoses of the last visit" in cohort.leaks[0].what
-    assert "4 of 4 positive labels stand after the death" in cohort.leaks[1].what
+    assert "4 of 4 positive labels are after the death" in cohort.leaks[1].what
 
 
 def test_two_stays_at_one_time_are_one_example(make_events: Make, one_stay: Stay) -> None:
@@ -237,13 +237,13 @@ def test_an_age_that_is_told_makes_a_minor(make_events: Make, one_stay: Stay) ->
 
 def test_an_empty_cohort_names_the_rules(make_events: Make, one_stay: Stay) -> None:
     events = make_events(one_stay(1, 10, "2020-01-01", "2020-01-01 08:00", "alive"))
-    with pytest.raises(DataError, match="of 1 hospital stays the rules removed 1 by shorter-than"):
+    with pytest.raises(DataError, match="of 1 hospital stays, the rules removed 1 by shorter-than"):
         select_cohort(events, in_hospital())
 
 
 def test_no_stays_at_all(make_events: Make) -> None:
     events = make_events([(1, "2020-01-01", "BMI", None, 30.0)])
-    with pytest.raises(DataError, match="of 0 hospital stays the rules removed none"):
+    with pytest.raises(DataError, match="of 0 hospital stays, the rules removed none"):
         select_cohort(events, in_hospital())
 
 

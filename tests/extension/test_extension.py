@@ -170,7 +170,7 @@ def test_on_the_page_of_records(runs: Path, tmp_path: Path) -> None:
         "Net on the drip",
         "Nearest centre",
         "<th>Belief in the truth (95 % interval)</th>",
-        "<th>Transfused, found at 0.5</th>",
+        "<th>Transfused, recall at 0.5</th>",
         "ours alone",
     ):
         assert said in text, said

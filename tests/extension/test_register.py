@@ -104,7 +104,8 @@ def test_a_plugin_may_use_the_package_and_is_imported_once(
     monkeypatch.setenv("SEQUELA_PLUGINS", str(file))
     monkeypatch.setattr(plugins, "_loaded", [])
     monkeypatch.delitem(vars(sequela), "load", raising=False)
-    assert callable(sequela.load)  # Python users have plugins too
+    assert callable(sequela.load)
+    assert count.read_text() == "x"  # in Python too
     plugins.load_plugins()
     assert count.read_text() == "x"
 

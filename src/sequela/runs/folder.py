@@ -126,10 +126,9 @@ class RunFolder:
         for name in PARTS:
             part = predictions.part(name)
             self.split.check_covers("row", name, part.example_id)
-            for kind in ("recording", "subject"):
-                self.split.check_covers(
-                    kind, name, part.subject_id if kind == "subject" else part.group_id
-                )
+            # Groups are subjects where these are known, else recordings.
+            kind = "subject" if "subject" in self.split.ids else "recording"
+            self.split.check_covers(kind, name, part.group_id)
         return predictions
 
     @cached_property

@@ -1,7 +1,7 @@
 """What a run on signals starts from: located data, segments, a split and the fitted scaling."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from sequela.sequences.leaks import IN_SEGMENTS, find_in_segments
 from sequela.sequences.scaling import Scaling
 from sequela.sequences.signal_batches import SignalBatch, signal_loader
 from sequela.sources import catalog
+from sequela.sources.recordings import Recording
 
 _PREDICTION_BATCH = 1024
 _TWO = 2
@@ -56,8 +57,6 @@ class SignalData:
     set_aside: int = 0
 
     LOOKED_FOR: ClassVar = IN_SEGMENTS
-    unit: ClassVar[Literal["recording", "subject"]] = "recording"
-    classes_fixed: ClassVar = True
     leaks: ClassVar[tuple[Finding, ...]] = ()
 
     @cached_property
@@ -85,9 +84,19 @@ class SignalData:
         return self.segments.classes
 
     @property
+    def unit(self) -> Literal["recording", "subject"]:
+        """Subjects where they are known: recordings of one person resemble each other."""
+        return "recording" if self.segments.subject_id is None else "subject"
+
+    @property
+    def classes_fixed(self) -> bool:
+        """How many recordings there are of each class was chosen; subjects came as they came."""
+        return self.unit == "recording"
+
+    @property
     def groups(self) -> NDArray[np.str_]:
-        """Str (segment,), the recording of each segment."""
-        return self.segments.recording_id
+        """Str (segment,), the recording of each segment, or its subject where that is known."""
+        return ids_of(self.segments)[self.unit]
 
     def rows(self, part: str) -> NDArray[np.int64]:
         """Indices of the segments of a part."""
@@ -132,7 +141,7 @@ class SignalData:
         nobody = np.full(len(segments), "")
         return Predictions(
             example_id=segments.segment_id,
-            group_id=segments.recording_id,
+            group_id=self.groups,
             subject_id=nobody if segments.subject_id is None else segments.subject_id,
             split=np.asarray(PARTS)[self.part],
             label=segments.label,
@@ -305,11 +314,12 @@ def load_other(
     del work
     recordings, located = catalog.load_recordings(name, root)
     seen = {
-        hashed_id
+        (kind, hashed_id)
+        for kind, parts in folder.split.ids.items()
         for part in ("train", "tuning")
-        for hashed_id in folder.split.ids.get("recording", {}).get(part, [])
+        for hashed_id in parts[part]
     }
-    new = [r for r in recordings if hashed(np.array([r.recording_id]))[0] not in seen]
+    new = [each for each in recordings if not seen & _names_of(each)]
     if not new:
         raise SettingError(
             f"all {len(recordings)} recordings of {name} were used to train or tune this model: "
@@ -329,8 +339,19 @@ def load_other(
         np.full(len(segments), PARTS.index("held_out")),
         Scaling.from_json(header["scaling"]),
         n_recordings=len(new),
-        set_aside=len(recordings) - len(new),
+        set_aside=_count(recordings) - _count(new),
     )
+
+
+def _count(recordings: Sequence[Recording]) -> int:
+    """Subjects, or recordings where nobody is identified."""
+    return len({each.subject_id or each.recording_id for each in recordings})
+
+
+def _names_of(recording: Recording) -> set[tuple[str, str]]:
+    """The hashed ids of a recording and of its subject, if that is known."""
+    ids = {"recording": recording.recording_id, "subject": recording.subject_id}
+    return {(kind, hashed(np.array([id_]))[0]) for kind, id_ in ids.items() if id_ is not None}
 
 
 def ids_of(segments: Segments) -> dict[str, NDArray[np.str_]]:

@@ -192,6 +192,11 @@ class CohortSettings(SequenceSettings, QuestionSettings):
     """Who is asked what, and how a record becomes a sequence: for data that are hospital tables."""
 
 
+def _asks(asked: QuestionSettings) -> str:
+    """The task, or what the labels of a file say in its place."""
+    return (asked.outcome or "labels of a file") if asked.labels else asked.task
+
+
 class RunSettings(_Settings):
     """Everything that decides what a run computes: the run's ``config.toml``."""
 
@@ -277,7 +282,7 @@ class RunSettings(_Settings):
             'gru-improved, bonn by row'
         """
         asked = self.cohort
-        where = f"{asked.task} of {self.data}" if asked else f"{self.data} by {self.split}"
+        where = f"{_asks(asked)} of {self.data}" if asked else f"{self.data} by {self.split}"
         weighted = ", weighted" * self.training.class_weights
         return (
             f"{self.model}, "

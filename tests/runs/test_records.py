@@ -375,7 +375,10 @@ def test_a_label_file_of_the_tasks_labels_gives_the_same_run(
     read = [Predictions.read(run.path / "predictions.parquet") for run in (by_file, by_task)]
     assert np.array_equal(read[0].probabilities, read[1].probabilities)
     assert [some.classes for some in read] == [("no event", "event"), ("survived", "died")]
-    named = opened(asked(labels=str(tmp_path / "labels.parquet"), outcome="readmitted"))
+    of_readmission = asked(labels=str(tmp_path / "labels.parquet"), outcome="readmitted")
+    assert ", labels of a file of " in settings.title
+    assert ", readmitted of " in of_readmission.title
+    named = opened(of_readmission)
     assert named.classes == ("not readmitted", "readmitted")
     assert named.describe()["outcome"]["many"] == "readmitted"
     assert by_file.metrics["data"]["flow"]["unit"] == "labels"

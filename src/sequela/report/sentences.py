@@ -38,7 +38,7 @@ def how_split(entry: Entry) -> str:
         how = folds_in_words(split)
     else:
         shares = " / ".join(f"{100 * share:.0f}" for share in split["fractions"])
-        how = f"train, tuning and held_out by {split['unit']} ({shares} %)"
+        how = f"training, tuning and held-out (test) part by {split['unit']} ({shares} %)"
     return f"{how}, drawn with seed {split['seed']}; {proof}"
 
 

@@ -184,7 +184,7 @@ def test_the_calibration_line_is_the_likeliest() -> None:
     assert [found.slope, found.intercept] == pytest.approx(best.tolist(), abs=1e-4)
     assert found.observed == happened.mean()
     assert found.expected == pytest.approx(chance.mean())
-    with pytest.raises(DataError, match="always or never"):
+    with pytest.raises(DataError, match="in all examples or in none"):
         calibration.calibration_line(two_classes(chance, np.ones(500, dtype=bool)))
 
 

@@ -168,7 +168,7 @@ def _sized(entry: ModelEntry, settings: dict[str, Any]) -> tuple[Any, dict[str, 
         asked = {**{name: _SIZES[name] for name in sizes_of(entry.reads)}, **settings}
     config = entry.config(**asked)
     said = asked if entry.config_class is None else vars(config)
-    return config, {n: positive(n, int(said.get(n, size))) for n, size in _SIZES.items()}
+    return config, {n: positive(n, said.get(n, size)) for n, size in _SIZES.items()}
 
 
 def _segments(reads: tuple[str, ...], sizes: Mapping[str, int], lengths: Sequence[int]) -> Inputs:

@@ -28,8 +28,8 @@ def test_card_says_where_it_is(
     out = tmp_path / "card.md"
     assert not call("card", run_folder, "--out", out)
     assert capsys.readouterr().out == f"card: {out}\n"
-    _, metadata, _ = out.read_text("utf-8").split("---\n", 2)
-    assert "license: other\n" in metadata
+    head = out.read_text("utf-8").split("---\n")[1]
+    assert "\nlicense: other\n" in head
 
 
 def test_card_of_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -243,8 +243,8 @@ def test_most_examples_may_be_empty(asked: Ask, opened: Load, trained: Train) ->
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ({"inputs": ("NOSUCH",)}, "no code of NOSUCH is known of 1 training subject"),
-        ({"min_subjects": 90}, "is known of 90 training subject"),
+        ({"inputs": ("NOSUCH",)}, "no code of NOSUCH occurs in 1 training subject"),
+        ({"min_subjects": 90}, "occurs in 90 training subject"),
         ({"task": "report-2019", "from_icu": True}, "report-2019 does not count from an admission"),
         ({"task": "landmark", "from_icu": True}, "landmark does not count from an admission"),
         ({"task": "post-discharge", "from_icu": True}, "does not count from an admission"),
@@ -272,7 +272,7 @@ def test_refused_before_anything_is_written(
 @pytest.mark.parametrize("split", ["row", "recording"])
 def test_records_are_split_by_subject_only(split: Any, asked: Ask, records_work: Path) -> None:
     settings = asked().model_copy(update={"split": split})
-    with pytest.raises(SettingError, match="split by subject"):
+    with pytest.raises(SettingError, match="use --split subject"):
         records.load(settings, MIMIC3, records_work)
 
 

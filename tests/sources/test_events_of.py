@@ -84,7 +84,7 @@ def test_other_tables_code_or_places_are_built_again(
     assert rows_hash(found) != fewer
     events_of("mimic3", root, tmp_path / "events", ())
     assert builds == [TABLES, ("DIAGNOSES_ICD",), None]
-    monkeypatch.setattr(events, "_code_digest", lambda: "another program")
+    monkeypatch.setattr(events, "_code_digest", lambda _: "another program")
     events_of("mimic3", root, tmp_path / "events", ())
     other = shutil.copytree(root, tmp_path / "copy")
     events_of("mimic3", other, tmp_path / "events", ())

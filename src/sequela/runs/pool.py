@@ -21,7 +21,7 @@ from sequela.training.history import History
 
 LOOK_SECONDS = 0.25
 """Time between two looks at what the processes do."""
-_END_SECONDS = 1.0
+_END_SECONDS = 4.0
 
 
 @dataclass(frozen=True)

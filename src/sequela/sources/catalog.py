@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sequela.config import SplitUnit
 from sequela.errors import (
     DataNotFoundError,
     SettingError,
@@ -19,6 +18,7 @@ from sequela.errors import (
 from sequela.sources.recordings import Recording, Signals
 
 if TYPE_CHECKING:
+    from sequela.config import SplitUnit
     from sequela.sources.declarations import Source
 
 EXCERPTS = Path(__file__).parent / "excerpts"
@@ -56,7 +56,7 @@ class DataSet:
     size: str = "any"
     homepage: str = ""
     how_to_get: str = "name its folder or file with --root"
-    units: tuple[SplitUnit, ...] = ("subject",)
+    units: "tuple[SplitUnit, ...]" = ("subject",)
     reads: str | Callable[[Path], list[Recording]] = ""
     signals: str | Signals = ""
     source: "str | Source" = ""

@@ -99,8 +99,8 @@ class RunFolder:
         found: dict[str, Any] = self.metrics["data"]
         if "counts" not in found:
             raise RunError(
-                f"{self.path / METRICS}: was written by version 0.1.0, which said less of the data "
-                "than is shown now: train again"
+                f"{self.path / METRICS}: was written by an earlier version, which said less of the "
+                "data than is shown now: train again"
             )
         return found
 

@@ -15,7 +15,7 @@ from sequela.report.entry import Entry
 from sequela.report.leak import leak_figure
 from sequela.runs.find import find_runs
 from sequela.studies import seizure
-from sequela.studies.registry import study_of
+from sequela.studies.results import by_study
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 SIZE = "1280,900"
@@ -45,8 +45,8 @@ def main() -> None:
         check=True,
         capture_output=True,
     )
-    runs = [run for run in find_runs([study / "runs"]) if study_of(run) is seizure.STUDY]
-    entries = [Entry(run, seizure.STUDY) for run in runs]
+    runs = {each.name: runs for each, runs in by_study(find_runs([study / "runs"]))}
+    entries = [Entry(run, seizure.STUDY) for run in runs[seizure.STUDY.name]]
     figure = leak_figure([e for e in entries if not e.leak], [e for e in entries if e.leak])
     if figure is None:
         sys.exit(f"{study}: no model was run by recording and by row")

@@ -194,6 +194,16 @@ class Task:
             raise SettingError(f"not a task: {error}") from error
 
 
+_OF_STAYS = (
+    "no-trigger-time",
+    "minors",
+    "organ-donors",
+    "negative-stays",
+    "deaths-before-admission",
+)
+"""What every question of hospital stays leaves out first, in this order."""
+
+
 def in_hospital(hours: float = 24) -> Task:
     """Death in the stay, ``hours`` after its admission; 0 predicts at the door."""
     return Task(
@@ -202,11 +212,7 @@ def in_hospital(hours: float = 24) -> Task:
         hours=hours,
         outcome=DEATH_IN_STAY,
         exclude=(
-            "no-trigger-time",
-            "minors",
-            "organ-donors",
-            "negative-stays",
-            "deaths-before-admission",
+            *_OF_STAYS,
             "blank-status",
             "shorter-than-window",
         ),
@@ -230,11 +236,7 @@ def post_discharge(days: float = 365) -> Task:
         outcome=DEATH_WITHIN_HORIZON,
         horizon_days=days,
         exclude=(
-            "no-trigger-time",
-            "minors",
-            "organ-donors",
-            "negative-stays",
-            "deaths-before-admission",
+            *_OF_STAYS,
             "blank-status",
             "died-in-hospital",
             "dead-at-prediction",
@@ -270,11 +272,7 @@ def readmission(days: float = 30) -> Task:
         outcome=READMISSION,
         horizon_days=days,
         exclude=(
-            "no-trigger-time",
-            "minors",
-            "organ-donors",
-            "negative-stays",
-            "deaths-before-admission",
+            *_OF_STAYS,
             "blank-status",
             "died-in-hospital",
             "dead-at-prediction",
@@ -292,11 +290,7 @@ def length_of_stay(days: float = 7, hours: float = 24) -> Task:
         hours=hours,
         outcome=stay_of_more_than(days),
         exclude=(
-            "no-trigger-time",
-            "minors",
-            "organ-donors",
-            "negative-stays",
-            "deaths-before-admission",
+            *_OF_STAYS,
             "no-discharge",
             "shorter-than-window",
         ),
@@ -311,11 +305,7 @@ def icu_transfer(hours: float = 24) -> Task:
         hours=hours,
         outcome=ICU_TRANSFER,
         exclude=(
-            "no-trigger-time",
-            "minors",
-            "organ-donors",
-            "negative-stays",
-            "deaths-before-admission",
+            *_OF_STAYS,
             "no-discharge",
             "shorter-than-window",
             "already-in-icu",

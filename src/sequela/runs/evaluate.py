@@ -71,7 +71,7 @@ def _on_other(folder: RunFolder, name: str, root: Path | None) -> dict[str, Any]
         predictions = other.predictions(model.probabilities(given))
         found = {
             "origin": other.origin,
-            "leaks": bool(other.leaks),
+            "leaks": any(each.severity == "leak" for each in other.leaks),
             f"{other.unit}s_set_aside_as_trained_or_tuned_on": other.set_aside,
             **other.unlike_training(),
             **summarise(predictions, seed=seed, recordings=other.classes_fixed),

@@ -17,6 +17,7 @@ from sequela.runs.folder import RunFolder
 COMMANDS = [
     "train",
     "evaluate",
+    "audit",
     "compare",
     "report",
     "card",

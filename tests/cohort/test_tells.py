@@ -67,7 +67,7 @@ def test_examples_of_one_subject_count_once() -> None:
 
 def test_the_bound_is_that_of_clopper_and_pearson() -> None:
     """Against the published test's interval, for every count of a class of 30 among 100."""
-    having = np.arange(6, 31)
+    having = np.arange(6.0, 31)
     others = np.zeros(25)
     level = 2 * tells._CHANCE / 25
     for k, told in zip(having, tells._pure(having, others, [30, 70]), strict=True):

@@ -7,6 +7,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 from rich.console import Console
 
+from sequela.cli.audit import audit
 from sequela.cli.build import build
 from sequela.cli.card import card
 from sequela.cli.compare import compare
@@ -30,7 +31,9 @@ app = App(
 )
 
 # The files of the commands import what is heavy when they are called: the help stays quick.
-for _command in (reproduce, evaluate, compare, explain, report, card, cost, data_app, build):
+for _command in (
+    reproduce, evaluate, audit, compare, explain, report, card, cost, data_app, build
+):  # fmt: skip
     app.command(_command)
 # Its options are made from the settings, which load pydantic.
 app.command(

@@ -278,7 +278,7 @@ def revealing_columns(
     """Columns that alone rank one class above the rest with an AUROC above 0.9 (or below 0.1).
 
     A column's values are judged where they are present, and whether they are present is judged too.
-    What chance could do with as few groups is not reported.
+    What chance could do with as few groups that have a value is not reported.
 
     Args:
         columns: (example, column); missing values are NaN.
@@ -297,7 +297,13 @@ def revealing_columns(
         beaten = np.nansum(rank[is_class], axis=0) - positives * (positives + 1) / 2
         area = np.divide(beaten, pairs, out=np.full(len(names), 0.5), where=pairs > 0)
         absent = _presence_area(~present[is_class], ~present[~is_class])
-        least = least_area(is_class, group, 2 * len(names) * len(classes), REVEALING_AUROC)
+        looked_at = 2 * len(names) * len(classes)
+        least = least_area(is_class, group, looked_at, REVEALING_AUROC)
+        for column in np.flatnonzero(np.abs(area - 0.5) > least - 0.5):
+            there = present[:, column]
+            by_few = least_area(is_class[there], group[there], looked_at, REVEALING_AUROC)
+            if abs(area[column] - 0.5) <= by_few - 0.5:  # measured in too few to tell
+                area[column] = 0.5
         for each, what in (
             (area, "its values alone predict"),
             (absent, "whether it is missing alone predicts"),

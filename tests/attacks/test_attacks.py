@@ -1,6 +1,7 @@
 """Attacks that were stopped once are stopped for ever: this list may only grow."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,6 +52,15 @@ def test_every_attack_that_was_stopped_is_stopped(results: Sequence[Result]) -> 
 def test_where_nothing_is_planted_nothing_is_said(results: Sequence[Result]) -> None:
     of_nothing = [each for each in results if each.attack.startswith("nothing planted")]
     assert [each.verdict for each in of_nothing] == ["clean"] * 4
+
+
+def test_the_lines_on_the_page_are_printed(results: Sequence[Result]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "audit.md").read_text("utf-8")
+    (block,) = re.findall(r"^```console\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    printed = {f"{each.verdict:12}{each.attack}: {each.by}" for each in results}
+    lines = block.splitlines()[1:]
+    assert lines
+    assert [line for line in lines if line not in printed] == []
 
 
 def test_names_are_unique() -> None:

@@ -85,7 +85,7 @@ def test_a_code_at_the_discharge_of_the_stay_before_belongs_to_that_stay(
 def test_a_declared_family_is_not_suspected(
     rows: Rows, make_events: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(codes, "_NAMED", dict(codes._NAMED))
+    monkeypatch.setattr(codes, "NAMED", dict(codes.NAMED))
     early = (2, "2020-02-01 11:00", "WOUND//clean", 22)
     events = make_events([*rows(), early])
     assert [found.check for found in select_cohort(events, in_hospital()).leaks] == [

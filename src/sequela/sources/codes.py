@@ -200,9 +200,10 @@ FAMILIES = (
 )
 """Every family of which it is known when its codes become known."""
 
-_NAMED: dict[str, Family] = {
+NAMED: dict[str, Family] = {
     name: family for family in FAMILIES for name in (family.name, *family.aliases)
 }
+"""The declared families by each of their names: those of the list, and those registered."""
 
 
 def register(family: Family) -> None:
@@ -212,9 +213,9 @@ def register(family: Family) -> None:
         SettingError: If a name is taken, or it is not said when its codes become known.
     """
     for name in (family.name, *family.aliases):
-        if name in _NAMED:
+        if name in NAMED:
             raise SettingError(
-                f"a family of codes '{name}' is declared already, as {_NAMED[name].words}: choose "
+                f"a family of codes '{name}' is declared already, as {NAMED[name].words}: choose "
                 "another name"
             )
     if not family.declared:
@@ -222,14 +223,14 @@ def register(family: Family) -> None:
             f"it is not said when codes of '{family.name}' become known: expected charted=True, or "
             "coded_later with the reason why they are known only after the discharge"
         )
-    _NAMED.update(dict.fromkeys((family.name, *family.aliases), family))
+    NAMED.update(dict.fromkeys((family.name, *family.aliases), family))
     family_of.cache_clear()
 
 
 def _known_beginning(code: str) -> str | None:
     """The longest name of a family that a code begins with."""
     beginning = code
-    while beginning not in _NAMED:
+    while beginning not in NAMED:
         beginning, slash, _ = beginning.rpartition("/")
         if not slash:
             return None
@@ -248,7 +249,7 @@ def family_of(code: str) -> Family:
         (True, False)
     """
     beginning = _known_beginning(code)
-    return Family(code.split("/", maxsplit=1)[0]) if beginning is None else _NAMED[beginning]
+    return Family(code.split("/", maxsplit=1)[0]) if beginning is None else NAMED[beginning]
 
 
 def body_of(code: str) -> str:
@@ -279,4 +280,4 @@ def families_where(trait: str) -> tuple[str, ...]:
     Args:
         trait: A field of :class:`Family`, for example ``label_only``.
     """
-    return tuple(dict.fromkeys(f.name for f in _NAMED.values() if getattr(f, trait)))
+    return tuple(dict.fromkeys(f.name for f in NAMED.values() if getattr(f, trait)))

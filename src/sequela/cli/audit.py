@@ -20,7 +20,7 @@ def audit(
     if there are only suspicions, which a person has to check. With --attack, plants known leaks
     into copies of the data that ship with the package and prints which ones are found.
 
-    Examples: `sequela audit runs/visits-improved`, `sequela audit --attack`
+    Example: `sequela audit runs/visits-improved`, or `sequela audit --attack`
 
     Args:
         run: Run folder, or folder of a cross-validation.

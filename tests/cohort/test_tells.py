@@ -103,7 +103,18 @@ def test_subjects_stay_whole_and_few_of_them_are_no_evidence() -> None:
     assert tells.told(number, label, group, least=0.6) is None
     fold = tells._folds(label, group)
     assert all(len(set(fold[group == one])) == 1 for one in range(60))
-    few = np.arange(18)
-    assert (
-        tells.told(few[:, None].astype(float), (few > 9).astype(np.int64), few, least=0.6) is None
-    )
+    few = np.arange(105)
+    tells_all = (few > 99).astype(np.int64)
+    assert tells.told(few[:, None].astype(float), tells_all, few, least=0.6) is None
+    enough = (few > 89).astype(np.int64)
+    assert tells.told(few[:, None].astype(float), enough, few, least=0.6) is not None
+
+
+def test_a_code_of_low_risk_is_not_accused() -> None:
+    """Of 800 who have it 10 die, of the others 110 of 700: fewer, as in a planned admission."""
+    present, label, group = drawn()
+    dead, alive = np.flatnonzero(label), np.flatnonzero(label == 0)
+    present[:, 7] = False
+    present[dead[:10], 7] = True
+    present[alive[:790], 7] = True
+    assert found_in(present, label, group) == []

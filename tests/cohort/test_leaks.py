@@ -100,6 +100,11 @@ def test_a_declared_family_is_not_suspected(
         codes.family_of.cache_clear()
 
 
+def test_a_name_is_of_one_family() -> None:
+    names = [name for family in FAMILIES for name in (family.name, *family.aliases)]
+    assert [name for name in names if names.count(name) > 1] == []
+
+
 def test_a_family_that_says_nothing_is_refused() -> None:
     with pytest.raises(SettingError, match="expected charted=True, or coded_later with the reason"):
         register.family(Family("WOUND"))

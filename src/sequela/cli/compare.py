@@ -80,6 +80,8 @@ def compare(
             "p-values corrected after Holm",
             markup=False,
         )
+        for line in (f"{found.best}.", *found.opened):
+            console.print(line, markup=False)
     for run in found.runs:
         if run.same:
             said = (

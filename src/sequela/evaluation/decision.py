@@ -15,6 +15,7 @@ from sequela.evaluation import statistic
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recalibration import refuse_held_out
+from sequela.evaluation.statistic import Statistic
 
 
 @dataclass(frozen=True)
@@ -109,18 +110,26 @@ def operate(
     Raises:
         DataError: If there are not two classes.
     """
+    found = estimates(shares(predictions, threshold), rng, how)
+    return Operation(threshold, **dict(zip(SHARES, found, strict=True)))
+
+
+SHARES = ("sensitivity", "specificity", "precision", "negative_value", "alarm_rate", "f1")
+"""The numbers of :class:`Operation`, in the order of :func:`shares`."""
+
+
+def shares(predictions: Predictions, threshold: Threshold) -> Statistic:
+    """The numbers at a threshold as a function of the groups' weights.
+
+    Raises:
+        DataError: If there are not two classes.
+    """
     alarm, is_event = predictions.score >= threshold.value, predictions.label == 1
     group = predictions.group_index
     hit = np.stack([alarm, ~alarm, is_event, ~is_event, alarm], axis=1)
     among = np.stack([is_event, ~is_event, alarm, ~alarm, np.ones_like(alarm)], axis=1)
     f1 = statistic.ratio(2 * (alarm & is_event), alarm.astype(np.int64) + is_event, group)
-    both = statistic.stacked([statistic.share(hit, among, group), f1])
-    sensitivity, specificity, precision, negative_value, alarm_rate, f1_found = estimates(
-        both, rng, how
-    )
-    return Operation(
-        threshold, sensitivity, specificity, precision, negative_value, f1_found, alarm_rate
-    )
+    return statistic.stacked([statistic.share(hit, among, group), f1])
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from sequela.config import Aim
 from sequela.evaluation import metrics
-from sequela.evaluation.decision import Threshold, choose_threshold, operate
+from sequela.evaluation.decision import SHARES, Threshold, choose_threshold, operate, shares
 from sequela.evaluation.intervals import Estimate, estimates
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions
@@ -33,17 +32,8 @@ def summarise(predictions: Predictions, *, seed: int, recordings: bool) -> dict[
         groups; ``interval`` says how it was made. A number that needs both of two classes is left
         out where one is missing.
     """
-    possible = [m for m in reported() if m.can_be_had(predictions, whole_groups=recordings)]
-    uncertain = {m.key: m.statistic for m in possible if m.interval and m.statistic}
-    numbers: dict[str, Any] = {
-        "examples": predictions.n_examples,
-        "groups": len(np.unique(predictions.group_id)),
-        **{m.key: _or_none(m.value(predictions)) for m in possible if m.key not in uncertain},
-        "per_class_recall": [
-            _or_none(recall) for recall in metrics.per_class_recall(predictions).tolist()
-        ],
-        "confusion": metrics.confusion(predictions).tolist(),
-    }
+    numbers = without_intervals(predictions, recordings=recordings)
+    uncertain = {m.key: m.statistic for m in reported(numbers) if m.interval and m.statistic}
     stratum = class_strata(predictions.label, predictions.group_index) if recordings else None
     for key, statistic in uncertain.items():
         # Each on the same resamples, so that another metric changes none.
@@ -59,6 +49,41 @@ def summarise(predictions: Predictions, *, seed: int, recordings: bool) -> dict[
                 "groups": interval.n_groups,
             }
     return numbers
+
+
+def without_intervals(predictions: Predictions, *, recordings: bool) -> dict[str, Any]:
+    """The numbers of :func:`summarise` that need no bootstrap."""
+    possible = [m for m in reported() if m.can_be_had(predictions, whole_groups=recordings)]
+    return {
+        "examples": predictions.n_examples,
+        "groups": len(np.unique(predictions.group_id)),
+        **{m.key: _or_none(m.value(predictions)) for m in possible},
+        "per_class_recall": [
+            _or_none(recall) for recall in metrics.per_class_recall(predictions).tolist()
+        ],
+        "confusion": metrics.confusion(predictions).tolist(),
+    }
+
+
+def points_without_intervals(
+    predictions: Predictions, *, aim: Aim, target: float | None = None
+) -> list[dict[str, Any]]:
+    """The numbers of :func:`operating_points` that need no bootstrap."""
+    held_out = predictions.part("held_out")
+    chosen = choose_threshold(predictions.part("tuning"), aim, target)
+    return [
+        {
+            "threshold": threshold.value,
+            "confusion": _alarms(held_out, threshold),
+            **{
+                name: _or_none(share)
+                for name, share in zip(
+                    SHARES, shares(held_out, threshold).estimate.tolist(), strict=True
+                )
+            },
+        }
+        for threshold in (MORE_PROBABLE, chosen)
+    ]
 
 
 def operating_points(
@@ -89,18 +114,24 @@ def points(
 
 
 def _point(held_out: Predictions, threshold: Threshold, seed: int) -> dict[str, Any]:
-    alarm = (held_out.score >= threshold.value).astype(np.int64)
-    confusion = np.zeros((_TWO, _TWO), np.int64)
-    np.add.at(confusion, (held_out.label, alarm), 1)
     point: dict[str, Any] = {
         "threshold": threshold.value,
         "chosen_for": threshold.chosen_for,
-        "confusion": confusion.tolist(),
+        "confusion": _alarms(held_out, threshold),
     }
     found = operate(held_out, threshold, np.random.default_rng(seed))
-    for name in (field.name for field in fields(found) if field.name != "threshold"):
+    for name in SHARES:
         point.update(_number(name, getattr(found, name)))
     return point
+
+
+def _alarms(held_out: Predictions, threshold: Threshold) -> list[list[int]]:
+    """Counts by true class (rows) and alarm (columns)."""
+    alarm = (held_out.score >= threshold.value).astype(np.int64)
+    confusion = np.zeros((_TWO, _TWO), np.int64)
+    np.add.at(confusion, (held_out.label, alarm), 1)
+    counts: list[list[int]] = confusion.tolist()
+    return counts
 
 
 def _number(name: str, estimate: Estimate) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tests.cli.calls import Refused, ran
 
 from sequela.cli.app import main
 from sequela.runs.folder import RunFolder
+from sequela.runs.openings import LEDGER, read
 
 COMMANDS = [
     "train",
@@ -118,13 +119,21 @@ def test_train_says_what_it_reached(
     train(out, synthetic, "--epochs", "2", "--split", "row")
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines[:2]] == ["epoch 1", "epoch 2"]
-    accuracy = json.loads((out / "metrics.json").read_text("utf-8"))["parts"]["held_out"][
-        "accuracy"
-    ]
-    assert lines[2].startswith("mlp-baseline, bonn by row: held-out (test) part")
+    parts = RunFolder(out).metrics["parts"]
+    assert lines[2].startswith("mlp-baseline, bonn by row: tuning part")
+    accuracy = parts["tuning"]["accuracy"]
     assert any(line.startswith(f"accuracy  {accuracy:.3f} (") for line in squeezed(lines))
     assert "leaks by design" in lines
+    assert f"held-out (test) part: not opened; open it: sequela evaluate {out}" in lines
     assert str(out) in lines[-1]
+    assert not (tmp_path / LEDGER).exists()
+    train(out, synthetic, "--epochs", "2", "--split", "row", "--resume", "--open")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("mlp-baseline, bonn by row: held-out (test) part")
+    accuracy = parts["held_out"]["accuracy"]
+    assert any(line.startswith(f"accuracy  {accuracy:.3f} (") for line in squeezed(lines))
+    assert any(line.startswith("This held-out part was opened") for line in lines)
+    assert [entry.command for entry in read(tmp_path / LEDGER)[0]] == ["train"]
 
 
 def squeezed(lines: list[str]) -> list[str]:
@@ -180,6 +189,7 @@ def test_evaluate_gives_the_numbers_of_the_run(
     ran("evaluate", run_folder, "--json")
     printed = json.loads(capsys.readouterr().out)
     held_out = RunFolder(run_folder).metrics["parts"]["held_out"]
+    assert printed.pop("openings")["times"] >= 1
     assert printed == {"run": "run", "data": "bonn", "leaks": False, **held_out}
 
 

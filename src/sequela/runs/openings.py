@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -17,7 +17,7 @@ from typing import Any, Literal, Self
 from filelock import FileLock
 from platformdirs import user_state_path
 
-from sequela.errors import OutputError
+from sequela.errors import OutputError, system_words
 from sequela.files import whole, writing
 from sequela.runs.find import Run
 from sequela.runs.folds import FOLDS
@@ -28,6 +28,7 @@ VARIABLE = "SEQUELA_OPENINGS"
 """Names the user's ledger, in place of the usual file."""
 Command = Literal["train", "evaluate", "compare", "report", "card"]
 _FIRST = "0" * 64
+_MISSING = "openings may be missing here."
 
 
 @dataclass(frozen=True)
@@ -152,15 +153,18 @@ def open_held_out(run: Run, command: Command) -> Openings:
     """
     verify(run)
     opening = Opening.of(run, command)
+    paths = ledgers(run)
     refused = []
-    for path in ledgers(run):
+    for path in paths:
         try:
             _write(path, opening)
         except OutputError as error:
             refused.append(error)
-    if len(refused) == len(ledgers(run)):
+    if len(refused) == len(paths):
         raise refused[0]
-    return openings(run)
+    found = openings(run)
+    unwritten = [f"This opening could not be added to a ledger: {error}." for error in refused]
+    return replace(found, damage=(*found.damage, *unwritten))
 
 
 def openings(run: Run) -> Openings:
@@ -207,9 +211,13 @@ def read(path: Path) -> tuple[list[Opening], str]:
     Args:
         path: The ledger; one that does not exist is empty.
     """
+    try:
+        lines = _lines(path)
+    except OSError as error:
+        return [], f"A ledger cannot be read ({system_words(error, path)}): {_MISSING}"
     entries, damaged = [], []
     previous = _FIRST
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
             entry = Opening(**{field.name: record[field.name] for field in fields(Opening)})
@@ -222,10 +230,8 @@ def read(path: Path) -> tuple[list[Opening], str]:
         previous = _sha256(line)
     if not damaged:
         return entries, ""
-    return entries, (
-        f"The ledger {path} was changed after it was written (line {damaged[0]}): openings "
-        "may be missing here."
-    )
+    changed = f"The ledger {path} was changed after it was written (line {damaged[0]})"
+    return entries, f"{changed}: {_MISSING}"
 
 
 def _write(path: Path, opening: Opening) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ COMMANDS = [
     "report",
     "card",
     "explain",
+    "verify",
     "reproduce",
     "build",
     "data list",
@@ -191,6 +193,20 @@ def test_evaluate_gives_the_numbers_of_the_run(
     held_out = RunFolder(run_folder).metrics["parts"]["held_out"]
     assert printed.pop("openings")["times"] >= 1
     assert printed == {"run": "run", "data": "bonn", "leaks": False, **held_out}
+
+
+def test_verify_computes_all_numbers_again(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Refused
+) -> None:
+    copy = shutil.copytree(run_folder, tmp_path / "run")
+    ran("verify", copy)
+    assert capsys.readouterr().out == f"{copy}: all numbers are those of the predictions\n"
+    assert not (tmp_path / LEDGER).exists()
+    metrics = json.loads((copy / "metrics.json").read_text("utf-8"))
+    metrics["parts"]["held_out"]["accuracy_ci"][0] = 0.9
+    (copy / "metrics.json").write_text(json.dumps(metrics), "utf-8")
+    said = refused("verify", copy)
+    assert "metrics.json: says held_out accuracy_ci[0] = 0.9, but the predictions give" in said
 
 
 def test_evaluate_sets_aside_what_the_model_has_seen(

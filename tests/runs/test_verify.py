@@ -142,6 +142,15 @@ def test_a_mean_over_folds_that_was_changed(change: Edit, message: str, copied: 
     refused(copied / "folds", message, copied)
 
 
+def test_an_interval_that_was_changed(copied: Path) -> None:
+    edit(copied / "single/metrics.json", put(*HELD_OUT, "auroc_ci", 0, to=0.9))
+    with pytest.raises(RunError, match=r"held_out auroc_ci\[0\] = 0\.9"):
+        verify(open_run(copied / "single"), intervals=True)
+    edit(copied / "folds/folds.json", put("test", "auroc_ci", 0, to=0.9))
+    with pytest.raises(RunError, match=r"folds\.json: says auroc_ci\[0\] = 0\.9"):
+        verify(open_run(copied / "folds"), intervals=True)
+
+
 def test_a_comparison_with_a_changed_run(copied: Path) -> None:
     edit(copied / "majority-class/metrics.json", put(*HELD_OUT, "accuracy", to=0.99))
     runs = named_runs([copied / "mlp-baseline", copied / "majority-class"])
@@ -152,6 +161,7 @@ def test_a_comparison_with_a_changed_run(copied: Path) -> None:
 def test_what_was_not_changed_is_verified(copied: Path) -> None:
     for name in ("mlp-baseline", "majority-class", "single", "folds"):
         verify(open_run(copied / name))
+        verify(open_run(copied / name), intervals=True)
 
 
 def test_another_machine_may_round_otherwise(copied: Path) -> None:

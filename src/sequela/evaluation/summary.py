@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sequela.config import Aim
+from sequela.cohort.split import PARTS
+from sequela.config import Aim, RunSettings
 from sequela.evaluation import metrics
 from sequela.evaluation.decision import SHARES, Threshold, choose_threshold, operate, shares
 from sequela.evaluation.intervals import Estimate, estimates
@@ -18,12 +19,34 @@ _TWO = 2
 MORE_PROBABLE = Threshold(0.5, "the more probable class")
 
 
-def summarise(predictions: Predictions, *, seed: int, recordings: bool) -> dict[str, Any]:
+def summarise_parts(
+    predictions: Predictions, settings: RunSettings, *, recordings: bool, intervals: bool = True
+) -> dict[str, dict[str, Any]]:
+    """What a run's ``metrics.json`` says of each part.
+
+    Args:
+        predictions: Of all parts.
+        settings: Of the run.
+        recordings: As in :func:`summarise`.
+        intervals: Whether to compute the intervals, which take a bootstrap.
+    """
+    seed = settings.seed if intervals else None
+    parts = {
+        name: summarise(predictions.part(name), seed=seed, recordings=recordings) for name in PARTS
+    }
+    if len(predictions.classes) == _TWO:
+        parts["held_out"]["operating_points"] = operating_points(
+            predictions, seed=seed, aim=settings.aim, target=settings.aim_target
+        )
+    return parts
+
+
+def summarise(predictions: Predictions, *, seed: int | None, recordings: bool) -> dict[str, Any]:
     """Recall, confusion, and each reported metric that is defined on one part.
 
     Args:
         predictions: Of one part.
-        seed: Of the bootstrap.
+        seed: Of the bootstrap; ``None`` leaves the intervals out.
         recordings: Whether groups are recordings: each then gets the class with the highest mean
             probability over its segments, and the bootstrap resamples within classes.
 
@@ -32,8 +55,19 @@ def summarise(predictions: Predictions, *, seed: int, recordings: bool) -> dict[
         groups; ``interval`` says how it was made. A number that needs both of two classes is left
         out where one is missing.
     """
-    numbers = without_intervals(predictions, recordings=recordings)
-    uncertain = {m.key: m.statistic for m in reported(numbers) if m.interval and m.statistic}
+    possible = [m for m in reported() if m.can_be_had(predictions, whole_groups=recordings)]
+    numbers: dict[str, Any] = {
+        "examples": predictions.n_examples,
+        "groups": len(np.unique(predictions.group_id)),
+        **{m.key: _or_none(m.value(predictions)) for m in possible},
+        "per_class_recall": [
+            _or_none(recall) for recall in metrics.per_class_recall(predictions).tolist()
+        ],
+        "confusion": metrics.confusion(predictions).tolist(),
+    }
+    if seed is None:
+        return numbers
+    uncertain = {m.key: m.statistic for m in possible if m.interval and m.statistic}
     stratum = class_strata(predictions.label, predictions.group_index) if recordings else None
     for key, statistic in uncertain.items():
         # Each on the same resamples, so that another metric changes none.
@@ -51,49 +85,14 @@ def summarise(predictions: Predictions, *, seed: int, recordings: bool) -> dict[
     return numbers
 
 
-def without_intervals(predictions: Predictions, *, recordings: bool) -> dict[str, Any]:
-    """The numbers of :func:`summarise` that need no bootstrap."""
-    possible = [m for m in reported() if m.can_be_had(predictions, whole_groups=recordings)]
-    return {
-        "examples": predictions.n_examples,
-        "groups": len(np.unique(predictions.group_id)),
-        **{m.key: _or_none(m.value(predictions)) for m in possible},
-        "per_class_recall": [
-            _or_none(recall) for recall in metrics.per_class_recall(predictions).tolist()
-        ],
-        "confusion": metrics.confusion(predictions).tolist(),
-    }
-
-
-def points_without_intervals(
-    predictions: Predictions, *, aim: Aim, target: float | None = None
-) -> list[dict[str, Any]]:
-    """The numbers of :func:`operating_points` that need no bootstrap."""
-    held_out = predictions.part("held_out")
-    chosen = choose_threshold(predictions.part("tuning"), aim, target)
-    return [
-        {
-            "threshold": threshold.value,
-            "confusion": _alarms(held_out, threshold),
-            **{
-                name: _or_none(share)
-                for name, share in zip(
-                    SHARES, shares(held_out, threshold).estimate.tolist(), strict=True
-                )
-            },
-        }
-        for threshold in (MORE_PROBABLE, chosen)
-    ]
-
-
 def operating_points(
-    predictions: Predictions, *, seed: int, aim: Aim, target: float | None = None
+    predictions: Predictions, *, seed: int | None, aim: Aim, target: float | None = None
 ) -> list[dict[str, Any]]:
     """What happens on the held_out part at 0.5, and at the threshold chosen on the tuning part.
 
     Args:
         predictions: Of all parts, of two classes.
-        seed: Of the bootstrap.
+        seed: Of the bootstrap; ``None`` leaves the intervals out.
         aim: What the chosen threshold serves.
         target: The aim's number.
 
@@ -107,18 +106,21 @@ def operating_points(
 
 
 def points(
-    held_out: Predictions, thresholds: Sequence[Threshold], *, seed: int
+    held_out: Predictions, thresholds: Sequence[Threshold], *, seed: int | None
 ) -> list[dict[str, Any]]:
     """What happens at given thresholds; as :func:`operating_points`."""
     return [_point(held_out, threshold, seed) for threshold in thresholds]
 
 
-def _point(held_out: Predictions, threshold: Threshold, seed: int) -> dict[str, Any]:
+def _point(held_out: Predictions, threshold: Threshold, seed: int | None) -> dict[str, Any]:
     point: dict[str, Any] = {
         "threshold": threshold.value,
         "chosen_for": threshold.chosen_for,
         "confusion": _alarms(held_out, threshold),
     }
+    if seed is None:
+        values = shares(held_out, threshold).estimate.tolist()
+        return point | dict(zip(SHARES, map(_or_none, values), strict=True))
     found = operate(held_out, threshold, np.random.default_rng(seed))
     for name in SHARES:
         point.update(_number(name, getattr(found, name)))

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from sequela.cohort.split import PARTS
 from sequela.errors import RunError
 from sequela.evaluation.metrics import reported
-from sequela.evaluation.summary import points_without_intervals, without_intervals
+from sequela.evaluation.summary import summarise_parts
 from sequela.runs.find import Run
-from sequela.runs.folder import METRICS, RunFolder
-from sequela.runs.folds import FOLDS
+from sequela.runs.folder import METRICS
+from sequela.runs.folds import FOLDS, summarise_folds
 
 _TWO = 2
 _COUNTS = ("examples", "groups")
@@ -22,35 +21,30 @@ _TOLERANCE = 1e-6
 """Another machine adds in another order; no number here is shown to more digits."""
 
 
-def verify(run: Run) -> None:
+def verify(run: Run, *, intervals: bool = False) -> None:
     """Make sure that the numbers of a run are those of its predictions.
 
-    Every number of every part is computed again but for the intervals, which need a bootstrap
-    (``sequela evaluate`` computes them again), and so are the means over folds.
+    Every number of every part is computed again, and so are the means over folds.
+
+    Args:
+        run: A finished run, or folds.
+        intervals: Whether to compute the intervals again too, which take a bootstrap.
 
     Raises:
         RunError: If a number is another: which file, which number, and what it should be.
         SplitError: If the predictions are not of the run's split.
     """
     for each in run.runs:
-        stated = each.metrics.get("parts")
-        _refuse_differences(each.path / METRICS, stated, _recomputed(each), "predictions")
-    if run.folds:
-        _refuse_differences(run.path / FOLDS, run.test, _means(run), "folds")
-
-
-def _recomputed(run: RunFolder) -> dict[str, Any]:
-    """The numbers of each part, from the predictions."""
-    predictions, settings = run.predictions, run.settings
-    recordings = run.data["classes_fixed"]
-    parts = {
-        name: without_intervals(predictions.part(name), recordings=recordings) for name in PARTS
-    }
-    if len(predictions.classes) == _TWO:
-        parts["held_out"]["operating_points"] = points_without_intervals(
-            predictions, aim=settings.aim, target=settings.aim_target
+        found = summarise_parts(
+            each.predictions,
+            each.settings,
+            recordings=each.data["classes_fixed"],
+            intervals=intervals,
         )
-    return parts
+        _refuse_differences(each.path / METRICS, each.metrics.get("parts"), found, "predictions")
+    if run.folds:
+        means = summarise_folds(run.runs)["test"] if intervals else _means(run)
+        _refuse_differences(run.path / FOLDS, run.test, means, "folds")
 
 
 def _means(run: Run) -> dict[str, Any]:
@@ -111,7 +105,7 @@ def _differences(stated: Any, found: Any, name: str = "") -> Iterator[tuple[str,
 def _same(stated: Any, found: Any) -> bool:
     numbers = (int, float)
     if not isinstance(stated, numbers) or not isinstance(found, numbers):
-        return stated is None and found is None
+        return bool(stated == found)
     return math.isclose(stated, found, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
 
 

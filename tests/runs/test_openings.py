@@ -128,7 +128,8 @@ def test_another_user_sees_what_was_opened_beside_the_run(
 
 def test_folds_are_one_part(runs: Path) -> None:
     folds = runs / "folds"
-    assert ledgers(open_run(folds))[0] == ledgers(open_run(folds / "fold-00"))[0] == runs / LEDGER
+    for path in (folds, folds / "fold-00"):
+        assert ledgers(open_run(path))["beside the runs"] == runs / LEDGER
     assert evaluate_run(folds)["openings"]["sentences"] == [
         "These folds were opened once, by 1 model."
     ]
@@ -188,8 +189,8 @@ def test_a_ledger_that_was_changed_is_said(
         open_held_out(run, command)
     path = runs / LEDGER
     path.write_bytes(b"\n".join(change(path.read_bytes().splitlines())) + b"\n")
-    sentence = f"The ledger {path} was changed after it was written (line {line}): openings may be "
-    assert openings(run).damage == (f"{sentence}missing here.",)
+    sentence = f"The ledger beside the runs was changed after it was written (line {line}): "
+    assert openings(run).damage == (f"{sentence}openings may be missing here.",)
     text = build([run], tmp_path / "page.html").read_text("utf-8")
     assert text.index(sentence) < text.index("<h3")
     open_held_out(run, "compare")  # it is written on, and still said
@@ -205,12 +206,12 @@ def test_a_place_that_cannot_be_written(
     monkeypatch.setenv(VARIABLE, str(tmp_path / "file" / LEDGER))
     found = open_held_out(run, "evaluate")
     assert found.times == 1
-    assert "could not be added to a ledger" in found.sentences[-1]
+    assert found.sentences[-1] == "This opening could not be added to the ledger of this user."
     (runs / LEDGER).unlink()
     (runs / LEDGER).mkdir()
     with pytest.raises(OutputError):
         open_held_out(run, "evaluate")
-    assert "cannot be read" in openings(run).damage[0]
+    assert "The ledger beside the runs cannot be read (Is a directory)" in openings(run).damage[0]
 
 
 def test_several_processes_lose_nothing(runs: Path) -> None:
@@ -220,7 +221,7 @@ def test_several_processes_lose_nothing(runs: Path) -> None:
         work = [pool.submit(open_held_out, run, command) for run in several for command in commands]
         for done in work:
             done.result()
-    beside, own = ledgers(several[0])
+    beside, own = ledgers(several[0]).values()
     entries, damage = read(beside)
     assert damage == ""
     assert len(entries) == 4 * len(commands)

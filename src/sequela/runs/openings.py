@@ -17,7 +17,7 @@ from typing import Any, Literal, Self
 from filelock import FileLock
 from platformdirs import user_state_path
 
-from sequela.errors import OutputError, system_words
+from sequela.errors import OutputError
 from sequela.files import whole, writing
 from sequela.runs.find import Run
 from sequela.runs.folds import FOLDS
@@ -28,7 +28,6 @@ VARIABLE = "SEQUELA_OPENINGS"
 """Names the user's ledger, in place of the usual file."""
 Command = Literal["train", "evaluate", "compare", "report", "card"]
 _FIRST = "0" * 64
-_MISSING = "openings may be missing here."
 
 
 @dataclass(frozen=True)
@@ -153,17 +152,16 @@ def open_held_out(run: Run, command: Command) -> Openings:
     """
     verify(run)
     opening = Opening.of(run, command)
-    paths = ledgers(run)
-    refused = []
-    for path in paths:
+    refused = {}
+    for whose, path in ledgers(run).items():
         try:
             _write(path, opening)
         except OutputError as error:
-            refused.append(error)
-    if len(refused) == len(paths):
-        raise refused[0]
+            refused[whose] = error
+    if len(refused) == len(ledgers(run)):
+        raise next(iter(refused.values()))
     found = openings(run)
-    unwritten = [f"This opening could not be added to a ledger: {error}." for error in refused]
+    unwritten = [f"This opening could not be added to the ledger {whose}." for whose in refused]
     return replace(found, damage=(*found.damage, *unwritten))
 
 
@@ -176,10 +174,11 @@ def openings(run: Run) -> Openings:
     own = Opening.of(run, "evaluate")
     found: dict[tuple[str, str, str], Opening] = {}
     damage = []
-    for path in ledgers(run):
-        entries, sentence = read(path)
+    for whose, path in ledgers(run).items():
+        entries, wrong = read(path)
         found |= {entry.key: entry for entry in entries}
-        damage += [sentence] * bool(sentence)
+        if wrong:
+            damage.append(f"The ledger {whose} {wrong}: openings may be missing here.")
     same = [entry for entry in found.values() if entry.held_out == own.held_out]
     others = [
         entry
@@ -196,17 +195,20 @@ def openings(run: Run) -> Openings:
     )
 
 
-def ledgers(run: Run) -> tuple[Path, Path]:
-    """The ledger in the folder that holds the run, or its folds, and the user's own."""
+def ledgers(run: Run) -> dict[str, Path]:
+    """The ledger in the folder that holds the run, or its folds, and the user's own, by name."""
     beside = run.path.resolve().parent
     while (beside / FOLDS).exists():
         beside = beside.parent
     named = os.environ.get(VARIABLE)
-    return beside / LEDGER, Path(named) if named else user_state_path("sequela") / LEDGER
+    return {
+        "beside the runs": beside / LEDGER,
+        "of this user": Path(named) if named else user_state_path("sequela") / LEDGER,
+    }
 
 
 def read(path: Path) -> tuple[list[Opening], str]:
-    """The entries of a ledger that can be read, and a sentence on what is wrong with it, if any.
+    """The entries of a ledger that can be read, and what is wrong with it, if anything is.
 
     Args:
         path: The ledger; one that does not exist is empty.
@@ -214,7 +216,7 @@ def read(path: Path) -> tuple[list[Opening], str]:
     try:
         lines = _lines(path)
     except OSError as error:
-        return [], f"A ledger cannot be read ({system_words(error, path)}): {_MISSING}"
+        return [], f"cannot be read ({error.strerror})"
     entries, damaged = [], []
     previous = _FIRST
     for number, line in enumerate(lines, 1):
@@ -228,10 +230,7 @@ def read(path: Path) -> tuple[list[Opening], str]:
             linked = False
         damaged += [number] * (not linked)
         previous = _sha256(line)
-    if not damaged:
-        return entries, ""
-    changed = f"The ledger {path} was changed after it was written (line {damaged[0]})"
-    return entries, f"{changed}: {_MISSING}"
+    return entries, f"was changed after it was written (line {damaged[0]})" if damaged else ""
 
 
 def _write(path: Path, opening: Opening) -> None:

@@ -110,26 +110,22 @@ def operate(
     Raises:
         DataError: If there are not two classes.
     """
-    found = estimates(shares(predictions, threshold), rng, how)
-    return Operation(threshold, **dict(zip(SHARES, found, strict=True)))
+    return Operation(threshold, *estimates(operation(predictions, threshold), rng, how))
 
 
-SHARES = ("sensitivity", "specificity", "precision", "negative_value", "alarm_rate", "f1")
-"""The numbers of :class:`Operation`, in the order of :func:`shares`."""
-
-
-def shares(predictions: Predictions, threshold: Threshold) -> Statistic:
-    """The numbers at a threshold as a function of the groups' weights.
+def operation(predictions: Predictions, threshold: Threshold) -> Statistic:
+    """The numbers of :class:`Operation`, in its order, as a function of the groups' weights.
 
     Raises:
         DataError: If there are not two classes.
     """
     alarm, is_event = predictions.score >= threshold.value, predictions.label == 1
     group = predictions.group_index
-    hit = np.stack([alarm, ~alarm, is_event, ~is_event, alarm], axis=1)
-    among = np.stack([is_event, ~is_event, alarm, ~alarm, np.ones_like(alarm)], axis=1)
+    hit = np.stack([alarm, ~alarm, is_event, ~is_event], axis=1)
+    among = np.stack([is_event, ~is_event, alarm, ~alarm], axis=1)
     f1 = statistic.ratio(2 * (alarm & is_event), alarm.astype(np.int64) + is_event, group)
-    return statistic.stacked([statistic.share(hit, among, group), f1])
+    rate = statistic.share(alarm, np.ones_like(alarm), group)
+    return statistic.stacked([statistic.share(hit, among, group), f1, rate])
 
 
 @dataclass(frozen=True)

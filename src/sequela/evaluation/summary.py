@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,14 @@ import numpy as np
 from sequela.cohort.split import PARTS
 from sequela.config import Aim, RunSettings
 from sequela.evaluation import metrics
-from sequela.evaluation.decision import SHARES, Threshold, choose_threshold, operate, shares
+from sequela.evaluation.decision import Operation, Threshold, choose_threshold, operate, operation
 from sequela.evaluation.intervals import Estimate, estimates
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata
 
 _TWO = 2
+_NAMES = [field.name for field in fields(Operation) if field.name != "threshold"]
 MORE_PROBABLE = Threshold(0.5, "the more probable class")
 
 
@@ -119,10 +121,10 @@ def _point(held_out: Predictions, threshold: Threshold, seed: int | None) -> dic
         "confusion": _alarms(held_out, threshold),
     }
     if seed is None:
-        values = shares(held_out, threshold).estimate.tolist()
-        return point | dict(zip(SHARES, map(_or_none, values), strict=True))
+        values = operation(held_out, threshold).estimate.tolist()
+        return point | dict(zip(_NAMES, map(_or_none, values), strict=True))
     found = operate(held_out, threshold, np.random.default_rng(seed))
-    for name in SHARES:
+    for name in _NAMES:
         point.update(_number(name, getattr(found, name)))
     return point
 

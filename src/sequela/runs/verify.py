@@ -12,7 +12,7 @@ from sequela.evaluation.metrics import reported
 from sequela.evaluation.summary import summarise_parts
 from sequela.runs.find import Run
 from sequela.runs.folder import METRICS
-from sequela.runs.folds import FOLDS, summarise_folds
+from sequela.runs.folds import FOLDS, FoldsFolder, summarise_folds
 
 _TWO = 2
 _COUNTS = ("examples", "groups")
@@ -42,12 +42,12 @@ def verify(run: Run, *, intervals: bool = False) -> None:
             intervals=intervals,
         )
         _refuse_differences(each.path / METRICS, each.metrics.get("parts"), found, "predictions")
-    if run.folds:
+    if isinstance(run, FoldsFolder):
         means = summarise_folds(run.runs)["test"] if intervals else _means(run)
         _refuse_differences(run.path / FOLDS, run.test, means, "folds")
 
 
-def _means(run: Run) -> dict[str, Any]:
+def _means(run: FoldsFolder) -> dict[str, Any]:
     """The numbers over folds, from those of each fold; counts are of the first repeat."""
     tests = [each.test for each in run.runs]
     once = tests[: run.folds]

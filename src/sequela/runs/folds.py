@@ -1,6 +1,6 @@
 """Cross-validation by subject: a run for each fold, and what they say together."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -92,11 +92,12 @@ class FoldsFolder:
         """The numbers of the tuning parts: means over all folds, and counts of the first."""
         parts = [run.tuning for run in self.runs]
         had = [m.key for m in reported() if all(each.get(m.key) is not None for each in parts)]
+        recalls = np.array([each["per_class_recall"] for each in parts], float)
         return {
             **{key: float(np.mean([each[key] for each in parts])) for key in had},
             "examples": parts[0]["examples"],
             "groups": parts[0]["groups"],
-            "per_class_recall": _mean_recall(parts),
+            "per_class_recall": recalls.mean(axis=0).tolist(),
         }
 
     @property
@@ -247,7 +248,9 @@ def summarise_folds(runs: list[RunFolder]) -> dict[str, Any]:
             "examples": sum(test["examples"] for test in tests[: first.settings.folds]),
             "groups": sum(test["groups"] for test in tests[: first.settings.folds]),
             "confusion": _summed([test["confusion"] for test in tests[: first.settings.folds]]),
-            "per_class_recall": _mean_recall(tests),
+            "per_class_recall": np.nanmean(
+                [test["per_class_recall"] for test in tests], axis=0
+            ).tolist(),
             "interval": {
                 "level": 0.95,
                 "method": f"t over {len(runs)} folds, corrected for shared training data "
@@ -259,13 +262,6 @@ def summarise_folds(runs: list[RunFolder]) -> dict[str, Any]:
             ],
         },
     }
-
-
-def _mean_recall(parts: Sequence[Mapping[str, Any]]) -> list[float]:
-    """The mean recall of each class over the folds that have it."""
-    recalls = np.array([part["per_class_recall"] for part in parts], float)
-    found: list[float] = np.nanmean(recalls, axis=0).tolist()
-    return found
 
 
 def _operation(

@@ -12,6 +12,7 @@ from sequela.runs.find import Run, named_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import summarise_folds
 from sequela.runs.model import TrainedModel
+from sequela.runs.openings import open_held_out
 
 _TWO = 2
 
@@ -28,14 +29,17 @@ def evaluate_run(
         root: Where the data lie; the usual search path by default.
 
     Returns:
-        As ``sequela.evaluation.summary.summarise``, and what was judged.
+        As ``sequela.evaluation.summary.summarise``, and what was judged. ``openings`` counts how
+        often the held-out part was opened, where it was.
 
     Raises:
         SequelaError: If the run is damaged, its parts overlap, or the data do not fit the model.
     """
     (folder,) = named_runs([path])
     if data is None and root is None:
-        return {"run": path.name, "data": folder.settings.data, **_own(folder)}
+        opened = open_held_out(folder, "evaluate").to_dict()
+        data = folder.settings.data
+        return {"run": path.name, "data": data, "openings": opened, **_own(folder)}
     if folder.first.path != path:
         raise SettingError(
             f"{path} holds {len(folder.runs)} models, one a fold: name one of them, such as "
@@ -76,6 +80,8 @@ def _on_other(folder: RunFolder, name: str, root: Path | None) -> dict[str, Any]
             **other.unlike_training(),
             **summarise(predictions, seed=seed, recordings=other.classes_fixed),
         }
+    if folder.split.holds_out(predictions.group_id):
+        found["openings"] = open_held_out(folder, "evaluate").to_dict()
     if len(predictions.classes) == _TWO:
         point = folder.test["operating_points"][1]
         chosen = Threshold(point["threshold"], point["chosen_for"])

@@ -88,6 +88,19 @@ class FoldsFolder:
         return numbers
 
     @property
+    def tuning(self) -> dict[str, Any]:
+        """The numbers of the tuning parts: means over all folds, and counts of the first."""
+        parts = [run.tuning for run in self.runs]
+        had = [m.key for m in reported() if all(each.get(m.key) is not None for each in parts)]
+        recalls = np.array([each["per_class_recall"] for each in parts], float)
+        return {
+            **{key: float(np.mean([each[key] for each in parts])) for key in had},
+            "examples": parts[0]["examples"],
+            "groups": parts[0]["groups"],
+            "per_class_recall": recalls.mean(axis=0).tolist(),
+        }
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What one fold's model costs, and how long all were trained."""
         return {

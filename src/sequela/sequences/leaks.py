@@ -27,7 +27,8 @@ IN_SEQUENCES = (
 )
 TOLD_BY_FORM, TOLD_BY_TREE, TOLD_BY_CODES = 0.8, 0.85, 0.9
 """AUROCs, out of fold, from which it is said that counts and times, a small tree of codes too, or
-codes together tell the outcome. On the open hospital data nothing passes 0.69, 0.73 and 0.81 (``benchmarks/audit_bounds.py``)."""
+codes together tell the outcome. On the open hospital data nothing passes 0.69, 0.73
+and 0.81 (``benchmarks/audit_bounds.py``)."""
 _RARE = 3  # examples with a code, from which a model reads it
 _TRAIN, _HELD_OUT = PARTS.index("train"), PARTS.index("held_out")
 _HOUR = np.timedelta64(1, "h")

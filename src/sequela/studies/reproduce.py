@@ -17,6 +17,7 @@ from sequela.runs.find import Run, open_run
 from sequela.runs.folder import CONFIG, RunFolder
 from sequela.runs.pool import Job, PlannedRun, Snapshot, in_processes
 from sequela.sources import catalog
+from sequela.studies.claims import read, to_toml
 from sequela.studies.registry import REPORT, STUDIES
 from sequela.studies.results import in_order, results
 from sequela.studies.study import Question, Study
@@ -79,6 +80,8 @@ def reproduce(
     with scratch(out / WORK) as work:  # records of patients: no longer than needed
         with writing(out):
             work.mkdir(parents=True, exist_ok=True)
+            for name in studies:
+                _declare(out, STUDIES[name])
         for name in sorted(studies, key=list(STUDIES).index, reverse=True):  # the longest first
             study = STUDIES[name]
             jobs += _jobs(study, out / "runs", root, work, data=data, seed=seed, quick=quick)
@@ -116,8 +119,31 @@ def _is_control(settings: RunSettings) -> bool:
 def _check_out(out: Path) -> None:
     """Make sure that a study may be written here, or goes on here."""
     there = {path.name for path in out.iterdir()} if out.is_dir() else set()
-    if out.is_file() or (there - {WORK} and "runs" not in there):
+    begun = {WORK, *map(_declaration, STUDIES)}
+    if out.is_file() or (there - begun and "runs" not in there):
         raise RunError(f"{out}: is not empty, and holds no study; choose another --out")
+
+
+def _declaration(study: str) -> str:
+    return f"claims-{study}.toml"
+
+
+def _declare(out: Path, study: Study) -> None:
+    """Write down the claims of a study before its first model is trained.
+
+    Raises:
+        RunError: If the study was begun with other claims.
+    """
+    path = out / _declaration(study.name)
+    if not study.claims:
+        return
+    if not path.exists():
+        with whole(path) as partial:
+            partial.write_text(to_toml(study.claims), encoding="utf-8")
+    elif read(path) != study.claims:
+        raise RunError(
+            f"{path}: the study was begun with other claims than it has now; choose another --out"
+        )
 
 
 def _check_same_study(out: Path, planned: PlannedRun) -> None:
@@ -166,14 +192,17 @@ def _jobs(
     jobs = []
     for question in questions:
         flow = flows.get(question)
-        folds = study.folds_for(min(flow.positives, flow.examples - flow.positives)) if flow else 0
-        repeats = study.repeats if folds and not quick else 1
+        rarer = min(flow.positives, flow.examples - flow.positives) if flow else None
         named = study.runs(question, is_primary=question == primary, seed=seed, quick=quick)
         folder = runs / "-".join(question) if flow else runs
-        planned = {n: PlannedRun(folder / n, s, folds, repeats) for n, s in named.items()}
+        planned = []
+        for name, each in named.items():
+            folds = study.folds_for(rarer, each.split, quick=quick)
+            repeats = study.repeats if folds and not quick else 1
+            planned.append(PlannedRun(folder / name, each, folds, repeats))
         jobs += [
             Job(some, roots.get(question[0]), work if flow else None)
-            for some in _together(planned.values())
+            for some in _together(planned)
         ]
     return jobs
 

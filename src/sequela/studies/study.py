@@ -10,6 +10,7 @@ from sequela.studies.claims import Claim
 
 Question = tuple[str, str]
 """A data set and the task asked of it; no task where the data set has classes of its own."""
+_FEWEST_FOLDS = 2
 _OF_THE_TASK = ("hours", "from_icu")
 """What ``Study.asked`` says of its own task only."""
 
@@ -41,7 +42,7 @@ class Study:
         reported: The report's own numbers, by model.
         reported_columns: Those shown in the table of models.
         reported_question: The report's own question, on which claims are judged as well.
-        few: Examples of the rarer class below which one held-out part is too small: folds are run.
+        few: Examples of the rarer class that a held-out part needs: with fewer, folds are run.
         very_few: Examples of the rarer class below which nothing is concluded.
         folds: How many folds are run where examples are few.
         repeats: How many times the cross-validation is repeated.
@@ -101,13 +102,18 @@ class Study:
         """The name of a question in ``results.json``."""
         return self.name if is_primary else "-".join(filter(None, (self.name, *question)))
 
-    def folds_for(self, rarer: int) -> int:
-        """How many folds a cohort is judged on: 0, one split, where examples are enough.
+    def folds_for(self, rarer: int | None, split: SplitUnit, *, quick: bool) -> int:
+        """How many folds a run is judged on: 0, one split, where examples are enough.
 
         Args:
-            rarer: Examples of the rarer class.
+            rarer: Examples of the rarer class in all; ``None`` where they are not counted before
+                the data are read, as recordings are: they are few.
+            split: Its unit. A split by row only shows what the leak is worth: one is enough.
+            quick: Whether to run as few folds as can be.
         """
-        return self.folds if rarer < self.few else 0
+        if split == "row" or (rarer or 0) >= self.few * self.folds:
+            return 0
+        return _FEWEST_FOLDS if quick else self.folds
 
     def ask(self, data: str, said: Mapping[str, Any]) -> CohortSettings:
         """What is asked of a data set, with what a user says of it.

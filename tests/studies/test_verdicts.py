@@ -358,7 +358,7 @@ def test_without_recurrence_no_recurrent_model_is_tested() -> None:
     run = dying(0.9, 0.9)
     asked = claim("level", LSTM, metric="auroc", untestable=("no recurrence",))
     for share, expected in ((0.9, UNTESTABLE), (0.1, HOLDS)):
-        run.metrics["data"]["sequences"] = {"one_step": share}
+        run.metrics["data"]["sequences"] = {"steps_distribution": {"share_of_one": share}}
         assert verdict(asked, run) == expected
 
 
@@ -374,7 +374,7 @@ def test_models_that_predict_nobody_are_not_similar() -> None:
 def test_every_claim_on_mortality_can_be_judged_or_says_what_is_missing() -> None:
     runs = {name: dying(0.5, 0.9) for name in ("visits-baseline", "visits-improved")}
     for run in runs.values():
-        run.metrics["data"]["sequences"] = {"one_step": 0.0}
+        run.metrics["data"]["sequences"] = {"steps_distribution": {"share_of_one": 0.0}}
     found = judge(mortality.CLAIMS, runs)
     assert {v.verdict for v in found} <= set(ANSWERS)
     assert len(found) >= 5

@@ -1,6 +1,6 @@
-"""The numbers that claims are about, each as a statistic of the held-out groups of every fold."""
+"""The numbers that claims are about, each as a statistic of the groups that a fold judged."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,14 +24,14 @@ class Number:
     """A number that claims can be about.
 
     Attributes:
-        of: From a claim and the runs of its models on one fold: the number as a statistic of the
-            fold's held-out groups.
+        of: From a claim, the runs of its models on one fold, and the name of a part: the number as
+            a statistic of the part's groups.
         models: How many models it is of.
         form: Of the number in a sentence, in Python's format; that of the claim's metric if empty.
         points: Whether it is a difference of shares, told in percentage points.
     """
 
-    of: Callable[[Claim, Fold], Statistic]
+    of: Callable[[Claim, Fold, str], Statistic]
     models: int
     form: str = ""
     points: bool = False
@@ -62,33 +62,29 @@ def number_of(claim: Claim) -> Number:
     return found
 
 
-def _held_out(run: RunFolder) -> Predictions:
-    return run.predictions.part("held_out")
-
-
 def _correct(predictions: Predictions) -> Values:
     hit: Values = (predictions.predicted == predictions.label).astype(np.float64)
     return hit
 
 
-def _pair(fold: Fold) -> tuple[Predictions, Predictions]:
-    before, after = map(_held_out, fold)
+def _pair(fold: Fold, part: str) -> tuple[Predictions, Predictions]:
+    before, after = (run.predictions.part(part) for run in fold)
     if not np.array_equal(before.example_id, after.example_id):
         raise ValueError("the runs were judged on different examples")
     return before, after
 
 
-def _level(claim: Claim, fold: Fold) -> Statistic:
-    return statistic_of(claim.metric, _held_out(fold[0]))
+def _level(claim: Claim, fold: Fold, part: str) -> Statistic:
+    return statistic_of(claim.metric, fold[0].predictions.part(part))
 
 
-def _change(claim: Claim, fold: Fold) -> Statistic:
-    before, after = (statistic_of(claim.metric, each) for each in _pair(fold))
+def _change(claim: Claim, fold: Fold, part: str) -> Statistic:
+    before, after = (statistic_of(claim.metric, each) for each in _pair(fold, part))
     return difference(after, before)
 
 
-def _recall_change(claim: Claim, fold: Fold) -> Statistic:
-    before, after = _pair(fold)
+def _recall_change(claim: Claim, fold: Fold, part: str) -> Statistic:
+    before, after = _pair(fold, part)
     wanted = [before.classes.index(name) for name in claim.classes]
     among = np.isin(before.label, wanted).astype(np.float64)
     change = (_correct(after) - _correct(before)) * among
@@ -104,19 +100,19 @@ def _moved(one: Statistic, by: float) -> Statistic:
     return Statistic(lambda weights: one(weights) + by, one.n_groups)
 
 
-def _gap_change(_: Claim, fold: Fold) -> Statistic:
+def _gap_change(_: Claim, fold: Fold, part: str) -> Statistic:
     """Training accuracy is that of a given fit; what varies are the held-out groups."""
-    before, after = _pair(fold)
+    before, after = _pair(fold, part)
     change = ratio(
         _correct(before) - _correct(after), np.ones(before.n_examples), before.group_index
     )
     return _moved(change, _training_accuracy(fold[1]) - _training_accuracy(fold[0]))
 
 
-def _held_out_over_training(_: Claim, fold: Fold) -> Statistic:
+def _held_out_over_training(_: Claim, fold: Fold, part: str) -> Statistic:
     """A model under-fits if a larger one does better on unseen data than it on its own."""
     small, large = fold
-    return _moved(statistic_of("accuracy", _held_out(large)), -_training_accuracy(small))
+    return _moved(statistic_of("accuracy", large.predictions.part(part)), -_training_accuracy(small))
 
 
 def asymmetry(confusion: Values) -> Values:
@@ -134,9 +130,9 @@ def asymmetry(confusion: Values) -> Values:
     return found
 
 
-def _asymmetry_change(_: Claim, fold: Fold) -> Statistic:
+def _asymmetry_change(_: Claim, fold: Fold, part: str) -> Statistic:
     tables = []
-    for predictions in _pair(fold):
+    for predictions in _pair(fold, part):
         n, k = len(np.unique(predictions.group_id)), len(predictions.classes)
         table = np.zeros((n, k, k))
         np.add.at(table, (predictions.group_index, predictions.label, predictions.predicted), 1)
@@ -159,15 +155,15 @@ def _recalls(predictions: Predictions, threshold: float) -> Statistic:
     )
 
 
-def _recall_at_half(_: Claim, fold: Fold) -> Statistic:
-    both = _recalls(_held_out(fold[0]), 0.5)
+def _recall_at_half(_: Claim, fold: Fold, part: str) -> Statistic:
+    both = _recalls(fold[0].predictions.part(part), 0.5)
     return Statistic(lambda w: both(w)[:, 0], both.n_groups, (both.trials or (0,))[:1])
 
 
-def _smaller_recall(_: Claim, fold: Fold) -> Statistic:
+def _smaller_recall(_: Claim, fold: Fold, part: str) -> Statistic:
     (run,) = fold
     chosen = run.test["operating_points"][1]["threshold"]
-    both = _recalls(_held_out(run), chosen)
+    both = _recalls(run.predictions.part(part), chosen)
     return Statistic(lambda w: both(w).min(axis=1), both.n_groups)
 
 
@@ -182,9 +178,3 @@ STATISTICS: Mapping[str, Number] = {
     "smaller recall": Number(_smaller_recall, 1, ".0%"),
 }
 """By the name that a declaration of claims uses."""
-
-
-def of_folds(claim: Claim, folds: Sequence[Fold]) -> list[Statistic]:
-    """The number of a claim on each fold."""
-    found = number_of(claim)
-    return [found.of(claim, fold) for fold in folds]

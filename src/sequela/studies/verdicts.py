@@ -14,11 +14,12 @@ import numpy as np
 
 from sequela.evaluation.comparison import holm
 from sequela.evaluation.metrics import named
-from sequela.evaluation.recipe import Recipe, across_folds
-from sequela.evaluation.resampling import class_strata
+from sequela.evaluation.number import number
+from sequela.evaluation.recipe import Design, RecipeNumber, across_folds
 from sequela.runs.find import Run
+from sequela.runs.recipe import bootstrap_of, judged
 from sequela.studies.claims import Claim, Condition
-from sequela.studies.statistics import number_of, of_folds
+from sequela.studies.statistics import number_of
 
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "inconclusive"
 UNTESTABLE = "not testable here"
@@ -73,17 +74,18 @@ def tally(verdicts: Sequence[Verdict]) -> str:
     )
 
 
-def _measured(claim: Claim, runs: Sequence[Run]) -> tuple[Recipe, float]:
+def _measured(claim: Claim, runs: Sequence[Run]) -> tuple[RecipeNumber, float]:
     """The number of a claim, and the two-sided p-value against its nearest bound."""
+    form, first = number_of(claim), runs[0]
     folds = list(zip(*(run.runs for run in runs), strict=True))
-    first = runs[0]
-    strata = None
-    if first.data["classes_fixed"]:  # how many recordings there are of each class was chosen
-        held_out = [fold[0].predictions.part("held_out") for fold in folds]
-        strata = [class_strata(each.label, each.group_index) for each in held_out]
-    (found,) = across_folds(
-        of_folds(claim, folds), np.random.default_rng(first.settings.seed), strata=strata
-    )
+    how = bootstrap_of(first.first)
+    design = Design.of(judged(first.runs), classes_fixed=how.classes_fixed)
+    held_out = [form.of(claim, fold, "held_out") for fold in folds]
+    tuning = [form.of(claim, fold, "tuning") for fold in folds] if design.tuning else []
+    rng = np.random.default_rng(first.settings.seed)
+    (found,) = across_folds(held_out, rng, how, design, tuning)
+    if found.interval is None:
+        return found, 1.0
     return found, max(found.p_value(bound) for bound in _bounds(claim))
 
 
@@ -101,17 +103,18 @@ def _true_of(claim: Claim, value: float) -> bool:
     return value < claim.value if claim.relation == "below" else value > claim.value
 
 
-def _verdict(claim: Claim, runs: Mapping[str, Run], found: Recipe, p_value: float) -> Verdict:
+def _verdict(claim: Claim, runs: Mapping[str, Run], found: RecipeNumber, p_value: float) -> Verdict:
     answer = UNKNOWN
     if p_value < SURE:
         answer = HOLDS if _true_of(claim, found.value) else FAILS
     form = number_of(claim)
-    says = [form.says(claim, each) for each in (found.value, found.interval.low, found.interval.high)]
-    measured = f"{says[0]} (95 % interval {says[1]} to {says[2]})"
+    measured = form.says(claim, found.value)
+    if found.interval:
+        low, high = (form.says(claim, each) for each in (found.interval.low, found.interval.high))
+        measured += f" (95 % interval {low} to {high})"
     if claim.statistic == "change":
-        metric = named(claim.metric)
-        levels = [metric.of({metric.key: _level(runs[name], claim.metric)}, metric.form) for name in claim.models]
-        measured = f"From {levels[0]} to {levels[1]}: {measured}"
+        before, after = (_level(runs[name], claim.metric) for name in claim.models)
+        measured = f"From {before} to {after}: {measured}"
     asked = f"{claim.relation} {form.says(claim, claim.value)}"
     if claim.margin:
         asked += f", within {form.says(claim, claim.margin).lstrip('+')}"
@@ -119,9 +122,10 @@ def _verdict(claim: Claim, runs: Mapping[str, Run], found: Recipe, p_value: floa
     return Verdict(claim, answer, f"{measured}. Claimed: {asked}; p {chance}.")
 
 
-def _level(run: Run, metric: str) -> float:
-    value = named(metric).value
-    return float(np.mean([value(fold.predictions.part("held_out")) for fold in run.runs]))
+def _level(run: Run, name: str) -> str:
+    metric = named(name)
+    each = [metric.value(fold.predictions.part("held_out")) for fold in run.runs]
+    return number(float(np.mean(each)), metric.form)
 
 
 def _why_untestable(claim: Claim, runs: Mapping[str, Run]) -> str:
@@ -149,7 +153,7 @@ def _other_prevalence(claim: Claim, runs: Sequence[Run]) -> str:
 
 
 def _no_recurrence(_: Claim, runs: Sequence[Run]) -> str:
-    single = runs[0].data["sequences"]["one_step"]
+    single = runs[0].data["sequences"]["steps_distribution"]["share_of_one"]
     if single <= 0.5:  # noqa: PLR2004
         return ""
     return f"{single:.0%} of the sequences have one step: nothing recurs, so no recurrent model is tested."

@@ -223,7 +223,15 @@ class RunSettings(_Settings):
         default=0,
         ge=0,
         lt=2**31,
-        description="Seed of the split, the weights and the order of the batches.",
+        description="Seed of the weights and the order of the batches, and of the split unless "
+        "that has its own.",
+    )
+    split_seed: int | None = Field(
+        default=None,
+        ge=0,
+        lt=2**31,
+        description="Seed of the split, to train on one split with several seeds (default: the "
+        "seed).",
     )
     fractions: tuple[float, float, float] = Field(
         default=(0.6, 0.2, 0.2),
@@ -272,6 +280,27 @@ class RunSettings(_Settings):
         if target is not None:
             raise ValueError(f"the aim '{aim}' takes no target")
         return None
+
+    @property
+    def seed_of_split(self) -> int:
+        """What the split is drawn with."""
+        return self.seed if self.split_seed is None else self.split_seed
+
+    @property
+    def seed_of_training(self) -> int:
+        """What weights and batches are drawn with: each fold has its own.
+
+        Example:
+            >>> run = RunSettings(model="mlp-baseline", data="bonn", seed=7)
+            >>> folds = [run.model_copy(update={"folds": 5, "fold": n}) for n in (0, 1)]
+            >>> [each.seed_of_training for each in (run, *folds)]
+            [7, 1210577690, 1347017341]
+        """
+        if not self.folds:
+            return self.seed
+        import numpy as np
+
+        return int(np.random.SeedSequence([self.seed, self.fold]).generate_state(1)[0]) % 2**31
 
     @property
     def title(self) -> str:

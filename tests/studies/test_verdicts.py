@@ -231,7 +231,7 @@ def test_a_declaration_survives_its_file(tmp_path: Path) -> None:
         (("relation = ", "relations = "), "relation"),
         (("mlp-improved-loss", "mlp-baseline-loss"), "names two claims"),
         (("[[claim]]", "[[claims]]"), "claim"),
-        (('value = 1.6', "value = nan"), "finite"),
+        (("value = 1.6", "value = nan"), "finite"),
     ],
 )
 def test_a_wrong_declaration_is_refused(
@@ -330,9 +330,7 @@ def test_levels_of_the_auroc(
     found: float, spared: float, relation: Any, value: float, margin: float, expected: str
 ) -> None:
     run = dying(found, spared)
-    asked = claim(
-        "level", LSTM, metric="auroc", relation=relation, value=value, margin=margin
-    )
+    asked = claim("level", LSTM, metric="auroc", relation=relation, value=value, margin=margin)
     (answer,) = judge([asked], {LSTM[0]: run})
     assert answer.verdict == expected
     assert f"{run.test['auroc']:.2f}" in answer.why

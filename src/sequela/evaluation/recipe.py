@@ -8,10 +8,11 @@ pooled: scores of two models cannot be ranked together.
 The variance of the mean has three parts. The groups' part is a bootstrap: a group is drawn for all
 models that judge it. The coupled part stands for what folds share: a group that makes one fold
 easier to judge is training data of the others, so that its effect counts more than once (Bengio &
-Grandvalet 2004; Bates, Hastie & Tibshirani 2023). No single cross-validation can measure it, so the
-group variance that stays when a model is trained again is counted :data:`COUPLING` times, as
-simulations ask for (``benchmarks/recipe_coverage.py``). The training part is by how much folds or
-seeds differ beyond what their groups explain.
+Grandvalet 2004; Bates, Hastie & Tibshirani 2023). No cross-validation of one data set measures it
+without bias. What it does show is how much of the group variance stays when models are trained
+again, and how much swings: the coupled part is taken as a share of what stays, no larger than a
+multiple of what swings, both chosen by simulation (``benchmarks/recipe_coverage.py``). The training
+part is by how much folds or seeds differ beyond what their groups explain.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,8 +38,11 @@ from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata, jackknife_weights, resampled_weights
 from sequela.evaluation.statistic import Statistic, difference
 
-COUPLING = 1.7
-"""How often the lasting part of the group variance counts where folds share training data."""
+COUPLED = 1.0
+"""The coupled part of the variance, as a share of the group variance that lasts."""
+COUPLED_SWING = 3.5
+"""The most that it is, as a multiple of the group variance that swings: a model that other training
+data hardly change is hardly coupled."""
 
 _ROUNDING = 1e-12
 _TWO = 2
@@ -248,7 +252,13 @@ def across_folds(
     trials = _trials(statistics, design)
     return [
         _number(
-            _Found(point[:, i], drawn[..., i], _mean(left_out[..., i]), swing[i], trials[i]),
+            _Found(
+                point[:, i],
+                drawn[..., i],
+                _mean(left_out[..., i]),
+                float(swing[i]) * correction,
+                trials[i],
+            ),
             design,
             correction,
             how,
@@ -367,7 +377,7 @@ def _swing(
     """How much of each number's group variance is another model's saying something else: (number,).
 
     The part of one cross-validation: half the variance of what two repeats differ by on the same
-    draws. Where there is one repeat, the tuning parts stand for the second.
+    draws. Where there is one repeat, the tuning parts stand for the second; without them it is NaN.
     """
     if design.count(0) > 1:
         repeat = np.array([place.repeat for place in design.places])
@@ -375,7 +385,7 @@ def _swing(
         apart = means - np.nanmean(means, axis=1, keepdims=True)
         return np.asarray(np.nanmean(apart.var(axis=0, ddof=1), axis=0))
     if not tuning:
-        return np.zeros(drawn.shape[2])
+        return np.full(drawn.shape[2], np.nan)
     looks = np.zeros(design.n_groups)
     for groups, place in zip(design.tuning, design.places, strict=True):
         looks[groups] += place.seed == design.places[0].seed
@@ -414,10 +424,7 @@ def _number(found: _Found, design: Design, correction: float, how: Bootstrap) ->
         return RecipeNumber(value, None, None, None, n_models)
     group = float(spread.values.var()) * correction
     seed, between = _training(found, design)
-    coupled = group
-    if design.count(1) > 1:
-        lasting = max(0.0, group - float(found.swing) * correction / design.count(0))
-        coupled += (COUPLING - 1) * lasting
+    coupled = group + (_coupled(group, found.swing, design) if design.count(1) > 1 else 0.0)
     training = max(seed or 0.0, group + between - coupled, 0.0)
     total = coupled + training
     if total < _ROUNDING**2 and found.trials and min(abs(value), abs(1 - value)) < _ROUNDING:
@@ -432,6 +439,14 @@ def _number(found: _Found, design: Design, correction: float, how: Bootstrap) ->
     low, high = wide.bounds(how.level)
     interval = Interval(low, high, how.level, _method(design, how), len(values), design.n_groups)
     return RecipeNumber(value, interval, wide, _split_up(found, design, total, seed), n_models)
+
+
+def _coupled(group: float, swing: float, design: Design) -> float:
+    """What folds that share training data add to the group variance of their mean."""
+    if np.isnan(swing):
+        return COUPLED * group
+    lasting = max(0.0, group - swing / design.count(0))
+    return min(COUPLED * lasting, COUPLED_SWING * swing)
 
 
 def _training(found: _Found, design: Design) -> tuple[float | None, float]:

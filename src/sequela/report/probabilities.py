@@ -44,8 +44,7 @@ def held_out(run: Run) -> Predictions:
 
 def recalibrated(run: Run, fit: Fit) -> Predictions:
     """The held-out predictions recalibrated by what the tuning part of the same fold gives."""
-    once = run.runs[: run.folds or None]
-    return joined([fit(each.predictions.part("tuning")).apply(held_out(each)) for each in once])
+    return joined([fit(each.predictions.part("tuning")).apply(held_out(each)) for each in run.once])
 
 
 def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Markup]:

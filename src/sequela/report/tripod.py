@@ -224,8 +224,8 @@ def _preparation(entry: Entry) -> dict[str, Said]:
         "10": (
             (
                 f"All available data: {size}; {test['examples']:,} are held out"
-                f"{' over all folds' if entry.run.folds else ''}. No sample size was calculated; "
-                "the intervals show the precision."
+                f"{' over all folds and seeds' if entry.run.of_many else ''}. No sample size was "
+                "calculated; the intervals show the precision."
             ),
             "whether the sample size is sufficient",
         ),
@@ -349,7 +349,7 @@ def _after(entry: Entry) -> dict[str, Said]:
 
 def _results(entry: Entry) -> dict[str, Said]:
     data = entry.data
-    first = " (first fold)" if entry.run.folds else ""
+    first = " (first fold)" if entry.run.of_many else ""
     parts = f"{'; '.join(f'{name}: {held}' for name, held in parts_in_words(entry))}{first}."
     if "flow" in data:
         flow = data["flow"]

@@ -10,8 +10,8 @@ from sequela.evaluation.summary import MORE_PROBABLE, operating_points, points, 
 from sequela.runs.data import load_other
 from sequela.runs.find import Run, named_runs
 from sequela.runs.folder import RunFolder
-from sequela.runs.folds import summarise_folds
 from sequela.runs.model import TrainedModel
+from sequela.runs.recipe import summarise_runs
 
 _TWO = 2
 
@@ -38,8 +38,8 @@ def evaluate_run(
         return {"run": path.name, "data": folder.settings.data, **_own(folder)}
     if folder.first.path != path:
         raise SettingError(
-            f"{path} holds {len(folder.runs)} models, one a fold: name one of them, such as "
-            f"{folder.first.path.name}, to apply it to other data"
+            f"{path} holds {len(folder.runs)} models, one a fold or seed: name one of them, such "
+            f"as {folder.first.path.name}, to apply it to other data"
         )
     data = data or folder.settings.data
     return {"run": path.name, "data": data, **_on_other(folder.first, data, root)}
@@ -48,8 +48,8 @@ def evaluate_run(
 def _own(folder: Run) -> dict[str, Any]:
     """What a run's own held-out predictions give."""
     leaks = any(run.split.leaks or run.metrics["leaks"] for run in folder.runs)
-    if folder.folds:
-        return {"leaks": leaks, **summarise_folds(folder.runs)["test"]}
+    if folder.of_many:
+        return {"leaks": leaks, **summarise_runs(folder.runs)["test"]}
     predictions, settings = folder.predictions, folder.settings
     numbers = summarise(
         predictions.part("held_out"), seed=settings.seed, recordings=folder.data["classes_fixed"]

@@ -345,7 +345,7 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
         label=cohort.label,
         ids={"row": cohort.example_id, "subject": cohort.subject_id.astype(np.str_)},
         unit="subject",
-        seed=settings.seed,
+        seed=settings.seed_of_split,
         fractions=settings.fractions,
         folds=settings.folds,
         fold=settings.fold,
@@ -414,6 +414,6 @@ def sequence_settings(asked: CohortSettings) -> SequenceSettings:
 
 def _name(settings: RunSettings, asked: CohortSettings) -> str:
     """Where runs that read the same sequences find them: no two that differ share a folder."""
-    decides = [settings.data, settings.seed, settings.fractions, settings.folds, settings.fold]
-    text = repr([*decides, asdict(task_asked(asked)), asked.model_dump()])
+    split = [settings.seed_of_split, settings.fractions, settings.folds, settings.fold]
+    text = repr([settings.data, *split, asdict(task_asked(asked)), asked.model_dump()])
     return f"{asked.task}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -35,6 +35,7 @@ def reproduce(
     data: str | None = None,
     root: Path | None = None,
     seed: int = 0,
+    split_seed: int | None = None,
     quick: bool = False,
     processes: int | None = None,
     on_run: OnRun = lambda *_: None,
@@ -51,7 +52,9 @@ def reproduce(
         data: The data set of a study that lets one be chosen (default: its first one).
         root: Folder or file of the one study's data; for mortality, of MIMIC-III (default: the
             usual search path).
-        seed: Seed of the split, the weights and the order of the batches.
+        seed: Seed of the weights and the order of the batches, and of the split unless that has
+            its own.
+        split_seed: Seed of the split.
         quick: Train for few epochs, to see that everything works; the numbers are not results.
         processes: Train this many models at once, each on one torch thread (default: one for each
             core).
@@ -84,7 +87,8 @@ def reproduce(
                 _declare(out, STUDIES[name])
         for name in sorted(studies, key=list(STUDIES).index, reverse=True):  # the longest first
             study = STUDIES[name]
-            jobs += _jobs(study, out / "runs", root, work, data=data, seed=seed, quick=quick)
+            seeds = (seed, split_seed)
+            jobs += _jobs(study, out / "runs", root, work, data=data, seeds=seeds, quick=quick)
         jobs.sort(key=lambda job: _is_control(job.planned[0].settings))  # results first
         planned = [each for job in jobs for each in job.planned]
         for each in planned:
@@ -158,6 +162,12 @@ def _check_same_study(out: Path, planned: PlannedRun) -> None:
     found = RunFolder(first).settings
     held = [
         (found.seed, asked.seed, f"of --seed {found.seed}", f"add --seed {found.seed}"),
+        (
+            found.seed_of_split,
+            asked.seed_of_split,
+            f"of --split-seed {found.seed_of_split}",
+            f"add --split-seed {found.seed_of_split}",
+        ),
         (found.data, asked.data, f"of --data {found.data}", f"add --data {found.data}"),
         (found.training.epochs, asked.training.epochs)
         + (
@@ -178,7 +188,7 @@ def _jobs(
     work: Path,
     *,
     data: str | None,
-    seed: int,
+    seeds: tuple[int, int | None],
     quick: bool,
 ) -> list[Job]:
     """The runs of each question whose data are present; events are built here, once for all."""
@@ -193,7 +203,13 @@ def _jobs(
     for question in questions:
         flow = flows.get(question)
         rarer = min(flow.positives, flow.examples - flow.positives) if flow else None
-        named = study.runs(question, is_primary=question == primary, seed=seed, quick=quick)
+        named = study.runs(
+            question,
+            is_primary=question == primary,
+            seed=seeds[0],
+            split_seed=seeds[1],
+            quick=quick,
+        )
         folder = runs / "-".join(question) if flow else runs
         planned = []
         for name, each in named.items():
@@ -201,8 +217,7 @@ def _jobs(
             repeats = study.repeats if folds and not quick else 1
             planned.append(PlannedRun(folder / name, each, folds, repeats))
         jobs += [
-            Job(some, roots.get(question[0]), work if flow else None)
-            for some in _together(planned)
+            Job(some, roots.get(question[0]), work if flow else None) for some in _together(planned)
         ]
     return jobs
 

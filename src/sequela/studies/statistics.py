@@ -112,7 +112,9 @@ def _gap_change(_: Claim, fold: Fold, part: str) -> Statistic:
 def _held_out_over_training(_: Claim, fold: Fold, part: str) -> Statistic:
     """A model under-fits if a larger one does better on unseen data than it on its own."""
     small, large = fold
-    return _moved(statistic_of("accuracy", large.predictions.part(part)), -_training_accuracy(small))
+    return _moved(
+        statistic_of("accuracy", large.predictions.part(part)), -_training_accuracy(small)
+    )
 
 
 def asymmetry(confusion: Values) -> Values:

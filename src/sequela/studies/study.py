@@ -136,7 +136,13 @@ class Study:
         return CohortSettings.of(**asked)
 
     def runs(
-        self, question: Question, *, is_primary: bool = True, seed: int, quick: bool
+        self,
+        question: Question,
+        *,
+        is_primary: bool = True,
+        seed: int,
+        quick: bool,
+        split_seed: int | None = None,
     ) -> dict[str, RunSettings]:
         """The runs of a question by the name of their folder, those that take longest first."""
         data, task = question
@@ -150,6 +156,7 @@ class Study:
                     data=data,
                     split=split,
                     seed=seed,
+                    split_seed=split_seed,
                     cohort=cohort,
                     training=self._training(model, quick=quick),
                 )

@@ -136,7 +136,9 @@ def _why_untestable(claim: Claim, runs: Mapping[str, Run]) -> str:
     chosen = [runs[name] for name in claim.models]
     counts = chosen[0].data["counts"]
     if min(counts) < claim.fewest:
-        return f"The rarer class has {min(counts)} examples; fewer than {claim.fewest} tell nothing."
+        return (
+            f"The rarer class has {min(counts)} examples; fewer than {claim.fewest} tell nothing."
+        )
     reasons = (_CONDITIONS[name](claim, chosen) for name in claim.untestable)
     return next(filter(None, reasons), "")
 

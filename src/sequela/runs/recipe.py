@@ -1,0 +1,195 @@
+"""What the runs of several folds, repeats or seeds say together, and how sure that is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from sequela.errors import DataError
+from sequela.evaluation.decision import Operation, Threshold, operation
+from sequela.evaluation.intervals import Bootstrap
+from sequela.evaluation.metrics import Metric, reported
+from sequela.evaluation.recipe import (
+    Design,
+    Judged,
+    Place,
+    RecipeNumber,
+    across_folds,
+    metric_across_folds,
+)
+from sequela.runs.folder import RunFolder
+
+_WHY = {
+    "split": "the cross-validation is not repeated: what another split changes is part of `data`",
+    "one split": "there is one split: what another one changes is not known",
+    "seed": "there is one seed a split: what another seed changes is part of the others",
+}
+
+
+def places(runs: Sequence[RunFolder]) -> list[Place]:
+    """Repeat, fold and seed of each run."""
+    seeds = sorted({run.settings.seed for run in runs})
+    folds = max(runs[0].settings.folds, 1)
+    return [
+        Place(*divmod(run.settings.fold, folds), seeds.index(run.settings.seed)) for run in runs
+    ]
+
+
+def judged(runs: Sequence[RunFolder]) -> list[Judged]:
+    """What each run said of its held-out and tuning part."""
+    found = []
+    for run, place in zip(runs, places(runs), strict=True):
+        predictions = run.predictions
+        found.append(Judged(predictions.part("held_out"), place, predictions.part("tuning")))
+    return found
+
+
+def bootstrap_of(run: RunFolder) -> Bootstrap:
+    """How the groups of a run's data are drawn."""
+    return Bootstrap(classes_fixed=run.data["classes_fixed"])
+
+
+def summarise_runs(runs: Sequence[RunFolder]) -> dict[str, Any]:
+    """The mean of each held-out number over folds, repeats and seeds, with its interval.
+
+    Returns:
+        The content of ``folds.json``.
+    """
+    tests = [run.metrics["parts"]["held_out"] for run in runs]
+    at = places(runs)
+    first = runs[0]
+    once = [test for test, place in zip(tests, at, strict=True) if place[0] == place[2] == 0]
+    numbers = _numbers(runs)
+    return {
+        "model": first.settings.model,
+        "folds": first.settings.folds,
+        "repeats": len({place.repeat for place in at}),
+        "seeds": len({place.seed for place in at}),
+        "runs": [run.path.name for run in runs],
+        "train_seconds": sum(run.metrics["train_seconds"] for run in runs),
+        "test": {
+            **_written(numbers, {m.key: m.bounds for m in reported()}),
+            "examples": sum(test["examples"] for test in once),
+            "groups": sum(test["groups"] for test in once),
+            "confusion": _summed([test["confusion"] for test in once]),
+            "per_class_recall": _means([test["per_class_recall"] for test in tests]),
+            "interval": _how(numbers),
+            **_variance(numbers, at),
+            "operating_points": [
+                _operation(runs, which) for which in range(2 * ("operating_points" in tests[0]))
+            ],
+        },
+    }
+
+
+def _numbers(runs: Sequence[RunFolder]) -> dict[str, RecipeNumber]:
+    """Each reported metric that a run has, by its key."""
+    said = judged(runs)
+    fixed = bool(runs[0].data["classes_fixed"])
+    found = {}
+    for metric in reported():
+        some = [one for one in said if metric.can_be_had(one.held_out, whole_groups=fixed)]
+        if some:
+            found[metric.key] = _number(metric, some, runs[0])
+    return found
+
+
+def _number(metric: Metric, said: Sequence[Judged], first: RunFolder) -> RecipeNumber:
+    if metric.statistic is not None:
+        rng = np.random.default_rng(first.settings.seed)
+        try:
+            return metric_across_folds(metric.name, said, rng, bootstrap_of(first))
+        except DataError:  # one group: a number without an interval
+            pass
+    value = float(np.mean([metric.value(one.held_out) for one in said]))
+    return RecipeNumber(value, None, None, None, len(said))
+
+
+def _operation(runs: Sequence[RunFolder], which: int) -> dict[str, Any]:
+    """What happens at the threshold of each run: 0.5, or the one chosen on its tuning part."""
+    said = judged(runs)
+    points = [run.metrics["parts"]["held_out"]["operating_points"][which] for run in runs]
+    once = [p for p, one in zip(points, said, strict=True) if one.place[0] == one.place[2] == 0]
+    at = [Threshold(point["threshold"], point["chosen_for"]) for point in points]
+    how = bootstrap_of(runs[0])
+    design = Design.of(said, classes_fixed=how.classes_fixed)
+    found = across_folds(
+        [operation(one.held_out, there) for one, there in zip(said, at, strict=True)],
+        np.random.default_rng(runs[0].settings.seed),
+        how,
+        design,
+        [operation(j.tuning, t) for j, t in zip(said, at, strict=True) if j.tuning is not None]
+        if design.tuning
+        else (),
+    )
+    names = [field.name for field in fields(Operation) if field.name != "threshold"]
+    return {
+        "threshold": float(np.mean([point["threshold"] for point in points])),
+        "chosen_for": points[0]["chosen_for"],
+        "confusion": _summed([point["confusion"] for point in once]),
+        **_written(dict(zip(names, found, strict=True)), {}),
+    }
+
+
+def _written(
+    numbers: Mapping[str, RecipeNumber], bounds: Mapping[str, tuple[float, float]]
+) -> dict[str, Any]:
+    """Value and interval of each number; one that no run has is left out."""
+    found: dict[str, Any] = {}
+    for name, number in numbers.items():
+        if np.isnan(number.value):
+            continue
+        found[name] = number.value
+        if number.interval:
+            least, most = bounds.get(name, (0.0, 1.0))  # numbers at a threshold are shares
+            found[f"{name}_ci"] = [
+                max(number.interval.low, least),
+                min(number.interval.high, most),
+            ]
+        found[f"{name}_folds"] = number.n_models
+    return found
+
+
+def _how(numbers: Mapping[str, RecipeNumber]) -> dict[str, Any] | None:
+    """How the interval of the accuracy was made."""
+    interval = numbers["accuracy"].interval
+    if interval is None:
+        return None
+    return {
+        "level": interval.level,
+        "method": interval.method,
+        "resamples": interval.resamples,
+        "groups": interval.n_groups,
+    }
+
+
+def _variance(numbers: Mapping[str, RecipeNumber], at: Sequence[Place]) -> dict[str, Any]:
+    """What the variance of each mean is made of, and why a part is not known."""
+    parts = {
+        name: {"data": v.data, "split": v.split, "seed": v.seed}
+        for name, number in numbers.items()
+        if (v := number.variance)
+    }
+    why = {}
+    if len({place.repeat for place in at}) == 1:
+        why["split"] = _WHY["split" if len({place.fold for place in at}) > 1 else "one split"]
+    if len({place.seed for place in at}) == 1:
+        why["seed"] = _WHY["seed"]
+    return {"variance": parts, "variance_why": why}
+
+
+def _means(rows: Sequence[Sequence[float | None]]) -> list[float | None]:
+    """Means over the runs that have the number."""
+    values = np.array(rows, dtype=np.float64)  # None is NaN
+    there = ~np.isnan(values)
+    total = np.where(there, values, 0).sum(axis=0)
+    return [
+        float(t / n) if n else None
+        for t, n in zip(total.tolist(), there.sum(axis=0).tolist(), strict=True)
+    ]
+
+
+def _summed(tables: Sequence[Sequence[Sequence[int]]]) -> list[list[int]]:
+    total: list[list[int]] = np.sum(tables, axis=0).tolist()
+    return total

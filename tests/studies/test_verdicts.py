@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from sequela.config import RunSettings
+from sequela.errors import SettingError, UnknownNameError
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import operating_points, summarise
 from sequela.report.discussion import confusions
 from sequela.runs.folder import RunFolder
 from sequela.sources.bonn import CLASSES as CLASS_NAMES
-from sequela.errors import SettingError, UnknownNameError
 from sequela.studies import judged, mortality
 from sequela.studies.claims import Claim, declared, read, to_toml
 from sequela.studies.seizure import AREAS, CLAIMS
@@ -53,10 +53,10 @@ class Judged:
 def made(model: str, accuracy: float, train_accuracy: float | None = None) -> RunFolder:
     """A run whose predictions are right with a given chance."""
     rng = np.random.default_rng(3)
-    n = 2 * N_GROUPS * N_EACH
-    group = np.repeat(np.arange(2 * N_GROUPS), N_EACH)
+    n = 3 * N_GROUPS * N_EACH
+    group = np.repeat(np.arange(3 * N_GROUPS), N_EACH)
     label = group % 5
-    part = np.where(group < N_GROUPS, "train", "held_out")
+    part = np.array(["train", "held_out", "tuning"])[group // N_GROUPS]
     chance = np.where(part == "train", train_accuracy or accuracy, accuracy)
     guess = np.where(rng.random(n) < chance, label, (label + rng.integers(1, 5, n)) % 5)
     probabilities = np.full((n, 5), 0.1, np.float32)
@@ -254,12 +254,14 @@ def test_confusions_name_the_pairs() -> None:
 # Mortality: two classes, the rarer one second ------------------------------------------------
 
 
-def dying(found: float, spared: float, *, deaths: int = 150, others: int = 850) -> RunFolder:
+def dying(
+    found: float, spared: float, *, deaths: int = 150, others: int = 850, apart: float = 0.05
+) -> RunFolder:
     """A run that finds a share of those who died, and raises no alarm for a share of the others."""
     died = np.arange(deaths + others) < deaths
     place = np.where(died, np.arange(len(died)), np.arange(len(died)) - deaths)
     alarm = np.where(died, place < found * deaths, place >= spared * others)
-    score = np.where(alarm, 0.8, 0.2) + np.where(died, 0.05, 0) * (found + spared > 1)
+    score = np.where(alarm, 0.8, 0.2) + np.where(died, apart, 0) * (found + spared > 1)
     names = np.char.mod("s%04d", np.arange(len(died)))
     # Each part the same: what is chosen on the one is right on the other.
     both = {name: np.tile(column, 2) for name, column in (("died", died), ("score", score))}
@@ -312,7 +314,8 @@ def test_few_deaths_predicted(found: float, spared: float, expected: str) -> Non
     ],
 )
 def test_both_classes_need_both_surely(found: float, spared: float, expected: str) -> None:
-    assert of_mortality("smaller recall", dying(found, spared), value=0.73) == expected
+    run = dying(found, spared, apart=0.0)
+    assert of_mortality("smaller recall", run, value=0.73) == expected
 
 
 @pytest.mark.parametrize(
@@ -389,8 +392,8 @@ def test_reruns_count_on_the_same_data_only(monkeypatch: pytest.MonkeyPatch) -> 
     asked = claim("level", BOTH[:1], value=0.5)
     study = Study("own", "t", "h", claims=(asked,))
     known = {"c": [HOLDS, HOLDS, UNKNOWN]}
-    monkeypatch.setattr(judged, "measured_reruns", lambda name, data: known)
-    monkeypatch.setattr(judged, "planned_leak", lambda run: "")
+    monkeypatch.setattr(judged, "measured_reruns", lambda *_: known)
+    monkeypatch.setattr(judged, "planned_leak", lambda _: "")
     (found,) = judged.judge_study(study, [[run]])
     assert (found.main.verdict, found.reruns, found.by_row) == (HOLDS, (2, 3), None)
     assert found.to_dict()["same_in_reruns"] == [2, 3]

@@ -1,9 +1,9 @@
 """A report's claims, judged on runs: holds, does not hold, inconclusive, or not testable here.
 
-Each claim is one number that is about, below or above a value. Its interval is that of the recipe on
-new groups (:mod:`sequela.evaluation.recipe`). A claim is decided where the number lies surely on one
-side of every bound that the claim sets, surely meaning a p-value below 0.05 after Holm's correction
-for all claims of the study that can be tested.
+Each claim is one number that is about, below or above a value. Its interval is that of the recipe
+on new groups (:mod:`sequela.evaluation.recipe`). A claim is decided where the number lies surely on
+one side of every bound that the claim sets, surely meaning a p-value below 0.05 after Holm's
+correction for all claims of the study that can be tested.
 """
 
 from collections import Counter
@@ -78,7 +78,7 @@ def _measured(claim: Claim, runs: Sequence[Run]) -> tuple[RecipeNumber, float]:
     """The number of a claim, and the two-sided p-value against its nearest bound."""
     form, first = number_of(claim), runs[0]
     folds = list(zip(*(run.runs for run in runs), strict=True))
-    how = bootstrap_of(first.first)
+    how = bootstrap_of(first.runs[0])
     design = Design.of(judged(first.runs), classes_fixed=how.classes_fixed)
     held_out = [form.of(claim, fold, "held_out") for fold in folds]
     tuning = [form.of(claim, fold, "tuning") for fold in folds] if design.tuning else []
@@ -158,7 +158,10 @@ def _no_recurrence(_: Claim, runs: Sequence[Run]) -> str:
     single = runs[0].data["sequences"]["steps_distribution"]["share_of_one"]
     if single <= 0.5:  # noqa: PLR2004
         return ""
-    return f"{single:.0%} of the sequences have one step: nothing recurs, so no recurrent model is tested."
+    return (
+        f"{single:.0%} of the sequences have one step: nothing recurs, so no recurrent model is "
+        "tested."
+    )
 
 
 def _one_class_predicted(_: Claim, runs: Sequence[Run]) -> str:

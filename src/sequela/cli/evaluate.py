@@ -20,10 +20,10 @@ def evaluate(
 ) -> None:
     """Recompute the metrics of a run, or apply its model to other data.
 
-    Metrics are recomputed from the predictions that the run folder holds. In other data,
-    recordings or subjects that the model was trained or tuned on are set aside and counted.
-    Hospital records get the task of the run; codes that are not in the model's vocabulary count as
-    unknown. A run whose parts overlap is refused.
+    Metrics are recomputed from the predictions that the run folder holds. This opens the held-out
+    (test) part, which is counted. In other data, recordings or subjects that the model was trained
+    or tuned on are set aside and counted. Hospital records get the task of the run; codes that are
+    not in the model's vocabulary count as unknown. A run whose parts overlap is refused.
 
     Example: `sequela evaluate runs/gru-improved --data uci-seizure --root uci.csv`
 

@@ -96,6 +96,15 @@ class Split:
                 "the files belong to different runs; train again"
             )
 
+    @property
+    def group(self) -> str:
+        """The kind of id that tells whose an example is: subjects where they are known."""
+        return "subject" if "subject" in self.ids else "recording"
+
+    def holds_out(self, groups: Ids) -> bool:
+        """Whether any of these groups is in the held_out part."""
+        return not set(hashed(groups)).isdisjoint(self.ids[self.group]["held_out"])
+
     def to_json(self) -> dict[str, Any]:
         """The split and its proof, ready for ``split.json``."""
         return {

@@ -19,6 +19,7 @@ from sequela.report.improvement import improvements
 from sequela.report.leak import leaks
 from sequela.report.tripod import checklist
 from sequela.runs.find import Run
+from sequela.runs.openings import Openings, openings
 from sequela.studies.judged import judge_study
 from sequela.studies.registry import question_of
 from sequela.studies.results import cohorts_of
@@ -100,6 +101,17 @@ class Group:
         return max(self.plain, key=lambda entry: entry.value)
 
     @property
+    def chosen(self) -> str:
+        """Of how many models the best one is, where there are several."""
+        part = "these folds" if self.first.folds else "this held-out part"
+        return f"best of {len(self.plain)}, chosen on {part}" if len(self.plain) > 1 else ""
+
+    @cached_property
+    def opened(self) -> Openings:
+        """How often the held-out part was opened."""
+        return openings(self.first)
+
+    @property
     def networks(self) -> tuple[Entry, ...]:
         """Those that are no reference models."""
         return tuple(entry for entry in self.plain if entry.account)
@@ -156,6 +168,7 @@ def summary(content: Mapping[str, Any]) -> list[str]:
     """The cells of the list at a glance: data, best model, claims, cost and limitations."""
     main: Group = content["main"]
     best, data = main.best, main.data
+    chosen = f" ({main.chosen})" if main.chosen else ""
     wrong = [finding["check"] for finding in main.findings]
     if data["subjects"] is None:
         split = f"a split by {data['unit']} is not a split by patient"
@@ -166,7 +179,7 @@ def summary(content: Mapping[str, Any]) -> list[str]:
         wrong.append(f"only {main.rarer} examples of the rarer class")
     return [
         content["holds"],
-        f"{best.title}: {content['main_number']}, {len(data['classes'])} classes",
+        f"{best.title}{chosen}: {content['main_number']}, {len(data['classes'])} classes",
         content["tally"] if content["judged"] else "not judged",
         sentences.cost_in_words(best),
         "; ".join(wrong) or "none was found",

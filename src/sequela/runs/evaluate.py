@@ -11,6 +11,7 @@ from sequela.runs.data import load_other
 from sequela.runs.find import Run, named_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.model import TrainedModel
+from sequela.runs.openings import open_held_out
 from sequela.runs.recipe import summarise_runs
 
 _TWO = 2
@@ -28,7 +29,8 @@ def evaluate_run(
         root: Where the data lie; the usual search path by default.
 
     Returns:
-        As ``sequela.evaluation.summary.summarise``, and what was judged.
+        As ``sequela.evaluation.summary.summarise``, and what was judged. ``openings`` counts how
+        often the held-out part was opened, where it was.
 
     Raises:
         SequelaError: If the run is damaged, its parts overlap, or the data do not fit the model.
@@ -47,9 +49,12 @@ def evaluate_run(
 
 def _own(folder: Run) -> dict[str, Any]:
     """What a run's own held-out predictions give."""
-    leaks = any(run.split.leaks or run.metrics["leaks"] for run in folder.runs)
+    said = {
+        "openings": open_held_out(folder, "evaluate").to_dict(),
+        "leaks": any(run.split.leaks or run.metrics["leaks"] for run in folder.runs),
+    }
     if folder.of_many:
-        return {"leaks": leaks, **summarise_runs(folder.runs)["test"]}
+        return {**said, **summarise_runs(folder.runs)["test"]}
     predictions, settings = folder.predictions, folder.settings
     numbers = summarise(
         predictions.part("held_out"), seed=settings.seed, recordings=folder.data["classes_fixed"]
@@ -58,7 +63,7 @@ def _own(folder: Run) -> dict[str, Any]:
         numbers["operating_points"] = operating_points(
             predictions, seed=settings.seed, aim=settings.aim, target=settings.aim_target
         )
-    return {"leaks": leaks, **numbers}
+    return {**said, **numbers}
 
 
 def _on_other(folder: RunFolder, name: str, root: Path | None) -> dict[str, Any]:
@@ -76,6 +81,8 @@ def _on_other(folder: RunFolder, name: str, root: Path | None) -> dict[str, Any]
             **other.unlike_training(),
             **summarise(predictions, seed=seed, recordings=other.classes_fixed),
         }
+    if folder.split.holds_out(predictions.group_id):
+        found["openings"] = open_held_out(folder, "evaluate").to_dict()
     if len(predictions.classes) == _TWO:
         point = folder.test["operating_points"][1]
         chosen = Threshold(point["threshold"], point["chosen_for"])

@@ -137,9 +137,7 @@ class RunFolder:
         for name in PARTS:
             part = predictions.part(name)
             self.split.check_covers("row", name, part.example_id)
-            # Groups are subjects where these are known, else recordings.
-            kind = "subject" if "subject" in self.split.ids else "recording"
-            self.split.check_covers(kind, name, part.group_id)
+            self.split.check_covers(self.split.group, name, part.group_id)
         return predictions
 
     @cached_property
@@ -173,6 +171,12 @@ class RunFolder:
     def test(self) -> dict[str, Any]:
         """The numbers of the held_out part."""
         numbers: dict[str, Any] = self.metrics["parts"]["held_out"]
+        return numbers
+
+    @property
+    def tuning(self) -> dict[str, Any]:
+        """The numbers of the tuning part, on which the epoch and the threshold were chosen."""
+        numbers: dict[str, Any] = self.metrics["parts"]["tuning"]
         return numbers
 
     @property

@@ -15,6 +15,7 @@ from sequela.errors import RunError, SettingError, unknown_name
 from sequela.files import scratch, whole, writing
 from sequela.runs.find import Run, open_run
 from sequela.runs.folder import CONFIG, RunFolder
+from sequela.runs.openings import open_held_out
 from sequela.runs.pool import Job, PlannedRun, Snapshot, in_processes
 from sequela.sources import catalog
 from sequela.studies.claims import read, to_toml
@@ -41,7 +42,7 @@ def reproduce(
     on_run: OnRun = lambda *_: None,
     on_look: OnLook = lambda _: None,
 ) -> list[Run]:
-    """Train all models of the studies and write ``results.json``.
+    """Train all models of the studies, open their held-out parts and write ``results.json``.
 
     Runs that ``out`` already holds are kept if they are finished, and continued if they are not,
     so an interrupted study continues where it stopped.
@@ -96,6 +97,8 @@ def reproduce(
             each.check_free()
         _watch(in_processes(jobs, processes or joblib.cpu_count()), on_run, on_look)
     folders = in_order([open_run(each.path) for each in planned])
+    for folder in folders:  # once, at the end, as the page of these runs does
+        open_held_out(folder, "report")
     with whole(out / "results.json") as partial:
         content = json.dumps(results(folders), indent=1, ensure_ascii=False)
         partial.write_text(content + "\n", encoding="utf-8")

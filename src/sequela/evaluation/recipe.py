@@ -218,6 +218,7 @@ def across_folds(
     how: Bootstrap = DEFAULT,
     design: Design | None = None,
     tuning: Sequence[Statistic] = (),
+    degrees: float | None = None,
 ) -> list[RecipeNumber]:
     """Each number of a recipe, from the statistics of its models.
 
@@ -229,6 +230,8 @@ def across_folds(
         design: Which groups each model was judged on (default: folds of different groups, in
             order, of one cross-validation).
         tuning: The same statistics on the tuning parts, if ``design`` has these.
+        degrees: Of freedom of the group variance, where a jackknife tells nothing about a number
+            (default: by how evenly the groups carry it).
 
     Returns:
         One for each number of a statistic.
@@ -247,7 +250,8 @@ def across_folds(
     point = np.stack([np.atleast_1d(one.estimate) for one in statistics])  # (model, number)
     weights = list(resampled_weights(cell, how.resamples, rng))
     drawn = _values(statistics, design.members, weights)
-    left_out = _values(statistics, design.members, list(jackknife_weights(design.base)))
+    without = list(jackknife_weights(design.base)) if degrees is None else weights[:1]
+    left_out = _values(statistics, design.members, without)
     swing = _swing(statistics, tuning, design, weights, drawn)
     trials = _trials(statistics, design)
     return [
@@ -258,6 +262,7 @@ def across_folds(
                 _mean(left_out[..., i]),
                 float(swing[i]) * correction,
                 trials[i],
+                degrees,
             ),
             design,
             correction,
@@ -407,6 +412,7 @@ class _Found:
         left_out: (left out,): the mean with one group left out after the other.
         swing: See :func:`_swing`.
         trials: Groups that it rests on, if it is a chance.
+        degrees: Of freedom of the group variance, if they are given.
     """
 
     point: Values
@@ -414,6 +420,7 @@ class _Found:
     left_out: Values
     swing: float
     trials: int
+    degrees: float | None
 
 
 def _number(found: _Found, design: Design, correction: float, how: Bootstrap) -> RecipeNumber:
@@ -430,7 +437,8 @@ def _number(found: _Found, design: Design, correction: float, how: Bootstrap) ->
     if total < _ROUNDING**2 and found.trials and min(abs(value), abs(1 - value)) < _ROUNDING:
         exact = exact_interval(round(value) * found.trials, found.trials, how.level)
         return RecipeNumber(value, exact, spread, Variance(0.0, None, None), n_models)
-    degrees = _degrees(coupled, spread.degrees, training, len(design.places) - 1)
+    of_group = spread.degrees if found.degrees is None else found.degrees
+    degrees = _degrees(coupled, of_group, training, len(design.places) - 1)
     wide = replace(
         spread,
         values=_widened(spread, total, is_chance=found.trials > 0),

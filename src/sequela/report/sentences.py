@@ -39,7 +39,9 @@ def how_split(entry: Entry) -> str:
     else:
         shares = " / ".join(f"{100 * share:.0f}" for share in split["fractions"])
         how = f"training, tuning and held-out (test) part by {split['unit']} ({shares} %)"
-    return f"{how}, drawn with seed {split['seed']}; {proof}"
+    seeds = split.get("seeds", 1)
+    trained = f", each trained with {seeds} seeds" * (seeds > 1)
+    return f"{how}, drawn with seed {split['seed']}{trained}; {proof}"
 
 
 def folds_in_words(split: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from sequela.report.leak import leaks
 from sequela.report.tripod import checklist
 from sequela.runs.find import Run
 from sequela.runs.openings import Openings, openings
+from sequela.runs.recipe import variance_in_words
 from sequela.studies.judged import judge_study
 from sequela.studies.registry import question_of
 from sequela.studies.results import cohorts_of
@@ -140,6 +141,7 @@ def content(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
         "groups": groups,
         "holds": sentences.data_in_words(main.data),
         "folds": sentences.folds_in_words(main.split) if main.split["folds"] else "",
+        "variance": variance_in_words(main.best.test, main.best.metric),
         "measures": measures([*main.plain, *main.weighted]),
         "main_number": sentences.main_number(main.best),
         "looked_for": sentences.looked_for(main.plain[0]),

@@ -21,9 +21,9 @@ from sequela.evaluation.recipe import (
 from sequela.runs.folder import RunFolder
 
 _WHY = {
-    "split": "the cross-validation is not repeated: what another split changes is part of `data`",
+    "split": "the cross-validation is not repeated: what another split changes counts as data",
     "one split": "there is one split: what another one changes is not known",
-    "seed": "there is one seed a split: what another seed changes is part of the others",
+    "seed": "each split has one seed: what another seed changes counts as split or data",
 }
 
 
@@ -184,6 +184,26 @@ def _variance(numbers: Mapping[str, RecipeNumber], at: Sequence[Place]) -> dict[
     if len({place.seed for place in at}) == 1:
         why["seed"] = _WHY["seed"]
     return {"variance": parts, "variance_why": why}
+
+
+def variance_in_words(numbers: Mapping[str, Any], metric: Metric) -> str:
+    """What the variance of a metric is made of, and why a part is not known.
+
+    Args:
+        numbers: The held-out numbers of several models, as :func:`summarise_runs` gives them.
+        metric: Which number.
+
+    Returns:
+        A sentence or more, or nothing where there is no variance.
+    """
+    parts: Mapping[str, float | None] = numbers.get("variance", {}).get(metric.key, {})
+    known = {name: part for name, part in parts.items() if part is not None}
+    total = sum(known.values())
+    if not total:
+        return ""
+    shares = ", ".join(f"{name} {part / total:.0%}" for name, part in known.items())
+    why = "".join(f" {said[0].upper()}{said[1:]}." for said in numbers["variance_why"].values())
+    return f"Variance of {metric.title}: {shares}.{why}"
 
 
 def mean_recalls(parts: Sequence[Mapping[str, Any]]) -> list[float | None]:

@@ -37,7 +37,9 @@ def evaluate_run(
     """
     (folder,) = named_runs([path])
     if data is None and root is None:
-        return {"run": path.name, "data": folder.settings.data, **_own(folder)}
+        opened = open_held_out(folder, "evaluate").to_dict()
+        data = folder.settings.data
+        return {"run": path.name, "data": data, "openings": opened, **_own(folder)}
     if folder.first.path != path:
         raise SettingError(
             f"{path} holds {len(folder.runs)} models, one a fold or seed: name one of them, such "
@@ -49,12 +51,9 @@ def evaluate_run(
 
 def _own(folder: Run) -> dict[str, Any]:
     """What a run's own held-out predictions give."""
-    said = {
-        "openings": open_held_out(folder, "evaluate").to_dict(),
-        "leaks": any(run.split.leaks or run.metrics["leaks"] for run in folder.runs),
-    }
+    leaks = any(run.split.leaks or run.metrics["leaks"] for run in folder.runs)
     if folder.of_many:
-        return {**said, **summarise_runs(folder.runs)["test"]}
+        return {"leaks": leaks, **summarise_runs(folder.runs)["test"]}
     predictions, settings = folder.predictions, folder.settings
     numbers = summarise(
         predictions.part("held_out"), seed=settings.seed, recordings=folder.data["classes_fixed"]
@@ -63,7 +62,7 @@ def _own(folder: Run) -> dict[str, Any]:
         numbers["operating_points"] = operating_points(
             predictions, seed=settings.seed, aim=settings.aim, target=settings.aim_target
         )
-    return {**said, **numbers}
+    return {"leaks": leaks, **numbers}
 
 
 def _on_other(folder: RunFolder, name: str, root: Path | None) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from sequela.errors import DataError, DataNotFoundError
 
@@ -94,3 +96,14 @@ def test_what_is_missing(physionet2012: Path, made: Any) -> None:
     (physionet2012 / "Outcomes-a.txt").unlink()
     with pytest.raises(DataNotFoundError, match="Outcomes-a"):
         made("physionet2012", physionet2012)
+
+
+def test_another_parquet_file_is_refused(tmp_path: Path, made: Any) -> None:
+    file = tmp_path / "other.parquet"
+    for content in (pa.table({"recordid": [132539]}), None):
+        if content is None:
+            file.write_bytes(b"PAR1")
+        else:
+            parquet.write_table(content, file)
+        with pytest.raises(DataError, match="is not the excerpt of PhysioNet 2012"):
+            made("physionet2012", file)

@@ -4,7 +4,8 @@ Times are published as hours and minutes since admission to the unit, without a 
 stay begins on 1 January 2000. Days (of discharge, of death) count from there and have no time of
 day: what they tell was known for sure only at the end of that day.
 
-The files: https://physionet.org/content/challenge-2012/1.0.0/.
+The files: https://physionet.org/content/challenge-2012/1.0.0/. The excerpt that ships with the package
+is the same as one Parquet file: a row a stay, its measurements as lists.
 """
 
 import csv
@@ -20,6 +21,7 @@ from typing import Any
 import narwhals as nw
 import pyarrow as pa
 import pyarrow.csv as pacsv
+from pyarrow import parquet
 
 from sequela.errors import DataError, DataNotFoundError
 from sequela.sources import codes
@@ -40,12 +42,15 @@ Member = tuple[str, bytes]
 
 
 def read(root: Path) -> Batches:
-    """The tables ``records`` and ``outcomes`` of all sets under a folder.
+    """The tables ``records`` and ``outcomes`` of all sets under a folder, or of the excerpt.
 
     Raises:
         DataNotFoundError: No set with its outcomes is there.
         DataError: A file is not what the challenge published.
     """
+    if root.suffix == ".parquet":
+        yield from _excerpt(root)
+        return
     sets = [name for name in SETS if _outcomes(root, name).is_file()]
     if not sets:
         raise DataNotFoundError(
@@ -55,6 +60,25 @@ def read(root: Path) -> Batches:
     yield "outcomes", pa.concat_tables(outcomes).to_reader()
     schema = pa.schema([("recordid", pa.int64()), *_schema(RECORDS)])
     yield "records", pa.RecordBatchReader.from_batches(schema, _records(root, sets))
+
+
+def _excerpt(file: Path) -> Batches:
+    """The two tables of the excerpt."""
+    try:
+        stays = parquet.read_table(file).combine_chunks()
+        outcomes = stays.select([name for name, _ in _schema(OUTCOMES)])
+        lists = {name: stays[name].chunk(0) for name, _ in _schema(RECORDS)}
+        of_stay = next(iter(lists.values())).value_parent_indices()
+        columns = {name: each.flatten() for name, each in lists.items()}
+        records = pa.table({"recordid": stays["recordid"].take(of_stay), **columns})
+    except (pa.ArrowException, KeyError, OSError) as error:
+        raise DataError(
+            f"{file} is not the excerpt of PhysioNet 2012 ({error}): expected the Parquet file "
+            "that ships with sequela; install sequela again, or name the folder of the published "
+            "files"
+        ) from error
+    yield "outcomes", outcomes.to_reader()
+    yield "records", records.to_reader()
 
 
 def _paths(root: Path, sets: Iterable[str]) -> list[Path]:

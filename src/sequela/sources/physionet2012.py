@@ -2,7 +2,10 @@
 
 Times are published as hours and minutes since admission to the unit, without a calendar: here every
 stay begins on 1 January 2000. Days (of discharge, of death) count from there and have no time of
-day: what they tell was known for sure only at the end of that day.
+day: what they tell was known for sure only at the end of that day. ``Survival`` counts the full days
+from admission to the date of death, whose time is taken as midnight: the death itself came up to a
+day later. Of the deaths in hospital most have a ``Length_of_stay`` of ``Survival`` + 1, and 26 have
+a ``Survival`` of 1, though every stay of the challenge lasted 48 hours.
 
 The files: https://physionet.org/content/challenge-2012/1.0.0/. The excerpt that ships with the package
 is the same as one Parquet file: a row a stay, its measurements as lists.
@@ -187,20 +190,23 @@ def end_of(day: nw.Expr) -> nw.Expr:
     return nw.lit(ORIGIN + LAST_SECOND) + day * nw.lit(DAY)
 
 
+def _at_least_full_days(days: nw.Expr) -> nw.Expr:
+    """A number of days, or the two that every stay lasted where it is less."""
+    return nw.when(days > FULL_DAYS).then(days).otherwise(nw.lit(FULL_DAYS))
+
+
 def outcomes(frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
     """One row a stay, with times; ``in_records`` is null where its record is not there."""
     found = frames["records"].group_by("recordid").agg(in_records=nw.len())
     stayed = nw.col("length_of_stay")
-    days = nw.when(stayed > FULL_DAYS).then(stayed).otherwise(nw.lit(FULL_DAYS))
     lived = nw.col("survival")
-    death = nw.when(lived >= 0).then(end_of(lived))
-    discharge = end_of(days)
+    death = nw.when(lived >= 0).then(end_of(_at_least_full_days(lived + 1)))
     return frame.join(found, on="recordid", how="left").with_columns(
         subject_id=nw.col("recordid"),
         visit_id=nw.col("recordid"),
         admission=nw.lit(ORIGIN),
         day_one=nw.lit(ORIGIN + DAY),
-        discharge=discharge,
+        discharge=end_of(_at_least_full_days(stayed)),
         death=death,
     )
 
@@ -225,7 +231,10 @@ def records(frame: nw.LazyFrame[Any], _: Frames) -> nw.LazyFrame[Any]:
     )
 
 
-SCORED = "it is computed from the first 24 hours"
+SCORED = (
+    "it is computed from the first 24 hours. It stands with the outcomes, not in the records: read "
+    "only where it is named as an input"
+)
 SOURCE = Source(
     name="physionet2012",
     reads=read,
@@ -273,9 +282,9 @@ SOURCE = Source(
                 "in_hospital_death": INTEGER,
             },
             (
-                Fact("SAPS I", "SCORE//SAPS-I", "day_one", "24 hours after admission", SCORED,
+                Fact("SAPS I", codes.SCORE + "//SAPS-I", "day_one", "24 hours after admission", SCORED,
                      value="saps_i", where=nw.col("saps_i") >= 0),
-                Fact("SOFA", "SCORE//SOFA", "day_one", "24 hours after admission", SCORED,
+                Fact("SOFA", codes.SCORE + "//SOFA", "day_one", "24 hours after admission", SCORED,
                      value="sofa", where=nw.col("sofa") >= 0),
                 Fact(
                     "discharge", codes.DISCHARGE + "//UNKNOWN", "discharge",
@@ -293,8 +302,10 @@ SOURCE = Source(
                     where=nw.col("in_hospital_death") == 0,
                 ),
                 Fact(
-                    "death", codes.DEATH, "death", "at the end of the day Survival",
-                    "only the day is published. A label, never an input",
+                    "death", codes.DEATH, "death",
+                    "at the end of the day Survival + 1, of the third day at the earliest",
+                    "Survival counts full days to the midnight before the death. A label, never an "
+                    "input",
                 ),
                 Fact(
                     "end of follow-up", codes.FOLLOW_UP_END, "discharge", "at discharge",

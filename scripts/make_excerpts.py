@@ -94,7 +94,11 @@ def make_eicu(root: Path, out: Path) -> list[Path]:
 def make_physionet2012(root: Path, out: Path) -> list[Path]:
     """The 4,000 stays of set-a, a row each, their measurements as lists in the published order."""
     check_originals(root, "physionet2012")
-    tables = {n: rows.read_all() for n, rows in physionet2012.read(root / "physionet2012")}
+    tables = {
+        name: rows.read_all()
+        for name, rows in physionet2012.read(root / "physionet2012")
+        if isinstance(rows, pa.RecordBatchReader)
+    }
     columns = ("time", "parameter", "value")
     stays = tables["records"].group_by("recordid", use_threads=False)
     listed = stays.aggregate([(name, "list") for name in columns]).sort_by("recordid")

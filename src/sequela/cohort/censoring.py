@@ -82,7 +82,7 @@ def probability_of_seeing(
         return np.ones(len(time))
     from scipy.stats import CensoredData, ecdf  # takes long to load, and few tasks need it
 
-    ends = CensoredData(time[~died].astype(np.float64), right=time[died] - 1.0)
+    ends = CensoredData(time[~died].astype(np.float64), right=(time[died] - 1).astype(np.float64))
     survival = ecdf(ends).sf
     to_horizon, so_far = survival.evaluate(horizon - 1.0), survival.evaluate(time - 1.0)
     known = np.minimum(to_horizon, so_far)

@@ -2,13 +2,14 @@
 
 Times are published as hours and minutes since admission to the unit, without a calendar: here every
 stay begins on 1 January 2000. Days (of discharge, of death) count from there and have no time of
-day: what they tell was known for sure only at the end of that day. ``Survival`` counts the full days
-from admission to the date of death, whose time is taken as midnight: the death itself came up to a
-day later. Of the deaths in hospital most have a ``Length_of_stay`` of ``Survival`` + 1, and 26 have
-a ``Survival`` of 1, though every stay of the challenge lasted 48 hours.
+day: what they tell was known for sure only at the end of that day. ``Survival`` counts full days
+from admission to the midnight before the death: the death itself came up to a day later. Of the
+deaths in hospital most have a ``Length_of_stay`` of ``Survival`` + 1, and 26 have a ``Survival`` of
+1, though every stay of the challenge lasted 48 hours and 20 of these 26 have values from the last
+of them.
 
-The files: https://physionet.org/content/challenge-2012/1.0.0/. The excerpt that ships with the package
-is the same as one Parquet file: a row a stay, its measurements as lists.
+The files: https://physionet.org/content/challenge-2012/1.0.0/. The excerpt that ships with the
+package is the same as one Parquet file: a row a stay, its measurements as lists.
 """
 
 import csv
@@ -282,10 +283,14 @@ SOURCE = Source(
                 "in_hospital_death": INTEGER,
             },
             (
-                Fact("SAPS I", codes.SCORE + "//SAPS-I", "day_one", "24 hours after admission", SCORED,
-                     value="saps_i", where=nw.col("saps_i") >= 0),
-                Fact("SOFA", codes.SCORE + "//SOFA", "day_one", "24 hours after admission", SCORED,
-                     value="sofa", where=nw.col("sofa") >= 0),
+                *(
+                    Fact(what, f"{codes.SCORE}//{name}", "day_one", "24 hours after admission",
+                         SCORED, value=column, where=nw.col(column) >= 0)
+                    for what, name, column in (
+                        ("SAPS I", "SAPS-I", "saps_i"),
+                        ("SOFA", "SOFA", "sofa"),
+                    )
+                ),
                 Fact(
                     "discharge", codes.DISCHARGE + "//UNKNOWN", "discharge",
                     "at the end of the day Length_of_stay, of the third day at the earliest",

@@ -331,7 +331,7 @@ def test_a_variant_is_asked_with_its_own_settings_and_found_again(study: Path) -
         ("eicu", {}, {"from_icu": True, "min_subjects": 20, "inputs": ("EICU_ADX", "EICU_DX", "EICU_TX", "EICU_HX")}),  # noqa: E501
         ("eicu", {"task": "post-discharge"}, {"from_icu": False, "min_subjects": 20}),
         ("eicu", {"task": "post-discharge", "from_icu": True}, {"from_icu": True}),
-        ("physionet2012", {"task": "landmark"}, {"hours": None, "step_hours": 4.0, "bins": 5}),
+        ("physionet2012", {"task": "landmark"}, {"hours": None, "step_hours": 6.0, "bins": 5}),
         ("physionet2012", {"hours": 24.0}, {"hours": 24.0}),
         ("nafld", {}, {"task": "landmark", "demographics": True}),
         ("mimic3", {"task": "report-2019"}, {"inputs": (), "icd_digits": 0}),

@@ -48,7 +48,7 @@ Asked = Callable[..., tuple[RunSettings, Path]]
         ("mimic3", "report-2019", 100, 40),
         ("mimic3", "in-hospital", 117, 31),
         ("mimic4", "in-hospital", 245, 14),
-        ("physionet2012", "in-hospital", 3968, 528),
+        ("physionet2012", "in-hospital", 3994, 554),
     ],
 )
 def test_each_cohort_has_its_examples_and_a_model_of_them(

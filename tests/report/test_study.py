@@ -60,6 +60,18 @@ def test_both_studies_on_one_page_that_fetches_nothing(page: Path, outline: Outl
     assert not list(page.parent.glob("*.partial"))
 
 
+def test_one_step_is_red_where_recurrent_models_read_it(page: Path) -> None:
+    """86 of 100 patients of the MIMIC-III demo have one admission."""
+    text = page.read_text("utf-8")
+    said = (
+        '<strong class="does-not-hold">One step:</strong> Visits baseline and Visits improved are'
+    )
+    assert said in text
+    assert "86 % of the examples have one step" in text
+    assert "ICD codes are cut to their category" in text
+    assert "ICD codes" not in text[text.index('id="mortality"') : text.index("Other cohorts")]
+
+
 def test_links_within_the_page_go_somewhere(page: Path, outline: Outline) -> None:
     found = outline(page)
     assert set(found.pointed) <= set(found.ids)

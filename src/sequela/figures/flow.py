@@ -91,7 +91,13 @@ class FlowDiagram:
         flow = self.flow
         rows: list[dict[str, Any]] = [{"box": flow.unit, "left": flow.candidates}]
         rows += [
-            {"box": s.rule, "reason": s.sentence, "removed": s.removed, "left": s.left}
+            {
+                "box": s.rule,
+                "reason": s.sentence,
+                "removed": s.removed,
+                "removed_positives": s.positives,
+                "left": s.left,
+            }
             for s in flow.steps
         ]
         rows.append(

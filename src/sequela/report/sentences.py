@@ -1,10 +1,14 @@
 """A run in words: sentences that its page, card and checklist share, from its folder alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sequela.evaluation.number import number
+from sequela.models.registry import is_recurrent
 from sequela.report.entry import Entry, measures
+
+_MOST = 0.5
+"""Share of examples of one step above which a recurrent model is warned of."""
 
 
 def parts_in_words(entry: Entry) -> Iterator[tuple[str, str]]:
@@ -66,6 +70,41 @@ def data_in_words(data: Mapping[str, Any]) -> str:
         return held
     share = data["positives"] / data["examples"]
     return f"{held}, {data['positives']:,} {data['outcome']['many']} ({100 * share:.1f} %)"
+
+
+def steps_in_words(sequences: Mapping[str, Any]) -> str:
+    """How many steps examples have; runs of earlier versions say the mean alone."""
+    found = f"An example has {sequences['steps']:.1f} steps on average"
+    spread = sequences.get("steps_distribution")
+    if not spread:
+        return f"{found}."
+    least, lower, middle, upper, many = spread["quantiles"].values()
+    return (
+        f"{found}: half of them have {lower} to {upper}, nine of ten {least} to {many} (median "
+        f"{middle}, most {spread['most']}), and {100 * spread['share_of_one']:.0f} % have one."
+    )
+
+
+def one_step(entries: Sequence[Entry]) -> str:
+    """The sentence where recurrent models read one step in most examples, else nothing."""
+    names = list(dict.fromkeys(e.title for e in entries if is_recurrent(e.name)))
+    spread = entries[0].data.get("sequences", {}).get("steps_distribution")
+    if not (names and spread) or spread["share_of_one"] <= _MOST:
+        return ""
+    return (
+        f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} recurrent, and "
+        f"{100 * spread['share_of_one']:.0f} % of the examples have one step. Of one step a "
+        "recurrent model remembers nothing, so these numbers do not show what recurrence is worth"
+    )
+
+
+def codes_in_words(data: Mapping[str, Any]) -> str:
+    """To what level ICD codes are cut, if they are."""
+    digits = data.get("sequences", {}).get("settings", {}).get("icd_digits")
+    if digits is None:
+        return ""
+    kept = f" and {digits} characters after it" if digits else ""
+    return f"ICD codes are cut to their category (three characters, E codes four){kept}"
 
 
 def looked_for(entry: Entry) -> str:

@@ -97,6 +97,16 @@ class Group:
         return TOO_FEW if self.rarer < self.study.very_few else ""
 
     @property
+    def one_step(self) -> str:
+        """The warning where recurrent models read one step in most examples, else nothing."""
+        return sentences.one_step(self.plain)
+
+    @property
+    def codes(self) -> str:
+        """To what level codes are cut, if they are."""
+        return sentences.codes_in_words(self.data)
+
+    @property
     def best(self) -> Entry:
         """The one with the best held-out number."""
         return max(self.plain, key=lambda entry: entry.value)
@@ -130,6 +140,7 @@ def content(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
     main = groups[0]
     judged = judge_study(study, list(cohorts.values()))
     again = commands(runs)
+    has_steps = "sequences" in main.data
     panels = _panels(main)
     notes = [note for family in panels for each in family["panels"] for note in each["notes"]]
     return {
@@ -144,6 +155,7 @@ def content(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
         "variance": variance_in_words(main.best.test, main.best.metric),
         "measures": measures([*main.plain, *main.weighted]),
         "main_number": sentences.main_number(main.best),
+        "steps": sentences.steps_in_words(main.data["sequences"]) if has_steps else "",
         "looked_for": sentences.looked_for(main.plain[0]),
         "judged": sorted(judged, key=lambda each: ANSWERS.index(each.main.verdict)),
         "tally": tally([each.main for each in judged]),
@@ -152,7 +164,7 @@ def content(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
         "imbalance": [_imbalance(entry) for entry in (*main.networks, *main.weighted)],
         "panels": panels,
         "panel_notes": list(dict.fromkeys(notes)),
-        "leaks": leaks(main.plain, main.leaking),
+        "leaks": [each for group in groups for each in leaks(group.plain, group.leaking)],
         "flow": _flow(main),
         "pareto": _pareto(main),
         "probabilities": probabilities.content(main.plain, main.best, f"{study.name}-"),

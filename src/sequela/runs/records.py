@@ -41,6 +41,7 @@ from sequela.sequences.visit_batches import (
 from sequela.sources import catalog
 
 _PREDICTION_BATCH = 1024
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 @dataclass(frozen=True)
@@ -207,6 +208,7 @@ class VisitData:
                 "unknown": header["unknown"],
                 "examples_without_events": header["examples_without_events"],
                 "steps": float(self.sequences.lengths.mean()),
+                "steps_distribution": self._steps(),
                 "frequent": self._frequent(),
             },
         }
@@ -218,6 +220,15 @@ class VisitData:
             "one": outcome.one,
             "many": outcome.many,
             "classes": list(outcome.classes),
+        }
+
+    def _steps(self) -> dict[str, Any]:
+        """How many steps examples have: a recurrent model recurs only where there are several."""
+        lengths = self.sequences.lengths
+        return {
+            "share_of_one": float(np.mean(lengths == 1)),
+            "quantiles": {str(q): int(np.quantile(lengths, q, method="lower")) for q in _QUANTILES},
+            "most": int(lengths.max()),
         }
 
     def _part(self, name: str) -> dict[str, int]:

@@ -199,6 +199,8 @@ DATA_SETS: dict[str, DataSet] = {
             "download set-a.zip and Outcomes-a.txt, without an account, from "
             "https://physionet.org/content/challenge-2012/1.0.0/; name the folder with --root"
         ),
+        excerpt="physionet2012.parquet",
+        excerpt_size="all 4,000 stays",
     ),
     "nafld": DataSet(
         title="Mayo Clinic NAFLD cohort (from R's package survival)",

@@ -31,6 +31,7 @@ NOTHING_CHARTED = f"{STAY}//nothing charted"
 ADMISSION_DIAGNOSIS = "ADMISSION_DX"
 ENTRY = "COHORT_ENTRY"
 APACHE_PREDICTION = "APACHE_PREDICTION"
+SCORE = "SCORE"
 AGE = "AGE"
 SEX = "GENDER"
 ETHNICITY = "ETHNICITY"
@@ -52,7 +53,8 @@ class Family:
             it comes from the future.
         demographic: Who somebody is rather than what happened: read only where a study asks for it.
         label_only: Makes labels, cohorts or ages: no model ever reads it.
-        answer: Another model's answer to the question: read only where a task names it.
+        answer: Another model's answer to the question, or a score made to answer it: read only
+            where a task names it.
         ending: Says how a stay or a part of it ended.
         visit_mark: Shows that a visit took place, even where no model reads the code.
     """
@@ -86,6 +88,7 @@ FAMILIES = (
     ),
     Family(ICU_DISCHARGE, "intensive care ends", ending=True),
     Family(APACHE_PREDICTION, "mortality as APACHE predicts it", answer=True),
+    Family(SCORE, "severity score", answer=True),
     Family(SEX, "sex", ("MIMIC_IV_Gender",), demographic=True),
     Family(ETHNICITY, "ethnicity", ("MIMIC_IV_Race",), demographic=True),
     Family(AGE, "age in years", demographic=True),

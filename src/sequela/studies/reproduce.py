@@ -202,6 +202,7 @@ def _jobs(
     flows = _flows(study, questions, roots, work)
     sizes = {question: flow.subjects for question, flow in flows.items()}
     primary = study.primary_of(sizes) if flows else questions[0]
+    hindsight = study.hindsight_of(sizes) if flows else questions[0]
     jobs = []
     for question in questions:
         flow = flows.get(question)
@@ -209,6 +210,7 @@ def _jobs(
         named = study.runs(
             question,
             is_primary=question == primary,
+            looks_back=question == hindsight,
             seed=seeds[0],
             split_seed=seeds[1],
             quick=quick,
@@ -229,10 +231,11 @@ def _flows(
     study: Study, questions: Sequence[Question], roots: Mapping[str, Path], work: Path
 ) -> dict[Question, Flow]:
     """Who is in each cohort, of questions that are asked of events."""
+    asked = {question: study.cohort_of(question) for question in questions}
     return {
-        (data, task): ask(data, study.ask(data, {"task": task}), roots.get(data), work).flow
-        for data, task in questions
-        if task
+        question: ask(question[0], settings, roots.get(question[0]), work).flow
+        for question, settings in asked.items()
+        if settings
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from sequela.runs.find import Run
 from sequela.studies.judged import judge_study
 from sequela.studies.registry import STUDIES, planned_leak, question_of, study_of
-from sequela.studies.study import Study
+from sequela.studies.study import Question, Study
 
 _SPLITS = ("subject", "recording", "row")
 
@@ -63,7 +63,7 @@ def results(folders: Sequence[Run]) -> dict[str, Any]:
 
 def cohorts_of(study: Study, runs: Sequence[Run]) -> dict[str, list[Run]]:
     """The runs of a study by the name of their question, the primary one first."""
-    grouped: dict[tuple[str, str], list[Run]] = {}
+    grouped: dict[Question, list[Run]] = {}
     for run in runs:
         grouped.setdefault(question_of(run), []).append(run)
     sizes = {one: some[0].metrics["data"] for one, some in grouped.items()}

@@ -173,7 +173,12 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> RunData:
 
 
 def load_other(
-    folder: RunFolder, header: Mapping[str, Any], name: str, root: Path | None, work: Path
+    folder: RunFolder,
+    header: Mapping[str, Any],
+    name: str,
+    root: Path | None,
+    work: Path,
+    labels: Path | None = None,
 ) -> RunData:
     """Other data as a run's model reads them; all of it is held out.
 
@@ -183,13 +188,14 @@ def load_other(
         name: A data set.
         root: Where it lies; the usual search path by default.
         work: Folder for what is made of tables on the way.
+        labels: Times and labels of the other data, for a run that learnt those of a file.
 
     Raises:
         SettingError: If nothing is left, or the data do not fit the model.
         SequelaError: If the data cannot be found or read.
     """
     implementation = _implementation(folder.settings.data)
-    data: RunData = implementation.load_other(folder, header, name, root, work)
+    data: RunData = implementation.load_other(folder, header, name, root, work, labels)
     return data
 
 

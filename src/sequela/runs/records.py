@@ -31,13 +31,13 @@ from sequela.sequences.featurisers import Features, Table
 from sequela.sequences.flat import Sequences, codes_of
 from sequela.sequences.leaks import IN_SEQUENCES, find_in_sequences
 from sequela.sequences.tables import static_names
-from sequela.sequences.translate import translated
 from sequela.sequences.visit_batches import (
     BesideCodes,
     VisitBatch,
     VisitDataset,
     visit_loader,
 )
+from sequela.sequences.vocabulary import Vocabulary
 from sequela.sources import catalog
 
 _PREDICTION_BATCH = 1024
@@ -173,8 +173,7 @@ class VisitData:
             "classes": list(self.classes),
             "task": self.cohort.task.to_dict(),
             "sequences": self.sequences.header["settings"],
-            "vocabulary": list(self.sequences.vocabulary),
-            "channels": list(self.sequences.channel_names),
+            **Vocabulary.of(self.sequences.header).to_dict(),
         }
 
     def describe(self) -> dict[str, Any]:
@@ -362,19 +361,30 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
 
 
 def load_other(
-    folder: RunFolder, header: Mapping[str, Any], name: str, root: Path | None, work: Path
+    folder: RunFolder,
+    header: Mapping[str, Any],
+    name: str,
+    root: Path | None,
+    work: Path,
+    labels: Path | None = None,
 ) -> VisitData:
     """Other records, asked a run's question, in the words of its model.
 
-    See :func:`sequela.runs.data.load_other`. Refused beyond what is said there: a run whose labels
-    are a file, and a model that reads quantiles of its own data.
+    See :func:`sequela.runs.data.load_other`.
     """
     settings = folder.settings
     asked = settings.cohort or CohortSettings()
-    if asked.labels is not None:
+    if asked.labels is None and labels is not None:
         raise SettingError(
-            "the run learnt labels from a file, which other data do not have: train on a task"
+            f"the run asks the task {asked.task}, which finds its labels in the records: leave "
+            "--labels out"
         )
+    if asked.labels is not None and labels is None:
+        raise SettingError(
+            "the run learnt times and labels from a file: name the label file of these data with "
+            "--labels"
+        )
+    asked = asked.model_copy(update={"labels": labels and str(labels)})
     same = name == settings.data
     all_tables = asked.model_copy(update={"tables": ()})
     cohort = ask(name, asked if same else all_tables, root, work)
@@ -388,23 +398,19 @@ def load_other(
             "model: none is left to evaluate it on; choose other data"
         )
     cohort = replace(cohort, labels=cohort.labels.filter(pa.array(new)))
-    sequences = whole(cohort, asked, work / "sequences")
+    part = np.full(len(cohort.labels), PARTS.index("held_out"))
+    words = Vocabulary.of(header)
+    settings_of = sequence_settings(asked)
+    sequences = build_sequences(cohort, part, work / "sequences", settings_of, of_model=words)
     return VisitData(
         name,
         cohort.origin,
         cohort,
         folder.split,
-        np.full(len(cohort.labels), PARTS.index("held_out")),
-        translated(sequences, header["vocabulary"], header["channels"]),
+        part,
+        sequences,
         set_aside=len(np.unique(subject)) - len(np.unique(subject[new])),
     )
-
-
-def whole(cohort: Cohort, asked: CohortSettings, folder: Path) -> Sequences:
-    """The sequences of a cohort that is not split, every code known."""
-    everybody = np.zeros(len(cohort.labels), np.int64)
-    settings = sequence_settings(asked).model_copy(update={"min_subjects": 1})
-    return build_sequences(cohort, everybody, folder, settings)
 
 
 def sequence_settings(asked: CohortSettings) -> SequenceSettings:

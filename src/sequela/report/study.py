@@ -131,6 +131,7 @@ def content(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
         "groups": groups,
         "holds": sentences.data_in_words(main.data),
         "folds": sentences.folds_in_words(main.split) if main.split["folds"] else "",
+        "periods": sentences.periods_in_words(main.split) if "times" in main.split else "",
         "measures": measures([*main.plain, *main.weighted]),
         "main_number": sentences.main_number(main.best),
         "looked_for": sentences.looked_for(main.plain[0]),

@@ -69,7 +69,7 @@ class RunData(Protocol):
         """Where it was found, in words."""
 
     @property
-    def unit(self) -> Literal["recording", "subject"]:
+    def unit(self) -> Literal["recording", "subject", "site"]:
         """What the bootstrap draws whole."""
 
     @property
@@ -168,6 +168,7 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> RunData:
     Raises:
         SequelaError: If the data cannot be found, read or split, or a setting does not fit them.
     """
+    catalog.check_split(settings.data, settings.split, settings.folds)
     data: RunData = _implementation(settings.data).load(settings, root, work)
     return data
 

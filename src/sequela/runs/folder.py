@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sequela.cohort.split import PARTS, Split, shares
+from sequela.cohort.split import PARTS, WORDS, Split, shares
 from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.evaluation.predictions import Predictions
@@ -126,9 +126,11 @@ class RunFolder:
         for name in PARTS:
             part = predictions.part(name)
             self.split.check_covers("row", name, part.example_id)
-            # Groups are subjects where these are known, else recordings.
-            kind = "subject" if "subject" in self.split.ids else "recording"
+            # Groups are sites where these are the unit, else subjects where these are known.
+            kind = next(each for each in ("site", "subject", "recording") if each in self.split.ids)
             self.split.check_covers(kind, name, part.group_id)
+            if kind == "site":
+                self.split.check_covers("subject", name, part.subject_id)
         return predictions
 
     @cached_property
@@ -177,13 +179,16 @@ class RunFolder:
     @property
     def sizes(self) -> tuple[int, int]:
         """How many units of the split there were to learn from, and how many are held out."""
-        ids = self.split.ids[self.settings.split]
+        ids = self.split.ids[self.split.whole]
         return len(ids["train"]) + len(ids["tuning"]), len(ids["held_out"])
 
     def describe_split(self) -> dict[str, Any]:
         """The split without its ids."""
         return {
             "unit": self.split.unit,
+            "by": WORDS.get(self.split.unit, self.split.unit),
+            "whole": self.split.whole,
+            **({"times": self.split.times} if self.split.times else {}),
             "leaks": self.split.leaks,
             "seed": self.split.seed,
             "fractions": list(self.split.fractions),

@@ -7,7 +7,7 @@ from sequela.runs.find import Run
 from sequela.studies.registry import STUDIES, question_of, study_of
 from sequela.studies.study import Study
 
-_SPLITS = ("subject", "recording", "row")
+_SPLITS = ("subject", "recording", "site", "time", "row")
 
 
 def planned_leak(run: Run) -> str:

@@ -138,3 +138,21 @@ def test_a_run_on_one_set_of_physionet_2012_judges_the_other(
     assert other.set_aside == 0
     assert folder.data["examples"] + len(found.label) == 3968
     assert 0.75 < auroc(found) < 0.9
+
+
+def test_whole_hospitals_of_eicu_are_held_out(of_study: Asked, work: Path, tmp_path: Path) -> None:
+    """The demo has 186 hospitals; a stay that follows one in another hospital is left out."""
+    settings, root = of_study("eicu", "in-hospital", "boosting")
+    by_site = settings.model_copy(update={"split": "site"})
+    folder = trained(by_site, root, tmp_path / "run", work)
+    assert folder.data["sites"] == 186
+    assert (folder.data["examples"], folder.data["unit"]) == (1893 - 15, "site")
+    assert {n: len(ids) for n, ids in folder.split.ids["site"].items()} == {
+        "train": 111,
+        "tuning": 37,
+        "held_out": 38,
+    }
+    other, found = predict_other(folder, "eicu", root, tmp_path)
+    recorded = folder.predictions.part("held_out")
+    assert sorted(found.example_id.tolist()) == sorted(recorded.example_id.tolist())
+    assert other.set_aside == 148

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.cli.calls import ran
 
 from sequela.cohort.split import PARTS, Split, at_first, hashed, periods
 from sequela.config import CohortSettings, RunSettings
@@ -171,6 +172,17 @@ def test_its_own_records_as_other_data(
     )
 
 
+def test_a_run_by_site_on_data_without_sites(
+    runs: dict[str, RunFolder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There subjects are resampled, and called so."""
+    root = str(catalog.EXCERPTS / "mimic3")
+    ran("evaluate", str(runs["site"].path), "--data", "mimic3", "--root", root)
+    said = capsys.readouterr().out
+    assert " subjects" in said
+    assert "sites" not in said
+
+
 def test_the_earliest_train_and_the_latest_are_held_out(runs: dict[str, RunFolder]) -> None:
     run = runs["time"]
     days = {
@@ -270,8 +282,9 @@ def test_a_part_without_an_event(write_meds: Callable[..., Path], tmp_path: Path
 def test_the_page_and_the_card_say_how(
     runs: dict[str, RunFolder], folds: FoldsFolder, tmp_path: Path
 ) -> None:
-    said = {}
-    for name, run in {**runs, "folds": folds}.items():
+    said: dict[str, str] = {}
+    shown: dict[str, RunFolder | FoldsFolder] = {**runs, "folds": folds}
+    for name, run in shown.items():
         page = page_of.build([run], tmp_path / f"{name}.html").read_text("utf-8")
         card = build_card(run, tmp_path / f"{name}.md").read_text("utf-8")
         said[name] = " ".join(f"{page} {card}".split())

@@ -100,6 +100,7 @@ def _on_other(
         other, predictions = predict_other(folder, name, root, Path(work), labels)
         found = {
             "origin": other.origin,
+            "unit": other.unit,
             "leaks": bool(other.leaks),
             f"{other.unit}s_set_aside_as_trained_or_tuned_on": other.set_aside,
             **other.unlike_training(),

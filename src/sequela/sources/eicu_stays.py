@@ -145,7 +145,7 @@ PATIENT = Table(
             codes.SITE + "//{hospitalid}",
             "arrival",
             "at hospital admission, or at unit admission if that is earlier",
-            "for splits by site. Never an input",
+            "for splits by site, never an input",
         ),
         *(
             Fact(

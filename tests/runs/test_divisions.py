@@ -291,6 +291,8 @@ def test_the_page_and_the_card_say_how(
     assert "Split by site (hospital)," in said["site"]
     assert "No site and no subject is in two parts" in said["site"]
     assert "part by site (hospital) (60 / 20 / 20 %), drawn with seed 0" in said["site"]
+    assert "from a bootstrap over sites" in said["site"]
+    assert "from a bootstrap over subjects" in said["time"]
     assert "whole sites" in said["site"] or "held-out sites" in said["site"]
     assert f"at {HOSPITALS} sites" in said["site"]
     assert "Other sites of the same data." in said["site"]

@@ -67,9 +67,10 @@ def subgroups(
 ) -> list[Subgroup]:
     """The numbers of each value of each attribute, in order of attribute, then value.
 
-    A value is suppressed if it has fewer than 10 groups (subjects where groups are hospitals), or 1 to 9 examples of any class. If that
-    hides only one value of an attribute, the counts of the next smallest are hidden too: otherwise
-    the hidden ones could be had by subtraction from the whole.
+    A value is suppressed if it has fewer than 10 groups (subjects, where groups are hospitals), or
+    1 to 9 examples of any class. If that hides only one value of an attribute, the counts of the
+    next smallest are hidden too: otherwise the hidden ones could be had by subtraction from the
+    whole.
 
     Args:
         predictions: Of one part.

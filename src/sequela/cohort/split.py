@@ -40,7 +40,7 @@ def hashes(ids: Ids) -> Ids:
 
 def hashed(ids: Ids) -> list[str]:
     """The distinct ids, hashed and sorted, so that a split can be shown without the ids."""
-    return sorted({hashlib.sha256(str(i).encode()).hexdigest()[:16] for i in np.unique(ids)})
+    return sorted(set(hashes(ids).tolist()))
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,8 @@ def headline(run: "Run", numbers: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def groups_of(run: "Run", numbers: Mapping[str, Any]) -> str:
-    """Of how many subjects or recordings the examples are."""
-    return f"{numbers['groups']:,} {run.data['unit']}s"
+    """Of how many subjects, recordings or sites the examples are."""
+    return f"{numbers['groups']:,} {numbers.get('unit', run.data['unit'])}s"
 
 
 def within(numbers: Mapping[str, Any], name: str) -> str:

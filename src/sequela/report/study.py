@@ -153,6 +153,7 @@ def content(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
         "holds": sentences.data_in_words(main.data),
         "folds": sentences.folds_in_words(main.split) if main.split["folds"] else "",
         "variance": variance_in_words(main.best.test, main.best.metric),
+        "periods": sentences.periods_in_words(main.split) if "times" in main.split else "",
         "measures": measures([*main.plain, *main.weighted]),
         "main_number": sentences.main_number(main.best),
         "steps": sentences.steps_in_words(main.data["sequences"]) if has_steps else "",

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sequela.cohort.split import PARTS, Split, shares
+from sequela.cohort.split import PARTS, WORDS, Split, shares
 from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.evaluation.predictions import Predictions
@@ -138,6 +138,8 @@ class RunFolder:
             part = predictions.part(name)
             self.split.check_covers("row", name, part.example_id)
             self.split.check_covers(self.split.group, name, part.group_id)
+            if self.split.group == "site":
+                self.split.check_covers("subject", name, part.subject_id)
         return predictions
 
     @cached_property
@@ -193,6 +195,9 @@ class RunFolder:
         """The split without its ids."""
         return {
             "unit": self.split.unit,
+            "by": WORDS.get(self.split.unit, self.split.unit),
+            "whole": self.split.whole,
+            **({"times": self.split.times} if self.split.times else {}),
             "leaks": self.split.leaks,
             "seed": self.split.seed,
             "fractions": list(self.split.fractions),

@@ -35,6 +35,7 @@ SCORE = "SCORE"
 AGE = "AGE"
 SEX = "GENDER"
 ETHNICITY = "ETHNICITY"
+SITE = "HOSPITAL"
 
 BILLED = "billing coders assign it after discharge; its place in the stay is not published"
 
@@ -52,7 +53,7 @@ class Family:
         coded_later: Why a code of a stay is only known after its discharge, if so. Dated earlier,
             it comes from the future.
         demographic: Who somebody is rather than what happened: read only where a study asks for it.
-        label_only: Makes labels, cohorts or ages: no model ever reads it.
+        label_only: Makes labels, cohorts, splits or ages: no model ever reads it.
         answer: Another model's answer to the question, or a score made to answer it: read only
             where a task names it.
         ending: Says how a stay or a part of it ended.
@@ -78,6 +79,7 @@ FAMILIES = (
     Family(OUTCOME, "how a stay ended: expired or alive", label_only=True),
     Family(FOLLOW_UP_END, "end of follow-up", label_only=True),
     Family(STAY, "what a stay is left out for", label_only=True),
+    Family(SITE, "the hospital of a stay, for splits by site", label_only=True),
     Family(ADMISSION, "admission to a hospital", ("MIMIC_IV_Admission",), visit_mark=True),
     Family(
         DISCHARGE,

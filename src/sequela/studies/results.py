@@ -8,7 +8,7 @@ from sequela.studies.judged import judge_study
 from sequela.studies.registry import STUDIES, planned_leak, question_of, study_of
 from sequela.studies.study import Question, Study
 
-_SPLITS = ("subject", "recording", "row")
+_SPLITS = ("subject", "recording", "site", "time", "row")
 
 
 def by_study(folders: Sequence[Run]) -> list[tuple[Study, list[Run]]]:

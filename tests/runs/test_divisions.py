@@ -146,7 +146,7 @@ def test_folds_are_groups_of_hospitals(folds: FoldsFolder) -> None:
             check_site_split(run)
             held += np.unique(run.predictions.part("held_out").group_id).tolist()
         assert sorted(held) == sorted(f"H{i}" for i in range(HOSPITALS))
-    assert folds.first.sizes == (18, 6)
+    assert len(folds.first.split.ids["site"]["held_out"]) == 6
     first, again = (folds.runs[i].split.ids["site"]["held_out"] for i in (0, 4))
     assert first != again
     assert folds.describe_split()["ids_in_two_parts"]["subject"] == dict.fromkeys(

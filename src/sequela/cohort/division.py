@@ -81,10 +81,10 @@ def by_site(cohort: Cohort) -> tuple[Cohort, Ids | None]:
     kept = known.copy()
     kept[known] = at_first(cohort.subject_id[known].astype(np.str_), site[known])
     removed = {
-        "site not known": ("no hospital is on record", int((~known).sum())),
+        "site not known": ("no hospital is on record", ~known),
         "another site": (
             "the subject was first seen at another site; subjects and sites stay whole",
-            int((known & ~kept).sum()),
+            known & ~kept,
         ),
     }
     return cohort.only(kept, removed), site[kept]
@@ -99,7 +99,7 @@ def _by_time(cohort: Cohort, settings: RunSettings) -> Division:
     removed = {
         "a later period": (
             "the subject was first seen in an earlier period; subjects and periods stay whole",
-            int((~kept).sum()),
+            ~kept,
         )
     }
     cohort = cohort.only(kept, removed)

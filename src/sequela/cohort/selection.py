@@ -175,12 +175,14 @@ class Cohort:
             total.update(np.ascontiguousarray(column).view(np.uint8).data)
         return total.hexdigest()
 
-    def only(self, kept: NDArray[np.bool_], removed: Mapping[str, tuple[str, int]]) -> Self:
+    def only(
+        self, kept: NDArray[np.bool_], removed: Mapping[str, tuple[str, NDArray[np.bool_]]]
+    ) -> Self:
         """The cohort of some of its examples.
 
         Args:
             kept: (example,), at least one of each class.
-            removed: Each further rule: its sentence, and how many it removed.
+            removed: Each further rule: its sentence, and (example,) which it removed.
 
         Raises:
             DataError: If nothing or one class is left.
@@ -188,7 +190,11 @@ class Cohort:
         labels = self.labels.filter(pa.array(kept))
         positives = int(self.label[kept].sum())
         counts = (len(labels), len(np.unique(self.subject_id[kept])), positives)
-        flow = self.flow.then(removed, counts=counts)
+        counted = {
+            rule: (sentence, int(gone.sum()), int(self.label[gone].sum()))
+            for rule, (sentence, gone) in removed.items()
+        }
+        flow = self.flow.then(counted, counts=counts)
         _check_classes(labels, flow)
         return replace(self, labels=labels, flow=flow)
 

@@ -127,7 +127,7 @@ class Split:
 
     @property
     def group(self) -> str:
-        """The kind of id of a group: sites where they are the unit, subjects where they are known."""
+        """The kind of id of groups: sites where they are the unit, else subjects if known."""
         return next(kind for kind in ("site", "subject", "recording") if kind in self.ids)
 
     def holds_out(self, groups: Ids) -> bool:

@@ -19,6 +19,7 @@ from sequela.runs.openings import LEDGER, read
 COMMANDS = [
     "train",
     "evaluate",
+    "audit",
     "compare",
     "report",
     "card",

@@ -105,7 +105,7 @@ def _on_other(
         found = {
             "origin": other.origin,
             "unit": other.unit,
-            "leaks": bool(other.leaks),
+            "leaks": any(each.severity == "leak" for each in other.leaks),
             f"{other.unit}s_set_aside_as_trained_or_tuned_on": other.set_aside,
             **other.unlike_training(),
             **summarise(predictions, seed=seed, recordings=other.classes_fixed),

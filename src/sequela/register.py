@@ -34,6 +34,7 @@ def model(
     *,
     reads: tuple[str, ...],
     title: str = "",
+    recurrent: bool = False,
 ) -> None:
     """Add a network.
 
@@ -45,6 +46,8 @@ def model(
         reads: What its ``forward`` takes, in this order: ``signal``, ``codes``, ``values``,
             ``gaps``, ``static`` or ``features:NAME``.
         title: In tables and pictures; the name by default.
+        recurrent: Whether it carries a state from one step to the next: pages warn where most
+            examples have one step.
 
     Raises:
         SettingError: If the name is taken, or no data hold all that it reads.
@@ -56,7 +59,7 @@ def model(
         _refuse("model", made_by, "a class, or the text package.module:CLASS")
     if isinstance(reads, str) or not all(isinstance(each, str) for each in reads):
         _refuse("model's reads", reads, 'a tuple of inputs, such as ("signal",)')
-    register(name, ModelEntry(tuple(reads), made_by, title or name))
+    register(name, ModelEntry(tuple(reads), made_by, title or name, recurrent))
 
 
 def reference_model(name: str, reference: "ReferenceModel") -> None:

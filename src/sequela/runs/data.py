@@ -71,7 +71,7 @@ class RunData(Protocol):
         """Where it was found, in words."""
 
     @property
-    def unit(self) -> Literal["recording", "subject"]:
+    def unit(self) -> Literal["recording", "subject", "site"]:
         """What the bootstrap draws whole."""
 
     @property
@@ -170,6 +170,7 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> RunData:
     Raises:
         SequelaError: If the data cannot be found, read or split, or a setting does not fit them.
     """
+    catalog.check_split(settings.data, settings.split, settings.folds)
     data: RunData = _implementation(settings.data).load(settings, root, work)
     return data
 
@@ -201,7 +202,12 @@ def load_again(
 
 
 def load_other(
-    folder: RunFolder, header: Mapping[str, Any], name: str, root: Path | None, work: Path
+    folder: RunFolder,
+    header: Mapping[str, Any],
+    name: str,
+    root: Path | None,
+    work: Path,
+    labels: Path | None = None,
 ) -> RunData:
     """Other data as a run's model reads them; all of it is held out.
 
@@ -211,13 +217,14 @@ def load_other(
         name: A data set.
         root: Where it lies; the usual search path by default.
         work: Folder for what is made of tables on the way.
+        labels: Times and labels of the other data, for a run that learnt those of a file.
 
     Raises:
         SettingError: If nothing is left, or the data do not fit the model.
         SequelaError: If the data cannot be found or read.
     """
     implementation = _implementation(folder.settings.data)
-    data: RunData = implementation.load_other(folder, header, name, root, work)
+    data: RunData = implementation.load_other(folder, header, name, root, work, labels)
     return data
 
 

@@ -35,9 +35,11 @@ NOTHING_CHARTED = f"{STAY}//nothing charted"
 ADMISSION_DIAGNOSIS = "ADMISSION_DX"
 ENTRY = "COHORT_ENTRY"
 APACHE_PREDICTION = "APACHE_PREDICTION"
+SCORE = "SCORE"
 AGE = "AGE"
 SEX = "GENDER"
 ETHNICITY = "ETHNICITY"
+SITE = "HOSPITAL"
 
 BILLED = "billing coders assign it after discharge; its place in the stay is not published"
 
@@ -57,8 +59,9 @@ class Family:
         charted: The time of a code is that at which it was written down, inside the stay: a
             measurement, a drug that was given, an admission.
         demographic: Who somebody is rather than what happened: read only where a study asks for it.
-        label_only: Makes labels, cohorts or ages: no model ever reads it.
-        answer: Another model's answer to the question: read only where a task names it.
+        label_only: Makes labels, cohorts, splits or ages: no model ever reads it.
+        answer: Another model's answer to the question, or a score made to answer it: read only
+            where a task names it.
         ending: Says how a stay or a part of it ended.
         visit_mark: Shows that a visit took place, even where no model reads the code.
     """
@@ -101,6 +104,7 @@ _STAYS = (
     Family(ICU_ADMISSION, "intensive care begins", charted=True),
     Family(ICU_DISCHARGE, "intensive care ends", charted=True, ending=True),
     Family(APACHE_PREDICTION, "mortality as APACHE predicts it", charted=True, answer=True),
+    Family(SCORE, "severity score", charted=True, answer=True),
 )
 # Name, what it is, and aliases of families whose codes have the time at which they were charted.
 _CHARTED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -128,7 +132,6 @@ _CHARTED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("HEIGHT", "height", ()),
     ("BMI", "body mass index", ()),
     ("OMR", "measured in an office", ("MIMIC_IV_OMR",)),
-    ("SCORE", "severity score", ()),
     ("APACHE", "variable of the APACHE score", ()),
     ("DRUG", "drug", ("MEDICATION", "MIMIC_IV_Drug", "RxNorm")),
     ("NDC", "drug, by its national code", ()),
@@ -168,6 +171,7 @@ FAMILIES = (
     Family(OUTCOME, "how a stay ended: expired or alive", label_only=True),
     Family(FOLLOW_UP_END, "end of follow-up", label_only=True),
     Family(STAY, "what a stay is left out for", label_only=True),
+    Family(SITE, "the hospital of a stay, for splits by site", label_only=True),
     *_STAYS,
     Family(SEX, "sex", ("MIMIC_IV_Gender",), demographic=True),
     Family(ETHNICITY, "ethnicity", ("MIMIC_IV_Race",), demographic=True),

@@ -42,7 +42,7 @@ def small_study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.Mon
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SEQUELA_DATA", raising=False)
         patch.setattr("sequela.sources.catalog.cache_folder", lambda name: nowhere / name)
-        change(patch, quick_epochs=2, few=100, folds=2)
+        change(patch, quick_epochs=2, few=50, folds=2)
         change(patch, primary=((MIMIC3, mortality.FULL), (EICU, 0)))  # smaller
         # To start another process takes longer than what is left to do.
         patch.setattr(pool, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
@@ -124,7 +124,8 @@ def test_results(study: Path, strict_json: Callable[[Path], Any], builds: list[s
 
 
 def test_no_records_of_patients_are_left(study: Path) -> None:
-    assert sorted(path.name for path in study.iterdir()) == ["results.json", "runs"]
+    there = sorted(path.name for path in study.iterdir())
+    assert there == ["claims-mortality.toml", "results.json", "runs"]
     assert not [path for path in study.rglob("*") if path.name.startswith(".")]
     assert not list(study.rglob("*.npy"))
     assert not list(study.rglob("*.partial"))
@@ -148,7 +149,8 @@ def test_finished_runs_are_kept_and_missing_ones_made(
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert {path: path.read_bytes() for path in old} == old
     assert all(path.exists() for path in lost)
-    assert sorted(path.name for path in study.iterdir()) == ["results.json", "runs"]
+    there = sorted(path.name for path in study.iterdir())
+    assert there == ["claims-mortality.toml", "results.json", "runs"]
 
 
 def test_an_interrupted_study_goes_on(

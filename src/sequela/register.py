@@ -1,4 +1,4 @@
-"""Add what is yours: models, data, tasks, metrics, features, pictures and studies.
+"""Add what is yours: models, data, families of codes, tasks, metrics, features and more.
 
 Each function makes one thing known by its name. From then on it is as if it came with the package:
 on the command line, in run folders, in comparisons, on cards and pages. A taken name, a wrong type
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sequela.models.reference import ReferenceModel
     from sequela.sequences.featurisers import Featuriser
     from sequela.sources.catalog import DataSet
+    from sequela.sources.codes import Family
     from sequela.studies.study import Study
 
 
@@ -94,6 +95,23 @@ def data_set(name: str, entry: "DataSet") -> None:
 
     _check(entry, DataSet, "data set")
     register(name, entry)
+
+
+def family(entry: "Family") -> None:
+    """Declare a family of codes: when its codes become known.
+
+    Args:
+        entry: Its name (what stands before the first ``//`` of a code), and either
+            ``charted=True`` (its codes have the time at which they were written down) or
+            ``coded_later`` (why they are known only after the discharge of their stay).
+
+    Raises:
+        SettingError: If a name is taken, or it is not said when its codes become known.
+    """
+    from sequela.sources.codes import Family, register
+
+    _check(entry, Family, "family of codes")
+    register(entry)
 
 
 def task(entry: "Task") -> None:

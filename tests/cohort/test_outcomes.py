@@ -261,7 +261,7 @@ def test_events_decide_an_outcome_within_the_stay(make_events: Make, *, numbered
     assert [key for key, value in answers(cohort).items() if value] == [(1, START + 21 * DAY)]
     assert cohort.leaks == ()
     before = (1, START + 20.5 * DAY, "DX//sepsis", 11)
-    (leak,) = select_cohort(make_events([*rows, *sepsis, before]), task).leaks
+    leak, _ = select_cohort(make_events([*rows, *sepsis, before]), task).leaks
     assert leak.what == "1 of 1 positive labels are after the outcome is on record"
 
 

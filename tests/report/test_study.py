@@ -223,6 +223,17 @@ def test_a_registered_study_speaks_with_its_own_words(
     mine: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair = ("mlp-baseline", "mlp-improved")
+    areas = Claim(
+        id="areas",
+        claim="It finds areas better.",
+        models=pair,
+        statistic="recall change",
+        classes=AREAS,
+        estimand="recall",
+        population="mine",
+        relation="above",
+        value=0.0,
+    )
     study = Study(
         "own",
         "My own study",
@@ -232,7 +243,7 @@ def test_a_registered_study_speaks_with_its_own_words(
         training=dict.fromkeys(pair, TrainingSettings(epochs=12)),
         reference_models=("majority-class", "logistic-regression"),
         families=(("My family", *pair),),
-        claims=(Claim("classes-better", pair, "It finds areas better.", "1", classes=AREAS),),
+        claims=(areas,),
         few=0,
         very_few=0,
         caveats=("The cap was loose.",),
@@ -250,7 +261,7 @@ def test_a_registered_study_speaks_with_its_own_words(
         "A heading of mine",
         "My family: baseline and improved",
         "It finds areas better.",
-        "Recall of these classes together",
+        "Claimed: above +0 points",
         "The cap was loose.",
         "<figcaption>A picture of mine</figcaption>",
         "sequela reproduce own --data mine --seed 0",

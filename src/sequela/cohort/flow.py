@@ -72,6 +72,13 @@ class Flow:
             steps.append(FlowStep(rule, sentence, n, left, positives_of_n))
         return cls(unit, candidates, tuple(steps), examples, subjects, positives, notes)
 
+    def then(
+        self, removed: Mapping[str, tuple[str, int, int]], *, counts: tuple[int, int, int]
+    ) -> Self:
+        """The flow with further rules; see :meth:`of`."""
+        before = {s.rule: (s.sentence, s.removed, s.positives) for s in self.steps}
+        return self.of(self.unit, {**before, **removed}, counts=counts, notes=self.notes)
+
     def __str__(self) -> str:
         """The flow in one line a step."""
         lines = [f"{self.candidates} {self.unit}"]

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import duckdb
 import numpy as np
@@ -173,6 +174,29 @@ class Cohort:
             column = values_of(self.labels[name])
             total.update(np.ascontiguousarray(column).view(np.uint8).data)
         return total.hexdigest()
+
+    def only(
+        self, kept: NDArray[np.bool_], removed: Mapping[str, tuple[str, NDArray[np.bool_]]]
+    ) -> Self:
+        """The cohort of some of its examples.
+
+        Args:
+            kept: (example,), at least one of each class.
+            removed: Each further rule: its sentence, and (example,) which it removed.
+
+        Raises:
+            DataError: If nothing or one class is left.
+        """
+        labels = self.labels.filter(pa.array(kept))
+        positives = int(self.label[kept].sum())
+        counts = (len(labels), len(np.unique(self.subject_id[kept])), positives)
+        counted = {
+            rule: (sentence, int(gone.sum()), int(self.label[gone].sum()))
+            for rule, (sentence, gone) in removed.items()
+        }
+        flow = self.flow.then(counted, counts=counts)
+        _check_classes(labels, flow)
+        return replace(self, labels=labels, flow=flow)
 
 
 def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) -> Cohort:

@@ -31,12 +31,20 @@ class Part:
         examples: Rows.
         subjects: Whose they are (recordings, where subjects are not identified).
         positives: Examples with the event.
+        sites: Where sites are held out whole, how many there are.
     """
 
     name: str
     examples: int
     subjects: int
     positives: int
+    sites: int | None = None
+
+    @property
+    def whose(self) -> str:
+        """Subjects, and sites where these are whole."""
+        sites = "" if self.sites is None else f" at {self.sites:,} sites"
+        return f"{self.subjects:,} subjects{sites}"
 
     @classmethod
     def of(cls, predictions: Predictions) -> list[Self]:
@@ -80,7 +88,7 @@ class FlowDiagram:
             f"{self.flow.positives:,} with the event: {self.event}"
         )
         lines += [
-            f"{p.name}: {p.examples:,} examples, {p.subjects:,} subjects, {p.positives:,} events"
+            f"{p.name}: {p.examples:,} examples, {p.whose}, {p.positives:,} events"
             for p in self.parts
         ]
         return "; ".join(lines) + "."

@@ -17,10 +17,11 @@ def parts_in_words(entry: Entry) -> Iterator[tuple[str, str]]:
     for name, numbers in entry.metrics["parts"].items():
         if "parts" in data:
             held = data["parts"][name]
+            sites = f" at {held['sites']:,} sites" if "sites" in held else ""
             yield (
                 name,
                 (
-                    f"{held['examples']:,} examples of {held['subjects']:,} subjects, "
+                    f"{held['examples']:,} examples of {held['subjects']:,} subjects{sites}, "
                     f"{held['positives']:,} with the event"
                 ),
             )
@@ -36,14 +37,25 @@ def parts_in_words(entry: Entry) -> Iterator[tuple[str, str]]:
 def how_split(entry: Entry) -> str:
     """How the data were divided, in a sentence with its proof."""
     split = entry.run.describe_split()
+    seeds = split.get("seeds", 1)
+    trained = f", each trained with {seeds} seeds" * (seeds > 1)
     shared = sum(n for pairs in split["ids_in_two_parts"].values() for n in pairs.values())
     proof = f"{shared} ids in two parts, counted from hashed ids"
     if split["folds"]:
-        how = folds_in_words(split)
-    else:
-        shares = " / ".join(f"{100 * share:.0f}" for share in split["fractions"])
-        how = f"training, tuning and held-out (test) part by {split['unit']} ({shares} %)"
-    return f"{how}, drawn with seed {split['seed']}; {proof}"
+        return f"{folds_in_words(split)}, drawn with seed {split['seed']}{trained}; {proof}"
+    shares = " / ".join(f"{100 * share:.0f}" for share in split["fractions"])
+    how = f"training, tuning and held-out (test) part by {split['by']} ({shares} %"
+    if "times" in split:
+        return f"{how} of the subjects), {periods_in_words(split)}{trained}; {proof}"
+    return f"{how}), drawn with seed {split['seed']}{trained}; {proof}"
+
+
+def periods_in_words(split: Mapping[str, Any]) -> str:
+    """The days of a split by time, and where a subject of several predictions is."""
+    days = ", ".join(
+        f"{name} from {first[:10]} to {last[:10]}" for name, (first, last) in split["times"].items()
+    )
+    return f"{days}; each subject is in the part of its first prediction"
 
 
 def folds_in_words(split: Mapping[str, Any]) -> str:
@@ -51,7 +63,7 @@ def folds_in_words(split: Mapping[str, Any]) -> str:
     repeats = split["repeats"]
     times = f" (cross-validation repeated {repeats} times)" if repeats > 1 else ""
     return (
-        f"{split['folds']} folds by {split['unit']}{times}, each held out once, with a tuning part "
+        f"{split['folds']} folds by {split['by']}{times}, each held out once, with a tuning part "
         "drawn from the other folds"
     )
 
@@ -63,7 +75,8 @@ def data_in_words(data: Mapping[str, Any]) -> str:
             f"{data['recordings']:,} recordings, {data['examples']:,} {data['example']}s of "
             f"{data['n_times']} samples at {data['sfreq']} Hz"
         )
-    held = f"{data['examples']:,} examples of {data['subjects']:,} subjects"
+    sites = f" at {data['sites']:,} sites" if "sites" in data else ""
+    held = f"{data['examples']:,} examples of {data['subjects']:,} subjects{sites}"
     if "outcome" not in data:
         return held
     share = data["positives"] / data["examples"]

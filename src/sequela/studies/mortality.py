@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sequela.config import TrainingSettings
-from sequela.studies.claims import Claim
+from sequela.studies.claims import declared
 from sequela.studies.study import Question, Study
 
 TRAINING = {
@@ -72,52 +72,7 @@ COHORTS: tuple[Question, ...] = (
 FULL = 1000
 """Subjects from which MIMIC-III is the full database, and the primary cohort."""
 
-_BASELINE, _IMPROVED = ("visits-baseline",), ("visits-improved",)
-
-CLAIMS = (
-    Claim(
-        "level",
-        _BASELINE,
-        "The best loss of the baseline GRU is close to 0.5.",
-        "2.3",
-        "loss",
-        value=0.5,
-    ),
-    Claim(
-        "level",
-        _BASELINE,
-        "The best accuracy of the baseline GRU is about 75 %.",
-        "2.3",
-        value=0.75,
-    ),
-    Claim(
-        "blind",
-        _BASELINE,
-        "The baseline GRU is biased: it does not predict many of the deaths.",
-        "2.3",
-    ),
-    Claim(
-        "similar-best",
-        _BASELINE + _IMPROVED,
-        "The LSTM is similar to the baseline GRU in loss and accuracy.",
-        "2.3 b",
-    ),
-    Claim(
-        "both-classes",
-        _IMPROVED,
-        "The LSTM predicts more than 73 % of the deaths, and of the survivors, correctly.",
-        "2.3 b",
-        value=0.73,
-    ),
-    Claim(
-        "level",
-        _IMPROVED,
-        "With soft labels, the AUROC of the LSTM is 0.8.",
-        "2.3 b",
-        "auroc",
-        value=0.8,
-    ),
-)
+CLAIMS = declared("mortality")
 
 REPORTED: dict[str, dict[str, float | str]] = {
     "visits-baseline": {"accuracy": 0.75, "loss": 0.5},
@@ -143,7 +98,7 @@ STUDY = Study(
     reference_models=_REFERENCE_MODELS,
     # Prevalence reads nothing, so later information does not change it.
     controls={"weighted": tuple(TRAINING), "hindsight": (*TRAINING, *_REFERENCE_MODELS[1:])},
-    families=(("Visits", *_BASELINE, *_IMPROVED),),
+    families=(("Visits", "visits-baseline", "visits-improved"),),
     claims=CLAIMS,
     report="the 2019 report",
     reported=REPORTED,

@@ -50,6 +50,13 @@ def question_of(run: Run) -> Question:
     return next((one for one in found if one != question), question)
 
 
+def planned_leak(run: Run) -> str:
+    """``row`` or ``hindsight`` where a run leaks to show what that is worth, else nothing."""
+    if run.metrics["split"]["leaks"]:
+        return "row"
+    return "hindsight" if run.data.get("task", {}).get("hindsight") else ""
+
+
 def study_of(run: Run) -> Study:
     """The study of a run: the one that has its question, else one that has its classes.
 

@@ -11,6 +11,7 @@ from sequela.studies.claims import Claim
 Question = tuple[str, ...]
 """A data set and the task asked of it; no task where the data set has classes of its own. A third
 part names a variant, which is asked with other settings (see ``Study.asked``)."""
+_FEWEST_FOLDS = 2
 _OF_THE_TASK = ("hours", "from_icu")
 """What ``Study.asked`` says of its own task only."""
 
@@ -46,7 +47,7 @@ class Study:
         reported: The report's own numbers, by model.
         reported_columns: Those shown in the table of models.
         reported_question: The report's own question, on which claims are judged as well.
-        few: Examples of the rarer class below which one held-out part is too small: folds are run.
+        few: Examples of the rarer class that a held-out part needs: with fewer, folds are run.
         very_few: Examples of the rarer class below which nothing is concluded.
         folds: How many folds are run where examples are few.
         repeats: How many times the cross-validation is repeated.
@@ -118,13 +119,18 @@ class Study:
         """The name of a question in ``results.json``."""
         return self.name if is_primary else "-".join(filter(None, (self.name, *question)))
 
-    def folds_for(self, rarer: int) -> int:
-        """How many folds a cohort is judged on: 0, one split, where examples are enough.
+    def folds_for(self, rarer: int | None, split: SplitUnit, *, quick: bool) -> int:
+        """How many folds a run is judged on: 0, one split, where examples are enough.
 
         Args:
-            rarer: Examples of the rarer class.
+            rarer: Examples of the rarer class in all; ``None`` where they are not counted before
+                the data are read, as recordings are: they are few.
+            split: Its unit. A split by row only shows what the leak is worth: one is enough.
+            quick: Whether to run as few folds as can be.
         """
-        return self.folds if rarer < self.few else 0
+        if split == "row" or (rarer or 0) >= self.few * self.folds:
+            return 0
+        return _FEWEST_FOLDS if quick else self.folds
 
     def ask(self, data: str, said: Mapping[str, Any], variant: str = "") -> CohortSettings:
         """What is asked of a data set, with what a user says of it.
@@ -160,6 +166,7 @@ class Study:
         is_primary: bool = True,
         looks_back: bool = True,
         seed: int,
+        split_seed: int | None = None,
         quick: bool,
     ) -> dict[str, RunSettings]:
         """The runs of a question by the name of their folder, those that take longest first.
@@ -169,6 +176,7 @@ class Study:
             is_primary: Whether it is the main result, which has runs with weighted classes.
             looks_back: Whether it has runs with later information.
             seed: Of all runs.
+            split_seed: Of the split, where that is not the seed.
             quick: Whether they are short.
         """
         kinds = ("weighted",) * is_primary + ("hindsight",) * looks_back
@@ -182,6 +190,7 @@ class Study:
                     data=question[0],
                     split=split,
                     seed=seed,
+                    split_seed=split_seed,
                     cohort=cohort,
                     training=self._training(model, quick=quick),
                 )

@@ -5,7 +5,7 @@ trained in five folds, with a tuning part that they do not use. The truth is the
 all models that were trained so, each on 1,000 new groups. Prints the table of
 docs/decisions/0014-recipe-intervals.md:
 
-    python benchmarks/recipe_coverage.py [--simulations 250] [--groups 50 200 400]
+    python benchmarks/recipe_coverage.py [--simulations 140] [--groups 50 200 400]
 """
 
 import argparse
@@ -38,7 +38,7 @@ from sequela.evaluation.recipe import (
 
 INPUTS, EACH, FOLDS, REPEATS, SEEDS = 8, 5, 5, 2, 2
 NEW_GROUPS = 1_000
-HOW = Bootstrap(resamples=400, classes_fixed=True)
+HOW = Bootstrap(resamples=300, classes_fixed=True)
 NAMES = ("accuracy", "auroc")
 DESIGNS: dict[str, Callable[[Place], bool]] = {
     "5 folds": lambda place: place.repeat == 0 and place.seed == 0,
@@ -152,7 +152,7 @@ def report(groups: int, simulations: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--simulations", type=int, default=250)
+    parser.add_argument("--simulations", type=int, default=140)
     parser.add_argument("--groups", type=int, nargs="+", default=[50, 200, 400])
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)

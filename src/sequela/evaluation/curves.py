@@ -167,10 +167,17 @@ def roc_over_models(
 def precision_recall_over_models(
     judged: Sequence[Judged], rng: np.random.Generator, how: Bootstrap = DEFAULT
 ) -> Curve:
-    """The mean precision-recall curve of the models of a recipe; as :func:`roc_over_models`."""
+    """The mean precision-recall curve of the models of a recipe; as :func:`roc_over_models`.
+
+    There is no band where a fold has found no event yet, or misses none: its precision there is
+    that of one event.
+    """
     parts = tuple(_points_of_precision(one.held_out) for one in judged)
     found = _mean_at(judged, lambda each: precision_at(each, _RECALLS), rng, how)
     low, high = _bounds(found, judged)
+    fewest = min(len(_with_event(one.held_out)) for one in judged)
+    beyond = np.minimum(_RECALLS, 1 - _RECALLS) * fewest < 1 - _ROUNDING
+    low[beyond] = high[beyond] = np.nan
     y = np.array([one.value for one in found])
     return _mean_curve(parts, (_RECALLS, y), (_RECALLS, low, high), judged, rng, how)
 
@@ -200,11 +207,16 @@ def _scarcest(judged: Sequence[Judged]) -> int:
     return min(map(len, holds))
 
 
+def _with_event(predictions: Predictions) -> set[str]:
+    """The groups that have the event."""
+    return set(predictions.group_id[predictions.label == 1].tolist())
+
+
 def _bounds(
     found: Sequence[RecipeNumber], judged: Sequence[Judged]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Of the band, within 0 and 1; where the mean curve is at 0 or 1, at least the exact bound."""
-    events = {group for one in judged for group in one.held_out.group_id[one.held_out.label == 1]}
+    events = set().union(*(_with_event(one.held_out) for one in judged))
     low, high = np.full(len(found), np.nan), np.full(len(found), np.nan)
     for place, one in enumerate(found):
         if one.interval is None:

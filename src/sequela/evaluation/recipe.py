@@ -40,7 +40,7 @@ from sequela.evaluation.statistic import Statistic, difference
 
 COUPLED = 1.0
 """The coupled part of the variance, as a share of the group variance that lasts."""
-COUPLED_SWING = 3.5
+COUPLED_SWING = 5.0
 """The most that it is, as a multiple of the group variance that swings: a model that other training
 data hardly change is hardly coupled."""
 

@@ -103,12 +103,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--simulations", type=int, default=500)
     parser.add_argument("--folds", type=int, default=0)
+    parser.add_argument("--kinds", nargs="+", default=["ROC", "precision-recall"])
     parser.add_argument("--subjects", type=int, nargs="+", default=[50, 200, 1_000])
     options = parser.parse_args()
     for name, places in (("false positive rate", RATES), ("recall", RECALLS)):
         print(f"{name}: {', '.join(f'{place:g}' for place in places)}")
     for subjects in options.subjects:
-        for kind in ("ROC", "precision-recall"):
+        for kind in options.kinds:
             shares = held(kind, subjects, options.simulations, options.folds)
             told = ["no band" if np.isnan(share) else f"{100 * share:.1f} %" for share in shares]
             print(f"| {kind} | {subjects:,} | {' | '.join(told)} |", flush=True)

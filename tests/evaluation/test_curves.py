@@ -259,3 +259,19 @@ def test_each_model_has_a_threshold_of_its_own() -> None:
     # Twenty events a fold: below the first and above the last but one there is no band.
     there = ~np.isnan(curve.low)
     np.testing.assert_allclose(curve.band_x[there][[0, -1]], [0.05, 0.95])
+
+
+def test_the_precision_of_few_events_is_taken_between_them() -> None:
+    """The k-th of m events stands at k / (m + 1); false alarms are linear in between."""
+    predictions = folds()[0].held_out
+    order = np.argsort(-predictions.score)
+    event = (predictions.label == 1)[order]
+    m = int(event.sum())
+    false = [0, *np.cumsum(~event)[event].tolist()]  # at no alarm, then at each event
+    recalls = np.array([0.1, 0.33, 0.5, 0.8, 0.95])
+    found = curves.precision_between(predictions, recalls).estimate
+    for recall, precision in zip(recalls.tolist(), found.tolist(), strict=True):
+        at = min(recall * (m + 1), m)
+        low = min(int(at), m - 1)
+        wrong = false[low] + (at - low) * (false[low + 1] - false[low])
+        assert precision == pytest.approx(recall * m / (recall * m + wrong))

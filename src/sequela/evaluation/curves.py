@@ -169,11 +169,12 @@ def precision_recall_over_models(
 ) -> Curve:
     """The mean precision-recall curve of the models of a recipe; as :func:`roc_over_models`.
 
-    There is no band where a fold has found no event yet, or misses none: its precision there is
-    that of one event.
+    A fold has few events, so that the next threshold may lie far beyond a recall: its precision is
+    taken between thresholds (:func:`precision_between`). There is no band where a fold has found no
+    event yet, or misses none.
     """
     parts = tuple(_points_of_precision(one.held_out) for one in judged)
-    found = _mean_at(judged, lambda each: precision_at(each, _RECALLS), rng, how)
+    found = _mean_at(judged, lambda each: precision_between(each, _RECALLS), rng, how)
     low, high = _bounds(found, judged)
     fewest = min(len(_with_event(one.held_out)) for one in judged)
     beyond = np.minimum(_RECALLS, 1 - _RECALLS) * fewest < 1 - _ROUNDING
@@ -326,6 +327,32 @@ def precision_at(predictions: Predictions, recalls: NDArray[np.float64]) -> Stat
             with np.errstate(invalid="ignore"):
                 precision[row] = hits[first] / alarms[first]
         precision[found[:, -1] == 0] = np.nan
+        return precision
+
+    trials = np.ceil(recalls * len(np.unique(group[positive]))).astype(np.int64)
+    return Statistic(value, int(group.max()) + 1, tuple(trials.tolist()))
+
+
+def precision_between(predictions: Predictions, recalls: NDArray[np.float64]) -> Statistic:
+    """Precision at each recall (recall,), with false alarms linear between the events found.
+
+    The k-th of m events, in the order of their scores, stands at the recall k / (m + 1), where it
+    lies on average (Weibull 1939): without it the curve of few events would lie too low.
+    """
+    positive, group = predictions.label == 1, predictions.group_index
+    sums_at = statistic.sums_at_scores(positive, -predictions.score, group)
+    stretched = recalls * (1 + 1 / max(int(positive.sum()), 1))
+
+    def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        found, false = (_cumulated(sums) for sums in sums_at(weights))  # (resample, 1 + score)
+        precision = np.full((len(found), len(recalls)), np.nan)
+        for row, (hits, alarms) in enumerate(zip(found, false, strict=True)):
+            if not hits[-1]:
+                continue
+            at = np.flatnonzero(np.diff(hits, prepend=-1.0) > 0)  # no alarm, then each event
+            wrong = np.interp(stretched * hits[-1], hits[at], alarms[at])
+            right = recalls * hits[-1]
+            precision[row] = right / (right + wrong)
         return precision
 
     trials = np.ceil(recalls * len(np.unique(group[positive]))).astype(np.int64)

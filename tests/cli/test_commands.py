@@ -19,6 +19,7 @@ from sequela.runs.openings import LEDGER, read
 COMMANDS = [
     "train",
     "evaluate",
+    "audit",
     "compare",
     "report",
     "card",
@@ -87,7 +88,10 @@ def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
         ("train mlp-baseline --data bonn --epochs many", "many"),
         ("train mlp-baseline --data bonn --epochs 0", "setting epochs = 0 cannot be used"),
         ("train mlp-baseline --data bonn --split patient", "patient"),
-        ("train mlp-baseline --data bonn --split subject", "no subject ids to split by"),
+        (
+            "train mlp-baseline --data bonn --split subject",
+            "its people are not identified; use --split r",
+        ),
         ("train mlp-baseline --data bonn --seed=-1", "setting seed = -1 cannot be used"),
         ("train mlp-baseline --data bonn --root nowhere", "nowhere does not exist"),
         ("train mlp-baseline --data mimic4", "holds hospital records"),

@@ -70,8 +70,10 @@ def test_folds_say_what_they_reached_together(
     assert [line.split() for line in printed.splitlines() if line.startswith("AUROC")] == [
         ["AUROC", "0.500", "(0.500", "to", "0.500)"]
     ]
-    assert "t over 4 folds" in printed
     assert "These folds were opened once, by 1 model." in printed
+    assert "with training variance (2 repeats, 2 folds)" in printed
+    assert FoldsFolder(out).summary["repeats"] == 2
+    ran(*asked(command, out, "--root", events, "--resume"))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 from rich.console import Console
 
+from sequela.cli.audit import audit
 from sequela.cli.build import build
 from sequela.cli.card import card
 from sequela.cli.compare import compare
@@ -34,6 +35,7 @@ app = App(
 for _command in (
     reproduce,
     evaluate,
+    audit,
     compare,
     explain,
     report,

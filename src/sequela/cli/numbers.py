@@ -53,8 +53,8 @@ def headline(run: "Run", numbers: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def groups_of(run: "Run", numbers: Mapping[str, Any]) -> str:
-    """Of how many subjects or recordings the examples are."""
-    return f"{numbers['groups']:,} {run.data['unit']}s"
+    """Of how many subjects, recordings or sites the examples are."""
+    return f"{numbers['groups']:,} {numbers.get('unit', run.data['unit'])}s"
 
 
 def within(numbers: Mapping[str, Any], name: str) -> str:
@@ -108,12 +108,16 @@ def _points(points: Sequence[Mapping[str, Any]]) -> Table:
 
 def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str]:
     """How the intervals were made, what was set aside, and what makes the numbers too good."""
+    from sequela.evaluation.metrics import headline as metric_of
     from sequela.runs.leaks import Leaks
+    from sequela.runs.recipe import variance_in_words
 
     for point in numbers.get("operating_points", ()):
         yield f"threshold {point['threshold']:.3f}: {point['chosen_for']}"
     if how := numbers.get("interval"):
         yield f"intervals: {how['level']:.0%}, {how['method']}"
+    if said := variance_in_words(numbers, metric_of(run.data["classes"], numbers)):
+        yield said
     for name, count in numbers.items():
         if name.endswith(_SET_ASIDE):
             what = name.removesuffix(_SET_ASIDE).replace("_", " ")

@@ -14,8 +14,8 @@ from sequela.report.study import content as study_content
 from sequela.report.study import summary
 from sequela.runs.find import Run
 from sequela.runs.openings import open_held_out
-from sequela.studies.registry import question_of
-from sequela.studies.results import by_study, planned_leak
+from sequela.studies.registry import planned_leak, question_of
+from sequela.studies.results import by_study
 
 
 def build(folders: Sequence[Run], out: Path) -> Path:

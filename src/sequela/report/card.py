@@ -18,6 +18,7 @@ from sequela.report.sentences import how_split, looked_for, parts_in_words
 from sequela.report.tripod import checklist
 from sequela.runs.find import Run
 from sequela.runs.openings import open_held_out
+from sequela.runs.recipe import variance_in_words
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -104,6 +105,7 @@ def _content(entry: Entry) -> dict[str, Any]:
         "parts": list(parts_in_words(entry)),
         "split": how_split(entry),
         "measures": measures([entry]),
+        "variance": variance_in_words(entry.test, entry.metric),
         "calibration": probabilities.table([entry])[0],
         "headline": headline(data["classes"]),
         "groups": probabilities.groups(entry) if entry.two else [],

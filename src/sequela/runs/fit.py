@@ -143,7 +143,7 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
     data = run.data
     train, tuning = data.rows("train"), data.rows("tuning")
     examples = Examples(run.given.features, data.labels, train, tuning, len(data.classes))
-    arrays = entry.fit(examples, run.settings.seed)
+    arrays = entry.fit(examples, run.settings.seed_of_training)
     facts = {
         "parameters": entry.parameters(arrays),
         "operations": None,
@@ -158,7 +158,7 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
 def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoch) -> _Trained:
     """Fit a network, its history written after each epoch."""
     settings, data, given, folder = run.settings, run.data, run.given, run.folder
-    torch.manual_seed(settings.seed)
+    torch.manual_seed(settings.seed_of_training)
     config = config_of(entry, settings, given)
     model = entry.build(config)
     checkpoint = folder.path / "checkpoint"
@@ -170,7 +170,7 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoc
     cost = account(model, given.example, name=settings.model, allow_unknown=True)
     cost = with_features(cost, given.reads, given.shape)
     record_cost.save(cost, folder.path / "cost.json")
-    order = torch.Generator().manual_seed(settings.seed)
+    order = torch.Generator().manual_seed(settings.seed_of_training)
     weights = _class_weight(data) if settings.training.class_weights else None
     history = fit(
         model,

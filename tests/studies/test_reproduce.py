@@ -11,6 +11,7 @@ import pytest
 from sequela.errors import RunError
 from sequela.runs.find import Run, find_runs, open_run
 from sequela.runs.folder import RunFolder
+from sequela.runs.openings import LEDGER, read
 from sequela.studies import seizure
 from sequela.studies.claims import read
 from sequela.studies.registry import STUDIES
@@ -104,6 +105,13 @@ def test_results(study: Study) -> None:
         assert part["models"]["mlp-baseline"]["parameters"] == 2949
         assert part["models"]["mlp-baseline"]["report_2019"]["accuracy"] == 0.25
         assert part["floors"]["majority-class"]["test"]["accuracy"] == pytest.approx(0.2, abs=0.05)
+
+
+def test_each_held_out_part_is_opened_once_at_the_end(study: Study) -> None:
+    entries, damage = read(study[0] / "runs" / LEDGER)
+    assert damage == ""
+    assert [entry.run for entry in entries] == [folder.path.name for folder in study[1]]
+    assert {entry.command for entry in entries} == {"report"}
 
 
 def test_both_splits_stand_on_the_same_segments(study: Study) -> None:

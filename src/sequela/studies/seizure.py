@@ -59,8 +59,8 @@ TRAINING = {
         average=0.99,
     ),
 }
-"""Chosen by the tuning loss on three splits (seeds 0 to 2); the held_out part was not looked at. The
-improved GRU has the fewest epochs that lose nothing by it, as it takes the longest."""
+"""Chosen by the tuning loss on three splits (seeds 0 to 2); the held_out part was not looked at.
+The improved GRU, which takes the longest, has the fewest epochs that lose nothing by it."""
 
 _MLP = ("mlp-baseline", "mlp-improved")
 _CNN = ("cnn-baseline", "cnn-improved")

@@ -362,9 +362,9 @@ def test_results_are_valid_after_a_second_look(study: Path) -> None:
 def test_one_split_is_not_repeated(small_study: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A study that is not quick repeats its folds; a cohort of one split has none to repeat."""
     with small_study.context() as patch:
-        change(patch, cohorts=(EICU,), few=0)
+        change(patch, cohorts=(EICU,), few=0, repeats=2)
         runs, work = tmp_path / "runs", tmp_path / "work"
-        found = {"data": "", "seed": 0, "quick": False}
+        found = {"data": "", "seeds": (0, None), "quick": False}
         jobs = reproduce._jobs(STUDIES["mortality"], runs, None, work, **found)  # type: ignore[arg-type]
     planned = [each for job in jobs for each in job.planned]
     assert {(each.folds, each.repeats) for each in planned} == {(0, 1)}

@@ -105,7 +105,6 @@ STUDY = Study(
     reported=REPORTED,
     reported_columns=("accuracy", "loss"),
     very_few=0,
-    repeats=1,
     caveats=(
         "All recordings are of five patients and five volunteers.",
         (

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from sequela.errors import RunError, SettingError
 
-SplitUnit = Literal["subject", "recording", "row"]
+SplitUnit = Literal["subject", "recording", "site", "time", "row"]
 Aim = Literal["sensitivity", "f1", "cost_ratio", "youden"]
 
 OPTION = "option"
@@ -205,8 +205,9 @@ class RunSettings(_Settings):
     split: SplitUnit = Field(
         default="recording",
         description="Keep all rows of each recording or subject in one part (default: recordings "
-        "of signals, subjects of hospital records); row splits single rows and leaks by design, "
-        "to show what the leak is worth.",
+        "of signals, subjects of hospital records). site holds out whole hospitals, and time the "
+        "latest predictions, where the data allow it: each subject stays in one part there too. "
+        "row splits single rows and leaks by design, to show what the leak is worth.",
     )
     folds: int = Field(
         default=0,
@@ -311,7 +312,8 @@ class RunSettings(_Settings):
             'gru-improved, bonn by row'
         """
         asked = self.cohort
-        where = f"{_asks(asked)} of {self.data}" if asked else f"{self.data} by {self.split}"
+        by = "" if asked and self.split == "subject" else f" by {self.split}"
+        where = f"{_asks(asked)} of {self.data}{by}" if asked else f"{self.data}{by}"
         weighted = ", weighted" * self.training.class_weights
         return (
             f"{self.model}, "

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sequela.cohort import overlaps
+from sequela.cohort import overlaps, tells
 from sequela.evaluation import (
     calibration,
     comparison,
@@ -20,6 +20,7 @@ from sequela.evaluation.metrics import METRICS
 
 MODULES = (
     overlaps,
+    tells,
     calibration,
     comparison,
     conformal,

@@ -56,6 +56,19 @@ def test_each_value_has_the_numbers_of_its_examples(make_predictions: Make) -> N
         assert one.alarm_rate.value == pytest.approx((mine.score >= 0.5).mean())
 
 
+def test_where_groups_are_hospitals_cells_count_their_people(make_predictions: Make) -> None:
+    made = make_predictions(groups=60, per_group=3)
+    people = np.char.mod("person %d", np.repeat(np.arange(60), 3))
+    rows = np.repeat(np.where(np.arange(60) % 2, "male", "female"), 3).tolist()
+    sites = np.char.mod("site %d", np.repeat(np.arange(60) // 20, 3))
+    (female, _) = by(replace(made, subject_id=people, group_id=sites), ["accuracy"], sex=rows)
+    assert female.cell is not None
+    assert female.cell.n_groups == 30
+    interval = female.metrics["accuracy"].interval
+    assert interval is not None
+    assert interval.n_groups == 3
+
+
 def test_a_value_with_few_subjects_is_hidden_and_so_are_the_counts_of_the_next(
     make_predictions: Make,
 ) -> None:

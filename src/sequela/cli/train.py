@@ -1,6 +1,7 @@
 """``sequela train``: one model, one run folder."""
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
@@ -49,8 +50,12 @@ def train(
     seeds: int | None = None,
     out: Path | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
+    open_: Annotated[bool, Parameter(name="--open", negative=())] = False,
 ) -> None:
     """Train one model and write a run folder.
+
+    Prints the numbers of the tuning part. The held-out (test) part stays closed until it is opened
+    by `sequela evaluate`, `report`, `compare` or `card`, or by --open; each opening is counted.
 
     Args:
         model: A network, a reference model, or a class: FILE.py:CLASS or package.module:CLASS.
@@ -61,10 +66,12 @@ def train(
         seeds: Train each split with this many seeds: the seed and the next ones.
         out: Run folder (default: runs/MODEL).
         resume: Continue the run in the folder, with its own settings.
+        open_: Open the held-out part and print its numbers.
     """
     from sequela.cli.numbers import open_console, say_numbers, say_path
     from sequela.cli.progress import RunProgress
     from sequela.runs.find import begun, begun_repeats, begun_seeds
+    from sequela.runs.openings import open_held_out
     from sequela.runs.pool import PlannedRun
     from sequela.studies.settings import resumed_settings, run_settings
 
@@ -100,6 +107,13 @@ def train(
     console = open_console()
     with RunProgress(console, planned) as progress:
         run = planned.train(root=root, resume=resume, on_epoch=progress.epoch, on_run=progress.fold)
-    say_numbers(console, run, run.test)
+    if open_:
+        opened = open_held_out(run, "train").to_dict()
+        say_numbers(console, run, {**run.test, "openings": opened})
+    else:
+        mean = f", mean over {len(run.runs)} folds" if run.folds else ""
+        say_numbers(console, run, run.tuning, f"tuning part{mean}")
+        path = quote(str(run.path))
+        say_path(console, "held-out (test) part", f"not opened; open it: sequela evaluate {path}")
     console.print(f"data: {settings.data}, {run.data['origin']}", markup=False)
     say_path(console, "run folder", run.path)

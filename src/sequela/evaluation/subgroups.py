@@ -23,7 +23,7 @@ class Cell:
     """Counts of one value of an attribute; no count below 10 leaves the building.
 
     Attributes:
-        n_groups: Subjects or recordings.
+        n_groups: Groups, or subjects where groups are whole hospitals.
         n_examples: Examples.
         n_of_class: Examples of each class, (class,).
     """
@@ -69,9 +69,10 @@ def subgroups(
 ) -> list[Subgroup]:
     """The numbers of each value of each attribute, in order of attribute, then value.
 
-    A value is suppressed if it has fewer than 10 groups, or 1 to 9 examples of any class. If that
-    hides only one value of an attribute, the counts of the next smallest are hidden too: otherwise
-    the hidden ones could be had by subtraction from the whole.
+    A value is suppressed if it has fewer than 10 groups (subjects, where groups are hospitals), or
+    1 to 9 examples of any class. If that hides only one value of an attribute, the counts of the
+    next smallest are hidden too: otherwise the hidden ones could be had by subtraction from the
+    whole.
 
     Args:
         predictions: Of one part.
@@ -123,9 +124,9 @@ def _hidden(
 
 def _cell(predictions: Predictions) -> Cell:
     counts = np.bincount(predictions.label, minlength=len(predictions.classes))
-    return Cell(
-        len(np.unique(predictions.group_id)), predictions.n_examples, tuple(counts.tolist())
-    )
+    # Groups may be whole hospitals, and subjects may not be identified.
+    n = max(len(np.unique(ids)) for ids in (predictions.group_id, predictions.subject_id))
+    return Cell(n, predictions.n_examples, tuple(counts.tolist()))
 
 
 def _subgroup(

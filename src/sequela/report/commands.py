@@ -30,16 +30,19 @@ def commands(folders: Sequence[Run]) -> list[str]:
                 question, seed=first.seed, split_seed=first.split_seed, quick=quick
             ).values()
         ]
-        if all(settings in whole for settings in runs) and all(map(_is_split_so, folders)):
+        as_split = all(_is_split_so(folder, quick=quick) for folder in folders)
+        if as_split and all(settings in whole for settings in runs):
             flags = f"{data} --seed {first.seed}{_split_seed(first)}" + " --quick" * quick
             return [f"sequela reproduce {study.name}{flags}"]
     return [_train(folder) for folder in folders]
 
 
-def _is_split_so(folder: Run) -> bool:
+def _is_split_so(folder: Run, *, quick: bool) -> bool:
     """Whether the study uses as many folds on these data."""
-    wanted = study_of(folder).folds_for(min(folder.data["counts"]))
-    return folder.settings.folds == wanted and folder.seeds == 1
+    settings = folder.settings
+    rarer = min(folder.data["counts"]) if settings.cohort else None
+    wanted = study_of(folder).folds_for(rarer, settings.split, quick=quick)
+    return settings.folds == wanted and folder.seeds == 1
 
 
 def _split_seed(settings: RunSettings) -> str:

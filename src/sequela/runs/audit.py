@@ -10,8 +10,8 @@ def audit(data: RunData) -> list[Finding]:
     """All checks that fit the data; an empty list means that nothing was found.
 
     The parts share no subject or recording and no identical or nearly identical example; each
-    class is in each part; no column or code tells the class alone; scaling and vocabulary are of
-    the training part; nothing that is read was known after the prediction.
+    class is in each part; no column or code and no small model tells the class; scaling and
+    vocabulary are of the training part; nothing that is read was known after the prediction.
     """
     return [
         *data.leaks,

@@ -19,6 +19,7 @@ from sequela.evaluation.metrics import Metric, compared, headline, named, statis
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import difference_across_folds
 from sequela.runs.find import Run
+from sequela.runs.openings import open_held_out, openings
 from sequela.runs.recipe import bootstrap_of, judged
 
 _TWO = 2
@@ -60,6 +61,7 @@ class Comparison:
         method: How the intervals were made.
         examples: Held-out examples, each judged by all runs.
         groups: Whose they are: subjects or recordings.
+        opened: How often this held-out part was opened, in sentences.
     """
 
     metric: str
@@ -67,14 +69,34 @@ class Comparison:
     method: str
     examples: int
     groups: int
+    opened: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> str:
+        """Which run is best, and that it was chosen on the held-out part."""
+        sign = 1 if named(self.metric).better == "higher" else -1
+        first = max(self.runs, key=lambda run: sign * run.value)
+        return f"{first.name} is the best of {len(self.runs)}, chosen on this held-out part"
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison for JSON."""
-        return asdict(self)
+        return {**asdict(self), "best": self.best}
 
 
 def compare(folders: Sequence[Run], metric: str | None = None) -> Comparison:
-    """Compare held-out numbers, example by example.
+    """Open the held-out part of some runs and compare their numbers; see :func:`compare_opened`.
+
+    Raises:
+        SequelaError: As there; or if the numbers of a run are not those of its predictions.
+    """
+    found = compare_opened(folders, metric)
+    for folder in folders:
+        open_held_out(folder, "compare")
+    return replace(found, opened=openings(folders[0]).sentences)
+
+
+def compare_opened(folders: Sequence[Run], metric: str | None = None) -> Comparison:
+    """Compare held-out numbers, example by example, of runs that are opened already.
 
     Runs with one split: a bootstrap draws whole groups and judges both on the same draws. Folds and
     seeds: so too, in each fold, and the interval also holds what training varies (see

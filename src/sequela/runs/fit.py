@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
 from sequela.cost import account
 from sequela.cost import record as record_cost
 from sequela.cost.features import with_features
-from sequela.evaluation.summary import operating_points, summarise
+from sequela.evaluation.summary import summarise_parts
 from sequela.models import stored
 from sequela.models.reference import Examples, ReferenceModel
 from sequela.models.registry import Entry, ModelEntry
@@ -38,7 +37,6 @@ from sequela.training.totals import correct
 
 OnEpoch = Callable[[History], None]
 _PREDICTION_BATCH = 1024
-_TWO = 2
 
 
 def train(
@@ -210,15 +208,7 @@ def _metrics(
     """The content of ``metrics.json``."""
     started = time.perf_counter()
     found = audit(data)
-    predictions = folder.predictions
-    parts = {
-        name: summarise(predictions.part(name), seed=settings.seed, recordings=data.classes_fixed)
-        for name in PARTS
-    }
-    if len(data.classes) == _TWO:
-        parts["held_out"]["operating_points"] = operating_points(
-            predictions, seed=settings.seed, aim=settings.aim, target=settings.aim_target
-        )
+    parts = summarise_parts(folder.predictions, settings, recordings=data.classes_fixed)
     return {
         "model": settings.model,
         "data": data.describe(),

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sequela.cohort.split import PARTS, Split, shares
+from sequela.cohort.split import PARTS, WORDS, Split, shares
 from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.evaluation.predictions import Predictions
@@ -137,9 +137,9 @@ class RunFolder:
         for name in PARTS:
             part = predictions.part(name)
             self.split.check_covers("row", name, part.example_id)
-            # Groups are subjects where these are known, else recordings.
-            kind = "subject" if "subject" in self.split.ids else "recording"
-            self.split.check_covers(kind, name, part.group_id)
+            self.split.check_covers(self.split.group, name, part.group_id)
+            if self.split.group == "site":
+                self.split.check_covers("subject", name, part.subject_id)
         return predictions
 
     @cached_property
@@ -176,6 +176,12 @@ class RunFolder:
         return numbers
 
     @property
+    def tuning(self) -> dict[str, Any]:
+        """The numbers of the tuning part, on which the epoch and the threshold were chosen."""
+        numbers: dict[str, Any] = self.metrics["parts"]["tuning"]
+        return numbers
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What the model costs and how long it was trained."""
         return {name: self.metrics[name] for name in FACTS}
@@ -189,6 +195,9 @@ class RunFolder:
         """The split without its ids."""
         return {
             "unit": self.split.unit,
+            "by": WORDS.get(self.split.unit, self.split.unit),
+            "whole": self.split.whole,
+            **({"times": self.split.times} if self.split.times else {}),
             "leaks": self.split.leaks,
             "seed": self.split.seed,
             "fractions": list(self.split.fractions),

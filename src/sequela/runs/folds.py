@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError
+from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.runs import fit
 from sequela.runs.folder import RunFolder, work_beside
-from sequela.runs.recipe import places, summarise_runs
+from sequela.runs.recipe import mean_recalls, places, summarise_runs
 
 FOLDS = "folds.json"
 OnRun = Callable[[RunFolder, int, int], None]
@@ -104,6 +105,18 @@ class FoldsFolder:
         """The held-out numbers, each the mean over the folds."""
         numbers: dict[str, Any] = self.summary["test"]
         return numbers
+
+    @property
+    def tuning(self) -> dict[str, Any]:
+        """The numbers of the tuning parts: means over all folds, and counts of the first."""
+        parts = [run.tuning for run in self.runs]
+        had = [m.key for m in reported() if all(each.get(m.key) is not None for each in parts)]
+        return {
+            **{key: float(np.mean([each[key] for each in parts])) for key in had},
+            "examples": parts[0]["examples"],
+            "groups": parts[0]["groups"],
+            "per_class_recall": mean_recalls(parts),
+        }
 
     @property
     def facts(self) -> dict[str, Any]:

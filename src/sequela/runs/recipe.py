@@ -50,17 +50,21 @@ def bootstrap_of(run: RunFolder) -> Bootstrap:
     return Bootstrap(classes_fixed=run.data["classes_fixed"])
 
 
-def summarise_runs(runs: Sequence[RunFolder]) -> dict[str, Any]:
+def summarise_runs(runs: Sequence[RunFolder], *, intervals: bool = True) -> dict[str, Any]:
     """The mean of each held-out number over folds, repeats and seeds, with its interval.
 
+    Args:
+        runs: Of one recipe.
+        intervals: Whether to compute the intervals too, which take a bootstrap.
+
     Returns:
-        The content of ``folds.json``.
+        The content of ``folds.json``, without what is of the intervals if they are left out.
     """
     tests = [run.metrics["parts"]["held_out"] for run in runs]
     at = places(runs)
     first = runs[0]
     once = [test for test, place in zip(tests, at, strict=True) if place[0] == place[2] == 0]
-    numbers = _numbers(runs)
+    numbers = _numbers(runs, intervals=intervals)
     return {
         "model": first.settings.model,
         "folds": first.settings.folds,
@@ -73,17 +77,17 @@ def summarise_runs(runs: Sequence[RunFolder]) -> dict[str, Any]:
             "examples": sum(test["examples"] for test in once),
             "groups": sum(test["groups"] for test in once),
             "confusion": _summed([test["confusion"] for test in once]),
-            "per_class_recall": _means([test["per_class_recall"] for test in tests]),
-            "interval": _how(numbers),
-            **_variance(numbers, at),
+            "per_class_recall": mean_recalls(tests),
+            **({"interval": _how(numbers), **_variance(numbers, at)} if intervals else {}),
             "operating_points": [
-                _operation(runs, which) for which in range(2 * ("operating_points" in tests[0]))
+                _operation(runs, which, intervals=intervals)
+                for which in range(2 * ("operating_points" in tests[0]))
             ],
         },
     }
 
 
-def _numbers(runs: Sequence[RunFolder]) -> dict[str, RecipeNumber]:
+def _numbers(runs: Sequence[RunFolder], *, intervals: bool) -> dict[str, RecipeNumber]:
     """Each reported metric that a run has, by its key."""
     said = judged(runs)
     fixed = bool(runs[0].data["classes_fixed"])
@@ -91,12 +95,13 @@ def _numbers(runs: Sequence[RunFolder]) -> dict[str, RecipeNumber]:
     for metric in reported():
         some = [one for one in said if metric.can_be_had(one.held_out, whole_groups=fixed)]
         if some:
-            found[metric.key] = _number(metric, some, runs[0])
+            found[metric.key] = _number(metric, some, runs[0] if intervals else None)
     return found
 
 
-def _number(metric: Metric, said: Sequence[Judged], first: RunFolder) -> RecipeNumber:
-    if metric.statistic is not None:
+def _number(metric: Metric, said: Sequence[Judged], first: RunFolder | None) -> RecipeNumber:
+    """A number with its interval; without one where no run is given."""
+    if first and metric.statistic is not None:
         rng = np.random.default_rng(first.settings.seed)
         try:
             return metric_across_folds(metric.name, said, rng, bootstrap_of(first))
@@ -106,23 +111,25 @@ def _number(metric: Metric, said: Sequence[Judged], first: RunFolder) -> RecipeN
     return RecipeNumber(value, None, None, None, len(said))
 
 
-def _operation(runs: Sequence[RunFolder], which: int) -> dict[str, Any]:
+def _operation(runs: Sequence[RunFolder], which: int, *, intervals: bool) -> dict[str, Any]:
     """What happens at the threshold of each run: 0.5, or the one chosen on its tuning part."""
     said = judged(runs)
     points = [run.metrics["parts"]["held_out"]["operating_points"][which] for run in runs]
     once = [p for p, one in zip(points, said, strict=True) if one.place[0] == one.place[2] == 0]
     at = [Threshold(point["threshold"], point["chosen_for"]) for point in points]
-    how = bootstrap_of(runs[0])
-    design = Design.of(said, classes_fixed=how.classes_fixed)
-    found = across_folds(
-        [operation(one.held_out, there) for one, there in zip(said, at, strict=True)],
-        np.random.default_rng(runs[0].settings.seed),
-        how,
-        design,
-        [operation(j.tuning, t) for j, t in zip(said, at, strict=True) if j.tuning is not None]
-        if design.tuning
-        else (),
-    )
+    held_out = [operation(one.held_out, there) for one, there in zip(said, at, strict=True)]
+    if intervals:
+        how = bootstrap_of(runs[0])
+        design = Design.of(said, classes_fixed=how.classes_fixed)
+        looks = [(j.tuning, t) for j, t in zip(said, at, strict=True) if j.tuning is not None]
+        tuning = [operation(*look) for look in looks] if design.tuning else ()
+        rng = np.random.default_rng(runs[0].settings.seed)
+        found = across_folds(held_out, rng, how, design, tuning)
+    else:
+        found = [
+            RecipeNumber(np.nan if value is None else value, None, None, None, n)
+            for value, n in _means_of([one.estimate.tolist() for one in held_out])
+        ]
     names = [field.name for field in fields(Operation) if field.name != "threshold"]
     return {
         "threshold": float(np.mean([point["threshold"] for point in points])),
@@ -199,13 +206,18 @@ def variance_in_words(numbers: Mapping[str, Any], metric: Metric) -> str:
     return f"Variance of {metric.title}: {shares}.{why}"
 
 
-def _means(rows: Sequence[Sequence[float | None]]) -> list[float | None]:
-    """Means over the runs that have the number."""
+def mean_recalls(parts: Sequence[Mapping[str, Any]]) -> list[float | None]:
+    """The mean recall of each class over the runs that have it."""
+    return [mean for mean, _ in _means_of([part["per_class_recall"] for part in parts])]
+
+
+def _means_of(rows: Sequence[Sequence[float | None]]) -> list[tuple[float | None, int]]:
+    """Means over the runs that have a number, and how many these are."""
     values = np.array(rows, dtype=np.float64)  # None is NaN
     there = ~np.isnan(values)
     total = np.where(there, values, 0).sum(axis=0)
     return [
-        float(t / n) if n else None
+        (float(t / n) if n else None, n)
         for t, n in zip(total.tolist(), there.sum(axis=0).tolist(), strict=True)
     ]
 

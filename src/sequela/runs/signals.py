@@ -308,10 +308,20 @@ def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> 
 
 
 def load_other(
-    folder: RunFolder, header: Mapping[str, Any], name: str, root: Path | None, work: Path
+    folder: RunFolder,
+    header: Mapping[str, Any],
+    name: str,
+    root: Path | None,
+    work: Path,
+    labels: Path | None = None,
 ) -> SignalData:
     """Other recordings as a run's model reads them; see :func:`sequela.runs.data.load_other`."""
     del work
+    if labels is not None:
+        raise SettingError(
+            f"--labels names labels of hospital records, and {name} holds recordings, which have "
+            "classes of their own: leave it out"
+        )
     recordings, located = catalog.load_recordings(name, root)
     seen = {
         (kind, hashed_id)

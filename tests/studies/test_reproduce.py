@@ -12,8 +12,7 @@ from sequela.errors import RunError
 from sequela.runs.find import Run, find_runs, open_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.openings import LEDGER, read
-from sequela.studies import seizure
-from sequela.studies.claims import read
+from sequela.studies import claims, seizure
 from sequela.studies.registry import STUDIES
 from sequela.studies.reproduce import reproduce
 from sequela.studies.results import in_order
@@ -128,12 +127,12 @@ def test_claims_are_declared_before_training_and_judged_twice(
 ) -> None:
     out = study[0]
     path = out / "claims-seizure.toml"
-    assert read(path) == seizure.CLAIMS
+    assert claims.read(path) == seizure.CLAIMS
     first = min(each.stat().st_mtime for each in (out / "runs").rglob("config.toml"))
     assert path.stat().st_mtime <= first
-    claims = json.loads((out / "results.json").read_text("utf-8"))["studies"]["seizure"]["claims"]
-    assert [each["id"] for each in claims] == [claim.id for claim in seizure.CLAIMS]
-    for each in claims:
+    judged = json.loads((out / "results.json").read_text("utf-8"))["studies"]["seizure"]["claims"]
+    assert [each["id"] for each in judged] == [claim.id for claim in seizure.CLAIMS]
+    for each in judged:
         assert set(each) == {"id", "claim", "verdict", "why", "by_row"}
         assert {each["verdict"], each["by_row"]} <= set(ANSWERS)
     changed = (seizure.CLAIMS[0].model_copy(update={"value": 0.5}), *seizure.CLAIMS[1:])

@@ -308,3 +308,17 @@ def test_the_command_of_a_page_names_the_split(runs: dict[str, RunFolder], tmp_p
     page = page_of.build([runs["site"]], tmp_path / "page.html").read_text("utf-8")
     assert "--data meds --split site" in page
     assert json.loads((runs["site"].path / "metrics.json").read_text())["split"]["unit"] == "site"
+
+
+@pytest.mark.parametrize("split", ["site", "time"])
+def test_such_runs_are_verified_audited_and_compared(
+    split: str, runs: dict[str, RunFolder], root: Path, tmp_path: Path
+) -> None:
+    """All that is done with other runs is done with these."""
+    run = runs[split]
+    ran("verify", run.path)
+    ran("audit", run.path, "--root", root)
+    ran("evaluate", run.path)
+    other = fit.train(settings(split, "prevalence"), tmp_path / "other", root=root)
+    ran("compare", run.path, other.path)
+    assert other.split == run.split

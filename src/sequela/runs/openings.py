@@ -78,7 +78,7 @@ class Opening:
             population=_digest(everybody),
             unit=split.unit,
             seed=split.seed,
-            held_out=_of_all(_digest(each.split.ids[split.unit]["held_out"]) for each in runs),
+            held_out=_of_all(_digest(each.split.ids[split.whole]["held_out"]) for each in runs),
         )
 
     @property

@@ -6,7 +6,7 @@ which adds noise of its own to the scores and has a scale of its own, so that it
 ranked with those of another. Prints the tables of docs/evaluation.md:
 
     python benchmarks/band_coverage.py
-    python benchmarks/band_coverage.py --folds 5 --simulations 200
+    python benchmarks/band_coverage.py --folds 5 --simulations 60
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
 Groups of five examples are drawn again and again, half of them of each class; two learners are
 trained in five folds, with a tuning part that they do not use. The truth is the mean performance of
-all models that were trained so, each on 1,000 new groups. Prints the table of
+all models that were trained so, each on 300 new groups. Prints the table of
 docs/decisions/0014-recipe-intervals.md:
 
-    python benchmarks/recipe_coverage.py [--simulations 250] [--groups 50 200 400]
+    python benchmarks/recipe_coverage.py [--simulations 100] [--groups 50 200 400]
 """
 
 import argparse
@@ -37,8 +37,8 @@ from sequela.evaluation.recipe import (
 )
 
 INPUTS, EACH, FOLDS, REPEATS, SEEDS = 8, 5, 5, 2, 2
-NEW_GROUPS = 1_000
-HOW = Bootstrap(resamples=400, classes_fixed=True)
+NEW_GROUPS = 300
+HOW = Bootstrap(resamples=300, classes_fixed=True)
 NAMES = ("accuracy", "auroc")
 DESIGNS: dict[str, Callable[[Place], bool]] = {
     "5 folds": lambda place: place.repeat == 0 and place.seed == 0,
@@ -75,7 +75,7 @@ def judge(model: Any, x: Array, label: NDArray[np.int64], rows: NDArray[np.int64
 def learner(name: str, seed: int) -> Any:
     if name == "LDA":
         return LinearDiscriminantAnalysis()
-    return MLPClassifier((8,), solver="lbfgs", alpha=0.1, max_iter=40, random_state=seed)
+    return MLPClassifier((8,), solver="lbfgs", alpha=0.1, max_iter=25, random_state=seed)
 
 
 def simulate(
@@ -152,7 +152,7 @@ def report(groups: int, simulations: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--simulations", type=int, default=250)
+    parser.add_argument("--simulations", type=int, default=100)
     parser.add_argument("--groups", type=int, nargs="+", default=[50, 200, 400])
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)

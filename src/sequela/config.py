@@ -295,7 +295,7 @@ class RunSettings(_Settings):
             >>> run = RunSettings(model="mlp-baseline", data="bonn", seed=7)
             >>> folds = [run.model_copy(update={"folds": 5, "fold": n}) for n in (0, 1)]
             >>> [each.seed_of_training for each in (run, *folds)]
-            [7, 1210577690, 1347017341]
+            [7, 2083679832, 369571992]
         """
         if not self.folds:
             return self.seed

@@ -1,6 +1,7 @@
 """Attacks that were stopped once are stopped for ever: this list may only grow."""
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +12,12 @@ from tests.cli.calls import ran
 from sequela.attacks import harness
 from sequela.attacks.attack import Attack, Outcome, Result
 from sequela.attacks.harness import ATTACKS, attack_all
+from sequela.runs.openings import VARIABLE
 
 STOPPED = {
     "recording copied",
     "recording copied, gain 1.03",
+    "recording copied, noise of 10 %",
     "discharge codes at admission: ICD-9-CM",
     "discharge codes at admission: ICD-10-CM",
     "discharge codes at admission: ICD-9 procedures",
@@ -34,6 +37,8 @@ STOPPED = {
     "patients twice",
     "deaths asked at another hour than survivors",
     "label times in another zone",
+    "metrics.json edited by hand",
+    "the best of several seeds",
 }
 
 
@@ -92,7 +97,11 @@ def test_the_command_prints_what_became_of_each(
 
 
 def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    first = ATTACKS[0]
-    assert [each.verdict for each in attack_all([first])] == ["clean"]
-    assert list(tmp_path.iterdir()) == []
+    """Nor is what is opened here an opening of the user's."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "openings.jsonl"))
+    (tmp_path / "tmp").mkdir()
+    seeds = [attack for attack in ATTACKS if attack.name == "the best of several seeds"]
+    assert [each.verdict for each in attack_all(seeds)] == ["found"]
+    assert list(tmp_path.rglob("*")) == [tmp_path / "tmp"]
+    assert os.environ[VARIABLE] == str(tmp_path / "openings.jsonl")

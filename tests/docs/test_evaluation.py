@@ -14,6 +14,7 @@ from sequela.evaluation import (
     decision,
     event,
     recalibration,
+    recipe,
 )
 from sequela.evaluation.metrics import METRICS
 
@@ -27,6 +28,7 @@ MODULES = (
     decision,
     event,
     recalibration,
+    recipe,
 )
 PAGE = Path(__file__).parents[2] / "docs" / "evaluation.md"
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from sequela.errors import DataError, UnknownNameError
 from sequela.evaluation import metrics
@@ -138,3 +139,22 @@ def test_attributes_and_metrics_must_fit(make_predictions: Make) -> None:
         by(made, [], sex=["male"])
     with pytest.raises(UnknownNameError, match="unknown metric"):
         by(made, ["f1"], sex=["male"] * made.n_examples)
+
+
+def test_scores_of_two_models_are_not_ranked_together(make_predictions: Make) -> None:
+    """The second model gives every example a higher score: alone, each ranks as before."""
+    predictions = make_predictions(groups=120)
+    model = predictions.group_index % 2
+    odds = predictions.score / (1 - predictions.score) * np.where(model == 1, 50, 1)
+    risk = odds / (1 + odds)
+    moved = replace(predictions, probabilities=np.stack([1 - risk, risk], axis=1))
+    everybody = {"all": np.full(predictions.n_examples, "yes")}
+
+    def area(given: Predictions, by: NDArray[np.int64] | None) -> float:
+        (found,) = subgroups(given, everybody, ["auroc"], np.random.default_rng(0), model=by)
+        return found.metrics["auroc"].value
+
+    expected = np.mean([metrics.auroc(predictions.where(model == one)) for one in (0, 1)])
+    assert area(predictions, model) == pytest.approx(expected)
+    assert area(moved, model) == pytest.approx(expected)
+    assert area(moved, None) < expected - 0.02

@@ -1,6 +1,7 @@
 """Runs that hold out whole hospitals, or the latest predictions; each subject in one part."""
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from sequela.runs import fit
 from sequela.runs.evaluate import evaluate_run, predict_other
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate
+from sequela.runs.openings import LEDGER, open_held_out, read
 from sequela.sources import catalog
 from sequela.sources.build import build
 from sequela.sources.hospitals import source_of
@@ -277,6 +279,21 @@ def test_a_part_without_an_event(write_meds: Callable[..., Path], tmp_path: Path
     root = write_meds(tmp_path / "data", rows)
     with pytest.raises(SplitError, match=r"none of a class.*choose another seed"):
         fit.train(settings("site"), tmp_path / "run", root=root)
+
+
+def test_held_out_sites_and_periods_are_opened(
+    runs: dict[str, RunFolder], root: Path, tmp_path: Path
+) -> None:
+    """By their own numbers, and by data that hold the same people."""
+    for run in runs.values():
+        copy = RunFolder(Path(shutil.copytree(run.path, tmp_path / run.path.name)))
+        found = evaluate_run(copy.path, data="meds", root=root)
+        assert found["openings"]["models"] == 1
+        assert open_held_out(copy, "report").models == 1
+    entries, _ = read(tmp_path / LEDGER)
+    assert {(entry.unit, entry.command) for entry in entries} == {
+        (unit, command) for unit in runs for command in ("evaluate", "report")
+    }
 
 
 def test_the_page_and_the_card_say_how(

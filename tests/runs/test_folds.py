@@ -169,9 +169,7 @@ def test_unfinished_folds_are_no_run(
     with pytest.raises(KeyboardInterrupt):
         go(on_run=interrupt)
     assert sorted(path.name for path in out.iterdir()) == ["fold-00", "fold-01"]
-    with pytest.raises(
-        RunError, match="not all folds or seeds are finished; continue with --resume"
-    ):
+    with pytest.raises(RunError, match="not all folds are finished; continue with --resume"):
         find_runs([out])
     assert [folder.path for folder in find_runs([out / "fold-00"])] == [out / "fold-00"]
     with pytest.raises(RunError, match="is not empty; continue it with --resume"):

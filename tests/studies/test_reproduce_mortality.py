@@ -42,7 +42,7 @@ def small_study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.Mon
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SEQUELA_DATA", raising=False)
         patch.setattr("sequela.sources.catalog.cache_folder", lambda name: nowhere / name)
-        change(patch, quick_epochs=2, few=100, folds=2)
+        change(patch, quick_epochs=2, few=50, folds=2)
         change(patch, primary=((MIMIC3, mortality.FULL), (EICU, 0)))  # smaller
         # To start another process takes longer than what is left to do.
         patch.setattr(pool, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
@@ -124,7 +124,8 @@ def test_results(study: Path, strict_json: Callable[[Path], Any], builds: list[s
 
 
 def test_no_records_of_patients_are_left(study: Path) -> None:
-    assert sorted(path.name for path in study.iterdir()) == ["results.json", "runs"]
+    there = sorted(path.name for path in study.iterdir())
+    assert there == ["claims-mortality.toml", "results.json", "runs"]
     assert not [path for path in study.rglob("*") if path.name.startswith(".")]
     assert not list(study.rglob("*.npy"))
     assert not list(study.rglob("*.partial"))
@@ -148,7 +149,8 @@ def test_finished_runs_are_kept_and_missing_ones_made(
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert {path: path.read_bytes() for path in old} == old
     assert all(path.exists() for path in lost)
-    assert sorted(path.name for path in study.iterdir()) == ["results.json", "runs"]
+    there = sorted(path.name for path in study.iterdir())
+    assert there == ["claims-mortality.toml", "results.json", "runs"]
 
 
 def test_an_interrupted_study_goes_on(
@@ -360,9 +362,9 @@ def test_results_are_valid_after_a_second_look(study: Path) -> None:
 def test_one_split_is_not_repeated(small_study: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A study that is not quick repeats its folds; a cohort of one split has none to repeat."""
     with small_study.context() as patch:
-        change(patch, cohorts=(EICU,), few=0)
+        change(patch, cohorts=(EICU,), few=0, repeats=2)
         runs, work = tmp_path / "runs", tmp_path / "work"
-        found = {"data": "", "seed": 0, "quick": False}
+        found = {"data": "", "seeds": (0, None), "quick": False}
         jobs = reproduce._jobs(STUDIES["mortality"], runs, None, work, **found)  # type: ignore[arg-type]
     planned = [each for job in jobs for each in job.planned]
     assert {(each.folds, each.repeats) for each in planned} == {(0, 1)}

@@ -111,7 +111,8 @@ def train(
         opened = open_held_out(run, "train").to_dict()
         say_numbers(console, run, {**run.test, "openings": opened})
     else:
-        mean = f", mean over {len(run.runs)} folds" if run.folds else ""
+        models = "folds" if run.folds and run.seeds == 1 else "models"
+        mean = f", mean over {len(run.runs)} {models}" if run.of_many else ""
         say_numbers(console, run, run.tuning, f"tuning part{mean}")
         path = quote(str(run.path))
         say_path(console, "held-out (test) part", f"not opened; open it: sequela evaluate {path}")

@@ -167,10 +167,18 @@ def roc_over_models(
 def precision_recall_over_models(
     judged: Sequence[Judged], rng: np.random.Generator, how: Bootstrap = DEFAULT
 ) -> Curve:
-    """The mean precision-recall curve of the models of a recipe; as :func:`roc_over_models`."""
+    """The mean precision-recall curve of the models of a recipe; as :func:`roc_over_models`.
+
+    A fold has few events, so that the next threshold may lie far beyond a recall: its precision is
+    taken between thresholds (:func:`precision_between`). There is no band where a fold has found no
+    event yet, or misses none.
+    """
     parts = tuple(_points_of_precision(one.held_out) for one in judged)
-    found = _mean_at(judged, lambda each: precision_at(each, _RECALLS), rng, how)
+    found = _mean_at(judged, lambda each: precision_between(each, _RECALLS), rng, how)
     low, high = _bounds(found, judged)
+    fewest = min(len(_with_event(one.held_out)) for one in judged)
+    beyond = np.minimum(_RECALLS, 1 - _RECALLS) * fewest < 1 - _ROUNDING
+    low[beyond] = high[beyond] = np.nan
     y = np.array([one.value for one in found])
     return _mean_curve(parts, (_RECALLS, y), (_RECALLS, low, high), judged, rng, how)
 
@@ -200,11 +208,16 @@ def _scarcest(judged: Sequence[Judged]) -> int:
     return min(map(len, holds))
 
 
+def _with_event(predictions: Predictions) -> set[str]:
+    """The groups that have the event."""
+    return set(predictions.group_id[predictions.label == 1].tolist())
+
+
 def _bounds(
     found: Sequence[RecipeNumber], judged: Sequence[Judged]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Of the band, within 0 and 1; where the mean curve is at 0 or 1, at least the exact bound."""
-    events = {group for one in judged for group in one.held_out.group_id[one.held_out.label == 1]}
+    events = set().union(*(_with_event(one.held_out) for one in judged))
     low, high = np.full(len(found), np.nan), np.full(len(found), np.nan)
     for place, one in enumerate(found):
         if one.interval is None:
@@ -314,6 +327,32 @@ def precision_at(predictions: Predictions, recalls: NDArray[np.float64]) -> Stat
             with np.errstate(invalid="ignore"):
                 precision[row] = hits[first] / alarms[first]
         precision[found[:, -1] == 0] = np.nan
+        return precision
+
+    trials = np.ceil(recalls * len(np.unique(group[positive]))).astype(np.int64)
+    return Statistic(value, int(group.max()) + 1, tuple(trials.tolist()))
+
+
+def precision_between(predictions: Predictions, recalls: NDArray[np.float64]) -> Statistic:
+    """Precision at each recall (recall,), with false alarms linear between the events found.
+
+    The k-th of m events, in the order of their scores, stands at the recall k / (m + 1), where it
+    lies on average (Weibull 1939): without it the curve of few events would lie too low.
+    """
+    positive, group = predictions.label == 1, predictions.group_index
+    sums_at = statistic.sums_at_scores(positive, -predictions.score, group)
+    stretched = recalls * (1 + 1 / max(int(positive.sum()), 1))
+
+    def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        found, false = (_cumulated(sums) for sums in sums_at(weights))  # (resample, 1 + score)
+        precision = np.full((len(found), len(recalls)), np.nan)
+        for row, (hits, alarms) in enumerate(zip(found, false, strict=True)):
+            if not hits[-1]:
+                continue
+            at = np.flatnonzero(np.diff(hits, prepend=-1.0) > 0)  # no alarm, then each event
+            wrong = np.interp(stretched * hits[-1], hits[at], alarms[at])
+            right = recalls * hits[-1]
+            precision[row] = right / (right + wrong)
         return precision
 
     trials = np.ceil(recalls * len(np.unique(group[positive]))).astype(np.int64)

@@ -8,7 +8,7 @@ pooled: scores of two models cannot be ranked together.
 The variance of the mean has three parts. The groups' part is a bootstrap: a group is drawn for all
 models that judge it. The coupled part stands for what folds share: a group that makes one fold
 easier to judge is training data of the others, so that its effect counts more than once (Bengio &
-Grandvalet 2004; Bates, Hastie & Tibshirani 2023). No cross-validation of one data set measures it
+Grandvalet 2004; Bates, Hastie & Tibshirani 2024). No cross-validation of one data set measures it
 without bias. What it does show is how much of the group variance stays when models are trained
 again, and how much swings: the coupled part is taken as a share of what stays, no larger than a
 multiple of what swings, both chosen by simulation (``benchmarks/recipe_coverage.py``). The training
@@ -40,7 +40,7 @@ from sequela.evaluation.statistic import Statistic, difference
 
 COUPLED = 1.0
 """The coupled part of the variance, as a share of the group variance that lasts."""
-COUPLED_SWING = 3.5
+COUPLED_SWING = 5.0
 """The most that it is, as a multiple of the group variance that swings: a model that other training
 data hardly change is hardly coupled."""
 
@@ -364,6 +364,11 @@ def _mean(values: Values) -> Values:
     return mean
 
 
+def _spread(values: Values) -> Values:
+    """Variance along the first axis of what is defined there; NaN where nothing is."""
+    return _mean((values - _mean(values)) ** 2)
+
+
 def _trials(statistics: Sequence[Statistic], design: Design) -> list[int]:
     """How many groups each number rests on, over all folds of a repeat; 0 if it is no chance."""
     given = np.array([one.trials or [0] * one.estimate.size for one in statistics])
@@ -387,8 +392,8 @@ def _swing(
     if design.count(0) > 1:
         repeat = np.array([place.repeat for place in design.places])
         means = np.stack([_mean(drawn[repeat == one]) for one in np.unique(repeat)])
-        apart = means - np.nanmean(means, axis=1, keepdims=True)
-        return np.asarray(np.nanmean(apart.var(axis=0, ddof=1), axis=0))
+        apart = means - _mean(np.swapaxes(means, 0, 1))[:, None]
+        return _mean(apart.var(axis=0, ddof=1))
     if not tuning:
         return np.full(drawn.shape[2], np.nan)
     looks = np.zeros(design.n_groups)
@@ -399,7 +404,7 @@ def _swing(
     ours = _mean(_values(statistics, design.members, [chunk * seen for chunk in weights]))
     theirs = _mean(_values(tuning, design.tuning, [chunk * shares for chunk in weights]))
     share = seen.sum() / design.n_groups / (1 + shares[seen].mean())
-    return np.asarray(np.nanvar(ours - theirs, axis=0) * share)
+    return np.asarray(_spread(ours - theirs) * share)
 
 
 @dataclass(frozen=True, eq=False)
@@ -438,7 +443,9 @@ def _number(found: _Found, design: Design, correction: float, how: Bootstrap) ->
         exact = exact_interval(round(value) * found.trials, found.trials, how.level)
         return RecipeNumber(value, exact, spread, Variance(0.0, None, None), n_models)
     of_group = spread.degrees if found.degrees is None else found.degrees
-    degrees = _degrees(coupled, of_group, training, len(design.places) - 1)
+    splits = len({place[:2] for place in design.places})
+    of_training = (splits if splits > 1 else len(design.places)) - 1
+    degrees = _degrees(coupled, of_group, training, of_training)
     wide = replace(
         spread,
         values=_widened(spread, total, is_chance=found.trials > 0),
@@ -476,7 +483,7 @@ def _training(found: _Found, design: Design) -> tuple[float | None, float]:
         seed = max(0.0, float(np.mean(beyond))) / len(found.point)
     repeat = np.array([repeat for repeat, _ in cells])
     means = np.array([each.mean() for each in point])
-    sampling = np.array([np.nanvar(_mean(each)) for each in drawn])
+    sampling = np.array([float(_spread(_mean(each))) for each in drawn])
     beyond = [
         means[repeat == one].var(ddof=1) - sampling[repeat == one].mean()
         for one in np.unique(repeat)
@@ -489,7 +496,7 @@ def _training(found: _Found, design: Design) -> tuple[float | None, float]:
 
 def _apart_on_draws(point: Values, drawn: Values) -> float:
     """Mean variance between seeds (seed, resample) of what each draw moves them by."""
-    return float(np.nanmean((drawn - point[:, None]).var(axis=0, ddof=1)))
+    return float(_mean((drawn - point[:, None]).var(axis=0, ddof=1)))
 
 
 def _split_up(found: _Found, design: Design, total: float, seed: float | None) -> Variance:
@@ -498,13 +505,15 @@ def _split_up(found: _Found, design: Design, total: float, seed: float | None) -
     if seed is not None:
         cells: dict[tuple[int, int], list[float]] = {}
         for place, value in zip(design.places, found.point.tolist(), strict=True):
-            cells.setdefault(place[:2], []).append(value)
-        spread = [np.nanvar(some, ddof=1) for some in cells.values() if len(some) > 1]
-        seed = min(total, float(np.nanmean(spread)) / len(found.point))
+            if not np.isnan(value):
+                cells.setdefault(place[:2], []).append(value)
+        spread = [np.var(some, ddof=1) for some in cells.values() if len(some) > 1]
+        seed = min(total, float(np.mean(spread)) / len(found.point))
     split = None
     if design.count(0) > 1:
-        means = [_mean(found.point[repeat == one]) for one in np.unique(repeat)]
-        again = float(np.var(means, ddof=1)) / len(means)
+        means = [float(_mean(found.point[repeat == one])) for one in np.unique(repeat)]
+        means = [mean for mean in means if not np.isnan(mean)]
+        again = float(np.var(means, ddof=1)) / len(means) if len(means) > 1 else 0.0
         split = min(max(0.0, again - (seed or 0.0)), total - (seed or 0.0))
     return Variance(total - (split or 0.0) - (seed or 0.0), split, seed)
 

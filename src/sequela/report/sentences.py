@@ -132,7 +132,7 @@ def performance(entry: Entry) -> str:
 def main_number(entry: Entry) -> str:
     """The number that decides which model is best, with its interval."""
     metric = entry.metric
-    form = metric.form if metric.points else metric.table
+    form = metric.form
     ci = entry.test.get(f"{metric.key}_ci")
     between = f" (95 % interval {number(ci[0], form)} to {number(ci[1], form)})" if ci else ""
     return f"{metric.title} {number(entry.value, form)}{between}"

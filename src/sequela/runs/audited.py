@@ -64,13 +64,12 @@ def audit_run(path: Path, root: Path | None = None) -> Audited:
         SequelaError: If the data cannot be found or read.
     """
     (run,) = named_runs([path])
+    found: list[Finding] = []
     with work_beside(path) as work:
-        audited = [load_again(folder, root, work) for folder in run.runs]
-        found = [finding for data in audited for finding in audit(data)]
-        first = audited[0]
-        return Audited(
-            path, first.origin, looked_for(first), Leaks.of(run).planned, _leaks_first(found)
-        )
+        for folder in run.runs:
+            data = load_again(folder, root, work)
+            found += audit(data)
+    return Audited(path, data.origin, looked_for(data), Leaks.of(run).planned, _leaks_first(found))
 
 
 def _leaks_first(found: Sequence[Finding]) -> tuple[Finding, ...]:

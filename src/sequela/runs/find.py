@@ -45,10 +45,10 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
         found += inside
     folders = [_complete(open_run(path)) for path in dict.fromkeys(found)]
     for folder in folders:
-        alone = _is_one_of_many(folder.path) and folder.path not in paths
+        alone = folder.settings.folds and folder.path not in paths
         if alone and not (folder.path / FOLDS).exists():
             raise RunError(
-                f"{folder.path.parent}: not all folds or seeds are finished; continue with --resume"
+                f"{folder.path.parent}: not all folds are finished; continue with --resume"
             )
     return folders
 
@@ -102,11 +102,6 @@ def begun_seeds(path: Path) -> int:
 def _complete(folder: Run) -> Run:
     folder.require_complete()
     return folder
-
-
-def _is_one_of_many(path: Path) -> bool:
-    """Whether a run stands in the folder of several: its name says so."""
-    return path.name.startswith(("fold-", "seed-"))
 
 
 def _is_run(path: Path) -> bool:

@@ -64,7 +64,7 @@ class Opening:
         """What is to be written of a run."""
         runs = run.runs
         split = run.first.split
-        everybody = {each for part in split.ids[split.group].values() for each in part}
+        everybody = {each for part in split.ids[split.whose].values() for each in part}
         return cls(
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             command=command,

@@ -70,8 +70,9 @@ class VisitData:
     set_aside: int = 0
 
     LOOKED_FOR: ClassVar = (
-        "outcomes on record before the prediction, codes assigned after discharge in a stay that "
-        f"had not ended, {IN_SEQUENCES}"
+        "outcomes on record before the prediction, codes that are assigned after discharge or that "
+        "nobody has declared in a stay that had not ended, times of prediction that tell the "
+        f"outcome, {IN_SEQUENCES}"
     )
     classes_fixed: ClassVar = False
 

@@ -1,7 +1,8 @@
 """What makes numbers too good and can be seen in segments or sequences that are split."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,8 @@ IN_SEQUENCES = (
 )
 TOLD_BY_FORM, TOLD_BY_TREE, TOLD_BY_CODES = 0.8, 0.85, 0.9
 """AUROCs, out of fold, from which it is said that counts and times, a small tree of codes too, or
-codes together tell the outcome. On the open hospital data nothing passes 0.71, 0.74 and 0.82."""
+codes together tell the outcome. On the open hospital data nothing passes 0.69, 0.73
+and 0.81 (``benchmarks/audit_bounds.py``)."""
 _RARE = 3  # examples with a code, from which a model reads it
 _TRAIN, _HELD_OUT = PARTS.index("train"), PARTS.index("held_out")
 _HOUR = np.timedelta64(1, "h")
@@ -100,33 +102,55 @@ def find_in_sequences(
     ]
 
 
-def _told(
-    sequences: Sequences, present: csr_array, rows: NDArray[np.int64], classes: tuple[str, ...]
-) -> list[Finding]:
-    """What small models, cross-validated by subject outside the held-out part, tell of the outcome.
+@dataclass(frozen=True)
+class SmallModel:
+    """A model that is asked how well it tells the outcome.
+
+    Attributes:
+        words: What it reads, with its verb.
+        table: (example, column).
+        model: See :func:`sequela.cohort.tells.told`.
+        least: The AUROC from which it is said.
+    """
+
+    words: str
+    table: tells.Table
+    model: Literal["tree", "logistic"]
+    least: float
+
+
+def small_models(
+    sequences: Sequences, present: csr_array, rows: NDArray[np.int64]
+) -> tuple[SmallModel, ...]:
+    """The models that are asked: of counts and times, of these and codes, and of codes.
 
     Args:
-        sequences: What the models read.
+        sequences: What the models of a run read.
         present: (example, code), 1 where the example has the code.
-        rows: int64 (row,), the examples of the training and tuning parts.
-        classes: Names of the two classes.
+        rows: int64 (row,), the examples to take.
     """
-    label, subject = sequences.label[rows].astype(np.int64), sequences.subject_id[rows]
     form = form_of(sequences)[rows]
     codes = present[rows]
     codes = codes[:, np.flatnonzero(codes.sum(axis=0) >= _RARE)]
     both = csr_array(hstack([codes, csr_array(form)], format="csr"))
+    counts = "the number of codes, steps and values, and the time of the question, tell"
+    return (
+        SmallModel(counts, form, "tree", TOLD_BY_FORM),
+        SmallModel("a small tree of codes, counts and times tells", both, "tree", TOLD_BY_TREE),
+        SmallModel("codes together tell", codes, "logistic", TOLD_BY_CODES),
+    )
+
+
+def _told(
+    sequences: Sequences, present: csr_array, rows: NDArray[np.int64], classes: tuple[str, ...]
+) -> list[Finding]:
+    """What small models tell of the outcome, cross-validated by subject among some examples."""
+    label, subject = sequences.label[rows].astype(np.int64), sequences.subject_id[rows]
     found = []
-    for words, auroc in (
-        ("the number of codes, steps and values, and the time of the question, tell",
-         tells.told(form, label, subject, least=TOLD_BY_FORM)),
-        ("a small tree of codes, counts and times tells",
-         tells.told(both, label, subject, least=TOLD_BY_TREE)),
-        ("codes together tell",
-         tells.told(codes, label, subject, least=TOLD_BY_CODES, model="logistic")),
-    ):  # fmt: skip
+    for asked in small_models(sequences, present, rows):
+        auroc = tells.told(asked.table, label, subject, least=asked.least, model=asked.model)
         if auroc is not None:
-            what = f"{words} '{classes[1]}' with an AUROC of {auroc:.2f}, out of fold"
+            what = f"{asked.words} '{classes[1]}' with an AUROC of {auroc:.2f}, out of fold"
             found.append(
                 Finding("inputs that tell the outcome", what, "inputs", "suspicion", _LOOK)
             )

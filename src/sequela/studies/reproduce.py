@@ -84,8 +84,6 @@ def reproduce(
     with scratch(out / WORK) as work:  # records of patients: no longer than needed
         with writing(out):
             work.mkdir(parents=True, exist_ok=True)
-            for name in studies:
-                _declare(out, STUDIES[name])
         for name in sorted(studies, key=list(STUDIES).index, reverse=True):  # the longest first
             study = STUDIES[name]
             seeds = (seed, split_seed)
@@ -95,6 +93,9 @@ def reproduce(
         for each in planned:
             _check_same_study(out, each)
             each.check_free()
+        with writing(out):
+            for name in studies:
+                _declare(out, STUDIES[name])
         _watch(in_processes(jobs, processes or joblib.cpu_count()), on_run, on_look)
     folders = in_order([open_run(each.path) for each in planned])
     for folder in folders:  # once, at the end, as the page of these runs does

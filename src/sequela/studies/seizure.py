@@ -49,7 +49,7 @@ TRAINING = {
         average=0.99,
     ),
     "gru-improved": TrainingSettings(
-        epochs=24,
+        epochs=14,
         batch_size=128,
         learning_rate=1e-2,
         schedule="one-cycle",
@@ -59,7 +59,8 @@ TRAINING = {
         average=0.99,
     ),
 }
-"""Chosen by the tuning loss on three splits (seeds 0 to 2); the held_out part was not looked at."""
+"""Chosen by the tuning loss on three splits (seeds 0 to 2); the held_out part was not looked at.
+The improved GRU, which takes the longest, has the fewest epochs that lose nothing by it."""
 
 _MLP = ("mlp-baseline", "mlp-improved")
 _CNN = ("cnn-baseline", "cnn-improved")
@@ -104,7 +105,6 @@ STUDY = Study(
     reported=REPORTED,
     reported_columns=("accuracy", "loss"),
     very_few=0,
-    repeats=1,
     caveats=(
         "All recordings are of five patients and five volunteers.",
         (

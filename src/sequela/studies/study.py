@@ -81,7 +81,7 @@ class Study:
     few: int = 200
     very_few: int = 50
     folds: int = 5
-    repeats: int = 2
+    repeats: int = 1
     caveats: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
 

@@ -91,9 +91,14 @@ def steps_in_words(sequences: Mapping[str, Any]) -> str:
         return f"{found}."
     least, lower, middle, upper, many = spread["quantiles"].values()
     return (
-        f"{found}: half of them have {lower} to {upper}, nine of ten {least} to {many} (median "
-        f"{middle}, most {spread['most']}), and {100 * spread['share_of_one']:.0f} % have one."
+        f"{found}: the middle half has {_span(lower, upper)}, nine of ten {_span(least, many)} "
+        f"(median {middle}, most {spread['most']}), and {100 * spread['share_of_one']:.0f} % have "
+        "one."
     )
+
+
+def _span(low: int, high: int) -> str:
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def one_step(entries: Sequence[Entry]) -> str:

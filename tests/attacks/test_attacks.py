@@ -17,6 +17,7 @@ from sequela.runs.openings import VARIABLE
 STOPPED = {
     "recording copied",
     "recording copied, gain 1.03",
+    "recording copied, noise of 10 %",
     "discharge codes at admission: ICD-9-CM",
     "discharge codes at admission: ICD-10-CM",
     "discharge codes at admission: ICD-9 procedures",

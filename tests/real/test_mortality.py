@@ -137,7 +137,7 @@ def test_a_run_on_one_set_of_physionet_2012_judges_the_other(
     other, found = predict_other(folder, "physionet2012", halves[1], tmp_path)
     assert other.set_aside == 0
     assert folder.data["examples"] + len(found.label) == 3994
-    assert 0.75 < auroc(found) < 0.9
+    assert 0.7 < auroc(found) < 0.9
 
 
 def test_whole_hospitals_of_eicu_are_held_out(of_study: Asked, work: Path, tmp_path: Path) -> None:

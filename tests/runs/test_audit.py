@@ -163,6 +163,7 @@ def test_a_record_under_two_names(stays: VisitData) -> None:
         code_offsets=np.cumsum([0, *(len(lists[step]) for step in taken)]),
         step_offsets=np.cumsum([0, *(len(of_example) for of_example in steps)]),
         step_time=np.repeat(sequences.prediction_time, [len(s) for s in steps]),
+        value_offsets=np.zeros(len(taken) + 1, np.int64),  # these records have no values
     )
     assert "identical records" in checks(audit(replace(stays, sequences=planted)))
 

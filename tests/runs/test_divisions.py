@@ -1,6 +1,7 @@
 """Runs that hold out whole hospitals, or the latest predictions; each subject in one part."""
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from sequela.runs import fit
 from sequela.runs.evaluate import evaluate_run, predict_other
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate
+from sequela.runs.openings import LEDGER, open_held_out, read
 from sequela.sources import catalog
 from sequela.sources.build import build
 from sequela.sources.hospitals import source_of
@@ -279,6 +281,21 @@ def test_a_part_without_an_event(write_meds: Callable[..., Path], tmp_path: Path
         fit.train(settings("site"), tmp_path / "run", root=root)
 
 
+def test_held_out_sites_and_periods_are_opened(
+    runs: dict[str, RunFolder], root: Path, tmp_path: Path
+) -> None:
+    """By their own numbers, and by data that hold the same people."""
+    for run in runs.values():
+        copy = RunFolder(Path(shutil.copytree(run.path, tmp_path / run.path.name)))
+        found = evaluate_run(copy.path, data="meds", root=root)
+        assert found["openings"]["models"] == 1
+        assert open_held_out(copy, "report").models == 1
+    entries, _ = read(tmp_path / LEDGER)
+    assert {(entry.unit, entry.command) for entry in entries} == {
+        (unit, command) for unit in runs for command in ("evaluate", "report")
+    }
+
+
 def test_the_page_and_the_card_say_how(
     runs: dict[str, RunFolder], folds: FoldsFolder, tmp_path: Path
 ) -> None:
@@ -308,3 +325,17 @@ def test_the_command_of_a_page_names_the_split(runs: dict[str, RunFolder], tmp_p
     page = page_of.build([runs["site"]], tmp_path / "page.html").read_text("utf-8")
     assert "--data meds --split site" in page
     assert json.loads((runs["site"].path / "metrics.json").read_text())["split"]["unit"] == "site"
+
+
+@pytest.mark.parametrize("split", ["site", "time"])
+def test_such_runs_are_verified_audited_and_compared(
+    split: str, runs: dict[str, RunFolder], root: Path, tmp_path: Path
+) -> None:
+    """All that is done with other runs is done with these."""
+    run = runs[split]
+    ran("verify", run.path)
+    ran("audit", run.path, "--root", root)
+    ran("evaluate", run.path)
+    other = fit.train(settings(split, "prevalence"), tmp_path / "other", root=root)
+    ran("compare", run.path, other.path)
+    assert other.split == run.split

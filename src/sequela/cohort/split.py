@@ -128,11 +128,16 @@ class Split:
     @property
     def group(self) -> str:
         """The kind of id of groups: sites where they are the unit, else subjects if known."""
-        return next(kind for kind in ("site", "subject", "recording") if kind in self.ids)
+        return "site" if "site" in self.ids else self.whose
 
-    def holds_out(self, groups: Ids) -> bool:
-        """Whether any of these groups is in the held_out part."""
-        return not set(hashed(groups)).isdisjoint(self.ids[self.group]["held_out"])
+    @property
+    def whose(self) -> str:
+        """The kind of id that tells whose an example is: subjects where they are known."""
+        return "subject" if "subject" in self.ids else "recording"
+
+    def holds_out(self, ids: Ids) -> bool:
+        """Whether any of these is in the held_out part: ids of the kind ``whose``."""
+        return not set(hashed(ids)).isdisjoint(self.ids[self.whose]["held_out"])
 
     def to_json(self) -> dict[str, Any]:
         """The split and its proof, ready for ``split.json``."""

@@ -110,7 +110,8 @@ def _on_other(
             **other.unlike_training(),
             **summarise(predictions, seed=seed, recordings=other.classes_fixed),
         }
-    if folder.split.holds_out(predictions.group_id):
+    known = folder.split.whose == "subject"
+    if folder.split.holds_out(predictions.subject_id if known else predictions.group_id):
         found["openings"] = open_held_out(folder, "evaluate").to_dict()
     if len(predictions.classes) == _TWO:
         point = folder.test["operating_points"][1]

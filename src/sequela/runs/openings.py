@@ -64,7 +64,7 @@ class Opening:
         """What is to be written of a run."""
         runs = run.runs
         split = run.first.split
-        everybody = {each for part in split.ids[split.group].values() for each in part}
+        everybody = {each for part in split.ids[split.whose].values() for each in part}
         return cls(
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             command=command,
@@ -78,7 +78,7 @@ class Opening:
             population=_digest(everybody),
             unit=split.unit,
             seed=split.seed,
-            held_out=_of_all(_digest(each.split.ids[split.unit]["held_out"]) for each in runs),
+            held_out=_of_all(_digest(each.split.ids[split.whole]["held_out"]) for each in runs),
         )
 
     @property

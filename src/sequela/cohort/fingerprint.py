@@ -31,6 +31,7 @@ _APART = 16  # slopes on each side than which a mark is stronger
 _SIGNS = 64
 _MOST = 32  # marks of a unit; of a long recording one more for each 4,096 samples
 _LONG = 4096
+_REPEATED = 3  # signs: a mark that another of its signal is as near to tells nothing
 _AGREEING = 2  # marks of one recording in step with those of another
 _JUDGES = 2_000  # records that tell how frequent codes are, and which go together
 _RARE = 4  # rare marks that alike records share
@@ -139,37 +140,37 @@ class Matches:
 def of_signals(units: Sequence[str], signals: Sequence[NDArray[Any]]) -> Content:
     """The marks of signals.
 
-    A window that a signal repeats exactly (a sine, a square wave) is no mark: it would agree with
-    itself at many places.
+    A window that a signal nearly repeats (a steady rhythm) is no mark: it would agree with others
+    at many places.
 
     Args:
-        units: The unit of each signal; those of one unit follow each other.
+        units: The unit of each signal.
         signals: For each, numbers (n_chans, n_times) without NaN. Its first channel that is not
             flat is marked. Fewer than 56 samples have no mark.
     """
-    names = tuple(dict.fromkeys(units))
-    index = {name: i for i, name in enumerate(names)}
-    unit, place, mark = [], [], []
-    begin, before = 0, ""
+    signals_of: dict[str, list[NDArray[Any]]] = {}
     for name, signal in zip(units, signals, strict=True):
-        begin = begin if name == before else 0
-        places, marks = _marks_of(_channel(np.asarray(signal, np.float64)))
-        unit.append(np.full(len(marks), index[name]))
-        place.append(places + begin)
-        mark.append(marks)
-        begin, before = begin + 2 * signal.shape[-1], name  # no two signals are ever in step
+        signals_of.setdefault(name, []).append(signal)
+    unit, place = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    mark = [np.empty(0, np.uint64)]
+    for index, several in enumerate(signals_of.values()):
+        begin = 0
+        for signal in several:
+            places, marks = _marks_of(_channel(np.asarray(signal, np.float64)))
+            unit.append(np.full(len(marks), index))
+            place.append(places + begin)
+            mark.append(marks)
+            begin += 2 * signal.shape[-1]  # no mark of one signal is in step with the next
     return Content(
         "signal",
-        names,
-        np.concatenate([np.empty(0, np.int64), *unit]),
-        np.concatenate([np.empty(0, np.int64), *place]),
-        np.concatenate([np.empty(0, np.uint64), *mark]),
+        tuple(signals_of),
+        np.concatenate(unit),
+        np.concatenate(place),
+        np.concatenate(mark),
     )
 
 
-def of_records(
-    units: Sequence[str], unit: NDArray[np.int64], token: NDArray[np.uint64]
-) -> Content:
+def of_records(units: Sequence[str], unit: NDArray[np.int64], token: NDArray[np.uint64]) -> Content:
     """The marks of records: of each the 32 smallest distinct hashes.
 
     Args:
@@ -196,7 +197,9 @@ def tokens(
         name: int64 (token,), an index into ``names``.
         numbers: int64 (token,), such as days.
     """
-    hashed = [int.from_bytes(hashlib.sha256(each.encode()).digest()[:8], "little") for each in names]
+    hashed = [
+        int.from_bytes(hashlib.sha256(each.encode()).digest()[:8], "little") for each in names
+    ]
     found = np.array(hashed, np.uint64)[name]
     for each in numbers:
         found = _mixed(found ^ _mixed(each.astype(np.uint64)))
@@ -219,8 +222,8 @@ def matches(known: Content, asked: Content) -> Matches:
 
 def _channel(signal: NDArray[np.float64]) -> NDArray[np.float64]:
     channels = signal.reshape(-1, signal.shape[-1])
-    moving = np.flatnonzero(np.ptp(channels, axis=1) > 0) if channels.size else []
-    return channels[moving[0] if len(moving) else 0]
+    moving = [channel for channel in channels if len(channel) and np.ptp(channel) > 0]
+    return moving[0] if moving else channels[0]
 
 
 def _marks_of(signal: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
@@ -239,11 +242,11 @@ def _marks_of(signal: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[n
     window = slope[place[:, np.newaxis] + np.arange(-half, half)]
     signs = (window * np.sign(slope[place])[:, np.newaxis]) @ _directions() > 0
     mark = np.packbits(signs, axis=1).view("<u8")[:, 0].astype(np.uint64)
-    _, which, count = np.unique(mark, return_inverse=True, return_counts=True)
-    once = count[which] == 1
-    place, mark = place[once], mark[once]
+    strength = np.argsort(-size[place], kind="stable")
     most = _MOST + len(signal) // _LONG
-    kept = np.sort(np.argsort(-size[place], kind="stable")[:most])
+    first = mark[strength[: 4 * most]]
+    alike = np.bitwise_count(first[:, np.newaxis] ^ first) <= _REPEATED
+    kept = np.sort(strength[: 4 * most][alike.sum(axis=1) == 1][:most])  # alike only to itself
     return place[kept], mark[kept]
 
 
@@ -252,7 +255,7 @@ def _directions() -> NDArray[np.float64]:
     """Of 1 and -1 (window, sign), the same on every machine and in every version."""
     drawn = hashlib.shake_256(b"sequela fingerprint").digest(_WINDOW * _SIGNS // 8)
     bits = np.unpackbits(np.frombuffer(drawn, np.uint8)).reshape(_WINDOW, _SIGNS)
-    return 2.0 * bits - 1
+    return bits.astype(np.float64) * 2 - 1
 
 
 def _mixed(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -273,9 +276,7 @@ def _in_step(known: Content, asked: Content) -> Matches:
     order = np.lexsort((-count, second, first))  # of each pair the shift that most marks have
     pair = np.stack([first, second])[:, order]
     best = order[np.any(np.diff(pair, axis=1, prepend=-1) != 0, axis=0)]
-    share = [
-        count[i] / _common(known, first[i], asked, second[i], by[i]) for i in best.tolist()
-    ]
+    share = [count[i] / _common(known, first[i], asked, second[i], by[i]) for i in best.tolist()]
     return Matches(first[best], second[best], np.array(share) >= SAME)
 
 
@@ -325,9 +326,8 @@ def _too_alike(known: Content, asked: Content) -> Matches:
     by_code = csc_array(rows[judges], dtype=np.float64)
     copied = np.zeros(len(one), np.bool_)
     for pair, (i, j) in enumerate(zip(one.tolist(), other.tolist(), strict=True)):
-        both = np.intersect1d(
-            *(rows.indices[rows.indptr[each] : rows.indptr[each + 1]] for each in (i, j))
-        )
+        first, second = (rows.indices[rows.indptr[n] : rows.indptr[n + 1]] for n in (i, j))
+        both = np.intersect1d(first, second)
         union = size[i] + size[j] - len(both)
         needed = least + _log2_choices(int(union), len(both))
         if bits[both].sum() <= needed:

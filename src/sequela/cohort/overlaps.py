@@ -13,7 +13,7 @@ from scipy import stats
 from scipy.sparse import csc_array, csr_array, vstack
 
 from sequela.cohort.finding import Finding
-from sequela.cohort.fingerprint import CHANCE_OF_COPY, bits_of_codes
+from sequela.cohort.fingerprint import CHANCE_OF_COPY, Content, bits_of_codes, matches
 
 REVEALING_AUROC = 0.9
 # Chances of a false alarm, each over all that one check looks at.
@@ -24,6 +24,14 @@ _NEIGHBOURS = 10
 _MEASURED = 20
 _MOST_ROWS = 2_000  # whose nearest neighbours are sought
 _NAMED = 5
+_ONE_PART = (
+    "find out where the copies come from (a recording or person under two names?) and keep all of "
+    "them in one part"
+)
+_ONE_EVENT = (
+    "find out whether they are copies with noise, or were recorded at the same time by "
+    "neighbouring electrodes, and keep them in one part"
+)
 
 Parts = Mapping[str, NDArray[np.float64]]
 
@@ -50,6 +58,42 @@ def overlapping_groups(groups: Mapping[str, NDArray[np.str_]], unit: str) -> lis
                     f"split by {unit}",
                 )
             )
+    return found
+
+
+def same_content(content: Content, parts: Mapping[str, Sequence[str]], unit: str) -> list[Finding]:
+    """Units that hold what units of another part hold, under another name.
+
+    What units are copies, see :mod:`sequela.cohort.fingerprint`: gain, offset, inversion, a shift
+    in time and a cut do not hide a recording, nor do other dates and a tenth of its codes a
+    record. Units that are in both parts are left out: :func:`overlapping_groups` has them.
+
+    Args:
+        content: The marks of all units.
+        parts: For each part, the names of its units in ``content``.
+        unit: What a unit is called, for example ``recording``.
+    """
+    known = matches(content, content)
+    sides = np.concatenate(
+        [np.stack([known.known, known.asked]), np.stack([known.asked, known.known])], axis=1
+    )
+    copy = np.tile(known.copy, 2)
+    names = np.array(content.units, np.str_)
+    found = []
+    for (one, ids), (other, other_ids) in combinations(parts.items(), 2):
+        both = np.intersect1d(ids, other_ids)
+        only, others = (np.isin(names, np.setdiff1d(each, both)) for each in (ids, other_ids))
+        across = only[sides[0]] & others[sides[1]]
+        copies = np.unique(sides[1][across & copy])
+        alike = np.setdiff1d(sides[1][across], copies)
+        of = f"of {len(np.unique(other_ids))} {unit}s of {other}"
+        where = f"{one}, {other}"
+        if len(copies):
+            what = f"{len(copies)} {of} hold what {unit}s of {one} hold, under another name"
+            found.append(Finding("same content", what, where, "leak", _ONE_PART))
+        if len(alike):
+            what = f"{len(alike)} {of} follow {unit}s of {one} too closely for chance"
+            found.append(Finding("resembling content", what, where, "suspicion", _ONE_EVENT))
     return found
 
 
@@ -160,8 +204,7 @@ def _copies(check: str, relation: str, one: str, other: str, copies: NDArray[np.
         f"{int(copies.sum())} of {copies.size} rows of {other} are {relation} rows of {one}",
         f"{one}, {other}",
         "leak",
-        "find out where the copies come from (a recording or person under two names?) and keep all "
-        "of them in one part",
+        _ONE_PART,
     )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sequela.cohort.finding import Finding
+from sequela.cohort.fingerprint import Content
 from sequela.cohort.split import Split
 from sequela.config import RunSettings
 from sequela.evaluation.attribution import Attribution
@@ -85,8 +86,16 @@ class RunData(Protocol):
         """int64 (example,), index into ``PARTS``."""
 
     @property
+    def content(self) -> Content:
+        """Marks of what the units hold, by their hashed ids."""
+
+    @property
     def set_aside(self) -> int:
         """Units that a model has seen, where it is judged on other data."""
+
+    @property
+    def renamed(self) -> int:
+        """Those of them that it has seen under another name."""
 
     @property
     def labels(self) -> NDArray[np.int64]:

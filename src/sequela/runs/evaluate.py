@@ -73,6 +73,7 @@ def _on_other(folder: RunFolder, name: str, root: Path | None) -> dict[str, Any]
             "origin": other.origin,
             "leaks": bool(other.leaks),
             f"{other.unit}s_set_aside_as_trained_or_tuned_on": other.set_aside,
+            f"{other.unit}s_set_aside_under_another_name": other.renamed,
             **other.unlike_training(),
             **summarise(predictions, seed=seed, recordings=other.classes_fixed),
         }

@@ -16,10 +16,11 @@ from torch.utils.data import DataLoader
 
 from sequela.cohort.attributes import age_bands, attributes_of
 from sequela.cohort.finding import Finding
+from sequela.cohort.fingerprint import Content
 from sequela.cohort.labels import example_ids
 from sequela.cohort.question import ask, task_asked
 from sequela.cohort.selection import Cohort
-from sequela.cohort.split import PARTS, Split, draw, hashed
+from sequela.cohort.split import PARTS, Split, draw, hashed_each
 from sequela.config import CohortSettings, RunSettings, SequenceSettings
 from sequela.errors import DataError, SettingError
 from sequela.evaluation.attribution import Attribution, attribute_visits, number_of
@@ -27,6 +28,7 @@ from sequela.evaluation.importance import Importance, importance_of_codes
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.folder import RunFolder
 from sequela.sequences.build import build_sequences
+from sequela.sequences.content import content_of
 from sequela.sequences.featurisers import Features, Table
 from sequela.sequences.flat import Sequences, codes_of
 from sequela.sequences.leaks import IN_SEQUENCES, find_in_sequences
@@ -55,6 +57,7 @@ class VisitData:
         part: int64 (example,), index into ``PARTS``.
         sequences: What the models read.
         set_aside: Subjects that a model has seen, where it is judged on other data.
+        renamed: Those of them that it has seen under another name.
     """
 
     name: str
@@ -64,6 +67,7 @@ class VisitData:
     part: NDArray[np.int64]
     sequences: Sequences
     set_aside: int = 0
+    renamed: int = 0
 
     LOOKED_FOR: ClassVar = (
         "outcomes on record before the prediction, codes assigned after discharge in a stay that "
@@ -96,6 +100,11 @@ class VisitData:
         for name in ("code_offsets", "codes", "value_offsets", "channels", "values"):
             digest.update(np.ascontiguousarray(getattr(self.sequences, name)).view(np.uint8).data)
         return digest.hexdigest()
+
+    @cached_property
+    def content(self) -> Content:
+        """Marks of what the subjects' records hold, by their hashed ids."""
+        return content_of(self.sequences)
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -358,6 +367,7 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
             "of prediction: give the model other codes (--inputs, --demographics), or predict "
             "later (--hours)"
         )
+    split = split.holding(content_of(sequences))
     return VisitData(settings.data, cohort.origin, cohort, split, part, sequences)
 
 
@@ -381,23 +391,34 @@ def load_other(
     subject = cohort.subject_id.astype(np.str_)
     seen = [id_ for part in ("train", "tuning") for id_ in folder.split.ids["subject"][part]]
     known = set(seen) if same else set()
-    new = np.array([hashed(np.array([one]))[0] not in known for one in subject.tolist()])
+    by_name = np.isin(hashed_each(subject), sorted(known))
+    content = content_of(_read_as(whole(cohort, asked, work / "everybody"), header))
+    copied = np.array(content.units, np.str_)[folder.split.seen(content)]
+    new = ~(by_name | np.isin(hashed_each(subject), copied))
+    renamed = len(np.unique(subject[~new & ~by_name]))
     if not new.any():
         raise SettingError(
             f"all {len(np.unique(subject))} subjects of {name} were used to train or tune this "
-            "model: none is left to evaluate it on; choose other data"
+            f"model ({renamed} under another name): none is left to evaluate it on; choose other "
+            "data"
         )
     cohort = replace(cohort, labels=cohort.labels.filter(pa.array(new)))
-    sequences = whole(cohort, asked, work / "sequences")
+    sequences = _read_as(whole(cohort, asked, work / "sequences"), header)
     return VisitData(
         name,
         cohort.origin,
         cohort,
         folder.split,
         np.full(len(cohort.labels), PARTS.index("held_out")),
-        translated(sequences, header["vocabulary"], header["channels"]),
+        sequences,
         set_aside=len(np.unique(subject)) - len(np.unique(subject[new])),
+        renamed=renamed,
     )
+
+
+def _read_as(sequences: Sequences, header: Mapping[str, Any]) -> Sequences:
+    """Sequences in the words of a model."""
+    return translated(sequences, header["vocabulary"], header["channels"])
 
 
 def whole(cohort: Cohort, asked: CohortSettings, folder: Path) -> Sequences:

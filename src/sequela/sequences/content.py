@@ -1,6 +1,7 @@
 """What the record of each subject holds, as marks by which a copy is known."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sequela.cohort.fingerprint import Content, of_records, tokens
 from sequela.cohort.split import hashed_each
@@ -36,7 +37,7 @@ def content_of(sequences: Sequences) -> Content:
     )
 
 
-def _days_since(subject: "np.ndarray", time: "np.ndarray") -> "np.ndarray":
+def _days_since(subject: NDArray[np.int64], time: NDArray[np.datetime64]) -> NDArray[np.int64]:
     """Whole days since the subject's step before at another time; -1 where there is none."""
     order = np.lexsort((time, subject))
     subject, time = subject[order], time[order]

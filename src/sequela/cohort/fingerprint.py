@@ -31,7 +31,7 @@ _APART = 16  # slopes on each side than which a mark is stronger
 _SIGNS = 64
 _MOST = 32  # marks of a unit; of a long recording one more for each 4,096 samples
 _LONG = 4096
-_REPEATED = 3  # signs: a mark that another of its signal is as near to tells nothing
+_REPEATED = 2  # signs: a mark that another of its signal is as near to tells nothing
 _AGREEING = 2  # marks of one recording in step with those of another
 _JUDGES = 2_000  # records that tell how frequent codes are, and which go together
 _RARE = 4  # rare marks that alike records share
@@ -146,7 +146,7 @@ def of_signals(units: Sequence[str], signals: Sequence[NDArray[Any]]) -> Content
     Args:
         units: The unit of each signal.
         signals: For each, numbers (n_chans, n_times) without NaN. Its first channel that is not
-            flat is marked. Fewer than 56 samples have no mark.
+            flat is marked. Fewer than 55 samples have no mark.
     """
     signals_of: dict[str, list[NDArray[Any]]] = {}
     for name, signal in zip(units, signals, strict=True):
@@ -221,9 +221,8 @@ def matches(known: Content, asked: Content) -> Matches:
 
 
 def _channel(signal: NDArray[np.float64]) -> NDArray[np.float64]:
-    channels = signal.reshape(-1, signal.shape[-1])
-    moving = [channel for channel in channels if len(channel) and np.ptp(channel) > 0]
-    return moving[0] if moving else channels[0]
+    moving = [channel for channel in signal if len(channel) and np.ptp(channel) > 0]
+    return moving[0] if moving else np.zeros(0)
 
 
 def _marks_of(signal: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:

@@ -11,8 +11,8 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from sequela.config import SequenceSettings, TrainingSettings
 from sequela.cohort.fingerprint import Content, of_records, tokens
+from sequela.config import SequenceSettings, TrainingSettings
 from sequela.errors import DataError, SettingError
 from sequela.estimators.network import NetworkClassifier
 from sequela.estimators.visit_lists import Binning, VisitLists, as_lists

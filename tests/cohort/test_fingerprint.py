@@ -13,7 +13,7 @@ from sequela.cohort.fingerprint import Content, matches, of_records, of_signals,
 from sequela.cohort.overlaps import same_content
 from sequela.cohort.split import Split
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 ATTACKS: dict[str, Any] = {
     "exact": lambda signal: signal,
     "gain 1.03, in whole microvolts": lambda signal: (1.03 * signal).round(),
@@ -142,12 +142,12 @@ def of_patients(patients: list[list[tuple[int, int]]], letter: str = "a") -> Con
 def test_a_patient_under_a_second_id_is_found(attack: str) -> None:
     patients = [each for each in records(300, seed=0) if len(each) >= 10]
     rng = np.random.default_rng(1)
-    changed = {
+    changes: dict[str, Any] = {
         "exact": lambda each: each,
         "one code changed": lambda each: [(299, 3), *each[1:]],
         "a tenth dropped": lambda each: [pair for pair in each if rng.random() > 0.1],
-    }[attack]
-    again = [changed(each) for each in patients]
+    }
+    again = [changes[attack](each) for each in patients]
     found = matches(of_patients(patients), of_patients(again, "b"))
     assert found.known.tolist() == found.asked.tolist()
     assert len(found.known) > 0.95 * len(patients)

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from scipy.signal import lfilter
 from torch import Tensor, nn
 
-from sequela import SignalClassifier
+from sequela import SignalClassifier, evaluate
 from sequela.errors import (
     DataError,
     ModelError,
@@ -258,5 +258,7 @@ def test_a_score_on_what_it_was_trained_on_is_too_good(tmp_path: Path) -> None:
         assert each.seen(np.roll(segments, -1, axis=1)).mean() > 0.7
         with pytest.warns(SeenExamplesWarning, match="of 60 examples hold what SignalClassifier"):
             each.score(segments, y)
+        with pytest.warns(SeenExamplesWarning, match="of 60 examples"):
+            evaluate(each, segments, y)
         assert not each.seen(rows(60, seed=1)).any()
         each.score(rows(60, seed=1), y)

@@ -21,7 +21,8 @@ def evaluate(
     """Recompute the metrics of a run, or apply its model to other data.
 
     Metrics are recomputed from the predictions that the run folder holds. In other data,
-    recordings or subjects that the model was trained or tuned on are set aside and counted.
+    recordings or subjects that the model was trained or tuned on are set aside and counted,
+    whatever their names are.
     Hospital records get the task of the run; codes that are not in the model's vocabulary count as
     unknown. A run whose parts overlap is refused.
 

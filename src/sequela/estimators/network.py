@@ -185,16 +185,28 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         Warns:
             SeenExamplesWarning: If so. It is no error: searches ask for training scores too.
         """
+        self.warn_if_seen(X, stacklevel=3)
+        accuracy: float = super().score(X, y, sample_weight)
+        return accuracy
+
+    def warn_if_seen(self, X: Any, *, stacklevel: int = 2) -> None:
+        """Warn where more than 1 % of the examples hold what the classifier was trained on.
+
+        Args:
+            X: Examples that it is judged on.
+            stacklevel: Whose call the warning names, see :func:`warnings.warn`.
+
+        Warns:
+            SeenExamplesWarning: If so.
+        """
         seen = self.seen(X)
         if seen.mean() > _SEEN_BY_CHANCE:
             warnings.warn(
                 f"{int(seen.sum())} of {len(seen)} examples hold what {type(self).__name__} was "
                 "trained or tuned on: the score is too good; score examples of other subjects",
                 SeenExamplesWarning,
-                stacklevel=2,
+                stacklevel=stacklevel,
             )
-        accuracy: float = super().score(X, y, sample_weight)
-        return accuracy
 
     def save(self, path: Path | str) -> None:
         """Write the fitted classifier as one safetensors file with a JSON header; never a pickle.

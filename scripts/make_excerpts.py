@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from sequela.sources import bonn
+from sequela.sources import bonn, physionet2012
 from sequela.sources.catalog import EXCERPTS
 
 ORIGINALS = Path(__file__).with_name("originals.sha256")
@@ -91,10 +91,39 @@ def make_eicu(root: Path, out: Path) -> list[Path]:
     return compressed(root, out / "eicu", "eicu-demo")
 
 
+def make_physionet2012(root: Path, out: Path) -> list[Path]:
+    """The 4,000 stays of set-a, a row each, their measurements as lists in the published order."""
+    check_originals(root, "physionet2012")
+    tables = {
+        name: rows.read_all()
+        for name, rows in physionet2012.read(root / "physionet2012")
+        if isinstance(rows, pa.RecordBatchReader)
+    }
+    columns = ("time", "parameter", "value")
+    stays = tables["records"].group_by("recordid", use_threads=False)
+    listed = stays.aggregate([(name, "list") for name in columns]).sort_by("recordid")
+    table = tables["outcomes"].sort_by("recordid")
+    if not table["recordid"].equals(listed["recordid"]):
+        raise SystemExit("the records and the outcomes of set-a are not of the same stays")
+    for name in columns:
+        table = table.append_column(name, listed[f"{name}_list"])
+    file = out / "physionet2012.parquet"
+    parquet.write_table(
+        table.combine_chunks(),
+        file,
+        compression="zstd",
+        compression_level=19,
+        data_page_size=1 << 24,
+        write_statistics=False,
+    )
+    return [file]
+
+
 MAKERS: dict[str, Callable[[Path, Path], list[Path]]] = {
     "bonn": make_bonn,
     "mimic3": make_mimic3,
     "eicu": make_eicu,
+    "physionet2012": make_physionet2012,
 }
 """Data set -> function that writes its excerpt, from a root into a folder, and names the files."""
 

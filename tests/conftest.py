@@ -26,6 +26,15 @@ MEDS = pa.schema(
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The user's ledger of openings is a file of the tests, in their processes too."""
+    path = tmp_path_factory.mktemp("ledger") / "openings.jsonl"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEQUELA_OPENINGS", str(path))
+        yield path
+
+
 @pytest.fixture(scope="session")
 def excerpt() -> dict[str, Recording]:
     """The recordings that ship with the package, by id."""

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from sequela.errors import RunError, SettingError
 
-SplitUnit = Literal["subject", "recording", "row"]
+SplitUnit = Literal["subject", "recording", "site", "time", "row"]
 Aim = Literal["sensitivity", "f1", "cost_ratio", "youden"]
 
 OPTION = "option"
@@ -205,8 +205,9 @@ class RunSettings(_Settings):
     split: SplitUnit = Field(
         default="recording",
         description="Keep all rows of each recording or subject in one part (default: recordings "
-        "of signals, subjects of hospital records); row splits single rows and leaks by design, "
-        "to show what the leak is worth.",
+        "of signals, subjects of hospital records). site holds out whole hospitals, and time the "
+        "latest predictions, where the data allow it: each subject stays in one part there too. "
+        "row splits single rows and leaks by design, to show what the leak is worth.",
     )
     folds: int = Field(
         default=0,
@@ -223,7 +224,15 @@ class RunSettings(_Settings):
         default=0,
         ge=0,
         lt=2**31,
-        description="Seed of the split, the weights and the order of the batches.",
+        description="Seed of the weights and the order of the batches, and of the split unless "
+        "that has its own.",
+    )
+    split_seed: int | None = Field(
+        default=None,
+        ge=0,
+        lt=2**31,
+        description="Seed of the split, to train on one split with several seeds (default: the "
+        "seed).",
     )
     fractions: tuple[float, float, float] = Field(
         default=(0.6, 0.2, 0.2),
@@ -274,6 +283,27 @@ class RunSettings(_Settings):
         return None
 
     @property
+    def seed_of_split(self) -> int:
+        """What the split is drawn with."""
+        return self.seed if self.split_seed is None else self.split_seed
+
+    @property
+    def seed_of_training(self) -> int:
+        """What weights and batches are drawn with: each fold has its own.
+
+        Example:
+            >>> run = RunSettings(model="mlp-baseline", data="bonn", seed=7)
+            >>> folds = [run.model_copy(update={"folds": 5, "fold": n}) for n in (0, 1)]
+            >>> [each.seed_of_training for each in (run, *folds)]
+            [7, 2083679832, 369571992]
+        """
+        if not self.folds:
+            return self.seed
+        import numpy as np
+
+        return int(np.random.SeedSequence([self.seed, self.fold]).generate_state(1)[0]) % 2**31
+
+    @property
     def title(self) -> str:
         """What tells the run apart from others, for people.
 
@@ -282,7 +312,8 @@ class RunSettings(_Settings):
             'gru-improved, bonn by row'
         """
         asked = self.cohort
-        where = f"{_asks(asked)} of {self.data}" if asked else f"{self.data} by {self.split}"
+        by = "" if asked and self.split == "subject" else f" by {self.split}"
+        where = f"{_asks(asked)} of {self.data}{by}" if asked else f"{self.data}{by}"
         weighted = ", weighted" * self.training.class_weights
         return (
             f"{self.model}, "

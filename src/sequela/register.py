@@ -1,4 +1,4 @@
-"""Add what is yours: models, data, tasks, metrics, features, pictures and studies.
+"""Add what is yours: models, data, families of codes, tasks, metrics, features and more.
 
 Each function makes one thing known by its name. From then on it is as if it came with the package:
 on the command line, in run folders, in comparisons, on cards and pages. A taken name, a wrong type
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sequela.models.reference import ReferenceModel
     from sequela.sequences.featurisers import Featuriser
     from sequela.sources.catalog import DataSet
+    from sequela.sources.codes import Family
     from sequela.studies.study import Study
 
 
@@ -33,6 +34,7 @@ def model(
     *,
     reads: tuple[str, ...],
     title: str = "",
+    recurrent: bool = False,
 ) -> None:
     """Add a network.
 
@@ -44,6 +46,8 @@ def model(
         reads: What its ``forward`` takes, in this order: ``signal``, ``codes``, ``values``,
             ``gaps``, ``static`` or ``features:NAME``.
         title: In tables and pictures; the name by default.
+        recurrent: Whether it carries a state from one step to the next: pages warn where most
+            examples have one step.
 
     Raises:
         SettingError: If the name is taken, or no data hold all that it reads.
@@ -55,7 +59,7 @@ def model(
         _refuse("model", made_by, "a class, or the text package.module:CLASS")
     if isinstance(reads, str) or not all(isinstance(each, str) for each in reads):
         _refuse("model's reads", reads, 'a tuple of inputs, such as ("signal",)')
-    register(name, ModelEntry(tuple(reads), made_by, title or name))
+    register(name, ModelEntry(tuple(reads), made_by, title or name, recurrent))
 
 
 def reference_model(name: str, reference: "ReferenceModel") -> None:
@@ -91,6 +95,23 @@ def data_set(name: str, entry: "DataSet") -> None:
 
     _check(entry, DataSet, "data set")
     register(name, entry)
+
+
+def family(entry: "Family") -> None:
+    """Declare a family of codes: when its codes become known.
+
+    Args:
+        entry: Its name (what stands before the first ``//`` of a code), and either
+            ``charted=True`` (its codes have the time at which they were written down) or
+            ``coded_later`` (why they are known only after the discharge of their stay).
+
+    Raises:
+        SettingError: If a name is taken, or it is not said when its codes become known.
+    """
+    from sequela.sources.codes import Family, register
+
+    _check(entry, Family, "family of codes")
+    register(entry)
 
 
 def task(entry: "Task") -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,14 +14,17 @@ from tests.cli.calls import Refused, ran
 
 from sequela.cli.app import main
 from sequela.runs.folder import RunFolder
+from sequela.runs.openings import LEDGER, read
 
 COMMANDS = [
     "train",
     "evaluate",
+    "audit",
     "compare",
     "report",
     "card",
     "explain",
+    "verify",
     "reproduce",
     "build",
     "data list",
@@ -84,7 +88,10 @@ def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
         ("train mlp-baseline --data bonn --epochs many", "many"),
         ("train mlp-baseline --data bonn --epochs 0", "setting epochs = 0 cannot be used"),
         ("train mlp-baseline --data bonn --split patient", "patient"),
-        ("train mlp-baseline --data bonn --split subject", "no subject ids to split by"),
+        (
+            "train mlp-baseline --data bonn --split subject",
+            "its people are not identified; use --split r",
+        ),
         ("train mlp-baseline --data bonn --seed=-1", "setting seed = -1 cannot be used"),
         ("train mlp-baseline --data bonn --root nowhere", "nowhere does not exist"),
         ("train mlp-baseline --data mimic4", "holds hospital records"),
@@ -118,13 +125,21 @@ def test_train_says_what_it_reached(
     train(out, synthetic, "--epochs", "2", "--split", "row")
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines[:2]] == ["epoch 1", "epoch 2"]
-    accuracy = json.loads((out / "metrics.json").read_text("utf-8"))["parts"]["held_out"][
-        "accuracy"
-    ]
-    assert lines[2].startswith("mlp-baseline, bonn by row: held-out (test) part")
+    parts = RunFolder(out).metrics["parts"]
+    assert lines[2].startswith("mlp-baseline, bonn by row: tuning part")
+    accuracy = parts["tuning"]["accuracy"]
     assert any(line.startswith(f"accuracy  {accuracy:.3f} (") for line in squeezed(lines))
     assert "leaks by design" in lines
+    assert f"held-out (test) part: not opened; open it: sequela evaluate {out}" in lines
     assert str(out) in lines[-1]
+    assert not (tmp_path / LEDGER).exists()
+    train(out, synthetic, "--epochs", "2", "--split", "row", "--resume", "--open")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("mlp-baseline, bonn by row: held-out (test) part")
+    accuracy = parts["held_out"]["accuracy"]
+    assert any(line.startswith(f"accuracy  {accuracy:.3f} (") for line in squeezed(lines))
+    assert any(line.startswith("This held-out part was opened") for line in lines)
+    assert [entry.command for entry in read(tmp_path / LEDGER)[0]] == ["train"]
 
 
 def squeezed(lines: list[str]) -> list[str]:
@@ -180,7 +195,22 @@ def test_evaluate_gives_the_numbers_of_the_run(
     ran("evaluate", run_folder, "--json")
     printed = json.loads(capsys.readouterr().out)
     held_out = RunFolder(run_folder).metrics["parts"]["held_out"]
+    assert printed.pop("openings")["times"] >= 1
     assert printed == {"run": "run", "data": "bonn", "leaks": False, **held_out}
+
+
+def test_verify_computes_all_numbers_again(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Refused
+) -> None:
+    copy = shutil.copytree(run_folder, tmp_path / "run")
+    ran("verify", copy)
+    assert capsys.readouterr().out == f"{copy}: all numbers are those of the predictions\n"
+    assert not (tmp_path / LEDGER).exists()
+    metrics = json.loads((copy / "metrics.json").read_text("utf-8"))
+    metrics["parts"]["held_out"]["accuracy_ci"][0] = 0.9
+    (copy / "metrics.json").write_text(json.dumps(metrics), "utf-8")
+    said = refused("verify", copy)
+    assert "metrics.json: says held_out accuracy_ci[0] = 0.9, but the predictions give" in said
 
 
 def test_evaluate_sets_aside_what_the_model_has_seen(

@@ -41,10 +41,9 @@ def test_a_run_on_records_says_what_it_reached_and_that_it_leaks(
     ran(*asked("visits-baseline --data mimic3 --task report-2019 --epochs 2", out))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines[:2]] == ["epoch 1", "epoch 2"]
-    auroc = RunFolder(out).metrics["parts"]["held_out"]["auroc"]
-    assert lines[2].startswith("visits-baseline, report-2019 of mimic3: held-out (test) part")
+    auroc = RunFolder(out).metrics["parts"]["tuning"]["auroc"]
+    assert lines[2].startswith("visits-baseline, report-2019 of mimic3: tuning part")
     assert any(line.split()[:2] == ["AUROC", f"{auroc:.3f}"] for line in lines)
-    assert any(line.split()[:1] == ["sensitivity"] for line in lines)
     assert "leaks by design" in lines
     assert any("excerpt that ships with sequela" in line for line in lines)
     assert [path.name for path in tmp_path.iterdir() if path != no_data] == ["run"]
@@ -57,15 +56,22 @@ def test_folds_say_what_they_reached_together(
     command = "prevalence --data mimic3 --hindsight --folds 2 --repeats 2"
     ran(*asked(command, out, "--root", events))
     printed = capsys.readouterr().out
-    line = "prevalence, in-hospital of mimic3, with later information: held-out AUROC 0.500 (95 "
-    "% interval"
+    line = "prevalence, in-hospital of mimic3, with later information: tuning AUROC 0.500 (95 % "
     assert f"[4/4] {line}" in printed
     assert printed.count("; leaks by design") == 4
     assert "LEAK:" not in printed
+    assert "tuning part, mean over 4 folds" in printed
+    assert [line.split() for line in printed.splitlines() if line.startswith("AUROC")] == [
+        ["AUROC", "0.500"]
+    ]
+    assert FoldsFolder(out).summary["repeats"] == 2
+    ran(*asked(command, out, "--root", events, "--resume", "--open"))
+    printed = capsys.readouterr().out
     assert [line.split() for line in printed.splitlines() if line.startswith("AUROC")] == [
         ["AUROC", "0.500", "(0.500", "to", "0.500)"]
     ]
-    assert "t over 4 folds" in printed
+    assert "These folds were opened once, by 1 model." in printed
+    assert "with training variance (2 repeats, 2 folds)" in printed
     assert FoldsFolder(out).summary["repeats"] == 2
     ran(*asked(command, out, "--root", events, "--resume"))
 

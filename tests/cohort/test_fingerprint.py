@@ -32,7 +32,7 @@ ATTACKS: dict[str, Any] = {
 def signals(count: int, seed: int, length: int = 4097) -> list[Array]:
     """Noise that is as smooth as EEG, in whole microvolts."""
     rng = np.random.default_rng(seed)
-    made = []
+    made: list[Array] = []
     for _ in range(count):
         signal = rng.normal(size=length)
         for index in range(1, length):
@@ -227,7 +227,8 @@ def test_noisy_copies_are_leaks_or_suspicions(originals: list[Array]) -> None:
 
 def test_what_was_trained_on_is_seen_and_what_was_held_out_is_not(originals: list[Array]) -> None:
     ids = {"train": names(18, "a"), "tuning": ["a18"], "held_out": ["a19"]}
-    split = Split("recording", 0, (0.6, 0.2, 0.2), {}, {"recording": ids}, content(originals))
+    named = {"recording": ids}
+    split = Split("recording", 0, (0.6, 0.2, 0.2), {}, named, content=content(originals))
     new = content([*originals[::-1], *signals(1, seed=5)], "b")
     assert split.seen(new).tolist() == [False, *[True] * 19, False]
     assert Split("recording", 0, (0.6, 0.2, 0.2), {}, {"recording": ids}).seen(new).sum() == 0

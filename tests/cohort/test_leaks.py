@@ -2,13 +2,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from sequela import register
 from sequela.cohort.events import Events
+from sequela.cohort.finding import Finding
 from sequela.cohort.labels import write_labels
 from sequela.cohort.selection import cohort_of_labels, select_cohort
 from sequela.cohort.tasks import in_hospital, post_discharge, task_named
-from sequela.sources.codes import FAMILIES
+from sequela.errors import SettingError
+from sequela.sources import codes
+from sequela.sources.codes import FAMILIES, Family
 from sequela.sources.declarations import PLACEHOLDER
 from sequela.sources.hospitals import hospitals, source_of
 
@@ -50,6 +57,93 @@ def test_every_family_coded_later_is_found_an_hour_after_admission(
     (leak,) = select_cohort(make_events([*rows(), early]), in_hospital()).leaks
     assert leak.check == "codes from the future"
     assert "1 of 5 examples see 1 codes of a stay" in leak.what
+
+
+@pytest.mark.parametrize("visit", [None, 22, 999])
+@pytest.mark.parametrize("code", ["ICD9CM//4280", "SNOMED/84114007", "DIAGNOSIS//SNOMED//84114007"])
+def test_a_code_of_no_stay_belongs_to_the_stay_that_it_falls_into(
+    code: str, visit: int | None, rows: Rows, make_events: Make
+) -> None:
+    """Its time is that of the stay; 999 is no stay."""
+    early = (2, "2020-02-01 11:00", code, visit)
+    (found,) = select_cohort(make_events([*rows(), early]), in_hospital()).leaks
+    of_billing = code.startswith("ICD9CM")
+    assert found.check == ("codes from the future" if of_billing else "undeclared codes")
+    assert found.severity == ("leak" if of_billing else "suspicion")
+    assert "1 of 5 examples see 1 codes of a stay" in found.what
+    assert of_billing or "sequela.register.family(Family(NAME, charted=True))" in found.remedy
+
+
+def test_a_code_at_the_discharge_of_the_stay_before_belongs_to_that_stay(
+    rows: Rows, one_stay: Callable[..., list[Row]], make_events: Make
+) -> None:
+    again = one_stay(1, 13, "2020-01-04 10:00", "2020-01-09 10:00", "alive")
+    billed = (1, "2020-01-04 10:00", "ICD9CM//5990", None)
+    assert select_cohort(make_events([*rows(), *again, billed]), in_hospital()).leaks == ()
+
+
+def test_a_declared_family_is_not_suspected(
+    rows: Rows, make_events: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codes, "NAMED", dict(codes.NAMED))
+    early = (2, "2020-02-01 11:00", "WOUND//clean", 22)
+    events = make_events([*rows(), early])
+    assert [found.check for found in select_cohort(events, in_hospital()).leaks] == [
+        "undeclared codes"
+    ]
+    register.family(Family("WOUND", "state of a wound", charted=True))
+    try:
+        assert select_cohort(events, in_hospital()).leaks == ()
+        with pytest.raises(SettingError, match="'WOUND' is declared already, as state of a wound"):
+            register.family(Family("WOUND", charted=True))
+    finally:
+        codes.family_of.cache_clear()
+
+
+def test_a_name_is_of_one_family() -> None:
+    names = [name for family in FAMILIES for name in (family.name, *family.aliases)]
+    assert [name for name in names if names.count(name) > 1] == []
+
+
+def test_a_family_that_says_nothing_is_refused() -> None:
+    with pytest.raises(SettingError, match="expected charted=True, or coded_later with the reason"):
+        register.family(Family("WOUND"))
+
+
+@pytest.mark.parametrize("name", hospitals())
+def test_every_family_of_a_source_is_declared(name: str) -> None:
+    facts = [fact for table in source_of(name).tables for fact in table.facts]
+    heads = {PLACEHOLDER.split(fact.code)[0].split("//")[0] for fact in facts} - {""}
+    assert [head for head in sorted(heads) if not codes.family_of(f"{head}//1").declared] == []
+
+
+def question(hours_of_deaths: float, path: Path, events: Events) -> list[Finding]:
+    """What is found where deaths are asked at another hour than survivors, 40 stays of each."""
+    times = [f"2020-01-02T{10 + i % 5:02}:{i % 60:02}" for i in range(80)]
+    asked = np.array(times, "datetime64[us]")
+    died = np.arange(80) % 2 == 1
+    asked[died] += np.timedelta64(round(hours_of_deaths * 60), "m")
+    columns = {"subject_id": np.arange(100, 180), "prediction_time": asked, "boolean_value": died}
+    pq.write_table(pa.table(columns), path)
+    return list(cohort_of_labels(events, path).leaks)
+
+
+@pytest.mark.parametrize(("hours", "found"), [(0, False), (-8, True), (8, True), (0.1, False)])
+def test_classes_that_are_asked_at_other_hours(
+    hours: float,
+    found: bool,  # noqa: FBT001
+    tmp_path: Path,
+    one_stay: Callable[..., list[Row]],
+    make_events: Make,
+) -> None:
+    stays = [
+        one_stay(100 + i, i, "2020-01-01 10:00", "2020-01-09 10:00", "alive") for i in range(80)
+    ]
+    events = make_events([row for rows in stays for row in rows])
+    leaks = question(hours, tmp_path / "labels.parquet", events)
+    assert [leak.check for leak in leaks] == ["times that tell the outcome"] * found
+    if found:
+        assert "AUROC of 1.00 (hours since admission, median: 26" in leaks[0].what
 
 
 def test_what_is_planted_is_every_family_that_a_source_declares_and_every_alias() -> None:

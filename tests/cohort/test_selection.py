@@ -24,6 +24,12 @@ Make = Callable[..., Events]
 Stay = Callable[..., list[Row]]
 
 
+@pytest.fixture(autouse=True)
+def nobody_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a handful of people, who died early stays in; see ``test_censoring.py``."""
+    monkeypatch.setattr("sequela.cohort.censoring._draws", lambda *_: 0.0)
+
+
 def labels_of(cohort: Cohort) -> list[tuple[int, str, bool]]:
     return [
         (row["subject_id"], f"{row['prediction_time']:%m-%d %H:%M}", row["boolean_value"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sequela.cohort import overlaps
+from sequela.cohort import overlaps, tells
 from sequela.evaluation import (
     calibration,
     comparison,
@@ -14,11 +14,13 @@ from sequela.evaluation import (
     decision,
     event,
     recalibration,
+    recipe,
 )
 from sequela.evaluation.metrics import METRICS
 
 MODULES = (
     overlaps,
+    tells,
     calibration,
     comparison,
     conformal,
@@ -26,6 +28,7 @@ MODULES = (
     decision,
     event,
     recalibration,
+    recipe,
 )
 PAGE = Path(__file__).parents[2] / "docs" / "evaluation.md"
 

@@ -140,29 +140,6 @@ def test_holm_rejects_step_by_step(p_values: list[float], level: float) -> None:
     assert {index for index, p in enumerate(corrected) if p <= level} == rejected
 
 
-def test_folds_share_their_training_data() -> None:
-    values = [0.80, 0.84, 0.78, 0.82, 0.86]
-    found = comparison.repeated_folds(values, [(80, 20)] * 5)
-    mean, variance = 0.82, sum((value - 0.82) ** 2 for value in values) / 4
-    error = (variance * (1 / 5 + 20 / 80)) ** 0.5
-    reach = 2.776445 * error  # t of 4 degrees of freedom
-    assert found.value == pytest.approx(mean)
-    assert found.interval.low == pytest.approx(mean - reach, abs=1e-6)
-    assert found.interval.high == pytest.approx(mean + reach, abs=1e-6)
-    assert found.interval.n_groups == 100
-    expected = 2 * scipy.stats.t.sf(mean / error, 4)
-    assert found.p_value == pytest.approx(expected)
-
-
-def test_folds_that_cannot_be_averaged_are_refused() -> None:
-    with pytest.raises(DataError, match="1 folds"):
-        comparison.repeated_folds([0.8], [(80, 20)])
-    with pytest.raises(DataError, match="2 folds with 1 sizes"):
-        comparison.repeated_folds([0.8, 0.9], [(80, 20)])
-    same = comparison.repeated_folds([0.0, 0.0], [(8, 2)] * 2)
-    assert (same.value, same.p_value) == (0, 1)
-
-
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

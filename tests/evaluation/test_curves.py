@@ -11,6 +11,7 @@ from sequela.errors import DataError
 from sequela.evaluation import curves
 from sequela.evaluation.intervals import Bootstrap, metric_interval
 from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.recipe import Judged, Place
 
 Make = Callable[..., Predictions]
 QUICK = Bootstrap(resamples=200)
@@ -208,3 +209,69 @@ def test_one_class_is_refused(make_predictions: Make) -> None:
             make(ill, rng(), QUICK)
         with pytest.raises(DataError, match="3 classes where a number needs two"):
             make(make_predictions(classes=3), rng(), QUICK)
+
+
+def folds(shift: float = 0.0) -> list[Judged]:
+    """Two models, each of which judges a half of the subjects on a scale of its own."""
+    everybody = ranked(80)
+    draw = np.random.default_rng(3)
+    found = []
+    for fold in range(2):
+        logit = draw.normal(size=80) + 1.5 * everybody.label + shift * fold
+        risk = 1 / (1 + np.exp(-logit))
+        said = replace(everybody, probabilities=np.stack([1 - risk, risk], axis=1))
+        half = np.arange(80) // 2 % 2
+        found.append(Judged(said.where(half == fold), Place(0, fold, 0), said.where(half != fold)))
+    return found
+
+
+@pytest.mark.parametrize("shift", [0.0, 6.0])
+def test_the_curve_of_folds_is_the_mean_of_their_curves(shift: float) -> None:
+    judged = folds(shift)
+    curve = curves.roc_over_models(judged, rng(), QUICK)
+    each = [curves.roc_curve(one.held_out, rng(), QUICK) for one in judged]
+    for place, y in zip(curve.band_x, curve.y[1:], strict=True):
+        expected = np.mean([np.interp(place, one.x, one.y) for one in each])
+        # At a jump a curve has two heights; just beside it there is one.
+        beside = np.mean([np.interp(place + 1e-9, one.x, one.y) for one in each])
+        assert y == pytest.approx(expected) or y == pytest.approx(beside, abs=1e-6)
+    areas = [one.area.value for one in each]
+    assert curve.area.value == pytest.approx(np.mean(areas))
+    assert sklearn.metrics.auc(curve.x, curve.y) == pytest.approx(np.mean(areas), abs=0.02)
+    inside = (curve.band_x > 0.02) & (curve.band_x < 0.98)
+    assert np.all((curve.low <= curve.y[1:] + 1e-9)[inside])
+    assert np.all((curve.y[1:] <= curve.high + 1e-9)[inside])
+    assert np.all(np.diff(curve.low) >= 0)
+    assert np.all(np.diff(curve.high) >= 0)
+    assert (curve.n_examples, curve.n_groups) == (80, 80)
+
+
+def test_each_model_has_a_threshold_of_its_own() -> None:
+    judged = folds(6.0)
+    curve = curves.precision_recall_over_models(judged, rng(), QUICK)
+    chosen = [0.5, 0.99]
+    points = []
+    for one, threshold in zip(judged, chosen, strict=True):
+        alarm, event = one.held_out.score >= threshold, one.held_out.label == 1
+        points.append(((alarm & event).sum() / event.sum(), (alarm & event).sum() / alarm.sum()))
+    assert curve.at(chosen) == pytest.approx(tuple(np.mean(points, axis=0)))
+    assert np.isnan(curve.at(2.0)[1])  # nothing is alarmed
+    # Twenty events a fold: below the first and above the last but one there is no band.
+    there = ~np.isnan(curve.low)
+    np.testing.assert_allclose(curve.band_x[there][[0, -1]], [0.05, 0.95])
+
+
+def test_the_precision_of_few_events_is_taken_between_them() -> None:
+    """The k-th of m events stands at k / (m + 1); false alarms are linear in between."""
+    predictions = folds()[0].held_out
+    order = np.argsort(-predictions.score)
+    event = (predictions.label == 1)[order]
+    m = int(event.sum())
+    false = [0, *np.cumsum(~event)[event].tolist()]  # at no alarm, then at each event
+    recalls = np.array([0.1, 0.33, 0.5, 0.8, 0.95])
+    found = curves.precision_between(predictions, recalls).estimate
+    for recall, precision in zip(recalls.tolist(), found.tolist(), strict=True):
+        at = min(recall * (m + 1), m)
+        low = min(int(at), m - 1)
+        wrong = false[low] + (at - low) * (false[low + 1] - false[low])
+        assert precision == pytest.approx(recall * m / (recall * m + wrong))

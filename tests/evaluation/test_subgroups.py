@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from sequela.errors import DataError, UnknownNameError
 from sequela.evaluation import metrics
@@ -53,6 +54,19 @@ def test_each_value_has_the_numbers_of_its_examples(make_predictions: Make) -> N
         apart = mine.label.mean() - mine.score.mean()
         assert one.observed_minus_expected.value == pytest.approx(apart, abs=1e-6)
         assert one.alarm_rate.value == pytest.approx((mine.score >= 0.5).mean())
+
+
+def test_where_groups_are_hospitals_cells_count_their_people(make_predictions: Make) -> None:
+    made = make_predictions(groups=60, per_group=3)
+    people = np.char.mod("person %d", np.repeat(np.arange(60), 3))
+    rows = np.repeat(np.where(np.arange(60) % 2, "male", "female"), 3).tolist()
+    sites = np.char.mod("site %d", np.repeat(np.arange(60) // 20, 3))
+    (female, _) = by(replace(made, subject_id=people, group_id=sites), ["accuracy"], sex=rows)
+    assert female.cell is not None
+    assert female.cell.n_groups == 30
+    interval = female.metrics["accuracy"].interval
+    assert interval is not None
+    assert interval.n_groups == 3
 
 
 def test_a_value_with_few_subjects_is_hidden_and_so_are_the_counts_of_the_next(
@@ -125,3 +139,22 @@ def test_attributes_and_metrics_must_fit(make_predictions: Make) -> None:
         by(made, [], sex=["male"])
     with pytest.raises(UnknownNameError, match="unknown metric"):
         by(made, ["f1"], sex=["male"] * made.n_examples)
+
+
+def test_scores_of_two_models_are_not_ranked_together(make_predictions: Make) -> None:
+    """The second model gives every example a higher score: alone, each ranks as before."""
+    predictions = make_predictions(groups=120)
+    model = predictions.group_index % 2
+    odds = predictions.score / (1 - predictions.score) * np.where(model == 1, 50, 1)
+    risk = odds / (1 + odds)
+    moved = replace(predictions, probabilities=np.stack([1 - risk, risk], axis=1))
+    everybody = {"all": np.full(predictions.n_examples, "yes")}
+
+    def area(given: Predictions, by: NDArray[np.int64] | None) -> float:
+        (found,) = subgroups(given, everybody, ["auroc"], np.random.default_rng(0), model=by)
+        return found.metrics["auroc"].value
+
+    expected = np.mean([metrics.auroc(predictions.where(model == one)) for one in (0, 1)])
+    assert area(predictions, model) == pytest.approx(expected)
+    assert area(moved, model) == pytest.approx(expected)
+    assert area(moved, None) < expected - 0.02

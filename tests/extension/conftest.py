@@ -14,6 +14,7 @@ from sequela.figures.registry import RUN_FIGURES
 from sequela.models.reference import REFERENCE_MODELS
 from sequela.models.registry import MODELS
 from sequela.sequences.featurisers import FEATURISERS
+from sequela.sources import codes
 from sequela.sources.catalog import DATA_SETS
 from sequela.studies.registry import STUDIES
 
@@ -26,6 +27,7 @@ REGISTRIES: tuple[dict[str, Any], ...] = (
     RUN_FIGURES,
     STUDIES,
     TASKS,
+    codes.NAMED,
 )
 WARD = Path(__file__).parent / "ward.py"
 collect_ignore = [WARD.name]  # to look for doctests would register what is in it
@@ -39,6 +41,7 @@ def kept_registries() -> Iterator[None]:
     for registry, entries in zip(REGISTRIES, before, strict=True):
         registry.clear()
         registry.update(entries)
+    codes.family_of.cache_clear()
     plugins._loaded.clear()
 
 

@@ -14,7 +14,10 @@ from sequela.figures.flow import Part, cohort_flow, css
 
 FLOW = Flow.of(
     "hospital stays",
-    {"minor": ("younger than 18 & <admitted>", 1_100), "donor": ("admitted as a donor", 0)},
+    {
+        "minor": ("younger than 18 & <admitted>", 1_100, 7),
+        "donor": ("admitted as a donor", 0, 0),
+    },
     counts=(400, 200, 80),
     notes=("Ages above 89 count as 90.",),
 )
@@ -30,7 +33,8 @@ def test_each_step_and_part_stands_in_the_diagram() -> None:
     text = re.sub(r"<[^>]+>", "", diagram.html())
     for shown in (
         "1,500 hospital stays",
-        "\N{MINUS SIGN}1,100 minor: younger than 18 &amp; &lt;admitted&gt; 400 left",
+        "\N{MINUS SIGN}1,100 minor: younger than 18 &amp; &lt;admitted&gt;",
+        "&lt;admitted&gt; (died in this stay: 7) 400 left",
         "0 donor: admitted as a donor 400 left",
         "400 examples of 200 subjects; died in this stay: 80 (20.0 %)",
         "240 examples, 120 subjects",
@@ -84,5 +88,5 @@ def test_saved_as_a_page_or_a_table(tmp_path: Path) -> None:
 
 
 def test_an_empty_cohort_has_no_share() -> None:
-    empty = Flow.of("hospital stays", {"minor": ("younger than 18", 3)}, counts=(0, 0, 0))
+    empty = Flow.of("hospital stays", {"minor": ("younger than 18", 3, 0)}, counts=(0, 0, 0))
     assert "%" not in cohort_flow(empty, event="died").html()

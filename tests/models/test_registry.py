@@ -35,6 +35,15 @@ def test_a_class_itself_is_registered() -> None:
     assert registry.title_of("net") == "Net"
 
 
+def test_which_networks_are_recurrent_stands_in_their_entries() -> None:
+    """A recurrent network holds a recurrent layer, and no other network does."""
+    for name, each in registry.MODELS.items():
+        layers = each.build().modules()
+        assert each.recurrent == any(isinstance(layer, nn.RNNBase) for layer in layers), name
+        assert registry.is_recurrent(name) == each.recurrent
+    assert not registry.is_recurrent("boosting")
+
+
 @pytest.mark.parametrize("taken", ["gru-baseline", "prevalence"])
 def test_a_taken_name_is_refused(taken: str) -> None:
     with pytest.raises(SettingError, match=f"'{taken}' is registered already"):

@@ -2,12 +2,14 @@
 
 import gzip
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pytest
 
+from sequela.cohort.events import open_events
 from sequela.sources.account import Account
 from sequela.sources.build import build
 from sequela.sources.catalog import EXCERPTS
@@ -85,3 +87,15 @@ def test_the_excerpts_equal_the_originals(name: str, real_data: Path) -> None:
         else:
             content = original.with_suffix("").read_bytes()
         assert gzip.decompress(kept.read_bytes()) == content
+
+
+def test_the_excerpt_of_physionet2012_gives_the_events_of_its_4000_files(
+    real_data: Path, tmp_path: Path
+) -> None:
+    places = {"files": real_data / "physionet2012", "excerpt": EXCERPTS / "physionet2012.parquet"}
+    accounts = {n: build(source_of("physionet2012"), at, tmp_path / n) for n, at in places.items()}
+    events = [open_events(tmp_path / name) for name in places]
+    assert events[0].digest == events[1].digest
+    for counts in zip(*(account.tables for account in accounts.values()), strict=True):
+        files, excerpt = (replace(count, place="") for count in counts)
+        assert files == excerpt

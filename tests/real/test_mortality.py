@@ -1,5 +1,7 @@
 """The mortality study's cohorts on the open data, as published."""
 
+import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +9,9 @@ import numpy as np
 import pytest
 
 from sequela.config import RunSettings
+from sequela.evaluation.metrics import auroc
 from sequela.runs import fit, records
+from sequela.runs.evaluate import predict_other
 from sequela.runs.folder import RunFolder
 from sequela.sources import catalog
 from sequela.studies import mortality
@@ -48,7 +52,7 @@ Asked = Callable[..., tuple[RunSettings, Path]]
         ("mimic3", "report-2019", 100, 40),
         ("mimic3", "in-hospital", 117, 31),
         ("mimic4", "in-hospital", 245, 14),
-        ("physionet2012", "in-hospital", 3968, 528),
+        ("physionet2012", "in-hospital", 3994, 554),
     ],
 )
 def test_each_cohort_has_its_examples_and_a_model_of_them(
@@ -99,3 +103,56 @@ def test_measurements_of_two_days_tell_who_dies(
     settings, root = of_study("physionet2012", "in-hospital", "boosting")
     folder = trained(settings, root, tmp_path / "run", work)
     assert 0.8 < folder.metrics["parts"]["held_out"]["auroc"] < 0.92
+
+
+@pytest.fixture(scope="module")
+def halves(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """PhysioNet 2012's set-a, and every second stay of it laid out as its set-b is published."""
+    root = tmp_path_factory.mktemp("halves")
+    with tarfile.open(real_data / FOLDERS["physionet2012"] / "set-a.tar.gz", "r:gz") as archive:
+        archive.extractall(root, filter="data")
+    files = sorted((root / "set-a").glob("*.txt"))
+    head, *lines = (
+        (real_data / FOLDERS["physionet2012"] / "Outcomes-a.txt").read_text("utf-8").splitlines()
+    )
+    for name, chosen in (("a", files[::2]), ("b", files[1::2])):
+        place = root / name / f"set-{name}"
+        place.mkdir(parents=True)
+        for file in chosen:
+            shutil.move(file, place / file.name)
+        ids = {file.stem for file in chosen}
+        kept = [line for line in lines if line.partition(",")[0] in ids]
+        text = "\n".join([head, *kept]) + "\n"
+        (root / name / f"Outcomes-{name}.txt").write_text(text, "utf-8")
+    return root / "a", root / "b"
+
+
+@pytest.mark.parametrize("model", ["boosting", "logistic-regression", "visits-baseline"])
+def test_a_run_on_one_set_of_physionet_2012_judges_the_other(
+    model: str, of_study: Asked, halves: tuple[Path, Path], work: Path, tmp_path: Path
+) -> None:
+    """Quintiles and summaries as stored: nobody is set aside, and it is as good as on its own."""
+    settings, _ = of_study("physionet2012", "in-hospital", model)
+    folder = trained(settings, halves[0], tmp_path / "run", work)
+    other, found = predict_other(folder, "physionet2012", halves[1], tmp_path)
+    assert other.set_aside == 0
+    assert folder.data["examples"] + len(found.label) == 3994
+    assert 0.75 < auroc(found) < 0.9
+
+
+def test_whole_hospitals_of_eicu_are_held_out(of_study: Asked, work: Path, tmp_path: Path) -> None:
+    """The demo has 186 hospitals; a stay that follows one in another hospital is left out."""
+    settings, root = of_study("eicu", "in-hospital", "boosting")
+    by_site = settings.model_copy(update={"split": "site"})
+    folder = trained(by_site, root, tmp_path / "run", work)
+    assert folder.data["sites"] == 186
+    assert (folder.data["examples"], folder.data["unit"]) == (1893 - 15, "site")
+    assert {n: len(ids) for n, ids in folder.split.ids["site"].items()} == {
+        "train": 111,
+        "tuning": 37,
+        "held_out": 38,
+    }
+    other, found = predict_other(folder, "eicu", root, tmp_path)
+    recorded = folder.predictions.part("held_out")
+    assert sorted(found.example_id.tolist()) == sorted(recorded.example_id.tolist())
+    assert other.set_aside == 148

@@ -1,7 +1,8 @@
 """Small real runs of both studies, and what a page is made of."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
 from sequela.sources.catalog import EXCERPTS
 from sequela.studies import mortality
+from sequela.studies.registry import STUDIES
 
 
 class Outline(HTMLParser):
@@ -92,6 +94,16 @@ def _of_cohort(
 def of_cohort() -> Callable[..., dict[str, RunSettings]]:
     """Settings of some runs of the mortality study by name, in few epochs."""
     return _of_cohort
+
+
+@pytest.fixture(autouse=True, scope="session")
+def small_primary() -> Iterator[None]:
+    """eICU is the primary cohort here: it is smaller than PhysioNet 2012."""
+    small = replace(mortality.STUDY, primary=((("eicu", "in-hospital"), 0),))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mortality, "STUDY", small)
+        patch.setitem(STUDIES, "mortality", small)
+        yield
 
 
 @pytest.fixture(scope="session")

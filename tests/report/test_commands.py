@@ -27,6 +27,7 @@ class Asked:
     metrics: dict[str, Any]
 
     repeats = 1
+    seeds = 1
 
     @property
     def data(self) -> dict[str, Any]:

@@ -8,15 +8,17 @@ import pytest
 
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError, SettingError, UnknownNameError
-from sequela.evaluation.comparison import holm, mcnemar, paired_difference, repeated_folds
+from sequela.evaluation.comparison import holm, mcnemar, paired_difference
 from sequela.evaluation.intervals import Bootstrap
-from sequela.evaluation.metrics import accuracy
+from sequela.evaluation.metrics import accuracy, statistic_of
+from sequela.evaluation.recipe import difference_across_folds
 from sequela.report.comparison_page import build_comparison
 from sequela.runs import fit
 from sequela.runs.compare import compare
 from sequela.runs.find import named_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate
+from sequela.runs.recipe import judged
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +69,18 @@ def test_folds_are_compared_fold_by_fold(synthetic: Path, tmp_path: Path) -> Non
         accuracy(b.predictions.part("held_out")) - accuracy(a.predictions.part("held_out"))
         for a, b in zip(folders[0].runs, folders[1].runs, strict=True)
     ]
-    assert found.runs[1].difference == repeated_folds(
-        differences, [run.sizes for run in folders[0].runs]
+    difference = found.runs[1].difference
+    assert difference is not None
+    assert difference.value == pytest.approx(np.mean(differences))
+    (expected,) = difference_across_folds(
+        judged(folders[1].runs),
+        judged(folders[0].runs),
+        lambda predictions: statistic_of("accuracy", predictions),
+        np.random.default_rng(0),
+        Bootstrap(classes_fixed=True),
     )
-    assert folders[0].first.sizes[1] in (16, 17)
+    assert (difference.interval, difference.p_value) == (expected.interval, expected.p_value())
+    assert found.method.endswith("within classes with training variance (3 folds)")
     assert isinstance(named_runs([folders[0].path])[0], FoldsFolder)
 
 

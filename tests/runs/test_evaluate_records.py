@@ -76,5 +76,5 @@ def test_folds_are_many_models(tmp_path: Path) -> None:
     found = evaluate_run(folds.path)
     assert found["auroc"] == folds.test["auroc"]
     assert found["leaks"] is True
-    with pytest.raises(SettingError, match="one a fold: name one of them"):
+    with pytest.raises(SettingError, match="one a fold or seed: name one of them"):
         evaluate_run(folds.path, data="mimic3", root=MIMIC3)

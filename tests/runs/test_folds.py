@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError, SplitError
+from sequela.evaluation.recipe import metric_across_folds
 from sequela.runs.find import find_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate
+from sequela.runs.recipe import judged
 from sequela.sources.catalog import EXCERPTS
 
 MIMIC3 = EXCERPTS / "mimic3"
@@ -97,29 +98,23 @@ def test_models_of_one_seed_are_judged_on_the_same_folds(
         np.testing.assert_array_equal(pooled[0].probabilities[place], own.probabilities)
 
 
-def interval(values: list[float], ratio: float) -> tuple[float, float, float]:
-    """Nadeau & Bengio (2003), for k numbers: variance (1 / k + test / training) s^2, k - 1
-    degrees of freedom."""
-    k = len(values)
-    mean = sum(values) / k
-    variance = sum((v - mean) ** 2 for v in values) / (k - 1)
-    reach = stats.t.ppf(0.975, k - 1) * ((1 / k + ratio) * variance) ** 0.5
-    return mean, mean - reach, mean + reach
-
-
 def test_the_summary_is_the_mean_of_the_folds(network: FoldsFolder) -> None:
     tests = [folder.metrics["parts"]["held_out"] for folder in network.runs]
-    ratios = []
-    for folder in network.runs:
-        found = folder.predictions
-        test = len(set(found.part("held_out").subject_id.tolist()))
-        ratios.append(test / (len(set(found.subject_id.tolist())) - test))
-    for name in ("accuracy", "auroc", "average_precision", "loss"):
-        mean, low, high = interval([test[name] for test in tests], float(np.mean(ratios)))
-        assert network.test[name] == pytest.approx(mean)
-        bounds = [max(low, 0), high if name == "loss" else min(high, 1)]
-        assert network.test[f"{name}_ci"] == pytest.approx(bounds)
-        assert network.test[f"{name}_folds"] == FOLDS * REPEATS
+    said = judged(network.runs)
+    for name, key in (("accuracy", "accuracy"), ("auroc", "auroc"), ("log_loss", "loss")):
+        assert network.test[key] == pytest.approx(np.mean([test[key] for test in tests]))
+        expected = metric_across_folds(name, said, np.random.default_rng(0)).interval
+        assert expected is not None
+        assert network.test[f"{key}_ci"] == pytest.approx([expected.low, expected.high])
+        assert network.test[f"{key}_folds"] == FOLDS * REPEATS
+        parts = network.test["variance"][key]
+        assert parts["data"] > 0
+        assert parts["split"] >= 0
+        assert parts["seed"] is None
+    assert list(network.test["variance_why"]) == ["seed"]
+    assert [one.place for one in said] == [
+        (repeat, fold, 0) for repeat in range(REPEATS) for fold in range(FOLDS)
+    ]
     for which in range(2):
         points = [test["operating_points"][which] for test in tests]
         found_point = network.test["operating_points"][which]

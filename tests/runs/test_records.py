@@ -131,6 +131,19 @@ def test_the_models_file_is_enough_to_predict_any_example(
         assert labels[name] == sequences.label[row]
 
 
+@pytest.mark.parametrize("step_hours", [None, 24.0])
+def test_the_steps_of_examples_are_told(step_hours: float | None, asked: Ask, opened: Load) -> None:
+    data = opened(asked(step_hours=step_hours) if step_hours else asked())
+    lengths = np.sort(np.diff(data.sequences.step_offsets))
+    told = data.describe()["sequences"]
+    spread = told["steps_distribution"]
+    assert told["steps"] == lengths.mean()
+    assert spread["share_of_one"] == np.count_nonzero(lengths == 1) / len(lengths)
+    assert spread["quantiles"]["0.5"] == lengths[(len(lengths) - 1) // 2]
+    assert list(spread["quantiles"].values()) == sorted(spread["quantiles"].values())
+    assert spread["most"] == lengths[-1]
+
+
 def test_the_reports_question_leaks_and_says_so(asked: Ask, trained: Train) -> None:
     leaking = trained(asked(task="report-2019")).metrics
     assert {leak["check"] for leak in leaking["leaks"]} >= {"declared leak", "known outcome"}

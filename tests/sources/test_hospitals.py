@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sequela.sources.catalog import EXCERPTS
+from sequela.sources.catalog import EXCERPTS, locate
 from sequela.sources.codes import BIRTH, family_of
 from sequela.sources.declarations import PLACEHOLDER
 from sequela.sources.hospitals import hospitals, source_of
@@ -70,8 +70,16 @@ def test_the_excerpts_are_the_files_that_their_licence_names(folder: str) -> Non
     assert files == named
 
 
-@pytest.mark.parametrize(("name", "subjects"), [("mimic3", 100), ("eicu", 1841)])
+def test_the_excerpt_of_one_file_is_the_one_that_its_licence_names() -> None:
+    section = LICENCES.split("## `physionet2012.parquet`")[1].split("\n## ")[0]
+    content = (EXCERPTS / "physionet2012.parquet").read_bytes()
+    assert f"`{hashlib.sha256(content).hexdigest()}`" in section
+
+
+@pytest.mark.parametrize(
+    ("name", "subjects"), [("mimic3", 100), ("eicu", 1841), ("physionet2012", 4000)]
+)
 def test_the_excerpts_can_be_built(name: str, subjects: int, made: Any, no_data: Path) -> None:
-    built = made(name, EXCERPTS / name)
+    built = made(name, locate(name).path)
     assert built.account.subjects == subjects
     assert built.account.not_read == {}

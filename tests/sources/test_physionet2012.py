@@ -7,7 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from sequela.errors import DataError, DataNotFoundError
 
@@ -38,8 +40,19 @@ def test_descriptors_and_measurements(physionet2012: Path, made: Any) -> None:
 def test_a_length_of_stay_that_is_missing(physionet2012: Path, made: Any) -> None:
     built = made("physionet2012", physionet2012)
     assert built.times("HOSPITAL_OUTCOME//expired") == [datetime(2000, 1, 3, 23, 59, 59)]
-    assert built.times("MEDS_DEATH") == [datetime(2000, 1, 10, 23, 59, 59)]
+    assert built.times("MEDS_DEATH") == [datetime(2000, 1, 11, 23, 59, 59)]
     assert "GENDER//M" in built.codes()
+
+
+@pytest.mark.parametrize("days", [0, 1])
+def test_who_died_was_alive_for_the_two_days_that_every_stay_lasted(
+    days: int, physionet2012: Path, made: Any
+) -> None:
+    """``Survival`` counts midnights: 1 is a death up to the end of the third day."""
+    path = physionet2012 / "Outcomes-a.txt"
+    path.write_text(path.read_text().replace("-1,9,1", f"-1,{days},1"))
+    built = made("physionet2012", physionet2012)
+    assert built.times("MEDS_DEATH") == [datetime(2000, 1, 3, 23, 59, 59)]
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
@@ -94,3 +107,14 @@ def test_what_is_missing(physionet2012: Path, made: Any) -> None:
     (physionet2012 / "Outcomes-a.txt").unlink()
     with pytest.raises(DataNotFoundError, match="Outcomes-a"):
         made("physionet2012", physionet2012)
+
+
+def test_another_parquet_file_is_refused(tmp_path: Path, made: Any) -> None:
+    file = tmp_path / "other.parquet"
+    for content in (pa.table({"recordid": [132539]}), None):
+        if content is None:
+            file.write_bytes(b"PAR1")
+        else:
+            parquet.write_table(content, file)
+        with pytest.raises(DataError, match="is not the excerpt of PhysioNet 2012"):
+            made("physionet2012", file)

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from sequela.errors import RunError
-from sequela.runs.find import Run, find_runs
+from sequela.runs.find import Run, find_runs, open_run
 from sequela.runs.folder import RunFolder
-from sequela.studies import seizure
+from sequela.runs.openings import LEDGER, read
+from sequela.studies import claims, seizure
 from sequela.studies.registry import STUDIES
 from sequela.studies.reproduce import reproduce
 from sequela.studies.results import in_order
+from sequela.studies.verdicts import ANSWERS
 
 NETWORKS = list(seizure.TRAINING)
 REFERENCE = [
@@ -83,33 +85,60 @@ def test_results(study: Study) -> None:
         assert list(part["floors"]) == REFERENCE
         for model, entry in {**part["models"], **part["floors"]}.items():
             test = entry["test"]
-            assert test["examples"] == 230
+            # By recording each is held out once, in one of two folds; by row there is one split.
+            assert test["examples"] == (1150 if unit == "recording" else 230)
             assert entry["epochs"] == (0 if model in REFERENCE else 1)
-            assert sum(map(sum, test["confusion"])) == 230
+            assert sum(map(sum, test["confusion"])) == test["examples"]
             right = sum(test["confusion"][i][i] for i in range(5))
-            assert test["accuracy"] == pytest.approx(right / 230)
+            assert test["accuracy"] == pytest.approx(right / test["examples"])
             assert len(test["per_class_recall"]) == 5
             for number in ("accuracy", "recording_accuracy"):
                 low, high = test[f"{number}_ci"]
                 assert 0 <= low <= test[number] <= high <= 1
             assert test["interval"]["groups"] == test["groups"]
-            assert test["groups"] == 10 if unit == "recording" else test["groups"] > 10
+            assert test["groups"] == 50 if unit == "recording" else test["groups"] > 10
             assert entry["train_seconds"] >= 0
-            run = RunFolder(out / "runs" / entry["run"])
-            assert run.settings.model == model
-            assert run.metrics["parts"]["held_out"] == test
+            run = open_run(out / "runs" / entry["run"])
+            assert (run.settings.model, run.folds) == (model, 2 * (unit == "recording"))
+            assert run.test == test
         assert part["models"]["mlp-baseline"]["parameters"] == 2949
         assert part["models"]["mlp-baseline"]["report_2019"]["accuracy"] == 0.25
         assert part["floors"]["majority-class"]["test"]["accuracy"] == pytest.approx(0.2, abs=0.05)
 
 
+def test_each_held_out_part_is_opened_once_at_the_end(study: Study) -> None:
+    entries, damage = read(study[0] / "runs" / LEDGER)
+    assert damage == ""
+    assert [entry.run for entry in entries] == [folder.path.name for folder in study[1]]
+    assert {entry.command for entry in entries} == {"report"}
+
+
 def test_both_splits_stand_on_the_same_segments(study: Study) -> None:
     by_recording, by_row = (
-        RunFolder(study[0] / "runs" / f"cnn-improved.by-{unit}") for unit in ("recording", "row")
+        open_run(study[0] / "runs" / f"cnn-improved.by-{unit}") for unit in ("recording", "row")
     )
     assert sorted(by_recording.predictions.example_id) == sorted(by_row.predictions.example_id)
-    assert not by_recording.split.leaks
-    assert by_row.split.leaks
+    assert not by_recording.first.split.leaks
+    assert by_row.first.split.leaks
+
+
+def test_claims_are_declared_before_training_and_judged_twice(
+    study: Study, synthetic: Path, one_epoch: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = study[0]
+    path = out / "claims-seizure.toml"
+    assert claims.read(path) == seizure.CLAIMS
+    first = min(each.stat().st_mtime for each in (out / "runs").rglob("config.toml"))
+    assert path.stat().st_mtime <= first
+    judged = json.loads((out / "results.json").read_text("utf-8"))["studies"]["seizure"]["claims"]
+    assert [each["id"] for each in judged] == [claim.id for claim in seizure.CLAIMS]
+    for each in judged:
+        assert set(each) == {"id", "claim", "verdict", "why", "by_row"}
+        assert {each["verdict"], each["by_row"]} <= set(ANSWERS)
+    changed = (seizure.CLAIMS[0].model_copy(update={"value": 0.5}), *seizure.CLAIMS[1:])
+    monkeypatch.setitem(STUDIES, "seizure", replace(STUDIES["seizure"], claims=changed))
+    with pytest.raises(RunError, match="begun with other claims"):
+        reproduce(out, studies=["seizure"], root=synthetic, quick=True, processes=1)
 
 
 def test_finished_runs_are_kept_and_missing_ones_made(
@@ -119,7 +148,8 @@ def test_finished_runs_are_kept_and_missing_ones_made(
     monkeypatch.setattr("sequela.runs.pool.ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
     out, folders, _ = study
     lost = out / "runs" / "majority-class.by-row"
-    old = {f.path: (f.path / "metrics.json").read_bytes() for f in folders if f.path != lost}
+    runs = [run for folder in folders for run in folder.runs if run.path != lost]
+    old = {run.path: (run.path / "metrics.json").read_bytes() for run in runs}
     (lost / "metrics.json").unlink()  # as if interrupted before its end
     (out / "results.json").unlink()
     reproduce(out, studies=["seizure"], root=synthetic, quick=True, processes=1)

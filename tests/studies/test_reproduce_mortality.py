@@ -16,13 +16,15 @@ from sequela.runs.find import Run, find_runs
 from sequela.sources import events
 from sequela.sources.build import build as build_events
 from sequela.studies import mortality, reproduce
-from sequela.studies.registry import STUDIES
+from sequela.studies.registry import STUDIES, question_of
 from sequela.studies.results import results
+from sequela.studies.study import Question
 
-EICU, REPORT, MIMIC3 = (
+EICU, REPORT, MIMIC3, PHYSIONET = (
     ("eicu", "in-hospital"),
     ("mimic3", "report-2019"),
     ("mimic3", "in-hospital"),
+    ("physionet2012", "in-hospital"),
 )
 NETWORKS = ["visits-baseline", "visits-improved"]
 REFERENCE = ["prevalence", "logistic-regression", "boosting"]
@@ -40,7 +42,8 @@ def small_study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.Mon
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SEQUELA_DATA", raising=False)
         patch.setattr("sequela.sources.catalog.cache_folder", lambda name: nowhere / name)
-        change(patch, quick_epochs=2, few=100, folds=2)
+        change(patch, quick_epochs=2, few=50, folds=2)
+        change(patch, primary=((MIMIC3, mortality.FULL), (EICU, 0)))  # smaller
         # To start another process takes longer than what is left to do.
         patch.setattr(pool, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
         yield patch
@@ -60,9 +63,7 @@ def builds(small_study: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
-def go(
-    out: Path, cohorts: Sequence[tuple[str, str]], patch: pytest.MonkeyPatch, **more: Any
-) -> list[Run]:
+def go(out: Path, cohorts: Sequence[Question], patch: pytest.MonkeyPatch, **more: Any) -> list[Run]:
     with patch.context() as inner:
         change(inner, cohorts=tuple(cohorts))
         return reproduce.reproduce(out, studies=["mortality"], quick=True, processes=1, **more)
@@ -123,7 +124,8 @@ def test_results(study: Path, strict_json: Callable[[Path], Any], builds: list[s
 
 
 def test_no_records_of_patients_are_left(study: Path) -> None:
-    assert sorted(path.name for path in study.iterdir()) == ["results.json", "runs"]
+    there = sorted(path.name for path in study.iterdir())
+    assert there == ["claims-mortality.toml", "results.json", "runs"]
     assert not [path for path in study.rglob("*") if path.name.startswith(".")]
     assert not list(study.rglob("*.npy"))
     assert not list(study.rglob("*.partial"))
@@ -147,7 +149,8 @@ def test_finished_runs_are_kept_and_missing_ones_made(
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert {path: path.read_bytes() for path in old} == old
     assert all(path.exists() for path in lost)
-    assert sorted(path.name for path in study.iterdir()) == ["results.json", "runs"]
+    there = sorted(path.name for path in study.iterdir())
+    assert there == ["claims-mortality.toml", "results.json", "runs"]
 
 
 def test_an_interrupted_study_goes_on(
@@ -278,28 +281,50 @@ def test_the_study_is_the_reports() -> None:
             assert full[f"{model}.weighted"].training.class_weights
             assert full[f"{model}.hindsight"].cohort.hindsight  # type: ignore[union-attr]
         assert "prevalence.hindsight" not in full
-        plain = mortality.STUDY.runs(question, is_primary=False, seed=4, quick=False)
+        bare = {"is_primary": False, "looks_back": False}
+        plain = mortality.STUDY.runs(question, **bare, seed=4, quick=False)
         assert plain == {name: full[name] for name in (*NETWORKS, *REFERENCE)}
+        back = mortality.STUDY.runs(question, is_primary=False, seed=4, quick=False)
+        assert {*back} - {*plain} == {f"{name}.hindsight" for name in (*NETWORKS, *REFERENCE[1:])}
     assert {model for claim in mortality.CLAIMS for model in claim.models} == set(NETWORKS)
     assert set(mortality.REPORTED) == set(NETWORKS)
-    assert {"eicu", "mimic3", "mimic4", "physionet2012", "nafld"} == set(mortality.ASKED)
+    data_sets = {"eicu", "mimic3", "mimic4", "physionet2012", "nafld"}
+    assert data_sets | {mortality.REPORT, mortality.FULL_CODES} == set(mortality.ASKED)
 
 
 @pytest.mark.parametrize(
-    ("subjects", "expected"),
+    ("subjects", "expected", "looks_back"),
     [
-        ({}, EICU),
-        ({MIMIC3: 100, EICU: 1619}, EICU),
-        ({MIMIC3: 999}, EICU),
-        ({MIMIC3: 1000}, MIMIC3),
-        ({REPORT: 46_520}, EICU),
-        ({MIMIC3: 38_000, EICU: 139_367}, MIMIC3),
+        ({}, PHYSIONET, EICU),
+        ({MIMIC3: 100, PHYSIONET: 3994, EICU: 1619}, PHYSIONET, EICU),
+        ({MIMIC3: 999}, PHYSIONET, EICU),
+        ({MIMIC3: 1000}, MIMIC3, MIMIC3),
+        ({REPORT: 46_520}, PHYSIONET, EICU),
+        ({MIMIC3: 38_000, PHYSIONET: 3994, EICU: 139_367}, MIMIC3, MIMIC3),
     ],
 )
-def test_which_cohort_is_the_main_result(
-    subjects: dict[tuple[str, str], int], expected: tuple[str, str]
+def test_which_cohort_is_the_main_result_and_which_one_shows_the_leak(
+    subjects: dict[Question, int], expected: Question, looks_back: Question
 ) -> None:
     assert mortality.STUDY.primary_of(subjects) == expected
+    assert mortality.STUDY.hindsight_of(subjects) == looks_back
+
+
+def test_a_variant_is_asked_with_its_own_settings_and_found_again(study: Path) -> None:
+    """ICD codes of three characters (E codes four), and all of them beside that."""
+    cut, full = mortality.REPORT, mortality.FULL_CODES
+    digits = {}
+    for question in (cut, full, MIMIC3):
+        asked = mortality.STUDY.cohort_of(question)
+        assert asked is not None
+        digits[question] = asked.icd_digits
+        assert mortality.STUDY.variant_of(question[:2], asked) == question
+    assert digits == {cut: 0, full: 2, MIMIC3: None}
+    assert mortality.STUDY.key_of(full, is_primary=False) == (
+        "mortality-mimic3-report-2019-full-codes"
+    )
+    (run,) = find_runs([study / "runs" / "mimic3-report-2019" / "prevalence"])
+    assert question_of(run) == cut
 
 
 @pytest.mark.parametrize(
@@ -308,10 +333,12 @@ def test_which_cohort_is_the_main_result(
         ("eicu", {}, {"from_icu": True, "min_subjects": 20, "inputs": ("EICU_ADX", "EICU_DX", "EICU_TX", "EICU_HX")}),  # noqa: E501
         ("eicu", {"task": "post-discharge"}, {"from_icu": False, "min_subjects": 20}),
         ("eicu", {"task": "post-discharge", "from_icu": True}, {"from_icu": True}),
-        ("physionet2012", {"task": "landmark"}, {"hours": None, "step_hours": 4.0, "bins": 5}),
+        ("physionet2012", {"task": "landmark"}, {"hours": None, "step_hours": 6.0, "bins": 5}),
         ("physionet2012", {"hours": 24.0}, {"hours": 24.0}),
         ("nafld", {}, {"task": "landmark", "demographics": True}),
-        ("mimic3", {"task": "report-2019"}, {"inputs": ()}),
+        ("mimic3", {"task": "report-2019"}, {"inputs": (), "icd_digits": 0}),
+        ("mimic3", {"task": "report-2019", "icd_digits": 1}, {"icd_digits": 1}),
+        ("mimic3", {}, {"icd_digits": None}),
         ("mimic3", {"inputs": ("CPT",)}, {"inputs": ("CPT",), "tables": ()}),
         ("mimic3", {"inputs": ("CPT",), "tables": ("CPTEVENTS",)}, {"tables": ("CPTEVENTS",)}),
         ("meds", {}, {"task": "in-hospital", "inputs": (), "tables": (), "from_icu": False}),
@@ -335,9 +362,9 @@ def test_results_are_valid_after_a_second_look(study: Path) -> None:
 def test_one_split_is_not_repeated(small_study: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A study that is not quick repeats its folds; a cohort of one split has none to repeat."""
     with small_study.context() as patch:
-        change(patch, cohorts=(EICU,), few=0)
+        change(patch, cohorts=(EICU,), few=0, repeats=2)
         runs, work = tmp_path / "runs", tmp_path / "work"
-        found = {"data": "", "seed": 0, "quick": False}
+        found = {"data": "", "seeds": (0, None), "quick": False}
         jobs = reproduce._jobs(STUDIES["mortality"], runs, None, work, **found)  # type: ignore[arg-type]
     planned = [each for job in jobs for each in job.planned]
     assert {(each.folds, each.repeats) for each in planned} == {(0, 1)}

@@ -7,6 +7,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 from rich.console import Console
 
+from sequela.cli.audit import audit
 from sequela.cli.build import build
 from sequela.cli.card import card
 from sequela.cli.compare import compare
@@ -17,6 +18,7 @@ from sequela.cli.explain import explain
 from sequela.cli.plain import print_plainly
 from sequela.cli.report import report
 from sequela.cli.reproduce import reproduce
+from sequela.cli.verify import verify
 from sequela.errors import SequelaError, fixable, system_words
 from sequela.plugins import load_plugins
 from sequela.version import __version__
@@ -30,7 +32,19 @@ app = App(
 )
 
 # The files of the commands import what is heavy when they are called: the help stays quick.
-for _command in (reproduce, evaluate, compare, explain, report, card, cost, data_app, build):
+for _command in (
+    reproduce,
+    evaluate,
+    audit,
+    compare,
+    explain,
+    report,
+    card,
+    verify,
+    cost,
+    data_app,
+    build,
+):
     app.command(_command)
 # Its options are made from the settings, which load pydantic.
 app.command(

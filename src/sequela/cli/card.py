@@ -9,7 +9,7 @@ def card(run: Path, /, *, out: Path = Path("model-card.md")) -> None:
     """Write the model card of a run in the Hugging Face format, with the TRIPOD+AI checklist.
 
     The card is filled in from the run folder; the data are not needed. Questions that only a
-    person can answer are marked as open.
+    person can answer are marked as open. Opens the held-out (test) part, which is counted.
 
     Example: `sequela card runs/gru-improved --out model-card.md`
 

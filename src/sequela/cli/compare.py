@@ -29,7 +29,7 @@ def compare(
 
     Prints each difference with its 95 % interval and a p-value corrected for the number of
     comparisons (Holm). Runs on different splits are refused: one may have been trained on examples
-    that the other was tested on.
+    that the other was tested on. Opens the held-out (test) part, which is counted.
 
     Example: `sequela compare runs/mlp-baseline runs/mlp-improved --out comparison.html`
 
@@ -80,6 +80,8 @@ def compare(
             "p-values corrected after Holm",
             markup=False,
         )
+        for line in (f"{found.best}.", *found.opened):
+            console.print(line, markup=False)
     for run in found.runs:
         if run.same:
             said = (

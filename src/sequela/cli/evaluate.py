@@ -16,15 +16,17 @@ def evaluate(
     *,
     data: Annotated[str | None, Parameter(show_default=known(_OWN, data_sets))] = None,
     root: Path | None = None,
+    labels: Path | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Recompute the metrics of a run, or apply its model to other data.
 
-    Metrics are recomputed from the predictions that the run folder holds. In other data,
-    recordings or subjects that the model was trained or tuned on are set aside and counted,
-    whatever their names are.
-    Hospital records get the task of the run; codes that are not in the model's vocabulary count as
-    unknown. A run whose parts overlap is refused.
+    Metrics are recomputed from the predictions that the run folder holds. This opens the held-out
+    (test) part, which is counted. In other data, recordings or subjects that the model was trained
+    or tuned on are set aside and counted, whatever their names are. Hospital records get the task
+    of the run; codes that are not in the model's vocabulary count as unknown, and measurements are
+    split where the training part split them. Nothing is fitted again. A run whose parts overlap is
+    refused.
 
     Example: `sequela evaluate runs/gru-improved --data uci-seizure --root uci.csv`
 
@@ -33,6 +35,7 @@ def evaluate(
         data: Data set to apply the model to.
         root: Folder or file of the data (default: the usual search path). Without --data, it holds
             other data of the run's data set.
+        labels: MEDS label file of the other data, for a run that took its labels from a file.
         json: Print JSON.
     """
     from json import dumps
@@ -41,7 +44,7 @@ def evaluate(
     from sequela.runs.evaluate import evaluate_run
     from sequela.runs.find import open_run
 
-    numbers = evaluate_run(run, data=data, root=root)
+    numbers = evaluate_run(run, data=data, root=root, labels=labels)
     if json:
         print(dumps(numbers, indent=1))
     else:

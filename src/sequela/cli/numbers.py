@@ -31,26 +31,31 @@ def say_run(console: Console, run: "Run", count: str = "") -> None:
     from sequela.runs.leaks import Leaks
 
     leaks = Leaks.of(run)
-    name, said = headline(run)
+    name, said = headline(run, run.tuning)
     said = said.replace("(", "(95 % interval ")
     planned = "; leaks by design" if leaks.planned else ""
     seconds = f"{run.facts['train_seconds']:.1f} s"
-    line = f"{count}{run.settings.title}: held-out {name} {said}, {seconds}{planned}"
+    line = f"{count}{run.settings.title}: tuning {name} {said}, {seconds}{planned}"
     for each in (line, *(f"  {line}" for line in leaks.lines())):
         console.print(each, markup=False)
 
 
-def headline(run: "Run") -> tuple[str, str]:
-    """The metric that a run is known by, and its value with the 95 % interval."""
+def headline(run: "Run", numbers: Mapping[str, Any]) -> tuple[str, str]:
+    """The metric that a run is known by, and its value with the 95 % interval.
+
+    Args:
+        run: The run, or the folds.
+        numbers: Of one part.
+    """
     from sequela.evaluation.metrics import headline
 
-    metric = headline(run.data["classes"], run.test)
-    return metric.title, within(run.test, metric.key)
+    metric = headline(run.data["classes"], numbers)
+    return metric.title, within(numbers, metric.key)
 
 
 def groups_of(run: "Run", numbers: Mapping[str, Any]) -> str:
-    """Of how many subjects or recordings the examples are."""
-    return f"{numbers['groups']:,} {run.data['unit']}s"
+    """Of how many subjects, recordings or sites the examples are."""
+    return f"{numbers['groups']:,} {numbers.get('unit', run.data['unit'])}s"
 
 
 def within(numbers: Mapping[str, Any], name: str) -> str:
@@ -61,19 +66,23 @@ def within(numbers: Mapping[str, Any], name: str) -> str:
     return f"{value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
 
 
-def say_numbers(console: Console, run: "Run", numbers: Mapping[str, Any]) -> None:
+def say_numbers(
+    console: Console, run: "Run", numbers: Mapping[str, Any], part: str = "held-out (test) part"
+) -> None:
     """A table of what was judged: numbers, operating points, what leaks and what was set aside.
 
     Args:
         console: Where to.
         run: Whose model was judged.
-        numbers: As ``sequela.runs.evaluate.evaluate_run`` gives them, or a run's held-out ones.
+        numbers: As ``sequela.runs.evaluate.evaluate_run`` gives them, or those of a part of the
+            run.
+        part: Which part.
     """
     from sequela.evaluation.metrics import reported
 
     data = run.data
     other = numbers.get("data", data["name"]) if "origin" in numbers else ""
-    judged = f"applied to {other}" if other else "held-out (test) part"
+    judged = f"applied to {other}" if other else part
     console.print(f"{run.settings.title}: {judged}", style="bold", markup=False)
     table = open_table("", "value (95 % interval)")
     table.add_row("examples", f"{numbers['examples']:,} of {groups_of(run, numbers)}")
@@ -100,16 +109,20 @@ def _points(points: Sequence[Mapping[str, Any]]) -> Table:
 
 def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str]:
     """How the intervals were made, what was set aside, and what makes the numbers too good."""
+    from sequela.evaluation.metrics import headline as metric_of
     from sequela.runs.leaks import Leaks
+    from sequela.runs.recipe import variance_in_words
 
     for point in numbers.get("operating_points", ()):
         yield f"threshold {point['threshold']:.3f}: {point['chosen_for']}"
     if how := numbers.get("interval"):
         yield f"intervals: {how['level']:.0%}, {how['method']}"
+    if said := variance_in_words(numbers, metric_of(run.data["classes"], numbers)):
+        yield said
     for name, count in numbers.items():
         if name.endswith(_SET_ASIDE):
             what = name.removesuffix(_SET_ASIDE).replace("_", " ")
-            renamed = numbers[what.replace(" ", "_") + _RENAMED]
+            renamed = next(n for key, n in numbers.items() if key.endswith(_RENAMED))
             under = f" ({renamed:,} under another name)" if renamed else ""
             yield f"set aside: {count:,} {what} that the model was trained or tuned on{under}"
     if "unknown_codes" in numbers:
@@ -118,6 +131,7 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
             yield "these data hold no code of the families that the model reads"
         else:
             yield f"codes that are not in the model's vocabulary: {share:.1%}"
+    yield from numbers.get("openings", {}).get("sentences", ())
     leaks = Leaks.of(run)
     if own:
         yield from ["leaks by design"] * leaks.planned

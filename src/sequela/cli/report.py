@@ -13,7 +13,8 @@ def report(
 ) -> None:
     """Build one HTML page from run folders; the data are not needed.
 
-    The same run folders give the same bytes.
+    Opens the held-out (test) part of each run, which is counted. The same run folders give the same
+    bytes, as long as nothing else opens the part.
 
     Example: `sequela report runs/mlp-baseline runs/mlp-improved --out report.html`
 

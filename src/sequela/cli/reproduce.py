@@ -23,6 +23,7 @@ def reproduce(
     quick: Annotated[bool, Parameter(negative=())] = False,
     out: Path = Path("reproduction"),
     seed: int = 0,
+    split_seed: int | None = None,
     data: Annotated[str | None, _DATA] = None,
     root: Path | None = None,
     processes: int | None = None,
@@ -39,7 +40,9 @@ def reproduce(
         study: The study to reproduce.
         quick: Train for few epochs, to see that everything works; the numbers are not results.
         out: Folder to write the runs, results.json and report.html to.
-        seed: Seed of the split, the weights and the order of the batches.
+        seed: Seed of the weights and the order of the batches, and of the split unless that has its
+            own.
+        split_seed: Seed of the split (default: the seed).
         data: Data set of a study that lets one be chosen.
         root: Folder or file of the data of one study; for mortality, of MIMIC-III (default: the
             usual search path).
@@ -60,6 +63,7 @@ def reproduce(
             data=data,
             root=root,
             seed=seed,
+            split_seed=split_seed,
             quick=quick,
             processes=processes,
             on_run=progress.run,

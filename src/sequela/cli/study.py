@@ -35,14 +35,14 @@ def say_studies(console: Console, runs: Sequence["Run"]) -> None:
 
 def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
     from sequela.runs.leaks import Leaks
-    from sequela.studies.results import planned_leak
+    from sequela.studies.registry import planned_leak
 
     results = [run for run in runs if not planned_leak(run)] or list(runs)
     leaking = {run.settings.model: run for run in runs if run not in results}
     first = results[0]
     _, where = first.settings.title.split(", ", 1)
     planned = ": leaks by design" if Leaks.of(first).planned else ""
-    number, _ = headline(first)
+    number, _ = headline(first, first.test)
     judged = f"{first.test['examples']:,} held-out examples of {groups_of(first, first.test)}"
     table = open_table("model", number, study.report.removeprefix("the "))
     table.add_column("operations", justify="right")
@@ -54,10 +54,10 @@ def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
         leak = None if weighted else leaking.get(run.settings.model)
         table.add_row(
             "  weighted" if weighted else run.settings.model,  # under the model that it is one of
-            headline(run)[1],
+            headline(run, run.test)[1],
             "" if weighted else _reported(study, run),
             f"{operations:,}" if operations else "",
-            *([headline(leak)[1].split(" ")[0]] if leak else []),
+            *([headline(leak, leak.test)[1].split(" ")[0]] if leak else []),
         )
     return f"{where}, {judged}{planned}", table
 

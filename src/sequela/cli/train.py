@@ -1,6 +1,7 @@
 """``sequela train``: one model, one run folder."""
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
@@ -46,10 +47,15 @@ def train(
     root: Path | None = None,
     asked: Asked = Asked(),  # noqa: B008 - frozen
     repeats: int | None = None,
+    seeds: int | None = None,
     out: Path | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
+    open_: Annotated[bool, Parameter(name="--open", negative=())] = False,
 ) -> None:
     """Train one model and write a run folder.
+
+    Prints the numbers of the tuning part. The held-out (test) part stays closed until it is opened
+    by `sequela evaluate`, `report`, `compare` or `card`, or by --open; each opening is counted.
 
     Args:
         model: A network, a reference model, or a class: FILE.py:CLASS or package.module:CLASS.
@@ -57,12 +63,15 @@ def train(
         root: Folder or file of the data (default: the usual search path).
         asked: Settings of the run.
         repeats: Repeat the cross-validation this many times.
+        seeds: Train each split with this many seeds: the seed and the next ones.
         out: Run folder (default: runs/MODEL).
         resume: Continue the run in the folder, with its own settings.
+        open_: Open the held-out part and print its numbers.
     """
     from sequela.cli.numbers import open_console, say_numbers, say_path
     from sequela.cli.progress import RunProgress
-    from sequela.runs.find import begun, begun_repeats
+    from sequela.runs.find import begun, begun_repeats, begun_seeds
+    from sequela.runs.openings import open_held_out
     from sequela.runs.pool import PlannedRun
     from sequela.studies.settings import resumed_settings, run_settings
 
@@ -83,6 +92,7 @@ def train(
         settings = resumed_settings(found, model=model, data=data, **said, **changes)
         if begun_folds and repeats is None:
             repeats = begun_repeats(folder)
+        seeds = begun_seeds(folder) if seeds is None else seeds
         folds = begun_folds if folds is None else folds
     else:
         if model is None or data is None:
@@ -92,10 +102,18 @@ def train(
             )
         settings = run_settings(model, data, **said, **changes)
     repeats = 1 if repeats is None else repeats
-    planned = PlannedRun(folder, settings, folds or 0, repeats)
+    seeds = 1 if seeds is None else seeds
+    planned = PlannedRun(folder, settings, folds or 0, repeats, seeds)
     console = open_console()
     with RunProgress(console, planned) as progress:
         run = planned.train(root=root, resume=resume, on_epoch=progress.epoch, on_run=progress.fold)
-    say_numbers(console, run, run.test)
+    if open_:
+        opened = open_held_out(run, "train").to_dict()
+        say_numbers(console, run, {**run.test, "openings": opened})
+    else:
+        mean = f", mean over {len(run.runs)} folds" if run.folds else ""
+        say_numbers(console, run, run.tuning, f"tuning part{mean}")
+        path = quote(str(run.path))
+        say_path(console, "held-out (test) part", f"not opened; open it: sequela evaluate {path}")
     console.print(f"data: {settings.data}, {run.data['origin']}", markup=False)
     say_path(console, "run folder", run.path)

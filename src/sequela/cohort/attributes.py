@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sequela.cohort.events import Events
-from sequela.sources.codes import ETHNICITY, ICU_ADMISSION, SEX
+from sequela.sources.codes import ETHNICITY, ICU_ADMISSION, SEX, SITE
 from sequela.sources.engine import MEMORY_LIMIT
 
 FAMILIES = {"sex": SEX, "ethnicity": ETHNICITY, "unit": ICU_ADMISSION}
@@ -22,7 +22,7 @@ JOIN codes AS c ON c.code = e.code AND c.family = $family
 WHERE e.time IS NULL OR e.time <= a.prediction_time
 GROUP BY a.example
 """
-LAST_UNIT = """
+LAST = """
 SELECT a.example, split_part(arg_max(c.body, (e.time, e.code)), '//', 1) AS value
 FROM asked_rows AS a
 JOIN events AS e ON e.subject_id = a.subject_id AND e.time <= a.prediction_time
@@ -49,7 +49,7 @@ def attributes_of(
     with events.connect(memory_limit) as connection:
         connection.register("asked_rows", labels.append_column("example", examples))
         for name, family in FAMILIES.items():
-            query = LAST_UNIT if family == ICU_ADMISSION else OF_SUBJECT
+            query = LAST if family == ICU_ADMISSION else OF_SUBJECT
             rows = connection.execute(query, {"family": family}).fetchall()
             values = np.full(len(labels), "", dtype=object)
             for example, value in rows:
@@ -58,6 +58,29 @@ def attributes_of(
                 found[name] = values.astype(np.str_)
         connection.unregister("asked_rows")
     return found
+
+
+def sites_of(
+    events: Events, labels: pa.Table, memory_limit: str = MEMORY_LIMIT
+) -> NDArray[np.str_]:
+    """The hospital of each example: the last that is on record by the time of prediction.
+
+    Args:
+        events: MEDS data.
+        labels: See :mod:`sequela.cohort.labels`.
+        memory_limit: Of DuckDB.
+
+    Returns:
+        Str (example,): what stands behind ``HOSPITAL//``, empty where no hospital is on record.
+    """
+    values = np.full(len(labels), "", dtype=object)
+    examples = pa.array(np.arange(len(labels)), pa.int64())
+    with events.connect(memory_limit) as connection:
+        connection.register("asked_rows", labels.append_column("example", examples))
+        for example, value in connection.execute(LAST, {"family": SITE}).fetchall():
+            values[example] = value or ""
+        connection.unregister("asked_rows")
+    return values.astype(np.str_)
 
 
 def age_bands(age: NDArray[np.float32]) -> NDArray[np.str_]:

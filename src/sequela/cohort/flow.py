@@ -14,12 +14,14 @@ class FlowStep:
         sentence: Its reason.
         removed: Candidates that it took away; one that several rules meet counts at the first.
         left: Candidates after it.
+        positives: Those of ``removed`` whose label is true.
     """
 
     rule: str
     sentence: str
     removed: int
     left: int
+    positives: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Flow:
     def of(
         cls,
         unit: str,
-        removed: Mapping[str, tuple[str, int]],
+        removed: Mapping[str, tuple[str, int, int]],
         *,
         counts: tuple[int, int, int],
         notes: tuple[str, ...] = (),
@@ -57,17 +59,25 @@ class Flow:
 
         Args:
             unit: What a candidate is.
-            removed: Rule to its sentence and how many it removed, in order.
+            removed: Rule to its sentence, how many it removed and how many of these were positive,
+                in order.
             counts: Examples, subjects and positives at the end.
             notes: What a reader must know.
         """
         examples, subjects, positives = counts
-        candidates = left = examples + sum(n for _, n in removed.values())
+        candidates = left = examples + sum(n for _, n, _ in removed.values())
         steps = []
-        for rule, (sentence, n) in removed.items():
+        for rule, (sentence, n, positives_of_n) in removed.items():
             left -= n
-            steps.append(FlowStep(rule, sentence, n, left))
+            steps.append(FlowStep(rule, sentence, n, left, positives_of_n))
         return cls(unit, candidates, tuple(steps), examples, subjects, positives, notes)
+
+    def then(
+        self, removed: Mapping[str, tuple[str, int, int]], *, counts: tuple[int, int, int]
+    ) -> Self:
+        """The flow with further rules; see :meth:`of`."""
+        before = {s.rule: (s.sentence, s.removed, s.positives) for s in self.steps}
+        return self.of(self.unit, {**before, **removed}, counts=counts, notes=self.notes)
 
     def __str__(self) -> str:
         """The flow in one line a step."""

@@ -35,8 +35,8 @@ def read_labels(path: Path) -> pa.Table:
 
     Raises:
         DataNotFoundError: If there is no such file.
-        DataError: If it is not a label table, a label is neither true nor false, or a subject has
-            two labels at one time.
+        DataError: If it is not a label table, its times have a zone, a label is neither true nor
+            false, or a subject has two labels at one time.
     """
     if not path.is_file():
         raise DataNotFoundError(f"no label file {path}")
@@ -50,6 +50,7 @@ def read_labels(path: Path) -> pa.Table:
                 f"{path} has no column '{name}' (found: {', '.join(table.column_names)}); "
                 "labels have the columns of the MEDS label schema"
             )
+    _check_zone(table["prediction_time"].type, path)
     columns = {**{name: table[name] for name in KEY}, "boolean_value": _truth(table, path)}
     for name, column in columns.items():
         if column.null_count:
@@ -60,6 +61,16 @@ def read_labels(path: Path) -> pa.Table:
         return sorted_labels(pa.table(columns).cast(SCHEMA))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def _check_zone(kind: pa.DataType, path: Path) -> None:
+    """Refuse times with a zone: events have none, so any conversion would be a guess."""
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        raise DataError(
+            f"{path}: 'prediction_time' has the time zone {kind.tz}, and the times of events have "
+            "none: expected the hospital's own time without a zone; write it so (polars: "
+            ".dt.convert_time_zone(ZONE).dt.replace_time_zone(None), with the hospital's zone)"
+        )
 
 
 def _truth(table: pa.Table, path: Path) -> pa.ChunkedArray:

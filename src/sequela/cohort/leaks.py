@@ -1,13 +1,22 @@
 """What tells a model its answer: found by looking at the events, not by trusting a declaration."""
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from sequela.cohort.events import one_row
 from sequela.cohort.finding import Finding
 from sequela.cohort.tasks import Task
+from sequela.cohort.tells import told
 from sequela.sources.codes import family_of
 
+TELLING_TIMES = 0.75
+"""The AUROC from which times of prediction are said to tell the classes apart."""
+_NAMED = 5
+_DECLARE = (
+    "if their times are those at which they were charted, declare the family: "
+    "sequela.register.family(Family(NAME, charted=True)); else date them at discharge"
+)
 BY_DESIGN = "choose another task: this one leaks by design, to reproduce the 2019 report"
 
 KNOWN_OUTCOMES = """
@@ -27,23 +36,41 @@ SELECT l.subject_id, l.prediction_time, s.visit_id, s.admitted
 FROM asked AS l JOIN stays AS s ON s.subject_id = l.subject_id
     AND s.admitted <= l.prediction_time AND l.prediction_time < s.discharged
 """
-# Codes assigned later inside a stay that had not ended when the prediction is made.
+# Codes that a stay had before its end, when the prediction is made: by the number of the stay or,
+# where they name none that there is, by their time. What bears the time of another stay's discharge
+# is taken to belong to that stay.
 EARLY_CODES = """
-WITH billed AS (
-    SELECT e.subject_id, e.time, e.visit_id
-    FROM events AS e WHERE e.code IN (SELECT unnest($coded_later))
+WITH chosen AS (
+    SELECT e.subject_id, e.time, s.visit_id, e.code
+    FROM events AS e LEFT JOIN (
+        SELECT DISTINCT subject_id, visit_id FROM stays WHERE visit_id IS NOT NULL
+    ) AS s ON s.subject_id = e.subject_id AND s.visit_id = e.visit_id
+    WHERE e.code IN (SELECT unnest($codes))
 )
-SELECT count(*), count(DISTINCT (o.subject_id, o.prediction_time)) FROM (
-    SELECT o.subject_id, o.prediction_time
-    FROM billed AS b
-    JOIN open_stays AS o ON o.subject_id = b.subject_id AND o.visit_id = b.visit_id
-    WHERE b.time <= o.prediction_time
+SELECT count(*), count(DISTINCT (subject_id, prediction_time)), min(code) FROM (
+    SELECT o.subject_id, o.prediction_time, c.code
+    FROM chosen AS c
+    JOIN open_stays AS o ON o.subject_id = c.subject_id AND o.visit_id = c.visit_id
+    WHERE c.time <= o.prediction_time
     UNION ALL
-    SELECT o.subject_id, o.prediction_time
-    FROM billed AS b JOIN open_stays AS o ON o.subject_id = b.subject_id
-    WHERE o.visit_id IS NULL AND b.visit_id IS NULL
-        AND b.time >= o.admitted AND b.time <= o.prediction_time
-) AS o
+    SELECT o.subject_id, o.prediction_time, c.code
+    FROM chosen AS c JOIN open_stays AS o ON o.subject_id = c.subject_id
+    WHERE c.visit_id IS NULL AND c.time >= o.admitted AND c.time <= o.prediction_time
+        AND NOT EXISTS (
+            SELECT 1 FROM stays AS s
+            WHERE s.subject_id = c.subject_id AND s.discharged = c.time AND s.admitted < o.admitted
+        )
+)
+"""
+# When each label was asked, in hours: since the admission of its stay, and of the day.
+TIMES_ASKED = """
+SELECT
+    (epoch(l.prediction_time) - epoch(s.admitted)) / 3600 AS since_admission,
+    date_part('hour', l.prediction_time) + date_part('minute', l.prediction_time) / 60 AS of_day,
+    l.boolean_value AS label, l.subject_id
+FROM asked AS l ASOF LEFT JOIN stays AS s
+    ON s.subject_id = l.subject_id AND l.prediction_time >= s.admitted
+ORDER BY l.subject_id, l.prediction_time
 """
 
 
@@ -52,9 +79,10 @@ def find_leaks(
 ) -> tuple[Finding, ...]:
     """What tells a model its answer.
 
-    Beside what a task says of itself, two things are counted: labels whose outcome is on record by
-    the time of prediction, and codes assigned after discharge in a stay that had not ended at the
-    time of prediction.
+    Beside what a task says of itself, four things are looked for: labels whose outcome is on record
+    by the time of prediction; codes assigned after discharge, in a stay that had not ended at the
+    time of prediction; codes in such a stay of which nobody has said when they become known; and
+    times of prediction that tell the classes apart.
 
     Args:
         connection: With what :func:`sequela.cohort.stays.create_stays` makes.
@@ -62,40 +90,96 @@ def find_leaks(
         labels: See :mod:`sequela.cohort.labels`.
         in_order: Whether the order of one subject's stays is known.
     """
-    found = []
-    if task.leaks:
-        found.append(("declared leak", task.leaks, BY_DESIGN))
     connection.register("asked", labels)
+    found = [
+        *_declared(task),
+        *_known_outcomes(connection, task, in_order=in_order),
+        *_early_codes(connection, task, len(labels)),
+        *_times_that_tell(connection, task),
+    ]
+    connection.unregister("asked")
+    return tuple(found)
+
+
+def _declared(task: Task) -> list[Finding]:
+    if not task.leaks:
+        return []
+    return [Finding("declared leak", task.leaks, task.name, "leak", BY_DESIGN)]
+
+
+def _known_outcomes(
+    connection: duckdb.DuckDBPyConnection, task: Task, *, in_order: bool
+) -> list[Finding]:
+    """Labels whose outcome is on record by the time of prediction."""
     outcome = task.outcome
     of_any = outcome.known_class == "any"
     query = KNOWN_OUTCOMES.format(known=outcome.known_expression)
     count, known = one_row(connection, query, {"in_order": in_order, "of_any": of_any})
-    if known:
-        kind = "labels" if of_any else "positive labels"
-        what = f"{known} of {count} {kind} are {outcome.known_words}"
-        found.append(("known outcome", what, f"predict earlier, or leave out {outcome.leave_out}"))
+    if not known:
+        return []
+    kind = "labels" if of_any else "positive labels"
+    what = f"{known} of {count} {kind} are {outcome.known_words}"
+    remedy = f"predict earlier, or leave out {outcome.leave_out}"
+    return [Finding("known outcome", what, task.name, "leak", remedy)]
+
+
+def _early_codes(connection: duckdb.DuckDBPyConnection, task: Task, n: int) -> list[Finding]:
+    """Codes in a stay that had not ended: those assigned later, and those nobody has declared."""
     connection.execute(OPEN_STAYS)
-    codes, examples = 0, 0
-    if one_row(connection, "SELECT count(*) FROM open_stays")[0]:
-        later = {"coded_later": _coded_later(connection, task)}
-        codes, examples = one_row(connection, EARLY_CODES, later)
+    if not one_row(connection, "SELECT count(*) FROM open_stays")[0]:
+        return []
+    found = []
+    read = _codes_read(connection, task)
+    later = [code for code in read if family_of(code).coded_later]
+    codes, examples, _ = one_row(connection, EARLY_CODES, {"codes": later})
     if codes:
         what = (
-            f"{examples} of {len(labels)} examples see {codes} codes of a stay that had not "
+            f"{examples} of {n} examples see {codes} codes of a stay that had not "
             "ended, and such codes are assigned after discharge: they are known only after the "
             "prediction"
         )
-        found.append(("codes from the future", what, "date them at discharge"))
-    connection.unregister("asked")
-    return tuple(Finding(check, what, task.name, "leak", remedy) for check, what, remedy in found)
+        found.append(
+            Finding("codes from the future", what, task.name, "leak", "date them at discharge")
+        )
+    undeclared = [code for code in read if not family_of(code).declared]
+    codes, examples, first = one_row(connection, EARLY_CODES, {"codes": undeclared})
+    if codes:
+        names = sorted({family_of(code).name for code in undeclared})
+        more = ", ..." * (len(names) > _NAMED)
+        what = (
+            f"{examples} of {n} examples see {codes} codes of a stay that had not ended, of "
+            f"families of which it is not said when they become known ({', '.join(names[:_NAMED])}"
+            f"{more}; for example {first})"
+        )
+        found.append(Finding("undeclared codes", what, task.name, "suspicion", _DECLARE))
+    return found
 
 
-def _coded_later(connection: duckdb.DuckDBPyConnection, task: Task) -> list[str]:
-    """The codes that the task reads and that are assigned after the discharge of their stay."""
+def _codes_read(connection: duckdb.DuckDBPyConnection, task: Task) -> list[str]:
+    """The codes that the task reads."""
     codes = [code for (code,) in connection.execute("SELECT code FROM codes").fetchall()]
-    return [
-        code
-        for code in codes
-        if family_of(code).coded_later
-        and (not task.inputs or family_of(code).name in task.families)
-    ]
+    return [code for code in codes if not task.inputs or family_of(code).name in task.families]
+
+
+def _times_that_tell(connection: duckdb.DuckDBPyConnection, task: Task) -> list[Finding]:
+    """Whether the classes were asked at other times: since the admission, or of the day."""
+    rows = connection.execute(TIMES_ASKED).fetchnumpy()
+    names = {"since_admission": "hours since admission", "of_day": "hour of the day"}
+    times = {name: np.ma.filled(rows[key].astype(float), np.nan) for key, name in names.items()}
+    times = {name: column for name, column in times.items() if not np.isnan(column).all()}
+    label = rows["label"].astype(np.int64)
+    auroc = told(np.column_stack([*times.values()]), label, rows["subject_id"], least=TELLING_TIMES)
+    if auroc is None:
+        return []
+    negative, positive = task.outcome.classes
+    medians = "; ".join(
+        f"{name}, median: {np.nanmedian(column[label == 0]):.1f} of '{negative}' and "
+        f"{np.nanmedian(column[label == 1]):.1f} of '{positive}'"
+        for name, column in times.items()
+    )
+    what = (
+        f"the time of the prediction alone tells '{positive}' from '{negative}' with an AUROC of "
+        f"{auroc:.2f} ({medians})"
+    )
+    remedy = "ask both classes by the same rule, one that does not look at the outcome"
+    return [Finding("times that tell the outcome", what, task.name, "suspicion", remedy)]

@@ -15,11 +15,27 @@ class Rule:
         sentence: What the flow diagram says.
         condition: SQL over the columns of the table ``candidates``; null counts as false.
         of: What it is about: ``stays`` need a hospital stay as candidate, ``subjects`` do not.
+        why: Why it is right although those it leaves out have the outcome more or less often than
+            others, as a part of a sentence; empty where the rule has nothing to do with the
+            outcome. The page says it, and a test holds every rule without it to that.
     """
 
     sentence: str
     condition: str
     of: Literal["stays", "subjects"]
+    why: str = ""
+
+
+CENSORED = "censored-before-horizon"
+"""The rule of those whose outcome was not looked for long enough."""
+DUPLICATES = Rule(
+    "a second stay of the subject with the same time of prediction",
+    "false",
+    "subjects",
+    "two records of one stay count once, and a death that either of them has counts",
+)
+"""What is applied after the rules of a task."""
+_NO_FUTURE = "the question is asked of those for whom the outcome still lies ahead"
 
 
 RULES: Mapping[str, Rule] = {
@@ -37,6 +53,7 @@ RULES: Mapping[str, Rule] = {
         "organ donors: their stay begins after the death, and records it again",
         "donor",
         "stays",
+        "the stay of the death itself is kept",
     ),
     "nothing-charted": Rule(
         "stays in which nothing was charted",
@@ -47,21 +64,25 @@ RULES: Mapping[str, Rule] = {
         "discharged before admission",
         "discharged < admitted",
         "stays",
+        "their times contradict each other, as those of organ donors do",
     ),
     "deaths-before-admission": Rule(
         "died before admission",
         "death_by < admitted",
         "stays",
+        "such a death is none of this stay",
     ),
     "blank-status": Rule(
         "not recorded whether they died",
         "status IS NULL",
         "subjects",
+        "what is not recorded can neither be learnt nor judged",
     ),
     "died-in-hospital": Rule(
         "died in this stay",
         "expired",
         "stays",
+        _NO_FUTURE,
     ),
     "no-discharge": Rule(
         "not recorded when the stay ended",
@@ -73,11 +94,13 @@ RULES: Mapping[str, Rule] = {
         "another stay of the subject had begun and not ended at the discharge",
         "next_admission <= prediction_time OR others_until > prediction_time",
         "stays",
+        "who is in hospital cannot be admitted",
     ),
     "already-in-icu": Rule(
         "admitted to intensive care by the time of prediction",
         "icu_admitted <= prediction_time",
         "stays",
+        _NO_FUTURE,
     ),
     # Who has left or died by the time of prediction has no future to predict. The death of a stay
     # ends it where its time is plausible; a typing error must not.
@@ -86,24 +109,32 @@ RULES: Mapping[str, Rule] = {
         """CASE WHEN expired AND death_by BETWEEN admitted AND discharged
            THEN death_by ELSE discharged END <= prediction_time""",
         "stays",
+        _NO_FUTURE,
     ),
     "dead-at-prediction": Rule(
         "already dead at the time of prediction",
         "death_by <= prediction_time",
         "subjects",
+        _NO_FUTURE,
     ),
     "follow-up-ended": Rule(
         "follow-up ended by the time of prediction",
         "followed_until <= prediction_time",
         "subjects",
+        "they were lost before the question was asked, when nobody's outcome had come",
     ),
     # A follow-up that ends on the day of death was ended by it. One that ends otherwise, before the
-    # horizon, is too short whether or not a later death is known: deaths alone would be seen.
-    "censored-before-horizon": Rule(
-        "follow-up ended before the horizon",
-        """followed_until < horizon
-           AND (death IS NULL OR date_trunc('day', death) <> date_trunc('day', followed_until))""",
+    # horizon, is too short whether or not a later death is known: deaths alone would be seen. Of
+    # those that a death ended, ``lost`` marks as many as would have been too short.
+    CENSORED: Rule(
+        "follow-up ended before the horizon, or was drawn to have, had death not ended it before",
+        """followed_until < horizon AND (
+           death IS NULL OR date_trunc('day', death) <> date_trunc('day', followed_until) OR lost
+        )""",
         "subjects",
+        "those who were lost alive were not seen to the horizon, and of those who died before it "
+        "as large a share is left out as would have been lost (drawn at the Kaplan-Meier "
+        "probability), so that the share of deaths is that of all",
     ),
 }
 """The rules of who is left out, by name."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.cohort.fingerprint import Content, of_signals
-from sequela.cohort.split import hashed_each
+from sequela.cohort.split import hashes
 from sequela.errors import DataError, SettingError
 from sequela.sources.recordings import Recording
 
@@ -60,7 +60,7 @@ def content_of(segments: Segments) -> Content:
     signals = [
         some.swapaxes(0, 1).reshape(some.shape[1], -1) for some in np.split(segments.signal, first)
     ]
-    return of_signals(hashed_each(unit[starts]), signals)
+    return of_signals(hashes(unit[starts]).tolist(), signals)
 
 
 def windows(signal: NDArray[np.float32], n_times: int) -> NDArray[np.float32]:

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import duckdb
 import numpy as np
@@ -13,13 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from sequela.cohort.censoring import mark_lost
 from sequela.cohort.events import Events, one_row
 from sequela.cohort.finding import Finding
 from sequela.cohort.flow import Flow
 from sequela.cohort.labels import SCHEMA, example_ids, read_labels, sorted_labels
 from sequela.cohort.leaks import find_leaks
 from sequela.cohort.outcomes import of_labels
-from sequela.cohort.rules import RULES
+from sequela.cohort.rules import CENSORED, DUPLICATES, RULES
 from sequela.cohort.stays import create_stays
 from sequela.cohort.tasks import LABEL_FILE, Task
 from sequela.errors import DataError
@@ -123,7 +125,6 @@ NO_FOLLOW_UP = "The events have no FOLLOW_UP_END: {assumed}."
 NOT_IN_ORDER = (
     "These data do not give the order of a subject's stays: only the current stay is used."
 )
-DUPLICATES = "a second stay of the subject with the same time of prediction"
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,29 @@ class Cohort:
             column = values_of(self.labels[name])
             total.update(np.ascontiguousarray(column).view(np.uint8).data)
         return total.hexdigest()
+
+    def only(
+        self, kept: NDArray[np.bool_], removed: Mapping[str, tuple[str, NDArray[np.bool_]]]
+    ) -> Self:
+        """The cohort of some of its examples.
+
+        Args:
+            kept: (example,), at least one of each class.
+            removed: Each further rule: its sentence, and (example,) which it removed.
+
+        Raises:
+            DataError: If nothing or one class is left.
+        """
+        labels = self.labels.filter(pa.array(kept))
+        positives = int(self.label[kept].sum())
+        counts = (len(labels), len(np.unique(self.subject_id[kept])), positives)
+        counted = {
+            rule: (sentence, int(gone.sum()), int(self.label[gone].sum()))
+            for rule, (sentence, gone) in removed.items()
+        }
+        flow = self.flow.then(counted, counts=counts)
+        _check_classes(labels, flow)
+        return replace(self, labels=labels, flow=flow)
 
 
 def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) -> Cohort:
@@ -291,6 +315,9 @@ def _create_candidates(connection: Connection, task: Task, stay_base: str) -> No
 def _apply_rules(connection: Connection, task: Task, notes: tuple[str, ...]) -> Flow:
     """Create the table ``chosen``, where ``reason`` 0 is who stays, and count the reasons."""
     rules = {name: RULES[name] for name in task.exclude}
+    if CENSORED in rules:
+        before = task.exclude[: task.exclude.index(CENSORED)]
+        mark_lost(connection, [RULES[name].condition for name in before])
     cases = "".join(
         f" WHEN coalesce({rule.condition}, false) THEN {number}"
         for number, rule in enumerate(rules.values(), 1)
@@ -298,7 +325,8 @@ def _apply_rules(connection: Connection, task: Task, notes: tuple[str, ...]) -> 
     reason = f"CASE{cases} ELSE 0 END" if cases else "0"
     competing = task.outcome.competing or "false"
     connection.execute(CHOSEN.format(reason=reason, competing=competing, duplicate=len(rules) + 1))
-    removed = dict(connection.execute("SELECT reason, count(*) FROM chosen GROUP BY 1").fetchall())
+    reasons = "SELECT reason, count(*), count(*) FILTER (label) FROM chosen GROUP BY 1"
+    removed = {i: (n, died) for i, n, died in connection.execute(reasons).fetchall()}
     counts = one_row(
         connection,
         "SELECT count(*), count(DISTINCT subject_id), count(*) FILTER (label), "
@@ -312,12 +340,17 @@ def _apply_rules(connection: Connection, task: Task, notes: tuple[str, ...]) -> 
         )
     if task.outcome.competing:
         notes = (*notes, f"{counts[4]} of the negative examples {task.outcome.competing_words}.")
-    named = {name: rule.sentence for name, rule in rules.items()} | {"duplicates": DUPLICATES}
+    named = {**rules, "duplicates": DUPLICATES}
+    steps = {
+        name: (rule.sentence, *removed.get(i, (0, 0)))
+        for i, (name, rule) in enumerate(named.items(), 1)
+    }
+    whys = [f"{n}: {named[n].why}." for n, (_, left_out, _) in steps.items() if left_out]
     return Flow.of(
         "hospital stays" if task.of_stays else "subjects",
-        {name: (named[name], removed.get(i, 0)) for i, name in enumerate(named, 1)},
+        steps,
         counts=(counts[0], counts[1], counts[2]),
-        notes=notes,
+        notes=(*notes, *(why for why in whys if not why.endswith(": ."))),
     )
 
 

@@ -1,14 +1,15 @@
-"""Who is in which part: by subject, by recording, or (to show the leak) by row.
+"""Who is in which part: by subject, recording, site or time, or (to show the leak) by row.
 
 A split carries its own proof. It lists the hashed ids of every part, and reading it counts again
-which ids are in two parts; a split whose parts overlap cannot be used.
+which ids are in two parts; a split whose parts overlap cannot be used. A split by site or by time
+keeps subjects whole as well: see :func:`at_first` and :func:`periods`.
 """
 
 import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -22,19 +23,25 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "tuning", "held_out")
 """The parts of a split, by index."""
+WORDS: "Mapping[SplitUnit, str]" = {"site": "site (hospital)", "time": "time of the prediction"}
+"""What a split is by, where its unit does not say it by itself."""
+FEW_SITES = 5
+"""Sites with an event, or without, that are drawn apart: where there are fewer, all are mixed."""
 HASH = "first 16 hexadecimal digits of the SHA-256 of the id"
 
 Ids = NDArray[np.str_]
 
 
+def hashes(ids: Ids) -> Ids:
+    """Each id hashed, (example,)."""
+    distinct, inverse = np.unique(ids, return_inverse=True)
+    each = [hashlib.sha256(str(one).encode()).hexdigest()[:16] for one in distinct]
+    return np.array(each, np.str_)[inverse]
+
+
 def hashed(ids: Ids) -> list[str]:
     """The distinct ids, hashed and sorted, so that a split can be shown without the ids."""
-    return sorted(set(hashed_each(np.unique(ids))))
-
-
-def hashed_each(ids: Ids) -> list[str]:
-    """The hash of each id, in their order."""
-    return [hashlib.sha256(str(i).encode()).hexdigest()[:16] for i in ids]
+    return sorted(set(hashes(ids).tolist()))
 
 
 @dataclass(frozen=True)
@@ -42,13 +49,16 @@ class Split:
     """Parts of a data set, and the hashed ids that prove them disjoint.
 
     Attributes:
-        unit: The unit of the split: all rows of a ``subject`` or ``recording`` are in one part;
-            with ``row``, each row is assigned alone.
+        unit: The unit of the split: all rows of a ``subject``, ``recording`` or ``site`` are in one
+            part; with ``time``, all rows of a subject, and the parts follow each other; with
+            ``row``, each row is assigned alone.
         seed: The seed of the draw.
         fractions: Shares of train, tuning and held_out that were asked for.
         n_examples: Examples in each part.
-        ids: For each kind of id (``row``, ``recording``, ``subject``; those that the data have) and
-            each part, the hashed ids. Rows are listed only where they are the unit.
+        ids: For each kind of id (``row``, ``recording``, ``subject``, ``site``; those that the data
+            have) and each part, the hashed ids. Rows and sites are listed only where they are the
+            unit.
+        times: With ``time``, the first and the last time of prediction in each part.
         content: Marks of what the units hold, by their hashed ids, so that other data are known
             for these under any name; ``None`` in runs of earlier versions.
     """
@@ -58,7 +68,13 @@ class Split:
     fractions: tuple[float, float, float]
     n_examples: Mapping[str, int]
     ids: Mapping[str, Mapping[str, list[str]]]
+    times: Mapping[str, tuple[str, str]] | None = None
     content: Content | None = None
+
+    @property
+    def whole(self) -> "SplitUnit":
+        """What is not divided: the unit, and subjects where it is the time."""
+        return "subject" if self.unit == "time" else self.unit
 
     @property
     def leaks(self) -> bool:
@@ -90,6 +106,14 @@ class Split:
                         f"the split is by {self.unit}, but {n_shared} {kind} id(s) are in both "
                         f"{pair}: no number computed on this split can be trusted; split the data "
                         "again"
+                    )
+        if self.times is not None:
+            for earlier, later in pairwise(PARTS):
+                if self.times[earlier][1] >= self.times[later][0]:
+                    raise SplitError(
+                        f"the split is by time, but {earlier} ends at {self.times[earlier][1]}, "
+                        f"after {later} begins: no number computed on this split can be trusted; "
+                        "split the data again"
                     )
         return self
 
@@ -135,6 +159,15 @@ class Split:
         found[known.asked[old & known.copy]] = True
         return found
 
+    @property
+    def group(self) -> str:
+        """The kind of id of groups: sites where they are the unit, else subjects if known."""
+        return next(kind for kind in ("site", "subject", "recording") if kind in self.ids)
+
+    def holds_out(self, groups: Ids) -> bool:
+        """Whether any of these groups is in the held_out part."""
+        return not set(hashed(groups)).isdisjoint(self.ids[self.group]["held_out"])
+
     def to_json(self) -> dict[str, Any]:
         """The split and its proof, ready for ``split.json``."""
         content = {} if self.content is None else {"content": self.content.to_json()}
@@ -146,6 +179,7 @@ class Split:
             "n_examples": dict(self.n_examples),
             "proof": {"ids_in_two_parts": self.shared()},
             "hash": HASH,
+            **({"times": {p: [*ends] for p, ends in self.times.items()}} if self.times else {}),
             "ids": {kind: dict(parts) for kind, parts in self.ids.items()},
             **content,
         }
@@ -165,6 +199,9 @@ class Split:
                 fractions=tuple(record["fractions"]),
                 n_examples={part: record["n_examples"][part] for part in PARTS},
                 ids={k: {p: list(v[p]) for p in PARTS} for k, v in record["ids"].items()},
+                times={p: tuple(record["times"][p]) for p in PARTS}
+                if record["unit"] == "time"
+                else None,
                 content=Content.from_json(record["content"]) if "content" in record else None,
             )
             stated = record["proof"]["ids_in_two_parts"]
@@ -172,9 +209,9 @@ class Split:
             raise SplitError(f"split.json lacks {error}: expected the split of a run") from error
         except (TypeError, AttributeError, ValueError) as error:
             raise SplitError(f"split.json is not the split of a run: {error}") from error
-        if not all(split.ids.get(split.unit, {}).get(part) for part in PARTS):
+        if not all(split.ids.get(split.whole, {}).get(part) for part in PARTS):
             raise SplitError(
-                f"split.json is by {split.unit} but lists no {split.unit} ids for a part"
+                f"split.json is by {split.unit} but lists no {split.whole} ids for a part"
             )
         if stated != split.shared():
             raise SplitError("split.json states a proof that its own ids do not give")
@@ -217,14 +254,15 @@ def draw(
         The split, and for each example the index of its part in ``PARTS``.
 
     Raises:
-        SplitError: If the data have no such id, or too few units for three stratified parts.
+        SplitError: If the data have no such id, or too few units for three parts with each class.
     """
     if unit not in ids:
         have = ", ".join(ids)
         raise SplitError(f"these data have no {unit} ids to split by; they have: {have}")
     stratum, inverse = _strata(ids[unit], label)
-    if not math.isclose(sum(fractions), 1) or min(fractions) <= 0:
-        raise SplitError(f"fractions {fractions} must be positive and sum to 1")
+    _check_fractions(fractions)
+    if unit == "site" and np.bincount(stratum).min() < max(folds, FEW_SITES):
+        stratum[:] = 0  # what sites hold of each class is looked at below
     if folds:
         fewest = int(np.bincount(np.unique(stratum, return_inverse=True)[1]).min())
         if not 2 <= folds <= fewest:  # noqa: PLR2004
@@ -245,18 +283,138 @@ def draw(
     for index, name in enumerate(PARTS):
         part_of_unit[members[name]] = index
     part = part_of_unit[inverse]
+    if unit == "site":
+        instead = "fewer folds" if folds else "another seed, or a split by subject"
+        _check_classes(label, part, instead)
     kinds = [kind for kind in ids if kind != "row" or unit == "row"]
     split = Split(
         unit=unit,
         seed=seed,
         fractions=fractions,
-        n_examples={name: int((part == i).sum()) for i, name in enumerate(PARTS)},
-        ids={
-            kind: {name: hashed(ids[kind][part == i]) for i, name in enumerate(PARTS)}
-            for kind in kinds
-        },
+        n_examples=_counts(part),
+        ids={kind: _hashed_parts(ids[kind], part) for kind in kinds},
     )
     return split.check(), part
+
+
+def _counts(part: NDArray[np.int64]) -> dict[str, int]:
+    return {name: int((part == i).sum()) for i, name in enumerate(PARTS)}
+
+
+def _hashed_parts(ids: Ids, part: NDArray[np.int64]) -> dict[str, list[str]]:
+    return {name: hashed(ids[part == i]) for i, name in enumerate(PARTS)}
+
+
+def _check_fractions(fractions: tuple[float, float, float]) -> None:
+    if not math.isclose(sum(fractions), 1) or min(fractions) <= 0:
+        raise SplitError(f"fractions {fractions} must be positive and sum to 1")
+
+
+def _check_classes(label: NDArray[np.int64], part: NDArray[np.int64], instead: str) -> None:
+    """Make sure that each part has each class, where parts are not stratified.
+
+    Raises:
+        SplitError: If one lacks a class.
+    """
+    for i, name in enumerate(PARTS):
+        if len(np.unique(label[part == i])) < len(np.unique(label)):
+            raise SplitError(
+                f"{name} would have {int((part == i).sum())} examples and none of a class, so it "
+                f"could not be learnt from or judged: choose {instead}"
+            )
+
+
+def at_first(subject: Ids, where: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether each example is where its subject's first example is: at that site, in that period.
+
+    A part of a split by site or time is of whole sites or periods, and subjects stay whole too.
+    So a subject belongs to the site or period of its first example; its examples elsewhere are left
+    out.
+
+    Args:
+        subject: (example,), the examples of each in the order of time.
+        where: (example,), site or period.
+
+    Example:
+        >>> at_first(np.array(["a", "a", "b"]), np.array([4, 5, 5])).tolist()
+        [True, False, True]
+    """
+    _, first, inverse = np.unique(subject, return_index=True, return_inverse=True)
+    kept: NDArray[np.bool_] = where[first][inverse] == where
+    return kept
+
+
+def periods(
+    subject: Ids, time: NDArray[np.datetime64], fractions: tuple[float, float, float]
+) -> NDArray[np.int64]:
+    """The part that each example's time of prediction falls into: the earliest train.
+
+    The periods end so that the shares of subjects whose first prediction falls into them are those
+    of ``fractions``, as nearly as equal times allow: equal times are in one period.
+
+    Args:
+        subject: (example,).
+        time: (example,), of the prediction.
+        fractions: Shares of train, tuning and held_out; they sum to 1.
+
+    Returns:
+        int64 (example,), index into ``PARTS``.
+
+    Raises:
+        SplitError: If the times are too few for three periods.
+    """
+    _check_fractions(fractions)
+    _, inverse = np.unique(subject, return_inverse=True)
+    first = np.full(inverse.max() + 1, time.max())
+    np.minimum.at(first, inverse, time)
+    ordered = np.sort(first)
+    before = np.cumsum(fractions)[:-1]
+    begins = ordered[np.minimum(np.round(before * len(ordered)).astype(int), len(ordered) - 1)]
+    if not ordered[0] < begins[0] < begins[1]:
+        raise SplitError(
+            f"{len(ordered)} subjects have {len(np.unique(ordered))} different times of a first "
+            "prediction, too few for an early, a later and a latest part: split by subject"
+        )
+    part: NDArray[np.int64] = np.searchsorted(begins, time, side="right")
+    return part
+
+
+def divided_by_time(
+    *,
+    label: NDArray[np.int64],
+    subject: Ids,
+    time: NDArray[np.datetime64],
+    part: NDArray[np.int64],
+    seed: int,
+    fractions: tuple[float, float, float],
+) -> Split:
+    """The proof of a split by time.
+
+    Args:
+        label: (example,) index of the class.
+        subject: (example,).
+        time: (example,), of the prediction.
+        part: (example,), see :func:`periods`.
+        seed: Of the run: nothing is drawn here.
+        fractions: Shares of train, tuning and held_out that were asked for.
+
+    Raises:
+        SplitError: If a part lacks a class, or a subject is in two parts.
+    """
+    _check_classes(label, part, "a split by subject")
+    ends = {name: time[part == i] for i, name in enumerate(PARTS)}
+    split = Split(
+        unit="time",
+        seed=seed,
+        fractions=fractions,
+        n_examples=_counts(part),
+        ids={"subject": _hashed_parts(subject, part)},
+        times={
+            name: (str(np.datetime_as_string(t.min())), str(np.datetime_as_string(t.max())))
+            for name, t in ends.items()
+        },
+    )
+    return split.check()
 
 
 def _dealt(

@@ -1,6 +1,5 @@
 """Is one model better than another? Both judged on the same examples, pair by pair."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,45 +137,6 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     corrected = np.empty_like(given)
     corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1)
     return corrected
-
-
-def repeated_folds(
-    values: ArrayLike, sizes: Sequence[tuple[int, int]], level: float = 0.95
-) -> Difference:
-    """The mean of a number over the folds of (repeated) cross-validation, and its interval.
-
-    Folds share training data, so that their numbers are alike and the plain t interval too narrow.
-    Nadeau & Bengio (2003) add the ratio of test to training size to 1 / folds; Bouckaert & Frank
-    (2004) do so for repeated folds.
-
-    Args:
-        values: (fold,): a number, or a difference of two models, of each fold of each repeat.
-        sizes: How many groups each fold had for training and for test.
-        level: Confidence.
-
-    Raises:
-        DataError: If there are fewer than two folds, or not as many sizes.
-    """
-    given = np.asarray(values, dtype=np.float64)
-    if len(given) < 2 or len(sizes) != len(given):  # noqa: PLR2004
-        raise DataError(
-            f"there are {len(given)} folds with {len(sizes)} sizes: expected two folds or more, "
-            "and a size of training and test for each"
-        )
-    training, test = np.array(sizes, dtype=np.float64).T
-    error = float(np.sqrt((1 / len(given) + np.mean(test / training)) * given.var(ddof=1)))
-    value, degrees = float(given.mean()), len(given) - 1
-    reach = float(stats.t.isf((1 - level) / 2, degrees)) * error
-    p_value = 2 * stats.t.sf(abs(value) / error, degrees) if error > 0 else float(value == 0)
-    interval = Interval(
-        value - reach,
-        value + reach,
-        level,
-        f"t over {len(given)} folds, corrected for shared training data (Nadeau-Bengio)",
-        0,
-        int(test[0] + training[0]),
-    )
-    return Difference(value, interval, float(p_value))
 
 
 def aligned(one: Predictions, other: Predictions) -> Predictions:

@@ -7,7 +7,8 @@ the quantiles are not BCa's but plain percentiles, taken further out by Student'
 degrees of freedom as the scarcer class has groups, less one.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,13 @@ from sklearn import metrics as sklearn_metrics
 from sequela.evaluation import metrics, statistic
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates, exact_interval
 from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.recipe import (
+    Design,
+    Judged,
+    RecipeNumber,
+    across_folds,
+    metric_across_folds,
+)
 from sequela.evaluation.resampling import class_strata, resampled_weights
 from sequela.evaluation.statistic import Statistic
 
@@ -41,6 +49,7 @@ class Curve:
         x: float64 (point,), never falling.
         y: float64 (point,).
         threshold: float64 (point,), falling: alarm at or above it. The first is infinite: no alarm.
+            NaN for a mean of curves.
         band_x: float64 (place,): where the band is given.
         low: float64 (place,): lower bound of y there, NaN where there is too little for one.
         high: float64 (place,): upper bound.
@@ -49,6 +58,7 @@ class Curve:
         n_examples: Examples.
         n_groups: Subjects or recordings that were resampled.
         level: Confidence of band and interval.
+        parts: The curves of each model whose mean this is; empty for one model.
     """
 
     kind: Kind
@@ -63,12 +73,24 @@ class Curve:
     n_examples: int
     n_groups: int
     level: float
+    parts: tuple["Curve", ...] = ()
 
-    def at(self, threshold: float) -> tuple[float, float]:
-        """Where the curve is, x and y, if an alarm is raised at or above ``threshold``."""
+    def at(self, threshold: float | Sequence[float]) -> tuple[float, float]:
+        """Where the curve is, x and y, if an alarm is raised at or above ``threshold``.
+
+        Of a mean of curves it is the mean of where each is, at one threshold or at one for each;
+        ``y`` is NaN where there is no precision, because nothing is alarmed.
+        """
+        if self.parts:
+            given = np.broadcast_to(threshold, len(self.parts)).tolist()
+            found = np.array([one.at(at) for one, at in zip(self.parts, given, strict=True)])
+            x, y = found.T
+            return float(x.mean()), float(np.nanmean(y)) if not np.isnan(y).all() else np.nan
         # Scores are float32; a threshold between two of them means the higher.
-        index = int(np.sum(self.threshold >= np.float32(threshold))) - 1
-        return float(self.x[index]), float(self.y[index])
+        only = np.float32(np.ravel(threshold)[0])
+        index = int(np.sum(self.threshold >= only)) - 1
+        silent = self.kind == "precision-recall" and index == 0
+        return float(self.x[index]), np.nan if silent else float(self.y[index])
 
 
 def roc_curve(
@@ -87,17 +109,13 @@ def roc_curve(
     Raises:
         DataError: If there are not two classes, or one has no examples.
     """
-    metrics.refuse_one_class(predictions)
-    x, y, threshold = sklearn_metrics.roc_curve(
-        predictions.label, predictions.score, drop_intermediate=False
-    )
-    places = _FALSE_POSITIVE_RATES
+    bare, places = _points_of_roc(predictions), _FALSE_POSITIVE_RATES
     found = sensitivity_at(predictions, places)
     area, low, high = _uncertainty("auroc", found, predictions, rng, how)
     # Sensitivity grows with the rate, so a bound at a lower rate holds at a higher one too.
     low = np.maximum.accumulate(low)
     high = np.minimum.accumulate(high[::-1])[::-1]
-    return _curve("roc", predictions, (x, y, threshold), (places, low, high), area, how)
+    return replace(bare, band_x=places, low=low, high=high, area=area, level=how.level)
 
 
 def precision_recall_curve(
@@ -118,14 +136,164 @@ def precision_recall_curve(
     Raises:
         DataError: If there are not two classes, or one has no examples.
     """
+    bare = _points_of_precision(predictions)
+    found = precision_at(predictions, _RECALLS)
+    area, low, high = _uncertainty("average_precision", found, predictions, rng, how)
+    return replace(bare, band_x=_RECALLS, low=low, high=high, area=area, level=how.level)
+
+
+def roc_over_models(
+    judged: Sequence[Judged], rng: np.random.Generator, how: Bootstrap = DEFAULT
+) -> Curve:
+    """The mean ROC curve of the models of a recipe: of their sensitivities at each rate.
+
+    Scores of two models are never ranked together. The band also holds what training varies (see
+    :mod:`sequela.evaluation.recipe`); its places are those of :func:`roc_curve`.
+
+    Raises:
+        DataError: As :func:`roc_curve`, of any of them.
+    """
+    places = _FALSE_POSITIVE_RATES
+    parts = tuple(_points_of_roc(one.held_out) for one in judged)
+    found = _mean_at(judged, lambda each: sensitivity_at(each, places), rng, how)
+    low, high = _bounds(found, judged)
+    low = np.maximum.accumulate(low)
+    high = np.minimum.accumulate(high[::-1])[::-1]
+    y = np.array([one.value for one in found])
+    x, y = np.concatenate([[0.0], places]), np.concatenate([[0.0], y])
+    return _mean_curve(parts, (x, y), (places, low, high), judged, rng, how)
+
+
+def precision_recall_over_models(
+    judged: Sequence[Judged], rng: np.random.Generator, how: Bootstrap = DEFAULT
+) -> Curve:
+    """The mean precision-recall curve of the models of a recipe; as :func:`roc_over_models`.
+
+    A fold has few events, so that the next threshold may lie far beyond a recall: its precision is
+    taken between thresholds (:func:`precision_between`). There is no band where a fold has found no
+    event yet, or misses none.
+    """
+    parts = tuple(_points_of_precision(one.held_out) for one in judged)
+    found = _mean_at(judged, lambda each: precision_between(each, _RECALLS), rng, how)
+    low, high = _bounds(found, judged)
+    fewest = min(len(_with_event(one.held_out)) for one in judged)
+    beyond = np.minimum(_RECALLS, 1 - _RECALLS) * fewest < 1 - _ROUNDING
+    low[beyond] = high[beyond] = np.nan
+    y = np.array([one.value for one in found])
+    return _mean_curve(parts, (_RECALLS, y), (_RECALLS, low, high), judged, rng, how)
+
+
+def _mean_at(
+    judged: Sequence[Judged],
+    of: Callable[[Predictions], Statistic],
+    rng: np.random.Generator,
+    how: Bootstrap,
+) -> list[RecipeNumber]:
+    """The mean curve, place by place."""
+    design = Design.of(judged, classes_fixed=how.classes_fixed)
+    tuning = [of(one.tuning) for one in judged if one.tuning is not None and design.tuning]
+    statistics = [of(one.held_out) for one in judged]
+    plain = replace(how, method="percentile")
+    degrees = max(_scarcest(judged) - 1.0, 1.0)
+    return across_folds(statistics, rng, plain, design, tuning, degrees)
+
+
+def _scarcest(judged: Sequence[Judged]) -> int:
+    """How many groups hold the scarcer class, over all folds."""
+    holds: list[set[str]] = [set(), set()]
+    for one in judged:
+        for label, groups in enumerate(holds):
+            chosen = one.held_out.label == label
+            groups.update(one.held_out.group_id[chosen].tolist())
+    return min(map(len, holds))
+
+
+def _with_event(predictions: Predictions) -> set[str]:
+    """The groups that have the event."""
+    return set(predictions.group_id[predictions.label == 1].tolist())
+
+
+def _bounds(
+    found: Sequence[RecipeNumber], judged: Sequence[Judged]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of the band, within 0 and 1; where the mean curve is at 0 or 1, at least the exact bound."""
+    events = set().union(*(_with_event(one.held_out) for one in judged))
+    low, high = np.full(len(found), np.nan), np.full(len(found), np.nan)
+    for place, one in enumerate(found):
+        if one.interval is None:
+            continue
+        low[place], high[place] = max(one.interval.low, 0.0), min(one.interval.high, 1.0)
+        if min(one.value, 1 - one.value) < _ROUNDING:
+            exact = exact_interval(round(one.value) * len(events), len(events), one.interval.level)
+            low[place] = min(low[place], exact.low)
+            high[place] = max(high[place], exact.high)
+    return low, high
+
+
+def _mean_curve(
+    parts: tuple[Curve, ...],
+    points: tuple[NDArray[np.float64], NDArray[np.float64]],
+    band: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    judged: Sequence[Judged],
+    rng: np.random.Generator,
+    how: Bootstrap,
+) -> Curve:
+    first = parts[0]
+    name = "auroc" if first.kind == "roc" else "average_precision"
+    area = metric_across_folds(name, judged, rng, how)
+    once = [one.held_out for one in judged if one.place.repeat == one.place.seed == 0]
+    return Curve(
+        first.kind,
+        *points,
+        np.full(len(points[0]), np.nan),
+        *band,
+        area=Estimate(area.value, area.interval),
+        frequency=float(np.mean(np.concatenate([each.label for each in once]) == 1)),
+        n_examples=sum(each.n_examples for each in once),
+        n_groups=len({group for each in once for group in each.group_id.tolist()}),
+        level=how.level,
+        parts=parts,
+    )
+
+
+def _points_of_roc(predictions: Predictions) -> Curve:
+    """A ROC curve without its band."""
+    metrics.refuse_one_class(predictions)
+    points = sklearn_metrics.roc_curve(
+        predictions.label, predictions.score, drop_intermediate=False
+    )
+    return _bare("roc", predictions, points)
+
+
+def _points_of_precision(predictions: Predictions) -> Curve:
+    """A precision-recall curve without its band, from no alarm on."""
     metrics.refuse_one_class(predictions)
     precision, recall, thresholds = sklearn_metrics.precision_recall_curve(
         predictions.label, predictions.score
     )
     points = (recall[::-1], precision[::-1], np.concatenate([[np.inf], thresholds[::-1]]))
-    found = precision_at(predictions, _RECALLS)
-    area, low, high = _uncertainty("average_precision", found, predictions, rng, how)
-    return _curve("precision-recall", predictions, points, (_RECALLS, low, high), area, how)
+    return _bare("precision-recall", predictions, points)
+
+
+def _bare(
+    kind: Kind,
+    predictions: Predictions,
+    points: tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]],
+) -> Curve:
+    x, y, threshold = (np.asarray(one, dtype=np.float64) for one in points)
+    nothing = np.zeros(0)
+    return Curve(
+        kind,
+        x,
+        y,
+        threshold,
+        *(nothing, nothing, nothing),
+        area=Estimate(np.nan, None),
+        frequency=float(np.mean(predictions.label == 1)),
+        n_examples=predictions.n_examples,
+        n_groups=len(np.unique(predictions.group_id)),
+        level=DEFAULT.level,
+    )
 
 
 def sensitivity_at(predictions: Predictions, rates: NDArray[np.float64]) -> Statistic:
@@ -159,6 +327,32 @@ def precision_at(predictions: Predictions, recalls: NDArray[np.float64]) -> Stat
             with np.errstate(invalid="ignore"):
                 precision[row] = hits[first] / alarms[first]
         precision[found[:, -1] == 0] = np.nan
+        return precision
+
+    trials = np.ceil(recalls * len(np.unique(group[positive]))).astype(np.int64)
+    return Statistic(value, int(group.max()) + 1, tuple(trials.tolist()))
+
+
+def precision_between(predictions: Predictions, recalls: NDArray[np.float64]) -> Statistic:
+    """Precision at each recall (recall,), with false alarms linear between the events found.
+
+    The k-th of m events, in the order of their scores, stands at the recall k / (m + 1), where it
+    lies on average (Weibull 1939): without it the curve of few events would lie too low.
+    """
+    positive, group = predictions.label == 1, predictions.group_index
+    sums_at = statistic.sums_at_scores(positive, -predictions.score, group)
+    stretched = recalls * (1 + 1 / max(int(positive.sum()), 1))
+
+    def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        found, false = (_cumulated(sums) for sums in sums_at(weights))  # (resample, 1 + score)
+        precision = np.full((len(found), len(recalls)), np.nan)
+        for row, (hits, alarms) in enumerate(zip(found, false, strict=True)):
+            if not hits[-1]:
+                continue
+            at = np.flatnonzero(np.diff(hits, prepend=-1.0) > 0)  # no alarm, then each event
+            wrong = np.interp(stretched * hits[-1], hits[at], alarms[at])
+            right = recalls * hits[-1]
+            precision[row] = right / (right + wrong)
         return precision
 
     trials = np.ceil(recalls * len(np.unique(group[positive]))).astype(np.int64)
@@ -214,26 +408,3 @@ def _band(
     few = (trials > 0) & (trials < _FEWEST)
     low[few] = high[few] = np.nan
     return low, high
-
-
-def _curve(
-    kind: Kind,
-    predictions: Predictions,
-    points: tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]],
-    band: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
-    area: Estimate,
-    how: Bootstrap,
-) -> Curve:
-    x, y, threshold = (np.asarray(one, dtype=np.float64) for one in points)
-    return Curve(
-        kind,
-        x,
-        y,
-        threshold,
-        *band,
-        area=area,
-        frequency=float(np.mean(predictions.label == 1)),
-        n_examples=predictions.n_examples,
-        n_groups=len(np.unique(predictions.group_id)),
-        level=how.level,
-    )

@@ -15,6 +15,7 @@ from sequela.evaluation import statistic
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recalibration import refuse_held_out
+from sequela.evaluation.statistic import Statistic
 
 
 @dataclass(frozen=True)
@@ -109,18 +110,22 @@ def operate(
     Raises:
         DataError: If there are not two classes.
     """
+    return Operation(threshold, *estimates(operation(predictions, threshold), rng, how))
+
+
+def operation(predictions: Predictions, threshold: Threshold) -> Statistic:
+    """The numbers of :class:`Operation`, in its order, as a function of the groups' weights.
+
+    Raises:
+        DataError: If there are not two classes.
+    """
     alarm, is_event = predictions.score >= threshold.value, predictions.label == 1
     group = predictions.group_index
-    hit = np.stack([alarm, ~alarm, is_event, ~is_event, alarm], axis=1)
-    among = np.stack([is_event, ~is_event, alarm, ~alarm, np.ones_like(alarm)], axis=1)
+    hit = np.stack([alarm, ~alarm, is_event, ~is_event], axis=1)
+    among = np.stack([is_event, ~is_event, alarm, ~alarm], axis=1)
     f1 = statistic.ratio(2 * (alarm & is_event), alarm.astype(np.int64) + is_event, group)
-    both = statistic.stacked([statistic.share(hit, among, group), f1])
-    sensitivity, specificity, precision, negative_value, alarm_rate, f1_found = estimates(
-        both, rng, how
-    )
-    return Operation(
-        threshold, sensitivity, specificity, precision, negative_value, f1_found, alarm_rate
-    )
+    rate = statistic.share(alarm, np.ones_like(alarm), group)
+    return statistic.stacked([statistic.share(hit, among, group), f1, rate])
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ class Metric:
 
     def apart(self, difference: float) -> str:
         """A difference of two values: in percentage points, or as it is."""
-        return number(100 * difference, "+.1f") if self.points else number(difference, "+.3f")
+        return number(100 * difference, "+.0f") if self.points else number(difference, "+.2f")
 
 
 def accuracy(predictions: Predictions) -> float:
@@ -298,7 +298,7 @@ METRICS: dict[str, Metric] = {
             "share of examples whose most probable class is the true one",
             accuracy,
             _accuracy,
-            form=".1%",
+            form=".0%",
             axis=".0%",
             points=True,
             hub="accuracy",
@@ -311,7 +311,7 @@ METRICS: dict[str, Metric] = {
             recording_accuracy,
             lambda predictions: _accuracy(predictions.by_group()),
             needs="whole groups",
-            form=".1%",
+            form=".0%",
             axis=".0%",
             points=True,
             reported=True,
@@ -357,7 +357,7 @@ METRICS: dict[str, Metric] = {
             "mean recall over the classes that occur",
             balanced_accuracy,
             _balanced_accuracy,
-            form=".1%",
+            form=".0%",
             axis=".0%",
             points=True,
         ),
@@ -396,7 +396,7 @@ METRICS: dict[str, Metric] = {
             _alarm_rate,
             better="",
             needs="two classes",
-            form=".1%",
+            form=".0%",
             axis=".0%",
             points=True,
         ),

@@ -10,8 +10,9 @@ from sequela.errors import DataError
 from sequela.evaluation import statistic
 from sequela.evaluation.decision import Threshold
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
-from sequela.evaluation.metrics import statistic_of
+from sequela.evaluation.metrics import named, statistic_of
 from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.recipe import Judged, Place, metric_across_folds
 
 SMALLEST_CELL = 10
 UNKNOWN = "unknown"
@@ -22,7 +23,7 @@ class Cell:
     """Counts of one value of an attribute; no count below 10 leaves the building.
 
     Attributes:
-        n_groups: Subjects or recordings.
+        n_groups: Groups, or subjects where groups are whole hospitals.
         n_examples: Examples.
         n_of_class: Examples of each class, (class,).
     """
@@ -64,12 +65,14 @@ def subgroups(
     *,
     threshold: Threshold | None = None,
     how: Bootstrap = DEFAULT,
+    model: NDArray[np.int64] | None = None,
 ) -> list[Subgroup]:
     """The numbers of each value of each attribute, in order of attribute, then value.
 
-    A value is suppressed if it has fewer than 10 groups, or 1 to 9 examples of any class. If that
-    hides only one value of an attribute, the counts of the next smallest are hidden too: otherwise
-    the hidden ones could be had by subtraction from the whole.
+    A value is suppressed if it has fewer than 10 groups (subjects, where groups are hospitals), or
+    1 to 9 examples of any class. If that hides only one value of an attribute, the counts of the
+    next smallest are hidden too: otherwise the hidden ones could be had by subtraction from the
+    whole.
 
     Args:
         predictions: Of one part.
@@ -78,6 +81,8 @@ def subgroups(
         rng: Draws the resamples.
         threshold: For the alarm rate, where there are two classes.
         how: Level, resamples and method of the intervals.
+        model: int64 (example,): which model said it, where several did (folds). A metric is then
+            the mean over the models that have it: their scores cannot be ranked together.
 
     Raises:
         UnknownNameError: If no metric has a name.
@@ -97,7 +102,8 @@ def subgroups(
             one = Subgroup(attribute, value, None, {}, None, None)
             if value not in small:
                 chosen = predictions.where(rows)
-                one = _subgroup((attribute, value), chosen, names, rng, threshold, how)
+                by = None if model is None else model[rows]
+                one = _subgroup((attribute, value), chosen, names, rng, threshold, how, by)
             found.append(replace(one, cell=None) if value in uncounted else one)
     return found
 
@@ -118,9 +124,9 @@ def _hidden(
 
 def _cell(predictions: Predictions) -> Cell:
     counts = np.bincount(predictions.label, minlength=len(predictions.classes))
-    return Cell(
-        len(np.unique(predictions.group_id)), predictions.n_examples, tuple(counts.tolist())
-    )
+    # Groups may be whole hospitals, and subjects may not be identified.
+    n = max(len(np.unique(ids)) for ids in (predictions.group_id, predictions.subject_id))
+    return Cell(n, predictions.n_examples, tuple(counts.tolist()))
 
 
 def _subgroup(
@@ -130,10 +136,15 @@ def _subgroup(
     rng: np.random.Generator,
     threshold: Threshold | None,
     how: Bootstrap,
+    model: NDArray[np.int64] | None,
 ) -> Subgroup:
     found = {}
     for name in names:
-        (only,) = estimates(statistic_of(name, predictions), rng, how)
+        only = (
+            _of_models(name, predictions, model, rng, how)
+            if model is not None
+            else estimates(statistic_of(name, predictions), rng, how)[0]
+        )
         if not np.isnan(only.value):
             found[name] = only
     (apart,) = estimates(statistic_of("observed_minus_expected", predictions), rng, how)
@@ -144,3 +155,23 @@ def _subgroup(
             statistic.share(alarm, np.ones_like(alarm), predictions.group_index), rng, how
         )
     return Subgroup(*key, _cell(predictions), found, apart, alarm_rate)
+
+
+def _of_models(
+    name: str,
+    predictions: Predictions,
+    model: NDArray[np.int64],
+    rng: np.random.Generator,
+    how: Bootstrap,
+) -> Estimate:
+    """The mean of a metric over the models that have it here."""
+    judged = [
+        Judged(predictions.where(model == one), Place(0, place, 0))
+        for place, one in enumerate(np.unique(model).tolist())
+    ]
+    metric = named(name)
+    some = [one for one in judged if metric.can_be_had(one.held_out, whole_groups=False)]
+    if not some:
+        return Estimate(np.nan, None)
+    found = metric_across_folds(name, some, rng, how)
+    return Estimate(found.value, found.interval)

@@ -7,24 +7,48 @@ from typing import Any
 
 import numpy as np
 
-from sequela.config import Aim
+from sequela.cohort.split import PARTS
+from sequela.config import Aim, RunSettings
 from sequela.evaluation import metrics
-from sequela.evaluation.decision import Threshold, choose_threshold, operate
+from sequela.evaluation.decision import Operation, Threshold, choose_threshold, operate, operation
 from sequela.evaluation.intervals import Estimate, estimates
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata
 
 _TWO = 2
+_NAMES = [field.name for field in fields(Operation) if field.name != "threshold"]
 MORE_PROBABLE = Threshold(0.5, "the more probable class")
 
 
-def summarise(predictions: Predictions, *, seed: int, recordings: bool) -> dict[str, Any]:
+def summarise_parts(
+    predictions: Predictions, settings: RunSettings, *, recordings: bool, intervals: bool = True
+) -> dict[str, dict[str, Any]]:
+    """What a run's ``metrics.json`` says of each part.
+
+    Args:
+        predictions: Of all parts.
+        settings: Of the run.
+        recordings: As in :func:`summarise`.
+        intervals: Whether to compute the intervals, which take a bootstrap.
+    """
+    seed = settings.seed if intervals else None
+    parts = {
+        name: summarise(predictions.part(name), seed=seed, recordings=recordings) for name in PARTS
+    }
+    if len(predictions.classes) == _TWO:
+        parts["held_out"]["operating_points"] = operating_points(
+            predictions, seed=seed, aim=settings.aim, target=settings.aim_target
+        )
+    return parts
+
+
+def summarise(predictions: Predictions, *, seed: int | None, recordings: bool) -> dict[str, Any]:
     """Recall, confusion, and each reported metric that is defined on one part.
 
     Args:
         predictions: Of one part.
-        seed: Of the bootstrap.
+        seed: Of the bootstrap; ``None`` leaves the intervals out.
         recordings: Whether groups are recordings: each then gets the class with the highest mean
             probability over its segments, and the bootstrap resamples within classes.
 
@@ -34,16 +58,18 @@ def summarise(predictions: Predictions, *, seed: int, recordings: bool) -> dict[
         out where one is missing.
     """
     possible = [m for m in reported() if m.can_be_had(predictions, whole_groups=recordings)]
-    uncertain = {m.key: m.statistic for m in possible if m.interval and m.statistic}
     numbers: dict[str, Any] = {
         "examples": predictions.n_examples,
         "groups": len(np.unique(predictions.group_id)),
-        **{m.key: _or_none(m.value(predictions)) for m in possible if m.key not in uncertain},
+        **{m.key: _or_none(m.value(predictions)) for m in possible},
         "per_class_recall": [
             _or_none(recall) for recall in metrics.per_class_recall(predictions).tolist()
         ],
         "confusion": metrics.confusion(predictions).tolist(),
     }
+    if seed is None:
+        return numbers
+    uncertain = {m.key: m.statistic for m in possible if m.interval and m.statistic}
     stratum = class_strata(predictions.label, predictions.group_index) if recordings else None
     for key, statistic in uncertain.items():
         # Each on the same resamples, so that another metric changes none.
@@ -62,13 +88,13 @@ def summarise(predictions: Predictions, *, seed: int, recordings: bool) -> dict[
 
 
 def operating_points(
-    predictions: Predictions, *, seed: int, aim: Aim, target: float | None = None
+    predictions: Predictions, *, seed: int | None, aim: Aim, target: float | None = None
 ) -> list[dict[str, Any]]:
     """What happens on the held_out part at 0.5, and at the threshold chosen on the tuning part.
 
     Args:
         predictions: Of all parts, of two classes.
-        seed: Of the bootstrap.
+        seed: Of the bootstrap; ``None`` leaves the intervals out.
         aim: What the chosen threshold serves.
         target: The aim's number.
 
@@ -82,25 +108,34 @@ def operating_points(
 
 
 def points(
-    held_out: Predictions, thresholds: Sequence[Threshold], *, seed: int
+    held_out: Predictions, thresholds: Sequence[Threshold], *, seed: int | None
 ) -> list[dict[str, Any]]:
     """What happens at given thresholds; as :func:`operating_points`."""
     return [_point(held_out, threshold, seed) for threshold in thresholds]
 
 
-def _point(held_out: Predictions, threshold: Threshold, seed: int) -> dict[str, Any]:
-    alarm = (held_out.score >= threshold.value).astype(np.int64)
-    confusion = np.zeros((_TWO, _TWO), np.int64)
-    np.add.at(confusion, (held_out.label, alarm), 1)
+def _point(held_out: Predictions, threshold: Threshold, seed: int | None) -> dict[str, Any]:
     point: dict[str, Any] = {
         "threshold": threshold.value,
         "chosen_for": threshold.chosen_for,
-        "confusion": confusion.tolist(),
+        "confusion": _alarms(held_out, threshold),
     }
+    if seed is None:
+        values = operation(held_out, threshold).estimate.tolist()
+        return point | dict(zip(_NAMES, map(_or_none, values), strict=True))
     found = operate(held_out, threshold, np.random.default_rng(seed))
-    for name in (field.name for field in fields(found) if field.name != "threshold"):
+    for name in _NAMES:
         point.update(_number(name, getattr(found, name)))
     return point
+
+
+def _alarms(held_out: Predictions, threshold: Threshold) -> list[list[int]]:
+    """Counts by true class (rows) and alarm (columns)."""
+    alarm = (held_out.score >= threshold.value).astype(np.int64)
+    confusion = np.zeros((_TWO, _TWO), np.int64)
+    np.add.at(confusion, (held_out.label, alarm), 1)
+    counts: list[list[int]] = confusion.tolist()
+    return counts
 
 
 def _number(name: str, estimate: Estimate) -> dict[str, Any]:

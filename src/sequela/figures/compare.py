@@ -36,7 +36,7 @@ def differences(
     lines, sentences = [], []
     for name, one in found.items():
         scaled = _scaled(one, 100 if how.points else 1)
-        value = with_interval(scaled, "+.1f" if how.points else "+.3f") + " points" * how.points
+        value = with_interval(scaled, "+.0f" if how.points else "+.2f") + " points" * how.points
         words = f"{name}: {value}, {_p_value(one, p_name)}"
         undecided = one.interval.low <= 0 <= one.interval.high
         lines.append(Line(words, scaled, hollow=undecided))

@@ -31,12 +31,20 @@ class Part:
         examples: Rows.
         subjects: Whose they are (recordings, where subjects are not identified).
         positives: Examples with the event.
+        sites: Where sites are held out whole, how many there are.
     """
 
     name: str
     examples: int
     subjects: int
     positives: int
+    sites: int | None = None
+
+    @property
+    def whose(self) -> str:
+        """Subjects, and sites where these are whole."""
+        sites = "" if self.sites is None else f" at {self.sites:,} sites"
+        return f"{self.subjects:,} subjects{sites}"
 
     @classmethod
     def of(cls, predictions: Predictions) -> list[Self]:
@@ -80,7 +88,7 @@ class FlowDiagram:
             f"{self.flow.positives:,} with the event: {self.event}"
         )
         lines += [
-            f"{p.name}: {p.examples:,} examples, {p.subjects:,} subjects, {p.positives:,} events"
+            f"{p.name}: {p.examples:,} examples, {p.whose}, {p.positives:,} events"
             for p in self.parts
         ]
         return "; ".join(lines) + "."
@@ -91,7 +99,13 @@ class FlowDiagram:
         flow = self.flow
         rows: list[dict[str, Any]] = [{"box": flow.unit, "left": flow.candidates}]
         rows += [
-            {"box": s.rule, "reason": s.sentence, "removed": s.removed, "left": s.left}
+            {
+                "box": s.rule,
+                "reason": s.sentence,
+                "removed": s.removed,
+                "removed_positives": s.positives,
+                "left": s.left,
+            }
             for s in flow.steps
         ]
         rows.append(

@@ -1,6 +1,6 @@
 """How well a model ranks: ROC and precision-recall curves with bands over subjects."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +67,7 @@ def ranking(
     curves: Mapping[str, Curve],
     *,
     event: str,
-    chosen: Mapping[str, float] | None = None,
+    chosen: Mapping[str, float | Sequence[float]] | None = None,
     areas: Mapping[str, Estimate] | None = None,
     areas_are: str = "",
 ) -> Figure:
@@ -79,9 +79,10 @@ def ranking(
     Args:
         curves: Name of the model to its curve, all of one kind.
         event: What is predicted, for example ``death in this stay``.
-        chosen: Name of the model to the threshold that was chosen on tuning data.
+        chosen: Name of the model to the threshold that was chosen on tuning data; to one for each
+            of the models whose mean a curve is.
         areas: Name of the model to its area as it stands elsewhere, if that is not the area of the
-            curve: curves pool the examples of folds, tables average over the folds.
+            curve.
         areas_are: What these are, to stand in the legend: ``mean of 5 folds``.
 
     Raises:
@@ -118,9 +119,12 @@ def ranking(
     )
 
 
-def _rows(curve: Curve, look: _Look, chosen: float | None) -> list[dict[str, Any]]:
+def _rows(
+    curve: Curve, look: _Look, chosen: float | Sequence[float] | None
+) -> list[dict[str, Any]]:
     """The thinned curve, the band, and the points at thresholds."""
-    x, y, threshold = _stepped(curve) if curve.kind == "precision-recall" else _points_of(curve)
+    steps = curve.kind == "precision-recall" and not curve.parts
+    x, y, threshold = _stepped(curve) if steps else _points_of(curve)
     rows: list[dict[str, Any]] = [
         {
             "what": "curve",
@@ -140,9 +144,8 @@ def _rows(curve: Curve, look: _Look, chosen: float | None) -> list[dict[str, Any
     for what, value in zip(_MARKS, (_HALF, chosen), strict=True):
         if value is not None:
             at_x, at_y = curve.at(value)
-            silent = curve.kind == "precision-recall" and np.float32(value) > curve.threshold[1]
-            rows.append({"what": what, look.x: at_x, look.y: None if silent else at_y})
-            rows[-1]["threshold"] = value
+            rows.append({"what": what, look.x: at_x, look.y: None if np.isnan(at_y) else at_y})
+            rows[-1]["threshold"] = float(np.mean(value))
     return rows
 
 

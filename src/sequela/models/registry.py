@@ -29,11 +29,14 @@ class ModelEntry:
             or ``FILE.py:CLASS``). If its module holds a ``<CLASS>Config`` too, the class takes one;
             else it is called with the sizes of its data by keyword.
         title: What a table or figure calls it.
+        recurrent: Whether it carries a state from one step to the next, so that it needs examples
+            of several steps.
     """
 
     reads: tuple[str, ...]
     made_by: "str | Callable[..., nn.Module]"
     title: str
+    recurrent: bool = False
 
     @cached_property
     def builder(self) -> "Callable[..., nn.Module]":
@@ -149,6 +152,11 @@ def title_of(name: str) -> str:
     return entry.title if entry else name.rpartition(":")[2]
 
 
+def is_recurrent(name: str) -> bool:
+    """Whether a registered network carries a state from step to step; of a class, not known."""
+    return name in MODELS and MODELS[name].recurrent
+
+
 def lookup_network(name: str) -> ModelEntry:
     """The entry of a network.
 
@@ -179,17 +187,14 @@ def _of_class(name: str, kind: DataKind | None) -> ModelEntry:
     return ModelEntry(tuple(reads), builder, name.rpartition(":")[2])
 
 
-for _name, _module, _class, _title in (
-    ("mlp-baseline", "mlp", "MLPBaseline", "MLP baseline"),
-    ("mlp-improved", "mlp", "MLPImproved", "MLP improved"),
-    ("cnn-baseline", "cnn", "CNNBaseline", "CNN baseline"),
-    ("cnn-improved", "cnn", "CNNImproved", "CNN improved"),
-    ("gru-baseline", "gru", "GRUBaseline", "GRU baseline"),
-    ("gru-improved", "gru", "GRUImproved", "GRU improved"),
+for _name, _read, _made_by, _title, _recurrent in (
+    ("mlp-baseline", "signal", "mlp:MLPBaseline", "MLP baseline", False),
+    ("mlp-improved", "signal", "mlp:MLPImproved", "MLP improved", False),
+    ("cnn-baseline", "signal", "cnn:CNNBaseline", "CNN baseline", False),
+    ("cnn-improved", "signal", "cnn:CNNImproved", "CNN improved", False),
+    ("gru-baseline", "signal", "gru:GRUBaseline", "GRU baseline", True),
+    ("gru-improved", "signal", "gru:GRUImproved", "GRU improved", True),
+    ("visits-baseline", "codes", "visits:VisitsBaseline", "Visits baseline", True),
+    ("visits-improved", "codes", "visits:VisitsImproved", "Visits improved", True),
 ):
-    register(_name, ModelEntry(("signal",), f"sequela.models.{_module}:{_class}", _title))
-for _name, _class, _title in (
-    ("visits-baseline", "VisitsBaseline", "Visits baseline"),
-    ("visits-improved", "VisitsImproved", "Visits improved"),
-):
-    register(_name, ModelEntry(("codes",), f"sequela.models.visits:{_class}", _title))
+    register(_name, ModelEntry((_read,), f"sequela.models.{_made_by}", _title, _recurrent))

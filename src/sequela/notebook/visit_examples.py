@@ -14,7 +14,8 @@ from sequela.cohort.selection import Cohort
 from sequela.cohort.split import Ids
 from sequela.errors import SettingError
 from sequela.notebook.parts import LabelledExamples
-from sequela.runs import records
+from sequela.runs.records import sequence_settings
+from sequela.sequences.build import build_sequences
 from sequela.sequences.flat import Sequences
 from sequela.studies.registry import asked_of
 
@@ -98,5 +99,8 @@ def load_visits(
     asked = asked_of(name, cohort).model_copy(update={"bins": 0})
     folder = Path(work)
     who = ask(name, asked, None if root is None else Path(root), folder)
-    sequences = records.whole(who, asked, folder / "sequences" / f"{name}-{asked.task}-all")
+    everybody = np.zeros(len(who.labels), np.int64)  # one part, whose every code is known
+    settings = sequence_settings(asked).model_copy(update={"min_subjects": 1})
+    kept = folder / "sequences" / f"{name}-{asked.task}-all"
+    sequences = build_sequences(who, everybody, kept, settings)
     return VisitExamples(name, who.origin, who, sequences, np.arange(len(sequences)))

@@ -13,20 +13,21 @@ from sequela.files import whole
 from sequela.report.study import content as study_content
 from sequela.report.study import summary
 from sequela.runs.find import Run
-from sequela.studies.registry import question_of
-from sequela.studies.results import by_study, planned_leak
+from sequela.runs.openings import open_held_out
+from sequela.studies.registry import planned_leak, question_of
+from sequela.studies.results import by_study
 
 
 def build(folders: Sequence[Run], out: Path) -> Path:
-    """Build the page of some runs.
+    """Open the held-out parts of some runs and build their page.
 
     Args:
         folders: Finished runs; those of one question are of the same split.
         out: The page; written under a temporary name, then renamed.
 
     Raises:
-        RunError: If there is no run, a run is damaged, or runs that belong side by side are of
-            different splits.
+        RunError: If there is no run, a run is damaged, its numbers are not those of its
+            predictions, or runs that belong side by side are of different splits.
         SplitError: If the parts of a run overlap.
     """
     if not folders:
@@ -34,6 +35,8 @@ def build(folders: Sequence[Run], out: Path) -> Path:
     studies = by_study(folders)
     for _, runs in studies:
         _refuse_mixture(runs)
+    for folder in folders:  # all, before any is counted
+        open_held_out(folder, "report")
     templates = open_templates()
     parts = []
     for study, runs in studies:

@@ -17,20 +17,29 @@ from sequela.report.entry import Entry, measures
 from sequela.report.sentences import how_split, looked_for, parts_in_words
 from sequela.report.tripod import checklist
 from sequela.runs.find import Run
+from sequela.runs.openings import open_held_out
+from sequela.runs.recipe import variance_in_words
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
 
 def build_card(run: Run, out: Path) -> Path:
-    """Write the model card of a run, filled from its folder alone; neither model nor data are read.
+    """Open the held-out part of a run and write its model card, filled from its folder alone.
+
+    Neither model nor data are read.
 
     Args:
         run: A finished run, or folds.
         out: The card; written under a temporary name, then renamed.
+
+    Raises:
+        RunError: If the run's numbers are not those of its predictions.
+        SplitError: If the parts of the run overlap.
     """
+    opened = open_held_out(run, "card")
     entry = Entry(run)
-    text = _templates().get_template("card.md.j2").render(_content(entry))
+    text = _templates().get_template("card.md.j2").render(_content(entry), opened=opened.sentences)
     with whole(out) as partial:
         partial.write_text(f"---\n{front_matter(entry)}---\n\n{text}", "utf-8")
     return out
@@ -96,6 +105,7 @@ def _content(entry: Entry) -> dict[str, Any]:
         "parts": list(parts_in_words(entry)),
         "split": how_split(entry),
         "measures": measures([entry]),
+        "variance": variance_in_words(entry.test, entry.metric),
         "calibration": probabilities.table([entry])[0],
         "headline": headline(data["classes"]),
         "groups": probabilities.groups(entry) if entry.two else [],

@@ -26,17 +26,27 @@ def commands(folders: Sequence[Run]) -> list[str]:
         whole = [
             settings
             for question in study.questions(first.data)
-            for settings in study.runs(question, seed=first.seed, quick=quick).values()
+            for settings in study.runs(
+                question, seed=first.seed, split_seed=first.split_seed, quick=quick
+            ).values()
         ]
-        if all(settings in whole for settings in runs) and all(map(_is_split_so, folders)):
-            flags = f"{data} --seed {first.seed}" + " --quick" * quick
+        as_split = all(_is_split_so(folder, quick=quick) for folder in folders)
+        if as_split and all(settings in whole for settings in runs):
+            flags = f"{data} --seed {first.seed}{_split_seed(first)}" + " --quick" * quick
             return [f"sequela reproduce {study.name}{flags}"]
     return [_train(folder) for folder in folders]
 
 
-def _is_split_so(folder: Run) -> bool:
+def _is_split_so(folder: Run, *, quick: bool) -> bool:
     """Whether the study uses as many folds on these data."""
-    return folder.settings.folds == study_of(folder).folds_for(min(folder.data["counts"]))
+    settings = folder.settings
+    rarer = min(folder.data["counts"]) if settings.cohort else None
+    wanted = study_of(folder).folds_for(rarer, settings.split, quick=quick)
+    return settings.folds == wanted and folder.seeds == 1
+
+
+def _split_seed(settings: RunSettings) -> str:
+    return "" if settings.split_seed is None else f" --split-seed {settings.split_seed}"
 
 
 def _train(folder: Run) -> str:
@@ -56,6 +66,7 @@ def _train(folder: Run) -> str:
         settings.data,
         split=settings.split,
         seed=settings.seed,
+        split_seed=settings.split_seed,
         records=sayable,
         training=changes,
     )
@@ -63,9 +74,10 @@ def _train(folder: Run) -> str:
     if settings.folds:
         said += f" --folds {settings.folds}"
         said += f" --repeats {folder.repeats}" * (folder.repeats > 1)
+    said += f" --seeds {folder.seeds}" * (folder.seeds > 1)
     command = (
         f"sequela train {settings.model} --data {settings.data} --split {settings.split} "
-        f"--seed {settings.seed}{said}"
+        f"--seed {settings.seed}{_split_seed(settings)}{said}"
     )
     if plain == settings.model_copy(update={"folds": 0, "fold": 0}):
         return command

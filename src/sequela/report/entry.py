@@ -15,7 +15,7 @@ from sequela.figures.registry import RUN_FIGURES
 from sequela.models.registry import title_of
 from sequela.report.discussion import discuss
 from sequela.runs.find import Run
-from sequela.studies.results import planned_leak
+from sequela.studies.registry import planned_leak
 from sequela.studies.study import Study
 
 

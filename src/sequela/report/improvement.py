@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sequela.evaluation.metrics import Metric, named
 from sequela.report.entry import Entry
-from sequela.runs.compare import Compared, compare
+from sequela.runs.compare import Compared, compare_opened
 
 BETTER, WORSE, UNKNOWN = "yes", "no, worse", "inconclusive"
 
@@ -57,7 +57,7 @@ def improvements(
         pair = [entries[name] for name in names if name in entries]
         if len(pair) < len(names):
             continue
-        compared = compare([entry.run for entry in pair])
+        compared = compare_opened([entry.run for entry in pair])
         operations = [entry.facts["operations"] for entry in pair]
         baseline, improved = compared.runs
         cost = operations[1] / operations[0]

@@ -56,7 +56,9 @@ def leaks(honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[dict[str, A
         figure = leak_figure(honest, [entry for entry in leaking if entry.leak == name])
         if figure:
             key = f"{honest[0].study.name}-leak-{name}" if honest[0].study else name
-            found.append({"id": key, "planned": planned, "picture": svg(figure, f"{key}-picture")})
+            picture = svg(figure, f"{key}-picture")
+            title = honest[0].data["title"]
+            found.append({"id": key, "planned": planned, "picture": picture, "data": title})
     return found
 
 

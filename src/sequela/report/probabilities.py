@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from sequela.errors import DataError
 from sequela.evaluation.calibration import (
@@ -15,7 +16,12 @@ from sequela.evaluation.calibration import (
     reliability,
 )
 from sequela.evaluation.conformal import check_coverage, fit_conformal
-from sequela.evaluation.curves import precision_recall_curve, roc_curve
+from sequela.evaluation.curves import (
+    precision_recall_curve,
+    precision_recall_over_models,
+    roc_curve,
+    roc_over_models,
+)
 from sequela.evaluation.decision import Threshold, net_benefit
 from sequela.evaluation.event import event
 from sequela.evaluation.intervals import Estimate, Interval
@@ -29,6 +35,7 @@ from sequela.figures.reliability import reliability_curves
 from sequela.figures.subgroups import subgroup_forest
 from sequela.report.entry import Entry, svg
 from sequela.runs.find import Run
+from sequela.runs.recipe import bootstrap_of, judged
 
 PROMISED = 0.9
 _TWO = 2
@@ -44,8 +51,7 @@ def held_out(run: Run) -> Predictions:
 
 def recalibrated(run: Run, fit: Fit) -> Predictions:
     """The held-out predictions recalibrated by what the tuning part of the same fold gives."""
-    once = run.runs[: run.folds or None]
-    return joined([fit(each.predictions.part("tuning")).apply(held_out(each)) for each in once])
+    return joined([fit(each.predictions.part("tuning")).apply(held_out(each)) for each in run.once])
 
 
 def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Markup]:
@@ -53,19 +59,35 @@ def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Markup]:
 
     The legends' numbers are those of the tables, also where these are means over folds.
     """
-    chosen = {s.title: s.test["operating_points"][1]["threshold"] for s in entries}
+    chosen = {s.title: _thresholds(s.run) for s in entries}
     run = entries[0].run
-    areas_are = f"mean of {len(run.runs)} folds" if run.folds else ""
+    areas_are = f"mean of {len(run.runs)} models" if run.of_many else ""
     pictures = []
-    for name, curve, metric in (
-        ("roc", roc_curve, METRICS["auroc"]),
-        ("precision-recall", precision_recall_curve, METRICS["average_precision"]),
+    for name, of_one, of_many, metric in (
+        ("roc", roc_curve, roc_over_models, METRICS["auroc"]),
+        (
+            "precision-recall",
+            precision_recall_curve,
+            precision_recall_over_models,
+            METRICS["average_precision"],
+        ),
     ):
-        curves = {s.title: curve(held_out(s.run), _rng(s.run)) for s in entries}
+        curves = {
+            s.title: of_many(judged(s.run.runs), _rng(s.run), bootstrap_of(s.run.first))
+            if s.run.of_many
+            else of_one(held_out(s.run), _rng(s.run))
+            for s in entries
+        }
         areas = {s.title: _as_written(s.test, metric.key) for s in entries if metric.key in s.test}
         picture = ranking(curves, event=what, chosen=chosen, areas=areas, areas_are=areas_are)
         pictures.append(svg(picture, f"{prefix}{name}"))
     return pictures
+
+
+def _thresholds(run: Run) -> float | list[float]:
+    """The chosen threshold, or that of each model."""
+    found = [each.test["operating_points"][1]["threshold"] for each in run.runs]
+    return found if run.of_many else float(found[0])
 
 
 def _as_written(test: Mapping[str, Any], key: str) -> Estimate:
@@ -153,8 +175,22 @@ def groups(entry: Entry) -> list[Subgroup]:
     threshold = Threshold(point["threshold"], point["chosen_for"])
     names = [headline(predictions.classes).name]
     return subgroups(
-        predictions.part("held_out"), attributes, names, _rng(run), threshold=threshold
+        predictions.part("held_out"),
+        attributes,
+        names,
+        _rng(run),
+        threshold=threshold,
+        model=_model(run) if run.of_many else None,
     )
+
+
+def _model(run: Run) -> NDArray[np.int64]:
+    """Which of the models held out each example: int64 (example,)."""
+    ids = held_out(run).example_id
+    model = np.zeros(len(ids), np.int64)
+    for index, each in enumerate(run.once):
+        model[np.searchsorted(ids, held_out(each).example_id)] = index
+    return model
 
 
 def by_group(entry: Entry, prefix: str) -> dict[str, Any] | None:

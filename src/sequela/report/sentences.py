@@ -1,10 +1,14 @@
 """A run in words: sentences that its page, card and checklist share, from its folder alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sequela.evaluation.number import number
+from sequela.models.registry import is_recurrent
 from sequela.report.entry import Entry, measures
+
+_MOST = 0.5
+"""Share of examples of one step above which a recurrent model is warned of."""
 
 
 def parts_in_words(entry: Entry) -> Iterator[tuple[str, str]]:
@@ -13,10 +17,11 @@ def parts_in_words(entry: Entry) -> Iterator[tuple[str, str]]:
     for name, numbers in entry.metrics["parts"].items():
         if "parts" in data:
             held = data["parts"][name]
+            sites = f" at {held['sites']:,} sites" if "sites" in held else ""
             yield (
                 name,
                 (
-                    f"{held['examples']:,} examples of {held['subjects']:,} subjects, "
+                    f"{held['examples']:,} examples of {held['subjects']:,} subjects{sites}, "
                     f"{held['positives']:,} with the event"
                 ),
             )
@@ -32,14 +37,25 @@ def parts_in_words(entry: Entry) -> Iterator[tuple[str, str]]:
 def how_split(entry: Entry) -> str:
     """How the data were divided, in a sentence with its proof."""
     split = entry.run.describe_split()
+    seeds = split.get("seeds", 1)
+    trained = f", each trained with {seeds} seeds" * (seeds > 1)
     shared = sum(n for pairs in split["ids_in_two_parts"].values() for n in pairs.values())
     proof = f"{shared} ids in two parts, counted from hashed ids"
     if split["folds"]:
-        how = folds_in_words(split)
-    else:
-        shares = " / ".join(f"{100 * share:.0f}" for share in split["fractions"])
-        how = f"training, tuning and held-out (test) part by {split['unit']} ({shares} %)"
-    return f"{how}, drawn with seed {split['seed']}; {proof}"
+        return f"{folds_in_words(split)}, drawn with seed {split['seed']}{trained}; {proof}"
+    shares = " / ".join(f"{100 * share:.0f}" for share in split["fractions"])
+    how = f"training, tuning and held-out (test) part by {split['by']} ({shares} %"
+    if "times" in split:
+        return f"{how} of the subjects), {periods_in_words(split)}{trained}; {proof}"
+    return f"{how}), drawn with seed {split['seed']}{trained}; {proof}"
+
+
+def periods_in_words(split: Mapping[str, Any]) -> str:
+    """The days of a split by time, and where a subject of several predictions is."""
+    days = ", ".join(
+        f"{name} from {first[:10]} to {last[:10]}" for name, (first, last) in split["times"].items()
+    )
+    return f"{days}; each subject is in the part of its first prediction"
 
 
 def folds_in_words(split: Mapping[str, Any]) -> str:
@@ -47,7 +63,7 @@ def folds_in_words(split: Mapping[str, Any]) -> str:
     repeats = split["repeats"]
     times = f" (cross-validation repeated {repeats} times)" if repeats > 1 else ""
     return (
-        f"{split['folds']} folds by {split['unit']}{times}, each held out once, with a tuning part "
+        f"{split['folds']} folds by {split['by']}{times}, each held out once, with a tuning part "
         "drawn from the other folds"
     )
 
@@ -59,11 +75,47 @@ def data_in_words(data: Mapping[str, Any]) -> str:
             f"{data['recordings']:,} recordings, {data['examples']:,} {data['example']}s of "
             f"{data['n_times']} samples at {data['sfreq']} Hz"
         )
-    held = f"{data['examples']:,} examples of {data['subjects']:,} subjects"
+    sites = f" at {data['sites']:,} sites" if "sites" in data else ""
+    held = f"{data['examples']:,} examples of {data['subjects']:,} subjects{sites}"
     if "outcome" not in data:
         return held
     share = data["positives"] / data["examples"]
     return f"{held}, {data['positives']:,} {data['outcome']['many']} ({100 * share:.1f} %)"
+
+
+def steps_in_words(sequences: Mapping[str, Any]) -> str:
+    """How many steps examples have; runs of earlier versions say the mean alone."""
+    found = f"An example has {sequences['steps']:.1f} steps on average"
+    spread = sequences.get("steps_distribution")
+    if not spread:
+        return f"{found}."
+    least, lower, middle, upper, many = spread["quantiles"].values()
+    return (
+        f"{found}: half of them have {lower} to {upper}, nine of ten {least} to {many} (median "
+        f"{middle}, most {spread['most']}), and {100 * spread['share_of_one']:.0f} % have one."
+    )
+
+
+def one_step(entries: Sequence[Entry]) -> str:
+    """The sentence where recurrent models read one step in most examples, else nothing."""
+    names = list(dict.fromkeys(e.title for e in entries if is_recurrent(e.name)))
+    spread = entries[0].data.get("sequences", {}).get("steps_distribution")
+    if not (names and spread) or spread["share_of_one"] <= _MOST:
+        return ""
+    return (
+        f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} recurrent, and "
+        f"{100 * spread['share_of_one']:.0f} % of the examples have one step. Of one step a "
+        "recurrent model remembers nothing, so these numbers do not show what recurrence is worth"
+    )
+
+
+def codes_in_words(data: Mapping[str, Any]) -> str:
+    """To what level ICD codes are cut, if they are."""
+    digits = data.get("sequences", {}).get("settings", {}).get("icd_digits")
+    if digits is None:
+        return ""
+    kept = f" and {digits} characters after it" if digits else ""
+    return f"ICD codes are cut to their category (three characters, E codes four){kept}"
 
 
 def looked_for(entry: Entry) -> str:
@@ -80,7 +132,7 @@ def performance(entry: Entry) -> str:
 def main_number(entry: Entry) -> str:
     """The number that decides which model is best, with its interval."""
     metric = entry.metric
-    form = metric.form if metric.points else metric.table
+    form = metric.form
     ci = entry.test.get(f"{metric.key}_ci")
     between = f" (95 % interval {number(ci[0], form)} to {number(ci[1], form)})" if ci else ""
     return f"{metric.title} {number(entry.value, form)}{between}"

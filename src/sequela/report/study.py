@@ -19,10 +19,13 @@ from sequela.report.improvement import improvements
 from sequela.report.leak import leaks
 from sequela.report.tripod import checklist
 from sequela.runs.find import Run
+from sequela.runs.openings import Openings, openings
+from sequela.runs.recipe import variance_in_words
+from sequela.studies.judged import judge_study
 from sequela.studies.registry import question_of
 from sequela.studies.results import cohorts_of
 from sequela.studies.study import Study
-from sequela.studies.verdicts import Verdict, judge, tally
+from sequela.studies.verdicts import ANSWERS, tally
 
 TOO_FEW = "too few subjects to conclude"
 
@@ -94,9 +97,30 @@ class Group:
         return TOO_FEW if self.rarer < self.study.very_few else ""
 
     @property
+    def one_step(self) -> str:
+        """The warning where recurrent models read one step in most examples, else nothing."""
+        return sentences.one_step(self.plain)
+
+    @property
+    def codes(self) -> str:
+        """To what level codes are cut, if they are."""
+        return sentences.codes_in_words(self.data)
+
+    @property
     def best(self) -> Entry:
         """The one with the best held-out number."""
         return max(self.plain, key=lambda entry: entry.value)
+
+    @property
+    def chosen(self) -> str:
+        """Of how many models the best one is, where there are several."""
+        part = "these folds" if self.first.folds else "this held-out part"
+        return f"best of {len(self.plain)}, chosen on {part}" if len(self.plain) > 1 else ""
+
+    @cached_property
+    def opened(self) -> Openings:
+        """How often the held-out part was opened."""
+        return openings(self.first)
 
     @property
     def networks(self) -> tuple[Entry, ...]:
@@ -108,18 +132,15 @@ class Group:
         """The titles of the others."""
         return ", ".join(entry.title for entry in self.plain if not entry.account)
 
-    def judged(self) -> list[Verdict]:
-        """The claims, each judged on runs that do not leak on purpose."""
-        runs = {entry.name: entry.run for entry in self.plain if not entry.leak}
-        return [judge(claim, runs) for claim in self.study.claims]
-
 
 def content(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
     """What the template places, from runs of one study."""
-    groups = [Group.of(study, key, some) for key, some in cohorts_of(study, runs).items()]
+    cohorts = cohorts_of(study, runs)
+    groups = [Group.of(study, key, some) for key, some in cohorts.items()]
     main = groups[0]
-    verdicts = main.judged()
+    judged = judge_study(study, list(cohorts.values()))
     again = commands(runs)
+    has_steps = "sequences" in main.data
     panels = _panels(main)
     notes = [note for family in panels for each in family["panels"] for note in each["notes"]]
     return {
@@ -131,17 +152,20 @@ def content(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
         "groups": groups,
         "holds": sentences.data_in_words(main.data),
         "folds": sentences.folds_in_words(main.split) if main.split["folds"] else "",
+        "variance": variance_in_words(main.best.test, main.best.metric),
+        "periods": sentences.periods_in_words(main.split) if "times" in main.split else "",
         "measures": measures([*main.plain, *main.weighted]),
         "main_number": sentences.main_number(main.best),
+        "steps": sentences.steps_in_words(main.data["sequences"]) if has_steps else "",
         "looked_for": sentences.looked_for(main.plain[0]),
-        "verdicts": [] if main.plain[0].leak else verdicts,
-        "tally": tally(verdicts),
+        "judged": sorted(judged, key=lambda each: ANSWERS.index(each.main.verdict)),
+        "tally": tally([each.main for each in judged]),
         "as_reported": _as_reported(groups),
         "improvements": improvements({s.name: s for s in main.plain}, study.families),
         "imbalance": [_imbalance(entry) for entry in (*main.networks, *main.weighted)],
         "panels": panels,
         "panel_notes": list(dict.fromkeys(notes)),
-        "leaks": leaks(main.plain, main.leaking),
+        "leaks": [each for group in groups for each in leaks(group.plain, group.leaking)],
         "flow": _flow(main),
         "pareto": _pareto(main),
         "probabilities": probabilities.content(main.plain, main.best, f"{study.name}-"),
@@ -159,6 +183,7 @@ def summary(content: Mapping[str, Any]) -> list[str]:
     """The cells of the list at a glance: data, best model, claims, cost and limitations."""
     main: Group = content["main"]
     best, data = main.best, main.data
+    chosen = f" ({main.chosen})" if main.chosen else ""
     wrong = [finding["check"] for finding in main.findings]
     if data["subjects"] is None:
         split = f"a split by {data['unit']} is not a split by patient"
@@ -169,19 +194,17 @@ def summary(content: Mapping[str, Any]) -> list[str]:
         wrong.append(f"only {main.rarer} examples of the rarer class")
     return [
         content["holds"],
-        f"{best.title}: {content['main_number']}, {len(data['classes'])} classes",
-        content["tally"] if content["verdicts"] else "not judged",
+        f"{best.title}{chosen}: {content['main_number']}, {len(data['classes'])} classes",
+        content["tally"] if content["judged"] else "not judged",
         sentences.cost_in_words(best),
         "; ".join(wrong) or "none was found",
     ]
 
 
-def _as_reported(groups: Sequence[Group]) -> dict[str, Any] | None:
-    """The claims judged on the report's own question, where that was run beside the main one."""
-    for group in groups[1:]:
-        if question_of(group.first) == group.study.reported_question:
-            return {"group": group, "verdicts": group.judged()}
-    return None
+def _as_reported(groups: Sequence[Group]) -> Group | None:
+    """The report's own question, where that was run beside the main one."""
+    asked = (g for g in groups[1:] if question_of(g.first) == g.study.reported_question)
+    return next(asked, None)
 
 
 def _imbalance(entry: Entry) -> dict[str, Any]:

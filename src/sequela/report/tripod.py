@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sequela.models.registry import MODELS
 from sequela.report.commands import commands
 from sequela.report.entry import Entry
-from sequela.report.sentences import how_split, parts_in_words, performance
+from sequela.report.sentences import how_split, parts_in_words, performance, periods_in_words
 from sequela.report.tripod_items import ITEMS, SOURCE, Item
 from sequela.sources import catalog
 
@@ -96,12 +96,20 @@ def _front(entry: Entry) -> dict[str, Said]:
         "3c": ("", "known health inequalities"),
         "4": (
             (
-                "To develop the model and to evaluate it on held-out "
-                f"{entry.run.settings.split}s of the same data; no other data were used."
+                f"To develop the model and to evaluate it on {_held_out(entry)} of the same data; "
+                "no other data were used."
             ),
             "",
         ),
     }
+
+
+def _held_out(entry: Entry) -> str:
+    """What the model is evaluated on."""
+    split = entry.run.settings.split
+    if split == "time":
+        return "the latest predictions, of subjects who were not seen before,"
+    return f"held-out {split}s"
 
 
 def _data(entry: Entry) -> dict[str, Said]:
@@ -114,19 +122,28 @@ def _data(entry: Entry) -> dict[str, Said]:
         f"{'recordings' if 'recordings' in data else 'examples'} of the data."
     )
     cited = f"{data['title']}. {data['citation']}".strip()
+    centres = "location" if "sites" in data else "number and location"
     return {
         "5a": (
             f"One source for development and evaluation: {cited}",
             "why these data, and which population they represent",
         ),
-        "5b": ("", "the dates of data collection"),
+        "5b": _dates(entry),
         "6a": (
-            "",
-            "the setting, and the number and location of centres (see the publication of the data)",
+            f"{data['sites']:,} sites (hospitals)." if "sites" in data else "",
+            f"the setting, and the {centres} of centres (see the publication of the data)",
         ),
         "6b": (eligible, "" if rules else "how the publisher selected them"),
         "6c": ("", "which treatments were received, and how they affect the outcome"),
     }
+
+
+def _dates(entry: Entry) -> Said:
+    split = entry.run.describe_split()
+    left = "the dates of data collection"
+    if "times" not in split:
+        return "", left
+    return f"Predictions: {periods_in_words(split)}.", f"{left} and the end of follow-up"
 
 
 def _outcome(entry: Entry) -> dict[str, Said]:
@@ -224,8 +241,8 @@ def _preparation(entry: Entry) -> dict[str, Said]:
         "10": (
             (
                 f"All available data: {size}; {test['examples']:,} are held out"
-                f"{' over all folds' if entry.run.folds else ''}. No sample size was calculated; "
-                "the intervals show the precision."
+                f"{' over all folds and seeds' if entry.run.of_many else ''}. No sample size was "
+                "calculated; the intervals show the precision."
             ),
             "whether the sample size is sufficient",
         ),
@@ -244,7 +261,6 @@ def _analysis(entry: Entry) -> dict[str, Said]:
         if entry.account
         else "its settings are chosen on the tuning part"
     )
-    units = "unit" in entry.run.attributes
     return {
         "12a": (f"{how_split(entry)}.", ""),
         "12c": (
@@ -254,11 +270,7 @@ def _analysis(entry: Entry) -> dict[str, Said]:
             ),
             "why this type of model",
         ),
-        "12d": (
-            ("Performance is reported by unit; the model does not use clusters.", "")
-            if units
-            else ("", "differences between hospitals or units, which the run does not record")
-        ),
+        "12d": _clusters(entry),
         "12e": (_measures(entry), ""),
         "12f": (
             (
@@ -284,6 +296,15 @@ def _analysis(entry: Entry) -> dict[str, Said]:
     }
 
 
+def _clusters(entry: Entry) -> Said:
+    if entry.run.settings.split == "site":
+        whole = "Sites are held out whole: performance is that at sites new to the model"
+        return f"{whole}. Intervals resample sites. The model does not use them.", "each site alone"
+    if "unit" in entry.run.attributes:
+        return "Performance is reported by unit; the model does not use clusters.", ""
+    return "", "differences between hospitals or units, which the run does not record"
+
+
 def _measures(entry: Entry) -> str:
     whole = f" of {entry.data['example']}s and {entry.data['unit']}s"
     ranked = "AUROC, average precision, sensitivity and specificity at two thresholds, net benefit"
@@ -303,7 +324,7 @@ def _model(entry: Entry) -> dict[str, Said]:
     )
     return {
         "15": (f"A probability for each class.{chosen}", ""),
-        "16": ("None: the parts are drawn from the same data.", ""),
+        "16": (_differs(entry), ""),
         "17": ("", "who approved the study, and consent"),
         "22": (
             (
@@ -314,6 +335,18 @@ def _model(entry: Entry) -> dict[str, Said]:
         ),
         "24": ("None: the model was not updated.", ""),
     }
+
+
+def _differs(entry: Entry) -> str:
+    """How the data of evaluation differ from those of development."""
+    split = entry.run.settings.split
+    if split == "site":
+        return "Other sites of the same data."
+    if split == "time":
+        return (
+            f"Later predictions of the same data: {periods_in_words(entry.run.describe_split())}."
+        )
+    return "None: the parts are drawn from the same data."
 
 
 def _after(entry: Entry) -> dict[str, Said]:
@@ -349,7 +382,7 @@ def _after(entry: Entry) -> dict[str, Said]:
 
 def _results(entry: Entry) -> dict[str, Said]:
     data = entry.data
-    first = " (first fold)" if entry.run.folds else ""
+    first = " (first fold)" if entry.run.of_many else ""
     parts = f"{'; '.join(f'{name}: {held}' for name, held in parts_in_words(entry))}{first}."
     if "flow" in data:
         flow = data["flow"]

@@ -11,17 +11,17 @@ def audit(data: RunData) -> list[Finding]:
     """All checks that fit the data; an empty list means that nothing was found.
 
     The parts share no subject or recording, under whatever name, and no identical or nearly
-    identical example; each
-    class is in each part; no column or code tells the class alone; scaling and vocabulary are of
-    the training part; nothing that is read was known after the prediction.
+    identical example; each class is in each part; no column or code and no small model tells the
+    class; scaling and vocabulary are of the training part; nothing that is read was known after the
+    prediction.
     """
     return [
         *data.leaks,
         *overlaps.overlapping_groups(in_parts(data.part, data.groups), data.unit),
         *overlaps.same_content(
             data.content,
-            {n: hashed(g) for n, g in in_parts(data.part, data.groups).items()},
-            data.unit,
+            {name: hashed(ids) for name, ids in in_parts(data.part, data.marked).items()},
+            "recording" if data.unit == "recording" else "subject",
         ),
         *overlaps.one_class(in_parts(data.part, data.labels), data.classes),
         *data.find_leaks(),

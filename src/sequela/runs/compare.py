@@ -14,12 +14,13 @@ from sequela.evaluation.comparison import (
     mcnemar,
     paired_delong,
     paired_difference,
-    repeated_folds,
 )
-from sequela.evaluation.intervals import Bootstrap
-from sequela.evaluation.metrics import Metric, compared, headline, named
+from sequela.evaluation.metrics import Metric, compared, headline, named, statistic_of
 from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.recipe import difference_across_folds
 from sequela.runs.find import Run
+from sequela.runs.openings import open_held_out, openings
+from sequela.runs.recipe import bootstrap_of, judged
 
 _TWO = 2
 
@@ -60,6 +61,7 @@ class Comparison:
         method: How the intervals were made.
         examples: Held-out examples, each judged by all runs.
         groups: Whose they are: subjects or recordings.
+        opened: How often this held-out part was opened, in sentences.
     """
 
     metric: str
@@ -67,17 +69,38 @@ class Comparison:
     method: str
     examples: int
     groups: int
+    opened: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> str:
+        """Which run is best, and that it was chosen on the held-out part."""
+        sign = 1 if named(self.metric).better == "higher" else -1
+        first = max(self.runs, key=lambda run: sign * run.value)
+        return f"{first.name} is the best of {len(self.runs)}, chosen on this held-out part"
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison for JSON."""
-        return asdict(self)
+        return {**asdict(self), "best": self.best}
 
 
 def compare(folders: Sequence[Run], metric: str | None = None) -> Comparison:
-    """Compare held-out numbers, example by example.
+    """Open the held-out part of some runs and compare their numbers; see :func:`compare_opened`.
 
-    Runs with one split: a bootstrap draws whole groups and judges both on the same draws. Folds:
-    the differences of each fold, with the interval of Nadeau and Bengio.
+    Raises:
+        SequelaError: As there; or if the numbers of a run are not those of its predictions.
+    """
+    found = compare_opened(folders, metric)
+    for folder in folders:
+        open_held_out(folder, "compare")
+    return replace(found, opened=openings(folders[0]).sentences)
+
+
+def compare_opened(folders: Sequence[Run], metric: str | None = None) -> Comparison:
+    """Compare held-out numbers, example by example, of runs that are opened already.
+
+    Runs with one split: a bootstrap draws whole groups and judges both on the same draws. Folds and
+    seeds: so too, in each fold, and the interval also holds what training varies (see
+    :mod:`sequela.evaluation.recipe`).
 
     Args:
         folders: Two runs or more.
@@ -143,16 +166,22 @@ def _check_same_split(first: Run, other: Run) -> None:
     what = None
     if first.settings.data != other.settings.data:
         what = f"of different data ({first.settings.data} and {other.settings.data})"
-    elif bool(first.folds) != bool(other.folds):
-        what = "one of a single split and the other of folds"
+    elif first.of_many != other.of_many or bool(first.folds) != bool(other.folds):
+        what = "one of a single model and the other of folds or seeds"
+    elif _design(first) != _design(other):
+        what = f"of different designs ({_design(first)} and {_design(other)})"
     elif first.split_ids != other.split_ids:
         what = "of different splits: one may have been trained on examples that the other was "
         "tested on"
     if what:
         raise RunError(
             f"{first.path} and {other.path} are {what}; train both with the same --data, --split, "
-            "--seed and --folds"
+            "--split-seed (or --seed), --folds, --repeats and --seeds"
         )
+
+
+def _design(run: Run) -> str:
+    return f"{run.folds} folds, {run.repeats} repeat(s), {run.seeds} seed(s)"
 
 
 def _held_out(folder: Run) -> Predictions:
@@ -165,13 +194,13 @@ def _value(folder: Run, metric: Metric) -> float:
 
 def _compared(first: Run, other: Run, metric: Metric) -> Compared:
     value = _value(other, metric)
-    if first.folds:
+    if first.of_many:
         return Compared(
-            other.path.name, other.settings.model, value, _over_folds(first, other, metric)
+            other.path.name, other.settings.model, value, _over_models(first, other, metric)
         )
     one, two = _held_out(other), _held_out(first)
     rng = np.random.default_rng(first.settings.seed)
-    how = Bootstrap(classes_fixed=first.data["classes_fixed"])
+    how = bootstrap_of(first.first)
     return Compared(
         other.path.name,
         other.settings.model,
@@ -182,17 +211,25 @@ def _compared(first: Run, other: Run, metric: Metric) -> Compared:
     )
 
 
-def _over_folds(first: Run, other: Run, metric: Metric) -> Difference:
-    if len(first.runs) != len(other.runs):
-        raise RunError(
-            f"{first.path} has {len(first.runs)} folds and {other.path} {len(other.runs)}: train "
-            "both with the same --folds and --repeats"
+def _over_models(first: Run, other: Run, metric: Metric) -> Difference:
+    """The mean difference over folds, repeats and seeds.
+
+    Raises:
+        DataError: If the metric is not defined in enough folds.
+    """
+    rng, how = np.random.default_rng(first.settings.seed), bootstrap_of(first.first)
+    (found,) = difference_across_folds(
+        judged(other.runs),
+        judged(first.runs),
+        lambda predictions: statistic_of(metric.name, predictions),
+        rng,
+        how,
+    )
+    if found.interval is None:
+        raise DataError(
+            f"{metric.name} is not defined in enough folds to compare by: choose another metric"
         )
-    differences = [
-        _value(theirs, metric) - _value(ours, metric)
-        for ours, theirs in zip(first.runs, other.runs, strict=True)
-    ]
-    return repeated_folds(differences, [run.sizes for run in first.runs])
+    return Difference(found.value, found.interval, found.p_value())
 
 
 def _mcnemar_of_groups(one: Predictions, other: Predictions) -> McNemar | None:

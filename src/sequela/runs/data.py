@@ -1,5 +1,6 @@
 """What a run learns from and is judged on: one protocol, two implementations."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ from sequela.cohort.finding import Finding
 from sequela.cohort.fingerprint import Content
 from sequela.cohort.split import Split
 from sequela.config import RunSettings
+from sequela.errors import RunError
 from sequela.evaluation.attribution import Attribution
 from sequela.evaluation.importance import Importance
 from sequela.evaluation.predictions import Predictions
@@ -70,7 +72,7 @@ class RunData(Protocol):
         """Where it was found, in words."""
 
     @property
-    def unit(self) -> Literal["recording", "subject"]:
+    def unit(self) -> Literal["recording", "subject", "site"]:
         """What the bootstrap draws whole."""
 
     @property
@@ -87,7 +89,11 @@ class RunData(Protocol):
 
     @property
     def content(self) -> Content:
-        """Marks of what the units hold, by their hashed ids."""
+        """Marks of what recordings or subjects hold, by their hashed ids."""
+
+    @property
+    def marked(self) -> NDArray[np.str_]:
+        """Str (example,), the recording or subject of each example, whose content is marked."""
 
     @property
     def set_aside(self) -> int:
@@ -95,7 +101,7 @@ class RunData(Protocol):
 
     @property
     def renamed(self) -> int:
-        """Those of them that it has seen under another name."""
+        """Recordings or subjects among them that it has seen under another name."""
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -177,12 +183,44 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> RunData:
     Raises:
         SequelaError: If the data cannot be found, read or split, or a setting does not fit them.
     """
+    catalog.check_split(settings.data, settings.split, settings.folds)
     data: RunData = _implementation(settings.data).load(settings, root, work)
     return data
 
 
+def load_again(
+    folder: RunFolder, root: Path | None, work: Path, header: Mapping[str, Any] | None = None
+) -> RunData:
+    """The data that a run was made of, read again.
+
+    Args:
+        folder: The run.
+        root: Where they lie; the usual search path by default.
+        work: Folder for what is made of tables on the way.
+        header: Of the run's model, where that must fit them too.
+
+    Raises:
+        RunError: If the data found are others.
+        SequelaError: If they cannot be found or read.
+    """
+    data = load(folder.settings, root, work)
+    known = json.loads(json.dumps(data.header())) if header else {}
+    is_the_models = all((header or {}).get(name) == value for name, value in known.items())
+    if folder.json("split.json")["data_sha256"] != data.digest or not is_the_models:
+        raise RunError(
+            f"{folder.path} was trained on other data than the data found now ({data.origin}): "
+            "name the same data with --root"
+        )
+    return data
+
+
 def load_other(
-    folder: RunFolder, header: Mapping[str, Any], name: str, root: Path | None, work: Path
+    folder: RunFolder,
+    header: Mapping[str, Any],
+    name: str,
+    root: Path | None,
+    work: Path,
+    labels: Path | None = None,
 ) -> RunData:
     """Other data as a run's model reads them; all of it is held out.
 
@@ -192,13 +230,14 @@ def load_other(
         name: A data set.
         root: Where it lies; the usual search path by default.
         work: Folder for what is made of tables on the way.
+        labels: Times and labels of the other data, for a run that learnt those of a file.
 
     Raises:
         SettingError: If nothing is left, or the data do not fit the model.
         SequelaError: If the data cannot be found or read.
     """
     implementation = _implementation(folder.settings.data)
-    data: RunData = implementation.load_other(folder, header, name, root, work)
+    data: RunData = implementation.load_other(folder, header, name, root, work, labels)
     return data
 
 

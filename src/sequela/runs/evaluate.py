@@ -6,18 +6,24 @@ from typing import Any
 
 from sequela.errors import SettingError
 from sequela.evaluation.decision import Threshold
+from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import MORE_PROBABLE, operating_points, points, summarise
-from sequela.runs.data import load_other
+from sequela.runs.data import RunData, load_other
 from sequela.runs.find import Run, named_runs
 from sequela.runs.folder import RunFolder
-from sequela.runs.folds import summarise_folds
 from sequela.runs.model import TrainedModel
+from sequela.runs.openings import open_held_out
+from sequela.runs.recipe import summarise_runs
 
 _TWO = 2
 
 
 def evaluate_run(
-    path: Path, *, data: str | None = None, root: Path | None = None
+    path: Path,
+    *,
+    data: str | None = None,
+    root: Path | None = None,
+    labels: Path | None = None,
 ) -> dict[str, Any]:
     """The numbers of a run's held_out part, or of its model on another data set.
 
@@ -26,30 +32,34 @@ def evaluate_run(
         data: Data set to apply the model to; the run's own, as it lies under ``root``, if only that
             is given. Without either the run's own predictions are judged.
         root: Where the data lie; the usual search path by default.
+        labels: Times and labels of the other data, for a run that learnt those of a file.
 
     Returns:
-        As ``sequela.evaluation.summary.summarise``, and what was judged.
+        As ``sequela.evaluation.summary.summarise``, and what was judged. ``openings`` counts how
+        often the held-out part was opened, where it was.
 
     Raises:
         SequelaError: If the run is damaged, its parts overlap, or the data do not fit the model.
     """
     (folder,) = named_runs([path])
-    if data is None and root is None:
-        return {"run": path.name, "data": folder.settings.data, **_own(folder)}
+    if data is None and root is None and labels is None:
+        opened = open_held_out(folder, "evaluate").to_dict()
+        data = folder.settings.data
+        return {"run": path.name, "data": data, "openings": opened, **_own(folder)}
     if folder.first.path != path:
         raise SettingError(
-            f"{path} holds {len(folder.runs)} models, one a fold: name one of them, such as "
-            f"{folder.first.path.name}, to apply it to other data"
+            f"{path} holds {len(folder.runs)} models, one a fold or seed: name one of them, such "
+            f"as {folder.first.path.name}, to apply it to other data"
         )
     data = data or folder.settings.data
-    return {"run": path.name, "data": data, **_on_other(folder.first, data, root)}
+    return {"run": path.name, "data": data, **_on_other(folder.first, data, root, labels)}
 
 
 def _own(folder: Run) -> dict[str, Any]:
     """What a run's own held-out predictions give."""
     leaks = any(run.split.leaks or run.metrics["leaks"] for run in folder.runs)
-    if folder.folds:
-        return {"leaks": leaks, **summarise_folds(folder.runs)["test"]}
+    if folder.of_many:
+        return {"leaks": leaks, **summarise_runs(folder.runs)["test"]}
     predictions, settings = folder.predictions, folder.settings
     numbers = summarise(
         predictions.part("held_out"), seed=settings.seed, recordings=folder.data["classes_fixed"]
@@ -61,22 +71,49 @@ def _own(folder: Run) -> dict[str, Any]:
     return {"leaks": leaks, **numbers}
 
 
-def _on_other(folder: RunFolder, name: str, root: Path | None) -> dict[str, Any]:
-    """What a model does on other data, without the units that it was trained or tuned on."""
+def predict_other(
+    folder: RunFolder, name: str, root: Path | None, work: Path, labels: Path | None = None
+) -> tuple[RunData, Predictions]:
+    """Other data as a run's model reads them, and what it says of each example.
+
+    Nothing is fitted: vocabulary, quantiles, scaling and columns are those stored with the model.
+    Units that it was trained or tuned on are left out.
+
+    Args:
+        folder: The run.
+        name: A data set.
+        root: Where it lies; the usual search path by default.
+        work: Folder for what is made of tables on the way.
+        labels: Times and labels of the other data, for a run that learnt those of a file.
+
+    Raises:
+        SequelaError: If the run is damaged, or the data do not fit the model.
+    """
     model = TrainedModel.of(folder)
+    other = load_other(folder, model.header, name, root, work, labels)
+    given = other.inputs(model.reads, model.state, standardise=model.is_network)
+    return other, other.predictions(model.probabilities(given))
+
+
+def _on_other(
+    folder: RunFolder, name: str, root: Path | None, labels: Path | None
+) -> dict[str, Any]:
+    """What a model does on other data, without the units that it was trained or tuned on."""
     seed = folder.settings.seed
     with TemporaryDirectory(prefix="sequela-") as work:
-        other = load_other(folder, model.header, name, root, Path(work))
-        given = other.inputs(model.reads, model.state, standardise=model.is_network)
-        predictions = other.predictions(model.probabilities(given))
+        other, predictions = predict_other(folder, name, root, Path(work), labels)
+        marked = "recording" if other.unit == "recording" else "subject"
         found = {
             "origin": other.origin,
-            "leaks": bool(other.leaks),
+            "unit": other.unit,
+            "leaks": any(each.severity == "leak" for each in other.leaks),
             f"{other.unit}s_set_aside_as_trained_or_tuned_on": other.set_aside,
-            f"{other.unit}s_set_aside_under_another_name": other.renamed,
+            f"{marked}s_set_aside_under_another_name": other.renamed,
             **other.unlike_training(),
             **summarise(predictions, seed=seed, recordings=other.classes_fixed),
         }
+    if folder.split.holds_out(predictions.group_id):
+        found["openings"] = open_held_out(folder, "evaluate").to_dict()
     if len(predictions.classes) == _TWO:
         point = folder.test["operating_points"][1]
         chosen = Threshold(point["threshold"], point["chosen_for"])

@@ -1,6 +1,5 @@
 """Why did a run's network say what it said? Some held-out examples explained, and codes ranked."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from sequela.evaluation.attribution import Attribution, contrast, number_of
 from sequela.evaluation.importance import Importance
 from sequela.evaluation.predictions import Predictions
 from sequela.models.inputs import DEFAULT_READS
-from sequela.runs.data import RunData, load
+from sequela.runs.data import load_again
 from sequela.runs.find import named_runs
 from sequela.runs.folder import RunFolder, work_beside
 from sequela.runs.model import TrainedModel
@@ -117,8 +116,7 @@ def explain(
     predictions = folder.predictions
     wanted = _rows(predictions, examples) if examples else informative(predictions)
     with work_beside(path) as work:  # records of patients: no longer than needed
-        data = load(folder.settings, root, work)
-        _check_same(folder, header, data)
+        data = load_again(folder, root, work, header)
 
         def attribute(row: int, weights: Tensor) -> Attribution:
             return data.attribution(model, row, weights, steps)
@@ -172,17 +170,6 @@ def _rows(predictions: Predictions, examples: Sequence[str]) -> dict[int, str]:
                 f"example '{predictions.example_id[0]}'"
             )
     return {place[name]: "asked for" for name in examples}
-
-
-def _check_same(folder: RunFolder, header: Mapping[str, Any], data: RunData) -> None:
-    """Make sure that the data are the run's, and give what its model was written down with."""
-    known = json.loads(json.dumps(data.header()))
-    is_the_models = all(header.get(name) == value for name, value in known.items())
-    if folder.json("split.json")["data_sha256"] != data.digest or not is_the_models:
-        raise RunError(
-            f"{folder.path} was trained on other data than the data found now ({data.origin}): "
-            "name the same data with --root"
-        )
 
 
 def _explained(

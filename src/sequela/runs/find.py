@@ -54,14 +54,15 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
 
 
 def begun(path: Path) -> tuple[RunSettings, int]:
-    """The settings of the run that a folder holds, or of the first of its folds, and their number.
+    """The settings of the run that a folder holds, or of the first of several, and its folds.
 
     Raises:
         RunError: If it holds neither.
     """
-    for folder, folds in ((RunFolder(path), 0), (RunFolder(path / "fold-00"), 1)):
+    for name in ("", "fold-00", "fold-00.seed-00", "seed-00"):
+        folder = RunFolder(path / name)
         if (folder.path / CONFIG).exists():
-            return folder.settings, folds * folder.settings.folds
+            return folder.settings, bool(name) * folder.settings.folds
     raise RunError(
         f"{path}: holds no run to continue (there is no {CONFIG}); name the folder of a run with "
         "--out, or leave --resume out to begin one"
@@ -80,6 +81,22 @@ def begun_repeats(path: Path) -> int:
             "finished: give it with --repeats"
         )
     return FoldsFolder(path).repeats
+
+
+def begun_seeds(path: Path) -> int:
+    """With how many seeds each split of a run that was begun is trained.
+
+    Raises:
+        RunError: If there are several, and it is not finished, for only a finished one knows.
+    """
+    if (path / FOLDS).exists():
+        return FoldsFolder(path).seeds
+    if any(path.glob("*seed-00")):
+        raise RunError(
+            f"{path}: the number of its seeds is written only when all are finished: give it with "
+            "--seeds"
+        )
+    return 1
 
 
 def _complete(folder: Run) -> Run:

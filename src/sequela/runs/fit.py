@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
 from sequela.cost import account
 from sequela.cost import record as record_cost
 from sequela.cost.features import with_features
-from sequela.evaluation.summary import operating_points, summarise
+from sequela.evaluation.summary import summarise_parts
 from sequela.models import stored
 from sequela.models.reference import Examples, ReferenceModel
 from sequela.models.registry import Entry, ModelEntry
@@ -38,7 +37,6 @@ from sequela.training.totals import correct
 
 OnEpoch = Callable[[History], None]
 _PREDICTION_BATCH = 1024
-_TWO = 2
 
 
 def train(
@@ -145,7 +143,7 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
     data = run.data
     train, tuning = data.rows("train"), data.rows("tuning")
     examples = Examples(run.given.features, data.labels, train, tuning, len(data.classes))
-    arrays = entry.fit(examples, run.settings.seed)
+    arrays = entry.fit(examples, run.settings.seed_of_training)
     facts = {
         "parameters": entry.parameters(arrays),
         "operations": None,
@@ -160,7 +158,7 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
 def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoch) -> _Trained:
     """Fit a network, its history written after each epoch."""
     settings, data, given, folder = run.settings, run.data, run.given, run.folder
-    torch.manual_seed(settings.seed)
+    torch.manual_seed(settings.seed_of_training)
     config = config_of(entry, settings, given)
     model = entry.build(config)
     checkpoint = folder.path / "checkpoint"
@@ -172,7 +170,7 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoc
     cost = account(model, given.example, name=settings.model, allow_unknown=True)
     cost = with_features(cost, given.reads, given.shape)
     record_cost.save(cost, folder.path / "cost.json")
-    order = torch.Generator().manual_seed(settings.seed)
+    order = torch.Generator().manual_seed(settings.seed_of_training)
     weights = _class_weight(data) if settings.training.class_weights else None
     history = fit(
         model,
@@ -210,15 +208,7 @@ def _metrics(
     """The content of ``metrics.json``."""
     started = time.perf_counter()
     found = audit(data)
-    predictions = folder.predictions
-    parts = {
-        name: summarise(predictions.part(name), seed=settings.seed, recordings=data.classes_fixed)
-        for name in PARTS
-    }
-    if len(data.classes) == _TWO:
-        parts["held_out"]["operating_points"] = operating_points(
-            predictions, seed=settings.seed, aim=settings.aim, target=settings.aim_target
-        )
+    parts = summarise_parts(folder.predictions, settings, recordings=data.classes_fixed)
     return {
         "model": settings.model,
         "data": data.describe(),

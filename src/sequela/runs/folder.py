@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sequela.cohort.split import PARTS, Split, shares
+from sequela.cohort.split import PARTS, WORDS, Split, shares
 from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.evaluation.predictions import Predictions
@@ -43,10 +43,17 @@ class RunFolder:
 
     folds = 0
     repeats = 1
+    seeds = 1
+    of_many = False
 
     @property
     def runs(self) -> list["RunFolder"]:
         """Itself: a run of one split; a cross-validation has one of these for each fold."""
+        return [self]
+
+    @property
+    def once(self) -> list["RunFolder"]:
+        """The runs that hold out each example once: itself."""
         return [self]
 
     @property
@@ -64,7 +71,11 @@ class RunFolder:
         settings = RunSettings.read(self.path / CONFIG)
         parts = list(shares(settings.fractions, settings.folds))
         asked: dict[str, dict[str, Any]] = {
-            "split.json": {"unit": settings.split, "seed": settings.seed, "fractions": parts},
+            "split.json": {
+                "unit": settings.split,
+                "seed": settings.seed_of_split,
+                "fractions": parts,
+            },
             METRICS: {"model": settings.model, "data": settings.data},
         }
         for file in (name for name in asked if (self.path / name).exists()):
@@ -126,9 +137,9 @@ class RunFolder:
         for name in PARTS:
             part = predictions.part(name)
             self.split.check_covers("row", name, part.example_id)
-            # Groups are subjects where these are known, else recordings.
-            kind = "subject" if "subject" in self.split.ids else "recording"
-            self.split.check_covers(kind, name, part.group_id)
+            self.split.check_covers(self.split.group, name, part.group_id)
+            if self.split.group == "site":
+                self.split.check_covers("subject", name, part.subject_id)
         return predictions
 
     @cached_property
@@ -165,6 +176,12 @@ class RunFolder:
         return numbers
 
     @property
+    def tuning(self) -> dict[str, Any]:
+        """The numbers of the tuning part, on which the epoch and the threshold were chosen."""
+        numbers: dict[str, Any] = self.metrics["parts"]["tuning"]
+        return numbers
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What the model costs and how long it was trained."""
         return {name: self.metrics[name] for name in FACTS}
@@ -174,16 +191,13 @@ class RunFolder:
         """The hashed ids of each part: runs that share them can be compared."""
         return self.split.ids
 
-    @property
-    def sizes(self) -> tuple[int, int]:
-        """How many units of the split there were to learn from, and how many are held out."""
-        ids = self.split.ids[self.settings.split]
-        return len(ids["train"]) + len(ids["tuning"]), len(ids["held_out"])
-
     def describe_split(self) -> dict[str, Any]:
         """The split without its ids."""
         return {
             "unit": self.split.unit,
+            "by": WORDS.get(self.split.unit, self.split.unit),
+            "whole": self.split.whole,
+            **({"times": self.split.times} if self.split.times else {}),
             "leaks": self.split.leaks,
             "seed": self.split.seed,
             "fractions": list(self.split.fractions),

@@ -1,6 +1,6 @@
-"""Cross-validation by subject: a run for each fold, and what they say together."""
+"""Cross-validation by subject, or several seeds of one split: a run for each, and a summary."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError
-from sequela.evaluation.comparison import repeated_folds
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.runs import fit
 from sequela.runs.folder import RunFolder, work_beside
+from sequela.runs.recipe import mean_recalls, places, summarise_runs
 
 FOLDS = "folds.json"
 OnRun = Callable[[RunFolder, int, int], None]
@@ -24,13 +24,18 @@ OnRun = Callable[[RunFolder, int, int], None]
 
 @dataclass(frozen=True)
 class FoldsFolder:
-    """The folder of a cross-validation: ``fold-00/``..., each the folder of a run, and a summary.
+    """The folder of several runs of one recipe, and their summary.
+
+    Folds stand in ``fold-00/``..., seeds of one split in ``seed-00/``..., several seeds of each
+    fold in ``fold-00.seed-00/``...: each is the folder of a run.
 
     Attributes:
         path: The folder.
     """
 
     path: Path
+
+    of_many = True
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -43,7 +48,7 @@ class FoldsFolder:
 
     @cached_property
     def runs(self) -> list[RunFolder]:
-        """The runs, fold by fold."""
+        """The runs, fold by fold, and seed by seed within a fold."""
         return [RunFolder(self.path / name) for name in self.summary["runs"]]
 
     @property
@@ -52,14 +57,28 @@ class FoldsFolder:
         return self.runs[0]
 
     @property
+    def once(self) -> list[RunFolder]:
+        """The runs that hold out each example once: those of the first repeat and seed."""
+        return [
+            run
+            for run, place in zip(self.runs, places(self.runs), strict=True)
+            if place.repeat == place.seed == 0
+        ]
+
+    @property
     def folds(self) -> int:
-        """Into how many folds the data are divided."""
+        """Into how many folds the data are divided; 0 for one split."""
         return self.settings.folds
 
     @property
     def repeats(self) -> int:
         """How many times the cross-validation is repeated."""
-        return len(self.runs) // self.folds
+        return len({place.repeat for place in places(self.runs)})
+
+    @property
+    def seeds(self) -> int:
+        """With how many seeds each split is trained."""
+        return len({place.seed for place in places(self.runs)})
 
     @property
     def settings(self) -> RunSettings:
@@ -86,6 +105,18 @@ class FoldsFolder:
         """The held-out numbers, each the mean over the folds."""
         numbers: dict[str, Any] = self.summary["test"]
         return numbers
+
+    @property
+    def tuning(self) -> dict[str, Any]:
+        """The numbers of the tuning parts: means over all folds, and counts of the first."""
+        parts = [run.tuning for run in self.runs]
+        had = [m.key for m in reported() if all(each.get(m.key) is not None for each in parts)]
+        return {
+            **{key: float(np.mean([each[key] for each in parts])) for key in had},
+            "examples": parts[0]["examples"],
+            "groups": parts[0]["groups"],
+            "per_class_recall": mean_recalls(parts),
+        }
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -115,6 +146,7 @@ class FoldsFolder:
             **first,
             "folds": self.folds,
             "repeats": self.repeats,
+            "seeds": self.seeds,
             "ids_in_two_parts": shared,
         }
 
@@ -132,8 +164,12 @@ class FoldsFolder:
 
     @cached_property
     def predictions(self) -> Predictions:
-        """Each example once, as the model of the fold that held it out saw it (first repeat)."""
-        return joined([each.predictions.part("held_out") for each in self.runs[: self.folds]])
+        """Each example once, as the model that held it out saw it (first repeat and seed).
+
+        Scores of several folds are of several models: they may be calibrated together, and not
+        ranked together.
+        """
+        return joined([each.predictions.part("held_out") for each in self.once])
 
 
 def cross_validate(
@@ -142,13 +178,14 @@ def cross_validate(
     *,
     folds: int,
     repeats: int = 1,
+    seeds: int = 1,
     root: Path | None = None,
     work: Path | None = None,
     resume: bool = False,
     on_epoch: fit.OnEpoch = lambda _: None,
     on_run: OnRun = lambda *_: None,
 ) -> FoldsFolder:
-    """Hold out each fold once, ``repeats`` times, with a run for each.
+    """Hold out each fold once, ``repeats`` times, with a run for each fold and seed.
 
     Within a fold a tuning part is drawn from what is not held out; all that is chosen (the epoch,
     the threshold, a penalty) is chosen on it, so that the choice is nested in the fold.
@@ -156,23 +193,27 @@ def cross_validate(
     Args:
         settings: Of each run.
         out: Folder for the runs and the summary.
-        folds: At least 2.
+        folds: At least 2; 0 is the one split of the settings, with several seeds.
         repeats: How many times the cross-validation is repeated.
+        seeds: How many seeds each split is trained with: that of the settings and the next ones.
         root: Folder or file of the data (default: the usual search path).
         work: As in :func:`sequela.runs.fit.train`.
         resume: Continue what the folder holds.
         on_epoch: Called with the history of the fold after each of its epochs.
-        on_run: Called after each fold.
+        on_run: Called after each run.
 
     Raises:
-        SettingError: If there are fewer than two folds or no repeat.
+        SettingError: If there are fewer than two folds, no repeat or no seed.
         SequelaError: As :func:`sequela.runs.fit.train`.
     """
-    if folds < 2 or repeats < 1:  # noqa: PLR2004
+    if seeds < 1:
+        raise SettingError(f"--seeds is {seeds}; expected 1 or more")
+    one_split = folds == 0 and repeats == 1 and seeds > 1
+    if not one_split and (folds < 2 or repeats < 1):  # noqa: PLR2004
         raise SettingError(
             f"{folds} fold(s) and {repeats} repeat(s): cross-validation needs 2 folds and 1 repeat"
         )
-    wanted = fold_runs(settings, out, folds, repeats)
+    wanted = fold_runs(settings, out, folds, repeats, seeds)
     check_free(out, wanted, resume=resume)
     done = []
     with work_beside(out, work) as made:  # the events are built once for all folds
@@ -181,7 +222,7 @@ def cross_validate(
                 fit.train(each, path, root=root, work=made, resume=resume, on_epoch=on_epoch)
             )
             on_run(done[-1], len(done), len(wanted))
-    RunFolder(out).write(FOLDS, summarise_folds(done))
+    RunFolder(out).write(FOLDS, summarise_runs(done))
     return FoldsFolder(out)
 
 
@@ -206,84 +247,15 @@ def check_free(out: Path, wanted: list[tuple[Path, RunSettings]], *, resume: boo
 
 
 def fold_runs(
-    settings: RunSettings, out: Path, folds: int, repeats: int
+    settings: RunSettings, out: Path, folds: int, repeats: int, seeds: int = 1
 ) -> list[tuple[Path, RunSettings]]:
-    """Where the run of each fold stands, and its settings."""
-    return [
-        (out / f"fold-{n:02d}", settings.model_copy(update={"folds": folds, "fold": n}))
-        for n in range(folds * repeats)
-    ]
-
-
-def summarise_folds(runs: list[RunFolder]) -> dict[str, Any]:
-    """The mean of each held-out number over the folds, with the interval of Nadeau and Bengio."""
-    tests = [run.metrics["parts"]["held_out"] for run in runs]
-    first = runs[0]
-    sizes = [each.sizes for each in runs]
-    return {
-        "model": first.settings.model,
-        "folds": first.settings.folds,
-        "repeats": len(runs) // first.settings.folds,
-        "runs": [run.path.name for run in runs],
-        "train_seconds": sum(run.metrics["train_seconds"] for run in runs),
-        "test": {
-            **_means(
-                {m.key: [test.get(m.key) for test in tests] for m in reported()},
-                sizes,
-                {m.key: m.bounds for m in reported()},
-            ),
-            "examples": sum(test["examples"] for test in tests[: first.settings.folds]),
-            "groups": sum(test["groups"] for test in tests[: first.settings.folds]),
-            "confusion": _summed([test["confusion"] for test in tests[: first.settings.folds]]),
-            "per_class_recall": np.nanmean(
-                [test["per_class_recall"] for test in tests], axis=0
-            ).tolist(),
-            "interval": {
-                "level": 0.95,
-                "method": f"t over {len(runs)} folds, corrected for shared training data "
-                "(Nadeau-Bengio)",
-            },
-            "operating_points": [
-                _operation([test["operating_points"][which] for test in tests], sizes, first)
-                for which in range(2 * ("operating_points" in tests[0]))
-            ],
-        },
-    }
-
-
-def _operation(
-    points: list[Mapping[str, Any]], sizes: list[tuple[int, int]], first: RunFolder
-) -> dict[str, Any]:
-    names = ("sensitivity", "specificity", "precision", "f1", "alarm_rate")
-    once = points[: first.settings.folds]
-    return {
-        "threshold": float(np.mean([point["threshold"] for point in points])),
-        "chosen_for": points[0]["chosen_for"],
-        "confusion": _summed([point["confusion"] for point in once]),
-        **_means({name: [point[name] for point in points] for name in names}, sizes, {}),
-    }
-
-
-def _means(
-    values: Mapping[str, list[float | None]],
-    sizes: list[tuple[int, int]],
-    bounds: Mapping[str, tuple[float, float]],
-) -> dict[str, Any]:
-    """Mean and interval of each number; a number that a fold lacks is left out of the mean."""
-    found: dict[str, Any] = {}
-    for name, given in values.items():
-        there = [(v, size) for v, size in zip(given, sizes, strict=True) if v is not None]
-        if len(there) < 2:  # noqa: PLR2004
-            continue
-        mean = repeated_folds([v for v, _ in there], [size for _, size in there])
-        low, high = mean.interval.low, mean.interval.high
-        least, most = bounds.get(name, (0.0, 1.0))  # numbers at a threshold are shares
-        found[name] = mean.value
-        found[f"{name}_ci"] = [max(low, least), min(high, most)]
-        found[f"{name}_folds"] = len(there)
-    return found
-
-
-def _summed(tables: list[list[list[int]]]) -> list[list[int]]:
-    total: list[list[int]] = np.sum(tables, axis=0).tolist()
-    return total
+    """Where the run of each fold and seed stands, and its settings."""
+    runs = []
+    for fold in range(max(folds, 1) * repeats):
+        for seed in range(seeds):
+            names = [f"fold-{fold:02d}"] * bool(folds) + [f"seed-{seed:02d}"] * (seeds > 1)
+            changes: dict[str, int] = {"folds": folds, "fold": fold}
+            if seeds > 1:
+                changes |= {"seed": settings.seed + seed, "split_seed": settings.seed_of_split}
+            runs.append((out / ".".join(names), settings.model_copy(update=changes)))
+    return runs

@@ -5,7 +5,16 @@ from typing import Any, Self
 
 from sequela.runs.find import Run
 
-_OF_A_TASK = ("declared leak", "known outcome", "codes from the future")
+_OF_A_TASK = (
+    "declared leak",
+    "known outcome",
+    "codes from the future",
+    "undeclared codes",
+    "times that tell the outcome",
+    "columns that reveal the outcome",
+    "codes that tell the outcome",
+    "inputs that tell the outcome",
+)
 _OF_ROWS = ("overlapping groups",)
 
 

@@ -33,29 +33,36 @@ class PlannedRun:
         settings: What to compute.
         folds: 0 for one split.
         repeats: How often the cross-validation is repeated.
+        seeds: With how many seeds each split is trained.
     """
 
     path: Path
     settings: RunSettings
     folds: int = 0
     repeats: int = 1
+    seeds: int = 1
+
+    @property
+    def of_many(self) -> bool:
+        """Whether it is a folder of several runs: folds, or seeds."""
+        return bool(self.folds) or self.repeats != 1 or self.seeds != 1
 
     @property
     def splits(self) -> int:
         """How many models are trained, one after the other."""
-        return max(self.folds * self.repeats, 1)
+        return max(self.folds * self.repeats, 1) * self.seeds
 
     @property
     def complete(self) -> bool:
         """Whether the run is finished, or all folds are."""
-        return (self.path / FOLDS).exists() if self.folds else RunFolder(self.path).complete
+        return (self.path / FOLDS).exists() if self.of_many else RunFolder(self.path).complete
 
     @property
     def runs(self) -> list[tuple[Path, RunSettings]]:
         """The folder and settings of each run: one, or one a fold."""
-        if not self.folds:
+        if not self.of_many:
             return [(self.path, self.settings)]
-        return fold_runs(self.settings, self.path, self.folds, self.repeats)
+        return fold_runs(self.settings, self.path, self.folds, self.repeats, self.seeds)
 
     def check_free(self) -> None:
         """Make sure that what is there already is of the same settings.
@@ -63,7 +70,7 @@ class PlannedRun:
         Raises:
             RunError: If it is not.
         """
-        if self.folds:
+        if self.of_many:
             check_free(self.path, self.runs, resume=True)
         else:
             RunFolder(self.path).check_free(self.settings, resume=True)
@@ -89,12 +96,13 @@ class PlannedRun:
         Raises:
             SequelaError: As :func:`sequela.runs.fit.train`.
         """
-        if self.folds or self.repeats != 1:
+        if self.of_many:
             return cross_validate(
                 self.settings,
                 self.path,
                 folds=self.folds,
                 repeats=self.repeats,
+                seeds=self.seeds,
                 root=root,
                 work=work,
                 resume=resume,

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sequela.cohort.attributes import age_bands, attributes_of
+from sequela.cohort.division import by_site, divide
 from sequela.cohort.finding import Finding
 from sequela.cohort.fingerprint import Content
 from sequela.cohort.labels import example_ids
 from sequela.cohort.question import ask, task_asked
 from sequela.cohort.selection import Cohort
-from sequela.cohort.split import PARTS, Split, draw, hashed_each
+from sequela.cohort.split import PARTS, Ids, Split, hashes
 from sequela.config import CohortSettings, RunSettings, SequenceSettings
 from sequela.errors import DataError, SettingError
 from sequela.evaluation.attribution import Attribution, attribute_visits, number_of
@@ -33,16 +34,17 @@ from sequela.sequences.featurisers import Features, Table
 from sequela.sequences.flat import Sequences, codes_of
 from sequela.sequences.leaks import IN_SEQUENCES, find_in_sequences
 from sequela.sequences.tables import static_names
-from sequela.sequences.translate import translated
 from sequela.sequences.visit_batches import (
     BesideCodes,
     VisitBatch,
     VisitDataset,
     visit_loader,
 )
+from sequela.sequences.vocabulary import Vocabulary
 from sequela.sources import catalog
 
 _PREDICTION_BATCH = 1024
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,9 @@ class VisitData:
         split: The parts and their proof.
         part: int64 (example,), index into ``PARTS``.
         sequences: What the models read.
-        set_aside: Subjects that a model has seen, where it is judged on other data.
-        renamed: Those of them that it has seen under another name.
+        site: Str (example,), the hospital, where the run is split by site.
+        set_aside: Units that a model has seen, where it is judged on other data.
+        renamed: Subjects among them that it has seen under another name.
     """
 
     name: str
@@ -66,14 +69,15 @@ class VisitData:
     split: Split
     part: NDArray[np.int64]
     sequences: Sequences
+    site: Ids | None = None
     set_aside: int = 0
     renamed: int = 0
 
     LOOKED_FOR: ClassVar = (
-        "outcomes on record before the prediction, codes assigned after discharge in a stay that "
-        f"had not ended, {IN_SEQUENCES}"
+        "outcomes on record before the prediction, codes that are assigned after discharge or that "
+        "nobody has declared in a stay that had not ended, times of prediction that tell the "
+        f"outcome, {IN_SEQUENCES}"
     )
-    unit: ClassVar[Literal["recording", "subject"]] = "subject"
     classes_fixed: ClassVar = False
 
     @property
@@ -82,7 +86,22 @@ class VisitData:
         return self.cohort.leaks
 
     @property
-    def groups(self) -> NDArray[np.str_]:
+    def unit(self) -> Literal["subject", "site"]:
+        """Sites where these are held out whole: patients of one hospital resemble each other."""
+        return "subject" if self.site is None else "site"
+
+    @property
+    def groups(self) -> Ids:
+        """Str (example,), the subject of each example, or its site."""
+        return self.subjects if self.site is None else self.site
+
+    @property
+    def marked(self) -> Ids:
+        """Str (example,), the subject of each example, whose content is marked."""
+        return self.subjects
+
+    @property
+    def subjects(self) -> Ids:
         """Str (example,), the subject of each example."""
         return self.sequences.subject_id.astype(np.str_)
 
@@ -139,7 +158,7 @@ class VisitData:
         return Predictions(
             example_id=example_ids(self.sequences.subject_id, self.sequences.prediction_time),
             group_id=self.groups,
-            subject_id=self.groups,
+            subject_id=self.subjects,
             split=np.asarray(PARTS)[self.part],
             label=self.labels,
             probabilities=probabilities,
@@ -182,8 +201,7 @@ class VisitData:
             "classes": list(self.classes),
             "task": self.cohort.task.to_dict(),
             "sequences": self.sequences.header["settings"],
-            "vocabulary": list(self.sequences.vocabulary),
-            "channels": list(self.sequences.channel_names),
+            **Vocabulary.of(self.sequences.header).to_dict(),
         }
 
     def describe(self) -> dict[str, Any]:
@@ -197,6 +215,7 @@ class VisitData:
             "licence": entry.licence,
             "citation": entry.citation,
             "subjects": len(np.unique(self.sequences.subject_id)),
+            **({} if self.site is None else {"sites": len(np.unique(self.site))}),
             "examples": len(self.sequences),
             "counts": np.bincount(self.labels, minlength=len(self.classes)).tolist(),
             "positives": int(self.sequences.label.sum()),
@@ -216,6 +235,7 @@ class VisitData:
                 "unknown": header["unknown"],
                 "examples_without_events": header["examples_without_events"],
                 "steps": float(self.sequences.lengths.mean()),
+                "steps_distribution": self._steps(),
                 "frequent": self._frequent(),
             },
         }
@@ -229,11 +249,21 @@ class VisitData:
             "classes": list(outcome.classes),
         }
 
+    def _steps(self) -> dict[str, Any]:
+        """How many steps examples have: a recurrent model recurs only where there are several."""
+        lengths = self.sequences.lengths
+        return {
+            "share_of_one": float(np.mean(lengths == 1)),
+            "quantiles": {str(q): int(np.quantile(lengths, q, method="lower")) for q in _QUANTILES},
+            "most": int(lengths.max()),
+        }
+
     def _part(self, name: str) -> dict[str, int]:
         rows = self.rows(name)
         return {
             "examples": len(rows),
             "subjects": len(np.unique(self.sequences.subject_id[rows])),
+            **({} if self.site is None else {"sites": len(np.unique(self.site[rows]))}),
             "positives": int(self.sequences.label[rows].sum()),
         }
 
@@ -337,28 +367,15 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
             from the same.
 
     Raises:
-        SettingError: If the split is not by subject, or a setting does not fit.
+        SettingError: If a setting does not fit.
         SequelaError: If the data cannot be found, read, asked or split, or no code is left to learn
             from.
     """
-    if settings.split != "subject":
-        raise SettingError(
-            f"{settings.data} holds patients, so it cannot be split by {settings.split}: use "
-            "--split subject"
-        )
     asked = settings.cohort or CohortSettings()
     folder = work / "sequences" / _name(settings, asked)
     cut = sequence_settings(asked)
-    cohort = ask(settings.data, asked, root, work)
-    split, part = draw(
-        label=cohort.label,
-        ids={"row": cohort.example_id, "subject": cohort.subject_id.astype(np.str_)},
-        unit="subject",
-        seed=settings.seed,
-        fractions=settings.fractions,
-        folds=settings.folds,
-        fold=settings.fold,
-    )
+    divided = divide(ask(settings.data, asked, root, work), settings)
+    cohort, part = divided.cohort, divided.part
     sequences = build_sequences(cohort, part, folder, cut)
     if len(sequences.vocabulary) == 1:  # the unknown code
         families = ", ".join(cohort.task.inputs) or "any family"
@@ -367,65 +384,76 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
             "of prediction: give the model other codes (--inputs, --demographics), or predict "
             "later (--hours)"
         )
-    split = split.holding(content_of(sequences))
-    return VisitData(settings.data, cohort.origin, cohort, split, part, sequences)
+    split = divided.split.holding(content_of(sequences))
+    return VisitData(settings.data, cohort.origin, cohort, split, part, sequences, divided.site)
 
 
 def load_other(
-    folder: RunFolder, header: Mapping[str, Any], name: str, root: Path | None, work: Path
+    folder: RunFolder,
+    header: Mapping[str, Any],
+    name: str,
+    root: Path | None,
+    work: Path,
+    labels: Path | None = None,
 ) -> VisitData:
     """Other records, asked a run's question, in the words of its model.
 
-    See :func:`sequela.runs.data.load_other`. Refused beyond what is said there: a run whose labels
-    are a file, and a model that reads quantiles of its own data.
+    See :func:`sequela.runs.data.load_other`.
     """
     settings = folder.settings
     asked = settings.cohort or CohortSettings()
-    if asked.labels is not None:
+    if asked.labels is None and labels is not None:
         raise SettingError(
-            "the run learnt labels from a file, which other data do not have: train on a task"
+            f"the run asks the task {asked.task}, which finds its labels in the records: leave "
+            "--labels out"
         )
+    if asked.labels is not None and labels is None:
+        raise SettingError(
+            "the run learnt times and labels from a file: name the label file of these data with "
+            "--labels"
+        )
+    asked = asked.model_copy(update={"labels": labels and str(labels)})
     same = name == settings.data
     all_tables = asked.model_copy(update={"tables": ()})
     cohort = ask(name, asked if same else all_tables, root, work)
-    subject = cohort.subject_id.astype(np.str_)
-    seen = [id_ for part in ("train", "tuning") for id_ in folder.split.ids["subject"][part]]
-    known = set(seen) if same else set()
-    by_name = np.isin(hashed_each(subject), sorted(known))
-    content = content_of(_read_as(whole(cohort, asked, work / "everybody"), header))
-    copied = np.array(content.units, np.str_)[folder.split.seen(content)]
-    new = ~(by_name | np.isin(hashed_each(subject), copied))
-    renamed = len(np.unique(subject[~new & ~by_name]))
+    site = None
+    if settings.split == "site" and "site" in catalog.lookup(name).units:
+        cohort, site = by_site(cohort)
+    ids = {"subject": cohort.subject_id.astype(np.str_)} | ({} if site is None else {"site": site})
+    new = np.ones(len(cohort.labels), np.bool_)
+    for kind in ids if same else ():
+        parts = folder.split.ids[kind]
+        new &= ~np.isin(hashes(ids[kind]), [*parts["train"], *parts["tuning"]])
+    unit = ids["subject"] if site is None else site
+    words, read = Vocabulary.of(header), sequence_settings(asked)
+    everybody = np.full(len(new), PARTS.index("held_out"))
+    content = content_of(
+        build_sequences(cohort, everybody, work / "everybody", read, of_model=words)
+    )
+    seen = np.array(content.units, np.str_)[folder.split.seen(content)]
+    copied = np.isin(hashes(ids["subject"]), seen)
+    renamed = len(np.unique(ids["subject"][new & copied]))
+    new &= ~copied
     if not new.any():
         raise SettingError(
-            f"all {len(np.unique(subject))} subjects of {name} were used to train or tune this "
-            f"model ({renamed} under another name): none is left to evaluate it on; choose other "
-            "data"
+            f"all {len(np.unique(ids['subject']))} subjects of {name} were used to train or tune "
+            f"this model ({renamed} under another name): none is left to evaluate it on; choose "
+            "other data"
         )
     cohort = replace(cohort, labels=cohort.labels.filter(pa.array(new)))
-    sequences = _read_as(whole(cohort, asked, work / "sequences"), header)
+    part = np.full(len(cohort.labels), PARTS.index("held_out"))
+    sequences = build_sequences(cohort, part, work / "sequences", read, of_model=words)
     return VisitData(
         name,
         cohort.origin,
         cohort,
         folder.split,
-        np.full(len(cohort.labels), PARTS.index("held_out")),
+        part,
         sequences,
-        set_aside=len(np.unique(subject)) - len(np.unique(subject[new])),
+        None if site is None else site[new],
+        set_aside=len(np.unique(unit)) - len(np.unique(unit[new])),
         renamed=renamed,
     )
-
-
-def _read_as(sequences: Sequences, header: Mapping[str, Any]) -> Sequences:
-    """Sequences in the words of a model."""
-    return translated(sequences, header["vocabulary"], header["channels"])
-
-
-def whole(cohort: Cohort, asked: CohortSettings, folder: Path) -> Sequences:
-    """The sequences of a cohort that is not split, every code known."""
-    everybody = np.zeros(len(cohort.labels), np.int64)
-    settings = sequence_settings(asked).model_copy(update={"min_subjects": 1})
-    return build_sequences(cohort, everybody, folder, settings)
 
 
 def sequence_settings(asked: CohortSettings) -> SequenceSettings:
@@ -435,6 +463,7 @@ def sequence_settings(asked: CohortSettings) -> SequenceSettings:
 
 def _name(settings: RunSettings, asked: CohortSettings) -> str:
     """Where runs that read the same sequences find them: no two that differ share a folder."""
-    decides = [settings.data, settings.seed, settings.fractions, settings.folds, settings.fold]
-    text = repr([*decides, asdict(task_asked(asked)), asked.model_dump()])
+    split = [settings.split, settings.seed_of_split, settings.fractions, settings.folds]
+    made_of = [settings.data, *split, settings.fold, asdict(task_asked(asked)), asked.model_dump()]
+    text = repr(made_of)
     return f"{asked.task}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -106,6 +106,11 @@ class SignalData:
         """Str (segment,), the recording of each segment, or its subject where that is known."""
         return ids_of(self.segments)[self.unit]
 
+    @property
+    def marked(self) -> NDArray[np.str_]:
+        """Str (segment,), as the groups: what content is marked of."""
+        return self.groups
+
     def rows(self, part: str) -> NDArray[np.int64]:
         """Indices of the segments of a part."""
         return np.flatnonzero(self.part == PARTS.index(part))
@@ -304,7 +309,7 @@ def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> 
         label=segments.label,
         ids=ids_of(segments),
         unit=settings.split,
-        seed=settings.seed,
+        seed=settings.seed_of_split,
         fractions=settings.fractions,
         folds=settings.folds,
         fold=settings.fold,
@@ -317,10 +322,20 @@ def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> 
 
 
 def load_other(
-    folder: RunFolder, header: Mapping[str, Any], name: str, root: Path | None, work: Path
+    folder: RunFolder,
+    header: Mapping[str, Any],
+    name: str,
+    root: Path | None,
+    work: Path,
+    labels: Path | None = None,
 ) -> SignalData:
     """Other recordings as a run's model reads them; see :func:`sequela.runs.data.load_other`."""
     del work
+    if labels is not None:
+        raise SettingError(
+            f"--labels names labels of hospital records, and {name} holds recordings, which have "
+            "classes of their own: leave it out"
+        )
     recordings, located = catalog.load_recordings(name, root)
     seen = {
         (kind, hashed_id)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from sequela.errors import SplitError
 from sequela.sequences.cut import cut
 from sequela.sequences.flat import Sequences, SequencesWriter, is_built_from, open_sequences
 from sequela.sequences.quantiles import bin_name
-from sequela.sequences.vocabulary import UNKNOWN, Terms, known
+from sequela.sequences.vocabulary import UNKNOWN, Terms, Vocabulary, known
 from sequela.sources import codes, meds_events
 from sequela.sources.columns import column_of
 from sequela.sources.engine import MEMORY_LIMIT
@@ -45,6 +45,8 @@ FROM visible AS v JOIN asked AS a USING (example)
 WHERE a.part = $train AND v.value IS NOT NULL AND v.term IS NOT NULL
 GROUP BY v.term ORDER BY v.term
 """
+ITEMS = "SELECT DISTINCT item FROM present"
+EDGES = "SELECT term, list(edge ORDER BY edge) AS ends FROM edges GROUP BY term"
 SHARES = """
 SELECT a.part, count(*), count(*) FILTER (w.place IS NULL)
 FROM present AS p JOIN steps AS s USING (step) JOIN asked AS a USING (example)
@@ -88,6 +90,7 @@ def build_sequences(
     folder: Path,
     settings: SequenceSettings | None = None,
     memory_limit: str = MEMORY_LIMIT,
+    of_model: Vocabulary | None = None,
 ) -> Sequences:
     """Cut a cohort's events into sequences, or open those that were cut from exactly the same.
 
@@ -99,6 +102,9 @@ def build_sequences(
             settings and code they are opened; others are replaced.
         settings: How events become steps and codes.
         memory_limit: Of DuckDB; what does not fit goes to disk.
+        of_model: Of a trained model that shall read the sequences: they are written in its words,
+            and nothing is learnt, so no training part is needed. A code that it lacks is its
+            unknown code, and a measurement that it lacks is left out.
 
     Raises:
         SplitError: If a subject is in two parts, or the training part is empty.
@@ -106,18 +112,23 @@ def build_sequences(
     settings = settings or SequenceSettings()
     parts = np.asarray(part, np.uint8)
     _check_parts(cohort, parts)
-    digest = digest_of(cohort, parts, settings)
+    if of_model is None and not (parts == TRAIN).any():
+        raise SplitError(
+            "the training part is empty, so there is no vocabulary to learn: give "
+            "the split a training part"
+        )
+    digest = digest_of(cohort, parts, settings, of_model)
     if is_built_from(folder, digest):
         return open_sequences(folder, digest=digest)
     with cohort.events.connect(memory_limit) as connection:
-        terms = cut(connection, cohort, parts, TRAIN, settings)
+        terms = cut(connection, cohort, parts, TRAIN, settings, of_model)
         header = {
             "digest": digest,
             "version": __version__,
             "task": cohort.task.to_dict(),
             "settings": settings.model_dump(exclude_none=True),
             "parts": list(PARTS),
-            **_vocabulary(connection, terms, settings),
+            **_vocabulary(connection, terms, settings, of_model),
         }
         with SequencesWriter(folder, header) as writer:
             for piece in _pieces(connection):
@@ -125,12 +136,18 @@ def build_sequences(
     return open_sequences(folder, digest=digest)
 
 
-def digest_of(cohort: Cohort, part: NDArray[np.uint8], settings: SequenceSettings) -> str:
+def digest_of(
+    cohort: Cohort,
+    part: NDArray[np.uint8],
+    settings: SequenceSettings,
+    of_model: Vocabulary | None = None,
+) -> str:
     """SHA-256 of all that decides what the arrays hold, the code of this program included."""
     decides = {
         "cohort": cohort.digest,
         "part": hashlib.sha256(part.tobytes()).hexdigest(),
         "settings": settings.model_dump(exclude_none=True),
+        "of_model": of_model and of_model.to_dict(),
         "code": _code_digest(),
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
@@ -157,14 +174,11 @@ def _check_parts(cohort: Cohort, part: NDArray[np.uint8]) -> None:
             f"subject {subject[moved[0]]} is in two parts, and {len(moved) - 1} more such "
             "pairs of examples; split by subject"
         )
-    if not (part == TRAIN).any():
-        raise SplitError(
-            "the training part is empty, so there is no vocabulary to learn: give "
-            "the split a training part"
-        )
 
 
-def _vocabulary(connection: Connection, terms: Terms, settings: SequenceSettings) -> dict[str, Any]:
+def _vocabulary(
+    connection: Connection, terms: Terms, settings: SequenceSettings, of_model: Vocabulary | None
+) -> dict[str, Any]:
     """Learn which items and channels are known, and note how much is not, part by part."""
     base = settings.bins + 1
 
@@ -172,23 +186,19 @@ def _vocabulary(connection: Connection, terms: Terms, settings: SequenceSettings
         term, quantile = divmod(item, base)
         return bin_name(terms.names[term], quantile) if quantile else terms.names[term]
 
-    def learnt(query: str, key: str) -> tuple[list[int], list[int]]:
-        """Items or terms in the order of the vocabulary, and the training subjects of each."""
-        found = connection.execute(query, {"train": TRAIN}).fetchnumpy()
-        keys, subjects = found[key].tolist(), found["subjects"]
-        names = [name(each) if key == "item" else terms.names[each] for each in keys]
-        places = known(names, subjects, settings.min_subjects)
-        return [keys[i] for i in places], subjects[places].tolist()
-
-    words, subjects = learnt(VOCABULARY, "item")
-    _create_places(connection, "words", "item", words, first=1)
-    channels, _ = learnt(CHANNELS, "term")
-    _create_places(connection, "channels", "term", channels, first=0)
+    subjects: list[int] = []
+    if of_model is None:
+        of_model, subjects = _learn(connection, terms, name, settings)
+    words = {code: place for place, code in enumerate(of_model.vocabulary) if place}
+    items = connection.execute(ITEMS).fetchnumpy()["item"].tolist()
+    _create_places(connection, "words", "item", {each: words.get(name(each)) for each in items})
+    of_channel = {channel: place for place, channel in enumerate(of_model.channels)}
+    measured = {term: of_channel.get(each) for term, each in enumerate(terms.names)}
+    _create_places(connection, "channels", "term", measured)
     shares = {PARTS[p]: (n, lost) for p, n, lost in connection.execute(SHARES).fetchall()}
     return {
-        "vocabulary": [UNKNOWN, *map(name, words)],
-        "training_subjects": [0, *subjects],
-        "channels": [terms.names[term] for term in channels],
+        **of_model.to_dict(),
+        "training_subjects": subjects,
         "unknown": {
             part: {"codes": n, "unknown": lost, "share": lost / n}
             for part, (n, lost) in sorted(shares.items())
@@ -199,11 +209,37 @@ def _vocabulary(connection: Connection, terms: Terms, settings: SequenceSettings
     }
 
 
+def _learn(
+    connection: Connection, terms: Terms, name: Callable[[int], str], settings: SequenceSettings
+) -> tuple[Vocabulary, list[int]]:
+    """The vocabulary of the training part, and how many of its subjects have each code."""
+
+    def learnt(query: str, key: str, named: Callable[[int], str]) -> dict[int, tuple[str, int]]:
+        """Each known item or term, in the order of the vocabulary: its name and its subjects."""
+        found = connection.execute(query, {"train": TRAIN}).fetchnumpy()
+        keys, subjects = found[key].tolist(), found["subjects"]
+        names = [named(each) for each in keys]
+        places = known(names, subjects, settings.min_subjects)
+        return {keys[i]: (names[i], int(subjects[i])) for i in places}
+
+    items = learnt(VOCABULARY, "item", name)
+    channels = learnt(CHANNELS, "term", terms.names.__getitem__)
+    ends = dict(connection.execute(EDGES).fetchall()) if settings.bins else {}
+    vocabulary = Vocabulary(
+        vocabulary=(UNKNOWN, *(word for word, _ in items.values())),
+        channels=tuple(channel for channel, _ in channels.values()),
+        edges=tuple(tuple(ends.get(term, ())) for term in channels),
+    )
+    return vocabulary, [0, *(subjects for _, subjects in items.values())]
+
+
 def _create_places(
-    connection: Connection, table: str, key: str, keys: list[int], first: int
+    connection: Connection, table: str, key: str, places: Mapping[int, int | None]
 ) -> None:
-    places = {key: np.array(keys, np.int64), "place": np.arange(first, first + len(keys))}
-    rows = pa.table({name: column_of(column) for name, column in places.items()})
+    """A table of the keys that have a place in the vocabulary."""
+    found = {each: place for each, place in places.items() if place is not None}
+    columns = {key: np.array([*found], np.int64), "place": np.array([*found.values()], np.int64)}
+    rows = pa.table({name: column_of(column) for name, column in columns.items()})
     connection.register("place_rows", rows)
     connection.execute(PLACES.format(table=table))
     connection.unregister("place_rows")

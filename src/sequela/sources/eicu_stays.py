@@ -55,7 +55,9 @@ def units(frames: Frames) -> nw.LazyFrame[Any]:
     frame = frame.with_columns(
         unit_admission=nw.col("hospital_admission") - minutes("hospitaladmitoffset")
     )
+    before = nw.col("unit_admission") < nw.col("hospital_admission")
     return frame.with_columns(
+        arrival=nw.when(before).then("unit_admission").otherwise("hospital_admission"),
         hospital_discharge=nw.col("unit_admission") + minutes("hospitaldischargeoffset"),
         unit_discharge=nw.col("unit_admission") + minutes("unitdischargeoffset"),
         after_a_day=nw.col("unit_admission") + nw.lit(FIRST_DAY),
@@ -138,6 +140,13 @@ PATIENT = Table(
     },
     (
         Fact("sex", "GENDER//{sex}", None, "always (static)", "it is taken not to change"),
+        Fact(
+            "hospital",
+            codes.SITE + "//{hospitalid}",
+            "arrival",
+            "at hospital admission, or at unit admission if that is earlier",
+            "for splits by site, never an input",
+        ),
         *(
             Fact(
                 what,

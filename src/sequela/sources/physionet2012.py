@@ -2,9 +2,14 @@
 
 Times are published as hours and minutes since admission to the unit, without a calendar: here every
 stay begins on 1 January 2000. Days (of discharge, of death) count from there and have no time of
-day: what they tell was known for sure only at the end of that day.
+day: what they tell was known for sure only at the end of that day. ``Survival`` counts full days
+from admission to the midnight before the death: the death itself came up to a day later. Of the
+deaths in hospital most have a ``Length_of_stay`` of ``Survival`` + 1, and 26 have a ``Survival`` of
+1, though every stay of the challenge lasted 48 hours and 20 of these 26 have values from the last
+of them.
 
-The files: https://physionet.org/content/challenge-2012/1.0.0/.
+The files: https://physionet.org/content/challenge-2012/1.0.0/. The excerpt that ships with the
+package is the same as one Parquet file: a row a stay, its measurements as lists.
 """
 
 import csv
@@ -20,6 +25,7 @@ from typing import Any
 import narwhals as nw
 import pyarrow as pa
 import pyarrow.csv as pacsv
+from pyarrow import parquet
 
 from sequela.errors import DataError, DataNotFoundError
 from sequela.sources import codes
@@ -40,12 +46,15 @@ Member = tuple[str, bytes]
 
 
 def read(root: Path) -> Batches:
-    """The tables ``records`` and ``outcomes`` of all sets under a folder.
+    """The tables ``records`` and ``outcomes`` of all sets under a folder, or of the excerpt.
 
     Raises:
         DataNotFoundError: No set with its outcomes is there.
         DataError: A file is not what the challenge published.
     """
+    if root.suffix == ".parquet":
+        yield from _excerpt(root)
+        return
     sets = [name for name in SETS if _outcomes(root, name).is_file()]
     if not sets:
         raise DataNotFoundError(
@@ -55,6 +64,25 @@ def read(root: Path) -> Batches:
     yield "outcomes", pa.concat_tables(outcomes).to_reader()
     schema = pa.schema([("recordid", pa.int64()), *_schema(RECORDS)])
     yield "records", pa.RecordBatchReader.from_batches(schema, _records(root, sets))
+
+
+def _excerpt(file: Path) -> Batches:
+    """The two tables of the excerpt."""
+    try:
+        stays = parquet.read_table(file).combine_chunks()
+        outcomes = stays.select([name for name, _ in _schema(OUTCOMES)])
+        lists = {name: stays[name].chunk(0) for name, _ in _schema(RECORDS)}
+        of_stay = next(iter(lists.values())).value_parent_indices()
+        columns = {name: each.flatten() for name, each in lists.items()}
+        records = pa.table({"recordid": stays["recordid"].take(of_stay), **columns})
+    except (pa.ArrowException, KeyError, OSError) as error:
+        raise DataError(
+            f"{file} is not the excerpt of PhysioNet 2012 ({error}): expected the Parquet file "
+            "that ships with sequela; install sequela again, or name the folder of the published "
+            "files"
+        ) from error
+    yield "outcomes", outcomes.to_reader()
+    yield "records", records.to_reader()
 
 
 def _paths(root: Path, sets: Iterable[str]) -> list[Path]:
@@ -163,20 +191,23 @@ def end_of(day: nw.Expr) -> nw.Expr:
     return nw.lit(ORIGIN + LAST_SECOND) + day * nw.lit(DAY)
 
 
+def _at_least_full_days(days: nw.Expr) -> nw.Expr:
+    """A number of days, or the two that every stay lasted where it is less."""
+    return nw.when(days > FULL_DAYS).then(days).otherwise(nw.lit(FULL_DAYS))
+
+
 def outcomes(frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
     """One row a stay, with times; ``in_records`` is null where its record is not there."""
     found = frames["records"].group_by("recordid").agg(in_records=nw.len())
     stayed = nw.col("length_of_stay")
-    days = nw.when(stayed > FULL_DAYS).then(stayed).otherwise(nw.lit(FULL_DAYS))
     lived = nw.col("survival")
-    death = nw.when(lived >= 0).then(end_of(lived))
-    discharge = end_of(days)
+    death = nw.when(lived >= 0).then(end_of(_at_least_full_days(lived + 1)))
     return frame.join(found, on="recordid", how="left").with_columns(
         subject_id=nw.col("recordid"),
         visit_id=nw.col("recordid"),
         admission=nw.lit(ORIGIN),
         day_one=nw.lit(ORIGIN + DAY),
-        discharge=discharge,
+        discharge=end_of(_at_least_full_days(stayed)),
         death=death,
     )
 
@@ -201,7 +232,10 @@ def records(frame: nw.LazyFrame[Any], _: Frames) -> nw.LazyFrame[Any]:
     )
 
 
-SCORED = "it is computed from the first 24 hours"
+SCORED = (
+    "it is computed from the first 24 hours. It stands with the outcomes, not in the records: read "
+    "only where it is named as an input"
+)
 SOURCE = Source(
     name="physionet2012",
     reads=read,
@@ -249,10 +283,14 @@ SOURCE = Source(
                 "in_hospital_death": INTEGER,
             },
             (
-                Fact("SAPS I", "SCORE//SAPS-I", "day_one", "24 hours after admission", SCORED,
-                     value="saps_i", where=nw.col("saps_i") >= 0),
-                Fact("SOFA", "SCORE//SOFA", "day_one", "24 hours after admission", SCORED,
-                     value="sofa", where=nw.col("sofa") >= 0),
+                *(
+                    Fact(what, f"{codes.SCORE}//{name}", "day_one", "24 hours after admission",
+                         SCORED, value=column, where=nw.col(column) >= 0)
+                    for what, name, column in (
+                        ("SAPS I", "SAPS-I", "saps_i"),
+                        ("SOFA", "SOFA", "sofa"),
+                    )
+                ),
                 Fact(
                     "discharge", codes.DISCHARGE + "//UNKNOWN", "discharge",
                     "at the end of the day Length_of_stay, of the third day at the earliest",
@@ -269,8 +307,10 @@ SOURCE = Source(
                     where=nw.col("in_hospital_death") == 0,
                 ),
                 Fact(
-                    "death", codes.DEATH, "death", "at the end of the day Survival",
-                    "only the day is published. A label, never an input",
+                    "death", codes.DEATH, "death",
+                    "at the end of the day Survival + 1, of the third day at the earliest",
+                    "Survival counts full days to the midnight before the death. A label, never an "
+                    "input",
                 ),
                 Fact(
                     "end of follow-up", codes.FOLLOW_UP_END, "discharge", "at discharge",

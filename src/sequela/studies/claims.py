@@ -1,29 +1,84 @@
-"""What the 2019 report claims: statements to be judged on runs."""
+"""What a report claims, declared before training: what is estimated, on whom, and within what."""
 
-from dataclasses import dataclass
-from typing import Literal
+import tomllib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sequela.errors import SettingError
+
+Relation = Literal["about", "below", "above"]
+Condition = Literal["other prevalence", "no recurrence", "one class predicted"]
 
 
-@dataclass(frozen=True)
-class Claim:
-    """One claim of the 2019 report.
+class Claim(BaseModel):
+    """One claim of a report, as it is judged: one number that is about, below or above a value."""
 
-    Attributes:
-        key: Names the judgement in ``sequela.studies.verdicts``.
-        models: The models that it is about.
-        text: What the report says.
-        where: Its section.
-        number: For a claim of a level: the name of a metric.
-        relation: For a claim of a level: what the number is to ``value``.
-        value: For a claim of a level.
-        classes: For a claim of some classes: which.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    id: str = Field(min_length=1, description="Its name in results.json.")
+    claim: str = Field(min_length=1, description="What the report says.")
+    where: str = Field(default="", description="The section of the report.")
+    models: tuple[str, ...] = Field(min_length=1, description="The models that it is about.")
+    statistic: str = Field(
+        default="level", description="The number; one of sequela.studies.statistics.STATISTICS."
+    )
+    metric: str = Field(default="accuracy", description="Of a level or a change: the metric.")
+    classes: tuple[str, ...] = Field(default=(), description="Of a recall change: the classes.")
+    estimand: str = Field(min_length=1, description="The number in words.")
+    population: str = Field(min_length=1, description="On whom.")
+    relation: Relation = Field(description="What the number is to the value.")
+    value: float = Field(description="The value.")
+    margin: float = Field(default=0.0, ge=0, description="How far off still is about the value.")
+    untestable: tuple[Condition, ...] = Field(
+        default=(), description="What would make the claim untestable."
+    )
+    prevalence: tuple[float, float] = Field(
+        default=(0.0, 1.0), description="Shares of the rarer class on which the number can be had."
+    )
+    fewest: int = Field(
+        default=0, ge=0, description="Fewest examples of the rarer class that tell anything."
+    )
+
+    @model_validator(mode="after")
+    def _can_hold(self) -> "Claim":
+        if (self.relation == "about") != (self.margin > 0):
+            raise ValueError("a number that is about a value needs a margin, and no other has one")
+        return self
+
+
+def declared(name: str) -> tuple[Claim, ...]:
+    """The claims of a study that ships with the package."""
+    return read(Path(str(files("sequela.studies") / "declared" / f"{name}.toml")))
+
+
+def read(path: Path) -> tuple[Claim, ...]:
+    """The claims of a file: tables ``claim``, and what they share before them.
+
+    Raises:
+        SettingError: If the file is missing or no declaration of claims, or names one twice.
     """
+    try:
+        record = tomllib.loads(path.read_text(encoding="utf-8"))
+        given = record.pop("claim")
+        claims = tuple(Claim(**{**record, **one}) for one in given)
+    except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path}: expected a declaration of claims: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SettingError(f"{path}: claim {first['loc']}: {first['msg']}") from error
+    ids = [claim.id for claim in claims]
+    if twice := sorted({one for one in ids if ids.count(one) > 1}):
+        raise SettingError(f"{path}: '{twice[0]}' names two claims; name each once")
+    return claims
 
-    key: str
-    models: tuple[str, ...]
-    text: str
-    where: str
-    number: str = "accuracy"
-    relation: Literal["about", "below", "above"] = "about"
-    value: float = 0.0
-    classes: tuple[str, ...] = ()
+
+def to_toml(claims: Sequence[Claim]) -> str:
+    """Claims as a file that :func:`read` takes."""
+    import tomlkit
+
+    tables: list[dict[str, Any]] = [claim.model_dump(mode="json") for claim in claims]
+    return tomlkit.dumps({"claim": tables})

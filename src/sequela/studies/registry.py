@@ -31,7 +31,7 @@ def register(study: Study) -> None:
             f"study '{study.name}' runs nothing: name its data or cohorts, and models in training "
             "or reference_models"
         )
-    for data, task in [*study.cohorts, *((each, "") for each in study.data)]:
+    for data, task, *_ in [*study.cohorts, *((each, "") for each in study.data)]:
         catalog.lookup(data)
         if task:
             task_named(task)
@@ -41,9 +41,20 @@ def register(study: Study) -> None:
 
 
 def question_of(run: Run) -> Question:
-    """The data set of a run and the task asked of it."""
+    """The data set of a run and the task asked of it, and which variant of that, if it is one."""
     asked = run.settings.cohort
-    return run.settings.data, asked.task if asked else ""
+    if asked is None:
+        return run.settings.data, ""
+    question = (run.settings.data, asked.task)
+    found = (study.variant_of(question, asked) for study in STUDIES.values())
+    return next((one for one in found if one != question), question)
+
+
+def planned_leak(run: Run) -> str:
+    """``row`` or ``hindsight`` where a run leaks to show what that is worth, else nothing."""
+    if run.metrics["split"]["leaks"]:
+        return "row"
+    return "hindsight" if run.data.get("task", {}).get("hindsight") else ""
 
 
 def study_of(run: Run) -> Study:

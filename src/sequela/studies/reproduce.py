@@ -15,8 +15,10 @@ from sequela.errors import RunError, SettingError, unknown_name
 from sequela.files import scratch, whole, writing
 from sequela.runs.find import Run, open_run
 from sequela.runs.folder import CONFIG, RunFolder
+from sequela.runs.openings import open_held_out
 from sequela.runs.pool import Job, PlannedRun, Snapshot, in_processes
 from sequela.sources import catalog
+from sequela.studies.claims import read, to_toml
 from sequela.studies.registry import REPORT, STUDIES
 from sequela.studies.results import in_order, results
 from sequela.studies.study import Question, Study
@@ -34,12 +36,13 @@ def reproduce(
     data: str | None = None,
     root: Path | None = None,
     seed: int = 0,
+    split_seed: int | None = None,
     quick: bool = False,
     processes: int | None = None,
     on_run: OnRun = lambda *_: None,
     on_look: OnLook = lambda _: None,
 ) -> list[Run]:
-    """Train all models of the studies and write ``results.json``.
+    """Train all models of the studies, open their held-out parts and write ``results.json``.
 
     Runs that ``out`` already holds are kept if they are finished, and continued if they are not,
     so an interrupted study continues where it stopped.
@@ -50,7 +53,9 @@ def reproduce(
         data: The data set of a study that lets one be chosen (default: its first one).
         root: Folder or file of the one study's data; for mortality, of MIMIC-III (default: the
             usual search path).
-        seed: Seed of the split, the weights and the order of the batches.
+        seed: Seed of the weights and the order of the batches, and of the split unless that has
+            its own.
+        split_seed: Seed of the split.
         quick: Train for few epochs, to see that everything works; the numbers are not results.
         processes: Train this many models at once, each on one torch thread (default: one for each
             core).
@@ -81,14 +86,20 @@ def reproduce(
             work.mkdir(parents=True, exist_ok=True)
         for name in sorted(studies, key=list(STUDIES).index, reverse=True):  # the longest first
             study = STUDIES[name]
-            jobs += _jobs(study, out / "runs", root, work, data=data, seed=seed, quick=quick)
+            seeds = (seed, split_seed)
+            jobs += _jobs(study, out / "runs", root, work, data=data, seeds=seeds, quick=quick)
         jobs.sort(key=lambda job: _is_control(job.planned[0].settings))  # results first
         planned = [each for job in jobs for each in job.planned]
         for each in planned:
             _check_same_study(out, each)
             each.check_free()
+        with writing(out):
+            for name in studies:
+                _declare(out, STUDIES[name])
         _watch(in_processes(jobs, processes or joblib.cpu_count()), on_run, on_look)
     folders = in_order([open_run(each.path) for each in planned])
+    for folder in folders:  # once, at the end, as the page of these runs does
+        open_held_out(folder, "report")
     with whole(out / "results.json") as partial:
         content = json.dumps(results(folders), indent=1, ensure_ascii=False)
         partial.write_text(content + "\n", encoding="utf-8")
@@ -116,8 +127,31 @@ def _is_control(settings: RunSettings) -> bool:
 def _check_out(out: Path) -> None:
     """Make sure that a study may be written here, or goes on here."""
     there = {path.name for path in out.iterdir()} if out.is_dir() else set()
-    if out.is_file() or (there - {WORK} and "runs" not in there):
+    begun = {WORK, *map(_declaration, STUDIES)}
+    if out.is_file() or (there - begun and "runs" not in there):
         raise RunError(f"{out}: is not empty, and holds no study; choose another --out")
+
+
+def _declaration(study: str) -> str:
+    return f"claims-{study}.toml"
+
+
+def _declare(out: Path, study: Study) -> None:
+    """Write down the claims of a study before its first model is trained.
+
+    Raises:
+        RunError: If the study was begun with other claims.
+    """
+    path = out / _declaration(study.name)
+    if not study.claims:
+        return
+    if not path.exists():
+        with whole(path) as partial:
+            partial.write_text(to_toml(study.claims), encoding="utf-8")
+    elif read(path) != study.claims:
+        raise RunError(
+            f"{path}: the study was begun with other claims than it has now; choose another --out"
+        )
 
 
 def _check_same_study(out: Path, planned: PlannedRun) -> None:
@@ -132,6 +166,12 @@ def _check_same_study(out: Path, planned: PlannedRun) -> None:
     found = RunFolder(first).settings
     held = [
         (found.seed, asked.seed, f"of --seed {found.seed}", f"add --seed {found.seed}"),
+        (
+            found.seed_of_split,
+            asked.seed_of_split,
+            f"of --split-seed {found.seed_of_split}",
+            f"add --split-seed {found.seed_of_split}",
+        ),
         (found.data, asked.data, f"of --data {found.data}", f"add --data {found.data}"),
         (found.training.epochs, asked.training.epochs)
         + (
@@ -152,7 +192,7 @@ def _jobs(
     work: Path,
     *,
     data: str | None,
-    seed: int,
+    seeds: tuple[int, int | None],
     quick: bool,
 ) -> list[Job]:
     """The runs of each question whose data are present; events are built here, once for all."""
@@ -163,17 +203,27 @@ def _jobs(
     flows = _flows(study, questions, roots, work)
     sizes = {question: flow.subjects for question, flow in flows.items()}
     primary = study.primary_of(sizes) if flows else questions[0]
+    hindsight = study.hindsight_of(sizes) if flows else questions[0]
     jobs = []
     for question in questions:
         flow = flows.get(question)
-        folds = study.folds_for(min(flow.positives, flow.examples - flow.positives)) if flow else 0
-        repeats = study.repeats if folds and not quick else 1
-        named = study.runs(question, is_primary=question == primary, seed=seed, quick=quick)
+        rarer = min(flow.positives, flow.examples - flow.positives) if flow else None
+        named = study.runs(
+            question,
+            is_primary=question == primary,
+            looks_back=question == hindsight,
+            seed=seeds[0],
+            split_seed=seeds[1],
+            quick=quick,
+        )
         folder = runs / "-".join(question) if flow else runs
-        planned = {n: PlannedRun(folder / n, s, folds, repeats) for n, s in named.items()}
+        planned = []
+        for name, each in named.items():
+            folds = study.folds_for(rarer, each.split, quick=quick)
+            repeats = study.repeats if folds and not quick else 1
+            planned.append(PlannedRun(folder / name, each, folds, repeats))
         jobs += [
-            Job(some, roots.get(question[0]), work if flow else None)
-            for some in _together(planned.values())
+            Job(some, roots.get(question[0]), work if flow else None) for some in _together(planned)
         ]
     return jobs
 
@@ -182,10 +232,11 @@ def _flows(
     study: Study, questions: Sequence[Question], roots: Mapping[str, Path], work: Path
 ) -> dict[Question, Flow]:
     """Who is in each cohort, of questions that are asked of events."""
+    asked = {question: study.cohort_of(question) for question in questions}
     return {
-        (data, task): ask(data, study.ask(data, {"task": task}), roots.get(data), work).flow
-        for data, task in questions
-        if task
+        question: ask(question[0], settings, roots.get(question[0]), work).flow
+        for question, settings in asked.items()
+        if settings
     }
 
 

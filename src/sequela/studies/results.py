@@ -4,17 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from sequela.runs.find import Run
-from sequela.studies.registry import STUDIES, question_of, study_of
-from sequela.studies.study import Study
+from sequela.studies.judged import judge_study
+from sequela.studies.registry import STUDIES, planned_leak, question_of, study_of
+from sequela.studies.study import Question, Study
 
-_SPLITS = ("subject", "recording", "row")
-
-
-def planned_leak(run: Run) -> str:
-    """``row`` or ``hindsight`` where a run leaks to show what that is worth, else nothing."""
-    if run.metrics["split"]["leaks"]:
-        return "row"
-    return "hindsight" if run.data.get("task", {}).get("hindsight") else ""
+_SPLITS = ("subject", "recording", "site", "time", "row")
 
 
 def by_study(folders: Sequence[Run]) -> list[tuple[Study, list[Run]]]:
@@ -56,16 +50,20 @@ def results(folders: Sequence[Run]) -> dict[str, Any]:
     """
     studies: dict[str, Any] = {}
     for study, runs in by_study(folders):
-        for key, chosen in cohorts_of(study, runs).items():
+        cohorts = cohorts_of(study, runs)
+        for key, chosen in cohorts.items():
             for row in (False, True):
                 if some := [run for run in chosen if (planned_leak(run) == "row") == row]:
                     studies[key + "-by-row" * row] = _content(study, some)
+        main = next(iter(cohorts))
+        if judged := judge_study(study, list(cohorts.values())):
+            studies[main]["claims"] = [each.to_dict() for each in judged]
     return {"studies": studies, "environment": folders[0].environment}
 
 
 def cohorts_of(study: Study, runs: Sequence[Run]) -> dict[str, list[Run]]:
     """The runs of a study by the name of their question, the primary one first."""
-    grouped: dict[tuple[str, str], list[Run]] = {}
+    grouped: dict[Question, list[Run]] = {}
     for run in runs:
         grouped.setdefault(question_of(run), []).append(run)
     sizes = {one: some[0].metrics["data"] for one, some in grouped.items()}

@@ -1,7 +1,7 @@
 """The report's study of EEG: its models, how they are trained here, and what it claims."""
 
 from sequela.config import TrainingSettings
-from sequela.studies.claims import Claim
+from sequela.studies.claims import declared
 from sequela.studies.study import Study
 
 DATA = ("bonn", "uci-seizure")
@@ -49,7 +49,7 @@ TRAINING = {
         average=0.99,
     ),
     "gru-improved": TrainingSettings(
-        epochs=24,
+        epochs=14,
         batch_size=128,
         learning_rate=1e-2,
         schedule="one-cycle",
@@ -59,108 +59,14 @@ TRAINING = {
         average=0.99,
     ),
 }
-"""Chosen by the tuning loss on three splits (seeds 0 to 2); the held_out part was not looked at."""
+"""Chosen by the tuning loss on three splits (seeds 0 to 2); the held_out part was not looked at.
+The improved GRU, which takes the longest, has the fewest epochs that lose nothing by it."""
 
 _MLP = ("mlp-baseline", "mlp-improved")
 _CNN = ("cnn-baseline", "cnn-improved")
 _GRU = ("gru-baseline", "gru-improved")
 
-CLAIMS = (
-    Claim("underfits", _MLP, "The baseline MLP under-fits the data.", "1.2 e"),
-    Claim("level", _MLP[:1], "The loss of the baseline MLP is 1.6.", "1.2 e", "loss", "about", 1.6),
-    Claim(
-        "level",
-        _MLP[:1],
-        "The accuracy of the baseline MLP is 25 %.",
-        "1.2 e",
-        "accuracy",
-        "about",
-        0.25,
-    ),
-    Claim("loss-falls", _MLP, "The improved MLP has a lower loss than the baseline.", "1.2 e"),
-    Claim("level", _MLP[1:], "The loss of the improved MLP is 0.8.", "1.2 e", "loss", "about", 0.8),
-    Claim(
-        "accuracy-rises", _MLP, "The improved MLP has a higher accuracy than the baseline.", "1.2 e"
-    ),
-    Claim(
-        "level",
-        _MLP[1:],
-        "The accuracy of the improved MLP is 65 %.",
-        "1.2 e",
-        "accuracy",
-        "about",
-        0.65,
-    ),
-    Claim(
-        "diagonal-rises",
-        _MLP,
-        "The improved MLP raises the diagonal of the confusion matrix.",
-        "1.2 e",
-    ),
-    Claim(
-        "similar-best",
-        _CNN,
-        "The best baseline and improved CNNs have similar loss and accuracy.",
-        "1.3 d",
-    ),
-    Claim("less-overfitting", _CNN, "The improved CNN over-fits less than the baseline.", "1.3 d"),
-    Claim(
-        "diagonal-rises",
-        _CNN,
-        "The improved CNN raises the diagonal of the confusion matrix.",
-        "1.3 d",
-    ),
-    Claim(
-        "more-symmetric",
-        _CNN,
-        "The improved CNN makes the confusion matrix more symmetric.",
-        "1.3 d",
-    ),
-    Claim(
-        "classes-better",
-        _CNN,
-        "The improved CNN distinguishes tumour area and healthy area better.",
-        "1.3 d",
-        classes=AREAS,
-    ),
-    Claim("level", _GRU[:1], "The loss of the baseline GRU is 0.7.", "1.4 d", "loss", "about", 0.7),
-    Claim(
-        "level",
-        _GRU[:1],
-        "The accuracy of the baseline GRU is below 70 %.",
-        "1.4 d",
-        "accuracy",
-        "below",
-        0.7,
-    ),
-    Claim("loss-falls", _GRU, "The improved GRU has a lower loss than the baseline.", "1.4 d"),
-    Claim("level", _GRU[1:], "The loss of the improved GRU is 0.6.", "1.4 d", "loss", "about", 0.6),
-    Claim(
-        "accuracy-rises", _GRU, "The improved GRU has a higher accuracy than the baseline.", "1.4 d"
-    ),
-    Claim(
-        "level",
-        _GRU[1:],
-        "The accuracy of the improved GRU is above 70 %.",
-        "1.4 d",
-        "accuracy",
-        "above",
-        0.7,
-    ),
-    Claim(
-        "diagonal-rises",
-        _GRU,
-        "The improved GRU raises the diagonal of the confusion matrix.",
-        "1.4 d",
-    ),
-    Claim(
-        "classes-better",
-        _GRU,
-        "The improved GRU distinguishes tumour area and healthy area better.",
-        "1.4 d",
-        classes=AREAS,
-    ),
-)
+CLAIMS = declared("seizure")
 
 REPORTED: dict[str, dict[str, float | str]] = {
     "mlp-baseline": {"accuracy": 0.25, "loss": 1.6, "parameters": 2949, "operations": 5920},
@@ -198,7 +104,6 @@ STUDY = Study(
     report="the 2019 report",
     reported=REPORTED,
     reported_columns=("accuracy", "loss"),
-    few=0,
     very_few=0,
     caveats=(
         "All recordings are of five patients and five volunteers.",

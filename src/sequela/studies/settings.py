@@ -46,6 +46,7 @@ def run_settings(
     *,
     split: SplitUnit | None = None,
     seed: int = 0,
+    split_seed: int | None = None,
     records: Mapping[str, Any],
     training: Mapping[str, Any],
 ) -> RunSettings:
@@ -55,7 +56,8 @@ def run_settings(
         model: A registered model, or a class named by its file or module.
         data: A data set.
         split: Unit of the split (default: recordings of signals, subjects of hospital records).
-        seed: Decides the draw.
+        seed: Of weights and batches, and of the split unless that has its own.
+        split_seed: Of the split.
         records: Fields of ``CohortSettings``, and ``aim`` and ``aim_target``.
         training: Changes to how the model is trained in its study.
 
@@ -69,6 +71,7 @@ def run_settings(
         data=data,
         split=split or catalog.lookup(data).units[0],
         seed=seed,
+        split_seed=split_seed,
         **aims,
         cohort=cohort_asked(data, records),
         training=training_of(model, training),

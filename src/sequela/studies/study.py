@@ -8,8 +8,10 @@ from sequela.cohort.tasks import task_named
 from sequela.config import CohortSettings, RunSettings, SplitUnit, TrainingSettings
 from sequela.studies.claims import Claim
 
-Question = tuple[str, str]
-"""A data set and the task asked of it; no task where the data set has classes of its own."""
+Question = tuple[str, ...]
+"""A data set and the task asked of it; no task where the data set has classes of its own. A third
+part names a variant, which is asked with other settings (see ``Study.asked``)."""
+_FEWEST_FOLDS = 2
 _OF_THE_TASK = ("hours", "from_icu")
 """What ``Study.asked`` says of its own task only."""
 
@@ -26,13 +28,17 @@ class Study:
         cohorts: Questions that are run side by side, as far as their data are present.
         primary: Questions in the order of preference for the main result, each with the fewest
             subjects that it needs for that.
+        hindsight: Questions in the same form, of which the first has the ``hindsight`` controls;
+            where it is empty, the main result has them.
         rooted: The data set that ``--root`` names; the chosen one of ``data`` where it is empty.
-        asked: What is asked of each data set unless a user says otherwise: ``CohortSettings``.
+        asked: What is asked of each data set unless a user says otherwise: ``CohortSettings``. A
+            question, or a variant of one, has what is asked of it beyond that.
         classes: Of its examples: runs on other data with the same classes belong to it too.
         splits: Units of the split; the first gives the result.
         training: How each network is trained.
         reference_models: Simple models to compare the networks with.
-        controls: Runs beside the primary result, ``weighted`` or ``hindsight``, of which models.
+        controls: Runs beside the results, ``weighted`` (of the main one) or ``hindsight``, of which
+            models.
         quick_epochs: The most epochs of a quick study.
         quick_average: The longest memory of the weights of a quick study, which has fewer steps.
         families: Title, baseline and improved model of each pair to be judged.
@@ -41,7 +47,7 @@ class Study:
         reported: The report's own numbers, by model.
         reported_columns: Those shown in the table of models.
         reported_question: The report's own question, on which claims are judged as well.
-        few: Examples of the rarer class below which one held-out part is too small: folds are run.
+        few: Examples of the rarer class that a held-out part needs: with fewer, folds are run.
         very_few: Examples of the rarer class below which nothing is concluded.
         folds: How many folds are run where examples are few.
         repeats: How many times the cross-validation is repeated.
@@ -56,8 +62,9 @@ class Study:
     data: tuple[str, ...] = ()
     cohorts: tuple[Question, ...] = ()
     primary: tuple[tuple[Question, int], ...] = ()
+    hindsight: tuple[tuple[Question, int], ...] = ()
     rooted: str = ""
-    asked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    asked: Mapping[str | Question, Mapping[str, Any]] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     splits: tuple[SplitUnit, ...] = ("subject",)
     training: Mapping[str, TrainingSettings] = field(default_factory=dict)
@@ -74,7 +81,7 @@ class Study:
     few: int = 200
     very_few: int = 50
     folds: int = 5
-    repeats: int = 2
+    repeats: int = 1
     caveats: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
 
@@ -97,19 +104,35 @@ class Study:
         preferred = (one for one, least in self.primary if subjects.get(one, 0) >= least)
         return next(preferred, None if self.primary else next(iter(subjects), None))
 
+    def hindsight_of(self, subjects: Mapping[Question, int]) -> Question | None:
+        """The question that shows what looking back on a stay is worth; see :meth:`primary_of`."""
+        preferred = (one for one, least in self.hindsight if subjects.get(one, 0) >= least)
+        return next(preferred, self.primary_of(subjects))
+
+    def variant_of(self, question: Question, asked: CohortSettings) -> Question:
+        """A question, or the variant of it whose settings these are."""
+        variants = (one for one in self.cohorts if one[:2] == question and one != question)
+        alike = (one for one in variants if _says(asked, self.asked[one]))
+        return next(alike, question)
+
     def key_of(self, question: Question, *, is_primary: bool) -> str:
         """The name of a question in ``results.json``."""
         return self.name if is_primary else "-".join(filter(None, (self.name, *question)))
 
-    def folds_for(self, rarer: int) -> int:
-        """How many folds a cohort is judged on: 0, one split, where examples are enough.
+    def folds_for(self, rarer: int | None, split: SplitUnit, *, quick: bool) -> int:
+        """How many folds a run is judged on: 0, one split, where examples are enough.
 
         Args:
-            rarer: Examples of the rarer class.
+            rarer: Examples of the rarer class in all; ``None`` where they are not counted before
+                the data are read, as recordings are: they are few.
+            split: Its unit. A split by row only shows what the leak is worth: one is enough.
+            quick: Whether to run as few folds as can be.
         """
-        return self.folds if rarer < self.few else 0
+        if split == "row" or (rarer or 0) >= self.few * self.folds:
+            return 0
+        return _FEWEST_FOLDS if quick else self.folds
 
-    def ask(self, data: str, said: Mapping[str, Any]) -> CohortSettings:
+    def ask(self, data: str, said: Mapping[str, Any], variant: str = "") -> CohortSettings:
         """What is asked of a data set, with what a user says of it.
 
         Who names another task than the study's is given that task's own times. Who names a task
@@ -120,35 +143,58 @@ class Study:
             UnknownNameError: If no task has the name that was said.
         """
         usual = {"task": "in-hospital", **self.asked.get(data, {})}
-        asked = {**usual, **said}
+        question = (data, said.get("task", usual["task"]))
+        own = {**self.asked.get(question, {}), **self.asked.get((*question, variant), {}), **said}
+        asked = {**usual, **own}
         if asked["task"] != usual["task"]:
-            asked = {n: v for n, v in asked.items() if n in said or n not in _OF_THE_TASK}
+            asked = {n: v for n, v in asked.items() if n in own or n not in _OF_THE_TASK}
         if "inputs" not in said and task_named(asked["task"]).inputs:
             asked.pop("inputs", None)
         if "inputs" in said and "tables" not in said:
             asked.pop("tables", None)
         return CohortSettings.of(**asked)
 
+    def cohort_of(self, question: Question) -> CohortSettings | None:
+        """What is asked of records; ``None`` where the data set has classes of its own."""
+        data, task, *variant = question
+        return self.ask(data, {"task": task}, *variant) if task else None
+
     def runs(
-        self, question: Question, *, is_primary: bool = True, seed: int, quick: bool
+        self,
+        question: Question,
+        *,
+        is_primary: bool = True,
+        looks_back: bool = True,
+        seed: int,
+        split_seed: int | None = None,
+        quick: bool,
     ) -> dict[str, RunSettings]:
-        """The runs of a question by the name of their folder, those that take longest first."""
-        data, task = question
-        cohort = self.ask(data, {"task": task}) if task else None
+        """The runs of a question by the name of their folder, those that take longest first.
+
+        Args:
+            question: Of the study.
+            is_primary: Whether it is the main result, which has runs with weighted classes.
+            looks_back: Whether it has runs with later information.
+            seed: Of all runs.
+            split_seed: Of the split, where that is not the seed.
+            quick: Whether they are short.
+        """
+        kinds = ("weighted",) * is_primary + ("hindsight",) * looks_back
+        cohort = self.cohort_of(question)
         named: dict[str, RunSettings] = {}
         for model in (*reversed(tuple(self.training)), *self.reference_models):
             for split in self.splits:
                 name = model + f".by-{split}" * (len(self.splits) > 1)
                 named[name] = RunSettings.of(
                     model=model,
-                    data=data,
+                    data=question[0],
                     split=split,
                     seed=seed,
+                    split_seed=split_seed,
                     cohort=cohort,
                     training=self._training(model, quick=quick),
                 )
-                if is_primary:
-                    named |= self._controls(name, named[name])
+                named |= self._controls(name, named[name], kinds)
         return named
 
     def _training(self, model: str, *, quick: bool) -> TrainingSettings:
@@ -159,13 +205,20 @@ class Study:
         average = min(training.average, self.quick_average)
         return training.model_copy(update={"epochs": epochs, "average": average})
 
-    def _controls(self, name: str, settings: RunSettings) -> dict[str, RunSettings]:
+    def _controls(
+        self, name: str, settings: RunSettings, kinds: tuple[str, ...]
+    ) -> dict[str, RunSettings]:
         """A run with weighted classes, and one with later information, if the study has them."""
         found = {}
-        if settings.model in self.controls.get("weighted", ()):
+        of = {kind: self.controls.get(kind, ()) for kind in kinds}
+        if settings.model in of.get("weighted", ()):
             weighted = settings.training.model_copy(update={"class_weights": True})
             found[f"{name}.weighted"] = settings.model_copy(update={"training": weighted})
-        if settings.cohort and settings.model in self.controls.get("hindsight", ()):
+        if settings.cohort and settings.model in of.get("hindsight", ()):
             back = settings.cohort.model_copy(update={"hindsight": True})
             found[f"{name}.hindsight"] = settings.model_copy(update={"cohort": back})
         return found
+
+
+def _says(asked: CohortSettings, settings: Mapping[str, Any]) -> bool:
+    return all(getattr(asked, name) == value for name, value in settings.items())

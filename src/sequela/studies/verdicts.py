@@ -1,8 +1,9 @@
-"""The report's claims, judged on the runs: holds, does not hold, or inconclusive, and why.
+"""A report's claims, judged on runs: holds, does not hold, inconclusive, or not testable here.
 
-Differences between two models are paired: both are judged on the same held-out examples, and the
-bootstrap draws whole recordings or subjects. A claim of a direction holds where the 95 % interval
-of the difference lies on its side of zero, and is inconclusive where the interval includes zero.
+Each claim is one number that is about, below or above a value. Its interval is that of the recipe
+on new groups (:mod:`sequela.evaluation.recipe`). A claim is decided where the number lies surely on
+one side of every bound that the claim sets, surely meaning a p-value below 0.05 after Holm's
+correction for all claims of the study that can be tested.
 """
 
 from collections import Counter
@@ -10,24 +11,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sequela.evaluation.intervals import Interval, interval
-from sequela.evaluation.metrics import example_loss, named, statistic_of
+from sequela.evaluation.comparison import holm
+from sequela.evaluation.metrics import named
 from sequela.evaluation.number import number
-from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.resampling import class_strata
-from sequela.evaluation.statistic import Statistic, ratio
+from sequela.evaluation.recipe import Design, RecipeNumber, across_folds
 from sequela.runs.find import Run
-from sequela.studies.claims import Claim
+from sequela.runs.recipe import bootstrap_of, judged
+from sequela.studies.claims import Claim, Condition
+from sequela.studies.statistics import number_of
 
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "inconclusive"
-SIMILAR = 0.03
-"""Accuracies whose difference surely lies within three points are called similar."""
-_HALF = 0.5
-
-Values = NDArray[np.float64]
-PerExample = Callable[[Predictions], Values]
+UNTESTABLE = "not testable here"
+ANSWERS = (HOLDS, FAILS, UNKNOWN, UNTESTABLE)
+SURE = 0.05
+"""p-value, corrected for the number of claims, below which a claim is decided."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,8 @@ class Verdict:
 
     Attributes:
         claim: What the report says.
-        verdict: ``HOLDS``, ``FAILS`` or ``UNKNOWN``.
-        why: The numbers that decide.
+        verdict: One of ``ANSWERS``.
+        why: The numbers that decide, or the reason why none can.
     """
 
     claim: Claim
@@ -45,267 +43,138 @@ class Verdict:
     why: str
 
 
-def judge(claim: Claim, runs: Mapping[str, Run]) -> Verdict:
-    """Judge a claim on runs by model name, all of the same split that does not leak."""
-    missing = [name for name in claim.models if name not in runs]
-    if missing:
-        return Verdict(claim, UNKNOWN, f"There is no run of {' and '.join(missing)} here.")
-    chosen = [runs[name] for name in claim.models]
-    verdict, why = _JUDGES[claim.key](claim, *chosen)
-    return Verdict(claim, verdict, why)
+def judge(claims: Sequence[Claim], runs: Mapping[str, Run]) -> list[Verdict]:
+    """Judge all claims of a study, on runs by model name, all of the same split.
+
+    Raises:
+        UnknownNameError: If a claim is about a number or metric that does not exist.
+        SettingError: If it names another number of models.
+    """
+    reasons = [_why_untestable(claim, runs) for claim in claims]
+    measured = [
+        None if reason else _measured(claim, [runs[name] for name in claim.models])
+        for claim, reason in zip(claims, reasons, strict=True)
+    ]
+    corrected = iter(holm([p for _, p in filter(None, measured)]).tolist())
+    return [
+        Verdict(claim, UNTESTABLE, reason)
+        if found is None
+        else _verdict(claim, runs, found[0], next(corrected))
+        for claim, reason, found in zip(claims, reasons, measured, strict=True)
+    ]
 
 
 def tally(verdicts: Sequence[Verdict]) -> str:
     """How many hold, in words."""
     counts = Counter(v.verdict for v in verdicts)
-    return f"{counts[HOLDS]} hold, {counts[FAILS]} do not hold, {counts[UNKNOWN]} are inconclusive"
-
-
-def _held_out(run: Run) -> Predictions:
-    return run.predictions.part("held_out")
-
-
-def _rng(run: Run) -> np.random.Generator:
-    return np.random.default_rng(run.settings.seed)
-
-
-def _strata(run: Run, predictions: Predictions) -> NDArray[np.int64] | None:
-    """Recordings are drawn within their class: how many there are of each was chosen."""
-    if not run.data["classes_fixed"]:
-        return None
-    return class_strata(predictions.label, predictions.group_index)
-
-
-def _correct(predictions: Predictions) -> Values:
-    hit: Values = (predictions.predicted == predictions.label).astype(np.float64)
-    return hit
-
-
-def _difference(
-    before: Run,
-    after: Run,
-    value: PerExample,
-    among: Callable[[Predictions], Values] = lambda p: np.ones(p.n_examples),
-) -> tuple[float, float, Interval]:
-    """Means of both runs on the same held-out examples, and the interval of after - before."""
-    first, second = _held_out(before), _held_out(after)
-    if not np.array_equal(first.example_id, second.example_id):
-        raise ValueError("the runs were judged on different examples")
-    weight = among(first)
-    a, b = value(first) * weight, value(second) * weight
-    paired = ratio(b - a, weight, first.group_index)
-    found = interval(paired, _rng(before), stratum=_strata(before, first))
-    return float(a.sum() / weight.sum()), float(b.sum() / weight.sum()), found
-
-
-def _direction(found: Interval, *, up: bool) -> str:
-    """The verdict on a claim that a difference is above (or below) zero."""
-    if found.low <= 0 <= found.high:
-        return UNKNOWN
-    return HOLDS if (found.low > 0) == up else FAILS
-
-
-def _points(found: Interval) -> str:
-    low, high = 100 * found.low, 100 * found.high
-    return f"95 % interval of the difference {low:+z.1f} to {high:+z.1f} points"
-
-
-def _accuracy_rises(_: Claim, before: Run, after: Run) -> tuple[str, str]:
-    a, b, found = _difference(before, after, _correct)
-    return _direction(found, up=True), f"From {a:.1%} to {b:.1%}; {_points(found)}."
-
-
-def _loss_falls(_: Claim, before: Run, after: Run) -> tuple[str, str]:
-    a, b, found = _difference(before, after, example_loss)
-    return _direction(found, up=False), (
-        f"From {a:.2f} to {b:.2f}; 95 % interval of the difference "
-        f"{found.low:+z.2f} to {found.high:+z.2f}."
+    untestable = f", {counts[UNTESTABLE]} cannot be tested here" * bool(counts[UNTESTABLE])
+    return (
+        f"{counts[HOLDS]} hold, {counts[FAILS]} do not hold, {counts[UNKNOWN]} are inconclusive"
+        f"{untestable}"
     )
 
 
-def _number(run: Run, name: str) -> tuple[float, float, float]:
-    """A held-out number and its interval: as it was written, or of the predictions."""
-    metric = named(name)
-    if f"{metric.key}_ci" in run.test:
-        low, high = run.test[f"{metric.key}_ci"]
-        return run.test[metric.key], low, high
-    predictions = _held_out(run)
-    resampled = statistic_of(name, predictions)
-    found = interval(resampled, _rng(run), stratum=_strata(run, predictions))
-    return metric.value(predictions), found.low, found.high
+def _measured(claim: Claim, runs: Sequence[Run]) -> tuple[RecipeNumber, float]:
+    """The number of a claim, and the two-sided p-value against its nearest bound."""
+    form, first = number_of(claim), runs[0]
+    folds = list(zip(*(run.runs for run in runs), strict=True))
+    how = bootstrap_of(first.runs[0])
+    design = Design.of(judged(first.runs), classes_fixed=how.classes_fixed)
+    held_out = [form.of(claim, fold, "held_out") for fold in folds]
+    tuning = [form.of(claim, fold, "tuning") for fold in folds] if design.tuning else []
+    rng = np.random.default_rng(first.settings.seed)
+    (found,) = across_folds(held_out, rng, how, design, tuning)
+    if found.interval is None:
+        return found, 1.0
+    return found, max(found.p_value(bound) for bound in _bounds(claim))
 
 
-def _level(claim: Claim, run: Run) -> tuple[str, str]:
-    """A claim that a number is a value, or lies below or above it."""
-    numbers = _number(run, claim.number)
-    below, above = numbers[2] < claim.value, numbers[1] > claim.value
+def _bounds(claim: Claim) -> tuple[float, ...]:
+    """The values that part a number for which the claim holds from one for which it does not."""
     if claim.relation == "about":
-        verdict = FAILS if below or above else HOLDS
-    elif below or above:
-        verdict = HOLDS if below == (claim.relation == "below") else FAILS
-    else:
-        verdict = UNKNOWN
-    form = named(claim.number).form
-    mean, low, high = (number(value, form) for value in numbers)
-    return verdict, f"Measured: {mean}, 95 % interval {low} to {high}."
+        return claim.value - claim.margin, claim.value + claim.margin
+    return (claim.value,)
 
 
-def _recalls(run: Run) -> list[tuple[str, float, float, float]]:
-    """Class, share found at 0.5, and its interval: of class 1, then of class 0."""
-    point = run.test["operating_points"][0]
-    names = reversed(run.metrics["data"]["classes"])
-    return [
-        (name, point[number], *point[f"{number}_ci"])
-        for name, number in zip(names, ("sensitivity", "specificity"), strict=True)
-    ]
+def _true_of(claim: Claim, value: float) -> bool:
+    """Whether the claim is true of a number."""
+    if claim.relation == "about":
+        return abs(value - claim.value) < claim.margin
+    return value < claim.value if claim.relation == "below" else value > claim.value
 
 
-def _in_words(recalls: Sequence[tuple[str, float, float, float]]) -> str:
-    return "; ".join(
-        f"recall of “{name}” is {value:.1%} ({low:.1%} to {high:.1%})"
-        for name, value, low, high in recalls
+def _verdict(claim: Claim, runs: Mapping[str, Run], found: RecipeNumber, p_value: float) -> Verdict:
+    answer = UNKNOWN
+    if p_value < SURE:
+        answer = HOLDS if _true_of(claim, found.value) else FAILS
+    form = number_of(claim)
+    measured = form.says(claim, found.value)
+    if found.interval:
+        low, high = (form.says(claim, each) for each in (found.interval.low, found.interval.high))
+        measured += f" (95 % interval {low} to {high})"
+    if claim.statistic == "change":
+        before, after = (_level(runs[name], claim.metric) for name in claim.models)
+        measured = f"From {before} to {after}: {measured}"
+    asked = f"{claim.relation} {form.says(claim, claim.value)}"
+    if claim.margin:
+        asked += f", within {form.says(claim, claim.margin).lstrip('+')}"
+    chance = "below 0.001" if p_value < 0.001 else f"{p_value:.3f}"  # noqa: PLR2004
+    return Verdict(claim, answer, f"{measured}. Claimed: {asked}; p {chance}.")
+
+
+def _level(run: Run, name: str) -> str:
+    metric = named(name)
+    each = [metric.value(fold.predictions.part("held_out")) for fold in run.runs]
+    return number(float(np.mean(each)), metric.form)
+
+
+def _why_untestable(claim: Claim, runs: Mapping[str, Run]) -> str:
+    """The reason why a claim cannot be judged on these runs, or nothing."""
+    missing = [name for name in claim.models if name not in runs]
+    if missing:
+        return f"There is no run of {' and '.join(missing)} here."
+    chosen = [runs[name] for name in claim.models]
+    counts = chosen[0].data["counts"]
+    if min(counts) < claim.fewest:
+        return (
+            f"The rarer class has {min(counts)} examples; fewer than {claim.fewest} tell nothing."
+        )
+    reasons = (_CONDITIONS[name](claim, chosen) for name in claim.untestable)
+    return next(filter(None, reasons), "")
+
+
+def _other_prevalence(claim: Claim, runs: Sequence[Run]) -> str:
+    counts = runs[0].data["counts"]
+    rarer, (low, high) = min(counts) / sum(counts), claim.prevalence
+    if low <= rarer <= high:
+        return ""
+    return (
+        f"The rarer class has {rarer:.0%} of the examples here. The number depends on that share, "
+        f"which is taken to be {low:.0%} to {high:.0%} in the report."
     )
 
 
-def _blind(_: Claim, run: Run) -> tuple[str, str]:
-    """Blind to class 1: most of it is surely missed, while the other class is found."""
-    recalls = _recalls(run)
-    _name, _value, low, high = recalls[0]
-    verdict = HOLDS if high < _HALF else FAILS if low > _HALF else UNKNOWN
-    return verdict, f"At 0.5, {_in_words(recalls)}."
-
-
-def _both_classes(claim: Claim, run: Run) -> tuple[str, str]:
-    recalls = _recalls(run)
-    if all(low > claim.value for _, _, low, _ in recalls):
-        verdict = HOLDS
-    else:
-        verdict = FAILS if any(high < claim.value for *_, high in recalls) else UNKNOWN
-    chosen = run.test["operating_points"][1]
-    return verdict, (
-        f"At 0.5, {_in_words(recalls)}. At the threshold chosen on the tuning part "
-        f"({chosen['threshold']:.2f}): {chosen['sensitivity']:.1%} and {chosen['specificity']:.1%}."
+def _no_recurrence(_: Claim, runs: Sequence[Run]) -> str:
+    single = runs[0].data["sequences"]["steps_distribution"]["share_of_one"]
+    if single <= 0.5:  # noqa: PLR2004
+        return ""
+    return (
+        f"{single:.0%} of the sequences have one step: nothing recurs, so no recurrent model is "
+        "tested."
     )
 
 
-def _underfits(_: Claim, small: Run, large: Run) -> tuple[str, str]:
-    """A model under-fits if a larger one does better on unseen data than it on its own."""
-    own = small.metrics["parts"]["train"]["accuracy"]
-    low, high = large.metrics["parts"]["held_out"]["accuracy_ci"]
-    verdict = HOLDS if own < low else FAILS if own > high else UNKNOWN
-    return verdict, (
-        f"On its training {small.data['example']}s its accuracy is {own:.1%}; the improved model "
-        f"has {low:.1%} to {high:.1%} on held-out ones."
-    )
+def _one_class_predicted(_: Claim, runs: Sequence[Run]) -> str:
+    for run in runs:
+        held_out = [fold.predictions.part("held_out") for fold in run.runs]
+        if len({int(one) for each in held_out for one in np.unique(each.predicted)}) > 1:
+            return ""
+    name = runs[0].data["classes"][int(runs[0].runs[0].predictions.predicted[0])]
+    return f"The models predict “{name}” for every example, so that they are alike in nothing else."
 
 
-def _similar_best(_: Claim, before: Run, after: Run) -> tuple[str, str]:
-    a, b, found = _difference(before, after, _correct)
-    losses = _difference(before, after, example_loss)
-    if found.low > -SIMILAR and found.high < SIMILAR:
-        verdict = HOLDS
-    else:
-        verdict = FAILS if found.low > SIMILAR or found.high < -SIMILAR else UNKNOWN
-    return verdict, (
-        f"Accuracy {a:.1%} and {b:.1%}, {_points(found)}; loss {losses[0]:.2f} and "
-        f"{losses[1]:.2f}. Similar means: the 95 % interval of the difference lies within "
-        f"{100 * SIMILAR:.0f} points."
-    )
-
-
-def _less_overfitting(_: Claim, before: Run, after: Run) -> tuple[str, str]:
-    """The gap between training and held-out accuracy, and how it differs between two runs."""
-    both = [run.predictions.where(run.predictions.split != "tuning") for run in (before, after)]
-    group = both[0].group_index
-    train = (both[0].split == "train").astype(np.float64)
-    change = _correct(both[1]) - _correct(both[0])
-    on_train = ratio(change * train, train, group)
-    on_held_out = ratio(change * (1 - train), 1 - train, group)
-    gap = Statistic(
-        value=lambda w: on_train.value(w) - on_held_out.value(w), n_groups=on_train.n_groups
-    )
-    stratum = class_strata(both[0].label * 2 + train.astype(np.int64), group)
-    found = interval(gap, _rng(before), stratum=stratum)
-    gaps = [
-        r.metrics["parts"]["train"]["accuracy"] - r.metrics["parts"]["held_out"]["accuracy"]
-        for r in (before, after)
-    ]
-    return _direction(found, up=False), (
-        f"Training minus held-out accuracy: {100 * gaps[0]:z.1f} points for the baseline, "
-        f"{100 * gaps[1]:z.1f} for the improved; {_points(found)}."
-    )
-
-
-def _diagonal_rises(_: Claim, before: Run, after: Run) -> tuple[str, str]:
-    found = _difference(before, after, _correct)[2]
-    recalls = [r.metrics["parts"]["held_out"]["per_class_recall"] for r in (before, after)]
-    up = sum(b > a for a, b in zip(*recalls, strict=True))
-    verdict = _direction(found, up=True)
-    if verdict == HOLDS and up < len(recalls[0]):
-        verdict = UNKNOWN
-    return verdict, (
-        f"{up} of {len(recalls[0])} classes have a higher recall; mean recall "
-        f"{np.mean(recalls[0]):.1%} and {np.mean(recalls[1]):.1%}, {_points(found)}."
-    )
-
-
-def asymmetry(confusion: Values) -> Values:
-    """Share of the errors that their mirror images do not balance: 0 symmetric, 1 one-sided.
-
-    Args:
-        confusion: (..., class, class) counts or weights.
-
-    Returns:
-        (...).
-    """
-    errors = confusion * (1 - np.eye(confusion.shape[-1]))
-    unbalanced = np.abs(errors - np.swapaxes(errors, -1, -2)).sum((-1, -2)) / 2
-    share: Values = unbalanced / np.maximum(errors.sum((-1, -2)), 1e-12)
-    return share
-
-
-def _more_symmetric(_: Claim, before: Run, after: Run) -> tuple[str, str]:
-    tables = []
-    for predictions in (_held_out(before), _held_out(after)):
-        n, k = len(np.unique(predictions.group_id)), len(predictions.classes)
-        table = np.zeros((n, k, k))
-        np.add.at(table, (predictions.group_index, predictions.label, predictions.predicted), 1)
-        tables.append(table)
-    change = Statistic(
-        value=lambda w: (
-            asymmetry(np.tensordot(w, tables[1], 1)) - asymmetry(np.tensordot(w, tables[0], 1))
-        ),
-        n_groups=len(tables[0]),
-    )
-    found = interval(change, _rng(before), stratum=_strata(before, _held_out(before)))
-    a, b = (float(asymmetry(t.sum(0))) for t in tables)
-    return _direction(found, up=False), (
-        f"Share of errors not balanced by the opposite error: {a:.0%} for the baseline, {b:.0%} "
-        f"for the improved; {_points(found)}."
-    )
-
-
-def _classes_better(claim: Claim, before: Run, after: Run) -> tuple[str, str]:
-    def among(predictions: Predictions) -> Values:
-        wanted = [predictions.classes.index(name) for name in claim.classes]
-        return np.isin(predictions.label, wanted).astype(np.float64)
-
-    a, b, found = _difference(before, after, _correct, among)
-    return _direction(found, up=True), (
-        f"Recall of these classes together: {a:.1%} and {b:.1%}; {_points(found)}."
-    )
-
-
-_JUDGES: dict[str, Callable[..., tuple[str, str]]] = {
-    "accuracy-rises": _accuracy_rises,
-    "blind": _blind,
-    "both-classes": _both_classes,
-    "classes-better": _classes_better,
-    "diagonal-rises": _diagonal_rises,
-    "less-overfitting": _less_overfitting,
-    "level": _level,
-    "loss-falls": _loss_falls,
-    "more-symmetric": _more_symmetric,
-    "similar-best": _similar_best,
-    "underfits": _underfits,
+_CONDITIONS: Mapping[Condition, Callable[[Claim, Sequence[Run]], str]] = {
+    "other prevalence": _other_prevalence,
+    "no recurrence": _no_recurrence,
+    "one class predicted": _one_class_predicted,
 }

@@ -1,0 +1,165 @@
+"""How often the 95 % intervals of a cross-validated recipe hold the truth, by simulation.
+
+Groups of five examples are drawn again and again, half of them of each class; two learners are
+trained in five folds, with a tuning part that they do not use. The truth is the mean performance of
+all models that were trained so, each on 300 new groups. Prints the table of
+docs/decisions/0014-recipe-intervals.md:
+
+    python benchmarks/recipe_coverage.py [--simulations 100] [--groups 50 200 400]
+"""
+
+import argparse
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold, train_test_split
+from sklearn.neural_network import MLPClassifier
+
+from sequela.evaluation.intervals import Bootstrap
+from sequela.evaluation.metrics import statistic_of
+from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.recipe import (
+    Judged,
+    Place,
+    RecipeNumber,
+    difference_across_folds,
+    metric_across_folds,
+)
+
+INPUTS, EACH, FOLDS, REPEATS, SEEDS = 8, 5, 5, 2, 2
+NEW_GROUPS = 300
+HOW = Bootstrap(resamples=300, classes_fixed=True)
+NAMES = ("accuracy", "auroc")
+DESIGNS: dict[str, Callable[[Place], bool]] = {
+    "5 folds": lambda place: place.repeat == 0 and place.seed == 0,
+    "5 folds, 2 seeds": lambda place: place.repeat == 0,
+    "5 folds, 2 repeats": lambda place: place.seed == 0,
+}
+Array = NDArray[np.float64]
+
+
+def drawn(groups: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.int64]]:
+    """Inputs (group, example, input) and classes (group,); a part of the signal is not linear."""
+    label = np.arange(groups) % 2
+    own = rng.normal(size=(groups, INPUTS))
+    own[:, 0] += label
+    own[:, 1] += 0.6 * label * np.sign(own[:, 2])
+    return own[:, None] + rng.normal(size=(groups, EACH, INPUTS)), label
+
+
+def judge(model: Any, x: Array, label: NDArray[np.int64], rows: NDArray[np.int64]) -> Predictions:
+    """What a model says of some groups."""
+    risk = model.predict_proba(x[rows].reshape(-1, INPUTS))[:, 1]
+    group = np.repeat(np.char.mod("%d", rows), EACH)
+    return Predictions(
+        example_id=np.char.add(np.char.mod("%d.", np.arange(len(group))), group),
+        group_id=group,
+        subject_id=np.full(len(group), ""),
+        split=np.full(len(group), "held_out"),
+        label=np.repeat(label[rows], EACH),
+        probabilities=np.stack([1 - risk, risk], axis=1),
+        classes=("no", "yes"),
+    )
+
+
+def learner(name: str, seed: int) -> Any:
+    if name == "LDA":
+        return LinearDiscriminantAnalysis()
+    return MLPClassifier((8,), solver="lbfgs", alpha=0.1, max_iter=25, random_state=seed)
+
+
+def simulate(
+    groups: int, simulation: int, new: tuple[Array, NDArray[np.int64]]
+) -> tuple[dict[str, list[Judged]], dict[str, list[list[float]]]]:
+    """What all models say of one draw of the data, and how they do on new groups."""
+    x, label = drawn(groups, np.random.default_rng([groups, simulation]))
+    said: dict[str, list[Judged]] = {"LDA": [], "net": []}
+    true: dict[str, list[list[float]]] = {"LDA": [], "net": []}
+    fresh = np.repeat(new[1], EACH)
+    for repeat in range(REPEATS):
+        deal = StratifiedKFold(FOLDS, shuffle=True, random_state=simulation * REPEATS + repeat)
+        for fold, (rest, held_out) in enumerate(deal.split(label, label)):
+            train, tuning = train_test_split(
+                rest, test_size=0.25, stratify=label[rest], random_state=simulation
+            )
+            for name, judged in said.items():
+                for seed in range(SEEDS if name == "net" and repeat == 0 else 1):
+                    number = ((simulation * REPEATS + repeat) * FOLDS + fold) * SEEDS + seed
+                    model = learner(name, number)
+                    model.fit(x[train].reshape(-1, INPUTS), np.repeat(label[train], EACH))
+                    place = Place(repeat, fold, seed)
+                    parts = (judge(model, x, label, rows) for rows in (held_out, tuning))
+                    judged.append(Judged(next(parts), place, next(parts)))
+                    risk = model.predict_proba(new[0].reshape(-1, INPUTS))[:, 1]
+                    accuracy = np.mean((risk > 0.5) == fresh)
+                    true[name].append([float(accuracy), float(roc_auc_score(fresh, risk))])
+    return said, true
+
+
+def intervals(said: dict[str, list[Judged]], seed: int) -> dict[tuple[str, str, str], RecipeNumber]:
+    """By design, learner (or difference) and metric."""
+    found = {}
+    for design, belongs in DESIGNS.items():
+        some = {name: [j for j in all_ if belongs(j.place)] for name, all_ in said.items()}
+        for metric in NAMES:
+            rng = np.random.default_rng(seed)
+            for name, judged in some.items():
+                if name == "net" or "seeds" not in design:
+                    found[design, name, metric] = metric_across_folds(metric, judged, rng, HOW)
+            if "seeds" not in design:
+                of = partial(statistic_of, metric)
+                (apart,) = difference_across_folds(some["net"], some["LDA"], of, rng, HOW)
+                found[design, "net - LDA", metric] = apart
+    return found
+
+
+def report(groups: int, simulations: int) -> None:
+    started = time.perf_counter()
+    new = drawn(NEW_GROUPS, np.random.default_rng(2026))
+    found, true = defaultdict(list), defaultdict(list)
+    for simulation in range(simulations):
+        said, performance = simulate(groups, simulation, new)
+        for key, number in intervals(said, simulation).items():
+            found[key].append(number)
+        for name, values in performance.items():
+            true[name].append(np.mean(values, axis=0))
+    truth = {name: np.mean(values, axis=0) for name, values in true.items()}
+    truth["net - LDA"] = truth["net"] - truth["LDA"]
+    for (design, name, metric), numbers in found.items():
+        value = truth[name][NAMES.index(metric)]
+        made = [one.interval for one in numbers if one.interval]
+        held = sum(one.low <= value <= one.high for one in made)
+        sure = stats.binomtest(held, len(numbers)).proportion_ci()
+        width = np.median([one.high - one.low for one in made])
+        print(
+            f"| {groups} | {design} | {name} | {metric} | {value:.3f} | "
+            f"{100 * held / len(numbers):.1f} % ({100 * sure.low:.0f} to {100 * sure.high:.0f}) | "
+            f"{width:.3f} |",
+            flush=True,
+        )
+    print(f"{groups} groups: {simulations} simulations, {time.perf_counter() - started:.0f} s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--simulations", type=int, default=100)
+    parser.add_argument("--groups", type=int, nargs="+", default=[50, 200, 400])
+    options = parser.parse_args()
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    print("| groups | design | learner | number | truth | held (95 %) | median width |")
+    for groups in options.groups:
+        report(groups, options.simulations)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Attacks on the audit: known ways to numbers that are too good, planted into the open data."""

@@ -1,0 +1,166 @@
+"""What attacks are carried out on: small copies of the data that ship with the package."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import parquet
+
+from sequela.attacks.attack import Outcome
+from sequela.cohort.events import open_events
+from sequela.cohort.finding import Finding
+from sequela.cohort.fingerprint import matches, of_signals
+from sequela.cohort.labels import write_labels
+from sequela.cohort.selection import select_cohort
+from sequela.cohort.stays import create_stays
+from sequela.cohort.tasks import in_hospital
+from sequela.config import CohortSettings, RunSettings
+from sequela.errors import SequelaError
+from sequela.runs.audit import audit
+from sequela.runs.data import RunData, load
+from sequela.sources.account import ACCOUNT
+from sequela.sources.bonn import N_TIMES, SETS, read_excerpt
+from sequela.sources.build import build
+from sequela.sources.catalog import EXCERPTS
+from sequela.sources.hospitals import source_of
+
+Signals = Mapping[str, NDArray[np.float64]]
+EVERY = 4  # of the Bonn recordings, so that an attack takes a second
+
+# The stay that each label asks about, and a number from 0 in its class, in an order of its own.
+ASKED = """
+CREATE TABLE asked AS
+SELECT
+    l.subject_id, l.prediction_time, l.boolean_value AS died, s.visit_id, s.admitted,
+    row_number() OVER (ORDER BY l.subject_id, l.prediction_time) AS n,
+    (row_number() OVER (PARTITION BY l.boolean_value ORDER BY hash(s.visit_id)) - 1)
+        / count(*) OVER (PARTITION BY l.boolean_value) AS share
+FROM given AS l ASOF JOIN stays AS s
+    ON s.subject_id = l.subject_id AND l.prediction_time >= s.admitted
+"""
+WRITE = """
+COPY (SELECT * FROM planted ORDER BY subject_id, time, code)
+TO '{path}' (FORMAT parquet)
+"""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where attacks are carried out.
+
+    Attributes:
+        work: Folder for all that is made on the way.
+    """
+
+    work: Path
+
+    @cached_property
+    def recordings(self) -> dict[str, NDArray[np.float64]]:
+        """A quarter of the recordings that ship with the package: id to samples in µV.
+
+        Of recordings that were made at the same time only one is taken: nothing is planted then.
+        """
+        found = read_excerpt(EXCERPTS / "bonn.parquet")[::EVERY]
+        content = of_signals([each.recording_id for each in found], [r.signal for r in found])
+        alike = set(matches(content, content).asked.tolist())
+        return {
+            each.recording_id: each.signal[0].astype(np.float64)
+            for index, each in enumerate(found)
+            if index not in alike
+        }
+
+    @cached_property
+    def clean_recordings(self) -> RunData:
+        """The recordings as they are, in parts."""
+        return self.load_recordings(self.recordings, "clean")
+
+    def write_recordings(self, signals: Signals, name: str) -> Path:
+        """The recordings as a file, in whole µV as recordings are."""
+        values = np.concatenate([np.round(signal) for signal in signals.values()])
+        bounds = np.iinfo(np.int16)
+        samples = pa.array(np.clip(values, bounds.min, bounds.max).astype(np.int16))
+        path = self.work / "recordings" / f"{name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        columns = {
+            "recording_id": pa.array([*signals]),
+            "signal": pa.FixedSizeListArray.from_arrays(samples, N_TIMES),
+        }
+        parquet.write_table(pa.table(columns), path)
+        return path
+
+    def load_recordings(self, signals: Signals, name: str) -> RunData:
+        """The recordings in the parts of a split, as a run reads them."""
+        settings = RunSettings(model="majority-class", data="bonn")
+        return load(settings, self.write_recordings(signals, name), self.work)
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Of each class, a recording of the training part and one that is held out."""
+        data = self.clean_recordings
+        train, held_out = (
+            {id_[0]: id_ for id_ in np.unique(data.groups[data.rows(part)]).tolist()}
+            for part in ("train", "held_out")
+        )
+        return [(train[letter], held_out[letter]) for letter in SETS]
+
+    @cache  # noqa: B019 - there is one bench
+    def events(self, data: str) -> Path:
+        """The events of hospital tables, built once."""
+        out = self.work / "events" / data
+        build(source_of(data), EXCERPTS / data, out)
+        return out
+
+    def plant(self, data: str, name: str, statements: Sequence[str]) -> Path:
+        """A copy of the events with something planted: a MEDS data set.
+
+        Args:
+            data: Hospital tables.
+            name: Of the copy.
+            statements: SQL on the table ``planted``, the events; beside it are ``stays`` and
+                ``asked``: who is asked about in the task ``in-hospital``, when, in which stay,
+                whether the patient ``died``, and ``share``, from 0 to 1 in each class.
+        """
+        root = self.work / "planted" / name.replace("/", " ")
+        (root / "data").mkdir(parents=True)
+        events = open_events(self.events(data))
+        labels = select_cohort(events, in_hospital()).labels
+        write_labels(labels, root / "labels.parquet")
+        with events.connect() as connection:
+            create_stays(connection)
+            connection.register("given", labels)
+            connection.execute(ASKED)
+            connection.execute("CREATE TABLE planted AS SELECT * FROM events")
+            _run(connection, statements)
+            connection.execute(WRITE.format(path=root / "data/0.parquet"))
+        shutil.copy(events.root / ACCOUNT, root / ACCOUNT)
+        return root
+
+    def audit_events(self, root: Path, labels: Path | None = None) -> Outcome:
+        """What is said of a MEDS data set by a run of the task ``in-hospital`` that reads all."""
+        named = str(labels) if labels else None
+        settings = RunSettings(
+            model="prevalence",
+            data="meds",
+            split="subject",
+            cohort=CohortSettings(task="in-hospital", labels=named),
+        )
+        try:
+            return said(audit(load(settings, root, root / "work")))
+        except SequelaError as error:
+            return Outcome("blocked", str(error))
+
+
+def said(findings: Sequence[Finding]) -> Outcome:
+    """Whether anything is said of data, and what."""
+    checks = dict.fromkeys(f"{each.check} ({each.severity})" for each in findings)
+    return Outcome("found", ", ".join(checks)) if checks else Outcome("missed", "nothing is said")
+
+
+def _run(connection: duckdb.DuckDBPyConnection, statements: Sequence[str]) -> None:
+    for statement in statements:
+        connection.execute(statement)

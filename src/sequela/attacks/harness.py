@@ -1,0 +1,56 @@
+"""All attacks, carried out one after another."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from threadpoolctl import threadpool_limits
+
+from sequela.attacks import judging, recordings, records
+from sequela.attacks.attack import Attack, Result, Verdict
+from sequela.attacks.bench import Bench
+from sequela.runs.openings import LEDGER, VARIABLE
+
+ATTACKS: tuple[Attack, ...] = (*recordings.ATTACKS, *records.ATTACKS, *judging.ATTACKS)
+
+_OF_NOTHING: Mapping[Verdict, Verdict] = {
+    "found": "false alarm",
+    "blocked": "false alarm",
+    "missed": "clean",
+}
+
+
+@contextmanager
+def _ledger_in(work: Path) -> Iterator[None]:
+    """What attacks open is no opening of the user's."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = str(work / LEDGER)
+    try:
+        yield
+    finally:
+        del os.environ[VARIABLE]
+        if before is not None:
+            os.environ[VARIABLE] = before
+
+
+def attack_all(attacks: Sequence[Attack] = ATTACKS) -> Iterator[Result]:
+    """Carry out attacks on copies of the data that ship with the package.
+
+    Args:
+        attacks: Which ones.
+
+    Yields:
+        What became of each, as soon as it is known.
+    """
+    with (
+        TemporaryDirectory(prefix="sequela-") as work,
+        _ledger_in(Path(work)),
+        threadpool_limits(limits=1),
+    ):
+        bench = Bench(Path(work))
+        for attack in attacks:
+            outcome = attack.carry_out(bench)
+            verdict = outcome.verdict if attack.planted else _OF_NOTHING[outcome.verdict]
+            yield Result(attack.name, verdict, outcome.by.replace(f"{work}/", ""))

@@ -1,0 +1,96 @@
+"""Deaths that would not have been seen to the horizon: they go with the living who were not.
+
+A follow-up that ends before the horizon hides how the subject is at it, so the example is left out.
+Of who died before the horizon, only the death is on record, not how long the follow-up would have
+gone on. If all of them stayed in, deaths would be too many among who is left. So each is kept with
+the probability that a follow-up which had lasted to the death would have reached the horizon. What
+is left then stands for all, without weights: each example was followed to the horizon, or would
+have been, with the same probability. This is inverse-probability-of-censoring weighting (Robins and
+Finkelstein 2000, Biometrics 56, 779-788) carried out by drawing.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sequela.sources.columns import column_of
+
+# Of who is still asked: how long they were followed, and whether a death ended that.
+FOLLOWED = """
+SELECT
+    rowid AS row, subject_id,
+    epoch_us(prediction_time) AS asked,
+    epoch_us(followed_until) - epoch_us(prediction_time) AS time,
+    epoch_us(horizon) - epoch_us(prediction_time) AS horizon,
+    coalesce(date_trunc('day', death) = date_trunc('day', followed_until), false) AS died
+FROM candidates
+WHERE followed_until IS NOT NULL AND NOT ({gone})
+ORDER BY subject_id, asked, visit_id
+"""
+MARK = "UPDATE candidates SET lost = true WHERE rowid IN (SELECT row FROM lost_rows)"
+ADD = "ALTER TABLE candidates ADD COLUMN lost BOOLEAN DEFAULT false"
+
+
+def mark_lost(connection: duckdb.DuckDBPyConnection, gone: Sequence[str]) -> int:
+    """Add the column ``lost`` to the table ``candidates``: died, and drawn as lost to follow-up.
+
+    Args:
+        connection: With the table ``candidates``.
+        gone: SQL conditions of who was left out before.
+
+    Returns:
+        How many.
+    """
+    connection.execute(ADD)
+    conditions = " OR ".join(f"coalesce({each}, false)" for each in gone) or "false"
+    found = connection.execute(FOLLOWED.format(gone=conditions)).fetchnumpy()
+    early = found["died"] & (found["time"] < found["horizon"])
+    seen = probability_of_seeing(found["time"], found["died"], found["horizon"])
+    lost = early & (_draws(found["subject_id"], found["asked"]) >= seen)
+    connection.register("lost_rows", pa.table({"row": column_of(found["row"][lost])}))
+    connection.execute(MARK)
+    connection.unregister("lost_rows")
+    return int(lost.sum())
+
+
+def probability_of_seeing(
+    time: NDArray[np.int64], died: NDArray[np.bool_], horizon: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Of each follow-up that lasted to ``time``, how probably it reaches ``horizon``.
+
+    The Kaplan-Meier estimate of the time to the end of follow-up, in which a death hides that end.
+    Of a death and an end of follow-up at one time the death comes first.
+
+    Args:
+        time: int64 (candidate,), how long each was followed, in any unit.
+        died: Bool (candidate,), whether a death ended it.
+        horizon: int64 (candidate,), in the same unit.
+
+    Returns:
+        float64 (candidate,), at most 1.
+
+    Example:
+        >>> time, died = np.array([1, 2, 2, 3, 9]), np.array([False, True, False, True, False])
+        >>> probability_of_seeing(time, died, np.full(5, 5)).round(3)
+        array([0.667, 0.667, 0.667, 1.   , 1.   ])
+    """
+    if died.all():
+        return np.ones(len(time))
+    from scipy.stats import CensoredData, ecdf  # takes long to load, and few tasks need it
+
+    ends = CensoredData(time[~died].astype(np.float64), right=(time[died] - 1).astype(np.float64))
+    survival = ecdf(ends).sf
+    to_horizon, so_far = survival.evaluate(horizon - 1.0), survival.evaluate(time - 1.0)
+    known = np.minimum(to_horizon, so_far)
+    return np.divide(known, so_far, out=np.ones(len(time)), where=so_far > 0)
+
+
+def _draws(subject: NDArray[np.int64], asked: NDArray[np.int64]) -> NDArray[np.float64]:
+    """A number from 0 to 1 of each candidate, the same whoever else is in the data."""
+    texts = (f"{s} {t}".encode() for s, t in zip(subject.tolist(), asked.tolist(), strict=True))
+    heads = [int.from_bytes(hashlib.sha256(text).digest()[:6], "big") for text in texts]
+    return np.array(heads, np.float64) / 2**48

@@ -1,0 +1,114 @@
+"""How a cohort is divided for a run: by subject, by site or by time, each subject in one part."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.cohort.attributes import sites_of
+from sequela.cohort.selection import Cohort
+from sequela.cohort.split import Ids, Split, at_first, divided_by_time, draw, periods
+from sequela.config import RunSettings
+from sequela.errors import SplitError
+from sequela.sources import catalog
+from sequela.sources.account import ACCOUNT, read_account
+from sequela.sources.codes import SITE
+from sequela.sources.columns import values_of
+
+
+@dataclass(frozen=True)
+class Division:
+    """A cohort in parts.
+
+    Attributes:
+        cohort: Those who are in a part.
+        split: The parts and their proof.
+        part: int64 (example,), index into ``PARTS``.
+        site: Str (example,), the hospital, where the split is by site.
+    """
+
+    cohort: Cohort
+    split: Split
+    part: NDArray[np.int64]
+    site: Ids | None = None
+
+
+def divide(cohort: Cohort, settings: RunSettings) -> Division:
+    """Divide a cohort as a run asks.
+
+    Raises:
+        SettingError: If it was built from data that cannot be split so.
+        SplitError: If it has too few subjects, sites or times of a class, or no site on record.
+        DataError: If nothing or one class is left.
+    """
+    if (cohort.events.root / ACCOUNT).is_file():
+        built_from = read_account(cohort.events.root).get("source")
+        if built_from in catalog.DATA_SETS:
+            catalog.check_split(built_from, settings.split)
+    if settings.split == "time":
+        return _by_time(cohort, settings)
+    site = None
+    if settings.split == "site":
+        cohort, site = by_site(cohort)
+        if site is None:
+            raise SplitError(
+                f"no hospital is on record by the time of prediction (code {SITE}//...), so these "
+                "data cannot be split by site: use --split subject"
+            )
+    ids = {"row": cohort.example_id, "subject": cohort.subject_id.astype(np.str_)}
+    split, part = draw(
+        label=cohort.label,
+        ids=ids if site is None else {**ids, "site": site},
+        unit=settings.split,
+        seed=settings.seed_of_split,
+        fractions=settings.fractions,
+        folds=settings.folds,
+        fold=settings.fold,
+    )
+    return Division(cohort, split, part, site)
+
+
+def by_site(cohort: Cohort) -> tuple[Cohort, Ids | None]:
+    """Each subject at the site of its first example, and the sites: str (example,).
+
+    Its examples at other sites are left out, and so are examples without a site. Where no example
+    has a site the cohort is as it was, and the sites are ``None``.
+    """
+    site = sites_of(cohort.events, cohort.labels)
+    known = site != ""
+    if not known.any():
+        return cohort, None
+    kept = known.copy()
+    kept[known] = at_first(cohort.subject_id[known].astype(np.str_), site[known])
+    removed = {
+        "site not known": ("no hospital is on record", ~known),
+        "another site": (
+            "the subject was first seen at another site; subjects and sites stay whole",
+            known & ~kept,
+        ),
+    }
+    return cohort.only(kept, removed), site[kept]
+
+
+def _by_time(cohort: Cohort, settings: RunSettings) -> Division:
+    """Subjects in the period of their first prediction; their later predictions are left out."""
+    subject = cohort.subject_id.astype(np.str_)
+    time = values_of(cohort.labels["prediction_time"])
+    part = periods(subject, time, settings.fractions)
+    kept = at_first(subject, part)
+    removed = {
+        "a later period": (
+            "the subject was first seen in an earlier period; subjects and periods stay whole",
+            ~kept,
+        )
+    }
+    cohort = cohort.only(kept, removed)
+    split = divided_by_time(
+        label=cohort.label,
+        subject=subject[kept],
+        time=time[kept],
+        part=part[kept],
+        seed=settings.seed_of_split,
+        fractions=settings.fractions,
+    )
+    return Division(cohort, split, part[kept])

@@ -1,0 +1,76 @@
+"""A finished run whose data are audited again."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sequela.cohort.finding import Finding
+from sequela.runs.audit import audit, looked_for
+from sequela.runs.data import load_again
+from sequela.runs.find import named_runs
+from sequela.runs.folder import work_beside
+from sequela.runs.leaks import Leaks
+
+NOTHING, LEAK, SUSPICION = 0, 3, 4
+"""Exit statuses of ``sequela audit``: nothing is found, a leak is, only suspicions are."""
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What was found in the data of a finished run.
+
+    Attributes:
+        run: Its folder.
+        origin: Where the data were found, in words.
+        looked_for: The checks, in words.
+        planned: Whether the run was made to show a leak.
+        findings: Leaks first; of all folds, each once.
+    """
+
+    run: Path
+    origin: str
+    looked_for: str
+    planned: bool
+    findings: tuple[Finding, ...]
+
+    @property
+    def status(self) -> int:
+        """The exit status of the command."""
+        if not self.findings:
+            return NOTHING
+        return LEAK if self.findings[0].severity == "leak" else SUSPICION
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return {
+            "run": str(self.run),
+            "origin": self.origin,
+            "looked_for": self.looked_for,
+            "planned": self.planned,
+            "findings": [asdict(finding) for finding in self.findings],
+        }
+
+
+def audit_run(path: Path, root: Path | None = None) -> Audited:
+    """Audit the data of a finished run again; of a cross-validation, each fold.
+
+    Args:
+        path: Run folder, or folder of a cross-validation.
+        root: Folder or file of the data (default: the usual search path).
+
+    Raises:
+        RunError: If the run is damaged or not finished, or the data are others.
+        SequelaError: If the data cannot be found or read.
+    """
+    (run,) = named_runs([path])
+    found: list[Finding] = []
+    with work_beside(path) as work:
+        for folder in run.runs:
+            data = load_again(folder, root, work)
+            found += audit(data)
+    return Audited(path, data.origin, looked_for(data), Leaks.of(run).planned, _leaks_first(found))
+
+
+def _leaks_first(found: Sequence[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(dict.fromkeys(found), key=lambda each: each.severity != "leak"))

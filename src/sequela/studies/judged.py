@@ -1,0 +1,105 @@
+"""The claims of a study, each judged as well as can be and as the report most likely judged it."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from sequela.runs.find import Run
+from sequela.studies.registry import planned_leak, question_of
+from sequela.studies.study import Study
+from sequela.studies.verdicts import Verdict, judge
+
+RERUNS = "reruns.json"
+SAME_DATA = ("name", "examples", "counts")
+"""What data have in common on which a verdict can be compared."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim and its answers.
+
+    Attributes:
+        main: On the study's own question and split.
+        by_row: On a split by row, which leaks; ``None`` where there is none.
+        as_reported: On the report's own question; ``None`` where it was not run beside the main
+            one.
+        reruns: How many reruns with other seeds gave the main answer on the same data, of how many;
+            ``None`` where that was not measured.
+    """
+
+    main: Verdict
+    by_row: Verdict | None = None
+    as_reported: Verdict | None = None
+    reruns: tuple[int, int] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For ``results.json``."""
+        found: dict[str, Any] = {
+            "id": self.main.claim.id,
+            "claim": self.main.claim.claim,
+            "verdict": self.main.verdict,
+            "why": self.main.why,
+            "by_row": self.by_row and self.by_row.verdict,
+        }
+        if self.as_reported:
+            found["as_reported"] = self.as_reported.verdict
+        if self.reruns:
+            found["same_in_reruns"] = list(self.reruns)
+        return found
+
+
+def judge_study(study: Study, cohorts: Sequence[Sequence[Run]]) -> list[Judged]:
+    """The claims of a study, none where no model was run without a leak.
+
+    Args:
+        study: With its claims.
+        cohorts: The runs of each question, the primary one first.
+    """
+    main, *others = cohorts
+    honest = [run for run in main if not planned_leak(run)]
+    if not study.claims or not honest:
+        return []
+    by_row = [run for run in main if planned_leak(run) == "row"]
+    asked = [runs for runs in others if question_of(runs[0]) == study.reported_question]
+    row, reported = _verdicts(study, by_row), _verdicts(study, asked[0] if asked else [])
+    measured = measured_reruns(study.name, honest[0].data)
+    return [
+        Judged(
+            verdict,
+            row.get(verdict.claim.id),
+            reported.get(verdict.claim.id),
+            _same(verdict, measured),
+        )
+        for verdict in _verdicts(study, honest).values()
+    ]
+
+
+def _verdicts(study: Study, runs: Iterable[Run]) -> dict[str, Verdict]:
+    """The verdict on each claim by its id, on the runs that are neither leaks nor weighted."""
+    plain = [run for run in runs if not run.settings.training.class_weights]
+    by_model = {run.settings.model: run for run in plain if planned_leak(run) != "hindsight"}
+    if not by_model:
+        return {}
+    return {verdict.claim.id: verdict for verdict in judge(study.claims, by_model)}
+
+
+def _same(verdict: Verdict, reruns: Mapping[str, Sequence[str]]) -> tuple[int, int] | None:
+    others = reruns.get(verdict.claim.id)
+    return (others.count(verdict.verdict), len(others)) if others else None
+
+
+def measured_reruns(study: str, data: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The verdicts of reruns with other seeds by claim, where they were measured on these data.
+
+    ``benchmarks/verdicts.py`` measures them and writes the file.
+
+    Args:
+        study: Its name.
+        data: What a run says of its data.
+    """
+    path = files("sequela.studies") / "declared" / RERUNS
+    known = json.loads(path.read_text(encoding="utf-8"))["studies"].get(study, {})
+    alike = all(known.get(name) == data[name] for name in SAME_DATA)
+    return known["verdicts"] if alike else {}

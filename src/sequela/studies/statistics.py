@@ -1,0 +1,182 @@
+"""The numbers that claims are about, each as a statistic of the groups that a fold judged."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import SettingError, unknown_name
+from sequela.evaluation.metrics import named, statistic_of
+from sequela.evaluation.number import number
+from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.statistic import Statistic, difference, ratio, share, stacked
+from sequela.runs.folder import RunFolder
+from sequela.studies.claims import Claim
+
+Values = NDArray[np.float64]
+Fold = tuple[RunFolder, ...]
+"""The runs of a claim's models on one fold."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number that claims can be about.
+
+    Attributes:
+        of: From a claim, the runs of its models on one fold, and the name of a part: the number as
+            a statistic of the part's groups.
+        models: How many models it is of.
+        form: Of the number in a sentence, in Python's format; that of the claim's metric if empty.
+        points: Whether it is a difference of shares, told in percentage points.
+    """
+
+    of: Callable[[Claim, Fold, str], Statistic]
+    models: int
+    form: str = ""
+    points: bool = False
+
+    def says(self, claim: Claim, value: float) -> str:
+        """The number in words."""
+        metric = named(claim.metric)
+        if self.points or (self.models > 1 and metric.points):
+            return f"{100 * value:+z.0f} points"
+        return number(value, self.form or ("+.2f" if self.models > 1 else metric.form))
+
+
+def number_of(claim: Claim) -> Number:
+    """The number that a claim is about.
+
+    Raises:
+        UnknownNameError: If there is no such number.
+        SettingError: If it is of another number of models.
+    """
+    if claim.statistic not in STATISTICS:
+        raise unknown_name("statistic", claim.statistic, STATISTICS)
+    found = STATISTICS[claim.statistic]
+    if len(claim.models) != found.models:
+        raise SettingError(
+            f"claim '{claim.id}' names {len(claim.models)} model(s): '{claim.statistic}' is of "
+            f"{found.models}"
+        )
+    return found
+
+
+def _correct(predictions: Predictions) -> Values:
+    hit: Values = (predictions.predicted == predictions.label).astype(np.float64)
+    return hit
+
+
+def _pair(fold: Fold, part: str) -> tuple[Predictions, Predictions]:
+    before, after = (run.predictions.part(part) for run in fold)
+    if not np.array_equal(before.example_id, after.example_id):
+        raise ValueError("the runs were judged on different examples")
+    return before, after
+
+
+def _level(claim: Claim, fold: Fold, part: str) -> Statistic:
+    return statistic_of(claim.metric, fold[0].predictions.part(part))
+
+
+def _change(claim: Claim, fold: Fold, part: str) -> Statistic:
+    before, after = (statistic_of(claim.metric, each) for each in _pair(fold, part))
+    return difference(after, before)
+
+
+def _recall_change(claim: Claim, fold: Fold, part: str) -> Statistic:
+    before, after = _pair(fold, part)
+    wanted = [before.classes.index(name) for name in claim.classes]
+    among = np.isin(before.label, wanted).astype(np.float64)
+    change = (_correct(after) - _correct(before)) * among
+    return ratio(change, among, before.group_index)
+
+
+def _training_accuracy(run: RunFolder) -> float:
+    accuracy: float = run.metrics["parts"]["train"]["accuracy"]
+    return accuracy
+
+
+def _moved(one: Statistic, by: float) -> Statistic:
+    return Statistic(lambda weights: one(weights) + by, one.n_groups)
+
+
+def _gap_change(_: Claim, fold: Fold, part: str) -> Statistic:
+    """Training accuracy is that of a given fit; what varies are the held-out groups."""
+    before, after = _pair(fold, part)
+    change = ratio(
+        _correct(before) - _correct(after), np.ones(before.n_examples), before.group_index
+    )
+    return _moved(change, _training_accuracy(fold[1]) - _training_accuracy(fold[0]))
+
+
+def _held_out_over_training(_: Claim, fold: Fold, part: str) -> Statistic:
+    """A model under-fits if a larger one does better on unseen data than it on its own."""
+    small, large = fold
+    return _moved(
+        statistic_of("accuracy", large.predictions.part(part)), -_training_accuracy(small)
+    )
+
+
+def asymmetry(confusion: Values) -> Values:
+    """Share of the errors that their mirror images do not balance: 0 symmetric, 1 one-sided.
+
+    Args:
+        confusion: (..., class, class) counts or weights.
+
+    Returns:
+        (...).
+    """
+    errors = confusion * (1 - np.eye(confusion.shape[-1]))
+    unbalanced = np.abs(errors - np.swapaxes(errors, -1, -2)).sum((-1, -2)) / 2
+    found: Values = unbalanced / np.maximum(errors.sum((-1, -2)), 1e-12)
+    return found
+
+
+def _asymmetry_change(_: Claim, fold: Fold, part: str) -> Statistic:
+    tables = []
+    for predictions in _pair(fold, part):
+        n, k = len(np.unique(predictions.group_id)), len(predictions.classes)
+        table = np.zeros((n, k, k))
+        np.add.at(table, (predictions.group_index, predictions.label, predictions.predicted), 1)
+        tables.append(table)
+    before, after = tables
+    return Statistic(
+        lambda w: asymmetry(np.tensordot(w, after, 1)) - asymmetry(np.tensordot(w, before, 1)),
+        len(before),
+    )
+
+
+def _recalls(predictions: Predictions, threshold: float) -> Statistic:
+    """Shares of class 1 at or above a threshold, and of class 0 below it."""
+    alarm, event = predictions.score >= threshold, predictions.label == 1
+    return stacked(
+        [
+            share(alarm, event, predictions.group_index),
+            share(~alarm, ~event, predictions.group_index),
+        ]
+    )
+
+
+def _recall_at_half(_: Claim, fold: Fold, part: str) -> Statistic:
+    both = _recalls(fold[0].predictions.part(part), 0.5)
+    return Statistic(lambda w: both(w)[:, 0], both.n_groups, (both.trials or (0,))[:1])
+
+
+def _smaller_recall(_: Claim, fold: Fold, part: str) -> Statistic:
+    (run,) = fold
+    chosen = run.test["operating_points"][1]["threshold"]
+    both = _recalls(run.predictions.part(part), chosen)
+    return Statistic(lambda w: both(w).min(axis=1), both.n_groups)
+
+
+STATISTICS: Mapping[str, Number] = {
+    "level": Number(_level, 1),
+    "change": Number(_change, 2),
+    "recall change": Number(_recall_change, 2, points=True),
+    "gap change": Number(_gap_change, 2, points=True),
+    "held-out over training": Number(_held_out_over_training, 2, points=True),
+    "asymmetry change": Number(_asymmetry_change, 2, points=True),
+    "recall at 0.5": Number(_recall_at_half, 1, ".0%"),
+    "smaller recall": Number(_smaller_recall, 1, ".0%"),
+}
+"""By the name that a declaration of claims uses."""

@@ -1,0 +1,54 @@
+"""The audit accuses none of the open data, whatever of them is read."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sequela.runs.audit import audit
+from sequela.runs.data import load
+from sequela.studies.settings import run_settings
+
+FOLDERS = {
+    "bonn": "bonn",
+    "uci-seizure": "uci-seizure",
+    "eicu": "eicu-demo",
+    "mimic3": "mimic3-demo",
+    "mimic4": "mimic4-demo",
+    "physionet2012": "physionet2012",
+}
+EVERYTHING: dict[str, Any] = {"inputs": (), "tables": ()}
+ASKED: tuple[dict[str, Any], ...] = ({}, EVERYTHING)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.mark.parametrize("data", ["bonn", "uci-seizure"])
+def test_recordings(data: str, real_data: Path, work: Path) -> None:
+    settings = run_settings("majority-class", data, records={}, training={})
+    found = audit(load(settings, real_data / FOLDERS[data], work))
+    # Some of these recordings follow each other; see tests/real/test_fingerprints.py.
+    assert {each.check for each in found} <= {"resembling content"}
+    assert {each.severity for each in found} <= {"suspicion"}
+
+
+@pytest.mark.parametrize("said", ASKED, ids=["as in the study", "everything"])
+@pytest.mark.parametrize(
+    ("data", "task"),
+    [
+        *((data, "in-hospital") for data in ("eicu", "mimic3", "mimic4", "physionet2012")),
+        *((data, "length-of-stay-7d") for data in ("eicu", "mimic3", "mimic4", "physionet2012")),
+        *((data, "post-discharge") for data in ("mimic3", "mimic4", "physionet2012")),
+        *((data, "readmission-30d") for data in ("mimic3", "mimic4")),
+        ("mimic4", "icu-transfer"),
+    ],
+)
+def test_records(data: str, task: str, said: dict[str, Any], real_data: Path, work: Path) -> None:
+    for seed in (0, 1):
+        settings = run_settings(
+            "prevalence", data, seed=seed, records={"task": task, **said}, training={}
+        )
+        assert audit(load(settings, real_data / FOLDERS[data], work)) == []

@@ -1,0 +1,70 @@
+"""What a page says of steps and codes."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sequela.report import sentences
+
+
+def entry(model: str, share_of_one: float | None) -> Any:
+    spread = {
+        "share_of_one": share_of_one,
+        "quantiles": {"0.05": 1, "0.25": 1, "0.5": 2, "0.75": 3, "0.95": 5},
+        "most": 9,
+    }
+    sequences = {"steps": 2.25, "settings": {}}
+    if share_of_one is not None:
+        sequences["steps_distribution"] = spread
+    return SimpleNamespace(name=model, title=model.title(), data={"sequences": sequences})
+
+
+@pytest.mark.parametrize(
+    ("models", "share", "warned_of"),
+    [
+        (["visits-baseline"], 0.51, "Visits-Baseline is"),
+        (["visits-baseline"], 0.5, ""),
+        (["logistic-regression", "boosting"], 1.0, ""),
+        (["boosting", "visits-improved"], 1.0, "Visits-Improved is"),
+        (["visits-baseline"], None, ""),
+    ],
+)
+def test_a_recurrent_model_of_one_step_is_warned_of(
+    models: list[str], share: float | None, warned_of: str
+) -> None:
+    said = sentences.one_step([entry(model, share) for model in models])
+    assert said.partition(" recurrent")[0] == warned_of
+
+
+def test_the_warning_names_the_models_and_the_share() -> None:
+    both = [entry(name, 0.864) for name in ("visits-baseline", "visits-improved")]
+    assert sentences.one_step(both).startswith(
+        "Visits-Baseline and Visits-Improved are recurrent, and 86 % of the examples have one step"
+    )
+    signals = SimpleNamespace(name="gru-improved", title="GRU", data={"recordings": 400})
+    assert sentences.one_step([signals]) == ""  # type: ignore[list-item]
+
+
+def test_steps_are_told_by_their_distribution() -> None:
+    assert sentences.steps_in_words(entry("boosting", 0.4).data["sequences"]) == (
+        "An example has 2.2 steps on average: half of them have 1 to 3, nine of ten 1 to 5 (median "
+        "2, most 9), and 40 % have one."
+    )
+    before = entry("boosting", None).data["sequences"]
+    assert sentences.steps_in_words(before) == "An example has 2.2 steps on average."
+
+
+@pytest.mark.parametrize(
+    ("digits", "said"),
+    [
+        (None, ""),
+        (0, "ICD codes are cut to their category (three characters, E codes four)"),
+        (2, "(three characters, E codes four) and 2 characters after it"),
+    ],
+)
+def test_the_level_of_codes_is_told(digits: int | None, said: str) -> None:
+    found = sentences.codes_in_words({"sequences": {"settings": {"icd_digits": digits}}})
+    assert found.endswith(said)
+    assert bool(found) == bool(said)
+    assert sentences.codes_in_words({"recordings": 400}) == ""

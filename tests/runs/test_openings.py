@@ -1,0 +1,228 @@
+"""Looks at a held-out part are counted: in one chain, by several processes, for all that see it."""
+
+import json
+import multiprocessing
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from sequela.config import RunSettings
+from sequela.errors import OutputError
+from sequela.report.build import build
+from sequela.report.card import build_card
+from sequela.runs import fit
+from sequela.runs.compare import compare
+from sequela.runs.evaluate import evaluate_run
+from sequela.runs.find import find_runs, open_run
+from sequela.runs.folder import RunFolder
+from sequela.runs.folds import cross_validate
+from sequela.runs.openings import LEDGER, VARIABLE, Command, ledgers, open_held_out, openings, read
+
+MODELS = ("majority-class", "logistic-regression")
+
+
+@pytest.fixture(scope="module")
+def made(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models with one seed, one of them with two more, and as folds."""
+    out = tmp_path_factory.mktemp("openings")
+    for model in MODELS:
+        fit.train(RunSettings(model=model, data="bonn"), out / model, root=synthetic)
+    for seed in (1, 2):
+        settings = RunSettings(model=MODELS[0], data="bonn", seed=seed)
+        fit.train(settings, out / f"seed-{seed}", root=synthetic)
+    settings = RunSettings(model=MODELS[0], data="bonn")
+    cross_validate(settings, out / "folds", folds=2, root=synthetic)
+    return out
+
+
+@pytest.fixture
+def runs(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The runs, which nobody has opened yet."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "user" / LEDGER))
+    return Path(shutil.copytree(made, tmp_path / "runs"))
+
+
+def counts(run: Path) -> tuple[int, int, int, int]:
+    found = openings(open_run(run))
+    assert found.damage == ()
+    return found.times, found.models, found.parts, found.seeds
+
+
+def test_an_unopened_part(runs: Path) -> None:
+    assert counts(runs / MODELS[0]) == (0, 0, 0, 0)
+    assert not (runs / LEDGER).exists()
+
+
+def test_each_model_and_command_counts_once(runs: Path) -> None:
+    one, other = (RunFolder(runs / model) for model in MODELS)
+    assert open_held_out(one, "report").sentences == (
+        "This held-out part was opened once, by 1 model.",
+    )
+    before = (runs / LEDGER).read_bytes()
+    open_held_out(RunFolder(one.path), "report")
+    assert (runs / LEDGER).read_bytes() == before
+    open_held_out(one, "card")
+    assert open_held_out(other, "report").sentences == (
+        "This held-out part was opened 3 times, by 2 models.",
+    )
+    assert (runs / LEDGER).read_bytes().startswith(before)
+    entry = json.loads(before)
+    assert {n: entry[n] for n in ("command", "model", "run", "data", "unit", "seed")} == {
+        "command": "report",
+        "model": MODELS[0],
+        "run": MODELS[0],
+        "data": "bonn",
+        "unit": "recording",
+        "seed": 0,
+    }
+
+
+def test_all_that_shows_held_out_numbers_opens(runs: Path, tmp_path: Path) -> None:
+    one, other = (open_run(runs / model) for model in MODELS)
+    evaluate_run(one.path)
+    assert counts(one.path) == (1, 1, 1, 1)
+    found = compare([one, other])
+    assert found.opened == ("This held-out part was opened 3 times, by 2 models.",)
+    assert found.best == f"{MODELS[1]} is the best of 2, chosen on this held-out part"
+    text = build([one, other], tmp_path / "page.html").read_text("utf-8")
+    assert "This held-out part was opened 5 times, by 2 models." in text
+    assert "Logistic regression is the best of 2, chosen on this held-out part" in text
+    card = build_card(one, tmp_path / "card.md").read_text("utf-8")
+    assert "This held-out part was opened 6 times, by 2 models." in card
+    commands = [entry.command for entry in read(runs / LEDGER)[0]]
+    assert commands == ["evaluate", "compare", "compare", "report", "report", "card"]
+
+
+def test_seeds_that_were_tried_are_said(runs: Path, tmp_path: Path) -> None:
+    for name in (MODELS[0], "seed-1", "seed-2"):
+        evaluate_run(runs / name)
+    assert counts(runs / "seed-2") == (1, 1, 3, 3)
+    sentence = "Held-out parts of these data were opened under 3 seeds (3 parts)."
+    page = build([open_run(runs / "seed-2")], tmp_path / "page.html")
+    assert sentence in page.read_text("utf-8")
+    card = build_card(open_run(runs / "seed-2"), tmp_path / "card.md")
+    assert sentence in card.read_text("utf-8")
+
+
+def test_runs_in_folders_of_their_own_are_seen(runs: Path, tmp_path: Path) -> None:
+    for name in (MODELS[0], "seed-1"):
+        elsewhere = tmp_path / f"of-{name}"
+        shutil.move(runs / name, elsewhere / name)
+        evaluate_run(elsewhere / name)
+        assert len(read(elsewhere / LEDGER)[0]) == 1
+    assert counts(elsewhere / "seed-1") == (1, 1, 2, 2)
+
+
+def test_another_user_sees_what_was_opened_beside_the_run(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate_run(runs / MODELS[0])
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "other" / LEDGER))
+    assert counts(runs / MODELS[0]) == (1, 1, 1, 1)
+    evaluate_run(runs / MODELS[1])
+    assert counts(runs / MODELS[0]) == (2, 2, 1, 1)
+
+
+def test_folds_are_one_part(runs: Path) -> None:
+    folds = runs / "folds"
+    for path in (folds, folds / "fold-00"):
+        assert ledgers(open_run(path))["beside the runs"] == runs / LEDGER
+    assert evaluate_run(folds)["openings"]["sentences"] == [
+        "These folds were opened once, by 1 model."
+    ]
+    evaluate_run(folds / "fold-00")
+    assert counts(folds)[:2] == (1, 1)
+
+
+def test_other_data_that_hold_out_what_the_run_does(runs: Path, synthetic: Path) -> None:
+    found = evaluate_run(runs / MODELS[0], root=synthetic)
+    assert found["openings"]["times"] == 1
+
+
+def test_the_page_is_the_same_each_time(runs: Path, tmp_path: Path) -> None:
+    pages = [
+        build(find_runs([runs / model for model in MODELS]), tmp_path / f"{n}.html").read_bytes()
+        for n in range(2)
+    ]
+    assert pages[0] == pages[1]
+
+
+def cut_a_line(lines: list[bytes]) -> list[bytes]:
+    return [lines[0], lines[1][:40], *lines[2:]]
+
+
+def drop_a_line(lines: list[bytes]) -> list[bytes]:
+    return [lines[0], *lines[2:]]
+
+
+def edit_a_line(lines: list[bytes]) -> list[bytes]:
+    return [lines[0], lines[1].replace(b'"seed": 0', b'"seed": 7'), *lines[2:]]
+
+
+def write_another_value(lines: list[bytes]) -> list[bytes]:
+    return [lines[0], lines[1].replace(b'"seed": 0', b'"seed": []'), *lines[2:]]
+
+
+def write_no_text(lines: list[bytes]) -> list[bytes]:
+    return [lines[0], b"\xff\xfe", *lines[2:]]
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (cut_a_line, 2),
+        (drop_a_line, 2),
+        (edit_a_line, 3),
+        (write_another_value, 2),
+        (write_no_text, 2),
+    ],
+)
+def test_a_ledger_that_was_changed_is_said(
+    change: Callable[[list[bytes]], list[bytes]], line: int, runs: Path, tmp_path: Path
+) -> None:
+    run = RunFolder(runs / MODELS[0])
+    commands: list[Command] = ["evaluate", "report", "card"]
+    for command in commands:
+        open_held_out(run, command)
+    path = runs / LEDGER
+    path.write_bytes(b"\n".join(change(path.read_bytes().splitlines())) + b"\n")
+    sentence = f"The ledger beside the runs was changed after it was written (line {line}): "
+    assert openings(run).damage == (f"{sentence}openings may be missing here.",)
+    text = build([run], tmp_path / "page.html").read_text("utf-8")
+    assert text.index(sentence) < text.index("<h3")
+    open_held_out(run, "compare")  # it is written on, and still said
+    assert sentence in open_held_out(run, "train").sentences[-1]
+    assert read(path)[0][-1].command == "train"
+
+
+def test_a_place_that_cannot_be_written(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(runs / MODELS[0])
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "file" / LEDGER))
+    found = open_held_out(run, "evaluate")
+    assert found.times == 1
+    assert found.sentences[-1] == "This opening could not be added to the ledger of this user."
+    (runs / LEDGER).unlink()
+    (runs / LEDGER).mkdir()
+    with pytest.raises(OutputError):
+        open_held_out(run, "evaluate")
+    assert "The ledger beside the runs cannot be read (Is a directory)" in openings(run).damage[0]
+
+
+def test_several_processes_lose_nothing(runs: Path) -> None:
+    commands: list[Command] = ["train", "evaluate", "compare", "report", "card"]
+    several = [RunFolder(runs / name) for name in (*MODELS, "seed-1", "seed-2")] * 2
+    with ProcessPoolExecutor(3, multiprocessing.get_context("spawn")) as pool:
+        work = [pool.submit(open_held_out, run, command) for run in several for command in commands]
+        for done in work:
+            done.result()
+    beside, own = ledgers(several[0]).values()
+    entries, damage = read(beside)
+    assert damage == ""
+    assert len(entries) == 4 * len(commands)
+    assert {entry.key for entry in entries} == {entry.key for entry in read(own)[0]}

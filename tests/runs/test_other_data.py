@@ -1,0 +1,257 @@
+"""Any run's model applied to data that were not split for it: nothing is learnt again."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from tests.runs.challenge import write_set
+
+from sequela.cli.app import main
+from sequela.cohort.labels import SCHEMA, write_labels
+from sequela.config import CohortSettings, RunSettings, TrainingSettings
+from sequela.errors import RunError, SettingError
+from sequela.models import stored
+from sequela.models.reference import REFERENCE_MODELS
+from sequela.models.registry import MODELS, lookup
+from sequela.runs import fit
+from sequela.runs.evaluate import evaluate_run, predict_other
+from sequela.runs.folder import RunFolder
+from sequela.runs.model import FILE
+from sequela.runs.records import VisitData
+from sequela.sources.catalog import EXCERPTS
+from sequela.studies.settings import run_settings
+
+Ask = Callable[..., RunSettings]
+Train = Callable[[RunSettings], RunFolder]
+
+OF_SIGNALS = [name for name in [*MODELS, *REFERENCE_MODELS] if lookup(name).reads_of("signal")]
+OF_RECORDS = [name for name in [*MODELS, *REFERENCE_MODELS] if lookup(name).reads_of("records")]
+EVERYTHING = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    reads = ("values", "gaps", "codes", "static", "features:counts")
+
+    def __init__(self, *, n_channels, n_codes, n_static, n_features, n_outputs):
+        super().__init__()
+        self.rest = nn.Linear(2 * n_channels + n_static + n_features + 1, n_outputs)
+        self.codes = nn.EmbeddingBag(n_codes, n_outputs, mode="sum", include_last_offset=True)
+
+    def forward(self, values, mask, gaps, codes, offsets, static, features, batch_sizes):
+        first = batch_sizes[0]
+        of_visits = torch.cat([values, mask.float(), gaps[:, None]], 1)[:first]
+        rest = self.rest(torch.cat([of_visits, static, features], 1))
+        return rest + self.codes(codes, offsets)[:first]
+"""
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A set-a to train on and a set-b of other people, in the layout of PhysioNet 2012."""
+    root = tmp_path_factory.mktemp("challenge")
+    return {
+        "a": write_set(root / "a", "a", range(132_000, 132_120), seed=0),
+        "b": write_set(root / "b", "b", range(142_000, 142_060), seed=1),
+    }
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A class that reads all that records hold."""
+    file = tmp_path_factory.mktemp("net") / "net.py"
+    file.write_text(EVERYTHING, "utf-8")
+    return f"{file}:Net"
+
+
+@pytest.fixture(scope="module")
+def of_sets(
+    sets: dict[str, Path], net: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], RunFolder]:
+    """A run on set-a, made once; ``Net`` is the class that reads everything."""
+    root = tmp_path_factory.mktemp("of-sets")
+    made: dict[str, RunFolder] = {}
+
+    def train(model: str) -> RunFolder:
+        if model not in made:
+            settings = run_settings(
+                net if model == "Net" else model,
+                "physionet2012",
+                records={"min_subjects": 3},
+                training={"epochs": 1},
+            )
+            folder = root / model
+            made[model] = fit.train(settings, folder, root=sets["a"], work=root / "work")
+        return made[model]
+
+    return train
+
+
+def check_held_out_are_the_same(folder: RunFolder, root: Path | None, work: Path) -> Any:
+    """A run's own data as other data: just the held-out part, and the probabilities on record."""
+    data, found = predict_other(folder, folder.settings.data, root, work)
+    recorded = folder.predictions.part("held_out")
+    assert sorted(found.example_id.tolist()) == sorted(recorded.example_id.tolist())
+    place = {id_: i for i, id_ in enumerate(found.example_id.tolist())}
+    rows = [place[id_] for id_ in recorded.example_id.tolist()]
+    np.testing.assert_allclose(found.probabilities[rows], recorded.probabilities, atol=1e-6)
+    np.testing.assert_array_equal(found.label[rows], recorded.label)
+    return data
+
+
+@pytest.mark.parametrize("model", OF_SIGNALS)
+def test_on_signals(model: str, synthetic: Path, tmp_path: Path) -> None:
+    settings = RunSettings(model=model, data="bonn", training=TrainingSettings(epochs=1))
+    folder = fit.train(settings, tmp_path / "run", root=synthetic)
+    check_held_out_are_the_same(folder, synthetic, tmp_path)
+
+
+@pytest.mark.parametrize("model", OF_RECORDS)
+def test_on_codes(model: str, asked: Ask, trained: Train, tmp_path: Path) -> None:
+    folder = trained(asked(model, "eicu", epochs=1))
+    check_held_out_are_the_same(folder, EXCERPTS / "eicu", tmp_path)
+
+
+@pytest.mark.parametrize("model", [*OF_RECORDS, "Net"])
+def test_on_values(
+    model: str, of_sets: Callable[[str], RunFolder], sets: dict[str, Path], tmp_path: Path
+) -> None:
+    """Measurements as quintiles, as summaries and as they are, of channels that some lack."""
+    folder = of_sets(model)
+    data = check_held_out_are_the_same(folder, sets["a"], tmp_path)
+    assert isinstance(data, VisitData)
+    assert (data.sequences.codes > 0).any()
+    assert len(data.sequences.values)
+
+
+@pytest.mark.parametrize("model", [*OF_RECORDS, "Net"])
+def test_on_other_people(
+    model: str, of_sets: Callable[[str], RunFolder], sets: dict[str, Path], tmp_path: Path
+) -> None:
+    """One stay's numbers do not depend on who else is in the data: nothing is learnt from them."""
+    folder = of_sets(model)
+    _, everybody = predict_other(folder, "physionet2012", sets["b"], tmp_path / "all")
+    few = tmp_path / "few"
+    (few / "set-b").mkdir(parents=True)
+    outcomes = (sets["b"] / "Outcomes-b.txt").read_text("utf-8").splitlines()
+    (few / "Outcomes-b.txt").write_text("\n".join(outcomes[:21]) + "\n", "utf-8")
+    for line in outcomes[1:21]:
+        name = f"{line.split(',')[0]}.txt"
+        (few / "set-b" / name).write_bytes((sets["b"] / "set-b" / name).read_bytes())
+    data, found = predict_other(folder, "physionet2012", few, tmp_path / "some")
+    assert data.set_aside == 0
+    assert (len(everybody.label), len(found.label)) == (60, 20)
+    np.testing.assert_allclose(found.probabilities, everybody.probabilities[:20], atol=1e-6)
+
+
+def test_a_measurement_is_split_where_the_training_part_split_it(
+    of_sets: Callable[[str], RunFolder], sets: dict[str, Path], tmp_path: Path
+) -> None:
+    """Every bin of set-b by hand, from the edges that the model's file holds."""
+    folder = of_sets("visits-baseline")
+    header, _ = stored.read(folder.path / FILE)
+    edges = dict(zip(header["channels"], header["edges"], strict=True))
+    assert {len(ends) for ends in edges.values()} == {4}
+    data, _ = predict_other(folder, "physionet2012", sets["b"], tmp_path)
+    assert isinstance(data, VisitData)
+    sequences, seen = data.sequences, 0
+    for example in range(len(sequences)):
+        for step, codes in enumerate(sequences.codes_of(example)):
+            place = sequences.step_offsets[example] + step
+            first, end = sequences.value_offsets[place : place + 2]
+            names = [sequences.channel_names[i] for i in sequences.channels[first:end]]
+            for name, value in zip(names, sequences.values[first:end].tolist(), strict=True):
+                code = f"{name}//Q{1 + sum(edge < value for edge in edges[name])}"
+                assert (code if code in sequences.vocabulary else "UNKNOWN") in codes
+                seen += code in sequences.vocabulary
+    assert seen > 500
+
+
+def test_the_command_on_another_set(
+    of_sets: Callable[[str], RunFolder],
+    sets: dict[str, Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", str(of_sets("boosting").path), "--root", str(sets["b"])])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert "applied to physionet2012" in said
+    assert "60 of 60 subjects" in said
+
+
+def test_a_model_of_a_version_that_stored_no_edges_says_so(
+    of_sets: Callable[[str], RunFolder], sets: dict[str, Path]
+) -> None:
+    folder = of_sets("prevalence")
+    header, tensors = stored.read(folder.path / FILE)
+    old = {name: value for name, value in header.items() if name != "edges"}
+    whole = (folder.path / FILE).read_bytes()
+    stored.write(folder.path / FILE, tensors, old)
+    with pytest.raises(RunError, match=r"earlier version.*quantiles: train it again"):
+        evaluate_run(folder.path, root=sets["b"])
+    (folder.path / FILE).write_bytes(whole)
+
+
+def test_other_data_without_a_channel_of_the_model(
+    of_sets: Callable[[str], RunFolder], sets: dict[str, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "set-b").mkdir()
+    for path in sorted((sets["b"] / "set-b").iterdir()):
+        (tmp_path / "set-b" / path.name).write_text(
+            "".join(f"{line}\n" for line in path.read_text("utf-8").splitlines()[:5])
+            + "01:00,Unheard,5\n",
+            "utf-8",
+        )
+    (tmp_path / "Outcomes-b.txt").write_bytes((sets["b"] / "Outcomes-b.txt").read_bytes())
+    found = evaluate_run(of_sets("visits-baseline").path, root=tmp_path)
+    assert found["examples"] == 60
+    assert found["unknown_codes"] > 0
+
+
+def labelled(root: Path, write_meds: Callable[..., Path], first: int) -> tuple[Path, Path]:
+    """MEDS data of 40 people, and a label file of their own."""
+    rng = np.random.default_rng(first)
+    people = range(first, first + 40)
+    rows = [
+        (one, f"2020-01-0{1 + day}", f"LAB//{kind}", None, float(rng.normal(one % 2, 1)))
+        for one in people
+        for day in range(3)
+        for kind in "ab"
+    ]
+    write_meds(root, rows)
+    labels = pa.table(
+        [
+            pa.array([*people], pa.int64()),
+            pa.array([np.datetime64("2020-02-01", "us")] * 40),
+            pa.array([one % 2 == 0 for one in people]),
+        ],
+        schema=SCHEMA,
+    )
+    write_labels(labels, root / "labels.parquet")
+    return root, root / "labels.parquet"
+
+
+def test_a_run_on_the_labels_of_a_file_asks_for_those_of_the_other_data(
+    write_meds: Callable[..., Path], of_sets: Callable[[str], RunFolder], tmp_path: Path
+) -> None:
+    root, labels = labelled(tmp_path / "here", write_meds, 0)
+    there, others = labelled(tmp_path / "there", write_meds, 100)
+    settings = RunSettings(
+        model="boosting",
+        data="meds",
+        split="subject",
+        cohort=CohortSettings(labels=str(labels), bins=3),
+    )
+    folder = fit.train(settings, tmp_path / "run", root=root)
+    with pytest.raises(SettingError, match=r"name the label file of these data with --labels"):
+        evaluate_run(folder.path, root=there)
+    found = evaluate_run(folder.path, root=there, labels=others)
+    assert (found["examples"], found["subjects_set_aside_as_trained_or_tuned_on"]) == (40, 0)
+    assert evaluate_run(folder.path, root=root, labels=labels)["examples"] == 8
+    with pytest.raises(SettingError, match=r"asks the task in-hospital.*leave --labels out"):
+        evaluate_run(of_sets("boosting").path, labels=labels)

@@ -1,0 +1,134 @@
+"""Split and weights are drawn apart, and several seeds of one split are one run."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sequela.config import RunSettings, TrainingSettings
+from sequela.errors import RunError, SettingError
+from sequela.evaluation import metrics
+from sequela.runs import fit
+from sequela.runs.compare import compare
+from sequela.runs.evaluate import evaluate_run
+from sequela.runs.find import begun, begun_seeds, find_runs, named_runs
+from sequela.runs.folds import FoldsFolder, cross_validate
+from sequela.runs.recipe import places, variance_in_words
+
+SEEDS = 3
+
+
+def asked(model: str = "mlp-baseline", **more: int | None) -> RunSettings:
+    training = TrainingSettings(epochs=1)
+    return RunSettings.of(model=model, data="bonn", training=training, **more)
+
+
+@pytest.fixture(scope="module")
+def seeds(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> FoldsFolder:
+    """One split, three seeds."""
+    out = tmp_path_factory.mktemp("seeds") / "run"
+    return cross_validate(asked(seed=4), out, folds=0, seeds=SEEDS, root=synthetic)
+
+
+def test_seeds_share_the_split_and_nothing_else(seeds: FoldsFolder) -> None:
+    assert [run.path.name for run in seeds.runs] == ["seed-00", "seed-01", "seed-02"]
+    assert [run.settings.seed for run in seeds.runs] == [4, 5, 6]
+    assert {run.settings.seed_of_split for run in seeds.runs} == {4}
+    assert all(run.split.ids == seeds.first.split.ids for run in seeds.runs)
+    one, other = (run.predictions.probabilities for run in seeds.runs[:2])
+    assert not np.array_equal(one, other)
+
+
+def test_the_number_is_the_mean_over_seeds_and_its_variance_has_their_part(
+    seeds: FoldsFolder,
+) -> None:
+    values = [metrics.accuracy(run.predictions.part("held_out")) for run in seeds.runs]
+    assert seeds.test["accuracy"] == pytest.approx(np.mean(values))
+    parts = seeds.test["variance"]["accuracy"]
+    assert parts["seed"] == pytest.approx(np.var(values, ddof=1) / SEEDS, rel=1e-3)
+    assert parts["split"] is None
+    assert seeds.test["variance_why"] == {
+        "split": "there is one split: what another one changes is not known"
+    }
+    assert (seeds.folds, seeds.repeats, seeds.seeds) == (0, 1, SEEDS)
+    assert seeds.test["examples"] == seeds.first.test["examples"]
+    assert seeds.predictions.n_examples == seeds.first.test["examples"]
+    said = variance_in_words(seeds.test, metrics.METRICS["accuracy"])
+    assert said.startswith("Variance of accuracy: data ")
+    assert said.endswith("There is one split: what another one changes is not known.")
+
+
+def test_they_are_one_run(seeds: FoldsFolder, synthetic: Path, tmp_path: Path) -> None:
+    (found,) = find_runs([seeds.path.parent])
+    assert isinstance(found, FoldsFolder)
+    numbers = evaluate_run(seeds.path)
+    assert numbers["accuracy_ci"] == seeds.test["accuracy_ci"]
+    assert begun(seeds.path) == (seeds.first.settings, 0)
+    assert begun_seeds(seeds.path) == SEEDS
+    other = cross_validate(
+        asked("majority-class", seed=4), tmp_path / "other", folds=0, seeds=SEEDS, root=synthetic
+    )
+    compared = compare(named_runs([other.path, seeds.path]))
+    assert compared.runs[1].difference
+    assert compared.runs[1].difference.value == pytest.approx(
+        seeds.test["accuracy"] - other.test["accuracy"]
+    )
+    with pytest.raises(RunError, match="one of a single model and the other of folds or seeds"):
+        compare([other, seeds.first])
+
+
+def test_unfinished_seeds_ask_for_their_number(seeds: FoldsFolder, tmp_path: Path) -> None:
+    shutil.copytree(seeds.first.path, tmp_path / "seed-00")
+    with pytest.raises(RunError, match="give it with --seeds"):
+        begun_seeds(tmp_path)
+    with pytest.raises(SettingError, match="--seeds is 0; expected 1 or more"):
+        cross_validate(seeds.settings, tmp_path / "none", folds=0, seeds=0)
+
+
+def test_each_fold_has_several_seeds(synthetic: Path, tmp_path: Path) -> None:
+    run = cross_validate(
+        asked("mlp-baseline"), tmp_path / "run", folds=2, repeats=2, seeds=2, root=synthetic
+    )
+    assert [each.path.name for each in run.runs][:3] == [
+        "fold-00.seed-00",
+        "fold-00.seed-01",
+        "fold-01.seed-00",
+    ]
+    assert [tuple(place) for place in places(run.runs)][:5] == [
+        (0, 0, 0),
+        (0, 0, 1),
+        (0, 1, 0),
+        (0, 1, 1),
+        (1, 0, 0),
+    ]
+    assert (run.folds, run.repeats, run.seeds) == (2, 2, 2)
+    assert run.test["accuracy_folds"] == 8
+    assert run.test["examples"] == run.data["examples"]
+    assert run.test["variance_why"] == {}
+    parts = run.test["variance"]["accuracy"]
+    assert all(part is not None and part >= 0 for part in parts.values())
+
+
+def test_runs_of_one_split_are_compared_whatever_their_weights(
+    synthetic: Path, tmp_path: Path
+) -> None:
+    one, other = (
+        fit.train(asked(seed=seed, split_seed=7), tmp_path / str(seed), root=synthetic)
+        for seed in (1, 2)
+    )
+    assert one.split.seed == 7
+    assert one.split.ids == other.split.ids
+    found = compare([one, other])
+    assert not found.runs[1].same
+    moved = fit.train(asked(seed=1), tmp_path / "own", root=synthetic)
+    assert moved.split.ids != one.split.ids
+    with pytest.raises(RunError, match=r"--split-seed \(or --seed\)"):
+        compare([one, moved])
+
+
+def test_folds_start_from_weights_of_their_own() -> None:
+    folds = [asked(seed=3).model_copy(update={"folds": 5, "fold": n}) for n in range(10)]
+    assert len({each.seed_of_training for each in folds}) == 10
+    assert {each.seed_of_split for each in folds} == {3}
+    assert asked(seed=3).seed_of_training == 3

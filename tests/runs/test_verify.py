@@ -1,0 +1,178 @@
+"""Numbers that were changed after the run are refused wherever they are shown."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sequela.config import RunSettings, TrainingSettings
+from sequela.errors import RunError
+from sequela.evaluation.metrics import METRICS, Metric, accuracy
+from sequela.report.build import build
+from sequela.report.card import build_card
+from sequela.runs import fit
+from sequela.runs.compare import compare
+from sequela.runs.evaluate import evaluate_run
+from sequela.runs.find import named_runs, open_run
+from sequela.runs.folder import RunFolder
+from sequela.runs.folds import cross_validate
+from sequela.runs.verify import verify
+from sequela.sources.catalog import EXCERPTS
+
+Edit = Callable[[Any], None]
+
+
+@pytest.fixture(scope="module")
+def several(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models on signals."""
+    out = tmp_path_factory.mktemp("verify")
+    for model in ("mlp-baseline", "majority-class"):
+        settings = RunSettings(model=model, data="bonn", training=TrainingSettings(epochs=1))
+        fit.train(settings, out / model, root=synthetic)
+    return out
+
+
+@pytest.fixture(scope="module")
+def of_records(
+    asked: Callable[..., RunSettings], records_work: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """One split and folds of a model of two classes."""
+    out = tmp_path_factory.mktemp("verify")
+    settings = asked("logistic-regression")
+    fit.train(settings, out / "single", root=EXCERPTS / "mimic3", work=records_work)
+    cross_validate(
+        settings,
+        out / "folds",
+        folds=3,
+        repeats=2,
+        root=EXCERPTS / "mimic3",
+        work=records_work,
+    )
+    return out
+
+
+@pytest.fixture
+def copied(several: Path, of_records: Path, tmp_path: Path) -> Path:
+    for folder in (several, of_records):
+        shutil.copytree(folder, tmp_path / "runs", dirs_exist_ok=True)
+    return tmp_path / "runs"
+
+
+def edit(path: Path, change: Edit) -> None:
+    record = json.loads(path.read_text("utf-8"))
+    change(record)
+    path.write_text(json.dumps(record), "utf-8")
+
+
+def put(*names: str | int, to: Any) -> Edit:
+    def change(record: Any) -> None:
+        for name in names[:-1]:
+            record = record[name]
+        record[names[-1]] = to
+
+    return change
+
+
+HELD_OUT = ("parts", "held_out")
+
+EDITS: list[tuple[str, Edit, str]] = [
+    ("mlp-baseline", put(*HELD_OUT, "accuracy", to=0.99), r"held_out accuracy = 0\.99, but the"),
+    ("mlp-baseline", put(*HELD_OUT, "loss", to=0.1), "held_out loss = 0.1, but the predictions"),
+    ("mlp-baseline", put(*HELD_OUT, "recording_accuracy", to=1.0), "recording_accuracy = 1, but"),
+    ("mlp-baseline", put(*HELD_OUT, "confusion", 1, 1, to=46), r"held_out confusion\[1\]\[1\] ="),
+    ("mlp-baseline", put(*HELD_OUT, "per_class_recall", 0, to=1), r"per_class_recall\[0\] = 1,"),
+    ("mlp-baseline", put(*HELD_OUT, "per_class_recall", to=[1.0]), r"per_class_recall = \[1.0\],"),
+    ("mlp-baseline", put(*HELD_OUT, "auroc", to=0.99), "auroc = 0.99, but the .* give None"),
+    ("mlp-baseline", put(*HELD_OUT, "examples", to=10_000), "held_out examples = 10000"),
+    ("mlp-baseline", put("parts", "tuning", "accuracy", to="high"), "tuning accuracy = high"),
+    ("mlp-baseline", put("parts", to=None), "says parts = None"),
+    ("single", put(*HELD_OUT, "auroc", to=0.99), r"held_out auroc = 0\.99, but the predictions"),
+    ("single", put(*HELD_OUT, "average_precision", to=1), "average_precision = 1"),
+    (
+        "single",
+        put(*HELD_OUT, "operating_points", 1, "sensitivity", to=0.987),
+        r"operating_points\[1\] sensitivity = 0\.987",
+    ),
+    (
+        "single",
+        put(*HELD_OUT, "operating_points", 1, "threshold", to=0.123),
+        r"operating_points\[1\] threshold = 0\.123",
+    ),
+    ("folds/fold-01", put(*HELD_OUT, "accuracy", to=0.99), r"fold-01/metrics\.json: says held_out"),
+]
+
+OF_FOLDS: list[tuple[Edit, str]] = [
+    (put("test", "auroc", to=0.99), r"folds\.json: says auroc = 0\.99, but the folds give"),
+    (put("test", "confusion", 0, 0, to=0), r"confusion\[0\]\[0\] = 0"),
+    (put("test", "per_class_recall", 1, to=1), r"per_class_recall\[1\] = 1"),
+    (put("test", "examples", to=1), "examples = 1"),
+    (put("test", "operating_points", 0, "f1", to=0.9), r"operating_points\[0\] f1 = 0\.9"),
+]
+
+
+def refused(path: Path, message: str, out: Path) -> None:
+    """By the page, the card, a comparison and an evaluation."""
+    for show in (
+        lambda: build([open_run(path)], out / "page.html"),
+        lambda: build_card(open_run(path), out / "card.md"),
+        lambda: evaluate_run(path),
+    ):
+        with pytest.raises(RunError, match=message) as caught:
+            show()
+        assert "\n" not in str(caught.value)
+        assert "put the original back, or train again" in str(caught.value)
+    assert not list(out.glob("*.html"))
+    assert not list(out.glob("*.md"))
+
+
+@pytest.mark.parametrize(("run", "change", "message"), EDITS)
+def test_a_number_that_was_changed(run: str, change: Edit, message: str, copied: Path) -> None:
+    path = copied / run
+    edit(path / "metrics.json", change)
+    shown = path.parent if (path.parent / "folds.json").exists() else path
+    refused(shown, message, copied)
+
+
+@pytest.mark.parametrize(("change", "message"), OF_FOLDS)
+def test_a_mean_over_folds_that_was_changed(change: Edit, message: str, copied: Path) -> None:
+    edit(copied / "folds/folds.json", change)
+    refused(copied / "folds", message, copied)
+
+
+def test_an_interval_that_was_changed(copied: Path) -> None:
+    edit(copied / "single/metrics.json", put(*HELD_OUT, "auroc_ci", 0, to=0.9))
+    with pytest.raises(RunError, match=r"held_out auroc_ci\[0\] = 0\.9"):
+        verify(open_run(copied / "single"), intervals=True)
+    edit(copied / "folds/folds.json", put("test", "auroc_ci", 0, to=0.9))
+    with pytest.raises(RunError, match=r"folds\.json: says auroc_ci\[0\] = 0\.9"):
+        verify(open_run(copied / "folds"), intervals=True)
+
+
+def test_a_comparison_with_a_changed_run(copied: Path) -> None:
+    edit(copied / "majority-class/metrics.json", put(*HELD_OUT, "accuracy", to=0.99))
+    runs = named_runs([copied / "mlp-baseline", copied / "majority-class"])
+    with pytest.raises(RunError, match=r"majority-class/metrics\.json: says held_out accuracy"):
+        compare(runs)
+
+
+def test_what_was_not_changed_is_verified(copied: Path) -> None:
+    for name in ("mlp-baseline", "majority-class", "single", "folds"):
+        verify(open_run(copied / name))
+        verify(open_run(copied / name), intervals=True)
+
+
+def test_another_machine_may_round_otherwise(copied: Path) -> None:
+    loss = RunFolder(copied / "single").test["loss"]
+    edit(copied / "single/metrics.json", put(*HELD_OUT, "loss", to=loss * (1 + 1e-9)))
+    verify(RunFolder(copied / "single"))
+
+
+def test_a_metric_that_was_registered_after_the_run(copied: Path, own_metrics: None) -> None:
+    METRICS["own"] = Metric("own", "own", "accuracy again", accuracy, reported=True)
+    verify(RunFolder(copied / "single"))
+    edit(copied / "single/metrics.json", put(*HELD_OUT, "own", to=0.0))
+    with pytest.raises(RunError, match="own = 0, but"):
+        verify(RunFolder(copied / "single"))

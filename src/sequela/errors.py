@@ -17,6 +17,10 @@ class SequelaError(Exception):
     """Base of all errors that a user can cause and fix."""
 
 
+class SeenExamplesWarning(UserWarning):
+    """A classifier is judged on examples that it was trained on."""
+
+
 class DataError(SequelaError, ValueError):
     """A file or table does not hold what its format promises."""
 

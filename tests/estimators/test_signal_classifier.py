@@ -13,13 +13,15 @@ import polars as pl
 import pytest
 import torch
 from safetensors import safe_open
+from scipy.signal import lfilter
 from torch import Tensor, nn
 
-from sequela import SignalClassifier
+from sequela import SignalClassifier, evaluate
 from sequela.errors import (
     DataError,
     ModelError,
     RunError,
+    SeenExamplesWarning,
     SettingError,
     SplitError,
     UnknownNameError,
@@ -238,3 +240,25 @@ def test_settings_that_cannot_be_used_are_named() -> None:
 def test_representations() -> None:
     assert repr(quick(epochs=3)).startswith("SignalClassifier(")
     assert "epochs" in quick(epochs=3).fit(X, Y)._repr_html_()
+
+
+def rows(count: int, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Segments as smooth as EEG, in whole microvolts."""
+    steps = np.random.default_rng(seed).normal(size=(count, 178))
+    return np.asarray((30 * lfilter([1], [1, -0.9], steps)).round())
+
+
+def test_a_score_on_what_it_was_trained_on_is_too_good(tmp_path: Path) -> None:
+    segments, y = rows(60, seed=0), np.arange(60) % 2
+    fitted = SignalClassifier("mlp-baseline", epochs=1, random_state=0).fit(segments, y)
+    fitted.save(tmp_path / "model.safetensors")
+    for each in (fitted, SignalClassifier.load(tmp_path / "model.safetensors")):
+        for copies in (segments, (1.1 * segments).round() + 20, -segments):
+            assert each.seen(copies).mean() > 0.8
+        assert each.seen(np.roll(segments, -1, axis=1)).mean() > 0.7
+        with pytest.warns(SeenExamplesWarning, match="of 60 examples hold what SignalClassifier"):
+            each.score(segments, y)
+        with pytest.warns(SeenExamplesWarning, match="of 60 examples"):
+            evaluate(each, segments, y)
+        assert not each.seen(rows(60, seed=1)).any()
+        each.score(rows(60, seed=1), y)

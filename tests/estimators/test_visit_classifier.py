@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from sequela import SignalClassifier, VisitClassifier
-from sequela.errors import DataError, RunError, SettingError
+from sequela.errors import DataError, RunError, SeenExamplesWarning, SettingError
 from sequela.estimators.visit_lists import Binning
 from sequela.models.visits import MultiHotLinear
 
@@ -172,3 +172,22 @@ def test_settings_that_cannot_be_used_are_named() -> None:
     ):
         with pytest.raises(SettingError, match=words):
             quick(**changes).fit(X, Y)
+
+
+def test_a_score_on_patients_it_was_trained_on_is_too_good(tmp_path: Path) -> None:
+    def patients(seed: int) -> list[list[list[str]]]:
+        rng = np.random.default_rng(seed)
+        return [
+            [[f"C{code}" for code in rng.choice(400, size=8, replace=False)] for _ in range(2)]
+            for _ in range(60)
+        ]
+
+    examples, y = patients(0), [0, 1] * 30
+    fitted = quick(epochs=1).fit(examples, y)
+    fitted.save(tmp_path / "model.safetensors")
+    loaded = VisitClassifier.load(tmp_path / "model.safetensors")
+    fewer = [[visits[0][1:], visits[1][1:]] for visits in examples]
+    assert loaded.seen(fewer).mean() > 0.9
+    assert not loaded.seen(patients(1)).any()
+    with pytest.warns(SeenExamplesWarning, match="60 of 60 examples"):
+        loaded.score(examples, y)

@@ -30,8 +30,10 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_recordings(data: str, real_data: Path, work: Path) -> None:
     """Those made at the same time by neighbouring electrodes may be said to resemble each other."""
     settings = run_settings("majority-class", data, records={}, training={})
-    findings = audit(load(settings, real_data / FOLDERS[data], work))
-    assert [each for each in findings if each.check != "resembling content"] == []
+    found = audit(load(settings, real_data / FOLDERS[data], work))
+    # Some of these recordings follow each other; see tests/real/test_fingerprints.py.
+    assert {each.check for each in found} <= {"resembling content"}
+    assert {each.severity for each in found} <= {"suspicion"}
 
 
 @pytest.mark.parametrize("said", ASKED, ids=["as in the study", "everything"])

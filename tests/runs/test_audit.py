@@ -58,7 +58,13 @@ def with_signal(data: SignalData, signal: np.ndarray[Any, Any]) -> SignalData:
 def test_clean_data_are_not_accused(
     recordings: SignalData, bonn: SignalData, records: VisitData, stays: VisitData
 ) -> None:
-    assert [audit(data) for data in (recordings, bonn, records, stays)] == [[], [], [], []]
+    assert [audit(data) for data in (recordings, records, stays)] == [[], [], []]
+    assert set(checks(audit(bonn))) == {"resembling content"}  # made at the same time
+
+
+def unlike_others(found: list[Finding]) -> list[Finding]:
+    """Without what is true of Bonn: some recordings were made at the same time."""
+    return [finding for finding in found if finding.check != "resembling content"]
 
 
 def test_a_recording_in_two_parts(synthetic: Path) -> None:
@@ -75,13 +81,13 @@ def test_a_segment_copied_into_another_part(bonn: SignalData, noise: float, chec
     to, source = bonn.rows("held_out")[0], bonn.rows("train")[5]
     drawn = np.random.default_rng(0).normal(size=signal.shape[1:])
     signal[to] = signal[source] + noise * drawn
-    assert checks(audit(with_signal(bonn, signal))) == [check]
+    assert checks(unlike_others(audit(with_signal(bonn, signal)))) == [check]
 
 
 def test_a_sample_that_tells_the_class(bonn: SignalData) -> None:
     signal = bonn.segments.signal.copy()
     signal[:, 0, 3] = 1000 * (bonn.labels == 2) + np.arange(len(signal)) % 7
-    (found,) = audit(with_signal(bonn, signal))
+    (found,) = unlike_others(audit(with_signal(bonn, signal)))
     assert found.check == "columns that reveal the outcome"
     assert "sample 3" in found.where
 

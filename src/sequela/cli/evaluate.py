@@ -23,9 +23,10 @@ def evaluate(
 
     Metrics are recomputed from the predictions that the run folder holds. This opens the held-out
     (test) part, which is counted. In other data, recordings or subjects that the model was trained
-    or tuned on are set aside and counted. Hospital records get the task of the run; codes that are
-    not in the model's vocabulary count as unknown, and measurements are split where the training
-    part split them. Nothing is fitted again. A run whose parts overlap is refused.
+    or tuned on are set aside and counted, whatever their names are. Hospital records get the task
+    of the run; codes that are not in the model's vocabulary count as unknown, and measurements are
+    split where the training part split them. Nothing is fitted again. A run whose parts overlap is
+    refused.
 
     Example: `sequela evaluate runs/gru-improved --data uci-seizure --root uci.csv`
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sequela.runs.find import Run
 
 _SET_ASIDE = "_set_aside_as_trained_or_tuned_on"
+_RENAMED = "_set_aside_under_another_name"
 _POINT = ("sensitivity", "specificity", "precision", "negative_value", "f1", "alarm_rate")
 
 
@@ -121,7 +122,9 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
     for name, count in numbers.items():
         if name.endswith(_SET_ASIDE):
             what = name.removesuffix(_SET_ASIDE).replace("_", " ")
-            yield f"set aside: {count:,} {what} that the model was trained or tuned on"
+            renamed = next(n for key, n in numbers.items() if key.endswith(_RENAMED))
+            under = f" ({renamed:,} under another name)" if renamed else ""
+            yield f"set aside: {count:,} {what} that the model was trained or tuned on{under}"
     if "unknown_codes" in numbers:
         share = numbers["unknown_codes"]
         if share is None:

@@ -13,6 +13,7 @@ from scipy import stats
 from scipy.sparse import csc_array, csr_array, vstack
 
 from sequela.cohort.finding import Finding
+from sequela.cohort.fingerprint import CHANCE_OF_COPY, Content, bits_of_codes, matches
 
 REVEALING_AUROC = 0.9
 REVEALING_CODE = 0.8
@@ -20,13 +21,20 @@ REVEALING_CODE = 0.8
 (``benchmarks/audit_bounds.py``)."""
 # Chances of a false alarm, each over all that one check looks at.
 _CHANCE_OF_COLUMN = 1e-3
-_CHANCE_OF_COPY = 1e-6
 _NEAR = 0.05
 _ROUNDING = 1e-6
 _NEIGHBOURS = 10
 _MEASURED = 20
 _MOST_ROWS = 2_000  # whose nearest neighbours are sought
 _NAMED = 5
+_ONE_PART = (
+    "find out where the copies come from (a recording or person under two names?) and keep all of "
+    "them in one part"
+)
+_ONE_EVENT = (
+    "find out whether they are copies with noise, or were recorded at the same time by "
+    "neighbouring electrodes, and keep them in one part"
+)
 
 Parts = Mapping[str, NDArray[np.float64]]
 
@@ -53,6 +61,42 @@ def overlapping_groups(groups: Mapping[str, NDArray[np.str_]], unit: str) -> lis
                     f"split by {unit}",
                 )
             )
+    return found
+
+
+def same_content(content: Content, parts: Mapping[str, Sequence[str]], unit: str) -> list[Finding]:
+    """Units that hold what units of another part hold, under another name.
+
+    What units are copies, see :mod:`sequela.cohort.fingerprint`: gain, offset, inversion, a shift
+    in time and a cut do not hide a recording, nor do other dates and a tenth of its codes a
+    record. Units that are in both parts are left out: :func:`overlapping_groups` has them.
+
+    Args:
+        content: The marks of all units.
+        parts: For each part, the names of its units in ``content``.
+        unit: What a unit is called, for example ``recording``.
+    """
+    known = matches(content, content)
+    sides = np.concatenate(
+        [np.stack([known.known, known.asked]), np.stack([known.asked, known.known])], axis=1
+    )
+    copy = np.tile(known.copy, 2)
+    names = np.array(content.units, np.str_)
+    found = []
+    for (one, ids), (other, other_ids) in combinations(parts.items(), 2):
+        both = np.intersect1d(ids, other_ids)
+        only, others = (np.isin(names, np.setdiff1d(each, both)) for each in (ids, other_ids))
+        across = only[sides[0]] & others[sides[1]]
+        copies = np.unique(sides[1][across & copy])
+        alike = np.setdiff1d(sides[1][across], copies)
+        of = f"of {len(np.unique(other_ids))} {unit}s of {other}"
+        where = f"{one}, {other}"
+        if len(copies):
+            what = f"{len(copies)} {of} hold what {unit}s of {one} hold, under another name"
+            found.append(Finding("same content", what, where, "leak", _ONE_PART))
+        if len(alike):
+            what = f"{len(alike)} {of} follow {unit}s of {one} too closely for chance"
+            found.append(Finding("resembling content", what, where, "suspicion", _ONE_EVENT))
     return found
 
 
@@ -94,7 +138,7 @@ def identical_rows(parts: Parts) -> list[Finding]:
     if not rows.size:
         return []
     rows = np.where(rows == 0, 0.0, rows)  # -0 is 0
-    distinctive = _bits(rows) > 2 * np.log2(len(rows)) - np.log2(_CHANCE_OF_COPY)
+    distinctive = _bits(rows) > 2 * np.log2(len(rows)) - np.log2(CHANCE_OF_COPY)
     distinctive &= np.nanmax(rows, axis=1, initial=-np.inf) > np.nanmin(
         rows, axis=1, initial=np.inf
     )
@@ -115,9 +159,8 @@ def identical_rows(parts: Parts) -> list[Finding]:
 def identical_records(parts: Mapping[str, csr_array]) -> list[Finding]:
     """Records of the same codes in two parts that hold too much to meet again by chance.
 
-    Codes of one record depend on each other (a form fills in several), so each counts only for what
-    it adds to the code before it that predicts it best, frequent codes first (as in a tree of Chow
-    & Liu 1968); codes that are absent do not count.
+    What the codes of a record hold is counted by
+    :func:`sequela.cohort.fingerprint.bits_of_codes`.
 
     Args:
         parts: For each part, (example, code), not 0 where the example has the code.
@@ -128,7 +171,7 @@ def identical_records(parts: Mapping[str, csr_array]) -> list[Finding]:
     for row, (first, end) in enumerate(pairwise(rows.indptr)):
         alike.setdefault(np.sort(rows.indices[first:end]).tobytes(), []).append(row)
     by_code = csc_array(rows != 0, dtype=np.int64)
-    least = 2 * np.log2(max(rows.shape[0], 1)) - np.log2(_CHANCE_OF_COPY)
+    least = 2 * np.log2(max(rows.shape[0], 1)) - np.log2(CHANCE_OF_COPY)
     copied = np.zeros((len(parts), rows.shape[0]), dtype=bool)  # of which part, which row
     for same in alike.values():
         where = set(part[same].tolist())
@@ -145,16 +188,8 @@ def identical_records(parts: Mapping[str, csr_array]) -> list[Finding]:
 
 def _bits_of_record(by_code: csc_array, codes: NDArray[np.int32]) -> float:
     """How improbable it is to have these codes, judged by all but two of those who have them."""
-    if not len(codes):
-        return 0.0
     having = by_code[:, codes]
-    together = (having.T @ having).toarray()
-    together = together[np.ix_(*[np.argsort(-together.diagonal(), kind="stable")] * 2)] - 2
-    # Of those with the row's code, the share with the column's too, drawn a little towards 0.5.
-    given = (together + 0.5) / (together.diagonal()[:, None] + 1)
-    chance = [(together[0, 0] + 0.5) / (by_code.shape[0] - 1)]
-    chance += [given[:later, later].max() for later in range(1, len(codes))]
-    return float(-np.log2(chance).sum())
+    return bits_of_codes((having.T @ having).toarray() - 2, by_code.shape[0] - 2)
 
 
 def _bits(rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -172,8 +207,7 @@ def _copies(check: str, relation: str, one: str, other: str, copies: NDArray[np.
         f"{int(copies.sum())} of {copies.size} rows of {other} are {relation} rows of {one}",
         f"{one}, {other}",
         "leak",
-        "find out where the copies come from (a recording or person under two names?) and keep all "
-        "of them in one part",
+        _ONE_PART,
     )
 
 
@@ -221,7 +255,7 @@ def _near(
     ratio = np.divide(first, last, out=np.ones_like(first), where=informative)
     chance = stats.beta.cdf(ratio ** _dimension(nearest[informative]), 1, others)
     near: NDArray[np.bool_] = np.logical_and(
-        first < _NEAR * length, chance * len(rows) < _CHANCE_OF_COPY
+        first < _NEAR * length, chance * len(rows) < CHANCE_OF_COPY
     )
     found: NDArray[np.bool_] = near & informative
     return found

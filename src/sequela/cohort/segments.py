@@ -7,6 +7,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sequela.cohort.fingerprint import Content, of_signals
+from sequela.cohort.split import hashes
 from sequela.errors import DataError, SettingError
 from sequela.sources.recordings import Recording
 
@@ -45,6 +47,20 @@ class Segments:
         names = ("signal", "label", "segment_id", "recording_id")
         arrays = {name: getattr(self, name)[keep] for name in names}
         return replace(self, subject_id=subject, **arrays)
+
+
+def content_of(segments: Segments) -> Content:
+    """The marks of each recording, or of each subject where subjects are known, by hashed id.
+
+    The segments of a recording are read as one signal, so that no mark is lost where they meet.
+    """
+    first = np.flatnonzero(segments.recording_id[1:] != segments.recording_id[:-1]) + 1
+    starts = np.concatenate(([0], first))
+    unit = segments.recording_id if segments.subject_id is None else segments.subject_id
+    signals = [
+        some.swapaxes(0, 1).reshape(some.shape[1], -1) for some in np.split(segments.signal, first)
+    ]
+    return of_signals(hashes(unit[starts]).tolist(), signals)
 
 
 def windows(signal: NDArray[np.float32], n_times: int) -> NDArray[np.float32]:

@@ -8,13 +8,14 @@ keeps subjects whole as well: see :func:`at_first` and :func:`periods`.
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sequela.cohort.fingerprint import Content, matches
 from sequela.errors import SplitError
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class Split:
             have) and each part, the hashed ids. Rows and sites are listed only where they are the
             unit.
         times: With ``time``, the first and the last time of prediction in each part.
+        content: Marks of what the units hold, by their hashed ids, so that other data are known
+            for these under any name; ``None`` in runs of earlier versions.
     """
 
     unit: "SplitUnit"
@@ -66,6 +69,7 @@ class Split:
     n_examples: Mapping[str, int]
     ids: Mapping[str, Mapping[str, list[str]]]
     times: Mapping[str, tuple[str, str]] | None = None
+    content: Content | None = None
 
     @property
     def whole(self) -> "SplitUnit":
@@ -125,6 +129,36 @@ class Split:
                 "the files belong to different runs; train again"
             )
 
+    def holding(self, content: Content) -> Self:
+        """The same split, with the marks of what its units hold."""
+        return replace(self, content=content)
+
+    def seen(self, asked: Content) -> NDArray[np.bool_]:
+        """Which units hold what train or tuning hold, under whatever name.
+
+        A copy of what is held out is no copy of what was seen, even if it resembles that.
+
+        Args:
+            asked: Units of other data.
+
+        Returns:
+            bool (unit,).
+        """
+        found = np.zeros(len(asked.units), np.bool_)
+        if self.content is None:
+            return found
+        held_out = {id_ for parts in self.ids.values() for id_ in parts["held_out"]}
+        told = {id_ for parts in self.ids.values() for id_ in parts["train"] + parts["tuning"]}
+        known = matches(self.content, asked)
+        new, old = (
+            np.isin(known.known, [i for i, id_ in enumerate(self.content.units) if id_ in ids])
+            for ids in (held_out - told, told)
+        )
+        found[known.asked[old]] = True
+        found[known.asked[new & known.copy]] = False
+        found[known.asked[old & known.copy]] = True
+        return found
+
     @property
     def group(self) -> str:
         """The kind of id of groups: sites where they are the unit, else subjects if known."""
@@ -141,6 +175,7 @@ class Split:
 
     def to_json(self) -> dict[str, Any]:
         """The split and its proof, ready for ``split.json``."""
+        content = {} if self.content is None else {"content": self.content.to_json()}
         return {
             "unit": self.unit,
             "leaks": self.leaks,
@@ -151,6 +186,7 @@ class Split:
             "hash": HASH,
             **({"times": {p: [*ends] for p, ends in self.times.items()}} if self.times else {}),
             "ids": {kind: dict(parts) for kind, parts in self.ids.items()},
+            **content,
         }
 
     @classmethod
@@ -171,11 +207,12 @@ class Split:
                 times={p: tuple(record["times"][p]) for p in PARTS}
                 if record["unit"] == "time"
                 else None,
+                content=Content.from_json(record["content"]) if "content" in record else None,
             )
             stated = record["proof"]["ids_in_two_parts"]
         except KeyError as error:
             raise SplitError(f"split.json lacks {error}: expected the split of a run") from error
-        except (TypeError, AttributeError) as error:
+        except (TypeError, AttributeError, ValueError) as error:
             raise SplitError(f"split.json is not the split of a run: {error}") from error
         if not all(split.ids.get(split.whole, {}).get(part) for part in PARTS):
             raise SplitError(

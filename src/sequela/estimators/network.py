@@ -3,6 +3,7 @@
 import copy
 import json
 import threading
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,9 +26,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from sequela.cohort.fingerprint import Content, matches
 from sequela.cohort.split import set_aside
 from sequela.config import TrainingSettings
-from sequela.errors import DataError, RunError, SettingError
+from sequela.errors import DataError, RunError, SeenExamplesWarning, SettingError
 from sequela.models import stored
 from sequela.models.inputs import check_reads, kind_of, sizes_of
 from sequela.models.registry import lookup_network
@@ -39,6 +41,7 @@ from sequela.version import __version__
 DEFAULTS = TrainingSettings()
 _PREDICTION_BATCH = 1024
 _FEWEST_CLASSES = 2
+_SEEN_BY_CHANCE = 0.01  # of segments of one second: neighbouring electrodes record alike
 _FITS = threading.Lock()
 
 
@@ -75,6 +78,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     history_: History = field(init=False)
     module_: nn.Module = field(init=False)
     state_: dict[str, NDArray[Any]] = field(init=False)
+    content_: Content = field(init=False)
 
     def __init_subclass__(cls, **more: Any) -> None:
         """Describe the parameters that are settings, at the end of ``Args`` in the docstring."""
@@ -129,6 +133,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
                 class_weight=self._class_weight(labels[train]),
             )
         self.module_ = model.cpu()
+        self.content_ = self._content(examples)
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -158,6 +163,51 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         predicted: NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
         return predicted
 
+    def seen(self, X: Any) -> NDArray[np.bool_]:
+        """Which examples hold what the classifier was trained or tuned on: bool (example,).
+
+        Copies are found under another gain, offset or sign, shifted, or with a few other codes;
+        what holds too little to be told from chance (short segments, few codes) is not.
+
+        Raises:
+            NotFittedError: Before ``fit``.
+            ValueError: As :meth:`predict_proba`.
+        """
+        check_is_fitted(self)
+        asked = self._content(self._examples(X, reset=False))
+        found = np.zeros(len(asked.units), np.bool_)
+        found[matches(self.content_, asked).asked] = True
+        return found
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy, with a warning where more than 1 % of the examples were trained or tuned on.
+
+        Warns:
+            SeenExamplesWarning: If so. It is no error: searches ask for training scores too.
+        """
+        self.warn_if_seen(X, stacklevel=3)
+        accuracy: float = super().score(X, y, sample_weight)
+        return accuracy
+
+    def warn_if_seen(self, X: Any, *, stacklevel: int = 2) -> None:
+        """Warn where more than 1 % of the examples hold what the classifier was trained on.
+
+        Args:
+            X: Examples that it is judged on.
+            stacklevel: Whose call the warning names, see :func:`warnings.warn`.
+
+        Warns:
+            SeenExamplesWarning: If so.
+        """
+        seen = self.seen(X)
+        if seen.mean() > _SEEN_BY_CHANCE:
+            warnings.warn(
+                f"{int(seen.sum())} of {len(seen)} examples hold what {type(self).__name__} was "
+                "trained or tuned on: the score is too good; score examples of other subjects",
+                SeenExamplesWarning,
+                stacklevel=stacklevel,
+            )
+
     def save(self, path: Path | str) -> None:
         """Write the fitted classifier as one safetensors file with a JSON header; never a pickle.
 
@@ -176,6 +226,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             "feature_names": np.asarray(getattr(self, "feature_names_in_", ())).tolist(),
             "history": [asdict(record) for record in self.history_],
             "learnt": self._learnt(),
+            "content": self.content_.to_json(),
         }
         learnt = {name: torch.from_numpy(array) for name, array in self.state_.items()}
         stored.write(Path(path), {**self.module_.state_dict(), **learnt}, header)
@@ -215,6 +266,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         loaded.history_ = [EpochRecord(**record) for record in header["history"]]
         # No name within a module has a colon.
         loaded.state_ = {name: t.numpy() for name, t in tensors.items() if ":" in name}
+        loaded.content_ = Content.from_json(header["content"])
         loaded._relearn(header["learnt"])
         with _seeded(0):
             loaded.module_ = loaded._built()
@@ -230,6 +282,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     @abstractmethod
     def _learn(self, examples: Any, train: NDArray[np.int64], group: NDArray[Any]) -> None:
         """Learn what stands before the network from the training examples alone."""
+
+    @abstractmethod
+    def _content(self, examples: Any) -> Content:
+        """Marks of what each example holds, by its row."""
 
     @abstractmethod
     def _learnt(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from sequela.cohort.fingerprint import Content, of_signals
 from sequela.errors import DataError
 from sequela.estimators.network import NetworkClassifier
 from sequela.sequences.featurisers import Features
@@ -64,6 +65,7 @@ class SignalClassifier(NetworkClassifier):
         scaling_: The scaling of each channel.
         history_: A record for each epoch and part.
         module_: The trained network.
+        content_: Marks of the examples that it was trained or tuned on, see :meth:`seen`.
 
     Example:
         >>> import numpy as np
@@ -110,6 +112,9 @@ class SignalClassifier(NetworkClassifier):
         self.scaling_ = Scaling.fit(examples[train])
         if (features := self._features(examples, train)) is not None:
             self.state_ = features.state
+
+    def _content(self, examples: NDArray[np.float32]) -> Content:
+        return of_signals([str(row) for row in range(len(examples))], list(examples))
 
     def _learnt(self) -> dict[str, Any]:
         shape = {"n_chans": self.n_chans_, "n_times": self.n_times_}

@@ -11,6 +11,7 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from sequela.cohort.fingerprint import Content, of_records, tokens
 from sequela.config import SequenceSettings, TrainingSettings
 from sequela.errors import DataError, SettingError
 from sequela.estimators.network import NetworkClassifier
@@ -56,6 +57,7 @@ class VisitClassifier(NetworkClassifier):
         feature_names_in_: Names of the columns, where a frame named them.
         history_: A record for each epoch and part.
         module_: The trained network.
+        content_: Marks of the examples that it was trained or tuned on, see :meth:`seen`.
 
     Example:
         >>> patients = [[["I50"], ["I50", "N17"]], [["J06"]]] * 20
@@ -112,6 +114,13 @@ class VisitClassifier(NetworkClassifier):
             names = getattr(self, "feature_names_in_", [f"x{i}" for i in columns])
             self.binning_ = Binning.fit(examples[train], names, settings.bins)
         self.vocabulary_ = self._visits(examples).vocabulary(train, group, settings.min_subjects)
+
+    def _content(self, examples: Examples) -> Content:
+        visits = self._visits(examples)
+        steps = np.repeat(np.arange(len(visits)), visits.lengths)
+        example = np.repeat(steps, np.diff(visits.code_offsets))
+        rows = [str(row) for row in range(len(visits))]
+        return of_records(rows, example, tokens(visits.names, visits.codes))
 
     def _learnt(self) -> dict[str, Any]:
         edges = None if self.binning_ is None else self.binning_.edges

@@ -122,6 +122,9 @@ def evaluate(
             has examples of two classes.
         SettingError: If ``event`` is none of two classes.
 
+    Warns:
+        SeenExamplesWarning: If one of our classifiers was trained or tuned on some of ``X``.
+
     Example:
         >>> from sklearn.dummy import DummyClassifier
         >>> y = np.array(["alive", "alive", "died", "alive"] * 10)
@@ -129,6 +132,8 @@ def evaluate(
         >>> evaluate(model, np.zeros((40, 1)), y, groups=np.arange(40) // 2).numbers["accuracy"]
         0.75
     """
+    if hasattr(model, "warn_if_seen"):  # ours
+        model.warn_if_seen(X, stacklevel=3)
     classes = np.asarray(model.classes_)
     labels, probabilities = _index(classes, np.asarray(y)), np.asarray(model.predict_proba(X))
     if event is not None:

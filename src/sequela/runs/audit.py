@@ -2,6 +2,7 @@
 
 from sequela.cohort import overlaps
 from sequela.cohort.finding import Finding
+from sequela.cohort.split import hashed
 from sequela.runs.data import RunData
 from sequela.sequences.leaks import in_parts
 
@@ -9,13 +10,19 @@ from sequela.sequences.leaks import in_parts
 def audit(data: RunData) -> list[Finding]:
     """All checks that fit the data; an empty list means that nothing was found.
 
-    The parts share no subject or recording and no identical or nearly identical example; each
-    class is in each part; no column or code and no small model tells the class; scaling and
-    vocabulary are of the training part; nothing that is read was known after the prediction.
+    The parts share no subject or recording, under whatever name, and no identical or nearly
+    identical example; each class is in each part; no column or code and no small model tells the
+    class; scaling and vocabulary are of the training part; nothing that is read was known after the
+    prediction.
     """
     return [
         *data.leaks,
         *overlaps.overlapping_groups(in_parts(data.part, data.groups), data.unit),
+        *overlaps.same_content(
+            data.content,
+            {name: hashed(ids) for name, ids in in_parts(data.part, data.marked).items()},
+            "recording" if data.unit == "recording" else "subject",
+        ),
         *overlaps.one_class(in_parts(data.part, data.labels), data.classes),
         *data.find_leaks(),
     ]
@@ -23,4 +30,6 @@ def audit(data: RunData) -> list[Finding]:
 
 def looked_for(data: RunData) -> str:
     """What the audit looks for in such data, in words."""
-    return f"{data.unit}s in two parts, parts of one class, {data.LOOKED_FOR}"
+    return (
+        f"{data.unit}s in two parts, under one name or two, parts of one class, {data.LOOKED_FOR}"
+    )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sequela.cohort.finding import Finding
+from sequela.cohort.fingerprint import Content
 from sequela.cohort.split import Split
 from sequela.config import RunSettings
 from sequela.errors import RunError
@@ -87,8 +88,20 @@ class RunData(Protocol):
         """int64 (example,), index into ``PARTS``."""
 
     @property
+    def content(self) -> Content:
+        """Marks of what recordings or subjects hold, by their hashed ids."""
+
+    @property
+    def marked(self) -> NDArray[np.str_]:
+        """Str (example,), the recording or subject of each example, whose content is marked."""
+
+    @property
     def set_aside(self) -> int:
         """Units that a model has seen, where it is judged on other data."""
+
+    @property
+    def renamed(self) -> int:
+        """Recordings or subjects among them that it has seen under another name."""
 
     @property
     def labels(self) -> NDArray[np.int64]:

@@ -102,11 +102,13 @@ def _on_other(
     seed = folder.settings.seed
     with TemporaryDirectory(prefix="sequela-") as work:
         other, predictions = predict_other(folder, name, root, Path(work), labels)
+        marked = "recording" if other.unit == "recording" else "subject"
         found = {
             "origin": other.origin,
             "unit": other.unit,
             "leaks": any(each.severity == "leak" for each in other.leaks),
             f"{other.unit}s_set_aside_as_trained_or_tuned_on": other.set_aside,
+            f"{marked}s_set_aside_under_another_name": other.renamed,
             **other.unlike_training(),
             **summarise(predictions, seed=seed, recordings=other.classes_fixed),
         }

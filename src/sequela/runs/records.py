@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from sequela.cohort.attributes import age_bands, attributes_of
 from sequela.cohort.division import by_site, divide
 from sequela.cohort.finding import Finding
+from sequela.cohort.fingerprint import Content
 from sequela.cohort.labels import example_ids
 from sequela.cohort.question import ask, task_asked
 from sequela.cohort.selection import Cohort
@@ -28,6 +29,7 @@ from sequela.evaluation.importance import Importance, importance_of_codes
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.folder import RunFolder
 from sequela.sequences.build import build_sequences
+from sequela.sequences.content import content_of
 from sequela.sequences.featurisers import Features, Table
 from sequela.sequences.flat import Sequences, codes_of
 from sequela.sequences.leaks import IN_SEQUENCES, find_in_sequences
@@ -58,6 +60,7 @@ class VisitData:
         sequences: What the models read.
         site: Str (example,), the hospital, where the run is split by site.
         set_aside: Units that a model has seen, where it is judged on other data.
+        renamed: Subjects among them that it has seen under another name.
     """
 
     name: str
@@ -68,6 +71,7 @@ class VisitData:
     sequences: Sequences
     site: Ids | None = None
     set_aside: int = 0
+    renamed: int = 0
 
     LOOKED_FOR: ClassVar = (
         "outcomes on record before the prediction, codes that are assigned after discharge or that "
@@ -92,6 +96,11 @@ class VisitData:
         return self.subjects if self.site is None else self.site
 
     @property
+    def marked(self) -> Ids:
+        """Str (example,), the subject of each example, whose content is marked."""
+        return self.subjects
+
+    @property
     def subjects(self) -> Ids:
         """Str (example,), the subject of each example."""
         return self.sequences.subject_id.astype(np.str_)
@@ -110,6 +119,11 @@ class VisitData:
         for name in ("code_offsets", "codes", "value_offsets", "channels", "values"):
             digest.update(np.ascontiguousarray(getattr(self.sequences, name)).view(np.uint8).data)
         return digest.hexdigest()
+
+    @cached_property
+    def content(self) -> Content:
+        """Marks of what the subjects' records hold, by their hashed ids."""
+        return content_of(self.sequences)
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -370,9 +384,8 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
             "of prediction: give the model other codes (--inputs, --demographics), or predict "
             "later (--hours)"
         )
-    return VisitData(
-        settings.data, cohort.origin, cohort, divided.split, part, sequences, divided.site
-    )
+    split = divided.split.holding(content_of(sequences))
+    return VisitData(settings.data, cohort.origin, cohort, split, part, sequences, divided.site)
 
 
 def load_other(
@@ -412,16 +425,24 @@ def load_other(
         parts = folder.split.ids[kind]
         new &= ~np.isin(hashes(ids[kind]), [*parts["train"], *parts["tuning"]])
     unit = ids["subject"] if site is None else site
+    words, read = Vocabulary.of(header), sequence_settings(asked)
+    everybody = np.full(len(new), PARTS.index("held_out"))
+    content = content_of(
+        build_sequences(cohort, everybody, work / "everybody", read, of_model=words)
+    )
+    seen = np.array(content.units, np.str_)[folder.split.seen(content)]
+    copied = np.isin(hashes(ids["subject"]), seen)
+    renamed = len(np.unique(ids["subject"][new & copied]))
+    new &= ~copied
     if not new.any():
         raise SettingError(
             f"all {len(np.unique(ids['subject']))} subjects of {name} were used to train or tune "
-            "this model: none is left to evaluate it on; choose other data"
+            f"this model ({renamed} under another name): none is left to evaluate it on; choose "
+            "other data"
         )
     cohort = replace(cohort, labels=cohort.labels.filter(pa.array(new)))
     part = np.full(len(cohort.labels), PARTS.index("held_out"))
-    words = Vocabulary.of(header)
-    settings_of = sequence_settings(asked)
-    sequences = build_sequences(cohort, part, work / "sequences", settings_of, of_model=words)
+    sequences = build_sequences(cohort, part, work / "sequences", read, of_model=words)
     return VisitData(
         name,
         cohort.origin,
@@ -431,6 +452,7 @@ def load_other(
         sequences,
         None if site is None else site[new],
         set_aside=len(np.unique(unit)) - len(np.unique(unit[new])),
+        renamed=renamed,
     )
 
 

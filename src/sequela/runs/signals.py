@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sequela.cohort.finding import Finding
-from sequela.cohort.segments import Segments, cut
+from sequela.cohort.fingerprint import Content
+from sequela.cohort.segments import Segments, content_of, cut
 from sequela.cohort.split import PARTS, Split, draw, hashed
 from sequela.config import RunSettings
 from sequela.errors import SettingError
@@ -44,7 +45,8 @@ class SignalData:
         part: int64 (segment,), index into ``PARTS``.
         scaling: Fitted on the training part only.
         n_recordings: Recordings that were read.
-        set_aside: Recordings that a model has seen, where it is judged on other data.
+        set_aside: Units that a model has seen, where it is judged on other data.
+        renamed: Those of them that it has seen under another name.
     """
 
     name: str
@@ -55,6 +57,7 @@ class SignalData:
     scaling: Scaling
     n_recordings: int
     set_aside: int = 0
+    renamed: int = 0
 
     LOOKED_FOR: ClassVar = IN_SEGMENTS
     leaks: ClassVar[tuple[Finding, ...]] = ()
@@ -72,6 +75,11 @@ class SignalData:
         digest.update(segments.label.tobytes())
         digest.update(segments.signal.tobytes())
         return digest.hexdigest()
+
+    @cached_property
+    def content(self) -> Content:
+        """Marks of what the units hold, by their hashed ids."""
+        return content_of(self.segments)
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -97,6 +105,11 @@ class SignalData:
     def groups(self) -> NDArray[np.str_]:
         """Str (segment,), the recording of each segment, or its subject where that is known."""
         return ids_of(self.segments)[self.unit]
+
+    @property
+    def marked(self) -> NDArray[np.str_]:
+        """Str (segment,), as the groups: what content is marked of."""
+        return self.groups
 
     def rows(self, part: str) -> NDArray[np.int64]:
         """Indices of the segments of a part."""
@@ -301,6 +314,7 @@ def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> 
         folds=settings.folds,
         fold=settings.fold,
     )
+    split = split.holding(content_of(segments))
     scaling = Scaling.fit(segments.signal[part == PARTS.index("train")])
     return SignalData(
         settings.data, located.origin, segments, split, part, scaling, n_recordings=len(recordings)
@@ -329,13 +343,22 @@ def load_other(
         for part in ("train", "tuning")
         for hashed_id in parts[part]
     }
-    new = [each for each in recordings if not seen & _names_of(each)]
+    segments = cut(recordings, header["n_times"], tuple(header["classes"]))
+    by_name = {each.recording_id for each in recordings if seen & _names_of(each)}
+    content = content_of(segments)
+    known = set(np.array(content.units)[folder.split.seen(content)].tolist())
+    by_content = {
+        each.recording_id for each in recordings if known & {h for _, h in _names_of(each)}
+    }
+    new = [each for each in recordings if each.recording_id not in by_name | by_content]
+    renamed = [each for each in recordings if each.recording_id in by_content - by_name]
     if not new:
         raise SettingError(
-            f"all {len(recordings)} recordings of {name} were used to train or tune this model: "
-            "none is left to evaluate it on; choose other data"
+            f"all {len(recordings)} recordings of {name} were used to train or tune this model "
+            f"({len(renamed)} under another name): none is left to evaluate it on; choose other "
+            "data"
         )
-    segments = cut(new, header["n_times"], tuple(header["classes"]))
+    segments = segments.where(np.isin(segments.recording_id, [each.recording_id for each in new]))
     if segments.signal.shape[1] != header["n_chans"] or segments.sfreq != header["sfreq"]:
         raise SettingError(
             f"{name} has {segments.signal.shape[1]} channel(s) at {segments.sfreq} Hz, but the "
@@ -350,6 +373,7 @@ def load_other(
         Scaling.from_json(header["scaling"]),
         n_recordings=len(new),
         set_aside=_count(recordings) - _count(new),
+        renamed=_count(renamed),
     )
 
 

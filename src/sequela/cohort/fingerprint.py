@@ -1,0 +1,423 @@
+"""What recordings and records hold, in marks by which a copy is known under any name.
+
+Marks of a recording are windows around its strongest slopes. Each is described by 64 signs, which
+neither gain nor offset nor inversion changes, and windows move with the signal, so that shifted,
+cut and overlapping copies have them too (in the way of Wang 2003, *An industrial-strength audio
+search algorithm*, ISMIR). Marks of a record are hashes of its codes, each with the days since the
+step before, of which the 32 smallest are kept (the bottom-k sketch of Broder 1997, *On the
+resemblance and containment of documents*).
+"""
+
+import hashlib
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
+from scipy.sparse import csc_array, csr_array
+from scipy.special import gammaln
+
+CHANCE_OF_COPY = 1e-6
+"""Of a false alarm over all records that are compared."""
+SAME = 0.6
+"""Share of the marks of a common stretch that copies of a signal have in common at least."""
+_HALF = 4  # samples of each half of a slope
+_WINDOW = 48  # slopes that a mark describes
+_APART = 16  # slopes on each side than which a mark is stronger
+_SIGNS = 64
+_MOST = 32  # marks of a unit; of a long recording one more for each 4,096 samples
+_LONG = 4096
+_REPEATED = 2  # signs: a mark that another of its signal is as near to tells nothing
+_AGREEING = 2  # marks of one recording in step with those of another
+_JUDGES = 2_000  # records that tell how frequent codes are, and which go together
+_RARE = 4  # rare marks that alike records share
+_BLOCK = 500  # records that are compared at a time
+_RESEMBLING = 0.5  # share of the marks that records have in common at least
+_NO_SLOPE = 1e-6  # of the greatest value: what rounding leaves of a flat line
+
+Kind = Literal["signal", "records"]
+
+
+@dataclass(frozen=True)
+class Content:
+    """Marks of some units (recordings, subjects, examples).
+
+    Attributes:
+        kind: What was marked.
+        units: Names of the units.
+        unit: int64 (mark,), rising, an index into ``units``; a unit may have no mark.
+        place: int64 (mark,), the sample where a window is centred, rising within a unit; 0 in
+            records.
+        mark: uint64 (mark,).
+    """
+
+    kind: Kind
+    units: tuple[str, ...]
+    unit: NDArray[np.int64]
+    place: NDArray[np.int64]
+    mark: NDArray[np.uint64]
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """int64 (unit + 1,), where the marks of each unit begin, and the end."""
+        return np.searchsorted(self.unit, np.arange(len(self.units) + 1))
+
+    def of(self, units: Sequence[str]) -> Self:
+        """Only some units, in their order here."""
+        kept = np.isin(np.array(self.units, np.str_), np.array(units, np.str_))
+        marks = kept[self.unit]
+        return type(self)(
+            self.kind,
+            tuple(np.array(self.units, np.str_)[kept].tolist()),
+            (np.cumsum(kept) - 1)[self.unit[marks]],
+            self.place[marks],
+            self.mark[marks],
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """For each unit its marks: places (4 bytes, signals only), then marks (8 or 4), base64."""
+        signal = self.kind == "signal"
+        marks = self.mark.astype("<u8" if signal else "<u4")
+        return {
+            "kind": self.kind,
+            "units": {
+                name: b64encode(
+                    self.place[first:end].astype("<u4").tobytes() * signal
+                    + marks[first:end].tobytes()
+                ).decode()
+                for name, first, end in zip(
+                    self.units, self.offsets[:-1], self.offsets[1:], strict=True
+                )
+            },
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """What :meth:`to_json` gave.
+
+        Raises:
+            ValueError: If it is not that.
+        """
+        kind: Kind = "signal" if record["kind"] == "signal" else "records"
+        size = 12 if kind == "signal" else 4
+        units = {name: b64decode(text, validate=True) for name, text in record["units"].items()}
+        counts = [len(each) // size for each in units.values()]
+        places, marks = [np.empty(0, "<u4")], [np.empty(0, "<u8")]
+        for held, count in zip(units.values(), counts, strict=True):
+            first = 4 * count if kind == "signal" else 0
+            places.append(np.frombuffer(held[:first], "<u4") if first else np.zeros(count, "<u4"))
+            marks.append(np.frombuffer(held[first:], "<u8" if first else "<u4"))
+        return cls(
+            kind,
+            tuple(units),
+            np.repeat(np.arange(len(units)), counts),
+            np.concatenate(places).astype(np.int64),
+            np.concatenate(marks).astype(np.uint64),
+        )
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Units of two sets that hold the same.
+
+    Attributes:
+        known: int64 (pair,), index into the units of the first set.
+        asked: int64 (pair,), index into the units of the second.
+        copy: bool (pair,), whether one is a copy of (a part of) the other. If not, they resemble
+            each other too much for chance: copies with much noise, or one event recorded twice, as
+            neighbouring electrodes do.
+    """
+
+    known: NDArray[np.int64]
+    asked: NDArray[np.int64]
+    copy: NDArray[np.bool_]
+
+
+def of_signals(units: Sequence[str], signals: Sequence[NDArray[Any]]) -> Content:
+    """The marks of signals.
+
+    A window that a signal nearly repeats (a steady rhythm) is no mark: it would agree with others
+    at many places.
+
+    Args:
+        units: The unit of each signal.
+        signals: For each, numbers (n_chans, n_times) without NaN. Its first channel that is not
+            flat is marked. Fewer than 55 samples have no mark.
+    """
+    signals_of: dict[str, list[NDArray[Any]]] = {}
+    for name, signal in zip(units, signals, strict=True):
+        signals_of.setdefault(name, []).append(signal)
+    unit, place = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    mark = [np.empty(0, np.uint64)]
+    for index, several in enumerate(signals_of.values()):
+        begin = 0
+        for signal in several:
+            places, marks = _marks_of(_channel(np.asarray(signal, np.float64)))
+            unit.append(np.full(len(marks), index))
+            place.append(places + begin)
+            mark.append(marks)
+            begin += 2 * signal.shape[-1]  # no mark of one signal is in step with the next
+    return Content(
+        "signal",
+        tuple(signals_of),
+        np.concatenate(unit),
+        np.concatenate(place),
+        np.concatenate(mark),
+    )
+
+
+def of_records(units: Sequence[str], unit: NDArray[np.int64], token: NDArray[np.uint64]) -> Content:
+    """The marks of records: of each the 32 smallest distinct hashes.
+
+    Args:
+        units: Names.
+        unit: int64 (token,), an index into ``units``.
+        token: uint64 (token,), see :func:`tokens`; the lower 32 bits count.
+    """
+    pairs = np.sort((unit.astype(np.uint64) << np.uint64(32)) | (token & np.uint64(0xFFFFFFFF)))
+    pairs = pairs[np.diff(pairs, prepend=~pairs[:1]) != 0]
+    of_unit = (pairs >> np.uint64(32)).astype(np.int64)
+    rank = np.arange(len(pairs)) - np.searchsorted(of_unit, of_unit)
+    kept = rank < _MOST
+    marks = pairs[kept] & np.uint64(0xFFFFFFFF)
+    return Content("records", tuple(units), of_unit[kept], np.zeros(len(marks), np.int64), marks)
+
+
+def tokens(
+    names: Sequence[str], name: NDArray[np.int64], *numbers: NDArray[np.int64]
+) -> NDArray[np.uint64]:
+    """Hashes of names and what belongs to them: uint64 (token,).
+
+    Args:
+        names: Of codes.
+        name: int64 (token,), an index into ``names``.
+        numbers: int64 (token,), such as days.
+    """
+    hashed = [
+        int.from_bytes(hashlib.sha256(each.encode()).digest()[:8], "little") for each in names
+    ]
+    found = np.array(hashed, np.uint64)[name]
+    for each in numbers:
+        found = _mixed(found ^ _mixed(each.astype(np.uint64)))
+    return found
+
+
+def matches(known: Content, asked: Content) -> Matches:
+    """Pairs of units that hold the same, those under the same name included.
+
+    Args:
+        known: One set of units.
+        asked: Another of the same kind. If it is the same set, no unit is paired with itself, and
+            each pair comes once.
+    """
+    if not len(known.mark) or not len(asked.mark):
+        nothing = np.empty(0, np.int64)
+        return Matches(nothing, nothing, np.empty(0, np.bool_))
+    return (_in_step if known.kind == "signal" else _too_alike)(known, asked)
+
+
+def _channel(signal: NDArray[np.float64]) -> NDArray[np.float64]:
+    moving = [channel for channel in signal if len(channel) and np.ptp(channel) > 0]
+    return moving[0] if moving else np.zeros(0)
+
+
+def _marks_of(signal: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """Places and marks of one channel (time,), by place."""
+    total = np.concatenate(([0], np.cumsum(signal - signal[:1])))
+    mean = total[_HALF:] - total[:-_HALF]
+    slope = mean[_HALF:] - mean[:-_HALF]
+    size = np.abs(slope)
+    if len(slope) < _WINDOW:
+        return np.empty(0, np.int64), np.empty(0, np.uint64)
+    strongest = (size == maximum_filter1d(size, 2 * _APART + 1)) & (
+        size > _NO_SLOPE * np.abs(signal).max()
+    )
+    half = _WINDOW // 2
+    place = np.flatnonzero(strongest[half : len(slope) - half + 1]) + half
+    window = slope[place[:, np.newaxis] + np.arange(-half, half)]
+    signs = (window * np.sign(slope[place])[:, np.newaxis]) @ _directions() > 0
+    mark = np.packbits(signs, axis=1).view("<u8")[:, 0].astype(np.uint64)
+    strength = np.argsort(-size[place], kind="stable")
+    most = _MOST + len(signal) // _LONG
+    first = mark[strength[: 4 * most]]
+    alike = np.bitwise_count(first[:, np.newaxis] ^ first) <= _REPEATED
+    kept = np.sort(strength[: 4 * most][alike.sum(axis=1) == 1][:most])  # alike only to itself
+    return place[kept], mark[kept]
+
+
+@cache
+def _directions() -> NDArray[np.float64]:
+    """Of 1 and -1 (window, sign), the same on every machine and in every version."""
+    drawn = hashlib.shake_256(b"sequela fingerprint").digest(_WINDOW * _SIGNS // 8)
+    bits = np.unpackbits(np.frombuffer(drawn, np.uint8)).reshape(_WINDOW, _SIGNS)
+    return bits.astype(np.float64) * 2 - 1
+
+
+def _mixed(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A permutation of the numbers of 64 bits (the end of splitmix64, Steele et al. 2014)."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+def _in_step(known: Content, asked: Content) -> Matches:
+    """Signals of which two marks or more agree in all signs but one, at one shift in time."""
+    one, other = _within_one_sign(known.mark, asked.mark)
+    shift = known.place[one] - asked.place[other]
+    triples = np.stack([known.unit[one], asked.unit[other], shift])
+    (first, second, by), count = np.unique(triples, axis=1, return_counts=True)
+    enough = (count >= _AGREEING) & ((first < second) if known is asked else True)
+    first, second, by, count = first[enough], second[enough], by[enough], count[enough]
+    order = np.lexsort((-count, second, first))  # of each pair the shift that most marks have
+    pair = np.stack([first, second])[:, order]
+    best = order[np.any(np.diff(pair, axis=1, prepend=-1) != 0, axis=0)]
+    share = [count[i] / _common(known, first[i], asked, second[i], by[i]) for i in best.tolist()]
+    return Matches(first[best], second[best], np.array(share) >= SAME)
+
+
+def _within_one_sign(
+    one: NDArray[np.uint64], other: NDArray[np.uint64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """All pairs of marks that differ in one bit at most: their lower or upper halves are equal."""
+    found = []
+    for shift in (np.uint64(0), np.uint64(32)):
+        i, j = _equal(*((each >> shift).astype(np.uint32) for each in (one, other)))
+        near = np.bitwise_count(one[i] ^ other[j]) <= 1
+        found.append(np.stack([i[near], j[near]]))
+    i, j = np.unique(np.concatenate(found, axis=1), axis=1)
+    return i, j
+
+
+def _equal(one: NDArray[Any], other: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of all pairs of equal values."""
+    order = np.argsort(other, kind="stable")
+    first, end = (np.searchsorted(other[order], one, side) for side in ("left", "right"))
+    counts = end - first
+    i = np.repeat(np.arange(len(one)), counts)
+    within = np.arange(len(i)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return i, order[np.repeat(first, counts) + within]
+
+
+def _common(known: Content, one: int, asked: Content, other: int, shift: int) -> int:
+    """Marks of the stretch that both units have marks in, of the unit with fewer."""
+    first = known.place[known.offsets[one] : known.offsets[one + 1]] - shift
+    second = asked.place[asked.offsets[other] : asked.offsets[other + 1]]
+    low, high = max(first[0], second[0]), min(first[-1], second[-1])
+    return int(min(np.sum((low <= each) & (each <= high)) for each in (first, second)))
+
+
+def _too_alike(known: Content, asked: Content) -> Matches:
+    """Records that share half of their marks, and more than chance explains."""
+    rows, n_known = _incidence(known, asked), len(known.units)
+    bits = -np.log2((rows.sum(axis=0) + 0.5) / (rows.shape[0] + 1))  # of a code alone
+    least = 2 * np.log2(rows.shape[0]) - np.log2(CHANCE_OF_COPY)
+    one, other = _sharing_rare(rows, n_known, rows @ bits > least)
+    if known is asked:
+        one, other = one[one < other - n_known], other[one < other - n_known]
+    alike = _half_shared(rows, one, other)
+    one, other = one[alike], other[alike]
+    size = np.diff(rows.indptr)
+    judges = np.arange(0, rows.shape[0], -(-rows.shape[0] // _JUDGES))
+    by_code = csc_array(rows[judges], dtype=np.float64)
+    copied = np.zeros(len(one), np.bool_)
+    for pair, (i, j) in enumerate(zip(one.tolist(), other.tolist(), strict=True)):
+        first, second = (rows.indices[rows.indptr[n] : rows.indptr[n + 1]] for n in (i, j))
+        both = np.intersect1d(first, second)
+        union = size[i] + size[j] - len(both)
+        needed = least + _log2_choices(int(union), len(both))
+        if bits[both].sum() <= needed:
+            continue
+        others = by_code[:, both].toarray()[~np.isin(judges, (i, j))]
+        copied[pair] = bits_of_codes(others.T @ others, len(others)) > needed
+    return Matches(one[copied], other[copied] - n_known, np.ones(int(copied.sum()), np.bool_))
+
+
+def _incidence(known: Content, asked: Content) -> csr_array:
+    """int64 (unit of both sets, mark), 1 where a unit has a mark; frequent marks come last."""
+    _, which, count = np.unique(
+        np.concatenate([known.mark, asked.mark]), return_inverse=True, return_counts=True
+    )
+    rank = np.empty(len(count), np.int64)
+    rank[np.argsort(count, kind="stable")] = np.arange(len(count))
+    unit = np.concatenate([known.unit, asked.unit + len(known.units)])
+    shape = (len(known.units) + len(asked.units), len(count))
+    rows = csr_array((np.ones(len(unit), np.int64), (unit, rank[which])), shape=shape)
+    rows.sort_indices()
+    return rows
+
+
+def _sharing_rare(
+    rows: csr_array, n_known: int, telling: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of telling rows, one of each set, that may share half of their marks.
+
+    Only the rarest half of the marks of each, and four more, are compared. Of the marks that two
+    rows must share, most are among those (the prefix filter of Chaudhuri et al. 2006); fewer than
+    four never are enough evidence.
+    """
+    size = np.diff(rows.indptr)
+    rest = np.maximum(np.ceil(_RESEMBLING * size).astype(np.int64) - _RARE, 0)
+    rank = np.arange(rows.nnz) - np.repeat(rows.indptr[:-1], size)
+    rare = (rank < np.repeat(size - rest, size)) & np.repeat(telling, size)
+    unit = np.repeat(np.arange(rows.shape[0]), size)[rare]
+    prefix = csr_array((np.ones(len(unit), np.int8), (unit, rows.indices[rare])), rows.shape)
+    known, asked = prefix[:n_known], csr_array(prefix[n_known:].T)
+    found = [np.empty((2, 0), np.int64)]
+    for first in range(0, n_known, _BLOCK):
+        shared = (known[first : first + _BLOCK] @ asked).tocoo()
+        one, other = shared.row + first, shared.col + n_known
+        least = _RESEMBLING / (1 + _RESEMBLING) * (size[one] + size[other])
+        enough = shared.data >= np.maximum(least - np.maximum(rest[one], rest[other]), _RARE)
+        found.append(np.stack([one[enough], other[enough]]))
+    one, other = np.concatenate(found, axis=1)
+    return one, other
+
+
+def _half_shared(
+    rows: csr_array, one: NDArray[np.int64], other: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which pairs of rows share half of their marks: bool (pair,)."""
+    size = np.diff(rows.indptr)
+    marks = np.full((rows.shape[0], int(size.max())), -1, np.int64)
+    marks[np.arange(marks.shape[1]) < size[:, np.newaxis]] = rows.indices
+    shared = np.zeros(len(one), np.int64)
+    for column in range(marks.shape[1]):  # each mark of one row, looked for in the other
+        looked_for = marks[one, column]
+        shared += (marks[other] == looked_for[:, np.newaxis]).any(axis=1) & (looked_for >= 0)
+    return shared >= _RESEMBLING * (size[one] + size[other] - shared)
+
+
+def _log2_choices(total: int, chosen: int) -> float:
+    """How many bits it takes to say which of some marks are shared."""
+    ways = gammaln(total + 1) - gammaln(chosen + 1) - gammaln(total - chosen + 1)
+    return float(ways / np.log(2))
+
+
+def bits_of_codes(together: NDArray[Any], records: int) -> float:
+    """How improbable it is to have some codes, judged by other records.
+
+    Codes of one record depend on each other (a form fills in several), so each counts only for what
+    it adds to the code before it that predicts it best, frequent codes first (as in a tree of Chow
+    & Liu 1968); codes that are absent do not count.
+
+    Args:
+        together: (code, code), how many other records have both; on the diagonal, how many have
+            each.
+        records: How many other records there are.
+
+    Returns:
+        The negative logarithm of the chance, in bits.
+    """
+    if not len(together):
+        return 0.0
+    together = together[np.ix_(*[np.argsort(-together.diagonal(), kind="stable")] * 2)]
+    share = (together.diagonal() + 0.5) / (records + 1)
+    # Of those with the row's code, the share with the column's too, drawn a little to its share.
+    given = (together + share) / (together.diagonal()[:, None] + 1)
+    chance = [share[0]]
+    chance += [max(share[i], given[:i, i].max()) for i in range(1, len(share))]
+    return float(-np.log2(chance).sum())

@@ -1,0 +1,96 @@
+"""Real data: no recording or patient is taken for a copy of another, and what is alike is said."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sequela.cohort.fingerprint import Content, matches
+from sequela.cohort.segments import Segments, content_of, cut
+from sequela.runs import records
+from sequela.sequences.content import content_of as content_of_records
+from sequela.sources.catalog import load_recordings, signals_of
+from sequela.studies.settings import run_settings
+
+
+def segments_of(data: str, real_data: Path) -> Segments:
+    signals = signals_of(data)
+    found = load_recordings(data, real_data / data)[0]
+    return cut(found, signals.n_times, signals.classes)
+
+
+@pytest.fixture(scope="module")
+def bonn(real_data: Path) -> Segments:
+    return segments_of("bonn", real_data)
+
+
+@pytest.fixture(scope="module")
+def uci(real_data: Path) -> Segments:
+    return segments_of("uci-seizure", real_data)
+
+
+def resembling(content: Content) -> int:
+    found = matches(content, content)
+    assert not found.copy.any()
+    return len(found.known)
+
+
+def test_no_recording_is_a_copy_and_some_were_made_at_the_same_time(
+    bonn: Segments, uci: Segments
+) -> None:
+    assert resembling(content_of(bonn)) == resembling(content_of(uci)) == 18
+
+
+def test_recordings_that_resemble_each_other_follow_each_other(bonn: Segments) -> None:
+    content = content_of(bonn)
+    found = matches(content, content)
+    whole = bonn.signal.reshape(len(content.units), -1)
+    whole = whole - whole.mean(axis=1, keepdims=True)
+    for one, other in zip(found.known.tolist(), found.asked.tolist(), strict=True):
+        a, b = np.fft.rfft(whole[one], 8192), np.fft.rfft(whole[other], 8192)
+        product = np.fft.irfft(a * b.conj(), 8192)
+        length = np.linalg.norm(whole[one]) * np.linalg.norm(whole[other])
+        assert np.abs(product).max() / length > 0.8
+
+
+def test_the_uci_data_are_the_bonn_recordings(bonn: Segments, uci: Segments) -> None:
+    known, asked = content_of(bonn), content_of(uci)
+    found = matches(known, asked)
+    assert sorted(found.asked[found.copy].tolist()) == list(range(len(asked.units)))
+    assert len(np.unique(found.known[found.copy])) == len(asked.units)
+
+
+@pytest.mark.parametrize("gain", [1.03, 1.1, 2, -1])
+@pytest.mark.parametrize("shift", [0, 1, 8, 89])
+def test_changed_recordings_are_copies(bonn: Segments, gain: float, shift: int) -> None:
+    whole = bonn.signal.reshape(len(np.unique(bonn.recording_id)), -1)[::8]
+    changed = np.roll((gain * whole).round() + 20, -shift, axis=1)
+    some = np.isin(bonn.recording_id, np.unique(bonn.recording_id)[::8])
+    known = content_of(bonn.where(some))
+
+    copy = replace(bonn.where(some), signal=changed.reshape(-1, *bonn.signal.shape[1:]))
+    found = matches(known, content_of(copy))
+    assert found.known[found.copy].tolist() == found.asked[found.copy].tolist()
+    assert found.copy.sum() == len(whole)
+
+
+@pytest.mark.parametrize(
+    ("data", "folder", "asked"),
+    [
+        ("mimic3", "mimic3-demo", {"task": "report-2019"}),
+        ("mimic3", "mimic3-demo", {"task": "post-discharge", "min_subjects": 1}),
+        ("mimic4", "mimic4-demo", {}),
+        ("mimic4", "mimic4-demo", {"task": "post-discharge", "min_subjects": 1}),
+        ("eicu", "eicu-demo", {}),
+        ("eicu", "eicu-demo", {"min_subjects": 1}),
+        ("physionet2012", "physionet2012", {}),
+    ],
+)
+def test_no_patient_is_a_copy(
+    real_data: Path, tmp_path: Path, data: str, folder: str, asked: dict[str, object]
+) -> None:
+    settings = run_settings("visits-baseline", data, seed=0, records=asked, training={})
+    sequences = records.load(settings, real_data / folder, tmp_path).sequences
+    content = content_of_records(sequences)
+    assert not len(matches(content, content).known)

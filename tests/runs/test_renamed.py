@@ -1,0 +1,135 @@
+"""What a model was trained on is known under other names, and in two parts of one split."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sequela.cohort.split import PARTS
+from sequela.config import RunSettings, TrainingSettings
+from sequela.runs import fit, signals
+from sequela.runs.audit import audit
+from sequela.runs.evaluate import evaluate_run
+from sequela.runs.folder import RunFolder
+from sequela.runs.records import VisitData
+from sequela.runs.signals import SignalData
+from sequela.sequences.flat import Sequences
+
+Ask = Callable[..., RunSettings]
+Open = Callable[[RunSettings], VisitData]
+
+
+@pytest.fixture(scope="module")
+def run(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    training = TrainingSettings(epochs=1)
+    settings = RunSettings(model="mlp-baseline", data="bonn", training=training)
+    return fit.train(settings, tmp_path_factory.mktemp("renamed") / "run", root=synthetic)
+
+
+def renamed(data: Path, out: Path) -> Path:
+    """The same recordings with other numbers, louder, upside down and 89 samples later."""
+    for letter in "ZONFS":
+        (out / letter).mkdir(parents=True)
+        for file in sorted((data / letter).iterdir()):
+            number = 100 - int(file.stem[1:])
+            signal = np.roll(np.loadtxt(file), -89)
+            text = "".join(f"{round(-1.1 * value) + 20}\n" for value in signal)
+            (out / letter / f"{letter}{number:03d}.txt").write_text(text, "utf-8")
+    return out
+
+
+def test_renamed_recordings_are_set_aside(run: RunFolder, synthetic: Path, tmp_path: Path) -> None:
+    found = evaluate_run(run.path, data="bonn", root=renamed(synthetic, tmp_path / "all"))
+    assert found["recordings_set_aside_as_trained_or_tuned_on"] == 40
+    assert found["recordings_set_aside_under_another_name"] == 40
+    assert found["groups"] == 10
+
+
+def test_a_run_of_before_knows_names_alone(run: RunFolder, synthetic: Path, tmp_path: Path) -> None:
+    split = run.json("split.json")
+    del split["content"]
+    run.write("split.json", split)
+    other = renamed(synthetic, tmp_path / "all")
+    assert evaluate_run(run.path, root=other)["recordings_set_aside_under_another_name"] == 0
+
+
+@pytest.fixture(scope="module")
+def recordings(synthetic: Path) -> SignalData:
+    return signals.load(RunSettings(model="mlp-baseline", data="bonn"), synthetic)
+
+
+@pytest.mark.parametrize("by", [0, 1, 8, 89])
+def test_a_recording_copied_into_another_part_is_found(recordings: SignalData, by: int) -> None:
+    segments = recordings.segments
+    to, source = (
+        np.flatnonzero(segments.recording_id == segments.recording_id[recordings.rows(part)[0]])
+        for part in ("held_out", "train")
+    )
+    signal = segments.signal.copy()
+    changed = np.roll(-1.1 * signal[source].ravel(), -by) + 20
+    signal[to] = changed.reshape(signal[to].shape)
+    found = audit(replace(recordings, segments=replace(segments, signal=signal)))
+    (copied,) = [each for each in found if each.check == "same content"]
+    assert (copied.severity, copied.where) == ("leak", "train, held_out")
+    assert copied.what.startswith("1 of 10 recordings of held_out hold what recordings of train")
+
+
+def test_folds_share_no_content(synthetic: Path) -> None:
+    for fold in range(3):
+        settings = RunSettings(model="mlp-baseline", data="bonn", folds=3, fold=fold)
+        assert "same content" not in {
+            each.check for each in audit(signals.load(settings, synthetic))
+        }
+
+
+@pytest.fixture(scope="module")
+def patients(asked: Ask, opened: Open) -> VisitData:
+    return opened(asked(task="post-discharge", min_subjects=1))
+
+
+def under_other_ids(sequences: Sequences) -> Sequences:
+    """The same patients with other ids, all dates shifted."""
+    later = sequences.step_time + np.timedelta64(400, "D")
+    return replace(sequences, subject_id=sequences.subject_id + 10**6, step_time=later)
+
+
+def test_patients_are_known_under_other_ids_and_dates(patients: VisitData) -> None:
+    again = replace(patients, sequences=under_other_ids(patients.sequences))
+    seen = patients.split.seen(again.content)
+    trained = patients.part != PARTS.index("held_out")
+    of_subject = dict(zip(patients.sequences.subject_id.tolist(), trained.tolist(), strict=True))
+    expected = np.array([of_subject[one] for one in sorted(of_subject)])
+    assert not seen[~expected].any()
+    assert seen[expected].mean() > 0.75  # the others have few codes
+
+
+def shifted(events: Path) -> Path:
+    """Other ids, and all dates 400 days later."""
+    for shard in events.rglob("data/**/*.parquet"):
+        table = pq.read_table(shard)
+        ids = pa.array(table["subject_id"].to_numpy() + 5_000_000, table["subject_id"].type)
+        times = table["time"].to_numpy() + np.timedelta64(400, "D")
+        new = {"subject_id": ids, "time": pa.array(times, table["time"].type)}
+        for name, column in new.items():
+            table = table.set_column(table.column_names.index(name), name, column)
+        pq.write_table(table, shard)
+    return events
+
+
+def test_own_patients_through_meds_are_set_aside(
+    asked: Ask, trained: Callable[[RunSettings], RunFolder], opened: Open, tmp_path: Path
+) -> None:
+    settings = asked("prevalence", task="post-discharge", min_subjects=1)
+    folder = trained(settings)
+    events = opened(settings).cohort.events.root
+    other = shifted(Path(shutil.copytree(events, tmp_path / "meds")))
+    found = evaluate_run(folder.path, data="meds", root=other)
+    seen = sum(len(folder.split.ids["subject"][part]) for part in ("train", "tuning"))
+    renamed = found["subjects_set_aside_under_another_name"]
+    assert renamed == found["subjects_set_aside_as_trained_or_tuned_on"]
+    assert 0.75 * seen < renamed <= seen

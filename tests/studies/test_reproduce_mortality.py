@@ -13,6 +13,7 @@ from benchmarks import make_mimic3_scale
 from sequela.errors import DataNotFoundError, RunError, SettingError
 from sequela.runs import pool
 from sequela.runs.find import Run, find_runs
+from sequela.runs.openings import LEDGER
 from sequela.sources import events
 from sequela.sources.build import build as build_events
 from sequela.studies import mortality, reproduce
@@ -126,7 +127,8 @@ def test_results(study: Path, strict_json: Callable[[Path], Any], builds: list[s
 def test_no_records_of_patients_are_left(study: Path) -> None:
     there = sorted(path.name for path in study.iterdir())
     assert there == ["claims-mortality.toml", "results.json", "runs"]
-    assert not [path for path in study.rglob("*") if path.name.startswith(".")]
+    hidden = {path.name for path in study.rglob("*") if path.name.startswith(".")}
+    assert hidden <= {f".{LEDGER}.lock"}
     assert not list(study.rglob("*.npy"))
     assert not list(study.rglob("*.partial"))
 

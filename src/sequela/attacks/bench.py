@@ -70,6 +70,11 @@ class Bench:
         """The recordings as they are, in parts."""
         return self.load_recordings(self.recordings, "clean")
 
+    @cached_property
+    def said_of_recordings(self) -> list[Finding]:
+        """What the audit says of the recordings as they are."""
+        return audit(self.clean_recordings)
+
     def write_recordings(self, signals: Signals, name: str) -> Path:
         """The recordings as a file, in whole µV as recordings are."""
         values = np.concatenate([np.round(signal) for signal in signals.values()])
@@ -145,10 +150,24 @@ class Bench:
             return Outcome("blocked", str(error))
 
 
-def said(findings: Sequence[Finding]) -> Outcome:
-    """Whether anything is said of data, and what."""
-    checks = dict.fromkeys(f"{each.check} ({each.severity})" for each in findings)
+def said(findings: Sequence[Finding], before: Sequence[Finding] = ()) -> Outcome:
+    """Whether anything is said of data, and what.
+
+    Args:
+        findings: Of the data.
+        before: Of the same data with nothing planted. What is said of them counts again only with
+            a greater number.
+    """
+    known = {(each.check, each.where): _number(each) for each in before}
+    new = [each for each in findings if _number(each) > known.get((each.check, each.where), -1)]
+    checks = dict.fromkeys(f"{each.check} ({each.severity})" for each in new)
     return Outcome("found", ", ".join(checks)) if checks else Outcome("missed", "nothing is said")
+
+
+def _number(finding: Finding) -> int:
+    """How many there are of what was found, where the sentence begins with a number."""
+    first = finding.what.split()[0]
+    return int(first) if first.isdecimal() else 0
 
 
 def _run(connection: duckdb.DuckDBPyConnection, statements: Sequence[str]) -> None:

@@ -261,8 +261,10 @@ def test_the_folder_of_another_study(
     data = "uci-seizure" if "--data" in held else "bonn"
     runs = seizure.STUDY.runs((data, ""), seed=seed, quick="--quick" in held)
     settings = next(iter(runs.values()))
-    folder = RunFolder(tmp_path / "runs" / f"{settings.model}.by-{settings.split}")
-    folder.write("config.toml", settings.to_toml())
+    folds = seizure.STUDY.folds_for(None, settings.split, quick="--quick" in held)
+    name = f"{settings.model}.by-{settings.split}"
+    folder = RunFolder(tmp_path / "runs" / name / "fold-00")
+    folder.write("config.toml", settings.model_copy(update={"folds": folds}).to_toml())
     assert said in refused("reproduce", "seizure", *asked, "--out", tmp_path)
 
 

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sequela import register
+from sequela.cohort import leaks
 from sequela.cohort.events import Events
 from sequela.cohort.finding import Finding
 from sequela.cohort.labels import write_labels
@@ -177,3 +178,14 @@ def test_labels_after_the_death_are_found(tmp_path: Path, rows: Rows, make_event
     write_labels(leaking.labels, tmp_path / "labels.parquet")
     from_file = cohort_of_labels(events, tmp_path / "labels.parquet")
     assert [leak.what for leak in from_file.leaks] == [leak.what for leak in leaking.leaks]
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.0, False), (0.9, True)])
+def test_times_are_modelled_only_where_they_may_tell(share: float, told: bool) -> None:  # noqa: FBT001
+    """A bound that a look at quartiles gives: no model of these times can pass it."""
+    rng = np.random.default_rng(0)
+    label = np.arange(200) % 2
+    hour = rng.uniform(0, 24, 200)
+    moved = (label == 1) & (rng.random(200) < share)
+    columns = np.column_stack([rng.normal(size=200), np.where(moved, hour % 4, hour)])
+    assert (leaks.most_told(columns, label) >= leaks.TELLING_TIMES) == told

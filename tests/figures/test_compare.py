@@ -52,8 +52,8 @@ def test_what_cannot_be_told_is_said(checked: Callable[[Figure], list[str]]) -> 
     }
     figure = differences(found, first="GRU", metric="accuracy")
     lstm, boosting = (
-        "LSTM: +2.1 (-1.0 to +5.0) points, p = 0.21",
-        "boosting: -8.0 (-9.0 to -7.0) points, p < 0.001",
+        "LSTM: +2 (-1 to +5) points, p = 0.21",
+        "boosting: -8 (-9 to -7) points, p < 0.001",
     )
     assert {lstm, boosting} <= {plain(text) for text in checked(figure)}
     assert f"{lstm}, inconclusive; {boosting}." in plain(figure.alt)
@@ -69,7 +69,7 @@ def test_what_cannot_be_told_is_said(checked: Callable[[Figure], list[str]]) -> 
 def test_a_loss_is_better_when_lower() -> None:
     figure = differences({"b": difference(-0.1, -0.2, -0.05, 0.01)}, first="a", metric="log_loss")
     assert "further left is better" in figure.alt
-    assert "b: -0.100 (-0.200 to -0.050), p = 0.01" in plain(figure.alt)
+    assert "b: -0.10 (-0.20 to -0.05), p = 0.01" in plain(figure.alt)
 
 
 def test_nothing_to_compare_is_refused() -> None:

@@ -51,7 +51,7 @@ def test_the_leak_names_both_splits() -> None:
     ]
     figure = leak(rows)
     assert {HONEST, LEAKING, "MLP"} <= set(texts(figure.svg("leak")))
-    assert "MLP by row (leaks) 70.0% (60.0% to 80.0%)" in figure.alt
+    assert "MLP by row (leaks) 70% (60% to 80%)" in figure.alt
 
 
 def test_the_leak_of_later_codes_is_told_in_its_own_words() -> None:

@@ -39,7 +39,7 @@ def test_recordings_are_judged_whole_and_drawn_within_their_class() -> None:
     numbers = {row["number"]: row["value"] for row in found.frame().to_pylist()}
     assert numbers["accuracy of whole recordings"] == np.mean(MODEL.classes_[whole] == Y[::4])
     assert "within strata" in repr(found)
-    with pytest.raises(DataError, match="two classes"):
+    with pytest.raises(DataError, match="more than one label"):
         sequela.evaluate(MODEL, X, Y, groups=np.arange(120) % 7, recordings=True)
     alone = sequela.evaluate(MODEL, X, Y)
     assert alone.numbers["groups"] == 120

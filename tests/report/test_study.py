@@ -26,7 +26,7 @@ from sequela.studies.registry import STUDIES
 from sequela.studies.results import cohorts_of, results
 from sequela.studies.seizure import AREAS
 from sequela.studies.study import Study
-from sequela.studies.verdicts import FAILS, HOLDS, UNKNOWN
+from sequela.studies.verdicts import ANSWERS, UNTESTABLE
 
 Outline = Callable[[Path], Any]
 OfCohort = Callable[..., dict[str, RunSettings]]
@@ -128,14 +128,16 @@ def test_cohorts_are_named_and_the_primary_one_is_first(record_runs: list[Run]) 
 
 def test_claims_are_judged_on_the_honest_cohort(record_runs: list[Run]) -> None:
     placed = content(mortality.STUDY, record_runs)
-    main, judged = placed["main"], placed["verdicts"]
+    main, judged = placed["main"], placed["judged"]
     assert main.key == "mortality"
-    assert [v.claim for v in judged] == list(mortality.CLAIMS)
-    assert {v.verdict for v in judged} <= {HOLDS, FAILS, UNKNOWN}
-    improved = next(r for r in record_runs if r.settings.model == "visits-improved")
-    level = next(v for v in judged if v.claim.number == "auroc")
-    assert f"{improved.test['auroc']:.2f}" in level.why
-    assert len(placed["as_reported"]["verdicts"]) == len(judged)
+    assert {each.main.claim.id for each in judged} == {claim.id for claim in mortality.CLAIMS}
+    answers = [ANSWERS.index(each.main.verdict) for each in judged]
+    assert answers == sorted(answers)
+    loss = next(each for each in judged if each.main.claim.id == "visits-baseline-loss")
+    assert loss.main.verdict == UNTESTABLE
+    assert "The rarer class has 7% of the examples" in loss.main.why
+    assert placed["as_reported"].key == "mortality-mimic3-report-2019"
+    assert all(each.as_reported and not each.by_row for each in judged)
     # Runs with later information, or with weighted classes, do not answer a claim.
     assert {s.name for s in main.plain} == {
         "visits-baseline",

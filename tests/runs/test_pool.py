@@ -72,7 +72,7 @@ def test_folds_are_told(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
         time.sleep(0.1)
 
     here.setattr(fit, "train", train)
-    here.setattr(folds, "summarise_folds", lambda _: {})
+    here.setattr(folds, "summarise_runs", lambda _: {})
     run = planned(str(tmp_path / "run"), folds=3)
     snapshots = list(in_processes([Job((run,), None)], 1))
     seen = {(each.split, each.epoch) for now in snapshots for each in now.training}

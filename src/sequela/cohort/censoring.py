@@ -76,7 +76,7 @@ def probability_of_seeing(
     Example:
         >>> time, died = np.array([1, 2, 2, 3, 9]), np.array([False, True, False, True, False])
         >>> probability_of_seeing(time, died, np.full(5, 5)).round(3)
-        array([0.667, 0.667, 0.667, 1.   , 1.   ])
+        array([0.533, 0.667, 0.667, 1.   , 1.   ])
     """
     if died.all():
         return np.ones(len(time))

@@ -13,13 +13,13 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d
-from scipy.sparse import csc_array, csr_array
-from scipy.special import gammaln
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 CHANCE_OF_COPY = 1e-6
 """Of a false alarm over all records that are compared."""
@@ -233,6 +233,8 @@ def _marks_of(signal: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[n
     size = np.abs(slope)
     if len(slope) < _WINDOW:
         return np.empty(0, np.int64), np.empty(0, np.uint64)
+    from scipy.ndimage import maximum_filter1d  # scipy takes long to load
+
     strongest = (size == maximum_filter1d(size, 2 * _APART + 1)) & (
         size > _NO_SLOPE * np.abs(signal).max()
     )
@@ -322,6 +324,8 @@ def _too_alike(known: Content, asked: Content) -> Matches:
     one, other = one[alike], other[alike]
     size = np.diff(rows.indptr)
     judges = np.arange(0, rows.shape[0], -(-rows.shape[0] // _JUDGES))
+    from scipy.sparse import csc_array
+
     by_code = csc_array(rows[judges], dtype=np.float64)
     copied = np.zeros(len(one), np.bool_)
     for pair, (i, j) in enumerate(zip(one.tolist(), other.tolist(), strict=True)):
@@ -336,7 +340,7 @@ def _too_alike(known: Content, asked: Content) -> Matches:
     return Matches(one[copied], other[copied] - n_known, np.ones(int(copied.sum()), np.bool_))
 
 
-def _incidence(known: Content, asked: Content) -> csr_array:
+def _incidence(known: Content, asked: Content) -> "csr_array":
     """int64 (unit of both sets, mark), 1 where a unit has a mark; frequent marks come last."""
     _, which, count = np.unique(
         np.concatenate([known.mark, asked.mark]), return_inverse=True, return_counts=True
@@ -345,13 +349,15 @@ def _incidence(known: Content, asked: Content) -> csr_array:
     rank[np.argsort(count, kind="stable")] = np.arange(len(count))
     unit = np.concatenate([known.unit, asked.unit + len(known.units)])
     shape = (len(known.units) + len(asked.units), len(count))
+    from scipy.sparse import csr_array
+
     rows = csr_array((np.ones(len(unit), np.int64), (unit, rank[which])), shape=shape)
     rows.sort_indices()
     return rows
 
 
 def _sharing_rare(
-    rows: csr_array, n_known: int, telling: NDArray[np.bool_]
+    rows: "csr_array", n_known: int, telling: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs of telling rows, one of each set, that may share half of their marks.
 
@@ -364,6 +370,8 @@ def _sharing_rare(
     rank = np.arange(rows.nnz) - np.repeat(rows.indptr[:-1], size)
     rare = (rank < np.repeat(size - rest, size)) & np.repeat(telling, size)
     unit = np.repeat(np.arange(rows.shape[0]), size)[rare]
+    from scipy.sparse import csr_array
+
     prefix = csr_array((np.ones(len(unit), np.int8), (unit, rows.indices[rare])), rows.shape)
     known, asked = prefix[:n_known], csr_array(prefix[n_known:].T)
     found = [np.empty((2, 0), np.int64)]
@@ -378,7 +386,7 @@ def _sharing_rare(
 
 
 def _half_shared(
-    rows: csr_array, one: NDArray[np.int64], other: NDArray[np.int64]
+    rows: "csr_array", one: NDArray[np.int64], other: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Which pairs of rows share half of their marks: bool (pair,)."""
     size = np.diff(rows.indptr)
@@ -393,6 +401,8 @@ def _half_shared(
 
 def _log2_choices(total: int, chosen: int) -> float:
     """How many bits it takes to say which of some marks are shared."""
+    from scipy.special import gammaln
+
     ways = gammaln(total + 1) - gammaln(chosen + 1) - gammaln(total - chosen + 1)
     return float(ways / np.log(2))
 

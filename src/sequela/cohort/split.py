@@ -8,7 +8,7 @@ keeps subjects whole as well: see :func:`at_first` and :func:`periods`.
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any, Self
 
@@ -69,7 +69,7 @@ class Split:
     n_examples: Mapping[str, int]
     ids: Mapping[str, Mapping[str, list[str]]]
     times: Mapping[str, tuple[str, str]] | None = None
-    content: Content | None = None
+    content: Content | None = field(default=None, compare=False)
 
     @property
     def whole(self) -> "SplitUnit":

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from sequela.runs.leaks import Leaks
+from sequela.runs.leaks import Leaks, each_once
 
 if TYPE_CHECKING:
     from sequela.runs.find import Run
@@ -56,3 +56,15 @@ def test_a_finding_is_a_line() -> None:
     run = Made("known outcome", suspicions=("columns that reveal the outcome",))
     lines = Leaks.of(cast("Run", run)).lines()
     assert lines == ["LEAK: what (where)", "SUSPICION: what (where)"]
+
+
+def test_many_findings_of_one_check_are_one_line() -> None:
+    """Five folds each find another number of the same thing."""
+    found = [
+        {"check": check, "what": f"{n} of 80", "where": "train", "severity": "suspicion"}
+        for check, n in (("a", 1), ("a", 2), ("b", 3), ("a", 1), ("a", 4))
+    ]
+    assert [each["what"] for each in each_once(found)] == [
+        "1 of 80; and 2 more of this kind",
+        "3 of 80",
+    ]

@@ -26,8 +26,15 @@ def say_path(console: Console, what: str, path: object) -> None:
     console.print(f"{what}: {path}", markup=False, soft_wrap=True)
 
 
-def say_run(console: Console, run: "Run", count: str = "") -> None:
-    """One line on a finished run, and one for each leak that was not planned."""
+def say_run(console: Console, run: "Run", count: str = "", known: set[str] | None = None) -> None:
+    """One line on a finished run, and one for each leak that was not planned, and is not known.
+
+    Args:
+        console: Where to.
+        run: The run, or folds.
+        count: Before the line.
+        known: Lines on leaks that were printed before; those of this run are added.
+    """
     from sequela.runs.leaks import Leaks
 
     leaks = Leaks.of(run)
@@ -36,7 +43,10 @@ def say_run(console: Console, run: "Run", count: str = "") -> None:
     planned = "; leaks by design" if leaks.planned else ""
     seconds = f"{run.facts['train_seconds']:.1f} s"
     line = f"{count}{run.settings.title}: tuning {name} {said}, {seconds}{planned}"
-    for each in (line, *(f"  {line}" for line in leaks.lines())):
+    known = set() if known is None else known
+    new = [each for each in leaks.lines() if each not in known]
+    known.update(new)
+    for each in (line, *(f"  {line}" for line in new)):
         console.print(each, markup=False)
 
 

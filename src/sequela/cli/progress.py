@@ -74,6 +74,7 @@ class StudyProgress:
         self.console = console
         self.started = time.monotonic()
         self.snapshot: Snapshot | None = None
+        self.leaks: set[str] = set()
         self.live = Live(
             console=console, transient=True, get_renderable=self._now, vertical_overflow="crop"
         )
@@ -88,7 +89,7 @@ class StudyProgress:
 
     def run(self, run: "Run", done: int, count: int) -> None:
         """Say what a run reached."""
-        say_run(self.console, run, f"[{done}/{count}] ")
+        say_run(self.console, run, f"[{done}/{count}] ", self.leaks)
 
     def look(self, snapshot: "Snapshot") -> None:
         """Show what is being trained."""

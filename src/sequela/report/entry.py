@@ -15,6 +15,7 @@ from sequela.figures.registry import RUN_FIGURES
 from sequela.models.registry import title_of
 from sequela.report.discussion import discuss
 from sequela.runs.find import Run
+from sequela.runs.leaks import each_once
 from sequela.studies.registry import planned_leak
 from sequela.studies.study import Study
 
@@ -99,7 +100,7 @@ class Entry:
         """What makes its numbers too good, leaks first; of all folds, each said once."""
         runs = self.run.runs
         found = [f for kind in ("leaks", "suspicions") for r in runs for f in r.metrics[kind]]
-        return list({(f["check"], f["what"], f["where"]): f for f in found}.values())
+        return each_once(found)
 
     @property
     def leak(self) -> str:

@@ -1,5 +1,7 @@
 """What the audit found in a run: leaks by design, and unexpected ones."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,6 +18,24 @@ _OF_A_TASK = (
     "inputs that tell the outcome",
 )
 _OF_ROWS = ("overlapping groups",)
+
+
+def each_once(findings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first finding of each check; it says how many others of that check there are.
+
+    Args:
+        findings: Of one run, or of all folds (as in ``metrics.json``).
+    """
+    once = list({(each["check"], each["what"], each["where"]): each for each in findings}.values())
+    alike = Counter(each["check"] for each in once)
+    first = {each["check"]: each for each in reversed(once)}
+    found = []
+    for each in once:
+        more = alike[each["check"]] - 1
+        if first[each["check"]] is each:
+            others = f"; and {more} more of this kind" * bool(more)
+            found.append({**each, "what": each["what"] + others})
+    return found
 
 
 @dataclass(frozen=True)
@@ -45,8 +65,7 @@ class Leaks:
             for finding in leaks + [finding for each in metrics for finding in each["suspicions"]]
             if finding["check"] not in expected
         ]
-        once = {(each["check"], each["what"], each["where"]): each for each in found}
-        return cls(declared or by_rows, tuple(once.values()))
+        return cls(declared or by_rows, tuple(each_once(found)))
 
     def lines(self) -> list[str]:
         """Unexpected leaks, one line each."""

@@ -108,6 +108,10 @@ STUDY = Study(
     caveats=(
         "All recordings are of five patients and five volunteers.",
         (
+            "Some pairs of recordings follow each other sample by sample, as if made at the same "
+            "time by neighbouring electrodes; a split by recording does not keep them together."
+        ),
+        (
             "Healthy volunteers were recorded on the scalp and patients inside the skull, so a "
             "model may distinguish the electrodes and not the states."
         ),

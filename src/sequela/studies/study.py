@@ -70,7 +70,7 @@ class Study:
     training: Mapping[str, TrainingSettings] = field(default_factory=dict)
     reference_models: tuple[str, ...] = ()
     controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    quick_epochs: int = 8
+    quick_epochs: int = 4
     quick_average: float = 0.98
     families: tuple[tuple[str, str, str], ...] = ()
     claims: tuple[Claim, ...] = ()

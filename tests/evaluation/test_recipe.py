@@ -248,3 +248,14 @@ def test_a_number_that_a_fold_lacks_is_left_out() -> None:
         none.p_value()
     with pytest.raises(DataError, match="no models"):
         across_folds([], rng())
+
+
+def test_a_value_far_from_all_resamples_has_a_p_value_of_its_own() -> None:
+    """Not that of the most extreme resample, which many comparisons would make large."""
+    found = found_in(validated())
+    assert found.distribution is not None
+    spread = float(found.distribution.values.std())
+    p_values = [found.p_value(found.value - times * spread) for times in (1, 2, 5, 10, 20)]
+    assert p_values == sorted(p_values, reverse=True)
+    assert p_values[2] < 0.01
+    assert p_values[4] < 1e-4

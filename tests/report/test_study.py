@@ -135,7 +135,7 @@ def test_claims_are_judged_on_the_honest_cohort(record_runs: list[Run]) -> None:
     assert answers == sorted(answers)
     loss = next(each for each in judged if each.main.claim.id == "visits-baseline-loss")
     assert loss.main.verdict == UNTESTABLE
-    assert "The rarer class has 7% of the examples" in loss.main.why
+    assert "The rarer class has 7 % of the examples" in loss.main.why
     assert placed["as_reported"].key == "mortality-mimic3-report-2019"
     assert all(each.as_reported and not each.by_row for each in judged)
     # Runs with later information, or with weighted classes, do not answer a claim.
@@ -263,7 +263,7 @@ def test_a_registered_study_speaks_with_its_own_words(
         "A heading of mine",
         "My family: baseline and improved",
         "It finds areas better.",
-        "Claimed: above +0 points",
+        "Claimed: above 0;",
         "The cap was loose.",
         "<figcaption>A picture of mine</figcaption>",
         "sequela reproduce own --data mine --seed 0",

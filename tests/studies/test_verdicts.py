@@ -351,7 +351,7 @@ def test_another_prevalence_makes_a_loss_untestable() -> None:
     asked = {"metric": "loss", "relation": "about", "value": 0.5, "margin": 0.1}
     kept = {"untestable": ("other prevalence",), "prevalence": (0.2, 0.5)}
     (answer,) = judge([claim("level", LSTM, **asked, **kept)], {LSTM[0]: run})
-    assert (answer.verdict, "15% of the examples" in answer.why) == (UNTESTABLE, True)
+    assert (answer.verdict, "15 % of the examples" in answer.why) == (UNTESTABLE, True)
     assert of_mortality("level", dying(0.9, 0.9, deaths=300), **asked, **kept) != UNTESTABLE
 
 

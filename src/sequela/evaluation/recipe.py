@@ -99,12 +99,19 @@ class RecipeNumber:
     def p_value(self, null: float = 0.0) -> float:
         """Two-sided: 1 - the level at which ``null`` becomes a bound of the interval.
 
+        Resamples cannot tell how improbable a value is that none of them reached: there the tail is
+        that of Student's t, with the interval's own spread and degrees of freedom.
+
         Raises:
             DataError: If there is no interval.
         """
         if self.distribution is None:
             raise DataError("the number has no interval, and so no p-value")
-        return self.distribution.p_value(null)
+        found, values = self.distribution.p_value(null), self.distribution.values
+        if values.min() <= null <= values.max() or not np.ptp(values):
+            return found
+        away = abs(self.value - null) / float(values.std())
+        return min(found, float(2 * stats.t.sf(away, self.distribution.degrees)))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,35 @@ Fold = tuple[RunFolder, ...]
 
 
 @dataclass(frozen=True)
+class Scale:
+    """How a number is written.
+
+    Attributes:
+        form: In Python's format.
+        times: What it is multiplied with.
+        unit: Behind it.
+    """
+
+    form: str
+    times: float = 1.0
+    unit: str = ""
+
+    def of(self, *values: float) -> str:
+        """One value, or a range of two.
+
+        Example:
+            >>> Scale("+.0f", 100, " points").of(0.021, 0.08)
+            '+2 to +8 points'
+        """
+        return " to ".join(number(self.times * each, self.form) for each in values) + self.unit
+
+    def without_sign(self, value: float) -> str:
+        """A value that is no difference: a bound or a margin."""
+        margin = " points" if self.unit == " %" else self.unit
+        return number(self.times * value, self.form.removeprefix("+")) + margin
+
+
+@dataclass(frozen=True)
 class Number:
     """A number that claims can be about.
 
@@ -36,12 +65,13 @@ class Number:
     form: str = ""
     points: bool = False
 
-    def says(self, claim: Claim, value: float) -> str:
-        """The number in words."""
+    def scale(self, claim: Claim) -> "Scale":
+        """How the number is written."""
         metric = named(claim.metric)
         if self.points or (self.models > 1 and metric.points):
-            return f"{100 * value:+z.0f} points"
-        return number(value, self.form or ("+.2f" if self.models > 1 else metric.form))
+            return Scale("+.0f", 100, " points")
+        form = self.form or ("+.2f" if self.models > 1 else metric.form)
+        return Scale(form.replace("%", "f"), 100, " %") if "%" in form else Scale(form)
 
 
 def number_of(claim: Claim) -> Number:

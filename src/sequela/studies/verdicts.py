@@ -107,17 +107,16 @@ def _verdict(claim: Claim, runs: Mapping[str, Run], found: RecipeNumber, p_value
     answer = UNKNOWN
     if p_value < SURE:
         answer = HOLDS if _true_of(claim, found.value) else FAILS
-    form = number_of(claim)
-    measured = form.says(claim, found.value)
+    scale = number_of(claim).scale(claim)
+    measured = scale.of(found.value)
     if found.interval:
-        low, high = (form.says(claim, each) for each in (found.interval.low, found.interval.high))
-        measured += f" (95 % interval {low} to {high})"
+        measured += f" (95 % interval {scale.of(found.interval.low, found.interval.high)})"
     if claim.statistic == "change":
         before, after = (_level(runs[name], claim.metric) for name in claim.models)
         measured = f"From {before} to {after}: {measured}"
-    asked = f"{claim.relation} {form.says(claim, claim.value)}"
+    asked = f"{claim.relation} {scale.of(claim.value) if claim.value else 0}"
     if claim.margin:
-        asked += f", within {form.says(claim, claim.margin).lstrip('+')}"
+        asked += f", within {scale.without_sign(claim.margin)}"
     chance = "below 0.001" if p_value < 0.001 else f"{p_value:.3f}"  # noqa: PLR2004
     return Verdict(claim, answer, f"{measured}. Claimed: {asked}; p {chance}.")
 
@@ -125,7 +124,7 @@ def _verdict(claim: Claim, runs: Mapping[str, Run], found: RecipeNumber, p_value
 def _level(run: Run, name: str) -> str:
     metric = named(name)
     each = [metric.value(fold.predictions.part("held_out")) for fold in run.runs]
-    return number(float(np.mean(each)), metric.form)
+    return number(float(np.mean(each)), metric.form).replace("%", " %")
 
 
 def _why_untestable(claim: Claim, runs: Mapping[str, Run]) -> str:
@@ -149,8 +148,8 @@ def _other_prevalence(claim: Claim, runs: Sequence[Run]) -> str:
     if low <= rarer <= high:
         return ""
     return (
-        f"The rarer class has {rarer:.0%} of the examples here. The number depends on that share, "
-        f"which is taken to be {low:.0%} to {high:.0%} in the report."
+        f"The rarer class has {100 * rarer:.0f} % of the examples here. The number depends on that share, "
+        f"which is taken to be {100 * low:.0f} to {100 * high:.0f} % in the report."
     )
 
 
@@ -159,7 +158,7 @@ def _no_recurrence(_: Claim, runs: Sequence[Run]) -> str:
     if single <= 0.5:  # noqa: PLR2004
         return ""
     return (
-        f"{single:.0%} of the sequences have one step: nothing recurs, so no recurrent model is "
+        f"{100 * single:.0f} % of the sequences have one step: nothing recurs, so no recurrent model is "
         "tested."
     )
 

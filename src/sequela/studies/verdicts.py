@@ -148,8 +148,8 @@ def _other_prevalence(claim: Claim, runs: Sequence[Run]) -> str:
     if low <= rarer <= high:
         return ""
     return (
-        f"The rarer class has {100 * rarer:.0f} % of the examples here. The number depends on that share, "
-        f"which is taken to be {100 * low:.0f} to {100 * high:.0f} % in the report."
+        f"The rarer class has {100 * rarer:.0f} % of the examples here. The number depends on "
+        f"that share, which is taken to be {100 * low:.0f} to {100 * high:.0f} % in the report."
     )
 
 
@@ -158,8 +158,8 @@ def _no_recurrence(_: Claim, runs: Sequence[Run]) -> str:
     if single <= 0.5:  # noqa: PLR2004
         return ""
     return (
-        f"{100 * single:.0f} % of the sequences have one step: nothing recurs, so no recurrent model is "
-        "tested."
+        f"{100 * single:.0f} % of the sequences have one step: nothing recurs, so no recurrent "
+        "model is tested."
     )
 
 

@@ -111,6 +111,9 @@ class VisitsImproved(nn.Module):
         self.fc2 = nn.Linear(config.hidden, config.fc)
         self.r = nn.ReLU()
         self.fc3 = nn.Linear(config.fc, config.n_outputs)
+        # The state is small at first, so that a bias alone decides whether its unit is on for every
+        # patient or for none. Units that are off for all never learn: all begin on.
+        nn.init.constant_(self.fc2.bias, config.hidden**-0.5)
 
     def forward(self, codes: Tensor, offsets: Tensor, batch_sizes: Tensor) -> Tensor:
         """Logits (patient, n_outputs), each after the patient's last real visit.

@@ -2,8 +2,9 @@
 
 Each claim is one number that is about, below or above a value. Its interval is that of the recipe
 on new groups (:mod:`sequela.evaluation.recipe`). A claim is decided where the number lies surely on
-one side of every bound that the claim sets, surely meaning a p-value below 0.05 after Holm's
-correction for all claims of the study that can be tested.
+one side of every bound that the claim sets, surely meaning a p-value below 0.005 (Benjamin et al.
+2018, Nature Human Behaviour 2, 6) after Holm's correction for all claims of the study that can be
+tested.
 """
 
 from collections import Counter
@@ -24,7 +25,7 @@ from sequela.studies.statistics import number_of
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "inconclusive"
 UNTESTABLE = "not testable here"
 ANSWERS = (HOLDS, FAILS, UNKNOWN, UNTESTABLE)
-SURE = 0.05
+SURE = 0.005
 """p-value, corrected for the number of claims, below which a claim is decided."""
 
 

@@ -74,7 +74,7 @@ _SOME_DROPPED = """
 _NOISY = "(hash(visit_id) % 100 < 85) = died"
 _NORMAL = "sqrt(-2 * ln((hash(n) % 9999 + 1) / 10001.0)) * cos(2 * pi() * (hash(-n) % 9999) / 9999)"
 
-PLANTED: dict[str, tuple[str, Sequence[str]]] = {
+_PLANTED: dict[str, tuple[str, Sequence[str]]] = {
     "nothing planted in the records of MIMIC-III": ("mimic3", ()),
     "nothing planted in the records of eICU": ("eicu", ()),
     "discharge codes at admission: ICD-9-CM": ("mimic3", _early("ICD9CM//")),
@@ -153,7 +153,7 @@ ATTACKS = (
             partial(_carry_out, name=name, data=data, statements=statements),
             planted=bool(statements),
         )
-        for name, (data, statements) in PLANTED.items()
+        for name, (data, statements) in _PLANTED.items()
     ),
     *(
         Attack(name, partial(_with_labels, name=name, change=change), planted=change is not _same)

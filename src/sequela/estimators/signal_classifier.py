@@ -65,7 +65,7 @@ class SignalClassifier(NetworkClassifier):
         scaling_: The scaling of each channel.
         history_: A record for each epoch and part.
         module_: The trained network.
-        content_: Marks of the examples that it was trained or tuned on, see :meth:`seen`.
+        content_: Marks of the examples that it was trained or tuned on, see ``seen``.
 
     Example:
         >>> import numpy as np

@@ -57,7 +57,7 @@ class VisitClassifier(NetworkClassifier):
         feature_names_in_: Names of the columns, where a frame named them.
         history_: A record for each epoch and part.
         module_: The trained network.
-        content_: Marks of the examples that it was trained or tuned on, see :meth:`seen`.
+        content_: Marks of the examples that it was trained or tuned on, see ``seen``.
 
     Example:
         >>> patients = [[["I50"], ["I50", "N17"]], [["J06"]]] * 20

@@ -37,7 +37,7 @@ class Attack:
     """
 
     name: str
-    carry_out: "Callable[[Bench], Outcome]"
+    carry_out: "Callable[[Bench], Outcome]" = field(repr=False)
     planted: bool = True
 
 

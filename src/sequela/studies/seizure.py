@@ -60,7 +60,8 @@ TRAINING = {
     ),
 }
 """Chosen by the tuning loss on three splits (seeds 0 to 2); the held_out part was not looked at.
-The improved GRU, which takes the longest, has the fewest epochs that lose nothing by it."""
+The epochs of the improved GRU, which takes the longest, were cut from 24 to 14 later, on one fold
+each of seeds 0 and 1: tuning losses of 0.70 and 0.62, where they had been 0.71 and 0.62."""
 
 _MLP = ("mlp-baseline", "mlp-improved")
 _CNN = ("cnn-baseline", "cnn-improved")

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from sequela.errors import DataError
 from sequela.evaluation.decision import Operation, Threshold, operation
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.metrics import Metric, reported
@@ -101,12 +100,10 @@ def _numbers(runs: Sequence[RunFolder], *, intervals: bool) -> dict[str, RecipeN
 
 def _number(metric: Metric, said: Sequence[Judged], first: RunFolder | None) -> RecipeNumber:
     """A number with its interval; without one where no run is given."""
-    if first and metric.statistic is not None:
+    groups = {group for one in said for group in one.held_out.group_id.tolist()}
+    if first and metric.statistic is not None and len(groups) > 1:  # one group has no interval
         rng = np.random.default_rng(first.settings.seed)
-        try:
-            return metric_across_folds(metric.name, said, rng, bootstrap_of(first))
-        except DataError:  # one group: a number without an interval
-            pass
+        return metric_across_folds(metric.name, said, rng, bootstrap_of(first))
     value = float(np.mean([metric.value(one.held_out) for one in said]))
     return RecipeNumber(value, None, None, None, len(said))
 

@@ -58,7 +58,7 @@ def fit(
     )
     accelerator = Accelerator(mixed_precision="bf16" if use_bf16 else "no")
     rate, decay = settings.learning_rate, settings.weight_decay
-    adam = AdamW(model.parameters(), lr=rate, weight_decay=decay)
+    adam = AdamW(model.parameters(), lr=rate, weight_decay=decay, fused=True)
     decayed = get_ema_multi_avg_fn(settings.average)
     average = AveragedModel(model, multi_avg_fn=decayed)
     schedule = _schedule(adam, settings, steps=settings.epochs * len(train))

@@ -95,13 +95,34 @@ class TrainingSettings(_Settings):
         description="Decay of the exponential moving average of the weights, which is evaluated "
         "and kept; 0 takes the weights themselves.",
     )
+    crops: bool = Field(
+        default=False,
+        description="Cut the training segments anew in each epoch, at any position of a training "
+        "recording; needs a model that reads the signal.",
+    )
+    gain: float = Field(
+        default=0.0,
+        ge=0,
+        description="Multiply each training segment by a random factor, whose logarithm has this "
+        "standard deviation; needs a model that reads the signal.",
+    )
     class_weights: bool = Field(
         default=False,
         description="Weight each class by the inverse of its share in the training part.",
     )
+    refit: bool = Field(
+        default=False,
+        description="Train once more, on the training and tuning parts together, for as many "
+        "epochs as were best; the numbers of the tuning part stay those of the first training.",
+    )
     mixed_precision: bool = Field(
         default=True, description="Use bfloat16 on GPUs that have it; never on the CPU."
     )
+
+    @property
+    def varies(self) -> bool:
+        """Whether training segments differ from epoch to epoch."""
+        return self.crops or self.gain > 0
 
 
 class SequenceSettings(_Settings):

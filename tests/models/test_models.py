@@ -20,6 +20,7 @@ PARAMETERS = {
     "gru-improved": 10309,
     "visits-baseline": 31618,
     "visits-improved": 65946,
+    "spectral-mlp": 30853,
 }
 SIGNAL = [name for name, entry in MODELS.items() if entry.reads == ("signal",)]
 VISITS = [name for name, entry in MODELS.items() if entry.reads == ("codes",)]

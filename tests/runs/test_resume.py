@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from sequela.models.cnn import CNNImproved
 from sequela.models.gru import GRUImproved
 from sequela.runs import fit
 from sequela.runs.folder import RunFolder
+from sequela.training.checkpoint import Checkpoint
 from sequela.training.history import History
 
 RESULTS = ("model.safetensors", "predictions.parquet", "split.json", "config.toml")
@@ -159,6 +161,44 @@ def test_a_finished_run_is_left_as_it_is(synthetic: Path, whole: Callable[[str],
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     fit.train(settings_of("cnn-improved"), folder, root=synthetic, resume=True)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_a_refit_learns_from_the_tuning_part_too(synthetic: Path, tmp_path: Path) -> None:
+    plain = settings_of("mlp-baseline")
+    changes = {"refit": True, "crops": True, "gain": 0.05}
+    refit = plain.model_copy(update={"training": plain.training.model_copy(update=changes)})
+    once = plain.model_copy(update={"training": refit.training.model_copy(update={"refit": False})})
+    whole = fit.train(refit, tmp_path / "refit", root=synthetic)
+    first = fit.train(once, tmp_path / "once", root=synthetic)
+    assert numbers(whole.path) == numbers(first.path)
+    # The tuning part is judged by the network that did not learn from it, the rest by the other.
+    for part, same in (("tuning", True), ("held_out", False), ("train", False)):
+        one, other = (run.predictions.part(part).probabilities for run in (whole, first))
+        assert np.array_equal(one, other) == same
+    epochs = {r.epoch for r in Checkpoint.load(whole.path / "checkpoint-refit").history}
+    assert max(epochs) == whole.metrics["best_epoch"]
+    assert {r.part for r in Checkpoint.load(whole.path / "checkpoint-refit").history} == {"train"}
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Checkpoint, "save", interrupted_after(plain.training.epochs + 1))
+        with pytest.raises(KeyboardInterrupt):
+            fit.train(refit, tmp_path / "again", root=synthetic)
+    fit.train(refit, tmp_path / "again", root=synthetic, resume=True)
+    assert content(tmp_path / "again") == content(whole.path)
+
+
+def interrupted_after(saves: int) -> Callable[..., None]:
+    """As ``Checkpoint.save``, with an interruption after so many."""
+    save, done = Checkpoint.save, []
+
+    def saved(self: Checkpoint, folder: Path) -> None:
+        save(self, folder)
+        done.append(folder.name)
+        if len(done) == saves:
+            assert folder.name == "checkpoint-refit"
+            raise KeyboardInterrupt
+
+    return saved
 
 
 def test_a_taken_folder_is_refused(synthetic: Path, whole: Callable[[str], Path]) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from sequela.cohort.segments import Segments, stretches
 from sequela.sequences.scaling import Scaling
-from sequela.sequences.signal_batches import SignalBatch, signal_loader
+from sequela.sequences.signal_batches import SignalBatch, VariedDataset, signal_loader
 
 
 def test_scaling_of_each_channel() -> None:
@@ -70,3 +71,44 @@ def test_the_given_order_without_a_generator() -> None:
 def test_a_batch_of_the_wrong_shape(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
     with pytest.raises(ValueError, match="expected"):
         SignalBatch(torch.zeros(shapes[0]), torch.zeros(shapes[1], dtype=torch.int64))
+
+
+def test_training_segments_are_cut_anywhere_in_their_stretch() -> None:
+    signal = torch.arange(60, dtype=torch.float32).reshape(1, 6, 10).transpose(0, 1)
+    labels = torch.arange(6)
+    stretch = torch.tensor([0, 0, 0, 1, 2, 2])
+    dataset = VariedDataset(SignalBatch(signal, labels), torch.Generator().manual_seed(0), stretch)
+    starts: dict[int, set[int]] = {row: set() for row in range(6)}
+    for _ in range(400):
+        batch = dataset.__getitems__([5, 0, 3])
+        assert batch.labels.tolist() == [5, 0, 3]
+        for row, segment in zip([5, 0, 3], batch.signal[:, 0], strict=True):
+            torch.testing.assert_close(segment - segment[0], torch.arange(10.0))
+            starts[row].add(int(segment[0]))
+    assert starts[0] == set(range(21))
+    assert starts[3] == {30}
+    assert starts[5] == set(range(40, 51))
+
+
+def test_training_segments_vary_in_gain() -> None:
+    segments = SignalBatch(torch.ones(2000, 1, 4), torch.zeros(2000, dtype=torch.int64))
+    dataset = VariedDataset(segments, torch.Generator().manual_seed(0), gain=0.1)
+    varied = dataset.__getitems__(list(range(2000))).signal
+    assert (varied == varied[..., :1]).all()  # one factor a segment
+    assert float(varied[:, 0, 0].log().std()) == pytest.approx(0.1, rel=0.1)
+    assert float(varied[:, 0, 0].log().mean()) == pytest.approx(0, abs=0.01)
+
+
+def test_stretches_end_where_a_segment_is_missing_or_a_recording_ends() -> None:
+    segments = Segments(
+        signal=np.zeros((6, 1, 3), np.float32),
+        label=np.array([0, 0, 0, 0, 1, 1]),
+        segment_id=np.array([f"s{n}" for n in range(6)]),
+        recording_id=np.array(["a", "a", "a", "b", "b", "b"]),
+        subject_id=None,
+        sfreq=1.0,
+        classes=("x", "y"),
+        n_dropped=0,
+    )
+    assert stretches(segments, np.arange(6)).tolist() == [0, 0, 0, 1, 2, 2]
+    assert stretches(segments, np.array([0, 2, 4, 5])).tolist() == [0, 1, 2, 2]

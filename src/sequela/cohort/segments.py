@@ -63,6 +63,24 @@ def content_of(segments: Segments) -> Content:
     return of_signals(hashes(unit[starts]).tolist(), signals)
 
 
+def stretches(segments: Segments, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Which of some segments follow each other: int64 (row,), one number for each stretch of them.
+
+    Segments of a stretch are of one recording and one class, and none between them is missing.
+
+    Args:
+        segments: All.
+        rows: Rising.
+    """
+    before, after = rows[:-1], rows[1:]
+    goes_on = (
+        (after == before + 1)
+        & (segments.recording_id[after] == segments.recording_id[before])
+        & (segments.label[after] == segments.label[before])
+    )
+    return np.concatenate(([0], np.cumsum(~goes_on)))
+
+
 def windows(signal: NDArray[np.float32], n_times: int) -> NDArray[np.float32]:
     """Windows (window, n_chans, n_times) of a signal (n_chans, time), without overlap.
 

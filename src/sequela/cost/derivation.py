@@ -51,6 +51,8 @@ def derive(layer: LayerCost) -> list[Line]:
     ]
     for calls in layer.calls:
         lines += _operations(calls, "operations")
+    if len(layer.calls) > 1:
+        lines.append(Line("operations in all", Number(layer.operations)))
     for calls in layer.embedding_sum:
         lines += _operations(calls, "operations as a sum of rows")
     return lines
@@ -73,8 +75,14 @@ def _operations(calls: Calls, label: str) -> Iterator[Line]:
 
 
 def legend(layer: LayerCost) -> dict[str, Symbol]:
-    """The symbols of a layer's lines."""
-    return merged(line.formula for line in derive(layer))
+    """The symbols of a layer's lines; each line shows the value of one that differs between them."""
+    lines = derive(layer)
+    found = merged(line.formula for line in lines)
+    return {
+        name: symbol
+        for name, symbol in found.items()
+        if all(merged([line.formula]).get(name, symbol) == symbol for line in lines)
+    }
 
 
 def explain(omission: Omission) -> list[Line]:

@@ -24,6 +24,7 @@ from sequela.cost.layers.attention import Attention
 from sequela.cost.layers.dense import Dense
 from sequela.cost.layers.elementwise import FUNCTIONS, Elementwise, Reduction, powers
 from sequela.cost.layers.embedding import EmbeddingBag
+from sequela.cost.layers.fourier import Fourier
 from sequela.cost.layers.normalisation import OwnNorm, RootMeanSquareNorm, StoredNorm
 from sequela.cost.layers.work import Layer
 from sequela.cost.modules import bag_sizes
@@ -262,6 +263,16 @@ def embedding_bag(op: Operation) -> list[Layer] | None:
     return [EmbeddingBag(rows, width, sum(sizes), filled, mode, scaled)]  # type: ignore[arg-type]
 
 
+def fourier(op: Operation) -> list[Layer] | None:
+    """A transform along each dimension in ``dim``, of real samples or to real ones."""
+    full = op["self"] if op.name == "_fft_r2c" else op.output
+    sizes = [full.shape[dim] for dim in op["dim"]]
+    real = op.name != "_fft_c2c"
+    layers: list[Layer] = [Fourier(full.numel() // n, n, real) for n in sizes]
+    scaled = [Elementwise(FUNCTIONS["mul"], op.output.numel())] if op["normalization"] else []
+    return [*layers, *scaled]
+
+
 def scattered_sum(op: Operation) -> list[Layer] | None:
     """An addition for each value that is added at its place."""
     source = next(op[name] for name in ("source", "src", "values") if name in op.arguments)
@@ -356,6 +367,7 @@ RULES: dict[str, Rule] = {
     "native_group_norm": group_norm,
     "_fused_rms_norm": rms_norm,
     **dict.fromkeys(("_embedding_bag", "_embedding_bag_forward_only"), embedding_bag),
+    **dict.fromkeys(("_fft_r2c", "_fft_c2r", "_fft_c2c"), fourier),
     "renorm": renorm,
     **dict.fromkeys(("_weight_norm", "_weight_norm_interface"), weight_norm),
     **dict.fromkeys(("index_add", "scatter_add"), scattered_sum),

@@ -314,7 +314,9 @@ class _Tracer(TorchDispatchMode):
             return
         rule = operators.RULES.get(base) if func.namespace == "aten" else None
         complex_numbers = any(tensor.is_complex() for tensor in op.tensors())
-        layers = None if rule is None or complex_numbers else rule(op)
+        if complex_numbers and rule is not operators.fourier:
+            rule = None
+        layers = None if rule is None else rule(op)
         if layers is None:
             self.seen.unknown[Place(func.name(), self.stack[-1][0], _caller())] += 1
             return

@@ -6,10 +6,11 @@ entry. Entries name the module of a class, so looking up a name does not load to
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from sequela.config import TrainingSettings
 from sequela.errors import ModelError, SettingError, check_new_name, unknown_name
 from sequela.models.inputs import DEFAULT_READS, check_reads, kind_of
 from sequela.models.reference import REFERENCE_MODELS, ReferenceModel
@@ -31,12 +32,14 @@ class ModelEntry:
         title: What a table or figure calls it.
         recurrent: Whether it carries a state from one step to the next, so that it needs examples
             of several steps.
+        training: How it is trained unless a study or a user says otherwise.
     """
 
     reads: tuple[str, ...]
     made_by: "str | Callable[..., nn.Module]"
     title: str
     recurrent: bool = False
+    training: TrainingSettings = field(default_factory=TrainingSettings)
 
     @cached_property
     def builder(self) -> "Callable[..., nn.Module]":
@@ -198,3 +201,19 @@ for _name, _read, _made_by, _title, _recurrent in (
     ("visits-improved", "codes", "visits:VisitsImproved", "Visits improved", True),
 ):
     register(_name, ModelEntry((_read,), f"sequela.models.{_made_by}", _title, _recurrent))
+
+SPECTRAL = TrainingSettings(
+    epochs=60,
+    learning_rate=4e-3,
+    schedule="one-cycle",
+    weight_decay=0.05,
+    label_smoothing=0.05,
+    average=0.995,
+    crops=True,
+    gain=0.05,
+)
+for _name, _title in (("spectral-mlp", "Spectral MLP"),):
+    _entry = ModelEntry(
+        ("signal",), "sequela.models.spectral:SpectralMLP", _title, training=SPECTRAL
+    )
+    register(_name, _entry)

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from sequela.cohort.finding import Finding
 from sequela.cohort.fingerprint import Content
 from sequela.cohort.split import Split
-from sequela.config import RunSettings
+from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError
 from sequela.evaluation.attribution import Attribution
 from sequela.evaluation.importance import Importance
@@ -49,9 +49,20 @@ class Inputs(Protocol):
         """Inputs of one example."""
 
     def loader(
-        self, part: str, batch_size: int, generator: torch.Generator | None = None
+        self,
+        parts: Sequence[str],
+        batch_size: int,
+        generator: torch.Generator | None = None,
+        training: TrainingSettings | None = None,
     ) -> DataLoader[Any]:
-        """Batches of a part, in an order drawn from ``generator``, or as it is."""
+        """Batches of some parts.
+
+        Args:
+            parts: The parts.
+            batch_size: Examples of a batch.
+            generator: What their order is drawn from; as they are by default.
+            training: How they are varied from epoch to epoch, where they are.
+        """
 
     def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
         """What a network says of every example: float32 (example, class)."""
@@ -126,8 +137,8 @@ class RunData(Protocol):
     def find_leaks(self) -> list[Finding]:
         """What can be seen in the examples themselves."""
 
-    def rows(self, part: str) -> NDArray[np.int64]:
-        """Indices of the examples of a part."""
+    def rows(self, *parts: str) -> NDArray[np.int64]:
+        """Indices of the examples of some parts."""
 
     def inputs(
         self,

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
-from torch import Tensor
+from torch import Tensor, nn
 
-from sequela.config import RunSettings
+from sequela.config import RunSettings, TrainingSettings
 from sequela.cost import account
 from sequela.cost import record as record_cost
 from sequela.cost.features import with_features
@@ -100,11 +100,13 @@ class _Trained:
         tensors: The model's own.
         header: What it needs beside its tensors and what is known of the data.
         facts: Parameters, seconds and epochs, for ``metrics.json``.
+        tuning: float32 (example, class), what was said before a refit on the tuning part.
     """
 
     tensors: Mapping[str, Tensor]
     header: Mapping[str, Any]
     facts: Mapping[str, Any]
+    tuning: NDArray[np.float32] | None = None
 
 
 def _finish(run: _Run, *, resume: bool, on_epoch: OnEpoch) -> None:
@@ -126,6 +128,9 @@ def _finish(run: _Run, *, resume: bool, on_epoch: OnEpoch) -> None:
         tensors = {**trained.tensors, **_as_tensors(run.given.state)}
         model = TrainedModel(settings.model, run.entry, header, tensors)
         probabilities = model.probabilities(run.given)
+        if trained.tuning is not None:
+            rows = data.rows("tuning")
+            probabilities[rows] = trained.tuning[rows]
     stored.write(folder.path / FILE, tensors, header)
     data.predictions(probabilities).write(folder.path / "predictions.parquet")
     if attributes := data.attributes():
@@ -157,42 +162,79 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
 
 def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoch) -> _Trained:
     """Fit a network, its history written after each epoch."""
-    settings, data, given, folder = run.settings, run.data, run.given, run.folder
-    torch.manual_seed(settings.seed_of_training)
+    settings, given, folder = run.settings, run.given, run.folder
     config = config_of(entry, settings, given)
-    model = entry.build(config)
-    checkpoint = folder.path / "checkpoint"
 
     def record(history: History) -> None:
         folder.write("history.jsonl", to_lines(history))
         on_epoch(history)
 
+    model = _built(run, entry)
     cost = account(model, given.example, name=settings.model, allow_unknown=True)
     cost = with_features(cost, given.reads, given.shape)
     record_cost.save(cost, folder.path / "cost.json")
-    order = torch.Generator().manual_seed(settings.seed_of_training)
-    weights = _class_weight(data) if settings.training.class_weights else None
-    history = fit(
-        model,
-        given.loader("train", settings.training.batch_size, order),
-        given.loader("tuning", _PREDICTION_BATCH),
-        settings.training,
-        metrics={"accuracy": correct},
-        class_weight=weights,
-        checkpoint=checkpoint,
-        resume=resume and (checkpoint / checkpoints.FILE).exists(),
-        on_epoch=record,
-    )
+    how = settings.training
+    history = _fit_on(run, model, how, "checkpoint", resume=resume, on_epoch=record)
+    best, seconds, tuning = best_epoch(history), sum(r.seconds for r in history), None
+    if how.refit:
+        tuning = given.probabilities(model)
+        model = _built(run, entry)
+        how = how.model_copy(update={"epochs": best})
+        seconds += sum(
+            r.seconds for r in _fit_on(run, model, how, "checkpoint-refit", resume=resume)
+        )
     facts = {
         "parameters": cost.parameters,
         "operations": cost.operations,
         "macs": cost.macs,
-        "train_seconds": sum(r.seconds for r in history),
+        "train_seconds": seconds,
         "epochs": max(r.epoch for r in history),
-        "best_epoch": best_epoch(history),
+        "best_epoch": best,
     }
     tensors = {name: t.cpu().contiguous() for name, t in model.state_dict().items()}
-    return _Trained(tensors, {"config": as_json(config)}, facts)
+    return _Trained(tensors, {"config": as_json(config)}, facts, tuning)
+
+
+def _built(run: _Run, entry: ModelEntry) -> nn.Module:
+    """A network with the first weights of a run."""
+    torch.manual_seed(run.settings.seed_of_training)
+    return entry.build(config_of(entry, run.settings, run.given))
+
+
+def _fit_on(
+    run: _Run,
+    model: nn.Module,
+    how: TrainingSettings,
+    name: str,
+    *,
+    resume: bool,
+    on_epoch: OnEpoch = lambda _: None,
+) -> History:
+    """Fit a network on the training part; if it is the refit, on the tuning part too.
+
+    Args:
+        run: The run.
+        model: The network, which ends with its trained weights.
+        how: Of the run, or of the refit.
+        name: Folder of the checkpoint.
+        resume: Continue what is in it.
+        on_epoch: Called with the history after each epoch.
+    """
+    again = name != "checkpoint"
+    checkpoint = run.folder.path / name
+    order = torch.Generator().manual_seed(run.settings.seed_of_training)
+    parts = ("train", "tuning") if again else ("train",)
+    return fit(
+        model,
+        run.given.loader(parts, how.batch_size, order, how),
+        None if again else run.given.loader(("tuning",), _PREDICTION_BATCH),
+        how,
+        metrics={"accuracy": correct},
+        class_weight=_class_weight(run.data) if how.class_weights else None,
+        checkpoint=checkpoint,
+        resume=resume and (checkpoint / checkpoints.FILE).exists(),
+        on_epoch=on_epoch,
+    )
 
 
 def _class_weight(data: RunData) -> Tensor:

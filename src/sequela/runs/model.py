@@ -38,6 +38,11 @@ def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
             f"holds {HOLDS[kind]}: choose a model that reads {DEFAULT_READS[kind][0]}, for example "
             f"{such}"
         )
+    if settings.training.varies and reads != ("signal",):
+        raise SettingError(
+            f"--crops and --gain vary the signal, and {settings.model} reads "
+            f"{' and '.join(reads)}: leave them out, or choose a model that reads the signal alone"
+        )
     return entry, reads
 
 

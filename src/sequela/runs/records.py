@@ -1,7 +1,7 @@
 """What a run on hospital records starts from: events, a cohort, a split and visit sequences."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from sequela.cohort.labels import example_ids
 from sequela.cohort.question import ask, task_asked
 from sequela.cohort.selection import Cohort
 from sequela.cohort.split import PARTS, Ids, Split, hashes
-from sequela.config import CohortSettings, RunSettings, SequenceSettings
+from sequela.config import CohortSettings, RunSettings, SequenceSettings, TrainingSettings
 from sequela.errors import DataError, SettingError
 from sequela.evaluation.attribution import Attribution, attribute_visits, number_of
 from sequela.evaluation.importance import Importance, importance_of_codes
@@ -130,9 +130,9 @@ class VisitData:
         """int64 (example,): 1 where the outcome came true."""
         return self.sequences.label.astype(np.int64)
 
-    def rows(self, part: str) -> NDArray[np.int64]:
-        """Indices of the examples of a part."""
-        return np.flatnonzero(self.part == PARTS.index(part))
+    def rows(self, *parts: str) -> NDArray[np.int64]:
+        """Indices of the examples of some parts."""
+        return np.flatnonzero(np.isin(self.part, [PARTS.index(part) for part in parts]))
 
     def inputs(
         self,
@@ -338,10 +338,15 @@ class VisitInputs:
         return VisitDataset(self.data.sequences, rows, beside)
 
     def loader(
-        self, part: str, batch_size: int, generator: torch.Generator | None = None
+        self,
+        parts: Sequence[str],
+        batch_size: int,
+        generator: torch.Generator | None = None,
+        training: TrainingSettings | None = None,
     ) -> DataLoader[VisitBatch]:
-        """Batches of a part, in an order drawn from ``generator``, or as it is."""
-        dataset = self._dataset(self.data.rows(part))
+        """Batches of some parts, in an order drawn from ``generator``, or as it is."""
+        del training  # it varies signals alone
+        dataset = self._dataset(self.data.rows(*parts))
         return visit_loader(dataset, batch_size=batch_size, generator=generator)
 
     def probabilities(self, model: nn.Module) -> NDArray[np.float32]:

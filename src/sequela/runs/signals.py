@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader
 
 from sequela.cohort.finding import Finding
 from sequela.cohort.fingerprint import Content
-from sequela.cohort.segments import Segments, content_of, cut
+from sequela.cohort.segments import Segments, content_of, cut, stretches
 from sequela.cohort.split import PARTS, Split, draw, hashed
-from sequela.config import RunSettings
+from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import SettingError
 from sequela.evaluation.attribution import Attribution, attribute_signal
 from sequela.evaluation.predictions import Predictions
@@ -25,7 +25,12 @@ from sequela.runs.folder import RunFolder
 from sequela.sequences.featurisers import Features, Table
 from sequela.sequences.leaks import IN_SEGMENTS, find_in_segments
 from sequela.sequences.scaling import Scaling
-from sequela.sequences.signal_batches import SignalBatch, signal_loader
+from sequela.sequences.signal_batches import (
+    SignalBatch,
+    SignalDataset,
+    VariedDataset,
+    signal_loader,
+)
 from sequela.sources import catalog
 from sequela.sources.recordings import Recording
 
@@ -111,9 +116,9 @@ class SignalData:
         """Str (segment,), as the groups: what content is marked of."""
         return self.groups
 
-    def rows(self, part: str) -> NDArray[np.int64]:
-        """Indices of the segments of a part."""
-        return np.flatnonzero(self.part == PARTS.index(part))
+    def rows(self, *parts: str) -> NDArray[np.int64]:
+        """Indices of the segments of some parts."""
+        return np.flatnonzero(np.isin(self.part, [PARTS.index(part) for part in parts]))
 
     def inputs(
         self,
@@ -270,10 +275,23 @@ class SignalInputs:
         return SignalBatch(self.data.scaled, labels, features, self.reads)
 
     def loader(
-        self, part: str, batch_size: int, generator: torch.Generator | None = None
+        self,
+        parts: Sequence[str],
+        batch_size: int,
+        generator: torch.Generator | None = None,
+        training: TrainingSettings | None = None,
     ) -> DataLoader[SignalBatch]:
-        """Batches of a part, in an order drawn from ``generator``, or as it is."""
-        segments = self._everything.of(self.data.rows(part).tolist())
+        """Batches of some parts, in an order drawn from ``generator``, or as it is."""
+        rows = self.data.rows(*parts)
+        segments: SignalBatch | SignalDataset = self._everything.of(rows.tolist())
+        if training and training.varies and generator:
+            stretch = torch.from_numpy(stretches(self.data.segments, rows))
+            segments = VariedDataset(
+                self._everything.of(rows.tolist()),
+                generator,
+                stretch if training.crops else None,
+                training.gain,
+            )
         return signal_loader(segments, batch_size=batch_size, generator=generator)
 
     def probabilities(self, model: nn.Module) -> NDArray[np.float32]:

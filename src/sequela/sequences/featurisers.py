@@ -4,6 +4,7 @@ What a featuriser learns it learns from the training part alone; the arrays are 
 model that reads its table, so that other data can be described in the same columns.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
@@ -305,13 +306,23 @@ def _shape_of(centred: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([*logs, (scaled**3).mean(axis=2), (scaled**4).mean(axis=2)], axis=2)
 
 
-def _spectrum_operations(shape: Mapping[str, int]) -> Operations:
-    """Each taper is one product a sample and one Fourier transform; then squares, mean, logarithm.
+def fourier_operations(n: int, *, real: bool) -> int:
+    """Operations of a fast Fourier transform, 5·n·log2(n), half of them for n real samples.
 
-    A transform of t real samples is counted as 5·t·log2(t) / 2 operations (Frigo and Johnson 2005).
+    The usual count, whatever the algorithm (Frigo and Johnson 2005, The design and implementation
+    of FFTW3).
+
+    Example:
+        >>> fourier_operations(178, real=True)
+        3327
     """
+    return round(5 * n * math.log2(n) / (2 if real else 1))
+
+
+def _spectrum_operations(shape: Mapping[str, int]) -> Operations:
+    """Each taper is a product a sample and a Fourier transform; then squares, mean, logarithm."""
     c, t = shape["n_chans"], shape["n_times"]
-    f, d = t // 2, round(2.5 * t * np.log2(t))
+    f, d = t // 2, fourier_operations(t, real=True)
     symbols = {
         "c": (c, "channels"),
         "t": (t, "samples of a channel"),

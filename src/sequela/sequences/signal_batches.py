@@ -1,7 +1,7 @@
 """Batches of scaled signal segments."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
@@ -79,11 +79,60 @@ class SignalDataset(Dataset[SignalBatch]):
         return self.segments.of(indices)
 
 
+class VariedDataset(SignalDataset):
+    """Training segments that differ each time: cut elsewhere, and a little louder or quieter.
+
+    Args:
+        segments: In the order of time.
+        generator: What the variations are drawn from.
+        stretch: int64 (segment,), rising: segments with one number follow each other without a gap
+            and have one class, so that a segment may be cut anywhere in them; ``None`` cuts none.
+        gain: Standard deviation of the logarithm of the factor of a segment.
+    """
+
+    def __init__(
+        self,
+        segments: SignalBatch,
+        generator: torch.Generator,
+        stretch: Tensor | None = None,
+        gain: float = 0.0,
+    ) -> None:
+        super().__init__(segments)
+        self._generator, self._gain = generator, gain
+        self._stretch = stretch
+        if stretch is not None:
+            _, n_chans, self._n_times = segments.signal.shape
+            self._joined = segments.signal.transpose(0, 1).reshape(n_chans, -1).contiguous()
+            _, inverse, sizes = torch.unique_consecutive(
+                stretch, return_inverse=True, return_counts=True
+            )
+            begins = torch.cumsum(sizes, 0) - sizes
+            self._begin = begins[inverse] * self._n_times
+            self._places = (sizes[inverse] - 1) * self._n_times + 1
+
+    def __getitems__(self, indices: list[int]) -> SignalBatch:
+        """The batch of these segments, varied."""
+        batch = super().__getitems__(indices)
+        signal, n = batch.signal, len(indices)
+        if self._stretch is not None:
+            drawn = torch.rand(n, generator=self._generator, dtype=torch.float64)
+            start = self._begin[indices] + (drawn * self._places[indices]).long()
+            samples = start[:, None] + torch.arange(self._n_times)
+            signal = self._joined[:, samples].transpose(0, 1)
+        if self._gain:
+            factor = torch.randn(n, 1, 1, generator=self._generator) * self._gain
+            signal = signal * factor.exp()
+        return replace(batch, signal=signal)
+
+
 def signal_loader(
-    segments: SignalBatch, *, batch_size: int, generator: torch.Generator | None = None
+    segments: SignalBatch | SignalDataset,
+    *,
+    batch_size: int,
+    generator: torch.Generator | None = None,
 ) -> DataLoader[SignalBatch]:
     """A loader of batches, in a random order drawn from ``generator``, or in the given order."""
-    dataset = SignalDataset(segments)
+    dataset = SignalDataset(segments) if isinstance(segments, SignalBatch) else segments
     order = (
         SequentialSampler(dataset)
         if generator is None

@@ -6,7 +6,7 @@ from typing import Any
 from sequela.cohort.tasks import task_named
 from sequela.config import CohortSettings, TrainingSettings
 from sequela.errors import SettingError, check_new_name
-from sequela.models.registry import lookup
+from sequela.models.registry import MODELS, lookup
 from sequela.runs.find import Run
 from sequela.sources import catalog
 from sequela.studies import mortality, seizure
@@ -76,13 +76,14 @@ def study_of(run: Run) -> Study:
 
 
 def training_of(model: str, changes: Mapping[str, Any]) -> TrainingSettings:
-    """How a model is trained in its study, some settings changed; others have the defaults.
+    """How a model is trained in its study, or else by its entry, some settings changed.
 
     Raises:
         SettingError: If a changed setting is not allowed.
     """
     known = (study.training[model] for study in STUDIES.values() if model in study.training)
-    return TrainingSettings.of(**{**next(known, TrainingSettings()).model_dump(), **changes})
+    own = MODELS[model].training if model in MODELS else TrainingSettings()
+    return TrainingSettings.of(**{**next(known, own).model_dump(), **changes})
 
 
 def asked_of(data: str, said: Mapping[str, Any]) -> CohortSettings:

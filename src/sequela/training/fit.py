@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from accelerate import Accelerator
@@ -21,7 +22,7 @@ from sequela.training.totals import Metric, Totals
 def fit(
     model: nn.Module,
     train: DataLoader[Any],
-    tuning: DataLoader[Any],
+    tuning: DataLoader[Any] | None,
     settings: TrainingSettings,
     *,
     metrics: Mapping[str, Metric],
@@ -36,10 +37,12 @@ def fit(
     weights themselves where ``settings.average`` is 0.
 
     Args:
-        model: Takes ``*batch.inputs`` and answers logits (example, class).
+        model: Takes ``*batch.inputs`` and answers logits (example, class). If it has a method
+            ``fit_scales``, that is handed the inputs of each training batch before the first epoch.
         train: Batches with ``inputs`` (arguments of ``forward``) and ``labels``; its order is drawn
             from its own ``generator``.
-        tuning: Batches that decide on the best epoch and on stopping.
+        tuning: Batches that decide on the best epoch and on stopping; with ``None`` all epochs are
+            run and the weights are those of the last.
         settings: Epochs, learning rate and so on.
         metrics: Means of these are recorded in each epoch.
         class_weight: (class,) weights of the loss.
@@ -53,85 +56,159 @@ def fit(
     Raises:
         RunError: If asked to resume and there is no whole checkpoint.
     """
-    use_bf16 = (
-        settings.mixed_precision and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    )
-    accelerator = Accelerator(mixed_precision="bf16" if use_bf16 else "no")
-    rate, decay = settings.learning_rate, settings.weight_decay
-    adam = AdamW(model.parameters(), lr=rate, weight_decay=decay, fused=True)
-    decayed = get_ema_multi_avg_fn(settings.average)
-    average = AveragedModel(model, multi_avg_fn=decayed)
-    schedule = _schedule(adam, settings, steps=settings.epochs * len(train))
-    data_order = train.generator
-    raw_model, raw_adam, raw_schedule = model, adam, schedule
-    model, adam, train, schedule = accelerator.prepare(model, adam, train, schedule)
-    # Several processes learn from equally many batches; the tuning part is judged as it is, no
-    # example twice.
-    accelerator.even_batches = False
-    tuning = accelerator.prepare(tuning)
-    average.to(accelerator.device)
-    weight = None if class_weight is None else class_weight.to(accelerator.device)
+    if not resume:
+        _fit_scales(model, train)
+    run = _Fit.prepared(model, train, tuning, settings, metrics, class_weight)
     history: History = []
     best: dict[str, Tensor] = {}
     if resume:
         if checkpoint is None:
             raise ValueError("resume needs the folder of a checkpoint")
         saved = Checkpoint.load(checkpoint)
-        raw_model.load_state_dict(saved.model)
-        average.load_state_dict(saved.average)
-        raw_adam.load_state_dict(saved.optimiser)
-        raw_schedule.load_state_dict(saved.schedule)
-        restore_generators(saved.generators, data_order)
+        run.restore(saved)
         history, best = saved.history, saved.best
+    for number in _epochs_left(history, settings):
+        history.append(run.epoch(number, "train"))
+        if run.tuning is not None:
+            history.append(run.epoch(number, "tuning"))
+        if run.tuning is None or best_epoch(history) == number:
+            best = clone(run.average.module.state_dict())
+        if checkpoint is not None and run.accelerator.is_main_process:
+            run.checkpoint(history, best).save(checkpoint)
+        on_epoch(history)
+    model.load_state_dict(best)
+    model.eval()
+    return history
 
-    def epoch(part: str, loader: DataLoader[Any]) -> EpochRecord:
+
+def _fit_scales(model: Any, train: DataLoader[Any]) -> None:
+    """Let a model that has scales of its own learn them from the training part."""
+    if hasattr(model, "fit_scales"):
+        with torch.no_grad():
+            model.fit_scales(batch.inputs for batch in train)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What an epoch needs; the fields named ``raw`` are those that a checkpoint holds."""
+
+    accelerator: Accelerator
+    settings: TrainingSettings
+    raw_model: nn.Module
+    raw_adam: AdamW
+    raw_schedule: lr_scheduler.LRScheduler
+    data_order: torch.Generator
+    average: AveragedModel
+    model: nn.Module
+    adam: Any
+    schedule: Any
+    train: Any
+    tuning: Any
+    metrics: Mapping[str, Metric]
+    class_weight: Tensor | None
+
+    @classmethod
+    def prepared(
+        cls,
+        raw_model: nn.Module,
+        train: DataLoader[Any],
+        tuning: DataLoader[Any] | None,
+        settings: TrainingSettings,
+        metrics: Mapping[str, Metric],
+        class_weight: Tensor | None,
+    ) -> Self:
+        """On the device, and over the processes, that there are."""
+        use_bf16 = (
+            settings.mixed_precision
+            and torch.cuda.is_available()
+            and torch.cuda.is_bf16_supported()
+        )
+        accelerator = Accelerator(mixed_precision="bf16" if use_bf16 else "no")
+        raw_adam = AdamW(
+            raw_model.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        average = AveragedModel(raw_model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
+        raw_schedule = _schedule(raw_adam, settings, steps=settings.epochs * len(train))
+        data_order = train.generator
+        model, adam, train, schedule = accelerator.prepare(raw_model, raw_adam, train, raw_schedule)
+        # Several processes learn from equally many batches; the tuning part is judged as it is, no
+        # example twice.
+        accelerator.even_batches = False
+        return cls(
+            accelerator,
+            settings,
+            raw_model,
+            raw_adam,
+            raw_schedule,
+            data_order,
+            average.to(accelerator.device),
+            model,
+            adam,
+            schedule,
+            train,
+            None if tuning is None else accelerator.prepare(tuning),
+            metrics,
+            None if class_weight is None else class_weight.to(accelerator.device),
+        )
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Go on from a checkpoint."""
+        self.raw_model.load_state_dict(saved.model)
+        self.average.load_state_dict(saved.average)
+        self.raw_adam.load_state_dict(saved.optimiser)
+        self.raw_schedule.load_state_dict(saved.schedule)
+        restore_generators(saved.generators, self.data_order)
+
+    def checkpoint(self, history: History, best: dict[str, Tensor]) -> Checkpoint:
+        """The state after an epoch."""
+        return Checkpoint(
+            model=self.raw_model.state_dict(),
+            average=self.average.state_dict(),
+            best=best,
+            optimiser=self.raw_adam.state_dict(),
+            schedule=self.raw_schedule.state_dict(),
+            generators=generator_states(self.data_order),
+            history=history,
+        )
+
+    def epoch(self, number: int, part: str) -> EpochRecord:
+        """Learn from the training part, or judge the tuning part."""
         started = time.perf_counter()
-        totals, learns = Totals(metrics, weight), part == "train"
-        network = (model if learns else average).train(learns)
+        totals, learns = Totals(self.metrics, self.class_weight), part == "train"
+        network = (self.model if learns else self.average).train(learns)
         with torch.set_grad_enabled(learns):
-            for batch in loader:
+            for batch in self.train if learns else self.tuning:
                 logits, labels = network(*batch.inputs), batch.labels
-                loss = totals.add(logits, labels, smoothing=settings.label_smoothing)
+                loss = totals.add(logits, labels, smoothing=self.settings.label_smoothing)
                 if learns:
-                    adam.zero_grad()
-                    accelerator.backward(loss)
-                    if settings.clip_norm is not None:
-                        accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
-                    adam.step()
-                    schedule.step()
-                    average.update_parameters(raw_model)
+                    self._step(loss)
         return EpochRecord(
             epoch=number,
             part=part,
             seconds=time.perf_counter() - started,
-            learning_rate=float(raw_schedule.get_last_lr()[0]),
-            **totals.record(accelerator),
+            learning_rate=float(self.raw_schedule.get_last_lr()[0]),
+            **totals.record(self.accelerator),
         )
 
-    for number in _epochs_left(history, settings):
-        history += [epoch("train", train), epoch("tuning", tuning)]
-        if best_epoch(history) == number:
-            best = clone(average.module.state_dict())
-        if checkpoint is not None and accelerator.is_main_process:
-            Checkpoint(
-                model=raw_model.state_dict(),
-                average=average.state_dict(),
-                best=best,
-                optimiser=raw_adam.state_dict(),
-                schedule=raw_schedule.state_dict(),
-                generators=generator_states(data_order),
-                history=history,
-            ).save(checkpoint)
-        on_epoch(history)
-    raw_model.load_state_dict(best)
-    raw_model.eval()
-    return history
+    def _step(self, loss: Tensor) -> None:
+        self.adam.zero_grad()
+        self.accelerator.backward(loss)
+        if self.settings.clip_norm is not None:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        self.adam.step()
+        self.schedule.step()
+        self.average.update_parameters(self.raw_model)
 
 
 def _epochs_left(history: History, settings: TrainingSettings) -> Iterator[int]:
     """Numbers of the epochs to come, until the last or until the tuning loss stops falling."""
-    for number in range(len(history) // 2 + 1, settings.epochs + 1):
-        if history and number - best_epoch(history) > settings.patience:
+    done = max((record.epoch for record in history), default=0)
+    for number in range(done + 1, settings.epochs + 1):
+        judged = any(record.part == "tuning" for record in history)
+        if judged and number - best_epoch(history) > settings.patience:
             return
         yield number
 

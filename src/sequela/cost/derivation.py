@@ -75,7 +75,7 @@ def _operations(calls: Calls, label: str) -> Iterator[Line]:
 
 
 def legend(layer: LayerCost) -> dict[str, Symbol]:
-    """The symbols of a layer's lines; each line shows the value of one that differs between them."""
+    """The symbols of a layer that have one value in all of its lines."""
     lines = derive(layer)
     found = merged(line.formula for line in lines)
     return {

@@ -34,7 +34,7 @@ from sequela.models import stored
 from sequela.models.inputs import check_reads, kind_of, sizes_of
 from sequela.models.registry import lookup_network
 from sequela.training.fit import fit
-from sequela.training.history import EpochRecord, History
+from sequela.training.history import EpochRecord, History, best_epoch
 from sequela.training.totals import correct
 from sequela.version import __version__
 
@@ -70,6 +70,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     weight_decay: float = DEFAULTS.weight_decay
     label_smoothing: float = DEFAULTS.label_smoothing
     average: float = DEFAULTS.average
+    refit: bool = DEFAULTS.refit
     tuning_fraction: float | None = 0.2
     class_weight: Mapping[Any, float] | Literal["balanced"] | None = None
     random_state: int | np.random.RandomState | None = None
@@ -120,18 +121,29 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         train, tuning = self._parts(labels, group, seed)
         self.state_ = {}
         self._learn(examples, train, group)
-        with _seeded(seed):
-            model = self._built()
-            order = torch.Generator().manual_seed(seed)
-            size = settings.batch_size
-            self.history_ = fit(
-                model,
-                self._loader(examples, labels, train, batch_size=size, generator=order),
-                self._loader(examples, labels, tuning, batch_size=_PREDICTION_BATCH),
-                settings,
-                metrics={"accuracy": correct},
-                class_weight=self._class_weight(labels[train]),
-            )
+
+        def fitted(
+            rows: NDArray[np.int64], judged: DataLoader[Any] | None, how: TrainingSettings
+        ) -> tuple[nn.Module, History]:
+            with _seeded(seed):
+                model = self._built()
+                order = torch.Generator().manual_seed(seed)
+                size = how.batch_size
+                history = fit(
+                    model,
+                    self._loader(examples, labels, rows, batch_size=size, generator=order),
+                    judged,
+                    how,
+                    metrics={"accuracy": correct},
+                    class_weight=self._class_weight(labels[train]),
+                )
+            return model, history
+
+        aside = self._loader(examples, labels, tuning, batch_size=_PREDICTION_BATCH)
+        model, self.history_ = fitted(train, aside, settings)
+        if settings.refit and self.tuning_fraction is not None:
+            how = settings.model_copy(update={"epochs": best_epoch(self.history_)})
+            model, _ = fitted(np.union1d(train, tuning), None, how)
         self.module_ = model.cpu()
         self.content_ = self._content(examples)
         return self

@@ -83,7 +83,7 @@ average = 0.0
 class_weights = false
 mixed_precision = true
 """
-"""A file as the first version wrote it."""
+"""A file as the first version wrote it, without what came later."""
 
 
 @given(settings=RUNS)
@@ -133,13 +133,13 @@ def test_model_settings_that_toml_has_no_words_for(value: Any, where: str) -> No
         RunSettings.of(model="m", data="d", model_settings={"hidden": value})
 
 
-def test_a_config_of_before_reads_and_is_written_the_same(tmp_path: Path) -> None:
+def test_a_config_of_before_is_read(tmp_path: Path) -> None:
     asked = CohortSettings(tables=("a",), icd_digits=0, step_hours=4.0, bins=5)
     training = TrainingSettings(learning_rate=0.003, clip_norm=1.0)
     settings = RunSettings(
         model="m", data="d", model_settings={"rate": 0.5}, cohort=asked, training=training
     )
-    assert settings.to_toml() == BEFORE
+    assert settings.to_toml().startswith(BEFORE)  # what is new comes after it
     (tmp_path / "config.toml").write_text(BEFORE, "utf-8")
     assert RunSettings.read(tmp_path / "config.toml") == settings
 

@@ -95,6 +95,13 @@ class TrainingSettings(_Settings):
         description="Decay of the exponential moving average of the weights, which is evaluated "
         "and kept; 0 takes the weights themselves.",
     )
+    class_weights: bool = Field(
+        default=False,
+        description="Weight each class by the inverse of its share in the training part.",
+    )
+    mixed_precision: bool = Field(
+        default=True, description="Use bfloat16 on GPUs that have it; never on the CPU."
+    )
     crops: bool = Field(
         default=False,
         description="Cut the training segments anew in each epoch, at any position of a training "
@@ -106,17 +113,16 @@ class TrainingSettings(_Settings):
         description="Multiply each training segment by a random factor, whose logarithm has this "
         "standard deviation; needs a model that reads the signal.",
     )
-    class_weights: bool = Field(
-        default=False,
-        description="Weight each class by the inverse of its share in the training part.",
+    second_target: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight in the loss of a second target, the logarithm of the days to the last "
+        "fact on record, for networks that answer it too; only training learns from it.",
     )
     refit: bool = Field(
         default=False,
         description="Train once more, on the training and tuning parts together, for as many "
         "epochs as were best; the numbers of the tuning part stay those of the first training.",
-    )
-    mixed_precision: bool = Field(
-        default=True, description="Use bfloat16 on GPUs that have it; never on the CPU."
     )
 
     @property

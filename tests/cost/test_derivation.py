@@ -66,6 +66,9 @@ def test_every_line_of_a_derivation_adds_up(name: str, convention: str) -> None:
         lines = derive(layer)
         assert lines[0].formula.value == layer.parameters
         operations = [line.formula.value for line in lines if line.label.startswith("operations")]
+        if not layer.calls:  # weights that are of use in training only
+            assert layer.operations == 0
+            continue
         if len(layer.calls) > 1:
             *each, in_all = operations
             assert sum(each) == in_all == layer.operations
@@ -104,7 +107,7 @@ def test_the_pages_fragment_is_well_formed(name: str) -> None:
     titles = [title.text for title in root.iter("h4")]
     assert titles[: len(cost.layers)] == [f"{layer.name}: {layer.kind}" for layer in cost.layers]
     for layer, section in zip(cost.layers, root, strict=False):
-        assert any(
+        assert not layer.calls or any(
             "".join(m.itertext()).endswith(f"{layer.operations:,}") for m in section.iter("math")
         )
 

@@ -39,6 +39,7 @@ def test_the_page_on_counters_shows_our_counts() -> None:
         for line in (DOCS / "counters.md").read_text("utf-8").splitlines()
         if line.startswith("| **sequela**")
     ]
-    accounts = [count(registered(name)) for name in MODELS]
+    names = [name for name in MODELS if name.endswith(("-baseline", "-improved"))]
+    accounts = [count(registered(name)) for name in names]
     assert rows[0][2:] == [f"{account.operations:,}" for account in accounts]
     assert rows[1][2:] == [f"{account.macs:,}" for account in accounts]

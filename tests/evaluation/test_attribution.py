@@ -19,6 +19,7 @@ from sequela.evaluation.attribution import (
     contrast,
 )
 from sequela.models.registry import MODELS, lookup_network
+from sequela.models.spectral import SpectralMLP
 from sequela.models.visits import MultiHotLinear
 from sequela.sequences.visit_batches import VisitBatch
 
@@ -99,6 +100,8 @@ def test_a_linear_model_of_visits_is_explained_exactly() -> None:
 def test_attributions_to_segments_are_complete(name: str) -> None:
     torch.manual_seed(1)
     model, signal = lookup_network(name).build(), 3 * torch.randn(1, 178)
+    if isinstance(model, SpectralMLP):
+        model.fit_scales([(torch.randn(200, 1, 178).cumsum(-1),)])
     found = attribute_signal(model, signal, contrast(5, 2))
     assert found.values.shape == (1, 178)
     with torch.inference_mode():

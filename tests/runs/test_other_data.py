@@ -110,7 +110,7 @@ def test_on_signals(model: str, synthetic: Path, tmp_path: Path) -> None:
     check_held_out_are_the_same(folder, synthetic, tmp_path)
 
 
-@pytest.mark.parametrize("model", OF_RECORDS)
+@pytest.mark.parametrize("model", [name for name in OF_RECORDS if name != "values-lstm"])
 def test_on_codes(model: str, asked: Ask, trained: Train, tmp_path: Path) -> None:
     folder = trained(asked(model, "eicu", epochs=1))
     check_held_out_are_the_same(folder, EXCERPTS / "eicu", tmp_path)

@@ -26,6 +26,7 @@ def written(folder: Path, nested: Nested, pieces: int = 1, digest: str = "d") ->
                     "label": piece % 2 == 1,
                     "part": np.zeros(len(piece)),
                     "age": np.full(len(piece), 50.0),
+                    "followed": np.zeros(len(piece)),
                 },
                 steps_per_example=np.array([len(e) for e in chosen], np.int64),
                 step_time=np.zeros(len(steps), "M8[us]"),

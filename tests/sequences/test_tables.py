@@ -42,6 +42,7 @@ def write_measured(folder: Path, measured: Measured) -> Sequences:
                 "label": np.zeros(n),
                 "part": np.zeros(n),
                 "age": np.zeros(n),
+                "followed": np.zeros(n),
             },
             steps_per_example=np.array([len(one) for one in measured]),
             step_time=np.arange(len(flat_steps)).astype("M8[D]").astype("M8[us]"),
@@ -71,10 +72,16 @@ def test_bags_count_steps(write_nested: Write, nested: Nested, data: st.DataObje
     assert present.toarray().tolist() == (expected > 0).tolist()
 
 
-def plain_summary(values: list[float]) -> list[float]:
-    if not values:
-        return [np.nan] * 4 + [0]
-    return [values[-1], min(values), max(values), sum(values) / len(values), len(values)]
+def plain_summary(measured: list[tuple[int, float]]) -> list[float]:
+    """Of (day, value) in the order of time."""
+    if not measured:
+        return [np.nan] * 4 + [0] + [np.nan] * 3
+    days, values = zip(*measured, strict=True)
+    mean = sum(values) / len(values)
+    deviation = (sum((v - mean) ** 2 for v in values) / len(values)) ** 0.5
+    slope = np.polyfit(days, values, 1)[0] if len(set(days)) > 1 else 0.0
+    known = [values[-1], min(values), max(values), mean, len(values)]
+    return [*known, values[0], deviation, slope]
 
 
 @given(measured=measured_lists, data=st.data())
@@ -86,7 +93,12 @@ def test_summaries_are_those_of_plain_lists(measured: Measured, data: st.DataObj
             number
             for channel in range(3)
             for number in plain_summary(
-                [v for step in measured[row] for c, v in step if c == channel]
+                [
+                    (day, v)
+                    for day, step in enumerate(measured[row])
+                    for c, v in step
+                    if c == channel
+                ]
             )
         ]
         for row in rows
@@ -95,7 +107,8 @@ def test_summaries_are_those_of_plain_lists(measured: Measured, data: st.DataObj
         sequences = write_measured(Path(name) / "s", measured)
         found = summaries(sequences, np.array(rows, np.int64))
         assert len(summary_names(sequences)) == 3 * len(SUMMARIES) == found.shape[1]
-    np.testing.assert_allclose(found, np.array(expected).reshape(len(rows), 15), rtol=1e-6)
+    table = np.array(expected).reshape(len(rows), 24)
+    np.testing.assert_allclose(found, table, rtol=1e-4, atol=1e-4)
 
 
 @given(measured=measured_lists)

@@ -207,3 +207,43 @@ def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
 def test_resume_needs_a_folder() -> None:
     with pytest.raises(ValueError, match="needs the folder of a checkpoint"):
         fitted(BASE, resume=True)
+
+
+class Two(nn.Module):
+    """Logits, and while it trains a second number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer, self.second = nn.Linear(12, 2), nn.Linear(12, 1)
+
+    def forward(self, signal: Tensor) -> Any:
+        logits = self.answer(signal.flatten(1))
+        return (logits, self.second(signal.flatten(1))[:, 0]) if self.training else logits
+
+
+class WithSecond(SignalBatch):
+    """Segments whose sum is a second target."""
+
+    @property
+    def second(self) -> Tensor:
+        return self.signal.sum((1, 2))
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_a_second_target_is_learnt_where_it_has_a_weight(weight: float) -> None:
+    signal, labels = parts()
+    torch.manual_seed(0)
+    model = Two()
+    before = model.second.weight.detach().clone()
+    loader = signal_loader(
+        WithSecond(signal, labels), batch_size=16, generator=torch.Generator().manual_seed(0)
+    )
+    changes = {"epochs": 200, "patience": 200, "learning_rate": 0.05, "second_target": weight}
+    history = fit(model, loader, None, BASE.model_copy(update=changes), metrics={})
+    assert {record.part for record in history} == {"train"}
+    expected = torch.ones(1, 12) if weight else before
+    torch.testing.assert_close(model.second.weight, expected, atol=0.02, rtol=0)
+    # The loss that is shown is that of the labels alone.
+    logits = model(signal)
+    loss = nn.functional.cross_entropy(logits, labels).item()
+    assert history[-1].loss == pytest.approx(loss, abs=0.05)

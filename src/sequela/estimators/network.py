@@ -123,7 +123,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         self._learn(examples, train, group)
 
         def fitted(
-            rows: NDArray[np.int64], judged: DataLoader[Any] | None, how: TrainingSettings
+            rows: NDArray[np.int64], aside: NDArray[np.int64] | None, how: TrainingSettings
         ) -> tuple[nn.Module, History]:
             with _seeded(seed):
                 model = self._built()
@@ -132,15 +132,16 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
                 history = fit(
                     model,
                     self._loader(examples, labels, rows, batch_size=size, generator=order),
-                    judged,
+                    None
+                    if aside is None
+                    else self._loader(examples, labels, aside, batch_size=_PREDICTION_BATCH),
                     how,
                     metrics={"accuracy": correct},
                     class_weight=self._class_weight(labels[train]),
                 )
             return model, history
 
-        aside = self._loader(examples, labels, tuning, batch_size=_PREDICTION_BATCH)
-        model, self.history_ = fitted(train, aside, settings)
+        model, self.history_ = fitted(train, tuning, settings)
         if settings.refit and self.tuning_fraction is not None:
             how = settings.model_copy(update={"epochs": best_epoch(self.history_)})
             model, _ = fitted(np.union1d(train, tuning), None, how)

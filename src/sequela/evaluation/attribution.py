@@ -22,6 +22,7 @@ from sequela.sequences.visit_batches import VisitBatch
 STEPS, MOST_STEPS = 64, 4096
 TOLERANCE = 0.01
 """Completeness error, as a share of the difference, above which the steps are doubled."""
+_SLOW = 6  # power of the path from a flat segment: logarithms change most where it is nearly flat
 _SMALLEST = 1e-6  # a smaller difference counts as this one
 _AT_ONCE = 1 << 16  # codes times steps, or steps of a signal's samples, in one pass
 
@@ -93,13 +94,13 @@ def attribute_signal(
     Raises:
         MissingExtraError: If captum is not installed.
     """
-    exact = _exact(model)
+    exact, whole = _exact(model), signal.double()
 
-    def said(signals: Tensor) -> Tensor:
-        logits: Tensor = exact(signals)  # (step, class)
+    def said(shares: Tensor) -> Tensor:
+        logits: Tensor = exact(whole * shares**_SLOW)  # (step, class)
         return (logits @ weights)[:, None]
 
-    (found,) = _refined(said, signal.double()[None], lambda values: [values], steps)
+    (found,) = _refined(said, torch.ones_like(whole)[None], lambda values: [values], steps)
     return found
 
 

@@ -217,3 +217,22 @@ for _name, _title in (("spectral-mlp", "Spectral MLP"),):
         ("signal",), "sequela.models.spectral:SpectralMLP", _title, training=SPECTRAL
     )
     register(_name, _entry)
+register(
+    "values-lstm",
+    ModelEntry(
+        ("values", "gaps", "features:summaries"),
+        "sequela.models.values:ValuesLSTM",
+        "Values LSTM",
+        recurrent=True,
+        training=TrainingSettings(
+            epochs=12,
+            learning_rate=3e-3,
+            schedule="one-cycle",
+            clip_norm=1.0,
+            weight_decay=0.1,
+            label_smoothing=0.02,
+            average=0.98,
+            second_target=0.3,
+        ),
+    ),
+)

@@ -50,15 +50,15 @@ class Inputs(Protocol):
 
     def loader(
         self,
-        parts: Sequence[str],
+        part: str,
         batch_size: int,
         generator: torch.Generator | None = None,
         training: TrainingSettings | None = None,
     ) -> DataLoader[Any]:
-        """Batches of some parts.
+        """Batches of a part.
 
         Args:
-            parts: The parts.
+            part: The part, or several: ``train+tuning``.
             batch_size: Examples of a batch.
             generator: What their order is drawn from; as they are by default.
             training: How they are varied from epoch to epoch, where they are.
@@ -137,8 +137,8 @@ class RunData(Protocol):
     def find_leaks(self) -> list[Finding]:
         """What can be seen in the examples themselves."""
 
-    def rows(self, *parts: str) -> NDArray[np.int64]:
-        """Indices of the examples of some parts."""
+    def rows(self, part: str) -> NDArray[np.int64]:
+        """Indices of the examples of a part, or of several: ``train+tuning``."""
 
     def inputs(
         self,

@@ -223,11 +223,11 @@ def _fit_on(
     again = name != "checkpoint"
     checkpoint = run.folder.path / name
     order = torch.Generator().manual_seed(run.settings.seed_of_training)
-    parts = ("train", "tuning") if again else ("train",)
+    part = "train+tuning" if again else "train"
     return fit(
         model,
-        run.given.loader(parts, how.batch_size, order, how),
-        None if again else run.given.loader(("tuning",), _PREDICTION_BATCH),
+        run.given.loader(part, how.batch_size, order, how),
+        None if again else run.given.loader("tuning", _PREDICTION_BATCH),
         how,
         metrics={"accuracy": correct},
         class_weight=_class_weight(run.data) if how.class_weights else None,

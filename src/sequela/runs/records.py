@@ -1,7 +1,7 @@
 """What a run on hospital records starts from: events, a cohort, a split and visit sequences."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -114,7 +114,15 @@ class VisitData:
     def digest(self) -> str:
         """SHA-256 of all that a model reads and learns: other data give another."""
         digest = hashlib.sha256("\n".join(self.sequences.vocabulary).encode())
-        for name in ("subject_id", "prediction_time", "label", "part", "age", "step_offsets"):
+        for name in (
+            "subject_id",
+            "prediction_time",
+            "label",
+            "part",
+            "age",
+            "followed",
+            "step_offsets",
+        ):
             digest.update(np.ascontiguousarray(getattr(self.sequences, name)).view(np.uint8).data)
         for name in ("code_offsets", "codes", "value_offsets", "channels", "values"):
             digest.update(np.ascontiguousarray(getattr(self.sequences, name)).view(np.uint8).data)
@@ -130,9 +138,9 @@ class VisitData:
         """int64 (example,): 1 where the outcome came true."""
         return self.sequences.label.astype(np.int64)
 
-    def rows(self, *parts: str) -> NDArray[np.int64]:
-        """Indices of the examples of some parts."""
-        return np.flatnonzero(np.isin(self.part, [PARTS.index(part) for part in parts]))
+    def rows(self, part: str) -> NDArray[np.int64]:
+        """Indices of the examples of a part, or of several: ``train+tuning``."""
+        return np.flatnonzero(np.isin(self.part, [PARTS.index(each) for each in part.split("+")]))
 
     def inputs(
         self,
@@ -339,14 +347,14 @@ class VisitInputs:
 
     def loader(
         self,
-        parts: Sequence[str],
+        part: str,
         batch_size: int,
         generator: torch.Generator | None = None,
         training: TrainingSettings | None = None,
     ) -> DataLoader[VisitBatch]:
-        """Batches of some parts, in an order drawn from ``generator``, or as it is."""
+        """Batches of a part, in an order drawn from ``generator``, or as it is."""
         del training  # it varies signals alone
-        dataset = self._dataset(self.data.rows(*parts))
+        dataset = self._dataset(self.data.rows(part))
         return visit_loader(dataset, batch_size=batch_size, generator=generator)
 
     def probabilities(self, model: nn.Module) -> NDArray[np.float32]:

@@ -116,9 +116,9 @@ class SignalData:
         """Str (segment,), as the groups: what content is marked of."""
         return self.groups
 
-    def rows(self, *parts: str) -> NDArray[np.int64]:
-        """Indices of the segments of some parts."""
-        return np.flatnonzero(np.isin(self.part, [PARTS.index(part) for part in parts]))
+    def rows(self, part: str) -> NDArray[np.int64]:
+        """Indices of the segments of a part, or of several: ``train+tuning``."""
+        return np.flatnonzero(np.isin(self.part, [PARTS.index(each) for each in part.split("+")]))
 
     def inputs(
         self,
@@ -276,13 +276,13 @@ class SignalInputs:
 
     def loader(
         self,
-        parts: Sequence[str],
+        part: str,
         batch_size: int,
         generator: torch.Generator | None = None,
         training: TrainingSettings | None = None,
     ) -> DataLoader[SignalBatch]:
-        """Batches of some parts, in an order drawn from ``generator``, or as it is."""
-        rows = self.data.rows(*parts)
+        """Batches of a part, in an order drawn from ``generator``, or as it is."""
+        rows = self.data.rows(part)
         segments: SignalBatch | SignalDataset = self._everything.of(rows.tolist())
         if training and training.varies and generator:
             stretch = torch.from_numpy(stretches(self.data.segments, rows))

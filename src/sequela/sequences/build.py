@@ -54,7 +54,7 @@ LEFT JOIN words AS w ON w.item = p.item
 GROUP BY a.part
 """
 EXAMPLES = """
-SELECT subject_id, prediction_time, label, part, age FROM asked
+SELECT subject_id, prediction_time, label, part, age, followed FROM asked
 WHERE example >= $first AND example < $end ORDER BY example
 """
 STEPS = """
@@ -259,6 +259,7 @@ def _pieces(connection: Connection) -> Iterator[dict[str, Any]]:
 def _piece(connection: Connection, of: dict[str, int]) -> dict[str, Any]:
     columns = connection.execute(EXAMPLES, of).fetchnumpy()
     columns["age"] = np.ma.filled(columns["age"], np.nan)
+    columns["followed"] = np.ma.filled(columns["followed"], 0)
     steps = connection.execute(STEPS, of).fetchnumpy()
     n, origin = len(steps["step"]), int(steps["step"][0])
     within = {"first": origin, "end": origin + n}

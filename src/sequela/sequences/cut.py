@@ -2,7 +2,8 @@
 
 The table ``visible`` holds an event only if its subject is asked about, its time is not after the
 ``prediction_time``, and its code is in ``terms``, which has no code that makes a label. All other
-queries here read ``visible``, never the events. The exception are static facts: they have no time.
+queries here read ``visible``, never the events. The exception are static facts, which have no time,
+and how long somebody was followed, which no model reads.
 Sequences, bags and summaries are all made from what is cut here.
 """
 
@@ -32,11 +33,15 @@ WITH reported AS (
     WHERE c.family = '{BIRTH}' OR (c.family = '{AGE}' AND e.numeric_value BETWEEN 0 AND 130)
 ), ages AS (
     SELECT subject_id, time, min(age) AS age FROM reported GROUP BY subject_id, time
+), ends AS (
+    SELECT subject_id, max(time) AS time FROM events GROUP BY subject_id
 )
 SELECT
     a.example, a.subject_id, a.prediction_time, a.boolean_value AS label, a.part,
-    (t.age + (epoch(a.prediction_time) - epoch(t.time)) / (86400 * 365.2425))::FLOAT AS age
+    (t.age + (epoch(a.prediction_time) - epoch(t.time)) / (86400 * 365.2425))::FLOAT AS age,
+    greatest(epoch(l.time) - epoch(a.prediction_time), 0)::FLOAT / 86400 AS followed
 FROM asked_rows AS a
+LEFT JOIN ends AS l ON l.subject_id = a.subject_id
 ASOF LEFT JOIN ages AS t
     ON t.subject_id = a.subject_id AND a.prediction_time >= t.time
 """

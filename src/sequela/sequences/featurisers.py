@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 from sequela.errors import check_new_name, unknown_name
 from sequela.sequences.flat import Sequences
 from sequela.sequences.scaling import Scaling
+from sequela.sequences.scores import normal_scores, quantiles
 from sequela.sequences.tables import bag_of_codes, summaries, summary_names
 from sequela.sources.catalog import DataKind
 
@@ -372,6 +373,42 @@ def _counts(source: Sequences, state: State) -> NDArray[np.float32]:
     return np.hstack(columns).astype(np.float32)
 
 
+def _unmeasured(source: Sequences, train_rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The codes that get a column of ``counts`` and tell of no measurement that is summarised."""
+    codes = _counts_fit(source, train_rows)["codes"]
+    measured = set(source.channel_names)
+    names = (source.vocabulary[code].rpartition("//Q")[0] for code in codes)
+    told = [
+        source.vocabulary[code] in measured or name in measured
+        for code, name in zip(codes, names, strict=True)
+    ]
+    return np.asarray(codes[~np.array(told, np.bool_)], np.int64)
+
+
+def _described(source: Sequences, state: State) -> NDArray[np.float32]:
+    """Age, steps with each code, and summaries of measurements, in their own units."""
+    everyone = np.arange(len(source))
+    bag = bag_of_codes(source, everyone)[:, state["codes"]].toarray()
+    columns = (source.age[:, None], bag, summaries(source, everyone))
+    return np.hstack(columns).astype(np.float32)
+
+
+def _summaries_fit(source: Sequences, train_rows: NDArray[np.int64]) -> State:
+    """``codes``: int64 (code,); ``quantiles``: float32 (column, 101), of the training part."""
+    codes = {"codes": _unmeasured(source, train_rows)}
+    return {**codes, "quantiles": quantiles(_described(source, codes)[train_rows])}
+
+
+def _summaries_columns(source: Sequences, state: State) -> tuple[Column, ...]:
+    codes = (source.vocabulary[i] for i in state["codes"])
+    names = ("age", *codes, *summary_names(source))
+    return tuple(Column(name, "normal scores") for name in names)
+
+
+def _summaries(source: Sequences, state: State) -> NDArray[np.float32]:
+    return normal_scores(_described(source, state), state["quantiles"])
+
+
 def _nothing(*_: Any) -> State:
     return {}
 
@@ -397,5 +434,13 @@ for _featuriser in (
     ),
     Featuriser("presence", "Present codes", "records", _presence_columns, _nothing, _presence),
     Featuriser("counts", "Counts of codes", "records", _counts_columns, _counts_fit, _counts),
+    Featuriser(
+        "summaries",
+        "Summaries as normal scores",
+        "records",
+        _summaries_columns,
+        _summaries_fit,
+        _summaries,
+    ),
 ):
     register(_featuriser)

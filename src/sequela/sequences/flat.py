@@ -29,6 +29,7 @@ LAYOUT: dict[str, tuple[str, str]] = {
     "label": ("|b1", "example"),
     "part": ("|u1", "example"),
     "age": ("<f4", "example"),
+    "followed": ("<f4", "example"),
     "step_offsets": ("<i8", "example + 1"),
     "step_time": ("<M8[us]", "step"),
     "code_offsets": ("<i8", "step + 1"),
@@ -58,6 +59,8 @@ class Sequences:
         label: bool (example,).
         part: uint8 (example,), an index into ``parts``.
         age: float32 (example,), years at ``prediction_time``; NaN where birth is not known.
+        followed: float32 (example,), days from ``prediction_time`` to the last fact on record, 0 if
+            there is none later. It is of the future: a second target in training, never an input.
         step_offsets: int64 (example + 1,) into the steps.
         step_time: datetime64[us] (step,), when the first fact of the step became known.
         code_offsets: int64 (step + 1,) into the codes.
@@ -74,6 +77,7 @@ class Sequences:
     label: NDArray[np.bool_]
     part: NDArray[np.uint8]
     age: NDArray[np.float32]
+    followed: NDArray[np.float32]
     step_offsets: NDArray[np.int64]
     step_time: NDArray[np.datetime64]
     code_offsets: NDArray[np.int64]
@@ -297,7 +301,7 @@ class SequencesWriter:
         """Append whole examples.
 
         Args:
-            examples: ``subject_id``, ``prediction_time``, ``label``, ``part``, ``age`` (example,).
+            examples: Those of the arrays that have one entry an example, as ``subject_id``.
             steps_per_example: (example,).
             step_time: (step,).
             codes_per_step: (step,).

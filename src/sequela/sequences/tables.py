@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 from sequela.cohort.attributes import FAMILIES
 from sequela.sequences.flat import Sequences, spans
 
-SUMMARIES = ("last", "min", "max", "mean", "count")
+SUMMARIES = ("last", "min", "max", "mean", "count", "first", "deviation", "slope")
 
 
 def bag_of_codes(
@@ -39,35 +39,55 @@ def bag_of_codes(
 
 
 def summaries(sequences: Sequences, examples: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Last, least, greatest and mean value of each channel, and how many there are.
+    """What the measurements of each channel are like: ``SUMMARIES``.
+
+    The deviation is that of the values themselves; the slope, by least squares over the times of
+    the steps, is a change per day, and 0 where all values are of one time.
 
     Args:
         sequences: Where the examples are.
         examples: int64 (row,), which to take.
 
     Returns:
-        float32 (row, channel * 5), ordered as :func:`summary_names`. Without a measurement the
+        float32 (row, channel * 8), ordered as :func:`summary_names`. Without a measurement the
         count is 0 and the others are NaN.
     """
     n_channels = len(sequences.channel_names)
-    first, end = (sequences.value_offsets[sequences.step_offsets[examples + i]] for i in (0, 1))
+    first_step, end_step = (sequences.step_offsets[examples + i] for i in (0, 1))
+    steps = spans(first_step, end_step - first_step)
+    first, end = (sequences.value_offsets[each] for each in (first_step, end_step))
     taken = spans(first, end - first)
     rows = np.repeat(np.arange(len(examples)), end - first)
+    of_step = sequences.value_offsets[steps + 1] - sequences.value_offsets[steps]
+    end_time = np.repeat(sequences.step_time[end_step - 1], end - first)
+    days = (np.repeat(sequences.step_time[steps], of_step) - end_time) / np.timedelta64(1, "D")
     key = rows * n_channels + sequences.channels[taken]
     order = np.argsort(key, kind="stable")  # within a channel the values stay in order of time
-    key, values = key[order], sequences.values[taken][order]
+    key, days = key[order], days[order]
+    values = sequences.values[taken][order].astype(np.float64)
     cells, starts, counts = np.unique(key, return_index=True, return_counts=True)
     out = np.full((len(examples) * n_channels, len(SUMMARIES)), np.nan, np.float32)
     out[:, SUMMARIES.index("count")] = 0
     if len(cells):
-        sums = np.add.reduceat(values.astype(np.float64), starts)
+
+        def mean(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+            averaged: NDArray[np.float64] = np.add.reduceat(numbers, starts) / counts
+            return averaged
+
+        middle = mean(values)
+        away = values - np.repeat(middle, counts)
+        when = days - np.repeat(mean(days), counts)
+        spread = mean(when**2)
         out[cells] = np.column_stack(
             [
                 values[starts + counts - 1],
                 np.minimum.reduceat(values, starts),
                 np.maximum.reduceat(values, starts),
-                sums / counts,
+                middle,
                 counts,
+                values[starts],
+                np.sqrt(mean(away**2)),
+                np.divide(mean(away * when), spread, out=np.zeros(len(cells)), where=spread > 0),
             ]
         )
     return out.reshape(len(examples), n_channels * len(SUMMARIES))

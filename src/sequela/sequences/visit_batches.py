@@ -57,6 +57,8 @@ class VisitBatch:
             0, the mean, where it is not known.
         features: float32 (patient, feature), standardised by the training part and clipped at 5
             standard deviations; 0 where a number is not known.
+        second: float32 (patient,), what a network may learn beside the labels: log(1 + days) to the
+            last fact on record. No model is handed it.
     """
 
     codes: Tensor
@@ -70,6 +72,7 @@ class VisitBatch:
     gaps: Tensor | None = None
     static: Tensor | None = None
     features: Tensor | None = None
+    second: Tensor | None = None
 
     def __post_init__(self) -> None:
         """Refuse tensors that do not fit each other; a mismatch is a bug, not a user's error."""
@@ -94,8 +97,9 @@ class VisitBatch:
             raise ValueError(
                 f"offsets end at {int(self.offsets[-1])}, and there are {len(self.codes)} codes"
             )
-        rows = {"values": visits, "mask": visits, "gaps": visits}
-        for name, expected in {**rows, "static": patients, "features": patients}.items():
+        of_visits = dict.fromkeys(("values", "mask", "gaps"), visits)
+        of_patients = dict.fromkeys(("static", "features", "second"), patients)
+        for name, expected in {**of_visits, **of_patients}.items():
             tensor = getattr(self, name)
             if tensor is not None and len(tensor) != expected:
                 raise ValueError(f"{name} has {len(tensor)} rows: expected {expected}")
@@ -119,7 +123,11 @@ class VisitBatch:
         """The batch on another device; ``batch_sizes`` and ``order`` stay where they are."""
         moved = {
             name: getattr(self, name).to(device, non_blocking=non_blocking)
-            for name in ("labels", *(each for names in TENSORS.values() for each in names))
+            for name in (
+                "labels",
+                "second",
+                *(each for names in TENSORS.values() for each in names),
+            )
             if getattr(self, name) is not None
         }
         return replace(self, **moved)
@@ -210,6 +218,7 @@ class BesideCodes:
             found["static"] = self.static.rows(examples)
         if self.features is not None:
             found["features"] = self.features.rows(examples)
+        found["second"] = np.log1p(self.sequences.followed[examples])
         tensors = {name: torch.from_numpy(array) for name, array in found.items()}
         return {"reads": self.reads, **tensors}
 

@@ -39,6 +39,8 @@ def fit(
     Args:
         model: Takes ``*batch.inputs`` and answers logits (example, class). If it has a method
             ``fit_scales``, that is handed the inputs of each training batch before the first epoch.
+            While it trains it may answer logits and a second number (example,): see
+            ``settings.second_target``.
         train: Batches with ``inputs`` (arguments of ``forward``) and ``labels``; its order is drawn
             from its own ``generator``.
         tuning: Batches that decide on the best epoch and on stopping; with ``None`` all epochs are
@@ -181,8 +183,12 @@ class _Fit:
         network = (self.model if learns else self.average).train(learns)
         with torch.set_grad_enabled(learns):
             for batch in self.train if learns else self.tuning:
-                logits, labels = network(*batch.inputs), batch.labels
+                answer, labels = network(*batch.inputs), batch.labels
+                logits, said = answer if isinstance(answer, tuple) else (answer, None)
                 loss = totals.add(logits, labels, smoothing=self.settings.label_smoothing)
+                if learns and said is not None and self.settings.second_target:
+                    away = (said - batch.second).square().mean()
+                    loss = loss + self.settings.second_target * away
                 if learns:
                     self._step(loss)
         return EpochRecord(

@@ -1,0 +1,117 @@
+"""A recurrent network on measurements, beside a branch on what they are like over the whole record.
+
+The branch knows what summaries tell (Wang et al. 2012 did well with them alone); the recurrent part
+adds the order. Between two measurements a channel keeps its last value, and how long that has been
+so is an input of its own (Lipton et al. 2016; Che et al. 2018).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from sequela.sequences.featurisers import CLIP
+
+
+@dataclass(frozen=True)
+class ValuesLSTMConfig:
+    """Shape of what is read and answered, and sizes of the two branches.
+
+    Attributes:
+        n_channels: Measurements of a step.
+        n_features: Summaries of an example.
+        n_outputs: Classes.
+        hidden: Units of the LSTM.
+        summary: Units of the branch on summaries.
+        dropout: Before the answer.
+        input_dropout: Of the summaries.
+        memory_days: After how long without a new value its age counts as 1 - 1/e.
+    """
+
+    n_channels: int = 38
+    n_features: int = 322
+    n_outputs: int = 2
+    hidden: int = 32
+    summary: int = 64
+    dropout: float = 0.3
+    input_dropout: float = 0.2
+    memory_days: float = 1 / 3
+
+
+class ValuesLSTM(nn.Module):
+    """LSTM on last values, masks and their ages, pooled over steps, beside summaries."""
+
+    reads = ("values", "gaps", "features:summaries")
+
+    def __init__(self, config: ValuesLSTMConfig) -> None:
+        super().__init__()
+        self.memory_days = config.memory_days
+        self.project = nn.Linear(3 * config.n_channels, config.hidden)
+        self.lstm = nn.LSTM(config.hidden, config.hidden)
+        self.summarise = nn.Sequential(
+            nn.Dropout(config.input_dropout),
+            nn.Linear(config.n_features, config.summary),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        pooled = 3 * config.hidden + config.summary
+        self.answer = nn.Linear(pooled, config.n_outputs)
+        self.second = nn.Linear(pooled, 1)  # of use in training only
+
+    def forward(
+        self, values: Tensor, mask: Tensor, gaps: Tensor, features: Tensor, batch_sizes: Tensor
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Logits (patient, n_outputs); in training also the second target (patient,).
+
+        Args:
+            values: (visit, n_channels), standardised; 0 where there is none.
+            mask: bool (visit, n_channels), whether there is one.
+            gaps: (visit,), days since the patient's visit before.
+            features: (patient, n_features), standardised.
+            batch_sizes: int64 on the CPU (step,), patients who still have a visit at each step.
+        """
+        clipped = values.clamp(-CLIP, CLIP)
+        inputs = torch.cat([clipped, mask.to(values.dtype), gaps[:, None]], 1)
+        padded, lengths = pad_packed_sequence(PackedSequence(inputs, batch_sizes))
+        channels = values.shape[1]
+        there = padded[..., channels:-1]  # (step, patient, channel)
+        kept, age = _carried(padded[..., :channels], there > 0, padded[..., -1])
+        steps = torch.cat([kept, there, torch.exp(-age / self.memory_days)], -1)
+        packed = pack_padded_sequence(self.project(steps), lengths)
+        states, _ = pad_packed_sequence(self.lstm(packed)[0])  # (step, patient, hidden)
+        pooled = _pooled(states, lengths.to(states.device))
+        both = self.dropout(torch.cat([pooled, self.summarise(features)], 1))
+        logits: Tensor = self.answer(both)
+        return (logits, self.second(both)[:, 0]) if self.training else logits
+
+
+def _carried(values: Tensor, there: Tensor, gaps: Tensor) -> tuple[Tensor, Tensor]:
+    """The last value of each channel by each step, and how many days ago that was.
+
+    Args:
+        values: (step, patient, channel).
+        there: bool of the same shape.
+        gaps: (step, patient), days since the step before.
+
+    Returns:
+        Both (step, patient, channel); before its first value a channel is 0 and far away.
+    """
+    n_steps = len(values)
+    number = torch.arange(n_steps, device=values.device)[:, None, None]
+    last = torch.where(there, number, -1).cummax(0).values
+    known, at = last >= 0, last.clamp(min=0)
+    time = gaps.cumsum(0)[..., None].expand_as(values)
+    age = torch.where(known, time - time.gather(0, at), torch.inf)
+    return torch.where(known, values.gather(0, at), 0.0), age
+
+
+def _pooled(states: Tensor, lengths: Tensor) -> Tensor:
+    """Mean, greatest and last state of each patient: (patient, 3 * hidden)."""
+    step = torch.arange(len(states), device=states.device)[:, None]
+    real = (step < lengths)[..., None]  # (step, patient, 1)
+    mean = torch.where(real, states, 0.0).sum(0) / lengths[:, None]
+    greatest = torch.where(real, states, -torch.inf).amax(0)
+    last = states[lengths - 1, torch.arange(states.shape[1], device=states.device)]
+    return torch.cat([mean, greatest, last], 1)

@@ -1,0 +1,49 @@
+"""Normal scores: each column by where its values stand among those of the training part."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+LEVELS = 101
+"""Quantiles that are kept of a column."""
+_EDGE = 0.005
+"""Share of the training values beyond which all count as equally far out."""
+
+
+def quantiles(table: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Evenly spaced quantiles of each column: float32 (column, 101); NaN of one without a value.
+
+    Args:
+        table: float32 (example, column); NaN is a number that is not known.
+    """
+    levels = np.linspace(0, 1, LEVELS)
+    columns = [column[~np.isnan(column)] for column in table.T]
+    none = np.full(LEVELS, np.nan)
+    found = [np.quantile(column, levels) if len(column) else none for column in columns]
+    return np.array(found, np.float32).reshape(-1, LEVELS)
+
+
+def normal_scores(table: NDArray[np.float32], ends: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The normal deviate of each number's rank, from -2.6 to 2.6; NaN where it is not known.
+
+    Equal quantiles share their mean rank.
+
+    Args:
+        table: float32 (example, column).
+        ends: As :func:`quantiles` gives them.
+
+    Example:
+        >>> numbers = np.arange(201, dtype=np.float32)[:, None]
+        >>> normal_scores(np.float32([[100], [1e9]]), quantiles(numbers)).round(2).tolist()
+        [[0.0], [2.58]]
+    """
+    levels = np.linspace(0, 1, LEVELS)
+    scores = np.full(table.shape, np.nan, np.float32)
+    for column, of_column in enumerate(ends):
+        if np.isnan(of_column).any():
+            continue
+        values, where = np.unique(of_column, return_inverse=True)
+        ranks = np.bincount(where, levels) / np.bincount(where)
+        share = np.interp(table[:, column], values, ranks)
+        scores[:, column] = ndtri(np.clip(share, _EDGE, 1 - _EDGE))
+    return scores

@@ -116,8 +116,8 @@ class TrainingSettings(_Settings):
     second_target: float = Field(
         default=0.0,
         ge=0,
-        description="Weight in the loss of a second target, the logarithm of the days to the last "
-        "fact on record, for networks that answer it too; only training learns from it.",
+        description="Weight in the loss of a second target, the logarithm of the days to the next "
+        "discharge or death, for networks that answer it too; only training learns from it.",
     )
     refit: bool = Field(
         default=False,

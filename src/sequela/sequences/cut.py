@@ -19,7 +19,7 @@ from sequela.config import SequenceSettings
 from sequela.errors import RunError
 from sequela.sequences.quantiles import edges
 from sequela.sequences.vocabulary import Terms, Vocabulary, terms_of
-from sequela.sources.codes import AGE, BIRTH
+from sequela.sources.codes import AGE, BIRTH, DEATH, DISCHARGE
 from sequela.sources.columns import column_of, text_column_of
 
 Connection = duckdb.DuckDBPyConnection
@@ -34,14 +34,18 @@ WITH reported AS (
 ), ages AS (
     SELECT subject_id, time, min(age) AS age FROM reported GROUP BY subject_id, time
 ), ends AS (
-    SELECT subject_id, max(time) AS time FROM events GROUP BY subject_id
+    SELECT e.subject_id, e.time FROM events AS e JOIN codes AS c ON c.code = e.code
+    WHERE c.family IN ('{DISCHARGE}', '{DEATH}')
+    UNION
+    SELECT subject_id, max(time) FROM events GROUP BY subject_id
 )
 SELECT
     a.example, a.subject_id, a.prediction_time, a.boolean_value AS label, a.part,
     (t.age + (epoch(a.prediction_time) - epoch(t.time)) / (86400 * 365.2425))::FLOAT AS age,
     greatest(epoch(l.time) - epoch(a.prediction_time), 0)::FLOAT / 86400 AS followed
 FROM asked_rows AS a
-LEFT JOIN ends AS l ON l.subject_id = a.subject_id
+ASOF LEFT JOIN ends AS l
+    ON l.subject_id = a.subject_id AND l.time > a.prediction_time
 ASOF LEFT JOIN ages AS t
     ON t.subject_id = a.subject_id AND a.prediction_time >= t.time
 """

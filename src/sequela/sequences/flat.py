@@ -59,8 +59,9 @@ class Sequences:
         label: bool (example,).
         part: uint8 (example,), an index into ``parts``.
         age: float32 (example,), years at ``prediction_time``; NaN where birth is not known.
-        followed: float32 (example,), days from ``prediction_time`` to the last fact on record, 0 if
-            there is none later. It is of the future: a second target in training, never an input.
+        followed: float32 (example,), days from ``prediction_time`` to the next discharge or death,
+            else to the last fact on record; 0 if nothing comes later. It is of the future: a second
+            target in training, never an input.
         step_offsets: int64 (example + 1,) into the steps.
         step_time: datetime64[us] (step,), when the first fact of the step became known.
         code_offsets: int64 (step + 1,) into the codes.

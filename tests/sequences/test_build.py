@@ -24,7 +24,9 @@ from sequela.errors import SplitError
 from sequela.models.registry import lookup_network
 from sequela.sequences import build
 from sequela.sequences.build import build_sequences
+from sequela.sequences.featurisers import lookup
 from sequela.sequences.flat import LAYOUT, Sequences
+from sequela.sequences.tables import summary_names
 from sequela.sequences.visit_batches import VisitDataset
 
 Row = tuple[Any, ...]  # subject, hour or None, code, visit or None, value or None
@@ -331,6 +333,31 @@ def test_values_in_bins_of_the_training_part(make: Make) -> None:
     sequences = make(rows, asked=[(0, 9), (1, 9)], bins=4, step_hours=1)
     assert sequences.codes_of(0) == [[f"LAB//x//Q{1 + hour // 2}"] for hour in range(8)]
     assert sequences.codes_of(1) == [["LAB//x//Q4"], ["LAB//x//Q1"], ["UNKNOWN"]]
+
+
+def test_how_long_somebody_is_followed(make: Make) -> None:
+    """To the next discharge or death, else to the last fact; nothing later is 0."""
+    rows: list[Row] = [
+        (0, 0, "HOSPITAL_ADMISSION//x", 1),
+        (0, 24, "HOSPITAL_DISCHARGE//x", 1),
+        (0, 72, "MEDS_DEATH", None),
+        (1, 0, "LAB//x", None),
+        (1, 48, "LAB//y", None),
+    ]
+    asked = [(0, 12), (0, 24), (1, 12), (1, 48)]
+    assert make(rows, asked=asked).followed.tolist() == [0.5, 2.0, 1.5, 0.0]
+
+
+def test_summaries_leave_out_codes_of_what_is_summarised(make: Make) -> None:
+    train = [(0, hour, code, None, value) for hour in range(40) for code, value in
+             (("LAB//x", float(hour)), ("DX//a", None))]  # fmt: skip
+    asked = [(0, hour) for hour in range(1, 40)]
+    for bins in (0, 2):
+        sequences = make([*train, (1, 1, "LAB//x", None, 1.0)], asked=asked, bins=bins)
+        state = lookup("summaries").fit(sequences, np.arange(len(asked)))
+        names = [column.name for column in lookup("summaries").columns(sequences, state)]
+        assert names == ["age", "DX//a", *summary_names(sequences)]
+        assert summary_names(sequences)[0] == "LAB//x last"
 
 
 def test_another_order_of_rows_gives_the_same_bytes_and_predictions(

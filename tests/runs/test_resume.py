@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sequela.config import RunSettings, TrainingSettings
-from sequela.errors import RunError
+from sequela.errors import RunError, SettingError
 from sequela.models.cnn import CNNImproved
 from sequela.models.gru import GRUImproved
 from sequela.runs import fit
@@ -199,6 +199,14 @@ def interrupted_after(saves: int) -> Callable[..., None]:
             raise KeyboardInterrupt
 
     return saved
+
+
+def test_a_second_target_needs_a_second_answer(synthetic: Path, tmp_path: Path) -> None:
+    plain = settings_of("mlp-baseline")
+    training = plain.training.model_copy(update={"second_target": 0.3})
+    with pytest.raises(SettingError, match="mlp-baseline has none"):
+        fit.train(plain.model_copy(update={"training": training}), tmp_path / "a", root=synthetic)
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_taken_folder_is_refused(synthetic: Path, whole: Callable[[str], Path]) -> None:

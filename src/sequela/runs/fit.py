@@ -16,6 +16,7 @@ from sequela.config import RunSettings, TrainingSettings
 from sequela.cost import account
 from sequela.cost import record as record_cost
 from sequela.cost.features import with_features
+from sequela.errors import SettingError
 from sequela.evaluation.summary import summarise_parts
 from sequela.models import stored
 from sequela.models.reference import Examples, ReferenceModel
@@ -60,6 +61,7 @@ def train(
         on_epoch: Called with the history after each epoch.
 
     Raises:
+        SettingError: If a second target is asked of a network without a second answer.
         SequelaError: If the model or data are not known or not found, if ``out`` is taken, or if
             the run to resume was begun on other data.
     """
@@ -72,7 +74,12 @@ def train(
         given = data.inputs(reads, standardise=isinstance(entry, ModelEntry))
         if isinstance(entry, ModelEntry):  # refused, if it must be, before anything is written
             with torch.random.fork_rng(devices=[]):
-                entry.build(config_of(entry, settings, given))
+                built = entry.build(config_of(entry, settings, given))
+            if settings.training.second_target and not hasattr(built, "second"):
+                raise SettingError(
+                    f"--second-target is for networks with a second answer, and {settings.model} "
+                    "has none (no layer named second): leave it out, or choose values-lstm"
+                )
         folder.open(settings, resume=resume)
         folder.begin({**data.split.to_json(), "data_sha256": data.digest})
         if not folder.complete:

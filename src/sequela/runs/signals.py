@@ -27,7 +27,6 @@ from sequela.sequences.leaks import IN_SEGMENTS, find_in_segments
 from sequela.sequences.scaling import Scaling
 from sequela.sequences.signal_batches import (
     SignalBatch,
-    SignalDataset,
     VariedDataset,
     signal_loader,
 )
@@ -283,15 +282,12 @@ class SignalInputs:
     ) -> DataLoader[SignalBatch]:
         """Batches of a part, in an order drawn from ``generator``, or as it is."""
         rows = self.data.rows(part)
-        segments: SignalBatch | SignalDataset = self._everything.of(rows.tolist())
+        segments = self._everything.of(rows.tolist())
         if training and training.varies and generator:
             stretch = torch.from_numpy(stretches(self.data.segments, rows))
-            segments = VariedDataset(
-                self._everything.of(rows.tolist()),
-                generator,
-                stretch if training.crops else None,
-                training.gain,
-            )
+            cropped = stretch if training.crops else None
+            varied = VariedDataset(segments, generator, cropped, training.gain)
+            return signal_loader(varied, batch_size=batch_size, generator=generator)
         return signal_loader(segments, batch_size=batch_size, generator=generator)
 
     def probabilities(self, model: nn.Module) -> NDArray[np.float32]:

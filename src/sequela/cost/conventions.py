@@ -34,7 +34,7 @@ class Exact:
     - A dot product of n is n multiplications and n - 1 additions; a bias is one addition more.
     - Max-pooling of k values is k - 1 comparisons.
     - Dropout is the identity at inference. Views, look-ups, and integers (indices, lengths, masks)
-      cost nothing.
+      cost nothing; matrix products of integers count.
     - The zeros that pad a convolution are multiplied like other values; a pooling skips them.
     """
 
@@ -54,6 +54,7 @@ class MACs:
     """Multiplications by a weight only.
 
     - Each product of an activation and a weight is 1; its addition is not counted.
+    - What is made of weights and constants alone, such as a joined or masked weight, is a weight.
     - The scale of a normalisation is a weight. A bias, a statistic and another activation are not,
       so the products of queries, keys and values in attention are not counted.
     """

@@ -6,10 +6,10 @@ be.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -55,10 +55,19 @@ class Operation:
         result: Tensor = self.result[0] if isinstance(self.result, tuple | list) else self.result
         return result
 
+    def results(self) -> list[Tensor]:
+        """All tensors that it returned."""
+        several = self.result if isinstance(self.result, list | tuple) else [self.result]
+        return [result for result in several if isinstance(result, Tensor)]
+
+    def held(self, name: str) -> bool:
+        """Whether an argument holds weights."""
+        given = self.arguments.get(name)
+        return isinstance(given, Tensor) and self.weights(given)
+
     def weighted(self, *names: str) -> bool:
         """Whether one of the arguments holds weights, and another does not."""
-        given = [self.arguments.get(name) for name in names]
-        held = [isinstance(tensor, Tensor) and self.weights(tensor) for tensor in given]
+        held = [self.held(name) for name in names]
         return any(held) and not all(held)
 
     def tensors(self) -> list[Tensor]:
@@ -70,13 +79,23 @@ class Operation:
         return found
 
 
+Norm = TypeVar("Norm", StoredNorm, OwnNorm, RootMeanSquareNorm)
+
 # The facts of a call, or None where the rule does not know this form of it.
 Rule = Callable[[Operation], list[Layer] | None]
 
 
+# The factors of the functions that may multiply a value by a weight.
+FACTORS = {
+    "mul": ("self", "other"),
+    "addcmul": ("tensor1", "tensor2"),
+    "_prelu_kernel": ("self", "weight"),
+}
+
+
 def function(op: Operation) -> list[Layer] | None:
     """A function of each value."""
-    weighted = op.name == "mul" and op.weighted("self", "other")
+    weighted = op.weighted(*FACTORS.get(op.name, ()))
     layer = Elementwise(FUNCTIONS[op.name], op.output.numel(), weighted)
     return [layer, *_scaled(op.arguments.get("alpha", 1), op.output)]
 
@@ -100,8 +119,15 @@ def division(op: Operation) -> list[Layer] | None:
 
 def fused(op: Operation) -> list[Layer] | None:
     """As x + v·a·b or x + v·a/b, the factor v where it is not one."""
-    layer = Elementwise(FUNCTIONS[op.name], op.output.numel())
+    weighted = op.weighted(*FACTORS.get(op.name, ()))
+    layer = Elementwise(FUNCTIONS[op.name], op.output.numel(), weighted)
     return [layer, *_scaled(op["value"], op.output)]
+
+
+def lerp(op: Operation) -> list[Layer] | None:
+    """As x + w·(y - x), where w may be a weight."""
+    weighted = op.weighted("self", "end", "weight") and op.held("weight")
+    return [Elementwise(FUNCTIONS["lerp"], op.output.numel(), weighted)]
 
 
 def power(op: Operation) -> list[Layer] | None:
@@ -181,21 +207,21 @@ def matrix_product(left: str, right: str, bias: str | None = None) -> Rule:
 
 def convolution(op: Operation) -> list[Layer] | None:
     """Plain or transposed, of one to three dimensions."""
-    weight, bias = op["weight"], op["bias"] is not None
+    weight, bias, weighted = op["weight"], op["bias"] is not None, op.weighted("input", "weight")
     if not op["transposed"]:
-        return [convolution_facts(op.output, weight, bias=bias, kind="convolution")]
+        facts = convolution_facts(op.output, weight, bias=bias, kind="convolution")
+        return [replace(facts, weighted=weighted)]
     steps = (op["stride"], op["padding"], op["dilation"])
-    return [
-        transposed_facts(
-            op["input"],
-            op.output,
-            weight,
-            steps=steps,
-            groups=op["groups"],
-            bias=bias,
-            kind="transposed convolution",
-        )
-    ]
+    transposed = transposed_facts(
+        op["input"],
+        op.output,
+        weight,
+        steps=steps,
+        groups=op["groups"],
+        bias=bias,
+        kind="transposed convolution",
+    )
+    return [replace(transposed, weighted=weighted)]
 
 
 def pooling(op: Operation) -> list[Layer] | None:
@@ -226,30 +252,36 @@ def batch_norm(op: Operation) -> list[Layer] | None:
     channels = x.shape[1]
     stored = op.arguments.get("running_mean") is not None
     if stored and not op.arguments.get("training", op.arguments.get("train", False)):
-        return [StoredNorm(channels, x.numel() // channels, affine, "batch norm")]
+        return [_scaled_by(op, StoredNorm(channels, x.numel() // channels, affine, "batch norm"))]
     scales = channels if affine else 0
-    return [OwnNorm(channels, x.numel() // channels, scales, scales, "batch norm")]
+    return [_scaled_by(op, OwnNorm(channels, x.numel() // channels, scales, scales, "batch norm"))]
+
+
+def _scaled_by(op: Operation, norm: Norm) -> Norm:
+    """A normalisation that knows whether its scales are weights, or come from the data."""
+    return replace(norm, weighted=op["weight"] is None or op.held("weight"))
 
 
 def layer_norm(op: Operation) -> list[Layer] | None:
     """Rows of the normalised shape."""
     n = prod(op["normalized_shape"])
     scales, shifts = (0 if op[name] is None else n for name in ("weight", "bias"))
-    return [OwnNorm(op["input"].numel() // n, n, scales, shifts, "layer norm")]
+    return [_scaled_by(op, OwnNorm(op["input"].numel() // n, n, scales, shifts, "layer norm"))]
 
 
 def group_norm(op: Operation) -> list[Layer] | None:
     """Groups of channels."""
     groups = op["N"] * op["group"]
     scales, shifts = (0 if op[name] is None else op["C"] for name in ("weight", "bias"))
-    return [OwnNorm(groups, op["input"].numel() // groups, scales, shifts, "group norm")]
+    n = op["input"].numel() // groups
+    return [_scaled_by(op, OwnNorm(groups, n, scales, shifts, "group norm"))]
 
 
 def rms_norm(op: Operation) -> list[Layer] | None:
     """Rows of the normalised shape."""
     n = prod(op["normalized_shape"])
     scales = 0 if op["weight"] is None else n
-    return [RootMeanSquareNorm(op["input"].numel() // n, n, scales)]
+    return [_scaled_by(op, RootMeanSquareNorm(op["input"].numel() // n, n, scales))]
 
 
 def embedding_bag(op: Operation) -> list[Layer] | None:
@@ -306,18 +338,32 @@ def renorm(op: Operation) -> list[Layer] | None:
     ]
 
 
-def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Attention:
-    """The facts of ``scaled_dot_product_attention``: (..., L, d), (..., S, d), (..., S, d_v)."""
-    rows = query.numel() // (query.shape[-2] * query.shape[-1])
+def attention(out: Tensor, query: Tensor, key: Tensor, mask: Tensor | None) -> Attention:
+    """The facts of ``scaled_dot_product_attention``: (..., L, d), (..., S, d) -> (..., L, d_v)."""
+    rows = out.numel() // (out.shape[-2] * out.shape[-1])
     masks = int(mask is not None and mask.is_floating_point())
-    sizes = (query.shape[-2], key.shape[-2], query.shape[-1], value.shape[-1])
+    sizes = (query.shape[-2], key.shape[-2], query.shape[-1], out.shape[-1])
     return Attention(rows, *sizes, masks)
 
+
+PRODUCTS: dict[str, Rule] = {
+    **dict.fromkeys(("mm", "_int_mm"), matrix_product("self", "mat2")),
+    "bmm": matrix_product("self", "mat2"),
+    "mv": matrix_product("self", "vec"),
+    "dot": matrix_product("self", "tensor"),
+    "vdot": matrix_product("self", "other"),
+    "addmm": matrix_product("mat1", "mat2", "self"),
+    "addmv": matrix_product("mat", "vec", "self"),
+    "baddbmm": matrix_product("batch1", "batch2", "self"),
+    **dict.fromkeys(("convolution", "_convolution"), convolution),
+}
+"""Products of whole numbers are work too: those of a quantised network."""
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(FUNCTIONS, function),
     "div": division,
     **dict.fromkeys(("addcmul", "addcdiv"), fused),
+    "lerp": lerp,
     "pow": power,
     "clamp": clamp,
     "gelu": gelu,
@@ -335,15 +381,7 @@ RULES: dict[str, Rule] = {
     **{name: running(name) for name in ("cumsum", "cumprod")},
     **dict.fromkeys(("_softmax", "_safe_softmax"), running("softmax")),
     "_log_softmax": running("log_softmax"),
-    "mm": matrix_product("self", "mat2"),
-    "bmm": matrix_product("self", "mat2"),
-    "mv": matrix_product("self", "vec"),
-    "dot": matrix_product("self", "tensor"),
-    "vdot": matrix_product("self", "other"),
-    "addmm": matrix_product("mat1", "mat2", "self"),
-    "addmv": matrix_product("mat", "vec", "self"),
-    "baddbmm": matrix_product("batch1", "batch2", "self"),
-    **dict.fromkeys(("convolution", "_convolution"), convolution),
+    **PRODUCTS,
     **{
         f"{kind}{dimensions}": pooling
         for kind, dimensions in product(

@@ -41,18 +41,16 @@ class Primitive:
         name: What the function is called.
         operations: Operations of one evaluation.
         how: The formula that is counted, operation by operation.
-        weights: Of these, multiplications by a weight.
     """
 
     name: str
     operations: int
     how: str
-    weights: int = 0
 
     @property
     def cost(self) -> Cost:
         """The cost of one evaluation."""
-        return Cost(Number(self.operations), Number(self.weights))
+        return each(self.operations)
 
 
 SIGMOID = Primitive("sigmoid", 4, "1 / (1 + e^-x): negate, exponential, add, divide")

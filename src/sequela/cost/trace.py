@@ -105,6 +105,7 @@ def trace(
     copied = on_meta(model)
     tracer = _Tracer(copied, padded_rows)
     given = tree_map(shape_only, (tuple(args), dict(kwargs)), is_leaf=is_packed)
+    tracer.feed(given)
     with torch.random.fork_rng(devices=[]), torch.no_grad(), _layers_as_written():
         _run(type(model).__name__, copied, given, tracer)
     tracer.unused()
@@ -129,16 +130,22 @@ def _run(name: str, copied: nn.Module, given: Any, tracer: "_Tracer") -> None:
     except ModelError:
         raise
     except Exception as error:
-        if any(text in str(error) for text in DATA_DEPENDENT):
-            raise ModelError(
-                f"{name}'s forward asks for the values of a tensor at {_line(error)}: its work "
-                "depends on the data, so it cannot be counted from shapes"
-            ) from error
+        if _asks_for_values(error):
+            raise _depends_on_data(name, _line(error)) from error
         shapes = ", ".join(describe(value) for value in (*given[0], *given[1].values()))
         raise ModelError(
             f"{name}'s forward failed on input {shapes or 'of nothing'} at {_line(error)}: "
             f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
         ) from error
+    if tracer.asked:
+        raise _depends_on_data(name, tracer.asked)
+
+
+def _depends_on_data(name: str, where: str) -> ModelError:
+    return ModelError(
+        f"{name}'s forward asks for the values of a tensor at {where}: its work depends on the "
+        "data, so it cannot be counted from shapes"
+    )
 
 
 def _line(error: Exception) -> str:
@@ -163,13 +170,18 @@ class _Functions(TorchFunctionMode):
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func is not nn.functional.scaled_dot_product_attention or self.tracer.hidden:
-            return func(*args, **kwargs)
+        attends = func is nn.functional.scaled_dot_product_attention
+        if not attends or self.tracer.hidden or _vectorised():
+            try:
+                return func(*args, **kwargs)
+            except Exception as error:
+                self.tracer.note(error)
+                raise
         with self.tracer.hiding():
             result = func(*args, **kwargs)
-        names = ("query", "key", "value", "attn_mask")
-        given = dict(zip(names, args, strict=False)) | dict(kwargs)
-        layer = operators.attention(*(given.get(name) for name in names))  # type: ignore[arg-type]
+        names = ("query", "key", "attn_mask")
+        given = dict(zip(("query", "key", "value", "attn_mask"), args, strict=False)) | dict(kwargs)
+        layer = operators.attention(result, *(given.get(name) for name in names))  # type: ignore[arg-type]
         self.tracer.add("attention", [layer])
         return result
 
@@ -193,6 +205,8 @@ class _Tracer(TorchDispatchMode):
         self.names = {id(p): name for name, p in copied.named_parameters()}
         # The storages are kept, so that none of their addresses is given to another tensor.
         self.weights = {_storage(p): p.untyped_storage() for p in copied.parameters()}
+        self.data: dict[int, Any] = {}
+        self.asked = ""
         for name, module in list(copied.named_modules()):
             rule = modules.rule_for(module)
             module.forward = partial(self.call, name, module, module.forward, rule)
@@ -218,7 +232,7 @@ class _Tracer(TorchDispatchMode):
         """Run a module's forward, and report it by its rule or by its operations."""
         if self.hidden:
             return forward(*args, **kwargs)
-        if rule is not None:
+        if rule is not None and not _vectorised():
             return self.ruled(name, module, forward, rule, *args, **kwargs)
         self.stack.append((name, module))
         before = self.reports
@@ -283,10 +297,22 @@ class _Tracer(TorchDispatchMode):
         kwargs = dict(kwargs or {})
         name = func.name().partition("::")[2].partition(".")[0]
         base = name if name.endswith("__") else name.removesuffix("_")
-        result = self.execute(func, name, base, args, kwargs)
+        try:
+            result = self.execute(func, name, base, args, kwargs)
+        except Exception as error:
+            self.note(error)
+            raise
+        op = operators.Operation(base, _bound(func, args, kwargs), result, self.is_weight)
         if not self.hidden:
-            self.report(func, base, args, kwargs, result)
+            self.report(func, base, op)
+        if not func.is_view:
+            self.follow(op)
         return result
+
+    def note(self, error: Exception) -> None:
+        """Keep where values were asked for: a forward may catch the error and go another way."""
+        if not self.asked and _asks_for_values(error):
+            self.asked = _caller() or "its call"
 
     def execute(self, func: Any, name: str, base: str, args: Any, kwargs: dict[str, Any]) -> Any:
         """Run an operation on shapes; integers that are numbers stay numbers."""
@@ -305,14 +331,15 @@ class _Tracer(TorchDispatchMode):
             args, kwargs = tree_map(_to_meta, (args, kwargs))
         return func(*args, **kwargs)
 
-    def report(self, func: Any, base: str, args: Any, kwargs: Any, result: Any) -> None:
+    def report(self, func: Any, base: str, op: operators.Operation) -> None:
         """Count an operation, or say that it is free or unknown."""
         self.reports += 1
-        op = operators.Operation(base, _bound(func, args, kwargs), result, self.is_weight)
-        if func.is_view or base in FREE or _integers_only(op):
+        own = func.namespace == "aten"
+        integers = own and base not in operators.PRODUCTS and _integers_only(op)
+        if func.is_view or base in FREE or integers or _computes_nothing(op):
             self.seen.free[Place(base.strip("_"), self.stack[-1][0], "")] += 1
             return
-        rule = operators.RULES.get(base) if func.namespace == "aten" else None
+        rule = operators.RULES.get(base) if own else None
         complex_numbers = any(tensor.is_complex() for tensor in op.tensors())
         if complex_numbers and rule is not operators.fourier:
             rule = None
@@ -320,18 +347,38 @@ class _Tracer(TorchDispatchMode):
         if layers is None:
             self.seen.unknown[Place(func.name(), self.stack[-1][0], _caller())] += 1
             return
-        self.keep_weights(op)
         self.add(layers[0].kind if layers else base, layers)
 
     def is_weight(self, tensor: Tensor) -> bool:
-        """Whether a tensor is a parameter, a view of one, or computed from parameters alone."""
+        """Whether a tensor is a parameter, or made of parameters and constants, not of the data."""
         return _storage(tensor) in self.weights
 
-    def keep_weights(self, op: operators.Operation) -> None:
-        """What is computed from weights alone is a weight too."""
+    def is_data(self, tensor: Tensor) -> bool:
+        """Whether a tensor is an input, or made of one."""
+        return _storage(tensor) in self.data
+
+    def feed(self, values: Any) -> None:
+        """Note the inputs of the forward, which are data and no weights."""
+        for value in _leaves(values):
+            for tensor in value if is_packed(value) else [value]:
+                if isinstance(tensor, Tensor):
+                    self.data[_storage(tensor)] = tensor.untyped_storage()
+
+    def follow(self, op: operators.Operation) -> None:
+        """Note whether a result is data or a weight: what is moved, cut or cast stays what it is.
+
+        A tensor that is written into counts among what its new values are made of.
+        """
         given = op.tensors()
-        if given and all(self.is_weight(tensor) for tensor in given):
-            self.weights[_storage(op.output)] = op.output.untyped_storage()
+        if any(map(self.is_data, given)):
+            to, other = self.data, self.weights
+        elif any(map(self.is_weight, given)):
+            to, other = self.weights, self.data
+        else:
+            return
+        for result in op.results():
+            other.pop(_storage(result), None)
+            to[_storage(result)] = result.untyped_storage()
 
 
 # How torch says that a value is asked for, or a shape that depends on values.
@@ -356,9 +403,21 @@ def _is_number(tensor: Tensor) -> bool:
 
 def _integers_only(op: operators.Operation) -> bool:
     """Whether an operation handles counts, indices and masks only."""
-    results = op.result if isinstance(op.result, tuple | list) else [op.result]
-    tensors = [*op.tensors(), *(tensor for tensor in results if isinstance(tensor, Tensor))]
-    return all(_is_number(tensor) for tensor in tensors)
+    return all(_is_number(tensor) for tensor in (*op.tensors(), *op.results()))
+
+
+def _computes_nothing(op: operators.Operation) -> bool:
+    """Whether a tensor without values is handed in: a sum of nothing adds nothing."""
+    return any(tensor.numel() == 0 for tensor in op.tensors())
+
+
+def _asks_for_values(error: Exception) -> bool:
+    return any(text in str(error) for text in DATA_DEPENDENT)
+
+
+def _vectorised() -> bool:
+    """Whether ``torch.vmap`` or the like runs: shapes then lack a dimension, operators do not."""
+    return torch._C._functorch.peek_interpreter_stack() is not None  # noqa: SLF001
 
 
 def _to_meta(value: Any) -> Any:
@@ -367,7 +426,7 @@ def _to_meta(value: Any) -> Any:
 
 def _leaves(values: Any) -> Iterator[Any]:
     found: list[Any] = []
-    tree_map(found.append, values)
+    tree_map(found.append, values, is_leaf=is_packed)
     yield from found
 
 

@@ -5,7 +5,7 @@ from math import prod
 
 from sequela.cost.formula import Formula, Symbol
 from sequela.cost.layers.work import Part, Work, samples, single
-from sequela.cost.primitives import Cost, dot
+from sequela.cost.primitives import NONE, Cost, dot
 
 Sizes = tuple[int, ...]
 
@@ -29,6 +29,7 @@ class Convolution:
         positions: Output size by dimension.
         bias: Whether a bias is added.
         kind: What the layer is called.
+        weighted: Whether the kernel holds weights, or else what was computed from the data.
     """
 
     rows: int
@@ -38,6 +39,7 @@ class Convolution:
     positions: Sizes
     bias: bool
     kind: str = "Convolution"
+    weighted: bool = True
 
     def channels(self) -> tuple[Symbol, Symbol, Symbol]:
         """Output channels, input channels of a group, taps of the kernel."""
@@ -60,7 +62,8 @@ class Convolution:
     def work(self) -> Work:
         """A dot product over the input channels and taps for each output."""
         _, c_in, k = self.channels()
-        return single("dot product", dot(c_in * k, bias=self.bias), self.outputs(), unit="output")
+        product = dot(c_in * k, bias=self.bias, weighted=self.weighted)
+        return single("dot product", product, self.outputs(), unit="output")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class TransposedConvolution:
         reached: Output positions that at least one pair falls on.
         bias: Whether a bias is added; a position that no product reaches holds the bias as it is.
         kind: What the layer is called.
+        weighted: Whether the kernel holds weights, or else what was computed from the data.
     """
 
     rows: int
@@ -88,6 +92,7 @@ class TransposedConvolution:
     reached: int
     bias: bool
     kind: str = "TransposedConvolution"
+    weighted: bool = True
 
     def parameters(self) -> Formula:
         """A weight per output channel, input channel and tap, a bias per output channel."""
@@ -104,7 +109,7 @@ class TransposedConvolution:
         products = c_in * v
         additions = products if self.bias else products - o
         parts = (
-            Part("multiplications", Cost(products, products)),
+            Part("multiplications", Cost(products, products if self.weighted else NONE)),
             Part("additions", Cost(additions)),
         )
         return Work(parts, samples(self.rows) * c_out, "output channel")

@@ -41,7 +41,7 @@ FUNCTIONS: dict[str, Primitive] = {
         Primitive("relu6", 2, "min(max(x, 0), 6): two comparisons"),
         Primitive("hardtanh", 2, "min(max(x, a), b): two comparisons"),
         Primitive("leaky_relu", 2, "x or a·x: comparison, multiply"),
-        Primitive("_prelu_kernel", 2, "x or a·x: comparison, multiply by a weight", weights=1),
+        Primitive("_prelu_kernel", 2, "x or a·x: comparison, multiply by a weight"),
         Primitive("hardshrink", 2, "x outside [-a, a]: two comparisons"),
         Primitive("softshrink", 3, "x - a, x + a or 0: two comparisons, add"),
         Primitive("hardsigmoid", 4, "relu6(x + 3) / 6: add, two comparisons, divide"),

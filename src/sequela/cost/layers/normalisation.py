@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sequela.cost.formula import Formula, Number, Symbol
 from sequela.cost.layers.work import Part, Work, samples
-from sequela.cost.primitives import Cost, each, mean
+from sequela.cost.primitives import NONE, Cost, each, mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +16,14 @@ class StoredNorm:
         values: Values of each channel, all samples together.
         affine: Whether gamma and beta are there.
         kind: What the layer is called.
+        weighted: Whether the scales are weights, or else were computed from the data.
     """
 
     channels: int
     values: int
     affine: bool
     kind: str = "BatchNorm"
+    weighted: bool = True
 
     def parameters(self) -> Formula:
         """Gamma and beta of each channel."""
@@ -33,7 +35,7 @@ class StoredNorm:
         parts = (
             Part("sqrt(variance + eps): add, root", each(2)),
             Part("subtract, divide", each(2).times(n)),
-            *_affine(n, scale=self.affine, shift=self.affine),
+            *_affine(n, self.weighted, scale=self.affine, shift=self.affine),
         )
         return Work(parts, Symbol("C", self.channels, "channels"), "channel")
 
@@ -48,6 +50,7 @@ class OwnNorm:
         gammas: Scales, 0 for none.
         betas: Shifts, 0 for none.
         kind: What the layer is called.
+        weighted: Whether the scales are weights, or else were computed from the data.
     """
 
     groups: int
@@ -55,6 +58,7 @@ class OwnNorm:
     gammas: int
     betas: int
     kind: str = "LayerNorm"
+    weighted: bool = True
 
     def parameters(self) -> Formula:
         """Scales and shifts."""
@@ -69,7 +73,7 @@ class OwnNorm:
             Part("variance: squares and their mean", Cost(n) + mean(n)),
             Part("sqrt(variance + eps): add, root", each(2)),
             Part("divide", Cost(n)),
-            *_affine(n, scale=self.gammas > 0, shift=self.betas > 0),
+            *_affine(n, self.weighted, scale=self.gammas > 0, shift=self.betas > 0),
         )
         return Work(parts, samples(self.groups), "group")
 
@@ -82,12 +86,14 @@ class RootMeanSquareNorm:
         groups: Rows.
         values: Values of a row.
         gammas: Scales, 0 for none.
+        weighted: Whether the scales are weights, or else were computed from the data.
     """
 
     groups: int
     values: int
     gammas: int
     kind: str = "RMSNorm"
+    weighted: bool = True
 
     def parameters(self) -> Formula:
         """Scales."""
@@ -101,7 +107,7 @@ class RootMeanSquareNorm:
             Part("their mean", mean(n)),
             Part("sqrt(mean + eps): add, root", each(2)),
             Part("divide", Cost(n)),
-            *_affine(n, scale=self.gammas > 0, shift=False),
+            *_affine(n, self.weighted, scale=self.gammas > 0, shift=False),
         )
         return Work(parts, samples(self.groups), "row")
 
@@ -111,11 +117,11 @@ def _scales(gammas: int, betas: int) -> Formula:
     return scales + (Symbol("B", betas, "shifts") if betas else Number(0))
 
 
-def _affine(n: Formula, *, scale: bool, shift: bool) -> tuple[Part, ...]:
-    """Scale gamma · x (a multiplication by a weight) and shift + beta, for each value."""
+def _affine(n: Formula, weighted: bool, *, scale: bool, shift: bool) -> tuple[Part, ...]:  # noqa: FBT001
+    """Scale gamma · x (as a rule a multiplication by a weight) and shift + beta, for each value."""
     parts = []
     if scale:
-        parts.append(Part("times gamma", Cost(n, n)))
+        parts.append(Part("times gamma", Cost(n, n if weighted else NONE)))
     if shift:
         parts.append(Part("plus beta", Cost(n)))
     return tuple(parts)

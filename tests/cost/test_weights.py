@@ -1,0 +1,194 @@
+"""Multiplications by a weight stay that, wherever the weight went; no amount is below zero."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sequela.cost import account
+from sequela.cost.ledger import Account
+from sequela.errors import ModelError
+
+D = 6
+Forward = Callable[["Holder", Tensor], Tensor]
+
+
+class Holder(nn.Module):
+    """Two weights, a layer and a mask, and a forward that is given."""
+
+    def __init__(self, compute: Forward) -> None:
+        super().__init__()
+        self.a, self.b = nn.Parameter(torch.zeros(D, D)), nn.Parameter(torch.zeros(D, D))
+        self.gamma = nn.Parameter(torch.zeros(D))
+        self.layer = nn.Linear(D, D, bias=False)
+        self.register_buffer("mask", torch.ones(D, D).tril() > 0)
+        self.compute = compute
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.compute(self, x)
+
+
+def cost(compute: Forward, rows: int = 1) -> Account:
+    return account(Holder(compute), torch.zeros(rows, D))
+
+
+def macs(compute: Forward, rows: int = 1) -> int:
+    said = account(Holder(compute), torch.zeros(rows, D), convention="macs")
+    exact = cost(compute, rows)
+    assert said.operations == exact.macs
+    return exact.macs
+
+
+def moved(kind: str, w: Tensor, holder: Holder) -> Tensor:
+    """A weight of the same shape, moved in one of many ways."""
+    order = torch.tensor([1, 0, 2, 3, 5, 4])
+    ways: dict[str, Callable[[], Tensor]] = {
+        "copied": w.clone,
+        "transposed": lambda: w.t().contiguous(),
+        "cut and joined": lambda: torch.cat([w[:2], w[2:]]),
+        "cut and joined in columns": lambda: torch.cat(w.split(2, 1), 1),
+        "stacked": lambda: torch.stack([w, w])[1],
+        "indexed": lambda: w[order],
+        "selected": lambda: w.index_select(1, order),
+        "cast": lambda: w.double().float(),
+        "masked": lambda: w.masked_fill(holder.get_buffer("mask"), 0.0),
+        "chosen": lambda: torch.where(holder.get_buffer("mask"), w, torch.zeros(())),
+        "triangle": w.tril,
+        "rolled": lambda: w.roll(1, 0),
+        "padded and cut": lambda: functional.pad(w, (0, 1))[:, :D],
+        "written": lambda: torch.zeros(D, D).copy_(w),
+        "written in parts": lambda: _filled(w),
+    }
+    return ways[kind]()
+
+
+def _filled(w: Tensor) -> Tensor:
+    made = torch.empty(D, D)
+    made[:2], made[2:] = w[:2], w[2:]
+    return made
+
+
+KINDS = (
+    *("copied", "transposed", "cut and joined", "cut and joined in columns", "stacked", "indexed"),
+    *("selected", "cast", "masked", "chosen", "triangle", "rolled", "padded and cut", "written"),
+    "written in parts",
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_moved_weight_is_a_weight(kind: str) -> None:
+    assert macs(lambda m, x: x @ moved(kind, m.a, m), rows=3) == 3 * D * D
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from(KINDS), max_size=4), st.integers(1, 3))
+def test_macs_do_not_change_when_a_weight_is_moved(kinds: list[str], rows: int) -> None:
+    def compute(holder: Holder, x: Tensor) -> Tensor:
+        w: Tensor = holder.a
+        for kind in kinds:
+            w = moved(kind, w, holder)
+        return functional.linear(x, w)
+
+    assert macs(compute, rows) == rows * D * D
+
+
+@pytest.mark.parametrize(
+    ("compute", "products"),
+    [
+        (lambda m, x: functional.linear(x, torch.cat([m.a, m.b])), 2 * D * D),
+        (lambda m, x: x @ (m.a @ m.b), D * D),
+        (lambda m, x: torch.addcmul(x, x, m.gamma), D),
+        (lambda m, x: torch.lerp(x, x + 1, m.gamma), D),
+        (lambda m, x: torch.lerp(m.gamma, x, 0.5), 0),
+        (lambda m, x: functional.prelu(x, m.gamma[:1]), D),
+        (lambda m, x: functional.prelu(x, m.layer(x)[0]), D * D),
+        (lambda m, x: functional.layer_norm(x, (D,), m.gamma), D),
+        (lambda m, x: functional.layer_norm(x, (D,), m.layer(x)[0]), D * D),
+        (lambda m, x: functional.rms_norm(x, (D,), m.layer(x)[0]), D * D),
+        (lambda m, x: functional.conv1d(x[None], m.a[:1, None, :3]), 3 * (D - 2)),
+        (lambda m, x: functional.conv1d(x[None], m.layer(x)[:, None, :3]), D * D),
+        (lambda m, x: functional.conv_transpose1d(x[None], m.layer(x)[:, None, :3]), D * D),
+        (lambda m, x: functional.linear(x, m.layer(x).expand(D, D)), D * D),
+        (lambda m, x: x @ functional.embedding(x.long()[0], m.a), 0),
+        (lambda m, x: x @ (m.a + x), 0),
+    ],
+)
+def test_what_is_made_of_weights_alone_is_a_weight_and_of_data_is_not(
+    compute: Forward, products: int
+) -> None:
+    assert macs(compute) == products
+
+
+def test_a_vectorised_layer_is_counted_for_each_row() -> None:
+    assert macs(lambda m, x: torch.vmap(m.layer)(x), rows=5) == 5 * D * D
+
+
+def attended(holder: Holder, x: Tensor) -> Tensor:
+    rows = x[None].expand(4, -1, -1)
+    return functional.scaled_dot_product_attention(x[None, :1], rows, rows)
+
+
+def test_attention_has_the_batch_of_its_result() -> None:
+    one = cost(lambda _, x: functional.scaled_dot_product_attention(x[:1], x, x), rows=3)
+    assert cost(attended, rows=3).operations == 4 * one.operations
+
+
+def test_products_of_integers_are_work() -> None:
+    each = cost(lambda m, x: x @ m.a).operations
+    assert cost(lambda m, x: x.long() @ m.get_buffer("mask").long()).operations == each
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda _, x: x[:, :0].sum(),
+        lambda _, x: x[:, :0].sum(1),
+        lambda _, x: x[:0].amax(1),
+        lambda _, x: x[:, :0] @ torch.zeros(0, 3),
+        lambda _, x: x[:, :0].cumsum(1),
+        lambda _, x: x[:, :0].softmax(1),
+    ],
+)
+def test_nothing_is_made_of_nothing(compute: Forward) -> None:
+    assert cost(compute).operations == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 3), st.integers(0, 3), st.sampled_from(["sum", "mean", "var", "softmax"]))
+def test_no_amount_is_below_zero(rows: int, columns: int, name: str) -> None:
+    def compute(holder: Holder, x: Tensor) -> Tensor:
+        part = holder.layer(x)[:rows, :columns]
+        reduced: Tensor = getattr(part, name)(1)
+        scaled: Tensor = part * (reduced if name == "softmax" else reduced[:, None])
+        return scaled
+
+    for layer in cost(compute, rows=3).layers:
+        assert layer.useful.operations >= 0
+        assert layer.useful.macs >= 0
+
+
+def _tries(holder: Holder, x: Tensor) -> Tensor:
+    try:
+        if x.sum() > 0:
+            return holder.layer(holder.layer(x))  # type: ignore[no-any-return]
+    except RuntimeError:
+        pass
+    return holder.layer(x)  # type: ignore[no-any-return]
+
+
+def _tries_a_list(holder: Holder, x: Tensor) -> Tensor:
+    try:
+        several = len(x.tolist())
+    except (RuntimeError, NotImplementedError):
+        several = 0
+    return holder.layer(x * several)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("compute", [_tries, _tries_a_list])
+def test_a_branch_on_the_data_is_refused_where_its_error_is_caught(compute: Forward) -> None:
+    with pytest.raises(ModelError, match=r"values of a tensor at test_weights\.py:\d+"):
+        cost(compute)

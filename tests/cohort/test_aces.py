@@ -44,11 +44,12 @@ def hospital() -> list[Row]:
     start = np.datetime64("2020-01-01T00:00")
     rows: list[Row] = []
     for subject in range(60):
-        now = start + rng.integers(0, 10_000)
+        now = start + np.timedelta64(int(rng.integers(0, 10_000)), "m")
         for number in range(rng.integers(1, 5)):
             visit = subject * 10 + number
             # Some stays last exactly the 24 hours after which we ask.
-            minutes = 1440 if rng.random() < 0.15 else rng.integers(60, 14_400)
+            lasts = 1440 if rng.random() < 0.15 else rng.integers(60, 14_400)
+            minutes = np.timedelta64(int(lasts), "m")
             leaves = now + minutes
             rows.append((subject, str(now), "HOSPITAL_ADMISSION//EMERGENCY", visit))
             rows.append((subject, str(now + minutes // 2), "LAB//50912", visit, 1.5))
@@ -58,7 +59,7 @@ def hospital() -> list[Row]:
                 rows.append((subject, str(leaves), "MEDS_DEATH"))
                 break
             rows.append((subject, str(leaves), "HOSPITAL_OUTCOME//alive", visit))
-            now = leaves + rng.integers(1, 100_000)
+            now = leaves + np.timedelta64(int(rng.integers(1, 100_000)), "m")
         else:
             if rng.random() < 0.3:  # dies at home
                 rows.append((subject, str(now), "MEDS_DEATH"))

@@ -111,7 +111,8 @@ def test_a_compiled_module() -> None:
 
 def test_a_module_in_torchscript() -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # newer versions of torch say so
+        for says in (DeprecationWarning, FutureWarning):  # newer versions of torch do
+            warnings.simplefilter("ignore", says)
         scripted = torch.jit.script(nn.Linear(4, 2))
     with pytest.raises(ModelError, match="TorchScript"):
         account(scripted, X)

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
-from torch.utils.benchmark import Timer
 
 from sequela.cost.network import Network, count
 
@@ -73,8 +72,7 @@ def measure(network: Network, batches: Sequence[int] = (1, 64)) -> list[Measurem
         with torch.inference_mode():
             model(*inputs)
             peak = peak_bytes(model, inputs)
-            time = Timer("model(*inputs)", globals={"model": model, "inputs": inputs})
-            seconds = time.blocked_autorange(min_run_time=SECONDS).median
+            seconds = _median_seconds("model(*inputs)", model=model, inputs=inputs)
         measured.append(Measurement(batch, seconds * 1e6, peak, weights, done, peak_rate))
     return measured
 
@@ -96,8 +94,14 @@ def _random(value: Any) -> Any:
 def matmul_rate(size: int = MATRIX) -> float:
     """Operations a second of a (size, size) matrix product in float32, one thread."""
     left, right = _random(torch.empty(size, size)), _random(torch.empty(size, size))
-    timer = Timer("left @ right", globals={"left": left, "right": right})
-    return size * size * (2 * size - 1) / timer.blocked_autorange(min_run_time=SECONDS).median
+    return size * size * (2 * size - 1) / _median_seconds("left @ right", left=left, right=right)
+
+
+def _median_seconds(statement: str, **names: Any) -> float:
+    """Median time of a statement; torch's timer loads what compiles, so only where it is needed."""
+    from torch.utils.benchmark import Timer
+
+    return float(Timer(statement, globals=names).blocked_autorange(min_run_time=SECONDS).median)
 
 
 def peak_bytes(model: nn.Module, inputs: Sequence[Any]) -> int:

@@ -99,6 +99,13 @@ def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
             "train visits-baseline --data bonn",
             "visits-baseline reads codes, but data set 'bonn' holds",
         ),
+        ("train auto", "--data is missing"),
+        ("train auto --data bonn --root nowhere", "nowhere does not exist"),
+        ("train auto --data mimic4", "mimic4"),
+        ("train auto --data bonn --out run --resume", "continues a run with its own: leave auto"),
+        ("train ensemble --data bonn", "is made of finished runs: sequela ensemble RUN RUN"),
+        ("cost auto", "which must be named with --data: spectral-mlp for recordings"),
+        ("cost mlp-baseline --data bonn", "--data and --root name the data of auto"),
         ("evaluate nowhere", "config.toml"),
         ("reproduce siezure", "siezure"),
         ("reproduce seizure --processes 0", "--processes is 0; expected 1 or more"),
@@ -274,3 +281,36 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
         [sys.executable, "-u", "-c", script], check=False, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_auto_trains_the_default_and_is_called_by_its_name(
+    synthetic: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran("train", "auto", "--data", "bonn", "--root", str(synthetic), "--epochs", "1")
+    printed = capsys.readouterr().out
+    assert printed.startswith("auto: spectral-mlp, the default for recordings of a signal\n")
+    run = RunFolder(tmp_path / "runs" / "spectral-mlp")
+    assert run.metrics["model"] == run.settings.model == "spectral-mlp"
+    assert run.settings.training.crops  # it is trained as its entry says
+    assert run.settings.training.epochs == 1
+    assert [each.name for each in (tmp_path / "runs").iterdir()] == ["spectral-mlp"]
+    ran("cost", str(run.path), "--json")
+    counted = json.loads(capsys.readouterr().out)
+    assert counted["operations"] == run.metrics["operations"]
+    ran("cost", "auto", "--data", "bonn", "--json")
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["model"] == "spectral-mlp"
+    assert captured.err == "auto: spectral-mlp, the default for recordings of a signal\n"
+
+
+def test_what_a_run_cannot_be_counted_by(
+    synthetic: Path, tmp_path: Path, refused: Refused, run_folder: Path
+) -> None:
+    assert "is a run, counted when it was made" in refused("cost", str(run_folder), "--steps", "9")
+    out = tmp_path / "floor"
+    ran("train", "majority-class", "--data", "bonn", "--root", str(synthetic), "--out", str(out))
+    assert "is a run of majority-class, which is no network" in refused("cost", str(out))

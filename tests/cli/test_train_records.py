@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.cli.calls import Refused, ran
 
+from sequela.models.defaults import DEFAULTS
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder
 from sequela.sources.build import build
@@ -329,3 +330,16 @@ def test_interrupted_by_the_user_and_resumed(events: Path, tmp_path: Path) -> No
     ran(*command(whole))
     for name in ("model.safetensors", "predictions.parquet"):
         assert (cut / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_auto_reads_the_records_once_and_chooses_by_what_they_hold(
+    no_data: Path, events: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    ran(*asked("auto --data mimic3 --epochs 1 --folds 2", out, "--root", events))
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == f"auto: {DEFAULTS['codes'].model}, the default for records of codes"
+    run = FoldsFolder(out)
+    assert run.settings.model == DEFAULTS["codes"].model
+    assert run.data["sequences"]["with_measurements"] == 0
+    assert [path.name for path in tmp_path.iterdir() if path != no_data] == ["run"]

@@ -1,6 +1,7 @@
 """scikit-learn's own checks, and its tools around the classifiers."""
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sequela import SignalClassifier, VisitClassifier
 from sequela.config import TrainingSettings
 from sequela.estimators.network import NetworkClassifier
+from sequela.models.defaults import DEFAULTS
+from sequela.models.registry import lookup_network
+from sequela.models.spectral import SpectralMLP
 
 EXPECTED_FAILURES: dict[str, str] = {}  # none: all of scikit-learn's checks hold
 
@@ -175,3 +179,18 @@ def test_a_classifier_of_ones_own_needs_no_list_of_parameters() -> None:
 
     assert Mine.__doc__ == "Mine."
     assert Mine(epochs=3).get_params()["epochs"] == 3
+
+
+def test_auto_is_the_default_model_and_its_name_is_saved(
+    signals: tuple[Any, Any, Any], visits: tuple[Visits, list[str], list[int]], tmp_path: Path
+) -> None:
+    X, y, _ = signals
+    fitted = quick(model="auto", epochs=2).fit(X, y)
+    assert isinstance(fitted.module_, SpectralMLP)
+    assert fitted.get_params()["model"] == "auto"
+    fitted.save(tmp_path / "auto.safetensors")
+    again = SignalClassifier.load(tmp_path / "auto.safetensors")
+    assert again.model == "spectral-mlp"  # so it is, whatever the default of another version
+    np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
+    codes = quick_visits(model="auto", epochs=1).fit(*visits[:2])
+    assert isinstance(codes.module_, type(lookup_network(DEFAULTS["codes"].model).build()))

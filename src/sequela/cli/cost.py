@@ -1,9 +1,17 @@
 """``sequela cost``: parameters and operations of a model, with the derivation."""
 
 import json as json_format
-from typing import Annotated, Literal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
+
+from sequela.cli.names import data_sets, known
+from sequela.errors import SettingError
+
+if TYPE_CHECKING:
+    from sequela.cost.ledger import Account
 
 
 def cost(
@@ -13,6 +21,10 @@ def cost(
     input_: Annotated[list[str] | None, Parameter(name="--input", negative="")] = None,
     kwargs: str = "{}",
     convention: Literal["exact", "macs", "report-2019"] = "exact",
+    data: Annotated[
+        str | None, Parameter(show_default=known("none: only auto needs it", data_sets))
+    ] = None,
+    root: Path | None = None,
     steps: int | None = None,
     lengths: str | None = None,
     pad_to: int | None = None,
@@ -27,12 +39,15 @@ def cost(
 ) -> None:
     """Count the parameters and operations of a model, with the derivation of each number.
 
-    MODEL is a network that `sequela train --help` names, or a class: FILE.py:CLASS or
-    package.module:CLASS. Nothing is trained and no data are read. Examples:
+    MODEL is a network that `sequela train --help` names, a class (FILE.py:CLASS or
+    package.module:CLASS), the folder of a run, or auto for the default model of a data set. Nothing
+    is trained, and only auto reads data. Examples:
 
         sequela cost gru-baseline --derive
 
         sequela cost visits-improved --lengths 1..20 --json
+
+        sequela cost auto --data bonn
 
         sequela cost my_model.py:Encoder --input BxTx12 --steps 100 --kwargs '{"hidden": 64}'
 
@@ -45,6 +60,8 @@ def cost(
         kwargs: Arguments of the class, or settings of the model, as JSON.
         convention: What counts as an operation: every arithmetic operation (exact),
             multiply-accumulate operations (macs), or what the 2019 report counts (report-2019).
+        data: For auto: the data set whose default model is counted.
+        root: For auto: folder or file of the data (default: the usual search path).
         steps: Samples in a segment (default: 178), visits of a patient (default: 20), or the size
             T in --input (default: 1).
         lengths: Length of each sequence in the batch, such as 3,1,4 or 1..20.
@@ -65,21 +82,35 @@ def cost(
     from sequela.cost.network import count, network, parse_lengths, parse_settings
     from sequela.cost.record import to_json
     from sequela.cost.text import render
+    from sequela.runs.find import is_run
 
-    counted = network(
-        model,
-        shapes=input_ or (),
-        settings=parse_settings(kwargs),
-        steps=steps,
-        lengths=None if lengths is None else parse_lengths(lengths),
-        slots=pad_to,
-        codes=codes,
-    )
-    account = count(counted, convention=convention, allow_unknown=allow_unknown)
+    if data is not None or root is not None:
+        model = _default(model, data, root)
+    counted = None
+    if ":" not in model and is_run(Path(model)):
+        shape = (input_, steps, lengths, pad_to, codes)
+        changed = any(each is not None for each in shape) or kwargs != "{}" or measure
+        if changed or convention != "exact":
+            raise SettingError(
+                f"{model} is a run, counted when it was made: leave out all but --derive, "
+                "--format, --json, --training and --optimiser, or name a model"
+            )
+        account = _of_run(Path(model))
+    else:
+        counted = network(
+            model,
+            shapes=input_ or (),
+            settings=parse_settings(kwargs),
+            steps=steps,
+            lengths=None if lengths is None else parse_lengths(lengths),
+            slots=pad_to,
+            codes=codes,
+        )
+        account = count(counted, convention=convention, allow_unknown=allow_unknown)
     step = None
     if training or optimiser is not None:
         step = steps_of_training.training_step(account, optimiser or "adam")
-    measured = measuring.measure(counted) if measure else None
+    measured = measuring.measure(counted) if measure and counted else None
     if json:
         values = to_json(account)
         if step is not None:
@@ -93,3 +124,34 @@ def cost(
         print("\n" + steps_of_training.render_training(step))
     if measured is not None:
         print("\n" + measuring.render_measurements(measured))
+
+
+def _default(model: str, data: str | None, root: Path | None) -> str:
+    """The model that ``auto`` stands for."""
+    from sequela.models.defaults import AUTO
+    from sequela.runs.folder import work_beside
+    from sequela.studies.settings import default_run, run_settings
+
+    if model != AUTO or data is None:
+        raise SettingError(
+            "--data and --root name the data of auto: write `sequela cost auto --data NAME`, or "
+            "leave them out"
+        )
+    settings = run_settings(AUTO, data, records={}, training={})
+    with work_beside(Path(AUTO)) as work:
+        found, _ = default_run(settings, {}, root=root, work=work)
+    print(f"auto: {found.model}, the default for {found.of}", file=sys.stderr)
+    return found.model
+
+
+def _of_run(path: Path) -> "Account":
+    """What the networks of a run cost."""
+    from sequela.runs.find import named_runs
+
+    (run,) = named_runs([path])
+    if run.account is None:
+        raise SettingError(
+            f"{path} is a run of {run.settings.model}, which is no network: its operations are not "
+            "counted"
+        )
+    return run.account

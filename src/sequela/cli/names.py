@@ -17,11 +17,13 @@ def known(default: str, names: Callable[[], Iterable[str]]) -> Callable[[object]
 
 
 def models() -> list[str]:
-    """Networks, then reference models."""
+    """``auto``, networks, then reference models; defaults say of which data."""
+    from sequela.models.defaults import AUTO, DEFAULTS
     from sequela.models.reference import REFERENCE_MODELS
     from sequela.models.registry import MODELS
 
-    return [*MODELS, *REFERENCE_MODELS]
+    of = {each.model: f" (default for {each.of})" for each in DEFAULTS.values()}
+    return [AUTO, *(name + of.get(name, "") for name in [*MODELS, *REFERENCE_MODELS])]
 
 
 def data_sets() -> list[str]:

@@ -1,6 +1,7 @@
 """How a run and its numbers are written on a terminal, or to a file of plain text."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -24,6 +25,29 @@ def open_console() -> Console:
 def say_path(console: Console, what: str, path: object) -> None:
     """A line that ends in a path, which is never broken."""
     console.print(f"{what}: {path}", markup=False, soft_wrap=True)
+
+
+def say_finished(console: Console, run: "Run", *, open_: bool) -> None:
+    """What a finished run reached on its tuning part, or on the held-out part, which is opened.
+
+    Args:
+        console: Where to.
+        run: The run, or folds.
+        open_: Whether to open the held-out part.
+    """
+    from sequela.runs.openings import open_held_out
+
+    if open_:
+        opened = open_held_out(run, "train").to_dict()
+        say_numbers(console, run, {**run.test, "openings": opened})
+    else:
+        models = "folds" if run.folds and run.seeds == 1 else "models"
+        mean = f", mean over {len(run.runs)} {models}" if run.of_many else ""
+        say_numbers(console, run, run.tuning, f"tuning part{mean}")
+        path = quote(str(run.path))
+        say_path(console, "held-out (test) part", f"not opened; open it: sequela evaluate {path}")
+    console.print(f"data: {run.settings.data}, {run.data['origin']}", markup=False)
+    say_path(console, "run folder", run.path)
 
 
 def say_run(console: Console, run: "Run", count: str = "", known: set[str] | None = None) -> None:

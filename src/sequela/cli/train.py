@@ -1,7 +1,6 @@
 """``sequela train``: one model, one run folder."""
 
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
@@ -33,7 +32,8 @@ train_app = App(
 Press Ctrl-C to stop a run; `--resume` continues it, with the same result as an
 uninterrupted run.
 
-Example: `sequela train gru-improved --data bonn --out runs/gru`, or
+Example: `sequela train auto --data bonn`, or
+`sequela train gru-improved --data bonn --out runs/gru`, or
 `sequela train visits-improved --data eicu --task in-hospital --hours 24`""",
 )
 
@@ -58,7 +58,8 @@ def train(
     by `sequela evaluate`, `report`, `compare` or `card`, or by --open; each opening is counted.
 
     Args:
-        model: A network, a reference model, or a class: FILE.py:CLASS or package.module:CLASS.
+        model: A network, a reference model, a class (FILE.py:CLASS or package.module:CLASS), or
+            auto for the default model of the data.
         data: Data set.
         root: Folder or file of the data (default: the usual search path).
         asked: Settings of the run.
@@ -68,12 +69,13 @@ def train(
         resume: Continue the run in the folder, with its own settings.
         open_: Open the held-out part and print its numbers.
     """
-    from sequela.cli.numbers import open_console, say_numbers, say_path
+    from sequela.cli.numbers import open_console, say_finished
     from sequela.cli.progress import RunProgress
+    from sequela.models.defaults import AUTO
     from sequela.runs.find import begun, begun_repeats, begun_seeds
-    from sequela.runs.openings import open_held_out
+    from sequela.runs.folder import work_beside
     from sequela.runs.pool import PlannedRun
-    from sequela.studies.settings import resumed_settings, run_settings
+    from sequela.studies.settings import default_run, resumed_settings, run_settings
 
     said = given(asked, RunSettings)
     records = given(asked, CohortSettings)
@@ -88,6 +90,11 @@ def train(
         )
     folder = out or Path("runs") / str(model).rpartition(":")[2]
     if resume:
+        if model == AUTO:
+            raise SettingError(
+                "auto chooses the model of a new run, and --resume continues a run with its own: "
+                "leave auto out, and name the run with --out"
+            )
         found, begun_folds = begun(folder)
         settings = resumed_settings(found, model=model, data=data, **said, **changes)
         if begun_folds and repeats is None:
@@ -103,18 +110,21 @@ def train(
         settings = run_settings(model, data, **said, **changes)
     repeats = 1 if repeats is None else repeats
     seeds = 1 if seeds is None else seeds
-    planned = PlannedRun(folder, settings, folds or 0, repeats, seeds)
     console = open_console()
-    with RunProgress(console, planned) as progress:
-        run = planned.train(root=root, resume=resume, on_epoch=progress.epoch, on_run=progress.fold)
-    if open_:
-        opened = open_held_out(run, "train").to_dict()
-        say_numbers(console, run, {**run.test, "openings": opened})
-    else:
-        models = "folds" if run.folds and run.seeds == 1 else "models"
-        mean = f", mean over {len(run.runs)} {models}" if run.of_many else ""
-        say_numbers(console, run, run.tuning, f"tuning part{mean}")
-        path = quote(str(run.path))
-        say_path(console, "held-out (test) part", f"not opened; open it: sequela evaluate {path}")
-    console.print(f"data: {settings.data}, {run.data['origin']}", markup=False)
-    say_path(console, "run folder", run.path)
+    with work_beside(folder) as work:  # what is read to choose a model is read once
+        if settings.model == AUTO:
+            of_folds = settings.model_copy(update={"folds": folds or 0})
+            default, chosen = default_run(of_folds, changes["training"], root=root, work=work)
+            console.print(f"auto: {default.model}, the default for {default.of}", markup=False)
+            settings = chosen.model_copy(update={"folds": 0})
+            folder = out or Path("runs") / default.model
+        planned = PlannedRun(folder, settings, folds or 0, repeats, seeds)
+        with RunProgress(console, planned) as progress:
+            run = planned.train(
+                root=root,
+                work=work,
+                resume=resume,
+                on_epoch=progress.epoch,
+                on_run=progress.fold,
+            )
+    say_finished(console, run, open_=open_)

@@ -30,7 +30,7 @@ from sequela.cohort.fingerprint import Content, matches
 from sequela.cohort.split import set_aside
 from sequela.config import TrainingSettings
 from sequela.errors import DataError, RunError, SeenExamplesWarning, SettingError
-from sequela.models import stored
+from sequela.models import defaults, stored
 from sequela.models.inputs import check_reads, kind_of, sizes_of
 from sequela.models.registry import lookup_network
 from sequela.training.fit import fit
@@ -330,13 +330,18 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
     def _parameters(self) -> dict[str, Any]:
         """The parameters for JSON, which knows no keys but text, and no code."""
+        named = self._named()
         parameters = self.get_params(deep=False)
-        if not isinstance(self.model, str):
-            parameters["model"] = None
+        parameters["model"] = named if isinstance(named, str) else None
         if isinstance(self.class_weight, Mapping):
             pairs = self.class_weight.items()
             parameters["class_weight"] = [[_plain(key), weight] for key, weight in pairs]
         return {name: _as_json(name, value) for name, value in parameters.items()}
+
+    def _named(self) -> str | Callable[..., nn.Module]:
+        """The model; in place of ``auto``, the default for examples of this kind."""
+        is_auto = isinstance(self.model, str) and self.model == defaults.AUTO
+        return defaults.DEFAULTS[self.gives[0]].model if is_auto else self.model
 
     def _training_settings(self) -> TrainingSettings:
         return TrainingSettings.of(**self._settings(TrainingSettings))
@@ -392,10 +397,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         shape = {**self._shape(), "n_outputs": len(self.classes_)}
         changes = dict(self.model_settings or {})
         sizes = {name: shape[name] for name in sizes_of(self._reads())}
-        if not isinstance(self.model, str):
-            made: nn.Module = self.model(**sizes, **changes)
+        named = self._named()
+        if not isinstance(named, str):
+            made: nn.Module = named(**sizes, **changes)
             return made
-        entry = lookup_network(self.model)
+        entry = lookup_network(named)
         return entry.build(entry.config(**{**sizes, **changes}))
 
     def _reads(self) -> tuple[str, ...]:
@@ -404,16 +410,17 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         Raises:
             SettingError: If this classifier cannot give it that, or it is no class.
         """
-        if isinstance(self.model, nn.Module):
+        named = self._named()
+        if isinstance(named, nn.Module):
             raise SettingError(
-                f"model is an instance of {type(self.model).__name__}: give the class, or a "
+                f"model is an instance of {type(named).__name__}: give the class, or a "
                 "function, so that each fit begins with a new network"
             )
-        if isinstance(self.model, str):
-            name, reads = self.model, lookup_network(self.model).reads
+        if isinstance(named, str):
+            name, reads = named, lookup_network(named).reads
         else:
-            name = getattr(self.model, "__name__", "model")
-            reads = tuple(getattr(self.model, "reads", self.gives[:1]))
+            name = getattr(named, "__name__", "model")
+            reads = tuple(getattr(named, "reads", self.gives[:1]))
         check_reads(name, reads)
         for read in reads:
             head, named, _ = read.partition(":")

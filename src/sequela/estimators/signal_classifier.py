@@ -46,10 +46,11 @@ class SignalClassifier(NetworkClassifier):
     metadata routing (``set_fit_request(groups=True)``): its tuning part is then by group as well.
 
     Args:
-        model: Name of a registered model that reads ``signal`` or ``features:NAME``, or a class or
-            function that is called with ``n_chans``, ``n_times`` and ``n_outputs`` (braindecode's
-            names) and answers an ``nn.Module`` from scaled segments (batch, n_chans, n_times) to
-            logits. A class with an attribute ``reads`` is given what it names.
+        model: Name of a registered model that reads ``signal`` or ``features:NAME``, ``auto`` for
+            the default model of signals, or a class or function that is called with ``n_chans``,
+            ``n_times`` and ``n_outputs`` (braindecode's names) and answers an ``nn.Module`` from
+            scaled segments (batch, n_chans, n_times) to logits. A class with an attribute ``reads``
+            is given what it names.
         model_settings: Changes to the model's config, or further arguments of the class.
         tuning_fraction: Share of the groups that is set aside; ``None`` sets none aside and keeps
             the epoch with the lowest training loss.

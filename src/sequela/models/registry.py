@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sequela.config import TrainingSettings
 from sequela.errors import ModelError, SettingError, check_new_name, unknown_name
+from sequela.models.defaults import AUTO, DEFAULTS
 from sequela.models.inputs import DEFAULT_READS, check_reads, kind_of
 from sequela.models.reference import REFERENCE_MODELS, ReferenceModel
 from sequela.sources.catalog import DataKind
@@ -107,6 +108,13 @@ Entry = ModelEntry | ReferenceModel
 
 MODELS: dict[str, ModelEntry] = {}
 """The networks by name."""
+ENSEMBLE = "ensemble"
+NOT_TRAINED: Mapping[str, str] = {
+    AUTO: "stands for the default model of a data set, which must be named with --data: "
+    + "; ".join(f"{each.model} for {each.of}" for each in DEFAULTS.values()),
+    ENSEMBLE: "is made of finished runs: sequela ensemble RUN RUN --out RUN",
+}
+"""Names that a model cannot have, and what each is."""
 
 
 def register(name: str, entry: Entry) -> None:
@@ -116,7 +124,7 @@ def register(name: str, entry: Entry) -> None:
         SettingError: If the name is taken or cannot be one, or no data hold all that it reads.
         UnknownNameError: If it reads an input that does not exist.
     """
-    check_new_name("model", name, [*MODELS, *REFERENCE_MODELS])
+    check_new_name("model", name, [*MODELS, *REFERENCE_MODELS, *NOT_TRAINED])
     if isinstance(entry, ReferenceModel):
         for each in entry.reads:
             check_reads(name, (each,))
@@ -136,6 +144,7 @@ def lookup(name: str, kind: DataKind | None = None) -> Entry:
 
     Raises:
         UnknownNameError: If no model has that name.
+        SettingError: If the name stands for no model of its own.
         ModelError: If the class cannot be imported.
     """
     if name in MODELS:
@@ -144,6 +153,8 @@ def lookup(name: str, kind: DataKind | None = None) -> Entry:
         return REFERENCE_MODELS[name]
     if ":" in name:
         return _of_class(name, kind)
+    if name in NOT_TRAINED:
+        raise SettingError(f"'{name}' {NOT_TRAINED[name]}")
     if name.endswith(".py"):
         raise SettingError(f"{name} names no class: write {name}:CLASS")
     raise unknown_name("model", name, [*MODELS, *REFERENCE_MODELS])

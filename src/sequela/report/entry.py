@@ -7,7 +7,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from sequela.cost import record
 from sequela.cost.ledger import Account
 from sequela.evaluation.metrics import Metric, headline, reported
 from sequela.figures.figure import Figure
@@ -49,11 +48,10 @@ class Entry:
         study = f"{self.study.name}-" if self.study else ""
         return study + self.name + "-weighted" * self.run.settings.training.class_weights
 
-    @cached_property
+    @property
     def account(self) -> Account | None:
         """What it costs, where it is a network."""
-        path = self.run.first.path / "cost.json"
-        return record.load(path) if path.exists() else None
+        return self.run.account
 
     @property
     def reported(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def named_runs(paths: Sequence[Path]) -> list[Run]:
         RunError: If a path is no run folder and no folder of folds, or the run is not finished.
     """
     for path in paths:
-        if not _is_run(path):
+        if not is_run(path):
             raise RunError(
                 f"{path}: expected a run folder (with a {CONFIG}), or a folder of folds (with a "
                 f"{FOLDS})"
@@ -39,7 +39,7 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
     """
     found: list[Path] = []
     for path in paths:
-        inside = [path] if _is_run(path) else _runs_in(path)
+        inside = [path] if is_run(path) else _runs_in(path)
         if not inside:
             raise RunError(f"{path}: expected a run folder (with a {CONFIG}), or a folder of them")
         found += inside
@@ -104,7 +104,8 @@ def _complete(folder: Run) -> Run:
     return folder
 
 
-def _is_run(path: Path) -> bool:
+def is_run(path: Path) -> bool:
+    """Whether a path is the folder of a run, or of folds."""
     return (path / CONFIG).exists() or (path / FOLDS).exists()
 
 

@@ -23,7 +23,7 @@ from sequela.models.reference import Examples, ReferenceModel
 from sequela.models.registry import Entry, ModelEntry
 from sequela.runs.audit import audit, looked_for
 from sequela.runs.data import Inputs, RunData, load
-from sequela.runs.folder import METRICS, RunFolder, environment, work_beside
+from sequela.runs.folder import COST, METRICS, RunFolder, environment, work_beside
 from sequela.runs.model import (
     FILE,
     TrainedModel,
@@ -179,7 +179,7 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoc
     model = _built(run, entry)
     cost = account(model, given.example, name=settings.model, allow_unknown=True)
     cost = with_features(cost, given.reads, given.shape)
-    record_cost.save(cost, folder.path / "cost.json")
+    record_cost.save(cost, folder.path / COST)
     how = settings.training
     history = _fit_on(run, model, how, "checkpoint", resume=resume, on_epoch=record)
     best, seconds, tuning = best_epoch(history), sum(r.seconds for r in history), None

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from sequela.cohort.split import PARTS, WORDS, Split, shares
 from sequela.config import RunSettings
+from sequela.cost import record
+from sequela.cost.ledger import Account
 from sequela.errors import RunError
 from sequela.evaluation.predictions import Predictions
 from sequela.files import scratch, whole
@@ -26,6 +28,7 @@ from sequela.version import __version__
 
 CONFIG = "config.toml"
 METRICS = "metrics.json"
+COST = "cost.json"
 ATTRIBUTES = "attributes.parquet"
 FACTS = ("train_seconds", "epochs", "best_epoch", "parameters", "operations", "macs")
 _LIBRARIES = ("torch", "numpy", "scikit-learn", "accelerate")
@@ -185,6 +188,16 @@ class RunFolder:
     def facts(self) -> dict[str, Any]:
         """What the model costs and how long it was trained."""
         return {name: self.metrics[name] for name in FACTS}
+
+    @cached_property
+    def account(self) -> Account | None:
+        """What its networks cost (``cost.json``); ``None`` where it has none.
+
+        Raises:
+            RunError: If the file is damaged.
+        """
+        path = self.path / COST
+        return record.load(path) if path.exists() else None
 
     @property
     def split_ids(self) -> Any:

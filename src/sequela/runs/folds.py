@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import RunSettings
+from sequela.cost.ledger import Account
 from sequela.errors import RunError, SettingError
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions, joined
@@ -127,6 +128,11 @@ class FoldsFolder:
             "epochs": max(run.metrics["epochs"] for run in self.runs),
             "best_epoch": float(np.median([run.metrics["best_epoch"] for run in self.runs])),
         }
+
+    @property
+    def account(self) -> Account | None:
+        """What one fold's networks cost."""
+        return self.first.account
 
     @property
     def split_ids(self) -> Any:

@@ -240,6 +240,7 @@ class VisitData:
                 "settings": header["settings"],
                 "codes": len(self.sequences.vocabulary),
                 "channels": len(self.sequences.channel_names),
+                "with_measurements": self._with_measurements(),
                 "unknown": header["unknown"],
                 "examples_without_events": header["examples_without_events"],
                 "steps": float(self.sequences.lengths.mean()),
@@ -256,6 +257,12 @@ class VisitData:
             "many": outcome.many,
             "classes": list(outcome.classes),
         }
+
+    def _with_measurements(self) -> float:
+        """The share of examples that have a measurement."""
+        sequences = self.sequences
+        values = np.diff(sequences.value_offsets[sequences.step_offsets])  # (example,)
+        return float(np.mean(values > 0))
 
     def _steps(self) -> dict[str, Any]:
         """How many steps examples have: a recurrent model recurs only where there are several."""

@@ -1,10 +1,13 @@
 """The settings of a run from what a user names: the rest is as in the studies of the report."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from sequela.config import CohortSettings, RunSettings, SplitUnit
 from sequela.errors import SettingError
+from sequela.models.defaults import Default
+from sequela.runs.default import default_of
 from sequela.sources import catalog
 from sequela.studies.registry import asked_of, training_of
 
@@ -76,6 +79,29 @@ def run_settings(
         cohort=cohort_asked(data, records),
         training=training_of(model, training),
     )
+
+
+def default_run(
+    settings: RunSettings,
+    training: Mapping[str, Any],
+    *,
+    root: Path | None,
+    work: Path,
+) -> tuple[Default, RunSettings]:
+    """The default model for the data of a run, and the settings of its run.
+
+    Args:
+        settings: Of a run of any model.
+        training: Changes to how the model is trained in its study.
+        root: Where the data lie; the usual search path by default.
+        work: As in :func:`sequela.runs.default.default_of`.
+
+    Raises:
+        SequelaError: If the data cannot be found or read.
+    """
+    found = default_of(settings, root, work)
+    changes = {"model": found.model, "training": training_of(found.model, training)}
+    return found, settings.model_copy(update=changes)
 
 
 def cohort_asked(data: str, records: Mapping[str, Any]) -> CohortSettings | None:

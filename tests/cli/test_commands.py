@@ -308,9 +308,14 @@ def test_auto_trains_the_default_and_is_called_by_its_name(
 
 
 def test_what_a_run_cannot_be_counted_by(
-    synthetic: Path, tmp_path: Path, refused: Refused, run_folder: Path
+    synthetic: Path,
+    tmp_path: Path,
+    refused: Refused,
+    run_folder: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert "is a run, counted when it was made" in refused("cost", str(run_folder), "--steps", "9")
     out = tmp_path / "floor"
     ran("train", "majority-class", "--data", "bonn", "--root", str(synthetic), "--out", str(out))
+    capsys.readouterr()
+    assert "is a run, counted when it was made" in refused("cost", str(run_folder), "--steps", "9")
     assert "is a run of majority-class, which is no network" in refused("cost", str(out))

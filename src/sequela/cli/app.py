@@ -13,6 +13,7 @@ from sequela.cli.card import card
 from sequela.cli.compare import compare
 from sequela.cli.cost import cost
 from sequela.cli.data import data_app
+from sequela.cli.ensemble import ensemble
 from sequela.cli.evaluate import evaluate
 from sequela.cli.explain import explain
 from sequela.cli.plain import print_plainly
@@ -37,6 +38,7 @@ for _command in (
     evaluate,
     audit,
     compare,
+    ensemble,
     explain,
     report,
     card,

@@ -118,9 +118,9 @@ def compare_opened(folders: Sequence[Run], metric: str | None = None) -> Compari
     if len(folders) < _TWO:
         raise RunError(f"{len(folders)} run(s): expected two or more to compare")
     first, *others = folders
-    _check_distinct(folders)
+    check_distinct(folders)
     for other in others:
-        _check_same_split(first, other)
+        check_same_split(first, other)
     predictions = [_held_out(folder) for folder in folders]
     chosen = named(metric) if metric else headline(predictions[0].classes)
     if not chosen.better:
@@ -145,7 +145,7 @@ def compare_opened(folders: Sequence[Run], metric: str | None = None) -> Compari
     )
 
 
-def _check_distinct(folders: Sequence[Run]) -> None:
+def check_distinct(folders: Sequence[Run]) -> None:
     """Refuse a run that is named twice.
 
     Raises:
@@ -157,8 +157,8 @@ def _check_distinct(folders: Sequence[Run]) -> None:
             raise RunError(f"{folder.path}: named twice; name another run to compare with")
 
 
-def _check_same_split(first: Run, other: Run) -> None:
-    """Refuse what cannot be paired.
+def check_same_split(first: Run, other: Run) -> None:
+    """Refuse runs that were not judged on the same examples by models of the same design.
 
     Raises:
         RunError: If data, kind of split or its ids differ.

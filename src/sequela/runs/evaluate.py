@@ -11,7 +11,7 @@ from sequela.evaluation.summary import MORE_PROBABLE, operating_points, points, 
 from sequela.runs.data import RunData, load_other
 from sequela.runs.find import Run, named_runs
 from sequela.runs.folder import RunFolder
-from sequela.runs.model import TrainedModel
+from sequela.runs.model import trained
 from sequela.runs.openings import open_held_out
 from sequela.runs.recipe import summarise_runs
 
@@ -89,10 +89,9 @@ def predict_other(
     Raises:
         SequelaError: If the run is damaged, or the data do not fit the model.
     """
-    model = TrainedModel.of(folder)
+    model = trained(folder)
     other = load_other(folder, model.header, name, root, work, labels)
-    given = other.inputs(model.reads, model.state, standardise=model.is_network)
-    return other, other.predictions(model.probabilities(given))
+    return other, other.predictions(model.probabilities_of(other))
 
 
 def _on_other(

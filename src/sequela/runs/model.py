@@ -1,8 +1,8 @@
 """A run's model, fitted or built again from ``model.safetensors`` alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,18 @@ from sequela.errors import RunError, SettingError
 from sequela.models import stored
 from sequela.models.inputs import DEFAULT_READS, HOLDS, sizes_of
 from sequela.models.reference import ReferenceModel
-from sequela.models.registry import Entry, ModelEntry, lookup
-from sequela.runs.data import Inputs
+from sequela.models.registry import ENSEMBLE, Entry, ModelEntry, lookup
+from sequela.runs.data import Inputs, RunData
 from sequela.runs.folder import RunFolder
 from sequela.sources import catalog
+from sequela.sources.catalog import DataKind
 
 FILE = "model.safetensors"
+Mean = Literal["arithmetic", "geometric"]
+_OWN = ("model", "reads", "config", "mean", "members")
+"""What a header says of the model itself; the rest is of the data, and the same for all members."""
+
+_LEAST = 1e-7
 
 
 def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
@@ -85,15 +91,20 @@ class TrainedModel:
 
     @classmethod
     def of(cls, folder: RunFolder) -> "TrainedModel":
-        """The model of a run.
+        """The model of a run that has one.
 
         Raises:
             RunError: If the file is missing or damaged.
+            SettingError: If the run is an ensemble.
             ModelError: If the model is a class of a file that is gone.
         """
-        header, tensors = stored.read(folder.path / FILE)
-        entry = lookup(header["model"], catalog.lookup(folder.settings.data).holds)
-        return cls(header["model"], entry, header, tensors)
+        found = trained(folder)
+        if isinstance(found, TrainedEnsemble):
+            raise SettingError(
+                f"{folder.path} is an ensemble of {len(found.members)} models, and one model is "
+                "needed here: name the run of one of them"
+            )
+        return found
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -144,3 +155,104 @@ class TrainedModel:
             arrays = {name: tensor.numpy() for name, tensor in self._own.items()}
             return self.entry.predict(arrays, given.features).astype(np.float32)
         return given.probabilities(self.network("a prediction"))
+
+    def probabilities_of(self, data: RunData) -> NDArray[np.float32]:
+        """What it says of every example of any data: float32 (example, class)."""
+        return self.probabilities(
+            data.inputs(self.reads, self.state, standardise=self.is_network)
+        )
+
+
+@dataclass(frozen=True)
+class TrainedEnsemble:
+    """Models whose probabilities are averaged.
+
+    Attributes:
+        header: What stands beside the tensors of all of them.
+        members: The models, which may be ensembles themselves.
+    """
+
+    header: Mapping[str, Any]
+    members: "tuple[TrainedModel | TrainedEnsemble, ...]"
+
+    def probabilities_of(self, data: RunData) -> NDArray[np.float32]:
+        """What it says of every example of any data: float32 (example, class)."""
+        said = [each.probabilities_of(data) for each in self.members]
+        return averaged(said, self.header["mean"])
+
+
+def trained(folder: RunFolder) -> TrainedModel | TrainedEnsemble:
+    """The model of a run, or the models of an ensemble.
+
+    Raises:
+        RunError: If the file is missing or damaged.
+        ModelError: If a model is a class of a file that is gone.
+    """
+    header, tensors = stored.read(folder.path / FILE)
+    return _trained(header, tensors, catalog.lookup(folder.settings.data).holds)
+
+
+def _trained(
+    header: Mapping[str, Any], tensors: Mapping[str, Tensor], kind: DataKind
+) -> TrainedModel | TrainedEnsemble:
+    name = header["model"]
+    if name != ENSEMBLE:
+        return TrainedModel(name, lookup(name, kind), header, tensors)
+    of_data = {key: value for key, value in header.items() if key not in _OWN}
+    members = []
+    for number, own in enumerate(header["members"]):
+        before = f"{number}/"
+        theirs = {n.removeprefix(before): t for n, t in tensors.items() if n.startswith(before)}
+        members.append(_trained({**of_data, **own}, theirs, kind))
+    return TrainedEnsemble(header, tuple(members))
+
+
+def in_one_file(
+    folders: Sequence[RunFolder], mean: Mean
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The models of several runs on the same data, as tensors and header of one file.
+
+    Args:
+        folders: The runs.
+        mean: How their probabilities are averaged.
+
+    Raises:
+        RunError: If a file is missing or damaged, or was made of other data.
+    """
+    tensors: dict[str, Tensor] = {}
+    members, of_data = [], []
+    for number, folder in enumerate(folders):
+        header, theirs = stored.read(folder.path / FILE)
+        tensors |= {f"{number}/{name}": tensor for name, tensor in theirs.items()}
+        members.append({key: header[key] for key in _OWN if key in header})
+        of_data.append({key: value for key, value in header.items() if key not in _OWN})
+        if of_data[-1] != of_data[0]:
+            raise RunError(
+                f"{folder.path / FILE}: was learnt from other data than {folders[0].path / FILE}"
+            )
+    return tensors, {**of_data[0], "model": ENSEMBLE, "mean": mean, "members": members}
+
+
+def averaged(said: Sequence[NDArray[np.float32]], mean: Mean) -> NDArray[np.float32]:
+    """The mean of probabilities (example, class): of two kinds, Genest & Zidek (1986).
+
+    Args:
+        said: By each model.
+        mean: ``arithmetic``, the linear pool; or ``geometric``, the logarithmic pool, scaled to sum
+            to 1. There a probability below 1e-7 counts as 1e-7, so that no model alone has a veto.
+
+    Example:
+        >>> sure, unsure = np.array([[0.9, 0.1]], np.float32), np.array([[0.5, 0.5]], np.float32)
+        >>> averaged([sure, unsure], "arithmetic").round(3).tolist()
+        [[0.699999988079071, 0.30000001192092896]]
+        >>> averaged([sure, unsure], "geometric").round(3).tolist()
+        [[0.75, 0.25]]
+    """
+    stack = np.stack(said).astype(np.float64)  # (model, example, class)
+    if mean == "geometric":
+        stack = np.log(np.maximum(stack, _LEAST))
+        pooled = np.exp(stack.mean(0))
+    else:
+        pooled = stack.mean(0)
+    found: NDArray[np.float32] = (pooled / pooled.sum(1, keepdims=True)).astype(np.float32)
+    return found

@@ -1,0 +1,36 @@
+"""``sequela ensemble``: finished runs made into one."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+
+def ensemble(
+    runs: Annotated[list[Path], Parameter(negative=())],
+    /,
+    *,
+    out: Path = Path("runs/ensemble"),
+    mean: Literal["arithmetic", "geometric"] = "arithmetic",
+) -> None:
+    """Average what finished runs say, and write that as a run of its own.
+
+    The runs are of the same data, question and split or folds; they may be networks or reference
+    models. One folder of several seeds is averaged over its seeds. The models are copied into the
+    new run, so that it can be evaluated, compared and reported wherever it is. Prints the numbers
+    of the tuning part; the held-out (test) part stays closed.
+
+    Example: `sequela ensemble runs/values-lstm runs/boosting --out runs/ensemble`
+
+    Args:
+        runs: Run folders, or folders of cross-validations.
+        out: Run folder.
+        mean: How probabilities are averaged.
+    """
+    from sequela.cli.numbers import open_console, say_finished
+    from sequela.runs.ensemble import make_ensemble, title
+
+    console = open_console()
+    run = make_ensemble(runs, out, mean=mean)
+    console.print(f"{title(run.settings)}, {mean} mean", markup=False)
+    say_finished(console, run, open_=False)

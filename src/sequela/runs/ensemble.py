@@ -1,0 +1,242 @@
+"""Finished runs made into one: the mean of what their models say, as a run of its own.
+
+Nothing is learnt but the threshold, on the tuning part. What the members said is read from their
+``predictions.parquet``, so that neither data nor models are run, and no held-out number is shown.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sequela.config import RunSettings, TrainingSettings
+from sequela.cost import record as record_cost
+from sequela.cost.several import account_of_several
+from sequela.errors import RunError
+from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.summary import summarise_parts
+from sequela.models import stored
+from sequela.models.registry import ENSEMBLE, title_of
+from sequela.runs.compare import check_distinct, check_same_split
+from sequela.runs.find import Run, named_runs, open_run
+from sequela.runs.folder import COST, METRICS, RunFolder, environment, work_beside
+from sequela.runs.folds import FOLDS
+from sequela.runs.model import FILE, Mean, averaged, in_one_file
+from sequela.runs.recipe import places, summarise_runs
+from sequela.runs.verify import verify
+
+_TWO = 2
+_SAME = ("example_id", "group_id", "subject_id", "split", "label")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model of an ensemble, as the ensemble's ``config.toml`` names it.
+
+    Attributes:
+        run: The name of its run's folder.
+        sha256: Of its ``model.safetensors``.
+        settings: Of its run, as plain values.
+    """
+
+    run: str
+    sha256: str
+    settings: dict[str, Any]
+
+    @classmethod
+    def of(cls, folder: RunFolder, run: str) -> "Member":
+        """The model of a run, or of one fold of it."""
+        digest = hashlib.sha256((folder.path / FILE).read_bytes()).hexdigest()
+        return cls(run, digest, folder.settings.model_dump(mode="json", exclude_none=True))
+
+
+def members_of(settings: RunSettings) -> list[Member]:
+    """The members of an ensemble; none of any other run."""
+    named = settings.model_settings.get("members", ()) if settings.model == ENSEMBLE else ()
+    return [Member(**each) for each in named]
+
+
+def title(settings: RunSettings) -> str:
+    """What a table calls the model of a run: of an ensemble, with those of its members.
+
+    Example:
+        >>> title(RunSettings(model="boosting", data="eicu"))
+        'Boosting'
+    """
+    members = [title(RunSettings.of(**each.settings)) for each in members_of(settings)]
+    if not members:
+        return title_of(settings.model)
+    counts = {name: members.count(name) for name in members}
+    named = [name + f" ({count} times)" * (count > 1) for name, count in counts.items()]
+    return f"Ensemble of {' and '.join(filter(None, (', '.join(named[:-1]), named[-1])))}"
+
+
+def make_ensemble(paths: Sequence[Path], out: Path, *, mean: Mean = "arithmetic") -> Run:
+    """Average the probabilities of finished runs, and write that as a run.
+
+    Runs of several folds or seeds are averaged fold by fold and seed by seed; one folder of several
+    seeds alone is averaged over its seeds. The models of the members are copied into the one
+    ``model.safetensors`` of the ensemble, which is then whole wherever it is moved, and whatever
+    becomes of the members. Their settings and checksums stand in its ``config.toml``.
+
+    Args:
+        paths: Two run folders or more, or one of several seeds.
+        out: The ensemble's folder; it appears whole or not at all.
+        mean: See :func:`sequela.runs.model.averaged`.
+
+    Raises:
+        RunError: If a path is no finished run, one is named twice, the runs are of different data,
+            questions or splits, a run is damaged, or ``out`` is taken.
+        SplitError: If the predictions of a run are not of its split.
+    """
+    runs = named_runs(paths)
+    groups = _together(runs)
+    for run in runs:
+        verify(run)
+    for group in groups:
+        _check_same_data(group)
+    RunFolder(out).check_free(groups[0][0].settings, resume=False)
+    of_folds = bool(runs[0].folds) or len(groups) > 1
+    with work_beside(out) as work:
+        made = [
+            _make(group, _names(runs, group), work / (_place(runs, group) if of_folds else ""), mean)
+            for group in groups
+        ]
+        if of_folds:
+            RunFolder(work).write(FOLDS, summarise_runs(made))
+        work.replace(out)
+    return open_run(out)
+
+
+def _together(runs: Sequence[Run]) -> list[list[RunFolder]]:
+    """The runs that are averaged, for each run of the ensemble.
+
+    Raises:
+        RunError: If they cannot be.
+    """
+    first, *others = runs
+    if not others:
+        if first.seeds < _TWO:
+            raise RunError(
+                f"{first.path}: an ensemble needs two runs or more, or one of several seeds"
+            )
+        alike: dict[tuple[int, int], list[RunFolder]] = {}
+        for run, place in zip(first.runs, places(first.runs), strict=True):
+            alike.setdefault((place.repeat, place.fold), []).append(run)
+        return list(alike.values())
+    check_distinct(runs)
+    for other in others:
+        check_same_split(first, other)
+    return [list(group) for group in zip(*(run.runs for run in runs), strict=True)]
+
+
+def _check_same_data(group: Sequence[RunFolder]) -> None:
+    """Refuse runs that were not asked the same of the same examples.
+
+    Raises:
+        RunError: If they were not.
+    """
+    first, *others = group
+    for other in others:
+        what = None
+        if first.data["question"] != other.data["question"]:
+            what = (
+                f"were asked different questions ({first.data['question']}; "
+                f"{other.data['question']})"
+            )
+        elif _digest(first) != _digest(other) or not _same_examples(first, other):
+            what = (
+                "read different data: other files, or the same with other settings of the records"
+            )
+        if what:
+            raise RunError(
+                f"{first.path} and {other.path} {what}; train both on the same data, with the same "
+                "settings but for the model and its training"
+            )
+
+
+def _digest(run: RunFolder) -> Any:
+    return run.json("split.json").get("data_sha256")
+
+
+def _same_examples(one: RunFolder, other: RunFolder) -> bool:
+    return all(
+        np.array_equal(getattr(one.predictions, name), getattr(other.predictions, name))
+        for name in _SAME
+    )
+
+
+def _names(runs: Sequence[Run], group: Sequence[RunFolder]) -> list[str]:
+    """What the members of a group are called: as their runs, or as the seeds of the one run."""
+    named = [run.path.resolve().name for run in runs]
+    return named if len(runs) > 1 else [f"{named[0]}-seed-{n}" for n in range(len(group))]
+
+
+def _place(runs: Sequence[Run], group: Sequence[RunFolder]) -> str:
+    """The folder of one fold of the ensemble: named as that of its first member."""
+    name = group[0].path.name
+    return name if len(runs) > 1 else name.partition(".seed-")[0]
+
+
+def _make(group: Sequence[RunFolder], names: Sequence[str], out: Path, mean: Mean) -> RunFolder:
+    """One run of the ensemble."""
+    first = group[0]
+    members = [Member.of(run, name) for run, name in zip(group, names, strict=True)]
+    settings = first.settings.model_copy(
+        update={
+            "model": ENSEMBLE,
+            "split_seed": first.settings.seed_of_split,
+            "model_settings": {"mean": mean, "members": [asdict(each) for each in members]},
+            "training": TrainingSettings(),
+        }
+    )
+    folder = RunFolder(out)
+    folder.open(settings, resume=False)
+    folder.begin(first.json("split.json"))
+    folder.write("environment.json", environment())
+    facts = _facts(group, folder)
+    stored.write(folder.path / FILE, *in_one_file(group, mean))
+    _averaged(group, mean).write(folder.path / "predictions.parquet")
+    if first.attributes:
+        folder.write_attributes(first.attributes)
+    kept = {n: first.metrics[n] for n in ("data", "split", "looked_for", "leaks", "suspicions")}
+    recordings = first.data["classes_fixed"]
+    parts = summarise_parts(folder.predictions, settings, recordings=recordings)
+    folder.write(METRICS, {"model": ENSEMBLE, **kept, **facts, "parts": parts})
+    return folder
+
+
+def _averaged(group: Sequence[RunFolder], mean: Mean) -> Predictions:
+    said = [run.predictions.probabilities for run in group]
+    return replace(group[0].predictions, probabilities=averaged(said, mean))
+
+
+def _facts(group: Sequence[RunFolder], folder: RunFolder) -> dict[str, Any]:
+    """Sums over the members; ``cost.json`` too, where one of them is a network."""
+    models = [run.settings.model for run in group]
+    named = [
+        name + f" {number + 1}" * (models.count(name) > 1) for number, name in enumerate(models)
+    ]
+    pairs = list(zip(named, group, strict=True))
+    counted = {name: run.account for name, run in pairs if run.account}
+    uncounted = {name: run.metrics["parameters"] for name, run in pairs if not run.account}
+    if counted:
+        account = account_of_several(ENSEMBLE, counted, uncounted)
+        record_cost.save(account, folder.path / COST)
+    return {
+        "parameters": sum(run.metrics["parameters"] for run in group),
+        "operations": _sum(group, "operations"),
+        "macs": _sum(group, "macs"),
+        "train_seconds": sum(run.metrics["train_seconds"] for run in group),
+        "epochs": 0,
+        "best_epoch": 0,
+    }
+
+
+def _sum(group: Sequence[RunFolder], name: str) -> int | None:
+    """Of all members; ``None`` where it is not known of one, as of reference models."""
+    numbers = [run.metrics[name] for run in group]
+    return None if None in numbers else sum(numbers)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sequela.config import CohortSettings, RunSettings, TrainingSettings, options
+from sequela.runs.ensemble import members_of
 from sequela.runs.find import Run
 from sequela.studies.registry import asked_of, study_of, training_of
 from sequela.studies.settings import run_settings
@@ -34,7 +35,7 @@ def commands(folders: Sequence[Run]) -> list[str]:
         if as_split and all(settings in whole for settings in runs):
             flags = f"{data} --seed {first.seed}{_split_seed(first)}" + " --quick" * quick
             return [f"sequela reproduce {study.name}{flags}"]
-    return [_train(folder) for folder in folders]
+    return [line for folder in folders for line in _lines(folder)]
 
 
 def _is_split_so(folder: Run, *, quick: bool) -> bool:
@@ -49,9 +50,28 @@ def _split_seed(settings: RunSettings) -> str:
     return "" if settings.split_seed is None else f" --split-seed {settings.split_seed}"
 
 
-def _train(folder: Run) -> str:
+def _lines(folder: Run) -> list[str]:
+    """The command of one run; of an ensemble, first those of its members."""
+    settings, members = folder.settings, members_of(folder.settings)
+    if not members:
+        return [_train(settings, folder.repeats, folder.seeds)]
+    lines, outs = [], []
+    for number, member in enumerate(members):
+        own = RunSettings.of(**member.settings)
+        outs.append(f"runs/{number + 1}-{member.run}")
+        if members_of(own):  # of an ensemble of ensembles the members' members are not listed
+            lines.append(f"# {outs[-1]}: an ensemble; its own card has its commands")
+            continue
+        # A model of several seeds was begun with the first one.
+        lines.append(_train(own, folder.repeats, folder.seeds) + f" --out {shlex.quote(outs[-1])}")
+    mean = settings.model_settings["mean"]
+    flag = f" --mean {mean}" * (mean != "arithmetic")
+    lines.append(f"sequela ensemble {shlex.join(outs)}{flag} --out {shlex.quote(folder.path.name)}")
+    return lines
+
+
+def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
     """The command of one run, and whether its settings go beyond what the command takes."""
-    settings = folder.settings
     usual = training_of(settings.model, {})
     changes = {
         name: value
@@ -73,8 +93,8 @@ def _train(folder: Run) -> str:
     said = "".join(_option(name, value) for name, value in {**sayable, **changes}.items())
     if settings.folds:
         said += f" --folds {settings.folds}"
-        said += f" --repeats {folder.repeats}" * (folder.repeats > 1)
-    said += f" --seeds {folder.seeds}" * (folder.seeds > 1)
+        said += f" --repeats {repeats}" * (repeats > 1)
+    said += f" --seeds {seeds}" * (seeds > 1)
     command = (
         f"sequela train {settings.model} --data {settings.data} --split {settings.split} "
         f"--seed {settings.seed}{_split_seed(settings)}{said}"

@@ -11,8 +11,8 @@ from sequela.cost.ledger import Account
 from sequela.evaluation.metrics import Metric, headline, reported
 from sequela.figures.figure import Figure
 from sequela.figures.registry import RUN_FIGURES
-from sequela.models.registry import title_of
 from sequela.report.discussion import discuss
+from sequela.runs.ensemble import Member, members_of, title
 from sequela.runs.find import Run
 from sequela.runs.leaks import each_once
 from sequela.studies.registry import planned_leak
@@ -40,13 +40,20 @@ class Entry:
     @property
     def title(self) -> str:
         """The model's name for people."""
-        return title_of(self.name) + ", weighted" * self.run.settings.training.class_weights
+        return title(self.run.settings) + ", weighted" * self.run.settings.training.class_weights
+
+    @property
+    def members(self) -> list[Member]:
+        """The models of an ensemble; none of any other run."""
+        return members_of(self.run.settings)
 
     @property
     def key(self) -> str:
         """What ids on the page begin with: unique among the runs of a cohort that do not leak."""
         study = f"{self.study.name}-" if self.study else ""
-        return study + self.name + "-weighted" * self.run.settings.training.class_weights
+        members = "".join(f"-{each.settings['model']}" for each in self.members)
+        weighted = "-weighted" * self.run.settings.training.class_weights
+        return study + self.name + members + weighted
 
     @property
     def account(self) -> Account | None:

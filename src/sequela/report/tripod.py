@@ -255,7 +255,10 @@ def _analysis(entry: Entry) -> dict[str, Said]:
     settings = entry.run.settings
     training = settings.training
     fitted = (
-        f"{training.epochs} epochs at most, batch size {training.batch_size}, Adam at "
+        "the mean of the probabilities of its members; nothing is learnt beside them but the "
+        "threshold"
+        if entry.members
+        else f"{training.epochs} epochs at most, batch size {training.batch_size}, Adam at "
         f"{training.learning_rate:g}; the epoch with the lowest tuning loss is kept "
         f"({entry.facts['best_epoch']:g} of {entry.facts['epochs']})"
         if entry.account

@@ -102,7 +102,9 @@ def make_ensemble(paths: Sequence[Path], out: Path, *, mean: Mean = "arithmetic"
     of_folds = bool(runs[0].folds) or len(groups) > 1
     with work_beside(out) as work:
         made = [
-            _make(group, _names(runs, group), work / (_place(runs, group) if of_folds else ""), mean)
+            _make(
+                group, _names(runs, group), work / (_place(runs, group) if of_folds else ""), mean
+            )
             for group in groups
         ]
         if of_folds:

@@ -158,9 +158,7 @@ class TrainedModel:
 
     def probabilities_of(self, data: RunData) -> NDArray[np.float32]:
         """What it says of every example of any data: float32 (example, class)."""
-        return self.probabilities(
-            data.inputs(self.reads, self.state, standardise=self.is_network)
-        )
+        return self.probabilities(data.inputs(self.reads, self.state, standardise=self.is_network))
 
 
 @dataclass(frozen=True)

@@ -96,9 +96,7 @@ def test_making_one_opens_nothing(runs: Path, ensemble: RunFolder) -> None:
     assert not (runs / LEDGER).exists()
 
 
-def test_it_stands_alone(
-    runs: Path, ensemble: RunFolder, synthetic: Path, tmp_path: Path
-) -> None:
+def test_it_stands_alone(runs: Path, ensemble: RunFolder, synthetic: Path, tmp_path: Path) -> None:
     """Moved away from its members, it says of the data what it said when it was made."""
     moved = tmp_path / "moved"
     shutil.copytree(ensemble.path, moved)

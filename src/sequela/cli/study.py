@@ -20,6 +20,7 @@ def say_studies(console: Console, runs: Sequence["Run"]) -> None:
         console: Where to.
         runs: In the order of the page.
     """
+    from sequela.studies.beside import default_beside
     from sequela.studies.results import by_study, cohorts_of
 
     for study, of_study in by_study(runs):
@@ -30,6 +31,8 @@ def say_studies(console: Console, runs: Sequence["Run"]) -> None:
             console.print(table)
             for line in _improved(study, chosen):
                 console.print(line, markup=False)
+            if best := default_beside(study, chosen):
+                console.print(best.sentence, markup=False)
     console.print()
 
 

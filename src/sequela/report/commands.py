@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sequela.config import CohortSettings, RunSettings, TrainingSettings, options
+from sequela.models.defaults import DEFAULTS
 from sequela.runs.ensemble import members_of
 from sequela.runs.find import Run
 from sequela.studies.registry import asked_of, study_of, training_of
@@ -27,8 +28,13 @@ def commands(folders: Sequence[Run]) -> list[str]:
         whole = [
             settings
             for question in study.questions(first.data)
+            for default in DEFAULTS.values()
             for settings in study.runs(
-                question, seed=first.seed, split_seed=first.split_seed, quick=quick
+                question,
+                seed=first.seed,
+                split_seed=first.split_seed,
+                quick=quick,
+                default=default.model * study.default,
             ).values()
         ]
         as_split = all(_is_split_so(folder, quick=quick) for folder in folders)

@@ -21,6 +21,7 @@ from sequela.report.tripod import checklist
 from sequela.runs.find import Run
 from sequela.runs.openings import Openings, openings
 from sequela.runs.recipe import variance_in_words
+from sequela.studies.beside import default_beside
 from sequela.studies.judged import judge_study
 from sequela.studies.registry import question_of
 from sequela.studies.results import cohorts_of
@@ -162,6 +163,7 @@ def content(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
         "tally": tally([each.main for each in judged]),
         "as_reported": _as_reported(groups),
         "improvements": improvements({s.name: s for s in main.plain}, study.families),
+        "beside": default_beside(study, next(iter(cohorts.values()))),
         "imbalance": [_imbalance(entry) for entry in (*main.networks, *main.weighted)],
         "panels": panels,
         "panel_notes": list(dict.fromkeys(notes)),

@@ -96,6 +96,7 @@ STUDY = Study(
     classes=("survived", "died"),
     training=TRAINING,
     reference_models=_REFERENCE_MODELS,
+    default=True,
     # Prevalence reads nothing, so later information does not change it.
     controls={"weighted": tuple(TRAINING), "hindsight": (*TRAINING, *_REFERENCE_MODELS[1:])},
     families=(("Visits", "visits-baseline", "visits-improved"),),

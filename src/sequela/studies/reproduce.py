@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import joblib
@@ -13,6 +14,7 @@ from sequela.cohort.tasks import task_named
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError, unknown_name
 from sequela.files import scratch, whole, writing
+from sequela.runs.default import default_of
 from sequela.runs.find import Run, open_run
 from sequela.runs.folder import CONFIG, RunFolder
 from sequela.runs.openings import open_held_out
@@ -208,7 +210,8 @@ def _jobs(
     for question in questions:
         flow = flows.get(question)
         rarer = min(flow.positives, flow.examples - flow.positives) if flow else None
-        named = study.runs(
+        runs_of = partial(
+            study.runs,
             question,
             is_primary=question == primary,
             looks_back=question == hindsight,
@@ -216,6 +219,13 @@ def _jobs(
             split_seed=seeds[1],
             quick=quick,
         )
+        named = runs_of()
+        if study.default:
+            _, asked = next(iter(named.items()))
+            folds = study.folds_for(rarer, asked.split, quick=quick)
+            of_folds = asked.model_copy(update={"folds": folds})
+            found = default_of(of_folds, roots.get(question[0]), work)
+            named = runs_of(default=found.model)
         folder = runs / "-".join(question) if flow else runs
         planned = []
         for name, each in named.items():

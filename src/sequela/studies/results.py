@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sequela.runs.find import Run
+from sequela.studies.beside import default_beside
 from sequela.studies.judged import judge_study
 from sequela.studies.registry import STUDIES, planned_leak, question_of, study_of
 from sequela.studies.study import Question, Study
@@ -84,10 +85,12 @@ def _content(study: Study, chosen: Sequence[Run]) -> dict[str, Any]:
     }
     if "recordings" in data:
         content["recordings"] = data["recordings"]
-    content |= {"models": {}, "floors": {}, "weighted": {}, "hindsight": {}}
+    content |= {"models": {}, "floors": {}, "default": {}, "weighted": {}, "hindsight": {}}
     for run in chosen:
         model = run.settings.model
         kind = "models" if model in study.training else "floors"
+        if study.default and kind == "floors" and model not in study.reference_models:
+            kind = "default"
         if planned_leak(run) == "hindsight":
             kind = "hindsight"
         elif run.settings.training.class_weights:
@@ -99,4 +102,6 @@ def _content(study: Study, chosen: Sequence[Run]) -> dict[str, Any]:
             "leaks": run.metrics["leaks"],
             "run": run.path.name,
         }
+    if best := default_beside(study, chosen):
+        content["best"] = best.to_dict()
     return {name: value for name, value in content.items() if value != {}}

@@ -100,6 +100,7 @@ STUDY = Study(
         "spectral-logistic-regression",
         "spectral-boosting",
     ),
+    default=True,
     families=(("MLP", *_MLP), ("CNN", *_CNN), ("GRU", *_GRU)),
     claims=CLAIMS,
     report="the 2019 report",

@@ -6,6 +6,7 @@ from typing import Any
 
 from sequela.cohort.tasks import task_named
 from sequela.config import CohortSettings, RunSettings, SplitUnit, TrainingSettings
+from sequela.models.registry import MODELS
 from sequela.studies.claims import Claim
 
 Question = tuple[str, ...]
@@ -37,6 +38,8 @@ class Study:
         splits: Units of the split; the first gives the result.
         training: How each network is trained.
         reference_models: Simple models to compare the networks with.
+        default: Whether the default model of its data (``sequela train auto``) is run beside its
+            own, where it is none of them.
         controls: Runs beside the results, ``weighted`` (of the main one) or ``hindsight``, of which
             models.
         quick_epochs: The most epochs of a quick study.
@@ -69,6 +72,7 @@ class Study:
     splits: tuple[SplitUnit, ...] = ("subject",)
     training: Mapping[str, TrainingSettings] = field(default_factory=dict)
     reference_models: tuple[str, ...] = ()
+    default: bool = False
     controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     quick_epochs: int = 4
     quick_average: float = 0.98
@@ -168,6 +172,7 @@ class Study:
         seed: int,
         split_seed: int | None = None,
         quick: bool,
+        default: str = "",
     ) -> dict[str, RunSettings]:
         """The runs of a question by the name of their folder, those that take longest first.
 
@@ -178,12 +183,14 @@ class Study:
             seed: Of all runs.
             split_seed: Of the split, where that is not the seed.
             quick: Whether they are short.
+            default: The default model of the data, which is run on the first split alone.
         """
         kinds = ("weighted",) * is_primary + ("hindsight",) * looks_back
         cohort = self.cohort_of(question)
         named: dict[str, RunSettings] = {}
-        for model in (*reversed(tuple(self.training)), *self.reference_models):
-            for split in self.splits:
+        own = (*reversed(tuple(self.training)), *self.reference_models)
+        for model in (*own, *(default,) * bool(default and default not in own)):
+            for split in self.splits if model in own else self.splits[:1]:
                 name = model + f".by-{split}" * (len(self.splits) > 1)
                 named[name] = RunSettings.of(
                     model=model,
@@ -198,7 +205,8 @@ class Study:
         return named
 
     def _training(self, model: str, *, quick: bool) -> TrainingSettings:
-        training = self.training.get(model, TrainingSettings())
+        usual = MODELS[model].training if model in MODELS else TrainingSettings()
+        training = self.training.get(model, usual)
         if not quick:
             return training
         epochs = min(training.epochs, self.quick_epochs)

@@ -1,0 +1,185 @@
+"""The default model of a study's data beside its own models: how much better, at which cost.
+
+Which model that is was fixed before any was trained (:mod:`sequela.models.defaults`). The models
+that it is set beside are the best of their kind on the same held-out examples.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sequela.evaluation.metrics import Metric, headline, named
+from sequela.evaluation.number import number
+from sequela.models.defaults import default_for
+from sequela.models.registry import title_of
+from sequela.runs.compare import compare_opened
+from sequela.runs.find import Run
+from sequela.studies.registry import planned_leak
+from sequela.studies.study import Study
+from sequela.studies.verdicts import SURE
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A model that the default model is set beside.
+
+    Attributes:
+        model: Its name.
+        kind: What it is the best of, in words.
+        difference: The default model's number minus its own.
+        interval: 95 %, of the difference.
+        p_value: Two-sided, corrected for the number of rivals (Holm).
+        better: Whether the default model is surely better or worse; ``None`` where neither.
+        operations: Its operations divided by those of the default model; ``None`` where they are
+            not counted.
+    """
+
+    model: str
+    kind: str
+    difference: float
+    interval: tuple[float, float]
+    p_value: float
+    better: bool | None
+    operations: float | None
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The default model beside the best of a study's own.
+
+    Attributes:
+        model: Its name.
+        metric: The name of what is compared.
+        value: Its held-out number.
+        models: How many models the number is the mean of: folds, repeats and seeds.
+        rivals: The best of the study's networks, and the best of its reference models.
+    """
+
+    model: str
+    metric: str
+    value: float
+    models: int
+    rivals: tuple[Rival, ...]
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one line."""
+        metric = named(self.metric)
+        said = "; ".join(_in_words(each, metric) for each in self.rivals)
+        over = f" (mean over {self.models} models)" if self.models > 1 else ""
+        return (
+            f"{title_of(self.model)}, the default model for these data, has {metric.title} "
+            f"{number(self.value, metric.form)}{over}: {said}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """For ``results.json``."""
+        return {
+            "model": self.model,
+            self.metric: self.value,
+            "beside": [
+                {
+                    "model": each.model,
+                    "kind": each.kind,
+                    "difference": each.difference,
+                    "ci": list(each.interval),
+                    "p_value": each.p_value,
+                    "better": each.better,
+                    "operations_ratio": each.operations,
+                }
+                for each in self.rivals
+            ],
+            "sentence": self.sentence,
+        }
+
+
+def default_beside(study: Study, runs: Sequence[Run]) -> Beside | None:
+    """The default model beside a study's own, from opened runs of one question.
+
+    Args:
+        study: Whose runs they are.
+        runs: Those that leak or have weighted classes are left aside.
+
+    Returns:
+        ``None`` where the study has no such run, or nothing to set it beside.
+    """
+    plain = {
+        run.settings.model: run
+        for run in runs
+        if not planned_leak(run) and not run.settings.training.class_weights
+    }
+    if not (study.default and plain):
+        return None
+    name = default_for(next(iter(plain.values())).data).model
+    own = plain.pop(name, None)
+    if own is None:
+        return None
+    kinds = {
+        f"the best of the other models of {study.report}"
+        if name in study.training
+        else f"the best of the models of {study.report}": study.training,
+        "the best reference model": study.reference_models,
+    }
+    found = {
+        kind: _best(plain[model] for model in some if model in plain)
+        for kind, some in kinds.items()
+    }
+    rivals = {kind: run for kind, run in found.items() if run}
+    if not rivals:
+        return None
+    compared = compare_opened([own, *rivals.values()])
+    metric = named(compared.metric)
+    first, *others = compared.runs
+    return Beside(
+        model=name,
+        metric=metric.name,
+        value=first.value,
+        models=len(own.runs),
+        rivals=tuple(
+            _rival(kind, own, run, each, metric)
+            for (kind, run), each in zip(rivals.items(), others, strict=True)
+        ),
+    )
+
+
+def _best(runs: Iterable[Run]) -> Run | None:
+    def value(run: Run) -> float:
+        metric = headline(run.data["classes"], run.test)
+        sign = 1 if metric.better == "higher" else -1
+        return sign * float(run.test.get(metric.key) or 0.0)
+
+    return max(runs, key=value, default=None)
+
+
+def _rival(kind: str, own: Run, run: Run, compared: Any, metric: Metric) -> Rival:
+    gap, p_value = compared.difference, compared.corrected_p
+    value, low, high = -gap.value, -gap.interval.high, -gap.interval.low
+    sure = p_value < SURE
+    theirs, ours = run.facts["operations"], own.facts["operations"]
+    return Rival(
+        model=compared.model,
+        kind=kind,
+        difference=value,
+        interval=(low, high),
+        p_value=p_value,
+        better=(value > 0) == (metric.better == "higher") if sure else None,
+        operations=theirs / ours if theirs and ours else None,
+    )
+
+
+def _in_words(rival: Rival, metric: Metric) -> str:
+    """One rival as a part of the sentence."""
+    answer = {True: "better than", False: "worse than", None: "not surely better than"}
+    unit = " points" if metric.points else ""
+    low, high = rival.interval
+    chance = "below 0.001" if rival.p_value < 0.001 else f"{rival.p_value:.3f}"  # noqa: PLR2004
+    said = (
+        f"{answer[rival.better]} {title_of(rival.model)}, {rival.kind}, by "
+        f"{metric.apart(rival.difference)}{unit} ({metric.apart(low)} to {metric.apart(high)}; p "
+        f"{chance})"
+    )
+    if rival.operations is None:
+        return said
+    if rival.operations >= 1:
+        return f"{said}, with {number(rival.operations, '.1f')} times fewer operations"
+    return f"{said}, with {number(1 / rival.operations, '.1f')} times the operations"

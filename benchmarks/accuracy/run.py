@@ -26,8 +26,9 @@ from typing import Any
 import torch
 
 from sequela.runs.data import load
+from sequela.runs.ensemble import make_ensemble
 from sequela.runs.folds import FoldsFolder
-from sequela.runs.model import TrainedModel
+from sequela.runs.model import TrainedModel, trained
 from sequela.runs.openings import open_held_out
 from sequela.runs.pool import PlannedRun
 from sequela.studies.settings import run_settings
@@ -66,13 +67,22 @@ TASKS: Mapping[str, tuple[str, Metrics, Sequence[str]]] = {
     ),
 }
 """Data set, the entry of each task in ``summary.json`` with its metric, and the models."""
+ENSEMBLES: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "eeg": {
+        "ensemble-spectral-mlp-seeds": ("spectral-mlp",),
+        "ensemble-spectral-mlp-spectral-boosting": ("spectral-mlp", "spectral-boosting"),
+    },
+    "physionet2012": {"ensemble-values-lstm-boosting": ("values-lstm", "boosting")},
+    "nafld": {"ensemble-values-lstm-boosting": ("values-lstm", "boosting")},
+}
+"""The members of each ensemble of a task; one member alone is averaged over its seeds."""
 
 
 def inference_us(run: FoldsFolder) -> float | None:
-    """Median time of one example on one thread, in microseconds; reference models are not timed."""
+    """Median time of one example on one thread, in microseconds; only networks are timed."""
     first = run.first
-    model = TrainedModel.of(first)
-    if not model.is_network:
+    model = trained(first)
+    if not isinstance(model, TrainedModel) or not model.is_network:
         return None
     with TemporaryDirectory() as work, torch.inference_mode():
         data = load(first.settings, None, Path(work))
@@ -99,6 +109,15 @@ def entry(run: FoldsFolder, metric: str) -> dict[str, Any]:
         "train_seconds": statistics.mean(each.metrics["train_seconds"] for each in run.runs),
         "inference_us": inference_us(run),
     }
+
+
+def show(run: FoldsFolder, model: str, metrics: Metrics, found: dict[str, Any]) -> None:
+    """Open the held-out parts of a model, and add and print its numbers."""
+    open_held_out(run, "evaluate")
+    for name, metric in metrics.items():
+        found.setdefault(name, {})[model] = entry(run, metric)
+        value, (low, high) = run.test[metric], run.test[f"{metric}_ci"]
+        print(f"{name}, {model}: {value:.3f} ({low:.3f} to {high:.3f})", flush=True)
 
 
 def commit() -> str:
@@ -130,12 +149,14 @@ def main() -> None:
             settings = run_settings(model, data, records={}, training={})
             planned = PlannedRun(said.out / task / model, settings, FOLDS, seeds=said.seeds)
             planned.train(resume=True)
-            run = FoldsFolder(planned.path)
-            open_held_out(run, "evaluate")
-            for name, metric in metrics.items():
-                found.setdefault(name, {})[model] = entry(run, metric)
-                value, (low, high) = run.test[metric], run.test[f"{metric}_ci"]
-                print(f"{name}, {model}: {value:.3f} ({low:.3f} to {high:.3f})", flush=True)
+            show(FoldsFolder(planned.path), model, metrics, found)
+        for name, members in ENSEMBLES.get(task, {}).items():
+            if len(members) == 1 and said.seeds == 1:
+                continue
+            path_of = said.out / task / name
+            if not path_of.exists():
+                make_ensemble([said.out / task / member for member in members], path_of)
+            show(FoldsFolder(path_of), name, metrics, found)
         found["made"] = {
             "date": date.today().isoformat(),
             "machine": f"{platform.machine()} {platform.system()}, one thread",

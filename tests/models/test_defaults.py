@@ -1,6 +1,7 @@
 """Which model ``auto`` stands for."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -8,13 +9,16 @@ from sequela.errors import SettingError
 from sequela.models import defaults, registry
 from sequela.models.defaults import DEFAULTS, default_for
 from sequela.models.registry import lookup, register
-from sequela.sources.catalog import DataKind
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 
 
 def test_each_default_is_a_network_that_reads_such_data() -> None:
-    kinds: dict[str, DataKind] = {"signal": "signal", "values": "records", "codes": "records"}
+    kinds: dict[str, Literal["signal", "records"]] = {
+        "signal": "signal",
+        "values": "records",
+        "codes": "records",
+    }
     for name, each in DEFAULTS.items():
         assert each.model in registry.MODELS
         assert registry.MODELS[each.model].reads_of(kinds[name])

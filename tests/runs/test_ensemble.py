@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.cli.calls import Refused, ran
+from tests.cli.calls import ran
 
 from sequela.config import RunSettings, TrainingSettings
 from sequela.cost import record
@@ -148,10 +148,10 @@ def test_what_is_said_of_it(runs: Path, ensemble: RunFolder, tmp_path: Path) -> 
     ],
 )
 def test_runs_that_cannot_be_averaged(
-    runs: Path, refused: Refused, tmp_path: Path, names: list[str], message: str
+    runs: Path, tmp_path: Path, names: list[str], message: str
 ) -> None:
-    out = tmp_path / "out"
-    assert message in refused("ensemble", *(runs / name for name in names), "--out", out)
+    with pytest.raises(RunError, match=message):
+        make_ensemble([runs / name for name in names], tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -199,5 +199,5 @@ def test_folds_and_seeds(synthetic: Path, tmp_path: Path) -> None:
     found = compare([both, over, open_run(tmp_path / "floor")])
     assert found.runs[1].difference is not None
     first, second = commands([over])[:2]
-    assert "--seed 0 --split-seed 0 --folds 2" in first or "--seed 0 --folds 2" in first
-    assert "--seed 1 --split-seed 0 --folds 2" in second
+    assert "--seed 0 --split-seed 0 " in first
+    assert "--seed 1 --split-seed 0 " in second

@@ -25,12 +25,17 @@ def front(rows: Sequence[dict[str, Any]]) -> list[str]:
     return names
 
 
-def accuracy_against_operations(rows: Sequence[dict[str, Any]]) -> Figure:
+def accuracy_against_operations(
+    rows: Sequence[dict[str, Any]], *, number: str = "accuracy", example: str = "segment"
+) -> Figure:
     """Held-out accuracy with its 95 % interval against operations a segment, logarithmic.
 
     Args:
         rows: Each with ``model``, ``operations``, ``accuracy``, ``low``, ``high``.
+        number: What stands under ``accuracy``: ``accuracy``, a share, or for example ``AUROC``.
+        example: What the operations are for.
     """
+    share = "accuracy" in number
     names = front(rows)
     ranked = sorted(rows, key=lambda row: row["operations"])
     last = len(ranked) - 1
@@ -40,15 +45,18 @@ def accuracy_against_operations(rows: Sequence[dict[str, Any]]) -> Figure:
     ]
     x = alt.X(
         "operations:Q",
-        title="operations for one segment (logarithmic)",
+        title=f"operations for one {example} (logarithmic)",
         scale=alt.Scale(type="log", nice=True),
         axis=alt.Axis(format="~s", tickCount=4),
     )
-    y_axis = alt.Axis(format=".0%", tickCount=6)
+    y_axis = alt.Axis(format=".0%" if share else ".2f", tickCount=6)
     base = alt.Chart(alt.Data(values=data)).encode(x=x)
     bars = base.mark_rule(color=FIRST, strokeWidth=1.5).encode(
         y=alt.Y(
-            "low:Q", title="held-out accuracy", axis=y_axis, scale=alt.Scale(zero=False, padding=12)
+            "low:Q",
+            title=f"held-out {number}",
+            axis=y_axis,
+            scale=alt.Scale(zero=False, padding=12),
         ),
         y2="high:Q",
     )
@@ -70,12 +78,13 @@ def accuracy_against_operations(rows: Sequence[dict[str, Any]]) -> Figure:
         color=INK, align="right", dx=-8, dy=-8, fontSize=11
     )
     described = "; ".join(
-        f"{r['model']} {r['accuracy']:.1%} with {r['operations']:,} operations" for r in data
+        f"{r['model']} {r['accuracy']:{'.1%' if share else '.3f'}} with {r['operations']:,} operations"
+        for r in data
     )
     return Figure(
         chart=alt.LayerChart(layer=[bars, line, points, left, right]).properties(
             width=420, height=260
         ),
-        alt=f"Held-out accuracy against operations. {described}. On the front: {', '.join(names)}.",
+        alt=f"Held-out {number} against operations. {described}. On the front: {', '.join(names)}.",
         rows=data,
     )

@@ -69,7 +69,7 @@ class Beside:
         over = f" (mean over {self.models} models)" if self.models > 1 else ""
         return (
             f"{title_of(self.model)}, the default model for these data, has {metric.title} "
-            f"{number(self.value, metric.form)}{over}: {said}"
+            f"{number(self.value, metric.form).replace('%', ' %')}{over}: {said}"
         )
 
     def to_dict(self) -> dict[str, Any]:

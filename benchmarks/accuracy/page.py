@@ -1,0 +1,116 @@
+"""The tables and pictures of ``docs/accuracy.md``, from ``summary.json`` beside this file.
+
+    python benchmarks/accuracy/run.py --seeds 3 --write   # measures, for hours
+    python benchmarks/accuracy/page.py                    # writes the page again, in seconds
+
+Only what stands between the two marks of the page is replaced.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sequela.evaluation.number import number
+from sequela.figures.figure import Figure
+from sequela.figures.pareto import accuracy_against_operations
+
+HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / "docs" / "accuracy.md"
+PICTURES = PAGE.parent / "pictures"
+BEGIN, END = "<!-- made by benchmarks/accuracy/page.py -->", "<!-- end -->"
+TITLES = {
+    "eeg-segment": ("EEG, one segment of 1.03 s, five classes", "accuracy", "segment"),
+    "eeg-recording": ("EEG, a whole recording", "accuracy of whole recordings", "segment"),
+    "physionet2012": ("PhysioNet 2012, death in the stay at 48 hours", "AUROC", "patient"),
+    "eicu": ("eICU demo, death in the stay at 24 hours", "AUROC", "patient"),
+    "nafld": ("NAFLD, death within five years", "AUROC", "patient"),
+}
+"""Title, number and example of each task, in the order of the page."""
+
+
+def read(path: Path = HERE / "summary.json") -> dict[str, Any]:
+    """What ``run.py`` wrote."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def value_of(entry: Mapping[str, Any]) -> float:
+    """The held-out number of a model."""
+    return float(entry["auroc"] if "auroc" in entry else entry["accuracy"])
+
+
+def figure(task: str, models: Mapping[str, Any]) -> Figure | None:
+    """Accuracy against operations, of the models whose operations are counted."""
+    _, measure, example = TITLES[task]
+    rows = [
+        {
+            "model": name,
+            "operations": entry["operations"],
+            "accuracy": value_of(entry),
+            "low": entry["ci"][0],
+            "high": entry["ci"][1],
+        }
+        for name, entry in models.items()
+        if entry["operations"]
+    ]
+    if len(rows) < 2:
+        return None
+    return accuracy_against_operations(rows, number=measure, example=example)
+
+
+def table(task: str, models: Mapping[str, Any]) -> list[str]:
+    """A row for each model, the best first."""
+    measure = TITLES[task][1]
+    form = ".3f" if measure == "AUROC" else ".1%"
+    lines = [
+        f"| model | {measure} (95 % interval) | seeds | operations | parameters | training, s a fold "
+        "| use, µs |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, entry in sorted(models.items(), key=lambda pair: -value_of(pair[1])):
+        low, high = (number(bound, form) for bound in entry["ci"])
+        cells = [
+            f"`{name}`",
+            f"{number(value_of(entry), form)} ({low} to {high})",
+            str(entry["seeds"]),
+            _count(entry["operations"]),
+            _count(entry["parameters"]),
+            number(entry["train_seconds"], ".1f"),
+            number(entry["inference_us"], ".0f"),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
+
+
+def content(summary: Mapping[str, Any]) -> str:
+    """What stands between the marks of the page."""
+    made = summary["made"]
+    lines = [f"Measured on {made['date']}, {made['machine']}, at commit `{made['commit']}`.", ""]
+    for task, (title, _, _) in TITLES.items():
+        if task not in summary:
+            continue
+        lines += [f"## {title}", "", *table(task, summary[task]), ""]
+        if drawn := figure(task, summary[task]):
+            lines += [f"![{drawn.alt}](pictures/accuracy-{task}.svg)", ""]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    summary = read()
+    for task in TITLES:
+        if drawn := figure(task, summary.get(task, {})):
+            drawn.save(PICTURES / f"accuracy-{task}.svg")
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    text = f"{before}{BEGIN}\n\n{content(summary)}\n{END}{after}"
+    PAGE.write_text(text, encoding="utf-8")
+    print(f"written: {PAGE}")
+
+
+if __name__ == "__main__":
+    main()

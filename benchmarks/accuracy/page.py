@@ -64,8 +64,8 @@ def table(task: str, models: Mapping[str, Any]) -> list[str]:
     measure = TITLES[task][1]
     form = ".3f" if measure == "AUROC" else ".1%"
     lines = [
-        f"| model | {measure} (95 % interval) | seeds | operations | parameters | training, s a fold "
-        "| use, µs |",
+        f"| model | {measure} (95 % interval) | seeds | operations | parameters "
+        + "| training, s a fold | use, µs |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
     for name, entry in sorted(models.items(), key=lambda pair: -value_of(pair[1])):
@@ -84,7 +84,7 @@ def table(task: str, models: Mapping[str, Any]) -> list[str]:
 
 
 def _count(value: int | None) -> str:
-    return "–" if value is None else f"{value:,}"
+    return number(value, ",.0f")
 
 
 def content(summary: Mapping[str, Any]) -> str:

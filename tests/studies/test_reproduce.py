@@ -1,5 +1,6 @@
 """The whole study on a small data set."""
 
+import html
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sequela.errors import RunError
+from sequela.report.build import build
 from sequela.runs.find import Run, find_runs, open_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.openings import LEDGER, read
@@ -18,6 +20,7 @@ from sequela.studies.reproduce import reproduce
 from sequela.studies.results import in_order
 from sequela.studies.verdicts import ANSWERS
 
+DEFAULT = "spectral-mlp"
 NETWORKS = list(seizure.TRAINING)
 REFERENCE = [
     "majority-class",
@@ -58,13 +61,15 @@ Study = tuple[Path, list[Run], list[tuple[str, int, int]]]
 def test_runs_in_the_order_of_the_page(study: Study) -> None:
     out, folders, said = study
     names = [
-        f"{model}.by-{split}" for split in ("recording", "row") for model in [*NETWORKS, *REFERENCE]
+        f"{model}.by-{split}"
+        for split in ("recording", "row")
+        for model in [*NETWORKS, *REFERENCE, *([DEFAULT] if split == "recording" else [])]
     ]
     assert [folder.path.name for folder in folders] == names
     assert sorted(name for name, _, _ in said) == sorted(names)
     controls = [name.endswith(".by-row") for name, _, _ in said]
     assert controls == sorted(controls)  # results come first
-    assert [(done, n) for _, done, n in said] == [(i, 20) for i in range(1, 21)]
+    assert [(done, n) for _, done, n in said] == [(i, 21) for i in range(1, 22)]
     assert [f.path for f in in_order(find_runs([out / "runs"]))] == [f.path for f in folders]
     assert [f.path for f in in_order(find_runs([out]))] == [f.path for f in folders]
 
@@ -83,6 +88,7 @@ def test_results(study: Study) -> None:
         assert (max(shared) > 0) == (unit == "row")
         assert list(part["models"]) == NETWORKS
         assert list(part["floors"]) == REFERENCE
+        assert list(part.get("default", {})) == [DEFAULT] * (unit == "recording")
         for model, entry in {**part["models"], **part["floors"]}.items():
             test = entry["test"]
             # By recording each is held out once, in one of two folds; by row there is one split.
@@ -104,6 +110,31 @@ def test_results(study: Study) -> None:
         assert part["models"]["mlp-baseline"]["parameters"] == 2949
         assert part["models"]["mlp-baseline"]["report_2019"]["accuracy"] == 0.25
         assert part["floors"]["majority-class"]["test"]["accuracy"] == pytest.approx(0.2, abs=0.05)
+
+
+def test_the_default_model_stands_beside_the_reports_in_one_line(study: Study) -> None:
+    out, runs, _ = study
+    best = json.loads((out / "results.json").read_text("utf-8"))["studies"]["seizure"]["best"]
+    own, *others = (
+        open_run(out / "runs" / f"{name}.by-recording")
+        for name in (DEFAULT, *(each["model"] for each in best["beside"]))
+    )
+    assert best["model"] == DEFAULT
+    assert best["accuracy"] == pytest.approx(own.test["accuracy"])
+    networks = [run for run in runs if run.path.name in {f"{n}.by-recording" for n in NETWORKS}]
+    assert others[0].test["accuracy"] == max(run.test["accuracy"] for run in networks)
+    for each, other in zip(best["beside"], others, strict=True):
+        assert each["difference"] == pytest.approx(own.test["accuracy"] - other.test["accuracy"])
+        assert each["ci"][0] <= each["difference"] <= each["ci"][1]
+        assert each["better"] in (True, False, None)
+        assert (each["better"] is not None) == (each["p_value"] < 0.005)
+    first = best["beside"][0]
+    ratio = others[0].facts["operations"] / own.facts["operations"]
+    assert first["operations_ratio"] == pytest.approx(ratio)
+    assert best["beside"][1]["operations_ratio"] is None
+    page = build(runs, out / "page.html").read_text("utf-8")
+    assert html.escape(best["sentence"], quote=False) in page
+    (out / "page.html").unlink()
 
 
 def test_each_held_out_part_is_opened_once_at_the_end(study: Study) -> None:

@@ -77,9 +77,9 @@ def accuracy_against_operations(
     left = named.transform_filter("!datum.right").mark_text(
         color=INK, align="right", dx=-8, dy=-8, fontSize=11
     )
+    form = ".1%" if share else ".3f"
     described = "; ".join(
-        f"{r['model']} {r['accuracy']:{'.1%' if share else '.3f'}} with {r['operations']:,} operations"
-        for r in data
+        f"{r['model']} {r['accuracy']:{form}} with {r['operations']:,} operations" for r in data
     )
     return Figure(
         chart=alt.LayerChart(layer=[bars, line, points, left, right]).properties(

@@ -63,9 +63,9 @@ def table(task: str, models: Mapping[str, Any]) -> list[str]:
     """A row for each model, the best first."""
     measure = TITLES[task][1]
     form = ".3f" if measure == "AUROC" else ".1%"
+    columns = "seeds | operations | parameters | training, s a fold | use, µs"
     lines = [
-        f"| model | {measure} (95 % interval) | seeds | operations | parameters "
-        + "| training, s a fold | use, µs |",
+        f"| model | {measure} (95 % interval) | {columns} |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
     for name, entry in sorted(models.items(), key=lambda pair: -value_of(pair[1])):

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -283,8 +284,8 @@ def test_the_study_is_the_reports() -> None:
             assert full[f"{model}.weighted"].training.class_weights
             assert full[f"{model}.hindsight"].cohort.hindsight  # type: ignore[union-attr]
         assert "prevalence.hindsight" not in full
-        bare = {"is_primary": False, "looks_back": False}
-        plain = mortality.STUDY.runs(question, **bare, seed=4, quick=False)
+        bare = partial(mortality.STUDY.runs, question, is_primary=False, looks_back=False)
+        plain = bare(seed=4, quick=False)
         assert plain == {name: full[name] for name in (*NETWORKS, *REFERENCE)}
         back = mortality.STUDY.runs(question, is_primary=False, seed=4, quick=False)
         assert {*back} - {*plain} == {f"{name}.hindsight" for name in (*NETWORKS, *REFERENCE[1:])}

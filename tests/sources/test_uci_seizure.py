@@ -231,10 +231,10 @@ def test_lines_are_counted_past_empty_ones(tmp_path: Path, recordings: list[Reco
     ("name", "content", "message"),
     [
         ("seizure.csv", b"", "empty; expected a header and rows"),
-        ("seizure.csv", ",".join(HEADER).encode(), "line 1: found no row"),
-        ("seizure.csv", b"\x00\xff\xfe" * 50, "cannot be read"),
-        ("seizure.csv.gz", b"no gzip", "cannot be read"),
-        ("seizure.csv.gz", gzip.compress(b"Unnamed," * 10_000, mtime=0)[:40], "cannot be read"),
+        ("seizure.csv", f"{','.join(HEADER)}\n".encode(), "line 1: found no row"),
+        ("seizure.csv", b"\x00\xff\xfe" * 50, "line 1: found byte 0xff, which is not UTF-8"),
+        ("seizure.csv.gz", b"no gzip", "is damaged"),
+        ("seizure.csv.gz", gzip.compress(b"Unnamed," * 10_000, mtime=0)[:40], "is damaged"),
     ],
 )
 def test_a_file_that_is_no_such_csv_is_refused(

@@ -8,7 +8,8 @@ Everything that reads a file which somebody else made comes through here:
 - ``members(path, expected)``: name and content of each file of a folder, a zip or a tar file.
 - ``proven(path, expected)``: the whole file read once, before an engine reads it: its checksums are
   verified, its lines counted, its SHA-256 taken.
-- ``Sums.beside(folder)``: what a publisher's ``SHA256SUMS.txt`` states; ``check(path)`` compares.
+- ``Sums.beside(folder)``: what a publisher's ``SHA256SUMS.txt`` states; ``check(path)`` compares,
+  ``check_all()`` does so for what is there, and ``words`` tells how many files were compared.
 
 ``expected`` is what the file should be, as the end of "expected ..."; ``remedy`` what to do else.
 
@@ -29,7 +30,7 @@ import stat
 import struct
 import tarfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,7 @@ SUMS = "SHA256SUMS.txt"
 """The list of checksums that PhysioNet publishes in each data set's folder."""
 
 _CHUNK = 1 << 20
+_MOST_BYTES = f"more than {MOST:,} bytes"
 _TIMES_SIZE = f"more than {TIMES} times its size when decompressed"
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -101,47 +103,61 @@ def content(path: Path, expected: str, remedy: str = REMEDY, most: int = MOST) -
         return stream.read()
 
 
-def text(path: Path, expected: str, remedy: str = REMEDY, most: int = MOST) -> str:
+def text(path: Path, expected: str, remedy: str = REMEDY, *, ended: bool = False) -> str:
     """The text of a UTF-8 file, without the mark that some programs put before it.
 
     Raises:
         DataNotFoundError: There is no such file.
-        DataError: As ``opened``; or it is not UTF-8, or has a NUL, which no text has.
+        DataError: As ``opened`` and ``as_text``.
     """
-    return as_text(content(path, expected, remedy, most), str(path), expected, remedy)
+    return as_text(content(path, expected, remedy), str(path), expected, remedy, ended=ended)
 
 
-def as_text(given: bytes, place: str, expected: str, remedy: str = REMEDY) -> str:
+def as_text(
+    given: bytes, place: str, expected: str, remedy: str = REMEDY, *, ended: bool = False
+) -> str:
     """Bytes as UTF-8 text, without the mark that some programs put before it.
 
+    Args:
+        given: The bytes.
+        place: What an error calls them.
+        expected: What they should be.
+        remedy: What to do if they are not.
+        ended: Whether the last line must have its end, as the publisher's has: where it has none,
+            the number before it may be cut.
+
     Raises:
-        DataError: They are not UTF-8, or hold a NUL, which no text has.
+        DataError: They are not UTF-8, hold a NUL, which no text has, or have no end.
     """
+
+    def fault(line: int, found: str) -> DataError:
+        return DataError(f"{place} line {line}: found {found}; expected {expected}; {remedy}")
+
     try:
         read = given.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = given.count(b"\n", 0, error.start) + 1
         found = f"byte {given[error.start]:#04x}, which is not UTF-8"
-        raise DataError(f"{place} line {line}: found {found}; expected {expected}; {remedy}") from (
-            error
-        )
+        raise fault(given.count(b"\n", 0, error.start) + 1, found) from error
     if (nul := read.find("\0")) >= 0:
-        line = read.count("\n", 0, nul) + 1
-        raise DataError(f"{place} line {line}: found a NUL byte; expected {expected}; {remedy}")
+        raise fault(read.count("\n", 0, nul) + 1, "a NUL byte")
+    if ended and read and not read.endswith(("\n", "\r")):
+        raise fault(len(read.splitlines()), "no end of the line: it may be cut")
     return read
 
 
 def members(
-    path: Path, expected: str, remedy: str = REMEDY, most: int = MOST
+    path: Path,
+    expected: str,
+    remedy: str = REMEDY,
+    wanted: Callable[[str], bool] = lambda _: True,
 ) -> Iterator[tuple[str, bytes]]:
     """Name and content of each file in a folder, a zip file or a tar file, sorted in the first two.
 
     Args:
-        path: A folder (files directly in it), or a file named ``.zip``, ``.tar`` or
-            ``.tar.gz``.
+        path: A folder (files directly in it), a file named ``.tar`` or ``.tar.gz``, or a zip file.
         expected: What each file should be.
         remedy: What to do if one is not.
-        most: Bytes that one file may have.
+        wanted: Which names are asked for; what else lies in an archive is verified and left out.
 
     Raises:
         DataNotFoundError: There is no such path.
@@ -149,12 +165,12 @@ def members(
     """
     if path.is_dir():
         for each in sorted(path.iterdir()):
-            if not each.is_dir():
-                yield each.name, content(each, expected, remedy, most)
-    elif path.suffix.lower() == ".zip":
-        yield from _zip_members(path, expected, remedy, most)
-    else:
-        yield from _tar_members(path, expected, remedy, most)
+            if wanted(each.name):
+                yield each.name, content(each, expected, remedy)
+        return
+    tarred = path.name.lower().endswith((".tar", ".tar.gz"))
+    read = _tar_members if tarred else _zip_members
+    yield from ((name, given) for name, given in read(path, expected, remedy) if wanted(name))
 
 
 @dataclass(frozen=True)
@@ -343,7 +359,7 @@ def _too_much(place: str, found: str, rest: str) -> DataError:
     return DataError(f"{place} holds {found}, which no published file does: {rest}")
 
 
-def _zip_members(path: Path, expected: str, remedy: str, most: int) -> Iterator[tuple[str, bytes]]:
+def _zip_members(path: Path, expected: str, remedy: str) -> Iterator[tuple[str, bytes]]:
     rest = f"expected {expected}; {remedy}"
     with _regular(path, expected, remedy) as file:
         size = os.fstat(file.fileno()).st_size
@@ -355,8 +371,8 @@ def _zip_members(path: Path, expected: str, remedy: str, most: int) -> Iterator[
             raise _too_much(str(path), _TIMES_SIZE, rest)
         for entry in entries:
             place = f"{path}/{entry.filename}"
-            if entry.file_size > most:
-                raise _too_much(place, f"more than {most:,} bytes", rest)
+            if entry.file_size > MOST:
+                raise _too_much(place, _MOST_BYTES, rest)
             if entry.compress_type not in _DEFLATE:
                 raise DataError(f"{place} is not packed by deflate: {rest}")
             with _translated(place, rest):
@@ -386,7 +402,7 @@ class _Header(tarfile.TarInfo):
             raise tarfile.ReadError(f"cut or damaged: {error}") from error
 
 
-def _tar_members(path: Path, expected: str, remedy: str, most: int) -> Iterator[tuple[str, bytes]]:
+def _tar_members(path: Path, expected: str, remedy: str) -> Iterator[tuple[str, bytes]]:
     rest = f"expected {expected}; {remedy}"
     with opened(path, expected, remedy) as stream:
         with _translated(str(path), rest):
@@ -397,8 +413,8 @@ def _tar_members(path: Path, expected: str, remedy: str, most: int) -> Iterator[
             if member is None:
                 break
             place = f"{path}/{member.name}"
-            if member.size > most:
-                raise _too_much(place, f"more than {most:,} bytes", rest)
+            if member.size > MOST:
+                raise _too_much(place, _MOST_BYTES, rest)
             with _translated(place, rest):
                 file = archive.extractfile(member) if member.isreg() else None
                 read = file.read() if file else b""

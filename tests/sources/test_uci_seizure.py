@@ -251,7 +251,7 @@ def test_a_file_broken_off_inside_the_rows_is_refused(
 ) -> None:
     file = write(tmp_path / "seizure.csv.gz", rows_of(recordings))
     file.write_bytes(file.read_bytes()[:-2000])
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is damaged"):
         uci_seizure.read(file)
 
 

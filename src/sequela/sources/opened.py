@@ -279,6 +279,19 @@ class Sums:
             )
         return True
 
+    def check_all(self) -> str:
+        """See that each listed file that is there is as published; says how many are, in words.
+
+        Raises:
+            DataError: One is not.
+        """
+        folder = self.place.parent
+        here = [path for name in self.of if (path := folder / name).exists()]
+        for path in here:
+            self.check(path, "a file as published")
+        files = "file" if len(here) == 1 else "files"
+        return f"{len(here):,} {files} as {self.place.name} states"
+
 
 class _Guarded(io.RawIOBase):
     """A stream that raises our errors, and ends with one where it gives too much."""

@@ -269,7 +269,7 @@ def json_twice(rng: Random, content: bytes) -> bytes:
     try:
         value = json.loads(lines[number])
         key, each = rng.choice(sorted(value.items()))
-    except (ValueError, AttributeError, IndexError):
+    except (ValueError, AttributeError, IndexError, RecursionError):
         return content.replace(b"{", b'{"model": 1, "epoch": 1, ', 1)
     again = json.dumps({key: rng.choice(_LEAVES)})[1:-1]
     del each
@@ -284,13 +284,15 @@ def _edited(rng: Random, content: bytes, edit: Any) -> bytes:
     try:
         value = json.loads(content)
         text = (1, "\n")
+    except RecursionError:
+        return content
     except ValueError:
         lines = content.splitlines()
         number = rng.randrange(len(lines)) if lines else 0
         text = (None, "")
         try:
             value = json.loads(lines[number])
-        except (ValueError, IndexError):
+        except (ValueError, IndexError, RecursionError):
             return content
     places = list(_places(value))
     if not places:

@@ -83,7 +83,10 @@ def mutant_of(parser: Parser, seed: Seed, rng: Random) -> Mutant:
         files = dict(seed.pack(seed.plain))
         name, how = rng.choice(sorted(files)), rng.choice(sorted(parser.packed))
         files[name] = parser.packed[how](rng, files[name])
-        return Mutant(files, None, f"{name}: {how}")
+        beside = name in seed.plain  # a file that is not packed itself
+        return Mutant(
+            files, {**seed.plain, name: files[name]} if beside else None, f"{name}: {how}"
+        )
     plain = dict(seed.plain)
     done = []
     for _ in range(1 if rng.random() < 0.8 else 2):  # noqa: PLR2004

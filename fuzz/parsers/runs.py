@@ -6,6 +6,7 @@ reads a number gets one. safetensors and Parquet files carry checksums of their 
 """
 
 import json
+import math
 import tomllib
 from collections.abc import Callable
 from dataclasses import asdict
@@ -32,7 +33,7 @@ from sequela.training import history
 from sequela.training.checkpoint import FILE, Checkpoint
 
 
-def _strict(text: bytes) -> Any:
+def _strict(text: bytes, constants: tuple[str, ...] = ()) -> Any:
     """JSON without what only Python takes for JSON; raises ``ValueError``."""
 
     def pairs(given: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -41,7 +42,9 @@ def _strict(text: bytes) -> Any:
         return dict(given)
 
     def constant(name: str) -> Any:
-        raise ValueError(name)
+        if name not in constants:
+            raise ValueError(name)
+        return float(name)
 
     try:
         return json.loads(text.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant)
@@ -71,27 +74,41 @@ def _records() -> history.History:
 
 
 def _history_says(files: Files) -> Any:
-    kinds = {"epoch": int, "part": str, "loss": float, "seconds": float, "metrics": dict, "learning_rate": float}
+    kinds = {
+        "epoch": int,
+        "part": str,
+        "loss": float,
+        "seconds": float,
+        "metrics": dict,
+        "learning_rate": float,
+    }
     said = []
     try:
         for line in files["history.jsonl"].decode("utf-8").splitlines():
-            record = _strict(line.encode())
+            record = _strict(line.encode(), ("NaN", "Infinity", "-Infinity"))
             if not isinstance(record, dict) or record.keys() != kinds.keys():
                 return None
-            numbers = {n: _as_float(v) if kinds[n] is float else v for n, v in record.items()}
+            numbers = {
+                n: _as_float(v, any_=n == "loss") if kinds[n] is float else v
+                for n, v in record.items()
+            }
             numbers["metrics"] = {n: _as_float(v) for n, v in record["metrics"].items()}
-            if not all(type(numbers[n]) is kind for n, kind in kinds.items()) or numbers["part"] not in ("train", "tuning"):
+            if not all(type(numbers[n]) is kind for n, kind in kinds.items()) or numbers[
+                "part"
+            ] not in ("train", "tuning"):
                 return None
             if numbers["epoch"] < 1:
                 return None
             said.append(numbers)
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, OverflowError):
         return None
     return said
 
 
-def _as_float(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 1e308:  # noqa: PLR2004
+def _as_float(value: Any, *, any_: bool = False) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(value)
+    if not any_ and not math.isfinite(value):
         raise ValueError(value)
     return float(value)
 
@@ -132,7 +149,9 @@ def _labels() -> pa.Table:
     return pa.table(
         {
             "subject_id": pa.array(range(10_000, 10_000 + rows), pa.int64()),
-            "prediction_time": pa.array([1_000_000 * 86_400 * i for i in range(rows)], pa.timestamp("us")),
+            "prediction_time": pa.array(
+                [1_000_000 * 86_400 * i for i in range(rows)], pa.timestamp("us")
+            ),
             "boolean_value": [i % 3 == 0 for i in range(rows)],
         },
         schema=SCHEMA,
@@ -142,7 +161,11 @@ def _labels() -> pa.Table:
 def _network() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     torch.manual_seed(0)
     model = lookup_network("mlp-baseline").build()
-    header = {"model": "mlp-baseline", "reads": ["signal"], "config": {"n_chans": 1, "n_times": 178, "n_outputs": 5}}
+    header = {
+        "model": "mlp-baseline",
+        "reads": ["signal"],
+        "config": {"n_chans": 1, "n_times": 178, "n_outputs": 5},
+    }
     return dict(model.state_dict()), header
 
 
@@ -165,9 +188,18 @@ def _checkpoint(path: Path) -> None:
 
 def _read_checkpoint(folder: Path) -> Any:
     read = Checkpoint.load(folder)
-    plain = {n: {k: t.numpy() for k, t in getattr(read, n).items()} for n in ("model", "average", "best", "generators")}
+    plain = {
+        n: {k: t.numpy() for k, t in getattr(read, n).items()}
+        for n in ("model", "average", "best", "generators")
+    }
     slots = {i: {k: t.numpy() for k, t in s.items()} for i, s in read.optimiser["state"].items()}
-    return [plain, slots, read.optimiser["param_groups"], read.schedule, list(map(asdict, read.history))]
+    return [
+        plain,
+        slots,
+        read.optimiser["param_groups"],
+        read.schedule,
+        list(map(asdict, read.history)),
+    ]
 
 
 PARSERS = (
@@ -182,7 +214,9 @@ PARSERS = (
         "cost",
         _made(
             "cost.json",
-            lambda p: save(account(lookup_network("mlp-baseline").build(), torch.zeros(1, 1, 178)), p),
+            lambda p: save(
+                account(lookup_network("mlp-baseline").build(), torch.zeros(1, 1, 178)), p
+            ),
         ),
         lambda folder: json.loads(json.dumps(to_json(load(folder / "cost.json")))),
         JSON,
@@ -192,13 +226,20 @@ PARSERS = (
         "settings",
         _made(
             "config.toml",
-            lambda p: p.write_text(RunSettings(model="mlp-baseline", data="bonn").to_toml()) and None,
+            lambda p: (
+                p.write_text(RunSettings(model="mlp-baseline", data="bonn").to_toml()) and None
+            ),
         ),
         lambda folder: RunSettings.read(folder / "config.toml").model_dump(),
         TEXT,
         _settings_says,
     ),
-    Parser("model", _made("model.safetensors", lambda p: stored.write(p, *_network())), _read_model, BYTES),
+    Parser(
+        "model",
+        _made("model.safetensors", lambda p: stored.write(p, *_network())),
+        _read_model,
+        BYTES,
+    ),
     Parser("checkpoint", _made(FILE, _checkpoint), _read_checkpoint, BYTES),
     Parser(
         "labels",

@@ -24,13 +24,20 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 @cache
 def _texts() -> Files:
-    tables = {name: each.read_all() for name, each in physionet2012.read(EXCERPTS / "physionet2012.parquet")}
+    tables = {
+        name: each.read_all()
+        for name, each in physionet2012.read(EXCERPTS / "physionet2012.parquet")
+    }
     stays = tables["outcomes"].slice(0, 3).to_pylist()
     lines = [",".join(_HEADERS["outcomes"])]
     lines += [",".join(f"{value:g}" for value in stay.values()) for stay in stays]
     files = {_OUTCOMES: "\n".join(lines) + "\n"}
     for stay in stays:
-        rows = [row for row in tables["records"].slice(0, 3000).to_pylist() if row["recordid"] == stay["recordid"]]
+        rows = [
+            row
+            for row in tables["records"].slice(0, 3000).to_pylist()
+            if row["recordid"] == stay["recordid"]
+        ]
         text = "\n".join(f"{r['time']},{r['parameter']},{r['value']:.6g}" for r in rows[:60])
         files[f"set-a/{stay['recordid']}.txt"] = f"Time,Parameter,Value\n{text}\n"
     return {name: text.encode() for name, text in files.items()}
@@ -62,11 +69,16 @@ def _says(files: Files) -> Any:
             number = _number(value)
             if number is None or not _in_range(parameter, number, int(Path(name).stem)):
                 return None
-            for column, each in zip(records.values(), (int(Path(name).stem), clock, parameter, number), strict=True):
+            for column, each in zip(
+                records.values(), (int(Path(name).stem), clock, parameter, number), strict=True
+            ):
                 column.append(each)
     if outcomes is None or not outcomes:
         return None
-    said: dict[str, list[Any]] = {n: [] for n in ("recordid", "saps_i", "sofa", "length_of_stay", "survival", "in_hospital_death")}
+    said: dict[str, list[Any]] = {
+        n: []
+        for n in ("recordid", "saps_i", "sofa", "length_of_stay", "survival", "in_hospital_death")
+    }
     for row in outcomes:
         numbers = [_number(cell) for cell in row]
         if any(n is None or n < -1 or n > 2**53 for n in numbers):
@@ -74,7 +86,9 @@ def _says(files: Files) -> Any:
         recordid, saps, sofa, *days, died = numbers
         if not all(float(n).is_integer() for n in (recordid, *days, died)) or died not in (0, 1):
             return None
-        for column, each in zip(said.values(), (int(recordid), saps, sofa, *map(int, days), int(died)), strict=True):
+        for column, each in zip(
+            said.values(), (int(recordid), saps, sofa, *map(int, days), int(died)), strict=True
+        ):
             column.append(each)
     return {"outcomes": said, "records": records}
 
@@ -116,5 +130,12 @@ def physionet2012_parameters() -> frozenset[str]:
 PARSERS = (
     Parser("physionet2012-text", lambda: [Seed(_texts())], _read, CSV, _says),
     Parser("physionet2012-zip", lambda: [Seed(_texts(), _zip)], _read, CSV, _says, GZIP),
-    Parser("physionet2012-tar", lambda: [Seed(_texts(), tarred("set-a.tar.gz", _OUTCOMES))], _read, CSV, _says, GZIP),
+    Parser(
+        "physionet2012-tar",
+        lambda: [Seed(_texts(), tarred("set-a.tar.gz", _OUTCOMES))],
+        _read,
+        CSV,
+        _says,
+        GZIP,
+    ),
 )

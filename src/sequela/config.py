@@ -361,12 +361,12 @@ class RunSettings(_Settings):
             RunError: If the file is missing or is not the settings of a run.
         """
         try:
-            return cls.of(**tomllib.loads(path.read_text(encoding="utf-8")))
+            return cls.of(**tomllib.loads(path.read_bytes().decode("utf-8")))
         except FileNotFoundError as error:
             raise RunError(
                 f"{path}: not found; expected a run folder with a config.toml"
             ) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, SettingError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise RunError(f"{path}: not a run's settings: {error}") from error
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sequela.errors import DataError
+from sequela.sources.opened import json_value
 
 ACCOUNT = "account.json"
 
@@ -104,6 +105,6 @@ def read_account(root: Path) -> dict[str, Any]:
     """
     path = root / ACCOUNT
     try:
-        return {**json.loads(path.read_text(encoding="utf-8"))}
+        return {**json_value(path.read_bytes())}
     except (TypeError, ValueError) as error:
         raise DataError(f"{path}: damaged ({error}); build the data set again") from error

@@ -5,6 +5,7 @@ Everything that reads a file which somebody else made comes through here:
 - ``opened(path, expected)``: a file as a stream of bytes, decompressed where its name ends in
   ``.gz``.
 - ``content(path, expected)``: the same as ``bytes``; ``text(path, expected)``: as ``str``.
+- ``json_value(text)``: strict JSON.
 - ``members(path, expected)``: name and content of each file of a folder, a zip or a tar file.
 - ``proven(path, expected)``: the whole file read once, before an engine reads it: its checksums are
   verified, its lines counted, its SHA-256 taken.
@@ -24,6 +25,8 @@ that names the file, what was found, what was expected and what to do.
 import gzip
 import hashlib
 import io
+import json
+import math
 import os
 import re
 import stat
@@ -34,7 +37,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from sequela.errors import DataError, DataNotFoundError, system_words
 
@@ -60,6 +63,7 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
 )
 _SUM = re.compile(r"([0-9a-fA-F]{64})  ?\*?(\S.*)")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _ZIP_END = b"PK\x05\x06"
 _ZIP_END_BYTES = 22
 _ZIP_COUNT_UNKNOWN = 0xFFFF
@@ -291,6 +295,50 @@ class Sums:
             self.check(path, "a file as published")
         files = "file" if len(here) == 1 else "files"
         return f"{len(here):,} {files} as {self.place.name} states"
+
+
+def json_value(text: str | bytes, *, finite: bool = True) -> Any:
+    """A JSON text, read as RFC 8259 says and not as Python does.
+
+    Args:
+        text: The JSON.
+        finite: Whether to refuse NaN and infinity, which are not JSON.
+
+    Raises:
+        ValueError: It is not JSON, names a member twice, nests too deeply, has a number that is not
+            finite, or half of a surrogate pair, which no text has.
+
+    Example:
+        >>> json_value('{"a": 1, "a": 2}')
+        Traceback (most recent call last):
+        ...
+        ValueError: it names 'a' twice
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8")
+
+    def members_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            raise ValueError(f"it names '{next(n for n in names if names.count(n) > 1)}' twice")
+        return found
+
+    def number(written: str) -> float:
+        value = float(written)
+        if finite and not math.isfinite(value):
+            raise ValueError(f"{written[:30]} is no finite number")
+        return value
+
+    try:
+        value = json.loads(
+            text, object_pairs_hook=members_of, parse_float=number, parse_constant=number
+        )
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise ValueError("it nests too deeply") from error
+    return value
 
 
 class _Guarded(io.RawIOBase):

@@ -67,8 +67,8 @@ _NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?(?:e[-+]?[0-9]{1,2})?"
 _CELLS = {
     pa.large_string(): (_CLOCK, "a time from 00:00 to 48:00"),
     pa.string(): ("[A-Za-z0-9]+", "the name of a variable"),
-    pa.float64(): (f"(?:{_NUMBER})?", "a number"),
-    pa.int64(): ("-?[0-9]{1,15}", "a whole number"),
+    pa.float64(): (_NUMBER, "a number"),
+    pa.int64(): ("-1|[0-9]{1,15}", "a whole number, or -1 where it is not known"),
 }
 
 
@@ -88,6 +88,11 @@ def read(root: Path) -> Batches:
             f"{root}: no Outcomes-a.txt; expected it beside set-a (a folder, .zip or .tar.gz)"
         )
     outcomes = [_table(str(p), opened.content(p, _EXPECTED), OUTCOMES) for p in _paths(root, sets)]
+    for path, table in zip(_paths(root, sets), outcomes, strict=True):
+        if not len(table):
+            raise DataError(f"{path}: found no row, expected one a stay: fetch it again")
+        if pc.any(pc.or_(*(pc.less(table[n], -1.0) for n in ("saps_i", "sofa")))).as_py():
+            raise DataError(f"{path}: found a score below -1, expected 0 or more: fetch it again")
     yield "outcomes", pa.concat_tables(outcomes).to_reader()
     schema = pa.schema([("recordid", pa.int64()), *_schema(RECORDS)])
     yield "records", pa.RecordBatchReader.from_batches(schema, _records(root, sets))
@@ -205,7 +210,7 @@ def _table(place: str, content: bytes, columns: dict[str, tuple[str, pa.DataType
         table = pacsv.read_csv(
             io.BytesIO(text.encode()),
             convert_options=pacsv.ConvertOptions(
-                column_types=types, include_columns=list(columns), strings_can_be_null=True
+                column_types=types, include_columns=list(columns), null_values=[]
             ),
         )
     except pa.ArrowException as error:
@@ -215,7 +220,7 @@ def _table(place: str, content: bytes, columns: dict[str, tuple[str, pa.DataType
 
 @cache
 def _form(kinds: Sequence[pa.DataType]) -> re.Pattern[str]:
-    """What all rows of a published text look like; a blank field is one that was not recorded."""
+    """What all rows of a published text look like: no field is blank."""
     cells = ",".join(f"(?:{_CELLS[kind][0]})" for kind in kinds)
     return re.compile(rf"(?:{cells}\r?\n)*")
 
@@ -239,7 +244,8 @@ def _problem(place: str, text: str, types: dict[str, pa.DataType]) -> str:
         for (name, kind), value in zip(types.items(), row, strict=True):
             form, words = _CELLS[kind]
             if not re.fullmatch(form, value):
-                return f"{place}, line {line}: column '{name}' holds '{value}'; expected {words}"
+                found = " ".join(value[:30].split())
+                return f"{place}, line {line}: column '{name}' holds '{found}'; expected {words}"
     return f"{place}: not in the form in which it was published; fetch it again"
 
 

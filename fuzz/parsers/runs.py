@@ -30,7 +30,7 @@ from sequela.models import stored
 from sequela.models.registry import lookup_network
 from sequela.runs.folder import RunFolder
 from sequela.training import history
-from sequela.training.checkpoint import FILE, Checkpoint
+from sequela.training.checkpoint import FILE, Checkpoint, clone
 
 
 def _strict(text: bytes, constants: tuple[str, ...] = ()) -> Any:
@@ -181,7 +181,7 @@ def _checkpoint(path: Path) -> None:
     model(torch.ones(1, 3)).sum().backward()
     optimiser.step()
     Checkpoint(
-        tensors, {"n": torch.tensor(3)}, tensors, optimiser.state_dict(), {"last_epoch": 1},
+        tensors, {"n": torch.tensor(3)}, clone(tensors), optimiser.state_dict(), {"last_epoch": 1},
         {"torch": torch.get_rng_state()}, _records(),
     ).save(path.parent)  # fmt: skip
 

@@ -40,11 +40,8 @@ def read(
         given = content(path, expected, remedy)
         described, data = _parts(given)
         metadata = described["__metadata__"]
-        if metadata.get(_SEAL) not in (None, _seal(described, data)):
-            raise ValueError("it is not what was written: its SHA-256 differs")
-        header = json_value(metadata[_KEY], finite=False)
-        if not isinstance(header, dict):
-            raise TypeError("its header is not a JSON object")
+        _check_seal(metadata, described, data)
+        header = {**json_value(metadata[_KEY], finite=False)}
         return header, load(given)
     except DataNotFoundError as error:
         raise RunError(f"{path}: not found; expected {expected}") from error
@@ -68,6 +65,11 @@ def _parts(given: bytes) -> tuple[dict[str, Any], bytes]:
     if not isinstance(described, dict):
         raise TypeError("it does not begin with a JSON object")
     return described, given[_SIZE + length :]
+
+
+def _check_seal(metadata: Mapping[str, Any], described: Mapping[str, Any], data: bytes) -> None:
+    if metadata.get(_SEAL) not in (None, _seal(described, data)):
+        raise ValueError("it is not what was written: its SHA-256 differs")
 
 
 def _seal(described: Mapping[str, Any], data: bytes) -> str:

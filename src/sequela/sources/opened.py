@@ -64,6 +64,8 @@ _KINDS = (
 )
 _SUM = re.compile(r"([0-9a-fA-F]{64})  ?\*?(\S.*)")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_NOT_FINITE = ("NaN", "Infinity")
+_DIGITS = 300
 _ZIP_END = b"PK\x05\x06"
 _ZIP_END_BYTES = 22
 _ZIP_COUNT_UNKNOWN = 0xFFFF
@@ -326,13 +328,21 @@ def json_value(text: str | bytes, *, finite: bool = True) -> Any:
 
     def number(written: str) -> float:
         value = float(written)
-        if finite and not math.isfinite(value):
+        if not math.isfinite(value) and (finite or written.lstrip("-") not in _NOT_FINITE):
             raise ValueError(f"{written[:30]} is no finite number")
         return value
 
+    def whole(written: str) -> int:
+        number(written if len(written) <= _DIGITS else "inf")
+        return int(written)
+
     try:
         value = json.loads(
-            text, object_pairs_hook=members_of, parse_float=number, parse_constant=number
+            text,
+            object_pairs_hook=members_of,
+            parse_float=number,
+            parse_int=whole,
+            parse_constant=number,
         )
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()

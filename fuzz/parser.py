@@ -79,7 +79,7 @@ class Parser:
 
 def mutant_of(parser: Parser, seed: Seed, rng: Random) -> Mutant:
     """A seed with one change, or two where the first changes a plain file."""
-    if parser.packed and seed.pack is not as_they_are and rng.random() < 0.5:  # noqa: PLR2004
+    if parser.packed and seed.pack is not as_they_are and rng.random() < 0.5:
         files = dict(seed.pack(seed.plain))
         name, how = rng.choice(sorted(files)), rng.choice(sorted(parser.packed))
         files[name] = parser.packed[how](rng, files[name])
@@ -89,7 +89,7 @@ def mutant_of(parser: Parser, seed: Seed, rng: Random) -> Mutant:
         )
     plain = dict(seed.plain)
     done = []
-    for _ in range(1 if rng.random() < 0.8 else 2):  # noqa: PLR2004
+    for _ in range(1 if rng.random() < 0.8 else 2):
         name, how = rng.choice(sorted(plain)), rng.choice(sorted(parser.mutators))
         plain[name] = parser.mutators[how](rng, plain[name])
         done.append(f"{name}: {how}")

@@ -123,7 +123,7 @@ def _accepted(parser: Parser, mutant: Mutant, value: Any, read: Any) -> tuple[st
 
 def _short(value: Any) -> str:
     text = " ".join(repr(value).split())
-    return text if len(text) < 500 else f"{text[:240]} ... {text[-240:]}"  # noqa: PLR2004
+    return text if len(text) < 500 else f"{text[:240]} ... {text[-240:]}"
 
 
 def _peak() -> int:

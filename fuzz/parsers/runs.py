@@ -28,7 +28,6 @@ from sequela.cost.record import load, save, to_json
 from sequela.evaluation.predictions import Predictions
 from sequela.models import stored
 from sequela.models.registry import lookup_network
-from sequela.runs.folder import RunFolder
 from sequela.training import history
 from sequela.training.checkpoint import FILE, Checkpoint, clone
 
@@ -254,4 +253,3 @@ PARSERS = (
         BYTES,
     ),
 )
-_ = RunFolder

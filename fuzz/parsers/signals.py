@@ -50,7 +50,7 @@ def _bonn_says(files: Files) -> Any:
         if not all(map(_LINE.fullmatch, lines)) or content[-1:] not in (b"\n", b"\r"):
             return None
         numbers = list(map(int, lines))
-        if len(lines) != bonn.N_TIMES or not all(-32768 <= n <= 32767 for n in numbers):  # noqa: PLR2004
+        if len(lines) != bonn.N_TIMES or not all(-32768 <= n <= 32767 for n in numbers):
             return None
         recording_id = Path(name).stem.upper()
         said[recording_id] = [4, bonn.SFREQ, np.array([numbers], np.float32)]
@@ -81,7 +81,7 @@ def _uci_says(files: Files) -> Any:
         rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
     except (UnicodeDecodeError, csv.Error):
         return None
-    if "\0" in text or not text.endswith(("\n", "\r")) or len(rows) < 2:  # noqa: PLR2004
+    if "\0" in text or not text.endswith(("\n", "\r")) or len(rows) < 2:
         return None
     known = uci_seizure.recording_ids()
     if rows[0][1:] != [*(f"X{i}" for i in range(1, 179)), "y"]:
@@ -89,19 +89,19 @@ def _uci_says(files: Files) -> Any:
     chunks: dict[str, dict[int, list[int]]] = {}
     for row in rows[1:]:
         match = re.fullmatch(r"X([0-9]{1,4})\.(.+)", row[0])
-        if match is None or match[2] not in known or not 1 <= int(match[1]) <= 23:  # noqa: PLR2004
+        if match is None or match[2] not in known or not 1 <= int(match[1]) <= 23:
             return None
         recording_id, chunk = known[match[2]], int(match[1])
-        if len(row) != 180 or not all(map(_CELL.fullmatch, row[1:])):  # noqa: PLR2004
+        if len(row) != 180 or not all(map(_CELL.fullmatch, row[1:])):
             return None
         *numbers, label = map(int, row[1:])
-        if not all(-32768 <= n <= 32767 for n in numbers):  # noqa: PLR2004
+        if not all(-32768 <= n <= 32767 for n in numbers):
             return None
         of = chunks.setdefault(recording_id, {})
         if label != "SFNOZ".index(recording_id[0]) + 1 or chunk in of:
             return None
         of[chunk] = numbers
-    if not all(len(of) == 23 for of in chunks.values()):  # noqa: PLR2004
+    if not all(len(of) == 23 for of in chunks.values()):
         return None
     signals = {
         id_: np.array([[n for chunk in sorted(of) for n in of[chunk]]], np.float32)

@@ -16,8 +16,8 @@ from sequela.sources.catalog import EXCERPTS
 
 _OUTCOMES = "Outcomes-a.txt"
 _HEADERS = {
-    "outcomes": "RecordID,SAPS-I,SOFA,Length_of_stay,Survival,In-hospital_death".split(","),
-    "records": "Time,Parameter,Value".split(","),
+    "outcomes": ["RecordID", "SAPS-I", "SOFA", "Length_of_stay", "Survival", "In-hospital_death"],
+    "records": ["Time", "Parameter", "Value"],
 }
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
@@ -115,9 +115,9 @@ def _in_range(parameter: str, value: float, recordid: int) -> bool:
     if parameter in closed:
         return value in closed[parameter]
     if parameter == "Age":
-        return value == -1 or 0 <= value <= 130  # noqa: PLR2004
+        return value == -1 or 0 <= value <= 130
     least = {"Temp": -50.0, "Height": -1.0, "Weight": -1.0}.get(parameter, 0.0)
-    return parameter in physionet2012_parameters() and least <= value <= 1e5  # noqa: PLR2004
+    return parameter in physionet2012_parameters() and least <= value <= 1e5
 
 
 @cache

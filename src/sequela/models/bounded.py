@@ -12,7 +12,7 @@ from sequela.errors import ModelError
 
 MOST_BYTES = 1_000_000_000
 """Of all tensors that are made on the way to a module."""
-MOST_TENSORS = 100_000
+MOST_TENSORS = 10_000
 """How many those may be: a layer has a few."""
 
 
@@ -20,7 +20,7 @@ class _Bounded(TorchDispatchMode):
     """Adds up the tensors that are made, and stops before there are too many."""
 
     def __init__(self, name: str, most: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._name, self._most = name, most
         self._bytes = self._tensors = 0
 

@@ -2,7 +2,8 @@
 
 A page of a Parquet file may carry a CRC-32, but its footer (names, types, counts) has none. So a
 file of ours has both: page checksums, which other readers can verify, and the SHA-256 of its
-columns in its metadata. A seal tells of damage and of thoughtless edits; who wants to forge can seal again.
+columns in its metadata. A seal tells of damage and of thoughtless edits; who wants to forge can
+seal again.
 """
 
 import hashlib

@@ -14,6 +14,7 @@ from sequela.sources.catalog import lookup
 from sequela.sources.csv_files import header
 from sequela.sources.declarations import Batches, Kind, Source, Table
 from sequela.sources.engine import Engine
+from sequela.sources.opened import Sums
 from sequela.sources.postgres import Database, is_address
 
 SUFFIXES = (".csv", ".csv.gz")
@@ -124,6 +125,8 @@ def check_columns(table: Table, found: Collection[str], place: str) -> None:
 def _hand_over(batches: Batches, chosen: list[Table], root: Path, engine: Engine) -> Tables:
     """Tables that a source reads itself."""
     declared = {table.name: table for table in chosen}
+    sums = Sums.beside(root) if root.is_dir() else None
+    place = f"{root} ({sums.check_all()})" if sums else str(root)
     frames: dict[str, nw.LazyFrame[Any]] = {}
     rest: list[str] = []
     for name, given in batches:
@@ -136,7 +139,7 @@ def _hand_over(batches: Batches, chosen: list[Table], root: Path, engine: Engine
         names = frame.collect_schema().names()
         rest += [f"column {column} of {name}" for column in names if column not in table.columns]
         frames[name] = typed_blanks(frame, table)
-    return Tables(frames, dict.fromkeys(frames, str(root)), tuple(rest))
+    return Tables(frames, dict.fromkeys(frames, place), tuple(rest))
 
 
 def _read_batches(name: str, given: pa.RecordBatchReader, engine: Engine) -> nw.LazyFrame[Any]:

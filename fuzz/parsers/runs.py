@@ -1,7 +1,7 @@
 """Files that a run folder holds, read back: JSON, TOML, safetensors and Parquet.
 
-Values of JSON and TOML may be edited without a trace (``manifest.json`` is what tells), so a changed
-leaf of the right kind is what the text says. Nothing of another kind may come through: whoever
+Values of JSON and TOML may be edited without a trace, so a changed leaf of the right kind is what
+the text says. Nothing of another kind may come through: whoever
 reads a number gets one. safetensors and Parquet files carry checksums of their own.
 """
 
@@ -113,7 +113,7 @@ def _as_float(value: Any, *, any_: bool = False) -> float:
 
 
 def _cost_says(files: Files) -> Any:
-    """An account's totals are computed from its formulas: what is written beside them must agree."""
+    """Totals are computed from formulas: what is written beside them must agree."""
     try:
         return _strict(files["cost.json"])
     except ValueError:

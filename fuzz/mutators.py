@@ -341,15 +341,16 @@ def _edited(rng: Random, content: bytes, edit: Any) -> bytes:
     """JSON, or one line of a file of JSON lines, with an edit at a random place."""
     lines = [content]
     number = 0
+    indent: int | None
     try:
         value = json.loads(content)
-        text = (1, "\n")
+        indent, end = 1, "\n"
     except RecursionError:
         return content
     except ValueError:
         lines = content.splitlines()
         number = rng.randrange(len(lines)) if lines else 0
-        text = (None, "")
+        indent, end = None, ""
         try:
             value = json.loads(lines[number])
         except (ValueError, IndexError, RecursionError):
@@ -358,7 +359,6 @@ def _edited(rng: Random, content: bytes, edit: Any) -> bytes:
     if not places:
         return content
     edit(*rng.choice(places))
-    indent, end = text
     lines[number] = (json.dumps(value, indent=indent, ensure_ascii=False) + end).encode()
     return b"\n".join(lines) + (b"" if end else b"\n")
 

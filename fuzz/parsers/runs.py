@@ -51,7 +51,7 @@ def _strict(text: bytes, constants: tuple[str, ...] = ()) -> Any:
         raise ValueError("too deep") from error
 
 
-def _made(name: str, write: Callable[[Path], None]) -> Callable[[], list[Seed]]:
+def _made(name: str, write: Callable[[Path], object]) -> Callable[[], list[Seed]]:
     """The seed that a writer writes."""
 
     @cache
@@ -204,7 +204,7 @@ def _read_checkpoint(folder: Path) -> Any:
 PARSERS = (
     Parser(
         "history",
-        _made("history.jsonl", lambda p: p.write_text(history.to_lines(_records())) and None),
+        _made("history.jsonl", lambda p: p.write_text(history.to_lines(_records()))),
         lambda folder: list(map(asdict, history.read(folder / "history.jsonl"))),
         JSON,
         _history_says,
@@ -225,9 +225,7 @@ PARSERS = (
         "settings",
         _made(
             "config.toml",
-            lambda p: (
-                p.write_text(RunSettings(model="mlp-baseline", data="bonn").to_toml()) and None
-            ),
+            lambda p: p.write_text(RunSettings(model="mlp-baseline", data="bonn").to_toml()),
         ),
         lambda folder: RunSettings.read(folder / "config.toml").model_dump(),
         TEXT,

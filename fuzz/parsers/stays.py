@@ -22,12 +22,15 @@ _HEADERS = {
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
+def _excerpt() -> dict[str, Any]:
+    """The tables of the excerpt that ships with the package."""
+    batches: Any = physionet2012.read(EXCERPTS / "physionet2012.parquet")
+    return {name: each.read_all() for name, each in batches}
+
+
 @cache
 def _texts() -> Files:
-    tables = {
-        name: each.read_all()
-        for name, each in physionet2012.read(EXCERPTS / "physionet2012.parquet")
-    }
+    tables = _excerpt()
     stays = tables["outcomes"].slice(0, 3).to_pylist()
     lines = [",".join(_HEADERS["outcomes"])]
     lines += [",".join(f"{value:g}" for value in stay.values()) for stay in stays]
@@ -49,7 +52,8 @@ def _zip(files: Files) -> Files:
 
 
 def _read(folder: Path) -> Any:
-    return {name: each.read_all().to_pydict() for name, each in physionet2012.read(folder)}
+    batches: Any = physionet2012.read(folder)
+    return {name: each.read_all().to_pydict() for name, each in batches}
 
 
 def _says(files: Files) -> Any:
@@ -80,8 +84,8 @@ def _says(files: Files) -> Any:
         for n in ("recordid", "saps_i", "sofa", "length_of_stay", "survival", "in_hospital_death")
     }
     for row in outcomes:
-        numbers = [_number(cell) for cell in row]
-        if any(n is None or n < -1 or n > 2**53 for n in numbers):
+        numbers = [n for cell in row if (n := _number(cell)) is not None and -1 <= n <= 2**53]
+        if len(numbers) < len(row):
             return None
         recordid, saps, sofa, *days, died = numbers
         if not all(float(n).is_integer() for n in (recordid, *days, died)) or died not in (0, 1):
@@ -123,8 +127,7 @@ def _in_range(parameter: str, value: float, recordid: int) -> bool:
 @cache
 def physionet2012_parameters() -> frozenset[str]:
     """The 37 variables and five descriptors, and the record's id."""
-    tables = dict(physionet2012.read(EXCERPTS / "physionet2012.parquet"))
-    return frozenset(tables["records"].read_all()["parameter"].to_pylist())
+    return frozenset(_excerpt()["records"]["parameter"].to_pylist())
 
 
 PARSERS = (

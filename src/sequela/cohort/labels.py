@@ -20,6 +20,7 @@ SCHEMA = pa.schema(
         pa.field("boolean_value", pa.bool_(), nullable=False),
     ]
 )
+_REMEDY = "write it again, without the metadata sequela.sha256 if it was changed on purpose"
 KEY = ("subject_id", "prediction_time")
 
 
@@ -40,7 +41,7 @@ def read_labels(path: Path) -> pa.Table:
     """
     if not path.is_file():
         raise DataNotFoundError(f"no label file {path}")
-    table = sealed.read(path, "a label file in Parquet", "write it again")
+    table = sealed.read(path, "a label file in Parquet", _REMEDY)
     for name in KEY:
         if name not in table.column_names:
             raise DataError(

@@ -228,6 +228,9 @@ class Predictions:
             raise RunError(f"{path} does not exist: continue the run with --resume, or train again")
         try:
             table = sealed.read(path, "the predictions of a run", "train again")
+        except DataError as error:
+            raise RunError(str(error)) from error
+        try:
             classes = tuple(json_value((table.schema.metadata or {})[_METADATA_KEY]))
             return cls(
                 **{

@@ -48,6 +48,9 @@ TASKS: Mapping[str, tuple[str, Metrics, Sequence[str]]] = {
             "spectral-logistic-regression",
             "spectral-boosting",
             "spectral-mlp",
+            "minirocket",
+            "minirocket on recordings",
+            "recording-attention",
         ),
     ),
     "physionet2012": (
@@ -76,6 +79,8 @@ ENSEMBLES: Mapping[str, Mapping[str, Sequence[str]]] = {
     "nafld": {"ensemble-values-lstm-boosting": ("values-lstm", "boosting")},
 }
 """The members of each ensemble of a task; one member alone is averaged over its seeds."""
+WHOLE = " on recordings"
+"""Ends the name of a model that is given whole recordings, where it reads segments by default."""
 
 
 def inference_us(run: FoldsFolder) -> float | None:
@@ -146,8 +151,13 @@ def main() -> None:
     for task in said.tasks or TASKS:
         data, metrics, models = TASKS[task]
         for model in models:
-            settings = run_settings(model, data, records={}, training={})
-            planned = PlannedRun(said.out / task / model, settings, FOLDS, seeds=said.seeds)
+            segment = "recording" if model.endswith(WHOLE) else None
+            settings = run_settings(
+                model.removesuffix(WHOLE), data, segment=segment, records={}, training={}
+            )
+            planned = PlannedRun(
+                said.out / task / model.replace(" ", "-"), settings, FOLDS, seeds=said.seeds
+            )
             planned.train(resume=True)
             show(FoldsFolder(planned.path), model, metrics, found)
         for name, members in ENSEMBLES.get(task, {}).items():
@@ -157,6 +167,14 @@ def main() -> None:
             if not path_of.exists():
                 make_ensemble([said.out / task / member for member in members], path_of)
             show(FoldsFolder(path_of), name, metrics, found)
+            run = FoldsFolder(planned.path)
+            open_held_out(run, "evaluate")
+            for name, metric in metrics.items():
+                if name == "eeg-segment" and run.data["examples"] == run.data["recordings"]:
+                    continue
+                found.setdefault(name, {})[model] = entry(run, metric)
+                value, (low, high) = run.test[metric], run.test[f"{metric}_ci"]
+                print(f"{name}, {model}: {value:.3f} ({low:.3f} to {high:.3f})", flush=True)
         found["made"] = {
             "date": date.today().isoformat(),
             "machine": f"{platform.machine()} {platform.system()}, one thread",

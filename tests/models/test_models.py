@@ -21,6 +21,7 @@ PARAMETERS = {
     "visits-baseline": 31618,
     "visits-improved": 65946,
     "spectral-mlp": 30853,
+    "recording-attention": 80313,
     "values-lstm": 33283,
 }
 SIGNAL = [name for name, entry in MODELS.items() if entry.reads == ("signal",)]

@@ -66,7 +66,7 @@ def test_parameters(name: str) -> None:
 @pytest.mark.parametrize("name", SIGNAL)
 def test_an_answer_for_each_segment_whatever_stands_beside_it(name: str) -> None:
     model = built(name)
-    signal = torch.randn(7, 1, 178)
+    signal = torch.randn(7, 1, lookup_network(name).config().n_times)
     logits = model(signal)
     assert logits.shape == (7, 5)
     assert (logits.std(0) > 0).all()  # the signal is read

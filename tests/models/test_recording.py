@@ -1,5 +1,7 @@
 """The network that sees whole recordings, against plain formulas."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -30,9 +32,7 @@ def test_band_statistics() -> None:
     windows = windows - windows.mean(1, keepdim=True)
     power = layer.spectrum(windows[:, None])[:, 0].exp().numpy()  # (window, frequency)
     edges = (0, 1, 2, 3, 5, 7, 11, 16, 32)
-    level = np.log(
-        np.stack([power[:, a:b].mean(1) for a, b in zip(edges[:-1], edges[1:], strict=True)], 1)
-    )
+    level = np.log(np.stack([power[:, a:b].mean(1) for a, b in pairwise(edges)], 1))
     scaled = (level - level.mean(0)) / level.std(0)
     expected = [
         level.mean(0),
@@ -98,6 +98,6 @@ def test_a_silent_recording_has_an_answer() -> None:
 
 
 def test_short_recordings_are_refused() -> None:
-    with pytest.raises(ModelError, match="n_times=178, but attention .* at least 1024 samples"):
+    with pytest.raises(ModelError, match=r"n_times=178, but attention .* at least 1024 samples"):
         RecordingAttention(RecordingAttentionConfig(n_times=178))
     RecordingAttention(RecordingAttentionConfig(n_times=1024))

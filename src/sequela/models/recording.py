@@ -7,6 +7,7 @@ described by the same numbers as the whole of it: in training the network sees r
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -45,14 +46,14 @@ class BandStatistics(nn.Module):
     over windows; for each two bands their correlation.
     """
 
+    pairs: Tensor
+
     def __init__(self, tapers: int) -> None:
         super().__init__()
         self.spectrum = LogSpectrum(_WINDOW, tapers, cepstrum=0)
         bands = len(_EDGES) - 1
         pairs = torch.triu_indices(bands, bands, 1)
         self.register_buffer("pairs", pairs[0] * bands + pairs[1], persistent=False)
-
-    pairs: Tensor
 
     @property
     def n_out(self) -> int:
@@ -63,9 +64,7 @@ class BandStatistics(nn.Module):
         """(batch, n_chans, n_out) of recordings (batch, n_chans, n_times)."""
         windows = cut(signal, _WINDOW)  # (batch, n_chans, window, sample)
         power = self.spectrum(windows.flatten(1, 2)).exp().unflatten(1, windows.shape[1:3])
-        bands = [
-            power[..., low:high].mean(-1) for low, high in zip(_EDGES, _EDGES[1:], strict=False)
-        ]
+        bands = [power[..., low:high].mean(-1) for low, high in pairwise(_EDGES)]
         level = torch.stack(bands, -1).log()  # (batch, n_chans, window, band)
         mean = level.mean(2, keepdim=True)
         deviation = ((level - mean).square().mean(2, keepdim=True) + _QUIET).sqrt()
@@ -105,8 +104,8 @@ class TimeScales(nn.Module):
 
     Args:
         scales: How many, each twice as coarse as the one before it.
-        lags: Of the moments on the finest scale, and of the autocorrelation on the others; there
-            are twice, or half, as many of the other kind.
+        lags: On the finest scale, of moments, and twice as many of the autocorrelation; on the
+            others, of the autocorrelation, and half as many of moments.
     """
 
     def __init__(self, scales: int, lags: int) -> None:

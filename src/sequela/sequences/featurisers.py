@@ -343,7 +343,7 @@ def _minirocket_columns(_: Signals, __: State) -> tuple[Column, ...]:
 
 
 def _minirocket_operations(shape: Mapping[str, int]) -> Operations:
-    """Nine shifted sums for each channel and dilation; three more a kernel, at most 9 channels."""
+    """Shifted sums of each channel for each dilation; of these, four a channel of a kernel."""
     symbols = {
         "c": (shape["n_chans"], "channels"),
         "t": (shape["n_times"], "samples of a channel"),
@@ -352,7 +352,7 @@ def _minirocket_operations(shape: Mapping[str, int]) -> Operations:
         "n": (minirocket.NUMBERS, "thresholds, a comparison and a sum a sample each"),
         "m": (min(shape["n_chans"], 9), "channels that a kernel sees, at most"),
     }
-    return Operations("d·t·(11·c + 3·k·m) + 2·n·t", symbols)
+    return Operations("c·t·(3 + 8·d) + d·t·k·(4·m - 1) + 2·n·t", symbols)
 
 
 def _presence_columns(source: Sequences, _: State) -> tuple[Column, ...]:

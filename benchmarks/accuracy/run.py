@@ -151,9 +151,13 @@ def main() -> None:
     for task in said.tasks or TASKS:
         data, metrics, models = TASKS[task]
         for model in models:
-            segment = "recording" if model.endswith(WHOLE) else None
+            whole = model.endswith(WHOLE)
             settings = run_settings(
-                model.removesuffix(WHOLE), data, segment=segment, records={}, training={}
+                model.removesuffix(WHOLE),
+                data,
+                segment="recording" if whole else None,
+                records={},
+                training={},
             )
             planned = PlannedRun(
                 said.out / task / model.replace(" ", "-"), settings, FOLDS, seeds=said.seeds

@@ -101,7 +101,7 @@ def test_whole_recordings_are_one_segment_each_and_equally_long() -> None:
     np.testing.assert_array_equal(segments.signal[1], recordings[1].signal)
     assert segments.segment_id.tolist() == ["Z001/01", "Z002/01"]
     assert segments.n_dropped == 0
-    with pytest.raises(SettingError, match="50 to 60 samples, .* with --segment 50"):
+    with pytest.raises(SettingError, match=r"50 to 60 samples, .* with --segment 50"):
         cut([*recordings, a_recording("Z003", 60)], "recording", CLASSES)
     with pytest.raises(DataError, match="found no recording"):
         cut([], "recording", CLASSES)

@@ -71,7 +71,7 @@ def test_attention_begins_at_the_mean_and_turns_to_what_scores() -> None:
 
 def test_training_sees_stretches_and_a_prediction_the_whole() -> None:
     torch.manual_seed(0)
-    model = lookup_network("recording-attention").build()
+    model = RecordingAttention(RecordingAttentionConfig())
     signal = noise(2, 1, 4097)
     lengths = {model._stretches(signal).shape[2] for _ in range(20)}
     assert len(lengths) > 10

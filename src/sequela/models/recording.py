@@ -142,7 +142,8 @@ class Attention(nn.Module):
     def forward(self, segments: Tensor) -> Tensor:
         """(batch, n_chans, head, size) of segments (batch, n_chans, segment, size)."""
         weights = self.score(segments).softmax(2)  # (batch, n_chans, segment, head)
-        return weights.transpose(2, 3) @ segments
+        attended: Tensor = weights.transpose(2, 3) @ segments
+        return attended
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ class RecordingAttention(nn.Module):
         """(batch, n_chans, segment, frequency) of recordings (batch, n_chans, n_times)."""
         segments = cut(signal, self.segment)
         spectra: Tensor = self.spectrum(segments.flatten(1, 2))
-        return spectra.unflatten(1, segments.shape[1:3])
+        return spectra.unflatten(1, list(segments.shape[1:3]))
 
     def statistics(self, signal: Tensor) -> Tensor:
         """(batch, number) of recordings (batch, n_chans, n_times)."""

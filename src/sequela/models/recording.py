@@ -204,8 +204,8 @@ class RecordingAttention(nn.Module):
     def spectra(self, signal: Tensor) -> Tensor:
         """(batch, n_chans, segment, frequency) of recordings (batch, n_chans, n_times)."""
         segments = cut(signal, self.segment)
-        spectra: Tensor = self.spectrum(segments.flatten(1, 2))
-        return spectra.unflatten(1, list(segments.shape[1:3]))
+        spectra: Tensor = self.spectrum(segments.flatten(1, 2)).unflatten(1, segments.shape[1:3])
+        return spectra
 
     def statistics(self, signal: Tensor) -> Tensor:
         """(batch, number) of recordings (batch, n_chans, n_times)."""

@@ -120,6 +120,8 @@ def show(run: FoldsFolder, model: str, metrics: Metrics, found: dict[str, Any]) 
     """Open the held-out parts of a model, and add and print its numbers."""
     open_held_out(run, "evaluate")
     for name, metric in metrics.items():
+        if name == "eeg-segment" and run.data["examples"] == run.data["recordings"]:
+            continue  # its example is the recording
         found.setdefault(name, {})[model] = entry(run, metric)
         value, (low, high) = run.test[metric], run.test[f"{metric}_ci"]
         print(f"{name}, {model}: {value:.3f} ({low:.3f} to {high:.3f})", flush=True)
@@ -171,14 +173,6 @@ def main() -> None:
             if not path_of.exists():
                 make_ensemble([said.out / task / member for member in members], path_of)
             show(FoldsFolder(path_of), name, metrics, found)
-            run = FoldsFolder(planned.path)
-            open_held_out(run, "evaluate")
-            for name, metric in metrics.items():
-                if name == "eeg-segment" and run.data["examples"] == run.data["recordings"]:
-                    continue
-                found.setdefault(name, {})[model] = entry(run, metric)
-                value, (low, high) = run.test[metric], run.test[f"{metric}_ci"]
-                print(f"{name}, {model}: {value:.3f} ({low:.3f} to {high:.3f})", flush=True)
         found["made"] = {
             "date": date.today().isoformat(),
             "machine": f"{platform.machine()} {platform.system()}, one thread",

@@ -76,12 +76,11 @@ def _lines(folder: Run) -> list[str]:
     return lines
 
 
-def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
 def _segment(settings: RunSettings) -> str:
     return "" if settings.segment is None else f" --segment {settings.segment}"
 
 
-def _train(folder: Run) -> str:
+def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
     """The command of one run, and whether its settings go beyond what the command takes."""
     usual = training_of(settings.model, {})
     changes = {

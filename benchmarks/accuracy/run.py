@@ -48,6 +48,9 @@ TASKS: Mapping[str, tuple[str, Metrics, Sequence[str]]] = {
             "spectral-logistic-regression",
             "spectral-boosting",
             "spectral-mlp",
+            "minirocket",
+            "minirocket on recordings",
+            "recording-attention",
         ),
     ),
     "physionet2012": (
@@ -76,6 +79,8 @@ ENSEMBLES: Mapping[str, Mapping[str, Sequence[str]]] = {
     "nafld": {"ensemble-values-lstm-boosting": ("values-lstm", "boosting")},
 }
 """The members of each ensemble of a task; one member alone is averaged over its seeds."""
+WHOLE = " on recordings"
+"""Ends the name of a model that is given whole recordings, where it reads segments by default."""
 
 
 def inference_us(run: FoldsFolder) -> float | None:
@@ -115,6 +120,8 @@ def show(run: FoldsFolder, model: str, metrics: Metrics, found: dict[str, Any]) 
     """Open the held-out parts of a model, and add and print its numbers."""
     open_held_out(run, "evaluate")
     for name, metric in metrics.items():
+        if name == "eeg-segment" and run.data["examples"] == run.data["recordings"]:
+            continue  # its example is the recording
         found.setdefault(name, {})[model] = entry(run, metric)
         value, (low, high) = run.test[metric], run.test[f"{metric}_ci"]
         print(f"{name}, {model}: {value:.3f} ({low:.3f} to {high:.3f})", flush=True)
@@ -146,8 +153,17 @@ def main() -> None:
     for task in said.tasks or TASKS:
         data, metrics, models = TASKS[task]
         for model in models:
-            settings = run_settings(model, data, records={}, training={})
-            planned = PlannedRun(said.out / task / model, settings, FOLDS, seeds=said.seeds)
+            whole = model.endswith(WHOLE)
+            settings = run_settings(
+                model.removesuffix(WHOLE),
+                data,
+                segment="recording" if whole else None,
+                records={},
+                training={},
+            )
+            planned = PlannedRun(
+                said.out / task / model.replace(" ", "-"), settings, FOLDS, seeds=said.seeds
+            )
             planned.train(resume=True)
             show(FoldsFolder(planned.path), model, metrics, found)
         for name, members in ENSEMBLES.get(task, {}).items():

@@ -47,7 +47,9 @@ TASKS: Mapping[str, tuple[str, Metrics, Sequence[str]]] = {
             "cnn-improved",
             "spectral-logistic-regression",
             "spectral-boosting",
+            "spectral-mlp-small",
             "spectral-mlp",
+            "spectral-mlp-large",
         ),
     ),
     "physionet2012": (

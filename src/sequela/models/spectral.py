@@ -31,9 +31,9 @@ class LogSpectrum(nn.Module):
         tapers: How many.
         bandwidth: Their time-bandwidth.
         windows: How many, evenly placed from the start to the end.
-        window: Samples of one; those of the segment where that is shorter.
+        window: Samples of one; 0 takes the segment, as where that is shorter.
         bands: Means over about so many bands instead of single frequencies, evenly spaced on a
-            logarithmic scale and none narrower than a frequency.
+            logarithmic scale and none narrower than a frequency; 0 keeps the frequencies.
         cepstrum: Of the log spectrum, the first coefficients of a cosine transform that are added.
         autocorrelation: Lags of the tapered segment's autocorrelation that are added.
     """
@@ -48,8 +48,8 @@ class LogSpectrum(nn.Module):
         *,
         bandwidth: float = BANDWIDTH,
         windows: int = 1,
-        window: int | None = None,
-        bands: int | None = None,
+        window: int = 0,
+        bands: int = 0,
         cepstrum: int = 0,
         autocorrelation: int = 0,
     ) -> None:
@@ -57,10 +57,10 @@ class LogSpectrum(nn.Module):
         from scipy.fft import dct
         from scipy.signal.windows import dpss
 
-        self.window = n_times if window is None else min(window, n_times)
-        self.step = max((n_times - self.window) // max(windows - 1, 1), 1)
+        self.window = min(window or n_times, n_times)
+        self.step = max((n_times - self.window) // (windows - 1), 1) if windows > 1 else n_times
         n = self.window // 2
-        self.edges = tuple(range(n + 1)) if bands is None else logarithmic_edges(n, bands)
+        self.edges = logarithmic_edges(n, bands) if bands else tuple(range(n + 1))
         slepian = torch.tensor(dpss(self.window, bandwidth, tapers).copy(), dtype=torch.float32)
         cosines = torch.tensor(dct(torch.eye(len(self.edges) - 1).numpy(), norm="ortho", axis=0))
         self.register_buffer("tapers", slepian, persistent=False)  # (taper, window)
@@ -182,8 +182,8 @@ class SpectralMLPConfig(SignalConfig):
         tapers: Of the spectrum.
         bandwidth: Time-bandwidth of the tapers.
         windows: Over which the spectrum is averaged.
-        window: Samples of such a window; ``None`` takes the segment.
-        bands: Of the spectrum; ``None`` keeps each frequency.
+        window: Samples of such a window; 0 takes the segment.
+        bands: Of the spectrum; 0 keeps each frequency.
         cepstrum: Coefficients.
         autocorrelation: Lags.
         lags: Differences of samples at these lags.
@@ -200,8 +200,8 @@ class SpectralMLPConfig(SignalConfig):
     tapers: int = 4
     bandwidth: float = BANDWIDTH
     windows: int = 1
-    window: int | None = None
-    bands: int | None = None
+    window: int = 0
+    bands: int = 0
     cepstrum: int = 20
     autocorrelation: int = 0
     lags: tuple[int, ...] = tuple(range(1, 9))
@@ -311,7 +311,7 @@ class SpectralMLPSmallConfig(SpectralMLPConfig):
     tapers: int = 1
     bandwidth: float = 1.5
     windows: int = 4
-    window: int | None = 64
+    window: int = 64
     cepstrum: int = 0
     lags: tuple[int, ...] = (1,)
     hidden: tuple[int, ...] = (32,)

@@ -21,8 +21,8 @@ from typing import Any
 
 import optuna
 import torch
-
 from benchmarks.accuracy.run import FOLDS, commit, entry
+
 from sequela.config import RunSettings
 from sequela.cost import account
 from sequela.figures.pareto import accuracy_against_operations

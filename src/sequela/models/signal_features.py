@@ -4,7 +4,6 @@ Each takes segments (batch, n_chans, n_times) of mean 0 and answers ``n_out`` nu
 """
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn

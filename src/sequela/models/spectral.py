@@ -306,7 +306,7 @@ def _member(size: int, index: int, config: SpectralMLPConfig) -> nn.Sequential:
 
 @dataclass(frozen=True)
 class SpectralMLPSmallConfig(SpectralMLPConfig):
-    """Spectrum of four short windows, one lag, one hidden layer: at most 10,000 operations a segment."""
+    """Four short windows, one lag, one hidden layer: at most 10,000 operations a segment."""
 
     tapers: int = 1
     bandwidth: float = 1.5

@@ -47,10 +47,12 @@ TASKS: Mapping[str, tuple[str, Metrics, Sequence[str]]] = {
             "cnn-improved",
             "spectral-logistic-regression",
             "spectral-boosting",
+            "spectral-mlp-small",
             "spectral-mlp",
             "minirocket",
             "minirocket on recordings",
             "recording-attention",
+            "spectral-mlp-large",
         ),
     ),
     "physionet2012": (

@@ -20,8 +20,10 @@ PARAMETERS = {
     "gru-improved": 10309,
     "visits-baseline": 31618,
     "visits-improved": 65946,
-    "spectral-mlp": 30853,
     "recording-attention": 80313,
+    "spectral-mlp": 26757,
+    "spectral-mlp-small": 1349,
+    "spectral-mlp-large": 192030,
     "values-lstm": 33283,
 }
 SIGNAL = [name for name, entry in MODELS.items() if entry.reads == ("signal",)]

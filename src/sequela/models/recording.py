@@ -114,7 +114,8 @@ class TimeScales(nn.Module):
             Autocorrelation(lags if scale else 2 * lags) for scale in range(scales)
         )
         self.moments = nn.ModuleList(
-            LagMoments(lags // 2 if scale else lags) for scale in range(scales)
+            LagMoments(tuple(range(1, (lags // 2 if scale else lags) + 1)))
+            for scale in range(scales)
         )
 
     @property

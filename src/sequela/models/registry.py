@@ -227,11 +227,15 @@ SPECTRAL = TrainingSettings(
     gain=0.05,
     refit=True,
 )
-for _name, _title in (("spectral-mlp", "Spectral MLP"),):
-    _entry = ModelEntry(
-        ("signal",), "sequela.models.spectral:SpectralMLP", _title, training=SPECTRAL
-    )
-    register(_name, _entry)
+FASTER = {"batch_size": 128, "average": 0.99}
+for _name, _class, _title, _how in (
+    ("spectral-mlp", "SpectralMLP", "Spectral MLP", {}),
+    ("spectral-mlp-small", "SpectralMLPSmall", "Spectral MLP small", {"learning_rate": 1e-2}),
+    ("spectral-mlp-large", "SpectralMLPLarge", "Spectral MLP large", {"epochs": 40}),
+):
+    _made_by = f"sequela.models.spectral:{_class}"
+    _training = SPECTRAL.model_copy(update={**FASTER, **_how} if _how else {})
+    register(_name, ModelEntry(("signal",), _made_by, _title, training=_training))
 register(
     "recording-attention",
     ModelEntry(

@@ -7,6 +7,7 @@ it was *known*, and why that time. A person can read it, and correct it, without
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,20 @@ Prepare = Callable[[nw.LazyFrame[Any], Frames], nw.LazyFrame[Any]]
 Batches = Iterator[tuple[str, pa.RecordBatchReader | list[Path]]]
 
 
+FIRST_TIME = datetime(1700, 1, 1)
+LAST_TIME = datetime(2261, 12, 31, 23, 59, 59)
+"""MIMIC shifts births to 1800 and stays to 2210; nanoseconds end in April of 2262."""
+MOST_NUMBER = 3.4028234663852886e38
+"""What a float32 holds, which the numbers of events are."""
+
+
 class Kind(StrEnum):
     """What a column of a published table holds."""
 
-    INTEGER = "a whole number"
-    NUMBER = "a number"
+    INTEGER = "a whole number of at most 64 bits"
+    NUMBER = "a number, not above 3.4e38"
     TEXT = "text"
-    TIME = "a time as YYYY-MM-DD or YYYY-MM-DD HH:MM:SS"
+    TIME = "a time of 1700 to 2261 as YYYY-MM-DD or YYYY-MM-DD HH:MM:SS"
 
 
 @dataclass(frozen=True)

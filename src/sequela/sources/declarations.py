@@ -101,6 +101,31 @@ class Check:
     share: float = 0.0
 
 
+def never_blank(*columns: str, show: str, share: float = 0.005) -> tuple[Check, ...]:
+    """Columns that published rows always have, but for a few: blank ones are another column."""
+    return tuple(
+        Check(
+            f"blank {column}",
+            nw.col(column).is_null(),
+            show,
+            "fill it in, or see whether its name stands above another column",
+            share,
+        )
+        for column in columns
+    )
+
+
+def in_order(early: str, late: str, show: str, share: float) -> Check:
+    """Of two times of a row, which comes first."""
+    return Check(
+        f"{late} before {early}",
+        nw.col(late) < nw.col(early),
+        show,
+        f"correct the two, or see whether {early} and {late} stand above each other's columns",
+        share,
+    )
+
+
 @dataclass(frozen=True)
 class Table:
     """One published table.
@@ -119,6 +144,8 @@ class Table:
             for want of a column get the reason ``blank COLUMN``.
         notes: Name to condition: rows that a rule changed, counted in the account.
         checks: What must not be.
+        ranges: Column to the least and the greatest number that it may hold.
+        usual: Reasons to set rows aside that published data have in any number.
         describes: Template of codes to the column with their words; ``LAB//{itemid}`` also
             describes ``LAB//50801//mmHg``. It fills ``metadata/codes.parquet`` and drops no event.
         unused: What a table without facts is for: the reason why its rows give no event.
@@ -134,6 +161,8 @@ class Table:
     aside: Mapping[str, nw.Expr] = field(default_factory=dict)
     notes: Mapping[str, nw.Expr] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    usual: frozenset[str] = frozenset()
     describes: Mapping[str, str] = field(default_factory=dict)
     unused: str = "describes codes"
 

@@ -11,7 +11,7 @@ import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -104,6 +104,13 @@ class Engine(Protocol):
         first part is given.
         """
 
+    def translated(self, place: str) -> AbstractContextManager[None]:
+        """Where values are worked with: an engine's error about one names the place.
+
+        Raises:
+            DataError: In place of an error about values.
+        """
+
     def close(self) -> None:
         """Let go of what is held."""
 
@@ -148,6 +155,7 @@ class DuckDBEngine:
         import duckdb
 
         self._failure: type[Exception] = duckdb.Error
+        self._faults = (duckdb.DataError, duckdb.InvalidInputException, duckdb.IOException)
         self._work = work
         self._kept: list[str] = []
         self._read: dict[str, tuple[list[str], dict[str, Kind]]] = {}  # file: header, kinds
@@ -216,6 +224,15 @@ class DuckDBEngine:
             frame.to_native().write_parquet(str(self._work / "parts"), partition_by=[column])
         self._forget()
         yield from read_parts(self._work / "parts", column, count)
+
+    @contextmanager
+    def translated(self, place: str) -> Iterator[None]:
+        """See ``Engine``."""
+        try:
+            with self._translated():
+                yield
+        except self._faults as error:
+            raise DataError(_unfit(place, error)) from error
 
     def close(self) -> None:
         """See ``Engine``."""
@@ -372,6 +389,16 @@ class SparkEngine:
         self._kept.clear()
         yield from read_parts(self._work / "parts", column, count)
 
+    @contextmanager
+    def translated(self, place: str) -> Iterator[None]:
+        """See ``Engine``."""
+        from pyspark.errors import ArithmeticException, DateTimeException, NumberFormatException
+
+        try:
+            yield
+        except (ArithmeticException, DateTimeException, NumberFormatException) as error:
+            raise DataError(_unfit(place, error)) from error
+
     def close(self) -> None:
         """See ``Engine``."""
         self._session.stop()
@@ -443,6 +470,12 @@ def _place(path: Path, position: int, value: str) -> str:
     """A file, and the line at which a value first stands in a column of it, if that is found."""
     line = line_of(path, position, value)
     return f"{path}, line {line}" if line else str(path)
+
+
+def _unfit(place: str, error: Exception) -> str:
+    """What an engine says of values that it cannot work with, in one line."""
+    words = " ".join(str(error).split())
+    return f"{place}: a value cannot be worked with ({words[:200]}); correct it, or fetch it again"
 
 
 def wrong_kind(place: str, column: str, value: str, kind: Kind) -> str:

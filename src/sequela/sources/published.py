@@ -109,7 +109,7 @@ class Publication:
         for each, expected in zip(found, known, strict=True):
             if each != expected:
                 raise DataError(
-                    f"{path}, line 1: column '{each}' where '{expected}' is published, so the names "
+                    f"{path}, line 1: column '{each}' where '{expected}' is published, so names "
                     "may stand above other columns: fetch it again, or build with --changed "
                     f"{name} if the columns were reordered on purpose"
                 )
@@ -139,7 +139,7 @@ class Publication:
 
 
 def _stated(sums: Sums, path: Path) -> str:
-    """The name under which a list states a file, packed as it is or unpacked; empty if it is not."""
+    """The name under which a list states a file, as it is or unpacked; empty where it does not."""
     folder = sums.place.parent.absolute()
     name = path.absolute().relative_to(folder).as_posix()
     return next((n for n in (name, name.removesuffix(".gz")) if n in sums.of), "")

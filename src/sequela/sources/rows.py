@@ -69,7 +69,8 @@ class TableRows:
             DataError: A value is out of range.
         """
         frames = tables.frames
-        place, file, read = tables.places[table.name], tables.files.get(table.name), frames[table.name]
+        place, file = tables.places[table.name], tables.files.get(table.name)
+        read = frames[table.name]
         _check_ranges(table, place, file, read)
         frame = table.prepare(read, frames) if table.prepare else read
         if "visit_id" not in frame.collect_schema().names():
@@ -225,8 +226,8 @@ def _check_ranges(table: Table, place: str, file: Path | None, rows: Frame) -> N
         key = "".join(f", {name} {other}" for name, other in row.items())
         least, most = bounds[column]
         raise DataError(
-            f"{file or place}{at}{key}: column '{column}' holds {shown(value)}; expected {least} to "
-            f"{most}: correct it, leave it blank, or fetch the table again"
+            f"{file or place}{at}{key}: column '{column}' holds {shown(value)}; expected {least} "
+            f"to {most}: correct it, leave it blank, or fetch the table again"
         )
 
 

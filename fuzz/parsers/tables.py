@@ -96,7 +96,9 @@ def _eicu() -> Files:
     chosen = {row["patientunitstayid"] for row in _excerpt("eicu", "patient")[:UNITS]}
     names = ("patient", "diagnosis", "apacheApsVar", "apachePatientResult")
     return {
-        f"{name}.csv": _text([r for r in _excerpt("eicu", name) if r["patientunitstayid"] in chosen])
+        f"{name}.csv": _text(
+            [r for r in _excerpt("eicu", name) if r["patientunitstayid"] in chosen]
+        )
         for name in names
     }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sequela.errors import DataError
-from sequela.sources.opened import json_value
+from sequela.sources.opened import content, json_value
 
 ACCOUNT = "account.json"
 
@@ -110,6 +110,9 @@ def read_account(root: Path) -> dict[str, Any]:
     """
     path = root / ACCOUNT
     try:
-        return {**json_value(path.read_bytes())}
-    except (TypeError, ValueError) as error:
+        given = content(path, "an account of a build", "build the data set again")
+        return {**json_value(given)}
+    except DataError:
+        raise
+    except (TypeError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: damaged ({error}); build the data set again") from error

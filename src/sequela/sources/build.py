@@ -22,6 +22,7 @@ from sequela.sources.meds_events import (
     write_codes,
     write_dataset,
     write_splits,
+    write_sums,
 )
 from sequela.sources.postgres import is_address
 from sequela.sources.rows import RowCounts, TableRows
@@ -72,6 +73,7 @@ def build(
         finally:
             opened.close()
         account.write(new / ACCOUNT)
+        write_sums(new)
     return account
 
 

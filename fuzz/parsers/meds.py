@@ -85,7 +85,7 @@ def _read_foreign(folder: Path) -> Any:
 
 def _says(files: Files) -> Any:
     """What pyarrow reads alone, with the checksums of pages."""
-    with suppress(Exception):
+    with suppress(Exception):  # whatever it cannot read says nothing
         json.loads(files[META])
         content = io.BytesIO(files["data/0.parquet"])
         table = pq.ParquetFile(content, page_checksum_verification=True).read()
@@ -93,19 +93,18 @@ def _says(files: Files) -> Any:
     return None
 
 
-def _by_name(json_files: Files) -> dict[str, Mutator]:
-    del json_files
-    return {**BYTES, **{f"json {name}": JSON[name] for name in ("leaf", "deep", "key twice")}}
-
-
+_CHANGES: dict[str, Mutator] = {
+    **BYTES,
+    **{f"json {name}": JSON[name] for name in ("leaf", "deep", "key twice")},
+}
 PARSERS = (
     Parser("meds-built", lambda: [Seed(_built())], _read_built, BYTES),
-    Parser("meds-foreign", lambda: [Seed(_foreign())], _read_foreign, _by_name({}), _says),
+    Parser("meds-foreign", lambda: [Seed(_foreign())], _read_foreign, _CHANGES, _says),
     Parser(
         "meds-pages",
         lambda: [Seed(_foreign(write_page_checksum=True, compression="NONE"))],
         _read_foreign,
-        _by_name({}),
+        _CHANGES,
         _says,
     ),
 )

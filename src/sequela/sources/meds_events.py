@@ -138,8 +138,8 @@ def parquet_of(path: Path) -> Iterator[None]:
     except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError, MemoryError) as error:
         words = " ".join(str(error).split())[:200]
         raise DataError(
-            f"{path}: not a readable Parquet file ({words}); expected MEDS {VERSION} data: fetch it "
-            "again"
+            f"{path}: not a readable Parquet file ({words}); expected MEDS {VERSION} data: fetch "
+            "it again"
         ) from error
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from fuzz.mutators import BYTES, CSV, GZIP
+from fuzz.mutators import CSV, GZIP
 from fuzz.parser import Files, Parser, Seed, as_they_are
 from sequela.sources import build as building
 from sequela.sources.catalog import EXCERPTS
@@ -26,6 +26,7 @@ SUBJECTS, UNITS = 12, 20
 _WHOLE = re.compile(r"[+-]?[0-9]+([.]0*)?")
 _NUMBER = re.compile(r"[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d([.]\d{1,6})?)?)?", re.ASCII)
+_LONG = 30  # characters, which no number of 64 bits has
 _BLANKS = " \t\n\v\f\r"
 
 Rows = list[dict[str, str]]
@@ -207,7 +208,7 @@ def _value(text: str, kind: Kind) -> Any:
     if not text:
         return None
     if kind is Kind.INTEGER:
-        value = int(text.split(".")[0]) if _WHOLE.fullmatch(text) and len(text) < 30 else 2**63
+        value = int(text.split(".")[0]) if _WHOLE.fullmatch(text) and len(text) < _LONG else 2**63
         return value if -(2**63) <= value < 2**63 else _NONE
     if kind is Kind.NUMBER:
         number = float(text) if _NUMBER.fullmatch(text) else float("inf")
@@ -224,7 +225,7 @@ def _of(name: str, source: str, files: Callable[[], Files]) -> Parser:
 
 
 def _says_if_unlisted(files: Files) -> Any:
-    """What the texts say where the list itself was changed; else only the seed's values are right."""
+    """What the texts say where the list itself was changed; else only the seed is right."""
     texts = {name: content for name, content in files.items() if name != SUMS}
     listing = listed(_mimic3())[SUMS]
     return None if files.get(SUMS) == listing else _says("mimic3", _mimic3)(texts)

@@ -438,7 +438,7 @@ SOURCE = Source(
                 Check(
                     "Length_of_stay of -1 (unknown)", nw.col("length_of_stay") < 0, "recordid",
                     "fetch the outcomes again, or see whether Survival stands in its place",
-                    share=0.05,
+                    share=0.5,
                 ),
                 Check(
                     "In-hospital_death of 1 and a Survival beyond Length_of_stay",

@@ -3,6 +3,5 @@
 from fuzz.parser import Parser
 from fuzz.parsers import meds, runs, signals, stays, tables
 
-PARSERS: dict[str, Parser] = {
-    parser.name: parser for family in (signals, stays, runs, tables, meds) for parser in family.PARSERS
-}
+FAMILIES = (signals, stays, runs, tables, meds)
+PARSERS: dict[str, Parser] = {parser.name: parser for of in FAMILIES for parser in of.PARSERS}

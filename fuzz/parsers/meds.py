@@ -1,12 +1,10 @@
 """MEDS data sets: as this package builds them, under checksums, and as others write them."""
 
-import hashlib
 import io
 import json
 import tempfile
-from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,6 @@ from fuzz.mutators import BYTES, JSON
 from fuzz.parser import Files, Mutator, Parser, Seed
 from fuzz.parsers.tables import _mimic3
 from sequela.cohort.events import open_events
-from sequela.errors import SequelaError
 from sequela.sources.build import build
 from sequela.sources.hospitals import source_of
 
@@ -64,14 +61,14 @@ def _rows(table: pa.Table) -> list[Any]:
     columns["time"] = columns["time"].cast(pa.timestamp("us")).cast(pa.int64())
     columns["numeric_value"] = columns["numeric_value"].cast(pa.float32())
     rows = zip(*(columns[name].to_pylist() for name in sorted(columns)), strict=True)
-    return sorted(map(list, {row: None for row in rows}), key=repr)
+    return sorted(map(list, dict.fromkeys(rows)), key=repr)
 
 
 def _read_built(folder: Path) -> Any:
     """What a run reads: the events through DuckDB."""
     events = open_events(folder)
     with events.connect() as connection:
-        return _rows(connection.sql(f"SELECT {', '.join(COLUMNS)} FROM events").to_arrow_table())
+        return _rows(connection.table("events").select(*COLUMNS).to_arrow_table())
 
 
 def _read_foreign(folder: Path) -> Any:

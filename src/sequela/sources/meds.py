@@ -21,7 +21,6 @@ from sequela.errors import DataError
 from sequela.sources.declarations import Batches, Fact, Frames, Kind, Source, Table
 from sequela.sources.meds_events import (
     VERSION,
-    check_sums,
     data_files,
     lossless,
     parquet_of,
@@ -43,7 +42,6 @@ def read(root: Path) -> Batches:
     files = data_files(root)
     codes = root / standard.code_metadata_filepath
     read = [*files, codes] if codes.exists() else files
-    check_sums(root, read)
     validate(files)
     for path in files:
         _check_visits(path)
@@ -59,7 +57,6 @@ def _check_version(root: Path) -> None:
     path = root / standard.dataset_metadata_filepath
     if not path.exists():
         return
-    check_sums(root, [path])
     try:
         version = json.loads(text(path, "a JSON object")).get("meds_version")
     except (ValueError, AttributeError, RecursionError) as error:

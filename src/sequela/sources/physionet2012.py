@@ -47,7 +47,6 @@ ORIGIN = datetime(2000, 1, 1)
 DAY = timedelta(days=1)
 DAYS = 120 * 365  # no life has more
 LAST_SECOND = DAY - timedelta(seconds=1)
-OLDEST = 120  # years
 NOT_RECORDED = "-1: the descriptor was not recorded"
 FULL_DAYS = 2  # every stay of the challenge lasted 48 hours at least
 SETS = ("a", "b", "c")
@@ -359,25 +358,8 @@ SOURCE = Source(
             },
             usual=frozenset({NOT_RECORDED}),
             checks=(
-                Check("Time that is not HH:MM of the first 48 hours",
-                      nw.col("time").is_null()
-                      | ~nw.col("time").str.contains("^(([0-3][0-9]|4[0-7]):[0-5][0-9]|48:00)$"),
+                Check("Time that is not HH:MM", ~nw.col("time").str.contains("^[0-9]{2}:[0-9]{2}$"),
                       "recordid", "fetch the set again"),
-                Check("RecordID that is not the file's name",
-                      (nw.col("parameter") == "RecordID") & (nw.col("value") != nw.col("recordid")),
-                      "recordid", "fetch the set again"),
-                *(
-                    Check(f"{name} that is not {expected}",
-                          (nw.col("parameter") == name) & ~allowed, "recordid",
-                          "fetch the set again")
-                    for name, expected, allowed in (
-                        ("Age", f"-1 or 0 to {OLDEST}",
-                         (nw.col("value") == -1)
-                         | ((nw.col("value") >= 0) & (nw.col("value") <= OLDEST))),
-                        ("Gender", "-1, 0 or 1", nw.col("value").is_in([-1, 0, 1])),
-                        ("ICUType", "1 to 4", nw.col("value").is_in([1, 2, 3, 4])),
-                    )
-                ),
             ),
         ),
         Table(

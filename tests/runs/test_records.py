@@ -28,8 +28,8 @@ from sequela.runs import fit, records
 from sequela.runs.folder import RunFolder
 from sequela.runs.records import VisitData
 from sequela.sequences.visit_batches import VisitDataset
-from sequela.sources.opened import SUMS
 from sequela.sources.catalog import EXCERPTS
+from sequela.sources.opened import SUMS
 from sequela.training.history import History
 
 MIMIC3 = EXCERPTS / "mimic3"

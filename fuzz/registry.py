@@ -1,8 +1,7 @@
 """The parsers by name; a new one is added to the ``PARSERS`` of a file in ``parsers/``."""
 
 from fuzz.parser import Parser
-from fuzz.parsers import runs, signals, stays
+from fuzz.parsers import meds, runs, signals, stays, tables
 
-PARSERS: dict[str, Parser] = {
-    parser.name: parser for family in (signals, stays, runs) for parser in family.PARSERS
-}
+FAMILIES = (signals, stays, runs, tables, meds)
+PARSERS: dict[str, Parser] = {parser.name: parser for of in FAMILIES for parser in of.PARSERS}

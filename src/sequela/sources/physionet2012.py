@@ -30,13 +30,24 @@ from pyarrow import parquet
 from sequela.errors import DataError, DataNotFoundError
 from sequela.sources import codes, opened
 from sequela.sources.csv_files import check_commas
-from sequela.sources.declarations import Batches, Check, Fact, Frames, Kind, Source, Table
+from sequela.sources.declarations import (
+    Batches,
+    Check,
+    Fact,
+    Frames,
+    Kind,
+    Source,
+    Table,
+    never_blank,
+)
 
 INTEGER, NUMBER, TEXT = Kind.INTEGER, Kind.NUMBER, Kind.TEXT
 
 ORIGIN = datetime(2000, 1, 1)
 DAY = timedelta(days=1)
+DAYS = 120 * 365  # no life has more
 LAST_SECOND = DAY - timedelta(seconds=1)
+NOT_RECORDED = "-1: the descriptor was not recorded"
 FULL_DAYS = 2  # every stay of the challenge lasted 48 hours at least
 SETS = ("a", "b", "c")
 UNITS = ("coronary care", "cardiac surgery recovery", "medical", "surgical")
@@ -342,9 +353,10 @@ SOURCE = Source(
             required=True,
             prepare=records,
             aside={
-                "-1: the descriptor was not recorded": nw.col("parameter").is_in(DESCRIPTORS)
+                NOT_RECORDED: nw.col("parameter").is_in(DESCRIPTORS)
                 & (nw.col("value") == -1),
             },
+            usual=frozenset({NOT_RECORDED}),
             checks=(
                 Check("Time that is not HH:MM", ~nw.col("time").str.contains("^[0-9]{2}:[0-9]{2}$"),
                       "recordid", "fetch the set again"),
@@ -405,7 +417,25 @@ SOURCE = Source(
                     "In-hospital_death neither 0 nor 1", ~nw.col("in_hospital_death").is_in([0, 1]),
                     "recordid", "fetch the outcomes again",
                 ),
+                Check(
+                    "Length_of_stay of -1 (unknown)", nw.col("length_of_stay") < 0, "recordid",
+                    "fetch the outcomes again, or see whether Survival stands in its place",
+                    share=0.5,
+                ),
+                Check(
+                    "In-hospital_death of 1 and a Survival beyond Length_of_stay",
+                    (nw.col("in_hospital_death") == 1) & (nw.col("length_of_stay") >= 0)
+                    & (nw.col("survival") > nw.col("length_of_stay")),
+                    "recordid", "fetch the outcomes again", share=0.05,
+                ),
+                Check(
+                    "In-hospital_death of 1 and no Survival",
+                    (nw.col("in_hospital_death") == 1) & (nw.col("survival") < 0),
+                    "recordid", "fetch the outcomes again", share=0.005,
+                ),
+                *never_blank("in_hospital_death", "length_of_stay", "survival", show="recordid"),
             ),
+            ranges={"length_of_stay": (-1, DAYS), "survival": (-1, DAYS)},
             notes={"Length_of_stay is -1 (unknown): 2 days": nw.col("length_of_stay") < 0},
         ),
     ),

@@ -20,10 +20,10 @@ PARAMETERS = {
     "gru-improved": 10309,
     "visits-baseline": 31618,
     "visits-improved": 65946,
-    "recording-attention": 80313,
     "spectral-mlp": 26757,
     "spectral-mlp-small": 1349,
     "spectral-mlp-large": 192030,
+    "recording-attention": 80313,
     "values-lstm": 33283,
 }
 SIGNAL = [name for name, entry in MODELS.items() if entry.reads == ("signal",)]

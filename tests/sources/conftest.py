@@ -64,7 +64,7 @@ def in_published_order(table: str, columns: list[str]) -> list[str]:
             of["columns"].get(stem, "") for of in tomllib.load(file).values() if "columns" in of
         ]
     orders = [each.split() for each in known if set(columns) & set(each.split())]
-    order = max(orders, key=lambda each: len(set(each) & set(columns)), default=[])
+    order: list[str] = max(orders, key=lambda each: len(set(each) & set(columns)), default=[])
     return sorted(columns, key=lambda name: order.index(name) if name in order else len(order))
 
 

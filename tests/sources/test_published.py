@@ -11,8 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fuzz.registry import PARSERS
-from fuzz.run import fuzz
 
 from sequela.cohort.events import open_events
 from sequela.errors import DataError, SequelaError
@@ -180,13 +178,3 @@ def test_a_year_that_nobody_lives_in(tmp_path: Path) -> None:
     said = refused(tmp_path / "meds", tmp_path / "out", "meds")
     assert "column 'time' holds '287168-" in said
     assert "subject_id 1" in said
-
-
-@pytest.mark.parametrize(
-    "name", ["mimic3-csv", "mimic4-csv", "eicu-csv", "nafld-csv", "mimic3-gz", "mimic3-sums",
-             "meds-built", "meds-foreign", "meds-pages"]
-)  # fmt: skip
-def test_mutants(name: str) -> None:
-    """The short form of ``python -m fuzz``."""
-    found = fuzz(PARSERS[name], 8)
-    assert found.faults == 0, found.examples

@@ -79,7 +79,7 @@ def line_of(path: Path, position: int, value: str) -> int | None:
     with rows_of(path) as rows:
         for row in rows:
             if len(row) > position and _same(row[position].strip(), value):
-                return rows.line_num
+                return int(rows.line_num)
     return None
 
 

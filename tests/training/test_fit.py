@@ -255,7 +255,7 @@ class Members(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.each = nn.ModuleList(network() for _ in range(2))
-        nn.init.normal_(self.each[1][1].weight)
+        nn.init.normal_(next(self.each[1].parameters()))
 
     def forward(self, signal: Tensor) -> Tensor:
         said = torch.stack([one(signal) for one in self.each])
@@ -279,5 +279,5 @@ def test_members_learn_each_by_itself() -> None:
     trained(together)
     for i, alone in enumerate(apart.each):
         expected = trained(alone).state_dict()
-        for name, found in together.each[i].state_dict().items():  # type: ignore[union-attr]
+        for name, found in together.each[i].state_dict().items():
             torch.testing.assert_close(found, expected[name], rtol=1e-3, atol=1e-4)

@@ -249,6 +249,18 @@ def test_a_second_target_is_learnt_where_it_has_a_weight(weight: float) -> None:
     assert history[-1].loss == pytest.approx(loss, abs=0.05)
 
 
+def test_the_last_epoch_is_kept_where_it_is_asked_for() -> None:
+    settings = TrainingSettings(
+        epochs=12, batch_size=BATCH, patience=1, learning_rate=0.1, keep="last"
+    )
+    model, history = fitted(settings)
+    assert max(record.epoch for record in history) == 12  # no patience stops it
+    assert best_epoch(history) < 12
+    signal, labels = parts()
+    loss = nn.functional.cross_entropy(model(signal[N_TRAIN:]), labels[N_TRAIN:])
+    assert float(loss) == pytest.approx(history[-1].loss, rel=1e-5)
+
+
 class Members(nn.Module):
     """Two networks that answer each for itself while they train, and together afterwards."""
 

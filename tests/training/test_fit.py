@@ -258,7 +258,7 @@ def test_the_last_epoch_is_kept_where_it_is_asked_for() -> None:
     assert best_epoch(history) < 12
     signal, labels = parts()
     loss = nn.functional.cross_entropy(model(signal[N_TRAIN:]), labels[N_TRAIN:])
-    assert float(loss) == pytest.approx(history[-1].loss, rel=1e-5)
+    assert loss.item() == pytest.approx(history[-1].loss, rel=1e-5)
 
 
 class Members(nn.Module):

@@ -22,6 +22,7 @@ from typing import Any
 import optuna
 import torch
 from benchmarks.accuracy.run import FOLDS, commit, entry
+from optuna.storages.journal import JournalFileBackend
 
 from sequela.config import RunSettings
 from sequela.cost import account
@@ -122,9 +123,7 @@ def search(data: SignalData, trials: int, path: Path) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         study_name="front",
-        storage=optuna.storages.JournalStorage(
-            optuna.storages.journal.JournalFileBackend(str(path / "search.jsonl"))
-        ),
+        storage=optuna.storages.JournalStorage(JournalFileBackend(str(path / "search.jsonl"))),
         load_if_exists=True,
         directions=("minimize", "minimize"),
         sampler=optuna.samplers.TPESampler(seed=0, multivariate=True),

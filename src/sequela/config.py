@@ -127,6 +127,12 @@ class TrainingSettings(_Settings):
         "epochs as were best; the numbers of the tuning part stay those of the first training.",
     )
 
+    keep: Literal["best", "last"] = Field(
+        default="best",
+        description="Which epoch is kept: that with the lowest loss on the tuning part, or the "
+        "last, so that a schedule runs to its end and no patience stops it.",
+    )
+
     @property
     def varies(self) -> bool:
         """Whether training segments differ from epoch to epoch."""

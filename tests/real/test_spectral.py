@@ -12,7 +12,7 @@ import torch
 from sequela.config import RunSettings
 from sequela.models.registry import lookup_network
 from sequela.runs import signals
-from sequela.runs.model import config_of, entry_for
+from sequela.runs.model import config_of
 from sequela.runs.signals import SignalData
 from sequela.training.fit import fit
 from sequela.training.totals import correct
@@ -30,13 +30,10 @@ def data(real_data: Path) -> SignalData:
 def reached(name: str, data: SignalData, seed: int) -> float:
     """Accuracy on the tuning part, one segment at a time."""
     torch.manual_seed(seed)
-    settings = SETTINGS.model_copy(update={"model": name})
-    entry, reads = entry_for(settings)
-    given = data.inputs(reads)
-    model = lookup_network(name).build(config_of(entry, settings, given))
-    how = lookup_network(name).training.model_copy(
-        update={"epochs": EPOCHS, "batch_size": 128, "average": 0.95}
-    )
+    entry = lookup_network(name)
+    given = data.inputs(entry.reads)
+    model = entry.build(config_of(entry, SETTINGS, given))
+    how = entry.training.model_copy(update={"epochs": EPOCHS, "batch_size": 128, "average": 0.95})
     order = torch.Generator().manual_seed(seed)
     train = given.loader("train", how.batch_size, order, how)
     fit(model, train, None, how, metrics={"accuracy": correct})

@@ -249,13 +249,25 @@ def test_a_second_target_is_learnt_where_it_has_a_weight(weight: float) -> None:
     assert history[-1].loss == pytest.approx(loss, abs=0.05)
 
 
+def test_the_last_epoch_is_kept_where_it_is_asked_for() -> None:
+    settings = TrainingSettings(
+        epochs=12, batch_size=BATCH, patience=1, learning_rate=0.1, keep="last"
+    )
+    model, history = fitted(settings)
+    assert max(record.epoch for record in history) == 12  # no patience stops it
+    assert best_epoch(history) < 12
+    signal, labels = parts()
+    loss = nn.functional.cross_entropy(model(signal[N_TRAIN:]), labels[N_TRAIN:])
+    assert loss.item() == pytest.approx(history[-1].loss, rel=1e-5)
+
+
 class Members(nn.Module):
     """Two networks that answer each for itself while they train, and together afterwards."""
 
     def __init__(self) -> None:
         super().__init__()
         self.each = nn.ModuleList(network() for _ in range(2))
-        nn.init.normal_(self.each[1][1].weight)
+        nn.init.normal_(next(self.each[1].parameters()))
 
     def forward(self, signal: Tensor) -> Tensor:
         said = torch.stack([one(signal) for one in self.each])
@@ -279,5 +291,5 @@ def test_members_learn_each_by_itself() -> None:
     trained(together)
     for i, alone in enumerate(apart.each):
         expected = trained(alone).state_dict()
-        for name, found in together.each[i].state_dict().items():  # type: ignore[union-attr]
+        for name, found in together.each[i].state_dict().items():
             torch.testing.assert_close(found, expected[name], rtol=1e-3, atol=1e-4)

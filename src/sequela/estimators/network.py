@@ -34,7 +34,7 @@ from sequela.models import defaults, stored
 from sequela.models.inputs import check_reads, kind_of, sizes_of
 from sequela.models.registry import lookup_network
 from sequela.training.fit import fit
-from sequela.training.history import EpochRecord, History, best_epoch
+from sequela.training.history import EpochRecord, History, kept_epoch
 from sequela.training.totals import correct
 from sequela.version import __version__
 
@@ -71,6 +71,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     label_smoothing: float = DEFAULTS.label_smoothing
     average: float = DEFAULTS.average
     refit: bool = DEFAULTS.refit
+    keep: Literal["best", "last"] = DEFAULTS.keep
     tuning_fraction: float | None = 0.2
     class_weight: Mapping[Any, float] | Literal["balanced"] | None = None
     random_state: int | np.random.RandomState | None = None
@@ -143,7 +144,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
         model, self.history_ = fitted(train, tuning, settings)
         if settings.refit and self.tuning_fraction is not None:
-            how = settings.model_copy(update={"epochs": best_epoch(self.history_)})
+            how = settings.model_copy(update={"epochs": kept_epoch(self.history_, settings.keep)})
             model, _ = fitted(np.union1d(train, tuning), None, how)
         self.module_ = model.cpu()
         self.content_ = self._content(examples)

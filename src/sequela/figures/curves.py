@@ -1,16 +1,19 @@
 """Learning curves: one number over the epochs, training and tuning part."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import altair as alt
 
 from sequela.figures.figure import FIRST, INK, SECOND, Figure
-from sequela.training.history import EpochRecord, best_epoch
+from sequela.training.history import EpochRecord, kept_epoch
 
 _PARTS = ["train", "tuning"]
 
 
-def learning_curve(history: Sequence[EpochRecord], number: str) -> Figure:
+def learning_curve(
+    history: Sequence[EpochRecord], number: str, keep: Literal["best", "last"] = "best"
+) -> Figure:
     """Loss or a metric over the epochs.
 
     Training is a dashed line, tuning a full one; a vertical line marks the epoch that was kept.
@@ -18,8 +21,9 @@ def learning_curve(history: Sequence[EpochRecord], number: str) -> Figure:
     Args:
         history: Of one run.
         number: ``loss``, or a metric's name.
+        keep: The setting of the run.
     """
-    kept = best_epoch(history)
+    kept = kept_epoch(history, keep)
     rows = [
         {
             "epoch": r.epoch,

@@ -51,7 +51,8 @@ def _learning_curve(run: Any, number: str) -> "Figure | None":
     from sequela.figures.curves import learning_curve
 
     history = run.first.history
-    return learning_curve(history, number) if history else None
+    keep = run.first.settings.training.keep
+    return learning_curve(history, number, keep) if history else None
 
 
 def _confusion_matrix(run: Any) -> "Figure | None":

@@ -226,6 +226,7 @@ SPECTRAL = TrainingSettings(
     crops=True,
     gain=0.05,
     refit=True,
+    keep="last",
 )
 FASTER = {"batch_size": 128, "average": 0.99}
 for _name, _class, _title, _how in (

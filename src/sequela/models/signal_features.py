@@ -55,6 +55,8 @@ class Envelopes(nn.Module):
         bands: How many, evenly spaced on a logarithmic scale.
     """
 
+    pairs: Tensor
+
     _LOWEST, _HIGHEST = 0.0086, 0.3
     """Cycles a sample: 1.5 and 52 Hz at 173.61 Hz."""
     _CYCLES, _WIDTH, _STRIDE = 3.5, 3.0, 3
@@ -97,7 +99,7 @@ class Envelopes(nn.Module):
         scaled = away / size
         together = (scaled @ scaled.mT / power.shape[-1]).flatten(1)[:, self.pairs]
         found = [mean[..., 0], size[..., 0], power.amax(-1), power.amin(-1), together]
-        return torch.cat(found, -1).unflatten(0, centred.shape[:2])
+        return torch.cat(found, -1).view(*centred.shape[:2], self.n_out)
 
 
 class Quantiles(nn.Module):

@@ -143,6 +143,10 @@ class LagMoments(nn.Module):
         return torch.cat(found, -1)
 
 
+Described = LogSpectrum | LagMoments | Reflections | Envelopes | Quantiles
+"""A layer of fixed features."""
+
+
 class Standardise(nn.Module):
     """Each number by its mean and deviation over the training part, clipped at 5 deviations."""
 
@@ -235,16 +239,17 @@ class SpectralMLP(nn.Module):
             cepstrum=config.cepstrum,
             autocorrelation=config.autocorrelation,
         )
-        self.described = nn.ModuleDict({"spectrum": spectrum})
+        described: dict[str, Described] = {"spectrum": spectrum}
         if config.lags:
-            self.described["lags"] = LagMoments(config.lags)
+            described["lags"] = LagMoments(config.lags)
         if config.reflections:
-            self.described["reflections"] = Reflections(config.reflections)
+            described["reflections"] = Reflections(config.reflections)
         if config.envelopes:
-            self.described["envelopes"] = Envelopes(n_times, config.envelopes)
+            described["envelopes"] = Envelopes(n_times, config.envelopes)
         if config.quantiles:
-            self.described["quantiles"] = Quantiles(config.quantiles)
-        size = config.n_chans * sum(int(each.n_out) for each in self.described.values())
+            described["quantiles"] = Quantiles(config.quantiles)
+        self.described = nn.ModuleDict(described)
+        size = config.n_chans * sum(each.n_out for each in described.values())
         self.standardise = Standardise(size)
         self.members = nn.ModuleList(_member(size, i, config) for i in range(config.members))
 

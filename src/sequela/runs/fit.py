@@ -33,7 +33,7 @@ from sequela.runs.model import (
 )
 from sequela.training import checkpoint as checkpoints
 from sequela.training.fit import fit
-from sequela.training.history import History, best_epoch, to_lines
+from sequela.training.history import History, kept_epoch, to_lines
 from sequela.training.totals import correct
 
 OnEpoch = Callable[[History], None]
@@ -182,7 +182,7 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoc
     record_cost.save(cost, folder.path / COST)
     how = settings.training
     history = _fit_on(run, model, how, "checkpoint", resume=resume, on_epoch=record)
-    best, seconds, tuning = best_epoch(history), sum(r.seconds for r in history), None
+    best, seconds, tuning = kept_epoch(history, how.keep), sum(r.seconds for r in history), None
     if how.refit:
         tuning = given.probabilities(model)
         model = _built(run, entry)

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from sequela.config import TrainingSettings
 from sequela.training.checkpoint import Checkpoint, clone, generator_states, restore_generators
-from sequela.training.history import EpochRecord, History, best_epoch
+from sequela.training.history import EpochRecord, History, kept_epoch
 from sequela.training.totals import Metric, Totals
 
 
@@ -31,7 +31,7 @@ def fit(
     resume: bool = False,
     on_epoch: Callable[[History], None] = lambda _: None,
 ) -> History:
-    """Fit a model by Adam; it ends with the weights of the epoch with the lowest tuning loss.
+    """Fit a model by Adam; it ends with the weights of the epoch that ``settings.keep`` names.
 
     What is judged on the tuning part, and kept, is the running average of the weights, which is the
     weights themselves where ``settings.average`` is 0.
@@ -74,7 +74,7 @@ def fit(
         history.append(run.epoch(number, "train"))
         if run.tuning is not None:
             history.append(run.epoch(number, "tuning"))
-        if run.tuning is None or best_epoch(history) == number:
+        if run.tuning is None or kept_epoch(history, settings.keep) == number:
             best = clone(run.average.module.state_dict())
         if checkpoint is not None and run.accelerator.is_main_process:
             run.checkpoint(history, best).save(checkpoint)
@@ -218,7 +218,7 @@ def _epochs_left(history: History, settings: TrainingSettings) -> Iterator[int]:
     done = max((record.epoch for record in history), default=0)
     for number in range(done + 1, settings.epochs + 1):
         judged = any(record.part == "tuning" for record in history)
-        if judged and number - best_epoch(history) > settings.patience:
+        if judged and number - kept_epoch(history, settings.keep) > settings.patience:
             return
         yield number
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
@@ -45,6 +45,11 @@ History = list[EpochRecord]
 def best_epoch(history: Sequence[EpochRecord]) -> int:
     """The epoch with the lowest tuning loss; the first of equals."""
     return min((r for r in history if r.part == "tuning"), key=lambda r: r.loss).epoch
+
+
+def kept_epoch(history: Sequence[EpochRecord], keep: Literal["best", "last"]) -> int:
+    """The epoch whose weights a fit with a tuning part ends with, see ``settings.keep``."""
+    return history[-1].epoch if keep == "last" else best_epoch(history)
 
 
 def to_lines(history: Sequence[EpochRecord]) -> str:

@@ -120,6 +120,7 @@ _FIXABLE = {
     errno.ENOSPC: _NO_ROOM,
     errno.EDQUOT: _NO_ROOM,
     errno.EFBIG: ("it would be larger than files may be there", "name another disk"),
+    errno.ELOOP: ("it is a link, and links are not followed there", "remove it"),
     errno.ENAMETOOLONG: ("its name is too long", "name a shorter one"),
 }
 

@@ -6,11 +6,12 @@ killed process left is known, and it goes when something of the same name is wri
 """
 
 import os
+import re
 import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from glob import escape
 from pathlib import Path
 from secrets import token_hex
@@ -23,6 +24,7 @@ PATIENCE = 5.0
 """Seconds to wait for a locked folder: the workers of a killed process end within them."""
 _LOOK = 0.1
 _PARTIAL, _WORK = ".partial", ".work"
+_TEMPORARY = re.compile(rf"\..+\.[0-9a-f]{{16}}({_PARTIAL}|{_WORK})")
 _staying: dict[Path, tuple[Path, os.stat_result]] = {}
 """Folders that must stay: where each lies when links are followed, and which one it is."""
 
@@ -85,26 +87,26 @@ def whole(path: Path, *, lasting: bool = True) -> Iterator[Path]:
         for left in _of_the_dead(path, _PARTIAL):
             left.unlink(missing_ok=True)
         partial, handle = _claimed(path)
+        unlock = ExitStack()
+        unlock.callback(os.close, handle)
         try:
             yield partial
             if lasting:
                 _settle(partial)
             _require_staying(path)
             if os.name == "nt":  # an open file keeps its name there
-                os.close(handle)
-                handle = None
+                unlock.close()
             partial.replace(path)
             if lasting:
                 _settle(path.parent)
         finally:
             partial.unlink(missing_ok=True)
-            if handle is not None:
-                os.close(handle)
+            unlock.close()
 
 
-def settle(folder: Path) -> None:
-    """Make sure that all that a folder holds is on the disk."""
-    for path in folder.rglob("*"):
+def settle(folder: Path, *, deep: bool = True) -> None:
+    """Make sure that all that a folder holds is on the disk, or only the names in it."""
+    for path in folder.rglob("*") if deep else ():
         _settle(path)
     _settle(folder)
 
@@ -117,6 +119,11 @@ def make_folder(path: Path) -> None:
     """
     _require_staying(path)
     path.mkdir(parents=True, exist_ok=True)
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a path has a name that only this module gives, to what is there for a while."""
+    return path.name == LOCK or _TEMPORARY.fullmatch(path.name) is not None
 
 
 @contextmanager
@@ -236,7 +243,7 @@ def _random(path: Path, suffix: str) -> Path:
     return path.with_name(f".{path.name}.{token_hex(8)}{suffix}")
 
 
-def _claimed(path: Path) -> tuple[Path, int | None]:
+def _claimed(path: Path) -> tuple[Path, int]:
     """A new empty file with a random name beside ``path``, and the lock on it."""
     while True:
         partial = _random(path, _PARTIAL)
@@ -339,7 +346,7 @@ def _require_staying(path: Path) -> None:
         OutputError: If not.
     """
     where = path.parent.resolve() / path.name
-    for folder, (place, stat) in _staying.items():
+    for folder, (place, stat) in list(_staying.items()):
         if not (path.absolute().is_relative_to(folder) or where.is_relative_to(place)):
             continue
         try:

@@ -49,7 +49,8 @@ from sequela.config import TrainingSettings
 from sequela.studies.study import Study
 
 register.study(Study(
-    name="kills", title="Kills", heading="Kills", data=("bonn",), splits=("recording",), quick_epochs=8,
+    name="kills", title="Kills", heading="Kills", data=("bonn",), splits=("recording",),
+    quick_epochs=8,
     training={name: TrainingSettings(epochs=4) for name in ("mlp-baseline", "mlp-improved")},
     reference_models=("majority-class",),
 ))
@@ -63,13 +64,14 @@ class Case:
     Attributes:
         name: For the table.
         arguments: Of ``sequela``, run in a folder of its own.
-        again: Those after a kill, given that folder; the same if nothing else is said.
+        again: Those after a kill, given that folder; the same if nothing else is said, and none
+            where all was done and only the process had not ended.
         environment: Variables, in addition.
     """
 
     name: str
     arguments: Sequence[str]
-    again: Callable[[Path], Sequence[str]] | None = None
+    again: Callable[[Path], Sequence[str] | None] | None = None
     environment: Callable[[Path], Mapping[str, str]] = lambda _: {}
 
 
@@ -210,7 +212,8 @@ def try_kills(case: Case, moments: int, rng: random.Random, at: Path) -> Count:
             continue
         count.orphans += outlived == float("inf")
         count.longest = max(count.longest, min(outlived, ORPHAN_SECONDS))
-        said = place.finish(case.again(place.out) if case.again else case.arguments)
+        rerun = case.again(place.out) if case.again else case.arguments
+        said = "" if rerun is None else place.finish(rerun)
         found = place.content()
         other = [n for n in {**wanted, **found} if wanted.get(n) != found.get(n)]
         left = place.names() - names
@@ -246,11 +249,11 @@ def cases(plugin: Path, url: str) -> dict[str, Case]:
     plugin.write_text(_STUDY, "utf-8")
     study = ["reproduce", "kills", "--quick", "--processes", "2", "--out", "study"]
     fetch = ["data", "get", "bonn", "--url", url]
-    tables = str(EXCERPTS / "mimic3")
+    build = ["build", "mimic3", "--root", str(EXCERPTS / "mimic3"), "--out", "events"]
     return {
         each.name: each
         for each in (
-            Case("build", ["build", "mimic3", "--root", tables, "--out", "events"]),
+            Case("build", build, lambda out: None if (out / "events").exists() else build),
             Case("get", fetch, environment=lambda out: {"XDG_CACHE_HOME": str(out)}),
             Case("train", _train(), _resumed),
             Case("folds", _folds(), _folds_resumed),

@@ -125,9 +125,25 @@ _FIXABLE = {
 }
 
 
+_SHORT = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
+
+
 def fixable(error: OSError) -> bool:
     """Whether a user can do something about what the system refused."""
     return error.errno in _FIXABLE
+
+
+def is_memory(error: BaseException) -> bool:
+    """Whether memory was short, however a library says so.
+
+    Example:
+        >>> is_memory(MemoryError()), is_memory(RuntimeError("CUDA out of memory. Tried to...")), (
+        ...     is_memory(RuntimeError("shapes cannot be multiplied"))
+        ... )
+        (True, True, False)
+    """
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in said for words in _SHORT)
 
 
 def system_words(error: OSError, path: Path | str | None = None) -> str:

@@ -16,7 +16,7 @@ from benchmarks import kills
 
 from sequela import files
 from sequela.config import RunSettings, TrainingSettings
-from sequela.errors import OutputError
+from sequela.errors import OutputError, RunError
 from sequela.runs import fit
 from sequela.runs.find import named_runs
 from sequela.runs.folds import cross_validate
@@ -114,30 +114,39 @@ def test_a_run_that_was_killed_before_anything_was_written(synthetic: Path, tmp_
     named_runs([tmp_path / "run", tmp_path / "folds"])
 
 
-def test_a_link_at_a_foreseen_name_overwrites_nothing(synthetic: Path, tmp_path: Path) -> None:
+def test_a_link_in_a_run_is_refused(synthetic: Path, tmp_path: Path) -> None:
     victim, run = tmp_path / "victim.txt", tmp_path / "run"
     victim.write_text("precious")
     with pytest.raises(KeyboardInterrupt):
         fit.train(settings_of(), run, root=synthetic, on_epoch=after(1, interrupt))
-    for name in ("metrics.json", "history.jsonl", "manifest.json"):
-        (run / f"{name}.partial").symlink_to(victim)
-    (run / "history.jsonl").unlink()
-    (run / "history.jsonl").symlink_to(victim)
-    fit.train(settings_of(), run, root=synthetic, resume=True)
-    assert victim.read_text() == "precious"
-    assert not (run / "history.jsonl").is_symlink()
-
-
-def test_a_link_out_of_a_run_is_refused(synthetic: Path, tmp_path: Path) -> None:
-    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
-    with pytest.raises(KeyboardInterrupt):
-        fit.train(settings_of(), run, root=synthetic, on_epoch=after(1, interrupt))
-    shutil.move(run / "checkpoint", elsewhere)
-    (run / "checkpoint").symlink_to(elsewhere)
-    before = (elsewhere / "state.safetensors").read_bytes()
-    with pytest.raises(OutputError, match="checkpoint: it is a link to another place"):
+    for name in ("metrics.json.partial", "environment.json.partial", "predictions.parquet"):
+        (run / name).symlink_to(victim)
+        with pytest.raises(RunError, match=f"{name}: it is a link"):
+            fit.train(settings_of(), run, root=synthetic, resume=True)
+        assert victim.read_text() == "precious"
+        (run / name).unlink()
+    shutil.move(run / "checkpoint", tmp_path / "elsewhere")
+    (run / "checkpoint").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match="checkpoint: it is a link"):
         fit.train(settings_of(), run, root=synthetic, resume=True)
-    assert (elsewhere / "state.safetensors").read_bytes() == before
+
+
+def test_a_link_that_comes_under_way_is_not_followed(synthetic: Path, tmp_path: Path) -> None:
+    run, victim, elsewhere = tmp_path / "run", tmp_path / "victim.txt", tmp_path / "elsewhere"
+    victim.write_text("precious")
+    elsewhere.mkdir()
+
+    def plant() -> None:
+        (run / "metrics.json.partial").symlink_to(victim)
+        (run / "environment.json").unlink()
+        (run / "environment.json").symlink_to(victim)
+        shutil.rmtree(run / "checkpoint")
+        (run / "checkpoint").symlink_to(elsewhere)
+
+    with pytest.raises(OutputError, match="checkpoint: it is a link to another place"):
+        fit.train(settings_of(), run, root=synthetic, on_epoch=after(1, plant))
+    assert victim.read_text() == "precious"
+    assert not list(elsewhere.iterdir())
 
 
 @pytest.mark.parametrize("instead", [[], ["another"]])
@@ -148,13 +157,13 @@ def test_a_folder_that_is_removed_is_not_made_again(
 
     def remove() -> None:
         shutil.rmtree(run)
-        for _ in instead:
+        for name in instead:
             run.mkdir()
+            (run / name).touch()
 
     with pytest.raises(OutputError, match="was removed or moved while it was written to"):
         fit.train(settings_of(), run, root=synthetic, on_epoch=after(2, remove))
-    left = [path for path in tmp_path.rglob("*") if path not in (run, run.parent)]
-    assert not left
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == instead
     assert run.exists() == bool(instead)
 
 

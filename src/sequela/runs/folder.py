@@ -22,7 +22,7 @@ from sequela.cost.ledger import Account
 from sequela.errors import RunError, SplitError
 from sequela.evaluation.predictions import Predictions
 from sequela.files import is_leftover, scratch_beside, whole
-from sequela.runs.manifest import MANIFEST, require_unchanged
+from sequela.runs.manifest import MANIFEST, refuse_links, require_unchanged
 from sequela.sources import sealed
 from sequela.sources.opened import json_value
 from sequela.training import history
@@ -302,9 +302,10 @@ class RunFolder:
         """Make the folder ready for a run.
 
         Raises:
-            RunError: As :meth:`check_free`.
+            RunError: As :meth:`check_free`, or if it holds a link.
         """
         self.check_free(settings, resume=resume)
+        refuse_links(self.path)
         if not (self.path / CONFIG).exists():
             self.write(CONFIG, settings.to_toml())
 

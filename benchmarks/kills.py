@@ -28,7 +28,8 @@ import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -174,8 +175,9 @@ def undisturbed(case: Case, at: Path) -> tuple[Place, float, float]:
         if first is None and any(place.out.iterdir()):
             first = time.monotonic() - began
         time.sleep(_LOOK)
+    said = process.communicate()[1].decode()
     if process.returncode:
-        raise SystemExit(f"{case.name} failed: {process.communicate()[1].decode()}")
+        raise SystemExit(f"{case.name} failed: {said}")
     end = time.monotonic() - began
     return place, end if first is None else first, end
 
@@ -262,7 +264,8 @@ def cases(plugin: Path, url: str) -> dict[str, Case]:
     }
 
 
-def serve_bonn() -> str:
+@contextmanager
+def serve_bonn() -> Iterator[str]:
     """The address of a slow server with the five files of the Bonn data, whose gaps are filled."""
     excerpt = {r.recording_id: r for r in load_recordings("bonn", EXCERPTS / "bonn.parquet")[0]}
     made = b"".join(b"%d\n" % (value % 100) for value in range(bonn.N_TIMES))
@@ -293,9 +296,14 @@ def serve_bonn() -> str:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return f"http://127.0.0.1:{server.server_port}"
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def main() -> None:
@@ -304,8 +312,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--commands", nargs="+", default=[])
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as at:
-        known = cases(Path(at) / "plugin.py", serve_bonn())
+    with tempfile.TemporaryDirectory() as at, serve_bonn() as url:
+        known = cases(Path(at) / "plugin.py", url)
         failed = False
         for name in asked.commands or known:
             rng = random.Random(f"{asked.seed} {name}")

@@ -11,16 +11,18 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from sequela.config import RunSettings
 from sequela.cost import record as record_cost
 from sequela.errors import RunError, SequelaError
 from sequela.evaluation.predictions import Predictions
 from sequela.files import temporary
 from sequela.runs.data import RunData, load
+from sequela.runs.ensemble import members_of
 from sequela.runs.find import Run, find_runs
 from sequela.runs.fit import LOOKED, cost_of, looked
 from sequela.runs.folder import COST, METRICS, RunFolder
 from sequela.runs.manifest import MANIFEST, changes
-from sequela.runs.model import FILE, TrainedModel
+from sequela.runs.model import FILE, TrainedModel, trained
 from sequela.runs.verify import differences, in_words, verify
 
 TOLERANCE = 1e-3
@@ -133,30 +135,43 @@ def _data_again(folder: RunFolder, root: Path | None, work: Path) -> tuple[RunDa
 def _differences(folder: RunFolder, data: RunData) -> Iterator[str]:
     """What a run says and its data and model do not give, in sentences."""
     torch.set_num_threads(1)
-    trained = TrainedModel.of(folder)
-    given = data.inputs(trained.reads, standardise=trained.is_network)
-    metrics, header = folder.path / METRICS, dict(trained.header)
+    model, metrics = trained(folder), folder.path / METRICS
     again = _plain(data.header())
-    for difference in differences({name: header.get(name) for name in again}, again):
+    for difference in differences({name: model.header.get(name) for name in again}, again):
         yield f"{folder.path / FILE}: {in_words(difference, 'data')}"
-    for name, learnt in given.state.items():
-        if name not in trained.state or not np.array_equal(trained.state[name], learnt):
-            yield f"{folder.path / FILE}: holds another {name} than the data give; train again"
     about = {**_plain(data.describe()), "origin": folder.metrics["data"]["origin"]}
     for difference in differences(folder.metrics["data"], about):
         yield f"{metrics}: {in_words(difference, 'data')}"
-    for difference in differences(
-        {name: folder.metrics.get(name) for name in LOOKED}, looked(data)
-    ):
+    found = {name: folder.metrics.get(name) for name in LOOKED}
+    for difference in differences(found, looked(data)):
         yield f"{metrics}: {in_words(difference, 'leak audit')}"
-    if trained.is_network and (folder.path / COST).exists():
-        network = trained.network("a cost account")
-        cost = _plain(record_cost.to_json(cost_of(trained.name, network, given)))
+    if isinstance(model, TrainedModel):
+        yield from _other_model(folder, data, model)
+    with threadpool_limits(limits=1):
+        predictions = data.predictions(model.probabilities_of(data))
+    yield from _other_predictions(folder, predictions)
+
+
+def _other_model(folder: RunFolder, data: RunData, model: TrainedModel) -> Iterator[str]:
+    """Where what was learnt before a model, or what it costs, is not what the data give."""
+    given = data.inputs(model.reads, standardise=model.is_network)
+    for name, learnt in given.state.items():
+        if name not in model.state or not np.array_equal(model.state[name], learnt):
+            yield f"{folder.path / FILE}: holds another {name} than the data give; train again"
+    if model.is_network and (folder.path / COST).exists():
+        network = model.network("a cost account")
+        cost = _plain(record_cost.to_json(cost_of(model.name, network, given)))
         for difference in differences(folder.json(COST), cost):
             yield f"{folder.path / COST}: {in_words(difference, 'model')}"
-    with threadpool_limits(limits=1):
-        predictions = data.predictions(trained.probabilities(given))
-    yield from _other_predictions(folder, predictions)
+
+
+def _is_refit(settings: RunSettings) -> bool:
+    """Whether a model of a run was trained once more: the first one, which judged tuning, is gone.
+
+    Such a model may be a member of an ensemble.
+    """
+    inside = [RunSettings.of(**member.settings) for member in members_of(settings)]
+    return settings.training.refit or any(map(_is_refit, inside))
 
 
 def _other_predictions(folder: RunFolder, again: Predictions) -> Iterator[str]:
@@ -166,8 +181,7 @@ def _other_predictions(folder: RunFolder, again: Predictions) -> Iterator[str]:
         if not np.array_equal(getattr(stored, name), getattr(again, name)):
             yield f"{path}: has another {name} than the data give; train again"
             return
-    # With a refit, the tuning part is judged by the first network, which is not kept.
-    rows = (stored.split != "tuning") | (not folder.settings.training.refit)
+    rows = (stored.split != "tuning") | (not _is_refit(folder.settings))
     gap = np.abs(stored.probabilities - again.probabilities).max(axis=1)
     other = rows & (gap > TOLERANCE)
     if other.any():

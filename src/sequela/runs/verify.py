@@ -13,6 +13,7 @@ from typing import Any
 from sequela.errors import RunError
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.summary import summarise_parts
+from sequela.models.registry import ENSEMBLE
 from sequela.runs.find import Run
 from sequela.runs.folder import COST, METRICS, RunFolder
 from sequela.runs.folds import FOLDS, FoldsFolder
@@ -61,7 +62,10 @@ def _facts(run: RunFolder) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     if (run.path / COST).exists():
         cost = run.json(COST)
-        found[COST] = {name: cost.get(name) for name in ("parameters", "operations", "macs")}
+        # Of an ensemble with a reference model, the account is a lower bound, and no number.
+        bound = run.settings.model == ENSEMBLE and run.metrics.get("operations") is None
+        names = ("parameters",) if bound else ("parameters", "operations", "macs")
+        found[COST] = {name: cost.get(name) for name in names}
     if history := run.history:
         found["history"] = {
             "epochs": max(record.epoch for record in history),

@@ -243,9 +243,11 @@ def test_without_a_manifest_a_run_is_not_finished(copied: Path, synthetic: Path)
     run = copied / "run"
     inflated(run)
     (run / MANIFEST).unlink()
-    for show in (lambda: named_runs([run]), lambda: find_runs([copied])):
-        with pytest.raises(RunError, match=r"not finished .*continue it with --resume"):
-            show()
+    unfinished = r"not finished .*continue it with --resume"
+    with pytest.raises(RunError, match=unfinished):
+        named_runs([run])
+    with pytest.raises(RunError, match=unfinished):
+        find_runs([copied])
     (found,) = verify_folder(run)
     assert "not found: the folder is not finished" in found.wrong[0]
     # To resume it computes again what was there: what was edited does not become part of it.

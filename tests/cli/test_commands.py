@@ -224,7 +224,7 @@ def test_verify_computes_all_numbers_again(
     (copy / "metrics.json").write_text(json.dumps(metrics), "utf-8")
     for what in ("was changed after the folder was finished", "says held_out accuracy_ci[0] = 0.9"):
         with pytest.raises(SystemExit) as ended:
-            ran("verify", copy)
+            main(["verify", str(copy)])
         assert ended.value.code == 2
         printed = capsys.readouterr()
         assert what in printed.out

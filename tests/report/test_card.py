@@ -121,6 +121,8 @@ def test_neither_model_nor_data_are_needed_and_bytes_are_the_same(
         shutil.copytree(run.path, copy)
         for model in copy.rglob("model.safetensors"):
             model.unlink()
+            seal(model.parent)
+        seal(copy)
         again = FoldsFolder(copy) if isinstance(run, FoldsFolder) else RunFolder(copy)
         assert card_of(again, tmp_path / "again") == first
         assert str(tmp_path) not in first

@@ -120,13 +120,30 @@ _FIXABLE = {
     errno.ENOSPC: _NO_ROOM,
     errno.EDQUOT: _NO_ROOM,
     errno.EFBIG: ("it would be larger than files may be there", "name another disk"),
+    errno.ELOOP: ("it is a link, and links are not followed there", "remove it"),
     errno.ENAMETOOLONG: ("its name is too long", "name a shorter one"),
 }
+
+
+_SHORT = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
 
 
 def fixable(error: OSError) -> bool:
     """Whether a user can do something about what the system refused."""
     return error.errno in _FIXABLE
+
+
+def is_memory(error: BaseException) -> bool:
+    """Whether memory was short, however a library says so.
+
+    Example:
+        >>> is_memory(MemoryError()), is_memory(RuntimeError("CUDA out of memory. Tried to...")), (
+        ...     is_memory(RuntimeError("shapes cannot be multiplied"))
+        ... )
+        (True, True, False)
+    """
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in said for words in _SHORT)
 
 
 def system_words(error: OSError, path: Path | str | None = None) -> str:

@@ -1,11 +1,32 @@
-"""Files that appear whole or not at all, and folders that leave nothing behind."""
+"""Files that appear whole or not at all, and folders that leave nothing behind.
 
+Nothing here needs its process to end well. A file is written under a random name beside its own.
+That file, and a folder that is written to, are locked, and a lock ends with its process: so what a
+killed process left is known, and it goes when something of the same name is written again.
+"""
+
+import os
+import re
 import shutil
+import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from glob import escape
 from pathlib import Path
+from secrets import token_hex
+from tempfile import gettempdir
 
 from sequela.errors import OutputError, SequelaError, system_words
+
+LOCK = ".lock"
+PATIENCE = 5.0
+"""Seconds to wait for a locked folder: the workers of a killed process end within them."""
+_LOOK = 0.1
+_PARTIAL, _WORK = ".partial", ".work"
+_TEMPORARY = re.compile(rf"\..+\.[0-9a-f]{{16}}({_PARTIAL}|{_WORK})")
+_staying: dict[Path, tuple[Path, os.stat_result]] = {}
+"""Folders that must stay: where each lies when links are followed, and which one it is."""
 
 
 def require_file(path: Path) -> None:
@@ -36,14 +57,21 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def whole(path: Path, *, lasting: bool = True) -> Iterator[Path]:
     """A temporary name beside ``path``: what is written there takes its place when all went well.
 
     The folder is made where it is missing. After an error, ``path`` is as it was and the temporary
-    file is gone, and with it the folders that were made for it.
+    file is gone, and with it the folders that were made for it. What a killed process left of the
+    same file is removed.
+
+    Args:
+        path: The file.
+        lasting: Whether it must outlast a power cut: then it is on the disk before it gets its
+            name.
 
     Raises:
-        OutputError: If a folder has the name, or the system refuses to write.
+        OutputError: If a folder has the name, the system refuses to write, or a folder that must
+            stay is gone (see :func:`staying`).
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -54,14 +82,92 @@ def whole(path: Path) -> Iterator[Path]:
         'all of it'
     """
     require_file(path)
-    partial = path.with_name(f"{path.name}.partial")
     with writing(path), _empty_ones_go(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
+        for left in _of_the_dead(path, _PARTIAL):
+            left.unlink(missing_ok=True)
+        partial, handle = _claimed(path)
+        unlock = ExitStack()
+        unlock.callback(os.close, handle)
         try:
             yield partial
+            if lasting:
+                _settle(partial)
+            _require_staying(path)
+            if os.name == "nt":  # an open file keeps its name there
+                unlock.close()
             partial.replace(path)
+            if lasting:
+                _settle(path.parent)
         finally:
             partial.unlink(missing_ok=True)
+            unlock.close()
+
+
+def settle(folder: Path, *, deep: bool = True) -> None:
+    """Make sure that all that a folder holds is on the disk, or only the names in it."""
+    for path in folder.rglob("*") if deep else ():
+        _settle(path)
+    _settle(folder)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where they are missing.
+
+    Raises:
+        OutputError: If a folder above it that must stay is gone (see :func:`staying`).
+    """
+    _require_staying(path)
+    path.mkdir(parents=True, exist_ok=True)
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a path has a name that only this module gives, to what is there for a while."""
+    return path.name == LOCK or _TEMPORARY.fullmatch(path.name) is not None
+
+
+@contextmanager
+def staying(folder: Path) -> Iterator[None]:
+    """While this lasts, files are written under a folder only as long as it is the same folder.
+
+    Who removes or moves the folder of a running program ends the program: nothing is made again in
+    its place. A link within the folder is not followed to another place either.
+    """
+    named = folder.absolute()
+    before = _staying.get(named)
+    with writing(folder):
+        # As long as it is open, no other folder gets its number.
+        handle = None if os.name == "nt" else os.open(folder, os.O_RDONLY)
+        _staying[named] = named.resolve(), named.stat()
+    try:
+        yield
+    finally:
+        _staying.pop(named)
+        if before is not None:
+            _staying[named] = before
+        if handle is not None:
+            os.close(handle)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Only this process writes to a folder, which must stay as long (see :func:`staying`).
+
+    The folder is made where it is missing. The lock ends with the process, however that ends.
+
+    Raises:
+        OutputError: If another process has it, also after ``PATIENCE`` seconds.
+    """
+    lock = folder / LOCK
+    with _empty_ones_go(lock):
+        with writing(folder):
+            make_folder(folder)
+            handle = _waited_for(lock)
+        try:
+            with staying(folder):
+                yield
+        finally:
+            _release(lock, handle)
 
 
 @contextmanager
@@ -86,6 +192,41 @@ def scratch(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def scratch_beside(path: Path) -> Iterator[Path]:
+    """A new folder beside ``path``, with a random name, that is gone afterwards.
+
+    What killed processes left of such folders beside the same path is removed.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     with scratch_beside(Path(folder) / "run") as work:
+        ...         found = work.is_dir(), work.parent.name == Path(folder).name
+        ...     found, list(Path(folder).iterdir())
+        ((True, True), [])
+    """
+    for left in _of_the_dead(path, _WORK):
+        shutil.rmtree(left, ignore_errors=True)
+    with scratch(_random(path, _WORK)) as work:
+        with writing(path):
+            make_folder(work.parent)
+            work.mkdir(0o700)  # there may be records of patients in it
+        with held(work):
+            yield work
+
+
+@contextmanager
+def temporary() -> Iterator[Path]:
+    """A new folder for what is needed for a while, where the system keeps such, gone afterwards.
+
+    Unlike one of the standard library's, it goes too when its process is killed, as soon as another
+    one needs such a folder.
+    """
+    with scratch_beside(Path(gettempdir()) / "sequela") as work:
+        yield work
+
+
+@contextmanager
 def _empty_ones_go(path: Path) -> Iterator[None]:
     """Folders above ``path`` that come to exist within, and are empty at the end, go again."""
     made = [folder for folder in path.absolute().parents if not folder.exists()]
@@ -95,3 +236,143 @@ def _empty_ones_go(path: Path) -> Iterator[None]:
         for folder in made:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
+
+
+def _random(path: Path, suffix: str) -> Path:
+    """A name beside a path that nobody can foresee."""
+    return path.with_name(f".{path.name}.{token_hex(8)}{suffix}")
+
+
+def _claimed(path: Path) -> tuple[Path, int]:
+    """A new empty file with a random name beside ``path``, and the lock on it."""
+    while True:
+        partial = _random(path, _PARTIAL)
+        handle = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        if _lock(handle) is not False:
+            return partial, handle
+        os.close(handle)  # another process took it for one that was left
+
+
+def _of_the_dead(path: Path, suffix: str) -> list[Path]:
+    """What killed processes left beside ``path``."""
+    found = path.parent.glob(f".{escape(path.name)}.{'[0-9a-f]' * 16}{suffix}")
+    return [left for left in found if _is_left(left)]
+
+
+def _is_left(path: Path) -> bool:
+    """Whether the process is dead that wrote a file or folder."""
+    lock = path / LOCK if path.suffix == _WORK else path
+    try:
+        handle = os.open(lock, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:  # gone, or not ours
+        return False
+    try:
+        return _lock(handle) is True
+    finally:
+        os.close(handle)
+
+
+def _locked(lock: Path) -> int | None:
+    """A handle of a file that this process locks, or nothing where another one has done so."""
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    if _lock(handle) is not False:
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), lock.lstat()):
+                return handle
+    os.close(handle)  # also where who had it removed it in the meantime
+    return None
+
+
+def _waited_for(lock: Path) -> int:
+    """A handle of a file that this process locks, as soon as no other one has.
+
+    Raises:
+        OutputError: If another one has it for longer than ``PATIENCE`` seconds.
+    """
+    until = time.monotonic() + PATIENCE
+    while (handle := _locked(lock)) is None:
+        if time.monotonic() > until:
+            raise OutputError(
+                f"{lock.parent}: another process writes to it; wait until that has ended, or name "
+                "another folder"
+            )
+        time.sleep(_LOOK)
+    return handle
+
+
+def _release(lock: Path, handle: int) -> None:
+    if os.name == "nt":
+        os.close(handle)
+        lock.unlink(missing_ok=True)
+        return
+    with suppress(OSError):  # of a folder that is gone
+        if os.path.samestat(os.fstat(handle), lock.lstat()):
+            lock.unlink()
+    os.close(handle)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _BEHIND = 2**30  # a locked byte could not be written
+
+    def _lock(handle: int) -> bool | None:
+        """Lock an open file; false if another process has, nothing if files cannot be locked."""
+        try:
+            os.lseek(handle, _BEHIND, os.SEEK_SET)
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _lock(handle: int) -> bool | None:
+        """Lock an open file; false if another process has, nothing if files cannot be locked."""
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # some network drives
+            return None
+        return True
+
+
+def _require_staying(path: Path) -> None:
+    """Make sure that what must stay above a path is there, and that no link leads out of it.
+
+    Raises:
+        OutputError: If not.
+    """
+    where = path.parent.resolve() / path.name
+    for folder, (place, stat) in list(_staying.items()):
+        if not (path.absolute().is_relative_to(folder) or where.is_relative_to(place)):
+            continue
+        try:
+            same = os.path.samestat(stat, folder.stat())
+        except OSError:
+            same = False
+        if not same:
+            raise OutputError(
+                f"{folder}: was removed or moved while it was written to; nothing is made in its "
+                "place: run the command again"
+            )
+        if not where.is_relative_to(place):
+            raise OutputError(f"{path.parent}: it is a link to another place; remove it")
+
+
+def _settle(path: Path) -> None:
+    """Make sure that a file, or the names in a folder, are on the disk."""
+    if path.is_dir():
+        if os.name == "nt":  # which opens no folder
+            return
+        with suppress(OSError):  # not every file system can
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        return
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

@@ -14,6 +14,7 @@ from tests.cli.calls import Refused, ran
 
 from sequela.cli.app import main
 from sequela.runs.folder import RunFolder
+from sequela.runs.manifest import seal
 from sequela.runs.openings import LEDGER, read
 
 COMMANDS = [
@@ -207,17 +208,30 @@ def test_evaluate_gives_the_numbers_of_the_run(
 
 
 def test_verify_computes_all_numbers_again(
-    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Refused
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy = shutil.copytree(run_folder, tmp_path / "run")
     ran("verify", copy)
-    assert capsys.readouterr().out == f"{copy}: all numbers are those of the predictions\n"
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == [
+        f"{copy}: all files are those of manifest.json",
+        f"{copy}: all numbers are those of the predictions",
+    ]
+    assert said[2].startswith(f"{copy}: NOT LOOKED AT: its model was not asked again, for the data")
     assert not (tmp_path / LEDGER).exists()
     metrics = json.loads((copy / "metrics.json").read_text("utf-8"))
     metrics["parts"]["held_out"]["accuracy_ci"][0] = 0.9
     (copy / "metrics.json").write_text(json.dumps(metrics), "utf-8")
-    said = refused("verify", copy)
-    assert "metrics.json: says held_out accuracy_ci[0] = 0.9, but the predictions give" in said
+    for what in ("was changed after the folder was finished", "says held_out accuracy_ci[0] = 0.9"):
+        with pytest.raises(SystemExit) as ended:
+            main(["verify", str(copy)])
+        assert ended.value.code == 2
+        printed = capsys.readouterr()
+        assert what in printed.out
+        assert printed.err == (
+            "sequela: error: 1 finding(s): expected runs as they were when they were finished\n"
+        )
+        seal(copy)
 
 
 def test_evaluate_sets_aside_what_the_model_has_seen(

@@ -12,6 +12,7 @@ from sequela.report.card import build_card
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder
+from sequela.runs.manifest import seal
 
 
 def card_of(run: Run, folder: Path) -> str:
@@ -120,6 +121,8 @@ def test_neither_model_nor_data_are_needed_and_bytes_are_the_same(
         shutil.copytree(run.path, copy)
         for model in copy.rglob("model.safetensors"):
             model.unlink()
+            seal(model.parent)
+        seal(copy)
         again = FoldsFolder(copy) if isinstance(run, FoldsFolder) else RunFolder(copy)
         assert card_of(again, tmp_path / "again") == first
         assert str(tmp_path) not in first
@@ -145,6 +148,7 @@ def test_names_do_not_break_the_card(
     metrics["data"]["classes"][0] = f"seizure {sign} or not: #"
     metrics["data"]["question"] = f"is it a seizure {sign} or not: #"
     folder.write("metrics.json", metrics)
+    seal(copy)
     text = card_of(RunFolder(copy), tmp_path)
     head = yaml.safe_load(text.split("---\n")[1])
     assert sign in head["model-index"][0]["results"][0]["task"]["name"]

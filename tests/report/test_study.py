@@ -18,6 +18,7 @@ from sequela.report.study import TOO_FEW, content
 from sequela.runs import fit
 from sequela.runs.find import Run, find_runs
 from sequela.runs.folder import RunFolder
+from sequela.runs.manifest import seal
 from sequela.sources import catalog
 from sequela.sources.catalog import EXCERPTS
 from sequela.studies import mortality
@@ -206,6 +207,7 @@ def mine(small_runs: list[RunFolder], tmp_path: Path, monkeypatch: pytest.Monkey
         metrics = run.json("metrics.json")
         metrics["data"] |= {"name": "mine", "title": "My EEG", "classes": list("abcde")}
         RunFolder(copy).write("metrics.json", metrics)
+        seal(copy)
     return find_runs([tmp_path / "runs"])
 
 

@@ -22,6 +22,7 @@ from sequela.runs.explain import explain
 from sequela.runs.find import find_runs, open_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate
+from sequela.runs.manifest import seal
 from sequela.runs.model import averaged
 from sequela.runs.openings import LEDGER
 from sequela.runs.verify import verify
@@ -160,11 +161,13 @@ def test_other_data_and_changed_runs_are_refused(runs: Path, tmp_path: Path) -> 
     shutil.copytree(runs / "large", other)
     split = json.loads((other / "split.json").read_text("utf-8"))
     (other / "split.json").write_text(json.dumps({**split, "data_sha256": "0" * 64}), "utf-8")
+    seal(other)
     with pytest.raises(RunError, match="read different data"):
         make_ensemble([runs / "small", other], tmp_path / "out")
     metrics = json.loads((other / "metrics.json").read_text("utf-8"))
     metrics["parts"]["held_out"]["accuracy"] = 1.0
     (other / "metrics.json").write_text(json.dumps(metrics), "utf-8")
+    seal(other)
     with pytest.raises(RunError, match="the file was changed after the run"):
         make_ensemble([runs / "small", other], tmp_path / "out")
     with pytest.raises(RunError, match="is not empty"):

@@ -6,7 +6,6 @@ import multiprocessing
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from sequela.config import RunSettings
+from sequela.errors import RunError
 from sequela.runs import fit, folds, pool
 from sequela.runs.pool import Job, PlannedRun, Snapshot, Training, in_processes
 from sequela.training.history import EpochRecord
@@ -33,7 +33,9 @@ def after(epochs: int) -> list[EpochRecord]:
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Jobs run in threads, and snapshots follow each other quickly."""
-    monkeypatch.setattr(pool, "ProcessPoolExecutor", lambda count, _: ThreadPoolExecutor(count))
+    monkeypatch.setattr(
+        pool, "ProcessPoolExecutor", lambda count, *_, **__: ThreadPoolExecutor(count)
+    )
     monkeypatch.setattr(pool, "LOOK_SECONDS", 0.01)
     return monkeypatch
 
@@ -48,7 +50,7 @@ def test_what_is_trained_and_what_is_finished(here: pytest.MonkeyPatch, tmp_path
 
     here.setattr(fit, "train", train)
     (tmp_path / "kept").mkdir()
-    (tmp_path / "kept" / "metrics.json").touch()
+    (tmp_path / "kept" / "manifest.json").touch()
     runs = tuple(planned(str(tmp_path / name)) for name in ("kept", "a", "b"))
     snapshots = list(in_processes([Job(runs, None)], 2))
     last = snapshots[-1]
@@ -113,7 +115,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_a_process_that_dies_is_an_error(stand_ins: Any) -> None:
     run = planned("a")
-    with pytest.raises(BrokenProcessPool):
+    with pytest.raises(RunError, match="was killed, as the system does where memory is short"):
         list(in_processes([Job((stand_ins.Dies(run.path, run.settings),), None)], 1))
 
 

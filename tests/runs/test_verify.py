@@ -19,6 +19,7 @@ from sequela.runs.evaluate import evaluate_run
 from sequela.runs.find import named_runs, open_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
+from sequela.runs.manifest import MANIFEST, seal
 from sequela.runs.verify import verify
 from sequela.sources.catalog import EXCERPTS
 
@@ -62,9 +63,13 @@ def copied(several: Path, of_records: Path, tmp_path: Path) -> Path:
 
 
 def edit(path: Path, change: Edit) -> None:
+    """Change a file as a forger does, who writes the manifests anew."""
     record = json.loads(path.read_text("utf-8"))
     change(record)
     path.write_text(json.dumps(record), "utf-8")
+    for folder in (path.parent, path.parent.parent):
+        if (folder / MANIFEST).exists():
+            seal(folder)
 
 
 def put(*names: str | int, to: Any) -> Edit:

@@ -176,12 +176,14 @@ def test_finished_runs_are_kept_and_missing_ones_made(
     study: Study, synthetic: Path, one_epoch: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # In this process: to start another takes longer than what is left to do.
-    monkeypatch.setattr("sequela.runs.pool.ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
+    threads = lambda *_, **__: ThreadPoolExecutor(1)  # noqa: E731
+    monkeypatch.setattr("sequela.runs.pool.ProcessPoolExecutor", threads)
     out, folders, _ = study
     lost = out / "runs" / "majority-class.by-row"
     runs = [run for folder in folders for run in folder.runs if run.path != lost]
     old = {run.path: (run.path / "metrics.json").read_bytes() for run in runs}
-    (lost / "metrics.json").unlink()  # as if interrupted before its end
+    for name in ("manifest.json", "metrics.json"):
+        (lost / name).unlink()  # as if interrupted before its end
     (out / "results.json").unlink()
     reproduce(out, studies=["seizure"], root=synthetic, quick=True, processes=1)
     assert {path: (path / "metrics.json").read_bytes() for path in old} == old

@@ -48,7 +48,7 @@ def small_study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.Mon
         change(patch, quick_epochs=2, few=50, folds=2)
         change(patch, primary=((MIMIC3, mortality.FULL), (EICU, 0)))  # smaller
         # To start another process takes longer than what is left to do.
-        patch.setattr(pool, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
+        patch.setattr(pool, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
         yield patch
 
 
@@ -128,7 +128,7 @@ def test_results(study: Path, strict_json: Callable[[Path], Any], builds: list[s
 
 def test_no_records_of_patients_are_left(study: Path) -> None:
     there = sorted(path.name for path in study.iterdir())
-    assert there == ["claims-mortality.toml", "results.json", "runs"]
+    assert there == ["claims-mortality.toml", "manifest.json", "results.json", "runs"]
     hidden = {path.name for path in study.rglob("*") if path.name.startswith(".")}
     assert hidden <= {f".{LEDGER}.lock"}
     assert not list(study.rglob("*.npy"))
@@ -149,12 +149,13 @@ def test_finished_runs_are_kept_and_missing_ones_made(
     kept = {p: p.stat().st_mtime_ns for p in study.rglob("metrics.json") if p not in lost}
     for path in lost:
         path.unlink()
+        path.with_name("manifest.json").unlink()
     go(study, (EICU, REPORT), small_study)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert {path: path.read_bytes() for path in old} == old
     assert all(path.exists() for path in lost)
     there = sorted(path.name for path in study.iterdir())
-    assert there == ["claims-mortality.toml", "results.json", "runs"]
+    assert there == ["claims-mortality.toml", "manifest.json", "results.json", "runs"]
 
 
 def test_an_interrupted_study_goes_on(
@@ -186,7 +187,7 @@ def test_a_study_that_was_ended_while_events_were_built_goes_on(
         only(patch)
         go(tmp_path / "out", (MIMIC3,), patch)
     there = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert there == ["claims-mortality.toml", "results.json", "runs"]
+    assert there == ["claims-mortality.toml", "manifest.json", "results.json", "runs"]
 
 
 def test_a_folder_of_other_settings_is_refused_and_left_alone(

@@ -4,13 +4,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from threadpoolctl import threadpool_limits
 
 from sequela.attacks import judging, recordings, records
 from sequela.attacks.attack import Attack, Result, Verdict
 from sequela.attacks.bench import Bench
+from sequela.files import temporary
 from sequela.runs.openings import LEDGER, VARIABLE
 
 ATTACKS: tuple[Attack, ...] = (*recordings.ATTACKS, *records.ATTACKS, *judging.ATTACKS)
@@ -45,11 +45,11 @@ def attack_all(attacks: Sequence[Attack] = ATTACKS) -> Iterator[Result]:
         What became of each, as soon as it is known.
     """
     with (
-        TemporaryDirectory(prefix="sequela-") as work,
-        _ledger_in(Path(work)),
+        temporary() as work,
+        _ledger_in(work),
         threadpool_limits(limits=1),
     ):
-        bench = Bench(Path(work))
+        bench = Bench(work)
         for attack in attacks:
             outcome = attack.carry_out(bench)
             verdict = outcome.verdict if attack.planted else _OF_NOTHING[outcome.verdict]

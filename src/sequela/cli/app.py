@@ -20,7 +20,7 @@ from sequela.cli.plain import print_plainly
 from sequela.cli.report import report
 from sequela.cli.reproduce import reproduce
 from sequela.cli.verify import verify
-from sequela.errors import SequelaError, fixable, system_words
+from sequela.errors import SequelaError, fixable, is_memory, system_words
 from sequela.plugins import load_plugins
 from sequela.version import __version__
 
@@ -54,6 +54,12 @@ app.command(
 )
 
 
+_MEMORY = (
+    "memory is short: what was finished is kept; end other programs, or ask for less at once "
+    "(--batch-size, --processes), and run the command again"
+)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line.
 
@@ -74,7 +80,11 @@ def main(arguments: list[str] | None = None) -> None:
         # Who read the output has seen enough; what is left in the buffer has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except OSError as error:
+    except Exception as error:
+        if is_memory(error):
+            _refuse(_MEMORY, 2)
+        if not isinstance(error, OSError):
+            raise
         _refuse(system_words(error), 2 if fixable(error) else 1)
 
 

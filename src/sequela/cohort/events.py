@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sequela.files import temporary
 from sequela.sources.codes import body_of, family_of
 from sequela.sources.columns import text_column_of
 from sequela.sources.engine import MEMORY_LIMIT, connect_duckdb
@@ -77,8 +77,8 @@ class Events:
         ]
         files = ", ".join("'" + str(file).replace("'", "''") + "'" for file in self.files)
         with (
-            TemporaryDirectory(prefix="sequela-") as work,
-            connect_duckdb(Path(work), memory_limit) as connection,
+            temporary() as work,
+            connect_duckdb(work, memory_limit) as connection,
         ):
             connection.execute(
                 VIEW.format(columns=", ".join(columns), files=files, mixed=self.mixed)

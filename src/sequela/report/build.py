@@ -9,10 +9,10 @@ from markupsafe import Markup
 from sequela.errors import RunError
 from sequela.evaluation.number import number
 from sequela.figures.flow import css
-from sequela.files import whole
 from sequela.report.study import content as study_content
 from sequela.report.study import summary
 from sequela.runs.find import Run
+from sequela.runs.manifest import adding
 from sequela.runs.openings import open_held_out
 from sequela.studies.registry import planned_leak, question_of
 from sequela.studies.results import by_study
@@ -59,7 +59,7 @@ def build(folders: Sequence[Run], out: Path) -> Path:
         environment=studies[0][1][0].environment,
         studies=parts,
     )
-    with whole(out) as partial:
+    with adding(out) as partial:
         partial.write_text(page, encoding="utf-8")
     return out
 

@@ -10,13 +10,13 @@ from sequela.evaluation.intervals import Estimate
 from sequela.evaluation.metrics import Metric, headline, reported
 from sequela.evaluation.number import number, within
 from sequela.evaluation.subgroups import SMALLEST_CELL
-from sequela.files import whole
 from sequela.report import probabilities
 from sequela.report.commands import commands
 from sequela.report.entry import Entry, measures
 from sequela.report.sentences import how_split, looked_for, parts_in_words
 from sequela.report.tripod import checklist
 from sequela.runs.find import Run
+from sequela.runs.manifest import adding
 from sequela.runs.openings import open_held_out
 from sequela.runs.recipe import variance_in_words
 
@@ -40,7 +40,7 @@ def build_card(run: Run, out: Path) -> Path:
     opened = open_held_out(run, "card")
     entry = Entry(run)
     text = _templates().get_template("card.md.j2").render(_content(entry), opened=opened.sentences)
-    with whole(out) as partial:
+    with adding(out) as partial:
         partial.write_text(f"---\n{front_matter(entry)}---\n\n{text}", "utf-8")
     return out
 

@@ -7,11 +7,11 @@ from markupsafe import Markup
 
 from sequela.evaluation.metrics import named
 from sequela.figures.compare import differences
-from sequela.files import whole
 from sequela.report.build import open_templates
 from sequela.report.entry import svg
 from sequela.runs.compare import Comparison
 from sequela.runs.folder import environment
+from sequela.runs.manifest import adding
 
 
 def build_comparison(found: Comparison, out: Path) -> Path:
@@ -46,6 +46,6 @@ def build_comparison(found: Comparison, out: Path) -> Path:
         environment=environment(),
         studies=[{"id": "comparison", "html": Markup(html)}],  # noqa: S704 - escaped as rendered
     )
-    with whole(out) as partial:
+    with adding(out) as partial:
         partial.write_text(page, encoding="utf-8")
     return out

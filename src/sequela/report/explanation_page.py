@@ -10,10 +10,10 @@ from markupsafe import Markup
 from sequela.evaluation.attribution import Attribution
 from sequela.evaluation.importance import Importance
 from sequela.figures.attribution import code_importance, signal_attribution
-from sequela.files import whole
 from sequela.report.build import open_templates
 from sequela.report.entry import Entry, svg
 from sequela.runs.explain import Explained, Explanation
+from sequela.runs.manifest import adding
 from sequela.sequences.flat import CodeAt
 
 _MOST = 12
@@ -53,7 +53,7 @@ def build_explanation(found: Explanation, out: Path) -> Path:
         environment=found.run.environment,
         studies=[{"id": "explanation", "html": Markup(html)}],  # noqa: S704 - escaped as rendered
     )
-    with whole(out) as partial:
+    with adding(out) as partial:
         partial.write_text(page, encoding="utf-8")
     return out
 

@@ -18,12 +18,14 @@ from sequela.cost.several import account_of_several
 from sequela.errors import RunError
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import summarise_parts
+from sequela.files import writing
 from sequela.models import stored
 from sequela.models.registry import ENSEMBLE, title_of
 from sequela.runs.compare import check_distinct, check_same_split
 from sequela.runs.find import Run, named_runs, open_run
 from sequela.runs.folder import COST, METRICS, RunFolder, environment, work_beside
 from sequela.runs.folds import FOLDS
+from sequela.runs.manifest import seal
 from sequela.runs.model import FILE, Mean, averaged, in_one_file
 from sequela.runs.recipe import places, summarise_runs
 from sequela.runs.verify import verify
@@ -101,15 +103,16 @@ def make_ensemble(paths: Sequence[Path], out: Path, *, mean: Mean = "arithmetic"
     RunFolder(out).check_free(groups[0][0].settings, resume=False)
     of_folds = bool(runs[0].folds) or len(groups) > 1
     with work_beside(out) as work:
+        new = work / out.name
         made = [
-            _make(
-                group, _names(runs, group), work / (_place(runs, group) if of_folds else ""), mean
-            )
+            _make(group, _names(runs, group), new / (_place(runs, group) if of_folds else ""), mean)
             for group in groups
         ]
         if of_folds:
-            RunFolder(work).write(FOLDS, summarise_runs(made))
-        work.replace(out)
+            RunFolder(new).write(FOLDS, summarise_runs(made))
+            seal(new)
+        with writing(out):
+            new.replace(out)
     return open_run(out)
 
 
@@ -208,6 +211,7 @@ def _make(group: Sequence[RunFolder], names: Sequence[str], out: Path, mean: Mea
     recordings = first.data["classes_fixed"]
     parts = summarise_parts(folder.predictions, settings, recordings=recordings)
     folder.write(METRICS, {"model": ENSEMBLE, **kept, **facts, "parts": parts})
+    seal(out)
     return folder
 
 

@@ -1,13 +1,13 @@
 """A finished run judged again: from its predictions, or by its model on other data."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from sequela.errors import SettingError
 from sequela.evaluation.decision import Threshold
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import MORE_PROBABLE, operating_points, points, summarise
+from sequela.files import temporary
 from sequela.runs.data import RunData, load_other
 from sequela.runs.find import Run, named_runs
 from sequela.runs.folder import RunFolder
@@ -99,8 +99,8 @@ def _on_other(
 ) -> dict[str, Any]:
     """What a model does on other data, without the units that it was trained or tuned on."""
     seed = folder.settings.seed
-    with TemporaryDirectory(prefix="sequela-") as work:
-        other, predictions = predict_other(folder, name, root, Path(work), labels)
+    with temporary() as work:
+        other, predictions = predict_other(folder, name, root, work, labels)
         marked = "recording" if other.unit == "recording" else "subject"
         found = {
             "origin": other.origin,

@@ -31,11 +31,16 @@ def named_runs(paths: Sequence[Path]) -> list[Run]:
     return [_complete(open_run(path)) for path in paths]
 
 
-def find_runs(paths: Sequence[Path]) -> list[Run]:
+def find_runs(paths: Sequence[Path], *, check: bool = True) -> list[Run]:
     """The runs among paths, or in them; folds count as one run.
 
+    Args:
+        paths: Folders.
+        check: Whether to make sure that each is finished and that its files were not changed.
+
     Raises:
-        RunError: If a path is no run folder and holds none, or a run is not finished.
+        RunError: If a path is no run folder and holds none, a run is not finished, or a file of it
+            was changed.
     """
     found: list[Path] = []
     for path in paths:
@@ -43,8 +48,10 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
         if not inside:
             raise RunError(f"{path}: expected a run folder (with a {CONFIG}), or a folder of them")
         found += inside
-    folders = [_complete(open_run(path)) for path in dict.fromkeys(found)]
-    for folder in folders:
+    folders = [open_run(path) for path in dict.fromkeys(found)]
+    if not check:
+        return folders
+    for folder in map(_complete, folders):
         alone = folder.settings.folds and folder.path not in paths
         if alone and not (folder.path / FOLDS).exists():
             raise RunError(

@@ -16,14 +16,17 @@ from sequela.config import RunSettings, TrainingSettings
 from sequela.cost import account
 from sequela.cost import record as record_cost
 from sequela.cost.features import with_features
+from sequela.cost.ledger import Account
 from sequela.errors import SettingError
 from sequela.evaluation.summary import summarise_parts
+from sequela.files import held
 from sequela.models import stored
 from sequela.models.reference import Examples, ReferenceModel
 from sequela.models.registry import Entry, ModelEntry
 from sequela.runs.audit import audit, looked_for
 from sequela.runs.data import Inputs, RunData, load
 from sequela.runs.folder import COST, METRICS, RunFolder, environment, work_beside
+from sequela.runs.manifest import seal
 from sequela.runs.model import (
     FILE,
     TrainedModel,
@@ -62,14 +65,14 @@ def train(
 
     Raises:
         SettingError: If a second target is asked of a network without a second answer.
-        SequelaError: If the model or data are not known or not found, if ``out`` is taken, or if
-            the run to resume was begun on other data.
+        SequelaError: If the model or data are not known or not found, if ``out`` is taken, if
+            another process writes to it, or if the run to resume was begun on other data.
     """
     torch.set_num_threads(1)
     entry, reads = entry_for(settings)
     folder = RunFolder(out)
     folder.check_free(settings, resume=resume)
-    with work_beside(out, work) as made:
+    with held(out), work_beside(out, work) as made:
         data = load(settings, root, made)
         given = data.inputs(reads, standardise=isinstance(entry, ModelEntry))
         if isinstance(entry, ModelEntry):  # refused, if it must be, before anything is written
@@ -82,7 +85,9 @@ def train(
                 )
         folder.open(settings, resume=resume)
         folder.begin({**data.split.to_json(), "data_sha256": data.digest})
-        if not folder.complete:
+        if folder.complete:
+            folder.require_complete()
+        else:
             run = _Run(settings, entry, data, given, folder)
             _finish(run, resume=resume, on_epoch=on_epoch)
     return folder
@@ -117,7 +122,7 @@ class _Trained:
 
 
 def _finish(run: _Run, *, resume: bool, on_epoch: OnEpoch) -> None:
-    """Train the model of a run that was begun, and write what it gave; the numbers come last."""
+    """Train the model of a run that was begun, and write what it gave; the manifest comes last."""
     settings, data, folder = run.settings, run.data, run.folder
     folder.write("environment.json", environment())
     with threadpool_limits(limits=1):
@@ -143,6 +148,7 @@ def _finish(run: _Run, *, resume: bool, on_epoch: OnEpoch) -> None:
     if attributes := data.attributes():
         folder.write_attributes(attributes)
     folder.write(METRICS, _metrics(settings, data, folder, trained.facts))
+    seal(folder.path)
 
 
 def _as_tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
@@ -177,8 +183,7 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoc
         on_epoch(history)
 
     model = _built(run, entry)
-    cost = account(model, given.example, name=settings.model, allow_unknown=True)
-    cost = with_features(cost, given.reads, given.shape)
+    cost = cost_of(settings.model, model, given)
     record_cost.save(cost, folder.path / COST)
     how = settings.training
     history = _fit_on(run, model, how, "checkpoint", resume=resume, on_epoch=record)
@@ -200,6 +205,18 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoc
     }
     tensors = {name: t.cpu().contiguous() for name, t in model.state_dict().items()}
     return _Trained(tensors, {"config": as_json(config)}, facts, tuning)
+
+
+def cost_of(name: str, model: nn.Module, given: Inputs) -> Account:
+    """What one example costs a run's network, with the making of what it reads.
+
+    Args:
+        name: Of the model.
+        model: The network.
+        given: What it reads.
+    """
+    cost = account(model, given.example, name=name, allow_unknown=True)
+    return with_features(cost, given.reads, given.shape)
 
 
 def _built(run: _Run, entry: ModelEntry) -> nn.Module:
@@ -256,16 +273,27 @@ def _metrics(
 ) -> dict[str, Any]:
     """The content of ``metrics.json``."""
     started = time.perf_counter()
-    found = audit(data)
+    findings = looked(data)
     parts = summarise_parts(folder.predictions, settings, recordings=data.classes_fixed)
     return {
         "model": settings.model,
         "data": data.describe(),
         "split": {"unit": settings.split, "leaks": data.split.leaks},
-        "looked_for": looked_for(data),
-        "leaks": [asdict(finding) for finding in found if finding.severity == "leak"],
-        "suspicions": [asdict(finding) for finding in found if finding.severity != "leak"],
+        **findings,
         **facts,
         "parts": parts,
         "evaluation_seconds": time.perf_counter() - started,
+    }
+
+
+LOOKED = ("looked_for", "leaks", "suspicions")
+
+
+def looked(data: RunData) -> dict[str, Any]:
+    """What the leak audit looked for in the data of a run, and what it found: ``LOOKED``."""
+    found = [asdict(finding) for finding in audit(data)]
+    return {
+        "looked_for": looked_for(data),
+        "leaks": [finding for finding in found if finding["severity"] == "leak"],
+        "suspicions": [finding for finding in found if finding["severity"] != "leak"],
     }

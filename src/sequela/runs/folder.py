@@ -19,9 +19,10 @@ from sequela.cohort.split import PARTS, WORDS, Split, shares
 from sequela.config import RunSettings
 from sequela.cost import record
 from sequela.cost.ledger import Account
-from sequela.errors import RunError
+from sequela.errors import RunError, SplitError
 from sequela.evaluation.predictions import Predictions
-from sequela.files import scratch, whole
+from sequela.files import is_leftover, scratch_beside, whole
+from sequela.runs.manifest import MANIFEST, refuse_links, require_unchanged
 from sequela.sources import sealed
 from sequela.sources.opened import json_value
 from sequela.training import history
@@ -140,6 +141,12 @@ class RunFolder:
         predictions = Predictions.read(self.path / "predictions.parquet")
         for name in PARTS:
             part = predictions.part(name)
+            if part.n_examples != self.split.n_examples[name]:
+                raise SplitError(
+                    f"{self.path / 'predictions.parquet'}: holds {part.n_examples} examples of "
+                    f"{name}, but split.json counts {self.split.n_examples[name]}: put the "
+                    "original back, or train again"
+                )
             self.split.check_covers("row", name, part.example_id)
             self.split.check_covers(self.split.group, name, part.group_id)
             if self.split.group == "site":
@@ -222,18 +229,28 @@ class RunFolder:
 
     @property
     def complete(self) -> bool:
-        """Whether the run was finished: its numbers are written last."""
-        return (self.path / METRICS).exists()
+        """Whether the run was finished: its manifest is written last."""
+        return (self.path / MANIFEST).exists()
 
     def require_complete(self) -> None:
-        """Make sure that the run was finished.
+        """Make sure that the run was finished, and that its files are those it was finished with.
 
         Raises:
-            RunError: If this is not a run folder, or the run is not finished.
+            RunError: If this is not a run folder, the run is not finished, or a file is another.
         """
         if not self.complete:
             RunSettings.read(self.path / CONFIG)
-            raise RunError(f"{self.path}: the run is not finished; continue it with --resume")
+            raise RunError(
+                f"{self.path}: the run is not finished (there is no {MANIFEST}); continue it with "
+                "--resume"
+            )
+        _ = self._unchanged
+
+    @cached_property
+    def _unchanged(self) -> bool:
+        """Files are hashed once, however many things are read."""
+        require_unchanged(self.path)
+        return True
 
     def json(self, name: str) -> dict[str, Any]:
         """A JSON file of the run.
@@ -277,7 +294,7 @@ class RunFolder:
                     f"{config}: settings differ: {found}: leave out what differs, or choose "
                     "another --out"
                 )
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        elif is_taken(self.path):
             hint = "continue it with --resume or choose" if config.exists() else "choose"
             raise RunError(f"{self.path}: is not empty; {hint} another --out")
 
@@ -285,9 +302,10 @@ class RunFolder:
         """Make the folder ready for a run.
 
         Raises:
-            RunError: As :meth:`check_free`.
+            RunError: As :meth:`check_free`, or if it holds a link.
         """
         self.check_free(settings, resume=resume)
+        refuse_links(self.path)
         if not (self.path / CONFIG).exists():
             self.write(CONFIG, settings.to_toml())
 
@@ -304,6 +322,11 @@ class RunFolder:
                 f"{self.path}: the run was begun on other data than the data found now; name its "
                 "data with --root, or choose another --out"
             )
+
+
+def is_taken(path: Path) -> bool:
+    """Whether there is anything but an empty folder, and what a killed process leaves at once."""
+    return path.exists() and not (path.is_dir() and all(map(is_leftover, path.iterdir())))
 
 
 def differences(found: RunSettings, asked: RunSettings) -> list[tuple[str, Any, Any]]:
@@ -339,8 +362,7 @@ def work_beside(out: Path, work: Path | None = None) -> AbstractContextManager[P
     """The folder for what is made on the way: the one given, or one beside ``out`` that goes."""
     if work is not None:
         return nullcontext(work)
-    here = out.resolve()
-    return scratch(here.with_name(f".{here.name}.work"))
+    return scratch_beside(out.resolve())
 
 
 def environment() -> dict[str, Any]:

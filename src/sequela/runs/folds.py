@@ -1,6 +1,6 @@
 """Cross-validation by subject, or several seeds of one split: a run for each, and a summary."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +14,10 @@ from sequela.cost.ledger import Account
 from sequela.errors import RunError, SettingError
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions, joined
+from sequela.files import held, is_leftover
 from sequela.runs import fit
-from sequela.runs.folder import RunFolder, work_beside
+from sequela.runs.folder import CONFIG, RunFolder, is_taken, work_beside
+from sequela.runs.manifest import MANIFEST, require_unchanged, seal, unseal
 from sequela.runs.recipe import mean_recalls, places, summarise_runs
 
 FOLDS = "folds.json"
@@ -156,10 +158,29 @@ class FoldsFolder:
             "ids_in_two_parts": shared,
         }
 
+    @property
+    def complete(self) -> bool:
+        """Whether all runs and their summary were finished: the manifest is written last."""
+        return (self.path / MANIFEST).exists()
+
     def require_complete(self) -> None:
-        """Make sure that all folds are finished."""
-        for each in self.runs:
-            each.require_complete()
+        """Make sure that all was finished, and that all files are those it was finished with.
+
+        Raises:
+            RunError: If not.
+        """
+        if not self.complete:
+            raise RunError(
+                f"{self.path}: the runs are not finished (there is no {MANIFEST}); continue them "
+                "with --resume"
+            )
+        _ = self._unchanged
+
+    @cached_property
+    def _unchanged(self) -> bool:
+        """Files, those of all runs too, are hashed once."""
+        require_unchanged(self.path)
+        return True
 
     @cached_property
     def attributes(self) -> dict[str, NDArray[np.str_]]:
@@ -222,13 +243,17 @@ def cross_validate(
     wanted = fold_runs(settings, out, folds, repeats, seeds)
     check_free(out, wanted, resume=resume)
     done = []
-    with work_beside(out, work) as made:  # the events are built once for all folds
+    # The events are built once for all folds.
+    with held(out), work_beside(out, work) as made:
+        check_free(out, wanted, resume=resume)  # nobody else came first
+        unseal(out)
         for path, each in wanted:
             done.append(
                 fit.train(each, path, root=root, work=made, resume=resume, on_epoch=on_epoch)
             )
             on_run(done[-1], len(done), len(wanted))
-    RunFolder(out).write(FOLDS, summarise_runs(done))
+        RunFolder(out).write(FOLDS, summarise_runs(done))
+        seal(out)
     return FoldsFolder(out)
 
 
@@ -243,13 +268,21 @@ def check_free(out: Path, wanted: list[tuple[Path, RunSettings]], *, resume: boo
     Raises:
         RunError: If something else is there, or folds of other settings.
     """
-    begun = wanted[0][0].is_dir()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not (resume and begun):
+    begun = (wanted[0][0] / CONFIG).exists()
+    if _is_taken(out, [path for path, _ in wanted]) and not (resume and begun):
         hint = "continue it with --resume or choose" if begun else "choose"
         raise RunError(f"{out}: is not empty; {hint} another --out")
     if begun:
         for path, settings in wanted:
             RunFolder(path).check_free(settings, resume=True)
+
+
+def _is_taken(out: Path, wanted: Sequence[Path]) -> bool:
+    """Whether there is anything but what a process that was killed at once leaves of runs."""
+    if not out.is_dir():
+        return is_taken(out)
+    there = [path for path in out.iterdir() if path not in wanted or is_taken(path)]
+    return not all(map(is_leftover, there))
 
 
 def fold_runs(

@@ -99,7 +99,7 @@ class TrainedModel:
         """The model of a run that has one.
 
         Raises:
-            RunError: If the file is missing or damaged.
+            RunError: If the run is not finished, or a file is missing, damaged or another.
             SettingError: If the run is an ensemble.
             ModelError: If the model is a class of a file that is gone.
         """
@@ -193,9 +193,10 @@ def trained(folder: RunFolder) -> TrainedModel | TrainedEnsemble:
     """The model of a run, or the models of an ensemble.
 
     Raises:
-        RunError: If the file is missing or damaged.
+        RunError: If the run is not finished, or a file is missing, damaged or another.
         ModelError: If a model is a class of a file that is gone.
     """
+    folder.require_complete()
     header, tensors = stored.read(folder.path / FILE)
     return _trained(header, tensors, catalog.lookup(folder.settings.data).holds)
 

@@ -2,21 +2,25 @@
 
 import json
 import multiprocessing
+import os
 import time
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any
 
 from sequela.config import RunSettings
-from sequela.files import whole
+from sequela.errors import RunError
+from sequela.files import staying, temporary, whole
 from sequela.plugins import load_plugins
 from sequela.runs import fit
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
-from sequela.runs.folds import FOLDS, OnRun, check_free, cross_validate, fold_runs
+from sequela.runs.folds import OnRun, check_free, cross_validate, fold_runs
 from sequela.training.history import History
 
 LOOK_SECONDS = 0.25
@@ -55,7 +59,7 @@ class PlannedRun:
     @property
     def complete(self) -> bool:
         """Whether the run is finished, or all folds are."""
-        return (self.path / FOLDS).exists() if self.of_many else RunFolder(self.path).complete
+        return RunFolder(self.path).complete
 
     @property
     def runs(self) -> list[tuple[Path, RunSettings]]:
@@ -116,11 +120,19 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Job:
-    """Runs that one process makes, one after the other: those that read the same sequences."""
+    """Runs that one process makes, one after the other: those that read the same sequences.
+
+    Attributes:
+        planned: The runs.
+        root: Where their data lie; the usual search path by default.
+        work: Folder for what is made of tables on the way.
+        within: A folder that holds the runs: nothing is made in its place if it is removed.
+    """
 
     planned: tuple[PlannedRun, ...]
     root: Path | None
     work: Path | None = None
+    within: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -198,21 +210,31 @@ def _alike(run: PlannedRun) -> object:
 def in_processes(jobs: Sequence[Job], count: int) -> Generator[Snapshot]:
     """What is going on, several times a second and at the end.
 
-    Whatever interrupts this ends the processes; what they leave can be continued.
+    Whatever interrupts this ends the processes; what they leave can be continued. They end too
+    where this process is killed, which cannot tell them.
 
     Args:
         jobs: The first are begun first.
         count: How many processes.
+
+    Raises:
+        RunError: If a process was killed, as the system does where memory is short.
+        SequelaError: What a run raises.
     """
     context = multiprocessing.get_context("spawn")
     with (
-        TemporaryDirectory(prefix="sequela-") as folder,
-        ProcessPoolExecutor(count, context) as pool,
+        temporary() as folder,
+        ProcessPoolExecutor(count, context, initializer=_end_with_parent) as pool,
     ):
-        states = [Path(folder) / f"{number}.json" for number in range(len(jobs))]
+        states = [folder / f"{number}.json" for number in range(len(jobs))]
         futures = [pool.submit(_work, *each) for each in zip(jobs, states, strict=True)]
         try:
             yield from _snapshots(jobs, states, futures, count)
+        except BrokenProcessPool as error:
+            raise RunError(
+                "a process that trained was killed, as the system does where memory is short: "
+                "what is finished is kept; run the same command again, with fewer --processes"
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             # A worker would begin the next run first; what it leaves can be continued.
@@ -255,10 +277,27 @@ def _read(path: Path) -> dict[str, Any]:
     return state
 
 
+def _end_with_parent() -> None:
+    """Let this process end within moments of the one that began it, however that ends."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)  # whatever it does: as if it was killed too
+
+    Thread(target=watch, daemon=True).start()
+
+
 def _work(job: Job, path: Path) -> None:
     """The runs of a job, in a process of its own."""
     load_plugins()
-    said = _Said(path)
+    with nullcontext() if job.within is None else staying(job.within):
+        _train_all(job, _Said(path))
+
+
+def _train_all(job: Job, said: "_Said") -> None:
     for each in job.planned:
         kept = each.complete
         said.begin()
@@ -301,5 +340,5 @@ class _Said:
 
     def _write(self, epoch: int) -> None:
         now = (self.splits, epoch, time.perf_counter() - self.started)
-        with whole(self.path) as partial:
+        with whole(self.path, lasting=False) as partial:
             partial.write_text(json.dumps({"took": self.took, "now": now}), "utf-8")

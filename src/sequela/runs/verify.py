@@ -1,4 +1,9 @@
-"""Are a run's numbers those that its predictions give? Computed again wherever they are shown."""
+"""Are a run's numbers those that its files give? Computed again wherever they are shown.
+
+That no file was changed, as the manifest tells, is looked at first. Whoever writes a manifest anew
+must also make the numbers agree: this finds where they do not. A forger can make all of them agree
+with each other, and then :mod:`sequela.runs.verified` asks the model.
+"""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -8,28 +13,32 @@ from typing import Any
 from sequela.errors import RunError
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.summary import summarise_parts
+from sequela.models.registry import ENSEMBLE
 from sequela.runs.find import Run
-from sequela.runs.folder import METRICS
+from sequela.runs.folder import COST, METRICS, RunFolder
 from sequela.runs.folds import FOLDS, FoldsFolder
 from sequela.runs.recipe import summarise_runs
+from sequela.training.history import best_epoch
 
 _TOLERANCE = 1e-6
 """Another machine adds in another order; no number here is shown to more digits."""
 
 
 def verify(run: Run, *, intervals: bool = False) -> None:
-    """Make sure that the numbers of a run are those of its predictions.
+    """Make sure that a run's files were not changed, and that its numbers are those that they give.
 
-    Every number of every part is computed again, and so are the means over folds.
+    Every number of every part is computed again from the predictions, and so are the means over
+    folds; cost and time are those of the account and of the history.
 
     Args:
         run: A finished run, or folds.
         intervals: Whether to compute the intervals again too, which take a bootstrap.
 
     Raises:
-        RunError: If a number is another: which file, which number, and what it should be.
+        RunError: If a file or a number is another: which file, which number, and what it should be.
         SplitError: If the predictions are not of the run's split.
     """
+    run.require_complete()
     for each in run.runs:
         found = summarise_parts(
             each.predictions,
@@ -37,35 +46,64 @@ def verify(run: Run, *, intervals: bool = False) -> None:
             recordings=each.data["classes_fixed"],
             intervals=intervals,
         )
-        _refuse_differences(each.path / METRICS, each.metrics.get("parts"), found, "predictions")
+        path = each.path / METRICS
+        _refuse_differences(path, each.metrics.get("parts"), found, "predictions")
+        for file, facts in _facts(each).items():
+            stated = {name: each.metrics.get(name) for name in facts}
+            _refuse_differences(path, stated, facts, file)
     if isinstance(run, FoldsFolder):
-        means = summarise_runs(run.runs, intervals=intervals)["test"]
-        _refuse_differences(run.path / FOLDS, run.test, means, "folds")
+        said = summarise_runs(run.runs, intervals=intervals)
+        _refuse_differences(run.path / FOLDS, run.test, said.pop("test"), "folds")
+        _refuse_differences(run.path / FOLDS, {n: run.summary.get(n) for n in said}, said, "folds")
+
+
+def _facts(run: RunFolder) -> dict[str, dict[str, Any]]:
+    """What other files say of cost and training, by what holds it."""
+    found: dict[str, dict[str, Any]] = {}
+    if (run.path / COST).exists():
+        cost = run.json(COST)
+        # Of an ensemble with a reference model, the account is a lower bound, and no number.
+        bound = run.settings.model == ENSEMBLE and run.metrics.get("operations") is None
+        names = ("parameters",) if bound else ("parameters", "operations", "macs")
+        found[COST] = {name: cost.get(name) for name in names}
+    if history := run.history:
+        found["history"] = {
+            "epochs": max(record.epoch for record in history),
+            "best_epoch": best_epoch(history),
+        }
+        if not run.settings.training.refit:  # whose second training has no history of its own
+            found["history"]["train_seconds"] = sum(record.seconds for record in history)
+    return found
 
 
 def _refuse_differences(path: Path, stated: Any, found: Any, given_by: str) -> None:
-    different = next(_differences(stated, found), None)
+    different = next(differences(stated, found), None)
     if different is None:
         return
-    name, says, gives = different
-    raise RunError(
-        f"{path}: says {name or 'parts'} = {_short(says)}, but the {given_by} give "
-        f"{_short(gives)}: the file was changed after the run; put the original back, or train "
-        "again"
+    raise RunError(f"{path}: {in_words(different, given_by)}")
+
+
+def in_words(difference: tuple[str, Any, Any], given_by: str) -> str:
+    """What a file says, what something else gives, and what to do."""
+    name, says, gives = difference
+    give = "give" if given_by.endswith("s") else "gives"
+    return (
+        f"says {name or 'parts'} = {_short(says)}, but the {given_by} {give} {_short(gives)}: the "
+        "file was changed after the run; put the original back, or train again"
     )
 
 
-def _differences(stated: Any, found: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+def differences(stated: Any, found: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Name, stated and found, wherever they differ; what is not computed again is not compared."""
     if isinstance(found, Mapping) and isinstance(stated, Mapping):
         metrics = {m.key for m in reported()}
         for key in {**found, **dict.fromkeys(metrics & stated.keys())}:
             # A metric may have been registered after the run.
             if key in stated or key not in metrics:
-                yield from _differences(stated.get(key), found.get(key), f"{name} {key}".strip())
+                yield from differences(stated.get(key), found.get(key), f"{name} {key}".strip())
     elif isinstance(found, list) and isinstance(stated, list) and len(found) == len(stated):
         for n, (says, gives) in enumerate(zip(stated, found, strict=True)):
-            yield from _differences(says, gives, f"{name}[{n}]")
+            yield from differences(says, gives, f"{name}[{n}]")
     elif not _same(stated, found):
         yield name, stated, found
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import DataError, DataNotFoundError
+from sequela.files import make_folder
 
 HEADER = "sequences.json"
 
@@ -280,7 +281,7 @@ class SequencesWriter:
 
     def __enter__(self) -> Self:
         self._work = self.folder.with_name(f".{self.folder.name}.{uuid4().hex[:8]}.part")
-        self._work.mkdir(parents=True)
+        make_folder(self._work)
         for name, (dtype, _) in LAYOUT.items():
             self._files[name] = ArrayFile(self._work / f"{name}.npy", dtype)
         for name in ("step_offsets", "code_offsets", "value_offsets"):

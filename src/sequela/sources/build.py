@@ -4,14 +4,13 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from uuid import uuid4
 
 import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import SettingError
-from sequela.files import scratch, writing
+from sequela.files import make_folder, scratch_beside, settle, writing
 from sequela.sources.account import ACCOUNT, Account, TableAccount, read_account
 from sequela.sources.declarations import Source
 from sequela.sources.engine import Engine, open_engine
@@ -171,10 +170,12 @@ def _new_folder(out: Path) -> Iterator[tuple[Path, Path]]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SettingError(f"--out {out} is there and not empty: name a new folder, or empty it")
     near = next(folder for folder in out.absolute().parents if folder.is_dir())
-    with writing(out), scratch(near / f".{out.name}.{uuid4().hex[:8]}") as work:
+    with writing(out), scratch_beside(near / out.name) as work:
         new, spilled = work / "new", work / "spilled"
         for folder in (new / "data", new / "metadata", spilled):
             folder.mkdir(parents=True)
         yield new, spilled
-        out.parent.mkdir(parents=True, exist_ok=True)
+        settle(new)
+        make_folder(out.parent)
         new.replace(out)
+        settle(out.parent, deep=False)

@@ -1,8 +1,8 @@
 """Hospital tables read from end to end, to see whether they keep the rules."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from sequela.files import temporary
 from sequela.sources.account import Account
 from sequela.sources.build import build
 from sequela.sources.events import is_built
@@ -24,5 +24,5 @@ def check(name: str, root: Path | str) -> Account:
         SequelaError: As :func:`sequela.sources.build.build`: a file, a row or a rule is broken.
     """
     built = isinstance(root, Path) and is_built(name, root)
-    with TemporaryDirectory(prefix="sequela-") as folder:
-        return build(source_of("meds" if built else name), root, Path(folder) / "events")
+    with temporary() as folder:
+        return build(source_of("meds" if built else name), root, folder / "events")

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from sequela.errors import DataError, DataNotFoundError, DownloadError
+from sequela.files import held, make_folder, settle
 from sequela.sources import bonn
 from sequela.sources.catalog import DATA_SETS, EXCERPTS, cache_folder, lookup
 from sequela.version import __version__
@@ -78,13 +79,25 @@ def get_bonn(folder: Path, url: str | None = None) -> Path:
         return folder
     gathering = folder.with_name(f"{folder.name}-incomplete")
     try:
-        gathering.mkdir(parents=True, exist_ok=True)
+        make_folder(gathering)
     except OSError as error:
         raise DownloadError(
             f"{gathering} cannot be made ({error.strerror}): expected a folder to write to; make "
             f"it, or fetch the files by hand from {lookup('bonn').homepage} and name their folder "
             f"with --root"
         ) from error
+    with held(gathering):
+        if not folder.exists():  # nobody else fetched it in the meantime
+            _gather(gathering, url)
+            settle(gathering)
+    if not folder.exists():
+        gathering.rename(folder)
+        settle(folder.parent, deep=False)
+    return folder
+
+
+def _gather(gathering: Path, url: str | None) -> None:
+    """Fetch what is missing of the five files."""
     for left_by_a_killed_download in gathering.glob("tmp*"):
         left_by_a_killed_download.unlink()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -98,7 +111,6 @@ def get_bonn(folder: Path, url: str | None = None) -> Path:
             source = f"{url.rstrip('/')}/{file.name}" if url else BONN_FILES[letter]
             _download(source, file, letter, progress)
             console.print(f"{file.name} fetched, {file.stat().st_size:,} bytes")
-    return gathering.rename(folder)
 
 
 class _Bar:

@@ -22,6 +22,7 @@ from meds import schema as standard
 from numpy.typing import NDArray
 
 from sequela.errors import DataError, DataNotFoundError, SequelaError
+from sequela.files import make_folder
 from sequela.sources.account import ACCOUNT, read_account
 from sequela.sources.catalog import lookup
 from sequela.sources.columns import column_of, text_column_of
@@ -358,5 +359,5 @@ def _bytes(column: Any) -> bytes:
 
 
 def _write(table: pa.Table, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     pq.write_table(table, path, compression="zstd")

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sequela.errors import DataError
+from sequela.files import make_folder
 from sequela.sources.columns import column_of, nulls_of, values_of
 from sequela.sources.engine import Engine
 from sequela.sources.meds_events import EVENT_COLUMNS, SCHEMA, SPLITS
@@ -108,7 +109,7 @@ def _write_bucket(table: pa.Table, number: int, out: Path, split: Split) -> Shar
     files = []
     for index in np.flatnonzero(np.bincount(part)).tolist():
         path = out / meds.schema.data_subdirectory / SPLITS[index] / f"{number}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         _write_rows(table.select(EVENT_COLUMNS), rows[part_of_row == index], path)
         files.append(path)
     return Shards(ids, part, made, kept, tuple(files))

@@ -1,6 +1,7 @@
 """Whole studies: their runs side by side in several processes, and ``results.json``."""
 
 import json
+import shutil
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -13,10 +14,11 @@ from sequela.cohort.question import ask
 from sequela.cohort.tasks import task_named
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError, unknown_name
-from sequela.files import scratch, whole, writing
+from sequela.files import held, is_leftover, make_folder, scratch, whole, writing
 from sequela.runs.default import default_of
 from sequela.runs.find import Run, open_run
 from sequela.runs.folder import CONFIG, RunFolder
+from sequela.runs.manifest import seal, unseal
 from sequela.runs.openings import open_held_out
 from sequela.runs.pool import Job, PlannedRun, Snapshot, in_processes
 from sequela.sources import catalog
@@ -83,28 +85,31 @@ def reproduce(
     if processes is not None and processes < 1:
         raise SettingError(f"--processes is {processes}; expected 1 or more")
     jobs: list[Job] = []
-    with scratch(out / WORK) as work:  # records of patients: no longer than needed
+    with held(out), scratch(out / WORK) as work:  # records of patients: no longer than needed
         with writing(out):
-            work.mkdir(parents=True, exist_ok=True)
+            make_folder(work)
         for name in sorted(studies, key=list(STUDIES).index, reverse=True):  # the longest first
             study = STUDIES[name]
             seeds = (seed, split_seed)
-            jobs += _jobs(study, out / "runs", root, work, data=data, seeds=seeds, quick=quick)
+            jobs += _jobs(study, out, root, work, data=data, seeds=seeds, quick=quick)
         jobs.sort(key=lambda job: _is_control(job.planned[0].settings))  # results first
         planned = [each for job in jobs for each in job.planned]
         for each in planned:
             _check_same_study(out, each)
             each.check_free()
+        unseal(out)
         with writing(out):
             for name in studies:
                 _declare(out, STUDIES[name])
         _watch(in_processes(jobs, processes or joblib.cpu_count()), on_run, on_look)
-    folders = in_order([open_run(each.path) for each in planned])
-    for folder in folders:  # once, at the end, as the page of these runs does
-        open_held_out(folder, "report")
-    with whole(out / "results.json") as partial:
-        content = json.dumps(results(folders), indent=1, ensure_ascii=False)
-        partial.write_text(content + "\n", encoding="utf-8")
+        folders = in_order([open_run(each.path) for each in planned])
+        for folder in folders:  # once, at the end, as the page of these runs does
+            open_held_out(folder, "report")
+        with whole(out / "results.json") as partial:
+            content = json.dumps(results(folders), indent=1, ensure_ascii=False)
+            partial.write_text(content + "\n", encoding="utf-8")
+        shutil.rmtree(work)
+        seal(out)
     return folders
 
 
@@ -128,7 +133,8 @@ def _is_control(settings: RunSettings) -> bool:
 
 def _check_out(out: Path) -> None:
     """Make sure that a study may be written here, or goes on here."""
-    there = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    paths = out.iterdir() if out.is_dir() else ()
+    there = {path.name for path in paths if not is_leftover(path)}
     begun = {WORK, *map(_declaration, STUDIES)}
     if out.is_file() or (there - begun and "runs" not in there):
         raise RunError(f"{out}: is not empty, and holds no study; choose another --out")
@@ -189,7 +195,7 @@ def _check_same_study(out: Path, planned: PlannedRun) -> None:
 
 def _jobs(
     study: Study,
-    runs: Path,
+    out: Path,
     root: Path | None,
     work: Path,
     *,
@@ -226,14 +232,15 @@ def _jobs(
             of_folds = asked.model_copy(update={"folds": folds})
             found = default_of(of_folds, roots.get(question[0]), work)
             named = runs_of(default=found.model)
-        folder = runs / "-".join(question) if flow else runs
+        folder = out / "runs" / "-".join(question) if flow else out / "runs"
         planned = []
         for name, each in named.items():
             folds = study.folds_for(rarer, each.split, quick=quick)
             repeats = study.repeats if folds and not quick else 1
             planned.append(PlannedRun(folder / name, each, folds, repeats))
         jobs += [
-            Job(some, roots.get(question[0]), work if flow else None) for some in _together(planned)
+            Job(some, roots.get(question[0]), work if flow else None, out)
+            for some in _together(planned)
         ]
     return jobs
 

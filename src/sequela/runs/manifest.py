@@ -1,0 +1,251 @@
+"""What a finished folder holds: ``manifest.json``, the SHA-256 of each file, written last.
+
+A folder with a manifest is finished. Whoever reads it makes sure first that its files are those of
+the manifest. That finds what was damaged, lost or edited by mistake. It does not stop a forger, who
+can write a manifest as well as this program: see :mod:`sequela.runs.verify` for what a forger must
+get right beside it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from sequela.errors import OutputError, RunError
+from sequela.files import held, whole, writing
+
+MANIFEST = "manifest.json"
+GROWING = ("openings.jsonl",)
+"""Files that are written to after a folder is finished, and prove themselves otherwise."""
+_DATA = (".json", ".jsonl", ".toml", ".parquet", ".safetensors")
+"""Files that a run may be read from: one of these that was added is refused, and not only named."""
+_REMEDY = "put the original back, or train again"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of a finished folder.
+
+    Attributes:
+        files: The SHA-256 of each file, by its path in the folder.
+        folders: The seal of each folder in it that has a manifest of its own, by its path.
+        added: The SHA-256 of each page or card that a command wrote into the finished folder.
+    """
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    folders: Mapping[str, str] = field(default_factory=dict)
+    added: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def seal(self) -> str:
+        """SHA-256 of what is listed but for what was added: it never changes again."""
+        listed = {"files": dict(self.files), "folders": dict(self.folders)}
+        return hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()
+
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        """What a folder holds now."""
+        files, folders = {}, {}
+        for path in _walk(folder):
+            name = path.relative_to(folder).as_posix()
+            if path.is_dir():
+                folders[name] = cls.read(path).seal
+            else:
+                files[name] = _digest(path)
+        return cls(files, folders)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The manifest of a folder.
+
+        Raises:
+            RunError: If there is none, or it is damaged.
+        """
+        path = folder / MANIFEST
+        if path.exists() and not _is_plain(path):
+            raise RunError(f"{path}: it is a link, or no file; {_REMEDY}")
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            listed = {name: dict(record[name]) for name in ("files", "folders", "added")}
+        except FileNotFoundError as error:
+            raise RunError(
+                f"{path}: not found: the folder is not finished, or was made by an earlier "
+                "version; continue it with --resume, or make it again"
+            ) from error
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            raise RunError(f"{path}: damaged ({error}); {_REMEDY}") from error
+        return cls(**listed)
+
+    def write(self, folder: Path) -> None:
+        """Write ``manifest.json``."""
+        record = {
+            "hash": "sha256",
+            "files": dict(sorted(self.files.items())),
+            "folders": dict(sorted(self.folders.items())),
+            "added": dict(sorted(self.added.items())),
+        }
+        with whole(folder / MANIFEST) as partial:
+            partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file that is not what the manifest says.
+
+    Attributes:
+        path: The file.
+        what: ``changed``, ``missing`` or ``added``.
+        harmful: Whether a run with it is refused: a page that was added is read by nothing.
+    """
+
+    path: Path
+    what: str
+    harmful: bool = True
+
+    def __str__(self) -> str:
+        said = {
+            "changed": f"was changed after the folder was finished: {_REMEDY}",
+            "missing": f"is missing, and {MANIFEST} lists it: {_REMEDY}",
+            "added": f"was added after the folder was finished, and {MANIFEST} does not list it: "
+            "remove it",
+        }
+        return f"{self.path}: {said[self.what]}"
+
+
+def seal(folder: Path) -> Manifest:
+    """Write the manifest of a finished folder, as the last of its files.
+
+    Whatever the folder holds is listed; of a folder in it that has a manifest, that alone. Runs,
+    runs made of runs and studies all end with this.
+
+    Args:
+        folder: What is finished.
+    """
+    manifest = Manifest.of(folder)
+    manifest.write(folder)
+    return manifest
+
+
+def unseal(folder: Path) -> None:
+    """Say that a folder is not finished, before its files are made anew."""
+    with writing(folder):
+        (folder / MANIFEST).unlink(missing_ok=True)
+
+
+def changes(folder: Path) -> list[Change]:
+    """Each file of a finished folder that is not what its manifest says, folders in it included.
+
+    Raises:
+        RunError: If it has no manifest, or a damaged one.
+    """
+    manifest = Manifest.read(folder)
+    found = []
+    there = {path.relative_to(folder).as_posix(): path for path in _walk(folder)}
+    for name, digest in {**manifest.files, **manifest.added}.items():
+        path = there.pop(name, None)
+        if path is None:
+            found.append(Change(folder / name, "missing", name in manifest.files))
+        elif not _is_plain(path) or _digest(path) != digest:
+            found.append(Change(path, "changed", name in manifest.files))
+    for name, listed in manifest.folders.items():
+        path = there.pop(name, None)
+        if path is None or path.is_symlink() or not path.is_dir():
+            found.append(Change(folder / name, "missing"))
+            continue
+        found += changes(path)
+        if Manifest.read(path).seal != listed:
+            found.append(Change(path / MANIFEST, "changed"))
+    for path in there.values():
+        found.append(Change(path, "added", not _is_plain(path) or path.suffix in _DATA))
+    return found
+
+
+def require_unchanged(folder: Path) -> None:
+    """Make sure that a finished folder holds what its manifest says.
+
+    Raises:
+        RunError: If it has none, or a file was changed, is missing, or was added among the data.
+    """
+    harmful = [change for change in changes(folder) if change.harmful]
+    if harmful:
+        more = f" (and {len(harmful) - 1} more: sequela verify names them)" * (len(harmful) > 1)
+        raise RunError(f"{harmful[0]}{more}")
+
+
+def refuse_links(folder: Path) -> None:
+    """Make sure, before a folder is continued, that what is written and read there lies there.
+
+    Raises:
+        RunError: If it holds a link.
+    """
+    for path in folder.rglob("*"):
+        if path.is_symlink():
+            raise RunError(f"{path}: it is a link, and a run holds files alone: remove it")
+
+
+@contextmanager
+def adding(path: Path) -> Iterator[Path]:
+    """A file that may lie in a finished folder, and is then listed in its manifest.
+
+    The manifest forgets the file before it is written and learns of it afterwards, so that a kill
+    in between leaves a file that is not listed, and never one that is listed wrongly.
+
+    Args:
+        path: A page, or a card.
+
+    Yields:
+        A temporary name: see :func:`sequela.files.whole`.
+
+    Raises:
+        OutputError: If it is a file that the folder was finished with, or cannot be written.
+    """
+    folder = next((each for each in path.absolute().parents if (each / MANIFEST).exists()), None)
+    if folder is None:
+        with whole(path) as partial:
+            yield partial
+        return
+    name = path.absolute().relative_to(folder).as_posix()
+    if name in (MANIFEST, *Manifest.read(folder).files):
+        raise OutputError(f"{path}: it is a file of what {folder} holds; name another file")
+    with held(folder):
+        before = Manifest.read(folder)
+        kept = {each: digest for each, digest in before.added.items() if each != name}
+        if name in before.added:
+            Manifest(before.files, before.folders, kept).write(folder)
+        with whole(path) as partial:
+            yield partial
+        Manifest(before.files, before.folders, {**kept, name: _digest(path)}).write(folder)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Files of a folder and those of folders in it; a folder with a manifest stands for its own.
+
+    Hidden files are the system's or ours for a moment, and belong to nothing.
+    """
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name in (MANIFEST, *GROWING):
+            continue
+        if path.is_dir() and not path.is_symlink() and not (path / MANIFEST).exists():
+            yield from _walk(path)
+        else:
+            yield path
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file.
+
+    Raises:
+        RunError: If it is a link, or no file.
+    """
+    if not _is_plain(path):
+        raise RunError(f"{path}: it is a link, or no file, and a run holds files alone: remove it")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether it is a file: a link leads elsewhere, a pipe never ends."""
+    return path.is_file() and not path.is_symlink()

@@ -1,0 +1,203 @@
+"""A finished run, verified: its files, its numbers, and what its model says of its data."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from sequela.config import RunSettings
+from sequela.cost import record as record_cost
+from sequela.errors import RunError, SequelaError
+from sequela.evaluation.predictions import Predictions
+from sequela.files import temporary
+from sequela.runs.data import RunData, load
+from sequela.runs.ensemble import members_of
+from sequela.runs.find import Run, find_runs
+from sequela.runs.fit import LOOKED, cost_of, looked
+from sequela.runs.folder import COST, METRICS, RunFolder
+from sequela.runs.manifest import MANIFEST, changes
+from sequela.runs.model import FILE, TrainedModel, trained
+from sequela.runs.verify import differences, in_words, verify
+
+TOLERANCE = 1e-3
+"""Between two probabilities: another machine adds in another order."""
+_ASKED = (
+    "parts, description, leak audit, cost and every probability are those that data and model give"
+)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was looked at in a run, or a folder of runs, and what is wrong.
+
+    Attributes:
+        path: The folder.
+        agrees: What was found to agree, in sentences.
+        wrong: What does not, in sentences.
+        unknown: What could not be looked at, and why, in sentences.
+    """
+
+    path: Path
+    agrees: tuple[str, ...]
+    wrong: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+def verify_folder(path: Path, root: Path | None = None) -> list[Verified]:
+    """Verify a run, or the runs in a folder; see :func:`verify_run`.
+
+    A folder of runs that has a manifest itself, as a study has, is compared with that too.
+
+    Args:
+        path: Run folder, or folder that holds run folders.
+        root: Folder or file of the data (default: the usual search path).
+
+    Raises:
+        RunError: If there is no run.
+    """
+    found = []
+    runs = find_runs([path], check=False)
+    if (path / MANIFEST).exists() and runs[0].path != path:
+        inside = tuple(each.path for each in runs)
+        wrong = [
+            str(change)
+            for change in changes(path)
+            if not any(change.path.is_relative_to(run) for run in inside)
+        ]
+        agrees = () if wrong else (f"all files beside the runs are those of {MANIFEST}",)
+        found.append(Verified(path, agrees, tuple(wrong), ()))
+    return found + [verify_run(run, root) for run in runs]
+
+
+def verify_run(run: Run, root: Path | None = None) -> Verified:
+    """Look at everything in a run that can be looked at without training it again.
+
+    1. Each file is that of the manifest.
+    2. Every number, intervals included, is computed again from the predictions.
+    3. Where the data are, they are read again. The parts, the description of the data, the findings
+       of the leak audit, the cost and every probability are computed again, the probabilities by
+       the model of the run.
+
+    A step is taken if the ones before it found nothing wrong.
+
+    Args:
+        run: A run, or folds.
+        root: Folder or file of the data (default: the usual search path).
+    """
+    agrees: list[str] = []
+    wrong: list[str] = []
+    unknown = ""
+    try:
+        wrong += map(str, changes(run.path))
+        if not wrong:
+            agrees.append(f"all files are those of {MANIFEST}")
+            verify(run, intervals=True)
+            agrees.append("all numbers are those of the predictions")
+            with temporary() as work:
+                for each in run.runs:
+                    data, unknown = _data_again(each, root, work)
+                    if data is None:
+                        break
+                    wrong += _differences(each, data)
+                else:
+                    agrees += [_ASKED] * (not wrong)
+    except SequelaError as error:
+        wrong.append(str(error))
+    return Verified(run.path, tuple(agrees), tuple(wrong), (unknown,) * bool(unknown))
+
+
+def _data_again(folder: RunFolder, root: Path | None, work: Path) -> tuple[RunData | None, str]:
+    """The data of a run read again, or why the model cannot be asked again.
+
+    Raises:
+        SequelaError: If their place was named and they are not there.
+    """
+    try:
+        data = load(folder.settings, root, work)
+    except SequelaError as error:
+        if root is not None:
+            raise
+        return None, f"its model was not asked again, for its data were not found: {error}"
+    if folder.json("split.json").get("data_sha256") == data.digest:
+        return data, ""
+    said = f"the data found now ({data.origin}) are not those of the run"
+    if root is not None:
+        raise RunError(f"{folder.path}: {said}")
+    return None, f"its model was not asked again, for {said}: name them with --root"
+
+
+def _differences(folder: RunFolder, data: RunData) -> Iterator[str]:
+    """What a run says and its data and model do not give, in sentences."""
+    torch.set_num_threads(1)
+    model, metrics = trained(folder), folder.path / METRICS
+    again = _plain(data.header())
+    for difference in differences({name: model.header.get(name) for name in again}, again):
+        yield f"{folder.path / FILE}: {in_words(difference, 'data')}"
+    about = {**_plain(data.describe()), "origin": folder.metrics["data"]["origin"]}
+    for difference in differences(folder.metrics["data"], about):
+        yield f"{metrics}: {in_words(difference, 'data')}"
+    found = {name: folder.metrics.get(name) for name in LOOKED}
+    for difference in differences(found, looked(data)):
+        yield f"{metrics}: {in_words(difference, 'leak audit')}"
+    if isinstance(model, TrainedModel):
+        yield from _other_model(folder, data, model)
+    with threadpool_limits(limits=1):
+        predictions = data.predictions(model.probabilities_of(data))
+    yield from _other_predictions(folder, predictions)
+
+
+def _other_model(folder: RunFolder, data: RunData, model: TrainedModel) -> Iterator[str]:
+    """Where what was learnt before a model, or what it costs, is not what the data give."""
+    given = data.inputs(model.reads, standardise=model.is_network)
+    for name, learnt in given.state.items():
+        if name not in model.state or not np.array_equal(model.state[name], learnt):
+            yield f"{folder.path / FILE}: holds another {name} than the data give; train again"
+    if model.is_network and (folder.path / COST).exists():
+        network = model.network("a cost account")
+        cost = _plain(record_cost.to_json(cost_of(model.name, network, given)))
+        for difference in differences(folder.json(COST), cost):
+            yield f"{folder.path / COST}: {in_words(difference, 'model')}"
+
+
+def _is_refit(settings: RunSettings) -> bool:
+    """Whether a model of a run was trained once more: the first one, which judged tuning, is gone.
+
+    Such a model may be a member of an ensemble.
+    """
+    inside = [RunSettings.of(**member.settings) for member in members_of(settings)]
+    return settings.training.refit or any(map(_is_refit, inside))
+
+
+def _other_predictions(folder: RunFolder, again: Predictions) -> Iterator[str]:
+    """Where the stored predictions are not those that the model makes."""
+    stored, path = folder.predictions, folder.path / "predictions.parquet"
+    for name in ("example_id", "group_id", "subject_id", "split", "label"):
+        if not np.array_equal(getattr(stored, name), getattr(again, name)):
+            yield f"{path}: has another {name} than the data give; train again"
+            return
+    rows = (stored.split != "tuning") | (not _is_refit(folder.settings))
+    gap = np.abs(stored.probabilities - again.probabilities).max(axis=1)
+    other = rows & (gap > TOLERANCE)
+    if other.any():
+        worst = int(np.where(rows, gap, -1).argmax())
+        yield (
+            f"{path}: {int(other.sum())} of {int(rows.sum())} predictions are not those of "
+            f"{FILE}: example '{stored.example_id[worst]}' has "
+            f"{_row(stored.probabilities[worst])}, and the model gives "
+            f"{_row(again.probabilities[worst])}; one of both files was changed: train again"
+        )
+
+
+def _row(probabilities: NDArray[np.float32]) -> str:
+    return " ".join(f"{each:.3f}" for each in probabilities.tolist())
+
+
+def _plain(record: Any) -> Any:
+    """A record as it is read back from JSON."""
+    return json.loads(json.dumps(record))

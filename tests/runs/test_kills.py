@@ -1,0 +1,281 @@
+"""Runs that are killed, doubled, removed under way or without room: nothing is lost or left."""
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from benchmarks import kills
+
+from sequela import files
+from sequela.config import RunSettings, TrainingSettings
+from sequela.errors import OutputError, RunError
+from sequela.runs import fit
+from sequela.runs.find import named_runs
+from sequela.runs.folds import cross_validate
+from sequela.training.history import History
+
+
+def settings_of(model: str = "mlp-baseline", epochs: int = 3) -> RunSettings:
+    return RunSettings(model=model, data="bonn", training=TrainingSettings(epochs=epochs))
+
+
+def after(epoch: int, then: Callable[[], Any]) -> Callable[[History], None]:
+    return lambda history: then() if history[-1].epoch == epoch else None
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["build", "get", "folds"])
+def test_killed_at_random_moments(name: str, tmp_path: Path) -> None:
+    with kills.serve_bonn() as url:
+        case = kills.cases(tmp_path / "plugin.py", url)[name]
+        count = kills.try_kills(case, 2, random.Random(name), tmp_path / name)
+    assert (count.wrong, count.survived, count.leftovers, count.orphans) == ([], 2, 0, 0)
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from sequela.files import held, scratch_beside, whole
+
+with held(Path(sys.argv[1])), scratch_beside(Path(sys.argv[1])), whole(Path(sys.argv[1]) / "a.txt"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that writes to the folder ``run``."""
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_one_process_a_run(
+    holder: subprocess.Popen[str],
+    synthetic: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(files, "PATIENCE", 0.3)
+    run = tmp_path / "run"
+    (run / "config.toml").write_text(settings_of().to_toml())
+    for resumed in (
+        lambda: fit.train(settings_of(), run, root=synthetic, resume=True),
+        lambda: cross_validate(settings_of(), run, folds=2, root=synthetic),
+    ):
+        with pytest.raises((OutputError, ValueError), match=r"another process writes|not empty"):
+            resumed()
+    there = len(list(tmp_path.iterdir()))
+    holder.kill()
+    holder.wait()
+    assert there == 2  # the run, and the other process's folder for a while
+    fit.train(settings_of(), run, root=synthetic, resume=True)
+    with files.whole(run / "a.txt") as partial:
+        partial.write_text("")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert not [path for path in run.iterdir() if path.name.startswith(".")]
+
+
+def test_what_a_living_process_writes_stays(holder: subprocess.Popen[str], tmp_path: Path) -> None:
+    def theirs() -> set[Path]:
+        return {path for path in tmp_path.rglob(".*") if path.suffix in {".partial", ".work"}}
+
+    before = theirs()
+    assert len(before) == 2
+    with files.whole(tmp_path / "run/a.txt") as partial, files.scratch_beside(tmp_path / "run"):
+        partial.write_text("ours")
+        assert before < theirs()
+    assert theirs() == before
+
+
+def test_a_run_that_was_killed_before_anything_was_written(synthetic: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/.lock").touch()
+    (tmp_path / "run/.config.toml.0123456789abcdef.partial").touch()
+    fit.train(settings_of("majority-class"), tmp_path / "run", root=synthetic)
+    assert not [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
+    (tmp_path / "folds/fold-00").mkdir(parents=True)
+    (tmp_path / "folds/fold-00/.lock").touch()
+    cross_validate(settings_of("majority-class"), tmp_path / "folds", folds=2, root=synthetic)
+    named_runs([tmp_path / "run", tmp_path / "folds"])
+
+
+def test_a_link_in_a_run_is_refused(synthetic: Path, tmp_path: Path) -> None:
+    victim, run = tmp_path / "victim.txt", tmp_path / "run"
+    victim.write_text("precious")
+    with pytest.raises(KeyboardInterrupt):
+        fit.train(settings_of(), run, root=synthetic, on_epoch=after(1, interrupt))
+    for name in ("metrics.json.partial", "environment.json.partial", "predictions.parquet"):
+        (run / name).symlink_to(victim)
+        with pytest.raises(RunError, match=f"{name}: it is a link"):
+            fit.train(settings_of(), run, root=synthetic, resume=True)
+        assert victim.read_text() == "precious"
+        (run / name).unlink()
+    shutil.move(run / "checkpoint", tmp_path / "elsewhere")
+    (run / "checkpoint").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match="checkpoint: it is a link"):
+        fit.train(settings_of(), run, root=synthetic, resume=True)
+
+
+def test_a_link_that_comes_under_way_is_not_followed(synthetic: Path, tmp_path: Path) -> None:
+    run, victim, elsewhere = tmp_path / "run", tmp_path / "victim.txt", tmp_path / "elsewhere"
+    victim.write_text("precious")
+    elsewhere.mkdir()
+
+    def plant() -> None:
+        (run / "metrics.json.partial").symlink_to(victim)
+        (run / "environment.json").unlink()
+        (run / "environment.json").symlink_to(victim)
+        shutil.rmtree(run / "checkpoint")
+        (run / "checkpoint").symlink_to(elsewhere)
+
+    with pytest.raises(OutputError, match="checkpoint: it is a link to another place"):
+        fit.train(settings_of(), run, root=synthetic, on_epoch=after(1, plant))
+    assert victim.read_text() == "precious"
+    assert not list(elsewhere.iterdir())
+
+
+@pytest.mark.parametrize("instead", [[], ["another"]])
+def test_a_folder_that_is_removed_is_not_made_again(
+    instead: list[str], synthetic: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "runs/run"
+
+    def remove() -> None:
+        shutil.rmtree(run)
+        for name in instead:
+            run.mkdir()
+            (run / name).touch()
+
+    with pytest.raises(OutputError, match="was removed or moved while it was written to"):
+        fit.train(settings_of(), run, root=synthetic, on_epoch=after(2, remove))
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == instead
+    assert run.exists() == bool(instead)
+
+
+def test_folds_are_not_made_again(synthetic: Path, tmp_path: Path) -> None:
+    out = tmp_path / "folds"
+    with pytest.raises(OutputError, match="folds: was removed or moved"):
+        cross_validate(
+            settings_of("majority-class"),
+            out,
+            folds=2,
+            root=synthetic,
+            on_run=lambda *_: shutil.rmtree(out),
+        )
+    assert not list(tmp_path.iterdir())
+
+
+PARENT = """
+import os, sys, time
+from pathlib import Path
+from sequela.config import RunSettings
+from sequela.runs.pool import Job, PlannedRun, in_processes
+
+class Waits(PlannedRun):
+    def train(self, **_):
+        time.sleep(60)
+
+if __name__ == "__main__":
+    run = Waits(Path("a"), RunSettings.of(model="mlp-baseline", data="bonn"))
+    for now in in_processes([Job((run,), None)], 2):
+        print(len(now.training), flush=True)
+"""
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "parent.py").write_text(PARENT, "utf-8")
+    command = [sys.executable, str(tmp_path / "parent.py")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as parent:
+        assert parent.stdout
+        while parent.stdout.readline() != "1\n":
+            assert parent.poll() is None
+        workers = psutil.Process(parent.pid).children(recursive=True)
+        assert len(workers) >= 2
+        parent.send_signal(signal.SIGKILL)
+    began = time.monotonic()
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive
+    assert time.monotonic() - began < 10
+
+
+NO_ROOM = {
+    "a full disk": ("mount -t tmpfs -o size=200k tmpfs {}", "no space is left there"),
+    "a disk that is read-only": ("mount -t tmpfs -o ro tmpfs {}", "file system is read-only"),
+    "a limit of the size of files": ("ulimit -f 20", "larger than files may be there"),
+}
+
+
+@pytest.mark.parametrize("case", NO_ROOM)
+def test_where_nothing_can_be_written(case: str, synthetic: Path, tmp_path: Path) -> None:
+    """In a real file system of its own, which a user may mount."""
+    before, why = NO_ROOM[case]
+    place = tmp_path / "place"
+    place.mkdir()
+    alone = [] if before.startswith("ulimit") else ["unshare", "-rm"]
+    if alone and subprocess.run([*alone, "true"], check=False).returncode:
+        pytest.skip("this system lets no user mount a file system")
+    train = (
+        f"{sys.executable} -m sequela train mlp-improved --epochs 2 --data bonn --root {synthetic} "
+        f"--out {place}/run"
+    )
+    script = f"{before.format(place)}\n{train}\ncode=$?\nls -A {place} {place}/run >&2\nexit $code"
+    ended = subprocess.run(
+        [*alone, "sh", "-c", script], capture_output=True, text=True, check=False
+    )
+    said, *left = ended.stderr.splitlines()
+    assert ended.returncode == 2
+    assert said.startswith("sequela: error: ")
+    assert why in said
+    assert not [name for name in left if ".partial" in name or "manifest" in name]
+
+
+GREEDY = """
+import torch
+from torch import Tensor, nn
+
+class Greedy(nn.Module):
+    steps = 0
+
+    def __init__(self, n_chans: int, n_times: int, n_outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(n_times, n_outputs)
+
+    def forward(self, signal: Tensor) -> Tensor:
+        Greedy.steps += self.training and signal.shape[0] > 1
+        if Greedy.steps > 10:
+            torch.ones(2**44)  # 64 TiB: what no machine has
+        return self.linear(signal.mean(1))
+"""
+
+
+def test_where_memory_is_short(synthetic: Path, tmp_path: Path) -> None:
+    (tmp_path / "greedy.py").write_text(GREEDY, "utf-8")
+    words = ["train", f"{tmp_path}/greedy.py:Greedy", "--data", "bonn", "--root", str(synthetic)]
+    ended = subprocess.run(
+        [sys.executable, "-m", "sequela", *words, "--batch-size", "100", "--out", tmp_path / "run"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "sequela: error: memory is short" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    left = {path.name for path in (tmp_path / "run").rglob("*")}
+    assert {"config.toml", "split.json", "state.safetensors"} <= left  # of the first epoch
+    assert not [name for name in left if name.startswith(".") or name == "manifest.json"]

@@ -1,0 +1,317 @@
+"""What was edited after a run was finished is noticed, also where a forger writes the manifest."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sequela.cli.app import main
+from sequela.config import RunSettings, TrainingSettings
+from sequela.errors import OutputError, RunError, SplitError
+from sequela.evaluation.predictions import Predictions
+from sequela.models import stored
+from sequela.report.card import build_card
+from sequela.runs import fit
+from sequela.runs.evaluate import evaluate_run
+from sequela.runs.explain import explain
+from sequela.runs.find import find_runs, named_runs, open_run
+from sequela.runs.folder import RunFolder
+from sequela.runs.folds import cross_validate
+from sequela.runs.manifest import MANIFEST, Manifest, adding, changes, seal
+from sequela.runs.model import TrainedModel
+from sequela.runs.verified import verify_folder, verify_run
+
+
+@pytest.fixture(scope="module")
+def made(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run, another one to compare it with, and folds."""
+    out = tmp_path_factory.mktemp("made")
+    settings = RunSettings(model="mlp-baseline", data="bonn", training=TrainingSettings(epochs=1))
+    fit.train(settings, out / "run", root=synthetic)
+    fit.train(
+        settings.model_copy(update={"model": "majority-class"}), out / "other", root=synthetic
+    )
+    once = RunSettings(model="majority-class", data="bonn")
+    cross_validate(once, out / "folds", folds=2, root=synthetic)
+    return out
+
+
+@pytest.fixture
+def copied(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made, tmp_path / "runs")
+    return tmp_path / "runs"
+
+
+def edit(path: Path, change: Callable[[Any], None]) -> None:
+    record = json.loads(path.read_text("utf-8"))
+    change(record)
+    path.write_text(json.dumps(record), "utf-8")
+
+
+def inflated(run: Path) -> None:
+    edit(run / "metrics.json", lambda r: r["parts"]["held_out"].update(accuracy=0.999))
+
+
+def perfect(run: Path) -> None:
+    path = run / "predictions.parquet"
+    found = Predictions.read(path)
+    sure = np.full((found.n_examples, 5), 0.001, np.float32)
+    sure[np.arange(found.n_examples), found.label] = 0.996
+    replace(found, probabilities=sure).write(path)
+
+
+def zeroed(run: Path) -> None:
+    header, tensors = stored.read(run / "model.safetensors")
+    stored.write(run / "model.safetensors", {n: t * 0 for n, t in tensors.items()}, header)
+
+
+def dropped(run: Path) -> None:
+    path = run / "predictions.parquet"
+    found = Predictions.read(path)
+    recording = found.group_id[found.split == "held_out"][0]
+    keep = np.ones(found.n_examples, np.bool_)
+    keep[np.flatnonzero(found.group_id == recording)[:3]] = False
+    found.where(keep).write(path)
+
+
+def reseeded(run: Path) -> None:
+    config = run / "config.toml"
+    config.write_text(config.read_text("utf-8").replace("seed = 0", "seed = 7"), "utf-8")
+
+
+def cheaper(run: Path) -> None:
+    edit(run / "cost.json", lambda r: r.update(operations=10, macs=5))
+    edit(run / "metrics.json", lambda r: r.update(operations=10, macs=5))
+
+
+def quicker(run: Path) -> None:
+    edit(run / "metrics.json", lambda r: r.update(train_seconds=0.001))
+
+
+def without_findings(run: Path) -> None:
+    edit(run / "metrics.json", lambda r: r.update(leaks=[], suspicions=[], looked_for="all"))
+
+
+def told_otherwise(run: Path) -> None:
+    edit(run / "metrics.json", lambda r: r["data"].update(title="Ten thousand patients"))
+
+
+def unscaled(run: Path) -> None:
+    header, tensors = stored.read(run / "model.safetensors")
+    header["scaling"]["mean"] = [0.5]
+    stored.write(run / "model.safetensors", tensors, header)
+
+
+EDITS = [
+    inflated,
+    perfect,
+    zeroed,
+    dropped,
+    reseeded,
+    cheaper,
+    quicker,
+    without_findings,
+    told_otherwise,
+    unscaled,
+]
+Edit = Callable[[Path], None]
+
+
+@pytest.mark.parametrize("change", EDITS)
+def test_an_edit_is_refused_by_all_that_reads_a_run(
+    change: Edit, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, other = copied / "run", copied / "other"
+    change(run)
+    assert [c.what for c in changes(run)] == ["changed"] * (1 + (change is cheaper))
+    for command in (
+        ["report", run, "--out", copied / "page.html"],
+        ["card", run, "--out", copied / "card.md"],
+        ["compare", other, run],
+        ["evaluate", run],
+        ["explain", run, "--out", copied / "explanation.html"],
+        ["verify", run],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in command])
+        said = capsys.readouterr()
+        assert ended.value.code == 2
+        assert said.err.count("\n") == 1
+        assert "was changed after the folder was finished" in said.err + said.out
+    assert {path.name for path in copied.iterdir()} == {"run", "other", "folds"}
+    with pytest.raises(RunError, match="was changed"):
+        TrainedModel.of(RunFolder(run))
+
+
+@pytest.mark.parametrize("change", EDITS)
+def test_a_forger_writes_the_manifest_anew(change: Edit, copied: Path, synthetic: Path) -> None:
+    run = copied / "run"
+    change(run)
+    seal(run)
+    assert not changes(run)
+    found = verify_run(open_run(run), synthetic)
+    assert found.wrong
+    assert all("\n" not in line for line in found.wrong)
+
+
+def test_where_the_data_are_not_the_model_is_not_asked(
+    copied: Path, synthetic: Path, tmp_path: Path
+) -> None:
+    run = copied / "run"
+    zeroed(run)
+    seal(run)
+    here = verify_run(open_run(run))  # the excerpt, which is other data
+    assert not here.wrong
+    assert "are not those of the run: name them with --root" in here.unknown[0]
+    (wrong,) = verify_run(open_run(run), synthetic).wrong
+    assert "predictions are not those of model.safetensors" in wrong
+    (wrong,) = verify_run(open_run(run), tmp_path / "nothing").wrong
+    assert "does not exist" in wrong
+
+
+def test_what_was_not_changed(copied: Path, synthetic: Path) -> None:
+    for path in (copied / "run", copied / "other", copied / "folds"):
+        (found,) = verify_folder(path, synthetic)
+        assert not found.wrong
+        assert not found.unknown
+        assert len(found.agrees) == 3
+
+
+def test_missing_and_added_files_are_named(copied: Path) -> None:
+    run = copied / "run"
+    (run / "cost.json").unlink()
+    (run / "attributes.parquet").write_bytes(b"")
+    (run / "notes.txt").write_text("mine")
+    named = {(change.path.name, change.what): change.harmful for change in changes(run)}
+    assert named == {
+        ("cost.json", "missing"): True,
+        ("attributes.parquet", "added"): True,
+        ("notes.txt", "added"): False,
+    }
+    (found,) = verify_folder(run)
+    assert len(found.wrong) == 3
+    with pytest.raises(RunError, match=r"cost\.json: is missing.*and 1 more"):
+        named_runs([run])
+
+
+def test_notes_in_a_run_are_no_harm(copied: Path) -> None:
+    (copied / "run/notes.txt").write_text("mine")
+    (copied / "run/.DS_Store").write_text("the system's")
+    assert evaluate_run(copied / "run")["accuracy"] > 0
+
+
+def test_links_are_not_followed(copied: Path, tmp_path: Path) -> None:
+    run = copied / "run"
+    shutil.move(run / "metrics.json", tmp_path / "metrics.json")
+    (run / "metrics.json").symlink_to(tmp_path / "metrics.json")
+    with pytest.raises(RunError, match=r"metrics\.json: was changed"):
+        named_runs([run])
+    shutil.move(run / "manifest.json", tmp_path / "manifest.json")
+    (run / "manifest.json").symlink_to(tmp_path / "manifest.json")
+    with pytest.raises(RunError, match=r"manifest\.json: it is a link"):
+        named_runs([run])
+
+
+@pytest.mark.parametrize("file", ["folds.json", "fold-00/split.json", "fold-01/manifest.json"])
+def test_folds(file: str, copied: Path) -> None:
+    path = copied / "folds" / file
+    path.write_text(path.read_text("utf-8").replace("0", "1", 1), "utf-8")
+    with pytest.raises(RunError, match=r"was changed|is missing"):
+        named_runs([copied / "folds"])
+
+
+def test_a_fold_that_was_forged_alone(copied: Path) -> None:
+    inflated(copied / "folds/fold-01")
+    seal(copied / "folds/fold-01")
+    with pytest.raises(RunError, match=r"fold-01/manifest\.json: was changed"):
+        named_runs([copied / "folds"])
+
+
+def test_examples_that_the_split_does_not_count(copied: Path) -> None:
+    dropped(copied / "run")
+    seal(copied / "run")
+    with pytest.raises(SplitError, match=r"[0-9]+ examples of held_out, but split\.json counts"):
+        evaluate_run(copied / "run")
+
+
+def test_without_a_manifest_a_run_is_not_finished(copied: Path, synthetic: Path) -> None:
+    run = copied / "run"
+    inflated(run)
+    (run / MANIFEST).unlink()
+    unfinished = r"not finished .*continue it with --resume"
+    with pytest.raises(RunError, match=unfinished):
+        named_runs([run])
+    with pytest.raises(RunError, match=unfinished):
+        find_runs([copied])
+    (found,) = verify_folder(run)
+    assert "not found: the folder is not finished" in found.wrong[0]
+    # To resume it computes again what was there: what was edited does not become part of it.
+    settings = RunFolder(run).settings
+    fit.train(settings, run, root=synthetic, resume=True)
+    assert named_runs([run])[0].test["accuracy"] < 0.999
+    assert not verify_run(open_run(run), synthetic).wrong
+
+
+def test_a_finished_run_that_was_edited_is_not_resumed(copied: Path, synthetic: Path) -> None:
+    run = copied / "run"
+    inflated(run)
+    with pytest.raises(RunError, match="was changed"):
+        fit.train(RunFolder(run).settings, run, root=synthetic, resume=True)
+
+
+def test_a_page_in_a_run_is_listed(copied: Path) -> None:
+    run = copied / "run"
+    for _ in range(2):
+        build_card(open_run(run), run / "card.md")
+        assert not changes(run)
+        assert "card.md" in Manifest.read(run).added
+    (run / "card.md").write_text("better")
+    assert [(c.what, c.harmful) for c in changes(run)] == [("changed", False)]
+    named_runs([run])
+    with pytest.raises(OutputError, match="name another file"):
+        build_card(open_run(run), run / "metrics.json")
+    assert len(changes(run)) == 1
+
+
+@pytest.mark.parametrize("writes", [1, 2, 3])
+def test_killed_while_a_page_is_added(
+    writes: int, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = copied / "run"
+    with adding(run / "card.md") as partial:
+        partial.write_text("first")
+    done = 0
+    replace_file = Path.replace
+
+    def dying(self: Path, target: Path) -> Path:
+        nonlocal done
+        done += 1
+        if done == writes:
+            raise KeyboardInterrupt
+        return replace_file(self, target)
+
+    def add() -> None:
+        with adding(run / "card.md") as partial:
+            partial.write_text("second")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", dying)
+        with pytest.raises(KeyboardInterrupt):
+            add()
+    named_runs([run])
+    assert all(change.what == "added" for change in changes(run))
+    add()
+    assert not changes(run)
+    assert (run / "card.md").read_text() == "second"
+
+
+def test_explaining_changes_nothing(copied: Path, synthetic: Path) -> None:
+    before = {p: p.read_bytes() for p in (copied / "run").rglob("*") if p.is_file()}
+    explain(copied / "run", root=synthetic)
+    evaluate_run(copied / "run")
+    assert {p: p.read_bytes() for p in (copied / "run").rglob("*") if p.is_file()} == before

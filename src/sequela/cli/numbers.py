@@ -159,12 +159,7 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
             renamed = next(n for key, n in numbers.items() if key.endswith(_RENAMED))
             under = f" ({renamed:,} under another name)" if renamed else ""
             yield f"set aside: {count:,} {what} that the model was trained or tuned on{under}"
-    if "unknown_codes" in numbers:
-        share = numbers["unknown_codes"]
-        if share is None:
-            yield "these data hold no code of the families that the model reads"
-        else:
-            yield f"codes that are not in the model's vocabulary: {share:.1%}"
+    yield from _unlike_training(numbers)
     yield from numbers.get("openings", {}).get("sentences", ())
     leaks = Leaks.of(run)
     if own:
@@ -178,6 +173,18 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
             if numbers["leaks"]
             else "leaks: none found"
         )
+
+
+def _unlike_training(numbers: Mapping[str, Any]) -> Iterator[str]:
+    """What is not known of other data, or not known to the model."""
+    if "overlap_unknown" in numbers:
+        yield numbers["overlap_unknown"]
+    if "unknown_codes" in numbers:
+        share = numbers["unknown_codes"]
+        if share is None:
+            yield "these data hold no code of the families that the model reads"
+        else:
+            yield f"codes that are not in the model's vocabulary: {share:.1%}"
 
 
 def open_table(*columns: str) -> Table:

@@ -170,9 +170,16 @@ def check_same_split(first: Run, other: Run) -> None:
         what = "one of a single model and the other of folds or seeds"
     elif _design(first) != _design(other):
         what = f"of different designs ({_design(first)} and {_design(other)})"
+    elif first.first.split.key != other.first.split.key:
+        what = (
+            "made with different keys of subject ids, so whether their splits are the same cannot "
+            "be known"
+        )
     elif first.split_ids != other.split_ids:
-        what = "of different splits: one may have been trained on examples that the other was "
-        "tested on"
+        what = (
+            "of different splits: one may have been trained on examples that the other was tested "
+            "on"
+        )
     if what:
         raise RunError(
             f"{first.path} and {other.path} are {what}; train both with the same --data, --split, "

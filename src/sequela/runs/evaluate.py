@@ -16,6 +16,10 @@ from sequela.runs.openings import open_held_out
 from sequela.runs.recipe import summarise_runs
 
 _TWO = 2
+NO_KEY = (
+    "whether the model was trained or tuned on some of these subjects was not checked: the run's "
+    "ids are hashed with a key that is not here"
+)
 
 
 def evaluate_run(
@@ -111,6 +115,8 @@ def _on_other(
             **other.unlike_training(),
             **summarise(predictions, seed=seed, recordings=other.classes_fixed),
         }
+    if marked == "subject" and folder.split.pseudonyms is None:
+        found["overlap_unknown"] = NO_KEY
     known = folder.split.whose == "subject"
     if folder.split.holds_out(predictions.subject_id if known else predictions.group_id):
         found["openings"] = open_held_out(folder, "evaluate").to_dict()

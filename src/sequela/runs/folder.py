@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sequela.cohort.pseudonyms import VARIABLE as KEY
+from sequela.cohort.pseudonyms import key_path
 from sequela.cohort.split import PARTS, WORDS, Split, shares
 from sequela.config import RunSettings
 from sequela.cost import record
@@ -299,7 +301,12 @@ class RunFolder:
         """
         if not (self.path / "split.json").exists():
             self.write("split.json", split)
-        elif self.json("split.json") != split:
+        elif (found := self.json("split.json")) != split:
+            if found.get("key", "") != split["key"]:
+                raise RunError(
+                    f"{self.path}: the run was begun with another key of subject ids than "
+                    f"{key_path()}: name the file of that key with {KEY}, or choose another --out"
+                )
             raise RunError(
                 f"{self.path}: the run was begun on other data than the data found now; name its "
                 "data with --root, or choose another --out"

@@ -36,14 +36,15 @@ def say_finished(console: Console, run: "Run", *, open_: bool) -> None:
         open_: Whether to open the held-out part.
     """
     from sequela.runs.openings import open_held_out
+    from sequela.runs.released import Released
 
     if open_:
         opened = open_held_out(run, "train").to_dict()
-        say_numbers(console, run, {**run.test, "openings": opened})
+        say_numbers(console, run, {**Released(run).test, "openings": opened})
     else:
         models = "folds" if run.folds and run.seeds == 1 else "models"
         mean = f", mean over {len(run.runs)} {models}" if run.of_many else ""
-        say_numbers(console, run, run.tuning, f"tuning part{mean}")
+        say_numbers(console, run, Released(run).tuning, f"tuning part{mean}")
         path = quote(str(run.path))
         say_path(console, "held-out (test) part", f"not opened; open it: sequela evaluate {path}")
     console.print(f"data: {run.settings.data}, {run.data['origin']}", markup=False)
@@ -97,7 +98,7 @@ def within(numbers: Mapping[str, Any], name: str) -> str:
     value, interval = numbers.get(name), numbers.get(f"{name}_ci")
     if value is None:
         return "not defined"
-    return f"{value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
+    return format(value, ".3f") + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
 
 
 def say_numbers(

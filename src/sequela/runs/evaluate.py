@@ -4,6 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from sequela.config import SMALLEST_CELL
 from sequela.errors import SettingError
 from sequela.evaluation.decision import Threshold
 from sequela.evaluation.predictions import Predictions
@@ -14,6 +15,7 @@ from sequela.runs.folder import RunFolder
 from sequela.runs.model import trained
 from sequela.runs.openings import open_held_out
 from sequela.runs.recipe import summarise_runs
+from sequela.runs.released import public, released_numbers
 
 _TWO = 2
 NO_KEY = (
@@ -28,6 +30,7 @@ def evaluate_run(
     data: str | None = None,
     root: Path | None = None,
     labels: Path | None = None,
+    smallest: int = SMALLEST_CELL,
 ) -> dict[str, Any]:
     """The numbers of a run's held_out part, or of its model on another data set.
 
@@ -37,10 +40,12 @@ def evaluate_run(
             is given. Without either the run's own predictions are judged.
         root: Where the data lie; the usual search path by default.
         labels: Times and labels of the other data, for a run that learnt those of a file.
+        smallest: The smallest count of people that is shown.
 
     Returns:
-        As ``sequela.evaluation.summary.summarise``, and what was judged. ``openings`` counts how
-        often the held-out part was opened, where it was.
+        As ``sequela.evaluation.summary.summarise``, and what was judged; what must not be shown of
+        people is ``HIDDEN``. ``openings`` counts how often the held-out part was opened, where it
+        was.
 
     Raises:
         SequelaError: If the run is damaged, its parts overlap, or the data do not fit the model.
@@ -49,14 +54,19 @@ def evaluate_run(
     if data is None and root is None and labels is None:
         opened = open_held_out(folder, "evaluate").to_dict()
         data = folder.settings.data
-        return {"run": path.name, "data": data, "openings": opened, **_own(folder)}
+        numbers = released_numbers(_own(folder), folder.data, smallest)
+        return {"run": path.name, "data": data, "openings": opened, **numbers}
     if folder.first.path != path:
         raise SettingError(
             f"{path} holds {len(folder.runs)} models, one a fold or seed: name one of them, such "
             f"as {folder.first.path.name}, to apply it to other data"
         )
     data = data or folder.settings.data
-    return {"run": path.name, "data": data, **_on_other(folder.first, data, root, labels)}
+    numbers = _on_other(folder.first, data, root, labels)
+    if "origin" in numbers:
+        numbers["origin"] = public(numbers["origin"])
+    described = {**folder.data, "name": data}
+    return {"run": path.name, "data": data, **released_numbers(numbers, described, smallest)}
 
 
 def _own(folder: Run) -> dict[str, Any]:

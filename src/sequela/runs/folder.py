@@ -208,12 +208,12 @@ class RunFolder:
         return self.split.ids
 
     def describe_split(self) -> dict[str, Any]:
-        """The split without its ids."""
+        """The split without its ids, and without days, which are those of patients."""
         return {
             "unit": self.split.unit,
             "by": WORDS.get(self.split.unit, self.split.unit),
             "whole": self.split.whole,
-            **({"times": self.split.times} if self.split.times else {}),
+            **({"times": _years(self.split.times)} if self.split.times else {}),
             "leaks": self.split.leaks,
             "seed": self.split.seed,
             "fractions": list(self.split.fractions),
@@ -324,6 +324,11 @@ def differences(found: RunSettings, asked: RunSettings) -> list[tuple[str, Any, 
     ours, theirs = _flat(found.model_dump()), _flat(asked.model_dump())
     names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
     return [(name, ours.get(name), theirs.get(name)) for name in names]
+
+
+def _years(times: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """The first and the last year of each part."""
+    return {part: (first[:4], last[:4]) for part, (first, last) in times.items()}
 
 
 def _said(value: Any) -> str:

@@ -19,10 +19,10 @@ from sequela.cohort.division import by_site, divide
 from sequela.cohort.finding import Finding
 from sequela.cohort.fingerprint import Content
 from sequela.cohort.labels import example_ids
-from sequela.cohort.pseudonyms import VARIABLE, own
+from sequela.cohort.pseudonyms import VARIABLE, Ids, own
 from sequela.cohort.question import ask, task_asked
 from sequela.cohort.selection import Cohort
-from sequela.cohort.split import PARTS, Ids, Split
+from sequela.cohort.split import PARTS, Split
 from sequela.config import CohortSettings, RunSettings, SequenceSettings, TrainingSettings
 from sequela.errors import DataError, RunError, SettingError
 from sequela.evaluation.attribution import Attribution, attribute_visits, number_of

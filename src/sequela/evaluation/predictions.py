@@ -96,13 +96,13 @@ class Predictions:
         values, first = np.unique(self.example_id, return_index=True)
         if len(values) < self.n_examples:
             repeated = np.setdiff1d(np.arange(self.n_examples), first)[0]
-            raise DataError(f"example id '{self.example_id[repeated]}' occurs twice")
+            raise DataError(f"the id of example {repeated + 1} occurs twice")
 
     def _refuse(self, wrong: NDArray[np.bool_] | np.bool_, complaint: str) -> None:
         if wrong.any():
             first = int(np.argmax(wrong))
             more = f" (as have {int(wrong.sum()) - 1} others)" if wrong.sum() > 1 else ""
-            raise DataError(f"example '{self.example_id[first]}' {complaint}{more}")
+            raise DataError(f"example {first + 1} {complaint}{more}")
 
     @property
     def n_examples(self) -> int:
@@ -181,7 +181,7 @@ class Predictions:
             differs = values != values[first][index]
             if differs.any():
                 raise DataError(
-                    f"group '{self.group_id[np.argmax(differs)]}' holds more than one {name}: "
+                    f"the group of example {np.argmax(differs) + 1} holds more than one {name}: "
                     "a whole group has no single answer here"
                 )
         sums = np.zeros((len(group_id), len(self.classes)))

@@ -189,10 +189,10 @@ class VisitData:
         """What moved a number of a model: values (code,) of a record."""
         return attribute_visits(model, VisitDataset(self.sequences)[[row]], weights, steps)[0]
 
-    def importance(self, model: nn.Module) -> Importance:
+    def importance(self, model: nn.Module, smallest: int) -> Importance:
         """The codes that move a model most over the held-out part."""
         what = number_of(self.classes, self.classes[1])
-        return importance_of_codes(model, self.sequences, self.rows("held_out"), what)
+        return importance_of_codes(model, self.sequences, self.rows("held_out"), what, smallest)
 
     def describe_example(self, row: int) -> dict[str, Any]:
         """The codes of a record in their order, with their step and how long ago it was."""

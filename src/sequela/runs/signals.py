@@ -182,7 +182,7 @@ class SignalData:
         """What moved a number of a model: values (n_chans, n_times) of a segment."""
         return attribute_signal(model, self.scaled[row], weights, steps)
 
-    def importance(self, model: nn.Module) -> None:
+    def importance(self, model: nn.Module, smallest: int) -> None:
         """Samples have no names to be ranked by."""
 
     def describe_example(self, row: int) -> dict[str, Any]:

@@ -19,6 +19,7 @@ def evaluate(
     labels: Path | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
     smallest_cell: int | None = None,
+    trust_code: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Recompute the metrics of a run, or apply its model to other data.
 
@@ -40,6 +41,7 @@ def evaluate(
         json: Print JSON.
         smallest_cell: Hide counts of people below this number, and the names of such groups
             (default: SEQUELA_SMALLEST_CELL, else 10).
+        trust_code: Let the run's model be code, a class of a file or module: it is imported.
     """
     from json import dumps
 
@@ -50,7 +52,9 @@ def evaluate(
     from sequela.runs.find import open_run
 
     smallest = ReleaseSettings.asked(smallest_cell).smallest_cell
-    numbers = evaluate_run(run, data=data, root=root, labels=labels, smallest=smallest)
+    numbers = evaluate_run(
+        run, data=data, root=root, labels=labels, smallest=smallest, trust_code=trust_code
+    )
     if json:
         print(dumps(as_json(numbers), indent=1))
     else:

@@ -18,6 +18,7 @@ def explain(
     steps: int | None = None,
     ids: Annotated[bool, Parameter(negative=())] = False,
     smallest_cell: int | None = None,
+    trust_code: Annotated[bool, Parameter(negative=())] = False,
     out: Path = Path("explanation.html"),
 ) -> None:
     """Explain predictions of a network: the contribution of each sample or code.
@@ -39,6 +40,7 @@ def explain(
         ids: Show ids of examples, days and rare codes: for use inside, where the data are.
         smallest_cell: Name no code that fewer people have than this number (default:
             SEQUELA_SMALLEST_CELL, else 10).
+        trust_code: Let the run's model be code, a class of a file or module: it is imported.
         out: File to write the page to.
     """
     from sequela.config import ReleaseSettings
@@ -54,6 +56,7 @@ def explain(
         root=root,
         steps=steps,
         smallest=smallest,
+        trust_code=trust_code,
     )
     for place, each in enumerate(found.examples, 1):
         name = each.example_id if ids else f"example {place}"

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+INTERNAL = "internal: holds data of single people; `sequela share` copies what may be shown"
+"""What stands in the files of a run that must stay where the data are."""
 _WORD = "hidden"
 _OF_PEOPLE = "examples|labels|patients|people|rows|stays|steps|subjects"
 _COUNT = re.compile(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sequela.cohort.split import PARTS
 from sequela.errors import DataError, RunError, unknown_name
+from sequela.evaluation.disclosure import INTERNAL
 from sequela.files import whole
 from sequela.sources import sealed
 from sequela.sources.opened import json_value
@@ -212,7 +213,10 @@ class Predictions:
         columns["label"] = pa.array(self.label)
         for index in range(len(self.classes)):
             columns[f"p_{index}"] = pa.array(np.ascontiguousarray(self.probabilities[:, index]))
-        metadata = {_METADATA_KEY: json.dumps(self.classes, ensure_ascii=False).encode()}
+        metadata = {
+            _METADATA_KEY: json.dumps(self.classes, ensure_ascii=False).encode(),
+            b"sequela.internal": INTERNAL.encode(),
+        }
         table = pa.table(columns).replace_schema_metadata(metadata)
         with whole(path) as partial:
             sealed.write(table, partial, compression="zstd")

@@ -31,6 +31,7 @@ def evaluate_run(
     root: Path | None = None,
     labels: Path | None = None,
     smallest: int = SMALLEST_CELL,
+    trust_code: bool = False,
 ) -> dict[str, Any]:
     """The numbers of a run's held_out part, or of its model on another data set.
 
@@ -41,6 +42,7 @@ def evaluate_run(
         root: Where the data lie; the usual search path by default.
         labels: Times and labels of the other data, for a run that learnt those of a file.
         smallest: The smallest count of people that is shown.
+        trust_code: Whether the run's model may be a class of a file or module.
 
     Returns:
         As ``sequela.evaluation.summary.summarise``, and what was judged; what must not be shown of
@@ -62,7 +64,7 @@ def evaluate_run(
             f"as {folder.first.path.name}, to apply it to other data"
         )
     data = data or folder.settings.data
-    numbers = _on_other(folder.first, data, root, labels)
+    numbers = _on_other(folder.first, data, root, labels, trust_code=trust_code)
     if "origin" in numbers:
         numbers["origin"] = public(numbers["origin"])
     described = {**folder.data, "name": data}
@@ -86,7 +88,13 @@ def _own(folder: Run) -> dict[str, Any]:
 
 
 def predict_other(
-    folder: RunFolder, name: str, root: Path | None, work: Path, labels: Path | None = None
+    folder: RunFolder,
+    name: str,
+    root: Path | None,
+    work: Path,
+    labels: Path | None = None,
+    *,
+    trust_code: bool = False,
 ) -> tuple[RunData, Predictions]:
     """Other data as a run's model reads them, and what it says of each example.
 
@@ -99,22 +107,25 @@ def predict_other(
         root: Where it lies; the usual search path by default.
         work: Folder for what is made of tables on the way.
         labels: Times and labels of the other data, for a run that learnt those of a file.
+        trust_code: Whether the run's model may be a class of a file or module.
 
     Raises:
         SequelaError: If the run is damaged, or the data do not fit the model.
     """
-    model = trained(folder)
+    model = trained(folder, trust_code=trust_code)
     other = load_other(folder, model.header, name, root, work, labels)
     return other, other.predictions(model.probabilities_of(other))
 
 
 def _on_other(
-    folder: RunFolder, name: str, root: Path | None, labels: Path | None
+    folder: RunFolder, name: str, root: Path | None, labels: Path | None, *, trust_code: bool
 ) -> dict[str, Any]:
     """What a model does on other data, without the units that it was trained or tuned on."""
     seed = folder.settings.seed
     with TemporaryDirectory(prefix="sequela-") as work:
-        other, predictions = predict_other(folder, name, root, Path(work), labels)
+        other, predictions = predict_other(
+            folder, name, root, Path(work), labels, trust_code=trust_code
+        )
         marked = "recording" if other.unit == "recording" else "subject"
         found = {
             "origin": other.origin,

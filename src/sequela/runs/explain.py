@@ -79,6 +79,7 @@ def explain(
     root: Path | None = None,
     steps: int | None = None,
     smallest: int = SMALLEST_CELL,
+    trust_code: bool = False,
 ) -> Explanation:
     """Explain predictions of a run's network by integrated gradients.
 
@@ -92,6 +93,7 @@ def explain(
         root: Folder or file of the data (default: the usual search path).
         steps: Of the integral; if not given, as many as make the completeness error small.
         smallest: Codes of fewer held-out subjects are not ranked.
+        trust_code: Whether the run's model may be a class of a file or module.
 
     Raises:
         UnknownNameError: If an example or a class does not exist.
@@ -106,7 +108,7 @@ def explain(
         raise RunError(
             f"{path}: each fold has a model of its own: name one, for example {folder.path}"
         )
-    trained = TrainedModel.of(folder)
+    trained = TrainedModel.of(folder, trust_code=trust_code)
     model, header = trained.network("an explanation"), trained.header
     if trained.reads not in DEFAULT_READS.values():
         raise SettingError(

@@ -17,6 +17,7 @@ from sequela.cost import account
 from sequela.cost import record as record_cost
 from sequela.cost.features import with_features
 from sequela.errors import SettingError
+from sequela.evaluation.disclosure import INTERNAL
 from sequela.evaluation.summary import summarise_parts
 from sequela.models import stored
 from sequela.models.reference import Examples, ReferenceModel
@@ -81,7 +82,7 @@ def train(
                     "has none (no layer named second): leave it out, or choose values-lstm"
                 )
         folder.open(settings, resume=resume)
-        folder.begin({**data.split.to_json(), "data_sha256": data.digest})
+        folder.begin({"internal": INTERNAL, **data.split.to_json(), "data_sha256": data.digest})
         if not folder.complete:
             run = _Run(settings, entry, data, given, folder)
             _finish(run, resume=resume, on_epoch=on_epoch)
@@ -127,6 +128,7 @@ def _finish(run: _Run, *, resume: bool, on_epoch: OnEpoch) -> None:
             else _fit_network(run, run.entry, resume=resume, on_epoch=on_epoch)
         )
         header = {
+            "internal": INTERNAL,
             "model": settings.model,
             "reads": list(run.given.reads),
             **data.header(),
@@ -259,6 +261,7 @@ def _metrics(
     found = audit(data)
     parts = summarise_parts(folder.predictions, settings, recordings=data.classes_fixed)
     return {
+        "internal": INTERNAL,
         "model": settings.model,
         "data": data.describe(),
         "split": {"unit": settings.split, "leaks": data.split.leaks},

@@ -22,6 +22,7 @@ from sequela.config import RunSettings
 from sequela.cost import record
 from sequela.cost.ledger import Account
 from sequela.errors import RunError
+from sequela.evaluation.disclosure import INTERNAL
 from sequela.evaluation.predictions import Predictions
 from sequela.files import scratch, whole
 from sequela.sources import sealed
@@ -33,6 +34,15 @@ CONFIG = "config.toml"
 METRICS = "metrics.json"
 COST = "cost.json"
 ATTRIBUTES = "attributes.parquet"
+NOTICE = "INTERNAL.md"
+NOTICE_TEXT = """# Internal: keep this folder where the data are
+
+It holds data of single people: their ids, times, attributes and predictions (`predictions.parquet`,
+`attributes.parquet`), exact counts (`metrics.json`, `folds.json`), marks of what their records hold
+(`split.json`), and a model that was fitted to them (`model.safetensors`, `checkpoint/`).
+
+`sequela share RUN --out DIR` writes what may be shown to others into a folder of its own.
+"""
 FACTS = ("train_seconds", "epochs", "best_epoch", "parameters", "operations", "macs")
 _LIBRARIES = ("torch", "numpy", "scikit-learn", "accelerate")
 
@@ -171,7 +181,10 @@ class RunFolder:
     def write_attributes(self, attributes: Mapping[str, NDArray[np.str_]]) -> None:
         """Write ``attributes.parquet``: str (example,) by name, in the order of the predictions."""
         columns = {"id": self.predictions.example_id, **attributes}
-        table = pa.table({name: pa.array(v.tolist(), pa.string()) for name, v in columns.items()})
+        table = pa.table(
+            {name: pa.array(v.tolist(), pa.string()) for name, v in columns.items()},
+            metadata={"sequela.internal": INTERNAL},
+        )
         with whole(self.path / ATTRIBUTES) as partial:
             sealed.write(table, partial, compression="zstd")
 
@@ -292,6 +305,8 @@ class RunFolder:
         self.check_free(settings, resume=resume)
         if not (self.path / CONFIG).exists():
             self.write(CONFIG, settings.to_toml())
+        if not (self.path / NOTICE).exists():
+            self.write(NOTICE, NOTICE_TEXT)
 
     def begin(self, split: dict[str, Any]) -> None:
         """Write ``split.json``, or make sure that the one of a run to resume is the same.

@@ -15,7 +15,8 @@ from sequela.errors import RunError, SettingError
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.runs import fit
-from sequela.runs.folder import RunFolder, work_beside
+from sequela.runs.folder import NOTICE, NOTICE_TEXT, RunFolder, work_beside
+from sequela.runs.inside import folder_of_run
 from sequela.runs.recipe import mean_recalls, places, summarise_runs
 
 FOLDS = "folds.json"
@@ -50,7 +51,7 @@ class FoldsFolder:
     @cached_property
     def runs(self) -> list[RunFolder]:
         """The runs, fold by fold, and seed by seed within a fold."""
-        return [RunFolder(self.path / name) for name in self.summary["runs"]]
+        return [RunFolder(folder_of_run(self.path, name)) for name in self.summary["runs"]]
 
     @property
     def first(self) -> RunFolder:
@@ -228,6 +229,7 @@ def cross_validate(
                 fit.train(each, path, root=root, work=made, resume=resume, on_epoch=on_epoch)
             )
             on_run(done[-1], len(done), len(wanted))
+    RunFolder(out).write(NOTICE, NOTICE_TEXT)
     RunFolder(out).write(FOLDS, summarise_runs(done))
     return FoldsFolder(out)
 

@@ -57,7 +57,7 @@ def test_codes_stand_in_a_table_that_sums_up(
 
 def test_what_moved_most_comes_first_and_nothing_is_lost() -> None:
     values = np.array([0.1, -0.5, 0.0, 0.7, -0.2, 0.3])
-    codes = tuple(CodeAt(f"c{i}", 1, 0.0) for i in range(len(values)))
+    codes = tuple(CodeAt(f"c{i}", 1, 0.0, 50) for i in range(len(values)))
     up, down, others = up_and_down(codes, Attribution(values, 0.0, values.sum(), 1), most=2)
     assert [(m.code.code, m.value) for m in up] == [("c3", 0.7), ("c5", 0.3)]
     assert [(m.code.code, m.value) for m in down] == [("c1", -0.5), ("c4", -0.2)]

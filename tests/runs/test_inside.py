@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def test_a_class_that_a_run_names_is_not_imported(
     touched = tmp_path / "touched"
     (tmp_path / "evil.py").write_text(CODE.format(touched=str(touched)), "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "evil", raising=False)
     _names_code(stranger, f"{tmp_path / 'evil.py'}:Evil" if kind == "file" else "evil:Evil")
     asked = {
         "evaluate": ("evaluate", stranger, "--data", "mimic3"),

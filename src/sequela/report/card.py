@@ -162,7 +162,8 @@ def markdown(value: object) -> str:
 
 
 def _one_line(text: str) -> str:
-    return "".join(" " if unicodedata.category(sign)[0] == "C" else sign for sign in text)
+    line = "".join(" " if unicodedata.category(sign)[0] == "C" else sign for sign in text)
+    return re.sub(" {2,}", " ", line)
 
 
 def _templates() -> Environment:

@@ -163,7 +163,7 @@ def _ids(run: Run) -> set[bytes]:
 
 
 def _names_of_few(run: Run, smallest: int) -> re.Pattern[bytes] | None:
-    """What finds values of attributes that few subjects have, and codes that few training subjects have."""
+    """What finds values of attributes, and codes, that few subjects have."""
     found: set[str] = set()
     subject = run.predictions.subject_id
     common: set[str] = set()

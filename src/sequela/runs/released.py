@@ -5,7 +5,6 @@ through :class:`Released`.
 """
 
 import copy
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,8 +21,6 @@ from sequela.sources import catalog
 _RATES = ("sensitivity", "specificity", "precision", "negative_value", "f1", "alarm_rate")
 _DECIDED = ("balanced_accuracy", "alarm_rate")
 """Metrics that give the confusion matrix away."""
-_EXAMPLE = re.compile(r"[;,] for example .*?(?=\)?$)", re.DOTALL)
-"""The name of a code in a finding; how many have it is not known there."""
 
 
 @dataclass(frozen=True)
@@ -221,13 +218,13 @@ def _hide(numbers: dict[str, Any], names: Sequence[str]) -> None:
 def released_findings(
     findings: Sequence[Mapping[str, Any]], data: Mapping[str, Any], smallest: int
 ) -> list[dict[str, Any]]:
-    """What the audit found, without small counts and codes that perhaps few people have."""
+    """What the audit found, without small counts."""
     if not of_people(data) or smallest == 1:
         return [dict(each) for each in findings]
     return [
         {
             **each,
-            "what": in_words(_EXAMPLE.sub("", each["what"]), smallest),
+            "what": in_words(each["what"], smallest),
             "where": in_words(each["where"], smallest),
         }
         for each in findings

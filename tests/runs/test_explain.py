@@ -11,9 +11,8 @@ import pytest
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from sequela.config import RunSettings, TrainingSettings
+from sequela.config import SMALLEST_CELL, RunSettings, TrainingSettings
 from sequela.errors import RunError, SettingError, UnknownNameError
-from sequela.evaluation.subgroups import SMALLEST_CELL
 from sequela.runs import fit, records
 from sequela.runs.explain import explain, informative
 from sequela.runs.folder import RunFolder

@@ -35,6 +35,17 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The user's key of subject ids is a file of the tests, always the same."""
+    path = tmp_path_factory.mktemp("key") / "key"
+    path.write_text("5e" * 32, "ascii")
+    path.chmod(0o600)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEQUELA_KEY", str(path))
+        yield path
+
+
 @pytest.fixture(scope="session")
 def excerpt() -> dict[str, Recording]:
     """The recordings that ship with the package, by id."""

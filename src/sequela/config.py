@@ -1,6 +1,7 @@
 """Frozen settings, checked where they enter: the command line and a run's ``config.toml``."""
 
 import math
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,9 @@ SplitUnit = Literal["subject", "recording", "site", "time", "row"]
 Aim = Literal["sensitivity", "f1", "cost_ratio", "youden"]
 SegmentLength = Literal["recording"] | int
 """Samples of a segment, or each recording whole."""
+
+SMALLEST_CELL = 10
+SMALLEST_VARIABLE = "SEQUELA_SMALLEST_CELL"
 
 OPTION = "option"
 """Key of a field's extra schema: the name of its option where it is not that of the field."""
@@ -230,6 +234,28 @@ class CohortSettings(SequenceSettings, QuestionSettings):
 def _asks(asked: QuestionSettings) -> str:
     """The task, or what the labels of a file say in its place."""
     return (asked.outcome or "labels of a file") if asked.labels else asked.task
+
+
+class ReleaseSettings(_Settings):
+    """What may be shown of people."""
+
+    smallest_cell: int = Field(
+        default=SMALLEST_CELL,
+        ge=1,
+        description="Hide counts of people below this number, their names, and what gives them "
+        "away; 1 hides nothing (default: that of the variable SEQUELA_SMALLEST_CELL, else "
+        f"{SMALLEST_CELL}).",
+    )
+
+    @classmethod
+    def asked(cls, smallest_cell: int | None = None) -> Self:
+        """As asked for, else as the variable says, else the default.
+
+        Raises:
+            SettingError: If it is no whole number from 1 on.
+        """
+        given = os.environ.get(SMALLEST_VARIABLE) if smallest_cell is None else smallest_cell
+        return cls() if given in (None, "") else cls.of(smallest_cell=given)
 
 
 class RunSettings(_Settings):

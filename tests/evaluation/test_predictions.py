@@ -112,17 +112,21 @@ def test_a_file_with_bad_numbers_is_damaged(make_predictions: Make, tmp_path: Pa
 @pytest.mark.parametrize(
     ("field", "value", "complaint"),
     [
-        ("probabilities", [[0.5, 0.4], [0.5, 0.5]], "'a' has probabilities that do not sum to 1"),
-        ("probabilities", [[0.5, 0.5], [np.nan, 0.5]], "'b' has a probability that is not"),
-        ("probabilities", [[0.5, 0.5], [1.5, -0.5]], "'b' has a negative"),
+        (
+            "probabilities",
+            [[0.5, 0.4], [0.5, 0.5]],
+            "example 1 has probabilities that do not",
+        ),
+        ("probabilities", [[0.5, 0.5], [np.nan, 0.5]], "example 2 has a probability that is not"),
+        ("probabilities", [[0.5, 0.5], [1.5, -0.5]], "example 2 has a negative"),
         ("probabilities", [[0.5, 0.5, 0.0], [0.5, 0.5, 0.0]], "expected \\(2, 2\\)"),
-        ("label", [0, 2], "'b' has a label outside 0..1"),
-        ("label", [-1, -1], "'a' has a label outside 0..1 \\(as have 1 others\\)"),
+        ("label", [0, 2], "example 2 has a label outside 0..1"),
+        ("label", [-1, -1], "example 1 has a label outside 0..1 \\(as have 1 others\\)"),
         ("label", [0.0, 1.0], "expected indices"),
         ("label", [0], "label has shape \\(1,\\), expected \\(2,\\)"),
-        ("split", ["train", "test"], "'b' has a split"),
-        ("group_id", ["g", ""], "'b' has no group"),
-        ("example_id", ["a", "a"], "'a' occurs twice"),
+        ("split", ["train", "test"], "example 2 has a split"),
+        ("group_id", ["g", ""], "example 2 has no group"),
+        ("example_id", ["a", "a"], "id of example 2 occurs twice"),
         ("classes", ["x", "x"], "different names"),
         ("classes", ["x"], "two or more"),
     ],
@@ -195,5 +199,5 @@ def test_by_group_is_the_mean_of_a_group(make_predictions: Make) -> None:
 
 
 def test_a_group_of_two_labels_has_no_single_answer(make_predictions: Make) -> None:
-    with pytest.raises(DataError, match="group 'g000' holds more than one label"):
+    with pytest.raises(DataError, match="group of example 4 holds more than one label"):
         make_predictions().by_group()

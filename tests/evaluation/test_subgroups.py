@@ -75,12 +75,21 @@ def test_a_value_with_few_subjects_is_hidden_and_so_are_the_counts_of_the_next(
     made = make_predictions(groups=60, per_group=30)
     unit = np.repeat(["a"] * 9 + ["b"] * 11 + ["c"] * 40, 30)
     found = by(made, ["accuracy"], unit=unit.tolist())
-    assert [one.cell is None for one in found] == [True, True, False]
-    assert found[0] == Subgroup("unit", "a", None, {}, None, None)
-    assert "accuracy" in found[1].metrics
+    assert [(one.value, one.cell is None) for one in found] == [
+        ("b", True),
+        ("c", False),
+        ("", True),
+    ]
+    assert found[2] == Subgroup("unit", "", None, {}, None, None)
+    assert "accuracy" in found[0].metrics
     two_small = np.repeat(["a"] * 9 + ["b"] * 8 + ["c"] * 10 + ["d"] * 33, 30)
     found = by(made, ["accuracy"], unit=two_small.tolist())
-    assert [one.cell is None for one in found] == [True, True, False, False]
+    assert [(one.value, one.cell is None) for one in found] == [
+        ("c", False),
+        ("d", False),
+        ("", True),
+        ("", True),
+    ]
 
 
 def test_few_examples_of_a_class_are_hidden_and_none_are_not(make_predictions: Make) -> None:
@@ -91,10 +100,10 @@ def test_few_examples_of_a_class_are_hidden_and_none_are_not(make_predictions: M
     made = replace(made, label=label)
     unit = ["a"] * 30 + ["b"] * 30 + ["c"] * 30
     found = by(made, ["auroc"], unit=unit)
-    assert [one.cell is None for one in found] == [True, True, False]
-    assert found[2].cell is not None
-    assert found[2].cell.n_of_class == (30, 0)
-    assert found[2].metrics == {}  # there is no AUROC without events
+    assert [one.value for one in found] == ["b", "c", ""]
+    # Those of c hold no event: without those of b, the nine of a are known.
+    assert found[0].cell is None
+    assert found[1].metrics == {}  # there is no AUROC without events
 
 
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=120))

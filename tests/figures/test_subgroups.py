@@ -26,27 +26,28 @@ def found(predictions: Predictions) -> list[Subgroup]:
     return subgroups(predictions, attributes, ["auroc"], rng, threshold=at, how=QUICK)
 
 
-def test_shown_groups_have_numbers_and_suppressed_ones_only_a_name(
+def test_shown_groups_have_numbers_and_suppressed_ones_are_counted(
     make_predictions: Callable[..., Predictions], checked: Callable[[Figure], list[str]]
 ) -> None:
     predictions = make_predictions(per_group=1)
     (whole,) = estimates(statistic_of("auroc", predictions), np.random.default_rng(0), QUICK)
     groups = found(predictions)
     figure = subgroup_forest(groups, "auroc", overall=whole, event="deaths")
-    by_value = {row["value"]: row for row in figure.rows}
+    by_value = {row["value"]: row for row in figure.rows if "value" in row}
     female = groups[0]
     assert female.cell is not None
     assert by_value["female"]["auroc"] == female.metrics["auroc"].value
     assert by_value["female"]["events"] == female.cell.n_of_class[1]
     # The counts of the second are withheld, since the first's could be worked out from them.
-    for value, known in (("NICU", set()), ("MICU", {"auroc", "low", "high"})):
-        row = by_value[value]
-        assert row.pop("suppressed")
-        named = {name for name, number in row.items() if number is not None}
-        assert named == {"attribute", "value", *known}
+    assert "NICU" not in by_value
+    assert figure.rows[-1] == {"attribute": "unit", "suppressed": True}
+    row = by_value["MICU"]
+    assert row.pop("suppressed")
+    named = {name for name, number in row.items() if number is not None}
+    assert named == {"attribute", "value", "auroc", "low", "high"}
     texts = checked(figure)
     assert {"sex", "unit"} <= set(texts)
-    assert "NICU: hidden, fewer than 10 subjects or deaths" in texts
+    assert "unit: 1 more, hidden: too few subjects or deaths" in texts
     assert any(t.startswith("MICU: ") and t.endswith("; counts hidden") for t in texts)
     counts = f"200 subjects, {female.cell.n_of_class[1]} deaths"
     (line,) = {text for text in texts if text.startswith("female")}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sequela.cohort.fingerprint import Content, matches
+from sequela.cohort.pseudonyms import own
 from sequela.cohort.segments import Segments, content_of, cut
 from sequela.runs import records
 from sequela.sequences.content import content_of as content_of_records
@@ -92,5 +93,5 @@ def test_no_patient_is_a_copy(
 ) -> None:
     settings = run_settings("visits-baseline", data, seed=0, records=asked, training={})
     sequences = records.load(settings, real_data / folder, tmp_path).sequences
-    content = content_of_records(sequences)
+    content = content_of_records(sequences, own())
     assert not len(matches(content, content).known)

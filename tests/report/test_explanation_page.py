@@ -23,7 +23,7 @@ def test_segments_are_drawn_with_their_error(
     small_runs: list[RunFolder], synthetic: Path, outline: Outline, tmp_path: Path
 ) -> None:
     found = explain(small_runs[1].path, root=synthetic)
-    page = build_explanation(found, tmp_path / "page.html")
+    page = build_explanation(found, tmp_path / "page.html", ids=True)
     seen = outline(page)
     assert seen.fetched == []
     assert "script" not in seen.tags
@@ -36,7 +36,10 @@ def test_segments_are_drawn_with_their_error(
             assert f"The {name} is {one.reached:+.3f}" in text
             assert f"completeness error {one.error:.2g}" in text
     assert "Records of single patients" not in text
-    assert build_explanation(found, tmp_path / "again.html").read_bytes() == page.read_bytes()
+    again = build_explanation(found, tmp_path / "again.html", ids=True)
+    assert again.read_bytes() == page.read_bytes()
+    without = build_explanation(found, tmp_path / "without.html").read_text("utf-8")
+    assert not any(each.example_id in without for each in found.examples)
 
 
 def test_codes_stand_in_a_table_that_sums_up(
@@ -57,7 +60,7 @@ def test_codes_stand_in_a_table_that_sums_up(
 
 def test_what_moved_most_comes_first_and_nothing_is_lost() -> None:
     values = np.array([0.1, -0.5, 0.0, 0.7, -0.2, 0.3])
-    codes = tuple(CodeAt(f"c{i}", 1, 0.0) for i in range(len(values)))
+    codes = tuple(CodeAt(f"c{i}", 1, 0.0, 50) for i in range(len(values)))
     up, down, others = up_and_down(codes, Attribution(values, 0.0, values.sum(), 1), most=2)
     assert [(m.code.code, m.value) for m in up] == [("c3", 0.7), ("c5", 0.3)]
     assert [(m.code.code, m.value) for m in down] == [("c1", -0.5), ("c4", -0.2)]

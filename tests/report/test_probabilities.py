@@ -67,7 +67,7 @@ def test_a_calibration_error_that_chance_explains_is_not_shown_as_zero(
         assert row["binned_error"] == expected_calibration_error(held_out(run))
         assert row["beyond_chance"] == calibration_error(held_out(run))
         beyond = f"{row['beyond_chance']:.3f}" if row["beyond_chance"] else "none"
-        card = build_card(run, tmp_path / "card.md").read_text("utf-8")
+        card = build_card(run, tmp_path / "card.md", 1).read_text("utf-8")
         assert f"| {row['binned_error']:.3f} | {beyond} |" in card
         seen.add(beyond == "none")
     assert seen == {True, False}

@@ -128,7 +128,7 @@ def test_cohorts_are_named_and_the_primary_one_is_first(record_runs: list[Run]) 
 
 
 def test_claims_are_judged_on_the_honest_cohort(record_runs: list[Run]) -> None:
-    placed = content(mortality.STUDY, record_runs)
+    placed = content(mortality.STUDY, record_runs, 10)
     main, judged = placed["main"], placed["judged"]
     assert main.key == "mortality"
     assert {each.main.claim.id for each in judged} == {claim.id for claim in mortality.CLAIMS}

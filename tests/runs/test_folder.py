@@ -45,6 +45,7 @@ def test_a_run_tells_what_it_is(original: Path) -> None:
     assert folder.environment["torch_threads"] == 1
     assert folder.predictions.n_examples == 1150
     assert sorted(p.name for p in original.iterdir()) == [
+        "INTERNAL.md",
         "checkpoint",
         "config.toml",
         "cost.json",

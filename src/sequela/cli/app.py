@@ -19,6 +19,7 @@ from sequela.cli.explain import explain
 from sequela.cli.plain import print_plainly
 from sequela.cli.report import report
 from sequela.cli.reproduce import reproduce
+from sequela.cli.share import share
 from sequela.cli.verify import verify
 from sequela.errors import SequelaError, fixable, is_memory, system_words
 from sequela.plugins import load_plugins
@@ -42,6 +43,7 @@ for _command in (
     explain,
     report,
     card,
+    share,
     verify,
     cost,
     data_app,

@@ -24,6 +24,7 @@ def compare(
     metric: Annotated[str | None, Parameter(show_default=known(_USUAL, metrics))] = None,
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
+    smallest_cell: int | None = None,
 ) -> None:
     """Compare runs with the first one on the same held-out examples.
 
@@ -38,9 +39,12 @@ def compare(
         metric: Metric to compare.
         out: Also write a page to this file.
         json: Print JSON.
+        smallest_cell: Hide counts of people below this number, and the names of such groups
+            (default: SEQUELA_SMALLEST_CELL, else 10).
     """
     from json import dumps
 
+    from sequela.config import ReleaseSettings
     from sequela.evaluation.metrics import named
     from sequela.report.comparison_page import build_comparison
     from sequela.runs.compare import compare as compare_runs
@@ -48,7 +52,8 @@ def compare(
 
     if out is not None:
         require_file(out)
-    found = compare_runs(named_runs(runs), metric)
+    smallest = ReleaseSettings.asked(smallest_cell).smallest_cell
+    found = compare_runs(named_runs(runs), metric, smallest)
     if json:
         print(dumps(found.to_dict(), indent=1))
     else:

@@ -18,6 +18,8 @@ def evaluate(
     root: Path | None = None,
     labels: Path | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
+    smallest_cell: int | None = None,
+    trust_code: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Recompute the metrics of a run, or apply its model to other data.
 
@@ -37,15 +39,23 @@ def evaluate(
             other data of the run's data set.
         labels: MEDS label file of the other data, for a run that took its labels from a file.
         json: Print JSON.
+        smallest_cell: Hide counts of people below this number, and the names of such groups
+            (default: SEQUELA_SMALLEST_CELL, else 10).
+        trust_code: Let the run's model be code, a class of a file or module: it is imported.
     """
     from json import dumps
 
     from sequela.cli.numbers import open_console, say_numbers
+    from sequela.config import ReleaseSettings
+    from sequela.evaluation.disclosure import as_json
     from sequela.runs.evaluate import evaluate_run
     from sequela.runs.find import open_run
 
-    numbers = evaluate_run(run, data=data, root=root, labels=labels)
+    smallest = ReleaseSettings.asked(smallest_cell).smallest_cell
+    numbers = evaluate_run(
+        run, data=data, root=root, labels=labels, smallest=smallest, trust_code=trust_code
+    )
     if json:
-        print(dumps(numbers, indent=1))
+        print(dumps(as_json(numbers), indent=1))
     else:
         say_numbers(open_console(), open_run(run), numbers)

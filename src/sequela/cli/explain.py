@@ -16,6 +16,9 @@ def explain(
     class_: Annotated[list[str] | None, Parameter(name="--class", negative=())] = None,
     root: Path | None = None,
     steps: int | None = None,
+    ids: Annotated[bool, Parameter(negative=())] = False,
+    smallest_cell: int | None = None,
+    trust_code: Annotated[bool, Parameter(negative=())] = False,
     out: Path = Path("explanation.html"),
 ) -> None:
     """Explain predictions of a network: the contribution of each sample or code.
@@ -34,15 +37,30 @@ def explain(
             second, of more the predicted and the true one).
         root: Folder or file of the data (default: the usual search path).
         steps: Steps of the integral (default: doubled from 64 until the error is below 1 %).
+        ids: Show ids of examples, days and rare codes: for use inside, where the data are.
+        smallest_cell: Name no code that fewer people have than this number (default:
+            SEQUELA_SMALLEST_CELL, else 10).
+        trust_code: Let the run's model be code, a class of a file or module: it is imported.
         out: File to write the page to.
     """
+    from sequela.config import ReleaseSettings
     from sequela.report.explanation_page import build_explanation
     from sequela.runs.explain import explain as explain_run
 
     require_file(out)
-    found = explain_run(run, examples=example or (), classes=class_ or (), root=root, steps=steps)
-    for each in found.examples:
-        print(f"{each.example_id}: {each.label} ({each.part}, {each.why})")
+    smallest = ReleaseSettings.asked(smallest_cell).smallest_cell
+    found = explain_run(
+        run,
+        examples=example or (),
+        classes=class_ or (),
+        root=root,
+        steps=steps,
+        smallest=smallest,
+        trust_code=trust_code,
+    )
+    for place, each in enumerate(found.examples, 1):
+        name = each.example_id if ids else f"example {place}"
+        print(f"{name}: {each.label} ({each.part}, {each.why})")
         for name, one in each.numbers.items():
             print(
                 f"  {name}: {one.reached:+z.3f}, baseline {one.baseline:+z.3f}, attributions sum "
@@ -55,4 +73,4 @@ def explain(
             f"{importance.suppressed} suppressed; completeness error: median "
             f"{100 * importance.median_error:.2g} %, at most {100 * importance.largest_error:.2g} %"
         )
-    print(f"page: {build_explanation(found, out).resolve()}")
+    print(f"page: {build_explanation(found, out, ids=ids, smallest=smallest).resolve()}")

@@ -36,14 +36,15 @@ def say_finished(console: Console, run: "Run", *, open_: bool) -> None:
         open_: Whether to open the held-out part.
     """
     from sequela.runs.openings import open_held_out
+    from sequela.runs.released import Released
 
     if open_:
         opened = open_held_out(run, "train").to_dict()
-        say_numbers(console, run, {**run.test, "openings": opened})
+        say_numbers(console, run, {**Released(run).test, "openings": opened})
     else:
         models = "folds" if run.folds and run.seeds == 1 else "models"
         mean = f", mean over {len(run.runs)} {models}" if run.of_many else ""
-        say_numbers(console, run, run.tuning, f"tuning part{mean}")
+        say_numbers(console, run, Released(run).tuning, f"tuning part{mean}")
         path = quote(str(run.path))
         say_path(console, "held-out (test) part", f"not opened; open it: sequela evaluate {path}")
     console.print(f"data: {run.settings.data}, {run.data['origin']}", markup=False)
@@ -97,7 +98,7 @@ def within(numbers: Mapping[str, Any], name: str) -> str:
     value, interval = numbers.get(name), numbers.get(f"{name}_ci")
     if value is None:
         return "not defined"
-    return f"{value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
+    return format(value, ".3f") + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
 
 
 def say_numbers(
@@ -159,12 +160,7 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
             renamed = next(n for key, n in numbers.items() if key.endswith(_RENAMED))
             under = f" ({renamed:,} under another name)" if renamed else ""
             yield f"set aside: {count:,} {what} that the model was trained or tuned on{under}"
-    if "unknown_codes" in numbers:
-        share = numbers["unknown_codes"]
-        if share is None:
-            yield "these data hold no code of the families that the model reads"
-        else:
-            yield f"codes that are not in the model's vocabulary: {share:.1%}"
+    yield from _unlike_training(numbers)
     yield from numbers.get("openings", {}).get("sentences", ())
     leaks = Leaks.of(run)
     if own:
@@ -178,6 +174,18 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
             if numbers["leaks"]
             else "leaks: none found"
         )
+
+
+def _unlike_training(numbers: Mapping[str, Any]) -> Iterator[str]:
+    """What is not known of other data, or not known to the model."""
+    if "overlap_unknown" in numbers:
+        yield numbers["overlap_unknown"]
+    if "unknown_codes" in numbers:
+        share = numbers["unknown_codes"]
+        if share is None:
+            yield "these data hold no code of the families that the model reads"
+        else:
+            yield f"codes that are not in the model's vocabulary: {share:.1%}"
 
 
 def open_table(*columns: str) -> Table:

@@ -27,6 +27,7 @@ def reproduce(
     data: Annotated[str | None, _DATA] = None,
     root: Path | None = None,
     processes: int | None = None,
+    smallest_cell: int | None = None,
 ) -> None:
     """Reproduce the 2019 report, and test its claims.
 
@@ -47,14 +48,18 @@ def reproduce(
         root: Folder or file of the data of one study; for mortality, of MIMIC-III (default: the
             usual search path).
         processes: Train this many models at once, each on one thread (default: one for each core).
+        smallest_cell: Hide counts of people below this number, and the names of such groups
+            (default: SEQUELA_SMALLEST_CELL, else 10).
     """
     from sequela.cli.numbers import open_console, say_path
     from sequela.cli.progress import StudyProgress
     from sequela.cli.study import say_studies
+    from sequela.config import ReleaseSettings
     from sequela.report.build import build
     from sequela.studies.registry import REPORT
     from sequela.studies.reproduce import reproduce as reproduce_studies
 
+    smallest = ReleaseSettings.asked(smallest_cell).smallest_cell
     console = open_console()
     with StudyProgress(console) as progress:
         folders = reproduce_studies(
@@ -66,10 +71,11 @@ def reproduce(
             split_seed=split_seed,
             quick=quick,
             processes=processes,
+            smallest=smallest,
             on_run=progress.run,
             on_look=progress.look,
         )
-    page = build(folders, out / "report.html")
+    page = build(folders, out / "report.html", smallest)
     say_studies(console, folders)
     say_path(console, "numbers", out / "results.json")
     say_path(console, "page", page.resolve())

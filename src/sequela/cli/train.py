@@ -51,6 +51,7 @@ def train(
     out: Path | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
     open_: Annotated[bool, Parameter(name="--open", negative=())] = False,
+    trust_code: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Train one model and write a run folder.
 
@@ -68,12 +69,15 @@ def train(
         out: Run folder (default: runs/MODEL).
         resume: Continue the run in the folder, with its own settings.
         open_: Open the held-out part and print its numbers.
+        trust_code: With --resume and without MODEL, let the model of the folder be code, a class of
+            a file or module: it is imported.
     """
     from sequela.cli.numbers import open_console, say_finished
     from sequela.cli.progress import RunProgress
     from sequela.models.defaults import AUTO
     from sequela.runs.find import begun, begun_repeats, begun_seeds
     from sequela.runs.folder import work_beside
+    from sequela.runs.inside import refuse_code
     from sequela.runs.pool import PlannedRun
     from sequela.studies.settings import default_run, resumed_settings, run_settings
 
@@ -96,6 +100,7 @@ def train(
                 "leave auto out, and name the run with --out"
             )
         found, begun_folds = begun(folder)
+        refuse_code(folder, model or found.model, trusted=trust_code or model is not None)
         settings = resumed_settings(found, model=model, data=data, **said, **changes)
         if begun_folds and repeats is None:
             repeats = begun_repeats(folder)

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.cohort.attributes import sites_of
+from sequela.cohort.pseudonyms import Ids
 from sequela.cohort.selection import Cohort
-from sequela.cohort.split import Ids, Split, at_first, divided_by_time, draw, periods
+from sequela.cohort.split import Split, at_first, divided_by_time, draw, periods
 from sequela.config import RunSettings
 from sequela.errors import SplitError
 from sequela.sources import catalog

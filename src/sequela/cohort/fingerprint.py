@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sequela.cohort.pseudonyms import PLAIN, Pseudonyms
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
@@ -188,7 +190,10 @@ def of_records(units: Sequence[str], unit: NDArray[np.int64], token: NDArray[np.
 
 
 def tokens(
-    names: Sequence[str], name: NDArray[np.int64], *numbers: NDArray[np.int64]
+    names: Sequence[str],
+    name: NDArray[np.int64],
+    *numbers: NDArray[np.int64],
+    how: Pseudonyms = PLAIN,
 ) -> NDArray[np.uint64]:
     """Hashes of names and what belongs to them: uint64 (token,).
 
@@ -196,10 +201,10 @@ def tokens(
         names: Of codes.
         name: int64 (token,), an index into ``names``.
         numbers: int64 (token,), such as days.
+        how: Whose key the names are hashed with. Without one, whoever tries all names finds out
+            which a record holds.
     """
-    hashed = [
-        int.from_bytes(hashlib.sha256(each.encode()).digest()[:8], "little") for each in names
-    ]
+    hashed = [int.from_bytes(how.digest(each)[:8], "little") for each in names]
     found = np.array(hashed, np.uint64)[name]
     for each in numbers:
         found = _mixed(found ^ _mixed(each.astype(np.uint64)))

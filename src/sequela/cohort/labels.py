@@ -104,10 +104,9 @@ def sorted_labels(labels: pa.Table) -> pa.Table:
     subject, time = (values_of(labels[name]) for name in KEY)
     twice = np.flatnonzero((subject[1:] == subject[:-1]) & (time[1:] == time[:-1]))
     if len(twice):
-        first = twice[0]
         raise DataError(
-            f"{len(twice)} labels occur twice, the first for subject {subject[first]} at "
-            f"{time[first]}; expected one label for each subject and time; remove the others"
+            f"{len(twice)} labels occur twice: expected one label for each subject and time; "
+            "remove the others"
         )
     return labels
 

@@ -143,14 +143,14 @@ def _early_codes(connection: duckdb.DuckDBPyConnection, task: Task, n: int) -> l
             Finding("codes from the future", what, task.name, "leak", "date them at discharge")
         )
     undeclared = [code for code in read if not family_of(code).declared]
-    codes, examples, first = one_row(connection, EARLY_CODES, {"codes": undeclared})
+    codes, examples, _ = one_row(connection, EARLY_CODES, {"codes": undeclared})
     if codes:
         names = sorted({family_of(code).name for code in undeclared})
         more = ", ..." * (len(names) > _NAMED)
         what = (
             f"{examples} of {n} examples see {codes} codes of a stay that had not ended, of "
             f"families of which it is not said when they become known ({', '.join(names[:_NAMED])}"
-            f"{more}; for example {first})"
+            f"{more})"
         )
         found.append(Finding("undeclared codes", what, task.name, "suspicion", _DECLARE))
     return found

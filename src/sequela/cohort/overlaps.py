@@ -14,6 +14,7 @@ from scipy.sparse import csc_array, csr_array, vstack
 
 from sequela.cohort.finding import Finding
 from sequela.cohort.fingerprint import CHANCE_OF_COPY, Content, bits_of_codes, matches
+from sequela.config import SMALLEST_CELL
 
 REVEALING_AUROC = 0.9
 REVEALING_CODE = 0.8
@@ -27,6 +28,8 @@ _NEIGHBOURS = 10
 _MEASURED = 20
 _MOST_ROWS = 2_000  # whose nearest neighbours are sought
 _NAMED = 5
+FEW = f"a code of fewer than {SMALLEST_CELL} subjects"
+"""In place of the name of a code that few have: it may tell who they are."""
 _ONE_PART = (
     "find out where the copies come from (a recording or person under two names?) and keep all of "
     "them in one part"
@@ -368,6 +371,10 @@ def revealing_codes(
         group: str (example,).
     """
     entry = np.stack(np.divmod(np.unique(example * len(names) + code), len(names)))
+    whose = np.unique(group, return_inverse=True)[1]
+    having = np.unique(whose[entry[0]] * len(names) + entry[1]) % len(names)
+    few = np.bincount(having, minlength=len(names)) < SMALLEST_CELL
+    names = [FEW if hidden else name for name, hidden in zip(names, few, strict=True)]
     found = []
     for one, is_class in _each_class(label, classes):
         of_class = is_class[entry[0]]

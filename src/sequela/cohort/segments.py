@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.cohort.fingerprint import Content, of_signals
-from sequela.cohort.split import hashes
+from sequela.cohort.pseudonyms import own
 from sequela.config import SegmentLength
 from sequela.errors import DataError, SettingError
 from sequela.sources.recordings import Recording
@@ -61,7 +61,7 @@ def content_of(segments: Segments) -> Content:
     signals = [
         some.swapaxes(0, 1).reshape(some.shape[1], -1) for some in np.split(segments.signal, first)
     ]
-    return of_signals(hashes(unit[starts]).tolist(), signals)
+    return of_signals(own().each(unit[starts]).tolist(), signals)
 
 
 def stretches(segments: Segments, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -371,16 +371,16 @@ def _check_classes(labels: pa.Table, flow: Flow) -> None:
 
 def _check_subjects(connection: Connection, labels: pa.Table, path: Path) -> None:
     connection.register("asked", labels)
-    strangers, first = one_row(
+    (strangers,) = one_row(
         connection,
-        "SELECT count(DISTINCT subject_id), min(subject_id) FROM asked "
+        "SELECT count(DISTINCT subject_id) FROM asked "
         "WHERE subject_id NOT IN (SELECT subject_id FROM events)",
     )
     connection.unregister("asked")
     if strangers:
         raise DataError(
-            f"{path} has labels for {strangers} subjects that the events do not have, the first is "
-            f"{first}; labels and events must be of the same data set"
+            f"{path} has labels for {strangers} subjects that the events do not have; "
+            "labels and events must be of the same data set"
         )
 
 

@@ -5,7 +5,6 @@ which ids are in two parts; a split whose parts overlap cannot be used. A split 
 keeps subjects whole as well: see :func:`at_first` and :func:`periods`.
 """
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.cohort.fingerprint import Content, matches
+from sequela.cohort.pseudonyms import Ids, Pseudonyms, in_words, named, own
 from sequela.errors import SplitError
 
 if TYPE_CHECKING:
@@ -27,21 +27,6 @@ WORDS: "Mapping[SplitUnit, str]" = {"site": "site (hospital)", "time": "time of 
 """What a split is by, where its unit does not say it by itself."""
 FEW_SITES = 5
 """Sites with an event, or without, that are drawn apart: where there are fewer, all are mixed."""
-HASH = "first 16 hexadecimal digits of the SHA-256 of the id"
-
-Ids = NDArray[np.str_]
-
-
-def hashes(ids: Ids) -> Ids:
-    """Each id hashed, (example,)."""
-    distinct, inverse = np.unique(ids, return_inverse=True)
-    each = [hashlib.sha256(str(one).encode()).hexdigest()[:16] for one in distinct]
-    return np.array(each, np.str_)[inverse]
-
-
-def hashed(ids: Ids) -> list[str]:
-    """The distinct ids, hashed and sorted, so that a split can be shown without the ids."""
-    return sorted(set(hashes(ids).tolist()))
 
 
 @dataclass(frozen=True)
@@ -61,6 +46,7 @@ class Split:
         times: With ``time``, the first and the last time of prediction in each part.
         content: Marks of what the units hold, by their hashed ids, so that other data are known
             for these under any name; ``None`` in runs of earlier versions.
+        key: The name of the key that the ids are hashed with; empty in runs of earlier versions.
     """
 
     unit: "SplitUnit"
@@ -70,6 +56,12 @@ class Split:
     ids: Mapping[str, Mapping[str, list[str]]]
     times: Mapping[str, tuple[str, str]] | None = None
     content: Content | None = field(default=None, compare=False)
+    key: str = ""
+
+    @property
+    def pseudonyms(self) -> Pseudonyms | None:
+        """How its ids are hashed; ``None`` where this user does not have the key."""
+        return named(self.key)
 
     @property
     def whole(self) -> "SplitUnit":
@@ -120,10 +112,15 @@ class Split:
     def check_covers(self, kind: str, part: str, ids: Ids) -> None:
         """Make sure that the ids of a part's predictions are those the split lists.
 
+        Without the key, they are counted.
+
         Raises:
             SplitError: If they are not.
         """
-        if kind in self.ids and hashed(ids) != sorted(self.ids[kind][part]):
+        if kind not in self.ids:
+            return
+        listed, how = sorted(self.ids[kind][part]), self.pseudonyms
+        if (len(np.unique(ids)) != len(listed)) if how is None else how.distinct(ids) != listed:
             raise SplitError(
                 f"the {kind} ids of the {part} predictions are not those that split.json lists: "
                 "the files belong to different runs; train again"
@@ -170,8 +167,11 @@ class Split:
         return "subject" if "subject" in self.ids else "recording"
 
     def holds_out(self, ids: Ids) -> bool:
-        """Whether any of these is in the held_out part: ids of the kind ``whose``."""
-        return not set(hashed(ids)).isdisjoint(self.ids[self.whose]["held_out"])
+        """Whether any of these is known to be in the held_out part: ids of the kind ``whose``."""
+        how = self.pseudonyms
+        return how is not None and not set(how.distinct(ids)).isdisjoint(
+            self.ids[self.whose]["held_out"]
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The split and its proof, ready for ``split.json``."""
@@ -183,7 +183,8 @@ class Split:
             "fractions": list(self.fractions),
             "n_examples": dict(self.n_examples),
             "proof": {"ids_in_two_parts": self.shared()},
-            "hash": HASH,
+            "hash": in_words(self.key),
+            "key": self.key,
             **({"times": {p: [*ends] for p, ends in self.times.items()}} if self.times else {}),
             "ids": {kind: dict(parts) for kind, parts in self.ids.items()},
             **content,
@@ -208,6 +209,7 @@ class Split:
                 if record["unit"] == "time"
                 else None,
                 content=Content.from_json(record["content"]) if "content" in record else None,
+                key=record.get("key", ""),
             )
             stated = record["proof"]["ids_in_two_parts"]
         except KeyError as error:
@@ -298,6 +300,7 @@ def draw(
         fractions=fractions,
         n_examples=_counts(part),
         ids={kind: _hashed_parts(ids[kind], part) for kind in kinds},
+        key=own().name,
     )
     return split.check(), part
 
@@ -307,7 +310,7 @@ def _counts(part: NDArray[np.int64]) -> dict[str, int]:
 
 
 def _hashed_parts(ids: Ids, part: NDArray[np.int64]) -> dict[str, list[str]]:
-    return {name: hashed(ids[part == i]) for i, name in enumerate(PARTS)}
+    return {name: own().distinct(ids[part == i]) for i, name in enumerate(PARTS)}
 
 
 def _check_fractions(fractions: tuple[float, float, float]) -> None:
@@ -418,6 +421,7 @@ def divided_by_time(
             name: (str(np.datetime_as_string(t.min())), str(np.datetime_as_string(t.max())))
             for name, t in ends.items()
         },
+        key=own().name,
     )
     return split.check()
 

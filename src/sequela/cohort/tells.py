@@ -13,7 +13,8 @@ from scipy import stats
 from scipy.sparse import csr_array, csr_matrix
 
 from sequela.cohort.finding import Finding
-from sequela.cohort.overlaps import least_area
+from sequela.cohort.overlaps import FEW, least_area
+from sequela.config import SMALLEST_CELL
 
 FOLDS = 5
 PURE = 0.9
@@ -94,9 +95,10 @@ def _telling(
     of_class: str,
 ) -> Finding:
     order = chosen[np.argsort(-having[0][chosen], kind="stable")]
+    shown = [names[i] if having[0][i] + having[1][i] >= SMALLEST_CELL else FEW for i in order]
     named = ", ".join(
-        f"{names[i]} (in {having[0][i]:.0f} of {totals[0]} and {having[1][i]:.0f} of {totals[1]})"
-        for i in order[:_NAMED]
+        f"{name} (in {having[0][i]:.0f} of {totals[0]} and {having[1][i]:.0f} of {totals[1]})"
+        for name, i in zip(shown[:_NAMED], order[:_NAMED], strict=True)
     )
     more = f" and {len(order) - _NAMED} more" if len(order) > _NAMED else ""
     return Finding(

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from sequela.errors import DataError
 from sequela.evaluation import statistic
+from sequela.evaluation.disclosure import merged_bins
 from sequela.evaluation.event import event
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
 from sequela.evaluation.predictions import Predictions
@@ -40,14 +41,26 @@ def reliability(
     *,
     bins: int = 10,
     how: Bootstrap = DEFAULT,
+    smallest: int = 1,
 ) -> Reliability:
     """The reliability curve in bins of equally many examples; equal probabilities share a bin.
+
+    Args:
+        predictions: Of one part.
+        rng: Draws the resamples.
+        bins: How many.
+        how: Of the intervals.
+        smallest: Neighbouring bins are merged until none has fewer examples with the event, or
+            without it, than this; but none may have.
 
     Raises:
         DataError: If there are no predictions.
     """
     judged = event(predictions)
     of_bin = _bin_of(judged.chance, bins)
+    counts = np.zeros((int(of_bin.max()) + 1, 2), np.int64)
+    np.add.at(counts, (of_bin, judged.happened.astype(np.int64)), 1)
+    of_bin = merged_bins(counts, smallest)[of_bin]
     inside = of_bin[:, None] == np.arange(int(of_bin.max()) + 1)
     shares = statistic.share(judged.happened[:, None], inside, judged.group)
     count = inside.sum(axis=0)

@@ -164,7 +164,7 @@ def aligned(one: Predictions, other: Predictions) -> Predictions:
         differs = getattr(one, name) != getattr(other, name)
         if differs.any():
             raise SplitError(
-                f"example '{one.example_id[np.argmax(differs)]}' has another {name} in each run: "
+                f"example {np.argmax(differs) + 1} has another {name} in each run: "
                 "train both on the same split"
             )
     return other

@@ -93,6 +93,25 @@ class Curve:
         return float(self.x[index]), np.nan if silent else float(self.y[index])
 
 
+def coarse(curve: Curve, predictions: Predictions, smallest: int) -> Curve:
+    """The curve through those of its points that count no small number of people.
+
+    At each threshold the points of a curve tell how many examples are alarmed rightly and wrongly;
+    only points where each of the four counts is 0, or ``smallest`` or more, are left.
+
+    Args:
+        curve: Of one model.
+        predictions: What it was made of.
+        smallest: The smallest count that is shown.
+    """
+    alarm = predictions.score >= curve.threshold[:, np.newaxis]
+    alarmed = np.stack([(alarm & (predictions.label == one)).sum(axis=1) for one in (0, 1)])
+    silent = np.bincount(predictions.label, minlength=2)[:, np.newaxis] - alarmed
+    cells = np.concatenate([alarmed, silent])
+    kept = ~((cells > 0) & (cells < smallest)).any(axis=0)
+    return replace(curve, x=curve.x[kept], y=curve.y[kept], threshold=curve.threshold[kept])
+
+
 def roc_curve(
     predictions: Predictions, rng: np.random.Generator, how: Bootstrap = DEFAULT
 ) -> Curve:

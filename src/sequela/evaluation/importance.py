@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from sequela.config import SMALLEST_CELL
 from sequela.evaluation.attribution import STEPS, attribute_visits, contrast
-from sequela.evaluation.subgroups import SMALLEST_CELL
 from sequela.sequences.flat import Sequences
 from sequela.sequences.visit_batches import VisitDataset, visit_loader
 
@@ -54,7 +54,11 @@ class Importance:
 
 
 def importance_of_codes(
-    model: nn.Module, sequences: Sequences, rows: NDArray[np.int64], what: str
+    model: nn.Module,
+    sequences: Sequences,
+    rows: NDArray[np.int64],
+    what: str,
+    smallest: int = SMALLEST_CELL,
 ) -> Importance:
     """Mean absolute attributions of the codes over some examples.
 
@@ -63,6 +67,7 @@ def importance_of_codes(
         sequences: Where the examples are.
         rows: int64 (row,), which to take.
         what: The number that is explained, in words.
+        smallest: Codes of fewer subjects are counted, not named.
     """
     size = len(sequences.vocabulary)
     absolute, summed, present = np.zeros(size), np.zeros(size), np.zeros(size)
@@ -82,7 +87,7 @@ def importance_of_codes(
             whose.update((subject, code) for code in there.tolist())
             errors.append(one.relative_error)
     subjects = np.bincount([code for _, code in whose], minlength=size)
-    shown = np.flatnonzero(subjects >= SMALLEST_CELL)
+    shown = np.flatnonzero(subjects >= smallest)
     order = shown[np.argsort(-absolute[shown], kind="stable")]
     return Importance(
         what,
@@ -95,7 +100,7 @@ def importance_of_codes(
             )
             for i in order
         ),
-        int(((subjects > 0) & (subjects < SMALLEST_CELL)).sum()),
+        int(((subjects > 0) & (subjects < smallest)).sum()),
         len(rows),
         float(np.median(errors)),
         float(np.max(errors)),

@@ -2,18 +2,22 @@
 
 import math
 
+from sequela.evaluation.disclosure import Hidden
 
-def number(value: float | None, form: str = ".3f") -> str:
+
+def number(value: float | Hidden | None, form: str = ".3f") -> str:
     """A number as it is printed: with a minus sign, without one before a zero, a dash for none.
 
     Args:
-        value: ``None`` or NaN where the number is not defined.
+        value: ``None`` or NaN where the number is not defined; or that it is hidden.
         form: In Python's format.
 
     Example:
         >>> number(-0.001, ".2f"), number(0.012, "+.1%")
         ('0.00', '+1.2%')
     """
+    if isinstance(value, Hidden):
+        return str(value)
     if value is None or math.isnan(value):
         return "\N{EN DASH}"
     sign = "+z" if form.startswith("+") else "z"

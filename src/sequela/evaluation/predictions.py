@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sequela.cohort.split import PARTS
 from sequela.errors import DataError, RunError, unknown_name
+from sequela.evaluation.disclosure import INTERNAL
 from sequela.files import whole
 from sequela.sources import sealed
 from sequela.sources.opened import json_value
@@ -96,13 +97,13 @@ class Predictions:
         values, first = np.unique(self.example_id, return_index=True)
         if len(values) < self.n_examples:
             repeated = np.setdiff1d(np.arange(self.n_examples), first)[0]
-            raise DataError(f"example id '{self.example_id[repeated]}' occurs twice")
+            raise DataError(f"the id of example {repeated + 1} occurs twice")
 
     def _refuse(self, wrong: NDArray[np.bool_] | np.bool_, complaint: str) -> None:
         if wrong.any():
             first = int(np.argmax(wrong))
             more = f" (as have {int(wrong.sum()) - 1} others)" if wrong.sum() > 1 else ""
-            raise DataError(f"example '{self.example_id[first]}' {complaint}{more}")
+            raise DataError(f"example {first + 1} {complaint}{more}")
 
     @property
     def n_examples(self) -> int:
@@ -181,7 +182,7 @@ class Predictions:
             differs = values != values[first][index]
             if differs.any():
                 raise DataError(
-                    f"group '{self.group_id[np.argmax(differs)]}' holds more than one {name}: "
+                    f"the group of example {np.argmax(differs) + 1} holds more than one {name}: "
                     "a whole group has no single answer here"
                 )
         sums = np.zeros((len(group_id), len(self.classes)))
@@ -212,7 +213,10 @@ class Predictions:
         columns["label"] = pa.array(self.label)
         for index in range(len(self.classes)):
             columns[f"p_{index}"] = pa.array(np.ascontiguousarray(self.probabilities[:, index]))
-        metadata = {_METADATA_KEY: json.dumps(self.classes, ensure_ascii=False).encode()}
+        metadata = {
+            _METADATA_KEY: json.dumps(self.classes, ensure_ascii=False).encode(),
+            b"sequela.internal": INTERNAL.encode(),
+        }
         table = pa.table(columns).replace_schema_metadata(metadata)
         with whole(path) as partial:
             sealed.write(table, partial, compression="zstd")

@@ -6,21 +6,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sequela.config import SMALLEST_CELL
 from sequela.errors import DataError
 from sequela.evaluation import statistic
 from sequela.evaluation.decision import Threshold
+from sequela.evaluation.disclosure import hidden_cells, is_small
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
 from sequela.evaluation.metrics import named, statistic_of
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import Judged, Place, metric_across_folds
 
-SMALLEST_CELL = 10
 UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Counts of one value of an attribute; no count below 10 leaves the building.
+    """Counts of one value of an attribute.
 
     Attributes:
         n_groups: Groups, or subjects where groups are whole hospitals.
@@ -39,14 +40,16 @@ class Subgroup:
 
     Attributes:
         attribute: For example ``sex``.
-        value: For example ``female``; ``unknown`` where the data do not say.
+        value: For example ``female``; ``unknown`` where the data do not say; the empty string
+            where the cell is small itself: a name that few have tells who they are.
         cell: Its counts, or ``None`` where they are suppressed: with all numbers if the cell is
             small itself, alone if they are hidden only to keep another cell's counts from being
             worked out.
         metrics: Asked for by name; one that is not defined here (a class is missing) is left out.
         observed_minus_expected: Share of examples with the event, minus the mean predicted
             probability (see :mod:`sequela.evaluation.event`).
-        alarm_rate: Alarms per example, where a threshold was given.
+        alarm_rate: Alarms per example, where a threshold was given; ``None`` where few examples
+            have one, or few have none.
     """
 
     attribute: str
@@ -66,13 +69,14 @@ def subgroups(
     threshold: Threshold | None = None,
     how: Bootstrap = DEFAULT,
     model: NDArray[np.int64] | None = None,
+    smallest: int = SMALLEST_CELL,
 ) -> list[Subgroup]:
     """The numbers of each value of each attribute, in order of attribute, then value.
 
-    A value is suppressed if it has fewer than 10 groups (subjects, where groups are hospitals), or
-    1 to 9 examples of any class. If that hides only one value of an attribute, the counts of the
-    next smallest are hidden too: otherwise the hidden ones could be had by subtraction from the
-    whole.
+    A value is suppressed, and its name with it, if it has fewer than 10 groups (subjects, where
+    groups are hospitals), or 1 to 9 examples of any class. The counts of the next smallest are
+    hidden too, until those that are hidden sum to enough: otherwise they could be had by
+    subtraction from the whole.
 
     Args:
         predictions: Of one part.
@@ -83,6 +87,7 @@ def subgroups(
         how: Level, resamples and method of the intervals.
         model: int64 (example,): which model said it, where several did (folds). A metric is then
             the mean over the models that have it: their scores cannot be ranked together.
+        smallest: The smallest count that is shown.
 
     Raises:
         UnknownNameError: If no metric has a name.
@@ -97,29 +102,36 @@ def subgroups(
             )
         named = np.where(given == "", UNKNOWN, given)
         members = {value: named == value for value in np.unique(named).tolist()}
-        small, uncounted = _hidden(predictions, members)
+        small, uncounted = _hidden(predictions, members, smallest)
         for value, rows in members.items():
-            one = Subgroup(attribute, value, None, {}, None, None)
-            if value not in small:
-                chosen = predictions.where(rows)
-                by = None if model is None else model[rows]
-                one = _subgroup((attribute, value), chosen, names, rng, threshold, how, by)
+            if value in small:
+                continue
+            chosen = predictions.where(rows)
+            by = None if model is None else model[rows]
+            one = _subgroup((attribute, value), chosen, names, rng, threshold, how, by)
+            if one.alarm_rate and threshold and _few_alarms(chosen, threshold, smallest):
+                one = replace(one, alarm_rate=None)
             found.append(replace(one, cell=None) if value in uncounted else one)
+        found += [Subgroup(attribute, "", None, {}, None, None) for _ in small]
     return found
 
 
+def _few_alarms(predictions: Predictions, threshold: Threshold, smallest: int) -> bool:
+    """Whether the rate of alarms would give a small count away."""
+    alarms = int((predictions.score >= threshold.value).sum())
+    return any(is_small(n, smallest) for n in (alarms, predictions.n_examples - alarms))
+
+
 def _hidden(
-    predictions: Predictions, members: Mapping[str, NDArray[np.bool_]]
+    predictions: Predictions, members: Mapping[str, NDArray[np.bool_]], smallest: int
 ) -> tuple[set[str], set[str]]:
-    """Values that are too small, and the one whose counts would give those of a single one away."""
+    """Values that are too small, and those whose counts would give theirs away."""
     cells = {value: _cell(predictions.where(rows)) for value, rows in members.items()}
-    small = {
-        value
-        for value, cell in cells.items()
-        if min(cell.n_groups, *(count for count in cell.n_of_class if count)) < SMALLEST_CELL
-    }
-    others = sorted(cells.keys() - small, key=lambda value: (cells[value].n_groups, value))
-    return small, set(others[: len(small) == 1])
+    counts = np.array([[cell.n_groups, *cell.n_of_class] for cell in cells.values()])
+    small = ((counts > 0) & (counts < smallest)).any(axis=1)
+    hidden = hidden_cells(counts, smallest)
+    names = np.array(list(cells), np.str_)
+    return set(names[small].tolist()), set(names[hidden & ~small].tolist())
 
 
 def _cell(predictions: Predictions) -> Cell:

@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from sequela.cohort.flow import Flow
 from sequela.cohort.split import PARTS
 from sequela.errors import SettingError
+from sequela.evaluation.disclosure import Hidden, as_json
 from sequela.evaluation.predictions import Predictions
 from sequela.figures import table
 
@@ -123,7 +124,7 @@ class FlowDiagram:
 
     def frame(self) -> pa.Table:
         """The rows as a table."""
-        return table.as_table(self.rows)
+        return table.as_table(as_json(self.rows))
 
     def html(self) -> str:
         """The diagram as a ``<figure>`` for a page, its text escaped; :func:`css` draws it."""
@@ -133,7 +134,7 @@ class FlowDiagram:
             positive=self.event,
             title=f"Flow of the cohort: {self.flow.unit} to examples",
             count="{:,}".format,
-            share=lambda part, whole: f" ({part / whole:.1%})".replace("%", " %") if whole else "",
+            share=_share,
         )
         return drawn
 
@@ -143,7 +144,8 @@ class FlowDiagram:
         Raises:
             SettingError: If the suffix is another.
         """
-        return table.write(Path(path), {".html": lambda: self._page().encode()}, self.rows)
+        pages = {".html": lambda: self._page().encode()}
+        return table.write(Path(path), pages, as_json(self.rows))
 
     def _page(self) -> str:
         return (
@@ -172,7 +174,8 @@ def cohort_flow(flow: Flow, parts: Sequence[Part] = (), *, event: str) -> FlowDi
     for name in ("examples", "positives"):
         total = sum(getattr(part, name) for part in parts)
         left = getattr(flow, name)
-        if parts and total != left:
+        hidden = isinstance(total, Hidden) or isinstance(left, Hidden)
+        if parts and not hidden and total != left:
             raise SettingError(
                 f"the parts of the split hold {total} {name}, the cohort's flow leaves {left}: "
                 "they belong to different cohorts"
@@ -183,6 +186,12 @@ def cohort_flow(flow: Flow, parts: Sequence[Part] = (), *, event: str) -> FlowDi
 def css() -> str:
     """The style of the diagram, for the ``<style>`` of a page with the same variables."""
     return (files("sequela.figures") / "templates" / "flow.css").read_text("utf-8")
+
+
+def _share(part: Any, whole: Any) -> str:
+    if not whole or isinstance(part / whole, Hidden):
+        return ""
+    return f" ({part / whole:.1%})".replace("%", " %")
 
 
 @cache

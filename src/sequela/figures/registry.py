@@ -20,8 +20,9 @@ class RunFigure:
     Attributes:
         name: Part of its id on the page.
         title: What stands under it; empty where the picture says it.
-        draw: From a finished run (:class:`sequela.runs.folder.RunFolder`, or folds); ``None`` where
-            there is nothing to draw.
+        draw: From a finished run (:class:`sequela.runs.folder.RunFolder`, or folds) without what
+            must not be shown (:class:`sequela.runs.released.Released`); ``None`` where there is
+            nothing to draw.
         note: How to read it, said once under the pictures of all models.
         small: Whether it stands beside other small ones, in one row.
     """
@@ -57,10 +58,12 @@ def _learning_curve(run: Any, number: str) -> "Figure | None":
 
 def _confusion_matrix(run: Any) -> "Figure | None":
     """Of several classes; two are confused at a threshold, which has a section of its own."""
+    from sequela.evaluation.disclosure import Hidden
     from sequela.figures.matrices import confusion_matrix
 
-    classes = run.data["classes"]
-    return confusion_matrix(run.test["confusion"], classes) if len(classes) > _TWO else None
+    classes, counts = run.data["classes"], run.test["confusion"]
+    drawn = len(classes) > _TWO and not isinstance(counts, Hidden)
+    return confusion_matrix(counts, classes) if drawn else None
 
 
 _CURVES = (

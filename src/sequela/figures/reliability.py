@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sequela.errors import SettingError
 from sequela.evaluation.calibration import Reliability
+from sequela.evaluation.disclosure import merged_bins
 from sequela.figures.figure import Figure
 from sequela.figures.series import Series
 from sequela.figures.words import named_line, with_interval
@@ -19,7 +20,11 @@ _NEARLY_ALL = 0.8
 
 
 def reliability_curves(
-    curves: Mapping[str, Reliability], chances: Mapping[str, NDArray[np.floating]], *, event: str
+    curves: Mapping[str, Reliability],
+    chances: Mapping[str, NDArray[np.floating]],
+    *,
+    event: str,
+    smallest: int = 1,
 ) -> Figure:
     """Observed share of the event against its predicted probability, before and after.
 
@@ -28,6 +33,7 @@ def reliability_curves(
         chances: The same names to the probabilities of the event, (example,), as
             :func:`sequela.evaluation.event.event` gives them.
         event: What is predicted, for example ``death in this stay``.
+        smallest: Bars of the histogram with fewer examples are merged with their neighbours.
 
     Raises:
         SettingError: If the names differ, or there are none.
@@ -39,7 +45,9 @@ def reliability_curves(
         )
     series = Series(list(curves), "model", event)
     rows = [
-        row for name in curves for row in (*_points(name, curves[name]), *_histogram(name, chances))
+        row
+        for name in curves
+        for row in (*_points(name, curves[name]), *_histogram(name, chances, smallest))
     ]
     reliable = [r for r in rows if r["what"] == "reliability"]
     counted = [r for r in rows if r["what"] == "histogram"]
@@ -81,9 +89,14 @@ def _points(name: str, curve: Reliability) -> list[dict[str, Any]]:
     ]
 
 
-def _histogram(name: str, chances: Mapping[str, NDArray[np.floating]]) -> list[dict[str, Any]]:
-    """Examples in twenty bins of the chance."""
+def _histogram(
+    name: str, chances: Mapping[str, NDArray[np.floating]], smallest: int
+) -> list[dict[str, Any]]:
+    """Examples in twenty bins of the chance, or fewer and wider ones."""
     counts, edges = np.histogram(chances[name], bins=_BINS, range=(0, 1))
+    wider = merged_bins(counts[:, np.newaxis], smallest)
+    edges = edges[[*np.unique(wider, return_index=True)[1], _BINS]]
+    counts = np.bincount(wider, weights=counts).astype(np.int64)
     return [
         {"model": name, "what": "histogram", "chance": low, "chance_to": high, "examples": count}
         for low, high, count in zip(

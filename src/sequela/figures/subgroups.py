@@ -1,12 +1,13 @@
 """Metrics by subgroup: a forest plot by subgroup."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from sequela.errors import SettingError
 from sequela.evaluation.intervals import Estimate
 from sequela.evaluation.metrics import named
-from sequela.evaluation.subgroups import SMALLEST_CELL, Subgroup
+from sequela.evaluation.subgroups import Subgroup
 from sequela.figures.figure import Figure
 from sequela.figures.forest import Line, Scale, forest
 from sequela.figures.words import with_interval
@@ -20,7 +21,7 @@ def subgroup_forest(
     event: str = "events",
     unit: str = "subjects",
 ) -> Figure:
-    """A number of each subgroup with its interval and counts; suppressed ones by their name only.
+    """A number of each subgroup with its interval and counts; how many are suppressed.
 
     Args:
         found: As :func:`sequela.evaluation.subgroups.subgroups` gives them.
@@ -41,7 +42,7 @@ def subgroup_forest(
     rows: list[dict[str, Any]] = []
     sentences = [line.words for line in lines]
     attribute = None
-    for one in found:
+    for one in [each for each in found if each.value]:
         if one.attribute != attribute:
             attribute = one.attribute
             lines.append(Line(attribute, heading=True))
@@ -50,6 +51,11 @@ def subgroup_forest(
         lines.append(Line(words, estimate))
         sentences.append(f"{attribute} {words}")
         rows.append(_row(one, metric, estimate))
+    for attribute, number in Counter(each.attribute for each in found if not each.value).items():
+        words = f"{number} more, hidden: too few {unit} or {event}"
+        lines.append(Line(f"{attribute}: {words}"))
+        sentences.append(f"{attribute} {words}")
+        rows.append({"attribute": attribute, "suppressed": True})
     reference = overall.value if overall else 0.0 if metric == "observed_minus_expected" else None
     scale = Scale([how.title], how.axis, reference, how.bounds)
     text = f"{how.title} by subgroup, with intervals. {'; '.join(sentences)}."
@@ -66,8 +72,6 @@ def _estimate(one: Subgroup, metric: str) -> Estimate | None:
 
 def _words(one: Subgroup, estimate: Estimate | None, form: str, event: str, unit: str) -> str:
     value = with_interval(estimate, form) if estimate else "not defined"
-    if one.cell is None and estimate is None:
-        return f"{one.value}: hidden, fewer than {SMALLEST_CELL} {unit} or {event}"
     if one.cell is None:
         return f"{one.value}: {value}; counts hidden"
     counts = f"{one.cell.n_groups:,} {unit}"

@@ -8,8 +8,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sequela.cohort.pseudonyms import Ids
 from sequela.cohort.segments import Segments, cut
-from sequela.cohort.split import Ids
 from sequela.config import SplitUnit
 from sequela.notebook.parts import LabelledExamples
 from sequela.runs.signals import ids_of

@@ -8,7 +8,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.cohort.split import PARTS, Ids, Split, draw
+from sequela.cohort.pseudonyms import Ids
+from sequela.cohort.split import PARTS, Split, draw
 from sequela.config import SplitUnit
 from sequela.notebook.facts import as_html, as_text
 from sequela.sources import catalog

@@ -9,9 +9,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sequela.cohort.pseudonyms import Ids
 from sequela.cohort.question import ask
 from sequela.cohort.selection import Cohort
-from sequela.cohort.split import Ids
 from sequela.errors import SettingError
 from sequela.notebook.parts import LabelledExamples
 from sequela.runs.records import sequence_settings

@@ -6,6 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from sequela.config import SMALLEST_CELL
 from sequela.errors import RunError
 from sequela.evaluation.number import number
 from sequela.figures.flow import css
@@ -18,12 +19,13 @@ from sequela.studies.registry import planned_leak, question_of
 from sequela.studies.results import by_study
 
 
-def build(folders: Sequence[Run], out: Path) -> Path:
+def build(folders: Sequence[Run], out: Path, smallest: int = SMALLEST_CELL) -> Path:
     """Open the held-out parts of some runs and build their page.
 
     Args:
         folders: Finished runs; those of one question are of the same split.
         out: The page; written under a temporary name, then renamed.
+        smallest: The smallest count of people that is shown.
 
     Raises:
         RunError: If there is no run, a run is damaged, its numbers are not those of its
@@ -40,7 +42,7 @@ def build(folders: Sequence[Run], out: Path) -> Path:
     templates = open_templates()
     parts = []
     for study, runs in studies:
-        content = study_content(study, runs)
+        content = study_content(study, runs, smallest)
         html = templates.get_template("study.html.j2").render(content)
         parts.append(
             {

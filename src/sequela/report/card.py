@@ -1,19 +1,23 @@
 """A run's model card: Markdown with the metadata that the Hugging Face Hub reads."""
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from sequela.config import SMALLEST_CELL
+from sequela.evaluation.disclosure import Hidden, as_json
 from sequela.evaluation.intervals import Estimate
 from sequela.evaluation.metrics import Metric, headline, reported
 from sequela.evaluation.number import number, within
-from sequela.evaluation.subgroups import SMALLEST_CELL
 from sequela.report import probabilities
 from sequela.report.commands import commands
 from sequela.report.entry import Entry, measures
-from sequela.report.sentences import how_split, looked_for, parts_in_words
+from sequela.report.sentences import hides, how_split, looked_for, parts_in_words
 from sequela.report.tripod import checklist
 from sequela.runs.find import Run
 from sequela.runs.manifest import adding
@@ -23,8 +27,13 @@ from sequela.runs.recipe import variance_in_words
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
+_WRITTEN = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "://": "&#58;//", "@": "&#64;"}
+_SIGNS = re.compile(r"://|[&<>@\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])|(?i:(?<=\bwww)\.)")
+_BEGINS = re.compile(r"^\s*(?:[#=]|[-+](?=[\s-])|\d+(?=[.)]\s))")
+"""What would make a heading, rule or list of a text that begins a line."""
 
-def build_card(run: Run, out: Path) -> Path:
+
+def build_card(run: Run, out: Path, smallest: int = SMALLEST_CELL) -> Path:
     """Open the held-out part of a run and write its model card, filled from its folder alone.
 
     Neither model nor data are read.
@@ -32,13 +41,14 @@ def build_card(run: Run, out: Path) -> Path:
     Args:
         run: A finished run, or folds.
         out: The card; written under a temporary name, then renamed.
+        smallest: The smallest count of people that is shown.
 
     Raises:
         RunError: If the run's numbers are not those of its predictions.
         SplitError: If the parts of the run overlap.
     """
     opened = open_held_out(run, "card")
-    entry = Entry(run)
+    entry = Entry(run, smallest=smallest)
     text = _templates().get_template("card.md.j2").render(_content(entry), opened=opened.sentences)
     with adding(out) as partial:
         partial.write_text(f"---\n{front_matter(entry)}---\n\n{text}", "utf-8")
@@ -50,16 +60,16 @@ def front_matter(entry: Entry) -> str:
     from huggingface_hub import ModelCardData
 
     data = entry.data
-    tabular = "sequences" in data
+    tabular, test = "sequences" in data, as_json(entry.test)
     card = ModelCardData(
         license="other",
         license_name="not-chosen-yet",
         library_name="sequela",
         tags=["sequela", "medical", "eeg" if "sfreq" in data else "ehr", entry.name],
         datasets=[data["name"]],
-        metrics=[m.hub for m in _of_hub(entry.test)],
+        metrics=[m.hub for m in _of_hub(test)],
         model_name=entry.key,
-        eval_results=[_result(entry, m, tabular=tabular) for m in _of_hub(entry.test)],
+        eval_results=[_result(entry, m, tabular=tabular) for m in _of_hub(test)],
         pipeline_tag="tabular-classification" if tabular else None,
     )
     return f"{card.to_yaml(line_break=chr(10))}\n"
@@ -94,11 +104,15 @@ def _content(entry: Entry) -> dict[str, Any]:
     """What the template places."""
     run = entry.run
     data = entry.data
+    groups = probabilities.groups(entry) if entry.two else []
     return {
         "entry": entry,
         "test": entry.test,
         "data": data,
-        "origin": _public(data["origin"]),
+        "hides": hides(entry),
+        "confusion": None
+        if isinstance(entry.test["confusion"], Hidden)
+        else entry.test["confusion"],
         "two": entry.two,
         "findings": entry.findings,
         "looked_for": looked_for(entry),
@@ -106,20 +120,15 @@ def _content(entry: Entry) -> dict[str, Any]:
         "split": how_split(entry),
         "measures": measures([entry]),
         "variance": variance_in_words(entry.test, entry.metric),
-        "calibration": probabilities.table([entry])[0],
+        "calibration": None if entry.released.of_few else probabilities.table([entry])[0],
         "headline": headline(data["classes"]),
-        "groups": probabilities.groups(entry) if entry.two else [],
-        "smallest": SMALLEST_CELL,
+        "groups": [each for each in groups if each.value],
+        "hidden_groups": sum(not each.value for each in groups),
+        "smallest": entry.smallest,
         "training": run.settings.training.model_dump(exclude_none=True),
-        "commands": commands([run]),
+        "commands": [Markup(_one_line(command)) for command in commands([run])],  # noqa: S704 - code
         "checklist": checklist(entry),
     }
-
-
-def _public(origin: str) -> str:
-    """Where the data were found, without the folders of the machine."""
-    before, under, path = origin.partition(" under ")
-    return f"{before} in a folder {Path(path).name}" if under else origin
 
 
 def _with_interval(estimate: Estimate | None) -> str:
@@ -136,22 +145,38 @@ def _share(point: Mapping[str, Any], name: str) -> str:
     return number(point.get(name)) + (f" {within(*ci)}" if ci else "")
 
 
-def _cell(text: object) -> str:
-    """Text for a Markdown table, which neither ends its cell nor is read as HTML."""
-    for sign, written in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("\n", " ")):
-        text = str(text).replace(sign, written)
-    return str(text)
+def markdown(value: object) -> str:
+    r"""Text as Markdown shows it, whatever it holds: it is read as no HTML, link, table or heading.
+
+    Args:
+        value: What a template places; what is :class:`markupsafe.Markup` is Markdown already.
+
+    Example:
+        >>> print(markdown("a|b <img src=x> [here](http://a.b) # 1_000 held_out"))
+        a\|b &lt;img src=x&gt; \[here\](http&#58;//a.b) # 1_000 held_out
+    """
+    if isinstance(value, Markup):
+        return value
+    text = _SIGNS.sub(lambda sign: _WRITTEN.get(sign[0], f"\\{sign[0]}"), _one_line(str(value)))
+    return Markup(_BEGINS.sub(r"\\\g<0>", text))  # noqa: S704 - escaped
+
+
+def _one_line(text: str) -> str:
+    line = "".join(" " if unicodedata.category(sign)[0] == "C" else sign for sign in text)
+    return re.sub(" {2,}", " ", line)
 
 
 def _templates() -> Environment:
-    """The card is Markdown: what could be read as HTML is escaped by ``cell``."""
-    environment = Environment(  # noqa: S701
+    """The card is Markdown: whatever is placed in it is escaped as Markdown, which is no HTML."""
+    environment = Environment(
         loader=PackageLoader("sequela.report"),
+        autoescape=True,
+        finalize=markdown,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {"cell": _cell, "with_interval": _with_interval, "number": number}
+    environment.filters |= {"with_interval": _with_interval, "number": number}
     environment.globals["share"] = _share
     return environment

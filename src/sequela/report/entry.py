@@ -7,7 +7,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from sequela.config import SMALLEST_CELL
 from sequela.cost.ledger import Account
+from sequela.evaluation.disclosure import Hidden
 from sequela.evaluation.metrics import Metric, headline, reported
 from sequela.figures.figure import Figure
 from sequela.figures.registry import RUN_FIGURES
@@ -15,6 +17,7 @@ from sequela.report.discussion import discuss
 from sequela.runs.ensemble import Member, members_of, title
 from sequela.runs.find import Run
 from sequela.runs.leaks import each_once
+from sequela.runs.released import Released, of_people, released_findings
 from sequela.studies.registry import planned_leak
 from sequela.studies.study import Study
 
@@ -27,10 +30,28 @@ class Entry:
         run: The run, or the folds.
         study: What ids begin with, and what the report says of the model; none on a page of its
             own.
+        smallest: The smallest count of people that is shown.
     """
 
     run: Run
     study: Study | None = None
+    smallest: int = SMALLEST_CELL
+
+    @cached_property
+    def released(self) -> Released:
+        """What may be shown of the run."""
+        return Released(self.run, self.smallest)
+
+    @property
+    def cell(self) -> int:
+        """The smallest count that its pictures show: any, where nobody is counted."""
+        return self.smallest if of_people(self.run.data) else 1
+
+    @property
+    def points_shown(self) -> bool:
+        """Whether what happens at the thresholds may be shown."""
+        points = self.test.get("operating_points", ())
+        return not any(isinstance(point["confusion"], Hidden) for point in points)
 
     @property
     def name(self) -> str:
@@ -68,7 +89,7 @@ class Entry:
     @property
     def test(self) -> dict[str, Any]:
         """Its held-out numbers."""
-        return self.run.test
+        return self.released.test
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -78,12 +99,12 @@ class Entry:
     @property
     def metrics(self) -> dict[str, Any]:
         """All numbers of the run, or of the first fold."""
-        return self.run.metrics
+        return self.released.metrics
 
-    @cached_property
+    @property
     def data(self) -> dict[str, Any]:
         """What it says of its data."""
-        return self.run.data
+        return self.released.data
 
     @property
     def two(self) -> bool:
@@ -93,19 +114,19 @@ class Entry:
     @property
     def metric(self) -> Metric:
         """The one that decides which model is best."""
-        return headline(self.data["classes"], self.test)
+        return headline(self.data["classes"], self.run.test)
 
     @property
     def value(self) -> float:
-        """Its held-out number that decides."""
-        return self.test.get(self.metric.key) or 0.0
+        """Its held-out number that decides; it may be one that is not shown."""
+        return self.run.test.get(self.metric.key) or 0.0
 
     @property
     def findings(self) -> list[dict[str, Any]]:
         """What makes its numbers too good, leaks first; of all folds, each said once."""
         runs = self.run.runs
         found = [f for kind in ("leaks", "suspicions") for r in runs for f in r.metrics[kind]]
-        return each_once(found)
+        return each_once(released_findings(found, self.run.data, self.smallest))
 
     @property
     def leak(self) -> str:
@@ -126,13 +147,14 @@ def svg(figure: Figure, name: str) -> Markup:
 
 def panel(entry: Entry) -> dict[str, Any]:
     """The registered pictures of one run, small ones apart, and sentences on its classes."""
-    drawn = [(each, each.draw(entry.run)) for each in RUN_FIGURES.values()]
+    drawn = [(each, each.draw(entry.released)) for each in RUN_FIGURES.values()]
     pictures = [(each, svg(figure, f"{entry.key}-{each.name}")) for each, figure in drawn if figure]
     alone = len(entry.run.runs) == 1
+    seen = not isinstance(entry.test["confusion"], Hidden)
     return {
         "entry": entry,
         "curves": [picture for each, picture in pictures if each.small],
         "figures": [(each.title, picture) for each, picture in pictures if not each.small],
         "notes": [each.note for each, _ in pictures if each.note],
-        "sentences": discuss(entry.run.first) if alone and not entry.two else [],
+        "sentences": discuss(entry.run.first) if alone and not entry.two and seen else [],
     }

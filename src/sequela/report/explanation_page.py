@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from sequela.config import SMALLEST_CELL
 from sequela.evaluation.attribution import Attribution
 from sequela.evaluation.importance import Importance
 from sequela.figures.attribution import code_importance, signal_attribution
@@ -14,6 +15,7 @@ from sequela.report.build import open_templates
 from sequela.report.entry import Entry, svg
 from sequela.runs.explain import Explained, Explanation
 from sequela.runs.manifest import adding
+from sequela.runs.released import public
 from sequela.sequences.flat import CodeAt
 
 _MOST = 12
@@ -29,20 +31,31 @@ class Moved:
     value: float
 
 
-def build_explanation(found: Explanation, out: Path) -> Path:
+def build_explanation(
+    found: Explanation, out: Path, *, ids: bool = False, smallest: int = SMALLEST_CELL
+) -> Path:
     """Write the page; the same run and data give the same bytes on one machine.
 
     Args:
         found: The explanation.
         out: The page; written under a temporary name, then renamed.
+        ids: Whether to show the ids of examples, how many days ago each code was, and the names of
+            rare codes: for use where the data are.
+        smallest: A code that fewer training subjects have is rare.
     """
-    entry = Entry(found.run)
+    entry = Entry(found.run, smallest=smallest)
     templates = open_templates()
     html = templates.get_template("explanation.html.j2").render(
         found=found,
         entry=entry,
         findings=entry.findings,
-        examples=[_example(each, place) for place, each in enumerate(found.examples)],
+        examples=[
+            _example(each, place, ids=ids, smallest=1 if ids else smallest)
+            for place, each in enumerate(found.examples)
+        ],
+        ids=ids,
+        smallest=smallest,
+        origin=found.origin if ids else public(found.origin),
         importance=found.importance,
         picture=_picture(found.importance),
         listed=found.importance.codes[:_LISTED] if found.importance else (),
@@ -59,7 +72,7 @@ def build_explanation(found: Explanation, out: Path) -> Path:
 
 
 def up_and_down(
-    codes: tuple[CodeAt, ...], found: Attribution, most: int = _MOST
+    codes: tuple[CodeAt, ...], found: Attribution, most: int = _MOST, smallest: int = 1
 ) -> tuple[list[Moved], list[Moved], float]:
     """The codes that raised a number most, those that lowered it most, and the sum of the others.
 
@@ -67,28 +80,31 @@ def up_and_down(
         codes: Of a record.
         found: What moved the number, (code,).
         most: Codes in each direction.
+        smallest: Codes of fewer training subjects are among the others.
     """
     values = found.values
     order = np.argsort(values, kind="stable").tolist()
+    order = [i for i in order if codes[i].subjects >= smallest]
     up = [Moved(codes[i], float(values[i])) for i in order[::-1][:most] if values[i] > 0]
     down = [Moved(codes[i], float(values[i])) for i in order[:most] if values[i] < 0]
     others = float(values.sum()) - sum(each.value for each in (*up, *down))
     return up, down, others
 
 
-def _example(each: Explained, place: int) -> dict[str, Any]:
+def _example(each: Explained, place: int, *, ids: bool, smallest: int) -> dict[str, Any]:
     """What the template places of one example."""
     picture, tables = None, []
     if each.signal is not None and each.sfreq is not None:
         picture = svg(signal_attribution(each.signal, each.sfreq, each.numbers), f"segment-{place}")
     else:
         for name, one in each.numbers.items():
-            up, down, others = up_and_down(each.codes, one)
+            up, down, others = up_and_down(each.codes, one, smallest=smallest)
             rest = len(each.codes) - len(up) - len(down)
             tables.append(
                 {"name": name, "up": up, "down": down, "others": others, "rest": rest, "one": one}
             )
-    return {"each": each, "picture": picture, "tables": tables}
+    name = each.example_id if ids else f"Example {place + 1}"
+    return {"each": each, "name": name, "picture": picture, "tables": tables}
 
 
 def _picture(importance: Importance | None) -> Markup | None:

@@ -17,18 +17,20 @@ from sequela.evaluation.calibration import (
 )
 from sequela.evaluation.conformal import check_coverage, fit_conformal
 from sequela.evaluation.curves import (
+    coarse,
     precision_recall_curve,
     precision_recall_over_models,
     roc_curve,
     roc_over_models,
 )
 from sequela.evaluation.decision import Threshold, net_benefit
+from sequela.evaluation.disclosure import apply, is_small
 from sequela.evaluation.event import event
 from sequela.evaluation.intervals import Estimate, Interval
 from sequela.evaluation.metrics import METRICS, headline, log_loss
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.evaluation.recalibration import Isotonic, Temperature, fit_isotonic, fit_temperature
-from sequela.evaluation.subgroups import SMALLEST_CELL, Subgroup, subgroups
+from sequela.evaluation.subgroups import Subgroup, subgroups
 from sequela.figures.decision import decision_curves
 from sequela.figures.ranking import ranking
 from sequela.figures.reliability import reliability_curves
@@ -59,7 +61,7 @@ def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Markup]:
 
     The legends' numbers are those of the tables, also where these are means over folds.
     """
-    chosen = {s.title: _thresholds(s.run) for s in entries}
+    chosen = {s.title: _thresholds(s.run) for s in entries if s.points_shown}
     run = entries[0].run
     areas_are = f"mean of {len(run.runs)} models" if run.of_many else ""
     pictures = []
@@ -75,7 +77,7 @@ def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Markup]:
         curves = {
             s.title: of_many(judged(s.run.runs), _rng(s.run), bootstrap_of(s.run.first))
             if s.run.of_many
-            else of_one(held_out(s.run), _rng(s.run))
+            else coarse(of_one(held_out(s.run), _rng(s.run)), held_out(s.run), s.cell)
             for s in entries
         }
         areas = {s.title: _as_written(s.test, metric.key) for s in entries if metric.key in s.test}
@@ -113,9 +115,12 @@ def calibrated(entry: Entry, what: str, prefix: str) -> Markup:
     }
     if len(said["as trained"].classes) == _TWO:
         said["recalibrated (isotonic)"] = recalibrated(entry.run, fit_isotonic)
-    curves = {name: reliability(each, _rng(entry.run)) for name, each in said.items()}
+    curves = {
+        name: reliability(each, _rng(entry.run), smallest=entry.cell) for name, each in said.items()
+    }
     chances = {name: event(each).chance for name, each in said.items()}
-    return svg(reliability_curves(curves, chances, event=what), f"{prefix}reliability")
+    picture = reliability_curves(curves, chances, event=what, smallest=entry.cell)
+    return svg(picture, f"{prefix}reliability")
 
 
 def table(entries: Sequence[Entry]) -> list[dict[str, Any]]:
@@ -153,12 +158,19 @@ def sets(entry: Entry) -> dict[str, Any]:
         for each in run.runs
     ]
     interval = found[0].coverage.interval if len(found) == 1 else None
+    of_class = np.nanmean([[c.value for c in each.of_class] for each in found], 0)
+    counts = np.bincount(held_out(run).label, minlength=len(of_class))
+    covered = np.rint(np.nan_to_num(of_class) * counts).astype(int)
+    few = [
+        any(is_small(n, entry.cell) for n in (some, whole - some))
+        for some, whole in zip(covered.tolist(), counts.tolist(), strict=True)
+    ]
     return {
         "promised": PROMISED,
         "coverage": float(np.mean([each.coverage.value for each in found])),
         "interval": interval,
         "folds": len(found),
-        "of_class": np.nanmean([[c.value for c in each.of_class] for each in found], 0).tolist(),
+        "of_class": apply(of_class.tolist(), np.array(few)),
         "classes": list(held_out(run).classes),
         "mean_size": float(np.mean([each.mean_size.value for each in found])),
         "kept": all(each.kept for each in found),
@@ -181,6 +193,7 @@ def groups(entry: Entry) -> list[Subgroup]:
         _rng(run),
         threshold=threshold,
         model=_model(run) if run.of_many else None,
+        smallest=entry.smallest,
     )
 
 
@@ -196,7 +209,7 @@ def _model(run: Run) -> NDArray[np.int64]:
 def by_group(entry: Entry, prefix: str) -> dict[str, Any] | None:
     """The pictures of the subgroups, where it is known who the examples are."""
     found = groups(entry)
-    if not found:
+    if not any(one.value for one in found):
         return None
     many = entry.data["outcome"]["many"]
     return {
@@ -208,8 +221,8 @@ def by_group(entry: Entry, prefix: str) -> dict[str, Any] | None:
                 "alarm_rate",
             )
         ],
-        "smallest": SMALLEST_CELL,
-        "suppressed": sum(one.cell is None for one in found),
+        "smallest": entry.smallest,
+        "suppressed": sum(not one.value for one in found),
     }
 
 
@@ -233,9 +246,13 @@ def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, 
         prefix: What ids on the page begin with.
     """
     two = best.two
+    if best.released.of_few:
+        subgroups_ = by_group(best, prefix) if two else None
+        return {"of_few": True, "best": best, "prefix": prefix, "subgroups": subgroups_}
     what = best.data["outcome"]["label"] if two else "the most probable class is right"
     curves = [s for s in entries if s.account or s is best]
     return {
+        "of_few": False,
         "event": what,
         "best": best,
         "prefix": prefix,

@@ -6,6 +6,7 @@ from typing import Any
 from sequela.evaluation.number import number
 from sequela.models.registry import is_recurrent
 from sequela.report.entry import Entry, measures
+from sequela.runs.released import of_people
 
 _MOST = 0.5
 """Share of examples of one step above which a recurrent model is warned of."""
@@ -51,11 +52,11 @@ def how_split(entry: Entry) -> str:
 
 
 def periods_in_words(split: Mapping[str, Any]) -> str:
-    """The days of a split by time, and where a subject of several predictions is."""
-    days = ", ".join(
-        f"{name} from {first[:10]} to {last[:10]}" for name, (first, last) in split["times"].items()
+    """The years of a split by time, and where a subject of several predictions is."""
+    years = ", ".join(
+        f"{name} from {first} to {last}" for name, (first, last) in split["times"].items()
     )
-    return f"{days}; each subject is in the part of its first prediction"
+    return f"{years}; each subject is in the part of its first prediction"
 
 
 def folds_in_words(split: Mapping[str, Any]) -> str:
@@ -128,6 +129,18 @@ def looked_for(entry: Entry) -> str:
     return str(entry.metrics.get("looked_for", "the checks of version 0.1.0"))
 
 
+def hides(entry: Entry) -> str:
+    """What is not shown of people, and what counts as too few; nothing where nobody is counted."""
+    if not of_people(entry.data):
+        return ""
+    if entry.smallest == 1:
+        return "Nothing is hidden: this shows counts of single patients, and must stay inside."
+    return (
+        f"Hidden: counts of 1 to {entry.smallest - 1} people, their names, and the numbers from "
+        "which such counts could be worked out."
+    )
+
+
 def performance(entry: Entry) -> str:
     """The held-out numbers with their intervals, in words: the one that judges first leads."""
     had = [m for m in measures([entry]) if entry.test[m.key] is not None]
@@ -140,7 +153,7 @@ def main_number(entry: Entry) -> str:
     form = metric.form
     ci = entry.test.get(f"{metric.key}_ci")
     between = f" (95 % interval {number(ci[0], form)} to {number(ci[1], form)})" if ci else ""
-    return f"{metric.title} {number(entry.value, form)}{between}"
+    return f"{metric.title} {number(entry.test.get(metric.key), form)}{between}"
 
 
 def cost_in_words(entry: Entry) -> str:

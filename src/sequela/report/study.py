@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from sequela.cohort.flow import Flow
 from sequela.cost.mathml import render_mathml
+from sequela.evaluation.disclosure import Hidden, shown
 from sequela.figures.flow import Part, cohort_flow
 from sequela.figures.matrices import confusion_matrix
 from sequela.figures.pareto import accuracy_against_operations
@@ -21,6 +22,7 @@ from sequela.report.tripod import checklist
 from sequela.runs.find import Run
 from sequela.runs.openings import Openings, openings
 from sequela.runs.recipe import variance_in_words
+from sequela.runs.released import of_people
 from sequela.studies.beside import default_beside
 from sequela.studies.judged import judge_study
 from sequela.studies.registry import question_of
@@ -50,10 +52,10 @@ class Group:
     leaking: tuple[Entry, ...]
 
     @classmethod
-    def of(cls, study: Study, key: str, runs: Sequence[Run]) -> "Group":
+    def of(cls, study: Study, key: str, runs: Sequence[Run], smallest: int) -> "Group":
         """The runs of one question, each kind apart; where there are no plain ones, others are."""
         kinds: dict[str, list[Entry]] = {"plain": [], "weighted": [], "leaking": []}
-        for entry in (Entry(run, study) for run in runs):
+        for entry in (Entry(run, study, smallest) for run in runs):
             weighted = entry.run.settings.training.class_weights
             kinds["leaking" if entry.leak else "weighted" if weighted else "plain"].append(entry)
         for instead in ("weighted", "leaking"):
@@ -88,9 +90,15 @@ class Group:
 
     @cached_property
     def rarer(self) -> int:
-        """Examples of the rarer class."""
-        counts: list[int] = self.data["counts"]
+        """Examples of the rarer class, which may be too few to be shown."""
+        counts: list[int] = self.plain[0].run.data["counts"]
         return min(counts)
+
+    @property
+    def rarer_shown(self) -> Any:
+        """The same, as it may be shown."""
+        smallest = self.plain[0].smallest if of_people(self.data) else 1
+        return shown(self.rarer, smallest)
 
     @property
     def too_few(self) -> str:
@@ -134,10 +142,16 @@ class Group:
         return ", ".join(entry.title for entry in self.plain if not entry.account)
 
 
-def content(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
-    """What the template places, from runs of one study."""
+def content(study: Study, runs: Sequence[Run], smallest: int) -> dict[str, Any]:
+    """What the template places, from runs of one study.
+
+    Args:
+        study: Theirs.
+        runs: The runs.
+        smallest: The smallest count of people that is shown.
+    """
     cohorts = cohorts_of(study, runs)
-    groups = [Group.of(study, key, some) for key, some in cohorts.items()]
+    groups = [Group.of(study, key, some, smallest) for key, some in cohorts.items()]
     main = groups[0]
     judged = judge_study(study, list(cohorts.values()))
     again = commands(runs)
@@ -171,6 +185,7 @@ def content(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
         "flow": _flow(main),
         "pareto": _pareto(main),
         "probabilities": probabilities.content(main.plain, main.best, f"{study.name}-"),
+        "hides": sentences.hides(main.plain[0]),
         "quick": main.first.settings.training.epochs <= study.quick_epochs,
         "seconds": sum(e.facts["train_seconds"] for group in groups for e in group.entries),
         "commands": again,
@@ -193,7 +208,7 @@ def summary(content: Mapping[str, Any]) -> list[str]:
     if main.too_few:
         wrong.append(main.too_few)
     elif main.rarer < main.study.few:
-        wrong.append(f"only {main.rarer} examples of the rarer class")
+        wrong.append(f"only {main.rarer_shown} examples of the rarer class")
     return [
         content["holds"],
         f"{best.title}{chosen}: {content['main_number']}, {len(data['classes'])} classes",
@@ -218,6 +233,8 @@ def _imbalance(entry: Entry) -> dict[str, Any]:
                 confusion_matrix(point["confusion"], entry.data["classes"]),
                 f"{entry.key}-matrix-{number}",
             )
+            if not isinstance(point["confusion"], Hidden)
+            else None
         }
         for number, point in enumerate(entry.test.get("operating_points", ()))
     ]
@@ -262,7 +279,9 @@ def _pareto(main: Group) -> Markup | None:
             "high": entry.test["accuracy_ci"][1],
         }
         for entry in main.plain
-        if entry.facts["operations"] and entry.metric.name == "accuracy"
+        if entry.facts["operations"]
+        and entry.metric.name == "accuracy"
+        and not isinstance(entry.test["accuracy"], Hidden)
     ]
     name = f"{main.study.name}-pareto"
     return svg(accuracy_against_operations(rows), name) if len(rows) > 1 else None

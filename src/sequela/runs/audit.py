@@ -2,7 +2,7 @@
 
 from sequela.cohort import overlaps
 from sequela.cohort.finding import Finding
-from sequela.cohort.split import hashed
+from sequela.cohort.pseudonyms import own
 from sequela.runs.data import RunData
 from sequela.sequences.leaks import in_parts
 
@@ -20,7 +20,7 @@ def audit(data: RunData) -> list[Finding]:
         *overlaps.overlapping_groups(in_parts(data.part, data.groups), data.unit),
         *overlaps.same_content(
             data.content,
-            {name: hashed(ids) for name, ids in in_parts(data.part, data.marked).items()},
+            {name: own().distinct(ids) for name, ids in in_parts(data.part, data.marked).items()},
             "recording" if data.unit == "recording" else "subject",
         ),
         *overlaps.one_class(in_parts(data.part, data.labels), data.classes),

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from sequela.cohort.finding import Finding
+from sequela.config import SMALLEST_CELL
 from sequela.runs.audit import audit, looked_for
 from sequela.runs.data import load_again
 from sequela.runs.find import named_runs
 from sequela.runs.folder import work_beside
 from sequela.runs.leaks import Leaks
+from sequela.runs.released import released_findings
 
 NOTHING, LEAK, SUSPICION = 0, 3, 4
 """Exit statuses of ``sequela audit``: nothing is found, a leak is, only suspicions are."""
@@ -69,7 +71,9 @@ def audit_run(path: Path, root: Path | None = None) -> Audited:
         for folder in run.runs:
             data = load_again(folder, root, work)
             found += audit(data)
-    return Audited(path, data.origin, looked_for(data), Leaks.of(run).planned, _leaks_first(found))
+    shown = released_findings([asdict(each) for each in found], run.data, SMALLEST_CELL)
+    findings = _leaks_first([Finding(**each) for each in shown])
+    return Audited(path, data.origin, looked_for(data), Leaks.of(run).planned, findings)
 
 
 def _leaks_first(found: Sequence[Finding]) -> tuple[Finding, ...]:

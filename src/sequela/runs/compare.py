@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sequela.config import SMALLEST_CELL
 from sequela.errors import DataError, RunError, SettingError, SplitError
 from sequela.evaluation.comparison import (
     Difference,
@@ -15,12 +16,14 @@ from sequela.evaluation.comparison import (
     paired_delong,
     paired_difference,
 )
+from sequela.evaluation.disclosure import HIDDEN, as_json, is_small, shown
 from sequela.evaluation.metrics import Metric, compared, headline, named, statistic_of
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import difference_across_folds
 from sequela.runs.find import Run
 from sequela.runs.openings import open_held_out, openings
 from sequela.runs.recipe import bootstrap_of, judged
+from sequela.runs.released import of_people
 
 _TWO = 2
 
@@ -80,11 +83,19 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison for JSON."""
-        return {**asdict(self), "best": self.best}
+        found: dict[str, Any] = as_json({**asdict(self), "best": self.best})
+        return found
 
 
-def compare(folders: Sequence[Run], metric: str | None = None) -> Comparison:
+def compare(
+    folders: Sequence[Run], metric: str | None = None, smallest: int = SMALLEST_CELL
+) -> Comparison:
     """Open the held-out part of some runs and compare their numbers; see :func:`compare_opened`.
+
+    Args:
+        folders: Two runs or more.
+        metric: As there.
+        smallest: The smallest count of people that is shown.
 
     Raises:
         SequelaError: As there; or if the numbers of a run are not those of its predictions.
@@ -92,7 +103,24 @@ def compare(folders: Sequence[Run], metric: str | None = None) -> Comparison:
     found = compare_opened(folders, metric)
     for folder in folders:
         open_held_out(folder, "compare")
-    return replace(found, opened=openings(folders[0]).sentences)
+    found = replace(found, opened=openings(folders[0]).sentences)
+    return _released(found, smallest) if of_people(folders[0].data) else found
+
+
+def _released(found: Comparison, smallest: int) -> Comparison:
+    """Without small counts of people."""
+    runs = []
+    for run in found.runs:
+        few = run.mcnemar and any(
+            is_small(n, smallest) for n in (run.mcnemar.only_one, run.mcnemar.only_other)
+        )
+        runs.append(replace(run, mcnemar=HIDDEN) if few else run)
+    return replace(
+        found,
+        runs=tuple(runs),
+        examples=shown(found.examples, smallest),
+        groups=shown(found.groups, smallest),
+    )
 
 
 def compare_opened(folders: Sequence[Run], metric: str | None = None) -> Comparison:
@@ -170,9 +198,16 @@ def check_same_split(first: Run, other: Run) -> None:
         what = "one of a single model and the other of folds or seeds"
     elif _design(first) != _design(other):
         what = f"of different designs ({_design(first)} and {_design(other)})"
+    elif first.first.split.key != other.first.split.key:
+        what = (
+            "made with different keys of subject ids, so whether their splits are the same cannot "
+            "be known"
+        )
     elif first.split_ids != other.split_ids:
-        what = "of different splits: one may have been trained on examples that the other was "
-        "tested on"
+        what = (
+            "of different splits: one may have been trained on examples that the other was tested "
+            "on"
+        )
     if what:
         raise RunError(
             f"{first.path} and {other.path} are {what}; train both with the same --data, --split, "

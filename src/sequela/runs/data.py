@@ -175,8 +175,13 @@ class RunData(Protocol):
     ) -> Attribution:
         """What moved a number of a model, of one example."""
 
-    def importance(self, model: nn.Module) -> Importance | None:
-        """What moves a model most over the held-out part, where examples have parts with names."""
+    def importance(self, model: nn.Module, smallest: int) -> Importance | None:
+        """What moves a model most over the held-out part, where examples have parts with names.
+
+        Args:
+            model: The model.
+            smallest: Parts that fewer subjects have are counted, not named.
+        """
 
     def describe_example(self, row: int) -> dict[str, Any]:
         """An example for people: fields of :class:`sequela.runs.explain.Explained`."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from sequela.config import SMALLEST_CELL
 from sequela.errors import SettingError
 from sequela.evaluation.decision import Threshold
 from sequela.evaluation.predictions import Predictions
@@ -14,8 +15,13 @@ from sequela.runs.folder import RunFolder
 from sequela.runs.model import trained
 from sequela.runs.openings import open_held_out
 from sequela.runs.recipe import summarise_runs
+from sequela.runs.released import public, released_numbers
 
 _TWO = 2
+NO_KEY = (
+    "whether the model was trained or tuned on some of these subjects was not checked: the run's "
+    "ids are hashed with a key that is not here"
+)
 
 
 def evaluate_run(
@@ -24,6 +30,8 @@ def evaluate_run(
     data: str | None = None,
     root: Path | None = None,
     labels: Path | None = None,
+    smallest: int = SMALLEST_CELL,
+    trust_code: bool = False,
 ) -> dict[str, Any]:
     """The numbers of a run's held_out part, or of its model on another data set.
 
@@ -33,10 +41,13 @@ def evaluate_run(
             is given. Without either the run's own predictions are judged.
         root: Where the data lie; the usual search path by default.
         labels: Times and labels of the other data, for a run that learnt those of a file.
+        smallest: The smallest count of people that is shown.
+        trust_code: Whether the run's model may be a class of a file or module.
 
     Returns:
-        As ``sequela.evaluation.summary.summarise``, and what was judged. ``openings`` counts how
-        often the held-out part was opened, where it was.
+        As ``sequela.evaluation.summary.summarise``, and what was judged; what must not be shown of
+        people is ``HIDDEN``. ``openings`` counts how often the held-out part was opened, where it
+        was.
 
     Raises:
         SequelaError: If the run is damaged, its parts overlap, or the data do not fit the model.
@@ -45,14 +56,19 @@ def evaluate_run(
     if data is None and root is None and labels is None:
         opened = open_held_out(folder, "evaluate").to_dict()
         data = folder.settings.data
-        return {"run": path.name, "data": data, "openings": opened, **_own(folder)}
+        numbers = released_numbers(_own(folder), folder.data, smallest)
+        return {"run": path.name, "data": data, "openings": opened, **numbers}
     if folder.first.path != path:
         raise SettingError(
             f"{path} holds {len(folder.runs)} models, one a fold or seed: name one of them, such "
             f"as {folder.first.path.name}, to apply it to other data"
         )
     data = data or folder.settings.data
-    return {"run": path.name, "data": data, **_on_other(folder.first, data, root, labels)}
+    numbers = _on_other(folder.first, data, root, labels, trust_code=trust_code)
+    if "origin" in numbers:
+        numbers["origin"] = public(numbers["origin"])
+    described = {**folder.data, "name": data}
+    return {"run": path.name, "data": data, **released_numbers(numbers, described, smallest)}
 
 
 def _own(folder: Run) -> dict[str, Any]:
@@ -72,7 +88,13 @@ def _own(folder: Run) -> dict[str, Any]:
 
 
 def predict_other(
-    folder: RunFolder, name: str, root: Path | None, work: Path, labels: Path | None = None
+    folder: RunFolder,
+    name: str,
+    root: Path | None,
+    work: Path,
+    labels: Path | None = None,
+    *,
+    trust_code: bool = False,
 ) -> tuple[RunData, Predictions]:
     """Other data as a run's model reads them, and what it says of each example.
 
@@ -85,22 +107,23 @@ def predict_other(
         root: Where it lies; the usual search path by default.
         work: Folder for what is made of tables on the way.
         labels: Times and labels of the other data, for a run that learnt those of a file.
+        trust_code: Whether the run's model may be a class of a file or module.
 
     Raises:
         SequelaError: If the run is damaged, or the data do not fit the model.
     """
-    model = trained(folder)
+    model = trained(folder, trust_code=trust_code)
     other = load_other(folder, model.header, name, root, work, labels)
     return other, other.predictions(model.probabilities_of(other))
 
 
 def _on_other(
-    folder: RunFolder, name: str, root: Path | None, labels: Path | None
+    folder: RunFolder, name: str, root: Path | None, labels: Path | None, *, trust_code: bool
 ) -> dict[str, Any]:
     """What a model does on other data, without the units that it was trained or tuned on."""
     seed = folder.settings.seed
     with temporary() as work:
-        other, predictions = predict_other(folder, name, root, work, labels)
+        other, predictions = predict_other(folder, name, root, work, labels, trust_code=trust_code)
         marked = "recording" if other.unit == "recording" else "subject"
         found = {
             "origin": other.origin,
@@ -111,6 +134,8 @@ def _on_other(
             **other.unlike_training(),
             **summarise(predictions, seed=seed, recordings=other.classes_fixed),
         }
+    if marked == "subject" and folder.split.pseudonyms is None:
+        found["overlap_unknown"] = NO_KEY
     known = folder.split.whose == "subject"
     if folder.split.holds_out(predictions.subject_id if known else predictions.group_id):
         found["openings"] = open_held_out(folder, "evaluate").to_dict()

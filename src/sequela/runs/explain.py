@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sequela.config import SMALLEST_CELL
 from sequela.errors import RunError, SettingError, UnknownNameError, unknown_name
 from sequela.evaluation.attribution import Attribution, contrast, number_of
 from sequela.evaluation.importance import Importance
@@ -77,6 +78,8 @@ def explain(
     classes: Sequence[str] = (),
     root: Path | None = None,
     steps: int | None = None,
+    smallest: int = SMALLEST_CELL,
+    trust_code: bool = False,
 ) -> Explanation:
     """Explain predictions of a run's network by integrated gradients.
 
@@ -89,6 +92,8 @@ def explain(
             more the predicted class and the true one.
         root: Folder or file of the data (default: the usual search path).
         steps: Of the integral; if not given, as many as make the completeness error small.
+        smallest: Codes of fewer held-out subjects are not ranked.
+        trust_code: Whether the run's model may be a class of a file or module.
 
     Raises:
         UnknownNameError: If an example or a class does not exist.
@@ -103,7 +108,7 @@ def explain(
         raise RunError(
             f"{path}: each fold has a model of its own: name one, for example {folder.path}"
         )
-    trained = TrainedModel.of(folder)
+    trained = TrainedModel.of(folder, trust_code=trust_code)
     model, header = trained.network("an explanation"), trained.header
     if trained.reads not in DEFAULT_READS.values():
         raise SettingError(
@@ -131,7 +136,7 @@ def explain(
                 )
                 for row, why in wanted.items()
             ),
-            data.importance(model),
+            data.importance(model, smallest),
         )
 
 
@@ -166,8 +171,7 @@ def _rows(predictions: Predictions, examples: Sequence[str]) -> dict[int, str]:
     for name in examples:
         if name not in place:
             raise UnknownNameError(
-                f"no example '{name}' in this run: its predictions.parquet lists the ids, for "
-                f"example '{predictions.example_id[0]}'"
+                f"no example '{name}' in this run: its predictions.parquet lists the ids"
             )
     return {place[name]: "asked for" for name in examples}
 

@@ -7,6 +7,7 @@ from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.runs.folder import CONFIG, RunFolder
 from sequela.runs.folds import FOLDS, FoldsFolder
+from sequela.runs.inside import refuse_links
 
 Run = RunFolder | FoldsFolder
 
@@ -69,6 +70,7 @@ def begun(path: Path) -> tuple[RunSettings, int]:
     for name in ("", "fold-00", "fold-00.seed-00", "seed-00"):
         folder = RunFolder(path / name)
         if (folder.path / CONFIG).exists():
+            refuse_links(path)
             return folder.settings, bool(name) * folder.settings.folds
     raise RunError(
         f"{path}: holds no run to continue (there is no {CONFIG}); name the folder of a run with "
@@ -107,6 +109,7 @@ def begun_seeds(path: Path) -> int:
 
 
 def _complete(folder: Run) -> Run:
+    refuse_links(folder.path)
     folder.require_complete()
     return folder
 

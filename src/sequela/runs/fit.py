@@ -18,6 +18,7 @@ from sequela.cost import record as record_cost
 from sequela.cost.features import with_features
 from sequela.cost.ledger import Account
 from sequela.errors import SettingError
+from sequela.evaluation.disclosure import INTERNAL
 from sequela.evaluation.summary import summarise_parts
 from sequela.files import held
 from sequela.models import stored
@@ -84,7 +85,7 @@ def train(
                     "has none (no layer named second): leave it out, or choose values-lstm"
                 )
         folder.open(settings, resume=resume)
-        folder.begin({**data.split.to_json(), "data_sha256": data.digest})
+        folder.begin({"internal": INTERNAL, **data.split.to_json(), "data_sha256": data.digest})
         if folder.complete:
             folder.require_complete()
         else:
@@ -132,6 +133,7 @@ def _finish(run: _Run, *, resume: bool, on_epoch: OnEpoch) -> None:
             else _fit_network(run, run.entry, resume=resume, on_epoch=on_epoch)
         )
         header = {
+            "internal": INTERNAL,
             "model": settings.model,
             "reads": list(run.given.reads),
             **data.header(),
@@ -276,6 +278,7 @@ def _metrics(
     findings = looked(data)
     parts = summarise_parts(folder.predictions, settings, recordings=data.classes_fixed)
     return {
+        "internal": INTERNAL,
         "model": settings.model,
         "data": data.describe(),
         "split": {"unit": settings.split, "leaks": data.split.leaks},

@@ -15,11 +15,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sequela.cohort.pseudonyms import VARIABLE as KEY
+from sequela.cohort.pseudonyms import key_path
 from sequela.cohort.split import PARTS, WORDS, Split, shares
 from sequela.config import RunSettings
 from sequela.cost import record
 from sequela.cost.ledger import Account
 from sequela.errors import RunError, SplitError
+from sequela.evaluation.disclosure import INTERNAL
 from sequela.evaluation.predictions import Predictions
 from sequela.files import is_leftover, scratch_beside, whole
 from sequela.runs.manifest import MANIFEST, refuse_links, require_unchanged
@@ -32,6 +35,15 @@ CONFIG = "config.toml"
 METRICS = "metrics.json"
 COST = "cost.json"
 ATTRIBUTES = "attributes.parquet"
+NOTICE = "INTERNAL.md"
+NOTICE_TEXT = """# Internal: keep this folder where the data are
+
+It holds data of single people: their ids, times, attributes and predictions (`predictions.parquet`,
+`attributes.parquet`), exact counts (`metrics.json`, `folds.json`), marks of what their records hold
+(`split.json`), and a model that was fitted to them (`model.safetensors`, `checkpoint/`).
+
+`sequela share RUN --out DIR` writes what may be shown to others into a folder of its own.
+"""
 FACTS = ("train_seconds", "epochs", "best_epoch", "parameters", "operations", "macs")
 _LIBRARIES = ("torch", "numpy", "scikit-learn", "accelerate")
 
@@ -176,7 +188,10 @@ class RunFolder:
     def write_attributes(self, attributes: Mapping[str, NDArray[np.str_]]) -> None:
         """Write ``attributes.parquet``: str (example,) by name, in the order of the predictions."""
         columns = {"id": self.predictions.example_id, **attributes}
-        table = pa.table({name: pa.array(v.tolist(), pa.string()) for name, v in columns.items()})
+        table = pa.table(
+            {name: pa.array(v.tolist(), pa.string()) for name, v in columns.items()},
+            metadata={"sequela.internal": INTERNAL},
+        )
         with whole(self.path / ATTRIBUTES) as partial:
             sealed.write(table, partial, compression="zstd")
 
@@ -213,12 +228,12 @@ class RunFolder:
         return self.split.ids
 
     def describe_split(self) -> dict[str, Any]:
-        """The split without its ids."""
+        """The split without its ids, and without days, which are those of patients."""
         return {
             "unit": self.split.unit,
             "by": WORDS.get(self.split.unit, self.split.unit),
             "whole": self.split.whole,
-            **({"times": self.split.times} if self.split.times else {}),
+            **({"times": _years(self.split.times)} if self.split.times else {}),
             "leaks": self.split.leaks,
             "seed": self.split.seed,
             "fractions": list(self.split.fractions),
@@ -308,6 +323,8 @@ class RunFolder:
         refuse_links(self.path)
         if not (self.path / CONFIG).exists():
             self.write(CONFIG, settings.to_toml())
+        if not (self.path / NOTICE).exists():
+            self.write(NOTICE, NOTICE_TEXT)
 
     def begin(self, split: dict[str, Any]) -> None:
         """Write ``split.json``, or make sure that the one of a run to resume is the same.
@@ -317,7 +334,12 @@ class RunFolder:
         """
         if not (self.path / "split.json").exists():
             self.write("split.json", split)
-        elif self.json("split.json") != split:
+        elif (found := self.json("split.json")) != split:
+            if found.get("key", "") != split["key"]:
+                raise RunError(
+                    f"{self.path}: the run was begun with another key of subject ids than "
+                    f"{key_path()}: name the file of that key with {KEY}, or choose another --out"
+                )
             raise RunError(
                 f"{self.path}: the run was begun on other data than the data found now; name its "
                 "data with --root, or choose another --out"
@@ -340,6 +362,11 @@ def differences(found: RunSettings, asked: RunSettings) -> list[tuple[str, Any, 
     ours, theirs = _flat(found.model_dump()), _flat(asked.model_dump())
     names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
     return [(name, ours.get(name), theirs.get(name)) for name in names]
+
+
+def _years(times: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """The first and the last year of each part."""
+    return {part: (first[:4], last[:4]) for part, (first, last) in times.items()}
 
 
 def _said(value: Any) -> str:

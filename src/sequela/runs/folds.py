@@ -16,7 +16,8 @@ from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.files import held, is_leftover
 from sequela.runs import fit
-from sequela.runs.folder import CONFIG, RunFolder, is_taken, work_beside
+from sequela.runs.folder import CONFIG, NOTICE, NOTICE_TEXT, RunFolder, is_taken, work_beside
+from sequela.runs.inside import folder_of_run
 from sequela.runs.manifest import MANIFEST, require_unchanged, seal, unseal
 from sequela.runs.recipe import mean_recalls, places, summarise_runs
 
@@ -52,7 +53,7 @@ class FoldsFolder:
     @cached_property
     def runs(self) -> list[RunFolder]:
         """The runs, fold by fold, and seed by seed within a fold."""
-        return [RunFolder(self.path / name) for name in self.summary["runs"]]
+        return [RunFolder(folder_of_run(self.path, name)) for name in self.summary["runs"]]
 
     @property
     def first(self) -> RunFolder:
@@ -252,6 +253,7 @@ def cross_validate(
                 fit.train(each, path, root=root, work=made, resume=resume, on_epoch=on_epoch)
             )
             on_run(done[-1], len(done), len(wanted))
+        RunFolder(out).write(NOTICE, NOTICE_TEXT)
         RunFolder(out).write(FOLDS, summarise_runs(done))
         seal(out)
     return FoldsFolder(out)

@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
+from sequela.config import SMALLEST_CELL
 from sequela.runs.find import Run
+from sequela.runs.released import released_findings
 
 _OF_A_TASK = (
     "declared leak",
@@ -65,7 +67,8 @@ class Leaks:
             for finding in leaks + [finding for each in metrics for finding in each["suspicions"]]
             if finding["check"] not in expected
         ]
-        return cls(declared or by_rows, tuple(each_once(found)))
+        shown = released_findings(found, run.data, SMALLEST_CELL)
+        return cls(declared or by_rows, tuple(each_once(shown)))
 
     def lines(self) -> list[str]:
         """Unexpected leaks, one line each."""

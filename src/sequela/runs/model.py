@@ -1,6 +1,6 @@
 """A run's model, fitted or built again from ``model.safetensors`` alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from sequela.models.reference import ReferenceModel
 from sequela.models.registry import ENSEMBLE, Entry, ModelEntry, lookup
 from sequela.runs.data import Inputs, RunData
 from sequela.runs.folder import RunFolder
+from sequela.runs.inside import refuse_code
 from sequela.sources import catalog
 from sequela.sources.catalog import DataKind
 
@@ -95,15 +96,20 @@ class TrainedModel:
     tensors: Mapping[str, Tensor]
 
     @classmethod
-    def of(cls, folder: RunFolder) -> "TrainedModel":
+    def of(cls, folder: RunFolder, *, trust_code: bool = False) -> "TrainedModel":
         """The model of a run that has one.
 
+        Args:
+            folder: The run.
+            trust_code: Whether its model may be a class of a file or module, which is imported.
+
         Raises:
-            RunError: If the run is not finished, or a file is missing, damaged or another.
+            RunError: If the run is not finished, a file is missing, damaged, or of another model, or
+                the model is a class that is not trusted.
             SettingError: If the run is an ensemble.
             ModelError: If the model is a class of a file that is gone.
         """
-        found = trained(folder)
+        found = trained(folder, trust_code=trust_code)
         if isinstance(found, TrainedEnsemble):
             raise SettingError(
                 f"{folder.path} is an ensemble of {len(found.members)} models, and one model is "
@@ -189,16 +195,35 @@ class TrainedEnsemble:
         return averaged(said, self.header["mean"])
 
 
-def trained(folder: RunFolder) -> TrainedModel | TrainedEnsemble:
+def trained(folder: RunFolder, *, trust_code: bool = False) -> TrainedModel | TrainedEnsemble:
     """The model of a run, or the models of an ensemble.
 
+    Args:
+        folder: The run.
+        trust_code: Whether a model may be a class of a file or module, which is imported.
+
     Raises:
-        RunError: If the run is not finished, or a file is missing, damaged or another.
+        RunError: If the run is not finished, a file is missing, damaged, or of another model, or a
+            model is a class that is not trusted.
         ModelError: If a model is a class of a file that is gone.
     """
     folder.require_complete()
     header, tensors = stored.read(folder.path / FILE)
+    if header.get("model") != folder.settings.model:
+        raise RunError(
+            f"{folder.path / FILE}: is of the model {header.get('model')!r}, and the run's is "
+            f"{folder.settings.model!r}: train it again"
+        )
+    for name in _names_in(header):
+        refuse_code(folder.path, name, trusted=trust_code)
     return _trained(header, tensors, catalog.lookup(folder.settings.data).holds)
+
+
+def _names_in(header: Mapping[str, Any]) -> Iterator[str]:
+    """The model of a header, and those of its members."""
+    yield str(header["model"])
+    for member in header.get("members", ()):
+        yield from _names_in(member)
 
 
 def _trained(

@@ -17,7 +17,9 @@ from typing import Any, Literal, Self
 from filelock import FileLock
 from platformdirs import user_state_path
 
+from sequela.cohort.pseudonyms import PLAIN
 from sequela.errors import OutputError
+from sequela.evaluation.predictions import Predictions
 from sequela.files import whole, writing
 from sequela.runs.find import Run
 from sequela.runs.folds import FOLDS
@@ -64,7 +66,6 @@ class Opening:
         """What is to be written of a run."""
         runs = run.runs
         split = run.first.split
-        everybody = {each for part in split.ids[split.whose].values() for each in part}
         return cls(
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             command=command,
@@ -75,10 +76,12 @@ class Opening:
                 for each in runs
             ),
             data=run.settings.data,
-            population=_digest(everybody),
+            population=_digest(_ids(run.first.predictions, split.whose)),
             unit=split.unit,
             seed=split.seed,
-            held_out=_of_all(_digest(each.split.ids[split.whole]["held_out"]) for each in runs),
+            held_out=_of_all(
+                _digest(_ids(each.predictions.part("held_out"), split.whole)) for each in runs
+            ),
         )
 
     @property
@@ -255,6 +258,15 @@ def _lines(path: Path) -> list[bytes]:
 
 def _sha256(line: bytes) -> str:
     return hashlib.sha256(line).hexdigest()
+
+
+def _ids(predictions: Predictions, kind: str) -> list[str]:
+    """The ids of a kind, hashed without the key: a new key begins no new ledger.
+
+    Only the digest of all of them together is written down.
+    """
+    named = {"row": predictions.example_id, "subject": predictions.subject_id}
+    return PLAIN.distinct(named.get(kind, predictions.group_id))
 
 
 def _digest(ids: Iterable[str]) -> str:

@@ -19,11 +19,12 @@ from sequela.cohort.division import by_site, divide
 from sequela.cohort.finding import Finding
 from sequela.cohort.fingerprint import Content
 from sequela.cohort.labels import example_ids
+from sequela.cohort.pseudonyms import VARIABLE, Ids, own
 from sequela.cohort.question import ask, task_asked
 from sequela.cohort.selection import Cohort
-from sequela.cohort.split import PARTS, Ids, Split, hashes
+from sequela.cohort.split import PARTS, Split
 from sequela.config import CohortSettings, RunSettings, SequenceSettings, TrainingSettings
-from sequela.errors import DataError, SettingError
+from sequela.errors import DataError, RunError, SettingError
 from sequela.evaluation.attribution import Attribution, attribute_visits, number_of
 from sequela.evaluation.importance import Importance, importance_of_codes
 from sequela.evaluation.predictions import Predictions
@@ -131,7 +132,7 @@ class VisitData:
     @cached_property
     def content(self) -> Content:
         """Marks of what the subjects' records hold, by their hashed ids."""
-        return content_of(self.sequences)
+        return content_of(self.sequences, own())
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -188,10 +189,10 @@ class VisitData:
         """What moved a number of a model: values (code,) of a record."""
         return attribute_visits(model, VisitDataset(self.sequences)[[row]], weights, steps)[0]
 
-    def importance(self, model: nn.Module) -> Importance:
+    def importance(self, model: nn.Module, smallest: int) -> Importance:
         """The codes that move a model most over the held-out part."""
         what = number_of(self.classes, self.classes[1])
-        return importance_of_codes(model, self.sequences, self.rows("held_out"), what)
+        return importance_of_codes(model, self.sequences, self.rows("held_out"), what, smallest)
 
     def describe_example(self, row: int) -> dict[str, Any]:
         """The codes of a record in their order, with their step and how long ago it was."""
@@ -404,7 +405,7 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
             "of prediction: give the model other codes (--inputs, --demographics), or predict "
             "later (--hours)"
         )
-    split = divided.split.holding(content_of(sequences))
+    split = divided.split.holding(content_of(sequences, own()))
     return VisitData(settings.data, cohort.origin, cohort, split, part, sequences, divided.site)
 
 
@@ -440,18 +441,26 @@ def load_other(
     if settings.split == "site" and "site" in catalog.lookup(name).units:
         cohort, site = by_site(cohort)
     ids = {"subject": cohort.subject_id.astype(np.str_)} | ({} if site is None else {"site": site})
+    how = folder.split.pseudonyms
+    if same and how is None:
+        raise RunError(
+            f"{folder.path}: its subject ids are hashed with a key that is not here, so who of "
+            f"{name} trained or tuned its model cannot be known: name the file of that key with "
+            f"{VARIABLE}, or evaluate it on another data set"
+        )
+    how = how or own()
     new = np.ones(len(cohort.labels), np.bool_)
     for kind in ids if same else ():
         parts = folder.split.ids[kind]
-        new &= ~np.isin(hashes(ids[kind]), [*parts["train"], *parts["tuning"]])
+        new &= ~np.isin(how.each(ids[kind]), [*parts["train"], *parts["tuning"]])
     unit = ids["subject"] if site is None else site
     words, read = Vocabulary.of(header), sequence_settings(asked)
     everybody = np.full(len(new), PARTS.index("held_out"))
     content = content_of(
-        build_sequences(cohort, everybody, work / "everybody", read, of_model=words)
+        build_sequences(cohort, everybody, work / "everybody", read, of_model=words), how
     )
     seen = np.array(content.units, np.str_)[folder.split.seen(content)]
-    copied = np.isin(hashes(ids["subject"]), seen)
+    copied = np.isin(how.each(ids["subject"]), seen)
     renamed = len(np.unique(ids["subject"][new & copied]))
     new &= ~copied
     if not new.any():

@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader
 
 from sequela.cohort.finding import Finding
 from sequela.cohort.fingerprint import Content
+from sequela.cohort.pseudonyms import Pseudonyms, own
 from sequela.cohort.segments import Segments, content_of, cut, stretches
-from sequela.cohort.split import PARTS, Split, draw, hashed
+from sequela.cohort.split import PARTS, Split, draw
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import SettingError
 from sequela.evaluation.attribution import Attribution, attribute_signal
@@ -181,7 +182,7 @@ class SignalData:
         """What moved a number of a model: values (n_chans, n_times) of a segment."""
         return attribute_signal(model, self.scaled[row], weights, steps)
 
-    def importance(self, model: nn.Module) -> None:
+    def importance(self, model: nn.Module, smallest: int) -> None:
         """Samples have no names to be ranked by."""
 
     def describe_example(self, row: int) -> dict[str, Any]:
@@ -361,11 +362,14 @@ def load_other(
         for hashed_id in parts[part]
     }
     segments = cut(recordings, header["n_times"], tuple(header["classes"]))
-    by_name = {each.recording_id for each in recordings if seen & _names_of(each)}
+    listed, here = folder.split.pseudonyms, own()
+    by_name = {
+        each.recording_id for each in recordings if listed and seen & _names_of(each, listed)
+    }
     content = content_of(segments)
     known = set(np.array(content.units)[folder.split.seen(content)].tolist())
     by_content = {
-        each.recording_id for each in recordings if known & {h for _, h in _names_of(each)}
+        each.recording_id for each in recordings if known & {h for _, h in _names_of(each, here)}
     }
     new = [each for each in recordings if each.recording_id not in by_name | by_content]
     renamed = [each for each in recordings if each.recording_id in by_content - by_name]
@@ -399,10 +403,10 @@ def _count(recordings: Sequence[Recording]) -> int:
     return len({each.subject_id or each.recording_id for each in recordings})
 
 
-def _names_of(recording: Recording) -> set[tuple[str, str]]:
+def _names_of(recording: Recording, how: Pseudonyms) -> set[tuple[str, str]]:
     """The hashed ids of a recording and of its subject, if that is known."""
     ids = {"recording": recording.recording_id, "subject": recording.subject_id}
-    return {(kind, hashed(np.array([id_]))[0]) for kind, id_ in ids.items() if id_ is not None}
+    return {(kind, how.of(id_)) for kind, id_ in ids.items() if id_ is not None}
 
 
 def ids_of(segments: Segments) -> dict[str, NDArray[np.str_]]:

@@ -171,8 +171,7 @@ def _check_parts(cohort: Cohort, part: NDArray[np.uint8]) -> None:
     moved = np.flatnonzero((subject[1:] == subject[:-1]) & (part[1:] != part[:-1]))
     if len(moved):
         raise SplitError(
-            f"subject {subject[moved[0]]} is in two parts, and {len(moved) - 1} more such "
-            "pairs of examples; split by subject"
+            f"{len(moved)} pairs of examples of one subject are in two parts; split by subject"
         )
 
 

@@ -4,17 +4,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.cohort.fingerprint import Content, of_records, tokens
-from sequela.cohort.split import hashes
+from sequela.cohort.pseudonyms import Pseudonyms
 from sequela.sequences.flat import Sequences
 
 _DAY = np.timedelta64(1, "D")
 
 
-def content_of(sequences: Sequences) -> Content:
+def content_of(sequences: Sequences, how: Pseudonyms) -> Content:
     """The marks of the codes and measurements of each subject, of all examples together.
 
     A code counts with the days since the subject's step before: dates that are all shifted by the
     same time give the same marks. Codes that the vocabulary lacks do not count.
+
+    Args:
+        sequences: Of all examples.
+        how: Whose key subjects and codes are hashed with: marks under two keys never agree.
     """
     subjects, subject = np.unique(sequences.subject_id, return_inverse=True)
     of_step = np.repeat(subject, sequences.lengths)
@@ -26,12 +30,12 @@ def content_of(sequences: Sequences) -> Content:
     bits = np.ascontiguousarray(sequences.values).view(np.int32).astype(np.int64)
     channels = sequences.channels.astype(np.int64)
     return of_records(
-        hashes(subjects.astype(np.str_)).tolist(),
+        how.each(subjects.astype(np.str_)).tolist(),
         np.concatenate([of_step[step], of_step[measured]]),
         np.concatenate(
             [
-                tokens(sequences.vocabulary, codes, days[step]),
-                tokens(sequences.channel_names, channels, days[measured], bits),
+                tokens(sequences.vocabulary, codes, days[step], how=how),
+                tokens(sequences.channel_names, channels, days[measured], bits, how=how),
             ]
         ),
     )

@@ -147,22 +147,27 @@ class CodeAt:
         code: Its name; ``UNKNOWN`` where the vocabulary lacks it.
         visit: Which of the example's steps, from 1.
         days_before: From the step to the prediction.
+        subjects: Training subjects who have it.
     """
 
     code: str
     visit: int
     days_before: float
+    subjects: int
 
 
 def codes_of(sequences: Sequences, example: int) -> tuple[CodeAt, ...]:
     """The codes of an example in their order, with their step and how long ago it was."""
     first = int(sequences.step_offsets[example])
     asked = sequences.prediction_time[example]
+    having = sequences.header["training_subjects"]
+    subjects = dict(zip(sequences.vocabulary, having, strict=True))
     return tuple(
         CodeAt(
             code,
             visit + 1,
             float((asked - sequences.step_time[first + visit]) / np.timedelta64(1, "D")),
+            int(subjects[code]),
         )
         for visit, codes in enumerate(sequences.codes_of(example))
         for code in codes

@@ -12,7 +12,7 @@ import joblib
 from sequela.cohort.flow import Flow
 from sequela.cohort.question import ask
 from sequela.cohort.tasks import task_named
-from sequela.config import RunSettings
+from sequela.config import SMALLEST_CELL, RunSettings
 from sequela.errors import RunError, SettingError, unknown_name
 from sequela.files import held, is_leftover, make_folder, scratch, whole, writing
 from sequela.runs.default import default_of
@@ -43,6 +43,7 @@ def reproduce(
     split_seed: int | None = None,
     quick: bool = False,
     processes: int | None = None,
+    smallest: int = SMALLEST_CELL,
     on_run: OnRun = lambda *_: None,
     on_look: OnLook = lambda _: None,
 ) -> list[Run]:
@@ -63,6 +64,7 @@ def reproduce(
         quick: Train for few epochs, to see that everything works; the numbers are not results.
         processes: Train this many models at once, each on one torch thread (default: one for each
             core).
+        smallest: The smallest count of people that ``results.json`` holds.
         on_run: Called after each run.
         on_look: Called several times a second with what is being trained.
 
@@ -106,7 +108,7 @@ def reproduce(
         for folder in folders:  # once, at the end, as the page of these runs does
             open_held_out(folder, "report")
         with whole(out / "results.json") as partial:
-            content = json.dumps(results(folders), indent=1, ensure_ascii=False)
+            content = json.dumps(results(folders, smallest), indent=1, ensure_ascii=False)
             partial.write_text(content + "\n", encoding="utf-8")
         shutil.rmtree(work)
         seal(out)

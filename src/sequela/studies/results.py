@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from sequela.config import SMALLEST_CELL
+from sequela.evaluation.disclosure import as_json
 from sequela.runs.find import Run
+from sequela.runs.released import Released, released_data
 from sequela.studies.beside import default_beside
 from sequela.studies.judged import judge_study
 from sequela.studies.registry import STUDIES, planned_leak, question_of, study_of
@@ -43,11 +46,15 @@ def in_order(folders: Sequence[Run]) -> list[Run]:
     return sorted(folders, key=place)
 
 
-def results(folders: Sequence[Run]) -> dict[str, Any]:
+def results(folders: Sequence[Run], smallest: int = SMALLEST_CELL) -> dict[str, Any]:
     """The content of ``results.json``: every study by its name.
 
     A study's primary question has the study's own name, other questions have names of their own.
-    Runs split by rows form a study of their own, too.
+    Runs split by rows form a study of their own, too. What must not be shown of people is null.
+
+    Args:
+        folders: Finished runs.
+        smallest: The smallest count of people that is shown.
     """
     studies: dict[str, Any] = {}
     for study, runs in by_study(folders):
@@ -55,11 +62,15 @@ def results(folders: Sequence[Run]) -> dict[str, Any]:
         for key, chosen in cohorts.items():
             for row in (False, True):
                 if some := [run for run in chosen if (planned_leak(run) == "row") == row]:
-                    studies[key + "-by-row" * row] = _content(study, some)
+                    studies[key + "-by-row" * row] = as_json(_content(study, some, smallest))
         main = next(iter(cohorts))
         if judged := judge_study(study, list(cohorts.values())):
             studies[main]["claims"] = [each.to_dict() for each in judged]
-    return {"studies": studies, "environment": folders[0].environment}
+    return {
+        "smallest_cell": smallest,
+        "studies": studies,
+        "environment": folders[0].environment,
+    }
 
 
 def cohorts_of(study: Study, runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -73,10 +84,10 @@ def cohorts_of(study: Study, runs: Sequence[Run]) -> dict[str, list[Run]]:
     return {study.key_of(one, is_primary=one == primary): grouped[one] for one in order}
 
 
-def _content(study: Study, chosen: Sequence[Run]) -> dict[str, Any]:
+def _content(study: Study, chosen: Sequence[Run], smallest: int) -> dict[str, Any]:
     """One study of ``results.json``; the first run is one that tells the study's data and split."""
     first = chosen[0]
-    data = first.metrics["data"]
+    data = released_data(first.metrics["data"], smallest)
     content: dict[str, Any] = {
         "data": data,
         "split": first.describe_split(),
@@ -97,9 +108,9 @@ def _content(study: Study, chosen: Sequence[Run]) -> dict[str, Any]:
             kind = "weighted"
         content[kind][model] = {
             **run.facts,
-            "test": run.test,
+            "test": Released(run, smallest).test,
             "report_2019": study.reported.get(model, {}),
-            "leaks": run.metrics["leaks"],
+            "leaks": Released(run, smallest).metrics["leaks"],
             "run": run.path.name,
         }
     if best := default_beside(study, chosen):

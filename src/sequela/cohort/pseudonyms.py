@@ -1,0 +1,142 @@
+"""Ids as keyed hashes: whoever lacks the key cannot find out an id by trying all that there are.
+
+The key is of the user, not of a run: a run folder that leaves the building does not hold it. Two
+runs on the same people list the same hashes if they were made with the same key.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from platformdirs import user_config_path
+
+from sequela.errors import SettingError
+from sequela.files import writing
+
+VARIABLE = "SEQUELA_KEY"
+"""Names the file of the key, in place of the usual one: several users may share one."""
+_BYTES = 32
+_DIGITS = 16  # of an id's hash
+_EVERYBODY = 0o007  # permissions of those who are neither the owner nor in the group
+
+Ids = NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class Pseudonyms:
+    """How ids are hashed.
+
+    Attributes:
+        secret: The key; empty for SHA-256 without one, as earlier versions had it.
+    """
+
+    secret: bytes
+
+    @property
+    def name(self) -> str:
+        """What tells the key from others and does not give it away; empty without a key."""
+        return self.of("the name of this key") if self.secret else ""
+
+    def digest(self, text: str) -> bytes:
+        """The hash of a text: 32 bytes."""
+        if not self.secret:
+            return hashlib.sha256(text.encode()).digest()
+        return hmac.digest(self.secret, text.encode(), "sha256")
+
+    def of(self, id_: str) -> str:
+        """One id hashed."""
+        return self.digest(id_).hex()[:_DIGITS]
+
+    def each(self, ids: Ids) -> Ids:
+        """Each id hashed, (example,)."""
+        distinct, inverse = np.unique(ids, return_inverse=True)
+        return np.array([self.of(str(one)) for one in distinct], np.str_)[inverse]
+
+    def distinct(self, ids: Ids) -> list[str]:
+        """The distinct ids, hashed and sorted."""
+        return sorted(set(self.each(ids).tolist()))
+
+
+PLAIN = Pseudonyms(b"")
+"""Without a key."""
+
+
+def own() -> Pseudonyms:
+    """Those of this user's key, which is made where there is none yet.
+
+    Raises:
+        SettingError: If the file holds no key, or everybody may read it.
+        OutputError: If it cannot be read or made.
+    """
+    path = key_path()
+    return _read(path) if path.exists() else _make(path)
+
+
+def named(name: str) -> Pseudonyms | None:
+    """Those of a key by its name; ``None`` where this user has another one, or none."""
+    if not name:
+        return PLAIN
+    path = key_path()
+    found = _read(path) if path.exists() else None
+    return found if found and found.name == name else None
+
+
+def in_words(name: str) -> str:
+    """How ids are hashed under a key, or without one, for ``split.json``."""
+    how = "HMAC-SHA-256, under the named key," if name else "SHA-256"
+    return f"first {_DIGITS} hexadecimal digits of the {how} of the id"
+
+
+def key_path() -> Path:
+    """Where the key of this user is."""
+    given = os.environ.get(VARIABLE)
+    return Path(given) if given else user_config_path("sequela") / "key"
+
+
+def _make(path: Path) -> Pseudonyms:
+    """A new key in a file that only its owner may read; of two processes, one makes it."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        try:
+            handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                file.write(f"{secrets.token_hex(_BYTES)}\n")
+            with suppress(FileExistsError):
+                os.link(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+    return _read(path)
+
+
+def _read(path: Path) -> Pseudonyms:
+    with writing(path):
+        mode = path.stat().st_mode
+        text = path.read_bytes()
+    if os.name == "posix" and mode & _EVERYBODY:
+        raise SettingError(
+            f"{path}: everybody on this machine may use this key of subject ids: take their "
+            "permissions away (chmod 600)"
+        )
+    return _of(text, path)
+
+
+@cache
+def _of(text: bytes, path: Path) -> Pseudonyms:
+    try:
+        secret = bytes.fromhex(text.decode("ascii"))
+    except ValueError:
+        secret = b""
+    if len(secret) != _BYTES:
+        raise SettingError(
+            f"{path}: holds no key of subject ids: expected {2 * _BYTES} hexadecimal digits; put "
+            "the right file there, or remove it, and a new key is made"
+        )
+    return Pseudonyms(secret)

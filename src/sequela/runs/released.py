@@ -1,0 +1,237 @@
+"""A run as it may be shown outside: its numbers without small counts of people, by one rule.
+
+What a run folder holds is exact and stays inside. Whatever is made to be shown reads the run
+through :class:`Released`.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sequela.config import SMALLEST_CELL
+from sequela.evaluation.disclosure import HIDDEN, apply, hidden_cells, in_words, is_small, shown
+from sequela.runs.find import Run
+from sequela.sources import catalog
+
+_RATES = ("sensitivity", "specificity", "precision", "negative_value", "f1", "alarm_rate")
+_DECIDED = ("balanced_accuracy", "alarm_rate")
+"""Metrics that give the confusion matrix away."""
+
+
+@dataclass(frozen=True)
+class Released:
+    """What may be shown of a run; all else is the run's own.
+
+    Attributes:
+        run: A finished run, or folds.
+        smallest: The smallest count of people that is shown.
+    """
+
+    run: Run
+    smallest: int = SMALLEST_CELL
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.run, name)
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """What the run says of its data."""
+        return released_data(self.run.data, self.smallest)
+
+    @cached_property
+    def test(self) -> dict[str, Any]:
+        """The numbers of the held-out part."""
+        return released_numbers(self.run.test, self.run.data, self.smallest)
+
+    @cached_property
+    def tuning(self) -> dict[str, Any]:
+        """The numbers of the tuning part."""
+        return released_numbers(self.run.tuning, self.run.data, self.smallest)
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """All numbers of the run, or of the first fold."""
+        found = self.run.metrics
+        return found | {
+            "data": released_data(found["data"], self.smallest),
+            "parts": {
+                name: released_numbers(part, found["data"], self.smallest)
+                for name, part in found["parts"].items()
+            },
+            **{
+                kind: released_findings(found[kind], found["data"], self.smallest)
+                for kind in ("leaks", "suspicions")
+            },
+        }
+
+    @property
+    def of_few(self) -> bool:
+        """Whether a class has too few held-out people: how frequent it is must not be shown."""
+        numbers, data = self.run.test, self.run.data
+        counts = [sum(row) for row in numbers["confusion"]]
+        return of_people(data) and any(is_small(count, self.smallest) for count in counts)
+
+
+def of_people(data: Mapping[str, Any]) -> bool:
+    """Whether examples are people's, by what a run says of its data.
+
+    Published recordings whose people are not identified are not: anybody has them all, and a
+    segment of one is nobody's table entry.
+    """
+    listed = catalog.DATA_SETS.get(data["name"])
+    published = bool(listed and listed.citation)
+    return "recordings" not in data or data.get("subjects") is not None or not published
+
+
+def released_data(data: Mapping[str, Any], smallest: int) -> dict[str, Any]:
+    """What a run says of its data, without small counts and the folders of the machine."""
+    found = copy.deepcopy(dict(data))
+    found["origin"] = public(found["origin"])
+    if not of_people(data):
+        return found
+    for name in ("subjects", "recordings", "examples"):
+        if found.get(name) is not None:
+            found[name] = shown(found[name], smallest)
+    if "counts" in found:
+        found["counts"] = apply(found["counts"], hidden_cells(found["counts"], smallest))
+    if "positives" in found:
+        negatives = data["examples"] - data["positives"]
+        small = is_small(data["positives"], smallest) or is_small(negatives, smallest)
+        found["positives"] = HIDDEN if small else data["positives"]
+    if "parts" in found:
+        _hide_parts(found["parts"], smallest)
+    if "flow" in found:
+        found["flow"] = released_flow(data["flow"], smallest)
+    if "sequences" in found:
+        _hide_sequences(found["sequences"], smallest)
+    return found
+
+
+def _hide_parts(parts: dict[str, dict[str, Any]], smallest: int) -> None:
+    """Counts of the parts, which sum to those of the whole."""
+    exact = [dict(part) for part in parts.values()]
+    for name in ("examples", "subjects", "positives"):
+        counts = [part[name] for part in exact]
+        classes = [(part["positives"], part["examples"] - part["positives"]) for part in exact]
+        hide = hidden_cells(np.array(classes) if name == "positives" else counts, smallest)
+        for part, count in zip(parts.values(), apply(counts, hide), strict=True):
+            part[name] = count
+
+
+def released_flow(flow: Mapping[str, Any], smallest: int) -> dict[str, Any]:
+    """Who came in (:meth:`sequela.cohort.flow.Flow.to_dict`), without small counts.
+
+    Between two steps that are hidden, what is left is hidden too; where all that was removed is too
+    little, so is how many there were.
+    """
+    steps = [dict(step) for step in flow["steps"]]
+    removed = [step["removed"] for step in steps]
+    hide = hidden_cells(removed, smallest).tolist()
+    unknown = is_small(sum(removed), smallest)  # how many there were, too
+    last = max((place for place, out in enumerate(hide) if out), default=-1)
+    within = unknown
+    for place, step in enumerate(steps):
+        exact = dict(step)
+        within |= hide[place]
+        step["removed"] = HIDDEN if hide[place] else exact["removed"]
+        step["left"] = HIDDEN if within and place < last else exact["left"]
+        apart = (exact["positives"], exact["removed"] - exact["positives"])
+        if hide[place] or any(is_small(each, smallest) for each in apart):
+            step["positives"] = HIDDEN if exact["removed"] else 0
+    negatives = flow["examples"] - flow["positives"]
+    small = is_small(flow["positives"], smallest) or is_small(negatives, smallest)
+    return {
+        **flow,
+        "candidates": HIDDEN if unknown else flow["candidates"],
+        "steps": steps,
+        "examples": shown(flow["examples"], smallest),
+        "subjects": shown(flow["subjects"], smallest),
+        "positives": HIDDEN if small else flow["positives"],
+        "notes": [in_words(note, smallest) for note in flow["notes"]],
+    }
+
+
+def _hide_sequences(sequences: dict[str, Any], smallest: int) -> None:
+    """Codes of few, the examples without any, and the longest record, which is one person's."""
+    without = sequences["examples_without_events"]
+    sequences["examples_without_events"] = shown(without, smallest)
+    sequences["frequent"] = [
+        row for row in sequences["frequent"] if row["training_subjects"] >= smallest
+    ]
+    if smallest > 1 and "steps_distribution" in sequences:
+        sequences["steps_distribution"]["most"] = HIDDEN
+
+
+def released_numbers(
+    numbers: Mapping[str, Any], data: Mapping[str, Any], smallest: int
+) -> dict[str, Any]:
+    """The numbers of a part, without small counts and what is made from them."""
+    if not of_people(data):
+        return dict(numbers)
+    found = {**numbers}
+    for name in ("examples", "groups"):
+        found[name] = shown(numbers[name], smallest)
+    if _has_small(numbers["confusion"], smallest):
+        found["confusion"] = HIDDEN
+        found["per_class_recall"] = [HIDDEN for _ in numbers["per_class_recall"]]
+        _hide(found, [name for name in _DECIDED if name in found])
+        right = sum(row[place] for place, row in enumerate(numbers["confusion"]))
+        wrong = sum(map(sum, numbers["confusion"])) - right
+        if is_small(right, smallest) or is_small(wrong, smallest):
+            _hide(found, ["accuracy"])
+    if numbers.get("recording_accuracy") is not None:
+        right = round(numbers["groups"] * numbers["recording_accuracy"])
+        if is_small(right, smallest) or is_small(numbers["groups"] - right, smallest):
+            _hide(found, ["recording_accuracy"])
+    if "operating_points" in numbers:
+        points = numbers["operating_points"]
+        found["operating_points"] = [_released_point(point, smallest) for point in points]
+    return found
+
+
+def _released_point(point: Mapping[str, Any], smallest: int) -> dict[str, Any]:
+    """What happens at a threshold: one small cell hides the four, for any rate gives them away."""
+    found = {**point}
+    if _has_small(point["confusion"], smallest):
+        found["confusion"] = HIDDEN
+        _hide(found, _RATES)
+    return found
+
+
+def _has_small(matrix: Sequence[Sequence[int]], smallest: int) -> bool:
+    return any(is_small(count, smallest) for row in matrix for count in row)
+
+
+def _hide(numbers: dict[str, Any], names: Sequence[str]) -> None:
+    """Numbers and their intervals."""
+    for name in names:
+        if name in numbers:
+            numbers[name] = HIDDEN
+            numbers[f"{name}_ci"] = None
+
+
+def released_findings(
+    findings: Sequence[Mapping[str, Any]], data: Mapping[str, Any], smallest: int
+) -> list[dict[str, Any]]:
+    """What the audit found, without small counts."""
+    if not of_people(data) or smallest == 1:
+        return [dict(each) for each in findings]
+    return [
+        {
+            **each,
+            "what": in_words(each["what"], smallest),
+            "where": in_words(each["where"], smallest),
+        }
+        for each in findings
+    ]
+
+
+def public(origin: str) -> str:
+    """Where the data were found, without the folders of the machine."""
+    before, under, path = origin.partition(" under ")
+    return f"{before} in a folder {Path(path).name}" if under else origin

@@ -1,0 +1,106 @@
+"""Ids, names, dates and free text, planted in every table of a source, and looked for in bytes."""
+
+import csv
+import gzip
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sequela.report.share import parts_of
+
+_ID = re.compile(r"(^|_)(row_|subject_|hadm_|icustay_|stay_|transfer_)?id$|stayid$|^uniquepid$")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_NUMBER = re.compile(r"-?[\d.]*(E-?\d+)?")
+_KEPT = {
+    "activeupondischarge",
+    "actualhospitalmortality",
+    "actualicumortality",
+    "age",
+    "apacheversion",
+    "dbsource",
+    "eventtype",
+    "first_careunit",
+    "gender",
+    "hospitaldischargestatus",
+    "icd9_code",
+    "last_careunit",
+    "unitdischargestatus",
+    "unitstaytype",
+}
+"""Columns of fixed words, which the sources check."""
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A copy of a source, and what of it must not be found anywhere.
+
+    Attributes:
+        root: The copy.
+        ids: Of subjects and stays.
+        days: Dates of patients.
+        texts: Names and free texts, each in one row of one table.
+    """
+
+    root: Path
+    ids: frozenset[str]
+    days: frozenset[str]
+    texts: frozenset[str]
+
+    def __len__(self) -> int:
+        return len(self.ids) + len(self.days) + len(self.texts)
+
+    def found_in(self, content: bytes) -> set[str]:
+        """What stands in some bytes, or in what is packed in them."""
+        return {one for part in parts_of(content) for one in self._found(part)}
+
+    def _found(self, part: bytes) -> Iterator[str]:
+        text = part.decode("utf-8", "replace")
+        yield from self.ids & set(re.findall(r"[\w-]+", text))
+        yield from self.days & set(_DAY.findall(text))
+        yield from (one for one in self.texts if one.lower() in text.lower())
+
+
+def planted(tables: Iterable[Path], source: Path, out: Path) -> Planted:
+    """Copy csv tables; each text column gets a text of its own in one row."""
+    ids, days, texts = set[str](), set[str](), set[str]()
+    for number, table in enumerate(sorted(tables)):
+        text = gzip.decompress(table.read_bytes()).decode("utf-8")
+        head, *rows = list(csv.reader(io.StringIO(text)))
+        for place, name in enumerate(head):
+            values = [row[place] for row in rows if row[place]]
+            if _ID.search(name.lower()) and not name.lower().startswith(("row_", "hospital")):
+                ids |= {value for value in values if len(value) >= 5}
+            elif values and all(_DAY.match(value) for value in values):
+                days |= {value[:10] for value in values}
+            elif values and not _kept(name) and not all(map(_NUMBER.fullmatch, values)):
+                canary = f"Canary {number}{chr(97 + place)} Mrs Vogel fell"
+                rows[(7 * place + number) % len(rows)][place] = canary
+                texts.add(canary)
+        copy = io.StringIO()
+        csv.writer(copy, lineterminator="\n").writerows([head, *rows])
+        path = out / table.relative_to(source)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(copy.getvalue().encode(), mtime=0))
+    return Planted(out, frozenset(ids), frozenset(days), frozenset(texts))
+
+
+def _kept(name: str) -> bool:
+    return name.lower() in _KEPT or name.lower().endswith("time24")
+
+
+def outputs(folder: Path, said: str) -> dict[str, bytes]:
+    """All files below a folder and all that was printed, by name."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    return {**found, "printed": said.encode()}
+
+
+def called(main: Callable[[list[str]], None], *arguments: object) -> int:
+    """A command in this process; its exit status."""
+    try:
+        main([str(each) for each in arguments])
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0

@@ -1,0 +1,100 @@
+"""What may leave the building is written after it was searched."""
+
+import base64
+import gzip
+import io
+import json
+import re
+import zipfile
+import zlib
+from pathlib import Path
+
+import pytest
+
+from sequela.errors import OutputError, RunError, SettingError
+from sequela.report import share as sharing
+from sequela.report.share import parts_of, share
+from sequela.runs.find import Run
+from sequela.runs.folder import RunFolder
+
+
+def test_a_shared_run_holds_no_internal_file(record_runs: list[Run], tmp_path: Path) -> None:
+    files = share(record_runs[0], tmp_path / "out")
+    assert [each.name for each in files] == [
+        "card.md",
+        "cost.json",
+        "environment.json",
+        "history.jsonl",
+        "numbers.json",
+        "report.html",
+    ]
+    numbers = json.loads((tmp_path / "out" / "numbers.json").read_text("utf-8"))
+    assert numbers["smallest_cell"] == 10
+    assert not any(
+        0 < row["training_subjects"] < 10 for row in numbers["data"]["sequences"]["frequent"]
+    )
+    assert [each.name for each in tmp_path.iterdir()] == ["out"]
+    with pytest.raises(OutputError, match="is there already"):
+        share(record_runs[0], tmp_path / "out")
+
+
+def test_folds_and_public_recordings_are_shared(
+    record_runs: list[Run], small_runs: list[RunFolder], tmp_path: Path
+) -> None:
+    assert len(share(record_runs[-1], tmp_path / "folds")) == 4
+    files = share(small_runs[0], tmp_path / "bonn", model=True)
+    assert "model.safetensors" in [each.name for each in files]
+    numbers = json.loads((tmp_path / "bonn" / "numbers.json").read_text("utf-8"))
+    assert numbers["test"]["confusion"] is not None
+
+
+@pytest.mark.parametrize("planted", ["an id", "a name", "a count"])
+def test_what_must_not_be_shown_is_refused(
+    record_runs: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planted: str
+) -> None:
+    run = record_runs[0]
+    write = sharing._write
+    monkeypatch.setattr(sharing, "_names_of_few", lambda *_: re.compile(b"Mrs Vogel"))
+
+    def also(run: Run, out: Path, smallest: int) -> None:
+        write(run, out, smallest)
+        if planted == "an id":
+            hidden = zlib.compress(b"see " + str(run.predictions.subject_id[0]).encode())
+            (out / "a.svg").write_bytes(b"data:;base64," + base64.b64encode(hidden))
+        elif planted == "a name":
+            (out / "a.json.gz").write_bytes(gzip.compress(b'{"who": "Mrs Vogel"}'))
+        else:
+            numbers = json.loads((out / "numbers.json").read_text("utf-8"))
+            numbers["data"]["flow"]["steps"][0]["removed"] = 3
+            (out / "numbers.json").write_text(json.dumps(numbers), "utf-8")
+
+    monkeypatch.setattr(sharing, "_write", also)
+    with pytest.raises(RunError, match="so nothing was written: keep this run inside") as error:
+        share(run, tmp_path / "out")
+    assert str(run.predictions.subject_id[0]) not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_are_shared_only_with_a_vocabulary_of_many(
+    record_runs: list[Run], tmp_path: Path
+) -> None:
+    (rare,) = {
+        run.path: run
+        for run in record_runs
+        if run.settings.data == "mimic3" and run.settings.model == "visits-improved"
+    }.values()
+    assert rare.data["sequences"]["settings"]["min_subjects"] < 10
+    with pytest.raises(SettingError, match="train it with --min-subjects 10"):
+        share(rare, tmp_path / "out", model=True)
+    with pytest.raises(SettingError, match="each fold has a model of its own"):
+        share(record_runs[-1], tmp_path / "out", model=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_whatever_is_packed_is_searched() -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("inner.txt", "needle")
+    packed = base64.b64encode(gzip.compress(archive.getvalue()))
+    for content in (packed, b"%6eeedle", b"x" + packed[:0] + b"needle"):
+        assert any(b"needle" in part for part in parts_of(content))

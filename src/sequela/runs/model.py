@@ -104,8 +104,8 @@ class TrainedModel:
             trust_code: Whether its model may be a class of a file or module, which is imported.
 
         Raises:
-            RunError: If the run is not finished, a file is missing, damaged, or of another model, or
-                the model is a class that is not trusted.
+            RunError: If the run is not finished, a file is missing, damaged, or of another model,
+                or the model is a class that is not trusted.
             SettingError: If the run is an ensemble.
             ModelError: If the model is a class of a file that is gone.
         """

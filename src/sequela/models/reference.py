@@ -18,7 +18,7 @@ from sklearn.metrics import log_loss
 
 from sequela.errors import RunError
 from sequela.models.inputs import kind_of
-from sequela.sequences.featurisers import LEAST_EXAMPLES, Table
+from sequela.sequences.featurisers import LEAST_EXAMPLES, SCORES, Table
 from sequela.sources.catalog import DataKind
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -250,6 +250,7 @@ def _boosting_parameters(arrays: Arrays) -> int:
 
 
 _CLASS_SHARES = (_shares, _predict_shares, _share_parameters)
+_STANDARDISED = (_standardised_linear, _predict_standardised, _linear_parameters)
 _TREES = (_boosting, _predict_boosting, _boosting_parameters)
 
 REFERENCE_MODELS: dict[str, ReferenceModel] = {
@@ -266,10 +267,12 @@ REFERENCE_MODELS: dict[str, ReferenceModel] = {
     "spectral-logistic-regression": ReferenceModel(
         "Spectral logistic regression",
         ("features:spectrum",),
-        _standardised_linear,
-        _predict_standardised,
-        _linear_parameters,
+        *_STANDARDISED,
     ),
     "spectral-boosting": ReferenceModel("Spectral boosting", ("features:spectrum",), *_TREES),
+    **{
+        name: ReferenceModel(score.title, (f"features:{name}",), *_STANDARDISED)
+        for name, score in SCORES.items()
+    },
 }
 """By name, in the order of a table; :func:`sequela.models.registry.register` adds to them."""

@@ -39,7 +39,8 @@ def fit(
     Args:
         model: Takes ``*batch.inputs`` and answers logits (example, class). If it has a method
             ``fit_scales``, that is handed the inputs of each training batch before the first epoch.
-            While it trains it may answer logits and a second number (example,): see
+            While it trains it may answer logits of several members (example, member, class), each
+            of which has a loss of its own, and beside them a second number (example,): see
             ``settings.second_target``.
         train: Batches with ``inputs`` (arguments of ``forward``) and ``labels``; its order is drawn
             from its own ``generator``.
@@ -185,6 +186,9 @@ class _Fit:
             for batch in self.train if learns else self.tuning:
                 answer, labels = network(*batch.inputs), batch.labels
                 logits, said = answer if isinstance(answer, tuple) else (answer, None)
+                if logits.ndim == 3:  # noqa: PLR2004 - members, each of which learns for itself
+                    labels = labels.repeat_interleave(logits.shape[1])
+                    logits = logits.flatten(0, 1)
                 loss = totals.add(logits, labels, smoothing=self.settings.label_smoothing)
                 if learns and said is not None and self.settings.second_target:
                     away = (said - batch.second).square().mean()

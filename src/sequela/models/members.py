@@ -62,7 +62,7 @@ class Members(nn.Module):
         self.n_read = members * hidden + n_found
 
     def forward(self, features: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits, in training (patient, member, n_outputs), else (patient, n_outputs); what is read.
+        """Logits (patient, n_outputs), in training (patient, member, n_outputs); and what is read.
 
         Args:
             features: (patient, n_features), standardised.

@@ -42,8 +42,10 @@ def levels_of(code: str) -> tuple[str, ...]:
     Those of a path are its beginnings; that of an ICD code is its category.
 
     Example:
-        >>> levels_of("EICU_DX//renal|failure"), levels_of("ICD9CM//4280"), levels_of("LAB//50912")
-        (('EICU_DX//renal', 'EICU_DX//renal|failure'), ('ICD9CM//428', 'ICD9CM//4280'), ('LAB//50912',))
+        >>> levels_of("EICU_DX//renal|failure"), levels_of("LAB//50912")
+        (('EICU_DX//renal', 'EICU_DX//renal|failure'), ('LAB//50912',))
+        >>> levels_of("ICD9CM//4280")
+        ('ICD9CM//428', 'ICD9CM//4280')
     """
     between = family_of(code).path
     if not between:

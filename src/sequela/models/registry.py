@@ -260,7 +260,7 @@ register(
             learning_rate=3e-3,
             schedule="one-cycle",
             clip_norm=1.0,
-            weight_decay=0.1,
+            weight_decay=1.0,
             label_smoothing=0.02,
             average=0.95,
             refit=True,

@@ -13,6 +13,7 @@ from is its tuning part, so networks are not refitted on it. The held-out number
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -34,7 +35,7 @@ HELD_OUT = 0.2
 FOLDS = 5
 
 
-def point(task: str, model: str, share: float, repeats: int, out: Path) -> dict[str, float | list]:
+def point(task: str, model: str, share: float, repeats: int, out: Path) -> dict[str, Any]:
     """One model of so many patients: held-out AUROC, its interval, and patients to learn from."""
     asked = run_settings(
         model, "mimic3", records={"task": task}, training={"refit": False}
@@ -58,7 +59,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     said = parser.parse_args()
     torch.set_num_threads(1)
-    found: dict[str, dict[str, list]] = {}
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for task in said.tasks:
         for model in said.models:
             points = found.setdefault(task, {}).setdefault(model, [])

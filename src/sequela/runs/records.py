@@ -386,7 +386,8 @@ class VisitInputs:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """What can move a prediction, by name: codes, channels, static columns, features."""
-        sequences, features = self.data.sequences, ()
+        sequences = self.data.sequences
+        features: tuple[str, ...] = ()
         if self.described is not None:
             read = next(each for each in self.reads if each.startswith(FEATURES))
             prefix, state = f"{read}:", self.described.state

@@ -397,7 +397,8 @@ def _groups(source: Sequences) -> tuple[tuple[str, ...], csr_array]:
 
 def _grouped(source: Sequences, examples: NDArray[np.int64]) -> csr_array:
     """float32 (example, code or group): how often it occurs, once a step and code."""
-    return bag_of_codes(source, examples) @ _groups(source)[1]
+    counted: csr_array = bag_of_codes(source, examples) @ _groups(source)[1]
+    return counted
 
 
 def _unmeasured(source: Sequences, train_rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -474,7 +475,9 @@ class Score:
             )
         names = summary_names(source)
         last = summaries(source, np.arange(len(source)))[:, names.index(f"{self.code} last")]
-        return logit(np.clip(last, _LEAST_CHANCE, 1 - _LEAST_CHANCE)) if self.chance else last
+        if not self.chance:
+            return last
+        return np.asarray(logit(np.clip(last, _LEAST_CHANCE, 1 - _LEAST_CHANCE)), np.float32)
 
 
 _LEAST_CHANCE = 1e-4

@@ -63,7 +63,12 @@ TASKS: Mapping[str, tuple[str, Metrics, Sequence[str], Asked]] = {
             "cnn-improved",
             "spectral-logistic-regression",
             "spectral-boosting",
+            "spectral-mlp-small",
             "spectral-mlp",
+            "minirocket",
+            "minirocket on recordings",
+            "recording-attention",
+            "spectral-mlp-large",
         ),
         {},
     ),
@@ -109,6 +114,8 @@ ENSEMBLES: Mapping[str, Mapping[str, Sequence[str]]] = {
     "nafld": {"ensemble-values-lstm-boosting": ("values-lstm", "boosting")},
 }
 """The members of each ensemble of a task; one member alone is averaged over its seeds."""
+WHOLE = " on recordings"
+"""Ends the name of a model that is given whole recordings, where it reads segments by default."""
 
 
 def inference_us(run: FoldsFolder) -> float | None:
@@ -148,6 +155,8 @@ def show(run: FoldsFolder, model: str, metrics: Metrics, found: dict[str, Any]) 
     """Open the held-out parts of a model, and add and print its numbers."""
     open_held_out(run, "evaluate")
     for name, metric in metrics.items():
+        if name == "eeg-segment" and run.data["examples"] == run.data["recordings"]:
+            continue  # its example is the recording
         found.setdefault(name, {})[model] = entry(run, metric)
         value, (low, high) = run.test[metric], run.test[f"{metric}_ci"]
         print(f"{name}, {model}: {value:.3f} ({low:.3f} to {high:.3f})", flush=True)
@@ -179,9 +188,17 @@ def main() -> None:
     for task in said.tasks or TASKS:
         data, metrics, models, asked = TASKS[task]
         for model in models:
-            records = SCORED.get(model, asked)
-            settings = run_settings(model, data, records=records, training={})
-            planned = PlannedRun(said.out / task / model, settings, FOLDS, seeds=said.seeds)
+            whole = model.endswith(WHOLE)
+            settings = run_settings(
+                model.removesuffix(WHOLE),
+                data,
+                segment="recording" if whole else None,
+                records=SCORED.get(model, asked),
+                training={},
+            )
+            planned = PlannedRun(
+                said.out / task / model.replace(" ", "-"), settings, FOLDS, seeds=said.seeds
+            )
             planned.train(resume=True)
             show(FoldsFolder(planned.path), model, metrics, found)
         for name, members in ENSEMBLES.get(task, {}).items():

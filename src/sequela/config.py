@@ -13,6 +13,8 @@ from sequela.errors import RunError, SettingError
 
 SplitUnit = Literal["subject", "recording", "site", "time", "row"]
 Aim = Literal["sensitivity", "f1", "cost_ratio", "youden"]
+SegmentLength = Literal["recording"] | int
+"""Samples of a segment, or each recording whole."""
 
 OPTION = "option"
 """Key of a field's extra schema: the name of its option where it is not that of the field."""
@@ -277,6 +279,11 @@ class RunSettings(_Settings):
         description="Target of the aim: the sensitivity to reach, or the cost of a missed event "
         "in false alarms (cost_ratio).",
     )
+    segment: SegmentLength | None = Field(
+        default=None,
+        description="Cut recordings into segments of this many samples; `recording` takes each "
+        "whole (default: that of the model, else of the data set).",
+    )
     model_settings: dict[str, Any] = Field(
         default_factory=dict,
         description="Changes to the model's config.",
@@ -292,6 +299,13 @@ class RunSettings(_Settings):
         description="How the model is trained.",
         json_schema_extra=NO_OPTION,
     )
+
+    @field_validator("segment")
+    @classmethod
+    def _has_samples(cls, segment: SegmentLength | None) -> SegmentLength | None:
+        if isinstance(segment, int) and segment < 1:
+            raise ValueError("a segment has at least one sample")
+        return segment
 
     @field_validator("model_settings")
     @classmethod
@@ -361,12 +375,12 @@ class RunSettings(_Settings):
             RunError: If the file is missing or is not the settings of a run.
         """
         try:
-            return cls.of(**tomllib.loads(path.read_text(encoding="utf-8")))
+            return cls.of(**tomllib.loads(path.read_bytes().decode("utf-8")))
         except FileNotFoundError as error:
             raise RunError(
                 f"{path}: not found; expected a run folder with a config.toml"
             ) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, SettingError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise RunError(f"{path}: not a run's settings: {error}") from error
 
 

@@ -90,7 +90,7 @@ def test_no_file_and_no_parquet(tmp_path: Path) -> None:
     with pytest.raises(DataNotFoundError, match="no label file"):
         read_labels(tmp_path / "none.parquet")
     (tmp_path / "text.parquet").write_text("subject_id,label")
-    with pytest.raises(DataError, match="not a readable Parquet"):
+    with pytest.raises(DataError, match="is damaged"):
         read_labels(tmp_path / "text.parquet")
 
 

@@ -93,3 +93,15 @@ def test_recordings_that_do_not_belong_together(recordings: list[Recording], mes
 def test_lengths_that_cannot_be_cut(n_times: int) -> None:
     with pytest.raises(SettingError, match=f"segments of {n_times} samples: expected 1 to 9"):
         cut([a_recording("a", 9)], n_times, CLASSES)
+
+
+def test_whole_recordings_are_one_segment_each_and_equally_long() -> None:
+    recordings = [a_recording("Z001", 50), a_recording("Z002", 50)]
+    segments = cut(recordings, "recording", CLASSES)
+    np.testing.assert_array_equal(segments.signal[1], recordings[1].signal)
+    assert segments.segment_id.tolist() == ["Z001/01", "Z002/01"]
+    assert segments.n_dropped == 0
+    with pytest.raises(SettingError, match=r"50 to 60 samples, .* with --segment 50"):
+        cut([*recordings, a_recording("Z003", 60)], "recording", CLASSES)
+    with pytest.raises(DataError, match="found no recording"):
+        cut([], "recording", CLASSES)

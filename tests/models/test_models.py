@@ -20,7 +20,10 @@ PARAMETERS = {
     "gru-improved": 10309,
     "visits-baseline": 31618,
     "visits-improved": 65946,
-    "spectral-mlp": 30853,
+    "spectral-mlp": 26757,
+    "spectral-mlp-small": 1349,
+    "spectral-mlp-large": 192030,
+    "recording-attention": 80313,
     "values-lstm": 219593,
     "visits-attention": 24690,
 }
@@ -66,7 +69,7 @@ def test_parameters(name: str) -> None:
 @pytest.mark.parametrize("name", SIGNAL)
 def test_an_answer_for_each_segment_whatever_stands_beside_it(name: str) -> None:
     model = built(name)
-    signal = torch.randn(7, 1, 178)
+    signal = torch.randn(7, 1, lookup_network(name).config().n_times)
     logits = model(signal)
     assert logits.shape == (7, 5)
     assert (logits.std(0) > 0).all()  # the signal is read
@@ -77,8 +80,9 @@ def test_an_answer_for_each_segment_whatever_stands_beside_it(name: str) -> None
 
 @pytest.mark.parametrize("name", SIGNAL)
 def test_another_shape_of_segments_and_answers(name: str) -> None:
-    model = built(name, n_chans=3, n_times=100, n_outputs=2)
-    assert model(torch.randn(4, 3, 100)).shape == (4, 2)
+    n_times = 1100 if name == "recording-attention" else 100
+    model = built(name, n_chans=3, n_times=n_times, n_outputs=2)
+    assert model(torch.randn(4, 3, n_times)).shape == (4, 2)
 
 
 @pytest.mark.parametrize("name", ["gru-baseline", "gru-improved"])

@@ -40,7 +40,7 @@ def test_the_spectrum_is_that_of_the_featuriser() -> None:
 
 def test_moments_of_differences() -> None:
     signal = noise().double()
-    said = LagMoments(3)(signal).reshape(5, 2, 3, 4)
+    said = LagMoments((1, 2, 3))(signal).reshape(5, 2, 3, 4)
     steps = (signal[..., 3:] - signal[..., :-3]).numpy()
     size = np.sqrt((steps**2).mean(-1))
     np.testing.assert_allclose(said[..., 2, 0], np.log(size), rtol=1e-6)

@@ -48,7 +48,7 @@ def test_codes_time_and_features_are_read() -> None:
 
 def test_in_training_each_member_answers_for_itself() -> None:
     logits, second = model().train()(*batch([0, 1, 2]))
-    assert logits.shape == (3, 4, 2)
+    assert logits.shape == (4, 3, 2)
     assert second.shape == (3,)
 
 
@@ -60,7 +60,7 @@ def test_members_answer_with_their_mean_probability() -> None:
     features, found = torch.randn(7, 5), torch.randn(7, 3)
     apart, _ = members.train()(features, found)
     together, _ = members.eval()(features, found)
-    torch.testing.assert_close(together.softmax(1), apart.softmax(2).mean(1))
+    torch.testing.assert_close(together.softmax(1), apart.softmax(2).mean(0))
 
 
 def test_hinges_are_how_far_a_number_is_beyond_a_knot() -> None:

@@ -29,6 +29,7 @@ from sequela.runs.folder import RunFolder
 from sequela.runs.records import VisitData
 from sequela.sequences.visit_batches import VisitDataset
 from sequela.sources.catalog import EXCERPTS
+from sequela.sources.opened import SUMS
 from sequela.training.history import History
 
 MIMIC3 = EXCERPTS / "mimic3"
@@ -433,6 +434,7 @@ def test_label_files_that_cannot_be_used(
 def planted(clean: Path, out: Path) -> Path:
     """The same MEDS data set with each stay's diagnoses dated at its admission."""
     shutil.copytree(clean, out)
+    (out / SUMS).unlink()
     for file in (out / "data").rglob("*.parquet"):
         table = pq.read_table(file)
         rows = table.to_pylist()

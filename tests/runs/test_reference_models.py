@@ -199,5 +199,6 @@ def test_which_reference_models_a_study_has() -> None:
         "majority-class",
         "logistic-regression",
         "spectral-logistic-regression",
+        "minirocket",
         "spectral-boosting",
     ]

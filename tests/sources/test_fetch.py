@@ -209,13 +209,13 @@ def test_what_is_there_is_not_fetched_again(server: Server, no_data: Path) -> No
     ("answer", "message"),
     [
         (broken_off, "could not be fetched"),
-        (broken_off_without_a_length, "it is not a whole zip file"),
+        (broken_off_without_a_length, "it is damaged"),
         (length_too_long, "could not be fetched"),
-        (length_too_short, "it is not a whole zip file"),
+        (length_too_short, "it is damaged"),
         (web_page, "it is a web page, such as sites send to check for a browser"),
         (unavailable, "could not be fetched .503"),
         (forbidden, "could not be fetched .403"),
-        (empty, "it is not a whole zip file"),
+        (empty, "it is damaged"),
     ],
 )
 def test_what_the_site_does_wrong_leaves_no_half_file(

@@ -96,7 +96,7 @@ def test_what_is_no_meds(meds: Path, made: Any, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="hadm_id is string; expected integers"):
         made("meds", meds)
     (meds / "data" / "old.parquet").write_bytes(b"PAR1 not")
-    with pytest.raises(DataError, match=r"old.parquet: not a Parquet file"):
+    with pytest.raises(DataError, match=r"old.parquet: not a readable Parquet file"):
         made("meds", meds)
     with pytest.raises(DataNotFoundError, match="no MEDS data set"):
         made("meds", tmp_path)

@@ -231,10 +231,10 @@ def test_lines_are_counted_past_empty_ones(tmp_path: Path, recordings: list[Reco
     ("name", "content", "message"),
     [
         ("seizure.csv", b"", "empty; expected a header and rows"),
-        ("seizure.csv", ",".join(HEADER).encode(), "line 1: found no row"),
-        ("seizure.csv", b"\x00\xff\xfe" * 50, "cannot be read"),
-        ("seizure.csv.gz", b"no gzip", "cannot be read"),
-        ("seizure.csv.gz", gzip.compress(b"Unnamed," * 10_000, mtime=0)[:40], "cannot be read"),
+        ("seizure.csv", f"{','.join(HEADER)}\n".encode(), "line 1: found no row"),
+        ("seizure.csv", b"\x00\xff\xfe" * 50, "line 1: found byte 0xff, which is not UTF-8"),
+        ("seizure.csv.gz", b"no gzip", "is damaged"),
+        ("seizure.csv.gz", gzip.compress(b"Unnamed," * 10_000, mtime=0)[:40], "is damaged"),
     ],
 )
 def test_a_file_that_is_no_such_csv_is_refused(
@@ -251,7 +251,7 @@ def test_a_file_broken_off_inside_the_rows_is_refused(
 ) -> None:
     file = write(tmp_path / "seizure.csv.gz", rows_of(recordings))
     file.write_bytes(file.read_bytes()[:-2000])
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is damaged"):
         uci_seizure.read(file)
 
 

@@ -247,3 +247,37 @@ def test_a_second_target_is_learnt_where_it_has_a_weight(weight: float) -> None:
     logits = model(signal)
     loss = nn.functional.cross_entropy(logits, labels).item()
     assert history[-1].loss == pytest.approx(loss, abs=0.05)
+
+
+class Members(nn.Module):
+    """Two networks that answer each for itself while they train, and together afterwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.each = nn.ModuleList(network() for _ in range(2))
+        nn.init.normal_(self.each[1][1].weight)
+
+    def forward(self, signal: Tensor) -> Tensor:
+        said = torch.stack([one(signal) for one in self.each])
+        return said if self.training else said.log_softmax(-1).logsumexp(0)
+
+
+def test_members_learn_each_by_itself() -> None:
+    """Half the gradient for each: at a constant rate Adam makes the same steps as alone."""
+    settings = TrainingSettings(epochs=3, batch_size=BATCH)
+    signal, labels = parts()
+
+    def trained(model: nn.Module) -> nn.Module:
+        batch = SignalBatch(signal[:N_TRAIN], labels[:N_TRAIN])
+        order = torch.Generator().manual_seed(5)
+        train = signal_loader(batch, batch_size=BATCH, generator=order)
+        history = fit(model, train, None, settings, metrics={})
+        assert history[-1].loss < history[0].loss
+        return model
+
+    together, apart = Members(), Members()
+    trained(together)
+    for i, alone in enumerate(apart.each):
+        expected = trained(alone).state_dict()
+        for name, found in together.each[i].state_dict().items():  # type: ignore[union-attr]
+            torch.testing.assert_close(found, expected[name], rtol=1e-3, atol=1e-4)

@@ -16,6 +16,8 @@ def build(
     master: str | None = None,
     seed: int = 0,
     tables: Annotated[list[str] | None, Parameter(negative=())] = None,
+    changed: Annotated[list[str] | None, Parameter(negative=())] = None,
+    allow_set_aside: Annotated[list[str] | None, Parameter(negative=())] = None,
 ) -> None:
     """Convert hospital tables to MEDS events, and account for every row.
 
@@ -35,6 +37,9 @@ def build(
         master: Address of the master of a Spark cluster, such as `spark://host:7077`.
         seed: Seed of the split into train, tuning and held_out.
         tables: Read this table beside the required ones; may be repeated (default: all).
+        changed: Somebody changed this table after its publication, on purpose: its checksum, its
+            order of columns and its number of rows are not compared; may be repeated.
+        allow_set_aside: More than 5 % of the rows of this table may be set aside; may be repeated.
     """
     from sequela.sources.build import build as build_source
     from sequela.sources.hospitals import place_of, source_of
@@ -43,7 +48,15 @@ def build(
     place, origin = place_of(name, root)
     print(f"{name}: {origin}")
     account = build_source(
-        source, place, out, engine=engine, master=master, seed=seed, tables=tables
+        source,
+        place,
+        out,
+        engine=engine,
+        master=master,
+        seed=seed,
+        tables=tables,
+        changed=changed or (),
+        allow_set_aside=allow_set_aside or (),
     )
     for line in account.lines():
         print(line)

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from meds.schema import LabelSchema
 from numpy.typing import NDArray
 
 from sequela.errors import DataError, DataNotFoundError
 from sequela.files import whole
+from sequela.sources import sealed
 from sequela.sources.columns import values_of
 
 SCHEMA = pa.schema(
@@ -20,6 +20,7 @@ SCHEMA = pa.schema(
         pa.field("boolean_value", pa.bool_(), nullable=False),
     ]
 )
+_REMEDY = "write it again, without the metadata sequela.sha256 if it was changed on purpose"
 KEY = ("subject_id", "prediction_time")
 
 
@@ -40,10 +41,7 @@ def read_labels(path: Path) -> pa.Table:
     """
     if not path.is_file():
         raise DataNotFoundError(f"no label file {path}")
-    try:
-        table = pq.ParquetFile(path).read()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path} is not a readable Parquet file: {error}") from error
+    table = sealed.read(path, "a label file in Parquet", _REMEDY)
     for name in KEY:
         if name not in table.column_names:
             raise DataError(
@@ -117,7 +115,7 @@ def sorted_labels(labels: pa.Table) -> pa.Table:
 def write_labels(labels: pa.Table, path: Path) -> None:
     """Write labels as a MEDS label file."""
     with whole(path) as partial:
-        pq.write_table(LabelSchema.align(labels), partial)
+        sealed.write(LabelSchema.align(labels), partial)
 
 
 def example_ids(

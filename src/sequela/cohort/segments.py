@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sequela.cohort.fingerprint import Content, of_signals
 from sequela.cohort.split import hashes
+from sequela.config import SegmentLength
 from sequela.errors import DataError, SettingError
 from sequela.sources.recordings import Recording
 
@@ -97,19 +98,23 @@ def windows(signal: NDArray[np.float32], n_times: int) -> NDArray[np.float32]:
     return np.ascontiguousarray(split.swapaxes(0, 1))
 
 
-def cut(recordings: Sequence[Recording], n_times: int, classes: tuple[str, ...]) -> Segments:
-    """Cut recordings into segments of ``n_times`` samples, as ``windows`` does.
+def cut(
+    recordings: Sequence[Recording], segment: SegmentLength, classes: tuple[str, ...]
+) -> Segments:
+    """Cut recordings into segments of so many samples, as ``windows`` does.
 
     Args:
         recordings: With labels that are indices into ``classes``.
-        n_times: Samples of a segment.
+        segment: Samples of a segment, or ``recording``, where each recording is one.
         classes: Names of the classes.
 
     Raises:
-        SettingError: If a recording is shorter than one segment.
+        SettingError: If a recording is shorter than one segment, or they are taken whole and are
+            not equally long.
         DataError: If there is no recording, an id occurs twice, a label is missing or is none of
             the classes, or the recordings differ in sampling rate or channels.
     """
+    n_times = _longest(recordings) if segment == "recording" else segment
     _check(recordings, n_times, classes)
     parts = [windows(each.signal, n_times) for each in recordings]
     counts = [len(part) for part in parts]
@@ -130,6 +135,22 @@ def cut(recordings: Sequence[Recording], n_times: int, classes: tuple[str, ...])
         classes=classes,
         n_dropped=sum(each.signal.shape[1] % n_times for each in recordings),
     )
+
+
+def _longest(recordings: Sequence[Recording]) -> int:
+    """Samples of each recording.
+
+    Raises:
+        SettingError: If they are not equally long.
+    """
+    lengths = {each.signal.shape[1] for each in recordings}
+    if len(lengths) > 1:
+        raise SettingError(
+            f"recordings have {min(lengths):,} to {max(lengths):,} samples, but they can be taken "
+            f"whole only where all are equally long: cut them, for example with --segment "
+            f"{min(lengths)}"
+        )
+    return max(lengths, default=0)
 
 
 def _check(recordings: Sequence[Recording], n_times: int, classes: tuple[str, ...]) -> None:

@@ -1,6 +1,6 @@
 """What is counted: a registered model, or a class from a file or package, and its input."""
 
-import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,10 +19,15 @@ from sequela.models.loading import attribute, built
 from sequela.models.registry import MODELS, ModelEntry, lookup_network
 from sequela.sequences.signal_batches import SignalBatch
 from sequela.sequences.visit_batches import VisitBatch
+from sequela.sources.opened import json_value
 
 VISITS = 20
 # Diagnoses of a stay in MIMIC-III: 651,047 over 58,976 admissions.
 CODES_PER_VISIT = 11
+MOST_SEQUENCES = 10_000
+"""Of a batch; each is a Python object."""
+MOST_NUMBERS = 50_000_000
+"""Of an input whose values count, such as the codes of all visits."""
 REMEDY = "Its arguments are given with --kwargs JSON"
 
 Inputs = tuple[Any, ...]
@@ -136,6 +141,9 @@ def registered(
     config, sizes = _sized(entry, settings)
     known = sizes["n_codes"]
     each = min(CODES_PER_VISIT, known) if codes is None else positive("codes", codes)
+    at_most("the codes of all visits", sum(batch) * each)
+    of_visits = max(sizes["n_channels"], 1) * sum(batch), len(batch) * sizes["n_features"]
+    at_most("the numbers of an input", max(of_visits))
     if each > known:
         raise SettingError(f"a visit cannot have {each} codes, since {name} knows only {known}")
     model = built(name, lambda: entry.build(config), REMEDY)
@@ -213,11 +221,11 @@ def visits(lengths: Sequence[int], codes: int) -> tuple[Tensor, Tensor, Tensor]:
         (torch.Size([8]), [0, 2, 4, 6, 8], [2, 1, 1])
     """
     total = sum(lengths)
-    sizes = [sum(length > step for length in lengths) for step in range(max(lengths))]
+    of_length = torch.bincount(torch.tensor(lengths), minlength=max(lengths) + 1)
     return (
         torch.arange(codes).repeat(total),
         torch.arange(total + 1) * codes,
-        torch.tensor(sizes),
+        len(lengths) - of_length.cumsum(0)[:-1],
     )
 
 
@@ -232,7 +240,7 @@ def _slots(slots: int | None, lengths: Sequence[int]) -> int:
     longest = max(lengths)
     if slots is not None and slots < longest:
         raise SettingError(f"a batch with {longest} steps cannot be padded to {slots}")
-    return longest if slots is None else slots
+    return longest if slots is None else at_most("the steps of a padded batch", slots)
 
 
 def parse_lengths(text: str) -> tuple[int, ...]:
@@ -247,13 +255,14 @@ def parse_lengths(text: str) -> tuple[int, ...]:
     """
     first, dots, last = text.partition("..")
     try:
-        if dots:
-            return tuple(range(int(first), int(last) + 1))
-        return tuple(int(length) for length in text.split(","))
+        found = range(int(first), int(last) + 1) if dots else list(map(int, text.split(",")))
     except ValueError as error:
         raise SettingError(
-            f"lengths are whole numbers with commas or a range, 3,1,4 or 1..20, not '{text}'"
+            f"lengths are whole numbers with commas or a range, 3,1,4 or 1..20, not '{text[:60]}'"
         ) from error
+    if (n := int(last) - int(first) + 1 if dots else len(found)) > MOST_SEQUENCES:
+        raise SettingError(f"there are {n:,} lengths: expected {MOST_SEQUENCES:,} at most")
+    return tuple(found)
 
 
 def parse_settings(text: str) -> dict[str, Any]:
@@ -263,8 +272,8 @@ def parse_settings(text: str) -> dict[str, Any]:
         SettingError: If the text is not a JSON object.
     """
     try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
+        values = json_value(text)
+    except ValueError as error:
         raise SettingError(f"--kwargs is not JSON ({error}): write '{{\"hidden\": 64}}'") from error
     if not isinstance(values, dict):
         raise SettingError(f'--kwargs must be a JSON object like {{"hidden": 64}}, not {text}')
@@ -279,6 +288,17 @@ def positive(what: str, number: int) -> int:
     """
     if not isinstance(number, int) or number < 1:
         raise SettingError(f"{what} must be a whole number of at least 1, not {number!r}")
+    return at_most(what, number)
+
+
+def at_most(what: str, number: int) -> int:
+    """The number.
+
+    Raises:
+        SettingError: If it is above ``MOST_NUMBERS``.
+    """
+    if number > MOST_NUMBERS:
+        raise SettingError(f"{what} must be at most {MOST_NUMBERS:,}, not {number:,}")
     return number
 
 
@@ -354,7 +374,12 @@ def _argument(text: str) -> Maker:
 
     def make(lengths: Sequence[int], steps: int) -> Tensor:
         symbols = {"B": len(lengths), "T": steps}
-        sizes = [symbols.get(size) or int(size) for size in shape.split("x")]
+        try:
+            sizes = [symbols.get(size) or int(size) for size in shape.split("x")]
+        except ValueError as error:  # thousands of digits
+            raise SettingError(f"'{text[:60]}...' has a size of too many digits") from error
+        if not dtype.is_floating_point:
+            at_most(f"the numbers of '{text}'", math.prod(sizes))
         # Integers may be lengths or offsets, whose values count; of others the shape will do.
         device = "meta" if dtype.is_floating_point else "cpu"
         try:

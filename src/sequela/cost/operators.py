@@ -26,6 +26,7 @@ from sequela.cost.layers.elementwise import FUNCTIONS, Elementwise, Reduction, p
 from sequela.cost.layers.embedding import EmbeddingBag
 from sequela.cost.layers.fourier import Fourier
 from sequela.cost.layers.normalisation import OwnNorm, RootMeanSquareNorm, StoredNorm
+from sequela.cost.layers.sorting import Sorting
 from sequela.cost.layers.work import Layer
 from sequela.cost.modules import bag_sizes
 
@@ -305,6 +306,12 @@ def fourier(op: Operation) -> list[Layer] | None:
     return [*layers, *scaled]
 
 
+def sorting(op: Operation) -> list[Layer] | None:
+    """Rows along ``dim``."""
+    n = op["self"].shape[op["dim"]] if op["self"].dim() else 1
+    return [Sorting(op["self"].numel() // max(n, 1), n)]
+
+
 def scattered_sum(op: Operation) -> list[Layer] | None:
     """An addition for each value that is added at its place."""
     source = next(op[name] for name in ("source", "src", "values") if name in op.arguments)
@@ -406,6 +413,7 @@ RULES: dict[str, Rule] = {
     "_fused_rms_norm": rms_norm,
     **dict.fromkeys(("_embedding_bag", "_embedding_bag_forward_only"), embedding_bag),
     **dict.fromkeys(("_fft_r2c", "_fft_c2r", "_fft_c2c"), fourier),
+    "sort": sorting,
     "renorm": renorm,
     **dict.fromkeys(("_weight_norm", "_weight_norm_interface"), weight_norm),
     **dict.fromkeys(("index_add", "scatter_add"), scattered_sum),

@@ -17,6 +17,7 @@ from sequela.cost.layers.work import Part
 from sequela.cost.ledger import Account, Calls, LayerCost, ReportCount
 from sequela.errors import RunError
 from sequela.files import whole
+from sequela.sources.opened import json_value
 
 Json = dict[str, Any]
 
@@ -54,7 +55,7 @@ def from_json(values: Any) -> Account:
     except ValidationError as error:
         first = error.errors()[0]
         wrong = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
         wrong = str(error)
     raise RunError(f"not a cost account ({wrong}): write it again with `sequela cost --json`")
 
@@ -73,13 +74,21 @@ def load(path: Path) -> Account:
         RunError: If the file is missing, or holds no account.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json_value(path.read_bytes())
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read as a cost account: {error}") from error
     try:
-        return from_json(values)
+        account = from_json(values)
+        again = json.loads(json.dumps(to_json(account)))
     except RunError as error:
         raise RunError(f"{path} is {error}") from error
+    if again != values:
+        names = [name for name in {**again, **values} if again.get(name) != values.get(name)]
+        raise RunError(
+            f"{path} is not a cost account as it was written: its formulas give other "
+            f"{', '.join(names)[:100]}; write it again with `sequela cost --json`"
+        )
+    return account
 
 
 def _written(part: Any) -> Any:

@@ -8,12 +8,13 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sequela.cohort.split import PARTS
 from sequela.errors import DataError, RunError, unknown_name
 from sequela.files import whole
+from sequela.sources import sealed
+from sequela.sources.opened import json_value
 
 _SUM_TOLERANCE = 1e-4
 _METADATA_KEY = b"sequela.classes"
@@ -214,7 +215,7 @@ class Predictions:
         metadata = {_METADATA_KEY: json.dumps(self.classes, ensure_ascii=False).encode()}
         table = pa.table(columns).replace_schema_metadata(metadata)
         with whole(path) as partial:
-            pq.write_table(table, partial, compression="zstd")
+            sealed.write(table, partial, compression="zstd")
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -226,8 +227,11 @@ class Predictions:
         if not path.is_file():
             raise RunError(f"{path} does not exist: continue the run with --resume, or train again")
         try:
-            table = pq.read_table(path)
-            classes = tuple(json.loads((table.schema.metadata or {})[_METADATA_KEY]))
+            table = sealed.read(path, "the predictions of a run", "train again")
+        except DataError as error:
+            raise RunError(str(error)) from error
+        try:
+            classes = tuple(json_value((table.schema.metadata or {})[_METADATA_KEY]))
             return cls(
                 **{
                     name: np.array(table[column].fill_null("").to_pylist(), dtype=np.str_)

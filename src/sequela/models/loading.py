@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from sequela.errors import ModelError, SequelaError, unknown_name
+from sequela.models.bounded import bounded
 
 # Code of the user's may fail in any way; one that ends the program has failed too.
 FAILURES = (Exception, SystemExit)
@@ -29,7 +30,7 @@ def built(name: str, build: Callable[[], Any], remedy: str = "") -> nn.Module:
         ModelError: If it cannot be made, or is no module.
     """
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), bounded(name):
             model = build()
     except SequelaError:
         raise

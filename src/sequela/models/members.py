@@ -62,7 +62,7 @@ class Members(nn.Module):
         self.n_read = members * hidden + n_found
 
     def forward(self, features: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (patient, n_outputs), in training (patient, member, n_outputs); and what is read.
+        """Logits (patient, n_outputs), in training (member, patient, n_outputs); and what is read.
 
         Args:
             features: (patient, n_features), standardised.
@@ -77,7 +77,7 @@ class Members(nn.Module):
         if self.linear is not None:
             logits = logits + self.linear(given)[:, None]
         read = torch.cat([hidden, found], 1)  # (patient, n_read)
-        return (logits if self.training else _together(logits)), read
+        return (logits.transpose(0, 1) if self.training else _together(logits)), read
 
 
 def _together(logits: Tensor) -> Tensor:

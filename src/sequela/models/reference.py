@@ -8,6 +8,7 @@ import json
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ Probabilities = NDArray[np.floating[Any]]
 INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 """Of logistic regression on codes, which are more than there are patients."""
 SPECTRAL_PENALTIES = (1e-2, 1e-1, 1.0)
+MINIROCKET_PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2)
+"""On 9,996 columns, which are more than most data have examples."""
 MOST_LEAVES = 8
 NUMBERS_OF_A_TREE = 2 * (MOST_LEAVES - 1) + MOST_LEAVES
 """A feature and a threshold at each fork, a value at each leaf: 22 at most."""
@@ -273,6 +276,13 @@ REFERENCE_MODELS: dict[str, ReferenceModel] = {
         "Spectral logistic regression",
         ("features:spectrum",),
         *_STANDARDISED,
+    ),
+    "minirocket": ReferenceModel(
+        "MiniRocket",
+        ("features:minirocket",),
+        partial(_standardised_linear, penalties=MINIROCKET_PENALTIES),
+        _predict_standardised,
+        _linear_parameters,
     ),
     "spectral-boosting": ReferenceModel("Spectral boosting", ("features:spectrum",), *_TREES),
     "summaries-logistic-regression": ReferenceModel(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, is_dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sequela.config import TrainingSettings
+from sequela.config import SegmentLength, TrainingSettings
 from sequela.errors import ModelError, SettingError, check_new_name, unknown_name
 from sequela.models.defaults import AUTO, DEFAULTS
 from sequela.models.inputs import DEFAULT_READS, check_reads, kind_of
@@ -34,6 +34,8 @@ class ModelEntry:
         recurrent: Whether it carries a state from one step to the next, so that it needs examples
             of several steps.
         training: How it is trained unless a study or a user says otherwise.
+        segment: Into what segments recordings are cut for it unless a user says otherwise; ``None``
+            is the length that their data set says.
     """
 
     reads: tuple[str, ...]
@@ -41,6 +43,7 @@ class ModelEntry:
     title: str
     recurrent: bool = False
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    segment: SegmentLength | None = None
 
     @cached_property
     def builder(self) -> "Callable[..., nn.Module]":
@@ -224,11 +227,36 @@ SPECTRAL = TrainingSettings(
     gain=0.05,
     refit=True,
 )
-for _name, _title in (("spectral-mlp", "Spectral MLP"),):
-    _entry = ModelEntry(
-        ("signal",), "sequela.models.spectral:SpectralMLP", _title, training=SPECTRAL
-    )
-    register(_name, _entry)
+FASTER = {"batch_size": 128, "average": 0.99}
+for _name, _class, _title, _how in (
+    ("spectral-mlp", "SpectralMLP", "Spectral MLP", {}),
+    ("spectral-mlp-small", "SpectralMLPSmall", "Spectral MLP small", {"learning_rate": 1e-2}),
+    ("spectral-mlp-large", "SpectralMLPLarge", "Spectral MLP large", {"epochs": 40}),
+):
+    _made_by = f"sequela.models.spectral:{_class}"
+    _training = SPECTRAL.model_copy(update={**FASTER, **_how} if _how else {})
+    register(_name, ModelEntry(("signal",), _made_by, _title, training=_training))
+register(
+    "recording-attention",
+    ModelEntry(
+        ("signal",),
+        "sequela.models.recording:RecordingAttention",
+        "Recording attention",
+        training=TrainingSettings(
+            epochs=80,
+            patience=80,
+            batch_size=32,
+            learning_rate=3e-3,
+            schedule="one-cycle",
+            weight_decay=0.05,
+            label_smoothing=0.05,
+            average=0.98,
+            gain=0.05,
+            refit=True,
+        ),
+        segment="recording",
+    ),
+)
 register(
     "values-lstm",
     ModelEntry(

@@ -7,16 +7,16 @@ one file holds all that a prediction needs.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from sequela.errors import ModelError
 from sequela.models.signal import SignalConfig
+from sequela.models.signal_features import QUIET, Envelopes, Quantiles, Reflections
 from sequela.sequences.featurisers import BANDWIDTH, CLIP
 
-_QUIET = 1e-8
-"""Of the training variance: far below any noise, so that a silent channel has a logarithm."""
 _FEWEST = 32
 """Samples of a segment that spectra and lags need."""
 
@@ -24,37 +24,91 @@ _FEWEST = 32
 class LogSpectrum(nn.Module):
     """Log power at each frequency above 0, averaged over Slepian tapers (Thomson 1982).
 
+    It can be averaged over shorter windows too (Welch 1967).
+
     Args:
         n_times: Samples of a segment.
-        tapers: How many; their time-bandwidth is 2.5.
+        tapers: How many.
+        bandwidth: Their time-bandwidth.
+        windows: How many, evenly placed from the start to the end.
+        window: Samples of one; 0 takes the segment, as where that is shorter.
+        bands: Means over about so many bands instead of single frequencies, evenly spaced on a
+            logarithmic scale and none narrower than a frequency; 0 keeps the frequencies.
         cepstrum: Of the log spectrum, the first coefficients of a cosine transform that are added.
+        autocorrelation: Lags of the tapered segment's autocorrelation that are added.
     """
 
     tapers: Tensor
     cosines: Tensor
 
-    def __init__(self, n_times: int, tapers: int, cepstrum: int) -> None:
+    def __init__(
+        self,
+        n_times: int,
+        tapers: int,
+        *,
+        bandwidth: float = BANDWIDTH,
+        windows: int = 1,
+        window: int = 0,
+        bands: int = 0,
+        cepstrum: int = 0,
+        autocorrelation: int = 0,
+    ) -> None:
         super().__init__()
         from scipy.fft import dct
         from scipy.signal.windows import dpss
 
-        self.n_frequencies = n_times // 2
-        windows = torch.tensor(dpss(n_times, BANDWIDTH, tapers).copy(), dtype=torch.float32)
-        cosines = torch.tensor(dct(torch.eye(self.n_frequencies).numpy(), norm="ortho", axis=0))
-        self.register_buffer("tapers", windows, persistent=False)  # (taper, n_times)
+        self.window = min(window or n_times, n_times)
+        self.step = max((n_times - self.window) // (windows - 1), 1) if windows > 1 else n_times
+        n = self.window // 2
+        self.edges = logarithmic_edges(n, bands) if bands else tuple(range(n + 1))
+        slepian = torch.tensor(dpss(self.window, bandwidth, tapers).copy(), dtype=torch.float32)
+        cosines = torch.tensor(dct(torch.eye(len(self.edges) - 1).numpy(), norm="ortho", axis=0))
+        self.register_buffer("tapers", slepian, persistent=False)  # (taper, window)
         self.register_buffer("cosines", cosines[:cepstrum].T.contiguous(), persistent=False)
+        self.autocorrelation = min(autocorrelation, n)
 
     @property
     def n_out(self) -> int:
         """Numbers of a channel."""
-        return self.n_frequencies + self.cosines.shape[1]
+        return len(self.edges) - 1 + self.cosines.shape[1] + self.autocorrelation
 
     def forward(self, centred: Tensor) -> Tensor:
         """(batch, n_chans, n_out) of segments of mean 0 (batch, n_chans, n_times)."""
-        spectra = torch.fft.rfft(centred[:, :, None] * self.tapers)[..., 1:]
-        parts = torch.view_as_real(spectra)  # (batch, n_chans, taper, frequency, 2)
-        power = torch.log(parts.square().sum(-1).mean(2) + _QUIET)
-        return torch.cat([power, power @ self.cosines], -1)
+        windows = centred.unfold(-1, self.window, self.step)  # (batch, n_chans, window, time)
+        spectra = torch.fft.rfft(windows[:, :, :, None] * self.tapers)[..., 1:]
+        parts = torch.view_as_real(spectra)  # (batch, n_chans, window, taper, frequency, 2)
+        power = parts.square().sum(-1).mean((2, 3))
+        level = torch.log(self._banded(power) + QUIET)
+        found = [level]
+        if self.cosines.shape[1]:
+            found.append(level @ self.cosines)
+        if self.autocorrelation:
+            whole = torch.fft.irfft(nn.functional.pad(power, (1, 0)), n=self.window)
+            lags = whole[..., 1 : self.autocorrelation + 1]
+            found.append(lags / (whole[..., :1] + QUIET))
+        return torch.cat(found, -1)
+
+    def _banded(self, power: Tensor) -> Tensor:
+        """(..., band) of (..., frequency)."""
+        if len(self.edges) == power.shape[-1] + 1:
+            return power
+        bands = [power[..., a] if b == a + 1 else power[..., a:b].mean(-1) for a, b in self._bands]
+        return torch.stack(bands, -1)
+
+    @property
+    def _bands(self) -> list[tuple[int, int]]:
+        return list(pairwise(self.edges))
+
+
+def logarithmic_edges(n: int, bands: int) -> tuple[int, ...]:
+    """Edges of at most so many bands of ``n`` frequencies, each about as much wider than the last.
+
+    Example:
+        >>> logarithmic_edges(20, 8)
+        (0, 1, 2, 4, 6, 9, 14, 20)
+    """
+    step = (n + 1) ** (1 / bands)
+    return tuple(sorted({round(step**edge) - 1 for edge in range(bands + 1)}))
 
 
 class LagMoments(nn.Module):
@@ -62,28 +116,28 @@ class LagMoments(nn.Module):
 
     N_MOMENTS = 4
 
-    def __init__(self, lags: int) -> None:
+    def __init__(self, lags: tuple[int, ...]) -> None:
         super().__init__()
         self.lags = lags
 
     @property
     def n_out(self) -> int:
         """Numbers of a channel."""
-        return self.N_MOMENTS * self.lags
+        return self.N_MOMENTS * len(self.lags)
 
     def forward(self, signal: Tensor) -> Tensor:
         """(batch, n_chans, n_out) of segments (batch, n_chans, n_times)."""
         found = []
-        for lag in range(1, self.lags + 1):
+        for lag in self.lags:
             steps = signal[..., lag:] - signal[..., :-lag]
-            size = (steps.square().mean(-1, keepdim=True) + _QUIET).sqrt()
-            scaled = steps / size
-            squares = scaled * scaled
+            squares = steps * steps
+            power = squares.mean(-1) + QUIET
+            size = power.sqrt()
             moments = (
-                torch.log(size[..., 0]),
-                torch.log(scaled.abs().mean(-1) + _QUIET),
-                (squares * scaled).mean(-1),
-                torch.log((squares * squares).mean(-1) + _QUIET),
+                torch.log(size),
+                torch.log(steps.abs().mean(-1) / size + QUIET),
+                (squares * steps).mean(-1) / (power * size),
+                torch.log((squares * squares).mean(-1) / (power * power) + QUIET),
             )
             found.append(torch.stack(moments, -1))
         return torch.cat(found, -1)
@@ -113,7 +167,7 @@ class Standardise(nn.Module):
         mean = total / count
         deviation = (squares / count - mean**2).clamp(min=0).sqrt()
         self.mean.copy_(mean)
-        self.deviation.copy_(torch.where(deviation > _QUIET, deviation, 1.0))
+        self.deviation.copy_(torch.where(deviation > QUIET, deviation, 1.0))
 
     def forward(self, numbers: Tensor) -> Tensor:
         """(example, n) of (example, n)."""
@@ -122,21 +176,42 @@ class Standardise(nn.Module):
 
 @dataclass(frozen=True)
 class SpectralMLPConfig(SignalConfig):
-    """Spectrum, cepstrum and lags of each channel, then hidden layers.
+    """Which fixed features of each channel stand before the hidden layers.
 
     Attributes:
         tapers: Of the spectrum.
+        bandwidth: Time-bandwidth of the tapers.
+        windows: Over which the spectrum is averaged.
+        window: Samples of such a window; 0 takes the segment.
+        bands: Of the spectrum; 0 keeps each frequency.
         cepstrum: Coefficients.
-        lags: Differences of samples up to this lag.
+        autocorrelation: Lags.
+        lags: Differences of samples at these lags.
+        reflections: Order of the autoregression.
+        envelopes: Bands whose power is followed over time.
+        quantiles: Of samples and of their differences.
         hidden: Units of each hidden layer.
         dropout: After each hidden layer.
+        members: Networks behind the features; their probabilities are averaged.
+        share: Of the features that a member reads, drawn for each (Ho 1998, The random subspace
+            method for constructing decision forests).
     """
 
     tapers: int = 4
+    bandwidth: float = BANDWIDTH
+    windows: int = 1
+    window: int = 0
+    bands: int = 0
     cepstrum: int = 20
-    lags: int = 16
+    autocorrelation: int = 0
+    lags: tuple[int, ...] = tuple(range(1, 9))
+    reflections: int = 0
+    envelopes: int = 0
+    quantiles: int = 0
     hidden: tuple[int, ...] = (128, 64)
     dropout: float = 0.25
+    members: int = 1
+    share: float = 1.0
 
 
 class SpectralMLP(nn.Module):
@@ -144,31 +219,121 @@ class SpectralMLP(nn.Module):
 
     def __init__(self, config: SpectralMLPConfig) -> None:
         super().__init__()
-        if config.n_times < _FEWEST:
+        n_times = config.n_times
+        if n_times < _FEWEST:
             raise ModelError(
-                f"a segment has n_times={config.n_times}, but a spectrum needs at least {_FEWEST} "
+                f"a segment has n_times={n_times}, but a spectrum needs at least {_FEWEST} "
                 "samples: give longer segments, or choose another model (mlp-improved)"
             )
-        self.spectrum = LogSpectrum(config.n_times, config.tapers, config.cepstrum)
-        self.lags = LagMoments(config.lags)
-        size = config.n_chans * (self.spectrum.n_out + self.lags.n_out)
+        spectrum = LogSpectrum(
+            n_times,
+            config.tapers,
+            bandwidth=config.bandwidth,
+            windows=config.windows,
+            window=config.window,
+            bands=config.bands,
+            cepstrum=config.cepstrum,
+            autocorrelation=config.autocorrelation,
+        )
+        self.described = nn.ModuleDict({"spectrum": spectrum})
+        if config.lags:
+            self.described["lags"] = LagMoments(config.lags)
+        if config.reflections:
+            self.described["reflections"] = Reflections(config.reflections)
+        if config.envelopes:
+            self.described["envelopes"] = Envelopes(n_times, config.envelopes)
+        if config.quantiles:
+            self.described["quantiles"] = Quantiles(config.quantiles)
+        size = config.n_chans * sum(int(each.n_out) for each in self.described.values())
         self.standardise = Standardise(size)
-        layers: list[nn.Module] = []
-        for hidden in config.hidden:
-            layers += [nn.Linear(size, hidden), nn.GELU(), nn.Dropout(config.dropout)]
-            size = hidden
-        self.layers = nn.Sequential(*layers, nn.Linear(size, config.n_outputs))
+        self.members = nn.ModuleList(_member(size, i, config) for i in range(config.members))
 
     def features(self, signal: Tensor) -> Tensor:
         """The fixed features (batch, feature) of scaled segments (batch, n_chans, n_times)."""
         centred = signal - signal.mean(-1, keepdim=True)
-        return torch.cat([self.spectrum(centred), self.lags(centred)], -1).flatten(1)
+        return torch.cat([each(centred) for each in self.described.values()], -1).flatten(1)
 
     def fit_scales(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
         """Mean and deviation of each feature, from the inputs of the training part."""
         self.standardise.learn(self.features(signal) for (signal,) in batches)
 
     def forward(self, signal: Tensor) -> Tensor:
-        """Logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times)."""
-        logits: Tensor = self.layers(self.standardise(self.features(signal)))
-        return logits
+        """Logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times).
+
+        Several members answer each for itself while they train: (member, batch, n_outputs).
+        """
+        scaled = self.standardise(self.features(signal))
+        said = [member(scaled) for member in self.members]
+        if len(said) == 1:
+            return said[0]  # type: ignore[no-any-return]
+        logits = torch.stack(said)
+        return logits if self.training else logits.log_softmax(-1).logsumexp(0)
+
+
+class Chosen(nn.Module):
+    """Some of the features, always the same.
+
+    Args:
+        n: Features.
+        share: Of them that are taken.
+        seed: Decides which.
+    """
+
+    places: Tensor
+
+    def __init__(self, n: int, share: float, seed: int) -> None:
+        super().__init__()
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+        places = order[: round(share * n)].sort().values
+        self.register_buffer("places", places, persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(batch, chosen) of (batch, feature)."""
+        return features[:, self.places]
+
+
+def _member(size: int, index: int, config: SpectralMLPConfig) -> nn.Sequential:
+    """Hidden layers behind ``size`` features, and logits."""
+    layers: list[nn.Module] = []
+    if config.share < 1:
+        layers.append(Chosen(size, config.share, index))
+        size = len(layers[0].places)  # type: ignore[arg-type]
+    for hidden in config.hidden:
+        layers += [nn.Linear(size, hidden), nn.GELU(), nn.Dropout(config.dropout)]
+        size = hidden
+    return nn.Sequential(*layers, nn.Linear(size, config.n_outputs))
+
+
+@dataclass(frozen=True)
+class SpectralMLPSmallConfig(SpectralMLPConfig):
+    """Four short windows, one lag, one hidden layer: at most 10,000 operations a segment."""
+
+    tapers: int = 1
+    bandwidth: float = 1.5
+    windows: int = 4
+    window: int = 64
+    cepstrum: int = 0
+    lags: tuple[int, ...] = (1,)
+    hidden: tuple[int, ...] = (32,)
+    dropout: float = 0.1
+
+
+class SpectralMLPSmall(SpectralMLP):
+    """A spectral MLP for devices that have little to compute with."""
+
+
+@dataclass(frozen=True)
+class SpectralMLPLargeConfig(SpectralMLPConfig):
+    """All families of features, and members that read half of them each."""
+
+    lags: tuple[int, ...] = tuple(range(1, 17))
+    autocorrelation: int = 40
+    reflections: int = 12
+    envelopes: int = 11
+    quantiles: int = 13
+    members: int = 6
+    share: float = 0.5
+
+
+class SpectralMLPLarge(SpectralMLP):
+    """The spectral MLP with the best figures."""

@@ -1,38 +1,80 @@
 """A trained model as one safetensors file: its tensors, and what it needs beside them as JSON."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
-from sequela.errors import RunError
+from sequela.errors import DataNotFoundError, RunError, SequelaError
 from sequela.files import whole
+from sequela.sources.opened import content, json_value
 
 _KEY = "sequela"
+_SEAL = "sha256"
+_SIZE = 8  # bytes that hold the length of the header
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-    """Write a model; nothing of it is code, so reading it runs none."""
+    """Write a model with its SHA-256; nothing of it is code, so reading it runs none."""
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    metadata = {_KEY: json.dumps(header, ensure_ascii=False)}
+    seal = _seal(*_parts(save(on_cpu, metadata)))
     with whole(path) as partial:
-        partial.write_bytes(save(on_cpu, {_KEY: json.dumps(header, ensure_ascii=False)}))
+        partial.write_bytes(save(on_cpu, {**metadata, _SEAL: seal}))
 
 
-def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The header and the tensors of a file that :func:`write` wrote.
+def read(
+    path: Path, expected: str = "a saved model", remedy: str = "save it again"
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The header and the tensors of a file that :func:`write` wrote, its SHA-256 verified.
 
     Raises:
         RunError: If there is no such file, or it is not whole.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            header: dict[str, Any] = json.loads(file.metadata()[_KEY])
-            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise RunError(f"{path}: not found; expected a saved model") from error
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: damaged, or not a saved model ({error}); save it again") from error
+        given = content(path, expected, remedy)
+        described, data = _parts(given)
+        metadata = described["__metadata__"]
+        _check_seal(metadata, described, data)
+        header = {**json_value(metadata[_KEY], finite=False)}
+        return header, load(given)
+    except DataNotFoundError as error:
+        raise RunError(f"{path}: not found; expected {expected}") from error
+    except (
+        SafetensorError,
+        SequelaError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:
+        raise RunError(f"{path}: damaged, or not {expected} ({error}); {remedy}") from error
+
+
+def _parts(given: bytes) -> tuple[dict[str, Any], bytes]:
+    """What a file says of its tensors, and their bytes: checked before anything is made of it."""
+    length = int.from_bytes(given[:_SIZE], "little")
+    if len(given) < _SIZE or length > len(given) - _SIZE:
+        raise ValueError(f"its header has {length:,} bytes, and the file {len(given):,}")
+    described = json_value(given[_SIZE : _SIZE + length])
+    if not isinstance(described, dict):
+        raise TypeError("it does not begin with a JSON object")
+    return described, given[_SIZE + length :]
+
+
+def _check_seal(metadata: Mapping[str, Any], described: Mapping[str, Any], data: bytes) -> None:
+    if metadata.get(_SEAL) not in (None, _seal(described, data)):
+        raise ValueError("it is not what was written: its SHA-256 differs")
+
+
+def _seal(described: Mapping[str, Any], data: bytes) -> str:
+    """SHA-256 of a file's contents, the seal itself left out."""
+    metadata = {name: each for name, each in described["__metadata__"].items() if name != _SEAL}
+    # The place of the tensors may move with the length of the header, their order may not.
+    text = json.dumps({**described, "__metadata__": metadata}, sort_keys=True)
+    return hashlib.sha256(text.encode() + b"\0" + data).hexdigest()

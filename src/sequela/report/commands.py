@@ -76,6 +76,10 @@ def _lines(folder: Run) -> list[str]:
     return lines
 
 
+def _segment(settings: RunSettings) -> str:
+    return "" if settings.segment is None else f" --segment {settings.segment}"
+
+
 def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
     """The command of one run, and whether its settings go beyond what the command takes."""
     usual = training_of(settings.model, {})
@@ -93,6 +97,7 @@ def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
         split=settings.split,
         seed=settings.seed,
         split_seed=settings.split_seed,
+        segment=settings.segment,
         records=sayable,
         training=changes,
     )
@@ -103,7 +108,7 @@ def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
     said += f" --seeds {seeds}" * (seeds > 1)
     command = (
         f"sequela train {settings.model} --data {settings.data} --split {settings.split} "
-        f"--seed {settings.seed}{_split_seed(settings)}{said}"
+        f"--seed {settings.seed}{_split_seed(settings)}{_segment(settings)}{said}"
     )
     if plain == settings.model_copy(update={"folds": 0, "fold": 0}):
         return command

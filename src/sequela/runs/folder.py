@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sequela.cohort.split import PARTS, WORDS, Split, shares
@@ -23,6 +22,8 @@ from sequela.cost.ledger import Account
 from sequela.errors import RunError
 from sequela.evaluation.predictions import Predictions
 from sequela.files import scratch, whole
+from sequela.sources import sealed
+from sequela.sources.opened import json_value
 from sequela.training import history
 from sequela.version import __version__
 
@@ -156,9 +157,9 @@ class RunFolder:
         if not path.exists():
             return {}
         try:
-            table = pq.read_table(path)
+            table = sealed.read(path, "who the examples are", "train again")
             ids = np.array(table["id"].to_pylist(), np.str_)
-        except (pa.ArrowException, OSError, KeyError) as error:
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             raise RunError(f"{path}: damaged ({error}); train again") from error
         if not np.array_equal(ids, self.predictions.example_id):
             raise RunError(f"{path}: lists other examples than predictions.parquet; train again")
@@ -170,7 +171,7 @@ class RunFolder:
         columns = {"id": self.predictions.example_id, **attributes}
         table = pa.table({name: pa.array(v.tolist(), pa.string()) for name, v in columns.items()})
         with whole(self.path / ATTRIBUTES) as partial:
-            pq.write_table(table, partial, compression="zstd")
+            sealed.write(table, partial, compression="zstd")
 
     @property
     def test(self) -> dict[str, Any]:
@@ -242,7 +243,7 @@ class RunFolder:
         """
         path = self.path / name
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = json_value(path.read_bytes(), finite=False)
         except FileNotFoundError as error:
             done = "" if self.complete else " (the run is not finished: continue it with --resume)"
             raise RunError(f"{path}: not found; expected the folder of a run{done}") from error

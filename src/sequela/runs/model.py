@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sequela.config import RunSettings
-from sequela.errors import RunError, SettingError
+from sequela.errors import ModelError, RunError, SettingError
 from sequela.models import stored
+from sequela.models.bounded import bounded
 from sequela.models.inputs import DEFAULT_READS, HOLDS, sizes_of
 from sequela.models.reference import ReferenceModel
 from sequela.models.registry import ENSEMBLE, Entry, ModelEntry, lookup
@@ -25,6 +26,10 @@ _OWN = ("model", "reads", "config", "mean", "members")
 """What a header says of the model itself; the rest is of the data, and the same for all members."""
 
 _LEAST = 1e-7
+TIMES_HELD = 4
+"""How often the bytes of its weights a network may take while it is made."""
+BESIDE = 64_000_000
+"""Bytes that it may take beside them."""
 
 
 def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
@@ -139,7 +144,12 @@ class TrainedModel:
                 f"{self.name} is a reference model, and {needed_for} needs a network, for example "
                 "gru-improved or visits-improved"
             )
-        model = self.entry.build(self.entry.config(**self.header["config"]))
+        held = sum(tensor.nbytes for tensor in self._own.values())
+        try:
+            with bounded(self.name, TIMES_HELD * held + BESIDE):
+                model = self.entry.build(self.entry.config(**self.header["config"]))
+        except ModelError as error:
+            raise RunError(f"{FILE} holds {held:,} bytes of weights, but {error}") from error
         try:
             model.load_state_dict(self._own)
         except RuntimeError as error:

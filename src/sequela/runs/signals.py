@@ -21,6 +21,7 @@ from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import SettingError
 from sequela.evaluation.attribution import Attribution, attribute_signal
 from sequela.evaluation.predictions import Predictions
+from sequela.models.registry import ModelEntry, lookup
 from sequela.runs.folder import RunFolder
 from sequela.sequences.featurisers import Features, Table
 from sequela.sequences.leaks import IN_SEGMENTS, find_in_segments
@@ -318,7 +319,9 @@ def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> 
     del work
     recordings, located = catalog.load_recordings(settings.data, root)
     signals = catalog.signals_of(settings.data)
-    segments = cut(recordings, signals.n_times, signals.classes)
+    entry = lookup(settings.model, "signal")
+    own = entry.segment if isinstance(entry, ModelEntry) else None
+    segments = cut(recordings, settings.segment or own or signals.n_times, signals.classes)
     split, part = draw(
         label=segments.label,
         ids=ids_of(segments),

@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from scipy.special import logit
 
 from sequela.errors import SettingError, check_new_name, unknown_name
+from sequela.sequences import minirocket
 from sequela.sequences.flat import Sequences
 from sequela.sequences.scaling import Scaling
 from sequela.sequences.scores import normal_scores, quantiles
@@ -337,6 +338,26 @@ def _spectrum_operations(shape: Mapping[str, int]) -> Operations:
     return Operations("c·(2·t + k·(t + d + 4·f) + 2·f + 18·t)", symbols)
 
 
+def _minirocket_columns(_: Signals, __: State) -> tuple[Column, ...]:
+    return tuple(
+        Column(f"convolution {i}, share of time above its threshold")
+        for i in range(minirocket.NUMBERS)
+    )
+
+
+def _minirocket_operations(shape: Mapping[str, int]) -> Operations:
+    """Shifted sums of each channel for each dilation; of these, four a channel of a kernel."""
+    symbols = {
+        "c": (shape["n_chans"], "channels"),
+        "t": (shape["n_times"], "samples of a channel"),
+        "d": (len(minirocket.dilations(shape["n_times"])), "dilations"),
+        "k": (minirocket.KERNELS, "kernels"),
+        "n": (minirocket.NUMBERS, "thresholds, a comparison and a sum a sample each"),
+        "m": (min(shape["n_chans"], 9), "channels that a kernel sees, at most"),
+    }
+    return Operations("c·t·(3 + 8·d) + d·t·k·(4·m - 1) + 2·n·t", symbols)
+
+
 def _presence_columns(source: Sequences, _: State) -> tuple[Column, ...]:
     return tuple(Column(code) for code in source.vocabulary)
 
@@ -511,6 +532,15 @@ for _featuriser in (
         _nothing,
         _spectrum,
         _spectrum_operations,
+    ),
+    Featuriser(
+        "minirocket",
+        "MiniRocket",
+        "signal",
+        _minirocket_columns,
+        lambda source, train_rows: minirocket.learnt(source.signal[train_rows]),
+        lambda source, state: minirocket.transformed(source.signal, state),
+        _minirocket_operations,
     ),
     Featuriser("presence", "Present codes", "records", _presence_columns, _nothing, _presence),
     Featuriser("counts", "Counts of codes", "records", _counts_columns, _counts_fit, _counts),

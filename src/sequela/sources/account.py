@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sequela.errors import DataError
+from sequela.sources.opened import content, json_value
 
 ACCOUNT = "account.json"
 
@@ -24,6 +25,7 @@ class TableAccount:
         events: Events that the used rows gave (one row can give several).
         duplicates: Events that were equal to another in all columns, and are kept once.
         notes: Rule to the number of rows that it changed.
+        proof: What is known of the file's checksum; empty where it was not read from a file.
     """
 
     table: str
@@ -34,6 +36,7 @@ class TableAccount:
     events: int
     duplicates: int
     notes: dict[str, int]
+    proof: str = ""
 
     @property
     def kept(self) -> int:
@@ -93,6 +96,9 @@ class Account:
                 yield f"  {rows:,} rows: {rule}"
         for name, reason in self.not_read.items():
             yield f"{name}: not read ({reason})"
+        for proof in dict.fromkeys(table.proof for table in self.tables if table.proof):
+            names = [table.table for table in self.tables if table.proof == proof]
+            yield f"{len(names)} of {len(self.tables)} tables: {proof} ({', '.join(names)})"
         yield f"{self.events:,} events of {self.subjects:,} subjects"
 
 
@@ -104,6 +110,9 @@ def read_account(root: Path) -> dict[str, Any]:
     """
     path = root / ACCOUNT
     try:
-        return {**json.loads(path.read_text(encoding="utf-8"))}
-    except (TypeError, ValueError) as error:
+        given = content(path, "an account of a build", "build the data set again")
+        return {**json_value(given)}
+    except DataError:
+        raise
+    except (TypeError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: damaged ({error}); build the data set again") from error

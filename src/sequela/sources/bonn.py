@@ -6,15 +6,13 @@ the focus, in the epileptogenic area, and during a seizure. Who was recorded is 
 """
 
 import re
-import zipfile
-import zlib
-from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import DataError, DataNotFoundError
+from sequela.sources.opened import members
 from sequela.sources.recordings import Recording, Signals
 
 CLASSES = ("seizure", "tumour area", "healthy area", "eyes closed", "eyes open")
@@ -29,7 +27,8 @@ SIGNALS = Signals(CLASSES, n_chans=1, sfreq=SFREQ, n_times=178)
 SAMPLE = "a whole number of microvolts from -32768 to 32767"
 """What every sample is, in the text file and in a csv file, in words."""
 
-_REMEDY = "put the file as published in its place"
+EXPECTED = f"a text file of {N_TIMES:,} numbers, or a set's zip file of them"
+REMEDY = "put the file as published in its place"
 _FILE_NAME = re.compile(r"([ZONFS])(\d{3})\.txt", re.IGNORECASE)
 _WHOLE_NUMBER = re.compile(r"\s*-?[0-9]{1,6}\s*")
 _NOT_OF_NUMBERS = b"0123456789-\r\n\t "
@@ -92,7 +91,7 @@ def read_set(place: Path, letter: str) -> list[Recording]:
         DataError: If a file is not one of the set's, or does not hold what was published.
     """
     found: dict[str, Recording] = {}
-    for name, content in _zip_files(place) if place.is_file() else _folder_files(place):
+    for name, content in members(place, EXPECTED, REMEDY, wanted=_is_shown):
         where = f"{place / name}"
         match = _FILE_NAME.fullmatch(PurePosixPath(name).name)
         if match is None or match[1].upper() != letter:
@@ -112,33 +111,9 @@ def read_set(place: Path, letter: str) -> list[Recording]:
     return list(found.values())
 
 
-def _folder_files(folder: Path) -> Iterable[tuple[str, bytes]]:
-    """Name and content of each file that is not hidden."""
-    for file in sorted(folder.iterdir()):
-        if file.name.startswith("."):
-            continue
-        try:
-            yield file.name, file.read_bytes()
-        except OSError as error:
-            raise DataError(
-                f"{file} cannot be read ({error.strerror}): expected a text file of {N_TIMES:,} "
-                f"numbers; {_REMEDY}"
-            ) from error
-
-
-def _zip_files(file: Path) -> Iterable[tuple[str, bytes]]:
-    """Name and content of each file in a zip file that is not hidden, as macOS adds some."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            for entry in archive.infolist():
-                hidden = PurePosixPath(entry.filename).name.startswith(".")
-                if entry.is_dir() or hidden:
-                    continue
-                yield entry.filename, archive.read(entry)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(
-            f"{file} is not a whole zip file ({error}): expected a set's zip file; {_REMEDY}"
-        ) from error
+def _is_shown(name: str) -> bool:
+    """Whether a file is not hidden: macOS adds some that are."""
+    return not PurePosixPath(name).name.startswith(".")
 
 
 def parse_signal(content: bytes, where: str) -> NDArray[np.int16]:
@@ -152,15 +127,16 @@ def parse_signal(content: bytes, where: str) -> NDArray[np.int16]:
         where: What an error calls the file.
 
     Raises:
-        DataError: If there are not exactly 4,097 lines, or one is not a whole number that fits into
-            16 bits; the first such line is named.
+        DataError: If there are not exactly 4,097 lines, each with its end, or one is not a whole
+            number that fits into 16 bits; the first such line is named.
 
     Example:
         >>> parse_signal(b"12\n-7\n" + b"0\n" * 4095, "Z001.txt")[:3]
         array([12, -7,  0], dtype=int16)
     """
     lines = content.rstrip().splitlines()
-    if len(lines) == N_TIMES and not content.translate(None, _NOT_OF_NUMBERS):
+    ended = content.endswith((b"\n", b"\r"))
+    if len(lines) == N_TIMES and ended and not content.translate(None, _NOT_OF_NUMBERS):
         try:
             values = np.array(lines, dtype=np.int64)
         except (ValueError, OverflowError):
@@ -185,9 +161,14 @@ def _first_fault(lines: list[bytes], where: str) -> DataError:
             continue
         readable = text.isprintable() and "\N{REPLACEMENT CHARACTER}" not in text
         shown = f"'{text[:30]}'" if readable else "binary data"
-        return DataError(f"{where} line {number}: found {shown}, expected {SAMPLE}; {_REMEDY}")
+        return DataError(f"{where} line {number}: found {shown}, expected {SAMPLE}; {REMEDY}")
+    if len(lines) == N_TIMES:
+        return DataError(
+            f"{where} line {N_TIMES}: found no end of the line, expected one: the number before it "
+            f"may be cut; {REMEDY}"
+        )
     ends = f"ends at line {len(lines)}" if len(lines) < N_TIMES else f"has {len(lines):,} lines"
-    return DataError(f"{where} {ends}: expected {N_TIMES:,} samples, one a line; {_REMEDY}")
+    return DataError(f"{where} {ends}: expected {N_TIMES:,} samples, one a line; {REMEDY}")
 
 
 def read_excerpt(file: Path) -> list[Recording]:

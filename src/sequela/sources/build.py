@@ -1,6 +1,6 @@
 """From the tables of a source to a MEDS data set on disk, with an account of every row."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,11 +22,12 @@ from sequela.sources.meds_events import (
     write_codes,
     write_dataset,
     write_splits,
+    write_sums,
 )
 from sequela.sources.postgres import is_address
 from sequela.sources.rows import RowCounts, TableRows
 from sequela.sources.shards import write_shards
-from sequela.sources.tables import Tables, read_tables
+from sequela.sources.tables import Tables, check_names, read_tables
 
 
 def build(
@@ -38,6 +39,8 @@ def build(
     master: str | None = None,
     seed: int = 0,
     tables: Collection[str] | None = None,
+    changed: Collection[str] = (),
+    allow_set_aside: Collection[str] = (),
 ) -> Account:
     """Write the events of ``source`` as a MEDS data set.
 
@@ -49,6 +52,8 @@ def build(
         master: Address of a Spark cluster's master.
         seed: Of the split of subjects.
         tables: Tables to read beside the required ones; all that are there by default.
+        changed: Tables that somebody changed after their publication, on purpose.
+        allow_set_aside: Tables of which more than 5 % of the rows may be set aside.
 
     Returns:
         The account, which also lies in ``out/account.json``.
@@ -59,25 +64,40 @@ def build(
     with _new_folder(out) as (new, work):
         opened = open_engine(engine, work, master)
         try:
-            read = read_tables(source, root, opened, tables)
-            given = None if is_address(root) else Path(root)
-            account = _write(source, read, opened, new, seed, given)
+            check_names(source, allow_set_aside)
+            with opened.translated(str(root)):
+                read = read_tables(source, root, opened, tables, changed)
+                given = None if is_address(root) else Path(root)
+                allowed = frozenset(map(str.lower, allow_set_aside))
+                account = _write(source, read, opened, new, seed, given, allowed)
         finally:
             opened.close()
         account.write(new / ACCOUNT)
+        write_sums(new)
     return account
 
 
 def _write(
-    source: Source, tables: Tables, engine: Engine, out: Path, seed: int, root: Path | None
+    source: Source,
+    tables: Tables,
+    engine: Engine,
+    out: Path,
+    seed: int,
+    root: Path | None,
+    allowed: frozenset[str],
 ) -> Account:
     """Check the rows, write the data set, and account for it."""
     declared = [table for table in source.tables if table.name in tables.frames]
-    rows = [TableRows.of(t, tables.places[t.name], tables.frames, engine) for t in declared]
+    rows = [TableRows.of(table, tables, engine) for table in declared]
     for table in rows:
         table.check()
     # All that needs the rows comes before the engine forgets them.
     counts = [table.counts() for table in rows]
+    for table, count in zip(rows, counts, strict=True):
+        table.check_share(count, allowed)
+    if tables.publication:
+        found = {t.name: count.read for t, count in zip(declared, counts, strict=True)}
+        tables.publication.check_rows(tables.places, found)
     words = {code: text for table in rows for code, text in table.words().items()}
     events = nw.concat([t.events(fact, i) for i, t in enumerate(rows) for fact in t.table.facts])
     expected = sum(count.used * len(t.table.facts) for count, t in zip(counts, rows, strict=True))
@@ -95,7 +115,7 @@ def _write(
         subjects=len(shards.ids),
         events=shards.kept.total(),
         tables=tuple(
-            _account(table, count, *shards.of_table(number))
+            _account(table, count, tables.proofs, *shards.of_table(number))
             for number, (table, count) in enumerate(zip(rows, counts, strict=True))
         ),
         not_read=_reasons_not_read(source, tables),
@@ -113,7 +133,9 @@ def _split(ids: NDArray[np.int64], seed: int, given: dict[int, int] | None) -> N
     return np.array([given.get(subject, by_hash) for subject, by_hash in pairs], np.int8)
 
 
-def _account(rows: TableRows, counts: RowCounts, events: int, kept: int) -> TableAccount:
+def _account(
+    rows: TableRows, counts: RowCounts, proofs: Mapping[str, str], events: int, kept: int
+) -> TableAccount:
     return TableAccount(
         table=rows.table.name,
         place=rows.place,
@@ -123,6 +145,7 @@ def _account(rows: TableRows, counts: RowCounts, events: int, kept: int) -> Tabl
         events=events,
         duplicates=events - kept,
         notes=counts.notes,
+        proof=proofs.get(rows.table.name, ""),
     )
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +15,7 @@ from sequela.errors import (
     install,
     unknown_name,
 )
+from sequela.sources.opened import Sums
 from sequela.sources.recordings import Recording, Signals
 
 if TYPE_CHECKING:
@@ -403,6 +404,9 @@ def load_recordings(name: str, root: Path | None = None) -> tuple[list[Recording
             f"turn it into events with `sequela build {name}`"
         )
     located = locate(name, root)
+    folder = located.path if located.path.is_dir() else located.path.parent
+    if sums := Sums.beside(folder):
+        located = replace(located, origin=f"{located.origin} ({sums.check_all()})")
     recordings: list[Recording] = loaded(data_set.reads)(located.path)
     return recordings, located
 

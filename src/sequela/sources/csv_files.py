@@ -1,34 +1,34 @@
 """Published CSV files, plain or gzipped: their header, and the line at which a value stands."""
 
 import csv
-import gzip
+import io
 import re
-import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
 from sequela.errors import DataError
+from sequela.sources.opened import opened
 
+SHOWN = 80  # characters of a value in a message
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[TextIO]:
-    """A CSV file as text, decompressed where its name ends in ``.gz``.
+def rows_of(path: Path) -> Iterator[Any]:
+    """The rows of a CSV file, decompressed where its name ends in ``.gz``, from ``csv.reader``.
 
     Raises:
         DataError: The file cannot be read as what its name says.
     """
     try:
-        stream = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()  # noqa: SIM115
-        with stream as text:
-            assert not isinstance(text, gzip.GzipFile)  # noqa: S101 (text mode, for the types)
-            text.reconfigure(encoding="utf-8-sig", newline="")
-            yield text
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: not a readable gzip file ({error}); fetch it again") from error
+        with (
+            opened(path, "a published table") as stream,
+            io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text,
+        ):
+            yield csv.reader(text)
     except csv.Error as error:
         raise DataError(f"{path}: not a CSV file ({error}); fetch it again") from error
     except UnicodeDecodeError as error:
@@ -42,8 +42,8 @@ def header(path: Path) -> list[str]:
         DataError: The file is unreadable, empty, separated by another sign than a comma, or names
             a column twice.
     """
-    with opened(path) as text:
-        written = [name.strip().lower() for name in next(csv.reader(text), [])]
+    with rows_of(path) as rows:
+        written = [name.strip().lower() for name in next(rows, [])]
     check_commas(path, written)
     # R writes a first column without a name.
     names = [re.sub(r"\W+", "_", name) or f"column_{i}" for i, name in enumerate(written)]
@@ -74,18 +74,29 @@ def check_commas(place: Path | str, names: Sequence[str]) -> None:
 def line_of(path: Path, position: int, value: str) -> int | None:
     """Line at which ``value`` first stands in the column at ``position``, counted from 1.
 
-    Numbers are the same however they are written: ``2.70`` is found by ``2.7``.
+    Numbers and times are the same however they are written: ``2.70`` is found by ``2.7``.
     """
-    with opened(path) as text:
-        rows = csv.reader(text)
+    with rows_of(path) as rows:
         for row in rows:
             if len(row) > position and _same(row[position].strip(), value):
                 return rows.line_num
     return None
 
 
+def shown(value: str) -> str:
+    """A value in quotation marks, as one short line.
+
+    Example:
+        >>> shown("two")
+        "'two'"
+    """
+    return repr(value if len(value) <= SHOWN else value[:SHOWN] + "...")
+
+
 def _same(written: str, value: str) -> bool:
-    try:
-        return written == value or float(written) == float(value)
-    except ValueError:
-        return False
+    if written == value.strip():
+        return True
+    for read in (float, datetime.fromisoformat):
+        with suppress(ValueError):
+            return read(written) == read(value)
+    return False

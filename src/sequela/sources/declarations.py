@@ -7,6 +7,7 @@ it was *known*, and why that time. A person can read it, and correct it, without
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,20 @@ Prepare = Callable[[nw.LazyFrame[Any], Frames], nw.LazyFrame[Any]]
 Batches = Iterator[tuple[str, pa.RecordBatchReader | list[Path]]]
 
 
+FIRST_TIME = datetime(1700, 1, 1)
+LAST_TIME = datetime(2261, 12, 31, 23, 59, 59)
+"""MIMIC shifts births to 1800 and stays to 2210; nanoseconds end in April of 2262."""
+MOST_NUMBER = 3.4028234663852886e38
+"""What a float32 holds, which the numbers of events are."""
+
+
 class Kind(StrEnum):
     """What a column of a published table holds."""
 
-    INTEGER = "a whole number"
-    NUMBER = "a number"
+    INTEGER = "a whole number of at most 64 bits"
+    NUMBER = "a number, not above 3.4e38"
     TEXT = "text"
-    TIME = "a time as YYYY-MM-DD or YYYY-MM-DD HH:MM:SS"
+    TIME = "a time of 1700 to 2261 as YYYY-MM-DD or YYYY-MM-DD HH:MM:SS"
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,34 @@ class Check:
     share: float = 0.0
 
 
+MOST_BLANK = 0.5  # of the rows
+
+
+def never_blank(*columns: str, show: str) -> tuple[Check, ...]:
+    """Columns that published rows have: where most are blank, another column stands there."""
+    return tuple(
+        Check(
+            f"blank {column}",
+            nw.col(column).is_null(),
+            show,
+            "fill it in, or see whether its name stands above another column",
+            MOST_BLANK,
+        )
+        for column in columns
+    )
+
+
+def in_order(early: str, late: str, show: str, share: float) -> Check:
+    """Of two times of a row, which comes first."""
+    return Check(
+        f"{late} before {early}",
+        nw.col(late) < nw.col(early),
+        show,
+        f"correct the two, or see whether {early} and {late} stand above each other's columns",
+        share,
+    )
+
+
 @dataclass(frozen=True)
 class Table:
     """One published table.
@@ -111,6 +147,8 @@ class Table:
             for want of a column get the reason ``blank COLUMN``.
         notes: Name to condition: rows that a rule changed, counted in the account.
         checks: What must not be.
+        ranges: Column to the least and the greatest number that it may hold.
+        usual: Reasons to set rows aside that published data have in any number.
         describes: Template of codes to the column with their words; ``LAB//{itemid}`` also
             describes ``LAB//50801//mmHg``. It fills ``metadata/codes.parquet`` and drops no event.
         unused: What a table without facts is for: the reason why its rows give no event.
@@ -126,6 +164,8 @@ class Table:
     aside: Mapping[str, nw.Expr] = field(default_factory=dict)
     notes: Mapping[str, nw.Expr] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    usual: frozenset[str] = frozenset()
     describes: Mapping[str, str] = field(default_factory=dict)
     unused: str = "describes codes"
 

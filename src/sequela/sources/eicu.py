@@ -11,12 +11,13 @@ import narwhals as nw
 
 from sequela.sources import codes
 from sequela.sources.declarations import Fact, Kind, Source, Table, number_in
-from sequela.sources.eicu_stays import ASIDE, PATIENT, on_unit
+from sequela.sources.eicu_stays import ASIDE, PATIENT, WITHIN_A_CENTURY, on_unit
 
 INTEGER, NUMBER, TEXT = Kind.INTEGER, Kind.NUMBER, Kind.TEXT
 
 AS_ENTERED = "entered by staff then"
 GIVEN, GIVEN_WHY = "at the later of order and start", "only then had it been given"
+CANCELLED = "the order was cancelled"
 MISSING = -1  # how the APACHE tables write a value that was not measured
 
 
@@ -31,6 +32,7 @@ def entered(
     value: str | None = None,
     aside: Mapping[str, nw.Expr] | None = None,
     required: bool = False,
+    usual: frozenset[str] = frozenset(),
 ) -> Table:
     """A table of one kind of fact, each with the minute at which it was entered."""
     return Table(
@@ -40,6 +42,8 @@ def entered(
         required=required,
         prepare=on_unit(*offsets),
         aside={**ASIDE, **(aside or {})},
+        ranges=dict.fromkeys(offsets, WITHIN_A_CENTURY),
+        usual=usual,
     )
 
 
@@ -62,6 +66,7 @@ def charted(name: str, prefix: str, value: str, offset: str, what: str, *path: s
         ),
         prepare=on_unit(offset, number=number_in(nw.col(value))),
         aside=ASIDE,
+        ranges={offset: WITHIN_A_CENTURY},
     )  # fmt: skip
 
 
@@ -110,6 +115,7 @@ def measured(
         ),
         prepare=on_unit(offset) if offset else on_unit(),
         aside={**ASIDE, **(aside or {})},
+        ranges={offset: WITHIN_A_CENTURY} if offset else {},
         notes={f"{column} is -1 (not measured): no event": at for column, at in missing.items()},
     )  # fmt: skip
 
@@ -261,7 +267,9 @@ SOURCE = Source(
                      GIVEN_WHY, where=nw.col("drugname").is_null()),
             ),
             prepare=on_unit("drugorderoffset", "drugstartoffset"),
-            aside={**ASIDE, "the order was cancelled": nw.col("drugordercancelled") == "Yes"},
+            ranges=dict.fromkeys(("drugorderoffset", "drugstartoffset"), WITHIN_A_CENTURY),
+            aside={**ASIDE, CANCELLED: nw.col("drugordercancelled") == "Yes"},
+            usual=frozenset({CANCELLED}),
         ),
         entered(
             "infusiondrug", "INFUSION//{drugname}", "drug infused", {"drugname": TEXT},
@@ -290,6 +298,7 @@ SOURCE = Source(
                      "at hospital discharge", "the time of the result is not published"),
             ),
             prepare=on_unit("culturetakenoffset"),
+            ranges={"culturetakenoffset": WITHIN_A_CENTURY},
             aside=ASIDE,
         ),
         measured(
@@ -318,10 +327,12 @@ SOURCE = Source(
         entered(
             "carePlanGeneral", "CARE_PLAN//{cplgroup}//{cplitemvalue}", "care plan",
             {"cplgroup": TEXT, "cplitemvalue": TEXT}, "cplitemoffset",
+            usual=frozenset({"blank cplitemvalue"}),
         ),
         entered(
             "carePlanGoal", "CARE_GOAL//{cplgoalcategory}//{cplgoalvalue}", "goal of care",
             {"cplgoalcategory": TEXT, "cplgoalvalue": TEXT}, "cplgoaloffset",
+            usual=frozenset({"blank cplgoalvalue"}),
         ),
         entered(
             "carePlanInfectiousDisease",
@@ -335,7 +346,7 @@ SOURCE = Source(
         ),
         entered(
             "respiratoryCare", "AIRWAY//{airwaytype}", "airway", {"airwaytype": TEXT},
-            "respcarestatusoffset",
+            "respcarestatusoffset", usual=frozenset({"blank airwaytype"}),
         ),
     ),
     not_read={

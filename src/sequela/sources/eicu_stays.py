@@ -13,7 +13,18 @@ from typing import Any
 import narwhals as nw
 
 from sequela.sources import codes
-from sequela.sources.declarations import Check, Fact, Frames, Kind, Prepare, Table, number_in
+from sequela.sources.declarations import (
+    MOST_NUMBER,
+    Check,
+    Fact,
+    Frames,
+    Kind,
+    Prepare,
+    Table,
+    in_order,
+    never_blank,
+    number_in,
+)
 
 INTEGER, NUMBER, TEXT = Kind.INTEGER, Kind.NUMBER, Kind.TEXT
 
@@ -21,8 +32,11 @@ FIRST_YEAR = datetime(2000, 1, 1)
 BETWEEN_STAYS = timedelta(days=3653)
 MINUTE = timedelta(minutes=1)
 FIRST_DAY = timedelta(hours=24)
+OLDEST = 120  # years
 OLD_AGE = "> 89"
 OLD_AGE_READ_AS = "90"
+CENTURY = 100 * 365 * 24 * 60
+WITHIN_A_CENTURY = (-CENTURY, CENTURY)  # minutes; what is further away is in no calendar
 ASIDE = {"its unit stay is not in patient": nw.col("stay_id").is_null()}
 
 
@@ -246,24 +260,47 @@ PATIENT = Table(
     key=("patientunitstayid",),
     required=True,
     prepare=patient,
+    ranges={
+        "patienthealthsystemstayid": (0, 10**12 - 1),
+        "hospitaladmitoffset": WITHIN_A_CENTURY,
+        "hospitaldischargeyear": (1990, 2100),
+        "hospitaldischargeoffset": WITHIN_A_CENTURY,
+        "unitdischargeoffset": WITHIN_A_CENTURY,
+        "admissionheight": (0, MOST_NUMBER),
+        "admissionweight": (0, MOST_NUMBER),
+    },
     checks=(
         Check(
-            "uniquepid that is not three digits, '-' and digits",
-            ~nw.col("uniquepid").str.contains(r"^[0-9]{3}-[0-9]+$"),
+            "uniquepid that is not three digits, '-' and up to nine digits",
+            nw.col("uniquepid").is_null()
+            | ~nw.col("uniquepid").str.contains(r"^[0-9]{3}-[0-9]{1,9}$"),
             "patientunitstayid",
             "fetch the table again",
         ),
         Check(
             "hospitaladmittime24 that is not HH:MM:SS",
-            ~nw.col("hospitaladmittime24").str.contains(r"^[0-9]{2}:[0-9]{2}:[0-9]{2}$"),
+            nw.col("hospitaladmittime24").is_null()
+            | ~nw.col("hospitaladmittime24").str.contains(
+                r"^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$"
+            ),
             "patientunitstayid",
             "fetch the table again",
         ),
         Check(
-            f"age that is neither a number nor '{OLD_AGE}'",
-            ~nw.col("age").str.contains(rf"^([0-9]+|{OLD_AGE})$"),
+            f"age that is neither a number up to {OLDEST} nor '{OLD_AGE}'",
+            ~nw.col("age").str.contains(rf"^([0-9]{{1,3}}|{OLD_AGE})$")
+            | (nw.col("years") > OLDEST),
             "patientunitstayid",
             "fetch the table again",
+        ),
+        in_order("unit_admission", "unit_discharge", "patientunitstayid", share=0.005),
+        *never_blank(
+            "patienthealthsystemstayid",
+            "hospitaladmitoffset",
+            "hospitaldischargeyear",
+            "hospitaldischargeoffset",
+            "unitdischargeoffset",
+            show="patientunitstayid",
         ),
         Check(
             "hospital discharge before hospital admission",

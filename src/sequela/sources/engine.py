@@ -11,7 +11,7 @@ import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sequela.errors import DataError, MissingExtraError, SettingError, unknown_name
-from sequela.sources.csv_files import line_of
-from sequela.sources.declarations import Kind
+from sequela.sources.csv_files import line_of, shown
+from sequela.sources.declarations import FIRST_TIME, LAST_TIME, MOST_NUMBER, Kind
 from sequela.sources.parts import in_one_piece, read_parts
 
 if TYPE_CHECKING:
@@ -30,17 +30,26 @@ if TYPE_CHECKING:
 ENGINES = ("duckdb", "spark")
 MEMORY_LIMIT = "3GB"  # of DuckDB; more goes to the work folder
 CSV_BUFFER = 4_000_000  # bytes; the default of 32 MB leaves the processor's cache and costs a third
-DUCKDB_TYPES = {
-    Kind.INTEGER: "DOUBLE",  # a cast to BIGINT rounds in silence: see WHOLE
-    Kind.NUMBER: "DOUBLE",
-    Kind.TEXT: "VARCHAR",
-    Kind.TIME: "TIMESTAMP",
+# Text is taken for a value only where it says just that value: casts of DuckDB round 1.5, take
+# 9007199254740993 through a double, and read 1_000, 0x10, inf, 24:00 and times of other zones.
+FORMS = {
+    Kind.INTEGER: "[+-]?[0-9]+([.]0*)?",
+    Kind.NUMBER: "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?",
+    Kind.TIME: "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    "([ T]([01][0-9]|2[0-3]):[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?)?",
 }
-WHOLE = (
-    'CASE WHEN "{0}" = trunc("{0}") THEN "{0}"::BIGINT '
-    "WHEN \"{0}\" IS NOT NULL THEN error('not whole: {0} ' || \"{0}\" || ' in {1}')::BIGINT END "
-    'AS "{0}"'
-)
+DUCKDB_TYPES = {Kind.INTEGER: "BIGINT", Kind.NUMBER: "DOUBLE", Kind.TIME: "TIMESTAMP"}
+BOUNDS = {
+    Kind.INTEGER: "{0} IS NOT NULL",
+    Kind.NUMBER: f"abs({{0}}) <= {MOST_NUMBER!r}",
+    Kind.TIME: f"{{0}} BETWEEN TIMESTAMP '{FIRST_TIME}' AND TIMESTAMP '{LAST_TIME}'",
+}
+# What DuckDB would write as it is written, nearly all, needs no regular expression.
+SURE = {
+    Kind.INTEGER: "{0}::VARCHAR = {1}",
+    Kind.NUMBER: "NOT contains({1}, '_')",
+    Kind.TIME: "{0}::VARCHAR = {1}",
+}
 CSV_FAULTS = {
     "state machine": "a broken row, or lines that end in different ways; fetch it again",
     "unterminated quote": "a quotation mark is never closed",
@@ -95,6 +104,13 @@ class Engine(Protocol):
         first part is given.
         """
 
+    def translated(self, place: str) -> AbstractContextManager[None]:
+        """Where values are worked with: an engine's error about one names the place.
+
+        Raises:
+            DataError: In place of an error about values.
+        """
+
     def close(self) -> None:
         """Let go of what is held."""
 
@@ -139,6 +155,7 @@ class DuckDBEngine:
         import duckdb
 
         self._failure: type[Exception] = duckdb.Error
+        self._faults = (duckdb.DataError, duckdb.InvalidInputException, duckdb.IOException)
         self._work = work
         self._kept: list[str] = []
         self._read: dict[str, tuple[list[str], dict[str, Kind]]] = {}  # file: header, kinds
@@ -150,11 +167,10 @@ class DuckDBEngine:
         self, path: Path, header: Sequence[str], kinds: Mapping[str, Kind]
     ) -> nw.LazyFrame[Any]:
         """See ``Engine``; a value of another kind is found when the frame is kept."""
-        types = {name: DUCKDB_TYPES[kinds.get(name, Kind.TEXT)] for name in header}
         # On a connection of its own, it is read while others are: see ``keep_all``.
         relation = self._connection.cursor().read_csv(
             str(path),
-            columns=types,
+            columns=dict.fromkeys(header, "VARCHAR"),
             header=True,
             auto_detect=False,
             delimiter=",",
@@ -163,9 +179,7 @@ class DuckDBEngine:
             buffer_size=CSV_BUFFER,
         )
         self._read[str(path)] = (list(header), dict(kinds))
-        quoted = str(path).replace("'", "''")
-        forms = {Kind.INTEGER: WHOLE, Kind.TEXT: 'trim("{0}") AS "{0}"'}
-        columns = [forms.get(kind, '"{0}"').format(n, quoted) for n, kind in kinds.items()]
+        columns = [_typed(name, kind, path) for name, kind in kinds.items()]
         return nw.from_native(relation.project(", ".join(columns)))
 
     def read_batches(self, name: str, batches: pa.RecordBatchReader) -> nw.LazyFrame[Any]:
@@ -211,6 +225,15 @@ class DuckDBEngine:
         self._forget()
         yield from read_parts(self._work / "parts", column, count)
 
+    @contextmanager
+    def translated(self, place: str) -> Iterator[None]:
+        """See ``Engine``."""
+        try:
+            with self._translated():
+                yield
+        except self._faults as error:
+            raise DataError(_unfit(place, error)) from error
+
     def close(self) -> None:
         """See ``Engine``."""
         self._connection.close()
@@ -241,11 +264,12 @@ class DuckDBEngine:
 
     def _problem(self, message: str) -> str | None:
         """A report of a bad CSV file in one line; ``None`` if it is about something else."""
-        if found := re.search(r"not whole: (\w+) (\S+) in (.*)", message):
-            column, value, path = found.groups()
-            header, kinds = self._read[path]
-            place = f"{path}, line {line_of(Path(path), header.index(column), value)}"
-            return wrong_kind(place, column, value, kinds[column])
+        if found := re.search(r"(\w+) of (.*?) holds: (.*)", message, re.DOTALL):
+            column, path, value = found.groups()
+            if path in self._read:
+                header, kinds = self._read[path]
+                place = _place(Path(path), header.index(column), value)
+                return wrong_kind(place, column, value, kinds[column])
         if match := re.search(r"(?:Input is not a|Unexpected end of) GZIP stream: (.*)", message):
             return f"{match[1]}: not a readable gzip file; fetch it again"
         line = re.search(r"CSV Error on Line: (\d+)", message)
@@ -253,8 +277,6 @@ class DuckDBEngine:
         if file is None:
             return None
         place = f"{file[1]}, line {line[1]}" if line else file[1]
-        if match := re.search(r'column "(\w+)"\. Could not convert string "(.*)" to', message):
-            return wrong_kind(place, match[1], match[2], self._read[file[1]][1][match[1]])
         if match := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message):
             return f"{place}: {match[2]} columns; expected {match[1]}, as in the header"
         known = (words for sign, words in CSV_FAULTS.items() if sign in message)
@@ -315,7 +337,7 @@ class SparkEngine:
         texts = reader.csv(str(path), header=True, multiLine=True).select(*kinds)
         types = {name: SPARK_TYPES[kind] for name, kind in kinds.items() if kind is not Kind.TEXT}
         given = {name: f.when(f.trim(f.col(name)) != "", f.col(name)) for name in types}
-        read = {name: given[name].try_cast(types[name]) for name in types}
+        read = {name: _spark_value(given[name], kinds[name]) for name in types}
         wrong = [
             f.first(f.when(read[name].isNull(), given[name]), ignorenulls=True).alias(name)
             for name in types
@@ -324,8 +346,8 @@ class SparkEngine:
             found = texts.select(*wrong).first() if wrong else None
         for name, value in (found.asDict() if found else {}).items():
             if value is not None:
-                line = line_of(path, header.index(name), value)
-                raise DataError(wrong_kind(f"{path}, line {line}", name, value, kinds[name]))
+                place = _place(path, header.index(name), value)
+                raise DataError(wrong_kind(place, name, value, kinds[name]))
         trimmed = {name: f.trim(f.col(name)) for name in kinds if name not in types}
         frame: nw.LazyFrame[Any] = nw.from_native(texts.withColumns(read | trimmed))
         return frame
@@ -367,6 +389,16 @@ class SparkEngine:
         self._kept.clear()
         yield from read_parts(self._work / "parts", column, count)
 
+    @contextmanager
+    def translated(self, place: str) -> Iterator[None]:
+        """See ``Engine``."""
+        from pyspark.errors import ArithmeticException, DateTimeException, NumberFormatException
+
+        try:
+            yield
+        except (ArithmeticException, DateTimeException, NumberFormatException) as error:
+            raise DataError(_unfit(place, error)) from error
+
     def close(self) -> None:
         """See ``Engine``."""
         self._session.stop()
@@ -382,6 +414,20 @@ class SparkEngine:
             if "MALFORMED_RECORD" in message:
                 raise DataError(f"{place}: a row has not the columns of the header") from error
             raise
+
+
+def _spark_value(text: Any, kind: Kind) -> Any:
+    """Text as its kind; null for text that is none, or out of bounds."""
+    from pyspark.sql import functions as f
+
+    trimmed = f.trim(text)
+    whole = f.split(trimmed, "[.]")[0] if kind is Kind.INTEGER else trimmed
+    value = f.when(trimmed.rlike(f"^{FORMS[kind]}$"), whole).try_cast(SPARK_TYPES[kind])
+    if kind is Kind.NUMBER:
+        return f.when(f.abs(value) <= MOST_NUMBER, value)
+    if kind is Kind.TIME:
+        return f.when(value.between(FIRST_TIME, LAST_TIME), value)
+    return value
 
 
 def check_java() -> None:
@@ -401,6 +447,37 @@ def check_java() -> None:
         raise SettingError(f"{NO_JAVA} (found: {answer.stderr.splitlines()[0]})")
 
 
+def _typed(name: str, kind: Kind, path: Path) -> str:
+    """SQL of a column of text as its kind, blanks as NULL, with an error for text of another."""
+    text = f'"{name}"'
+    if kind is Kind.TEXT:
+        return f"trim({text}) AS {text}"
+    of_type = DUCKDB_TYPES[kind]
+    value = f"try_cast({text} AS {of_type})"
+    sure = f"{BOUNDS[kind].format(value)} AND {SURE[kind].format(value, text)}"
+    whole = f"split_part(trim({text}), '.', 1)" if kind is Kind.INTEGER else f"trim({text})"
+    cut = f"try_cast({whole} AS {of_type})"
+    form = f"regexp_full_match(trim({text}), '{FORMS[kind]}')"
+    place = str(path).replace("'", "''")
+    wrong = f"error('{name} of {place} holds: ' || {text})::{of_type}"
+    return (
+        f"CASE WHEN {sure} THEN {value} WHEN trim({text}) <> '' THEN "
+        f"CASE WHEN {form} AND {BOUNDS[kind].format(cut)} THEN {cut} ELSE {wrong} END END AS {text}"
+    )
+
+
+def _place(path: Path, position: int, value: str) -> str:
+    """A file, and the line at which a value first stands in a column of it, if that is found."""
+    line = line_of(path, position, value)
+    return f"{path}, line {line}" if line else str(path)
+
+
+def _unfit(place: str, error: Exception) -> str:
+    """What an engine says of values that it cannot work with, in one line."""
+    words = " ".join(str(error).split())
+    return f"{place}: a value cannot be worked with ({words[:200]}); correct it, or fetch it again"
+
+
 def wrong_kind(place: str, column: str, value: str, kind: Kind) -> str:
     """What is wrong with a value that is not of its column's kind."""
-    return f"{place}: column '{column}' holds '{value}'; expected {kind}"
+    return f"{place}: column '{column}' holds {shown(value)}; expected {kind}"

@@ -19,9 +19,15 @@ from meds import schema as standard
 
 from sequela.errors import DataError
 from sequela.sources.declarations import Batches, Fact, Frames, Kind, Source, Table
-from sequela.sources.meds_events import data_files, lossless, validate
+from sequela.sources.meds_events import (
+    VERSION,
+    data_files,
+    lossless,
+    parquet_of,
+    validate,
+)
+from sequela.sources.opened import text
 
-VERSION = "0.4"
 VISITS = ("visit_id", "hadm_id")
 
 
@@ -34,24 +40,30 @@ def read(root: Path) -> Batches:
     """
     _check_version(root)
     files = data_files(root)
+    codes = root / standard.code_metadata_filepath
+    read = [*files, codes] if codes.exists() else files
     validate(files)
     for path in files:
         _check_visits(path)
+    for path in read:
+        _check_pages(path)
     _check_subjects(files)
     yield "data", files
-    codes = root / standard.code_metadata_filepath
-    if codes.is_file():
+    if codes in read:
         yield "codes", [codes]
 
 
 def _check_version(root: Path) -> None:
     path = root / standard.dataset_metadata_filepath
-    if not path.is_file():
+    if not path.exists():
         return
     try:
-        version = json.loads(path.read_text(encoding="utf-8")).get("meds_version")
-    except (ValueError, AttributeError) as error:
-        raise DataError(f"{path}: not a JSON object ({error})") from error
+        version = json.loads(text(path, "a JSON object")).get("meds_version")
+    except (ValueError, AttributeError, RecursionError) as error:
+        if isinstance(error, DataError):
+            raise
+        words = " ".join(str(error).split())
+        raise DataError(f"{path}: not a JSON object ({words})") from error
     if version is not None and not str(version).startswith(VERSION + "."):
         raise DataError(
             f"{path}: MEDS version {version}; expected {VERSION}: convert the data set with the "
@@ -59,8 +71,17 @@ def _check_version(root: Path) -> None:
         )
 
 
+def _check_pages(path: Path) -> None:
+    """Read a file from end to end: an engine does not verify the checksums of its pages."""
+    with parquet_of(path):
+        shard = pq.ParquetFile(path, page_checksum_verification=True)
+        if shard.metadata.num_rows != sum(len(batch) for batch in shard.iter_batches()):
+            raise DataError(f"{path}: not as many rows as its metadata say; fetch it again")
+
+
 def _check_visits(path: Path) -> None:
-    schema = lossless(path, pq.read_schema(path))
+    with parquet_of(path):
+        schema = lossless(path, pq.read_schema(path))
     for name in VISITS:
         if name in schema.names and schema.field(name).type != pa.int64():
             kind = schema.field(name).type

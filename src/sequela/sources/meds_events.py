@@ -6,8 +6,10 @@ The standard: https://github.com/Medical-Event-Data-Standard/meds. Beside its co
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,14 @@ import pyarrow.parquet as pq
 from meds import schema as standard
 from numpy.typing import NDArray
 
-from sequela.errors import DataError, DataNotFoundError
+from sequela.errors import DataError, DataNotFoundError, SequelaError
 from sequela.sources.account import ACCOUNT, read_account
 from sequela.sources.catalog import lookup
 from sequela.sources.columns import column_of, text_column_of
+from sequela.sources.opened import SUMS, Sums, opened, sha256
 from sequela.version import __version__
 
+VERSION = "0.4"
 EVENT_COLUMNS = ("subject_id", "time", "code", "numeric_value", "visit_id")
 _REQUIRED = ("subject_id", "time", "code")
 SCHEMA = pa.schema(
@@ -76,7 +80,8 @@ def read_splits(root: Path) -> dict[int, int] | None:
     path = root / standard.subject_splits_filepath
     if not path.is_file():
         return None
-    table = pq.ParquetFile(path).read()
+    with parquet_of(path):
+        table = pq.ParquetFile(path).read(["subject_id", "split"])
     if not set(table["split"].to_pylist()) <= set(SPLITS):
         return None
     pairs = zip(table["subject_id"].to_pylist(), table["split"].to_pylist(), strict=True)
@@ -116,6 +121,53 @@ class StoredEvents:
     mixed: bool
 
 
+@contextmanager
+def parquet_of(path: Path) -> Iterator[None]:
+    """Where a Parquet file is read: what pyarrow says of a damaged one becomes ours.
+
+    Raises:
+        DataError: The file is no regular one, or cannot be read.
+    """
+    try:
+        with opened(path, "a Parquet file"):
+            pass
+        yield
+    except SequelaError:
+        raise
+    # Damaged bytes are met with errors of many kinds, also of Python's own.
+    except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError, MemoryError) as error:
+        words = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"{path}: not a readable Parquet file ({words}); expected MEDS {VERSION} data: fetch "
+            "it again"
+        ) from error
+
+
+def check_sums(root: Path, files: Iterable[Path]) -> None:
+    """See that files are those of the list of checksums beside a data set, if there is one.
+
+    Raises:
+        DataError: One is not, or the list cannot be read.
+    """
+    if sums := Sums.beside(root):
+        for file in files:
+            state = file.stat()
+            sums.check(file, "MEDS data", _sha256(file, state.st_size, state.st_mtime_ns))
+
+
+@lru_cache(maxsize=1 << 12)
+def _sha256(file: Path, _size: int, _changed: int) -> str:
+    """Computed once as long as a file keeps its size and the time of its last change."""
+    return sha256(file, "MEDS data")
+
+
+def write_sums(root: Path) -> None:
+    """Write the list of checksums of all files of a data set, as publishers do."""
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    lines = [f"{sha256(path, 'data')}  {path.relative_to(root).as_posix()}\n" for path in files]
+    (root / SUMS).write_text("".join(lines), encoding="utf-8")
+
+
 def stored_events(root: Path) -> StoredEvents:
     """Find the events of a data set and check their columns.
 
@@ -129,6 +181,7 @@ def stored_events(root: Path) -> StoredEvents:
     built = (root / ACCOUNT).is_file()
     in_order = bool(read_account(root).get("stays_in_order", True)) if built else True
     files = tuple(data_files(root))
+    check_sums(root, files)
     schemas = {file: _schema(file) for file in files}
     columns = tuple(n for n in EVENT_COLUMNS if all(n in s.names for s in schemas.values()))
     for file, schema in schemas.items():
@@ -140,14 +193,13 @@ def stored_events(root: Path) -> StoredEvents:
 
 
 def _schema(file: Path) -> pa.Schema:
-    try:
+    with parquet_of(file):
         return pq.read_schema(file)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{file} is not a readable Parquet file: {error}") from error
 
 
 def _check(file: Path, schema: pa.Schema) -> None:
-    read = lossless(file, schema)
+    with parquet_of(file):
+        read = lossless(file, schema)
     for name in EVENT_COLUMNS:
         if name not in schema.names:
             if name in _REQUIRED:
@@ -264,14 +316,14 @@ def validate(files: Iterable[Path]) -> None:
         DataError: One does not.
     """
     for path in files:
-        try:
+        with parquet_of(path):
             shard = pq.ParquetFile(path)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(f"{path}: not a Parquet file ({error})") from error
+            schema = lossless(path, shard.schema_arrow)
         try:
-            standard.DataSchema.validate(lossless(path, shard.schema_arrow))
+            standard.DataSchema.validate(schema)
         except Exception as error:  # the package raises its own and pyarrow's errors
-            raise DataError(f"{path}: not MEDS 0.4 data: {error}") from error
+            words = " ".join(str(error).split())
+            raise DataError(f"{path}: not MEDS 0.4 data: {words}") from error
         metadata = shard.metadata
         for group in range(metadata.num_row_groups):
             for column in range(metadata.num_columns):

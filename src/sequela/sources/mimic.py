@@ -8,7 +8,16 @@ from typing import Any
 import narwhals as nw
 
 from sequela.sources import codes
-from sequela.sources.declarations import Check, Fact, Frames, Kind, Table, end_of_day
+from sequela.sources.declarations import (
+    Check,
+    Fact,
+    Frames,
+    Kind,
+    Table,
+    end_of_day,
+    in_order,
+    never_blank,
+)
 
 INTEGER, NUMBER, TEXT, TIME = Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.TIME
 ID = {"subject_id": INTEGER, "hadm_id": INTEGER}
@@ -21,6 +30,9 @@ DAY_ENDS = "at the end of that day"
 # DISCHTIME, which billing checks, is taken then.
 NEAR_DISCHARGE = timedelta(days=1)
 
+REWRITTEN = "the order was rewritten"
+MARKED_WRONG = "staff marked it as an error"
+USUAL = frozenset({REWRITTEN, MARKED_WRONG})
 UNKNOWN_SUBJECT = "its subject is not among the patients"
 UNKNOWN_STAY = "its hospital stay is not among the admissions"
 OTHER_SUBJECT = "its hospital stay belongs to another subject"
@@ -139,6 +151,7 @@ class Mimic:
         fact: Fact,
         aside: Mapping[str, nw.Expr] | None = None,
         optional: frozenset[str] = frozenset(),
+        usual: frozenset[str] = USUAL,
     ) -> Table:
         """A table of what staff charted; a row may belong to no stay."""
         return Table(
@@ -148,6 +161,7 @@ class Mimic:
             prepare=self.with_subject,
             aside={**OF_A_SUBJECT, **(aside or {})},
             optional=optional,
+            usual=usual,
         )
 
     def itemised(
@@ -255,9 +269,22 @@ def stay_checks(excused: nw.Expr) -> tuple[Check, ...]:
             "hadm_id",
             "correct the flag, or leave it blank where the outcome is not known",
         ),
+        Check(
+            "a deathtime, and a hospital_expire_flag of 0,",
+            ~nw.col("deathtime").is_null() & (nw.col("hospital_expire_flag") == 0),
+            "hadm_id",
+            "correct one of the two, or see whether deathtime stands above another column",
+            share=0.005,
+        ),
+        in_order("edregtime", "edouttime", "hadm_id", share=0.05),
+        *never_blank("subject_id", "admittime", "dischtime", show="hadm_id"),
     )
 
 
+ICU_CHECKS = (
+    in_order("intime", "outtime", "hadm_id", share=0.005),
+    *never_blank("subject_id", "intime", show="hadm_id"),
+)
 ENDS_EARLY = {
     "discharge before admission: its codes are in the vocabulary at admission": nw.col("dischtime")
     < nw.col("admittime")

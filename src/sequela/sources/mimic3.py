@@ -10,16 +10,27 @@ from typing import Any
 import narwhals as nw
 
 from sequela.sources import codes
-from sequela.sources.declarations import Fact, Frames, Source, Table, end_of_day
+from sequela.sources.declarations import (
+    Fact,
+    Frames,
+    Source,
+    Table,
+    end_of_day,
+    in_order,
+    never_blank,
+)
 from sequela.sources.mimic import (
     AS_CHARTED,
     DATE_ONLY,
     DAY_ENDS,
     DEATH,
     ENDS_EARLY,
+    ICU_CHECKS,
     ID,
     INTEGER,
+    MARKED_WRONG,
     OF_A_SUBJECT,
+    REWRITTEN,
     STAY_FACTS,
     TEXT,
     TIME,
@@ -93,6 +104,10 @@ PATIENTS = Table(
     key=("subject_id",),
     required=True,
     prepare=patients,
+    checks=(
+        *never_blank("dob", show="subject_id"),
+        in_order("dob", "dod", "subject_id", share=0.001),
+    ),
     notes={
         "age over 89 (birth shifted by 300 years): birth put 91.4 years before the first "
         "admission": is_shifted()
@@ -200,6 +215,7 @@ ICUSTAYS = Table(
     optional=frozenset({"hadm_id"}),
     prepare=MIMIC.with_subject,
     aside=OF_A_SUBJECT,
+    checks=ICU_CHECKS,
 )
 PRESCRIPTIONS = Table(
     "PRESCRIPTIONS",
@@ -328,7 +344,7 @@ SOURCE = Source(
             value="valuenum",
             unit="valueuom",
             more={"error": INTEGER},
-            aside={"staff marked it as an error": nw.col("error") == 1},
+            aside={MARKED_WRONG: nw.col("error") == 1},
         ),
         MIMIC.itemised("OUTPUTEVENTS", "OUTPUT", "fluid out", value="value", unit="valueuom"),
         MIMIC.itemised(
@@ -342,7 +358,7 @@ SOURCE = Source(
             value="rate",
             unit="rateuom",
             more={"statusdescription": TEXT},
-            aside={"the order was rewritten": nw.col("statusdescription") == "Rewritten"},
+            aside={REWRITTEN: nw.col("statusdescription") == "Rewritten"},
         ),
         MIMIC.itemised(
             "PROCEDUREEVENTS_MV", "PROCEDURE", "bedside procedure starts", time="starttime"

@@ -10,17 +10,28 @@ from typing import Any
 import narwhals as nw
 
 from sequela.sources import codes
-from sequela.sources.declarations import Fact, Frames, Source, Table, end_of_day, number_in
+from sequela.sources.declarations import (
+    Fact,
+    Frames,
+    Source,
+    Table,
+    end_of_day,
+    in_order,
+    never_blank,
+    number_in,
+)
 from sequela.sources.mimic import (
     AS_CHARTED,
     DATE_ONLY,
     DAY_ENDS,
     DEATH,
     ENDS_EARLY,
+    ICU_CHECKS,
     ID,
     INTEGER,
     NUMBER,
     OF_A_SUBJECT,
+    REWRITTEN,
     STAY_FACTS,
     TEXT,
     TIME,
@@ -33,6 +44,7 @@ from sequela.sources.mimic import (
 MIMIC = Mimic(patients="hosp/patients", admissions="hosp/admissions")
 
 FOLLOWED = timedelta(days=365)  # dates of death up to a year after the last discharge are published
+HALF = 0.5  # stored before charted: nobody has published how often; more is another column
 OLD_AGE = 91  # the anchor age of everybody over 89
 
 
@@ -97,6 +109,11 @@ SOURCE = Source(
             key=("subject_id",),
             required=True,
             prepare=patients,
+            ranges={"anchor_age": (0, 120), "anchor_year": (1900, 2250)},
+            checks=(
+                *never_blank("anchor_age", "anchor_year", show="subject_id"),
+                in_order("birth", "dod", "subject_id", share=0.001),
+            ),
             notes={"age over 89: published as 91": nw.col("anchor_age") == OLD_AGE},
         ),
         Table(
@@ -157,6 +174,7 @@ SOURCE = Source(
             key=("stay_id",),
             prepare=MIMIC.with_subject,
             aside=OF_A_SUBJECT,
+            checks=ICU_CHECKS,
         ),
         MIMIC.coded(
             "hosp/diagnoses_icd",
@@ -216,6 +234,7 @@ SOURCE = Source(
             {"charttime": TIME, "medication": TEXT, "event_txt": TEXT},
             Fact("drug given or not", "EMAR//{medication}//{event_txt|UNKNOWN}", "charttime",
                  "when charted", AS_CHARTED),
+            usual=frozenset({"blank medication"}),
         ),
         MIMIC.charted(
             "hosp/poe",
@@ -235,6 +254,7 @@ SOURCE = Source(
             ),
             prepare=resulted,
             aside=OF_A_SUBJECT,
+            checks=(in_order("charttime", "storetime", "itemid", share=HALF),),
         ),
         Table(
             "hosp/microbiologyevents",
@@ -261,6 +281,7 @@ SOURCE = Source(
             ),
             prepare=cultured,
             aside=OF_A_SUBJECT,
+            checks=(in_order("chartdate", "storedate", "subject_id", share=HALF),),
         ),
         Table(
             "hosp/omr",
@@ -286,7 +307,7 @@ SOURCE = Source(
             value="rate",
             unit="rateuom",
             more={"statusdescription": TEXT},
-            aside={"the order was rewritten": nw.col("statusdescription") == "Rewritten"},
+            aside={REWRITTEN: nw.col("statusdescription") == "Rewritten"},
         ),
         MIMIC.itemised("icu/procedureevents", "PROCEDURE", "bedside procedure starts",
                        time="starttime"),

@@ -21,6 +21,7 @@ from sequela.sources.declarations import Batches, Check, Fact, Frames, Kind, Sou
 INTEGER, NUMBER, TEXT = Kind.INTEGER, Kind.NUMBER, Kind.TEXT
 
 ENTRY = datetime(2000, 1, 1)
+DAYS = 120 * 365  # no life has more
 DAY = timedelta(days=1)
 LAST_SECOND = DAY - timedelta(seconds=1)
 UNKNOWN_SUBJECT = "its subject is not in nafld1"
@@ -117,6 +118,7 @@ SOURCE = Source(
             key=("id",),
             required=True,
             prepare=people,
+            ranges={"age": (0, 120), "male": (0, 1), "futime": (0, DAYS)},
             checks=(
                 Check("status neither 0 nor 1", ~nw.col("status").is_in([0, 1]), "id",
                       "correct it, or leave it blank where it is not known"),
@@ -128,6 +130,7 @@ SOURCE = Source(
             (Fact("measurement", "LAB//{test}", "day_end", PER_DAY, DAY_ONLY, value="value"),),
             required=True,
             prepare=dated,
+            ranges={"days": (-DAYS, DAYS)},
             aside=ASIDE,
         ),
         Table(
@@ -136,6 +139,7 @@ SOURCE = Source(
             (Fact("diagnosis", "NAFLD_DX//{event}", "day_end", PER_DAY, DAY_ONLY),),
             required=True,
             prepare=dated,
+            ranges={"days": (-DAYS, DAYS)},
             aside=ASIDE,
         ),
     ),

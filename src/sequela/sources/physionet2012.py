@@ -14,35 +14,73 @@ package is the same as one Parquet file: a row a stay, its measurements as lists
 
 import csv
 import io
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from pyarrow import parquet
 
 from sequela.errors import DataError, DataNotFoundError
-from sequela.sources import codes
+from sequela.sources import codes, opened
 from sequela.sources.csv_files import check_commas
-from sequela.sources.declarations import Batches, Check, Fact, Frames, Kind, Source, Table
+from sequela.sources.declarations import (
+    Batches,
+    Check,
+    Fact,
+    Frames,
+    Kind,
+    Source,
+    Table,
+    never_blank,
+)
 
 INTEGER, NUMBER, TEXT = Kind.INTEGER, Kind.NUMBER, Kind.TEXT
 
 ORIGIN = datetime(2000, 1, 1)
 DAY = timedelta(days=1)
+DAYS = 120 * 365  # no life has more
 LAST_SECOND = DAY - timedelta(seconds=1)
+NOT_RECORDED = "-1: the descriptor was not recorded"
 FULL_DAYS = 2  # every stay of the challenge lasted 48 hours at least
 SETS = ("a", "b", "c")
 UNITS = ("coronary care", "cardiac surgery recovery", "medical", "surgical")
 DESCRIPTORS = ("Age", "Gender", "Height", "ICUType", "Weight")
 
+PARAMETERS = (
+    "RecordID", *DESCRIPTORS, "ALP", "ALT", "AST", "Albumin", "BUN", "Bilirubin", "Cholesterol",
+    "Creatinine", "DiasABP", "FiO2", "GCS", "Glucose", "HCO3", "HCT", "HR", "K", "Lactate", "MAP",
+    "MechVent", "Mg", "NIDiasABP", "NIMAP", "NISysABP", "Na", "PaCO2", "PaO2", "Platelets",
+    "RespRate", "SaO2", "SysABP", "Temp", "TroponinI", "TroponinT", "Urine", "WBC", "pH",
+)  # fmt: skip
+"""All that a record may hold: its id, the descriptors and the variables."""
+PUBLISHED = {"a": (4_000, 1_757_980)}
+"""Of a set: its records, and the rows of all of them."""
+LIMITS = {
+    "Age": (0, 120), "Gender": (0, 1), "ICUType": (1, 4), "MechVent": (0, 1), "Temp": (-50, 60),
+}  # fmt: skip
+"""The smallest and the largest value of a parameter."""
+ANY_LIMITS = (0, 100_000)
+"""Of every other: typing errors are among the published values (a pH of 735), impossible ones not.
+"""
+
 Member = tuple[str, bytes]
+
+_EXPECTED = "a text file of the challenge as published"
+_CLOCK = r"(?:[0-3][0-9]|4[0-7]):[0-5][0-9]|48:00"
+_NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?(?:e[-+]?[0-9]{1,2})?"
+_CELLS = {
+    pa.large_string(): (_CLOCK, "a time from 00:00 to 48:00"),
+    pa.string(): ("[A-Za-z0-9]+", "the name of a variable"),
+    pa.float64(): (_NUMBER, "a number"),
+    pa.int64(): ("-1|[0-9]{1,15}", "a whole number, or -1 where it is not known"),
+}
 
 
 def read(root: Path) -> Batches:
@@ -60,7 +98,12 @@ def read(root: Path) -> Batches:
         raise DataNotFoundError(
             f"{root}: no Outcomes-a.txt; expected it beside set-a (a folder, .zip or .tar.gz)"
         )
-    outcomes = [_table(path.name, path.read_bytes(), OUTCOMES) for path in _paths(root, sets)]
+    outcomes = [_table(str(p), opened.content(p, _EXPECTED), OUTCOMES) for p in _paths(root, sets)]
+    for path, table in zip(_paths(root, sets), outcomes, strict=True):
+        if not len(table):
+            raise DataError(f"{path}: found no row, expected one a stay: fetch it again")
+        if pc.any(pc.or_(*(pc.less(table[n], -1.0) for n in ("saps_i", "sofa")))).as_py():
+            raise DataError(f"{path}: found a score below -1, expected 0 or more: fetch it again")
     yield "outcomes", pa.concat_tables(outcomes).to_reader()
     schema = pa.schema([("recordid", pa.int64()), *_schema(RECORDS)])
     yield "records", pa.RecordBatchReader.from_batches(schema, _records(root, sets))
@@ -95,37 +138,72 @@ def _outcomes(root: Path, name: str) -> Path:
 
 def _records(root: Path, sets: Iterable[str]) -> Iterator[pa.RecordBatch]:
     for name in sets:
+        seen: dict[int, int] = {}
         for member, content in _members(root, name):
             stem = Path(member).stem
-            if not stem.isdigit():
+            if not re.fullmatch("[0-9]{1,15}", stem):
                 raise DataError(f"{member}: expected a record named by its RecordID, as 132539.txt")
+            record_id = int(stem)
+            if record_id in seen:
+                raise DataError(f"{member} is a second {stem} in this set; remove one of them")
             table = _table(member, content, RECORDS)
-            ids = pa.array([int(stem)] * len(table), pa.int64())
+            _check_record(member, record_id, table)
+            seen[record_id] = len(table)
+            ids = pa.array([record_id] * len(table), pa.int64())
             yield from table.add_column(0, "recordid", ids).to_batches()
+        published, rows = PUBLISHED.get(name, (0, 0))
+        if len(seen) == published and sum(seen.values()) != rows:
+            raise DataError(
+                f"{root}/set-{name}: found {sum(seen.values()):,} rows in its {published:,} "
+                f"records, expected {rows:,}, as published: a record was cut; fetch the set again"
+            )
+
+
+def _check_record(place: str, record_id: int, table: pa.Table) -> None:
+    """See that a record is of its id, and that its values can be those of the challenge.
+
+    Raises:
+        DataError: They cannot; the first such row is named.
+    """
+    parameter, value = table["parameter"], table["value"]
+    first = parameter[0].as_py() if len(table) else "nothing"
+    if first != "RecordID":
+        raise DataError(
+            f"{place}, line 2: found {first}, expected the record's RecordID: fetch the set again"
+        )
+    least, most = ANY_LIMITS
+    wrong = pc.or_(pc.less(value, float(least)), pc.greater(value, float(most)))
+    for name, (least, most) in {**LIMITS, "RecordID": (record_id, record_id)}.items():
+        out = pc.or_(pc.less(value, float(least)), pc.greater(value, float(most)))
+        wrong = pc.if_else(pc.equal(parameter, name), out, wrong)
+    unknown = pc.and_(pc.equal(value, -1.0), pc.is_in(parameter, pa.array(DESCRIPTORS)))
+    wrong = pc.and_not(wrong, unknown)
+    closed = pc.is_in(parameter, pa.array(["Gender", "ICUType", "MechVent"]))
+    wrong = pc.or_(wrong, pc.and_(closed, pc.not_equal(value, pc.floor(value))))
+    wrong = pc.or_(wrong, pc.invert(pc.is_in(parameter, pa.array(PARAMETERS))))
+    if not pc.any(wrong, min_count=0).as_py():
+        return
+    row = pc.index(wrong, value=True).as_py()
+    name = parameter[row].as_py()
+    limits = {**LIMITS, "RecordID": (record_id, record_id)}.get(name, ANY_LIMITS)
+    expected = (
+        f"{limits[0]} to {limits[1]}" if name in PARAMETERS else "a variable of the challenge"
+    )
+    raise DataError(
+        f"{place}, line {row + 2}: found {name} = {value[row].as_py():g}, expected {expected}: "
+        "fetch the set again"
+    )
 
 
 def _members(root: Path, name: str) -> Iterator[Member]:
     """Name and content of each record of a set, from a folder or an archive."""
-    folder, zipped, tarred = (root / f"set-{name}{end}" for end in ("", ".zip", ".tar.gz"))
-    try:
-        if folder.is_dir():
-            yield from ((str(p), p.read_bytes()) for p in sorted(folder.glob("*.txt")))
-        elif zipped.is_file():
-            with zipfile.ZipFile(zipped) as archive:
-                for each in sorted(archive.namelist()):
-                    if each.endswith(".txt"):
-                        yield f"{zipped}/{each}", archive.read(each)
-        elif tarred.is_file():
-            with tarfile.open(tarred, "r:gz") as archive:
-                for member in archive:
-                    if (file := archive.extractfile(member)) and member.name.endswith(".txt"):
-                        yield f"{tarred}/{member.name}", file.read()
-        else:
-            raise DataNotFoundError(f"{folder}: not there, nor as .zip or .tar.gz")
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, zlib.error) as error:
-        if isinstance(error, DataNotFoundError):
-            raise
-        raise DataError(f"{root}/set-{name}: the archive cannot be read ({error})") from error
+    places = [root / f"set-{name}{end}" for end in ("", ".zip", ".tar.gz")]
+    place = next((each for each in places if each.exists()), None)
+    if place is None:
+        raise DataNotFoundError(f"{places[0]}: not there, nor as .zip or .tar.gz")
+    remedy = "fetch the set again"
+    for member, content in opened.members(place, _EXPECTED, remedy, lambda n: n.endswith(".txt")):
+        yield f"{place}/{member}", content
 
 
 def _schema(columns: dict[str, tuple[str, pa.DataType]]) -> list[tuple[str, pa.DataType]]:
@@ -135,44 +213,55 @@ def _schema(columns: dict[str, tuple[str, pa.DataType]]) -> list[tuple[str, pa.D
 def _table(place: str, content: bytes, columns: dict[str, tuple[str, pa.DataType]]) -> pa.Table:
     """A published CSV text with our names of its columns."""
     types = {name: kind for name, (_, kind) in columns.items()}
+    text = opened.as_text(content, place, _EXPECTED, ended=True)
+    header, _, rows = text.partition("\n")
+    if header.rstrip("\r") != ",".join(columns) or not _form(tuple(types.values())).fullmatch(rows):
+        raise DataError(_problem(place, text, types))
     try:
         table = pacsv.read_csv(
-            io.BytesIO(content),
+            io.BytesIO(text.encode()),
             convert_options=pacsv.ConvertOptions(
-                column_types=types, include_columns=list(columns), strings_can_be_null=True
+                column_types=types, include_columns=list(columns), null_values=[]
             ),
         )
-    except (pa.ArrowInvalid, KeyError) as error:
-        raise DataError(_problem(place, content, types) or f"{place}: {error}") from error
+    except pa.ArrowException as error:
+        raise DataError(f"{place}: {error}; expected {_EXPECTED}: fetch it again") from error
     return table.rename_columns([ours for ours, _ in columns.values()])
 
 
-def _problem(place: str, content: bytes, types: dict[str, pa.DataType]) -> str | None:
+@cache
+def _form(kinds: Sequence[pa.DataType]) -> re.Pattern[str]:
+    """What all rows of a published text look like: no field is blank."""
+    cells = ",".join(f"(?:{_CELLS[kind][0]})" for kind in kinds)
+    return re.compile(rf"(?:{cells}\r?\n)*")
+
+
+def _problem(place: str, text: str, types: dict[str, pa.DataType]) -> str:
     """What is wrong with a CSV text, and in which line."""
-    rows = list(csv.reader(io.StringIO(content.decode("utf-8", "replace"))))
+    expected = ",".join(types)
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        return f"{place}: not a CSV file ({error}); expected {expected}: fetch it again"
     names = rows[0] if rows else []
     check_commas(place, names)
     if missing := [name for name in types if name not in names]:
         return f"{place}: no column '{missing[0]}' (found: {', '.join(names) or 'nothing'})"
+    if names != list(types):
+        return f"{place}, line 1: found {','.join(names)}; expected {expected}: fetch it again"
     for line, row in enumerate(rows[1:], start=2):
         if len(row) != len(names):
             return f"{place}, line {line}: {len(row)} columns; expected {len(names)}"
-        for name, value in zip(names, row, strict=True):
-            if name in types and types[name] != pa.string() and not _is_number(value, types[name]):
-                return f"{place}, line {line}: column '{name}' holds '{value}'; expected a number"
-    return None
-
-
-def _is_number(value: str, kind: pa.DataType) -> bool:
-    try:
-        float(value) if kind == pa.float64() else int(value)
-    except ValueError:
-        return not value
-    return True
+        for (name, kind), value in zip(types.items(), row, strict=True):
+            form, words = _CELLS[kind]
+            if not re.fullmatch(form, value):
+                found = " ".join(value[:30].split())
+                return f"{place}, line {line}: column '{name}' holds '{found}'; expected {words}"
+    return f"{place}: not in the form in which it was published; fetch it again"
 
 
 RECORDS = {
-    "Time": ("time", pa.string()),
+    "Time": ("time", pa.large_string()),
     "Parameter": ("parameter", pa.string()),
     "Value": ("value", pa.float64()),
 }
@@ -264,9 +353,10 @@ SOURCE = Source(
             required=True,
             prepare=records,
             aside={
-                "-1: the descriptor was not recorded": nw.col("parameter").is_in(DESCRIPTORS)
+                NOT_RECORDED: nw.col("parameter").is_in(DESCRIPTORS)
                 & (nw.col("value") == -1),
             },
+            usual=frozenset({NOT_RECORDED}),
             checks=(
                 Check("Time that is not HH:MM", ~nw.col("time").str.contains("^[0-9]{2}:[0-9]{2}$"),
                       "recordid", "fetch the set again"),
@@ -327,7 +417,25 @@ SOURCE = Source(
                     "In-hospital_death neither 0 nor 1", ~nw.col("in_hospital_death").is_in([0, 1]),
                     "recordid", "fetch the outcomes again",
                 ),
+                Check(
+                    "Length_of_stay of -1 (unknown)", nw.col("length_of_stay") < 0, "recordid",
+                    "fetch the outcomes again, or see whether Survival stands in its place",
+                    share=0.5,
+                ),
+                Check(
+                    "In-hospital_death of 1 and a Survival beyond Length_of_stay",
+                    (nw.col("in_hospital_death") == 1) & (nw.col("length_of_stay") >= 0)
+                    & (nw.col("survival") > nw.col("length_of_stay")),
+                    "recordid", "fetch the outcomes again", share=0.05,
+                ),
+                Check(
+                    "In-hospital_death of 1 and no Survival",
+                    (nw.col("in_hospital_death") == 1) & (nw.col("survival") < 0),
+                    "recordid", "fetch the outcomes again", share=0.005,
+                ),
+                *never_blank("in_hospital_death", "length_of_stay", "survival", show="recordid"),
             ),
+            ranges={"length_of_stay": (-1, DAYS), "survival": (-1, DAYS)},
             notes={"Length_of_stay is -1 (unknown): 2 days": nw.col("length_of_stay") < 0},
         ),
     ),

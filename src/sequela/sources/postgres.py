@@ -16,7 +16,7 @@ from sequela.sources.declarations import Kind
 DRIVER = "[libpq]"  # how the driver marks what the server or its client library said
 SCHEMES = ("postgresql", "postgres")
 TYPES = {
-    Kind.INTEGER: "{}::bigint",
+    Kind.INTEGER: "({}::text)::bigint",  # 1.5 as a number would be rounded
     Kind.NUMBER: "{}::double precision",
     Kind.TEXT: "trim({}::text)",
     Kind.TIME: "{}::timestamp",

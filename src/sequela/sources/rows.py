@@ -1,18 +1,35 @@
 """Rows of one table: checked, turned into events, or set aside with a reason."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_
+from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 
 from sequela.errors import DataError
-from sequela.sources.declarations import Check, Fact, Frames, Table, filled
+from sequela.sources.csv_files import header, line_of, shown
+from sequela.sources.declarations import (
+    FIRST_TIME,
+    LAST_TIME,
+    MOST_NUMBER,
+    Check,
+    Fact,
+    Kind,
+    Table,
+    filled,
+)
 from sequela.sources.engine import Engine
+from sequela.sources.tables import Tables
 
 Frame = nw.LazyFrame[Any]
 
+BOUNDS = {Kind.TIME: (FIRST_TIME, LAST_TIME), Kind.NUMBER: (-MOST_NUMBER, MOST_NUMBER)}
+
+NO_FACT = "holds none of the declared facts"
+MOST_ASIDE = 0.05  # of the rows of a table
 FEW_FACTS = 2  # the joins of a table with more are done once and kept, not once for each fact
 
 
@@ -33,25 +50,34 @@ class TableRows:
     Attributes:
         table: The declaration.
         place: Where it was read.
+        file: The file, if it was read from one.
         read: The rows as read.
         frame: The rows with joined and derived columns.
     """
 
     table: Table
     place: str
+    file: Path | None
     read: Frame
     frame: Frame
 
     @classmethod
-    def of(cls, table: Table, place: str, frames: Frames, engine: Engine) -> "TableRows":
-        """The rows of ``table``, joined to those of the others in ``frames``."""
+    def of(cls, table: Table, tables: Tables, engine: Engine) -> "TableRows":
+        """The rows of ``table``, joined to those of the others.
+
+        Raises:
+            DataError: A value is out of range.
+        """
+        frames = tables.frames
+        place, file = tables.places[table.name], tables.files.get(table.name)
         read = frames[table.name]
+        _check_ranges(table, place, file, read)
         frame = table.prepare(read, frames) if table.prepare else read
         if "visit_id" not in frame.collect_schema().names():
             frame = frame.with_columns(visit_id=nw.lit(None, nw.Int64()))
         if table.prepare and len(table.facts) > FEW_FACTS:
             frame = engine.keep(frame, f"prepared {table.name}")
-        return cls(table, place, read, frame)
+        return cls(table, place, file, read, frame)
 
     def check(self) -> None:
         """See that the key is unique and that nothing is there that must not be.
@@ -64,7 +90,7 @@ class TableRows:
         checks = self.table.checks
         if not checks:
             return
-        found = self._count({str(i): check.where for i, check in enumerate(checks)})
+        found = _count(self.frame, {str(i): check.where for i, check in enumerate(checks)})
         for i, check in enumerate(checks):
             if found[str(i)] > check.share * found["rows"]:
                 raise self._broken(check, found[str(i)], found["rows"])
@@ -95,7 +121,7 @@ class TableRows:
 
     def reasons(self) -> dict[str | None, int]:
         """Reason to the number of rows set aside; ``None`` to the number of rows used."""
-        other = "holds none of the declared facts" if self.table.facts else self.table.unused
+        other = NO_FACT if self.table.facts else self.table.unused
         reason = nw.lit(other)
         shared = [set(fact.needs()) for fact in self.table.facts]
         needed = set.intersection(*shared) if shared else set()
@@ -116,7 +142,7 @@ class TableRows:
         """Rule to the number of rows that it changed, where there are any."""
         if not self.table.notes:
             return {}
-        found = self._count(dict(self.table.notes))
+        found = _count(self.frame, dict(self.table.notes))
         return {name: found[name] for name in self.table.notes if found[name]}
 
     def words(self) -> dict[str, str]:
@@ -129,13 +155,29 @@ class TableRows:
                 words.setdefault(row["code"], row["words"])
         return words
 
-    def _count(self, conditions: dict[str, nw.Expr]) -> dict[str, int]:
-        sums = [
-            nw.when(where).then(nw.lit(1)).otherwise(nw.lit(0)).sum().alias(name)
-            for name, where in conditions.items()
-        ]
-        table = self.frame.select(nw.len().alias("rows"), *sums).collect("pyarrow").to_native()
-        return {name: int(value or 0) for name, value in table.to_pylist()[0].items()}
+    def check_share(self, counts: RowCounts, allowed: Collection[str]) -> None:
+        """See that not many rows were set aside: they would be another column's, or others' rows.
+
+        Args:
+            counts: What becomes of the rows.
+            allowed: Lower-case names of tables of which any number may be.
+
+        Raises:
+            DataError: More than ``MOST_ASIDE`` were, for reasons that are not usual.
+        """
+        table = self.table
+        usual = {*table.usual, NO_FACT}
+        reasons = {why: rows for why, rows in counts.set_aside.items() if why not in usual}
+        aside = sum(reasons.values())
+        if not table.facts or table.name.lower() in allowed or aside <= MOST_ASIDE * counts.read:
+            return
+        why = max(reasons, key=reasons.__getitem__)
+        raise DataError(
+            f"{self.place}: {aside:,} of {counts.read:,} rows would be set aside, most of them "
+            f"since {why}; expected at most {MOST_ASIDE:.0%}: see whether columns are named right "
+            "and all tables are of one release, or build with --allow-set-aside "
+            f"{table.name}"
+        )
 
     def _check_key(self) -> None:
         groups = self.read.group_by(*self.table.key).agg(copies=nw.len())
@@ -158,6 +200,45 @@ class TableRows:
             f"{self.place}: {check.problem} in {rows} of {total} rows ({check.show} {value}); "
             f"{allowed}: {check.remedy}"
         )
+
+
+def _check_ranges(table: Table, place: str, file: Path | None, rows: Frame) -> None:
+    """See that times and numbers are within their bounds, wherever they were read.
+
+    Raises:
+        DataError: One is not.
+    """
+    bounds: dict[str, tuple[Any, Any]] = {
+        **{name: BOUNDS[kind] for name, kind in table.columns.items() if kind in BOUNDS},
+        **table.ranges,
+    }
+    outside = {c: (nw.col(c) < least) | (nw.col(c) > most) for c, (least, most) in bounds.items()}
+    found = _count(rows, outside) if outside else {}
+    for column, where in outside.items():
+        if not found[column]:
+            continue
+        shown_with = [name for name in (*table.key, *table.columns) if name != column][:1]
+        first = rows.filter(where).select(nw.col(column, *shown_with).cast(nw.String())).head(1)
+        row = first.collect("pyarrow").to_native().to_pylist()[0]
+        value = row.pop(column)
+        line = line_of(file, header(file).index(column), value) if file else None
+        at = f", line {line}" if line else ""
+        key = "".join(f", {name} {other}" for name, other in row.items())
+        least, most = bounds[column]
+        raise DataError(
+            f"{file or place}{at}{key}: column '{column}' holds {shown(value)}; expected {least} "
+            f"to {most}: correct it, leave it blank, or fetch the table again"
+        )
+
+
+def _count(rows: Frame, conditions: dict[str, nw.Expr]) -> dict[str, int]:
+    """How many rows there are (``rows``), and of how many each condition holds."""
+    sums = [
+        nw.when(where).then(nw.lit(1)).otherwise(nw.lit(0)).sum().alias(name)
+        for name, where in conditions.items()
+    ]
+    table = rows.select(nw.len().alias("rows"), *sums).collect("pyarrow").to_native()
+    return {name: int(value or 0) for name, value in table.to_pylist()[0].items()}
 
 
 def holds(condition: nw.Expr) -> nw.Expr:

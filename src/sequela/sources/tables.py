@@ -1,7 +1,9 @@
 """The tables of a source, found under a root and read with their declared columns and kinds."""
 
+import os
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ from sequela.sources.catalog import lookup
 from sequela.sources.csv_files import header
 from sequela.sources.declarations import Batches, Kind, Source, Table
 from sequela.sources.engine import Engine
+from sequela.sources.opened import Sums
 from sequela.sources.postgres import Database, is_address
+from sequela.sources.published import Publication
 
 SUFFIXES = (".csv", ".csv.gz")
 DTYPES = {
@@ -33,15 +37,25 @@ class Tables:
         frames: Table to its rows, with all declared columns.
         places: Table to where it was read.
         not_read: What lies there and is not read.
+        files: Table to its file, where it was read from one.
+        proofs: The same tables to what is known of their checksums.
+        publication: What is known of their publication.
     """
 
     frames: Mapping[str, nw.LazyFrame[Any]]
     places: Mapping[str, str]
     not_read: tuple[str, ...]
+    files: Mapping[str, Path] = field(default_factory=dict)
+    proofs: Mapping[str, str] = field(default_factory=dict)
+    publication: Publication | None = None
 
 
 def read_tables(
-    source: Source, root: Path | str, engine: Engine, only: Collection[str] | None = None
+    source: Source,
+    root: Path | str,
+    engine: Engine,
+    only: Collection[str] | None = None,
+    changed: Collection[str] = (),
 ) -> Tables:
     """Read the tables of ``source`` under ``root``.
 
@@ -50,21 +64,25 @@ def read_tables(
         root: Folder with the published files, or address of a PostgreSQL database.
         engine: What reads them.
         only: Names of the tables to read beside the required ones; all that are there by default.
+        changed: Names of tables that somebody changed after their publication, on purpose.
 
     Raises:
         DataNotFoundError: The folder or a required table is not there.
-        DataError: A file is unreadable, lacks a column, or holds a value of another kind.
-        UnknownNameError: ``only`` names a table that the source does not declare.
+        DataError: A file is damaged or not the published one, lacks a column, or holds a value of
+            another kind.
+        UnknownNameError: ``only`` or ``changed`` names a table that the source does not declare.
     """
     chosen = _chosen(source, only)
+    check_names(source, changed)
     if is_address(root):
         return _read_database(source, str(root), chosen, engine)
     root = Path(root)
     if source.reads and (batches := source.reads(root)) is not None:
         return _hand_over(batches, chosen, root, engine)
+    publication = Publication.at(root, source.name, changed)
     files = _files(root)
     frames: dict[str, nw.LazyFrame[Any]] = {}
-    places: dict[str, str] = {}
+    paths: dict[str, Path] = {}
     for table in chosen:
         path = _find(table.name, files)
         if path is None:
@@ -73,11 +91,14 @@ def read_tables(
                 found = f" (as .csv or .csv.gz, in either case; found: {names})"
                 raise _missing(source, table, str(root), found)
             continue
-        frames[table.name] = _read_file(table, path, engine)
-        places[table.name] = str(path.relative_to(root))
+        frames[table.name] = _read_file(table, path, engine, publication)
+        paths[table.name] = path
+    places = {name: str(path.relative_to(root)) for name, path in paths.items()}
     used = set(places.values())
     rest = sorted(str(path.relative_to(root)) for path in files if path.suffix in {".csv", ".gz"})
-    return Tables(engine.keep_all(frames), places, tuple(n for n in rest if n not in used))
+    kept, proofs = _kept(frames, paths, engine, publication)
+    not_read = tuple(name for name in rest if name not in used)
+    return Tables(kept, places, not_read, paths, proofs, publication)
 
 
 def typed_blanks(frame: nw.LazyFrame[Any], table: Table) -> nw.LazyFrame[Any]:
@@ -124,6 +145,8 @@ def check_columns(table: Table, found: Collection[str], place: str) -> None:
 def _hand_over(batches: Batches, chosen: list[Table], root: Path, engine: Engine) -> Tables:
     """Tables that a source reads itself."""
     declared = {table.name: table for table in chosen}
+    sums = Sums.beside(root) if root.is_dir() else None
+    place = f"{root} ({sums.check_all()})" if sums else str(root)
     frames: dict[str, nw.LazyFrame[Any]] = {}
     rest: list[str] = []
     for name, given in batches:
@@ -136,7 +159,7 @@ def _hand_over(batches: Batches, chosen: list[Table], root: Path, engine: Engine
         names = frame.collect_schema().names()
         rest += [f"column {column} of {name}" for column in names if column not in table.columns]
         frames[name] = typed_blanks(frame, table)
-    return Tables(frames, dict.fromkeys(frames, str(root)), tuple(rest))
+    return Tables(frames, dict.fromkeys(frames, place), tuple(rest))
 
 
 def _read_batches(name: str, given: pa.RecordBatchReader, engine: Engine) -> nw.LazyFrame[Any]:
@@ -184,9 +207,31 @@ def _read_database(source: Source, address: str, chosen: list[Table], engine: En
     return Tables(frames, places, ())
 
 
-def _read_file(table: Table, path: Path, engine: Engine) -> nw.LazyFrame[Any]:
+def _kept(
+    frames: Mapping[str, nw.LazyFrame[Any]],
+    paths: Mapping[str, Path],
+    engine: Engine,
+    publication: Publication,
+) -> tuple[dict[str, nw.LazyFrame[Any]], dict[str, str]]:
+    """The frames kept, while another pass over their files proves these."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        proofs = {name: pool.submit(publication.prove, name, path) for name, path in paths.items()}
+        try:
+            kept = engine.keep_all(frames)
+        except Exception:
+            # What an engine makes of a damaged file hides the damage.
+            for proof in proofs.values():
+                proof.result()
+            raise
+        return kept, {name: proof.result() for name, proof in proofs.items()}
+
+
+def _read_file(
+    table: Table, path: Path, engine: Engine, publication: Publication
+) -> nw.LazyFrame[Any]:
     names = header(path)
     check_columns(table, names, str(path))
+    publication.check_order(table.name, path, names)
     kinds = {name: kind for name, kind in table.columns.items() if name in names}
     return typed_blanks(engine.read_csv(path, names, kinds), table)
 
@@ -206,7 +251,7 @@ def _files(root: Path) -> list[Path]:
             f"{root}: is {state}; expected the folder with the tables: name it with --root"
         )
     found = [*root.glob("*"), *root.glob("*/*")]
-    return sorted(path for path in found if path.is_file())
+    return sorted(path for path in found if not path.is_dir())
 
 
 def _find(name: str, files: Collection[Path]) -> Path | None:

@@ -9,18 +9,18 @@ recording; only the whole name does.
 """
 
 import csv
-import gzip
+import io
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import DataError, DataNotFoundError
-from sequela.sources import bonn
+from sequela.sources import bonn, opened
 from sequela.sources.csv_files import check_commas
 from sequela.sources.recordings import Recording
 
@@ -33,7 +33,23 @@ N_CHUNKS = 23
 _SAMPLES = [f"X{sample}" for sample in range(1, CHUNK_TIMES + 1)]
 _ID_COLUMNS = ("", "Unnamed", "Unnamed: 0", "id")
 _ROW_ID = re.compile(r"X([0-9]{1,4})\.(.+)")
+_HEXADECIMAL = re.compile("[0-9][xX]")
+"""Arrow reads 0x10 as 16."""
+_EXPECTED = f"a csv file of an id, X1 to X{CHUNK_TIMES}, and y"
 _REMEDY = "use the file as published"
+
+
+@dataclass(frozen=True)
+class _File:
+    """A csv file that was read whole.
+
+    Attributes:
+        path: Where it lies.
+        text: What it holds.
+    """
+
+    path: Path
+    text: str
 
 
 def make_unique(names: Iterable[str]) -> list[str]:
@@ -84,7 +100,8 @@ def read(path: Path) -> list[Recording]:
         DataNotFoundError: If there is no such file.
         DataError: If it does not hold what was published.
     """
-    file = _csv_file(path)
+    place = _csv_file(path)
+    file = _File(place, opened.text(place, _EXPECTED, _REMEDY, ended=True))
     names, values, labels = _columns(_table(file))
     rows = _rows_by_chunk(file, names, labels)
     return [
@@ -97,7 +114,7 @@ def read(path: Path) -> list[Recording]:
 
 
 def _rows_by_chunk(
-    file: Path, names: list[str], labels: NDArray[np.int16]
+    file: _File, names: list[str], labels: NDArray[np.int16]
 ) -> dict[tuple[str, int], int]:
     """The row of each recording's each chunk, with ids and labels checked."""
     known = recording_ids()
@@ -144,49 +161,39 @@ def _csv_file(path: Path) -> Path:
     return files[0]
 
 
-@contextmanager
-def _text(file: Path) -> Iterator[IO[str]]:
-    """The file opened as text, whether compressed or not; faults of the file become DataError."""
-    opened = gzip.open if file.name.lower().endswith(".gz") else open
-    try:
-        with opened(file, "rt", encoding="utf-8-sig", newline="") as text:
-            yield text
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"{file} cannot be read ({error}): expected a csv file; {_REMEDY}"
-        ) from error
-
-
-def _header(file: Path) -> list[str]:
+def _header(file: _File) -> list[str]:
     """The names of the columns, checked."""
-    with _text(file) as text:
-        header = next(csv.reader(text), [])
-    check_commas(file, header)
+    header = next(_fields(file), (0, []))[1]
+    check_commas(file.path, header)
     missing = [name for name in (*_SAMPLES, "y") if name not in header]
     if missing:
         raise DataError(
-            f"{file} line 1: column {missing[0]} is missing ({len(missing)} of 179 are), expected "
-            f"an id, X1 to X{CHUNK_TIMES}, and y; {_REMEDY}"
+            f"{file.path} line 1: column {missing[0]} is missing ({len(missing)} of 179 are), "
+            f"expected an id, X1 to X{CHUNK_TIMES}, and y; {_REMEDY}"
         )
     if header[0] not in _ID_COLUMNS or header[1:] != [*_SAMPLES, "y"]:
         raise DataError(
-            f"{file} line 1: the columns stand in another order or others are among them, expected "
-            f"an id, X1 to X{CHUNK_TIMES}, and y; {_REMEDY}"
+            f"{file.path} line 1: the columns stand in another order or others are among them, "
+            f"expected an id, X1 to X{CHUNK_TIMES}, and y; {_REMEDY}"
         )
     return ["id", *_SAMPLES, "y"]
 
 
-def _table(file: Path) -> "pa.Table":
+def _table(file: _File) -> "pa.Table":
     """The file's rows: id as string, the rest as int16."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
     header = _header(file)
     if next(_rows(file), None) is None:
-        raise DataError(f"{file} line 1: found no row below it, expected one a chunk; {_REMEDY}")
+        raise DataError(
+            f"{file.path} line 1: found no row below it, expected one a chunk; {_REMEDY}"
+        )
+    if found := _HEXADECIMAL.search(file.text):
+        raise _first_fault(file, f"'{found[0]}'")
     try:
         return arrow_csv.read_csv(
-            file,
+            io.BytesIO(file.text.encode()),
             arrow_csv.ReadOptions(column_names=header, skip_rows=1, use_threads=False),
             convert_options=arrow_csv.ConvertOptions(
                 column_types={name: pa.string() if name == "id" else pa.int16() for name in header},
@@ -205,45 +212,55 @@ def _columns(
     return table["id"].to_pylist(), samples, table["y"].to_numpy()
 
 
-def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
+def _rows(file: _File) -> Iterator[tuple[int, list[str]]]:
     """Line number and fields of each row that is not empty, without the header."""
-    with _text(file) as text:
-        reader = csv.reader(text)
-        next(reader)
+    found = _fields(file)
+    next(found)
+    yield from (each for each in found if each[1])
+
+
+def _fields(file: _File) -> Iterator[tuple[int, list[str]]]:
+    """Line number and fields of each row."""
+    reader = csv.reader(io.StringIO(file.text, newline=""), strict=True)
+    try:
         for fields in reader:
-            if fields:
-                yield reader.line_num, fields
+            yield reader.line_num, fields
+    except csv.Error as error:
+        raise DataError(
+            f"{file.path} line {reader.line_num}: cannot be read ({error}): expected a csv file; "
+            f"{_REMEDY}"
+        ) from error
 
 
-def _line(file: Path, row: int) -> int:
+def _line(file: _File, row: int) -> int:
     """The line on which a row stands."""
     return next(line for number, (line, _) in enumerate(_rows(file)) if number == row)
 
 
-def _fault(file: Path, row: int, what: str) -> DataError:
-    return DataError(f"{file} line {_line(file, row)}: {what}; {_REMEDY}")
+def _fault(file: _File, row: int, what: str) -> DataError:
+    return DataError(f"{file.path} line {_line(file, row)}: {what}; {_REMEDY}")
 
 
-def _first_fault(file: Path, reason: str) -> DataError:
+def _first_fault(file: _File, reason: str) -> DataError:
     """What keeps a file from being read as whole numbers, found slowly, row by row."""
     for line, fields in _rows(file):
         if len(fields) != CHUNK_TIMES + 2:
             what = f"found {len(fields)} fields, expected {CHUNK_TIMES + 2}"
-            return DataError(f"{file} line {line}: {what}; {_REMEDY}")
+            return DataError(f"{file.path} line {line}: {what}; {_REMEDY}")
         for column, field in zip([*_SAMPLES, "y"], fields[1:], strict=True):
             if not bonn.is_sample(field):
                 what = f"found '{field[:30]}' in column {column}, expected {bonn.SAMPLE}"
-                return DataError(f"{file} line {line}: {what}; {_REMEDY}")
-    return DataError(f"{file} cannot be read ({reason}): expected a csv file; {_REMEDY}")
+                return DataError(f"{file.path} line {line}: {what}; {_REMEDY}")
+    return DataError(f"{file.path} cannot be read ({reason}): expected a csv file; {_REMEDY}")
 
 
-def _check_whole(file: Path, rows: dict[tuple[str, int], int], names: dict[str, str]) -> None:
+def _check_whole(file: _File, rows: dict[tuple[str, int], int], names: dict[str, str]) -> None:
     """Raise unless each recording that is there has all its chunks."""
     for recording_id in sorted({recording_id for recording_id, _ in rows}):
         missing = [c for c in range(1, N_CHUNKS + 1) if (recording_id, c) not in rows]
         if missing:
             chunks = ", ".join(str(chunk) for chunk in missing)
             raise DataError(
-                f"{file}: recording {recording_id} (name {names[recording_id]}) lacks chunk "
+                f"{file.path}: recording {recording_id} (name {names[recording_id]}) lacks chunk "
                 f"{chunks} of {N_CHUNKS}: expected all, else its signal has a gap; {_REMEDY}"
             )

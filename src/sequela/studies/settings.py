@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sequela.config import CohortSettings, RunSettings, SplitUnit
+from sequela.config import CohortSettings, RunSettings, SegmentLength, SplitUnit
 from sequela.errors import SettingError
 from sequela.models.defaults import Default
 from sequela.runs.default import default_of
@@ -50,6 +50,7 @@ def run_settings(
     split: SplitUnit | None = None,
     seed: int = 0,
     split_seed: int | None = None,
+    segment: SegmentLength | None = None,
     records: Mapping[str, Any],
     training: Mapping[str, Any],
 ) -> RunSettings:
@@ -61,6 +62,7 @@ def run_settings(
         split: Unit of the split (default: recordings of signals, subjects of hospital records).
         seed: Of weights and batches, and of the split unless that has its own.
         split_seed: Of the split.
+        segment: Into what recordings are cut (default: that of the model, else of the data set).
         records: Fields of ``CohortSettings``, and ``aim`` and ``aim_target``.
         training: Changes to how the model is trained in its study.
 
@@ -75,6 +77,7 @@ def run_settings(
         split=split or catalog.lookup(data).units[0],
         seed=seed,
         split_seed=split_seed,
+        segment=_segment_of(data, segment),
         **aims,
         cohort=cohort_asked(data, records),
         training=training_of(model, training),
@@ -102,6 +105,19 @@ def default_run(
     found = default_of(settings, root, work)
     changes = {"model": found.model, "training": training_of(found.model, training)}
     return found, settings.model_copy(update=changes)
+
+
+def _segment_of(data: str, segment: SegmentLength | None) -> SegmentLength | None:
+    """What was asked for, if the data are recordings.
+
+    Raises:
+        SettingError: If they are not.
+    """
+    if segment is not None and catalog.lookup(data).holds == "records":
+        raise SettingError(
+            f"--segment cuts recordings, and {data} holds hospital records: leave it out"
+        )
+    return segment
 
 
 def cohort_asked(data: str, records: Mapping[str, Any]) -> CohortSettings | None:

@@ -1,20 +1,18 @@
 """The state of a fit after an epoch: one safetensors file with a JSON header."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from sequela.errors import RunError
-from sequela.files import whole
-from sequela.training.history import EpochRecord, History
+from sequela.models import stored
+from sequela.training.history import History, record
 
 FILE = "state.safetensors"
+_REMEDY = "delete the run and train again"
 _GROUPS = ("model", "average", "best", "generators")
 
 
@@ -52,9 +50,7 @@ class Checkpoint:
             "schedule": self.schedule,
             "history": [asdict(record) for record in self.history],
         }
-        on_cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-        with whole(folder / FILE) as partial:
-            partial.write_bytes(save(on_cpu, {"sequela": json.dumps(header)}))
+        stored.write(folder / FILE, tensors, header)
 
     @classmethod
     def load(cls, folder: Path) -> "Checkpoint":
@@ -68,23 +64,24 @@ class Checkpoint:
             raise RunError(f"{path}: not found; there is no run to resume: train without --resume")
         groups: dict[str, dict[str, Tensor]] = {group: {} for group in _GROUPS}
         slots: dict[int, dict[str, Tensor]] = {}
+        header, tensors = stored.read(path, "the state of a fit", _REMEDY)
         try:
-            with safe_open(path, framework="pt") as file:
-                header = json.loads(file.metadata()["sequela"])
-                for key in file.keys():  # noqa: SIM118 - not a mapping
-                    group, _, name = key.partition("/")
-                    if group == "optimiser":
-                        index, _, slot = name.partition("/")
-                        slots.setdefault(int(index), {})[slot] = file.get_tensor(key)
-                    else:
-                        groups[group][name] = file.get_tensor(key)
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{path}: damaged ({error}); delete the run and train again") from error
+            for key, tensor in tensors.items():
+                group, _, name = key.partition("/")
+                if group == "optimiser":
+                    index, _, slot = name.partition("/")
+                    slots.setdefault(int(index), {})[slot] = tensor
+                else:
+                    groups[group][name] = tensor
+            optimiser, schedule = header["optimiser"], header["schedule"]
+            records = [record(values) for values in header["history"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{path}: damaged ({error}); {_REMEDY}") from error
         return cls(
             **groups,
-            optimiser={"state": slots, "param_groups": header["optimiser"]},
-            schedule=header["schedule"],
-            history=[EpochRecord(**record) for record in header["history"]],
+            optimiser={"state": slots, "param_groups": optimiser},
+            schedule=schedule,
+            history=records,
         )
 
 

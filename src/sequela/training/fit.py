@@ -39,9 +39,9 @@ def fit(
     Args:
         model: Takes ``*batch.inputs`` and answers logits (example, class). If it has a method
             ``fit_scales``, that is handed the inputs of each training batch before the first epoch.
-            While it trains it may answer logits of several members (example, member, class), each
-            of which has a loss of its own, and beside them a second number (example,): see
-            ``settings.second_target``.
+            While it trains it may answer logits and a second number (example,), see
+            ``settings.second_target``, or the logits of several members (member, example, class),
+            which learn each by itself.
         train: Batches with ``inputs`` (arguments of ``forward``) and ``labels``; its order is drawn
             from its own ``generator``.
         tuning: Batches that decide on the best epoch and on stopping; with ``None`` all epochs are
@@ -186,8 +186,8 @@ class _Fit:
             for batch in self.train if learns else self.tuning:
                 answer, labels = network(*batch.inputs), batch.labels
                 logits, said = answer if isinstance(answer, tuple) else (answer, None)
-                if logits.ndim == 3:  # noqa: PLR2004 - members, each of which learns for itself
-                    labels = labels.repeat_interleave(logits.shape[1])
+                if logits.ndim > 2:  # noqa: PLR2004 # several members
+                    labels = labels.repeat(len(logits))
                     logits = logits.flatten(0, 1)
                 loss = totals.add(logits, labels, smoothing=self.settings.label_smoothing)
                 if learns and said is not None and self.settings.second_target:

@@ -1,13 +1,22 @@
 """What happened in each epoch: plain records, one line of JSON each."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from sequela.errors import RunError
+from sequela.sources.opened import json_value
+
+PARTS = ("train", "tuning")
 
 
+@with_config(ConfigDict(extra="forbid", strict=True))
 @dataclass(frozen=True)
 class EpochRecord:
     """One part of the data in one epoch.
@@ -50,13 +59,40 @@ def read(path: Path) -> History:
         RunError: If the file is missing or a line is not such a record.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_bytes().splitlines()
     except FileNotFoundError as error:
         raise RunError(f"{path}: not found; expected the history of a run") from error
     records = []
     for number, line in enumerate(lines, start=1):
         try:
-            records.append(EpochRecord(**json.loads(line)))
-        except (ValueError, TypeError) as error:
+            records.append(record(json_value(line, finite=False)))
+        except ValueError as error:
             raise RunError(f"{path}:{number}: not a record of an epoch: {error}") from error
     return records
+
+
+def record(values: Any) -> EpochRecord:
+    """A record from plain values; a loss that is not finite is one of a training that failed.
+
+    Raises:
+        ValueError: They are not those of a record.
+    """
+    try:
+        found = _adapter().validate_json(json.dumps(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"])) or "it"
+        raise ValueError(f"{name}: {first['msg']}") from error
+    if found.epoch < 1 or found.part not in PARTS:
+        raise ValueError(
+            f"epoch {found.epoch} of {found.part[:30]!r}, expected 1 or more of {PARTS}"
+        )
+    numbers = [found.seconds, found.learning_rate, *found.metrics.values()]
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError("a number is not finite, expected that of the loss alone")
+    return found
+
+
+@cache
+def _adapter() -> TypeAdapter[EpochRecord]:
+    return TypeAdapter(EpochRecord)

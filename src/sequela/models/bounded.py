@@ -1,0 +1,77 @@
+"""A module is made only as large as it may be: seen before memory is taken."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import prod
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from sequela.errors import ModelError
+
+MOST_BYTES = 1_000_000_000
+"""Of all tensors that are made on the way to a module."""
+MOST_TENSORS = 10_000
+"""How many those may be: a layer has a few."""
+
+
+class _Bounded(TorchDispatchMode):
+    """Adds up the tensors that are made, and stops before there are too many."""
+
+    def __init__(self, name: str, most: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._name, self._most = name, most
+        self._bytes = self._tensors = 0
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """The result of an operation of torch, where it may be made."""
+        given = dict(kwargs or {})
+        if given.get("device", torch.device("cpu")) != torch.device("meta"):
+            size = next((each for each in args if _is_size(each)), [args[0]] if args else [])
+            if not any(isinstance(each, torch.Tensor) for each in args) and _is_size(size):
+                self._add(prod(size), given.get("dtype") or torch.get_default_dtype())
+        return func(*args, **given)
+
+    def _add(self, numbers: int, dtype: torch.dtype) -> None:
+        self._bytes += numbers * dtype.itemsize
+        self._tensors += 1
+        if self._bytes > self._most or self._tensors > MOST_TENSORS:
+            raise ModelError(
+                f"{self._name} would hold more than {self._most / 1e6:,.0f} MB, or more than "
+                f"{MOST_TENSORS:,} tensors: expected a smaller model; choose smaller sizes"
+            )
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, (list, tuple, torch.Size)) and all(
+        isinstance(each, int) and each >= 0 for each in value
+    )
+
+
+@contextmanager
+def bounded(name: str, most: int = MOST_BYTES) -> Iterator[None]:
+    """No more than so many bytes of tensors are made within.
+
+    Args:
+        name: Of the model, for the error.
+        most: How many bytes.
+
+    Raises:
+        ModelError: When more would be made.
+
+    Example:
+        >>> with bounded("a network", 1000):
+        ...     torch.nn.Linear(10**6, 10**6)
+        Traceback (most recent call last):
+        ...
+        sequela.errors.ModelError: a network would hold more than 0 MB...
+    """
+    with _Bounded(name, most):
+        yield

@@ -1,0 +1,237 @@
+"""A network that sees a whole recording: where it attends, and how it changes over time.
+
+As in :mod:`sequela.models.spectral`, its first layers are fixed, and nothing in them is learnt but
+means and deviations. All they compute is a mean over time, so that a stretch of a recording is
+described by the same numbers as the whole of it: in training the network sees random stretches.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from sequela.errors import ModelError
+from sequela.models.signal import SignalConfig
+from sequela.models.spectral import LagMoments, LogSpectrum, Standardise
+
+_QUIET = 1e-8
+"""Of the training variance: far below any noise, so that a silent channel has a logarithm."""
+_WINDOW = 64
+_EDGES = (0, 1, 2, 3, 5, 7, 11, 16, 32)
+"""Of the bands in the frequencies of a window: from 2.7 Hz to 87 Hz at 173.61 Hz."""
+_APART = (1, 2, 4, 8)
+_FEWEST = 1024
+"""Samples of a recording: the coarsest time scale then has twice as many as lags."""
+
+
+def cut(signal: Tensor, n_times: int) -> Tensor:
+    """Windows of mean 0 (..., window, n_times) of a signal (..., time), each by half on the next.
+
+    Example:
+        >>> cut(torch.tensor([1.0, 2.0, 3.0, 6.0]), 2)
+        tensor([[-0.5000,  0.5000],
+                [-0.5000,  0.5000],
+                [-1.5000,  1.5000]])
+    """
+    windows = signal.unfold(-1, n_times, n_times // 2)
+    return windows - windows.mean(-1, keepdim=True)
+
+
+class BandStatistics(nn.Module):
+    """How the power of eight bands goes over time, in windows of 64 samples.
+
+    For each band mean, log deviation, skewness, log kurtosis and autocorrelation of its log power
+    over windows; for each two bands their correlation.
+    """
+
+    pairs: Tensor
+
+    def __init__(self, tapers: int) -> None:
+        super().__init__()
+        self.spectrum = LogSpectrum(_WINDOW, tapers, cepstrum=0)
+        bands = len(_EDGES) - 1
+        pairs = torch.triu_indices(bands, bands, 1)
+        self.register_buffer("pairs", pairs[0] * bands + pairs[1], persistent=False)
+
+    @property
+    def n_out(self) -> int:
+        """Numbers of a channel."""
+        return (len(_EDGES) - 1) * (4 + len(_APART)) + len(self.pairs)
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """(batch, n_chans, n_out) of recordings (batch, n_chans, n_times)."""
+        windows = cut(signal, _WINDOW)  # (batch, n_chans, window, sample)
+        power = self.spectrum(windows.flatten(1, 2)).exp().unflatten(1, windows.shape[1:3])
+        bands = [power[..., low:high].mean(-1) for low, high in pairwise(_EDGES)]
+        level = torch.stack(bands, -1).log()  # (batch, n_chans, window, band)
+        mean = level.mean(2, keepdim=True)
+        deviation = ((level - mean).square().mean(2, keepdim=True) + _QUIET).sqrt()
+        scaled = (level - mean) / deviation
+        squares = scaled * scaled
+        together = scaled.transpose(2, 3) @ scaled / scaled.shape[2]  # (batch, n_chans, band, band)
+        found = [
+            mean[:, :, 0],
+            deviation[:, :, 0].log(),
+            (squares * scaled).mean(2),
+            (squares.square().mean(2) + _QUIET).log(),
+            *((scaled[:, :, lag:] * scaled[:, :, :-lag]).mean(2) for lag in _APART),
+            together.flatten(2)[..., self.pairs],
+        ]
+        return torch.cat(found, -1)
+
+
+class Autocorrelation(nn.Module):
+    """Autocorrelation of a signal at the first lags."""
+
+    def __init__(self, lags: int) -> None:
+        super().__init__()
+        self.n_out = lags
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """(batch, n_chans, n_out) of signals (batch, n_chans, n_times)."""
+        centred = signal - signal.mean(-1, keepdim=True)
+        scaled = centred / (centred.square().mean(-1, keepdim=True) + _QUIET).sqrt()
+        found = [
+            (scaled[..., lag:] * scaled[..., :-lag]).mean(-1) for lag in range(1, self.n_out + 1)
+        ]
+        return torch.stack(found, -1)
+
+
+class TimeScales(nn.Module):
+    """Autocorrelation and moments of differences, of a signal and of means of 2, 4, 8... samples.
+
+    Args:
+        scales: How many, each twice as coarse as the one before it.
+        lags: On the finest scale, of moments, and twice as many of the autocorrelation; on the
+            others, of the autocorrelation, and half as many of moments.
+    """
+
+    def __init__(self, scales: int, lags: int) -> None:
+        super().__init__()
+        self.correlations = nn.ModuleList(
+            Autocorrelation(lags if scale else 2 * lags) for scale in range(scales)
+        )
+        self.moments = nn.ModuleList(
+            LagMoments(tuple(range(1, (lags // 2 if scale else lags) + 1)))
+            for scale in range(scales)
+        )
+
+    @property
+    def n_out(self) -> int:
+        """Numbers of a channel."""
+        return sum(int(each.n_out) for each in (*self.correlations, *self.moments))
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """(batch, n_chans, n_out) of recordings (batch, n_chans, n_times)."""
+        found = []
+        for correlation, moments in zip(self.correlations, self.moments, strict=True):
+            found += [correlation(signal), moments(signal)]
+            signal = nn.functional.avg_pool1d(signal, 2)
+        return torch.cat(found, -1)
+
+
+class Attention(nn.Module):
+    """Weighted means over segments; the weights of each head are learnt, and equal at first."""
+
+    def __init__(self, size: int, heads: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(size, heads)
+        nn.init.zeros_(self.score.weight)
+
+    def forward(self, segments: Tensor) -> Tensor:
+        """(batch, n_chans, head, size) of segments (batch, n_chans, segment, size)."""
+        weights = self.score(segments).softmax(2)  # (batch, n_chans, segment, head)
+        attended: Tensor = weights.transpose(2, 3) @ segments
+        return attended
+
+
+@dataclass(frozen=True)
+class RecordingAttentionConfig(SignalConfig):
+    """Attention to the spectra of segments, and statistics of the whole.
+
+    Attributes:
+        n_times: Samples of a recording.
+        segment: Samples of a segment whose spectrum is attended to.
+        heads: Weighted means over segments.
+        tapers: Of spectra.
+        scales: Of time, each twice as coarse as the one before it.
+        lags: Of autocorrelation and of differences of samples.
+        stretch: In training each recording is cut to a random stretch, at least this share of it.
+        hidden: Units of each hidden layer.
+        feature_dropout: Before the first hidden layer.
+        dropout: After each hidden layer.
+    """
+
+    n_times: int = 4097
+    segment: int = 178
+    heads: int = 2
+    tapers: int = 4
+    scales: int = 5
+    lags: int = 16
+    stretch: float = 0.7
+    hidden: tuple[int, ...] = (128, 64)
+    feature_dropout: float = 0.1
+    dropout: float = 0.3
+
+
+class RecordingAttention(nn.Module):
+    """Spectra of segments, attended to; bands and lags over time; then hidden layers."""
+
+    def __init__(self, config: RecordingAttentionConfig) -> None:
+        super().__init__()
+        if config.n_times < _FEWEST:
+            raise ModelError(
+                f"a recording has n_times={config.n_times}, but attention to its segments needs at "
+                f"least {_FEWEST} samples: give whole recordings (--segment recording), or choose "
+                "another model (spectral-mlp)"
+            )
+        self.segment, self.stretch = config.segment, config.stretch
+        self.spectrum = LogSpectrum(config.segment, config.tapers, cepstrum=0)
+        self.bands = BandStatistics(config.tapers)
+        self.scales = TimeScales(config.scales, config.lags)
+        self.segment_scale = Standardise(self.spectrum.n_out)
+        self.attention = Attention(self.spectrum.n_out, config.heads)
+        described = config.n_chans * (self.bands.n_out + self.scales.n_out)
+        self.standardise = Standardise(described)
+        size = described + config.n_chans * config.heads * self.spectrum.n_out
+        layers: list[nn.Module] = [nn.Dropout(config.feature_dropout)]
+        for hidden in config.hidden:
+            layers += [nn.Linear(size, hidden), nn.GELU(), nn.Dropout(config.dropout)]
+            size = hidden
+        self.layers = nn.Sequential(*layers, nn.Linear(size, config.n_outputs))
+
+    def spectra(self, signal: Tensor) -> Tensor:
+        """(batch, n_chans, segment, frequency) of recordings (batch, n_chans, n_times)."""
+        segments = cut(signal, self.segment)
+        spectra: Tensor = self.spectrum(segments.flatten(1, 2)).unflatten(1, segments.shape[1:3])
+        return spectra
+
+    def statistics(self, signal: Tensor) -> Tensor:
+        """(batch, number) of recordings (batch, n_chans, n_times)."""
+        return torch.cat([self.bands(signal), self.scales(signal)], -1).flatten(1)
+
+    def fit_scales(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
+        """Mean and deviation of each number, from the inputs of the training part."""
+        seen = [(self.spectra(each).flatten(0, 2), self.statistics(each)) for (each,) in batches]
+        self.segment_scale.learn(spectra for spectra, _ in seen)
+        self.standardise.learn(statistics for _, statistics in seen)
+
+    def _stretches(self, signal: Tensor) -> Tensor:
+        """A random stretch of each recording, all of one random length: (batch, n_chans, time)."""
+        n, n_chans, n_times = signal.shape
+        share = self.stretch + (1 - self.stretch) * torch.rand(()).item()
+        length = max(round(share * n_times), _FEWEST)
+        start = torch.randint(0, n_times - length + 1, (n, 1, 1), device=signal.device)
+        samples = start + torch.arange(length, device=signal.device)
+        return signal.gather(2, samples.expand(n, n_chans, length))
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """Logits (batch, n_outputs) of scaled recordings (batch, n_chans, n_times)."""
+        if self.training:
+            signal = self._stretches(signal)
+        attended = self.attention(self.segment_scale(self.spectra(signal))).flatten(1)
+        numbers = self.standardise(self.statistics(signal))
+        logits: Tensor = self.layers(torch.cat([attended, numbers], -1))
+        return logits

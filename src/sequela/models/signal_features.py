@@ -1,0 +1,130 @@
+"""Fixed layers that describe segments: nothing in them is learnt, and they can be differentiated.
+
+Each takes segments (batch, n_chans, n_times) of mean 0 and answers ``n_out`` numbers of a channel.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+QUIET = 1e-8
+"""Of the training variance: far below any noise, so that a silent channel has a logarithm."""
+
+
+class Reflections(nn.Module):
+    """Autoregression by Burg's recursion: reflection coefficients, then the log of what is left.
+
+    The coefficients are given as inverse hyperbolic tangents, which have no bounds (Burg 1975,
+    Maximum entropy spectral analysis).
+    """
+
+    _MOST = 0.99999
+
+    def __init__(self, order: int) -> None:
+        super().__init__()
+        self.order = order
+
+    @property
+    def n_out(self) -> int:
+        """Numbers of a channel."""
+        return self.order + 1
+
+    def forward(self, centred: Tensor) -> Tensor:
+        """(batch, n_chans, n_out) of segments (batch, n_chans, n_times)."""
+        ahead = behind = centred  # errors of the prediction from before, and from after
+        left, found = centred.square().mean(-1) + QUIET, []
+        for _ in range(self.order):
+            ahead, behind = ahead[..., 1:], behind[..., :-1]
+            size = (ahead * ahead + behind * behind).sum(-1) + QUIET
+            k = (-2 * (ahead * behind).sum(-1) / size).clamp(-self._MOST, self._MOST)
+            found.append(torch.log((1 + k) / (1 - k)) / 2)
+            left = left * (1 - k * k)
+            ahead, behind = ahead + k[..., None] * behind, behind + k[..., None] * ahead
+        return torch.stack([*found, torch.log(left + QUIET)], -1)
+
+
+class Envelopes(nn.Module):
+    """How power in bands moves within a segment, from Morlet wavelets.
+
+    Of the log power of each band over time: mean, deviation, maximum and minimum; then the
+    correlations between bands.
+
+    Args:
+        n_times: Samples of a segment.
+        bands: How many, evenly spaced on a logarithmic scale.
+    """
+
+    _LOWEST, _HIGHEST = 0.0086, 0.3
+    """Cycles a sample: 1.5 and 52 Hz at 173.61 Hz."""
+    _CYCLES, _WIDTH, _STRIDE = 3.5, 3.0, 3
+
+    def __init__(self, n_times: int, bands: int) -> None:
+        super().__init__()
+        self.bands = bands
+        step = (self._HIGHEST / self._LOWEST) ** (1 / (bands - 1))
+        for band in range(bands):
+            frequency = self._LOWEST * step**band
+            width = self._CYCLES / (2 * math.pi * frequency)
+            reach = min(int(self._WIDTH * width), (n_times - 1) // 2)
+            time = torch.arange(-reach, reach + 1, dtype=torch.float64)
+            window = torch.exp(-((time / width) ** 2) / 2)
+            phase = 2 * math.pi * frequency * time
+            wavelet = torch.stack([phase.cos(), phase.sin()]) * window / window.sum()
+            self.register_buffer(f"wavelet{band}", wavelet[:, None].float(), persistent=False)
+        pairs = torch.triu_indices(bands, bands, 1)
+        self.register_buffer("pairs", pairs[0] * bands + pairs[1], persistent=False)
+
+    @property
+    def n_out(self) -> int:
+        """Numbers of a channel."""
+        return 4 * self.bands + self.bands * (self.bands - 1) // 2
+
+    def forward(self, centred: Tensor) -> Tensor:
+        """(batch, n_chans, n_out) of segments (batch, n_chans, n_times)."""
+        rows = centred.flatten(0, 1)[:, None]  # (batch · n_chans, 1, n_times)
+        powers = []
+        for band in range(self.bands):
+            wavelet = self.get_buffer(f"wavelet{band}")
+            parts = nn.functional.conv1d(
+                rows, wavelet, padding=wavelet.shape[-1] // 2, stride=self._STRIDE
+            )
+            powers.append(torch.log(parts.square().sum(1) + QUIET))
+        power = torch.stack(powers, 1)  # (batch · n_chans, band, time)
+        mean = power.mean(-1, keepdim=True)
+        away = power - mean
+        size = (away.square().mean(-1, keepdim=True) + QUIET).sqrt()
+        scaled = away / size
+        together = (scaled @ scaled.mT / power.shape[-1]).flatten(1)[:, self.pairs]
+        found = [mean[..., 0], size[..., 0], power.amax(-1), power.amin(-1), together]
+        return torch.cat(found, -1).unflatten(0, centred.shape[:2])
+
+
+class Quantiles(nn.Module):
+    """Quantiles of samples and of their first and second differences, over their root mean square.
+
+    Args:
+        n: How many, the outer ones closer.
+    """
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.n = n
+
+    @property
+    def n_out(self) -> int:
+        """Numbers of a channel."""
+        return 3 * self.n
+
+    def forward(self, centred: Tensor) -> Tensor:
+        """(batch, n_chans, n_out) of segments (batch, n_chans, n_times)."""
+        steps = centred[..., 1:] - centred[..., :-1]
+        bends = steps[..., 1:] - steps[..., :-1]
+        return torch.cat([self._of(each) for each in (centred, steps, bends)], -1)
+
+    def _of(self, numbers: Tensor) -> Tensor:
+        size = (numbers.square().mean(-1, keepdim=True) + QUIET).sqrt()
+        ordered = torch.sort(numbers, -1).values
+        turn = torch.arange(1, self.n + 1) * (math.pi / (self.n + 1))
+        places = ((1 - turn.cos()) / 2 * (numbers.shape[-1] - 1)).round().long()
+        return ordered[..., places] / size

@@ -1,0 +1,75 @@
+"""MiniRocket: how often a signal is above a threshold after each of many fixed convolutions.
+
+A. Dempster, D. F. Schmidt, G. I. Webb, MiniRocket: A very fast (almost) deterministic transform for
+time series classification, KDD 2021 (arXiv 2012.08791). By sktime; the only file that knows it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError, MissingExtraError
+
+NUMBERS = 9996
+"""Of a signal: the paper's 10,000 as a multiple of its 84 kernels."""
+KERNELS = 84
+MOST_DILATIONS = 32
+_FEWEST = 9
+_SEED = 0
+_STATE = ("channel_counts", "channels", "dilations", "numbers", "thresholds")
+"""What sktime learns, in its order."""
+
+
+def learnt(signal: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    """Thresholds and channels of the convolutions, from signals (segment, n_chans, n_times).
+
+    Raises:
+        MissingExtraError: If sktime or numba is not installed.
+        DataError: If the signals have fewer samples than a convolution.
+    """
+    if signal.shape[2] < _FEWEST:
+        raise DataError(
+            f"a segment has {signal.shape[2]} samples, and MiniRocket needs at least {_FEWEST}: "
+            "give longer segments"
+        )
+    fitted = _transformer().fit(signal)
+    return dict(zip(_STATE, map(np.asarray, fitted.parameters), strict=True))
+
+
+def transformed(
+    signal: NDArray[np.float32], state: Mapping[str, NDArray[Any]]
+) -> NDArray[np.float32]:
+    """Shares of time (segment, number) of signals (segment, n_chans, n_times).
+
+    Raises:
+        MissingExtraError: If sktime or numba is not installed.
+    """
+    transformer = _transformer()
+    transformer.parameters = tuple(state[name] for name in _STATE)
+    transformer._is_fitted = True  # noqa: SLF001 - sktime has no other way to take up what was learnt
+    return np.asarray(transformer.transform(signal), np.float32)
+
+
+def dilations(n_times: int) -> Sequence[int]:
+    """Distances of the samples that a kernel sees, in a signal of so many samples.
+
+    Example:
+        >>> list(dilations(40))
+        [1, 2, 3, 4]
+    """
+    most = np.log2((n_times - 1) / (_FEWEST - 1))
+    found: list[int] = np.unique(np.logspace(0, most, MOST_DILATIONS, base=2).astype(int)).tolist()
+    return found
+
+
+def _transformer() -> Any:
+    try:
+        import numba  # noqa: F401 - sktime says what is missing in many lines
+        from sktime.transformations.rocket import MiniRocketMultivariate
+    except ImportError as error:
+        raise MissingExtraError.of("rocket", "minirocket") from error
+    return MiniRocketMultivariate(
+        num_kernels=NUMBERS, max_dilations_per_kernel=MOST_DILATIONS, random_state=_SEED
+    )

@@ -1,0 +1,155 @@
+"""Published tables before their rows are looked at: whole files, checksums, columns and row counts.
+
+An engine takes a damaged file for a whole one: it reads gzip without its checksum, and a file that
+was cut at the end of a line. So each file is read once more beside the engine, from end to end; its
+SHA-256 is compared where the publisher states it, its columns with those published, and the numbers
+of rows with those of whole releases.
+"""
+
+import hashlib
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sequela.errors import DataError
+from sequela.sources.opened import Sums, opened, sha256
+
+EXPECTED = "a table as it was published"
+AS_STATED = "SHA-256 as published"
+NOT_STATED = "no published checksum"
+CHANGED = "changed after its publication, as --changed says"
+LIKE_RELEASE = 0.5
+"""Share of the tables that have as many rows as a release has, from which on it is that release."""
+
+_CHUNK = 1 << 20
+_FILE = Path(__file__).with_name("published.toml")
+
+
+@dataclass(frozen=True)
+class Publication:
+    """The files of a data set as they lie there, and what is known of their publication.
+
+    Attributes:
+        source: Name of the data set.
+        sums: What a list of checksums beside them states, if there is one.
+        changed: Lower-case names of tables that were changed on purpose.
+    """
+
+    source: str
+    sums: Sums | None
+    changed: frozenset[str]
+
+    @classmethod
+    def at(cls, root: Path, source: str, changed: Collection[str]) -> "Publication":
+        """The publication of the files of a folder, or of a folder of the data set in it.
+
+        Raises:
+            DataError: The list of checksums cannot be read.
+        """
+        sums = Sums.beside(root) or Sums.beside(root.absolute().parent)
+        return cls(source, sums, frozenset(map(str.lower, changed)))
+
+    def prove(self, name: str, path: Path) -> str:
+        """Read the file of a table from end to end, and compare it with its published checksum.
+
+        Returns:
+            What is known of its checksum, in words.
+
+        Raises:
+            DataError: The file is damaged, cut, or not the published one.
+        """
+        changed = name.lower() in self.changed
+        stated = "" if changed or self.sums is None else _stated(self.sums, path)
+        of_content = stated and not path.name.endswith(Path(stated).name)
+        digest = hashlib.sha256() if of_content else None
+        last, line = b"\n", 1
+        with opened(path, EXPECTED) as stream:
+            while chunk := stream.read(_CHUNK):
+                if (nul := chunk.find(b"\0")) >= 0:
+                    line += chunk.count(b"\n", 0, nul)
+                    raise DataError(
+                        f"{path}, line {line}: a byte that is zero; expected text: fetch it again"
+                    )
+                line += chunk.count(b"\n")
+                last = chunk[-1:]
+                if digest:
+                    digest.update(chunk)
+        if last not in b"\r\n":
+            raise DataError(
+                f"{path}, line {line}: the last line has no end, so it may be cut; expected a line "
+                "end after each row: fetch it again, or add one if the row is whole"
+            )
+        if changed:
+            return CHANGED
+        if not stated or self.sums is None:
+            return NOT_STATED
+        found = digest.hexdigest() if digest else sha256(path, EXPECTED)
+        if found != self.sums.of[stated]:
+            raise DataError(
+                f"{path}: its SHA-256 is {found}; expected {self.sums.of[stated]}, as "
+                f"{self.sums.place} states: fetch it again, or build with --changed {name} if "
+                "somebody changed it on purpose"
+            )
+        return AS_STATED
+
+    def check_order(self, name: str, path: Path, names: Sequence[str]) -> None:
+        """See that columns stand in their published order: another one is a header that was moved.
+
+        Raises:
+            DataError: They do not.
+        """
+        if name.lower() in self.changed:
+            return
+        published = _known(self.source).get("columns", {}).get(_stem(name), "").split()
+        known = [each for each in published if each in names]
+        found = [each for each in names if each in published]
+        for each, expected in zip(found, known, strict=True):
+            if each != expected:
+                raise DataError(
+                    f"{path}, line 1: column '{each}' where '{expected}' is published, so names "
+                    "may stand above other columns: fetch it again, or build with --changed "
+                    f"{name} if the columns were reordered on purpose"
+                )
+
+    def check_rows(self, places: Mapping[str, str], rows: Mapping[str, int]) -> None:
+        """See that no table has fewer rows than the release that the others are of.
+
+        Args:
+            places: Table to where it was read.
+            rows: Table to its number of rows.
+
+        Raises:
+            DataError: One has.
+        """
+        for release, published in _known(self.source).get("rows", {}).items():
+            known = {n: published[_stem(n)] for n in rows if _stem(n) in published}
+            alike = [name for name, number in known.items() if rows[name] == number]
+            if not alike or len(alike) < LIKE_RELEASE * len(known):
+                continue
+            for name, number in known.items():
+                if rows[name] < number and name.lower() not in self.changed:
+                    raise DataError(
+                        f"{places[name]}: {rows[name]:,} rows; expected {number:,}, for "
+                        f"{len(alike)} of {len(known)} tables are those of {release}: fetch it "
+                        f"again, or build with --changed {name} if rows were taken out on purpose"
+                    )
+
+
+def _stated(sums: Sums, path: Path) -> str:
+    """The name under which a list states a file, as it is or unpacked; empty where it does not."""
+    folder = sums.place.parent.absolute()
+    name = path.absolute().relative_to(folder).as_posix()
+    return next((n for n in (name, name.removesuffix(".gz")) if n in sums.of), "")
+
+
+def _stem(table: str) -> str:
+    return table.rsplit("/", maxsplit=1)[-1].lower()
+
+
+@cache
+def _known(source: str) -> Mapping[str, Any]:
+    known: Mapping[str, Any] = tomllib.loads(_FILE.read_text(encoding="utf-8")).get(source, {})
+    return known

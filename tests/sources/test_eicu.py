@@ -53,7 +53,9 @@ def test_age_is_text(eicu: Any, write: Any, made: Any) -> None:
     assert ages == {500: 70.0, 600: 90.0}
     assert built.table("patient").notes == {"age '> 89' is read as 90": 1}
     eicu["patient"][2]["age"] = "old"
-    with pytest.raises(DataError, match="age that is neither a number up to 120 nor '> 89' in 1 of 4 rows"):
+    with pytest.raises(
+        DataError, match="age that is neither a number up to 120 nor '> 89' in 1 of 4 rows"
+    ):
         made("eicu", write(eicu, at="old"), out="old")
 
 

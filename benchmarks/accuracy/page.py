@@ -24,6 +24,7 @@ TITLES = {
     "eeg-recording": ("EEG, a whole recording", "accuracy of whole recordings", "segment"),
     "physionet2012": ("PhysioNet 2012, death in the stay at 48 hours", "AUROC", "patient"),
     "eicu": ("eICU demo, death in the stay at 24 hours", "AUROC", "patient"),
+    "eicu-apache": ("eICU demo, the same with what APACHE reads", "AUROC", "patient"),
     "nafld": ("NAFLD, death within five years", "AUROC", "patient"),
 }
 """Title, number and example of each task, in the order of the page."""

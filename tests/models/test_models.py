@@ -24,7 +24,8 @@ PARAMETERS = {
     "spectral-mlp-small": 1349,
     "spectral-mlp-large": 192030,
     "recording-attention": 80313,
-    "values-lstm": 33283,
+    "values-lstm": 219593,
+    "visits-attention": 24690,
 }
 SIGNAL = [name for name, entry in MODELS.items() if entry.reads == ("signal",)]
 VISITS = [name for name, entry in MODELS.items() if entry.reads == ("codes",)]

@@ -91,5 +91,5 @@ def test_all_inputs_are_read() -> None:
 
 def test_in_training_it_answers_the_second_target_too() -> None:
     logits, second = model().train()(*batch(LENGTHS))
-    assert logits.shape == (3, 2)
+    assert logits.shape == (4, 3, 2)  # of each member
     assert second.shape == (3,)

@@ -49,7 +49,7 @@ def test_a_class_of_a_file_trains_and_is_built_again_from_the_same_file(
     found = evaluate_run(folder.path, data="eicu", root=root)
     assert found["loss"] == pytest.approx(folder.test["loss"], abs=1e-6)
     assert folder.json("cost.json")["layers"][0]["name"] == "features:counts"
-    with pytest.raises(SettingError, match=r"only models of a signal or of codes alone"):
+    with pytest.raises(ModelError, match="Net has no MultiHotLinear, whose codes are explained"):
         explain(folder.path, root=root)
     net.write_text(FILE.replace("+ 1, n_outputs", "+ 2, n_outputs"), "utf-8")
     with pytest.raises(RunError, match=r"is not the class that was trained.*train it again"):

@@ -21,6 +21,7 @@ from sequela.runs.evaluate import evaluate_run, predict_other
 from sequela.runs.folder import RunFolder
 from sequela.runs.model import FILE
 from sequela.runs.records import VisitData
+from sequela.sequences.featurisers import SCORES
 from sequela.sources.catalog import EXCERPTS
 from sequela.studies.settings import run_settings
 
@@ -28,7 +29,12 @@ Ask = Callable[..., RunSettings]
 Train = Callable[[RunSettings], RunFolder]
 
 OF_SIGNALS = [name for name in [*MODELS, *REFERENCE_MODELS] if lookup(name).reads_of("signal")]
-OF_RECORDS = [name for name in [*MODELS, *REFERENCE_MODELS] if lookup(name).reads_of("records")]
+OF_RECORDS = [
+    name
+    for name in [*MODELS, *REFERENCE_MODELS]
+    if lookup(name).reads_of("records") and name not in SCORES
+]
+"""Scores are read where they are let in: ``test_severity.py``."""
 EVERYTHING = """
 import torch
 from torch import nn

@@ -19,7 +19,7 @@ from sequela.runs import fit
 from sequela.runs.evaluate import evaluate_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.records import VisitData
-from sequela.sequences.featurisers import LEAST_EXAMPLES
+from sequela.sequences.featurisers import LEAST_EXAMPLES, SCORES
 from sequela.sources.catalog import EXCERPTS
 
 Ask = Callable[..., RunSettings]
@@ -153,7 +153,9 @@ def test_only_the_types_that_boosting_needs_are_read() -> None:
         reference.loaded(b"no zip")
 
 
-@pytest.mark.parametrize("model", ["prevalence", "logistic-regression", "boosting"])
+@pytest.mark.parametrize(
+    "model", ["prevalence", "logistic-regression", "boosting", "summaries-logistic-regression"]
+)
 def test_a_reference_model_is_judged_on_other_data(
     model: str, asked: Ask, trained: Train, opened: Load
 ) -> None:
@@ -185,7 +187,14 @@ def test_a_model_is_given_what_it_reads(
 
 
 def test_which_reference_models_a_study_has() -> None:
-    assert list(reference.reading("records")) == ["prevalence", "logistic-regression", "boosting"]
+    assert list(reference.reading("records")) == [
+        "prevalence",
+        "logistic-regression",
+        "boosting",
+        "summaries-logistic-regression",
+        "summaries-boosting",
+        *SCORES,
+    ]
     assert list(reference.reading("signal")) == [
         "majority-class",
         "logistic-regression",

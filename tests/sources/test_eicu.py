@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from sequela.errors import DataError
+from sequela.sources.eicu import APACHE, APACHE_CONTEXT
 
 MINUTE = timedelta(minutes=1)
 ADMITTED = datetime(2000, 1, 1, 10)
@@ -61,8 +62,6 @@ def test_age_is_text(eicu: Any, write: Any, made: Any) -> None:
 def test_apache_is_known_after_a_day_and_minus_one_is_missing(
     eicu: Any, write: Any, made: Any
 ) -> None:
-    from sequela.sources.eicu import APACHE
-
     values = {**dict.fromkeys(APACHE, -1), "wbc": 10.2, "verbal": 5}
     eicu["apacheApsVar"] = [
         {"apacheapsvarid": 1, "patientunitstayid": 1, **values},
@@ -86,10 +85,20 @@ def test_outcomes_hidden_in_other_columns_are_not_read(eicu: Any, write: Any, ma
              "apachescore": 47, "predictedhospitalmortality": "8.2E-2",
              "actualhospitalmortality": "EXPIRED"}  # fmt: skip
     eicu["apachePatientResult"] = [{"patientunitstayid": 1, **score}]
-    eicu["apachePredVar"] = [{"patientunitstayid": 1, "diedinhospital": 1}]
+    predictors = {**dict.fromkeys(APACHE_CONTEXT, 0), "leukemia": 1, "aids": -1}
+    outcomes = {"diedinhospital": 1, "dischargelocation": 9}
+    eicu["apachePredVar"] = [
+        {"patientunitstayid": 1, "sicuday": day, **predictors, **outcomes} for day in (1, 2)
+    ]
     built = made("eicu", write(eicu))
     assert not any("EXPIRED" in code for code in built.codes())
-    assert "diedinhospital" in built.account.not_read["apachePredVar.csv"]
+    context = [
+        r for r in built.rows if r["code"].removeprefix("APACHE//") in APACHE_CONTEXT.values()
+    ]
+    assert len(context) == len(APACHE_CONTEXT) - 1
+    assert {r["time"] for r in context} == {ADMITTED + timedelta(minutes=60, hours=24)}
+    assert [r["code"] for r in context if r["numeric_value"]] == ["APACHE//leukemia"]
+    assert built.table("apachePredVar").set_aside == {"it is of a later day (sicuday)": 1}
     assert built.times("APACHE//score//IV") == [ADMITTED + timedelta(minutes=60, hours=24)]
 
 

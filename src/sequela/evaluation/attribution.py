@@ -6,7 +6,8 @@ attributions of all inputs sum to that difference but for an error of the numeri
 every result carries (Sundararajan, Taly and Yan 2017, arXiv 1703.01365).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from sequela.errors import MissingExtraError, ModelError
 from sequela.models.visits import MultiHotLinear
-from sequela.sequences.visit_batches import VisitBatch
+from sequela.sequences.visit_batches import STEPPED, TENSORS, VisitBatch
 
 STEPS, MOST_STEPS = 64, 4096
 TOLERANCE = 0.01
@@ -128,25 +129,15 @@ def attribute_visits(
         ModelError: If the model has no ``MultiHotLinear``.
     """
     exact = _exact(model)
-    layer = next((m for m in exact.modules() if isinstance(m, MultiHotLinear)), None)
-    if layer is None:
-        raise ModelError(f"{type(model).__name__} has no MultiHotLinear, whose codes are explained")
+    _layer_of_codes(exact)
     visit = torch.repeat_interleave(torch.arange(len(batch.offsets) - 1), batch.offsets.diff())
     patient = _patients(batch)[visit].numpy()
-    rows = layer.weight[batch.codes].detach()  # (code, embed)
 
     def said(present: Tensor) -> Tensor:
         """The number of each patient: (step, patient), of weights of the codes (step, code)."""
-        n_steps, n_visits = len(present), len(batch.offsets) - 1
-        summed = torch.zeros(n_visits, n_steps, rows.shape[1], dtype=rows.dtype)
-        summed = summed.index_add(0, visit, present.T[:, :, None] * rows[:, None, :])
-        # Each visit stands once for each step of the integral, so the packed order is kept.
-        given = summed.reshape(n_visits * n_steps, -1) + layer.bias
-        hook = layer.register_forward_hook(lambda *_: given)
-        try:
+        n_steps = len(present)
+        with _present(exact, batch, present):
             logits: Tensor = exact(batch.codes, batch.offsets, batch.batch_sizes * n_steps)
-        finally:
-            hook.remove()
         return (logits @ weights).view(len(batch), n_steps).T
 
     return _refined(
@@ -155,6 +146,101 @@ def attribute_visits(
         lambda values: [values[patient == index] for index in range(len(batch))],
         steps,
     )
+
+
+def attribute_record(
+    model: nn.Module, batch: VisitBatch, weights: Tensor, steps: int | None = None
+) -> Attribution:
+    """Which codes, measurements and features moved the prediction of one patient.
+
+    The path begins at a record without codes, whose measurements and features are those of the mean
+    of the training part; when something was measured stays as it is.
+
+    Args:
+        model: Logits (patient, class) of ``batch.inputs``; if it reads codes, from a
+            ``MultiHotLinear``.
+        batch: Of one patient, on the CPU.
+        weights: float (class,), see :func:`contrast`.
+        steps: As in :func:`attribute_signal`.
+
+    Returns:
+        ``values`` (input,): of the codes, of each measurement that is there by visit and channel,
+        of static columns and of features, as far as the model reads them.
+
+    Raises:
+        MissingExtraError: If captum is not installed.
+        ModelError: If it reads codes and has no ``MultiHotLinear``.
+    """
+    exact = _exact(model)
+    parts = dict(_of_path(batch))
+    sizes = [part.numel() for part in parts.values()]
+
+    def said(shares: Tensor) -> Tensor:
+        """The number of the patient: (step, 1), of shares (step, input)."""
+        n_steps = len(shares)
+        given: dict[str, Tensor] = {"batch_sizes": batch.batch_sizes * n_steps}
+        for name, moved in zip(parts, shares.split(sizes, 1), strict=True):
+            if name == "values":
+                cells = torch.zeros(n_steps, *batch.mask.shape, dtype=torch.float64)  # type: ignore[union-attr]
+                cells[:, batch.mask] = moved * parts[name]
+                given[name] = cells.transpose(0, 1).flatten(0, 1)  # in packed order
+            elif name != "codes":
+                given[name] = moved * parts[name]
+        for name in ("mask", "gaps"):
+            tensor = getattr(batch, name)
+            if tensor is not None:
+                whole = tensor.double() if name == "gaps" else tensor
+                given[name] = whole.repeat_interleave(n_steps, 0)
+        given |= {"codes": batch.codes, "offsets": batch.offsets}
+        heads = [read.partition(":")[0] for read in batch.reads]
+        taken = [given[name] for head in heads for name in TENSORS[head]]
+        with ExitStack() as hooks:
+            if "codes" in parts:
+                present = shares.split(sizes, 1)[[*parts].index("codes")]
+                hooks.enter_context(_present(exact, batch, present))
+            logits: Tensor = exact(*taken, *([given["batch_sizes"]] if STEPPED & {*heads} else []))
+        return (logits @ weights)[:, None]
+
+    ones = torch.ones(1, sum(sizes), dtype=torch.float64)
+    (found,) = _refined(said, ones, lambda values: [values], steps)
+    return found
+
+
+def _of_path(batch: VisitBatch) -> Iterator[tuple[str, Tensor]]:
+    """The inputs that lead from the baseline to one patient's: name, and float64 (input,)."""
+    heads = [read.partition(":")[0] for read in batch.reads]
+    if "codes" in heads:
+        yield "codes", torch.ones(len(batch.codes), dtype=torch.float64)
+    if "values" in heads and batch.values is not None:
+        yield "values", batch.values[batch.mask].double()
+    for name in ("static", "features"):
+        tensor = getattr(batch, name)
+        if name in heads and tensor is not None:
+            yield name, tensor[0].double()
+
+
+@contextmanager
+def _present(model: nn.Module, batch: VisitBatch, present: Tensor) -> Iterator[None]:
+    """The sums of each visit's codes as their weights (step, code) say, in packed order."""
+    layer, n_steps = _layer_of_codes(model), len(present)
+    visit = torch.repeat_interleave(torch.arange(len(batch.offsets) - 1), batch.offsets.diff())
+    rows = layer.weight[batch.codes].detach()  # (code, embed)
+    summed = rows.new_zeros(len(batch.offsets) - 1, n_steps, rows.shape[1])
+    summed = summed.index_add(0, visit, present.T[:, :, None] * rows[:, None, :])
+    # Each visit stands once for each step of the integral, so the packed order is kept.
+    given = summed.flatten(0, 1) + layer.bias
+    hook = layer.register_forward_hook(lambda *_: given)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _layer_of_codes(model: nn.Module) -> MultiHotLinear:
+    layer = next((m for m in model.modules() if isinstance(m, MultiHotLinear)), None)
+    if layer is None:
+        raise ModelError(f"{type(model).__name__} has no MultiHotLinear, whose codes are explained")
+    return layer
 
 
 def _exact(model: nn.Module) -> nn.Module:

@@ -1,5 +1,6 @@
 """Which codes move a model of visits most, over many examples."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,12 +8,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sequela.config import SMALLEST_CELL
-from sequela.evaluation.attribution import STEPS, attribute_visits, contrast
+from sequela.evaluation.attribution import STEPS, Attribution, attribute_visits, contrast
 from sequela.sequences.flat import Sequences
 from sequela.sequences.visit_batches import VisitDataset, visit_loader
 
 _BATCH = 64
 _TWO = 2
+Of = tuple[int, NDArray[np.integer], Attribution]
+"""Subject, places of the inputs among their names, and what moved the number."""
 
 
 @dataclass(frozen=True)
@@ -69,39 +72,60 @@ def importance_of_codes(
         what: The number that is explained, in words.
         smallest: Codes of fewer subjects are counted, not named.
     """
-    size = len(sequences.vocabulary)
+
+    def found() -> Iterator[Of]:
+        for batch in visit_loader(VisitDataset(sequences, rows), batch_size=_BATCH):
+            attributions = attribute_visits(model, batch, contrast(_TWO, 1), STEPS)
+            examples = rows[batch.order.numpy()].tolist()
+            for example, one in zip(examples, attributions, strict=True):
+                first, last = sequences.code_offsets[sequences.step_offsets[[example, example + 1]]]
+                places = np.asarray(sequences.codes[first:last])
+                yield int(sequences.subject_id[example]), places, one
+
+    return ranked(sequences.vocabulary, found(), len(rows), what, smallest)
+
+
+def ranked(
+    names: Sequence[str], found: Iterable[Of], examples: int, what: str, smallest: int
+) -> Importance:
+    """Names by their mean absolute attribution.
+
+    Args:
+        names: Of all codes or inputs.
+        found: Of each example: its subject, the places (input,) of its inputs among the names, and
+            what each of them moved.
+        examples: How many.
+        what: The number that is explained, in words.
+        smallest: Inputs of fewer subjects are counted, not named.
+    """
+    size = len(names)
     absolute, summed, present = np.zeros(size), np.zeros(size), np.zeros(size)
     whose: set[tuple[int, int]] = set()
     errors = []
-    for batch in visit_loader(VisitDataset(sequences, rows), batch_size=_BATCH):
-        found = attribute_visits(model, batch, contrast(_TWO, 1), STEPS)
-        for example, one in zip(rows[batch.order.numpy()].tolist(), found, strict=True):
-            first, last = sequences.code_offsets[sequences.step_offsets[[example, example + 1]]]
-            codes = np.asarray(sequences.codes[first:last])
-            at = np.bincount(codes, one.values, size)  # a code in several visits counts together
-            there = np.unique(codes)
-            absolute[there] += np.abs(at[there])
-            summed[there] += at[there]
-            present[there] += 1
-            subject = int(sequences.subject_id[example])
-            whose.update((subject, code) for code in there.tolist())
-            errors.append(one.relative_error)
-    subjects = np.bincount([code for _, code in whose], minlength=size)
+    for subject, places, one in found:
+        at = np.bincount(places, one.values, size)  # a code in several visits counts together
+        there = np.unique(places)
+        absolute[there] += np.abs(at[there])
+        summed[there] += at[there]
+        present[there] += 1
+        whose.update((subject, place) for place in there.tolist())
+        errors.append(one.relative_error)
+    subjects = np.bincount([place for _, place in whose], minlength=size)
     shown = np.flatnonzero(subjects >= smallest)
     order = shown[np.argsort(-absolute[shown], kind="stable")]
     return Importance(
         what,
         tuple(
             CodeImportance(
-                sequences.vocabulary[i],
+                names[i],
                 int(subjects[i]),
-                float(absolute[i] / len(rows)),
+                float(absolute[i] / examples),
                 float(summed[i] / present[i]),
             )
             for i in order
         ),
         int(((subjects > 0) & (subjects < smallest)).sum()),
-        len(rows),
+        examples,
         float(np.median(errors)),
         float(np.max(errors)),
     )

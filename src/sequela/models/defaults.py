@@ -28,7 +28,7 @@ class Default:
 DEFAULTS: Mapping[str, Default] = {
     "signal": Default("spectral-mlp", "recordings of a signal"),
     "values": Default("values-lstm", "records with measurements in most examples"),
-    "codes": Default("visits-improved", "records of codes"),
+    "codes": Default("visits-attention", "records of codes"),
 }
 """By what the data hold. To make another model the default, change its name here."""
 

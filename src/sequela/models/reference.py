@@ -19,7 +19,7 @@ from sklearn.metrics import log_loss
 
 from sequela.errors import RunError
 from sequela.models.inputs import kind_of
-from sequela.sequences.featurisers import LEAST_EXAMPLES, Table
+from sequela.sequences.featurisers import LEAST_EXAMPLES, SCORES, Standardised, Table
 from sequela.sources.catalog import DataKind
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -132,16 +132,19 @@ def _standardised_linear(
 ) -> Arrays:
     """On columns of unlike units: each is standardised by the training part."""
     assert isinstance(examples.features, np.ndarray)  # noqa: S101 - no sparse featuriser comes here
-    training = examples.features[examples.train]
-    mean, deviation = training.mean(axis=0), training.std(axis=0)
-    deviation[deviation == 0] = 1
-    scaled = (examples.features - mean) / deviation
-    fitted = _logistic_regression(examples, penalties, scaled)
-    return {**fitted, "mean": mean, "deviation": deviation}
+    learnt = Standardised.learn(examples.features, examples.train)
+    scaled = np.nan_to_num((examples.features - learnt["mean"]) / learnt["deviation"])
+    return {**_logistic_regression(examples, penalties, scaled), **learnt}
+
+
+def _penalised_linear(examples: Examples, seed: int) -> Arrays:
+    """The same on more columns than there are patients."""
+    return _standardised_linear(examples, seed, INVERSE_PENALTIES)
 
 
 def _predict_standardised(arrays: Arrays, features: Table) -> Probabilities:
     scaled = ((features - arrays["mean"]) / arrays["deviation"]).astype(np.float32)
+    scaled = np.nan_to_num(scaled)  # the mean, where a number is not known
     return _predict_linear(arrays, scaled)
 
 
@@ -255,6 +258,7 @@ def _boosting_parameters(arrays: Arrays) -> int:
 
 
 _CLASS_SHARES = (_shares, _predict_shares, _share_parameters)
+_STANDARDISED = (_standardised_linear, _predict_standardised, _linear_parameters)
 _TREES = (_boosting, _predict_boosting, _boosting_parameters)
 
 REFERENCE_MODELS: dict[str, ReferenceModel] = {
@@ -271,9 +275,7 @@ REFERENCE_MODELS: dict[str, ReferenceModel] = {
     "spectral-logistic-regression": ReferenceModel(
         "Spectral logistic regression",
         ("features:spectrum",),
-        _standardised_linear,
-        _predict_standardised,
-        _linear_parameters,
+        *_STANDARDISED,
     ),
     "minirocket": ReferenceModel(
         "MiniRocket",
@@ -283,5 +285,16 @@ REFERENCE_MODELS: dict[str, ReferenceModel] = {
         _linear_parameters,
     ),
     "spectral-boosting": ReferenceModel("Spectral boosting", ("features:spectrum",), *_TREES),
+    "summaries-logistic-regression": ReferenceModel(
+        "Logistic regression on summaries",
+        ("features:summaries",),
+        _penalised_linear,
+        *_STANDARDISED[1:],
+    ),
+    "summaries-boosting": ReferenceModel("Boosting on summaries", ("features:summaries",), *_TREES),
+    **{
+        name: ReferenceModel(score.title, (f"features:{name}",), *_STANDARDISED)
+        for name, score in SCORES.items()
+    },
 }
 """By name, in the order of a table; :func:`sequela.models.registry.register` adds to them."""

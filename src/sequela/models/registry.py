@@ -266,7 +266,7 @@ register(
         "Values LSTM",
         recurrent=True,
         training=TrainingSettings(
-            epochs=12,
+            epochs=10,
             learning_rate=3e-3,
             schedule="one-cycle",
             clip_norm=1.0,
@@ -274,6 +274,24 @@ register(
             label_smoothing=0.02,
             average=0.98,
             second_target=0.3,
+            refit=True,
+        ),
+    ),
+)
+register(
+    "visits-attention",
+    ModelEntry(
+        ("codes", "gaps", "features:summaries"),
+        "sequela.models.visits_attention:VisitsAttention",
+        "Visits attention",
+        training=TrainingSettings(
+            epochs=30,
+            learning_rate=3e-3,
+            schedule="one-cycle",
+            clip_norm=1.0,
+            weight_decay=1.0,
+            label_smoothing=0.02,
+            average=0.95,
             refit=True,
         ),
     ),

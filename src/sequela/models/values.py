@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from sequela.models.members import KNOTS, Members
 from sequela.sequences.featurisers import CLIP
 
 
@@ -23,8 +24,9 @@ class ValuesLSTMConfig:
         n_features: Summaries of an example.
         n_outputs: Classes.
         hidden: Units of the LSTM.
-        summary: Units of the branch on summaries.
-        dropout: Before the answer.
+        members: Small networks side by side, which share the LSTM (see ``members.py``).
+        summary: Units of each on summaries.
+        dropout: Of what each answers from.
         input_dropout: Of the summaries.
         memory_days: After how long without a new value its age counts as 1 - 1/e.
     """
@@ -33,9 +35,10 @@ class ValuesLSTMConfig:
     n_features: int = 322
     n_outputs: int = 2
     hidden: int = 32
-    summary: int = 64
+    members: int = 4
+    summary: int = 32
     dropout: float = 0.3
-    input_dropout: float = 0.2
+    input_dropout: float = 0.5
     memory_days: float = 1 / 3
 
 
@@ -49,21 +52,22 @@ class ValuesLSTM(nn.Module):
         self.memory_days = config.memory_days
         self.project = nn.Linear(3 * config.n_channels, config.hidden)
         self.lstm = nn.LSTM(config.hidden, config.hidden)
-        self.summarise = nn.Sequential(
-            nn.Dropout(config.input_dropout),
-            nn.Linear(config.n_features, config.summary),
-            nn.GELU(),
-            nn.Dropout(config.dropout),
+        self.members = Members(
+            config.n_features,
+            3 * config.hidden,
+            config.n_outputs,
+            members=config.members,
+            hidden=config.summary,
+            dropout=config.dropout,
+            input_dropout=config.input_dropout,
+            knots=KNOTS,
         )
-        self.dropout = nn.Dropout(config.dropout)
-        pooled = 3 * config.hidden + config.summary
-        self.answer = nn.Linear(pooled, config.n_outputs)
-        self.second = nn.Linear(pooled, 1)  # of use in training only
+        self.second = nn.Linear(self.members.n_read, 1)  # of use in training only
 
     def forward(
         self, values: Tensor, mask: Tensor, gaps: Tensor, features: Tensor, batch_sizes: Tensor
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """Logits (patient, n_outputs); in training also the second target (patient,).
+        """Logits (patient, n_outputs); in training those of each member, and the second target.
 
         Args:
             values: (visit, n_channels), standardised; 0 where there is none.
@@ -82,9 +86,8 @@ class ValuesLSTM(nn.Module):
         packed = pack_padded_sequence(self.project(steps), lengths)
         states, _ = pad_packed_sequence(self.lstm(packed)[0])  # (step, patient, hidden)
         pooled = _pooled(states, lengths.to(states.device))
-        both = self.dropout(torch.cat([pooled, self.summarise(features)], 1))
-        logits: Tensor = self.answer(both)
-        return (logits, self.second(both)[:, 0]) if self.training else logits
+        logits, read = self.members(features, pooled)
+        return (logits, self.second(read)[:, 0]) if self.training else logits
 
 
 def _carried(values: Tensor, there: Tensor, gaps: Tensor) -> tuple[Tensor, Tensor]:

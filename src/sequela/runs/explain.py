@@ -15,7 +15,7 @@ from sequela.errors import RunError, SettingError, UnknownNameError, unknown_nam
 from sequela.evaluation.attribution import Attribution, contrast, number_of
 from sequela.evaluation.importance import Importance
 from sequela.evaluation.predictions import Predictions
-from sequela.models.inputs import DEFAULT_READS
+from sequela.models.inputs import DEFAULT_READS, kind_of
 from sequela.runs.data import load_again
 from sequela.runs.find import named_runs
 from sequela.runs.folder import RunFolder, work_beside
@@ -40,7 +40,7 @@ class Explained:
             values (n_chans, n_times) of a segment, (code,) of a record.
         signal: float32 (n_chans, n_times) in µV, of a segment.
         sfreq: In Hz, of a segment.
-        codes: Those of a record, in the order of the values.
+        codes: Codes, measurements and features of a record, in the order of the values.
     """
 
     example_id: str
@@ -97,7 +97,7 @@ def explain(
 
     Raises:
         UnknownNameError: If an example or a class does not exist.
-        SettingError: If the run's model is a reference model, or reads features.
+        SettingError: If the run's model is a reference model, or reads features of a signal.
         RunError: If the run is damaged or not finished, is of folds, or the data are others.
         MissingExtraError: If captum is not installed.
     """
@@ -110,10 +110,11 @@ def explain(
         )
     trained = TrainedModel.of(folder, trust_code=trust_code)
     model, header = trained.network("an explanation"), trained.header
-    if trained.reads not in DEFAULT_READS.values():
+    alone = trained.reads in DEFAULT_READS.values()
+    if not alone and kind_of(trained.reads[0]) == "signal":
         raise SettingError(
-            f"{path}: the model reads {' and '.join(trained.reads)}, and only models of a "
-            "signal or of codes alone can be explained"
+            f"{path}: the model reads {' and '.join(trained.reads)}, and of models of a signal "
+            "only those of the signal alone can be explained"
         )
     for name in classes:
         if name not in header["classes"]:
@@ -122,9 +123,11 @@ def explain(
     wanted = _rows(predictions, examples) if examples else informative(predictions)
     with work_beside(path) as work:  # records of patients: no longer than needed
         data = load_again(folder, root, work, header)
+        explained: Any = data if alone else data.inputs(trained.reads, trained.state)
 
         def attribute(row: int, weights: Tensor) -> Attribution:
-            return data.attribution(model, row, weights, steps)
+            found: Attribution = explained.attribution(model, row, weights, steps)
+            return found
 
         return Explanation(
             folder,
@@ -132,11 +135,11 @@ def explain(
             tuple(
                 Explained(
                     **_explained(predictions, row, why, classes, attribute),
-                    **data.describe_example(row),
+                    **explained.describe_example(row),
                 )
                 for row, why in wanted.items()
             ),
-            data.importance(model, smallest),
+            explained.importance(model, smallest),
         )
 
 

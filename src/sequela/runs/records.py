@@ -1,7 +1,7 @@
 """What a run on hospital records starts from: events, a cohort, a split and visit sequences."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,14 +25,21 @@ from sequela.cohort.selection import Cohort
 from sequela.cohort.split import PARTS, Split
 from sequela.config import CohortSettings, RunSettings, SequenceSettings, TrainingSettings
 from sequela.errors import DataError, RunError, SettingError
-from sequela.evaluation.attribution import Attribution, attribute_visits, number_of
-from sequela.evaluation.importance import Importance, importance_of_codes
+from sequela.evaluation.attribution import (
+    STEPS,
+    Attribution,
+    attribute_record,
+    attribute_visits,
+    contrast,
+    number_of,
+)
+from sequela.evaluation.importance import Importance, Of, importance_of_codes, ranked
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.folder import RunFolder
 from sequela.sequences.build import build_sequences
 from sequela.sequences.content import content_of
-from sequela.sequences.featurisers import Features, Table
-from sequela.sequences.flat import Sequences, codes_of
+from sequela.sequences.featurisers import FEATURES, Features, Table, lookup
+from sequela.sequences.flat import CodeAt, Sequences, codes_of
 from sequela.sequences.leaks import IN_SEQUENCES, find_in_sequences
 from sequela.sequences.tables import static_names
 from sequela.sequences.visit_batches import (
@@ -45,6 +52,7 @@ from sequela.sequences.vocabulary import Vocabulary
 from sequela.sources import catalog
 
 _PREDICTION_BATCH = 1024
+_TWO = 2
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -375,6 +383,70 @@ class VisitInputs:
                 logits = model(*batch.to(device).inputs)
                 found[batch.order.numpy()] = logits.float().softmax(1).cpu().numpy()
         return found
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What can move a prediction, by name: codes, channels, static columns, features."""
+        sequences = self.data.sequences
+        features: tuple[str, ...] = ()
+        if self.described is not None:
+            read = next(each for each in self.reads if each.startswith(FEATURES))
+            prefix, state = f"{read}:", self.described.state
+            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            columns = lookup(read.removeprefix(FEATURES)).columns(sequences, own)
+            features = tuple(f"{column.name} (whole record)" for column in columns)
+        channels = tuple(f"{name} (value)" for name in sequences.channel_names)
+        return (*sequences.vocabulary, *channels, *static_names(sequences), *features)
+
+    def _moving(self, row: int, batch: VisitBatch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The place among the names, and the visit, of each input of a record that can move it."""
+        sequences, heads = self.data.sequences, {each.partition(":")[0] for each in self.reads}
+        visits = np.arange(int(sequences.lengths[row]))
+        counts = batch.offsets.diff().numpy()
+        first_channel = len(sequences.vocabulary)
+        first_static = first_channel + len(sequences.channel_names)
+        first_feature = first_static + len(static_names(sequences))
+        places, where = [], []
+        if "codes" in heads:
+            places.append(batch.codes.numpy())
+            where.append(np.repeat(visits, counts))
+        if batch.mask is not None:
+            visit, channel = np.nonzero(batch.mask.numpy())
+            places.append(first_channel + channel)
+            where.append(visit)
+        for tensor, first in ((batch.static, first_static), (batch.features, first_feature)):
+            if tensor is not None:
+                places.append(first + np.arange(tensor.shape[1]))
+                where.append(np.full(tensor.shape[1], visits[-1]))
+        return np.concatenate(places), np.concatenate(where)
+
+    def attribution(
+        self, model: nn.Module, row: int, weights: Tensor, steps: int | None
+    ) -> Attribution:
+        """What moved a number of a model: values (input,) of a record."""
+        return attribute_record(model, self._dataset()[[row]], weights, steps)
+
+    def describe_example(self, row: int) -> dict[str, Any]:
+        """The inputs of a record in the order of :meth:`attribution`."""
+        places, visits = self._moving(row, self._dataset()[[row]])
+        sequences = self.data.sequences
+        times = sequences.step_time[int(sequences.step_offsets[row]) + visits]
+        days = (sequences.prediction_time[row] - times) / np.timedelta64(1, "D")
+        found = zip(places.tolist(), visits.tolist(), days.tolist(), strict=True)
+        return {"codes": tuple(CodeAt(self.names[p], v + 1, d) for p, v, d in found)}
+
+    def importance(self, model: nn.Module, smallest: int) -> Importance:
+        """The inputs that move a model most over the held-out part."""
+        rows, dataset = self.data.rows("held_out"), self._dataset()
+
+        def found() -> Iterator[Of]:
+            for row in rows.tolist():
+                batch = dataset[[row]]
+                one = attribute_record(model, batch, contrast(_TWO, 1), STEPS)
+                yield int(self.data.sequences.subject_id[row]), self._moving(row, batch)[0], one
+
+        what = number_of(self.data.classes, self.data.classes[1])
+        return ranked(self.names, found(), len(rows), what, smallest)
 
 
 def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:

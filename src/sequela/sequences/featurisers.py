@@ -12,14 +12,17 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+from scipy.special import logit
 
-from sequela.errors import check_new_name, unknown_name
+from sequela.errors import SettingError, check_new_name, unknown_name
 from sequela.sequences import minirocket
 from sequela.sequences.flat import Sequences
 from sequela.sequences.scaling import Scaling
 from sequela.sequences.scores import normal_scores, quantiles
 from sequela.sequences.tables import bag_of_codes, summaries, summary_names
+from sequela.sequences.vocabulary import levels_of
 from sequela.sources.catalog import DataKind
+from sequela.sources.codes import APACHE_PREDICTION, SCORE, family_of
 
 State = Mapping[str, NDArray[Any]]
 Table = NDArray[np.float32] | csr_array
@@ -363,11 +366,16 @@ def _presence(source: Sequences, _: State) -> csr_array:
     return bag_of_codes(source, np.arange(len(source)), "presence")
 
 
+def _often(bag: csr_array) -> NDArray[np.int64]:
+    """int64 (column,), rising: the columns that are not 0 in enough rows (row, column)."""
+    rows = bag.count_nonzero(axis=0)
+    most = np.argsort(-rows, kind="stable")[:MOST_CODES]
+    return np.sort(most[rows[most] >= LEAST_EXAMPLES])
+
+
 def _counts_fit(source: Sequences, train_rows: NDArray[np.int64]) -> State:
     """``codes``: int64 (column,), rising: those that enough training examples have."""
-    in_training = bag_of_codes(source, train_rows).count_nonzero(axis=0)
-    often = np.argsort(-in_training, kind="stable")[:MOST_CODES]
-    return {"codes": np.sort(often[in_training[often] >= LEAST_EXAMPLES])}
+    return {"codes": _often(bag_of_codes(source, train_rows))}
 
 
 def _counts_columns(source: Sequences, state: State) -> tuple[Column, ...]:
@@ -394,40 +402,112 @@ def _counts(source: Sequences, state: State) -> NDArray[np.float32]:
     return np.hstack(columns).astype(np.float32)
 
 
+def _groups(source: Sequences) -> tuple[tuple[str, ...], csr_array]:
+    """The codes, then the groups that they belong to; and float32 (code, code or group), sparse.
+
+    A code counts for itself and for each group that it belongs to.
+    """
+    levels = [levels_of(code) for code in source.vocabulary]
+    names = tuple(dict.fromkeys((*source.vocabulary, *(name for each in levels for name in each))))
+    place = {name: i for i, name in enumerate(names)}
+    columns = [place[name] for each in levels for name in each]
+    ends = np.cumsum([0, *map(len, levels)])
+    ones = np.ones(len(columns), np.float32)
+    return names, csr_array((ones, columns, ends), shape=(len(levels), len(names)))
+
+
+def _grouped(source: Sequences, examples: NDArray[np.int64]) -> csr_array:
+    """float32 (example, code or group): how often it occurs, once a step and code."""
+    counted: csr_array = bag_of_codes(source, examples) @ _groups(source)[1]
+    return counted
+
+
 def _unmeasured(source: Sequences, train_rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The codes that get a column of ``counts`` and tell of no measurement that is summarised."""
-    codes = _counts_fit(source, train_rows)["codes"]
+    """The codes and groups that enough training examples have, and that tell of no measurement."""
+    often, (names, _) = _often(_grouped(source, train_rows)), _groups(source)
     measured = set(source.channel_names)
-    names = (source.vocabulary[code].rpartition("//Q")[0] for code in codes)
-    told = [
-        source.vocabulary[code] in measured or name in measured
-        for code, name in zip(codes, names, strict=True)
-    ]
-    return np.asarray(codes[~np.array(told, np.bool_)], np.int64)
+    told = [measured & {names[code], names[code].rpartition("//Q")[0]} for code in often]
+    return np.asarray(often[~np.array(told, np.bool_)], np.int64)
 
 
 def _described(source: Sequences, state: State) -> NDArray[np.float32]:
-    """Age, steps with each code, and summaries of measurements, in their own units."""
+    """Age, how often each code or group occurs, and summaries of measurements, in own units."""
     everyone = np.arange(len(source))
-    bag = bag_of_codes(source, everyone)[:, state["codes"]].toarray()
+    bag = _grouped(source, everyone)[:, state["codes"]].toarray()
     columns = (source.age[:, None], bag, summaries(source, everyone))
     return np.hstack(columns).astype(np.float32)
 
 
 def _summaries_fit(source: Sequences, train_rows: NDArray[np.int64]) -> State:
-    """``codes``: int64 (code,); ``quantiles``: float32 (column, 101), of the training part."""
+    """``codes``: int64 (column,); ``quantiles``: float32 (column, 101), of the training part."""
     codes = {"codes": _unmeasured(source, train_rows)}
     return {**codes, "quantiles": quantiles(_described(source, codes)[train_rows])}
 
 
 def _summaries_columns(source: Sequences, state: State) -> tuple[Column, ...]:
-    codes = (source.vocabulary[i] for i in state["codes"])
+    codes = (_groups(source)[0][i] for i in state["codes"])
     names = ("age", *codes, *summary_names(source))
     return tuple(Column(name, "normal scores") for name in names)
 
 
 def _summaries(source: Sequences, state: State) -> NDArray[np.float32]:
     return normal_scores(_described(source, state), state["quantiles"])
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score that clinicians made to tell who will die, as the data hold it.
+
+    Attributes:
+        title: What a table or figure calls it.
+        code: Of the measurement that holds it.
+        chance: It is a predicted probability: its log-odds are taken.
+    """
+
+    title: str
+    code: str
+    chance: bool = False
+
+    def columns(self, source: Sequences, _: State) -> tuple[Column, ...]:
+        """The score, and whether it is not known."""
+        self._of(source)
+        what, unit = (f"log-odds of {self.title}", "") if self.chance else (self.title, "points")
+        return Column(what, unit), Column(f"{self.title} is not known")
+
+    def fit(self, source: Sequences, train_rows: NDArray[np.int64]) -> State:
+        """``mean``: float32 (1,), over the training part, taken where the score is not known."""
+        known = self._of(source)[train_rows]
+        return {"mean": np.atleast_1d(np.nan_to_num(known[~np.isnan(known)].mean()))}
+
+    def apply(self, source: Sequences, state: State) -> NDArray[np.float32]:
+        """float32 (example, 2)."""
+        score = self._of(source)
+        unknown = np.isnan(score)
+        table = np.column_stack([np.where(unknown, state["mean"][0], score), unknown])
+        return table.astype(np.float32)
+
+    def _of(self, source: Sequences) -> NDArray[np.float32]:
+        """float32 (example,), the last one by the time of prediction; NaN where there is none."""
+        if self.code not in source.channel_names:
+            raise SettingError(
+                f"{self.title} is not among what a model may read here (no measurement "
+                f"{self.code}): let it in with --inputs {family_of(self.code).name}, or choose "
+                "data that hold it"
+            )
+        names = summary_names(source)
+        last = summaries(source, np.arange(len(source)))[:, names.index(f"{self.code} last")]
+        if not self.chance:
+            return last
+        return np.asarray(logit(np.clip(last, _LEAST_CHANCE, 1 - _LEAST_CHANCE)), np.float32)
+
+
+_LEAST_CHANCE = 1e-4
+SCORES = {
+    "saps-i": Score("SAPS I", f"{SCORE}//SAPS-I"),
+    "sofa": Score("SOFA", f"{SCORE}//SOFA"),
+    "apache-iva": Score("APACHE IVa", f"{APACHE_PREDICTION}//IVa", chance=True),
+}
+"""Severity scores by the name of their featuriser, and of the reference model that reads it."""
 
 
 def _nothing(*_: Any) -> State:
@@ -471,6 +551,10 @@ for _featuriser in (
         _summaries_columns,
         _summaries_fit,
         _summaries,
+    ),
+    *(
+        Featuriser(name, each.title, "records", each.columns, each.fit, each.apply)
+        for name, each in SCORES.items()
     ),
 ):
     register(_featuriser)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any, Self
 
 import numpy as np
@@ -33,6 +34,23 @@ def cut_code(code: str, digits: int | None) -> str:
     of_e = bare[:1] == "E" and family.dot_of_e is not None
     dot = family.dot_of_e if of_e else family.dot
     return code[: len(code) - len(body)] + bare[: (dot or 0) + digits]
+
+
+def levels_of(code: str) -> tuple[str, ...]:
+    """The groups that a code belongs to, from the widest to the code itself.
+
+    Those of a path are its beginnings; that of an ICD code is its category.
+
+    Example:
+        >>> levels_of("EICU_DX//renal|failure"), levels_of("LAB//50912")
+        (('EICU_DX//renal', 'EICU_DX//renal|failure'), ('LAB//50912',))
+        >>> levels_of("ICD9CM//4280")
+        ('ICD9CM//428', 'ICD9CM//4280')
+    """
+    between = family_of(code).path
+    if not between:
+        return tuple(dict.fromkeys((cut_code(code, 0), code)))
+    return tuple(accumulate(code.split(between), lambda *parts: between.join(parts)))
 
 
 def known(names: Sequence[str], subjects: NDArray[np.int64], min_subjects: int) -> list[int]:

@@ -64,6 +64,7 @@ class Family:
             where a task names it.
         ending: Says how a stay or a part of it ended.
         visit_mark: Shows that a visit took place, even where no model reads the code.
+        path: What separates the levels of a code that is a path, from the widest to its own.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Family:
     answer: bool = False
     ending: bool = False
     visit_mark: bool = False
+    path: str = ""
 
     @property
     def declared(self) -> bool:
@@ -156,11 +158,7 @@ _CHARTED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("CARE_GOAL", "goal of care", ()),
     ("CARE_INFECTION", "care plan for an infection", ()),
     ("CARE_END_OF_LIFE", "end-of-life care", ()),
-    ("EICU_ADX", "admission diagnosis as entered in the unit", ()),
     ("EICU_APACHE_DX", "admission diagnosis of the APACHE score", ()),
-    ("EICU_DX", "diagnosis as entered in the unit", ()),
-    ("EICU_TX", "treatment as entered in the unit", ()),
-    ("EICU_HX", "past history as entered in the unit", ()),
     ("NAFLD_CASE", "enters with NAFLD", ()),
     ("NAFLD_DX", "dated event of the NAFLD cohort", ()),
 )
@@ -201,6 +199,10 @@ FAMILIES = (
     Family("HCPCS", "service as billed", coded_later=BILLED),
     Family("DRG", "diagnosis-related group", ("HCFA", "APR"), coded_later=BILLED),
     *(Family(name, words, aliases, charted=True) for name, words, aliases in _CHARTED),
+    Family("EICU_ADX", "admission diagnosis as entered in the unit", charted=True, path="|"),
+    Family("EICU_DX", "diagnosis as entered in the unit", charted=True, path="|"),
+    Family("EICU_TX", "treatment as entered in the unit", charted=True, path="|"),
+    Family("EICU_HX", "past history as entered in the unit", charted=True, path="/"),
 )
 """Every family of which it is known when its codes become known."""
 

@@ -71,7 +71,16 @@ def charted(name: str, prefix: str, value: str, offset: str, what: str, *path: s
 
 
 def measured(
-    name: str, prefix: str, what: str, columns: Mapping[str, str], *, time: str, offset: str | None
+    name: str,
+    prefix: str,
+    what: str,
+    columns: Mapping[str, str],
+    *,
+    time: str,
+    offset: str | None,
+    why: str = "read from the monitor",
+    further: Mapping[str, Kind] | None = None,
+    aside: Mapping[str, nw.Expr] | None = None,
 ) -> Table:
     """A wide table of measurements: each column not blank, and not -1, is an event.
 
@@ -81,12 +90,12 @@ def measured(
         what: In words.
         columns: Column to the last part of its code, which names the unit.
         time: Column with the time at which they were known.
-        offset: Column with the minute of the measurement, if it has one.
+        offset: Column with the minute of the measurement; without it, it is of the first day.
+        why: They are known then.
+        further: Columns that make no event.
+        aside: Rows that are left out beside those of no unit stay.
     """
-    known, why = "when measured", "read from the monitor"
-    if offset is None:
-        known = "24 hours after unit admission"
-        why = "they are the worst values of the first 24 hours"
+    known = "when measured" if offset else "24 hours after unit admission"
     missing = {column: nw.col(column) == MISSING for column in columns} if offset is None else {}
     return Table(
         name,
@@ -94,6 +103,7 @@ def measured(
             "patientunitstayid": INTEGER,
             **({offset: INTEGER} if offset else {}),
             **dict.fromkeys(columns, NUMBER),
+            **(further or {}),
         },
         tuple(
             Fact(
@@ -104,7 +114,7 @@ def measured(
             for column, last in columns.items()
         ),
         prepare=on_unit(offset) if offset else on_unit(),
-        aside=ASIDE,
+        aside={**ASIDE, **(aside or {})},
         ranges={offset: WITHIN_A_CENTURY} if offset else {},
         notes={f"{column} is -1 (not measured): no event": at for column, at in missing.items()},
     )  # fmt: skip
@@ -136,6 +146,27 @@ APACHE = {
     "bilirubin": "bilirubin//mg per dL",
     "fio2": "FiO2//%",
 }
+APACHE_CONTEXT = {
+    "aids": "AIDS",
+    "hepaticfailure": "hepatic failure",
+    "lymphoma": "lymphoma",
+    "metastaticcancer": "metastatic cancer",
+    "leukemia": "leukemia",
+    "immunosuppression": "immunosuppression",
+    "cirrhosis": "cirrhosis",
+    "diabetes": "diabetes",
+    "electivesurgery": "elective surgery",
+    "activetx": "active treatment",
+    "readmit": "readmitted to the unit",
+    "visitnumber": "number of the unit stay",
+    "midur": "myocardial infarction in the last 6 months",
+    "thrombolytics": "thrombolysis",
+    "ventday1": "ventday1",
+    "oobventday1": "oobventday1",
+    "oobintubday1": "oobintubday1",
+}
+"""Of ``apachePredVar``, what is not in another table too. Its columns ``diedinhospital`` and
+``dischargelocation`` tell the outcome and are not read."""
 VITALS = (
     "temperature", "sao2", "heartrate", "respiration", "cvp", "etco2", "systemicsystolic",
     "systemicdiastolic", "systemicmean", "pasystolic", "padiastolic", "pamean", "st1", "st2", "st3",
@@ -180,7 +211,15 @@ SOURCE = Source(
         ),
         measured(
             "apacheApsVar", "APACHE", "worst value of the first day", APACHE,
+            time="after_a_day", offset=None, why="they are the worst values of the first 24 hours",
+        ),
+        measured(
+            "apachePredVar", "APACHE", "what APACHE predicts from", APACHE_CONTEXT,
             time="after_a_day", offset=None,
+            why="APACHE predicts from the first day; diedinhospital and dischargelocation are "
+            "outcomes and are not read",
+            further={"sicuday": INTEGER},
+            aside={"it is of a later day (sicuday)": nw.col("sicuday") != 1},
         ),
         Table(
             "apachePatientResult",
@@ -311,7 +350,6 @@ SOURCE = Source(
         ),
     ),
     not_read={
-        "apachePredVar": "it mixes the first day's values with the outcome (diedinhospital)",
         "carePlanCareProvider": "who cares",
         "note": "free text of clinicians",
     },

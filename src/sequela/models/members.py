@@ -1,0 +1,85 @@
+"""Small networks that stand side by side in one: they read alike, learn apart and answer together.
+
+Each has an answer and a loss of its own in training, and units that drop out apart from those of
+the others; afterwards their probabilities are averaged (Gorishniy et al. 2024, arXiv 2410.24210).
+"""
+
+import torch
+from torch import Tensor, nn
+
+KNOTS = (0.5, 1.2)
+"""Normal scores at which a summary may bend, on either side of its median."""
+
+
+def hinges(features: Tensor, knots: tuple[float, ...]) -> Tensor:
+    """Features, and how far each is beyond each knot: (patient, n_features * (1 + 2 * knots)).
+
+    A linear layer on them is piecewise linear (Gorishniy et al. 2022, arXiv 2203.05556).
+    """
+    beyond = [torch.relu(side * features - knot) for knot in knots for side in (1, -1)]
+    return torch.cat([features, *beyond], 1)
+
+
+class Members(nn.Module):
+    """Members on summaries, and on what a network before them has found."""
+
+    def __init__(
+        self,
+        n_features: int,
+        n_found: int,
+        n_outputs: int,
+        *,
+        members: int,
+        hidden: int,
+        dropout: float,
+        input_dropout: float,
+        knots: tuple[float, ...],
+        linear: bool = False,
+    ) -> None:
+        """Layers.
+
+        Args:
+            n_features: Summaries of an example.
+            n_found: Numbers that the network before has found, which all members read.
+            n_outputs: Classes.
+            members: How many.
+            hidden: Units of each on summaries.
+            dropout: Of what each answers from.
+            input_dropout: Of summaries.
+            knots: See :func:`hinges`.
+            linear: Add a linear answer from the summaries, which all members share.
+        """
+        super().__init__()
+        self.members, self.n_outputs, self.knots = members, n_outputs, knots
+        width = n_features * (1 + 2 * len(knots))
+        self.drop_features = nn.Dropout(input_dropout)
+        self.summarise = nn.Linear(width, members * hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.answer = nn.Conv1d(
+            members * (hidden + n_found), members * n_outputs, kernel_size=1, groups=members
+        )
+        self.linear = nn.Linear(width, n_outputs, bias=False) if linear else None
+        self.n_read = members * hidden + n_found
+
+    def forward(self, features: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (patient, n_outputs), in training (member, patient, n_outputs); and what is read.
+
+        Args:
+            features: (patient, n_features), standardised.
+            found: (patient, n_found).
+        """
+        given = self.drop_features(hinges(features, self.knots))
+        hidden = nn.functional.gelu(self.summarise(given))  # (patient, member * hidden)
+        apart = hidden.unflatten(1, (self.members, -1))
+        shared = found[:, None].expand(-1, self.members, -1)
+        each = self.dropout(torch.cat([apart, shared], 2)).flatten(1)[..., None]
+        logits = self.answer(each).view(-1, self.members, self.n_outputs)
+        if self.linear is not None:
+            logits = logits + self.linear(given)[:, None]
+        read = torch.cat([hidden, found], 1)  # (patient, n_read)
+        return (logits.transpose(0, 1) if self.training else _together(logits)), read
+
+
+def _together(logits: Tensor) -> Tensor:
+    """Logits (patient, n_outputs) of the mean probability, of those of members."""
+    return logits.log_softmax(2).logsumexp(1)

@@ -1,0 +1,107 @@
+"""Attention over the visits of a patient, beside what their codes are like over the whole record.
+
+Made for few patients and many codes: a straight line from the summaries carries most of the answer,
+and small networks beside it, which read much with dropout, add what a line cannot say.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+
+from sequela.models.members import Members
+from sequela.models.visits import MultiHotLinear
+
+
+@dataclass(frozen=True)
+class VisitsAttentionConfig:
+    """Shape of what is read and answered, and sizes.
+
+    Attributes:
+        n_codes: Size of the vocabulary, the unknown code included.
+        n_features: Summaries of an example.
+        n_outputs: Classes.
+        embed: Numbers of a visit.
+        members: Small networks side by side.
+        summary: Units of each on summaries.
+        dropout: Of what each answers from, and of visits.
+        input_dropout: Of summaries.
+    """
+
+    n_codes: int = 911
+    n_features: int = 256
+    n_outputs: int = 2
+    embed: int = 8
+    members: int = 4
+    summary: int = 16
+    dropout: float = 0.5
+    input_dropout: float = 0.8
+
+
+class VisitsAttention(nn.Module):
+    """Embedding sums and their time, attended to, greatest and last; beside summaries."""
+
+    reads = ("codes", "gaps", "features:summaries")
+
+    def __init__(self, config: VisitsAttentionConfig) -> None:
+        super().__init__()
+        self.embed = MultiHotLinear(config.n_codes, config.embed)
+        self.time = nn.Linear(1, config.embed, bias=False)
+        self.score = nn.Linear(config.embed, 1)
+        self.dropout = nn.Dropout(config.dropout)
+        self.members = Members(
+            config.n_features,
+            3 * config.embed,
+            config.n_outputs,
+            members=config.members,
+            hidden=config.summary,
+            dropout=config.dropout,
+            input_dropout=config.input_dropout,
+            knots=(),
+            linear=True,
+        )
+        self.second = nn.Linear(self.members.n_read, 1)  # of use in training only
+
+    def forward(
+        self, codes: Tensor, offsets: Tensor, gaps: Tensor, features: Tensor, batch_sizes: Tensor
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Logits (patient, n_outputs); in training those of each member, and the second target.
+
+        Args:
+            codes: int64 (codes of all visits,).
+            offsets: int64 (visit + 1,), where each visit begins in ``codes``, and the end.
+            gaps: (visit,), days since the patient's visit before.
+            features: (patient, n_features), standardised.
+            batch_sizes: int64 on the CPU (step,), patients who still have a visit at each step.
+        """
+        summed = self.embed(codes, offsets)  # (visit, embed)
+        inputs = torch.cat([summed, gaps[:, None]], 1)
+        padded, lengths = pad_packed_sequence(PackedSequence(inputs, batch_sizes))
+        lengths = lengths.to(gaps.device)
+        ago = (
+            padded[..., -1:].flip(0).cumsum(0).flip(0) - padded[..., -1:]
+        )  # days, (step, patient, 1)
+        visits = self.dropout(torch.tanh(padded[..., :-1] + self.time(torch.log1p(ago))))
+        found = _attended(visits, self.score(visits), lengths)
+        logits, read = self.members(features, found)
+        return (logits, self.second(read)[:, 0]) if self.training else logits
+
+
+def _attended(visits: Tensor, scores: Tensor, lengths: Tensor) -> Tensor:
+    """The mean of each patient's visits by attention, the greatest and the last.
+
+    Args:
+        visits: (step, patient, embed).
+        scores: (step, patient, 1).
+        lengths: int64 (patient,), visits of each.
+
+    Returns:
+        (patient, 3 * embed).
+    """
+    step = torch.arange(len(visits), device=visits.device)[:, None]
+    real = (step < lengths)[..., None]  # (step, patient, 1)
+    shares = torch.where(real, scores, -torch.inf).softmax(0)
+    greatest = torch.where(real, visits, -torch.inf).amax(0)
+    last = visits[lengths - 1, torch.arange(visits.shape[1], device=visits.device)]
+    return torch.cat([(shares * visits).sum(0), greatest, last], 1)

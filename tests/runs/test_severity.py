@@ -1,0 +1,38 @@
+"""Severity scores as reference models, on the data in the package."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sequela.errors import SettingError
+from sequela.runs import fit
+from sequela.runs.evaluate import predict_other
+from sequela.sources.catalog import EXCERPTS
+from sequela.studies.settings import run_settings
+
+EICU = EXCERPTS / "eicu"
+
+
+def test_apache_is_calibrated_and_applied_again(tmp_path: Path) -> None:
+    asked = {"inputs": ("APACHE_PREDICTION",)}
+    settings = run_settings("apache-iva", "eicu", records=asked, training={})
+    folder = fit.train(settings, tmp_path / "run", root=EICU)
+    tuning = folder.metrics["parts"]["tuning"]
+    assert tuning["auroc"] > 0.75
+    assert folder.metrics["parameters"] == 3  # the score, whether it is there, and a bias
+    training = folder.predictions.part("train")
+    assert training.probabilities[:, 1].mean() == pytest.approx(training.label.mean(), abs=1e-3)
+    _, found = predict_other(folder, "eicu", EICU, tmp_path / "other")
+    held_out = folder.predictions.part("held_out")
+    np.testing.assert_allclose(
+        np.sort(found.probabilities[:, 1]), np.sort(held_out.probabilities[:, 1]), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(("model", "data"), [("saps-i", "physionet2012"), ("apache-iva", "eicu")])
+def test_a_score_is_only_read_where_it_is_let_in(model: str, data: str, tmp_path: Path) -> None:
+    settings = run_settings(model, data, records={}, training={})
+    with pytest.raises(SettingError, match=r"let it in with --inputs (SCORE|APACHE_PRED)"):
+        fit.train(settings, tmp_path / "run", root=EICU if data == "eicu" else None)
+    assert not (tmp_path / "run").exists()

@@ -432,8 +432,13 @@ class VisitInputs:
         sequences = self.data.sequences
         times = sequences.step_time[int(sequences.step_offsets[row]) + visits]
         days = (sequences.prediction_time[row] - times) / np.timedelta64(1, "D")
-        found = zip(places.tolist(), visits.tolist(), days.tolist(), strict=True)
-        return {"codes": tuple(CodeAt(self.names[p], v + 1, d) for p, v, d in found)}
+        having = sequences.header["training_subjects"]
+        everybody = len(self.data.rows("train"))  # what is no code is a column of every record
+        found = (
+            CodeAt(self.names[p], v + 1, d, having[p] if p < len(having) else everybody)
+            for p, v, d in zip(places.tolist(), visits.tolist(), days.tolist(), strict=True)
+        )
+        return {"codes": tuple(found)}
 
     def importance(self, model: nn.Module, smallest: int) -> Importance:
         """The inputs that move a model most over the held-out part."""

@@ -17,7 +17,7 @@ from sequela.evaluation.number import number, within
 from sequela.report import probabilities
 from sequela.report.commands import commands
 from sequela.report.entry import Entry, measures
-from sequela.report.sentences import hides, how_split, looked_for, parts_in_words
+from sequela.report.sentences import KEPT, hides, how_split, looked_for, parts_in_words
 from sequela.report.tripod import checklist
 from sequela.runs.find import Run
 from sequela.runs.manifest import adding
@@ -126,6 +126,7 @@ def _content(entry: Entry) -> dict[str, Any]:
         "hidden_groups": sum(not each.value for each in groups),
         "smallest": entry.smallest,
         "training": run.settings.training.model_dump(exclude_none=True),
+        "kept": KEPT[run.settings.training.keep],
         "commands": [Markup(_one_line(command)) for command in commands([run])],  # noqa: S704 - code
         "checklist": checklist(entry),
     }

@@ -27,7 +27,7 @@ def discuss(run: RunFolder) -> list[str]:
 
 def _stopping(run: RunFolder) -> list[str]:
     tuning = [r for r in run.history if r.part == "tuning"]
-    if not tuning:
+    if not tuning or run.settings.training.keep == "last":
         return []
     best, last = run.metrics["best_epoch"], tuning[-1]
     kept = tuning[best - 1]

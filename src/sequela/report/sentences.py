@@ -8,6 +8,8 @@ from sequela.models.registry import is_recurrent
 from sequela.report.entry import Entry, measures
 from sequela.runs.released import of_people
 
+KEPT = {"best": "the epoch with the lowest tuning loss", "last": "the last epoch"}
+"""Whose weights a run has, by its setting ``keep``."""
 _MOST = 0.5
 """Share of examples of one step above which a recurrent model is warned of."""
 

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from sequela.models.registry import MODELS
 from sequela.report.commands import commands
 from sequela.report.entry import Entry
-from sequela.report.sentences import how_split, parts_in_words, performance, periods_in_words
+from sequela.report.sentences import (
+    KEPT,
+    how_split,
+    parts_in_words,
+    performance,
+    periods_in_words,
+)
 from sequela.report.tripod_items import ITEMS, SOURCE, Item
 from sequela.sources import catalog
 
@@ -259,8 +265,8 @@ def _analysis(entry: Entry) -> dict[str, Said]:
         "threshold"
         if entry.members
         else f"{training.epochs} epochs at most, batch size {training.batch_size}, Adam at "
-        f"{training.learning_rate:g}; the epoch with the lowest tuning loss is kept "
-        f"({entry.facts['best_epoch']:g} of {entry.facts['epochs']})"
+        f"{training.learning_rate:g}; {KEPT[training.keep]} is "
+        f"kept ({entry.facts['best_epoch']:g} of {entry.facts['epochs']})"
         if entry.account
         else "its settings are chosen on the tuning part"
     )

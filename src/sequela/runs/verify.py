@@ -18,7 +18,7 @@ from sequela.runs.find import Run
 from sequela.runs.folder import COST, METRICS, RunFolder
 from sequela.runs.folds import FOLDS, FoldsFolder
 from sequela.runs.recipe import summarise_runs
-from sequela.training.history import best_epoch
+from sequela.training.history import kept_epoch
 
 _TOLERANCE = 1e-6
 """Another machine adds in another order; no number here is shown to more digits."""
@@ -69,7 +69,7 @@ def _facts(run: RunFolder) -> dict[str, dict[str, Any]]:
     if history := run.history:
         found["history"] = {
             "epochs": max(record.epoch for record in history),
-            "best_epoch": best_epoch(history),
+            "best_epoch": kept_epoch(history, run.settings.training.keep),
         }
         if not run.settings.training.refit:  # whose second training has no history of its own
             found["history"]["train_seconds"] = sum(record.seconds for record in history)

@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: reproduce test lint docs clean
+.PHONY: reproduce test lint docs dist clean
 
 reproduce: .venv/runtime
 	$(BIN)/sequela reproduce
@@ -20,6 +20,14 @@ lint: .venv/development
 # Pages that were read before are read again (-E): their warnings are errors too.
 docs: .venv/documentation
 	$(BIN)/sphinx-build -q -E --fail-on-warning -c docs -d build/doctrees -b html . build/docs
+
+# Wheel and sdist, the same bytes each time, and what the environment of a run holds (CycloneDX).
+dist: .venv/runtime
+	rm -rf dist build/dist
+	$(PYTHON) -m venv build/dist
+	build/dist/bin/python -m pip install --quiet build cyclonedx-bom
+	build/dist/bin/python -m build --outdir dist .
+	build/dist/bin/cyclonedx-py environment --of JSON --output-file dist/sbom.json $(BIN)/python
 
 # The environment is made once, and again when pyproject.toml changes.
 .venv/runtime: pyproject.toml

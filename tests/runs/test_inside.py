@@ -95,7 +95,9 @@ def test_folds_cannot_name_a_folder_elsewhere(
     seal(folds)
     for command in ("report", "verify", "card"):
         assert called(main, command, folds) == 2
-        assert "expected names such as fold-00" in " ".join(capsys.readouterr().err.split())
+        said = capsys.readouterr()
+        where = said.out if command == "verify" else said.err
+        assert "expected names such as fold-00" in " ".join(where.split())
 
 
 @pytest.mark.parametrize("linked", ["predictions.parquet", "checkpoint"])

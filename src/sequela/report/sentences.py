@@ -56,7 +56,8 @@ def how_split(entry: Entry) -> str:
 def periods_in_words(split: Mapping[str, Any]) -> str:
     """The years of a split by time, and where a subject of several predictions is."""
     years = ", ".join(
-        f"{name} from {first} to {last}" for name, (first, last) in split["times"].items()
+        f"{name} in {first}" if first == last else f"{name} from {first} to {last}"
+        for name, (first, last) in split["times"].items()
     )
     return f"{years}; each subject is in the part of its first prediction"
 

@@ -20,6 +20,7 @@ from sequela.models.registry import MODELS, lookup
 from sequela.runs import fit
 from sequela.runs.evaluate import evaluate_run, predict_other
 from sequela.runs.folder import RunFolder
+from sequela.runs.manifest import MANIFEST, seal
 from sequela.runs.model import FILE
 from sequela.runs.records import VisitData
 from sequela.sequences.featurisers import SCORES
@@ -100,7 +101,7 @@ def of_sets(
 
 def check_held_out_are_the_same(folder: RunFolder, root: Path | None, work: Path) -> Any:
     """A run's own data as other data: just the held-out part, and the probabilities on record."""
-    data, found = predict_other(folder, folder.settings.data, root, work)
+    data, found = predict_other(folder, folder.settings.data, root, work, trust_code=True)
     recorded = folder.predictions.part("held_out")
     assert sorted(found.example_id.tolist()) == sorted(recorded.example_id.tolist())
     place = {id_: i for i, id_ in enumerate(found.example_id.tolist())}
@@ -141,7 +142,9 @@ def test_on_other_people(
 ) -> None:
     """One stay's numbers do not depend on who else is in the data: nothing is learnt from them."""
     folder = of_sets(model)
-    _, everybody = predict_other(folder, "physionet2012", sets["b"], tmp_path / "all")
+    _, everybody = predict_other(
+        folder, "physionet2012", sets["b"], tmp_path / "all", trust_code=True
+    )
     few = tmp_path / "few"
     (few / "set-b").mkdir(parents=True)
     outcomes = (sets["b"] / "Outcomes-b.txt").read_text("utf-8").splitlines()
@@ -149,7 +152,7 @@ def test_on_other_people(
     for line in outcomes[1:21]:
         name = f"{line.split(',')[0]}.txt"
         (few / "set-b" / name).write_bytes((sets["b"] / "set-b" / name).read_bytes())
-    data, found = predict_other(folder, "physionet2012", few, tmp_path / "some")
+    data, found = predict_other(folder, "physionet2012", few, tmp_path / "some", trust_code=True)
     assert data.set_aside == 0
     assert (len(everybody.label), len(found.label)) == (60, 20)
     np.testing.assert_allclose(found.probabilities, everybody.probabilities[:20], atol=1e-6)
@@ -197,11 +200,13 @@ def test_a_model_of_a_version_that_stored_no_edges_says_so(
     folder = of_sets("prevalence")
     header, tensors = stored.read(folder.path / FILE)
     old = {name: value for name, value in header.items() if name != "edges"}
-    whole = (folder.path / FILE).read_bytes()
+    whole = {name: (folder.path / name).read_bytes() for name in (FILE, MANIFEST)}
     stored.write(folder.path / FILE, tensors, old)
+    seal(folder.path)
     with pytest.raises(RunError, match=r"earlier version.*quantiles: train it again"):
         evaluate_run(folder.path, root=sets["b"])
-    (folder.path / FILE).write_bytes(whole)
+    for name, content in whole.items():
+        (folder.path / name).write_bytes(content)
 
 
 def test_other_data_without_a_channel_of_the_model(
@@ -211,7 +216,7 @@ def test_other_data_without_a_channel_of_the_model(
     for path in sorted((sets["b"] / "set-b").iterdir()):
         (tmp_path / "set-b" / path.name).write_text(
             "".join(f"{line}\n" for line in path.read_text("utf-8").splitlines()[:5])
-            + "01:00,Unheard,5\n",
+            + "01:00,Albumin,3\n",
             "utf-8",
         )
     (tmp_path / "Outcomes-b.txt").write_bytes((sets["b"] / "Outcomes-b.txt").read_bytes())

@@ -122,7 +122,7 @@ def test_a_link_in_a_run_is_refused(synthetic: Path, tmp_path: Path) -> None:
         fit.train(settings_of(), run, root=synthetic, on_epoch=after(1, interrupt))
     for name in ("metrics.json.partial", "environment.json.partial", "predictions.parquet"):
         (run / name).symlink_to(victim)
-        with pytest.raises(RunError, match=f"{name}: it is a link"):
+        with pytest.raises(RunError, match=f"{name}: is a link"):
             fit.train(settings_of(), run, root=synthetic, resume=True)
         assert victim.read_text() == "precious"
         (run / name).unlink()

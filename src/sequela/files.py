@@ -206,13 +206,27 @@ def scratch_beside(path: Path) -> Iterator[Path]:
         ((True, True), [])
     """
     for left in _of_the_dead(path, _WORK):
+        _empty(left)
         shutil.rmtree(left, ignore_errors=True)
     with scratch(_random(path, _WORK)) as work:
         with writing(path):
             make_folder(work.parent)
             work.mkdir(0o700)  # there may be records of patients in it
         with held(work):
-            yield work
+            try:
+                yield work
+            finally:
+                _empty(work)
+
+
+def _empty(work: Path) -> None:
+    """Remove all but the lock, by which a folder is known as left until nothing else is in it."""
+    for each in list(work.iterdir()) if work.is_dir() else ():
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each, ignore_errors=True)
+        elif each.name != LOCK:
+            with suppress(OSError):
+                each.unlink()
 
 
 @contextmanager

@@ -28,10 +28,10 @@ def write_set(root: Path, name: str, ids: range, seed: int) -> Path:
         for hour in sorted(rng.choice(47, 10, replace=False).tolist()):
             for parameter, (mean, spread) in MEASURED.items():
                 if rng.random() < 0.7:
-                    value = rng.normal(mean + 0.3 * spread * died, spread)
+                    value = abs(rng.normal(mean + 0.3 * spread * died, spread))
                     rows.append(f"{hour:02d}:{rng.integers(60):02d},{parameter},{value:.2f}")
         if rng.random() < 0.1:
-            rows.append(f"47:10,TroponinT,{rng.normal(*RARE['TroponinT']):.2f}")
+            rows.append(f"47:10,TroponinT,{abs(rng.normal(*RARE['TroponinT'])):.2f}")
         text = "\n".join(["Time,Parameter,Value", *rows]) + "\n"
         (folder / f"{record}.txt").write_text(text, "utf-8")
         outcomes.append(f"{record},10,4,9,{5 if died else -1},{int(died)}")

@@ -16,6 +16,7 @@ from sequela.errors import RunError, SettingError, UnknownNameError
 from sequela.runs import fit, records
 from sequela.runs.explain import explain, informative
 from sequela.runs.folder import RunFolder
+from sequela.runs.manifest import seal
 from sequela.sequences.flat import codes_of
 from sequela.sources.catalog import EXCERPTS
 
@@ -161,6 +162,7 @@ def test_another_vocabulary_is_refused(of_records: RunFolder, tmp_path: Path) ->
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     header["vocabulary"][-1] = "DX//of another hospital"
     save_file(tensors, file, metadata={"sequela": json.dumps(header)})
+    seal(copy)
     with pytest.raises(RunError, match="was trained on other data than the data found now"):
         explain(copy, root=EXCERPTS / "mimic3")
     assert [each.name for each in tmp_path.iterdir()] == ["run"]

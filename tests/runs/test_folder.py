@@ -13,6 +13,7 @@ from sequela.errors import RunError, SequelaError, SettingError, SplitError
 from sequela.runs import fit
 from sequela.runs.evaluate import evaluate_run
 from sequela.runs.folder import RunFolder
+from sequela.runs.manifest import MANIFEST, seal
 
 
 def trained(out: Path, root: Path, **changes: Any) -> Path:
@@ -51,6 +52,7 @@ def test_a_run_tells_what_it_is(original: Path) -> None:
         "cost.json",
         "environment.json",
         "history.jsonl",
+        "manifest.json",
         "metrics.json",
         "model.safetensors",
         "predictions.parquet",
@@ -102,6 +104,9 @@ def exchange_parts(record: Any) -> None:
 )
 def test_a_tampered_split_cannot_be_evaluated(tamper: Callable[[Any], None], copied: Path) -> None:
     edit(copied / "split.json", tamper)
+    with pytest.raises(RunError, match=r"split\.json: was changed after the folder was finished"):
+        evaluate_run(copied)
+    seal(copied)  # as a forger would
     with pytest.raises(SplitError):
         evaluate_run(copied)
 
@@ -115,6 +120,9 @@ def test_predictions_of_another_split_cannot_be_evaluated(
         for seed in range(2)
     )
     shutil.copy(other / "predictions.parquet", one)
+    with pytest.raises(RunError, match=r"predictions\.parquet: was changed"):
+        evaluate_run(one)
+    seal(one)
     with pytest.raises(SplitError, match=f"the {unit} ids .* belong to different runs"):
         evaluate_run(one)
 
@@ -134,7 +142,7 @@ def test_evaluation_of_a_leaking_run_says_so(tmp_path: Path, synthetic: Path) ->
         ("predictions.parquet", None, "predictions.parquet"),
         ("config.toml", None, "expected a run folder"),
         ("config.toml", b"seed = 3", "not a run's settings"),
-        ("metrics.json", None, "the run is not finished; continue it with --resume"),
+        ("metrics.json", None, "metrics.json: not found"),
     ],
 )
 def test_a_damaged_run_cannot_be_evaluated(
@@ -144,17 +152,32 @@ def test_a_damaged_run_cannot_be_evaluated(
         (copied / name).unlink()
     else:
         (copied / name).write_bytes(content)
+    with pytest.raises(RunError, match=rf"{name}: (was changed|is missing)|expected a run folder"):
+        evaluate_run(copied)
+    seal(copied)  # what the manifest does not find, the file itself tells
     with pytest.raises(SequelaError, match=message) as caught:
         evaluate_run(copied)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("content", "message"), [(None, "not found"), (b"no tensors", "damaged")])
+def test_an_unfinished_run_cannot_be_evaluated(copied: Path) -> None:
+    (copied / MANIFEST).unlink()
+    with pytest.raises(RunError, match=r"the run is not finished .*continue it with --resume"):
+        evaluate_run(copied)
+
+
+@pytest.mark.parametrize(
+    ("content", "first", "message"),
+    [(None, "is missing", "not found"), (b"no tensors", "was changed", "damaged")],
+)
 def test_a_damaged_model_cannot_be_applied(
-    content: bytes | None, message: str, copied: Path, synthetic: Path
+    content: bytes | None, first: str, message: str, copied: Path, synthetic: Path
 ) -> None:
     path = copied / "model.safetensors"
     path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(RunError, match=rf"model\.safetensors: {first}"):
+        evaluate_run(copied, data="bonn", root=synthetic)
+    seal(copied)
     with pytest.raises(RunError, match=rf"model\.safetensors: {message}"):
         evaluate_run(copied, data="bonn", root=synthetic)
 
@@ -209,7 +232,7 @@ def test_a_run_goes_on_with_the_data_it_was_begun_on_only(
     finished: bool,  # noqa: FBT001
 ) -> None:
     if not finished:
-        (copied / "metrics.json").unlink()
+        (copied / MANIFEST).unlink()
     other = Path(shutil.copytree(synthetic, tmp_path / "other"))
     changed = other / "S" / "S001.txt"
     lines = changed.read_text("utf-8").splitlines()

@@ -189,6 +189,7 @@ def test_without_a_work_folder_nothing_is_left(asked: Ask, tmp_path: Path) -> No
     cross_validate(asked("prevalence"), out, folds=2, root=MIMIC3)
     assert [path.name for path in tmp_path.iterdir()] == ["folds"]
     assert sorted(path.name for path in out.iterdir()) == [
+        "INTERNAL.md",
         "fold-00",
         "fold-01",
         "folds.json",

@@ -46,17 +46,19 @@ def test_a_class_of_a_file_trains_and_is_built_again_from_the_same_file(
     root = EXCERPTS / "eicu"
     settings = asked(f"{net}:Net", "eicu", epochs=1)
     folder = fit.train(settings, tmp_path / "run", root=root, work=records_work)
-    found = evaluate_run(folder.path, data="eicu", root=root)
+    with pytest.raises(RunError, match=r"is code that would be run.*add --trust-code"):
+        evaluate_run(folder.path, data="eicu", root=root)
+    found = evaluate_run(folder.path, data="eicu", root=root, trust_code=True)
     assert found["loss"] == pytest.approx(folder.test["loss"], abs=1e-6)
     assert folder.json("cost.json")["layers"][0]["name"] == "features:counts"
     with pytest.raises(ModelError, match="Net has no MultiHotLinear, whose codes are explained"):
-        explain(folder.path, root=root)
+        explain(folder.path, root=root, trust_code=True)
     net.write_text(FILE.replace("+ 1, n_outputs", "+ 2, n_outputs"), "utf-8")
     with pytest.raises(RunError, match=r"is not the class that was trained.*train it again"):
-        evaluate_run(folder.path, data="eicu", root=root)
+        evaluate_run(folder.path, data="eicu", root=root, trust_code=True)
     net.unlink()
     with pytest.raises(ModelError, match=r"net\.py"):
-        evaluate_run(folder.path, data="eicu", root=root)
+        evaluate_run(folder.path, data="eicu", root=root, trust_code=True)
 
 
 def test_data_without_measurements_are_refused(

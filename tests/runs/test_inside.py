@@ -14,6 +14,7 @@ from sequela.cli.app import main
 from sequela.config import RunSettings
 from sequela.models import stored
 from sequela.runs.folder import RunFolder
+from sequela.runs.manifest import seal
 
 CODE = """
 import pathlib
@@ -41,6 +42,7 @@ def _names_code(run: Path, where: str, *, config: bool = True, header: bool = Tr
         for name in ("config.toml", "metrics.json"):
             text = (run / name).read_text("utf-8")
             (run / name).write_text(text.replace("visits-baseline", where), "utf-8")
+    seal(run)
 
 
 @pytest.mark.parametrize("kind", ["file", "module"])
@@ -90,6 +92,7 @@ def test_folds_cannot_name_a_folder_elsewhere(
     folds = tmp_path / "folds"
     folds.mkdir()
     (folds / "folds.json").write_text(json.dumps({"runs": [name], "folds": 2}), "utf-8")
+    seal(folds)
     for command in ("report", "verify", "card"):
         assert called(main, command, folds) == 2
         assert "expected names such as fold-00" in " ".join(capsys.readouterr().err.split())

@@ -209,12 +209,13 @@ def test_links_are_not_followed(copied: Path, tmp_path: Path) -> None:
     run = copied / "run"
     shutil.move(run / "metrics.json", tmp_path / "metrics.json")
     (run / "metrics.json").symlink_to(tmp_path / "metrics.json")
-    with pytest.raises(RunError, match=r"metrics\.json: was changed"):
+    with pytest.raises(RunError, match=r"metrics\.json: is a link"):
         named_runs([run])
+    assert [change.what for change in changes(run)] == ["changed"]
     shutil.move(run / "manifest.json", tmp_path / "manifest.json")
     (run / "manifest.json").symlink_to(tmp_path / "manifest.json")
     with pytest.raises(RunError, match=r"manifest\.json: it is a link"):
-        named_runs([run])
+        changes(run)
 
 
 @pytest.mark.parametrize("file", ["folds.json", "fold-00/split.json", "fold-01/manifest.json"])

@@ -13,6 +13,7 @@ from sequela.cli.app import main
 from sequela.cohort.labels import SCHEMA, write_labels
 from sequela.config import CohortSettings, RunSettings, TrainingSettings
 from sequela.errors import RunError, SettingError
+from sequela.evaluation.disclosure import HIDDEN
 from sequela.models import stored
 from sequela.models.reference import REFERENCE_MODELS
 from sequela.models.registry import MODELS, lookup
@@ -258,6 +259,8 @@ def test_a_run_on_the_labels_of_a_file_asks_for_those_of_the_other_data(
         evaluate_run(folder.path, root=there)
     found = evaluate_run(folder.path, root=there, labels=others)
     assert (found["examples"], found["subjects_set_aside_as_trained_or_tuned_on"]) == (40, 0)
-    assert evaluate_run(folder.path, root=root, labels=labels)["examples"] == 8
+    assert evaluate_run(folder.path, root=root, labels=labels)["examples"] == HIDDEN
+    own = evaluate_run(folder.path, root=root, labels=labels, smallest=1)
+    assert own["examples"] == 8
     with pytest.raises(SettingError, match=r"asks the task in-hospital.*leave --labels out"):
         evaluate_run(of_sets("boosting").path, labels=labels)

@@ -16,9 +16,11 @@ from sequela.runs import fit, signals
 from sequela.runs.audit import audit
 from sequela.runs.evaluate import evaluate_run
 from sequela.runs.folder import RunFolder
+from sequela.runs.manifest import seal
 from sequela.runs.records import VisitData
 from sequela.runs.signals import SignalData
 from sequela.sequences.flat import Sequences
+from sequela.sources.opened import SUMS
 
 Ask = Callable[..., RunSettings]
 Open = Callable[[RunSettings], VisitData]
@@ -54,6 +56,7 @@ def test_a_run_of_before_knows_names_alone(run: RunFolder, synthetic: Path, tmp_
     split = run.json("split.json")
     del split["content"]
     run.write("split.json", split)
+    seal(run.path)
     other = renamed(synthetic, tmp_path / "all")
     assert evaluate_run(run.path, root=other)["recordings_set_aside_under_another_name"] == 0
 
@@ -109,7 +112,8 @@ def test_patients_are_known_under_other_ids_and_dates(patients: VisitData) -> No
 
 
 def shifted(events: Path) -> Path:
-    """Other ids, and all dates 400 days later."""
+    """Other ids, and all dates 400 days later; no list states the sums of what was changed."""
+    (events / SUMS).unlink()
     for shard in events.rglob("data/**/*.parquet"):
         table = pq.read_table(shard)
         ids = pa.array(table["subject_id"].to_numpy() + 5_000_000, table["subject_id"].type)

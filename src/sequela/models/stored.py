@@ -22,10 +22,13 @@ _SIZE = 8  # bytes that hold the length of the header
 def write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write a model with its SHA-256; nothing of it is code, so reading it runs none."""
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    metadata = {_KEY: json.dumps(header, ensure_ascii=False)}
-    seal = _seal(*_parts(save(on_cpu, metadata)))
+    described, data = _parts(save(on_cpu, {_KEY: json.dumps(header, ensure_ascii=False)}))
+    # The library writes two or more entries in a new order each time: the same model, other bytes.
+    described["__metadata__"][_SEAL] = _seal(described, data)
+    text = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _SIZE)  # tensors begin at a whole number of words
     with whole(path) as partial:
-        partial.write_bytes(save(on_cpu, {**metadata, _SEAL: seal}))
+        partial.write_bytes(len(text).to_bytes(_SIZE, "little") + text + data)
 
 
 def read(

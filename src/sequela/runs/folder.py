@@ -25,7 +25,8 @@ from sequela.errors import RunError, SplitError
 from sequela.evaluation.disclosure import INTERNAL
 from sequela.evaluation.predictions import Predictions
 from sequela.files import is_leftover, scratch_beside, whole
-from sequela.runs.manifest import MANIFEST, refuse_links, require_unchanged
+from sequela.runs.inside import refuse_links
+from sequela.runs.manifest import MANIFEST, require_unchanged
 from sequela.sources import sealed
 from sequela.sources.opened import json_value
 from sequela.training import history

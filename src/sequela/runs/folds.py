@@ -119,6 +119,7 @@ class FoldsFolder:
             **{key: float(np.mean([each[key] for each in parts])) for key in had},
             "examples": parts[0]["examples"],
             "groups": parts[0]["groups"],
+            "confusion": parts[0]["confusion"],
             "per_class_recall": mean_recalls(parts),
         }
 

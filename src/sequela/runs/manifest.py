@@ -175,17 +175,6 @@ def require_unchanged(folder: Path) -> None:
         raise RunError(f"{harmful[0]}{more}")
 
 
-def refuse_links(folder: Path) -> None:
-    """Make sure, before a folder is continued, that what is written and read there lies there.
-
-    Raises:
-        RunError: If it holds a link.
-    """
-    for path in folder.rglob("*"):
-        if path.is_symlink():
-            raise RunError(f"{path}: it is a link, and a run holds files alone: remove it")
-
-
 @contextmanager
 def adding(path: Path) -> Iterator[Path]:
     """A file that may lie in a finished folder, and is then listed in its manifest.

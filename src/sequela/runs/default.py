@@ -3,12 +3,15 @@
 from pathlib import Path
 
 from sequela.config import RunSettings
-from sequela.models.defaults import Default, default_for
+from sequela.models.defaults import DEFAULTS, Default, default_for
 from sequela.runs.data import load
+from sequela.sources import catalog
 
 
 def default_of(settings: RunSettings, root: Path | None, work: Path) -> Default:
     """The default model, chosen by what the examples of a run hold, not by how well it does.
+
+    Recordings are not read: all hold a signal.
 
     Args:
         settings: Of the run; its model does not matter.
@@ -17,6 +20,8 @@ def default_of(settings: RunSettings, root: Path | None, work: Path) -> Default:
             folder uses it again.
 
     Raises:
-        SequelaError: If the data cannot be found or read.
+        SequelaError: If hospital records cannot be found or read.
     """
+    if catalog.lookup(settings.data).holds == "signal":
+        return DEFAULTS["signal"]
     return default_for(load(settings, root, work).describe())

@@ -31,7 +31,10 @@ DEFAULTS: Mapping[str, Default] = {
     "codes": Default("visits-attention", "records of codes"),
     "visits": Default("visits-improved", "lists of visits without times"),
 }
-"""By what the data hold; lists of visits are those of ``VisitClassifier``. To make another model the default, change its name here."""
+"""By what the data hold; lists of visits are those of ``VisitClassifier``.
+
+To make another model the default, change its name here.
+"""
 
 
 def default_for(data: Mapping[str, Any]) -> Default:

@@ -11,8 +11,6 @@ from sequela.sources import catalog
 def default_of(settings: RunSettings, root: Path | None, work: Path) -> Default:
     """The default model, chosen by what the examples of a run hold, not by how well it does.
 
-    Recordings are not read: all hold a signal.
-
     Args:
         settings: Of the run; its model does not matter.
         root: Where the data lie; the usual search path by default.
@@ -20,8 +18,9 @@ def default_of(settings: RunSettings, root: Path | None, work: Path) -> Default:
             folder uses it again.
 
     Raises:
-        SequelaError: If hospital records cannot be found or read.
+        SequelaError: If the data cannot be found or read.
     """
     if catalog.lookup(settings.data).holds == "signal":
+        catalog.load_recordings(settings.data, root)  # refused before a choice is said
         return DEFAULTS["signal"]
     return default_for(load(settings, root, work).describe())

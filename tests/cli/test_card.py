@@ -1,11 +1,13 @@
 """``sequela card`` and ``sequela explain`` as a user sees them."""
 
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from sequela.cli.app import main
+from sequela.runs.manifest import seal
 
 
 def call(*words: str | Path) -> int | str | None:
@@ -44,6 +46,11 @@ def test_explain_prints_the_completeness_error(
     out = tmp_path / "why.html"
     words = ("--example", "S001/02", "--class", "seizure", "--root", synthetic, "--out", out)
     assert not call("explain", run_folder, *words)
+    shown = capsys.readouterr().out
+    assert shown.startswith("example 1: seizure (")
+    assert "S001" not in shown
+    assert "S001" not in out.read_text("utf-8")
+    assert not call("explain", run_folder, *words, "--ids")
     first, second, last = capsys.readouterr().out.splitlines()
     assert first.startswith("S001/02: seizure (")
     assert "logit of seizure: " in second
@@ -72,4 +79,8 @@ def test_explain_of_folds_names_a_fold(
 ) -> None:
     (tmp_path / "folds.json").write_text('{"runs": ["fold-00"]}', "utf-8")
     assert call("explain", tmp_path) == 2
-    assert f"{tmp_path}/fold-00" in capsys.readouterr().err
+    assert "the runs are not finished" in capsys.readouterr().err
+    shutil.copytree(run_folder, tmp_path / "fold-00")
+    seal(tmp_path)
+    assert call("explain", tmp_path) == 2
+    assert f"name one, for example {tmp_path}/fold-00" in capsys.readouterr().err

@@ -104,7 +104,9 @@ def test_a_recording_that_is_there_twice(run: Run, bonn_folder: Path) -> None:
 def test_a_broken_zip_file(run: Run, bonn_folder: Path) -> None:
     shutil.rmtree(bonn_folder / "O")
     (bonn_folder / "O.zip").write_bytes(b"PK\x03\x04 broken off")
-    refused(run, "bonn", bonn_folder, "O.zip is not a whole zip file")
+    refused(
+        run, "bonn", bonn_folder, "O.zip is damaged (File is not a zip file)", "or a set's zip file"
+    )
 
 
 @pytest.mark.parametrize("name", ["bonn", "uci-seizure", "mimic3"])
@@ -132,6 +134,10 @@ def rows(excerpt: dict[str, Recording]) -> list[list[str]]:
         for chunk in range(23)
     ]
     return [header, *chunks]
+
+
+def as_text(rows: list[list[str]]) -> str:
+    return "".join(",".join(row) + "\n" for row in rows)
 
 
 def spoil_column(rows: list[list[str]]) -> None:
@@ -185,12 +191,11 @@ def test_a_csv_file_that_is_not_as_published(
     root = tmp_path / "uci-seizure"
     root.mkdir()
     file = root / "seizure.csv"
-    text = "\n".join(",".join(row) for row in rows)
-    file.write_text(text)
+    file.write_text(as_text(rows))
     status, out, _ = run("data", "check", "uci-seizure", "--root", root)
     assert (status, "23 of 178 samples" in out) == (0, True)
     spoil(rows)
-    file.write_text("\n".join(",".join(row) for row in rows))
+    file.write_text(as_text(rows))
     refused(run, "uci-seizure", root, str(file), *parts, "use the file as published")
 
 
@@ -205,9 +210,9 @@ def test_a_compressed_file_that_is_broken_off(
 ) -> None:
     root = tmp_path / "uci-seizure"
     root.mkdir()
-    content = gzip.compress("\n".join(",".join(row) for row in rows).encode())
+    content = gzip.compress(as_text(rows).encode())
     (root / "seizure.csv.gz").write_bytes(content[: len(content) // 2])
-    refused(run, "uci-seizure", root, "seizure.csv.gz cannot be read")
+    refused(run, "uci-seizure", root, "seizure.csv.gz is damaged", "use the file as published")
 
 
 # The commands themselves.

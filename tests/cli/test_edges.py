@@ -192,7 +192,8 @@ def test_resuming_takes_from_the_folder_what_is_not_given(
 ) -> None:
     out = tmp_path / "run"
     shutil.copytree(run, out)
-    (out / "metrics.json").unlink()  # as if interrupted before its end
+    for name in ("metrics.json", "manifest.json"):
+        (out / name).unlink()  # as if interrupted before its end
     ran("train", "--resume", "--out", out, "--root", synthetic)
     assert RunFolder(out).complete
     assert (out / "config.toml").read_bytes() == (run / "config.toml").read_bytes()
@@ -292,15 +293,21 @@ def test_what_a_check_of_tables_says_and_refuses(
     (tmp_path / "nafld1.csv").write_text(
         "id,age,male,weight,height,bmi,case.id,futime,status\n1,60,1,,,,1,500,0\n", "utf-8"
     )
-    (tmp_path / "nafld2.csv").write_text("id,days,test,value\n1,3,hdl,1.5\n2,3,hdl,1\n", "utf-8")
+    tests = ["id,days,test,value", *(f"1,{day},hdl,1.5" for day in range(20)), "2,3,hdl,1\n"]
+    (tmp_path / "nafld2.csv").write_text("\n".join(tests), "utf-8")
     (tmp_path / "nafld3.csv").write_text("id,days,event\n1,9,stroke\n", "utf-8")
     before = everything(tmp_path)
     ran("data", "check", "nafld", "--root", tmp_path)
     said = capsys.readouterr().out
-    assert "nafld2: 2 rows read, 1 used for 1 events, 1 set aside" in said
+    assert "nafld2: 21 rows read, 20 used for 20 events, 1 set aside" in said
     assert "1 set aside: its subject is not in nafld1" in said
     assert "of 1 subjects" in said
     assert everything(tmp_path) == before
+    few = "\n".join([*tests[:10], tests[-1]])
+    (tmp_path / "nafld2.csv").write_text(few, "utf-8")
+    said = refused("data", "check", "nafld", "--root", tmp_path)
+    assert "nafld2.csv: 1 of 10 rows would be set aside, most of them since its subject is" in said
+    (tmp_path / "nafld2.csv").write_text("\n".join(tests), "utf-8")
     for old, new, broken in (
         (",500,0", ",500,7", "status neither 0 nor 1 in 1 of 1 rows"),
         ("1,60,", "one,60,", "line 2: column 'id' holds 'one'; expected a whole number"),

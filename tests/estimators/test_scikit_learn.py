@@ -193,4 +193,4 @@ def test_auto_is_the_default_model_and_its_name_is_saved(
     assert again.model == "spectral-mlp"  # so it is, whatever the default of another version
     np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
     codes = quick_visits(model="auto", epochs=1).fit(*visits[:2])
-    assert isinstance(codes.module_, type(lookup_network(DEFAULTS["codes"].model).build()))
+    assert isinstance(codes.module_, type(lookup_network(DEFAULTS["visits"].model).build()))

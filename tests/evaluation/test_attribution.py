@@ -18,6 +18,7 @@ from sequela.evaluation.attribution import (
     attribute_visits,
     contrast,
 )
+from sequela.models.recording import RecordingAttention
 from sequela.models.registry import MODELS, lookup_network
 from sequela.models.spectral import SpectralMLP
 from sequela.models.visits import MultiHotLinear
@@ -99,11 +100,13 @@ def test_a_linear_model_of_visits_is_explained_exactly() -> None:
 @pytest.mark.parametrize("name", SIGNALS)
 def test_attributions_to_segments_are_complete(name: str) -> None:
     torch.manual_seed(1)
-    model, signal = lookup_network(name).build(), 3 * torch.randn(1, 178)
-    if isinstance(model, SpectralMLP):
-        model.fit_scales([(torch.randn(200, 1, 178).cumsum(-1),)])
+    entry = lookup_network(name)
+    n_times = entry.config().n_times
+    model, signal = entry.build(), 3 * torch.randn(1, n_times)
+    if isinstance(model, SpectralMLP | RecordingAttention):
+        model.fit_scales([(torch.randn(200, 1, n_times).cumsum(-1),)])
     found = attribute_signal(model, signal, contrast(5, 2))
-    assert found.values.shape == (1, 178)
+    assert found.values.shape == (1, n_times)
     with torch.inference_mode():
         said = model.eval()(torch.stack([torch.zeros_like(signal), signal]))[:, 2]
     assert [found.baseline, found.reached] == pytest.approx(said.tolist(), abs=1e-4)

@@ -5,6 +5,7 @@ from typing import Literal
 
 import pytest
 
+from sequela import VisitClassifier
 from sequela.errors import SettingError
 from sequela.models import defaults, registry
 from sequela.models.defaults import DEFAULTS, default_for
@@ -18,12 +19,14 @@ def test_each_default_is_a_network_that_reads_such_data() -> None:
         "signal": "signal",
         "values": "records",
         "codes": "records",
+        "visits": "records",
     }
     for name, each in DEFAULTS.items():
         assert each.model in registry.MODELS
         assert registry.MODELS[each.model].reads_of(kinds[name])
     assert registry.MODELS[DEFAULTS["values"].model].reads[0] == "values"
     assert registry.MODELS[DEFAULTS["codes"].model].reads[0] == "codes"
+    assert registry.MODELS[DEFAULTS["visits"].model].reads == VisitClassifier.gives
 
 
 def test_the_choice_is_by_what_the_examples_hold() -> None:

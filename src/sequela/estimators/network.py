@@ -56,6 +56,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
     gives: ClassVar[tuple[str, ...]]
     """The inputs that a model may read here."""
+    auto: ClassVar[str]
+    """Which entry of ``DEFAULTS`` the model ``auto`` stands for."""
     settings: ClassVar[tuple[type[BaseModel], ...]] = (TrainingSettings,)
 
     model: str | Callable[..., nn.Module]
@@ -342,7 +344,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     def _named(self) -> str | Callable[..., nn.Module]:
         """The model; in place of ``auto``, the default for examples of this kind."""
         is_auto = isinstance(self.model, str) and self.model == defaults.AUTO
-        return defaults.DEFAULTS[self.gives[0]].model if is_auto else self.model
+        return defaults.DEFAULTS[self.auto].model if is_auto else self.model
 
     def _training_settings(self) -> TrainingSettings:
         return TrainingSettings.of(**self._settings(TrainingSettings))

@@ -79,6 +79,7 @@ class SignalClassifier(NetworkClassifier):
     """
 
     gives: ClassVar[tuple[str, ...]] = ("signal", "features:NAME")
+    auto: ClassVar[str] = "signal"
 
     model: str | Callable[..., nn.Module] = "mlp-improved"
 

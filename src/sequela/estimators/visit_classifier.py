@@ -41,8 +41,8 @@ class VisitClassifier(NetworkClassifier):
 
     Args:
         model: Name of a registered model that reads ``codes`` alone, ``auto`` for the default model
-            of codes, or a class or function that is called with ``n_codes`` and ``n_outputs`` and
-            answers an ``nn.Module`` like those.
+            of lists of visits, or a class or function that is called with ``n_codes`` and
+            ``n_outputs`` and answers an ``nn.Module`` like those.
         model_settings: Changes to the model's config, or further arguments of the class.
         bins: Quantiles into which a column of numbers is cut; at least 2.
         tuning_fraction: Share of the groups that is set aside; ``None`` sets none aside and keeps
@@ -71,6 +71,7 @@ class VisitClassifier(NetworkClassifier):
     """
 
     gives: ClassVar[tuple[str, ...]] = ("codes",)
+    auto: ClassVar[str] = "visits"
     settings = (SequenceSettings, TrainingSettings)
 
     model: str | Callable[..., nn.Module] = "visits-improved"

@@ -29,8 +29,12 @@ DEFAULTS: Mapping[str, Default] = {
     "signal": Default("spectral-mlp", "recordings of a signal"),
     "values": Default("values-lstm", "records with measurements in most examples"),
     "codes": Default("visits-attention", "records of codes"),
+    "visits": Default("visits-improved", "lists of visits without times"),
 }
-"""By what the data hold. To make another model the default, change its name here."""
+"""By what the data hold; lists of visits are those of ``VisitClassifier``.
+
+To make another model the default, change its name here.
+"""
 
 
 def default_for(data: Mapping[str, Any]) -> Default:

@@ -105,7 +105,7 @@ def logarithmic_edges(n: int, bands: int) -> tuple[int, ...]:
 
     Example:
         >>> logarithmic_edges(20, 8)
-        (0, 1, 2, 4, 6, 9, 14, 20)
+        (0, 1, 2, 4, 6, 9, 13, 20)
     """
     step = (n + 1) ** (1 / bands)
     return tuple(sorted({round(step**edge) - 1 for edge in range(bands + 1)}))

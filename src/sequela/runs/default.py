@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from sequela.config import RunSettings
-from sequela.models.defaults import Default, default_for
+from sequela.models.defaults import DEFAULTS, Default, default_for
 from sequela.runs.data import load
+from sequela.sources import catalog
 
 
 def default_of(settings: RunSettings, root: Path | None, work: Path) -> Default:
@@ -19,4 +20,7 @@ def default_of(settings: RunSettings, root: Path | None, work: Path) -> Default:
     Raises:
         SequelaError: If the data cannot be found or read.
     """
+    if catalog.lookup(settings.data).holds == "signal":
+        catalog.load_recordings(settings.data, root)  # refused before a choice is said
+        return DEFAULTS["signal"]
     return default_for(load(settings, root, work).describe())

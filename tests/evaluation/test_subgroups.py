@@ -171,7 +171,7 @@ def test_scores_of_two_models_are_not_ranked_together(make_predictions: Make) ->
 
 def test_one_group_has_a_number_and_no_interval_whoever_judged_it(make_predictions: Make) -> None:
     """Everybody is of one hospital; two models held it out."""
-    made = make_predictions(groups=60)
+    made = make_predictions(groups=60, per_group=1)
     people = np.char.mod("person %d", np.arange(60))
     made = replace(made, subject_id=people, group_id=np.full(60, "site"))
     model = np.arange(60) % 2

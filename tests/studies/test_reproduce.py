@@ -166,7 +166,7 @@ def test_claims_are_declared_before_training_and_judged_twice(
     judged = json.loads((out / "results.json").read_text("utf-8"))["studies"]["seizure"]["claims"]
     assert [each["id"] for each in judged] == [claim.id for claim in seizure.CLAIMS]
     for each in judged:
-        assert set(each) == {"id", "claim", "verdict", "why", "by_row"}
+        assert set(each) == {"id", "claim", "verdict", "why", "by_row"}  # no reruns: it is quick
         assert {each["verdict"], each["by_row"]} <= set(ANSWERS)
     changed = (seizure.CLAIMS[0].model_copy(update={"value": 0.5}), *seizure.CLAIMS[1:])
     monkeypatch.setitem(STUDIES, "seizure", replace(STUDIES["seizure"], claims=changed))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from benchmarks import make_mimic3_scale
 
+from sequela.config import SMALLEST_CELL
 from sequela.errors import DataNotFoundError, RunError, SettingError
 from sequela.runs import pool
 from sequela.runs.find import Run, find_runs
@@ -70,7 +71,8 @@ def builds(small_study: pytest.MonkeyPatch) -> list[str]:
 def go(out: Path, cohorts: Sequence[Question], patch: pytest.MonkeyPatch, **more: Any) -> list[Run]:
     with patch.context() as inner:
         change(inner, cohorts=tuple(cohorts))
-        return reproduce.reproduce(out, studies=["mortality"], quick=True, processes=1, **more)
+        asked = {"quick": True, "processes": 1, "smallest": 1, **more}
+        return reproduce.reproduce(out, studies=["mortality"], **asked)
 
 
 def only(patch: pytest.MonkeyPatch) -> None:
@@ -360,11 +362,15 @@ def test_what_is_asked_of_a_data_set(
 
 
 def test_results_are_valid_after_a_second_look(study: Path) -> None:
-    """The same folders give the same results, whoever reads them."""
+    """The same folders give the same results; small counts only if they are asked for."""
     found = find_runs([study])
-    again = json.loads(json.dumps(results(found)))
+    again = json.loads(json.dumps(results(found, smallest=1)))
     on_disk = json.loads((study / "results.json").read_text("utf-8"))
     assert again["studies"] == on_disk["studies"]
+    usual = results(found)
+    models = usual["studies"]["mortality-mimic3-report-2019"]["floors"].values()
+    assert usual["smallest_cell"] == SMALLEST_CELL
+    assert None in [each["test"]["confusion"] for each in models]
 
 
 def test_one_split_is_not_repeated(small_study: pytest.MonkeyPatch, tmp_path: Path) -> None:

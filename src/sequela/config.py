@@ -236,6 +236,14 @@ def _asks(asked: QuestionSettings) -> str:
     return (asked.outcome or "labels of a file") if asked.labels else asked.task
 
 
+def _codes(asked: CohortSettings) -> str:
+    """How far ICD codes are cut, where they are."""
+    digits = asked.icd_digits
+    if digits is None:
+        return ""
+    return f", ICD codes to {f'{digits} characters after ' if digits else ''}the dot"
+
+
 class ReleaseSettings(_Settings):
     """What may be shown of people."""
 
@@ -386,7 +394,7 @@ class RunSettings(_Settings):
         """
         asked = self.cohort
         by = "" if asked and self.split == "subject" else f" by {self.split}"
-        where = f"{_asks(asked)} of {self.data}{by}" if asked else f"{self.data}{by}"
+        where = f"{_asks(asked)} of {self.data}{by}{_codes(asked)}" if asked else f"{self.data}{by}"
         weighted = ", weighted" * self.training.class_weights
         return (
             f"{self.model}, "

@@ -43,7 +43,8 @@ def test_a_run_on_records_says_what_it_reached_and_that_it_leaks(
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines[:2]] == ["epoch 1", "epoch 2"]
     auroc = RunFolder(out).metrics["parts"]["tuning"]["auroc"]
-    assert lines[2].startswith("visits-baseline, report-2019 of mimic3: tuning part")
+    assert lines[2].startswith("visits-baseline, report-2019 of mimic3, ICD codes to the dot: ")
+    assert ": tuning part" in lines[2]
     assert any(line.split()[:2] == ["AUROC", f"{auroc:.3f}"] for line in lines)
     assert "leaks by design" in lines
     assert any("excerpt that ships with sequela" in line for line in lines)

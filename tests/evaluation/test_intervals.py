@@ -167,6 +167,13 @@ def test_resamples_without_the_class_are_not_counted() -> None:
     assert 1_000 < found.resamples < 2_000  # about 2_000 * (1 - exp(-2))
 
 
+def test_of_two_groups_that_are_needed_there_is_no_interval() -> None:
+    """The first has all of the positive class: only the second can be left out."""
+    positive = np.array([True, False, False])
+    one = statistic.auroc(positive, np.array([0.9, 0.3, 0.4]), np.array([0, 0, 1]))
+    assert intervals.intervals(one, np.random.default_rng(0)) == [None]
+
+
 def test_one_group_is_too_few(make_predictions: Make) -> None:
     with pytest.raises(DataError, match="two subjects or more"):
         intervals.metric_interval("accuracy", make_predictions(groups=1), np.random.default_rng(0))

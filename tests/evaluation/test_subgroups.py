@@ -167,3 +167,17 @@ def test_scores_of_two_models_are_not_ranked_together(make_predictions: Make) ->
     assert area(predictions, model) == pytest.approx(expected)
     assert area(moved, model) == pytest.approx(expected)
     assert area(moved, None) < expected - 0.02
+
+
+def test_one_group_has_a_number_and_no_interval_whoever_judged_it(make_predictions: Make) -> None:
+    """Everybody is of one hospital; two models held it out."""
+    made = make_predictions(groups=60, per_group=1)
+    people = np.char.mod("person %d", np.arange(60))
+    made = replace(made, subject_id=people, group_id=np.full(60, "site"))
+    model = np.arange(60) % 2
+    everybody = {"all": np.full(60, "yes")}
+    rng = np.random.default_rng(0)
+    (found,) = subgroups(made, everybody, ["auroc"], rng, how=QUICK, model=model)
+    expected = np.mean([metrics.auroc(made.where(model == one)) for one in (0, 1)])
+    assert found.metrics["auroc"].value == pytest.approx(expected)
+    assert found.metrics["auroc"].interval is None

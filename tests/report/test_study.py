@@ -94,9 +94,12 @@ def test_the_same_folders_give_the_same_bytes_without_data_or_model(
     page: Path, record_runs: list[Run], small_runs: list[RunFolder], tmp_path: Path
 ) -> None:
     for number, folder in enumerate([*record_runs, *small_runs]):
-        shutil.copytree(folder.path, tmp_path / "runs" / str(number) / folder.path.name)
-    for model in tmp_path.glob("runs/**/model.safetensors"):
-        model.unlink()
+        copy = tmp_path / "runs" / str(number) / folder.path.name
+        shutil.copytree(folder.path, copy)
+        for model in copy.rglob("model.safetensors"):
+            model.unlink()
+            seal(model.parent)
+        seal(copy)
     again = build(find_runs([tmp_path / "runs"]), tmp_path / "again.html").read_bytes()
     assert again == page.read_bytes()
 

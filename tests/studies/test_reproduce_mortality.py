@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from benchmarks import make_mimic3_scale
 
+from sequela.config import SMALLEST_CELL
 from sequela.errors import DataNotFoundError, RunError, SettingError
 from sequela.runs import pool
 from sequela.runs.find import Run, find_runs
@@ -29,6 +30,7 @@ EICU, REPORT, MIMIC3, PHYSIONET = (
     ("physionet2012", "in-hospital"),
 )
 STUDY = mortality.STUDY  # as it is, whatever other tests put in its place
+DEFAULT = "visits-attention"  # of records of codes
 NETWORKS = ["visits-baseline", "visits-improved"]
 REFERENCE = ["prevalence", "logistic-regression", "boosting"]
 
@@ -69,7 +71,8 @@ def builds(small_study: pytest.MonkeyPatch) -> list[str]:
 def go(out: Path, cohorts: Sequence[Question], patch: pytest.MonkeyPatch, **more: Any) -> list[Run]:
     with patch.context() as inner:
         change(inner, cohorts=tuple(cohorts))
-        return reproduce.reproduce(out, studies=["mortality"], quick=True, processes=1, **more)
+        asked = {"quick": True, "processes": 1, "smallest": 1, **more}
+        return reproduce.reproduce(out, studies=["mortality"], **asked)
 
 
 def only(patch: pytest.MonkeyPatch) -> None:
@@ -85,8 +88,8 @@ def study(
     out = tmp_path_factory.mktemp("mortality") / "out"
     said: list[tuple[int, int]] = []
     folders = go(out, (EICU, REPORT), small_study, on_run=lambda _, done, n: said.append((done, n)))
-    assert said == [(i, 16) for i in range(1, 17)]
-    assert len(folders) == 16
+    assert said == [(i, 18) for i in range(1, 19)]
+    assert len(folders) == 18
     return out
 
 
@@ -101,8 +104,9 @@ def test_results(study: Path, strict_json: Callable[[Path], Any], builds: list[s
     for part, held_out in ((eicu, None), (report, 100)):
         assert list(part["models"]) == NETWORKS
         assert list(part["floors"]) == REFERENCE
+        assert list(part["default"]) == [DEFAULT]
         assert set(part["split"]["ids_in_two_parts"]["subject"].values()) == {0}
-        for model, entry in {**part["models"], **part["floors"]}.items():
+        for model, entry in {**part["models"], **part["floors"], **part["default"]}.items():
             test = entry["test"]
             for number in ("accuracy", "auroc", "average_precision"):
                 low, high = test[f"{number}_ci"]
@@ -117,7 +121,7 @@ def test_results(study: Path, strict_json: Callable[[Path], Any], builds: list[s
             assert len(test["per_class_recall"]) == 2
             assert entry["train_seconds"] >= 0
             assert bool(entry["leaks"]) == (part is report), model
-            assert bool(entry["operations"]) == (model in NETWORKS)
+            assert bool(entry["operations"]) == (model in (*NETWORKS, DEFAULT))
     assert eicu["models"]["visits-improved"]["report_2019"]["auroc"] == 0.8
     assert set(eicu["weighted"]) == set(NETWORKS)
     assert set(eicu["hindsight"]) == {*NETWORKS, "logistic-regression", "boosting"}
@@ -262,7 +266,7 @@ def test_a_full_mimic3_is_the_primary_cohort(
     main = studies["mortality"]
     assert main["data"]["name"] == "mimic3"
     assert main["subjects"] >= 1000
-    assert str(full) in main["data"]["origin"]
+    assert main["data"]["origin"] == f"the data in a folder {full.name}"  # and not where it is
     assert "excerpt" in studies["mortality-eicu-in-hospital"]["data"]["origin"]
     assert main["split"]["folds"] == 0
     assert "hindsight" in main
@@ -324,6 +328,8 @@ def test_a_variant_is_asked_with_its_own_settings_and_found_again(study: Path) -
         digits[question] = asked.icd_digits
         assert mortality.STUDY.variant_of(question[:2], asked) == question
     assert digits == {cut: 0, full: 2, MIMIC3: None}
+    settings = (mortality.STUDY.runs(one, seed=0, quick=True)["prevalence"] for one in digits)
+    assert len({each.title for each in settings}) == 3  # told apart while they are trained
     assert mortality.STUDY.key_of(full, is_primary=False) == (
         "mortality-mimic3-report-2019-full-codes"
     )
@@ -356,11 +362,15 @@ def test_what_is_asked_of_a_data_set(
 
 
 def test_results_are_valid_after_a_second_look(study: Path) -> None:
-    """The same folders give the same results, whoever reads them."""
+    """The same folders give the same results; small counts only if they are asked for."""
     found = find_runs([study])
-    again = json.loads(json.dumps(results(found)))
+    again = json.loads(json.dumps(results(found, smallest=1)))
     on_disk = json.loads((study / "results.json").read_text("utf-8"))
     assert again["studies"] == on_disk["studies"]
+    usual = results(found)
+    models = usual["studies"]["mortality-mimic3-report-2019"]["floors"].values()
+    assert usual["smallest_cell"] == SMALLEST_CELL
+    assert None in [each["test"]["confusion"] for each in models]
 
 
 def test_one_split_is_not_repeated(small_study: pytest.MonkeyPatch, tmp_path: Path) -> None:

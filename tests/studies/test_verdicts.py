@@ -1,6 +1,6 @@
 """Claims judged on predictions whose answer is known."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -398,3 +398,6 @@ def test_reruns_count_on_the_same_data_only(monkeypatch: pytest.MonkeyPatch) -> 
     assert (found.main.verdict, found.reruns, found.by_row) == (HOLDS, (2, 3), None)
     assert found.to_dict()["same_in_reruns"] == [2, 3]
     assert found.to_dict()["by_row"] is None
+    longer = {"mlp-baseline": run.settings.training.model_copy(update={"epochs": 1000})}
+    (quick,) = judged.judge_study(replace(study, training=longer), [[run]])
+    assert quick.reruns is None

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 _SET_ASIDE = "_set_aside_as_trained_or_tuned_on"
 _RENAMED = "_set_aside_under_another_name"
+_OF_A_FILE = 1000
+"""Characters of a line of a file: no table is that wide."""
 _POINT = ("sensitivity", "specificity", "precision", "negative_value", "f1", "alarm_rate")
 
 
@@ -19,6 +21,8 @@ def open_console() -> Console:
     """Where commands write: lines are broken on a terminal only, and numbers have no colour."""
     console = Console(highlight=False)
     console.soft_wrap = not console.is_terminal
+    if console.soft_wrap:
+        console.width = _OF_A_FILE
     return console
 
 

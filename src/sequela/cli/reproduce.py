@@ -77,5 +77,7 @@ def reproduce(
         )
     page = build(folders, out / "report.html", smallest)
     say_studies(console, folders)
+    if quick:
+        console.print("quick: networks were trained for few epochs; the numbers are not results")
     say_path(console, "numbers", out / "results.json")
     say_path(console, "page", page.resolve())

@@ -47,10 +47,11 @@ def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
     planned = ": leaks by design" if Leaks.of(first).planned else ""
     number, _ = headline(first, first.test)
     judged = f"{first.test['examples']:,} held-out examples of {groups_of(first, first.test)}"
-    table = open_table("model", number, study.report.removeprefix("the "))
-    table.add_column("operations", justify="right")
-    if leaking:
-        table.add_column("leaking", justify="right")
+    table = open_table("model")
+    table.add_column(number, header_style="none")  # on a narrow terminal this is broken, no other
+    table.add_column(study.report.removeprefix("the "), no_wrap=True, header_style="none")
+    for counted in ("operations", *["leaking"] * bool(leaking)):
+        table.add_column(counted, justify="right", no_wrap=True)
     for run in results:
         weighted = run.settings.training.class_weights
         operations = run.facts["operations"]
@@ -75,6 +76,7 @@ def _reported(study: "Study", run: "Run") -> str:
 
 def _improved(study: "Study", runs: Sequence["Run"]) -> Iterator[str]:
     """For each pair of models, whether the improved one is better than its baseline."""
+    from sequela.evaluation.number import number, within
     from sequela.report.entry import Entry
     from sequela.report.improvement import improvements
 
@@ -84,5 +86,5 @@ def _improved(study: "Study", runs: Sequence["Run"]) -> Iterator[str]:
         said = f"{found.improved.model} better than {found.baseline.model}? {found.answer}"
         if difference := found.improved.difference:
             gap = difference.interval
-            said += f": {difference.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})"
+            said += f": {number(difference.value, '+.3f')} {within(gap.low, gap.high, '+.3f')}"
         yield f"{said}, {found.cost:.2g} times the operations"

@@ -113,12 +113,15 @@ class Distribution:
     ) -> "Distribution | None":
         """From the values on resamples, and those with one group left out after the other.
 
-        ``None`` if more than half of the resamples leave the number undefined.
+        ``None`` if more than half of the resamples leave the number undefined, or fewer than two
+        groups can be left out.
         """
         defined = ~np.isnan(values)
         if np.isnan(estimate) or 2 * defined.sum() < len(values):
             return None
         values, left_out = values[defined], left_out[~np.isnan(left_out)]
+        if len(left_out) < 2:  # noqa: PLR2004
+            return None
         influence = left_out.mean() - left_out
         square = np.sum(influence**2)
         shift, acceleration = 0.0, 0.0

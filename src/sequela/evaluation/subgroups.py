@@ -176,7 +176,7 @@ def _of_models(
     rng: np.random.Generator,
     how: Bootstrap,
 ) -> Estimate:
-    """The mean of a metric over the models that have it here."""
+    """The mean of a metric over the models that have it here; of one group, without interval."""
     judged = [
         Judged(predictions.where(model == one), Place(0, place, 0))
         for place, one in enumerate(np.unique(model).tolist())
@@ -185,5 +185,8 @@ def _of_models(
     some = [one for one in judged if metric.can_be_had(one.held_out, whole_groups=False)]
     if not some:
         return Estimate(np.nan, None)
+    if len(np.unique(np.concatenate([one.held_out.group_id for one in some]))) < 2:  # noqa: PLR2004
+        values = [statistic_of(name, one.held_out).estimate for one in some]
+        return Estimate(float(np.mean(values)), None)
     found = metric_across_folds(name, some, rng, how)
     return Estimate(found.value, found.interval)

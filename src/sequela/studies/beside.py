@@ -65,11 +65,14 @@ class Beside:
     def sentence(self) -> str:
         """All of it in one line."""
         metric = named(self.metric)
-        said = "; ".join(_in_words(each, metric) for each in self.rivals)
-        over = f" (mean over {self.models} models)" if self.models > 1 else ""
+        said = " ".join(f"It is {_in_words(each, metric)}." for each in self.rivals)
+        over = f" (mean of {self.models} models)" if self.models > 1 else ""
+        n = len(self.rivals)
+        corrected = f", corrected for {n} comparisons" * (n > 1)
         return (
             f"{title_of(self.model)}, the default model for these data, has {metric.title} "
-            f"{number(self.value, metric.form).replace('%', ' %')}{over}: {said}"
+            f"{number(self.value, metric.form).replace('%', ' %')}{over}. {said} “Surely” is p "
+            f"below {SURE}{corrected}."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -169,17 +172,20 @@ def _rival(kind: str, own: Run, run: Run, compared: Any, metric: Metric) -> Riva
 
 def _in_words(rival: Rival, metric: Metric) -> str:
     """One rival as a part of the sentence."""
-    answer = {True: "better than", False: "worse than", None: "not surely better than"}
+    answer = {True: "surely better than", False: "surely worse than"}
     unit = " points" if metric.points else ""
     low, high = rival.interval
     chance = "below 0.001" if rival.p_value < 0.001 else f"{rival.p_value:.3f}"  # noqa: PLR2004
     said = (
-        f"{answer[rival.better]} {title_of(rival.model)}, {rival.kind}, by "
-        f"{metric.apart(rival.difference)}{unit} ({metric.apart(low)} to {metric.apart(high)}; p "
-        f"{chance})"
+        f"{answer.get(rival.better, 'not surely better or worse than')} {title_of(rival.model)}, "
+        f"{rival.kind}: {metric.apart(rival.difference)}{unit} ({metric.apart(low)} to "
+        f"{metric.apart(high)}; p {chance})"
     )
     if rival.operations is None:
         return said
-    if rival.operations >= 1:
-        return f"{said}, with {number(rival.operations, '.1f')} times fewer operations"
-    return f"{said}, with {number(1 / rival.operations, '.1f')} times the operations"
+    fewer, more = number(rival.operations, ".1f"), number(1 / rival.operations, ".1f")
+    if "1.0" in (fewer, more):
+        return f"{said}, with about as many operations"
+    if rival.operations > 1:
+        return f"{said}, with {fewer} times fewer operations"
+    return f"{said}, with {more} times the operations"

@@ -26,7 +26,7 @@ class Judged:
         as_reported: On the report's own question; ``None`` where it was not run beside the main
             one.
         reruns: How many reruns with other seeds gave the main answer on the same data, of how many;
-            ``None`` where that was not measured.
+            ``None`` where that was not measured, or the runs are quick.
     """
 
     main: Verdict
@@ -64,7 +64,8 @@ def judge_study(study: Study, cohorts: Sequence[Sequence[Run]]) -> list[Judged]:
     by_row = [run for run in main if planned_leak(run) == "row"]
     asked = [runs for runs in others if question_of(runs[0]) == study.reported_question]
     row, reported = _verdicts(study, by_row), _verdicts(study, asked[0] if asked else [])
-    measured = measured_reruns(study.name, honest[0].data)
+    as_rerun = all(_is_as_declared(study, run) for run in honest)
+    measured = measured_reruns(study.name, honest[0].data) if as_rerun else {}
     return [
         Judged(
             verdict,
@@ -83,6 +84,13 @@ def _verdicts(study: Study, runs: Iterable[Run]) -> dict[str, Verdict]:
     if not by_model:
         return {}
     return {verdict.claim.id: verdict for verdict in judge(study.claims, by_model)}
+
+
+def _is_as_declared(study: Study, run: Run) -> bool:
+    """Whether a run was trained as the study's reruns were: a quick one was not."""
+    found = run.settings.training
+    asked = study.training.get(run.settings.model)
+    return found.class_weights or asked in (None, found)
 
 
 def _same(verdict: Verdict, reruns: Mapping[str, Sequence[str]]) -> tuple[int, int] | None:

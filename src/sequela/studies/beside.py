@@ -172,12 +172,16 @@ def _rival(kind: str, own: Run, run: Run, compared: Any, metric: Metric) -> Riva
 
 def _in_words(rival: Rival, metric: Metric) -> str:
     """One rival as a part of the sentence."""
-    answer = {True: "surely better than", False: "surely worse than"}
+    answer = {
+        True: "surely better than",
+        False: "surely worse than",
+        None: "not surely better or worse than",
+    }
     unit = " points" if metric.points else ""
     low, high = rival.interval
     chance = "below 0.001" if rival.p_value < 0.001 else f"{rival.p_value:.3f}"  # noqa: PLR2004
     said = (
-        f"{answer.get(rival.better, 'not surely better or worse than')} {title_of(rival.model)}, "
+        f"{answer[rival.better]} {title_of(rival.model)}, "
         f"{rival.kind}: {metric.apart(rival.difference)}{unit} ({metric.apart(low)} to "
         f"{metric.apart(high)}; p {chance})"
     )

@@ -63,7 +63,7 @@ def check(name: str, /, *, root: str | None = None) -> None:
         root: Folder, file or PostgreSQL address of the data (default: the usual search path).
     """
     from sequela.cohort.inventory import take_inventory
-    from sequela.sources.catalog import load_recordings, lookup, signals_of
+    from sequela.sources.catalog import load_recordings, load_windows, lookup, signals_of
     from sequela.sources.check import check as check_tables
     from sequela.sources.hospitals import place_of
 
@@ -73,7 +73,13 @@ def check(name: str, /, *, root: str | None = None) -> None:
         print(f"{name}: {origin}")
         print("\n".join(account.lines()))
         return
-    recordings, located = load_recordings(name, None if root is None else Path(root))
+    place = None if root is None else Path(root)
+    if lookup(name).windows:
+        windows, located = load_windows(name, place)
+        print(f"{name}: {located.origin}")
+        print(windows.describe())
+        return
+    recordings, located = load_recordings(name, place)
     inventory = take_inventory(recordings, signals_of(name))
     print(f"{name}: {located.origin}")
     print(inventory.describe())

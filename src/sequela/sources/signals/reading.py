@@ -1,0 +1,397 @@
+"""Own recordings read by their declaration: a path to windows."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.config import SegmentLength, SignalSettings
+from sequela.errors import DataError, DataNotFoundError, SettingError
+from sequela.sources.signals import tables
+from sequela.sources.signals.channels import to_microvolts
+from sequela.sources.signals.declaration import Classes, declared
+from sequela.sources.signals.events import (
+    NO_CLASS,
+    Event,
+    check_inside,
+    label_windows,
+    of_samples,
+)
+from sequela.sources.signals.windows import Rates, Shelf, Windows, blocks, cut_row
+
+_GAP = 1.5
+"""Steps between two samples above which there is a gap between them."""
+Whose = tuple[str, str | None, str | None]
+"""Recording, subject and site."""
+
+
+def read(
+    path: Path,
+    given: SignalSettings | None = None,
+    segment: SegmentLength | None = None,
+    work: Path | None = None,
+) -> Windows:
+    """Windows of the recordings at a path.
+
+    Args:
+        path: A table of segments, or a folder.
+        given: What options say of the data; the rest is in the ``signals.toml`` beside them.
+        segment: Samples of a window, or ``recording``, where each row is one; as declared by
+            default.
+        work: Folder for the windows; that of the system for temporary files by default.
+
+    Raises:
+        SequelaError: The declaration is wrong, or the data are not what it says; the first thing
+            that does not fit is named.
+    """
+    settings = declared(path, given)
+    reader = _Reader(_table_of(path), settings, segment, Shelf(work))
+    return reader.windows(settings.title or path.name.partition(".")[0])
+
+
+def _table_of(path: Path) -> Path:
+    """The one table at a path.
+
+    Raises:
+        DataError: There is none, or several.
+    """
+    if path.is_file():
+        if tables.is_table(path):
+            return path
+        raise DataError(f"{path}: expected {tables.EXPECTED}, by its name; name another --root")
+    if not path.is_dir():
+        raise DataNotFoundError(f"{path} does not exist: expected {tables.EXPECTED}")
+    found = sorted(each for each in path.iterdir() if tables.is_table(each))
+    if len(found) != 1:
+        names = ", ".join(each.name for each in found[:8]) or "none"
+        raise DataError(
+            f"{path}: found {names}; expected one table of segments; name it with --root"
+        )
+    return found[0]
+
+
+@dataclass
+class Stretch:
+    """Continuous signal, of which parts can be read.
+
+    Attributes:
+        place: What an error calls it.
+        whose: Its recording, subject and site.
+        sfreq: Samples per second, in Hz.
+        n_times: Samples.
+        read: Gives float64 (n_chans, time) in µV, from a sample up to another.
+        offset: Seconds from the recording's start to its first sample.
+    """
+
+    place: str
+    whose: Whose
+    sfreq: float
+    n_times: int
+    read: Callable[[int, int], NDArray[np.float64]]
+    offset: float = 0.0
+
+
+@dataclass
+class Cutter:
+    """Cuts signals into windows, and puts them on a shelf.
+
+    Attributes:
+        settings: The declaration.
+        segment: Samples of a window, where they are asked for.
+        shelf: Where the windows go.
+        notes: What was done, as sentences.
+    """
+
+    settings: SignalSettings
+    segment: SegmentLength | None
+    shelf: Shelf
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, sentence: str) -> None:
+        """Say something once."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+    def rates(self, before: float) -> tuple[Rates, float]:
+        """How a signal is resampled, and its rate afterwards."""
+        after = self.settings.resample or before
+        if after != before:
+            self.note(
+                f"resampled from {before:g} Hz to {after:g} Hz (scipy.signal.resample_poly, behind "
+                "its anti-alias filter)"
+            )
+        return Rates.of(before, after), after
+
+    def lengths(self, sfreq: float, whole: int) -> tuple[int, int]:
+        """Samples of a window, and from its start to that of the next."""
+        if isinstance(self.segment, int):
+            n_times = self.segment
+        elif self.segment is None and self.settings.window:
+            n_times = max(1, round(self.settings.window * sfreq))
+        else:
+            n_times = whole
+        stride = self.settings.stride
+        return n_times, max(1, round(stride * sfreq)) if stride else n_times
+
+    def row(
+        self, signal: NDArray[np.float64], sfreq: float, label: int, whose: Whose, place: str,
+        start: float,
+    ) -> None:  # fmt: skip
+        """Cut a short signal (n_chans, time) in µV, all of one class.
+
+        Raises:
+            DataError: It is shorter than a window.
+        """
+        rates, after = self.rates(sfreq)
+        signal = rates.apply(signal)
+        n_times, stride = self.lengths(after, signal.shape[1])
+        if not 0 < n_times <= signal.shape[1]:
+            raise DataError(
+                f"{place}: {signal.shape[1]} samples, fewer than the {n_times} of a window: "
+                "expected at least one window; give a shorter --window"
+            )
+        cut, starts, dropped = cut_row(signal.astype(np.float32), n_times, stride)
+        self.shelf.n_dropped += dropped
+        self.shelf.put(
+            cut,
+            label=np.full(len(cut), label, np.int64),
+            start=start + starts / after,
+            whose=whose,
+            sfreq=after,
+            place=place,
+        )
+
+    def stretch(self, stretch: Stretch, events: Sequence[Event], classes: Classes) -> None:
+        """Cut a continuous signal, piece by piece; windows have the class of their events."""
+        rates, after = self.rates(stretch.sfreq)
+        n_after = rates.n_after(stretch.n_times)
+        n_times, stride = self.lengths(after, n_after)
+        n_windows = max(0, (n_after - n_times) // stride + 1)
+        self.shelf.n_dropped += n_after - ((n_windows - 1) * stride + n_times if n_windows else 0)
+        starts = stretch.offset + np.arange(n_windows) * (stride / after)
+        label = label_windows(
+            starts,
+            n_times / after,
+            events,
+            classes,
+            background=self.settings.background,
+            overlap=self.settings.overlap,
+        )
+        n_chans = 0
+        for first, last in blocks(n_windows, n_chans or 32, stride):
+            kept = np.flatnonzero(label[first:last] != NO_CLASS)
+            if not len(kept):
+                continue
+            begin, end = first + int(kept[0]), first + int(kept[-1]) + 1
+            signal = rates.part(
+                stretch.read, stretch.n_times, begin * stride, (end - 1) * stride + n_times
+            )
+            cut, _, _ = cut_row(signal.astype(np.float32), n_times, stride)
+            which = label[begin:end] != NO_CLASS
+            self.shelf.put(
+                cut[which],
+                label=label[begin:end][which],
+                start=starts[begin:end][which],
+                whose=stretch.whose,
+                sfreq=after,
+                place=stretch.place,
+            )
+
+
+@dataclass
+class _Reader:
+    """Reads a table."""
+
+    path: Path
+    settings: SignalSettings
+    segment: SegmentLength | None
+    shelf: Shelf
+
+    def __post_init__(self) -> None:
+        self.cutter = Cutter(self.settings, self.segment, self.shelf)
+        self.layout = tables.layout_of(self.path, self.settings)
+        self.classes = Classes.of(self.settings) if self.settings.classes else None
+        self.seen: dict[str, int] = {}
+        self.n_omitted = 0
+        unit = self.settings.unit or "µV"
+        self.scale = to_microvolts(unit) or 1.0
+        if self.settings.label is None:
+            raise SettingError(
+                f"{self.path}: nothing says the class of a row; name its column with --label"
+            )
+        if self.settings.unit is None:
+            self.cutter.note("no unit is declared: the samples are taken for µV")
+        if self.settings.subject is None:
+            self.cutter.note(
+                "subjects are not known: the split is by recording, and recordings of one person "
+                "may be in two parts"
+            )
+        if self.settings.recording is None and self.settings.id is None:
+            self.cutter.note("no recording is declared: each row is a recording of its own")
+
+    def windows(self, title: str) -> Windows:
+        """All windows of the table."""
+        if self.layout.long:
+            for stretch, events in self._stretches():
+                self.cutter.stretch(stretch, events, self._classes_of(events, stretch.place))
+        else:
+            self._rows()
+        classes = Classes.of(self.settings, list(self.seen))
+        if self.n_omitted:
+            self.cutter.note(f"{self.n_omitted:,} rows of classes to omit are left out")
+        # Labels were numbered as they came.
+        number = np.array([classes.found[each] for each in self.seen], np.int64)
+        self.shelf.label = [number[each] for each in self.shelf.label]
+        return self.shelf.windows(classes.names, self.layout.channels, title, self.cutter.notes)
+
+    def _number(self, label: str, place: str) -> int:
+        """The number of a label, in the order in which they came.
+
+        Raises:
+            DataError: It is none of the declared classes.
+        """
+        if label == "" or (self.classes and label not in self.classes.found):
+            known = ", ".join(self.classes.found) if self.classes else "some class"
+            raise DataError(
+                f"{place}: class '{label[:80]}' in column {self.settings.label}; expected {known}; "
+                "name it in classes, or leave it out with --omit"
+            )
+        return self.seen.setdefault(label, len(self.seen))
+
+    def _classes_of(self, events: Sequence[Event], place: str) -> Classes:
+        """All labels so far as classes of their own, by their number."""
+        for each in events:
+            if each.label not in self.settings.omit:
+                self._number(each.label, place)
+        omitted = frozenset(self.settings.omit)
+        return Classes(tuple(self.seen), self.seen, omitted)
+
+    def _rows(self) -> None:
+        """Rows that are segments."""
+        if self.settings.rate is None:
+            raise SettingError(
+                f"{self.path}: nothing says how many samples a second has; give --rate, in Hz"
+            )
+        for some in tables.rows(self.path, self.settings, self.layout):
+            starts = [0.0] * len(some.signal)
+            if "time" in some.said:
+                starts = tables.times_of(some.said["time"], self.path, some.first)
+            for row, signal in enumerate(some.signal):
+                place = f"{self.path} row {some.first + row}"
+                said = {key: values[row] for key, values in some.said.items()}
+                if said["label"] in self.settings.omit:
+                    self.n_omitted += 1
+                    continue
+                self.cutter.row(
+                    signal * self.scale,
+                    self.settings.rate,
+                    self._number(said["label"], place),
+                    self._whose(said, place, f"row {some.first + row:07d}"),
+                    place,
+                    starts[row],
+                )
+
+    def _whose(self, said: dict[str, str], place: str, otherwise: str) -> Whose:
+        """Recording, subject and site of a row.
+
+        Raises:
+            DataError: One is declared and the row has none.
+        """
+        for key in ("recording", "subject", "site", "id"):
+            if said.get(key) == "":
+                raise DataError(
+                    f"{place}: nothing in column {getattr(self.settings, key)}; expected the {key} "
+                    "of each row"
+                )
+        recording = said.get("recording") or said.get("id") or otherwise
+        return recording, said.get("subject"), said.get("site")
+
+    def _stretches(self) -> Iterator[tuple[Stretch, list[Event]]]:
+        """Stretches without a gap of a table of one row a sample, and the events of each."""
+        if self.settings.id is None and self.settings.recording is None:
+            raise SettingError(
+                f"{self.path}: nothing says which rows are one stretch of signal; name the column "
+                "of their id with --id"
+            )
+        done: set[str] = set()
+        held: list[_Samples] = []
+        for some in _by_id(self.path, self.settings, self.layout):
+            if held and some.id != held[0].id:
+                yield from self._flush(held)
+                held = []
+            if not held and some.id in done:
+                raise DataError(
+                    f"{self.path} row {some.first}: id {some.id} again, after others: expected its "
+                    "rows one after the other; sort the table by id and time"
+                )
+            done.add(some.id)
+            held.append(some)
+        if held:
+            yield from self._flush(held)
+
+    def _flush(self, held: "list[_Samples]") -> Iterator[tuple[Stretch, list[Event]]]:
+        """The rows of one id as stretches without a gap."""
+        first = held[0]
+        place = f"{self.path} row {first.first}"
+        times = np.concatenate([each.times for each in held])
+        labels = [label for each in held for label in each.said["label"]]
+        signal = np.concatenate([each.signal for each in held]).astype(np.float32)
+        whose = self._whose({key: values[0] for key, values in first.said.items()}, place, first.id)
+        for key in ("subject", "site", "recording"):
+            people = {value for each in held for value in each.said.get(key, ())}
+            if len(people) > 1:
+                raise DataError(
+                    f"{place}: id {first.id} is of several {key}s ({', '.join(sorted(people)[:3])}):"
+                    " expected one"
+                )
+        sfreq = self.settings.rate or tables.rate_of(times[:1000].tolist(), self.path)
+        steps = np.diff(times)
+        if (steps <= 0).any():
+            row = first.first + int(np.flatnonzero(steps <= 0)[0]) + 1
+            raise DataError(
+                f"{self.path} row {row}: time {times[row - first.first]:g} s, not after that of the "
+                "row before: expected rising times in each id"
+            )
+        gaps = np.flatnonzero(steps > _GAP / sfreq) + 1
+        if len(gaps):
+            self.cutter.note(f"id {first.id} has {len(gaps):,} gaps; no window spans one")
+        bounds = [0, *gaps.tolist(), len(times)]
+        for a, b in zip(bounds[:-1], bounds[1:], strict=True):
+            part = signal[a:b].T
+            events = of_samples(times[a:b], 1 / sfreq, labels[a:b])
+            yield (
+                Stretch(place, whose, sfreq, b - a, _reads(part, self.scale), float(times[a])),
+                events,
+            )
+
+
+def _reads(signal: NDArray[np.float32], scale: float) -> Callable[[int, int], NDArray[np.float64]]:
+    """Parts of a signal (n_chans, time) in µV."""
+    return lambda first, last: signal[:, first:last].astype(np.float64) * scale
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """Rows that follow each other, of one id."""
+
+    id: str
+    first: int
+    times: NDArray[np.float64]
+    said: dict[str, Sequence[str]]
+    signal: NDArray[np.float64]
+
+
+def _by_id(path: Path, settings: SignalSettings, layout: tables.Layout) -> Iterator[_Samples]:
+    """The rows of a table of one row a sample, in runs of one id."""
+    key = "id" if settings.id else "recording"
+    for some in tables.rows(path, settings, layout):
+        ids = np.array(some.said[key], np.str_)
+        times = np.array(tables.times_of(some.said["time"], path, some.first))
+        bounds = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), len(ids)]
+        signal = np.asarray(some.signal)
+        for a, b in zip(bounds[:-1], bounds[1:], strict=True):
+            if a < b:
+                said = {name: values[a:b] for name, values in some.said.items()}
+                yield _Samples(str(ids[a]), some.first + a, times[a:b], said, signal[a:b])

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,8 @@ class Segments:
         """Only the segments for which ``keep`` is true, or those at its positions."""
         names = ("signal", "label", "segment_id", "recording_id", "subject_id", "site")
         arrays = {name: getattr(self, name) for name in names}
-        return replace(self, **{n: None if a is None else a[keep] for n, a in arrays.items()})
+        kept: dict[str, Any] = {n: None if a is None else a[keep] for n, a in arrays.items()}
+        return replace(self, **kept)
 
 
 def of_windows(windows: Windows) -> Segments:

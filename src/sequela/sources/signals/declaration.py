@@ -129,6 +129,9 @@ class Classes:
         entries = settings.classes or tuple(sorted(set(seen) - omitted, key=_by_number))
         names: list[str] = []
         found: dict[str, int] = {}
+        declared_names = {entry.partition("=")[0] for entry in entries}
+        if settings.background and settings.background not in declared_names:
+            names.append(settings.background)  # what happens is the second of two classes
         for entry in entries:
             name, equals, values = entry.partition("=") if settings.classes else (entry, "", "")
             if name in names:
@@ -141,9 +144,6 @@ class Classes:
                         "classes and omit"
                     )
                 found[value] = len(names) - 1
-        if settings.background and settings.background not in names:
-            # Alone it is no study; the events' classes are named beside it.
-            names.append(settings.background)
         if entries and len(names) == 1:
             raise SettingError(
                 f"there is one class, {names[0]}: expected two or more to tell apart; name them "

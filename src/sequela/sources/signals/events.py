@@ -1,5 +1,6 @@
 """Which class a window has, by the events of its recording."""
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +21,12 @@ class Event:
 
     Attributes:
         onset: Seconds from the recording's start.
-        duration: Seconds; 0 where it has none.
+        duration: Seconds; ``None`` where nobody says.
         label: What it is.
     """
 
     onset: float
-    duration: float
+    duration: float | None
     label: str
 
 
@@ -58,7 +59,8 @@ def label_windows(
     Args:
         starts: float64 (window,), in seconds.
         seconds: Of a window.
-        events: Of the recording; those of no class and not left out count as none.
+        events: Of the recording; those of no class and not left out count as none. Where the end of
+            one is not known, no window from its onset on has a class.
         classes: The classes; windows that are covered by what they omit have none.
         background: The class of windows that no event covers.
         overlap: Share of a window that must be covered.
@@ -72,22 +74,22 @@ def label_windows(
         >>> windows = np.array([0.0, 2.0, 4.0])
         >>> event = Event(3.0, 3.0, "seizure")
         >>> label_windows(windows, 2.0, [event], Classes.of(said), background="none").tolist()
-        [1, 0, 0]
+        [0, 1, 1]
     """
     left_out = len(classes.names)
     covered = np.zeros((len(starts), left_out + 1))
     for each in events:
         index = left_out if each.label in classes.omitted else classes.found.get(each.label)
-        if index is None or each.duration <= 0:
+        if index is None:
             continue
-        shared = np.minimum(starts + seconds, each.onset + each.duration) - np.maximum(
-            starts, each.onset
-        )
-        covered[:, index] += np.maximum(shared, 0)
+        end = np.inf if each.duration is None else each.onset + each.duration
+        shared = np.minimum(starts + seconds, end) - np.maximum(starts, each.onset)
+        covered[:, left_out if each.duration is None else index] += np.maximum(shared, 0)
     most = covered.argmax(1)
     enough = covered.max(1) >= overlap * seconds - _TOLERANCE
     rest = NO_CLASS if background is None else classes.names.index(background)
     label = np.where(enough, most, rest)
+    label[covered[:, left_out] > 0] = left_out
     return np.where(label == left_out, NO_CLASS, label).astype(np.int64)
 
 
@@ -102,7 +104,7 @@ def of_samples(times: NDArray[np.float64], step: float, labels: Sequence[str]) -
     bounds = [0, *(np.flatnonzero(said[1:] != said[:-1]) + 1).tolist(), len(said)]
     return [
         Event(float(times[a]), float(times[b - 1] - times[a]) + step, str(said[a]))
-        for a, b in zip(bounds[:-1], bounds[1:], strict=True)
+        for a, b in itertools.pairwise(bounds)
     ]
 
 

@@ -1,7 +1,8 @@
 """Own recordings read by their declaration: a path to windows."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,22 +10,15 @@ from numpy.typing import NDArray
 
 from sequela.config import SegmentLength, SignalSettings
 from sequela.errors import DataError, DataNotFoundError, SettingError
-from sequela.sources.signals import tables
+from sequela.sources.signals import folders, tables
 from sequela.sources.signals.channels import to_microvolts
+from sequela.sources.signals.cutting import NO_SUBJECTS, Cutter, Stretch, Whose
 from sequela.sources.signals.declaration import Classes, declared
-from sequela.sources.signals.events import (
-    NO_CLASS,
-    Event,
-    check_inside,
-    label_windows,
-    of_samples,
-)
-from sequela.sources.signals.windows import Rates, Shelf, Windows, blocks, cut_row
+from sequela.sources.signals.events import Event, of_samples
+from sequela.sources.signals.windows import Shelf, Windows
 
 _GAP = 1.5
 """Steps between two samples above which there is a gap between them."""
-Whose = tuple[str, str | None, str | None]
-"""Recording, subject and site."""
 
 
 def read(
@@ -47,8 +41,11 @@ def read(
             that does not fit is named.
     """
     settings = declared(path, given)
-    reader = _Reader(_table_of(path), settings, segment, Shelf(work))
-    return reader.windows(settings.title or path.name.partition(".")[0])
+    title = settings.title or path.resolve().name.partition(".")[0]
+    cutter = Cutter(settings, segment, Shelf(work))
+    if folders.is_recording(path) or folders.has_recordings(path):
+        return folders.read(path, cutter, title)
+    return _Reader(_table_of(path), cutter).windows(title)
 
 
 def _table_of(path: Path) -> Path:
@@ -73,144 +70,14 @@ def _table_of(path: Path) -> Path:
 
 
 @dataclass
-class Stretch:
-    """Continuous signal, of which parts can be read.
-
-    Attributes:
-        place: What an error calls it.
-        whose: Its recording, subject and site.
-        sfreq: Samples per second, in Hz.
-        n_times: Samples.
-        read: Gives float64 (n_chans, time) in µV, from a sample up to another.
-        offset: Seconds from the recording's start to its first sample.
-    """
-
-    place: str
-    whose: Whose
-    sfreq: float
-    n_times: int
-    read: Callable[[int, int], NDArray[np.float64]]
-    offset: float = 0.0
-
-
-@dataclass
-class Cutter:
-    """Cuts signals into windows, and puts them on a shelf.
-
-    Attributes:
-        settings: The declaration.
-        segment: Samples of a window, where they are asked for.
-        shelf: Where the windows go.
-        notes: What was done, as sentences.
-    """
-
-    settings: SignalSettings
-    segment: SegmentLength | None
-    shelf: Shelf
-    notes: list[str] = field(default_factory=list)
-
-    def note(self, sentence: str) -> None:
-        """Say something once."""
-        if sentence not in self.notes:
-            self.notes.append(sentence)
-
-    def rates(self, before: float) -> tuple[Rates, float]:
-        """How a signal is resampled, and its rate afterwards."""
-        after = self.settings.resample or before
-        if after != before:
-            self.note(
-                f"resampled from {before:g} Hz to {after:g} Hz (scipy.signal.resample_poly, behind "
-                "its anti-alias filter)"
-            )
-        return Rates.of(before, after), after
-
-    def lengths(self, sfreq: float, whole: int) -> tuple[int, int]:
-        """Samples of a window, and from its start to that of the next."""
-        if isinstance(self.segment, int):
-            n_times = self.segment
-        elif self.segment is None and self.settings.window:
-            n_times = max(1, round(self.settings.window * sfreq))
-        else:
-            n_times = whole
-        stride = self.settings.stride
-        return n_times, max(1, round(stride * sfreq)) if stride else n_times
-
-    def row(
-        self, signal: NDArray[np.float64], sfreq: float, label: int, whose: Whose, place: str,
-        start: float,
-    ) -> None:  # fmt: skip
-        """Cut a short signal (n_chans, time) in µV, all of one class.
-
-        Raises:
-            DataError: It is shorter than a window.
-        """
-        rates, after = self.rates(sfreq)
-        signal = rates.apply(signal)
-        n_times, stride = self.lengths(after, signal.shape[1])
-        if not 0 < n_times <= signal.shape[1]:
-            raise DataError(
-                f"{place}: {signal.shape[1]} samples, fewer than the {n_times} of a window: "
-                "expected at least one window; give a shorter --window"
-            )
-        cut, starts, dropped = cut_row(signal.astype(np.float32), n_times, stride)
-        self.shelf.n_dropped += dropped
-        self.shelf.put(
-            cut,
-            label=np.full(len(cut), label, np.int64),
-            start=start + starts / after,
-            whose=whose,
-            sfreq=after,
-            place=place,
-        )
-
-    def stretch(self, stretch: Stretch, events: Sequence[Event], classes: Classes) -> None:
-        """Cut a continuous signal, piece by piece; windows have the class of their events."""
-        rates, after = self.rates(stretch.sfreq)
-        n_after = rates.n_after(stretch.n_times)
-        n_times, stride = self.lengths(after, n_after)
-        n_windows = max(0, (n_after - n_times) // stride + 1)
-        self.shelf.n_dropped += n_after - ((n_windows - 1) * stride + n_times if n_windows else 0)
-        starts = stretch.offset + np.arange(n_windows) * (stride / after)
-        label = label_windows(
-            starts,
-            n_times / after,
-            events,
-            classes,
-            background=self.settings.background,
-            overlap=self.settings.overlap,
-        )
-        n_chans = 0
-        for first, last in blocks(n_windows, n_chans or 32, stride):
-            kept = np.flatnonzero(label[first:last] != NO_CLASS)
-            if not len(kept):
-                continue
-            begin, end = first + int(kept[0]), first + int(kept[-1]) + 1
-            signal = rates.part(
-                stretch.read, stretch.n_times, begin * stride, (end - 1) * stride + n_times
-            )
-            cut, _, _ = cut_row(signal.astype(np.float32), n_times, stride)
-            which = label[begin:end] != NO_CLASS
-            self.shelf.put(
-                cut[which],
-                label=label[begin:end][which],
-                start=starts[begin:end][which],
-                whose=stretch.whose,
-                sfreq=after,
-                place=stretch.place,
-            )
-
-
-@dataclass
 class _Reader:
     """Reads a table."""
 
     path: Path
-    settings: SignalSettings
-    segment: SegmentLength | None
-    shelf: Shelf
+    cutter: Cutter
 
     def __post_init__(self) -> None:
-        self.cutter = Cutter(self.settings, self.segment, self.shelf)
+        self.settings, self.shelf = self.cutter.settings, self.cutter.shelf
         self.layout = tables.layout_of(self.path, self.settings)
         self.classes = Classes.of(self.settings) if self.settings.classes else None
         self.seen: dict[str, int] = {}
@@ -224,10 +91,7 @@ class _Reader:
         if self.settings.unit is None:
             self.cutter.note("no unit is declared: the samples are taken for µV")
         if self.settings.subject is None:
-            self.cutter.note(
-                "subjects are not known: the split is by recording, and recordings of one person "
-                "may be in two parts"
-            )
+            self.cutter.note(NO_SUBJECTS)
         if self.settings.recording is None and self.settings.id is None:
             self.cutter.note("no recording is declared: each row is a recording of its own")
 
@@ -343,26 +207,34 @@ class _Reader:
             people = {value for each in held for value in each.said.get(key, ())}
             if len(people) > 1:
                 raise DataError(
-                    f"{place}: id {first.id} is of several {key}s ({', '.join(sorted(people)[:3])}):"
-                    " expected one"
+                    f"{place}: id {first.id} is of several {key}s "
+                    f"({', '.join(sorted(people)[:3])}): expected one"
                 )
         sfreq = self.settings.rate or tables.rate_of(times[:1000].tolist(), self.path)
         steps = np.diff(times)
         if (steps <= 0).any():
             row = first.first + int(np.flatnonzero(steps <= 0)[0]) + 1
             raise DataError(
-                f"{self.path} row {row}: time {times[row - first.first]:g} s, not after that of the "
-                "row before: expected rising times in each id"
+                f"{self.path} row {row}: time {times[row - first.first]:g} s, not after that of "
+                "the row before: expected rising times in each id"
             )
         gaps = np.flatnonzero(steps > _GAP / sfreq) + 1
         if len(gaps):
             self.cutter.note(f"id {first.id} has {len(gaps):,} gaps; no window spans one")
         bounds = [0, *gaps.tolist(), len(times)]
-        for a, b in zip(bounds[:-1], bounds[1:], strict=True):
+        for a, b in itertools.pairwise(bounds):
             part = signal[a:b].T
-            events = of_samples(times[a:b], 1 / sfreq, labels[a:b])
+            events = of_samples(times[a:b] - times[a], 1 / sfreq, labels[a:b])
             yield (
-                Stretch(place, whose, sfreq, b - a, _reads(part, self.scale), float(times[a])),
+                Stretch(
+                    place,
+                    whose,
+                    sfreq,
+                    n_times=b - a,
+                    n_chans=len(part),
+                    read=_reads(part, self.scale),
+                    offset=float(times[a]),
+                ),
                 events,
             )
 
@@ -391,7 +263,7 @@ def _by_id(path: Path, settings: SignalSettings, layout: tables.Layout) -> Itera
         times = np.array(tables.times_of(some.said["time"], path, some.first))
         bounds = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), len(ids)]
         signal = np.asarray(some.signal)
-        for a, b in zip(bounds[:-1], bounds[1:], strict=True):
+        for a, b in itertools.pairwise(bounds):
             if a < b:
                 said = {name: values[a:b] for name, values in some.said.items()}
                 yield _Samples(str(ids[a]), some.first + a, times[a:b], said, signal[a:b])

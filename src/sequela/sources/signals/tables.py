@@ -96,8 +96,8 @@ def layout_of(path: Path, settings: SignalSettings) -> Layout:
     long = not free and settings.time is not None
     if not settings.channels and not free:
         raise SettingError(
-            f"{path}: nothing says which columns hold the samples (found: {_few(names)}); name them "
-            "with --samples, such as 'X*', or with --channels"
+            f"{path}: nothing says which columns hold the samples (found: {_few(names)}); name "
+            "them with --samples, such as 'X*', or with --channels"
         )
     channels = settings.channels or tuple(free)
     for channel in channels:
@@ -461,7 +461,7 @@ def rate_of(times: Sequence[float], path: Path) -> float:
     step = float(np.median(steps)) if len(steps) else 0.0
     if step <= 0:
         raise DataError(
-            f"{path}: the first times are {', '.join(f'{t:g}' for t in times[:3])}; expected rising "
-            "seconds in each id; or give the rate with --rate"
+            f"{path}: the first times are {', '.join(f'{t:g}' for t in times[:3])}; expected "
+            "rising seconds in each id; or give the rate with --rate"
         )
     return round(1 / step, 4)

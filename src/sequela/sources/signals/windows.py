@@ -152,8 +152,14 @@ class Shelf:
         n_windows = sum(self.counts)
         if not n_windows:
             raise DataError(
-                "found no window with a class: expected some; look at the classes, the events and "
-                "the length of a window"
+                f"{title}: no window has a class; expected some; look at the classes, the events "
+                f"and the length of a window ({'; '.join([*notes, *self._notes()])})"
+            )
+        counts = np.bincount(np.concatenate(self.label), minlength=len(classes))
+        if not counts.all():
+            raise DataError(
+                f"{title}: no window is of class {classes[int(counts.argmin())]}; expected windows "
+                "of each class; correct the classes or the events"
             )
         self._file.flush()
         shape = (n_windows, self.n_chans, self.n_times)
@@ -193,7 +199,7 @@ class Shelf:
             yield f"{self.n_dropped:,} samples at the ends fill no whole window and are left out"
         if self.n_with_gap:
             yield f"{self.n_with_gap:,} windows with a gap (missing samples) are left out"
-        if flat := int(np.concatenate(self.flat).sum()):
+        if flat := sum(int(each.sum()) for each in self.flat):
             yield f"{flat:,} windows have a flat channel, one value throughout; they are kept"
 
 
@@ -224,13 +230,15 @@ def _in_order(windows: Windows, work: Path | None) -> Windows:
             file.write(np.ascontiguousarray(some).data)
         file.flush()
         signal: NDArray[np.float32] = np.memmap(file, np.float32, "r", shape=windows.signal.shape)
-    names = ("label", "recording_id", "start", "flat")
-    known = ("subject_id", "site")
     return replace(
         windows,
         signal=signal,
-        **{name: getattr(windows, name)[order] for name in names},
-        **{n: None if getattr(windows, n) is None else getattr(windows, n)[order] for n in known},
+        label=windows.label[order],
+        recording_id=windows.recording_id[order],
+        subject_id=None if windows.subject_id is None else windows.subject_id[order],
+        site=None if windows.site is None else windows.site[order],
+        start=windows.start[order],
+        flat=windows.flat[order],
     )
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,19 +65,17 @@ class Montage:
             DataError: One is not there.
         """
         self.names = tuple(asked or there)
-        known: dict[str, int] = {}
-        self.notes: list[str] = []
-        for index, name in enumerate(there):
-            if name in asked and name not in known:
-                known[name] = index
-        for index, name in enumerate(there):
-            plain = canonical(name)
-            if plain in known and known[plain] != index and there[known[plain]] != plain:
-                self.notes.append(
-                    f"several channels are called {plain}; the first is read ({place})"
-                )
-            known.setdefault(plain, index)
+        called = [canonical(name) for name in there]
+        # A name as it stands there goes before what it is called in other terms.
+        known = {name: i for i, name in reversed([*enumerate(called)])}
+        known |= {name: i for i, name in reversed([*enumerate(there)])}
         found = [self._of(name, known, there, place) for name in self.names]
+        read = {called[index] for terms in found for index, _ in terms}
+        self.notes = tuple(
+            f"several channels are called {name}; the first is read ({place})"
+            for name in sorted(read)
+            if called.count(name) > 1
+        )
         self.needs = sorted({index for terms in found for index, _ in terms})
         self.weights: NDArray[np.float64] = np.zeros((len(found), len(self.needs)))
         for row, terms in enumerate(found):
@@ -97,10 +94,8 @@ class Montage:
         first, _, second = plain.partition("-")
         if second and first in known and second in known:
             return [(known[first], 1.0), (known[second], -1.0)]
-        near = get_close_matches(plain, known, n=1)
-        hint = f"; is it '{there[known[near[0]]]}'?" if near else ""
         raise DataError(
-            f"{place}: no channel '{name}', and no two of which it is the difference{hint} "
+            f"{place}: no channel '{name}', and no two of which it is the difference "
             f"(found: {', '.join(there)}); name others with --channels"
         )
 
@@ -109,4 +104,5 @@ class Montage:
         plain = (self.weights.sum(1) == 1).all() and (np.count_nonzero(self.weights, 1) == 1).all()
         if plain:
             return read[self.weights.argmax(1)]
-        return self.weights @ read
+        found: NDArray[np.float64] = self.weights @ read
+        return found

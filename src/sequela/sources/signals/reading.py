@@ -42,10 +42,11 @@ def read(
     """
     settings = declared(path, given)
     title = settings.title or path.resolve().name.partition(".")[0]
-    cutter = Cutter(settings, segment, Shelf(work))
-    if folders.is_recording(path) or folders.has_recordings(path):
-        return folders.read(path, cutter, title)
-    return _Reader(_table_of(path), cutter).windows(title)
+    with Shelf(work) as shelf:
+        cutter = Cutter(settings, segment, shelf)
+        if folders.is_recording(path) or folders.has_recordings(path):
+            return folders.read(path, cutter, title)
+        return _Reader(_table_of(path), cutter).windows(title)
 
 
 def _table_of(path: Path) -> Path:

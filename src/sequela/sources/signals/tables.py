@@ -77,13 +77,13 @@ def layout_of(path: Path, settings: SignalSettings) -> Layout:
     if path.suffix.lower() in {".npy", ".npz"}:
         signal = arrays_of(path, settings)["signal"]
         n_chans = 1 if signal.ndim == _TWO else signal.shape[1]
-        names = settings.channels or tuple(f"channel {n}" for n in range(1, n_chans + 1))
-        if len(names) != n_chans:
+        called = settings.channels or tuple(f"channel {n}" for n in range(1, n_chans + 1))
+        if len(called) != n_chans:
             raise DataError(
-                f"{path}: {n_chans} channels, and {len(names)} names for them: expected one each; "
+                f"{path}: {n_chans} channels, and {len(called)} names for them: expected one each; "
                 "correct channels"
             )
-        return Layout(names, (), long=False)
+        return Layout(called, (), long=False)
     names, lists = columns_of(path)
     for key in _KEYS:
         column = getattr(settings, key)
@@ -162,7 +162,7 @@ def columns_of(path: Path) -> tuple[list[str], set[str]]:
     """Names of the columns of a csv or Parquet file, and those that hold lists."""
     if not path.name.lower().endswith(".parquet"):
         with rows_of(path) as rows:
-            names = next(rows, [])
+            names: list[str] = next(rows, [])
         check_commas(path, names)
         for name in names:
             if names.count(name) > 1:

@@ -96,7 +96,13 @@ class Shelf:
     counts: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._file = tempfile.TemporaryFile(dir=self.work)  # noqa: SIM115 - closed in ``windows``
+        self._file = tempfile.TemporaryFile(dir=self.work)  # noqa: SIM115 - closed by ``with``
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()  # a map of it stays
 
     def put(
         self,
@@ -164,7 +170,6 @@ class Shelf:
         self._file.flush()
         shape = (n_windows, self.n_chans, self.n_times)
         signal: NDArray[np.float32] = np.memmap(self._file, np.float32, "r", shape=shape)
-        self._file.close()  # the map stays
         recording, subject, site = (
             np.repeat(np.array(["" if e is None else e for e in each], np.str_), self.counts)
             for each in zip(*self.whose, strict=True)

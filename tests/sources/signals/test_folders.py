@@ -66,7 +66,7 @@ def test_a_pair_that_is_there_is_read_and_the_first_of_two() -> None:
     there = ("FP1-F7", "T8-P8", "T8-P8", "F7")
     montage = Montage(("Fp1-F7", "T4-T6", "F7"), there, "x")
     assert montage.needs == [0, 1, 3]
-    assert montage.notes == ("several channels are called T8-P8; the first is read (x)",)
+    assert montage.notes == ("several channels are called T8-P8: the first of them is read",)
 
 
 def test_subjects_sites_and_classes_by_the_path(edf: Edf, tmp_path: Path) -> None:

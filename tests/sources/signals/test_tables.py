@@ -66,8 +66,8 @@ def test_npz_and_npy(tmp_path: Path) -> None:
     same(read(tmp_path / "own.npz", said(rate=4)))
     for name, array in {"signal": signal, "who": who, "rec": rec, "stage": stage}.items():
         np.save(tmp_path / f"{name}.npy", array[:, None] if name == "signal" else array)
-    names = {"label": "stage.npy", "subject": "who.npy", "recording": "rec.npy"}
-    same(read(tmp_path / "signal.npy", SignalSettings(rate=4, **names)))
+    asked = SignalSettings(rate=4, label="stage.npy", subject="who.npy", recording="rec.npy")
+    same(read(tmp_path / "signal.npy", asked))
 
 
 def test_python_objects_are_refused(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_no_window_spans_a_gap(tmp_path: Path) -> None:
     found = read(long_table(tmp_path, times, "aaaaaabbbbbb"), LONG)
     assert found.start.tolist() == [0, 10]
     assert found.signal[1, 0].tolist() == [6, 7, 8, 9]
-    assert any("has 1 gaps" in note for note in found.notes)
+    assert any("1 gaps in time" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(

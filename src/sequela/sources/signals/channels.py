@@ -72,7 +72,7 @@ class Montage:
         found = [self._of(name, known, there, place) for name in self.names]
         read = {called[index] for terms in found for index, _ in terms}
         self.notes = tuple(
-            f"several channels are called {name}; the first is read ({place})"
+            f"several channels are called {name}: the first of them is read"
             for name in sorted(read)
             if called.count(name) > 1
         )

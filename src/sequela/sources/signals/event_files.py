@@ -201,13 +201,18 @@ def of_table(place: Path, files: Mapping[str, Iterable[str]]) -> dict[str, list[
     return found
 
 
+def place_of_bids(path: Path) -> Path:
+    """Where BIDS has the events of a recording."""
+    return path.with_name(f"{path.stem.removesuffix('_eeg')}_events.tsv")
+
+
 def of_bids(path: Path) -> list[Event]:
     """The events of a recording of a BIDS folder.
 
     Raises:
         DataError: There is no ``_events.tsv`` beside it, or a line is not an event.
     """
-    place = path.with_name(f"{path.stem.removesuffix('_eeg')}_events.tsv")
+    place = place_of_bids(path)
     if not place.exists():
         raise DataError(
             f"{path}: no {place.name} beside it: expected the events of each recording there; add "

@@ -134,7 +134,7 @@ class Folder:
         bids = people is not None
         if bids and settings.events is None and settings.label is None:
             settings = settings.model_copy(update={"events": event_files.BIDS})
-        headers, beside = _headers(root)
+        files, beside = headers(root)
         if settings.label is None and settings.events is None:
             raise SettingError(
                 f"{root}: nothing says the class of a window; say where the events are with "
@@ -143,10 +143,10 @@ class Folder:
         if settings.events in event_files.OF_SEIZURES and not settings.classes:
             names = (settings.background or _BACKGROUND, event_files.SEIZURE)
             settings = settings.model_copy(update={"classes": names, "background": names[0]})
-        events = _events(root, headers, beside, settings)
+        events = events_of(root, files, beside, settings)
         seconds: dict[str, float] = defaultdict(float)
         found = []
-        for file in headers:
+        for file in files:
             name = _name(root, file.path)
             said = {
                 key: _of_path(root, file, key, getattr(settings, key), people)
@@ -165,7 +165,7 @@ class Folder:
             seconds[of] += file.seconds
         labels = [event.label for each in found for event in each.events]
         classes = _classes(root, settings, labels)
-        channels = settings.channels or _common(headers)
+        channels = settings.channels or common(files)
         notes = _notes(found, classes, () if settings.channels else channels)
         return cls(tuple(found), settings, classes, channels, tuple(notes))
 
@@ -200,7 +200,7 @@ def _classes(root: Path, settings: SignalSettings, labels: Sequence[str]) -> Cla
     )
 
 
-def _headers(root: Path) -> tuple[list[EdfFile], list[EdfFile]]:
+def headers(root: Path) -> tuple[list[EdfFile], list[EdfFile]]:
     """The files with signals, and those that hold only annotations.
 
     Raises:
@@ -215,11 +215,11 @@ def _headers(root: Path) -> tuple[list[EdfFile], list[EdfFile]]:
         )
     if not files:
         raise DataNotFoundError(f"{root}: no EDF or BDF file; expected some; name another --root")
-    headers = [EdfFile.open(each) for each in files]
-    signals = [each for each in headers if each.signals]
+    found = [EdfFile.open(each) for each in files]
+    signals = [each for each in found if each.signals]
     if not signals:
         raise DataError(f"{root}: no file has a signal; expected recordings beside annotations")
-    return signals, [each for each in headers if not each.signals]
+    return signals, [each for each in found if not each.signals]
 
 
 def _name(root: Path, path: Path) -> str:
@@ -228,7 +228,7 @@ def _name(root: Path, path: Path) -> str:
     return inside.with_suffix("").as_posix()
 
 
-def _events(
+def events_of(
     root: Path, headers: Sequence[EdfFile], beside: Sequence[EdfFile], settings: SignalSettings
 ) -> dict[str, list[Event]]:
     """The events of each recording, by its name.
@@ -381,7 +381,7 @@ def _of_path(
     return match[1]
 
 
-def _common(headers: Sequence[EdfFile]) -> tuple[str, ...]:
+def common(headers: Sequence[EdfFile]) -> tuple[str, ...]:
     """The channels of EEG that all files have, in the order of the first.
 
     Raises:

@@ -46,10 +46,10 @@ def read(
         cutter = Cutter(settings, segment, shelf)
         if folders.is_recording(path) or folders.has_recordings(path):
             return folders.read(path, cutter, title)
-        return _Reader(_table_of(path), cutter).windows(title)
+        return _Reader(table_of(path), cutter).windows(title)
 
 
-def _table_of(path: Path) -> Path:
+def table_of(path: Path) -> Path:
     """The one table at a path.
 
     Raises:
@@ -83,6 +83,7 @@ class _Reader:
         self.classes = Classes.of(self.settings) if self.settings.classes else None
         self.seen: dict[str, int] = {}
         self.n_omitted = 0
+        self.n_gaps = 0
         unit = self.settings.unit or "µV"
         self.scale = to_microvolts(unit) or 1.0
         if self.settings.label is None:
@@ -104,6 +105,8 @@ class _Reader:
         else:
             self._rows()
         classes = Classes.of(self.settings, list(self.seen))
+        if self.n_gaps:
+            self.cutter.note(f"{self.n_gaps:,} gaps in time; no window spans one")
         if self.n_omitted:
             self.cutter.note(f"{self.n_omitted:,} rows of classes to omit are left out")
         # Labels were numbered as they came.
@@ -221,7 +224,7 @@ class _Reader:
             )
         gaps = np.flatnonzero(steps > _GAP / sfreq) + 1
         if len(gaps):
-            self.cutter.note(f"id {first.id} has {len(gaps):,} gaps; no window spans one")
+            self.n_gaps += len(gaps)
         bounds = [0, *gaps.tolist(), len(times)]
         for a, b in itertools.pairwise(bounds):
             part = signal[a:b].T

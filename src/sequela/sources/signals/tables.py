@@ -431,6 +431,19 @@ def _rows_of_arrays(path: Path, settings: SignalSettings) -> Rows:
     return Rows(1, said, list(signal.astype(np.float64, copy=False)))
 
 
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each array of an npz file."""
+    with _loaded(path) as archive:
+        return {name: _array(path, name, archive).shape for name in archive.files}
+
+
+def texts_of(path: Path, column: str) -> Iterator[str]:
+    """The values of a column of a csv or Parquet file, as text."""
+    read = _parquet_batches if path.name.lower().endswith(".parquet") else _csv_batches
+    for batch in read(path, [column], {column}):
+        yield from _texts(batch[column])
+
+
 def times_of(said: Sequence[str], path: Path, first: int) -> list[float]:
     """Times in seconds.
 

@@ -31,7 +31,7 @@ def table(path: Path, patients: range) -> Path:
             stage = ("N2", "R", "W")[number % 3]
             wave = {"N2": 3, "R": 7, "W": 12}[stage]
             signal = 30 * np.sin(2 * np.pi * wave * t + rng.uniform(0, 6)) + rng.normal(
-                scale=40, size=(2, 128)
+                scale=8, size=(2, 128)
             )
             row = dict(zip(("C3", "C4"), signal.tolist(), strict=True))
             rows.append(

@@ -1,6 +1,7 @@
 """Own recordings read by their declaration: a path to windows."""
 
 import itertools
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,7 +157,7 @@ class _Reader:
                     signal * self.scale,
                     self.settings.rate,
                     self._number(said["label"], place),
-                    self._whose(said, place, f"row {some.first + row:07d}"),
+                    self._whose(said, place, _row_id(some.first + row, signal)),
                     place,
                     starts[row],
                 )
@@ -241,6 +242,11 @@ class _Reader:
                 ),
                 events,
             )
+
+
+def _row_id(row: int, signal: NDArray[np.float64]) -> str:
+    """The id of a row that has none: a row of other data is not taken for it."""
+    return f"row {row:07d} {hashlib.blake2b(signal.tobytes(), digest_size=4).hexdigest()}"
 
 
 def _reads(signal: NDArray[np.float32], scale: float) -> Callable[[int, int], NDArray[np.float64]]:

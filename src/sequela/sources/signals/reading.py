@@ -1,7 +1,7 @@
 """Own recordings read by their declaration: a path to windows."""
 
-import itertools
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path

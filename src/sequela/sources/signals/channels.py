@@ -101,8 +101,6 @@ class Montage:
 
     def apply(self, read: NDArray[np.float64]) -> NDArray[np.float64]:
         """Signals (channel, time) of the channels that were read (needed channel, time)."""
-        plain = (self.weights.sum(1) == 1).all() and (np.count_nonzero(self.weights, 1) == 1).all()
-        if plain:
-            return read[self.weights.argmax(1)]
-        found: NDArray[np.float64] = self.weights @ read
+        plain = (np.count_nonzero(self.weights, 1) == 1).all() and (self.weights.sum(1) == 1).all()
+        found: NDArray[np.float64] = read[self.weights.argmax(1)] if plain else self.weights @ read
         return found

@@ -12,7 +12,7 @@ from cyclopts import App
 from pydantic import BaseModel
 
 from sequela.cli.app import app, main
-from sequela.config import CohortSettings, TrainingSettings, options
+from sequela.config import CohortSettings, SignalSettings, TrainingSettings, options
 from sequela.models import registry
 
 ROOT = Path(__file__).parent.parent
@@ -162,9 +162,18 @@ def rows(settings: type[BaseModel]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("settings", [TrainingSettings, CohortSettings])
-def test_the_table_of_settings_is_that_of_the_settings(settings: type[BaseModel]) -> None:
-    page = (ROOT / "docs" / "training.md").read_text("utf-8")
+@pytest.mark.parametrize(
+    ("settings", "page"),
+    [
+        (TrainingSettings, "training.md"),
+        (CohortSettings, "training.md"),
+        (SignalSettings, "signals.md"),
+    ],
+)
+def test_the_table_of_settings_is_that_of_the_settings(
+    settings: type[BaseModel], page: str
+) -> None:
+    page = (ROOT / "docs" / page).read_text("utf-8")
     expected = "\n".join(["| setting | option | default | |", "|---|---|---|---|", *rows(settings)])
     assert f"\n{expected}\n\n" in page, expected
 

@@ -227,6 +227,122 @@ class QuestionSettings(_Settings):
     )
 
 
+class SignalSettings(_Settings):
+    """What recordings of one's own are: each is an option, and a key of ``signals.toml``."""
+
+    title: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Name of the data on pages and cards (default: the name of the file or "
+        "folder).",
+    )
+    id: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Column of the id: in a table of one row a sample, the rows of an id are one "
+        "stretch of signal.",
+    )
+    subject: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Column of the person recorded; of files, `header`, `folder` (the first one of "
+        "the path), or a regular expression whose group finds it in the path, such as "
+        "'(chb[0-9]+)_'.",
+    )
+    recording: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Column of the recording; of files, a regular expression (default: each file "
+        "is a recording, else each row).",
+    )
+    site: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Column of the site; of files, `folder` or a regular expression.",
+    )
+    label: str | None = Field(default=None, min_length=1, description="Column of the class.")
+    time: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Column of the time in seconds: of each sample in a table of one row a sample, "
+        "else of the segment's start, by which the segments of a recording are put in order.",
+    )
+    channels: tuple[str, ...] = Field(
+        default=(),
+        description="Channels, such as C3,C4, or pairs, such as F3-C3 (default: of files, those "
+        "that all have).",
+    )
+    samples: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Columns of the samples, such as 'X*'; with several channels, such as "
+        "'{channel}_*'. Of npz files, the array of signals.",
+    )
+    rate: float | None = Field(
+        default=None, gt=0, description="Samples per second, in Hz, where the file does not say."
+    )
+    resample: float | None = Field(
+        default=None,
+        gt=0,
+        description="Resample to this rate in Hz, behind an anti-alias filter (default: as it is).",
+    )
+    unit: Literal["µV", "uV", "mV", "V", "nV"] | None = Field(
+        default=None, description="Unit of the samples, where the file does not say."
+    )
+    window: float | None = Field(
+        default=None, gt=0, description="Seconds of a window (default: each row is one)."
+    )
+    stride: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds from the start of a window to that of the next (default: those of a "
+        "window).",
+    )
+    classes: tuple[str, ...] = Field(
+        default=(),
+        description="Classes in order, as found in the data, or as NAME=FOUND, such as "
+        "'sleep=N1|N2|N3' (default: all that the column has, sorted).",
+    )
+    omit: tuple[str, ...] = Field(
+        default=(), description="Leave out what has this class in the data, such as '?'."
+    )
+    events: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Where the events are that label the windows of files: `annotations` (in the "
+        "file), `bids`, `summary` (CHB-MIT), `seizeit`, or a table with file, onset, duration and "
+        "label.",
+    )
+    background: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Class of windows without an event (default: they are left out).",
+    )
+    overlap: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Share of a window that an event must cover to label it.",
+    )
+
+    @field_validator("channels", "classes", "omit", mode="before")
+    @classmethod
+    def _by_comma(cls, said: Any) -> Any:
+        """``C3,C4`` is two; in a file, a table of classes is ``NAME=FOUND``."""
+        if isinstance(said, dict):
+            return tuple(f"{name}={_found(found)}" for name, found in said.items())
+        if isinstance(said, str):
+            said = (said,)
+        if not isinstance(said, (list, tuple)) or not all(isinstance(e, str) for e in said):
+            return said
+        return tuple(part.strip() for each in said for part in each.split(",") if part.strip())
+
+
+def _found(found: Any) -> str:
+    """What a class is called in the data, one or several."""
+    return "|".join(str(each) for each in (found if isinstance(found, list) else [found]))
+
+
 class CohortSettings(SequenceSettings, QuestionSettings):
     """Who is asked what, and how a record becomes a sequence: for data that are hospital tables."""
 
@@ -332,6 +448,11 @@ class RunSettings(_Settings):
     cohort: CohortSettings | None = Field(
         default=None,
         description="What is asked of hospital records.",
+        json_schema_extra=NO_OPTION,
+    )
+    signals: SignalSettings | None = Field(
+        default=None,
+        description="What recordings of one's own are.",
         json_schema_extra=NO_OPTION,
     )
     training: TrainingSettings = Field(

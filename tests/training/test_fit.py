@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from sequela.config import TrainingSettings
 from sequela.sequences.signal_batches import SignalBatch, signal_loader
 from sequela.training.checkpoint import Checkpoint
-from sequela.training.fit import fit
+from sequela.training.fit import _schedule, fit
 from sequela.training.history import History, best_epoch
 
 N_TRAIN, N_TUNING, BATCH = 50, 23, 16  # neither part is a whole number of batches
@@ -181,6 +181,16 @@ def test_one_cycle_rises_for_a_tenth_and_falls_to_nearly_zero() -> None:
     assert rates[-1] < 0.02 / 1000
     _, constant = fitted(BASE)
     assert {r.learning_rate for r in constant} == {0.02}
+
+
+@pytest.mark.parametrize("steps", range(1, 31))
+def test_one_cycle_of_few_steps(steps: int) -> None:
+    adam = torch.optim.AdamW([nn.Parameter(torch.zeros(1))])
+    schedule = _schedule(adam, BASE.model_copy(update={"schedule": "one-cycle"}), steps=steps)
+    for _ in range(steps - 1):
+        adam.step()
+        schedule.step()
+    assert 0 < schedule.get_last_lr()[0] <= 0.02
 
 
 def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:

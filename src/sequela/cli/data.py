@@ -49,6 +49,31 @@ def get(
 
 
 @data_app.command
+def describe(path: Path, /, *, out: Path | None = None) -> None:
+    """Look at recordings of your own and propose a declaration, `signals.toml`, for them.
+
+    What a person must decide is marked with DECIDE. Correct it, and put it beside the data.
+
+    Example: `sequela data describe path/to/recordings`
+
+    Args:
+        path: Table of segments, or folder of EDF, BDF or BIDS recordings.
+        out: Write the declaration to this file (default: print it).
+    """
+    from sequela.sources.signals.describe import propose
+
+    proposed = propose(path)
+    if out is None:
+        print(proposed, end="")
+        return
+    from sequela.files import whole
+
+    with whole(out) as partial:
+        partial.write_text(proposed, encoding="utf-8")
+    print(f"{out}: decide what is marked, and put it beside the data as signals.toml")
+
+
+@data_app.command
 def check(name: str, /, *, root: str | None = None) -> None:
     """Read a whole data set, check it, and summarise it.
 
@@ -63,7 +88,7 @@ def check(name: str, /, *, root: str | None = None) -> None:
         root: Folder, file or PostgreSQL address of the data (default: the usual search path).
     """
     from sequela.cohort.inventory import take_inventory
-    from sequela.sources.catalog import load_recordings, lookup, signals_of
+    from sequela.sources.catalog import load_recordings, load_windows, lookup, signals_of
     from sequela.sources.check import check as check_tables
     from sequela.sources.hospitals import place_of
 
@@ -73,7 +98,13 @@ def check(name: str, /, *, root: str | None = None) -> None:
         print(f"{name}: {origin}")
         print("\n".join(account.lines()))
         return
-    recordings, located = load_recordings(name, None if root is None else Path(root))
+    folder = None if root is None else Path(root)
+    if lookup(name).windows:
+        windows, located = load_windows(name, folder)
+        print(f"{name}: {located.origin}")
+        print(windows.describe())
+        return
+    recordings, located = load_recordings(name, folder)
     inventory = take_inventory(recordings, signals_of(name))
     print(f"{name}: {located.origin}")
     print(inventory.describe())

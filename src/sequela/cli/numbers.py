@@ -52,6 +52,8 @@ def say_finished(console: Console, run: "Run", *, open_: bool) -> None:
         path = quote(str(run.path))
         say_path(console, "held-out (test) part", f"not opened; open it: sequela evaluate {path}")
     console.print(f"data: {run.settings.data}, {run.data['origin']}", markup=False)
+    for note in run.data.get("notes", ()):
+        console.print(f"  {note}", markup=False)
     say_path(console, "run folder", run.path)
 
 

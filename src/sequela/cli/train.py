@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 
 from sequela.cli.names import data_sets, known, models, tasks
 from sequela.cli.options import given, options
-from sequela.config import CohortSettings, RunSettings, TrainingSettings
+from sequela.config import CohortSettings, RunSettings, SignalSettings, TrainingSettings
 from sequela.errors import SettingError
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ else:
         {
             "Run": RunSettings,
             "Hospital records": CohortSettings,
+            "Recordings of your own (signals)": SignalSettings,
             "Training": TrainingSettings,
         },
         defaults={"task": known("that of the study of these data, else in-hospital", tasks)},
@@ -79,7 +80,12 @@ def train(
     from sequela.runs.folder import work_beside
     from sequela.runs.inside import refuse_code
     from sequela.runs.pool import PlannedRun
-    from sequela.studies.settings import default_run, resumed_settings, run_settings
+    from sequela.studies.settings import (
+        default_run,
+        resumed_settings,
+        run_settings,
+        signals_asked,
+    )
 
     said = given(asked, RunSettings)
     records = given(asked, CohortSettings)
@@ -87,7 +93,11 @@ def train(
     if "labels" in records:
         records["labels"] = str(Path(records["labels"]).resolve())
     folds = said.pop("folds", None)
-    changes: dict[str, Any] = {"records": records, "training": given(asked, TrainingSettings)}
+    changes: dict[str, Any] = {
+        "records": records,
+        "training": given(asked, TrainingSettings),
+        "signals": given(asked, SignalSettings),
+    }
     if out is None and model is None:
         raise SettingError(
             "MODEL is missing: name a model, or continue a run with --resume and --out"
@@ -112,6 +122,7 @@ def train(
             raise SettingError(
                 f"{missing} is missing: name a model and a data set, as in {_EXAMPLE}"
             )
+        changes["signals"] = signals_asked(data, changes["signals"], root)
         settings = run_settings(model, data, **said, **changes)
     repeats = 1 if repeats is None else repeats
     seeds = 1 if seeds is None else seeds

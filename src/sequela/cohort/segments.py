@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from sequela.cohort.pseudonyms import own
 from sequela.config import SegmentLength
 from sequela.errors import DataError, SettingError
 from sequela.sources.recordings import Recording
+from sequela.sources.signals.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class Segments:
         sfreq: Samples per second, in Hz.
         classes: Names of the classes.
         n_dropped: Samples at the recordings' ends that fill no segment, over all recordings.
+        site: str (segment,), or ``None`` where sites are not known.
+        notes: What was done to the signals and what was left out, as sentences.
+        title: What a page calls the data, where they are a user's own.
+        channels: Names of the channels, where they are known.
     """
 
     signal: NDArray[np.float32]
@@ -38,16 +43,48 @@ class Segments:
     sfreq: float
     classes: tuple[str, ...]
     n_dropped: int
+    site: NDArray[np.str_] | None = None
+    notes: tuple[str, ...] = ()
+    title: str = ""
+    channels: tuple[str, ...] = ()
+
+    @property
+    def n_recordings(self) -> int:
+        """Recordings that have a segment."""
+        return len(np.unique(self.recording_id))
 
     def __len__(self) -> int:
         return len(self.label)
 
     def where(self, keep: NDArray[np.bool_ | np.int64]) -> Self:
         """Only the segments for which ``keep`` is true, or those at its positions."""
-        subject = None if self.subject_id is None else self.subject_id[keep]
-        names = ("signal", "label", "segment_id", "recording_id")
-        arrays = {name: getattr(self, name)[keep] for name in names}
-        return replace(self, subject_id=subject, **arrays)
+        names = ("signal", "label", "segment_id", "recording_id", "subject_id", "site")
+        arrays = {name: getattr(self, name) for name in names}
+        kept: dict[str, Any] = {n: None if a is None else a[keep] for n, a in arrays.items()}
+        return replace(self, **kept)
+
+
+def of_windows(windows: Windows) -> Segments:
+    """Windows of one's own recordings as segments, numbered in each recording from 1."""
+    first = np.flatnonzero(windows.recording_id[1:] != windows.recording_id[:-1]) + 1
+    lengths = np.diff([0, *first, len(windows.label)])
+    numbers = np.concatenate([np.arange(1, length + 1) for length in lengths])
+    return Segments(
+        signal=windows.signal,
+        label=windows.label,
+        segment_id=np.array(
+            [f"{r}/{n:02d}" for r, n in zip(windows.recording_id, numbers, strict=True)]
+        ),
+        recording_id=windows.recording_id,
+        subject_id=windows.subject_id,
+        sfreq=windows.sfreq,
+        classes=windows.classes,
+        n_dropped=windows.n_dropped,
+        site=windows.site,
+        notes=windows.notes,
+        title=windows.title,
+        channels=windows.channels,
+    )
 
 
 def content_of(segments: Segments) -> Content:

@@ -3,17 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.cohort.pseudonyms import Ids
-from sequela.cohort.segments import Segments, cut
-from sequela.config import SplitUnit
+from sequela.cohort.segments import Segments
+from sequela.config import SignalSettings, SplitUnit
 from sequela.notebook.parts import LabelledExamples
-from sequela.runs.signals import ids_of
-from sequela.sources import catalog
+from sequela.runs.signals import ids_of, segments_of
 
 _ONE_CHANNEL = 1
 
@@ -68,13 +67,21 @@ class Examples(LabelledExamples):
         return {"each": f"{n_chans} channel(s), {n_times} samples at {rate}, in µV"}
 
 
-def load(name: str, *, root: Path | str | None = None, n_times: int | None = None) -> Examples:
+def load(
+    name: str,
+    *,
+    root: Path | str | None = None,
+    n_times: int | None = None,
+    signals: Mapping[str, Any] | None = None,
+) -> Examples:
     """The recordings of a data set, cut into segments.
 
     Args:
         name: One that holds recordings: see ``sequela data list``.
         root: Where it lies (default: the usual search path). Nothing is downloaded.
         n_times: Samples of a segment; about a second by default, as the data set says.
+        signals: What recordings of one's own are, such as ``{"label": "stage", "rate": 256}``, for
+            the data set ``signals``: fields of :class:`sequela.config.SignalSettings`.
 
     Raises:
         UnknownNameError: If no data set has that name.
@@ -91,7 +98,7 @@ def load(name: str, *, root: Path | str | None = None, n_times: int | None = Non
         >>> held_out.y[0], held_out.groups[0]
         (np.str_('tumour area'), np.str_('F001'))
     """
-    recordings, located = catalog.load_recordings(name, None if root is None else Path(root))
-    signals = catalog.signals_of(name)
-    segments = cut(recordings, n_times or signals.n_times, signals.classes)
-    return Examples(name, located.origin, segments)
+    given = SignalSettings.of(**signals) if signals else None
+    place = None if root is None else Path(root)
+    segments, origin = segments_of(name, place, given, n_times)
+    return Examples(name, origin, segments)

@@ -4,7 +4,13 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from sequela.config import CohortSettings, RunSettings, TrainingSettings, options
+from sequela.config import (
+    CohortSettings,
+    RunSettings,
+    SignalSettings,
+    TrainingSettings,
+    options,
+)
 from sequela.models.defaults import DEFAULTS
 from sequela.runs.ensemble import members_of
 from sequela.runs.find import Run
@@ -13,7 +19,7 @@ from sequela.studies.settings import run_settings
 
 _OPTIONS = {
     name: option
-    for kind in (RunSettings, CohortSettings, TrainingSettings)
+    for kind in (RunSettings, CohortSettings, SignalSettings, TrainingSettings)
     for name, (option, _) in options(kind).items()
 }
 """The options of ``sequela train`` by the name of their setting."""
@@ -100,8 +106,10 @@ def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
         segment=settings.segment,
         records=sayable,
         training=changes,
+        signals=settings.signals,
     )
-    said = "".join(_option(name, value) for name, value in {**sayable, **changes}.items())
+    own = settings.signals.model_dump(exclude_defaults=True) if settings.signals else {}
+    said = "".join(_option(name, value) for name, value in {**sayable, **own, **changes}.items())
     if settings.folds:
         said += f" --folds {settings.folds}"
         said += f" --repeats {repeats}" * (repeats > 1)

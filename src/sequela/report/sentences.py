@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sequela.evaluation.disclosure import Hidden
 from sequela.evaluation.number import number
 from sequela.models.registry import is_recurrent
 from sequela.report.entry import Entry, measures
@@ -29,12 +30,16 @@ def parts_in_words(entry: Entry) -> Iterator[tuple[str, str]]:
                 ),
             )
         else:
+            counted = f"{numbers['examples']:,} {data['example']}s of {numbers['groups']:,}"
+            said = f"{counted} {data['unit']}s"
+            if isinstance(numbers["confusion"], Hidden):
+                yield name, said
+                continue
             counts = [sum(row) for row in numbers["confusion"]]
             classes = ", ".join(
                 f"{count} {label}" for label, count in zip(data["classes"], counts, strict=True)
             )
-            counted = f"{numbers['examples']:,} {data['example']}s of {numbers['groups']:,}"
-            yield name, f"{counted} {data['unit']}s ({classes})"
+            yield name, f"{said} ({classes})"
 
 
 def how_split(entry: Entry) -> str:

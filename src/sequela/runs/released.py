@@ -97,6 +97,8 @@ def released_data(data: Mapping[str, Any], smallest: int) -> dict[str, Any]:
     for name in ("subjects", "recordings", "examples"):
         if found.get(name) is not None:
             found[name] = shown(found[name], smallest)
+    if "notes" in found:
+        found["notes"] = [in_words(note, smallest) for note in found["notes"]]
     if "counts" in found:
         found["counts"] = apply(found["counts"], hidden_cells(found["counts"], smallest))
     if "positives" in found:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader
 from sequela.cohort.finding import Finding
 from sequela.cohort.fingerprint import Content
 from sequela.cohort.pseudonyms import Pseudonyms, own
-from sequela.cohort.segments import Segments, content_of, cut, stretches
+from sequela.cohort.segments import Segments, content_of, cut, of_windows, stretches
 from sequela.cohort.split import PARTS, Split, draw
-from sequela.config import RunSettings, TrainingSettings
+from sequela.config import RunSettings, SegmentLength, SignalSettings, TrainingSettings
 from sequela.errors import SettingError
 from sequela.evaluation.attribution import Attribution, attribute_signal
 from sequela.evaluation.predictions import Predictions
@@ -33,7 +33,7 @@ from sequela.sequences.signal_batches import (
     signal_loader,
 )
 from sequela.sources import catalog
-from sequela.sources.recordings import Recording
+from sequela.sources.signals.declaration import is_declared
 
 _PREDICTION_BATCH = 1024
 _TWO = 2
@@ -79,7 +79,8 @@ class SignalData:
         segments = self.segments
         digest = hashlib.sha256("\n".join(segments.segment_id.tolist()).encode())
         digest.update(segments.label.tobytes())
-        digest.update(segments.signal.tobytes())
+        for signal in segments.signal:  # which may be more than memory holds
+            digest.update(np.ascontiguousarray(signal).data)
         return digest.hexdigest()
 
     @cached_property
@@ -98,24 +99,30 @@ class SignalData:
         return self.segments.classes
 
     @property
-    def unit(self) -> Literal["recording", "subject"]:
-        """Subjects where they are known: recordings of one person resemble each other."""
+    def unit(self) -> Literal["recording", "subject", "site"]:
+        """Subjects where they are known: recordings of one person resemble each other.
+
+        Sites where these are held out whole.
+        """
+        if self.split.unit == "site":
+            return "site"
         return "recording" if self.segments.subject_id is None else "subject"
 
     @property
     def classes_fixed(self) -> bool:
         """How many recordings there are of each class was chosen; subjects came as they came."""
-        return self.unit == "recording"
+        return self.unit == "recording" and not self.segments.title
 
     @property
     def groups(self) -> NDArray[np.str_]:
-        """Str (segment,), the recording of each segment, or its subject where that is known."""
+        """Str (segment,), the unit of each segment."""
         return ids_of(self.segments)[self.unit]
 
     @property
     def marked(self) -> NDArray[np.str_]:
-        """Str (segment,), as the groups: what content is marked of."""
-        return self.groups
+        """Str (segment,), the recording of each, or its subject: what content is marked of."""
+        segments = self.segments
+        return segments.recording_id if segments.subject_id is None else segments.subject_id
 
     def rows(self, part: str) -> NDArray[np.int64]:
         """Indices of the segments of a part, or of several: ``train+tuning``."""
@@ -200,7 +207,7 @@ class SignalData:
         counts = np.bincount(self.labels, minlength=len(self.classes)).tolist()
         return {
             "name": self.name,
-            "title": entry.title,
+            "title": self.segments.title or entry.title,
             "origin": self.origin,
             "licence": entry.licence,
             "citation": entry.citation,
@@ -208,6 +215,8 @@ class SignalData:
             "examples": len(self.segments),
             "n_times": self.segments.signal.shape[2],
             "sfreq": self.segments.sfreq,
+            **({"channels": list(self.segments.channels)} if self.segments.channels else {}),
+            **({"notes": list(self.segments.notes)} if self.segments.notes else {}),
             "classes": list(self.segments.classes),
             "counts": counts,
             **(self._second_of_two(counts[1]) if len(counts) == _TWO else {}),
@@ -311,18 +320,22 @@ def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> 
     Args:
         settings: Of the run.
         root: Where the data lie; the usual search path by default.
-        work: Not needed: recordings stay in memory.
+        work: Folder for the windows of one's own recordings.
 
     Raises:
         SettingError: If the data set holds no recordings.
         SequelaError: If the data cannot be found, read or split.
     """
-    del work
-    recordings, located = catalog.load_recordings(settings.data, root)
-    signals = catalog.signals_of(settings.data)
     entry = lookup(settings.model, "signal")
     own = entry.segment if isinstance(entry, ModelEntry) else None
-    segments = cut(recordings, settings.segment or own or signals.n_times, signals.classes)
+    segments, origin = segments_of(
+        settings.data, root, settings.signals, settings.segment, own, work=work
+    )
+    if settings.aim_target is not None and len(segments.classes) != _TWO:
+        raise SettingError(
+            f"--aim is an option for two classes, and {settings.data} has "
+            f"{len(segments.classes)}: leave it out"
+        )
     split, part = draw(
         label=segments.label,
         ids=ids_of(segments),
@@ -335,8 +348,39 @@ def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> 
     split = split.holding(content_of(segments))
     scaling = Scaling.fit(segments.signal[part == PARTS.index("train")])
     return SignalData(
-        settings.data, located.origin, segments, split, part, scaling, n_recordings=len(recordings)
+        settings.data, origin, segments, split, part, scaling, n_recordings=segments.n_recordings
     )
+
+
+def segments_of(
+    name: str,
+    root: Path | None,
+    given: SignalSettings | None = None,
+    segment: SegmentLength | None = None,
+    usual: SegmentLength | None = None,
+    work: Path | None = None,
+) -> tuple[Segments, str]:
+    """All segments of a data set, and where it was found, in words.
+
+    Args:
+        name: A data set that holds recordings.
+        root: Where it lies; the usual search path by default.
+        given: What options say of recordings of one's own.
+        segment: Samples of a segment that were asked for.
+        usual: Those of the model, where data do not declare their own; of the data by default.
+        work: Folder for the windows of one's own recordings.
+
+    Raises:
+        SettingError: If the data set holds no recordings.
+        SequelaError: If the data cannot be found or read.
+    """
+    if catalog.lookup(name).windows:
+        windows, located = catalog.load_windows(name, root, given, segment, work)
+        return of_windows(windows), located.origin
+    recordings, located = catalog.load_recordings(name, root)
+    signals = catalog.signals_of(name)
+    segments = cut(recordings, segment or usual or signals.n_times, signals.classes)
+    return segments, located.origin
 
 
 def load_other(
@@ -348,38 +392,38 @@ def load_other(
     labels: Path | None = None,
 ) -> SignalData:
     """Other recordings as a run's model reads them; see :func:`sequela.runs.data.load_other`."""
-    del work
     if labels is not None:
         raise SettingError(
             f"--labels names labels of hospital records, and {name} holds recordings, which have "
             "classes of their own: leave it out"
         )
-    recordings, located = catalog.load_recordings(name, root)
+    segments, origin = _of_others(folder, header, name, root, work)
+    if segments.classes != tuple(header["classes"]):
+        raise SettingError(
+            f"{name} has the classes {', '.join(segments.classes)}, but the model knows "
+            f"{', '.join(header['classes'])}: choose data with the same"
+        )
     seen = {
         (kind, hashed_id)
         for kind, parts in folder.split.ids.items()
         for part in ("train", "tuning")
         for hashed_id in parts[part]
     }
-    segments = cut(recordings, header["n_times"], tuple(header["classes"]))
+    recordings = _recordings(segments)
     listed, here = folder.split.pseudonyms, own()
-    by_name = {
-        each.recording_id for each in recordings if listed and seen & _names_of(each, listed)
-    }
+    by_name = {each for each in recordings if listed and seen & each.names(listed)}
     content = content_of(segments)
     known = set(np.array(content.units)[folder.split.seen(content)].tolist())
-    by_content = {
-        each.recording_id for each in recordings if known & {h for _, h in _names_of(each, here)}
-    }
-    new = [each for each in recordings if each.recording_id not in by_name | by_content]
-    renamed = [each for each in recordings if each.recording_id in by_content - by_name]
+    by_content = {each for each in recordings if known & {h for _, h in each.names(here)}}
+    new = [each for each in recordings if each not in by_name | by_content]
+    renamed = [each for each in recordings if each in by_content - by_name]
     if not new:
         raise SettingError(
             f"all {len(recordings)} recordings of {name} were used to train or tune this model "
             f"({len(renamed)} under another name): none is left to evaluate it on; choose other "
             "data"
         )
-    segments = segments.where(np.isin(segments.recording_id, [each.recording_id for each in new]))
+    segments = segments.where(np.isin(segments.recording_id, [each.id for each in new]))
     if segments.signal.shape[1] != header["n_chans"] or segments.sfreq != header["sfreq"]:
         raise SettingError(
             f"{name} has {segments.signal.shape[1]} channel(s) at {segments.sfreq} Hz, but the "
@@ -387,7 +431,7 @@ def load_other(
         )
     return SignalData(
         name,
-        located.origin,
+        origin,
         segments,
         folder.split,
         np.full(len(segments), PARTS.index("held_out")),
@@ -398,15 +442,51 @@ def load_other(
     )
 
 
-def _count(recordings: Sequence[Recording]) -> int:
+def _of_others(
+    folder: RunFolder, header: Mapping[str, Any], name: str, root: Path | None, work: Path
+) -> tuple[Segments, str]:
+    """Segments of other data, with the model's length, and as far as it can be, rate and channels.
+
+    Recordings of one's own are declared beside them, or else as those of the run were.
+    """
+    n_times = header["n_times"]
+    if not catalog.lookup(name).windows:
+        recordings, located = catalog.load_recordings(name, root)
+        return cut(recordings, n_times, tuple(header["classes"])), located.origin
+    path = catalog.locate(name, root).path
+    said = folder.settings.signals
+    given = said if said and not is_declared(path) else SignalSettings()
+    channels = folder.metrics["data"].get("channels") or given.channels
+    given = given.model_copy(update={"resample": header["sfreq"], "channels": tuple(channels)})
+    windows, located = catalog.load_windows(name, root, given, n_times, work)
+    return of_windows(windows), located.origin
+
+
+class _Recording(NamedTuple):
+    """A recording by its ids."""
+
+    id: str
+    subject_id: str | None
+
+    def names(self, how: Pseudonyms) -> set[tuple[str, str]]:
+        """The hashed ids of it and of its subject, if that is known."""
+        ids = {"recording": self.id, "subject": self.subject_id}
+        return {(kind, how.of(id_)) for kind, id_ in ids.items() if id_ is not None}
+
+
+def _recordings(segments: Segments) -> list[_Recording]:
+    """The recordings that segments are of."""
+    ids, first = np.unique(segments.recording_id, return_index=True)
+    subjects = segments.subject_id
+    return [
+        _Recording(str(id_), None if subjects is None else str(subjects[row]))
+        for id_, row in zip(ids, first, strict=True)
+    ]
+
+
+def _count(recordings: Sequence[_Recording]) -> int:
     """Subjects, or recordings where nobody is identified."""
-    return len({each.subject_id or each.recording_id for each in recordings})
-
-
-def _names_of(recording: Recording, how: Pseudonyms) -> set[tuple[str, str]]:
-    """The hashed ids of a recording and of its subject, if that is known."""
-    ids = {"recording": recording.recording_id, "subject": recording.subject_id}
-    return {(kind, how.of(id_)) for kind, id_ in ids.items() if id_ is not None}
+    return len({each.subject_id or each.id for each in recordings})
 
 
 def ids_of(segments: Segments) -> dict[str, NDArray[np.str_]]:
@@ -414,4 +494,6 @@ def ids_of(segments: Segments) -> dict[str, NDArray[np.str_]]:
     ids = {"row": segments.segment_id, "recording": segments.recording_id}
     if segments.subject_id is not None:
         ids["subject"] = segments.subject_id
+    if segments.site is not None:
+        ids["site"] = segments.site
     return ids

@@ -19,8 +19,9 @@ from sequela.sources.opened import Sums
 from sequela.sources.recordings import Recording, Signals
 
 if TYPE_CHECKING:
-    from sequela.config import SplitUnit
+    from sequela.config import SegmentLength, SignalSettings, SplitUnit
     from sequela.sources.declarations import Source
+    from sequela.sources.signals.windows import Windows
 
 EXCERPTS = Path(__file__).parent / "excerpts"
 DataKind = Literal["signal", "records"]
@@ -45,6 +46,8 @@ class DataSet:
             tables.
         signals: What its recordings are, itself or as ``module:name``; empty for tables.
         source: The declaration of its tables, itself or as ``module:name``; empty for recordings.
+        windows: Function that reads windows of recordings by a declaration, as
+            ``module:function``, in place of ``reads`` and ``signals``; empty where these do.
         fetches: Function that downloads it, as ``module:function``; empty where none can.
         excerpt: File or folder under ``excerpts/`` that ships with the package; empty if none does.
         excerpt_size: What the excerpt holds, in words.
@@ -63,6 +66,7 @@ class DataSet:
     reads: str | Callable[[Path], list[Recording]] = ""
     signals: str | Signals = ""
     source: "str | Source" = ""
+    windows: str = ""
     fetches: str = ""
     excerpt: str = ""
     excerpt_size: str = ""
@@ -137,6 +141,13 @@ DATA_SETS: dict[str, DataSet] = {
         not_units=_UNKNOWN_PEOPLE,
         reads="sequela.sources.uci_seizure:read",
         signals="sequela.sources.bonn:SIGNALS",
+    ),
+    "signals": DataSet(
+        title="EEG of your own: tables of segments, EDF, BDF or BIDS",
+        kind="eeg",
+        units=("subject", "recording", "site", "row"),
+        windows="sequela.sources.signals.reading:read",
+        how_to_get="name its file or folder with --root, and say what it holds (docs/signals.md)",
     ),
     "mimic3": DataSet(
         title="MIMIC-III Clinical Database 1.4",
@@ -409,6 +420,30 @@ def load_recordings(name: str, root: Path | None = None) -> tuple[list[Recording
         located = replace(located, origin=f"{located.origin} ({sums.check_all()})")
     recordings: list[Recording] = loaded(data_set.reads)(located.path)
     return recordings, located
+
+
+def load_windows(
+    name: str,
+    root: Path | None = None,
+    given: "SignalSettings | None" = None,
+    segment: "SegmentLength | None" = None,
+    work: Path | None = None,
+) -> "tuple[Windows, Located]":
+    """Windows of a data set of one's own, and where they were found.
+
+    Args:
+        name: A data set with ``windows``.
+        root: Where it lies; the usual search path by default.
+        given: What options say of it.
+        segment: Samples of a window; as declared by default.
+        work: Folder for the windows.
+
+    Raises:
+        SequelaError: As :func:`sequela.sources.signals.reading.read`.
+    """
+    located = locate(name, root)
+    windows: Windows = loaded(lookup(name).windows)(located.path, given, segment, work)
+    return windows, located
 
 
 def signals_of(name: str) -> Signals:

@@ -5,6 +5,7 @@ Everything that reads a file which somebody else made comes through here:
 - ``opened(path, expected)``: a file as a stream of bytes, decompressed where its name ends in
   ``.gz``.
 - ``content(path, expected)``: the same as ``bytes``; ``text(path, expected)``: as ``str``.
+- ``span(path, first, last, expected)``: some bytes of a file, as it lies there.
 - ``json_value(text)``: strict JSON.
 - ``members(path, expected)``: name and content of each file of a folder, a zip or a tar file.
 - ``proven(path, expected)``: the whole file read once, before an engine reads it: its checksums are
@@ -107,6 +108,26 @@ def content(path: Path, expected: str, remedy: str = REMEDY, most: int = MOST) -
     """
     with opened(path, expected, remedy, most) as stream:
         return stream.read()
+
+
+def span(path: Path, first: int, last: int, expected: str, remedy: str = REMEDY) -> bytes:
+    """The bytes of a file from one up to another, as it lies there.
+
+    Raises:
+        DataNotFoundError: There is no such file.
+        DataError: It is no regular file, cannot be read, or ends before.
+    """
+    with (
+        _regular(path, expected, remedy) as file,
+        _translated(str(path), f"expected {expected}; {remedy}"),
+    ):
+        file.seek(first)
+        found = file.read(last - first)
+    if len(found) < last - first:
+        raise DataError(
+            f"{path} ends at byte {first + len(found):,}: expected {expected}; {remedy}"
+        )
+    return found
 
 
 def text(path: Path, expected: str, remedy: str = REMEDY, *, ended: bool = False) -> str:

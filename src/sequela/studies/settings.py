@@ -4,11 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sequela.config import CohortSettings, RunSettings, SegmentLength, SplitUnit
+from sequela.config import (
+    CohortSettings,
+    RunSettings,
+    SegmentLength,
+    SignalSettings,
+    SplitUnit,
+)
 from sequela.errors import SettingError
 from sequela.models.defaults import Default
 from sequela.runs.default import default_of
 from sequela.sources import catalog
+from sequela.sources.signals.declaration import declared
 from sequela.studies.registry import asked_of, training_of
 
 _AIMS = ("aim", "aim_target")
@@ -20,6 +27,7 @@ def resumed_settings(
     *,
     records: Mapping[str, Any],
     training: Mapping[str, Any],
+    signals: Mapping[str, Any] | None = None,
     **given: Any,
 ) -> RunSettings:
     """The settings of a run that was begun, changed where something is given.
@@ -28,6 +36,7 @@ def resumed_settings(
         begun: As its folder holds them.
         records: As in :func:`run_settings`.
         training: Changes to how the model is trained.
+        signals: As in :func:`signals_asked`.
         given: Other settings; ``None`` is what is not given.
 
     Raises:
@@ -36,7 +45,8 @@ def resumed_settings(
     own = {name: value for name, value in records.items() if name in _AIMS}
     asked = {name: value for name, value in records.items() if name not in _AIMS}
     cohort_asked(begun.data, records)
-    tables = {"training": training, "cohort": asked}
+    tables = {"training": training, "cohort": asked, "signals": signals or {}}
+    _check_signals(begun.data, tables["signals"])
     values = begun.model_dump()
     changes = {name: {**(values[name] or {}), **said} for name, said in tables.items() if said}
     said = {name: value for name, value in given.items() if value is not None}
@@ -53,34 +63,39 @@ def run_settings(
     segment: SegmentLength | None = None,
     records: Mapping[str, Any],
     training: Mapping[str, Any],
+    signals: SignalSettings | None = None,
 ) -> RunSettings:
     """The settings of one run.
 
     Args:
         model: A registered model, or a class named by its file or module.
         data: A data set.
-        split: Unit of the split (default: recordings of signals, subjects of hospital records).
+        split: Unit of the split (default: recordings of signals, subjects of hospital records; of
+            signals of one's own, subjects where these are declared).
         seed: Of weights and batches, and of the split unless that has its own.
         split_seed: Of the split.
         segment: Into what recordings are cut (default: that of the model, else of the data set).
         records: Fields of ``CohortSettings``, and ``aim`` and ``aim_target``.
         training: Changes to how the model is trained in its study.
+        signals: What recordings of one's own are: see :func:`signals_asked`.
 
     Raises:
         UnknownNameError: If there is no such data set.
         SettingError: If a setting is not allowed, or is of hospital records and the data are not.
     """
     aims = {name: value for name, value in records.items() if name in _AIMS}
+    usual = "recording" if signals and not signals.subject else catalog.lookup(data).units[0]
     return RunSettings.of(
         model=model,
         data=data,
-        split=split or catalog.lookup(data).units[0],
+        split=split or usual,
         seed=seed,
         split_seed=split_seed,
         segment=_segment_of(data, segment),
         **aims,
         cohort=cohort_asked(data, records),
         training=training_of(model, training),
+        signals=signals,
     )
 
 
@@ -105,6 +120,37 @@ def default_run(
     found = default_of(settings, root, work)
     changes = {"model": found.model, "training": training_of(found.model, training)}
     return found, settings.model_copy(update=changes)
+
+
+def _check_signals(data: str, said: Mapping[str, Any]) -> None:
+    """Refuse what is said of recordings of one's own where the data are others.
+
+    Raises:
+        SettingError: If so.
+    """
+    if said and not catalog.lookup(data).windows:
+        name = next(iter(said))
+        raise SettingError(
+            f"--{name} is an option for recordings of one's own (--data signals), and {data} is "
+            "published in one form: leave it out"
+        )
+
+
+def signals_asked(data: str, said: Mapping[str, Any], root: Path | None) -> SignalSettings | None:
+    """What is declared of recordings of one's own; ``None`` of other data.
+
+    Args:
+        data: A data set.
+        said: Fields of ``SignalSettings``; what is declared beside the data is added.
+        root: Where they lie; the usual search path by default.
+
+    Raises:
+        SequelaError: If they are not found, or what is said of them cannot be.
+    """
+    _check_signals(data, said)
+    if not catalog.lookup(data).windows:
+        return None
+    return declared(catalog.locate(data, root).path, SignalSettings.of(**said))
 
 
 def _segment_of(data: str, segment: SegmentLength | None) -> SegmentLength | None:
@@ -133,7 +179,9 @@ def cohort_asked(data: str, records: Mapping[str, Any]) -> CohortSettings | None
     data_set = catalog.lookup(data)
     if data_set.holds == "records":
         return asked_of(data, {n: value for n, value in records.items() if n not in _AIMS})
-    two = len(catalog.signals_of(data).classes) == 2  # noqa: PLR2004
+    # Of recordings of one's own, the classes are known once they are read.
+    own = bool(data_set.windows)
+    two = own or len(catalog.signals_of(data).classes) == 2  # noqa: PLR2004
     for name in records:
         if name not in _AIMS or not two:
             what = "two classes" if name in _AIMS else "hospital records"

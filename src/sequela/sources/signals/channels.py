@@ -1,0 +1,106 @@
+"""Names of channels: the usual aliases, pairs of electrodes, and units."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError
+
+ALIASES: Mapping[str, str] = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
+"""Electrodes that the 10-20 system of 1958 and the 10-10 system name differently."""
+REFERENCES = ("REF", "LE", "AR", "AVG", "CAR", "LINKED", "G2")
+"""What stands behind a hyphen for a common reference, and not for an electrode."""
+TO_MICROVOLTS: Mapping[str, float] = {"v": 1e6, "mv": 1e3, "uv": 1.0, "µv": 1.0, "nv": 1e-3}
+"""Names of units in lower case, and how many µV one is."""
+_KIND = re.compile(r"^(EEG|SEEG|ECOG)[ _.:-]+", re.IGNORECASE)
+_PAIR = 2
+
+
+def canonical(name: str) -> str:
+    """A channel's name in upper case, without its kind and a common reference, in 10-10 terms.
+
+    Example:
+        >>> [canonical(each) for each in ("EEG Fp1-REF", "t3", "EEG T5-LE", "F7-T3", "Cz.")]
+        ['FP1', 'T7', 'P7', 'F7-T7', 'CZ']
+    """
+    plain = _KIND.sub("", name.strip().replace("\N{MINUS SIGN}", "-"))
+    parts = [part.strip(" ._").upper() for part in plain.split("-")]
+    if len(parts) == _PAIR and parts[1] in REFERENCES:
+        parts = parts[:1]
+    return "-".join(ALIASES.get(part, part) for part in parts)
+
+
+def to_microvolts(unit: str) -> float | None:
+    """How many µV a unit is; ``None`` if it is no unit of voltage.
+
+    Example:
+        >>> to_microvolts("uV"), to_microvolts("mm")
+        (1.0, None)
+    """
+    plain = unit.strip().replace("\N{GREEK SMALL LETTER MU}", "\N{MICRO SIGN}").lower()
+    return TO_MICROVOLTS.get(plain)
+
+
+class Montage:
+    """How each channel that is asked for comes from those that are there.
+
+    Attributes:
+        names: The channels asked for.
+        needs: Indices of the channels to read, in the order of the columns of ``weights``.
+        weights: float64 (channel, needed channel).
+        notes: What was done, as sentences.
+    """
+
+    def __init__(self, asked: Sequence[str], there: Sequence[str], place: str) -> None:
+        """Find channels.
+
+        Args:
+            asked: Names of channels or of pairs; all that are there by default.
+            there: Names of the channels that are there.
+            place: What an error calls the data.
+
+        Raises:
+            DataError: One is not there.
+        """
+        self.names = tuple(asked or there)
+        called = [canonical(name) for name in there]
+        # A name as it stands there goes before what it is called in other terms.
+        known = {name: i for i, name in reversed([*enumerate(called)])}
+        known |= {name: i for i, name in reversed([*enumerate(there)])}
+        found = [self._of(name, known, there, place) for name in self.names]
+        read = {called[index] for terms in found for index, _ in terms}
+        self.notes = tuple(
+            f"several channels are called {name}: the first of them is read"
+            for name in sorted(read)
+            if called.count(name) > 1
+        )
+        self.needs = sorted({index for terms in found for index, _ in terms})
+        self.weights: NDArray[np.float64] = np.zeros((len(found), len(self.needs)))
+        for row, terms in enumerate(found):
+            for index, weight in terms:
+                self.weights[row, self.needs.index(index)] += weight
+
+    @staticmethod
+    def _of(
+        name: str, known: Mapping[str, int], there: Sequence[str], place: str
+    ) -> list[tuple[int, float]]:
+        """The channel itself, or the two of which it is the difference."""
+        plain = canonical(name)
+        for each in (name, plain):
+            if each in known:
+                return [(known[each], 1.0)]
+        first, _, second = plain.partition("-")
+        if second and first in known and second in known:
+            return [(known[first], 1.0), (known[second], -1.0)]
+        raise DataError(
+            f"{place}: no channel '{name}', and no two of which it is the difference "
+            f"(found: {', '.join(there)}); name others with --channels"
+        )
+
+    def apply(self, read: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Signals (channel, time) of the channels that were read (needed channel, time)."""
+        plain = (np.count_nonzero(self.weights, 1) == 1).all() and (self.weights.sum(1) == 1).all()
+        found: NDArray[np.float64] = read[self.weights.argmax(1)] if plain else self.weights @ read
+        return found

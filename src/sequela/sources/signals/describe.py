@@ -1,0 +1,252 @@
+"""A declaration proposed by looking at the data; what a person must decide is marked."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from sequela.config import SignalSettings
+from sequela.errors import SequelaError
+from sequela.sources.signals import event_files, folders, tables
+from sequela.sources.signals.channels import canonical
+from sequela.sources.signals.edf import EdfFile
+from sequela.sources.signals.events import counted
+from sequela.sources.signals.reading import table_of
+
+DECIDE = "DECIDE"
+"""The mark of what a person must decide."""
+_LABELS = ("label", "class", "stage", "y", "target", "diagnosis", "event", "type")
+_SUBJECTS = ("subject", "patient", "participant", "person", "subject_id", "patient_id", "who")
+_RECORDINGS = ("recording", "recording_id", "night", "session", "file", "record")
+_SITES = ("site", "hospital", "center", "centre")
+_TIMES = ("time", "t", "seconds", "onset", "timestamp")
+_IDS = ("id", "segment", "segment_id")
+_MANY = 16
+"""Columns that are named alike but for a number, from which on they are samples."""
+_FEW = 20
+"""Classes up to which they are listed."""
+
+
+@dataclass
+class Proposal:
+    """Keys of a declaration, with what was seen of each.
+
+    Attributes:
+        seen: What the data are, as sentences.
+        keys: Key to its value and what is said of it; with the value ``None``, what must be
+            decided.
+    """
+
+    seen: list[str] = field(default_factory=list)
+    keys: dict[str, tuple[Any, str]] = field(default_factory=dict)
+
+    def key(self, name: str, value: Any, why: str) -> None:
+        """Propose a key, or say that somebody must decide."""
+        self.keys[name] = (value, why)
+
+    def to_toml(self) -> str:
+        """The declaration, with what is not sure as comments."""
+        lines = [f"# {line}" for line in self.seen]
+        for name, (value, why) in self.keys.items():
+            lines.append("")
+            if value is None:
+                meaning = str(SignalSettings.model_fields[name].description)
+                lines += [f"# {DECIDE}: {why}", f"# {meaning}", f"# {name} = "]
+                continue
+            text = tomlkit.item(list(value) if isinstance(value, tuple) else value).as_string()
+            lines += [f"# {why}", f"{name} = {text}"]
+        return "\n".join(lines) + "\n"
+
+
+def propose(path: Path) -> str:
+    """A ``signals.toml`` for the data at a path.
+
+    Args:
+        path: A table of segments, or a folder of recordings.
+
+    Raises:
+        SequelaError: There are none, or they are damaged.
+    """
+    proposal = Proposal()
+    if folders.is_recording(path) or folders.has_recordings(path):
+        _of_folder(path, proposal)
+    else:
+        _of_table(table_of(path), proposal)
+    return proposal.to_toml()
+
+
+def _named(known: Sequence[str], names: Sequence[str]) -> str | None:
+    """The first column of one of these names, in either case."""
+    lower = {name.lower(): name for name in reversed(names)}
+    return next((lower[each] for each in known if each in lower), None)
+
+
+def _of_table(path: Path, proposal: Proposal) -> None:
+    """Look at the columns of a table."""
+    if path.suffix.lower() in {".npy", ".npz"}:
+        names, lists = _arrays(path, proposal), set[str]()
+    else:
+        names, lists = tables.columns_of(path)
+        proposal.seen.append(f"{path.name}: {len(names):,} columns")
+    roles = {
+        "id": _named(_IDS, names),
+        "subject": _named(_SUBJECTS, names),
+        "recording": _named(_RECORDINGS, names),
+        "site": _named(_SITES, names),
+        "label": _named(_LABELS, names),
+        "time": _named(_TIMES, names),
+    }
+    samples = _numbered([name for name in names if name not in roles.values()])
+    _say_roles(roles, proposal)
+    if lists:
+        proposal.key("channels", tuple(n for n in names if n in lists), "columns that hold lists")
+    elif samples:
+        proposal.key("samples", samples, "columns of one name and a number")
+    elif path.suffix.lower() not in {".npy", ".npz"}:
+        rest = [name for name in names if name not in roles.values()]
+        proposal.key("channels", tuple(rest), "the other columns: is each a channel?")
+    if not (roles["time"] and roles["id"] and not lists and not samples):
+        proposal.key("rate", None, "the file does not say how many samples a second has")
+    proposal.key("unit", None, "the file does not say the unit of the samples")
+    _classes_of(path, roles["label"], names, proposal)
+
+
+def _say_roles(roles: dict[str, str | None], proposal: Proposal) -> None:
+    """What columns are for, by their names."""
+    needed = {
+        "label": "no column is called like a class",
+        "subject": "no column is called like a person: if people are known, name it, or the split "
+        "is by recording",
+        "recording": "no column is called like a recording: without one each row is its own",
+    }
+    for key, column in roles.items():
+        if column is not None:
+            proposal.key(key, column, f"the column's name says so: is '{column}' the {key}?")
+        elif key in needed:
+            proposal.key(key, None, needed[key])
+
+
+def _numbered(names: Sequence[str]) -> str | None:
+    """The pattern of many columns that have one name and a number each."""
+    stems = Counter(name.rstrip("0123456789") for name in names if name[-1:].isdigit())
+    stem, count = next(iter(stems.most_common(1)), ("", 0))
+    return f"{stem}*" if count >= _MANY else None
+
+
+def _arrays(path: Path, proposal: Proposal) -> list[str]:
+    """Names of the arrays of an npz file; of an npy file, of those beside it."""
+    if path.suffix.lower() == ".npy":
+        proposal.seen.append(f"{path.name}: an array; labels lie in files beside it")
+        return [each.name for each in sorted(path.parent.glob("*.npy")) if each != path]
+    shapes = tables.shapes(path)
+    for name, shape in shapes.items():
+        proposal.seen.append(f"array {name}: {' x '.join(map(str, shape))}")
+    return list(shapes)
+
+
+def _classes_of(path: Path, label: str | None, names: Sequence[str], proposal: Proposal) -> None:
+    """The values of the class's column."""
+    if label is None or path.suffix.lower() in {".npy", ".npz"} or label not in names:
+        return
+    counts = Counter(tables.texts_of(path, label))
+    listed = counted(list(counts.elements()))
+    if len(counts) <= _FEW:
+        proposal.key("classes", tuple(sorted(counts)), f"found: {listed}; put them in order")
+    else:
+        proposal.key("classes", None, f"column {label} has {len(counts):,} values ({listed})")
+
+
+def _of_folder(path: Path, proposal: Proposal) -> None:
+    """Look at the files of a folder."""
+    headers, beside = folders.headers(path)
+    seconds = sum(each.seconds for each in headers)
+    proposal.seen.append(
+        f"{len(headers):,} recordings, {seconds / 3600:,.2f} hours"
+        + f", {len(beside):,} files of annotations" * bool(beside)
+    )
+    rates = Counter(each.rate(i) for each in headers for i in each.signals)
+    proposal.seen.append(
+        "rates of channels: " + ", ".join(f"{rate:g} Hz ({n})" for rate, n in rates.most_common(6))
+    )
+    counts = Counter(
+        name for each in headers for name in {canonical(each.labels[i]) for i in each.signals}
+    )
+    some = [name for name, count in counts.items() if count < len(headers)]
+    if some:
+        proposal.seen.append(f"channels that not all files have: {', '.join(sorted(some)[:30])}")
+    try:
+        common = folders.common(headers)
+        proposal.key("channels", common, "channels of EEG that all files have")
+    except SequelaError as error:
+        proposal.key("channels", None, " ".join(str(error).split()))
+    first = {each.rate(each.signals[0]) for each in headers}
+    if len(first) > 1:
+        proposal.key("resample", min(first), "the files differ in rate: the lowest of them, in Hz")
+    _subjects(path, headers, proposal)
+    _events(path, headers, beside, proposal)
+    proposal.key("window", None, "seconds of a window are your choice, such as 4")
+
+
+def _subjects(path: Path, headers: Sequence[EdfFile], proposal: Proposal) -> None:
+    """Who was recorded, as far as names of folders and headers tell."""
+    if (path / folders.PARTICIPANTS).exists():
+        proposal.seen.append("a folder of BIDS: subjects are those of its paths")
+        return
+    codes = {each.patient for each in headers}
+    if "" not in codes and len(codes) > 1:
+        why = f"the headers name {len(codes):,} patients: is each code one person?"
+        proposal.key("subject", "header", why)
+        return
+    within = [each.path.relative_to(path).parts for each in headers] if path.is_dir() else []
+    if within and all(len(parts) > 1 for parts in within):
+        why = f"{len({parts[0] for parts in within}):,} folders: is each one person?"
+        proposal.key("subject", "folder", why)
+        return
+    example = headers[0].path.name
+    why = f"say how the person is found in paths, such as {example}; else the split is by recording"
+    proposal.key("subject", None, why)
+
+
+def _events(
+    path: Path, headers: Sequence[EdfFile], beside: Sequence[EdfFile], proposal: Proposal
+) -> None:
+    """Where events are, and of what kinds."""
+    source = next(_sources(path, headers, beside), None)
+    if source is None:
+        proposal.key(
+            "events", None, 'no events were found: name a table of them, or `label = "folder"`'
+        )
+        return
+    proposal.key("events", source, "events were found there")
+    if source in event_files.OF_SEIZURES:
+        proposal.seen.append("windows are background or seizure")
+        return
+    asked = SignalSettings(events=source)
+    found = folders.events_of(path, headers, beside, asked)
+    labels = [event.label for each in found.values() for event in each]
+    why = f"which of these are classes? Found: {counted(labels)}"
+    proposal.key("classes", None, why)
+    proposal.key("background", None, "leave it out if only windows with an event count")
+
+
+def _sources(path: Path, headers: Sequence[EdfFile], beside: Sequence[EdfFile]) -> Iterator[str]:
+    """Sources of events that are there, the surest first."""
+    places = {each.path.parent for each in headers}
+    if any(event_files.place_of_bids(each.path).exists() for each in headers):
+        yield event_files.BIDS
+    if any(list(place.glob("*-summary.txt")) for place in places):
+        yield event_files.SUMMARY
+    if any(list(each.path.parent.glob(f"{each.path.stem}_a*.tsv")) for each in headers):
+        yield event_files.SEIZEIT
+    if beside or any(each.annotations for each in headers):
+        yield event_files.ANNOTATIONS
+    root = path if path.is_dir() else path.parent
+    for place in sorted([*root.glob("*.csv"), *root.glob("*.tsv")]):
+        try:
+            event_files.table(place)
+        except SequelaError:
+            continue  # it is another table; events are only proposed
+        yield place.name

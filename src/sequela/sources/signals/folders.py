@@ -1,0 +1,459 @@
+"""Folders of EDF and BDF files, plain or as BIDS has them."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.config import SignalSettings
+from sequela.errors import DataError, DataNotFoundError, SettingError
+from sequela.sources import opened
+from sequela.sources.signals import event_files
+from sequela.sources.signals.channels import Montage, canonical, to_microvolts
+from sequela.sources.signals.cutting import NO_SUBJECTS, Cutter, Stretch
+from sequela.sources.signals.declaration import Classes
+from sequela.sources.signals.edf import SUFFIXES, EdfFile
+from sequela.sources.signals.events import Event, check_inside, counted
+from sequela.sources.signals.windows import Windows
+
+PARTICIPANTS = "participants.tsv"
+_FOLDER, _HEADER = "folder", "header"
+_BACKGROUND = "background"
+_SUBJECT = re.compile(r"(?:^|/)(sub-[0-9A-Za-z]+)(?=[/_])")
+_OTHER_FORMATS = (".vhdr", ".set")
+_NO_EEG = re.compile(
+    r"ECG|EKG|EMG|EOG|RESP|SPO2|TEMP|PULSE|PHOTIC|STATUS|MARK|EVENT|TRIG|^HR$|^MK$|^DC[0-9]*$"
+)
+"""What channels of other signals are called."""
+
+
+def is_recording(path: Path) -> bool:
+    """Whether a file has the name of a recording."""
+    return path.is_file() and path.suffix.lower() in SUFFIXES
+
+
+def has_recordings(path: Path) -> bool:
+    """Whether a folder, or one in it, holds recordings, or is of BIDS."""
+    return path.is_dir() and ((path / PARTICIPANTS).exists() or bool(_files(path)))
+
+
+def _files(root: Path) -> list[Path]:
+    """The recordings at a path, sorted; those of hidden folders, and derivatives, are not."""
+    if root.is_file():
+        return [root]
+    return sorted(
+        each
+        for each in root.rglob("*")
+        if each.suffix.lower() in SUFFIXES
+        and not any(
+            part.startswith(".") or part == "derivatives" for part in each.relative_to(root).parts
+        )
+    )
+
+
+def read(root: Path, cutter: Cutter, title: str) -> Windows:
+    """Windows of the recordings in a folder.
+
+    Args:
+        root: The folder, or one file.
+        cutter: Cuts them, by the declaration.
+        title: What a page calls them.
+
+    Raises:
+        SequelaError: A file is damaged, or is not what is declared of it.
+    """
+    folder = Folder.open(root, cutter.settings)
+    if cutter.settings.window is None and cutter.segment is None:
+        raise SettingError(
+            f"{root}: nothing says how long a window is; give --window, in seconds, such as 4"
+        )
+    for note in folder.notes:
+        cutter.note(note)
+    declared = cutter.settings
+    cutter.settings = folder.settings  # with what the source of events says by itself
+    for recording in folder.recordings:
+        _cut(recording, folder, cutter)
+    cutter.settings = declared
+    return cutter.shelf.windows(folder.classes.names, folder.channels, title, cutter.notes)
+
+
+@dataclass(frozen=True)
+class FileRecording:
+    """A file and what is known of it.
+
+    Attributes:
+        file: Its header and samples.
+        events: What happens in it.
+        subject: The person recorded, if known.
+        site: The site, if known.
+        recording: The recording that it is of: its path, unless another is declared.
+        offset: Seconds from the recording's start to the file's: the files of a recording follow
+            each other.
+    """
+
+    file: EdfFile
+    events: tuple[Event, ...]
+    subject: str | None
+    site: str | None
+    recording: str
+    offset: float
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What a folder of recordings holds.
+
+    Attributes:
+        recordings: In the order of their names.
+        settings: The declaration, with the classes that the source of events has by itself.
+        classes: The classes.
+        channels: The channels that are read of each.
+        notes: What was found and chosen, as sentences.
+    """
+
+    recordings: tuple[FileRecording, ...]
+    settings: SignalSettings
+    classes: Classes
+    channels: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def open(cls, root: Path, settings: SignalSettings) -> "Folder":
+        """Read all headers and events.
+
+        Raises:
+            SequelaError: As :func:`read`.
+        """
+        people = _participants(root)
+        bids = people is not None
+        if bids and settings.events is None and settings.label is None:
+            settings = settings.model_copy(update={"events": event_files.BIDS})
+        files, beside = headers(root)
+        if settings.label is None and settings.events is None:
+            raise SettingError(
+                f"{root}: nothing says the class of a window; say where the events are with "
+                "--events, or give --label folder"
+            )
+        if settings.events in event_files.OF_SEIZURES and not settings.classes:
+            names = (settings.background or _BACKGROUND, event_files.SEIZURE)
+            settings = settings.model_copy(update={"classes": names, "background": names[0]})
+        events = events_of(root, files, beside, settings)
+        seconds: dict[str, float] = defaultdict(float)
+        found = []
+        for file in files:
+            name = _name(root, file.path)
+            said = {
+                key: _of_path(root, file, key, getattr(settings, key), people)
+                for key in ("subject", "site", "recording", "label")
+            }
+            if bids and said["subject"] is None:
+                said["subject"] = _bids_subject(root, file.path, people)
+            own = events[name]
+            if said["label"] is not None:
+                own = [Event(0.0, file.seconds, said["label"])]
+            check_inside(own, file.seconds, str(file.path))
+            of = said["recording"] or name
+            found.append(
+                FileRecording(file, tuple(own), said["subject"], said["site"], of, seconds[of])
+            )
+            seconds[of] += file.seconds
+        labels = [event.label for each in found for event in each.events]
+        classes = _classes(root, settings, labels)
+        channels = settings.channels or common(files)
+        notes = _notes(found, classes, () if settings.channels else channels)
+        return cls(tuple(found), settings, classes, channels, tuple(notes))
+
+
+def _notes(
+    found: Sequence[FileRecording], classes: Classes, chosen: Sequence[str]
+) -> Iterator[str]:
+    """What was found and chosen, as sentences."""
+    if all(each.subject is None for each in found):
+        yield NO_SUBJECTS
+    events = [event for each in found for event in each.events]
+    known = {*classes.found, *classes.omitted}
+    if other := [event.label for event in events if event.label not in known]:
+        yield f"events of no class are not used: {counted(other)}"
+    if endless := sum(each.duration is None and each.label in classes.found for each in events):
+        yield f"{endless:,} events have no end: what follows them in their recordings is left out"
+    if chosen:
+        yield f"the channels are those that all files have: {', '.join(chosen)}"
+
+
+def _classes(root: Path, settings: SignalSettings, labels: Sequence[str]) -> Classes:
+    """The classes: those declared, or all labels of whole files.
+
+    Raises:
+        SettingError: Events are of any kind, and nobody says which are the classes.
+    """
+    if settings.classes or settings.label:
+        return Classes.of(settings, labels)
+    raise SettingError(
+        f"{root}: nothing says which events are the classes (found: {counted(labels)}); name them "
+        "with --classes, and windows without one with --background"
+    )
+
+
+def headers(root: Path) -> tuple[list[EdfFile], list[EdfFile]]:
+    """The files with signals, and those that hold only annotations.
+
+    Raises:
+        DataError: One is damaged, or of another format.
+    """
+    files = _files(root)
+    other = [p for p in root.rglob("*_eeg.*") if p.suffix in _OTHER_FORMATS] if not files else []
+    if other:
+        raise DataError(
+            f"{other[0]}: recordings of this format are not read; expected EDF or BDF: convert "
+            "them, for example with mne.export.export_raw"
+        )
+    if not files:
+        raise DataNotFoundError(f"{root}: no EDF or BDF file; expected some; name another --root")
+    found = [EdfFile.open(each) for each in files]
+    signals = [each for each in found if each.signals]
+    if not signals:
+        raise DataError(f"{root}: no file has a signal; expected recordings beside annotations")
+    return signals, [each for each in found if not each.signals]
+
+
+def _name(root: Path, path: Path) -> str:
+    """The path of a file in the folder, without its suffix."""
+    inside = path.relative_to(root if root.is_dir() else root.parent)
+    return inside.with_suffix("").as_posix()
+
+
+def events_of(
+    root: Path, headers: Sequence[EdfFile], beside: Sequence[EdfFile], settings: SignalSettings
+) -> dict[str, list[Event]]:
+    """The events of each recording, by its name.
+
+    Raises:
+        DataError: A source of events is not there, or does not fit.
+    """
+    where = settings.events
+    names = {_name(root, each.path): each for each in headers}
+    if where is None:
+        return {name: [] for name in names}
+    if where == event_files.ANNOTATIONS:
+        return {
+            name: [*each.annotations, *_hypnogram(each, beside)] for name, each in names.items()
+        }
+    if where == event_files.BIDS:
+        return {name: event_files.of_bids(each.path) for name, each in names.items()}
+    if where == event_files.SEIZEIT:
+        return {name: event_files.of_seizeit(each.path) for name, each in names.items()}
+    if where == event_files.SUMMARY:
+        found: dict[str, list[Event]] = {}
+        for folder, some in groupby(headers, key=lambda each: each.path.parent):
+            paths = [each.path for each in some]
+            listed = event_files.of_summaries(folder, [path.name for path in paths])
+            found |= {_name(root, path): listed[path.name] for path in paths}
+        return found
+    place = (root if root.is_dir() else root.parent) / where
+    called = {
+        name: {name, each.path.name, each.path.stem, each.path.relative_to(place.parent).as_posix()}
+        if each.path.is_relative_to(place.parent)
+        else {name, each.path.name, each.path.stem}
+        for name, each in names.items()
+    }
+    return event_files.of_table(place, called)
+
+
+def _hypnogram(file: EdfFile, beside: Sequence[EdfFile]) -> tuple[Event, ...]:
+    """The annotations that a file without signals has of this one.
+
+    Sleep-EDF has such files: they lie beside the recording, start when it does, and their names
+    begin alike.
+    """
+    same = [
+        each for each in beside if each.path.parent == file.path.parent and each.start == file.start
+    ]
+    if not same:
+        return ()
+    return max(same, key=lambda each: _alike(each.path.name, file.path.name)).annotations
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters two names have in common at their beginning."""
+    pairs = zip(one, other, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+def _participants(root: Path) -> dict[str, dict[str, str]] | None:
+    """The rows of ``participants.tsv`` by id; ``None`` where it is no folder of BIDS.
+
+    Raises:
+        DataError: It is not such a table.
+    """
+    place = root / PARTICIPANTS
+    if not root.is_dir() or not place.exists():
+        return None
+    expected = "a table with a column participant_id"
+    lines = opened.text(place, expected).splitlines()
+    names = lines[0].split("\t") if lines else []
+    if "participant_id" not in names:
+        raise DataError(f"{place} line 1: no column participant_id; expected {expected}")
+    found = {}
+    for number, line in enumerate(lines[1:], start=2):
+        if not line.strip():
+            continue
+        fields = line.split("\t")
+        if len(fields) != len(names):
+            raise DataError(
+                f"{place} line {number}: {len(fields)} fields; expected {len(names)}, with tabs "
+                "between them"
+            )
+        row = dict(zip(names, fields, strict=True))
+        found[row["participant_id"]] = row
+    return found
+
+
+def _bids_subject(root: Path, path: Path, people: Mapping[str, Any] | None) -> str:
+    """The subject of a file of BIDS, by its path.
+
+    Raises:
+        DataError: The path names none, or two, or one that ``participants.tsv`` does not list.
+    """
+    name = path.relative_to(root).as_posix()
+    found = set(_SUBJECT.findall(name))
+    if len(found) != 1:
+        several = " and ".join(sorted(found)) or "no subject"
+        raise DataError(f"{path}: the path names {several}; expected one, such as sub-01/...")
+    subject = str(found.pop())
+    if people is not None and subject not in people:
+        raise DataError(
+            f"{path}: {subject} is not in {PARTICIPANTS}: expected a line for each subject; add it"
+        )
+    return subject
+
+
+def _of_path(
+    root: Path,
+    file: EdfFile,
+    key: str,
+    how: str | None,
+    people: Mapping[str, Mapping[str, str]] | None,
+) -> str | None:
+    """What is declared of a file: by its folder, header, path, or participant.
+
+    Raises:
+        DataError: The file does not say it so.
+        SettingError: How is no such way.
+    """
+    if how is None:
+        return None
+    inside = file.path.relative_to(root if root.is_dir() else root.parent)
+    if how == _FOLDER:
+        if len(inside.parts) < 2:  # noqa: PLR2004
+            raise DataError(
+                f"{file.path}: lies in no folder of its own, and {key} is said to be its name; "
+                "expected FOLDER/FILE"
+            )
+        return inside.parts[0]
+    if how == _HEADER and key == "subject":
+        if not file.patient:
+            raise DataError(
+                f"{file.path}: the header names no patient, and {key} is said to stand there; find "
+                "it in the path, with a regular expression"
+            )
+        return file.patient
+    if people is not None:
+        row = people[_bids_subject(root, file.path, people)]
+        if how in row:
+            return row[how]
+    try:
+        match = re.search(how, inside.as_posix())
+    except re.error as error:
+        raise SettingError(
+            f"{key} is '{how}', which is no regular expression ({error}); correct it"
+        ) from error
+    if match is None or not match.re.groups or not match[1]:
+        raise DataError(
+            f"{file.path}: its path has no {key} as '{how}' finds it; expected a group that "
+            f'matches, or {key} = "folder"'
+        )
+    return match[1]
+
+
+def common(headers: Sequence[EdfFile]) -> tuple[str, ...]:
+    """The channels of EEG that all files have, in the order of the first.
+
+    Raises:
+        DataError: There is none.
+    """
+    counts = Counter(name for each in headers for name in set(_eeg(each)))
+    found = dict.fromkeys(name for name in _eeg(headers[0]) if counts[name] == len(headers))
+    if not found:
+        raise DataError(
+            f"{headers[0].path.parent}: no channel of EEG is in all files; name some with "
+            "--channels"
+        )
+    return tuple(found)
+
+
+def _eeg(file: EdfFile) -> list[str]:
+    """Names of the channels that hold a voltage, and by their name are no other signal."""
+    return [
+        name
+        for i in file.signals
+        if to_microvolts(file.units[i])
+        and (name := canonical(file.labels[i]))
+        and not _NO_EEG.search(name)
+    ]
+
+
+def _cut(recording: FileRecording, folder: Folder, cutter: Cutter) -> None:
+    """Cut one file into windows.
+
+    Raises:
+        DataError: A channel is not there, is no voltage, or the channels differ in rate.
+    """
+    file = recording.file
+    labels = [file.labels[i] for i in file.signals]
+    montage = Montage(folder.channels, labels, str(file.path))
+    for note in montage.notes:
+        cutter.note(note)
+    needed = [file.signals[i] for i in montage.needs]
+    rates = {file.rate(i) for i in needed}
+    if len(rates) > 1:
+        each = ", ".join(f"{file.labels[i]} {file.rate(i):g} Hz" for i in needed[:6])
+        raise DataError(
+            f"{file.path}: the channels have different rates ({each}); expected one; name channels "
+            "of one rate with --channels"
+        )
+    scales = np.array([_scale(file, i, cutter.settings.unit) for i in needed])[:, np.newaxis]
+
+    def read(first: int, last: int) -> NDArray[np.float64]:
+        return montage.apply(file.read(needed, first, last) * scales)
+
+    stretch = Stretch(
+        place=str(file.path),
+        whose=(recording.recording, recording.subject, recording.site),
+        sfreq=rates.pop(),
+        n_times=file.n_records * file.samples[needed[0]],
+        n_chans=len(folder.channels),
+        read=read,
+        offset=recording.offset,
+    )
+    cutter.stretch(stretch, recording.events, folder.classes)
+
+
+def _scale(file: EdfFile, signal: int, declared: str | None) -> float:
+    """How many µV the unit of a signal is.
+
+    Raises:
+        DataError: It is no voltage, and none is declared.
+    """
+    found = to_microvolts(file.units[signal]) or to_microvolts(declared or "")
+    if found is None:
+        raise DataError(
+            f"{file.path}: channel {file.labels[signal]} is in '{file.units[signal]}'; expected a "
+            "voltage; say which with --unit, or name other channels"
+        )
+    return found

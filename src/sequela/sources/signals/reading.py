@@ -1,0 +1,279 @@
+"""Own recordings read by their declaration: a path to windows."""
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.config import SegmentLength, SignalSettings
+from sequela.errors import DataError, DataNotFoundError, SettingError
+from sequela.sources.signals import folders, tables
+from sequela.sources.signals.channels import to_microvolts
+from sequela.sources.signals.cutting import NO_SUBJECTS, Cutter, Stretch, Whose
+from sequela.sources.signals.declaration import Classes, declared
+from sequela.sources.signals.events import Event, of_samples
+from sequela.sources.signals.windows import Shelf, Windows
+
+_GAP = 1.5
+"""Steps between two samples above which there is a gap between them."""
+
+
+def read(
+    path: Path,
+    given: SignalSettings | None = None,
+    segment: SegmentLength | None = None,
+    work: Path | None = None,
+) -> Windows:
+    """Windows of the recordings at a path.
+
+    Args:
+        path: A table of segments, or a folder.
+        given: What options say of the data; the rest is in the ``signals.toml`` beside them.
+        segment: Samples of a window, or ``recording``, where each row is one; as declared by
+            default.
+        work: Folder for the windows; that of the system for temporary files by default.
+
+    Raises:
+        SequelaError: The declaration is wrong, or the data are not what it says; the first thing
+            that does not fit is named.
+    """
+    settings = declared(path, given)
+    title = settings.title or path.resolve().name.partition(".")[0]
+    with Shelf(work) as shelf:
+        cutter = Cutter(settings, segment, shelf)
+        if folders.is_recording(path) or folders.has_recordings(path):
+            return folders.read(path, cutter, title)
+        return _Reader(table_of(path), cutter).windows(title)
+
+
+def table_of(path: Path) -> Path:
+    """The one table at a path.
+
+    Raises:
+        DataError: There is none, or several.
+    """
+    if path.is_file():
+        if tables.is_table(path):
+            return path
+        raise DataError(f"{path}: expected {tables.EXPECTED}, by its name; name another --root")
+    if not path.is_dir():
+        raise DataNotFoundError(f"{path} does not exist: expected {tables.EXPECTED}")
+    found = sorted(each for each in path.iterdir() if tables.is_table(each))
+    if len(found) != 1:
+        names = ", ".join(each.name for each in found[:8]) or "none"
+        raise DataError(
+            f"{path}: found {names}; expected one table of segments; name it with --root"
+        )
+    return found[0]
+
+
+@dataclass
+class _Reader:
+    """Reads a table."""
+
+    path: Path
+    cutter: Cutter
+
+    def __post_init__(self) -> None:
+        self.settings, self.shelf = self.cutter.settings, self.cutter.shelf
+        self.layout = tables.layout_of(self.path, self.settings)
+        self.classes = Classes.of(self.settings) if self.settings.classes else None
+        self.seen: dict[str, int] = {}
+        self.n_omitted = 0
+        self.n_gaps = 0
+        unit = self.settings.unit or "µV"
+        self.scale = to_microvolts(unit) or 1.0
+        if self.settings.label is None:
+            raise SettingError(
+                f"{self.path}: nothing says the class of a row; name its column with --label"
+            )
+        if self.settings.unit is None:
+            self.cutter.note("no unit is declared: the samples are taken for µV")
+        if self.settings.subject is None:
+            self.cutter.note(NO_SUBJECTS)
+        if self.settings.recording is None and self.settings.id is None:
+            self.cutter.note("no recording is declared: each row is a recording of its own")
+
+    def windows(self, title: str) -> Windows:
+        """All windows of the table."""
+        if self.layout.long:
+            for stretch, events in self._stretches():
+                self.cutter.stretch(stretch, events, self._classes_of(events, stretch.place))
+        else:
+            self._rows()
+        classes = Classes.of(self.settings, list(self.seen))
+        if self.n_gaps:
+            self.cutter.note(f"{self.n_gaps:,} gaps in time; no window spans one")
+        if self.n_omitted:
+            self.cutter.note(f"{self.n_omitted:,} rows of classes to omit are left out")
+        # Labels were numbered as they came.
+        number = np.array([classes.found[each] for each in self.seen], np.int64)
+        self.shelf.label = [number[each] for each in self.shelf.label]
+        return self.shelf.windows(classes.names, self.layout.channels, title, self.cutter.notes)
+
+    def _number(self, label: str, place: str) -> int:
+        """The number of a label, in the order in which they came.
+
+        Raises:
+            DataError: It is none of the declared classes.
+        """
+        if label == "" or (self.classes and label not in self.classes.found):
+            known = ", ".join(self.classes.found) if self.classes else "some class"
+            raise DataError(
+                f"{place}: class '{label[:80]}' in column {self.settings.label}; expected {known}; "
+                "name it in classes, or leave it out with --omit"
+            )
+        return self.seen.setdefault(label, len(self.seen))
+
+    def _classes_of(self, events: Sequence[Event], place: str) -> Classes:
+        """All labels so far as classes of their own, by their number."""
+        for each in events:
+            if each.label not in self.settings.omit:
+                self._number(each.label, place)
+        omitted = frozenset(self.settings.omit)
+        return Classes(tuple(self.seen), self.seen, omitted)
+
+    def _rows(self) -> None:
+        """Rows that are segments."""
+        if self.settings.rate is None:
+            raise SettingError(
+                f"{self.path}: nothing says how many samples a second has; give --rate, in Hz"
+            )
+        for some in tables.rows(self.path, self.settings, self.layout):
+            starts = [0.0] * len(some.signal)
+            if "time" in some.said:
+                starts = tables.times_of(some.said["time"], self.path, some.first)
+            for row, signal in enumerate(some.signal):
+                place = f"{self.path} row {some.first + row}"
+                said = {key: values[row] for key, values in some.said.items()}
+                if said["label"] in self.settings.omit:
+                    self.n_omitted += 1
+                    continue
+                self.cutter.row(
+                    signal * self.scale,
+                    self.settings.rate,
+                    self._number(said["label"], place),
+                    self._whose(said, place, _row_id(some.first + row, signal)),
+                    place,
+                    starts[row],
+                )
+
+    def _whose(self, said: dict[str, str], place: str, otherwise: str) -> Whose:
+        """Recording, subject and site of a row.
+
+        Raises:
+            DataError: One is declared and the row has none.
+        """
+        for key in ("recording", "subject", "site", "id"):
+            if said.get(key) == "":
+                raise DataError(
+                    f"{place}: nothing in column {getattr(self.settings, key)}; expected the {key} "
+                    "of each row"
+                )
+        recording = said.get("recording") or said.get("id") or otherwise
+        return recording, said.get("subject"), said.get("site")
+
+    def _stretches(self) -> Iterator[tuple[Stretch, list[Event]]]:
+        """Stretches without a gap of a table of one row a sample, and the events of each."""
+        if self.settings.id is None and self.settings.recording is None:
+            raise SettingError(
+                f"{self.path}: nothing says which rows are one stretch of signal; name the column "
+                "of their id with --id"
+            )
+        done: set[str] = set()
+        held: list[_Samples] = []
+        for some in _by_id(self.path, self.settings, self.layout):
+            if held and some.id != held[0].id:
+                yield from self._flush(held)
+                held = []
+            if not held and some.id in done:
+                raise DataError(
+                    f"{self.path} row {some.first}: id {some.id} again, after others: expected its "
+                    "rows one after the other; sort the table by id and time"
+                )
+            done.add(some.id)
+            held.append(some)
+        if held:
+            yield from self._flush(held)
+
+    def _flush(self, held: "list[_Samples]") -> Iterator[tuple[Stretch, list[Event]]]:
+        """The rows of one id as stretches without a gap."""
+        first = held[0]
+        place = f"{self.path} row {first.first}"
+        times = np.concatenate([each.times for each in held])
+        labels = [label for each in held for label in each.said["label"]]
+        signal = np.concatenate([each.signal for each in held]).astype(np.float32)
+        whose = self._whose({key: values[0] for key, values in first.said.items()}, place, first.id)
+        for key in ("subject", "site", "recording"):
+            people = {value for each in held for value in each.said.get(key, ())}
+            if len(people) > 1:
+                raise DataError(
+                    f"{place}: id {first.id} is of several {key}s "
+                    f"({', '.join(sorted(people)[:3])}): expected one"
+                )
+        sfreq = self.settings.rate or tables.rate_of(times[:1000].tolist(), self.path)
+        steps = np.diff(times)
+        if (steps <= 0).any():
+            row = first.first + int(np.flatnonzero(steps <= 0)[0]) + 1
+            raise DataError(
+                f"{self.path} row {row}: time {times[row - first.first]:g} s, not after that of "
+                "the row before: expected rising times in each id"
+            )
+        gaps = np.flatnonzero(steps > _GAP / sfreq) + 1
+        if len(gaps):
+            self.n_gaps += len(gaps)
+        bounds = [0, *gaps.tolist(), len(times)]
+        for a, b in itertools.pairwise(bounds):
+            part = signal[a:b].T
+            events = of_samples(times[a:b] - times[a], 1 / sfreq, labels[a:b])
+            yield (
+                Stretch(
+                    place,
+                    whose,
+                    sfreq,
+                    n_times=b - a,
+                    n_chans=len(part),
+                    read=_reads(part, self.scale),
+                    offset=float(times[a]),
+                ),
+                events,
+            )
+
+
+def _row_id(row: int, signal: NDArray[np.float64]) -> str:
+    """The id of a row that has none: a row of other data is not taken for it."""
+    return f"row {row:07d} {hashlib.blake2b(signal.tobytes(), digest_size=4).hexdigest()}"
+
+
+def _reads(signal: NDArray[np.float32], scale: float) -> Callable[[int, int], NDArray[np.float64]]:
+    """Parts of a signal (n_chans, time) in µV."""
+    return lambda first, last: signal[:, first:last].astype(np.float64) * scale
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """Rows that follow each other, of one id."""
+
+    id: str
+    first: int
+    times: NDArray[np.float64]
+    said: dict[str, Sequence[str]]
+    signal: NDArray[np.float64]
+
+
+def _by_id(path: Path, settings: SignalSettings, layout: tables.Layout) -> Iterator[_Samples]:
+    """The rows of a table of one row a sample, in runs of one id."""
+    key = "id" if settings.id else "recording"
+    for some in tables.rows(path, settings, layout):
+        ids = np.array(some.said[key], np.str_)
+        times = np.array(tables.times_of(some.said["time"], path, some.first))
+        bounds = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), len(ids)]
+        signal = np.asarray(some.signal)
+        for a, b in itertools.pairwise(bounds):
+            if a < b:
+                said = {name: values[a:b] for name, values in some.said.items()}
+                yield _Samples(str(ids[a]), some.first + a, times[a:b], said, signal[a:b])

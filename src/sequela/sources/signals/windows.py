@@ -1,0 +1,335 @@
+"""Windows of recordings, written to disk as they are cut, so that no recording stands in memory."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError
+
+_DENOMINATOR = 100_000
+"""Rates are read as fractions up to this: 173.61 Hz is 17361/100."""
+_BLOCK = 1 << 22
+"""Samples, over all channels, that are cut at once."""
+_AT_ONCE = 256
+"""Windows that are written at once when they are put in order."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Labelled windows of recordings.
+
+    Attributes:
+        signal: float32 (window, n_chans, n_times) in µV, on disk.
+        label: int64 (window,), index into ``classes``.
+        recording_id: str (window,); the windows of a recording follow each other.
+        subject_id: str (window,), or ``None`` where subjects are not known.
+        site: str (window,), or ``None`` where sites are not known.
+        start: float64 (window,), seconds from the recording's start.
+        flat: bool (window,), whether a channel is flat (has one value) over the whole window.
+        sfreq: Samples per second, in Hz.
+        classes: Names of the classes.
+        channels: Names of the channels.
+        title: What a page calls the data.
+        notes: What was done to the data and what was left out, as sentences.
+        n_recordings: Recordings that were read.
+        n_dropped: Samples that fill no window.
+    """
+
+    signal: NDArray[np.float32]
+    label: NDArray[np.int64]
+    recording_id: NDArray[np.str_]
+    subject_id: NDArray[np.str_] | None
+    site: NDArray[np.str_] | None
+    start: NDArray[np.float64]
+    flat: NDArray[np.bool_]
+    sfreq: float
+    classes: tuple[str, ...]
+    channels: tuple[str, ...]
+    title: str
+    notes: tuple[str, ...]
+    n_recordings: int
+    n_dropped: int
+
+    def describe(self) -> str:
+        """What was read, as lines of text."""
+        n_windows, n_chans, n_times = self.signal.shape
+        people = "not known" if self.subject_id is None else f"{len(np.unique(self.subject_id)):,}"
+        lines = {
+            "recordings": f"{self.n_recordings:,}",
+            "subjects": people,
+            "windows": f"{n_windows:,} of {n_times:,} samples at {self.sfreq:g} Hz",
+            "channels": f"{n_chans}: {', '.join(self.channels)}",
+        }
+        for index, name in enumerate(self.classes):
+            of_class = self.label == index
+            recordings = len(np.unique(self.recording_id[of_class]))
+            lines[name] = f"{int(of_class.sum()):,} windows of {recordings:,} recordings"
+        said = [f"  {name:<13} {text}" for name, text in lines.items()]
+        return "\n".join([*said, *(f"  {note}" for note in self.notes)])
+
+
+@dataclass
+class Shelf:
+    """Where windows are put as they are cut; a file without a name holds their samples.
+
+    Attributes:
+        work: Folder of the file; that of the system for temporary files by default.
+    """
+
+    work: Path | None = None
+    n_chans: int = 0
+    n_times: int = 0
+    sfreq: float = 0.0
+    first: str = ""
+    n_dropped: int = 0
+    n_with_gap: int = 0
+    label: list[NDArray[np.int64]] = field(default_factory=list)
+    start: list[NDArray[np.float64]] = field(default_factory=list)
+    flat: list[NDArray[np.bool_]] = field(default_factory=list)
+    whose: list[tuple[str, str | None, str | None]] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._file = tempfile.TemporaryFile(dir=self.work)  # noqa: SIM115 - closed by ``with``
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()  # a map of it stays
+
+    def put(
+        self,
+        cut: NDArray[np.float32],
+        *,
+        label: NDArray[np.int64],
+        start: NDArray[np.float64],
+        whose: tuple[str, str | None, str | None],
+        sfreq: float,
+        place: str,
+    ) -> None:
+        """Windows of one recording; those with a gap (NaN) are counted and left out.
+
+        Args:
+            cut: float32 (window, n_chans, n_times), in µV.
+            label: int64 (window,).
+            start: float64 (window,), in seconds.
+            whose: Its recording, subject and site.
+            sfreq: Samples per second, in Hz.
+            place: What an error calls them.
+
+        Raises:
+            DataError: They have another shape or rate than those before.
+        """
+        if not self.first:
+            self.n_chans, self.n_times = cut.shape[1:]
+            self.sfreq, self.first = sfreq, place
+        if (self.n_chans, self.n_times) != cut.shape[1:] or not np.isclose(self.sfreq, sfreq):
+            raise DataError(
+                f"{place}: {cut.shape[1]} channels of {cut.shape[2]} samples at {sfreq:g} Hz; "
+                f"expected {self.n_chans} of {self.n_times} at {self.sfreq:g} Hz as in "
+                f"{self.first}; give channels, a window and a rate to resample to, which all have"
+            )
+        whole = np.isfinite(cut).all((1, 2))
+        if not whole.all():
+            self.n_with_gap += int((~whole).sum())
+            cut, label, start = cut[whole], label[whole], start[whole]
+        self._file.write(np.ascontiguousarray(cut).data)
+        self.flat.append((cut.max(2) == cut.min(2)).any(1) if len(cut) else np.zeros(0, np.bool_))
+        self.label.append(label)
+        self.start.append(start)
+        self.whose.append(whose)
+        self.counts.append(len(cut))
+
+    def windows(
+        self, classes: tuple[str, ...], channels: Sequence[str], title: str, notes: Sequence[str]
+    ) -> Windows:
+        """All that were put, recording by recording, in the order of time.
+
+        Raises:
+            DataError: There is none, a recording is of two people, or only some name theirs.
+        """
+        n_windows = sum(self.counts)
+        if not n_windows:
+            raise DataError(
+                f"{title}: no window has a class; expected some; look at the classes, the events "
+                f"and the length of a window ({'; '.join([*notes, *self._notes()])})"
+            )
+        counts = np.bincount(np.concatenate(self.label), minlength=len(classes))
+        if not counts.all():
+            raise DataError(
+                f"{title}: no window is of class {classes[int(counts.argmin())]}; expected windows "
+                "of each class; correct the classes or the events"
+            )
+        self._file.flush()
+        shape = (n_windows, self.n_chans, self.n_times)
+        signal: NDArray[np.float32] = np.memmap(self._file, np.float32, "r", shape=shape)
+        recording, subject, site = (
+            np.repeat(np.array(["" if e is None else e for e in each], np.str_), self.counts)
+            for each in zip(*self.whose, strict=True)
+        )
+        nobody, nowhere = ([each[i] is None for each in self.whose] for i in (1, 2))
+        if any(nobody) and not all(nobody):
+            raise DataError(
+                "some recordings name their subject and some do not: expected all or none"
+            )
+        found = Windows(
+            signal=signal,
+            label=np.concatenate(self.label),
+            recording_id=recording,
+            subject_id=None if all(nobody) else subject,
+            site=None if all(nowhere) else site,
+            start=np.concatenate(self.start),
+            flat=np.concatenate(self.flat),
+            sfreq=self.sfreq,
+            classes=classes,
+            channels=tuple(channels),
+            title=title,
+            notes=(*notes, *self._notes()),
+            n_recordings=len(np.unique(recording)),
+            n_dropped=self.n_dropped,
+        )
+        _check_people(found)
+        return _in_order(found, self.work)
+
+    def _notes(self) -> Iterator[str]:
+        """What was left out, and what is flat."""
+        if self.n_dropped:
+            yield f"{self.n_dropped:,} samples at the ends fill no whole window and are left out"
+        if self.n_with_gap:
+            yield f"{self.n_with_gap:,} windows with a gap (missing samples) are left out"
+        if flat := sum(int(each.sum()) for each in self.flat):
+            yield f"{flat:,} windows have a flat channel, one value throughout; they are kept"
+
+
+def _check_people(windows: Windows) -> None:
+    """Raise if a recording has several people."""
+    if windows.subject_id is None:
+        return
+    pairs = np.unique(np.stack([windows.recording_id, windows.subject_id]), axis=1)
+    ids, counts = np.unique(pairs[0], return_counts=True)
+    if (counts > 1).any():
+        several = str(ids[counts > 1][0])
+        people = ", ".join(pairs[1][pairs[0] == several][:3])
+        raise DataError(
+            f"recording {several} is of several subjects ({people}): expected one; give the "
+            "recordings of each an id of their own"
+        )
+
+
+def _in_order(windows: Windows, work: Path | None) -> Windows:
+    """The same, sorted by recording and, in each, by time; rewritten where they are not."""
+    rows = np.arange(len(windows.label))
+    order = np.lexsort((rows, windows.start, windows.recording_id))
+    if (order == rows).all():
+        return windows
+    with tempfile.TemporaryFile(dir=work) as file:
+        for first in range(0, len(order), _AT_ONCE):
+            some = windows.signal[order[first : first + _AT_ONCE]]
+            file.write(np.ascontiguousarray(some).data)
+        file.flush()
+        signal: NDArray[np.float32] = np.memmap(file, np.float32, "r", shape=windows.signal.shape)
+    return replace(
+        windows,
+        signal=signal,
+        label=windows.label[order],
+        recording_id=windows.recording_id[order],
+        subject_id=None if windows.subject_id is None else windows.subject_id[order],
+        site=None if windows.site is None else windows.site[order],
+        start=windows.start[order],
+        flat=windows.flat[order],
+    )
+
+
+@dataclass(frozen=True)
+class Rates:
+    """From one sampling rate to another: ``scipy.signal.resample_poly``, piece by piece.
+
+    Attributes:
+        up: Samples after, for each ``down`` before.
+        down: Samples before.
+    """
+
+    up: int = 1
+    down: int = 1
+
+    @classmethod
+    def of(cls, before: float, after: float | None) -> Self:
+        """The ratio of two rates, in Hz."""
+        if after is None or after == before:
+            return cls()
+        ratio = Fraction(after).limit_denominator(_DENOMINATOR) / Fraction(
+            before
+        ).limit_denominator(_DENOMINATOR)
+        return cls(ratio.numerator, ratio.denominator)
+
+    @property
+    def margin(self) -> int:
+        """Samples before that the filter reaches to each side of one, in whole ``down``."""
+        if self.up == self.down:
+            return 0
+        reach = 10 * max(self.up, self.down) // self.up + 1  # half of scipy's filter
+        return -(-reach // self.down) * self.down
+
+    def n_after(self, n_before: int) -> int:
+        """Samples after, of so many before."""
+        return -(-n_before * self.up // self.down)
+
+    def apply(self, signal: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A whole signal (n_chans, time) at the other rate."""
+        n_before = signal.shape[1]
+        return self.part(lambda a, b: signal[:, a:b], n_before, 0, self.n_after(n_before))
+
+    def part(
+        self,
+        read: Callable[[int, int], NDArray[np.float64]],
+        n_before: int,
+        first: int,
+        last: int,
+    ) -> NDArray[np.float64]:
+        """Samples ``first`` to ``last`` after, of a long signal of which only a part is read.
+
+        They are those of the whole signal. Its ends go on as they are: zeros there would ring.
+
+        Args:
+            read: Gives samples before, (n_chans, time), from one up to another.
+            n_before: Samples before, in all.
+            first: The first sample after.
+            last: One more than the last.
+        """
+        if self.up == self.down:
+            return read(first, last)
+        from scipy.signal import resample_poly
+
+        begin = first // self.up * self.down - self.margin
+        end = -(-last * self.down // self.up) + self.margin
+        there = read(max(0, begin), min(n_before, end))
+        ends = (max(0, -begin), max(0, end - n_before))
+        padded = np.pad(there, ((0, 0), ends), mode="edge")
+        found: NDArray[np.float64] = resample_poly(padded, self.up, self.down, axis=-1)
+        skipped = begin * self.up // self.down  # exact: begin is a multiple of down
+        return found[:, first - skipped : last - skipped]
+
+
+def cut_row(
+    signal: NDArray[np.float32], n_times: int, stride: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
+    """Windows of a short signal (n_chans, time), where each starts, and samples left over."""
+    if signal.shape[1] < n_times:
+        return np.empty((0, len(signal), n_times), np.float32), np.empty(0, np.int64), 0
+    seen = np.lib.stride_tricks.sliding_window_view(signal, n_times, axis=1)[:, ::stride]
+    starts = np.arange(seen.shape[1]) * stride
+    return seen.swapaxes(0, 1), starts, max(0, signal.shape[1] - int(starts[-1]) - n_times)
+
+
+def blocks(n_windows: int, n_chans: int, stride: int) -> Iterator[tuple[int, int]]:
+    """Numbers of windows, from one up to another, that are cut at once."""
+    step = max(1, _BLOCK // (n_chans * stride))
+    for first in range(0, n_windows, step):
+        yield first, min(n_windows, first + step)

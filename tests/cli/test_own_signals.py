@@ -1,0 +1,186 @@
+"""Anybody's recordings, from a table and a folder to runs and pages."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import edfio
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.cli.calls import Refused
+
+import sequela
+from sequela.cli.app import main
+from sequela.config import RunSettings
+from sequela.report.commands import commands
+from sequela.runs.find import open_run
+
+ASKED = ["--label", "stage", "--subject", "patient", "--channels", "C3,C4", "--rate", "128"]
+MODELS = ("mlp-improved", "cnn-baseline", "gru-improved", "spectral-mlp-small", "spectral-boosting")
+
+
+def table(path: Path, patients: range) -> Path:
+    """Three sleep stages of one second each, of patients whose rhythms differ by stage."""
+    rng = np.random.default_rng(patients.start)
+    t = np.arange(128) / 128
+    rows = []
+    for patient in patients:
+        for number in range(9):
+            stage = ("N2", "R", "W")[number % 3]
+            wave = {"N2": 3, "R": 7, "W": 12}[stage]
+            signal = 30 * np.sin(2 * np.pi * wave * t + rng.uniform(0, 6)) + rng.normal(
+                scale=8, size=(2, 128)
+            )
+            row = dict(zip(("C3", "C4"), signal.tolist(), strict=True))
+            rows.append(
+                {"patient": f"p{patient:02d}", "stage": stage, "hospital": "AB"[patient % 2], **row}
+            )
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+@pytest.fixture
+def own(tmp_path: Path, no_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return table(tmp_path / "own.parquet", range(15))
+
+
+def train(*arguments: str | Path) -> None:
+    call("train", *arguments, "--data", "signals")
+
+
+def call(*arguments: str | Path) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([str(each) for each in arguments])
+    assert caught.value.code == 0
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_models_take_any_channels_length_and_classes(own: Path, model: str) -> None:
+    epochs = [] if "boosting" in model else ["--epochs", "2"]
+    train(model, "--root", own, *ASKED, *epochs, "--out", "run")
+    run = open_run(Path("run"))
+    assert (run.settings.split, run.data["unit"]) == ("subject", "subject")
+    assert run.data["classes"] == ["N2", "R", "W"]
+    assert run.data["channels"] == ["C3", "C4"]
+    assert run.data["title"] == "own"
+    if "boosting" not in model:
+        call("cost", "run")
+
+
+def test_a_run_its_page_and_its_model_on_new_data(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train("mlp-baseline", "--root", own, *ASKED, "--epochs", "3", "--out", "run")
+    said = capsys.readouterr().out
+    assert "no unit is declared: the samples are taken for µV" in said
+    kept = RunSettings.read(Path("run/config.toml")).signals
+    assert kept is not None
+    assert (kept.label, kept.channels, kept.rate) == ("stage", ("C3", "C4"), 128)
+    call("train", "--resume", "--root", own, "--out", "run")
+    call("verify", "run", "--root", own)
+    call("report", "run", "--out", "page.html")
+    page = Path("page.html").read_text("utf-8")
+    assert "Data: own" in page
+    assert "No unit is declared: the samples are taken for µV." in page
+    for word in ("Bonn", "tumour", "death"):
+        assert word not in page
+    new = table(tmp_path / "new.parquet", range(50, 55))
+    capsys.readouterr()
+    call("evaluate", "run", "--root", new, "--json", "--smallest-cell", "1")
+    numbers = json.loads(capsys.readouterr().out)
+    assert numbers["examples"] == 45
+    call("evaluate", "run", "--root", own, "--json", "--smallest-cell", "1")
+    numbers = json.loads(capsys.readouterr().out)
+    assert numbers["subjects_set_aside_as_trained_or_tuned_on"] == 12
+
+
+def test_the_command_of_a_run_makes_it_again(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train("mlp-baseline", "--root", own, *ASKED, "--split", "row", "--epochs", "1", "--out", "run")
+    (line,) = commands([open_run(Path("run"))])
+    for part in ("--label stage", "--subject patient", "--channels C3", "--rate 128"):
+        assert part in line
+    assert "further settings" not in line
+
+
+def test_a_split_by_site_and_what_subjects_mean_for_the_split(own: Path) -> None:
+    asked = [*ASKED, "--site", "hospital", "--epochs", "1"]
+    train("mlp-baseline", "--root", own, *ASKED[:2], *ASKED[4:], "--epochs", "1", "--out", "plain")
+    plain = open_run(Path("plain"))
+    assert plain.settings.split == "recording"
+    assert any("subjects are not known" in note for note in plain.data["notes"])
+    many = pq.read_table(own).to_pylist()
+    for row in many:
+        row["hospital"] = f"h{int(row['patient'][1:]) // 2}"
+    pq.write_table(pa.Table.from_pylist(many), own)
+    train("mlp-baseline", "--root", own, *asked, "--split", "site", "--out", "sites")
+    assert open_run(Path("sites")).data["unit"] == "site"
+
+
+def test_a_folder_of_edf(tmp_path: Path, no_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    Path("eeg").mkdir()
+    for patient in range(12):
+        signal = rng.normal(scale=20, size=20 * 64)
+        signal[5 * 64 : 10 * 64] *= 5
+        edf = edfio.Edf(
+            [edfio.EdfSignal(signal, 64, label="EEG Fp1-REF", physical_dimension="uV")],
+            annotations=[edfio.EdfAnnotation(5, 5, "seizure")],
+        )
+        edf.write(f"eeg/p{patient:02d}_1.edf")
+    Path("eeg/signals.toml").write_text(
+        'events = "annotations"\nclasses = ["seizure"]\nbackground = "background"\n'
+        'subject = "(p[0-9]+)_"\nwindow = 1\nchannels = ["Fp1"]\n',
+        "utf-8",
+    )
+    train(
+        "mlp-baseline",
+        "--root",
+        "eeg",
+        "--epochs",
+        "5",
+        "--aim",
+        "sensitivity",
+        "--aim-target",
+        "0.9",
+        "--out",
+        "run",
+    )
+    run = open_run(Path("run"))
+    assert run.data["classes"] == ["background", "seizure"]
+    assert run.data["counts"] == [180, 60]
+    call("report", "run", "--out", "page.html")
+    call("data", "check", "signals", "--root", "eeg")
+
+
+def test_loaded_in_python(own: Path) -> None:
+    said: dict[str, Any] = {"label": "stage", "subject": "patient", "rate": 128}
+    data = sequela.load("signals", root=own, signals=said)
+    train, held_out = data.split(by="subject", seed=0)
+    assert train.X.shape[1:] == (2, 128)
+    model = sequela.SignalClassifier("cnn-baseline", epochs=2, random_state=0)
+    model.fit(train.X, train.y, groups=train.groups)
+    assert model.predict_proba(held_out.X).shape == (len(held_out.y), 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--label", "stages", "--rate", "128"], "is it 'stage'?"),
+        (["--label", "stage"], "give --rate, in Hz"),
+        (["--rate", "128"], "name its column with --label"),
+        (["--label", "stage", "--rate", "0"], "setting rate = 0.0 cannot be used"),
+    ],
+)
+def test_one_line(own: Path, refused: Refused, arguments: list[str], said: str) -> None:
+    root = ["--root", str(own), "--out", "run"]
+    assert said in refused("train", "mlp-baseline", "--data", "signals", *root, *arguments)
+    assert not Path("run").exists()
+
+
+def test_options_of_own_recordings_on_other_data(no_data: Path, refused: Refused) -> None:
+    line = refused("train", "mlp-baseline", "--data", "bonn", "--label", "stage")
+    assert "--label is an option for recordings of one's own" in line

@@ -1,6 +1,8 @@
 """The hospital data sets that can be built, by name."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from sequela.errors import SettingError
 from sequela.sources.catalog import DATA_SETS, loaded, locate, lookup
@@ -26,6 +28,27 @@ def source_of(name: str) -> Source:
         raise SettingError(f"{name} holds recordings, expected hospital tables (one of {known})")
     source: Source = loaded(entry.source)
     return source
+
+
+def source_read_so(name: str, ways: Mapping[str, Any]) -> Source:
+    """The declarations of a hospital data set, read in the ways that are asked for.
+
+    Args:
+        name: Of the data set.
+        ways: Option to its value; one that is None or false is not asked for.
+
+    Raises:
+        SettingError: The data set is not read in several ways.
+        SequelaError: See the function of the source.
+    """
+    source = source_of(name)
+    asked = {option: value for option, value in ways.items() if value}
+    if not asked:
+        return source
+    if source.ways is None:
+        options = ", ".join(f"--{option.replace('_', '-')}" for option in asked)
+        raise SettingError(f"{name} is read in one way: leave {options} out (it is for omop)")
+    return source.ways(**asked)
 
 
 def place_of(name: str, root: str | None) -> tuple[Path | str, str]:

@@ -12,7 +12,9 @@ from typing import Any
 
 import narwhals as nw
 
+from sequela.errors import unknown_name
 from sequela.sources import codes
+from sequela.sources.account import LEAKS
 from sequela.sources.declarations import (
     Fact,
     Frames,
@@ -57,6 +59,7 @@ RACES = {
     8557: "NATIVE HAWAIIAN OR OTHER PACIFIC ISLANDER",
 }
 HISPANIC = 38003563
+TWO_DIGITS = 10
 
 BILLED, OWN, GIVEN, NOTHING = "billing", "own", "given", "nothing"
 BY_VISIT_END = "dated at the end of the visit: the type says billing, claim or discharge"
@@ -69,9 +72,11 @@ BY_SOURCE = "coded by the source concept: the table concept lacks the standard o
 BY_STANDARD = "coded by the standard concept: the table concept lacks the source one"
 BY_VALUE = "coded by the source value: the table concept has no concept of theirs"
 BY_ID = "coded by the number of the concept: no source value, and no such row in concept"
-EARLY = "LEAKS: the type says billing, claim or discharge, and they are dated before that"
-EARLIEST = "LEAKS: of these, rows that carry the very moment of the visit's start"
-LEAKS = (
+EARLY = (
+    f"{LEAKS}whose type says billing, claim or discharge are dated before the end of their visit"
+)
+EARLIEST = f"{LEAKS}of these carry the very moment of their visit's start"
+ON_PURPOSE = (
     "--dated-as-recorded: each row is dated at its start, so what was billed after the discharge "
     "is known on arrival"
 )
@@ -217,7 +222,7 @@ class Omop:
             start = domain.start
             rows = with_visit(with_person(frame, frames), frames)
             rows = with_own_time(rows, f"{start}_date", f"{start}_datetime", late=True)
-            rows = self._dated(with_type(rows, frames, domain), domain)
+            rows = self._dated(with_type(rows, domain), domain)
             rows = self._coded(rows, frames, domain)
             return rows.with_columns(
                 subject_id=nw.col("person_id"), visit_id=nw.col("visit_occurrence_id")
@@ -352,7 +357,7 @@ def with_own_time(rows: Frame, date: str, time: str, *, late: bool, name: str = 
     return joined.with_columns(**{name: own}).drop("has_clock", "day")
 
 
-def with_type(rows: Frame, frames: Frames, domain: Domain) -> Frame:
+def with_type(rows: Frame, domain: Domain) -> Frame:
     """Rows with what their type ``says``."""
     column = f"{domain.name}_type_concept_id"
     listed = {
@@ -377,13 +382,13 @@ def with_values(rows: Frame, frames: Frames) -> Frame:
     )
 
 
-def persons(frame: Frame, frames: Frames) -> Frame:
+def persons(frame: Frame, _: Frames) -> Frame:
     """Persons with ``birth``, ``sex`` and ``ethnicity``."""
 
     def two(column: str) -> nw.Expr:
         number = nw.coalesce(nw.col(column), nw.lit(1))
         text = number.cast(nw.String())
-        return nw.when(number < 10).then(nw.concat_str([nw.lit("0"), text])).otherwise(text)
+        return nw.when(number < TWO_DIGITS).then(nw.concat_str([nw.lit("0"), text])).otherwise(text)
 
     day = nw.concat_str(
         [nw.col("year_of_birth").cast(nw.String()), nw.lit("-"), two("month_of_birth"),
@@ -697,7 +702,7 @@ def concept_table(name: str) -> Table:
     )
 
 
-def declared(how: Omop = Omop()) -> Source:
+def declared(how: Omop) -> Source:
     """The source, read in a way."""
     return Source(
         name="omop",
@@ -712,7 +717,25 @@ def declared(how: Omop = Omop()) -> Source:
             *(concept_table(name) for name in CONCEPTS),
         ),
         not_read=NOT_READ,
+        dated_by_row=True,
+        leaks=ON_PURPOSE if how.as_recorded else "",
+        ways=read_so,
     )
 
 
-SOURCE = declared()
+def read_so(*, codes: str = CODES[0], dated_as_recorded: bool = False) -> Source:
+    """The source, read in a way.
+
+    Args:
+        codes: ``standard`` or ``source``: by which concept of a row it is coded first.
+        dated_as_recorded: Date each row at its start, which leaks.
+
+    Raises:
+        UnknownNameError: There are no such codes.
+    """
+    if codes not in CODES:
+        raise unknown_name("kind of codes", codes, CODES)
+    return declared(Omop(codes == "source", dated_as_recorded))
+
+
+SOURCE = declared(Omop())

@@ -7,7 +7,7 @@ from typing import Any
 from sequela.errors import SettingError
 from sequela.sources.catalog import DATA_SETS, loaded, locate, lookup
 from sequela.sources.declarations import Source
-from sequela.sources.postgres import is_address
+from sequela.sources.postgres import in_schema, is_address
 
 
 def hospitals() -> list[str]:
@@ -51,17 +51,24 @@ def source_read_so(name: str, ways: Mapping[str, Any]) -> Source:
     return source.ways(**asked)
 
 
-def place_of(name: str, root: str | None) -> tuple[Path | str, str]:
+def place_of(name: str, root: str | None, schema: str | None = None) -> tuple[Path | str, str]:
     """Where a hospital data set lies, and that in words.
 
     Args:
         name: Of the data set.
         root: Folder, or address of a PostgreSQL database; the usual places if not given.
+        schema: Of the database.
 
     Raises:
+        SettingError: A schema is named, and no database or none that can be one.
         DataNotFoundError: It is not there.
     """
     if root is not None and is_address(root):
-        return root, "a PostgreSQL database"
+        return in_schema(root, schema), "a PostgreSQL database"
+    if schema is not None:
+        raise SettingError(
+            f"--schema {schema} is of a PostgreSQL database: name it with --root "
+            "postgresql://..., or leave --schema out"
+        )
     located = locate(name, None if root is None else Path(root))
     return located.path, located.origin

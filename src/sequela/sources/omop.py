@@ -12,7 +12,7 @@ from typing import Any
 
 import narwhals as nw
 
-from sequela.errors import unknown_name
+from sequela.errors import SettingError, unknown_name
 from sequela.sources import codes
 from sequela.sources.account import LEAKS
 from sequela.sources.declarations import (
@@ -48,6 +48,8 @@ ICU = {
     4149943: "cardiac ICU",
     763903: "trauma ICU",
 }
+FAMILIES = {"ICD9Proc": "ICD9PROC", "CPT4": "CPT"}  # of other sources here, by OMOP's names
+DOTTED = ("ICD9CM", "ICD10CM", "ICD9Proc")
 DIED = 4216643  # the concept 'patient died'
 DIED_WORDS = ("DIED", "EXPIRED", "DEAD", "DECEASED", "DEAD/EXPIRED")
 SEXES = {8507: "M", 8532: "F"}
@@ -71,6 +73,7 @@ ONLY_DATES = "their own time is a date without a time: the end of that day"
 BY_SOURCE = "coded by the source concept: the table concept lacks the standard one"
 BY_STANDARD = "coded by the standard concept: the table concept lacks the source one"
 BY_VALUE = "coded by the source value: the table concept has no concept of theirs"
+COARSER = "coded by an ancestor of the standard concept, as many levels above it as asked for"
 BY_ID = "coded by the number of the concept: no source value, and no such row in concept"
 EARLY = (
     f"{LEAKS}whose type says billing, claim or discharge are dated before the end of their visit"
@@ -140,10 +143,12 @@ class Omop:
     Attributes:
         source_codes: Code by the source concept (``ICD10CM``) before the standard one (``SNOMED``).
         as_recorded: Date each row at its start. It leaks.
+        ancestors: How many levels above a standard concept the one stands that codes it.
     """
 
     source_codes: bool = False
     as_recorded: bool = False
+    ancestors: int = 0
 
     def table(self, domain: Domain) -> Table:
         """The declaration of a table of what happened."""
@@ -215,7 +220,8 @@ class Omop:
                 ONLY_DATES: ~nw.col("clock"),
             }
         how = (BY_SOURCE, BY_STANDARD, BY_VALUE, BY_ID)
-        return {**dated, **{each: coded == each for each in how}}
+        coarser = {COARSER: nw.col("coarser")} if self.ancestors else {}
+        return {**dated, **{each: coded == each for each in how}, **coarser}
 
     def _prepared(self, domain: Domain) -> Any:
         def prepare(frame: Frame, frames: Frames) -> Frame:
@@ -248,7 +254,10 @@ class Omop:
     def _coded(self, rows: Frame, frames: Frames, domain: Domain) -> Frame:
         """Rows with ``code``, its ``words``, and ``coded``: by what, where that is a fallback."""
         name = domain.name
-        rows = with_concept(rows, frames, f"{name}_concept_id", "standard")
+        standard = f"{name}_concept_id"
+        if self.ancestors:
+            rows, standard = with_ancestor(rows, frames, standard, self.ancestors), "ancestor"
+        rows = with_concept(rows, frames, standard, "standard")
         rows = with_concept(rows, frames, f"{name}_source_concept_id", "source")
         order = ("source", "standard") if self.source_codes else ("standard", "source")
         first, second = (nw.col(f"{each}_code") for each in order)
@@ -280,7 +289,7 @@ class Omop:
 def one_of(conditions: Mapping[str, nw.Expr]) -> nw.Expr:
     """The first word whose condition holds; null where none does."""
     found: nw.Expr = nw.lit(None, nw.String())
-    for word, where in reversed(conditions.items()):
+    for word, where in reversed(list(conditions.items())):
         found = nw.when(where).then(nw.lit(word)).otherwise(found)
     return found
 
@@ -291,29 +300,54 @@ def named(column: str, words: Mapping[int, str]) -> nw.Expr:
 
 
 def concepts(frames: Frames) -> Frame | None:
-    """All concepts that are there: ``concept_id``, ``code``, ``words``, ``domain_id``."""
+    """All concepts that are there: ``concept_id``, ``concept_code``, ``code``, ``words``."""
     found = [frames[name] for name in CONCEPTS if name in frames]
     if not found:
         return None
     first = found[0]
     for more in found[1:]:
         first = nw.concat([first, more.join(first, on="concept_id", how="anti")])
-    code = nw.concat_str([nw.col("vocabulary_id"), nw.lit("//"), nw.col("concept_code")])
+    vocabulary, written = nw.col("vocabulary_id"), nw.col("concept_code")
+    family = nw.coalesce(
+        one_of({ours: vocabulary == theirs for theirs, ours in FAMILIES.items()}), vocabulary
+    )
+    dotless = nw.when(vocabulary.is_in([*DOTTED])).then(
+        written.str.replace_all(".", "", literal=True)
+    )
+    code = nw.concat_str([family, nw.lit("//"), nw.coalesce(dotless, written)])
     return first.filter(nw.col("concept_id") != 0).select(
-        "concept_id", "domain_id", code=code, words=nw.col("concept_name")
+        "concept_id", "concept_code", code=code, words=nw.col("concept_name")
     )
 
 
 def with_concept(rows: Frame, frames: Frames, column: str, name: str) -> Frame:
-    """Rows with the code (``NAME_code``) and the words (``NAME_words``) of a concept."""
+    """Rows with ``NAME_code``, ``NAME_words`` and ``NAME_own``, the code in its vocabulary."""
     known = concepts(frames)
     if known is None:
         blank = nw.lit(None, nw.String())
-        return rows.with_columns(**{f"{name}_code": blank, f"{name}_words": blank})
+        return rows.with_columns(**{f"{name}_{each}": blank for each in ("code", "words", "own")})
     right = known.select(
-        **{column: nw.col("concept_id"), f"{name}_code": "code", f"{name}_words": "words"}
+        nw.col("concept_id").alias(column),
+        nw.col("code").alias(f"{name}_code"),
+        nw.col("words").alias(f"{name}_words"),
+        nw.col("concept_code").alias(f"{name}_own"),
     )
     return rows.join(right, on=column, how="left")
+
+
+def with_ancestor(rows: Frame, frames: Frames, column: str, levels: int) -> Frame:
+    """Rows with the ``ancestor`` of a concept, or the concept where none is so many levels above.
+
+    Of several at that level the one with the lowest number is taken. ``coarser`` says where one is.
+    """
+    above = frames["concept_ancestor"].filter(
+        nw.col("min_levels_of_separation") == levels, nw.col("ancestor_concept_id") != 0
+    )
+    right = above.group_by("descendant_concept_id").agg(above=nw.col("ancestor_concept_id").min())
+    right = right.select("above", **{column: nw.col("descendant_concept_id")})
+    return rows.join(right, on=column, how="left").with_columns(
+        ancestor=nw.coalesce("above", column), coarser=~nw.col("above").is_null()
+    )
 
 
 def with_person(rows: Frame, frames: Frames) -> Frame:
@@ -377,7 +411,7 @@ def with_values(rows: Frame, frames: Frames) -> Frame:
     value = nw.coalesce("value_as_string", "value_words")
     both = nw.concat_str([nw.col("code"), nw.lit("//"), value])
     return rows.with_columns(
-        unit=nw.coalesce("unit_source_value", "unit_words"),
+        unit=nw.coalesce("unit_own", "unit_source_value"),
         code_and_value=nw.coalesce(both, nw.col("code")),
     )
 
@@ -669,6 +703,7 @@ CARE_SITES = Table(
 
 NOT_READ = {
     "cdm_source": "describes the data set",
+    "concept_ancestor": "read with --ancestors",
     "concept_relationship": "the tables name the concepts themselves",
     "concept_synonym": "other words for concepts",
     "condition_era": "derived from condition_occurrence",
@@ -686,6 +721,18 @@ NOT_READ = {
 }
 
 
+ANCESTORS = Table(
+    "concept_ancestor",
+    {
+        "ancestor_concept_id": INTEGER,
+        "descendant_concept_id": INTEGER,
+        "min_levels_of_separation": INTEGER,
+    },
+    required=True,
+    unused="names coarser concepts",
+)
+
+
 def concept_table(name: str) -> Table:
     """The declaration of a table of concepts."""
     return Table(
@@ -693,7 +740,6 @@ def concept_table(name: str) -> Table:
         {
             "concept_id": INTEGER,
             "concept_name": TEXT,
-            "domain_id": TEXT,
             "vocabulary_id": TEXT,
             "concept_code": TEXT,
         },
@@ -715,6 +761,7 @@ def declared(how: Omop) -> Source:
             PERIODS,
             CARE_SITES,
             *(concept_table(name) for name in CONCEPTS),
+            *((ANCESTORS,) if how.ancestors else ()),
         ),
         not_read=NOT_READ,
         dated_by_row=True,
@@ -723,19 +770,29 @@ def declared(how: Omop) -> Source:
     )
 
 
-def read_so(*, codes: str = CODES[0], dated_as_recorded: bool = False) -> Source:
+def read_so(
+    *, codes: str = CODES[0], dated_as_recorded: bool = False, ancestors: int = 0
+) -> Source:
     """The source, read in a way.
 
     Args:
         codes: ``standard`` or ``source``: by which concept of a row it is coded first.
         dated_as_recorded: Date each row at its start, which leaks.
+        ancestors: How many levels above its standard concept a row is coded.
 
     Raises:
         UnknownNameError: There are no such codes.
+        SettingError: There are no such levels, or they are asked for of source concepts.
     """
     if codes not in CODES:
         raise unknown_name("kind of codes", codes, CODES)
-    return declared(Omop(codes == "source", dated_as_recorded))
+    if ancestors < 0:
+        raise SettingError(f"--ancestors must be at least 1 level, not {ancestors}")
+    if ancestors and codes == "source":
+        raise SettingError(
+            "--ancestors counts levels above standard concepts: leave --codes source out"
+        )
+    return declared(Omop(codes == "source", dated_as_recorded, ancestors))
 
 
 SOURCE = declared(Omop())

@@ -106,13 +106,14 @@ class StoredTables:
             place: As ``columns`` gave it.
             columns: As ``columns`` gave them.
             kinds: Lower-case names of what to read.
+
+        What is wrong is raised where the batches are used, within ``streamed``.
         """
         self._kinds = dict(kinds)
         texts = ", ".join(f"{_quoted(columns[n])}::VARCHAR AS {_quoted(n)}" for n in kinds)
         wanted = ", ".join(typed_text(name, kind, "the table") for name, kind in kinds.items())
         query = f"SELECT {wanted} FROM (SELECT {texts} FROM {place})"  # noqa: S608
-        with self._translated(self.place):
-            return self._connection.sql(query).to_arrow_reader(ROWS)
+        return self._connection.sql(query).to_arrow_reader(ROWS)
 
     @contextmanager
     def streamed(self, place: str) -> Iterator[None]:

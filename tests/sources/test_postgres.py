@@ -85,6 +85,8 @@ def kind(column: str) -> str:
         return "timestamp(0)"
     if column.endswith("_date"):
         return "date"
+    if column in {"vocabulary_id", "domain_id"}:
+        return "varchar(20)"
     return "bigint" if column.endswith(("_id", "flag", "data", "seq_num")) else "varchar(255)"
 
 

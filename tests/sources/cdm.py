@@ -60,6 +60,8 @@ def tables() -> dict[str, list[dict[str, Any]]]:
              "condition_start_datetime": "2149-05-05 05:05:00"},
             {"condition_occurrence_id": 8, "condition_concept_id": 100, **condition,
              "visit_occurrence_id": 77},
+            {"condition_occurrence_id": 10, "condition_concept_id": 100, **condition,
+             "visit_occurrence_id": "", "condition_start_datetime": "2149-06-06 06:06:00"},
         ],
         "measurement": [
             {"measurement_id": i, "person_id": A, "measurement_concept_id": 300,

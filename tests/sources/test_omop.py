@@ -18,6 +18,7 @@ from sequela.sources.build import build
 from sequela.sources.hospitals import source_read_so
 from sequela.sources.meds_events import rows_hash
 from sequela.sources.omop import (
+    ALONE,
     BY_ID,
     BY_LATER,
     BY_OWN_TIME,
@@ -47,10 +48,11 @@ def test_a_row_is_known_by_its_type(omop: Any, write: Any, made: Any) -> None:
         ("CONDITION//428.0", END),
         ("OMOP//999", datetime(2150, 2, 1, 23, 59, 59)),
         ("SNOMED//84114007", datetime(2149, 5, 5, 5, 5)),
+        ("SNOMED//84114007", datetime(2149, 6, 6, 6, 6)),
     }
     table = built.table("condition_occurrence")
     assert table.notes == {
-        BY_VISIT_END: 4, BY_OWN_TIME: 3, BY_LATER: 1, ONLY_DATES: 1,
+        BY_VISIT_END: 2, ALONE: 1, BY_OWN_TIME: 3, BY_LATER: 1, ONLY_DATES: 1,
         BY_SOURCE: 1, BY_VALUE: 1, BY_ID: 1,
     }  # fmt: skip
     assert table.set_aside == {NO_END: 1, "its visit is not in the table visit_occurrence": 1}
@@ -150,7 +152,7 @@ def test_codes_of_the_hospital_and_of_ancestors(omop: Any, write: Any, tmp_path:
     assert "SNOMED//56265001" in codes
     assert "SNOMED//84114007" not in codes
     table = next(t for t in account.tables if t.table == "condition_occurrence")
-    assert table.notes[COARSER] == 5
+    assert table.notes[COARSER] == 6
 
 
 def test_ways_that_do_not_fit() -> None:

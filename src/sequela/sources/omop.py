@@ -69,6 +69,7 @@ BY_OWN_TIME = "dated at their own time: the type says that it was recorded in th
 BY_KIND = "dated at their own time: a drug at its start, a measurement when it is taken"
 BY_LATER = "dated at the later of their own time and the end of the visit: the type says nothing"
 AT_ARRIVAL = "dated at their own time, which is the very moment of the visit's start"
+ALONE = "dated at their own time: the type says billing, and they name no visit"
 ONLY_DATES = "their own time is a date without a time: the end of that day"
 BY_SOURCE = "coded by the source concept: the table concept lacks the standard one"
 BY_STANDARD = "coded by the standard concept: the table concept lacks the source one"
@@ -212,7 +213,8 @@ class Omop:
             dated = {EARLY: nw.col("early"), EARLIEST: nw.col("early") & arrived}
         else:
             dated = {
-                BY_VISIT_END: says == BILLED,
+                BY_VISIT_END: (says == BILLED) & ~nw.col("visit_end").is_null(),
+                ALONE: (says == BILLED) & nw.col("visit_occurrence_id").is_null(),
                 BY_OWN_TIME: says == OWN,
                 BY_KIND: says == GIVEN,
                 AT_ARRIVAL: (says == OWN) & arrived,

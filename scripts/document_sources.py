@@ -1,4 +1,4 @@
-"""Write the tables of facts in docs/sources.md from the declarations of the sources.
+"""Write the tables of facts in docs/sources.md, and of types in docs/omop.md, as declared.
 
 Example:
     python scripts/document_sources.py
@@ -9,8 +9,12 @@ from pathlib import Path
 
 from sequela.sources.declarations import Fact, Source, Table
 from sequela.sources.hospitals import hospitals, source_of
+from sequela.sources.omop_types import BILLED_TYPES, OWN_TYPES
 
-PAGE = Path(__file__).parents[1] / "docs" / "sources.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = DOCS / "sources.md"
+OMOP_PAGE = DOCS / "omop.md"
+TYPES = re.compile(r"(<!-- types of omop -->\n).*?(<!-- end -->)", re.DOTALL)
 BLOCK = re.compile(r"(<!-- facts of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -44,6 +48,20 @@ def written(page: str) -> str:
     return BLOCK.sub(lambda block: block[1] + facts_of(source_of(block[2])) + block[3], page)
 
 
+def types_written(page: str) -> str:
+    """The page on OMOP with all types as listed."""
+    lists = {
+        "Billing, claim or discharge": BILLED_TYPES,
+        "Recorded in the course of care": OWN_TYPES,
+    }
+    lines = [
+        f"{title}: " + ", ".join(f"{number} {name}" for number, name in types.items()) + ".\n"
+        for title, types in lists.items()
+    ]
+    return TYPES.sub(lambda block: block[1] + "\n".join(lines) + block[2], page)
+
+
 if __name__ == "__main__":
     PAGE.write_text(written(PAGE.read_text("utf-8")), "utf-8")
-    print(f"{PAGE}: {', '.join(hospitals())}")
+    OMOP_PAGE.write_text(types_written(OMOP_PAGE.read_text("utf-8")), "utf-8")
+    print(f"{PAGE}: {', '.join(hospitals())}; {OMOP_PAGE}")

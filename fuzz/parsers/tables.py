@@ -1,4 +1,4 @@
-"""Hospital tables: MIMIC, eICU, NAFLD and PhysioNet 2012, plain, packed, and under a checksum."""
+"""Hospital tables: MIMIC, eICU, NAFLD, PhysioNet 2012 and OMOP, plain, packed, under checksums."""
 
 import csv
 import gzip
@@ -116,6 +116,33 @@ def _nafld() -> Files:
     }
 
 
+def _omop() -> Files:
+    """Twelve persons, each with two stays and four conditions of three types."""
+    persons = "".join(f"{-i},8507,{1950 + i}\n" for i in range(1, SUBJECTS + 1))
+    stays, coded = "", ""
+    for i in range(1, SUBJECTS + 1):
+        for n in (1, 2):
+            day = f"2150-0{n}-{9 + i:02d}"
+            stays += f"{10 * i + n},{-i},9201,{day},{day} 10:00:00,2150-03-01,2150-03-01 12:00:00\n"
+            for of, kind in enumerate((32821, 32817, 0)):
+                coded += (
+                    f"{100 * i + 10 * n + of},{-i},{i % 3},{day},{day} 11:00:00,{kind},"
+                    f"{10 * i + n},42{of}.0\n"
+                )
+    visit = "visit_start_date,visit_start_datetime,visit_end_date,visit_end_datetime"
+    condition = "condition_start_date,condition_start_datetime,condition_type_concept_id"
+    return {
+        "person.csv": f"person_id,gender_concept_id,year_of_birth\n{persons}".encode(),
+        "visit_occurrence.csv": f"visit_occurrence_id,person_id,visit_concept_id,{visit}\n"
+        f"{stays}".encode(),
+        "condition_occurrence.csv": "condition_occurrence_id,person_id,condition_concept_id,"
+        f"{condition},visit_occurrence_id,condition_source_value\n{coded}".encode(),
+        "death.csv": b"person_id,death_date\n-3,2150-02-20\n",
+        "concept.csv": b"concept_id,concept_name,vocabulary_id,concept_code\n"
+        b"0,None,None,None\n1,Heart failure,SNOMED,84114007\n",
+    }
+
+
 def packed(files: Files) -> Files:
     """Each csv file as .csv.gz."""
     return {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in files.items()}
@@ -157,7 +184,7 @@ def _says(name: str, seed: Callable[[], Files]) -> Callable[[Files], Any]:
         for table in source_of(name).tables:
             stem = table.name.rsplit("/", maxsplit=1)[-1].lower()
             if stem in by_stem:
-                rows = _rows(by_stem[stem], table, published[stem])
+                rows = _rows(by_stem[stem], table, published.get(stem, []))
                 if rows is None:
                     return None
                 values[table.name] = sorted(rows, key=repr)
@@ -236,6 +263,8 @@ PARSERS = (
     _of("mimic4-csv", "mimic4", _mimic4),
     _of("eicu-csv", "eicu", _eicu),
     _of("nafld-csv", "nafld", _nafld),
+    # Its columns have no published order.
+    Parser("omop-csv", lambda: [Seed(_omop())], _read("omop"), CSV, _says("omop", dict)),
     Parser(
         "mimic3-gz",
         lambda: [Seed(_mimic3(), packed)],

@@ -82,7 +82,7 @@ def test_what_is_written_and_said(root: Path, tmp_path: Path, capsys: Capture) -
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "a missing table": (
         lambda root: (root / "ADMISSIONS.csv").unlink(),
-        "no table ADMISSIONS (as .csv or .csv.gz, in either case; found: DIAGNOSES_ICD.csv, PATI",
+        "no table ADMISSIONS (as .csv, .csv.gz or .parquet, in either case; found: DIAGNOSES",
     ),
     "a missing column": (
         change("ADMISSIONS", "dischtime", "dischargetime"),

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow.dataset as ds
 import pytest
+from tests.sources import cdm
 
 from sequela.errors import SettingError
 from sequela.sources.account import Account, TableAccount
@@ -235,3 +236,9 @@ def physionet2012(tmp_path: Path) -> Path:
         "132539,6,1,5,-1,0\n132540,-1,8,-1,9,1\n"
     )
     return root
+
+
+@pytest.fixture
+def omop() -> Tables:
+    """Two persons: a stay, a visit to an office, a stay that ends in death, one that is open."""
+    return cdm.tables()

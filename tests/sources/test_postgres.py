@@ -16,7 +16,7 @@ from sequela.errors import DataError, DataNotFoundError, SettingError
 from sequela.sources.build import build
 from sequela.sources.hospitals import source_of
 from sequela.sources.meds_events import rows_hash
-from sequela.sources.postgres import Database
+from sequela.sources.postgres import Database, in_schema
 
 PASSWORD = "s3cret/with:signs"  # noqa: S105
 ENCODED = "s3cret%2Fwith%3Asigns"
@@ -83,7 +83,11 @@ def kind(column: str) -> str:
     """Type of a column, as in the scripts that load MIMIC-III into PostgreSQL."""
     if column.endswith(("time", "dob", "dod")):
         return "timestamp(0)"
-    return "int" if column.endswith(("_id", "flag", "data", "seq_num")) else "varchar(255)"
+    if column.endswith("_date"):
+        return "date"
+    if column in {"vocabulary_id", "domain_id"}:
+        return "varchar(20)"
+    return "bigint" if column.endswith(("_id", "flag", "data", "seq_num")) else "varchar(255)"
 
 
 def reader(server: str, password: str = ENCODED) -> str:
@@ -100,6 +104,26 @@ def test_the_same_rows(mimic3: Any, write: Any, made: Any, load: Any, server: st
     assert [(t.table, t.rows, t.set_aside) for t in database.account.tables] == [
         (t.table, t.rows, t.set_aside) for t in files.account.tables
     ]
+
+
+def test_omop_gives_the_same_rows(
+    omop: Any, write: Any, made: Any, load: Any, server: str, tmp_path: Path
+) -> None:
+    files = made("omop", write(omop))
+    load(omop, "cdm")
+    load({name: omop[name] for name in ("person", "visit_occurrence")}, "results")
+    place = reader(server)
+    with pytest.raises(DataError, match="choose one with --schema cdm"):
+        made("omop", place, out="both")
+    out = tmp_path / "of-schema"
+    arguments = ["build", "omop", "--root", place, "--schema", "cdm", "--out", str(out)]
+    arguments += ["--allow-set-aside", "condition_occurrence"]
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 0
+    assert rows_hash(out) == rows_hash(files.out)
+    with pytest.raises(SettingError, match="is no name of a schema"):
+        in_schema(place, "cdm;--")
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM mimiciii.patients", "CREATE TABLE t (a int)"])

@@ -18,6 +18,10 @@ def build(
     tables: Annotated[list[str] | None, Parameter(negative=())] = None,
     changed: Annotated[list[str] | None, Parameter(negative=())] = None,
     allow_set_aside: Annotated[list[str] | None, Parameter(negative=())] = None,
+    codes: str | None = None,
+    ancestors: int | None = None,
+    dated_as_recorded: Annotated[bool, Parameter(negative=())] = False,
+    schema: str | None = None,
 ) -> None:
     """Convert hospital tables to MEDS events, and account for every row.
 
@@ -40,12 +44,20 @@ def build(
         changed: Somebody changed this table after its publication, on purpose: its checksum, its
             order of columns and its number of rows are not compared; may be repeated.
         allow_set_aside: More than 5 % of the rows of this table may be set aside; may be repeated.
+        codes: Of omop: code each row by its standard concept (standard: SNOMED, RxNorm, LOINC; the
+            default) or by that of the hospital (source: ICD10CM, NDC).
+        ancestors: Of omop: code each row by an ancestor of its standard concept, so many levels
+            above it (table concept_ancestor).
+        dated_as_recorded: Of omop: date each row at its start, though a bill is written after the
+            discharge. It LEAKS, and every run on the events says so; to see what that is worth.
+        schema: Schema of the PostgreSQL database that holds the tables (default: the search path).
     """
     from sequela.sources.build import build as build_source
-    from sequela.sources.hospitals import place_of, source_of
+    from sequela.sources.hospitals import place_of, source_read_so
 
-    source = source_of(name)
-    place, origin = place_of(name, root)
+    ways = {"codes": codes, "ancestors": ancestors, "dated_as_recorded": dated_as_recorded}
+    source = source_read_so(name, ways)
+    place, origin = place_of(name, root, schema)
     print(f"{name}: {origin}")
     account = build_source(
         source,

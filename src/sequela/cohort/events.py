@@ -40,6 +40,9 @@ class Events:
         numbers: SQL type of ``numeric_value``: ``FLOAT``, or ``DOUBLE`` where a shard has it wider.
         mixed: Whether shards have different types.
         origin: Where the data were found, in words.
+        dated_by_row: Whether each row said itself when it was known, so that its family of codes
+            need not (OMOP).
+        leaks: What tells a model its answer, where the tables were read so on purpose.
     """
 
     root: Path
@@ -49,6 +52,8 @@ class Events:
     numbers: str = "FLOAT"
     mixed: bool = False
     origin: str = ""
+    dated_by_row: bool = False
+    leaks: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -100,7 +105,15 @@ def open_events(root: Path, origin: str = "") -> Events:
     """
     found = stored_events(root)
     return Events(
-        root, found.files, found.columns, found.in_order, found.numbers, found.mixed, origin
+        root,
+        found.files,
+        found.columns,
+        found.in_order,
+        found.numbers,
+        found.mixed,
+        origin,
+        found.dated_by_row,
+        found.leaks,
     )
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sequela.cohort.events import one_row
+from sequela.cohort.events import Events, one_row
 from sequela.cohort.finding import Finding
 from sequela.cohort.tasks import Task
 from sequela.sources.codes import family_of
@@ -18,6 +18,7 @@ _DECLARE = (
     "if their times are those at which they were charted, declare the family: "
     "sequela.register.family(Family(NAME, charted=True)); else date them at discharge"
 )
+AS_KNOWN = "build the data set again without --dated-as-recorded"
 BY_DESIGN = "choose another task: this one leaks by design, to reproduce the 2019 report"
 
 KNOWN_OUTCOMES = """
@@ -76,26 +77,28 @@ ORDER BY l.subject_id, l.prediction_time
 
 
 def find_leaks(
-    connection: duckdb.DuckDBPyConnection, task: Task, labels: pa.Table, *, in_order: bool
+    connection: duckdb.DuckDBPyConnection, task: Task, labels: pa.Table, events: Events
 ) -> tuple[Finding, ...]:
     """What tells a model its answer.
 
-    Beside what a task says of itself, four things are looked for: labels whose outcome is on record
-    by the time of prediction; codes assigned after discharge, in a stay that had not ended at the
-    time of prediction; codes in such a stay of which nobody has said when they become known; and
-    times of prediction that tell the classes apart.
+    Beside what a task and the account of a build say of themselves, four things are looked for:
+    labels whose outcome is on record by the time of prediction; codes assigned after discharge, in
+    a stay that had not ended at the time of prediction; codes in such a stay of which nobody has
+    said when they become known, neither of their family nor row by row; and times of prediction
+    that tell the classes apart.
 
     Args:
         connection: With what :func:`sequela.cohort.stays.create_stays` makes.
         task: What is asked.
         labels: See :mod:`sequela.cohort.labels`.
-        in_order: Whether the order of one subject's stays is known.
+        events: What the labels were made from.
     """
     connection.register("asked", labels)
     found = [
         *_declared(task),
-        *_known_outcomes(connection, task, in_order=in_order),
-        *_early_codes(connection, task, len(labels)),
+        *_dated_early(events, task),
+        *_known_outcomes(connection, task, in_order=events.stays_in_order),
+        *_early_codes(connection, task, len(labels), by_row=events.dated_by_row),
         *_times_that_tell(connection, task),
     ]
     connection.unregister("asked")
@@ -106,6 +109,13 @@ def _declared(task: Task) -> list[Finding]:
     if not task.leaks:
         return []
     return [Finding("declared leak", task.leaks, task.name, "leak", BY_DESIGN)]
+
+
+def _dated_early(events: Events, task: Task) -> list[Finding]:
+    """What a build counted of rows that it dated, on purpose, before they were known."""
+    if not events.leaks:
+        return []
+    return [Finding("dated before it was known", events.leaks, task.name, "leak", AS_KNOWN)]
 
 
 def _known_outcomes(
@@ -124,7 +134,9 @@ def _known_outcomes(
     return [Finding("known outcome", what, task.name, "leak", remedy)]
 
 
-def _early_codes(connection: duckdb.DuckDBPyConnection, task: Task, n: int) -> list[Finding]:
+def _early_codes(
+    connection: duckdb.DuckDBPyConnection, task: Task, n: int, *, by_row: bool
+) -> list[Finding]:
     """Codes in a stay that had not ended: those assigned later, and those nobody has declared."""
     connection.execute(OPEN_STAYS)
     if not one_row(connection, "SELECT count(*) FROM open_stays")[0]:
@@ -142,7 +154,7 @@ def _early_codes(connection: duckdb.DuckDBPyConnection, task: Task, n: int) -> l
         found.append(
             Finding("codes from the future", what, task.name, "leak", "date them at discharge")
         )
-    undeclared = [code for code in read if not family_of(code).declared]
+    undeclared = [code for code in read if not (by_row or family_of(code).declared)]
     codes, examples, _ = one_row(connection, EARLY_CODES, {"codes": undeclared})
     if codes:
         names = sorted({family_of(code).name for code in undeclared})

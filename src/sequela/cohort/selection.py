@@ -280,7 +280,7 @@ def _cohort(
         create_stays(connection)
         labels, flow = label(connection)
         _check_classes(labels, flow)
-        leaks = find_leaks(connection, task, labels, in_order=events.stays_in_order)
+        leaks = find_leaks(connection, task, labels, events)
         return Cohort(events, task, labels, flow, leaks)
 
 

@@ -10,6 +10,8 @@ from sequela.errors import DataError
 from sequela.sources.opened import content, json_value
 
 ACCOUNT = "account.json"
+LEAKS = "LEAKS: "
+"""How a rule begins that dates rows before they were known."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Account:
         events: Events on disk.
         tables: One account for each table read.
         not_read: Tables that are there and were not read, with the reason.
+        dated_by_row: Whether each row says itself when it was known, whatever its family of codes.
+        leaks: What tells a model its answer, where the tables were read so on purpose.
     """
 
     source: str
@@ -68,6 +72,8 @@ class Account:
     events: int
     tables: tuple[TableAccount, ...]
     not_read: dict[str, str]
+    dated_by_row: bool = False
+    leaks: str = ""
 
     def check(self) -> None:
         """See that the sums are right; if not, it is a bug and not a user's error."""
@@ -100,6 +106,20 @@ class Account:
             names = [table.table for table in self.tables if table.proof == proof]
             yield f"{len(names)} of {len(self.tables)} tables: {proof} ({', '.join(names)})"
         yield f"{self.events:,} events of {self.subjects:,} subjects"
+        if self.leaks:
+            yield f"LEAKS: {self.leaks}"
+
+
+def leaks_of(account: dict[str, Any]) -> str:
+    """What the account of a data set says of its leaks, if it was read so on purpose."""
+    if not account.get("leaks"):
+        return ""
+    said = [str(account["leaks"])]
+    for table in account["tables"]:
+        early = {rule: n for rule, n in table["notes"].items() if rule.startswith(LEAKS)}
+        rules = (f"{rows:,} rows {rule.removeprefix(LEAKS)}" for rule, rows in early.items())
+        said += [f"{table['table']}: {'; '.join(rules)}"] if early else []
+    return ". ".join(said)
 
 
 def read_account(root: Path) -> dict[str, Any]:

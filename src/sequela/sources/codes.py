@@ -41,6 +41,8 @@ SEX = "GENDER"
 ETHNICITY = "ETHNICITY"
 SITE = "HOSPITAL"
 
+BILLED_CODE = "BILLED"
+
 BILLED = "billing coders assign it after discharge; its place in the stay is not published"
 
 
@@ -116,6 +118,7 @@ _CHARTED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("ED_ARRIVAL", "arrival in the emergency room", ("ED_REGISTRATION",)),
     ("ED_OUT", "out of the emergency room", ()),
     ("SERVICE", "service in charge", ("MIMIC_IV_Service",)),
+    ("VISIT", "visit that is no hospital stay", ()),
     ("TRANSFER", "transfer to a ward", ("TRANSFER_TO", "MIMIC_IV_Transfer")),
     ("ICU_ADMISSION_SOURCE", "where intensive care took over from", ()),
     ("ICU_STAY_TYPE", "kind of a stay in intensive care", ()),
@@ -198,6 +201,11 @@ FAMILIES = (
     Family("CPT", "procedure as billed", ("CPT4",), coded_later=BILLED),
     Family("HCPCS", "service as billed", coded_later=BILLED),
     Family("DRG", "diagnosis-related group", ("HCFA", "APR"), coded_later=BILLED),
+    Family(
+        BILLED_CODE,
+        "code of a row whose type says billing, dated as recorded",
+        coded_later="its row says that it was billed, and a bill is written after discharge",
+    ),
     *(Family(name, words, aliases, charted=True) for name, words, aliases in _CHARTED),
     Family("EICU_ADX", "admission diagnosis as entered in the unit", charted=True, path="|"),
     Family("EICU_DX", "diagnosis as entered in the unit", charted=True, path="|"),

@@ -181,6 +181,10 @@ class Source:
         reads: Gives the tables where they are not CSV files: root to pairs of a table and its
             batches or Parquet files; ``None`` where that root holds CSV files after all.
         not_read: Published tables that are left out on purpose, with the reason.
+        dated_by_row: Whether each row says itself when it was known, so that its family of codes
+            need not.
+        leaks: What tells a model its answer, where the tables are read so on purpose.
+        ways: Gives the source read in another way, where there are several.
     """
 
     name: str
@@ -188,6 +192,9 @@ class Source:
     stays_in_order: bool = True
     reads: Callable[[Path], Batches | None] | None = None
     not_read: Mapping[str, str] = field(default_factory=dict)
+    dated_by_row: bool = False
+    leaks: str = ""
+    ways: "Callable[..., Source] | None" = None
 
 
 def filled(template: str) -> nw.Expr:

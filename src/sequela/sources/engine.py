@@ -179,7 +179,7 @@ class DuckDBEngine:
             buffer_size=CSV_BUFFER,
         )
         self._read[str(path)] = (list(header), dict(kinds))
-        columns = [_typed(name, kind, path) for name, kind in kinds.items()]
+        columns = [typed_text(name, kind, str(path)) for name, kind in kinds.items()]
         return nw.from_native(relation.project(", ".join(columns)))
 
     def read_batches(self, name: str, batches: pa.RecordBatchReader) -> nw.LazyFrame[Any]:
@@ -447,8 +447,11 @@ def check_java() -> None:
         raise SettingError(f"{NO_JAVA} (found: {answer.stderr.splitlines()[0]})")
 
 
-def _typed(name: str, kind: Kind, path: Path) -> str:
-    """SQL of a column of text as its kind, blanks as NULL, with an error for text of another."""
+def typed_text(name: str, kind: Kind, place: str) -> str:
+    """SQL of a column of text as its kind, blanks as NULL, with an error for text of another.
+
+    The error is ``NAME of PLACE holds: TEXT``.
+    """
     text = f'"{name}"'
     if kind is Kind.TEXT:
         return f"trim({text}) AS {text}"
@@ -458,8 +461,8 @@ def _typed(name: str, kind: Kind, path: Path) -> str:
     whole = f"split_part(trim({text}), '.', 1)" if kind is Kind.INTEGER else f"trim({text})"
     cut = f"try_cast({whole} AS {of_type})"
     form = f"regexp_full_match(trim({text}), '{FORMS[kind]}')"
-    place = str(path).replace("'", "''")
-    wrong = f"error('{name} of {place} holds: ' || {text})::{of_type}"
+    quoted = place.replace("'", "''")
+    wrong = f"error('{name} of {quoted} holds: ' || {text})::{of_type}"
     return (
         f"CASE WHEN {sure} THEN {value} WHEN trim({text}) <> '' THEN "
         f"CASE WHEN {form} AND {BOUNDS[kind].format(cut)} THEN {cut} ELSE {wrong} END END AS {text}"

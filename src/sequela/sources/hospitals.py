@@ -1,11 +1,13 @@
 """The hospital data sets that can be built, by name."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from sequela.errors import SettingError
 from sequela.sources.catalog import DATA_SETS, loaded, locate, lookup
 from sequela.sources.declarations import Source
-from sequela.sources.postgres import is_address
+from sequela.sources.postgres import in_schema, is_address
 
 
 def hospitals() -> list[str]:
@@ -28,17 +30,45 @@ def source_of(name: str) -> Source:
     return source
 
 
-def place_of(name: str, root: str | None) -> tuple[Path | str, str]:
+def source_read_so(name: str, ways: Mapping[str, Any]) -> Source:
+    """The declarations of a hospital data set, read in the ways that are asked for.
+
+    Args:
+        name: Of the data set.
+        ways: Option to its value; one that is None or false is not asked for.
+
+    Raises:
+        SettingError: The data set is not read in several ways.
+        SequelaError: See the function of the source.
+    """
+    source = source_of(name)
+    asked = {option: value for option, value in ways.items() if value}
+    if not asked:
+        return source
+    if source.ways is None:
+        options = ", ".join(f"--{option.replace('_', '-')}" for option in asked)
+        raise SettingError(f"{name} is read in one way: leave {options} out (it is for omop)")
+    return source.ways(**asked)
+
+
+def place_of(name: str, root: str | None, schema: str | None = None) -> tuple[Path | str, str]:
     """Where a hospital data set lies, and that in words.
 
     Args:
         name: Of the data set.
         root: Folder, or address of a PostgreSQL database; the usual places if not given.
+        schema: Of the database.
 
     Raises:
+        SettingError: A schema is named, and no database or none that can be one.
         DataNotFoundError: It is not there.
     """
     if root is not None and is_address(root):
-        return root, "a PostgreSQL database"
+        return in_schema(root, schema), "a PostgreSQL database"
+    if schema is not None:
+        raise SettingError(
+            f"--schema {schema} is of a PostgreSQL database: name it with --root "
+            "postgresql://..., or leave --schema out"
+        )
     located = locate(name, None if root is None else Path(root))
     return located.path, located.origin

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from sequela.errors import DataError, DataNotFoundError, SequelaError
 from sequela.files import make_folder
-from sequela.sources.account import ACCOUNT, read_account
+from sequela.sources.account import ACCOUNT, leaks_of, read_account
 from sequela.sources.catalog import lookup
 from sequela.sources.columns import column_of, text_column_of
 from sequela.sources.opened import SUMS, Sums, opened, sha256
@@ -111,6 +111,8 @@ class StoredEvents:
         files: Sorted by name.
         columns: Which of ``EVENT_COLUMNS`` all of them have.
         in_order: Whether the order of one subject's stays is known.
+        dated_by_row: Whether each row said itself when it was known.
+        leaks: What the account says of leaks that were asked for.
         numbers: SQL type of ``numeric_value``: ``FLOAT``, or ``DOUBLE`` where a shard has it wider.
         mixed: Whether shards have different types.
     """
@@ -120,6 +122,8 @@ class StoredEvents:
     in_order: bool
     numbers: str
     mixed: bool
+    dated_by_row: bool = False
+    leaks: str = ""
 
 
 @contextmanager
@@ -179,8 +183,8 @@ def stored_events(root: Path) -> StoredEvents:
         DataNotFoundError: If there are no shards.
         DataError: If a shard is unreadable, lacks a column or holds it in another type.
     """
-    built = (root / ACCOUNT).is_file()
-    in_order = bool(read_account(root).get("stays_in_order", True)) if built else True
+    account = read_account(root) if (root / ACCOUNT).is_file() else {}
+    in_order = bool(account.get("stays_in_order", True))
     files = tuple(data_files(root))
     check_sums(root, files)
     schemas = {file: _schema(file) for file in files}
@@ -190,7 +194,15 @@ def stored_events(root: Path) -> StoredEvents:
     types = {tuple(str(schema.field(n).type) for n in columns) for schema in schemas.values()}
     place = columns.index("numeric_value") if "numeric_value" in columns else None
     narrow = place is None or {of[place] for of in types} <= {"float", "halffloat"}
-    return StoredEvents(files, columns, in_order, "FLOAT" if narrow else "DOUBLE", len(types) > 1)
+    return StoredEvents(
+        files,
+        columns,
+        in_order,
+        "FLOAT" if narrow else "DOUBLE",
+        len(types) > 1,
+        bool(account.get("dated_by_row")),
+        leaks_of(account),
+    )
 
 
 def _schema(file: Path) -> pa.Schema:

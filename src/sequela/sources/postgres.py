@@ -4,6 +4,7 @@ The only file that knows PostgreSQL. The password is in no message: see ``Databa
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -42,6 +43,20 @@ COLUMNS = """
 def is_address(root: object) -> bool:
     """Whether a root names a database rather than a folder."""
     return isinstance(root, str) and root.split("://", maxsplit=1)[0] in SCHEMES and "://" in root
+
+
+def in_schema(address: str, schema: str | None) -> str:
+    """The address of a database whose tables are looked for in one schema.
+
+    Raises:
+        SettingError: It cannot be the name of one.
+    """
+    if schema is None:
+        return address
+    if not re.fullmatch(r"\w+", schema):
+        raise SettingError(f"--schema {schema!r} is no name of a schema: letters, digits and '_'")
+    joint = "&" if urlsplit(address).query else "?"
+    return f"{address}{joint}options=-csearch_path%3D{schema}"
 
 
 class Database:
@@ -99,7 +114,8 @@ class Database:
             schemas = ", ".join(schema for schema, _ in places)
             raise DataError(
                 f"{self.place} has {table} in several schemas ({schemas}): choose one with "
-                f"?options=-csearch_path%3D{places[0][0]} at the end of --root"
+                f"--schema {places[0][0]} (or ?options=-csearch_path%3D{places[0][0]} at the end "
+                "of --root)"
             )
         found = [row for row in preferred if (row[0], row[1]) == places[0]]
         return ".".join(map(_quoted, places[0])), {row[2].lower(): row[2] for row in found}
@@ -124,6 +140,10 @@ class Database:
         with self._translated(f"does not give {place}"):
             self._cursor.execute(f"SELECT {wanted} FROM {place}")  # noqa: S608 (names are quoted)
             return self._cursor.fetch_record_batch()
+
+    def named(self, place: str) -> str:
+        """A table for messages and accounts."""
+        return place
 
     def close(self) -> None:
         """End the snapshot and the connection."""

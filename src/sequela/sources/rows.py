@@ -149,7 +149,8 @@ class TableRows:
         """Code to its description, from a table that describes codes."""
         words: dict[str, str] = {}
         for template, column in self.table.describes.items():
-            pairs = self.read.select(code=filled(template), words=nw.col(column)).unique()
+            rows = self.read if column in self.table.columns else self.frame
+            pairs = rows.select(code=filled(template), words=nw.col(column)).unique()
             named = pairs.filter(~nw.col("code").is_null(), ~nw.col("words").is_null())
             for row in named.sort("code", "words").collect("pyarrow").to_native().to_pylist():
                 words.setdefault(row["code"], row["words"])

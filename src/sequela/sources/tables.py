@@ -19,6 +19,7 @@ from sequela.sources.engine import Engine
 from sequela.sources.opened import Sums
 from sequela.sources.postgres import Database, is_address
 from sequela.sources.published import Publication
+from sequela.sources.stored_tables import DUCKDB_SUFFIXES, StoredTables, parquet_files
 
 SUFFIXES = (".csv", ".csv.gz")
 DTYPES = {
@@ -75,30 +76,41 @@ def read_tables(
     chosen = _chosen(source, only)
     check_names(source, changed)
     if is_address(root):
-        return _read_database(source, str(root), chosen, engine)
+        if source.reads:
+            raise SettingError(
+                f"{source.name} is not read from a database: name a folder with --root"
+            )
+        return _read_store(source, Database(str(root)), chosen, engine)
     root = Path(root)
+    if not source.reads and root.is_file() and root.suffix.lower() in DUCKDB_SUFFIXES:
+        return _read_store(source, StoredTables(root), chosen, engine)
     if source.reads and (batches := source.reads(root)) is not None:
         return _hand_over(batches, chosen, root, engine)
     publication = Publication.at(root, source.name, changed)
     files = _files(root)
     frames: dict[str, nw.LazyFrame[Any]] = {}
     paths: dict[str, Path] = {}
+    without_csv = [table for table in chosen if _find(table.name, files) is None]
+    stored = _read_parquet(source, without_csv, root, files, engine)
     for table in chosen:
         path = _find(table.name, files)
         if path is None:
-            if table.required:
+            if table.required and table.name not in stored.frames:
                 names = ", ".join(sorted(path.name for path in files)[:12]) or "nothing"
-                found = f" (as .csv or .csv.gz, in either case; found: {names})"
+                found = f" (as .csv, .csv.gz or .parquet, in either case; found: {names})"
                 raise _missing(source, table, str(root), found)
             continue
         frames[table.name] = _read_file(table, path, engine, publication)
         paths[table.name] = path
     places = {name: str(path.relative_to(root)) for name, path in paths.items()}
-    used = set(places.values())
-    rest = sorted(str(path.relative_to(root)) for path in files if path.suffix in {".csv", ".gz"})
+    used = {*places.values(), *stored.not_read}
+    suffixes = {".csv", ".gz", ".parquet"}
+    rest = sorted(str(path.relative_to(root)) for path in files if path.suffix in suffixes)
     kept, proofs = _kept(frames, paths, engine, publication)
     not_read = tuple(name for name in rest if name not in used)
-    return Tables(kept, places, not_read, paths, proofs, publication)
+    return Tables(
+        {**kept, **stored.frames}, {**places, **stored.places}, not_read, paths, proofs, publication
+    )
 
 
 def typed_blanks(frame: nw.LazyFrame[Any], table: Table) -> nw.LazyFrame[Any]:
@@ -182,24 +194,37 @@ def _read_batches(name: str, given: pa.RecordBatchReader, engine: Engine) -> nw.
         raise
 
 
-def _read_database(source: Source, address: str, chosen: list[Table], engine: Engine) -> Tables:
-    """Tables that lie in a PostgreSQL database, under the names of the published files."""
-    if source.reads:
-        raise SettingError(f"{source.name} is not read from a database: name a folder with --root")
-    database = Database(address)
+def _read_parquet(
+    source: Source, chosen: list[Table], root: Path, files: list[Path], engine: Engine
+) -> Tables:
+    """Tables that lie as Parquet files in the folder; ``not_read`` has the files that were read."""
+    found = parquet_files(files, root)
+    there = [t for t in chosen if t.name.rsplit("/", maxsplit=1)[-1].lower() in found]
+    if source.reads or not there:
+        return Tables({}, {}, ())
+    tables = _read_store(source, StoredTables(root, found), there, engine)
+    read = (found[t.name.rsplit("/", maxsplit=1)[-1].lower()] for t in there)
+    used = tuple(str(path.relative_to(root)) for paths in read for path in paths)
+    return Tables(tables.frames, tables.places, used)
+
+
+def _read_store(
+    source: Source, database: Database | StoredTables, chosen: list[Table], engine: Engine
+) -> Tables:
+    """Tables that lie in a database or another store, under the names of the published files."""
     frames: dict[str, nw.LazyFrame[Any]] = {}
     places: dict[str, str] = {}
     try:
         for table in chosen:
             place, names = database.columns(table.name)
             if names:
-                check_columns(table, names, f"{database.place}, {place}")
+                check_columns(table, names, f"{database.place}, {database.named(place)}")
                 kinds = {name: kind for name, kind in table.columns.items() if name in names}
                 with database.streamed(place):
                     batches = database.read(place, names, kinds)
                     frame = engine.read_batches(table.name, batches)
                 frames[table.name] = typed_blanks(frame, table)
-                places[table.name] = place
+                places[table.name] = database.named(place)
             elif table.required:
                 raise _missing(source, table, database.place, "")
     finally:

@@ -206,11 +206,13 @@ def try_kills(case: Case, moments: int, rng: random.Random, at: Path) -> Count:
     number = 0
     while count.tried < moments:
         place, number = Place(case, at / f"{number}"), number + 1
+        began = time.monotonic()
         process = place.start(case.arguments)
         outlived = kill(process, rng.uniform(first, end))
         killed = process.returncode == -signal.SIGKILL
         count.tried += killed
-        if not killed:  # it had ended: no kill
+        if not killed:  # it had ended: no kill, and the machine is quicker now than it was
+            first, end = (moment * (time.monotonic() - began) / end for moment in (first, end))
             continue
         count.orphans += outlived == float("inf")
         count.longest = max(count.longest, min(outlived, ORPHAN_SECONDS))

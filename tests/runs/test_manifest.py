@@ -22,7 +22,7 @@ from sequela.runs.explain import explain
 from sequela.runs.find import find_runs, named_runs, open_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
-from sequela.runs.manifest import MANIFEST, Manifest, adding, changes, seal
+from sequela.runs.manifest import MANIFEST, NOTICE, Manifest, adding, changes, seal, unseal
 from sequela.runs.model import TrainedModel
 from sequela.runs.verified import verify_folder, verify_run
 
@@ -309,6 +309,20 @@ def test_killed_while_a_page_is_added(
     add()
     assert not changes(run)
     assert (run / "card.md").read_text() == "second"
+
+
+def test_a_page_of_a_folder_that_is_finished_once_more_can_be_made_anew(copied: Path) -> None:
+    """A study or folds that go on are sealed again, with the page of the first time in them."""
+    folder = copied / "folds"
+    with adding(folder / "report.html") as partial:
+        partial.write_text("first")
+    unseal(folder)
+    manifest = seal(folder)
+    assert list(manifest.added) == ["report.html"]
+    assert NOTICE in manifest.files
+    with adding(folder / "report.html") as partial:
+        partial.write_text("second")
+    assert not changes(folder)
 
 
 def test_explaining_changes_nothing(copied: Path, synthetic: Path) -> None:

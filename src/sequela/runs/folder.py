@@ -26,7 +26,7 @@ from sequela.evaluation.disclosure import INTERNAL
 from sequela.evaluation.predictions import Predictions
 from sequela.files import is_leftover, scratch_beside, whole
 from sequela.runs.inside import refuse_links
-from sequela.runs.manifest import MANIFEST, require_unchanged
+from sequela.runs.manifest import MANIFEST, NOTICE, require_unchanged
 from sequela.sources import sealed
 from sequela.sources.opened import json_value
 from sequela.training import history
@@ -36,7 +36,6 @@ CONFIG = "config.toml"
 METRICS = "metrics.json"
 COST = "cost.json"
 ATTRIBUTES = "attributes.parquet"
-NOTICE = "INTERNAL.md"
 NOTICE_TEXT = """# Internal: keep this folder where the data are
 
 It holds data of single people: their ids, times, attributes and predictions (`predictions.parquet`,

@@ -16,9 +16,9 @@ from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.files import held, is_leftover
 from sequela.runs import fit
-from sequela.runs.folder import CONFIG, NOTICE, NOTICE_TEXT, RunFolder, is_taken, work_beside
+from sequela.runs.folder import CONFIG, NOTICE_TEXT, RunFolder, is_taken, work_beside
 from sequela.runs.inside import folder_of_run
-from sequela.runs.manifest import MANIFEST, require_unchanged, seal, unseal
+from sequela.runs.manifest import MANIFEST, NOTICE, require_unchanged, seal, unseal
 from sequela.runs.recipe import mean_recalls, places, summarise_runs
 
 FOLDS = "folds.json"

@@ -18,10 +18,13 @@ from sequela.errors import OutputError, RunError
 from sequela.files import held, whole, writing
 
 MANIFEST = "manifest.json"
+NOTICE = "INTERNAL.md"
 GROWING = ("openings.jsonl",)
 """Files that are written to after a folder is finished, and prove themselves otherwise."""
 _DATA = (".json", ".jsonl", ".toml", ".parquet", ".safetensors")
 """Files that a run may be read from: one of these that was added is refused, and not only named."""
+_PAGES = (".html", ".md")
+"""Pages and cards: of a folder that is finished once more, they are what a command added before."""
 _REMEDY = "put the original back, or train again"
 
 
@@ -48,14 +51,16 @@ class Manifest:
     @classmethod
     def of(cls, folder: Path) -> Self:
         """What a folder holds now."""
-        files, folders = {}, {}
+        files, folders, added = {}, {}, {}
         for path in _walk(folder):
             name = path.relative_to(folder).as_posix()
             if path.is_dir():
                 folders[name] = cls.read(path).seal
+            elif path.suffix in _PAGES and path.name != NOTICE:
+                added[name] = _digest(path)
             else:
                 files[name] = _digest(path)
-        return cls(files, folders)
+        return cls(files, folders, added)
 
     @classmethod
     def read(cls, folder: Path) -> Self:

@@ -92,8 +92,8 @@ def test_an_option_or_command_that_does_not_exist_is_noticed() -> None:
             parse(shlex.split(line))
 
 
-def test_every_command_is_shown_in_the_readme() -> None:
-    shown = commands(README)
+def test_every_command_is_shown_in_the_list() -> None:
+    shown = commands(ROOT / "docs" / "commands.md")
     for path in paths_of_commands(app):
         example = next((words for words in shown if tuple(words[: len(path)]) == path), None)
         assert example is not None, path

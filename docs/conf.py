@@ -24,6 +24,7 @@ GUIDE, LICENCES = "docs/index", "src/sequela/sources/excerpts/LICENCES"
 include_patterns = [
     "README.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     f"{LICENCES}.md",
     "docs/**.md",
     "docs/reference/*.rst",
@@ -74,6 +75,7 @@ def _list_pages(_: Sphinx, page: str, source: list[str]) -> None:
             "Commands </docs/reference/commands>",
             "Python </docs/reference/api>",
             "Changes </CHANGELOG>",
+            "Security </SECURITY>",
             f"Data licences </{LICENCES}>",
         )
     elif page == GUIDE:

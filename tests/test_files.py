@@ -1,5 +1,8 @@
 """Files that appear whole or not at all."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,3 +31,18 @@ def test_what_was_written_takes_its_place(tmp_path: Path) -> None:
         assert not file.exists()
     assert [p.name for p in file.parent.iterdir()] == ["a.txt"]
     assert file.read_text("utf-8") == "new"
+
+
+MANY = """
+from sequela.files import temporary
+for _ in range(150):
+    with temporary():
+        pass
+"""
+
+
+def test_nobody_takes_the_new_folder_of_another_for_one_that_was_left(tmp_path: Path) -> None:
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    started = [subprocess.Popen([sys.executable, "-c", MANY], env=env) for _ in range(4)]
+    assert [each.wait() for each in started] == [0, 0, 0, 0]
+    assert list(tmp_path.iterdir()) == []

@@ -150,10 +150,14 @@ def staying(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path, *, new: bool = False) -> Iterator[None]:
     """Only this process writes to a folder, which must stay as long (see :func:`staying`).
 
     The folder is made where it is missing. The lock ends with the process, however that ends.
+
+    Args:
+        folder: The folder.
+        new: It is this process's own, and nobody may take it for one that a dead process left.
 
     Raises:
         OutputError: If another process has it, also after ``PATIENCE`` seconds.
@@ -162,7 +166,7 @@ def held(folder: Path) -> Iterator[None]:
     with _empty_ones_go(lock):
         with writing(folder):
             make_folder(folder)
-            handle = _waited_for(lock)
+            handle = _first(lock) if new else _waited_for(lock)
         try:
             with staying(folder):
                 yield
@@ -212,7 +216,7 @@ def scratch_beside(path: Path) -> Iterator[Path]:
         with writing(path):
             make_folder(work.parent)
             work.mkdir(0o700)  # there may be records of patients in it
-        with held(work):
+        with held(work, new=True):
             try:
                 yield work
             finally:
@@ -262,39 +266,51 @@ def _claimed(path: Path) -> tuple[Path, int]:
     while True:
         partial = _random(path, _PARTIAL)
         handle = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        if _lock(handle) is not False:
+        if _lock(handle) is not False and _is_still(handle, partial):
             return partial, handle
         os.close(handle)  # another process took it for one that was left
 
 
-def _of_the_dead(path: Path, suffix: str) -> list[Path]:
-    """What killed processes left beside ``path``."""
-    found = path.parent.glob(f".{escape(path.name)}.{'[0-9a-f]' * 16}{suffix}")
-    return [left for left in found if _is_left(left)]
-
-
-def _is_left(path: Path) -> bool:
-    """Whether the process is dead that wrote a file or folder."""
-    lock = path / LOCK if path.suffix == _WORK else path
-    try:
-        handle = os.open(lock, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
-    except OSError:  # gone, or not ours
-        return False
-    try:
-        return _lock(handle) is True
-    finally:
-        os.close(handle)
+def _of_the_dead(path: Path, suffix: str) -> Iterator[Path]:
+    """What killed processes left beside ``path``, each locked until the next is asked for."""
+    for left in path.parent.glob(f".{escape(path.name)}.{'[0-9a-f]' * 16}{suffix}"):
+        lock = left / LOCK if suffix == _WORK else left
+        try:
+            handle = os.open(lock, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+        except OSError:  # gone, or not ours
+            continue
+        with ExitStack() as unlock:
+            unlock.callback(os.close, handle)
+            if _lock(handle) is True:
+                if os.name == "nt":  # nothing that is open can be removed there
+                    unlock.close()
+                yield left
 
 
 def _locked(lock: Path) -> int | None:
     """A handle of a file that this process locks, or nothing where another one has done so."""
     handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
-    if _lock(handle) is not False:
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(handle), lock.lstat()):
-                return handle
+    if _lock(handle) is not False and _is_still(handle, lock):
+        return handle
     os.close(handle)  # also where who had it removed it in the meantime
     return None
+
+
+def _is_still(handle: int, path: Path) -> bool:
+    """Whether an open file has its name."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _first(lock: Path) -> int:
+    """As ``_locked``, of a folder that nobody else knows: no moment sees the file unlocked."""
+    if os.name == "nt":  # an open file keeps its name there
+        return _waited_for(lock)
+    partial, handle = _claimed(lock)
+    partial.rename(lock)
+    return handle
 
 
 def _waited_for(lock: Path) -> int:
@@ -320,7 +336,7 @@ def _release(lock: Path, handle: int) -> None:
         lock.unlink(missing_ok=True)
         return
     with suppress(OSError):  # of a folder that is gone
-        if os.path.samestat(os.fstat(handle), lock.lstat()):
+        if _is_still(handle, lock):
             lock.unlink()
     os.close(handle)
 

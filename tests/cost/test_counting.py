@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_s
 
 from sequela.cost import account
 from sequela.cost.ledger import Account
+from sequela.cost.network import count, registered
 
 
 def zeros(*shape: int) -> Tensor:
@@ -344,3 +345,13 @@ def test_a_written_account_is_read_without_torch() -> None:
     code = "import sys, sequela.cost.record, sequela.cost.text; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"
+
+
+def test_summaries_of_a_record_are_counted_by_patient_and_by_step() -> None:
+    lengths = [3, 5, 9]
+    network = registered("values-lstm", lengths=lengths)
+    channels, columns = network.sizes["n_channels"], network.sizes["n_features"]
+    first = count(network).layers[0]
+    assert first.name == "features:summaries"
+    of_patients, of_steps = 3 * (6 * channels + 11 * columns), sum(lengths) * 12 * channels
+    assert first.useful.operations == first.executed.operations == of_patients + of_steps

@@ -1,6 +1,6 @@
 """The features that a network reads, as the first layer of its account."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sequela.cost.formula import Number, Symbol, parse
@@ -11,7 +11,7 @@ from sequela.sequences.featurisers import FEATURES, lookup
 
 
 def with_features(
-    account: Account, reads: tuple[str, ...], shape: Mapping[str, int], examples: int = 1
+    account: Account, reads: tuple[str, ...], shape: Mapping[str, int], lengths: Sequence[int]
 ) -> Account:
     """The account of a network, with what its features cost before it reads them.
 
@@ -19,7 +19,7 @@ def with_features(
         account: Of the network alone.
         reads: The network's inputs.
         shape: The sizes of its data.
-        examples: How many examples were counted.
+        lengths: Steps of each example that was counted.
     """
     read = next((each for each in reads if each.startswith(FEATURES)), None)
     if read is None:
@@ -27,7 +27,9 @@ def with_features(
     featuriser = lookup(read.removeprefix(FEATURES))
     found = featuriser.operations(shape)
     symbols = {name: Symbol(name, *of) for name, of in found.symbols.items()}
-    counted = parse(found.formula, symbols) * samples(examples)
+    steps = Symbol("v", sum(lengths), "steps of all samples")
+    each = parse(found.formula, symbols) * samples(len(lengths))
+    counted = each + parse(found.per_step, symbols) * steps
     by_weight = account.convention == "macs"  # no number of a featuriser is learnt by a network
     cost = Cost(NONE if by_weight else counted)
     amount = Amount(cost.operations.value, 0)

@@ -76,7 +76,7 @@ def count(network: Network, *, convention: str = "exact", allow_unknown: bool = 
         padded_rows=len(network.lengths) * network.slots if network.packed else None,
         allow_unknown=allow_unknown,
     )
-    whole = with_features(whole, network.reads, network.sizes, len(network.lengths))
+    whole = with_features(whole, network.reads, network.sizes, network.lengths)
     whole = replace(whole, inputs=network.described or whole.inputs)
     if network.packed or set(network.lengths) == {network.slots}:
         return whole

@@ -22,6 +22,7 @@ from sequela.evaluation.disclosure import INTERNAL
 from sequela.evaluation.summary import summarise_parts
 from sequela.files import held
 from sequela.models import stored
+from sequela.models.inputs import kind_of
 from sequela.models.reference import Examples, ReferenceModel
 from sequela.models.registry import Entry, ModelEntry
 from sequela.runs.audit import audit, looked_for
@@ -218,7 +219,9 @@ def cost_of(name: str, model: nn.Module, given: Inputs) -> Account:
         given: What it reads.
     """
     cost = account(model, given.example, name=name, allow_unknown=True)
-    return with_features(cost, given.reads, given.shape)
+    # Sequences end with how many examples each step has.
+    steps = 1 if kind_of(given.reads[0]) == "signal" else int(given.example[-1].sum())
+    return with_features(cost, given.reads, given.shape, (steps,))
 
 
 def _built(run: _Run, entry: ModelEntry) -> nn.Module:

@@ -57,11 +57,13 @@ class Operations:
     Attributes:
         formula: How many additions, multiplications and the like, of the symbols, with ``+``,
             ``-`` and ``·``.
-        symbols: Each symbol of the formula: its value, and what it counts.
+        symbols: Each symbol of both formulas: its value, and what it counts.
+        per_step: How many each step of a sequence adds, written as ``formula`` is.
     """
 
     formula: str = "0"
     symbols: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    per_step: str = "0"
 
 
 def _free(_: Mapping[str, int]) -> Operations:
@@ -94,7 +96,8 @@ class Featuriser:
         apply: float32 (example, column), dense or sparse, from the examples and what was learnt.
             NaN is a number that is not known.
         operations: What one example costs, from the shape that a model is built with
-            (``n_chans``, ``n_times``, ``n_features``); reading and counting codes is free.
+            (``n_chans``, ``n_times``, ``n_channels``, ``n_features``); reading and counting codes
+            is free.
     """
 
     name: str
@@ -454,6 +457,17 @@ def _summaries(source: Sequences, state: State) -> NDArray[np.float32]:
     return normal_scores(_described(source, state), state["quantiles"])
 
 
+def _summaries_operations(shape: Mapping[str, int]) -> Operations:
+    """As if each step measured every channel.
+
+    A value is compared twice, and in the sums of mean (1), variance (3), time (1), its variance (3)
+    and covariance with it (2). A channel has two means, two variances, a root and a slope. A normal
+    score takes seven comparisons, and four operations on the line between two quantiles.
+    """
+    symbols = {"c": (shape["n_channels"], "channels"), "f": (shape["n_features"], "summaries")}
+    return Operations("6·c + 11·f", symbols, per_step="12·c")
+
+
 @dataclass(frozen=True)
 class Score:
     """A score that clinicians made to tell who will die, as the data hold it.
@@ -551,6 +565,7 @@ for _featuriser in (
         _summaries_columns,
         _summaries_fit,
         _summaries,
+        _summaries_operations,
     ),
     *(
         Featuriser(name, each.title, "records", each.columns, each.fit, each.apply)

@@ -19,6 +19,7 @@ from sequela.runs.openings import LEDGER, read
 
 COMMANDS = [
     "train",
+    "tune",
     "evaluate",
     "audit",
     "compare",
@@ -105,6 +106,12 @@ def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
         ("train auto --data mimic4", "mimic4"),
         ("train auto --data bonn --out run --resume", "continues a run with its own: leave auto"),
         ("train ensemble --data bonn", "is made of finished runs: sequela ensemble RUN RUN"),
+        ("tune mlp-baseline --data bonn --trials 0", "--trials 0 cannot be used"),
+        ("tune mlp-baseline --data bonn --trials 2 --folds 5", "--folds is not for a search"),
+        ("tune mlp-baseline --data bonn --trials 2 --search hiden=1..2", "did you mean 'hidden'"),
+        ("tune mlp-baseline --data bonn --trials 2 --storage here", "is no database of trials"),
+        ("tune logistic-regression --data bonn --trials 2", "regression is a reference model"),
+        ("tune auto --data bonn --trials 2", "auto"),
         ("cost auto", "which must be named with --data: spectral-mlp for recordings"),
         ("cost mlp-baseline --data bonn", "--data and --root name the data of auto"),
         ("evaluate nowhere", "config.toml"),

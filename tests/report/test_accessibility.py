@@ -13,11 +13,14 @@ from playwright.sync_api import Browser, sync_playwright
 from sequela.report.build import build
 from sequela.report.comparison_page import build_comparison
 from sequela.report.explanation_page import build_explanation
+from sequela.report.search_page import build_search
 from sequela.runs.compare import compare
 from sequela.runs.explain import explain
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
+from sequela.runs.tune import tune
 from sequela.sources.catalog import EXCERPTS
+from sequela.studies.settings import run_settings
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 VIEWS = [(360, "light"), (1400, "dark")]  # narrow: what scrolls; each scheme: contrast
@@ -55,7 +58,14 @@ def pages(
         "comparison": build_comparison(compare(small_runs[:3]), out / "comparison.html"),
         "segments": build_explanation(segments, out / "segments.html"),
         "codes": build_explanation(codes, out / "codes.html"),
+        "search": build_search(_searched(out / "tuned", synthetic), out / "search.html"),
     }
+
+
+def _searched(out: Path, root: Path) -> RunFolder:
+    """A run of a search, long enough to say what mattered."""
+    asked = run_settings("mlp-baseline", "bonn", records={}, training={"epochs": 2})
+    return tune(asked, out, trials=20, root=root)
 
 
 def violations(browser: Browser, page: Path, width: int, scheme: Any) -> list[str]:
@@ -72,7 +82,7 @@ def violations(browser: Browser, page: Path, width: int, scheme: Any) -> list[st
     return found + [f"the page is {wide} pixels wide on a screen of {width}"] * (wide > width)
 
 
-@pytest.mark.parametrize("name", ["both studies", "comparison", "segments", "codes"])
+@pytest.mark.parametrize("name", ["both studies", "comparison", "segments", "codes", "search"])
 def test_no_page_has_a_violation(browser: Browser, pages: dict[str, Path], name: str) -> None:
     for width, scheme in VIEWS:
         assert violations(browser, pages[name], width, scheme) == [], (width, scheme)

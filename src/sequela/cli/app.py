@@ -54,6 +54,11 @@ for _command in (
 app.command(
     "sequela.cli.train:train_app", name="train", help="Train one model and write a run folder."
 )
+app.command(
+    "sequela.cli.tune:tune_app",
+    name="tune",
+    help="Search for good settings of a network, then train a run with the best.",
+)
 
 
 _MEMORY = (

@@ -1,27 +1,13 @@
 """``sequela train``: one model, one run folder."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from sequela.cli.names import data_sets, known, models, tasks
-from sequela.cli.options import given, options
-from sequela.config import CohortSettings, RunSettings, SignalSettings, TrainingSettings
+from sequela.cli.asked import Asked, asked_of
+from sequela.cli.names import data_sets, known, models
 from sequela.errors import SettingError
-
-if TYPE_CHECKING:
-    Asked = Any
-else:
-    Asked = options(
-        {
-            "Run": RunSettings,
-            "Hospital records": CohortSettings,
-            "Recordings of your own (signals)": SignalSettings,
-            "Training": TrainingSettings,
-        },
-        defaults={"task": known("that of the study of these data, else in-hospital", tasks)},
-    )
 
 _AS_BEGUN = "with --resume, that of the run"
 _EXAMPLE = "`sequela train gru-improved --data bonn`"
@@ -87,17 +73,8 @@ def train(
         signals_asked,
     )
 
-    said = given(asked, RunSettings)
-    records = given(asked, CohortSettings)
-    records |= {name: said.pop(name) for name in ("aim", "aim_target") if name in said}
-    if "labels" in records:
-        records["labels"] = str(Path(records["labels"]).resolve())
+    said, changes = asked_of(asked)
     folds = said.pop("folds", None)
-    changes: dict[str, Any] = {
-        "records": records,
-        "training": given(asked, TrainingSettings),
-        "signals": given(asked, SignalSettings),
-    }
     if out is None and model is None:
         raise SettingError(
             "MODEL is missing: name a model, or continue a run with --resume and --out"

@@ -53,6 +53,7 @@ def train(
     work: Path | None = None,
     resume: bool = False,
     on_epoch: OnEpoch = lambda _: None,
+    beside: Mapping[str, dict[str, Any]] | None = None,
 ) -> RunFolder:
     """Train one model and write its run folder; a finished run that is resumed is left as it is.
 
@@ -64,6 +65,7 @@ def train(
             if not given it stands beside the run folder, and goes at the end.
         resume: Continue an interrupted run of the same settings.
         on_epoch: Called with the history after each epoch.
+        beside: JSON files that the run holds too, by name: how its settings were found.
 
     Raises:
         SettingError: If a second target is asked of a network without a second answer.
@@ -79,8 +81,8 @@ def train(
         given = data.inputs(reads, standardise=isinstance(entry, ModelEntry))
         if isinstance(entry, ModelEntry):  # refused, if it must be, before anything is written
             with torch.random.fork_rng(devices=[]):
-                built = entry.build(config_of(entry, settings, given))
-            if settings.training.second_target and not hasattr(built, "second"):
+                network = entry.build(config_of(entry, settings, given))
+            if settings.training.second_target and not hasattr(network, "second"):
                 raise SettingError(
                     f"--second-target is for networks with a second answer, and {settings.model} "
                     "has none (no layer named second): leave it out, or choose values-lstm"
@@ -90,6 +92,8 @@ def train(
         if folder.complete:
             folder.require_complete()
         else:
+            for name, content in (beside or {}).items():
+                folder.write(name, content)
             run = _Run(settings, entry, data, given, folder)
             _finish(run, resume=resume, on_epoch=on_epoch)
     return folder
@@ -185,7 +189,7 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoc
         folder.write("history.jsonl", to_lines(history))
         on_epoch(history)
 
-    model = _built(run, entry)
+    model = built(settings, entry, given)
     cost = cost_of(settings.model, model, given)
     record_cost.save(cost, folder.path / COST)
     how = settings.training
@@ -193,7 +197,7 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoc
     best, seconds, tuning = kept_epoch(history, how.keep), sum(r.seconds for r in history), None
     if how.refit:
         tuning = given.probabilities(model)
-        model = _built(run, entry)
+        model = built(settings, entry, given)
         how = how.model_copy(update={"epochs": best})
         seconds += sum(
             r.seconds for r in _fit_on(run, model, how, "checkpoint-refit", resume=resume)
@@ -224,10 +228,10 @@ def cost_of(name: str, model: nn.Module, given: Inputs) -> Account:
     return with_features(cost, given.reads, given.shape, (steps,))
 
 
-def _built(run: _Run, entry: ModelEntry) -> nn.Module:
+def built(settings: RunSettings, entry: ModelEntry, given: Inputs) -> nn.Module:
     """A network with the first weights of a run."""
-    torch.manual_seed(run.settings.seed_of_training)
-    return entry.build(config_of(entry, run.settings, run.given))
+    torch.manual_seed(settings.seed_of_training)
+    return entry.build(config_of(entry, settings, given))
 
 
 def _fit_on(
@@ -239,7 +243,7 @@ def _fit_on(
     resume: bool,
     on_epoch: OnEpoch = lambda _: None,
 ) -> History:
-    """Fit a network on the training part; if it is the refit, on the tuning part too.
+    """Fit a network, with a checkpoint; if it is the refit, on the tuning part too.
 
     Args:
         run: The run.
@@ -249,19 +253,55 @@ def _fit_on(
         resume: Continue what is in it.
         on_epoch: Called with the history after each epoch.
     """
-    again = name != "checkpoint"
     checkpoint = run.folder.path / name
-    order = torch.Generator().manual_seed(run.settings.seed_of_training)
-    part = "train+tuning" if again else "train"
-    return fit(
+    return learn(
+        run.settings,
+        run.data,
+        run.given,
         model,
-        run.given.loader(part, how.batch_size, order, how),
-        None if again else run.given.loader("tuning", _PREDICTION_BATCH),
         how,
-        metrics={"accuracy": correct},
-        class_weight=_class_weight(run.data) if how.class_weights else None,
+        again=name != "checkpoint",
         checkpoint=checkpoint,
         resume=resume and (checkpoint / checkpoints.FILE).exists(),
+        on_epoch=on_epoch,
+    )
+
+
+def learn(
+    settings: RunSettings,
+    data: RunData,
+    given: Inputs,
+    model: nn.Module,
+    how: TrainingSettings,
+    *,
+    again: bool = False,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    on_epoch: OnEpoch = lambda _: None,
+) -> History:
+    """Fit a network on the training part, and judge it on the tuning part.
+
+    Args:
+        settings: Of the run.
+        data: Of the run.
+        given: What the network reads of it.
+        model: The network, which ends with its trained weights.
+        how: It is trained.
+        again: Learn from the tuning part too, which then judges nothing.
+        checkpoint: Folder for the state after each epoch.
+        resume: Continue from that folder.
+        on_epoch: Called with the history after each epoch.
+    """
+    order = torch.Generator().manual_seed(settings.seed_of_training)
+    return fit(
+        model,
+        given.loader("train+tuning" if again else "train", how.batch_size, order, how),
+        None if again else given.loader("tuning", _PREDICTION_BATCH),
+        how,
+        metrics={"accuracy": correct},
+        class_weight=_class_weight(data) if how.class_weights else None,
+        checkpoint=checkpoint,
+        resume=resume,
         on_epoch=on_epoch,
     )
 

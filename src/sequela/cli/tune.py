@@ -1,0 +1,111 @@
+"""``sequela tune``: settings searched, then one run folder."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from sequela.cli.asked import Asked, asked_of
+from sequela.errors import MissingExtraError, SettingError
+
+tune_app = App(
+    name="tune",
+    help_format="markdown",
+    help_epilogue="""The same command continues a search that was interrupted. Start it in several
+terminals, or on several machines with one `--storage postgresql://USER@HOST/NAME`, to share the
+trials. Needs the extra `tune`.
+
+Example: `sequela tune gru-improved --data bonn --trials 30`, or
+`sequela tune visits-improved --data eicu --trials 50 --search hidden=8..64 --search
+learning_rate=1e-4..1e-2`""",
+)
+
+
+@tune_app.default
+def tune(
+    model: str,
+    /,
+    *,
+    data: str,
+    trials: int,
+    search: Annotated[list[str] | None, Parameter(negative=())] = None,
+    storage: str | None = None,
+    name: str | None = None,
+    root: Path | None = None,
+    asked: Asked = Asked(),  # noqa: B008 - frozen
+    out: Path | None = None,
+) -> None:
+    """Search for good settings of a network, then train a run with the best.
+
+    Each trial learns from the training part and is judged by its loss on the tuning part; the
+    held-out (test) part stays closed. Trials that are worse than most at the same epoch are stopped
+    early. The first trial has the default settings. Ends in a run folder like any other, with a
+    page of what mattered (search.html).
+
+    Args:
+        model: A network, or a class of one (FILE.py:CLASS or package.module:CLASS).
+        data: Data set.
+        trials: How many trainings in all, those of earlier calls and of other workers included.
+        search: Setting to search, as NAME=LOW..HIGH or NAME=A,B,C; may be repeated (default:
+            learning_rate, batch_size, weight_decay, schedule, and the network's sizes and dropout).
+        storage: Database of the trials, sqlite:///FILE or postgresql://USER@HOST/NAME (default: a
+            SQLite file beside the run folder).
+        name: Name of the search in the database (default: model and data set).
+        root: Folder or file of the data (default: the usual search path).
+        asked: Settings of the run.
+        out: Run folder (default: runs/MODEL.tuned).
+    """
+    from sequela.cli.numbers import open_console, say_finished, say_path
+    from sequela.models.defaults import AUTO
+    from sequela.studies.settings import run_settings, signals_asked
+
+    try:
+        from sequela.runs.tune import tune as tune_run
+    except ModuleNotFoundError as error:
+        if error.name not in ("optuna", "sqlalchemy"):
+            raise
+        raise MissingExtraError.of("tune", "a search for settings") from error
+    from sequela.report.search_page import build_search
+
+    if model == AUTO:
+        raise SettingError(
+            "auto chooses the model of a run, and a search is for one model: name it, for example "
+            "spectral-mlp or values-lstm"
+        )
+    said, changes = asked_of(asked)
+    if said.pop("folds", 0):
+        raise SettingError(
+            "--folds is not for a search, which is judged on one tuning part: leave it out"
+        )
+    changes["signals"] = signals_asked(data, changes["signals"], root)
+    settings = run_settings(model, data, **said, **changes)
+    console = open_console()
+    run = tune_run(
+        settings,
+        out or Path("runs") / f"{model.rpartition(':')[2]}.tuned",
+        trials=trials,
+        asked=search or (),
+        storage=storage,
+        name=name,
+        root=root,
+        on_trial=lambda study, trial: _say_trial(console, study, trial, trials),
+        on_wait=lambda others: console.print(
+            f"waiting for {others} trial{'s' * (others > 1)} of other workers", markup=False
+        ),
+    )
+    say_finished(console, run, open_=False)
+    say_path(console, "page", build_search(run).resolve())
+
+
+def _say_trial(console: Any, study: Any, trial: Any, trials: int) -> None:
+    """One line: what a trial reached, and the best so far."""
+    from optuna.trial import TrialState
+
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    best = min(finished, key=lambda each: each.value, default=None)
+    reached = {
+        TrialState.COMPLETE: f"loss {trial.value or 0:.4f}",
+        TrialState.PRUNED: f"stopped early, after epoch {trial.last_step}",
+    }.get(trial.state, f"failed: {trial.user_attrs.get('why', 'interrupted')}")
+    lowest = f"; best {best.value:.4f} (trial {best.number})" if best else ""
+    console.print(f"[{trial.number + 1}/{trials}] {reached}{lowest}", markup=False)

@@ -1,0 +1,98 @@
+"""A search for settings: its course, what mattered, and the loss at each value of a setting."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+from sequela.figures.figure import FIRST, SECOND, Figure
+
+_WIDTH = 300  # pixels, as are those below
+_SMALL = (215, 140)
+_BAR = 26
+_LOSS = "loss on the tuning part"
+
+
+def course(trials: Sequence[Mapping[str, Any]]) -> Figure:
+    """The loss of each finished trial, and the lowest so far.
+
+    Args:
+        trials: Of ``search.json``, in their order; at least one is finished.
+    """
+    rows: list[dict[str, Any]] = []
+    for each in trials:
+        if each["loss"] is not None:
+            best = min(each["loss"], rows[-1]["lowest so far"]) if rows else each["loss"]
+            rows.append({"trial": each["number"], "loss": each["loss"], "lowest so far": best})
+    x = alt.X("trial:Q", title="trial", axis=alt.Axis(tickMinStep=1, format="d", tickCount=6))
+    scale = alt.Scale(type="log", nice=False)
+    base = alt.Chart(alt.Data(values=rows)).encode(x=x)
+    points = base.mark_point(color=SECOND, filled=True, opacity=0.8, size=36).encode(
+        y=alt.Y("loss:Q", title=_LOSS, scale=scale, axis=alt.Axis(tickCount=5))
+    )
+    lowest = base.mark_line(color=FIRST, strokeWidth=2, interpolate="step-after").encode(
+        y=alt.Y("lowest so far:Q", scale=scale)
+    )
+    first, last = rows[0], rows[-1]
+    return Figure(
+        chart=(points + lowest).properties(width=_WIDTH, height=180),
+        alt=f"{_LOSS} of {len(rows)} finished trials: {first['loss']:.3f} in trial "
+        f"{first['trial']}, the lowest {last['lowest so far']:.3f}.",
+        rows=rows,
+    )
+
+
+def mattered(shares: Mapping[str, float]) -> Figure:
+    """The share of the variation of the loss that each setting explains, the largest first."""
+    names = sorted(shares, key=lambda name: -shares[name])
+    rows = [{"setting": name, "share": shares[name]} for name in names]
+    base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("setting:N", sort=names, title=None))
+    bars = base.mark_bar(color=FIRST).encode(
+        x=alt.X("share:Q", title="share of the variation of the loss", axis=alt.Axis(format="%"))
+    )
+    said = ", ".join(f"{row['setting']} {row['share']:.0%}" for row in rows)
+    return Figure(
+        chart=alt.LayerChart(layer=[bars]).properties(width=200, height=_BAR * len(rows)),
+        alt=f"Share of the variation of the loss that each setting explains: {said}.",
+        rows=rows,
+    )
+
+
+def by_value(name: str, trials: Sequence[Mapping[str, Any]], range_: Mapping[str, Any]) -> Figure:
+    """The loss of each finished trial at its value of one setting.
+
+    Args:
+        name: Of the setting.
+        trials: Of ``search.json``.
+        range_: What it was drawn from, as in ``search.json``.
+    """
+    rows = [
+        {"value": _value(each["values"][name]), "loss": each["loss"]}
+        for each in trials
+        if each["loss"] is not None
+    ]
+    named = range_["name"] == "CategoricalDistribution"
+    scale = alt.Scale(type="log" if range_["attributes"].get("log") else "linear", nice=False)
+    x: Any = (
+        alt.X("value:N", title=None, axis=alt.Axis(labelAngle=0))
+        if named
+        else alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=4))
+    )
+    points = (
+        alt.Chart(alt.Data(values=rows))
+        .mark_point(color=FIRST, filled=True, opacity=0.7, size=36)
+        .encode(x=x, y=alt.Y("loss:Q", title=None, scale=alt.Scale(type="log", nice=False)))
+    )
+    best = min(rows, key=lambda row: row["loss"])
+    width, height = _SMALL
+    return Figure(
+        chart=alt.LayerChart(layer=[points]).properties(width=width, height=height, title=name),
+        alt=f"{_LOSS} at each value of {name} in {len(rows)} trials: lowest, "
+        f"{best['loss']:.3f}, at {best['value']}.",
+        rows=rows,
+    )
+
+
+def _value(value: Any) -> Any:
+    """A choice as a word, a number as it is."""
+    return str(value).lower() if isinstance(value, bool) else value

@@ -1,0 +1,371 @@
+"""Better settings of a network, looked for by Optuna on the tuning part of one split.
+
+The held-out part takes no part: a trial learns from the training part and is judged on the tuning
+part, and so is the run that the search ends in. Its held-out part is as closed as that of any run.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+from threadpoolctl import threadpool_limits
+
+from sequela.config import RunSettings
+from sequela.errors import MissingExtraError, RunError, SequelaError, SettingError
+from sequela.models.registry import ModelEntry
+from sequela.runs.data import Inputs, RunData
+from sequela.runs.fit import built, learn
+from sequela.runs.space import Space, changed, defaults_of, described, drawn, within
+from sequela.training.history import History, kept_epoch
+
+HEARTBEAT = 20
+"""Seconds between two signs of life of a worker; its trial is given up after five times that."""
+_STARTUP = 5
+"""Trials that run to their end before others are measured by them."""
+_LOOK = 0.5
+_TRIES = 4
+_FEWEST = 10
+"""Finished trials that a statement on what mattered needs."""
+_DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+_WHY = "why"
+_EPOCHS = "epochs"
+
+OnTrial = Callable[[optuna.Study, FrozenTrial], None]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched, and on what.
+
+    Attributes:
+        settings: Of the run, without a search.
+        entry: The network.
+        data: Of the run.
+        given: What the network reads of it.
+        space: What is varied.
+        storage: Address of the database that holds the trials: see :func:`address`.
+        name: Of the search in it.
+    """
+
+    settings: RunSettings
+    entry: ModelEntry
+    data: RunData
+    given: Inputs
+    space: Space
+    storage: str
+    name: str
+
+    @property
+    def question(self) -> dict[str, Any]:
+        """All that two workers must agree on."""
+        return {
+            "settings": self.settings.model_dump(mode="json", exclude_none=True),
+            "space": described(self.space),
+            "data": self.data.digest,
+        }
+
+    def run(
+        self,
+        trials: int,
+        on_trial: OnTrial = lambda *_: None,
+        on_wait: Callable[[int], None] = lambda _: None,
+    ) -> dict[str, Any]:
+        """Search until so many trials are finished, by whichever worker.
+
+        Args:
+            trials: How many, those that the storage holds already included.
+            on_trial: Called after each trial of this worker.
+            on_wait: Called once where others are at trials when there is none left to begin, with
+                their number.
+
+        Returns:
+            What was found: the content of ``search.json``.
+
+        Raises:
+            SettingError: If the storage cannot be used, or holds another search of this name.
+            RunError: If no trial gave a loss.
+        """
+        with (
+            _plain_errors(self.storage),
+            _opened(self.storage) as storage,
+            threadpool_limits(limits=1),
+        ):
+            torch.set_num_threads(1)
+            study = self._study(storage)
+            waited = False
+            while True:
+                others = self._at_work(study)
+                if _begun(study) < trials:
+                    study.optimize(self._judged, n_trials=1, callbacks=[on_trial])
+                elif others:  # one may yet find something better
+                    if not waited:
+                        on_wait(others)
+                    waited = True
+                    time.sleep(_LOOK)
+                else:
+                    return self._found(study)
+
+    def best(self, found: Mapping[str, Any]) -> RunSettings:
+        """The settings of the run that a search ends in."""
+        return changed(self.settings, found["trials"][found["best"]]["values"])
+
+    def _study(self, storage: optuna.storages.BaseStorage) -> optuna.Study:
+        """The search in the storage, begun where it is not there."""
+        study = optuna.create_study(
+            study_name=self.name,
+            storage=storage,
+            load_if_exists=True,
+            sampler=_ByNumber(self.settings.seed),
+            pruner=optuna.pruners.MedianPruner(
+                n_startup_trials=_STARTUP,
+                n_warmup_steps=max(self.settings.training.epochs // 4, 1),
+            ),
+        )
+        question = json.dumps(self.question, sort_keys=True)
+        known = study.user_attrs.get("question")
+        if known is None:
+            study.set_user_attr("question", question)
+            study.enqueue_trial(
+                within(self.space, defaults_of(self.entry, self.settings)), skip_if_exists=True
+            )
+        elif known != question:
+            differs = _first_difference(json.loads(known), self.question)
+            raise SettingError(
+                f"the storage holds a search '{self.name}' that differs in {differs}: continue it "
+                "with the options it was begun with, or choose another --name"
+            )
+        return study
+
+    def _judged(self, trial: optuna.Trial) -> float:
+        """The loss on the tuning part of one training."""
+        settings = changed(self.settings, drawn(trial, self.space))
+        how = settings.training
+        losses: list[float] = []
+
+        def report(history: History) -> None:
+            losses.append(history[-1].loss)
+            trial.set_user_attr(_EPOCHS, len(losses))
+            trial.report(losses[-1], history[-1].epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        try:
+            model = built(settings, self.entry, self.given)
+            history = learn(settings, self.data, self.given, model, how, on_epoch=report)
+        except SequelaError as error:
+            trial.set_user_attr(_WHY, " ".join(str(error).split()))
+            return math.nan
+        kept = kept_epoch(history, how.keep)
+        loss = next(r.loss for r in history if r.part == "tuning" and r.epoch == kept)
+        if not math.isfinite(loss):
+            trial.set_user_attr(_WHY, "its loss is no finite number")
+        return loss if math.isfinite(loss) else math.nan
+
+    @staticmethod
+    def _at_work(study: optuna.Study) -> int:
+        """How many workers are at a trial; that of a dead one is given up after a while."""
+        optuna.storages.fail_stale_trials(study)
+        return len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+
+    def _found(self, study: optuna.Study) -> dict[str, Any]:
+        """All trials that came to an end, and which is the best."""
+        states = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "stopped early"}
+        trials = [
+            {
+                "number": each.number,
+                "state": states.get(each.state, "failed"),
+                "loss": each.value if each.state is TrialState.COMPLETE else None,
+                "values": each.params,
+                "epochs": each.user_attrs.get(_EPOCHS, 0),
+                "seconds": each.duration.total_seconds() if each.duration else None,
+                "why": each.user_attrs.get(_WHY, ""),
+            }
+            for each in study.get_trials(deepcopy=False, states=_DONE)
+            if not _interrupted(each)
+        ]
+        losses = {i: each["loss"] for i, each in enumerate(trials) if each["loss"] is not None}
+        if not losses:
+            raise RunError(
+                f"no trial of the search '{self.name}' gave a loss: the last one failed "
+                f"({trials[-1]['why']}); search a smaller range"
+            )
+        return {
+            "name": self.name,
+            "judged_by": "loss on the tuning part, in the epoch that is kept",
+            "space": described(self.space),
+            "defaults": {n: defaults_of(self.entry, self.settings)[n] for n in self.space},
+            "trials": trials,
+            "best": min(losses, key=lambda index: losses[index]),
+            "mattered": _mattered(study, list(self.space)),
+            "method": f"TPE and median pruning of Optuna {optuna.__version__}",
+            "seed": self.settings.seed,
+        }
+
+
+class _ByNumber(BaseSampler):
+    """TPE (Bergstra 2011) whose draws depend on the trials and the number of the new one alone.
+
+    So a search that goes on draws as if it had never stopped, and two workers draw differently.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> Any:
+        """As TPE."""
+        return self._own(trial).infer_relative_search_space(study, trial)
+
+    def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> Any:
+        """As TPE."""
+        return self._own(trial).sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: Any
+    ) -> Any:
+        """As TPE."""
+        own = self._own(trial, of=len(param_name) + sum(map(ord, param_name)))
+        return own.sample_independent(study, trial, param_name, param_distribution)
+
+    def _own(self, trial: FrozenTrial, of: int = 0) -> TPESampler:
+        return TPESampler(seed=(self._seed * 1_000_003 + trial.number * 10_007 + of) % 2**32)
+
+
+def address(storage: str | None, out: Path) -> str:
+    """The address of the database that holds the trials.
+
+    Args:
+        storage: ``sqlite:///FILE`` or ``postgresql://USER@HOST/NAME``; a file beside the run folder
+            by default.
+        out: The run folder.
+
+    Raises:
+        SettingError: If it is another address.
+    """
+    if storage is None:
+        return f"sqlite:///{out.with_name(f'{out.name}.db')}"
+    kind, _, rest = storage.partition("://")
+    if kind == "sqlite" and rest.startswith("/") and len(rest) > 1:
+        return storage
+    if kind in ("postgresql", "postgres") and rest:
+        return f"postgresql+psycopg://{rest}"
+    raise SettingError(
+        f"--storage {_without_password(storage)} is no database of trials: expected "
+        "sqlite:///FILE or postgresql://USER@HOST/NAME"
+    )
+
+
+@contextmanager
+def _opened(storage: str) -> Iterator[optuna.storages.RDBStorage]:
+    """The database, made where it is a file that is not there; its connections end."""
+    if storage.startswith("sqlite:///"):
+        Path(storage.removeprefix("sqlite:///")).absolute().parent.mkdir(
+            parents=True, exist_ok=True
+        )
+    arguments = {"timeout": 60} if storage.startswith("sqlite") else {"connect_timeout": 10}
+    for left in range(_TRIES, 0, -1):
+        try:
+            opened = optuna.storages.RDBStorage(
+                storage,
+                engine_kwargs={"connect_args": arguments},
+                heartbeat_interval=HEARTBEAT,
+                grace_period=5 * HEARTBEAT,
+            )
+            break
+        except SQLAlchemyError:  # two workers that make its tables at once get in each other's way
+            if left == 1:
+                raise
+            time.sleep(_LOOK)
+    try:
+        yield opened
+    finally:
+        opened.remove_session()
+        opened.engine.dispose()
+
+
+@contextmanager
+def _plain_errors(storage: str) -> Iterator[None]:
+    """Errors of the database in one line, and what the library says to programmers unsaid."""
+    import warnings
+
+    said = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    except ModuleNotFoundError as error:
+        if error.name != "psycopg":
+            raise
+        raise MissingExtraError.of("tune", "a search in PostgreSQL") from error
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
+        if not _of_database(error):
+            raise
+        why = str(error.__cause__ or error).splitlines()[0].replace(storage, "")
+        raise SettingError(
+            f"--storage {_without_password(storage)} cannot be used ({why}): expected a database "
+            "that can be reached and written, with nothing but searches in it"
+        ) from error
+    finally:
+        optuna.logging.set_verbosity(said)
+
+
+def _of_database(error: BaseException) -> bool:
+    """Whether a database said so; the library puts some of its words into an error of its own."""
+    kinds = (SQLAlchemyError, optuna.exceptions.StorageInternalError)
+    return isinstance(error, kinds) or "runtime optuna version" in str(error)
+
+
+def _without_password(storage: str) -> str:
+    try:
+        return make_url(storage).render_as_string(hide_password=True)
+    except SQLAlchemyError:
+        return storage if "@" not in storage else f"***@{storage.rpartition('@')[2]}"
+
+
+def _begun(study: optuna.Study) -> int:
+    """Trials that are finished, or that a worker is at; one that was interrupted does not count."""
+    states = (*_DONE, TrialState.RUNNING)
+    trials = study.get_trials(deepcopy=False, states=states)
+    return sum(not _interrupted(each) for each in trials)
+
+
+def _interrupted(trial: FrozenTrial) -> bool:
+    """Whether its worker was ended, rather than its settings giving no loss."""
+    return trial.state is TrialState.FAIL and _WHY not in trial.user_attrs
+
+
+def _first_difference(known: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """Where two questions differ, in words."""
+    if known["data"] != asked["data"]:
+        return "the data found"
+    ours, theirs = known["space"], asked["space"]
+    if ours != theirs:
+        names = [n for n in {**ours, **theirs} if ours.get(n) != theirs.get(n)]
+        return f"what is searched ({names[0]})"
+    before, now = known["settings"], asked["settings"]
+    names = [n for n in {**before, **now} if before.get(n) != now.get(n)]
+    return f"the settings ({', '.join(names)})"
+
+
+def _mattered(study: optuna.Study, names: list[str]) -> dict[str, float]:
+    """The share of the variation of the loss that each setting explains (fANOVA, Hutter 2014).
+
+    Empty where too few trials were finished.
+    """
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(finished) < _FEWEST:
+        return {}
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    found = optuna.importance.get_param_importances(study, evaluator=evaluator, params=names)
+    return {name: float(share) for name, share in found.items()}

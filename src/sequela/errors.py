@@ -88,6 +88,37 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     return UnknownNameError(f"unknown {kind} '{name}'{hint} (known: {', '.join(names)})")
 
 
+FORM = 30  # characters of a form in a message
+_QUOTED = re.compile(r"""(["'`]).*\1""")
+_NUMBER = re.compile(r"(?<![A-Za-z0-9])\d+")  # not that of a name such as INT32
+
+
+def form_of(value: str) -> str:
+    """What a value of a patient looks like, without the value: a message may leave the hospital.
+
+    Digits are written as 9, letters as a, all else that is not ASCII as ?.
+
+    Example:
+        >>> form_of("01/31/2131 10:00"), form_of("Mrs Vogel fell")
+        ("'99/99/9999 99:99'", "'aaa aaaaa aaaa'")
+    """
+    shown = value if len(value) <= FORM else value[:FORM] + "..."
+    plain = re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", shown))
+    return repr(plain.encode("ascii", "replace").decode())
+
+
+def without_values(words: object) -> str:
+    """What a library says, in one line, without the values that it quotes.
+
+    Example:
+        >>> without_values("Could not convert string 'Mrs Vogel' to INT32, row 17")
+        "Could not convert string 'aaa aaaaa' to INT32, row 99"
+    """
+    line = " ".join(str(words).split())
+    hidden = _QUOTED.sub(lambda quoted: form_of(quoted[0][1:-1]), line)
+    return _NUMBER.sub(lambda number: re.sub(r"\d", "9", number[0]), hidden)[:200]
+
+
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 

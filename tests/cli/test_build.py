@@ -90,15 +90,15 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a wrong type": (
         change("DIAGNOSES_ICD", "1,12,1", "one,12,1"),
-        "DIAGNOSES_ICD.csv, line 3: column 'subject_id' holds 'one'; expected a whole number",
+        "line 3: column 'subject_id' holds a value of the form 'aaa'; expected",
     ),
     "a broken number": (
         change("DIAGNOSES_ICD", "1,12,1", "1.5,12,1"),
-        "DIAGNOSES_ICD.csv, line 3: column 'subject_id' holds '1.5'; expected a whole number",
+        "line 3: column 'subject_id' holds a value of the form '9.9'; expected",
     ),
     "dates in another format": (
         change("ADMISSIONS", "2131-01-01 10:00:00", "01/31/2131 10:00"),
-        "ADMISSIONS.csv, line 3: column 'admittime' holds '01/31/2131 10:00'; expected a time of",
+        "line 3: column 'admittime' holds a value of the form '99/99/9999 99:99'; expected",
     ),
     "a row too short": (
         change("DIAGNOSES_ICD", "1,12,1,4280", "1,12"),
@@ -138,23 +138,23 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda root: (root / "PATIENTS.csv").write_text(
             TABLES["PATIENTS.csv"] + "1,M,2080-01-01 00:00:00,\n"
         ),
-        "PATIENTS.csv: 2 rows have subject_id 1; expected one",
+        "PATIENTS.csv: 2 rows have the same subject_id (the first is line 2); expected one",
     ),
     "an admission twice": (
         change("ADMISSIONS", "1,12,", "1,11,"),
-        "ADMISSIONS.csv: 2 rows have hadm_id 11; expected one",
+        "ADMISSIONS.csv: 2 rows have the same hadm_id (the first is line 2); expected one",
     ),
     "an admission without a patient": (
         change("ADMISSIONS", "1,12,", "7,12,"),
-        "ADMISSIONS.csv: admissions without a patient in 1 of 2 rows (hadm_id 12); expected none",
+        "admissions without a patient in 1 of 2 rows (the hadm_id of one first stands on line 3)",
     ),
     "discharge before admission": (
         change("ADMISSIONS", "2131-01-05", "2130-12-31"),
-        "discharge before admission (organ donors apart) in 1 of 2 rows (hadm_id 12); expected at",
+        "(organ donors apart) in 1 of 2 rows (the hadm_id of one first stands on line 3)",
     ),
     "an outcome that is neither": (
         change("ADMISSIONS", "SEPSIS,0\n1,12", "SEPSIS,2\n1,12"),
-        "ADMISSIONS.csv: hospital_expire_flag neither 0 nor 1 in 1 of 2 rows (hadm_id 11)",
+        "neither 0 nor 1 in 1 of 2 rows (the hadm_id of one first stands on line 2)",
     ),
     "no rows at all": (
         lambda root: [

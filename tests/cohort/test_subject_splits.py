@@ -22,8 +22,12 @@ def test_parts_follow_the_subjects(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ids", "parts", "message"),
     [
-        ([1, 3, 1], ["train", "train", "tuning"], "subject 1 is in two parts"),
-        ([1, 2], ["train", "train"], "1 subjects of the labels are in no part .* first is 3"),
+        (
+            [1, 3, 1],
+            ["train", "train", "tuning"],
+            "rows 1 and 3 of the split put one subject in two parts",
+        ),
+        ([1, 2], ["train", "train"], "1 subjects of the labels are in no part .* first in row 3"),
         ([], [], "2 subjects of the labels are in no part"),
         ([1, 3], ["train", "test"], "unknown part 'test'"),
         ([1, 3], ["train", None], "1 subjects are in no part of the split"),

@@ -82,16 +82,28 @@ def test_a_record_without_outcome_and_the_other_way(physionet2012: Path, made: A
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("HR,73.5", "HR,fast"), "132539.txt, line 9: column 'Value' holds 'fast'"),
+        (
+            ("HR,73.5", "HR,fast"),
+            "132539.txt, line 9: column 'Value' holds a value of the form 'aaaa'",
+        ),
         (("HR,73.5", "HR"), "132539.txt, line 9: 2 columns; expected 3"),
         (("Parameter", "Name"), "no column 'Parameter' (found: Time, Name, Value)"),
-        (("47:37", "4737"), "line 9: column 'Time' holds '4737'; expected a time from 00:00"),
-        (("47:37", "99:99"), "line 9: column 'Time' holds '99:99'"),
-        (("47:37", ""), "line 9: column 'Time' holds ''"),
-        (("HR,73.5", "HR,inf"), "line 9: column 'Value' holds 'inf'; expected a number"),
-        (("HR,73.5", "HR,0x10"), "line 9: column 'Value' holds '0x10'"),
-        (("HR,73.5", "HR,-5"), "line 9: found HR = -5, expected 0 to 100000"),
-        (("HR,73.5", "HX,73"), "line 9: found HX = 73, expected a variable of the challenge"),
+        (
+            ("47:37", "4737"),
+            "line 9: column 'Time' holds a value of the form '9999'; expected a time from 00:00",
+        ),
+        (("47:37", "99:99"), "line 9: column 'Time' holds a value of the form '99:99'"),
+        (("47:37", ""), "line 9: column 'Time' holds a value of the form ''"),
+        (
+            ("HR,73.5", "HR,inf"),
+            "line 9: column 'Value' holds a value of the form 'aaa'; expected a number",
+        ),
+        (("HR,73.5", "HR,0x10"), "line 9: column 'Value' holds a value of the form '9a99'"),
+        (("HR,73.5", "HR,-5"), "line 9: found HR of the form '-9', expected 0 to 100000"),
+        (
+            ("HR,73.5", "HX,73"),
+            "line 9: found HX of the form '99', expected a variable of the challenge",
+        ),
         (("RecordID,132539", "RecordID,132540"), "expected 132539 to 132539"),
         (("Time,Parameter", "Parameter,Time"), "line 1: found Parameter,Time,Value"),
     ],

@@ -74,7 +74,14 @@ def describe(path: Path, /, *, out: Path | None = None) -> None:
 
 
 @data_app.command
-def check(name: str, /, *, root: str | None = None) -> None:
+def check(
+    name: str,
+    /,
+    *,
+    root: str | None = None,
+    changed: Annotated[list[str] | None, Parameter(negative=())] = None,
+    allow_set_aside: Annotated[list[str] | None, Parameter(negative=())] = None,
+) -> None:
     """Read a whole data set, check it, and summarise it.
 
     For recordings: counts, shapes, ranges, classes and duplicates. For hospital tables: how many
@@ -86,6 +93,10 @@ def check(name: str, /, *, root: str | None = None) -> None:
     Args:
         name: Data set of `sequela data list`.
         root: Folder, file or PostgreSQL address of the data (default: the usual search path).
+        changed: Somebody changed this hospital table after its publication, on purpose: it is not
+            compared with what was published; may be repeated.
+        allow_set_aside: More than 5 % of the rows of this hospital table may be set aside; may be
+            repeated.
     """
     from sequela.cohort.inventory import take_inventory
     from sequela.sources.catalog import load_recordings, load_windows, lookup, signals_of
@@ -94,7 +105,7 @@ def check(name: str, /, *, root: str | None = None) -> None:
 
     if lookup(name).kind == "ehr":
         place, origin = place_of(name, root)
-        account = check_tables(name, place)
+        account = check_tables(name, place, changed or (), allow_set_aside or ())
         print(f"{name}: {origin}")
         print("\n".join(account.lines()))
         return

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from meds.schema import LabelSchema
 from numpy.typing import NDArray
 
-from sequela.errors import DataError, DataNotFoundError
+from sequela.errors import DataError, DataNotFoundError, without_values
 from sequela.files import whole
 from sequela.sources import sealed
 from sequela.sources.columns import values_of
@@ -58,7 +58,9 @@ def read_labels(path: Path) -> pa.Table:
     try:
         return sorted_labels(pa.table(columns).cast(SCHEMA))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise DataError(f"{path}: {error}") from error
+        raise DataError(
+            f"{path}: not the MEDS label schema ({without_values(error)}); {_REMEDY}"
+        ) from None
 
 
 def _check_zone(kind: pa.DataType, path: Path) -> None:
@@ -87,10 +89,13 @@ def _truth(table: pa.Table, path: Path) -> pa.ChunkedArray:
         return column
     if not pa.types.is_integer(column.type):
         raise DataError(f"{path}: '{name}' is {column.type}; expected true and false, or 1 and 0")
-    unknown = set(pc.unique(column.drop_null()).to_pylist()) - {0, 1}
-    if unknown:
-        values = ", ".join(map(str, sorted(unknown)[:5]))
-        raise DataError(f"{path}: unknown label value in '{name}': {values}; expected 0 or 1")
+    unknown = pc.invert(pc.is_in(column, pa.array([0, 1, None], column.type)))
+    if pc.any(unknown).as_py():
+        first = pc.index(unknown, value=True).as_py() + 1
+        raise DataError(
+            f"{path}: unknown label value in '{name}' in {pc.sum(unknown).as_py()} rows (the first "
+            f"is row {first}); expected 0 or 1"
+        )
     return column.cast(pa.bool_())
 
 

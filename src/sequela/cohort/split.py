@@ -103,9 +103,8 @@ class Split:
             for earlier, later in pairwise(PARTS):
                 if self.times[earlier][1] >= self.times[later][0]:
                     raise SplitError(
-                        f"the split is by time, but {earlier} ends at {self.times[earlier][1]}, "
-                        f"after {later} begins: no number computed on this split can be trusted; "
-                        "split the data again"
+                        f"the split is by time, but {earlier} ends after {later} begins: no "
+                        "number computed on this split can be trusted; split the data again"
                     )
         return self
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sequela.cohort.split import PARTS
-from sequela.errors import DataError, DataNotFoundError, SplitError
+from sequela.errors import DataError, DataNotFoundError, SplitError, without_values
 from sequela.sources.columns import values_of
 
 
@@ -29,7 +29,9 @@ def read_subject_splits(path: Path) -> pa.Table:
         table = pq.ParquetFile(path).read(["subject_id", "split"])
         return table.cast(pa.schema([("subject_id", pa.int64()), ("split", pa.string())]))
     except (pa.ArrowInvalid, OSError, ValueError) as error:
-        raise DataError(f"{path} is not a MEDS split (subject_id, split): {error}") from error
+        raise DataError(
+            f"{path} is not a MEDS split (subject_id, split): {without_values(error)}"
+        ) from None
 
 
 def parts_of_labels(labels: pa.Table, splits: pa.Table | Mapping[int, str]) -> NDArray[np.int64]:
@@ -64,7 +66,8 @@ def parts_of_labels(labels: pa.Table, splits: pa.Table | Mapping[int, str]) -> N
     ids, part = ids[order], part[order]
     moved = np.flatnonzero((ids[1:] == ids[:-1]) & (part[1:] != part[:-1]))
     if len(moved):
-        raise SplitError(f"subject {ids[moved[0]]} is in two parts of the split; keep one")
+        rows = " and ".join(f"{row + 1}" for row in sorted(order[moved[0] : moved[0] + 2]))
+        raise SplitError(f"rows {rows} of the split put one subject in two parts; keep one")
     asked = values_of(labels["subject_id"])
     found = np.searchsorted(ids, asked)
     lost = np.ones(len(asked), bool)
@@ -73,7 +76,7 @@ def parts_of_labels(labels: pa.Table, splits: pa.Table | Mapping[int, str]) -> N
     if lost.any():
         raise SplitError(
             f"{len(np.unique(asked[lost]))} subjects of the labels are in no part of the split, "
-            f"the first is {asked[lost][0]}"
+            f"the first in row {int(lost.argmax()) + 1} of the labels; add them to the split"
         )
     answer: NDArray[np.int64] = part[found]
     return answer

@@ -188,7 +188,7 @@ def _other_predictions(folder: RunFolder, again: Predictions) -> Iterator[str]:
         worst = int(np.where(rows, gap, -1).argmax())
         yield (
             f"{path}: {int(other.sum())} of {int(rows.sum())} predictions are not those of "
-            f"{FILE}: example '{stored.example_id[worst]}' has "
+            f"{FILE}: row {worst + 1} has "
             f"{_row(stored.probabilities[worst])}, and the model gives "
             f"{_row(again.probabilities[worst])}; one of both files was changed: train again"
         )

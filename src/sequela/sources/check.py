@@ -1,5 +1,6 @@
 """Hospital tables read from end to end, to see whether they keep the rules."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from sequela.files import temporary
@@ -9,7 +10,12 @@ from sequela.sources.events import is_built
 from sequela.sources.hospitals import source_of
 
 
-def check(name: str, root: Path | str) -> Account:
+def check(
+    name: str,
+    root: Path | str,
+    changed: Collection[str] = (),
+    allow_set_aside: Collection[str] = (),
+) -> Account:
     """Read a hospital data set as a build does, and keep nothing but the account.
 
     The events are written to a folder of the system for temporary files (``TMPDIR``), for their
@@ -19,10 +25,14 @@ def check(name: str, root: Path | str) -> Account:
         name: Of the data set.
         root: Folder with the published tables or with events that ``sequela build`` made of them,
             or address of a PostgreSQL database.
+        changed: As of a build.
+        allow_set_aside: As of a build.
 
     Raises:
         SequelaError: As :func:`sequela.sources.build.build`: a file, a row or a rule is broken.
     """
     built = isinstance(root, Path) and is_built(name, root)
     with temporary() as folder:
-        return build(source_of("meds" if built else name), root, folder / "events")
+        source = source_of("meds" if built else name)
+        events = folder / "events"
+        return build(source, root, events, changed=changed, allow_set_aside=allow_set_aside)

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any
 from sequela.errors import DataError
 from sequela.sources.opened import opened
 
-SHOWN = 80  # characters of a value in a message
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
@@ -71,32 +70,22 @@ def check_commas(place: Path | str, names: Sequence[str]) -> None:
             )
 
 
-def line_of(path: Path, position: int, value: str) -> int | None:
-    """Line at which ``value`` first stands in the column at ``position``, counted from 1.
+def line_of(path: Path, values: Mapping[int, str]) -> int | None:
+    """Line at which values first stand in the columns at their positions, counted from 1.
 
     Numbers and times are the same however they are written: ``2.70`` is found by ``2.7``.
     """
     with rows_of(path) as rows:
         for row in rows:
-            if len(row) > position and _same(row[position].strip(), value):
+            if len(row) > max(values) and all(_same(row[i].strip(), values[i]) for i in values):
                 return int(rows.line_num)
     return None
-
-
-def shown(value: str) -> str:
-    """A value in quotation marks, as one short line.
-
-    Example:
-        >>> shown("two")
-        "'two'"
-    """
-    return repr(value if len(value) <= SHOWN else value[:SHOWN] + "...")
 
 
 def _same(written: str, value: str) -> bool:
     if written == value.strip():
         return True
-    for read in (float, datetime.fromisoformat):
+    for read in (int, float, datetime.fromisoformat):
         with suppress(ValueError):
             return read(written) == read(value)
     return False

@@ -19,8 +19,15 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sequela.errors import DataError, MissingExtraError, SettingError, unknown_name
-from sequela.sources.csv_files import line_of, shown
+from sequela.errors import (
+    DataError,
+    MissingExtraError,
+    SettingError,
+    form_of,
+    unknown_name,
+    without_values,
+)
+from sequela.sources.csv_files import line_of
 from sequela.sources.declarations import FIRST_TIME, LAST_TIME, MOST_NUMBER, Kind
 from sequela.sources.parts import in_one_piece, read_parts
 
@@ -232,7 +239,7 @@ class DuckDBEngine:
             with self._translated():
                 yield
         except self._faults as error:
-            raise DataError(_unfit(place, error)) from error
+            raise DataError(_unfit(place, error)) from None
 
     def close(self) -> None:
         """See ``Engine``."""
@@ -260,7 +267,7 @@ class DuckDBEngine:
                 raise full from error
             if (problem := self._problem(str(error))) is None:
                 raise
-            raise DataError(problem) from error
+            raise DataError(problem) from None  # what is above it holds the value
 
     def _problem(self, message: str) -> str | None:
         """A report of a bad CSV file in one line; ``None`` if it is about something else."""
@@ -397,7 +404,7 @@ class SparkEngine:
         try:
             yield
         except (ArithmeticException, DateTimeException, NumberFormatException) as error:
-            raise DataError(_unfit(place, error)) from error
+            raise DataError(_unfit(place, error)) from None
 
     def close(self) -> None:
         """See ``Engine``."""
@@ -471,16 +478,16 @@ def typed_text(name: str, kind: Kind, place: str) -> str:
 
 def _place(path: Path, position: int, value: str) -> str:
     """A file, and the line at which a value first stands in a column of it, if that is found."""
-    line = line_of(path, position, value)
+    line = line_of(path, {position: value})
     return f"{path}, line {line}" if line else str(path)
 
 
 def _unfit(place: str, error: Exception) -> str:
     """What an engine says of values that it cannot work with, in one line."""
-    words = " ".join(str(error).split())
-    return f"{place}: a value cannot be worked with ({words[:200]}); correct it, or fetch it again"
+    words = without_values(error)
+    return f"{place}: a value cannot be worked with ({words}); correct it, or fetch it again"
 
 
 def wrong_kind(place: str, column: str, value: str, kind: Kind) -> str:
     """What is wrong with a value that is not of its column's kind."""
-    return f"{place}: column '{column}' holds {shown(value)}; expected {kind}"
+    return f"{place}: column '{column}' holds a value of the form {form_of(value)}; expected {kind}"

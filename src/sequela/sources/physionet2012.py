@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from pyarrow import parquet
 
-from sequela.errors import DataError, DataNotFoundError
+from sequela.errors import DataError, DataNotFoundError, form_of, without_values
 from sequela.sources import codes, opened
 from sequela.sources.csv_files import check_commas
 from sequela.sources.declarations import (
@@ -190,7 +190,8 @@ def _check_record(place: str, record_id: int, table: pa.Table) -> None:
         f"{limits[0]} to {limits[1]}" if name in PARAMETERS else "a variable of the challenge"
     )
     raise DataError(
-        f"{place}, line {row + 2}: found {name} = {value[row].as_py():g}, expected {expected}: "
+        f"{place}, line {row + 2}: found {name} of the form "
+        f"{form_of(f'{value[row].as_py():g}')}, expected {expected}: "
         "fetch the set again"
     )
 
@@ -225,7 +226,9 @@ def _table(place: str, content: bytes, columns: dict[str, tuple[str, pa.DataType
             ),
         )
     except pa.ArrowException as error:
-        raise DataError(f"{place}: {error}; expected {_EXPECTED}: fetch it again") from error
+        raise DataError(
+            f"{place}: {without_values(error)}; expected {_EXPECTED}: fetch it again"
+        ) from None
     return table.rename_columns([ours for ours, _ in columns.values()])
 
 
@@ -255,8 +258,8 @@ def _problem(place: str, text: str, types: dict[str, pa.DataType]) -> str:
         for (name, kind), value in zip(types.items(), row, strict=True):
             form, words = _CELLS[kind]
             if not re.fullmatch(form, value):
-                found = " ".join(value[:30].split())
-                return f"{place}, line {line}: column '{name}' holds '{found}'; expected {words}"
+                found = f"holds a value of the form {form_of(value)}"
+                return f"{place}, line {line}: column '{name}' {found}; expected {words}"
     return f"{place}: not in the form in which it was published; fetch it again"
 
 

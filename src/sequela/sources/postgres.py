@@ -11,10 +11,17 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pyarrow as pa
 
-from sequela.errors import DataError, DataNotFoundError, MissingExtraError, SettingError
+from sequela.errors import (
+    DataError,
+    DataNotFoundError,
+    MissingExtraError,
+    SettingError,
+    without_values,
+)
 from sequela.sources.declarations import Kind
 
 DRIVER = "[libpq]"  # how the driver marks what the server or its client library said
+OF_VALUES = "22"  # states of the server that are about a value, which it quotes
 SCHEMES = ("postgresql", "postgres")
 TYPES = {
     Kind.INTEGER: "({}::text)::bigint",  # 1.5 as a number would be rounded
@@ -162,7 +169,8 @@ class Database:
         except Exception as error:
             if DRIVER not in str(error):
                 raise
-            raise DataError(self._said(f"does not give {place}", error)) from None
+            words = without_values(self._words(error))
+            raise DataError(f"{self.place} does not give {place}: {words}") from None
 
     @contextmanager
     def _translated(self, what: str) -> Iterator[None]:
@@ -170,13 +178,16 @@ class Database:
             yield
         except self._failure as error:
             kind = DataNotFoundError if what.startswith("cannot") else DataError
-            raise kind(self._said(what, error)) from None
+            words = self._words(error)
+            if str(getattr(error, "sqlstate", "")).startswith(OF_VALUES):
+                words = without_values(words)
+            raise kind(f"{self.place} {what}: {words}") from None
 
-    def _said(self, what: str, error: Exception) -> str:
+    def _words(self, error: Exception) -> str:
         words = " ".join(str(error).rpartition(DRIVER)[2].split())
         for secret in self._secrets:
             words = words.replace(secret, "***")
-        return f"{self.place} {what}: {words}"
+        return words
 
 
 def _secrets(address: str) -> list[str]:

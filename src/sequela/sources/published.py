@@ -90,7 +90,7 @@ class Publication:
         if found != self.sums.of[stated]:
             raise DataError(
                 f"{path}: its SHA-256 is {found}; expected {self.sums.of[stated]}, as "
-                f"{self.sums.place} states: fetch it again, or build with --changed {name} if "
+                f"{self.sums.place} states: fetch it again, or run with --changed {name} if "
                 "somebody changed it on purpose"
             )
         return AS_STATED
@@ -110,7 +110,7 @@ class Publication:
             if each != expected:
                 raise DataError(
                     f"{path}, line 1: column '{each}' where '{expected}' is published, so names "
-                    "may stand above other columns: fetch it again, or build with --changed "
+                    "may stand above other columns: fetch it again, or run with --changed "
                     f"{name} if the columns were reordered on purpose"
                 )
 
@@ -134,7 +134,7 @@ class Publication:
                     raise DataError(
                         f"{places[name]}: {rows[name]:,} rows; expected {number:,}, for "
                         f"{len(alike)} of {len(known)} tables are those of {release}: fetch it "
-                        f"again, or build with --changed {name} if rows were taken out on purpose"
+                        f"again, or run with --changed {name} if rows were taken out on purpose"
                     )
 
 

@@ -1,6 +1,6 @@
 """Rows of one table: checked, turned into events, or set aside with a reason."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_
@@ -9,8 +9,8 @@ from typing import Any
 
 import narwhals as nw
 
-from sequela.errors import DataError
-from sequela.sources.csv_files import header, line_of, shown
+from sequela.errors import DataError, form_of
+from sequela.sources.csv_files import header, line_of
 from sequela.sources.declarations import (
     FIRST_TIME,
     LAST_TIME,
@@ -176,7 +176,7 @@ class TableRows:
         raise DataError(
             f"{self.place}: {aside:,} of {counts.read:,} rows would be set aside, most of them "
             f"since {why}; expected at most {MOST_ASIDE:.0%}: see whether columns are named right "
-            "and all tables are of one release, or build with --allow-set-aside "
+            "and all tables are of one release, or run with --allow-set-aside "
             f"{table.name}"
         )
 
@@ -185,10 +185,10 @@ class TableRows:
         twice = groups.filter(nw.col("copies") > 1).sort(*self.table.key).head(1)
         for row in twice.collect("pyarrow").to_native().to_pylist():
             copies = row.pop("copies")
-            key = ", ".join(f"{column} {value}" for column, value in row.items())
+            key = " and ".join(row)
             raise DataError(
-                f"{self.place}: {copies} rows have {key}; expected one: remove the copies, or "
-                "fetch the table again"
+                f"{self.place}: {copies} rows have the same {key}{_first(self.file, row)}; "
+                "expected one: remove the copies, or fetch the table again"
             )
 
     def _broken(self, check: Check, rows: int, total: int) -> DataError:
@@ -197,10 +197,20 @@ class TableRows:
         allowed = (
             f"expected at most {check.share:.1%} of the rows" if check.share else "expected none"
         )
+        among = _first(self.file, {check.show: value}, f"the {check.show} of one first stands on ")
         return DataError(
-            f"{self.place}: {check.problem} in {rows} of {total} rows ({check.show} {value}); "
-            f"{allowed}: {check.remedy}"
+            f"{self.place}: {check.problem} in {rows} of {total} rows{among}; {allowed}: "
+            f"{check.remedy}"
         )
+
+
+def _first(file: Path | None, row: Mapping[str, Any], words: str = "the first is ") -> str:
+    """In brackets, the line of a file at which values first stand, if that can be found."""
+    names = header(file) if file else []
+    if file is None or not row or any(each not in names or row[each] is None for each in row):
+        return ""
+    line = line_of(file, {names.index(each): str(value) for each, value in row.items()})
+    return f" ({words}line {line})" if line else ""
 
 
 def _check_ranges(table: Table, place: str, file: Path | None, rows: Frame) -> None:
@@ -218,17 +228,14 @@ def _check_ranges(table: Table, place: str, file: Path | None, rows: Frame) -> N
     for column, where in outside.items():
         if not found[column]:
             continue
-        shown_with = [name for name in (*table.key, *table.columns) if name != column][:1]
-        first = rows.filter(where).select(nw.col(column, *shown_with).cast(nw.String())).head(1)
-        row = first.collect("pyarrow").to_native().to_pylist()[0]
-        value = row.pop(column)
-        line = line_of(file, header(file).index(column), value) if file else None
+        first = rows.filter(where).select(nw.col(column).cast(nw.String())).head(1)
+        value = first.collect("pyarrow").to_native()[column][0].as_py()
+        line = line_of(file, {header(file).index(column): value}) if file else None
         at = f", line {line}" if line else ""
-        key = "".join(f", {name} {other}" for name, other in row.items())
         least, most = bounds[column]
         raise DataError(
-            f"{file or place}{at}{key}: column '{column}' holds {shown(value)}; expected {least} "
-            f"to {most}: correct it, leave it blank, or fetch the table again"
+            f"{file or place}{at}: column '{column}' holds a value of the form {form_of(value)}; "
+            f"expected {least} to {most}: correct it, leave it blank, or fetch the table again"
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sequela.errors import DataError
+from sequela.errors import DataError, without_values
 from sequela.sources.declarations import Kind
 from sequela.sources.engine import typed_text, wrong_kind
 from sequela.sources.opened import opened
@@ -165,8 +165,8 @@ def parquet_files(files: Sequence[Path], root: Path) -> dict[str, list[Path]]:
 
 
 def _damaged(place: str, error: Any) -> str:
-    words = " ".join(str(error).split())
-    return f"{place}: not readable ({words[:200]}); expected a table: write it again"
+    words = without_values(error)
+    return f"{place}: not readable ({words}); expected a table: write it again"
 
 
 def _quoted(name: str) -> str:

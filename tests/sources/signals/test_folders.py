@@ -131,13 +131,17 @@ def test_events_of_a_table(edf: Edf, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"found: 'N' \(2\), 'W' \(1\)\); name them"):
         read(tmp_path, asked.model_copy(update={"classes": ()}))
     table.write_text("file,onset,end,label\nc.edf,0,4,W\n", "utf-8")
-    with pytest.raises(DataError, match=r"events.csv line 2: an event of 'c.edf', which is no"):
+    with pytest.raises(
+        DataError, match=r"events.csv line 2: an event of a recording that is not here"
+    ):
         read(tmp_path, asked)
     table.write_text("file,onset,end,label\na.edf,12,14,W\n", "utf-8")
     with pytest.raises(DataError, match=r"a.edf: event 'W' begins at 12 s, and .* has 10 s"):
         read(tmp_path, asked)
     table.write_text('file,onset,end,label\na.edf,"0,5",1,W\n', "utf-8")
-    with pytest.raises(DataError, match=r"line 2: the onset is '0,5'; expected seconds"):
+    with pytest.raises(
+        DataError, match=r"line 2: the onset is of the form '9,9'; expected seconds"
+    ):
         read(tmp_path, asked)
 
 
@@ -203,10 +207,10 @@ def patched(at: int, given: bytes) -> Callable[[bytes], bytes]:
         (lambda b: b[:100], "ends at byte 100"),
         (lambda b: b + b"x" * 100, "its header is of another file"),
         (patched(184, b"9999"), "the header says that it has 9999 bytes, and 3 signals need 1024"),
-        (patched(252, b"xxxx"), "the number of signals is 'xxxx', which is no number"),
+        (patched(252, b"xxxx"), "the number of signals is of the form 'aaaa', which is no"),
         (patched(236, b"-1      "), "it was not closed"),
         (patched(192, b"EDF+D"), r"is discontinuous \(EDF\+D\)"),
-        (patched(0, b"RIFF"), "which is neither EDF nor BDF"),
+        (patched(0, b"RIFF"), "begins as neither EDF nor BDF does"),
         (lambda b: b.replace(b"seizure", b"seiz\xff\xfee"), "byte 0xff, which is not UTF-8"),
     ],
 )

@@ -197,7 +197,11 @@ def test_a_wrong_declaration(tmp_path: Path, text: str, match: str) -> None:
         ({}, [*ROWS, ("p3", "r3", "", [1, 2, 3, 4])], "row 4: class '' in column stage"),
         ({}, [*ROWS, ("", "r3", "N", [1, 2, 3, 4])], "row 4: nothing in column who"),
         ({}, [*ROWS, ("p3", "r1", "N", [1, 2, 3, 4])], "recording r1 is of several subjects"),
-        ({}, [*ROWS, ("p3", "r3", "N", [1, "2;5", 3, 4])], "line 5: column X2 holds '2;5'"),
+        (
+            {},
+            [*ROWS, ("p3", "r3", "N", [1, "2;5", 3, 4])],
+            "line 5: column X2 holds a value of the form '9;9'",
+        ),
         ({}, [*ROWS, ("p3", "r3", "N", [1, 2, 3])], "line 5: 6 fields; expected 7"),
     ],
 )

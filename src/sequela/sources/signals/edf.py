@@ -5,6 +5,7 @@ https://www.edfplus.info/specs/edf.html. A file is checked whole before it is re
 states its size.
 """
 
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.errors import DataError
+from sequela.errors import DataError, form_of, without_values
 from sequela.sources.opened import span
 from sequela.sources.signals.events import Event
 
@@ -29,6 +30,8 @@ _WIDTHS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
 """Bytes of each field of a signal's header."""
 _LABEL, _UNIT, _SAMPLES = 0, 2, 8
 _N_RECORDS = slice(236, 244)
+_WHOLE = re.compile(rb" *[+-]?[0-9]+ *")
+_NUMBER = re.compile(rb" *[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)? *")
 _AT_ONCE = 1 << 24
 """Bytes of annotations' records that are read at once."""
 _ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
@@ -68,7 +71,7 @@ class EdfFile:
         """
         fixed = span(path, 0, _FIXED, EXPECTED, REMEDY)
         if fixed[:8] not in {b"0       ", b"\xffBIOSEMI"}:
-            raise _fault(path, f"begins with {fixed[:8]!r}, which is neither EDF nor BDF")
+            raise _fault(path, "begins as neither EDF nor BDF does")
         n_signals = _whole(path, fixed[252:256], "number of signals")
         n_header = _whole(path, fixed[184:192], "size of the header")
         if n_signals < 1 or n_header != _FIXED * (n_signals + 1):
@@ -254,7 +257,7 @@ def _translated(path: Path) -> Iterator[None]:
             path, f"an annotation holds byte {error.object[error.start]:#04x}, which is not UTF-8"
         ) from error
     except (ValueError, ArithmeticError, IndexError, KeyError, TypeError) as error:
-        raise _fault(path, f"is damaged ({' '.join(str(error).split())[:200]})") from error
+        raise _fault(path, f"is damaged ({without_values(error)})") from None
 
 
 def _fields(header: bytes, n_signals: int) -> list[list[bytes]]:
@@ -273,17 +276,19 @@ def _text(written: bytes) -> str:
 
 
 def _whole(path: Path, written: bytes, what: str) -> int:
-    try:
-        return int(written)
-    except ValueError as error:
-        raise _fault(path, f"the {what} is {_text(written)!r}, which is no number") from error
+    if not _WHOLE.fullmatch(written):
+        raise _not_a_number(path, written, what)
+    return int(written)
 
 
 def _number(path: Path, written: bytes, what: str) -> float:
-    try:
-        return float(written)
-    except ValueError as error:
-        raise _fault(path, f"the {what} is {_text(written)!r}, which is no number") from error
+    if not _NUMBER.fullmatch(written):
+        raise _not_a_number(path, written, what)
+    return float(written)
+
+
+def _not_a_number(path: Path, written: bytes, what: str) -> DataError:
+    return _fault(path, f"the {what} is of the form {form_of(_text(written))}, which is no number")
 
 
 def _fault(path: Path, found: str, remedy: str = REMEDY) -> DataError:

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from sequela.errors import DataError
+from sequela.errors import DataError, form_of
 from sequela.sources import opened
-from sequela.sources.csv_files import shown
 from sequela.sources.signals.events import Event
 
 SEIZURE = "seizure"
@@ -128,7 +127,8 @@ def _seconds(written: str, place: str, what: str, *, none: bool = False) -> floa
         found = float(written)
     except ValueError as error:
         raise DataError(
-            f"{place}: the {what} is {shown(written)}; expected seconds, as a number with a point"
+            f"{place}: the {what} is of the form {form_of(written)}; expected seconds, as a number "
+            "with a point"
         ) from error
     return found
 
@@ -194,8 +194,8 @@ def of_table(place: Path, files: Mapping[str, Iterable[str]]) -> dict[str, list[
         key = known.get(name) or (next(iter(files)) if not name and len(files) == 1 else None)
         if key is None:
             raise DataError(
-                f"{where}: an event of {shown(name)}, which is no recording here (such as "
-                f"{next(iter(files))}): expected a column file with the name of one"
+                f"{where}: an event of a recording that is not here; expected a column file with "
+                f"the name of one, such as {next(iter(files))}"
             )
         found[key].append(event)
     return found

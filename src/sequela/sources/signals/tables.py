@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SignalSettings
-from sequela.errors import DataError, SettingError
+from sequela.errors import DataError, SettingError, form_of, without_values
 from sequela.sources import opened
-from sequela.sources.csv_files import check_commas, rows_of, shown
+from sequela.sources.csv_files import check_commas, rows_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -250,7 +250,7 @@ def _csv_batches(path: Path, columns: list[str], texts: set[str]) -> Iterator["p
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, DataError):
             raise
-        raise _first_fault(path, columns, texts, str(error)) from error
+        raise _first_fault(path, columns, texts, str(error)) from None
 
 
 def _first_fault(path: Path, columns: list[str], texts: set[str], reason: str) -> DataError:
@@ -267,10 +267,12 @@ def _first_fault(path: Path, columns: list[str], texts: set[str], reason: str) -
             for name, written in zip(names, fields, strict=True):
                 if name in columns and name not in texts and not _is_number(written):
                     return DataError(
-                        f"{place}: column {name} holds {shown(written)}; expected a number, with a "
-                        f"point; {REMEDY}"
+                        f"{place}: column {name} holds a value of the form "
+                        f"{form_of(written)}; expected a number, with a point; {REMEDY}"
                     )
-    return DataError(f"{path} cannot be read ({reason[:200]}): expected {EXPECTED}; {REMEDY}")
+    return DataError(
+        f"{path} cannot be read ({without_values(reason)}): expected {EXPECTED}; {REMEDY}"
+    )
 
 
 def _is_number(written: str) -> bool:
@@ -458,8 +460,8 @@ def times_of(said: Sequence[str], path: Path, first: int) -> list[float]:
             found.append(np.nan)
         if not np.isfinite(found[-1]):
             raise DataError(
-                f"{path} row {first + row}: time {shown(written)}; expected seconds, as a number "
-                f"with a point; {REMEDY}"
+                f"{path} row {first + row}: a time of the form {form_of(written)}; expected "
+                f"seconds, as a number with a point; {REMEDY}"
             )
     return found
 
@@ -474,7 +476,7 @@ def rate_of(times: Sequence[float], path: Path) -> float:
     step = float(np.median(steps)) if len(steps) else 0.0
     if step <= 0:
         raise DataError(
-            f"{path}: the first times are {', '.join(f'{t:g}' for t in times[:3])}; expected "
-            "rising seconds in each id; or give the rate with --rate"
+            f"{path}: the first times do not rise; expected rising seconds in each id; or give the "
+            "rate with --rate"
         )
     return round(1 / step, 4)

@@ -183,7 +183,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name in names:
         found = fuzz(PARSERS[name], given.mutants, given.first)
         all_found.append(found)
-        print(f"{name}: {found.counts.total():,} mutants in {found.seconds:.0f} s", flush=True)
+        counts = ", ".join(f"{n:,} {verdict}" for verdict, n in sorted(found.counts.items()))
+        print(f"{name}: {given.mutants:,} mutants in {found.seconds:.0f} s: {counts}", flush=True)
         for number, verdict, how, why in _different(found.examples):
             print(f"  --first {number}: {verdict} ({how})\n    {why.strip()}", flush=True)
     print(table(all_found))

@@ -219,8 +219,11 @@ def half(root: Path) -> None:
 DAMAGE: list[tuple[Callable[[Path], None], str]] = [
     (without("ADMISSIONS.csv.gz"), "ADMISSIONS"),
     (changed("ADMISSIONS.csv.gz", b"hospital_expire_flag", b"flag"), "HOSPITAL_EXPIRE_FLAG"),
-    (changed("DIAGNOSES_ICD.csv.gz", b"10006", b"ten"), "ten"),
-    (changed("ADMISSIONS.csv.gz", b"2164-10-23 21:09:00", b"23.10.2164 21:09"), "23.10.2164"),
+    (changed("DIAGNOSES_ICD.csv.gz", b"10006", b"ten"), "line 2: column 'subject_id' holds"),
+    (
+        changed("ADMISSIONS.csv.gz", b"2164-10-23 21:09:00", b"23.10.2164 21:09"),
+        "form '99.99.9999 99:99'",
+    ),
     (half, "DIAGNOSES_ICD"),
 ]
 

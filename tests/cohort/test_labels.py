@@ -61,7 +61,10 @@ def test_milliseconds_and_seconds_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"boolean_value": None, "integer_value": [2, 0]}, "unknown label value .* 2; expected 0"),
+        (
+            {"boolean_value": None, "integer_value": [2, 0]},
+            "unknown label value .* in 1 rows .the first is row 1.; expected 0",
+        ),
         ({"boolean_value": ["yes", "no"]}, "is string; expected true and false"),
         ({"boolean_value": None}, "neither 'boolean_value' nor 'integer_value'"),
         ({"boolean_value": [True, None]}, "'boolean_value' is blank in 1 of 2 rows"),

@@ -217,7 +217,7 @@ def test_values_of_another_kind(mimic3: Any, load: Any, server: str, tmp_path: P
     with_text = {**mimic3, "DIAGNOSES_ICD": renamed}
     kinds = {"subject_id": "varchar(9)"}
     load_as_text(server, with_text, kinds)
-    with pytest.raises(DataError, match='invalid input syntax for type bigint: "9a"') as raised:
+    with pytest.raises(DataError, match=r"type bigint: .9a.") as raised:
         build(source_of("mimic3"), f"{server}&options=-csearch_path%3Dwrong", tmp_path / "out")
     assert "\n" not in str(raised.value)
 

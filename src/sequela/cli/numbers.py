@@ -67,9 +67,10 @@ def say_run(console: Console, run: "Run", count: str = "", known: set[str] | Non
         known: Lines on leaks that were printed before; those of this run are added.
     """
     from sequela.runs.leaks import Leaks
+    from sequela.runs.released import Released
 
     leaks = Leaks.of(run)
-    name, said = headline(run, run.tuning)
+    name, said = headline(run, Released(run).tuning)
     said = said.replace("(", "(95 % interval ")
     planned = "; leaks by design" if leaks.planned else ""
     seconds = f"{run.facts['train_seconds']:.1f} s"

@@ -10,6 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from sequela.cli.numbers import say_run
+from sequela.sources.catalog import DATA_SETS
 
 if TYPE_CHECKING:
     from sequela.runs.find import Run
@@ -27,6 +28,9 @@ class RunProgress:
         self.console = console
         self.epochs = run.settings.training.epochs
         self.splits, self.split = run.splits, 0
+        data = DATA_SETS.get(run.settings.data)
+        # Of a small tuning part, an accuracy says how many people it is wrong about.
+        self.is_public = data is not None and data.kind == "eeg" and bool(data.citation)
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(_BAR),
@@ -51,7 +55,7 @@ class RunProgress:
         """Show the last epoch."""
         train, tuning = history[-2:]
         numbers = f"loss {train.loss:.3f}, tuning {tuning.loss:.3f}"
-        if "accuracy" in tuning.metrics:
+        if self.is_public and "accuracy" in tuning.metrics:
             numbers += f", accuracy {tuning.metrics['accuracy']:.3f}"
         if self.console.is_terminal:
             done = self.split * self.epochs + tuning.epoch

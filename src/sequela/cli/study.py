@@ -38,15 +38,18 @@ def say_studies(console: Console, runs: Sequence["Run"]) -> None:
 
 def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
     from sequela.runs.leaks import Leaks
+    from sequela.runs.released import Released
     from sequela.studies.registry import planned_leak
 
     results = [run for run in runs if not planned_leak(run)] or list(runs)
+    shown = {run.path: Released(run).test for run in runs}
     leaking = {run.settings.model: run for run in runs if run not in results}
     first = results[0]
     _, where = first.settings.title.split(", ", 1)
     planned = ": leaks by design" if Leaks.of(first).planned else ""
-    number, _ = headline(first, first.test)
-    judged = f"{first.test['examples']:,} held-out examples of {groups_of(first, first.test)}"
+    number, _ = headline(first, shown[first.path])
+    examples = f"{shown[first.path]['examples']:,}"
+    judged = f"{examples} held-out examples of {groups_of(first, shown[first.path])}"
     table = open_table("model")
     table.add_column(number, header_style="none")  # on a narrow terminal this is broken, no other
     table.add_column(study.report.removeprefix("the "), no_wrap=True, header_style="none")
@@ -58,10 +61,10 @@ def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
         leak = None if weighted else leaking.get(run.settings.model)
         table.add_row(
             "  weighted" if weighted else run.settings.model,  # under the model that it is one of
-            headline(run, run.test)[1],
+            headline(run, shown[run.path])[1],
             "" if weighted else _reported(study, run),
             f"{operations:,}" if operations else "",
-            *([headline(leak, leak.test)[1].split(" ")[0]] if leak else []),
+            *([headline(leak, shown[leak.path])[1].split(" (")[0]] if leak else []),
         )
     return f"{where}, {judged}{planned}", table
 

@@ -56,11 +56,12 @@ def read_labels(path: Path) -> pa.Table:
                 f"{path}: '{name}' is blank in {column.null_count} of {len(column)} rows"
             )
     try:
-        return sorted_labels(pa.table(columns).cast(SCHEMA))
+        typed = pa.table(columns).cast(SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise DataError(
             f"{path}: not the MEDS label schema ({without_values(error)}); {_REMEDY}"
         ) from None
+    return sorted_labels(typed)
 
 
 def _check_zone(kind: pa.DataType, path: Path) -> None:

@@ -171,7 +171,7 @@ def _check_parts(cohort: Cohort, part: NDArray[np.uint8]) -> None:
     moved = np.flatnonzero((subject[1:] == subject[:-1]) & (part[1:] != part[:-1]))
     if len(moved):
         raise SplitError(
-            f"{len(moved)} pairs of examples of one subject are in two parts; split by subject"
+            f"one subject's examples are in two parts (found {len(moved):,} such); split by subject"
         )
 
 

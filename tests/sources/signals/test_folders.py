@@ -24,7 +24,7 @@ def test_windows_have_the_class_of_their_events(edf: Edf, tmp_path: Path) -> Non
     assert found.label.tolist() == [0, 1, 1, 0, 0, 0, 0, 0, 0, 0]
     assert found.recording_id.tolist() == ["a"] * 5 + ["b"] * 5
     assert (found.channels, found.sfreq, found.signal.shape) == (("C3", "C4"), 128, (10, 2, 256))
-    assert "events of no class are not used: 'note' (1)" in found.notes
+    assert "events of no class are not used: others (1)" in found.notes
 
 
 def test_samples_are_those_of_the_file(edf: Edf, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_events_of_a_table(edf: Edf, tmp_path: Path) -> None:
     table.write_text("file,onset,end,label\na.edf,0,4,W\na,4,10,N\nb,0,10,N\n", "utf-8")
     asked = SignalSettings(events="events.csv", classes=("W", "N"), window=2)
     assert read(tmp_path, asked).label.tolist() == [0, 0, 1, 1, 1] + [1] * 5
-    with pytest.raises(SettingError, match=r"found: 'N' \(2\), 'W' \(1\)\); name them"):
+    with pytest.raises(SettingError, match=r"found: others \(3\)\); name them"):
         read(tmp_path, asked.model_copy(update={"classes": ()}))
     table.write_text("file,onset,end,label\nc.edf,0,4,W\n", "utf-8")
     with pytest.raises(
@@ -136,7 +136,7 @@ def test_events_of_a_table(edf: Edf, tmp_path: Path) -> None:
     ):
         read(tmp_path, asked)
     table.write_text("file,onset,end,label\na.edf,12,14,W\n", "utf-8")
-    with pytest.raises(DataError, match=r"a.edf: event 'W' begins at 12 s, and .* has 10 s"):
+    with pytest.raises(DataError, match=r"a.edf: event 1 begins at 12 s, and .* has 10 s"):
         read(tmp_path, asked)
     table.write_text('file,onset,end,label\na.edf,"0,5",1,W\n', "utf-8")
     with pytest.raises(

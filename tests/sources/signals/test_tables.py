@@ -111,9 +111,9 @@ def test_no_window_spans_a_gap(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("times", "ids", "match"),
     [
-        ([0, 0.25, 0.25, 0.5, 0.75, 1], "r1", "row 3: time 0.25 s, not after"),
-        ([0, 0.25, 0, 0.25, 0.5, 0.75], ["a", "a", "b", "b", "a", "a"], "row 5: id a again"),
-        ([0, "x", 1, 2, 3, 4], "r1", "row 2: time 'x'"),
+        ([0, 0.25, 0.25, 0.5, 0.75, 1], "r1", "row 3: its time is not after"),
+        ([0, 0.25, 0, 0.25, 0.5, 0.75], ["a", "a", "b", "b", "a", "a"], "row 5: its id again"),
+        ([0, "x", 1, 2, 3, 4], "r1", "row 2: a time of the form 'a'"),
     ],
 )
 def test_times_that_do_not_fit(tmp_path: Path, times: Any, ids: Any, match: str) -> None:

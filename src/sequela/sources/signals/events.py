@@ -36,10 +36,10 @@ def check_inside(events: Sequence[Event], seconds: float, place: str) -> None:
     Raises:
         DataError: One does not.
     """
-    for each in events:
+    for number, each in enumerate(events, 1):
         if not 0 <= each.onset < seconds + _TOLERANCE:
             raise DataError(
-                f"{place}: event '{each.label}' begins at {each.onset:g} s, and the recording has "
+                f"{place}: event {number} begins at {each.onset:g} s, and the recording has "
                 f"{seconds:g} s: expected events within it; are they of another recording, or "
                 "counted from another time?"
             )
@@ -108,7 +108,14 @@ def of_samples(times: NDArray[np.float64], step: float, labels: Sequence[str]) -
     ]
 
 
-def counted(labels: Sequence[str]) -> str:
-    """How often each label occurs, in words."""
+def counted(labels: Sequence[str], fewest: int = 1) -> str:
+    """How often each label occurs, in words; rarer ones are not named: they may be free text.
+
+    Example:
+        >>> counted(["seizure", "Mrs Vogel fell", "seizure"], fewest=2)
+        "'seizure' (2), others (1)"
+    """
     found = Counter(labels).most_common()
-    return ", ".join(f"'{label}' ({count:,})" for label, count in found[:20]) or "none"
+    named = [f"'{label}' ({count:,})" for label, count in found if count >= fewest][:20]
+    others = sum(count for _, count in found if count < fewest)
+    return ", ".join(named + [f"others ({others:,})"] * bool(others)) or "none"

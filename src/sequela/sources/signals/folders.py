@@ -25,6 +25,8 @@ from sequela.sources.signals.windows import Windows
 PARTICIPANTS = "participants.tsv"
 _FOLDER, _HEADER = "folder", "header"
 _BACKGROUND = "background"
+NAMED = 10
+"""How often a label occurs, at least, that a note or a message names: a rarer may be free text."""
 _SUBJECT = re.compile(r"(?:^|/)(sub-[0-9A-Za-z]+)(?=[/_])")
 _OTHER_FORMATS = (".vhdr", ".set")
 _NO_EEG = re.compile(
@@ -179,7 +181,7 @@ def _notes(
     events = [event for each in found for event in each.events]
     known = {*classes.found, *classes.omitted}
     if other := [event.label for event in events if event.label not in known]:
-        yield f"events of no class are not used: {counted(other)}"
+        yield f"events of no class are not used: {counted(other, NAMED)}"
     if endless := sum(each.duration is None and each.label in classes.found for each in events):
         yield f"{endless:,} events have no end: what follows them in their recordings is left out"
     if chosen:
@@ -195,8 +197,9 @@ def _classes(root: Path, settings: SignalSettings, labels: Sequence[str]) -> Cla
     if settings.classes or settings.label:
         return Classes.of(settings, labels)
     raise SettingError(
-        f"{root}: nothing says which events are the classes (found: {counted(labels)}); name them "
-        "with --classes, and windows without one with --background"
+        f"{root}: nothing says which events are the classes (found: {counted(labels, NAMED)}); "
+        "name them with --classes, and windows without one with --background (`sequela data "
+        "describe` lists all labels)"
     )
 
 

@@ -192,8 +192,8 @@ class _Reader:
                 held = []
             if not held and some.id in done:
                 raise DataError(
-                    f"{self.path} row {some.first}: id {some.id} again, after others: expected its "
-                    "rows one after the other; sort the table by id and time"
+                    f"{self.path} row {some.first}: its id again, after others: expected the "
+                    "rows of an id one after the other; sort the table by id and time"
                 )
             done.add(some.id)
             held.append(some)
@@ -212,16 +212,16 @@ class _Reader:
             people = {value for each in held for value in each.said.get(key, ())}
             if len(people) > 1:
                 raise DataError(
-                    f"{place}: id {first.id} is of several {key}s "
-                    f"({', '.join(sorted(people)[:3])}): expected one"
+                    f"{place}: the rows of its id are of {len(people)} {key}s; expected one, in "
+                    f"column {getattr(self.settings, key)}"
                 )
         sfreq = self.settings.rate or tables.rate_of(times[:1000].tolist(), self.path)
         steps = np.diff(times)
         if (steps <= 0).any():
             row = first.first + int(np.flatnonzero(steps <= 0)[0]) + 1
             raise DataError(
-                f"{self.path} row {row}: time {times[row - first.first]:g} s, not after that of "
-                "the row before: expected rising times in each id"
+                f"{self.path} row {row}: its time is not after that of the row before: "
+                "expected rising times in each id"
             )
         gaps = np.flatnonzero(steps > _GAP / sfreq) + 1
         if len(gaps):

@@ -16,6 +16,7 @@ from sequela.cli.data import data_app
 from sequela.cli.ensemble import ensemble
 from sequela.cli.evaluate import evaluate
 from sequela.cli.explain import explain
+from sequela.cli.export import export
 from sequela.cli.plain import print_plainly
 from sequela.cli.report import report
 from sequela.cli.reproduce import reproduce
@@ -41,6 +42,7 @@ for _command in (
     compare,
     ensemble,
     explain,
+    export,
     report,
     card,
     share,

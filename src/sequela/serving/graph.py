@@ -1,0 +1,126 @@
+"""ONNX graphs, written operation by operation."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import ArrayLike
+from onnx import helper, numpy_helper
+
+from sequela.errors import ModelError
+
+OPSET = 20
+"""Which ONNX Runtime reads from 1.17 on."""
+TREES = ("ai.onnx.ml", 3)
+_IR = 9
+_FLOAT = helper.np_dtype_to_tensor_dtype(np.dtype(np.float32))
+_TYPES: dict[type[np.generic], int] = {
+    np.float32: _FLOAT,
+    np.int64: helper.np_dtype_to_tensor_dtype(np.dtype(np.int64)),
+}
+
+
+class Graph:
+    """A graph that grows: each call adds an operation and names what it gives.
+
+    Attributes:
+        shapes: The inputs so far: fixed sizes, and names of those that are not fixed.
+    """
+
+    def __init__(self) -> None:
+        self.shapes: dict[str, tuple[int | str, ...]] = {}
+        self._types: dict[str, type[np.generic]] = {}
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+        self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+
+    def input(
+        self, name: str, shape: Sequence[int | str], dtype: type[np.generic] = np.float32
+    ) -> str:
+        """Declare an input; the models of an ensemble share those of one name.
+
+        Raises:
+            ModelError: If another model reads it in another shape.
+        """
+        if self.shapes.setdefault(name, tuple(shape)) != tuple(shape):
+            raise ModelError(
+                f"the models read {name} in two shapes, {self.shapes[name]} and {tuple(shape)}: "
+                "export each alone"
+            )
+        self._types[name] = dtype
+        return name
+
+    def constant(self, value: ArrayLike, dtype: Any = None) -> str:
+        """An array; equal ones are stored once."""
+        array = np.array(value, dtype)
+        key = (str(array.dtype), array.shape, array.tobytes())
+        if key not in self._known:
+            self._known[key] = f"c{len(self._constants)}"
+            self._constants.append(numpy_helper.from_array(array, self._known[key]))
+        return self._known[key]
+
+    def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        """The one output of an operation."""
+        return self.ops(kind, *inputs, outputs=(True,), domain=domain, **attributes)[0]
+
+    def ops(
+        self,
+        kind: str,
+        *inputs: str,
+        outputs: Sequence[bool],
+        domain: str = "",
+        **attributes: Any,
+    ) -> list[str]:
+        """The outputs of an operation that are asked for; the others are left out."""
+        number = len(self._nodes)
+        names = [f"n{number}_{i}" if asked else "" for i, asked in enumerate(outputs)]
+        self._nodes.append(helper.make_node(kind, inputs, names, domain=domain, **attributes))
+        return [name for name in names if name]
+
+    def cast(self, value: str, dtype: type[np.generic]) -> str:
+        """Numbers of another type."""
+        return self.op("Cast", value, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    def reshape(self, value: str, shape: Sequence[int]) -> str:
+        """Another shape: 0 keeps a size, -1 is what is left."""
+        return self.op("Reshape", value, self.constant(shape, np.int64))
+
+    def reduce(self, kind: str, value: str, *axes: int, keep: bool = False) -> str:
+        """``Sum``, ``Mean`` or ``Max`` over axes."""
+        return self.op(f"Reduce{kind}", value, self.constant(axes, np.int64), keepdims=int(keep))
+
+    def slice(self, value: str, first: int, end: int, axis: int = -1) -> str:
+        """A stretch of an axis."""
+        ends = [self.constant([each], np.int64) for each in (first, end, axis)]
+        return self.op("Slice", value, *ends)
+
+    def unsqueeze(self, value: str, axis: int) -> str:
+        """A new axis of size 1."""
+        return self.op("Unsqueeze", value, self.constant([axis], np.int64))
+
+    def model(self, output: str, classes: int) -> onnx.ModelProto:
+        """The whole, its output named ``probabilities``."""
+        nodes = [*self._nodes, helper.make_node("Identity", [output], ["probabilities"])]
+        return onnx_model(nodes, self._inputs(), classes, self._constants)
+
+    def _inputs(self) -> list[onnx.ValueInfoProto]:
+        return [
+            helper.make_tensor_value_info(name, _TYPES[self._types[name]], shape)
+            for name, shape in self.shapes.items()
+        ]
+
+
+def onnx_model(
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Sequence[onnx.ValueInfoProto],
+    classes: int,
+    constants: Sequence[onnx.TensorProto],
+) -> onnx.ModelProto:
+    """A model of one output, ``probabilities``: float32 (batch, class)."""
+    output = helper.make_tensor_value_info("probabilities", _FLOAT, ["batch", classes])
+    graph = helper.make_graph(nodes, "sequela", inputs, [output], constants)
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(*TREES)]
+    return helper.make_model(
+        graph, opset_imports=opsets, ir_version=_IR, producer_name="sequela", producer_version=""
+    )

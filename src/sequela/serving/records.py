@@ -1,0 +1,86 @@
+"""Hospital records as an exported model reads them; nothing here needs torch."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.sequences.featurisers import FEATURES, lookup
+from sequela.sequences.flat import Sequences, spans
+from sequela.sequences.tables import last_values, static_table
+from sequela.serving.about import unpacked
+from sequela.serving.served import ServedModel
+
+_DAY = np.timedelta64(1, "D")
+
+
+def inputs_of(
+    model: ServedModel, sequences: Sequences, rows: NDArray[np.int64]
+) -> dict[str, NDArray[Any]]:
+    """What a model takes of some examples; see :meth:`ServedModel.probabilities`.
+
+    Args:
+        model: Whose words the sequences are written in.
+        sequences: Where the examples are.
+        rows: int64 (row,), which to take.
+    """
+    source = examples_of(sequences, rows)
+    lengths = source.lengths
+    found: dict[str, NDArray[Any]] = {}
+    for name in model.inputs:
+        if name == "lengths":
+            found[name] = lengths
+        elif name == "codes":
+            found[name] = _codes(source)
+        elif name == "values":
+            values, mask = last_values(source, np.arange(len(source.step_time)))
+            found[name] = _padded(np.where(mask, values, np.nan), lengths, np.nan)
+        elif name == "gaps":
+            days = np.diff(source.step_time, prepend=source.step_time[:1]) / _DAY
+            days[source.step_offsets[:-1]] = 0  # the first of each example
+            found[name] = _padded(days.astype(np.float32), lengths, 0)
+        elif name == "static":
+            found[name] = static_table(source)
+        else:
+            state = unpacked(model.about["features"][name])
+            table = lookup(name.removeprefix(FEATURES)).apply(source, state)
+            found[name] = table if isinstance(table, np.ndarray) else table.toarray()
+    return found
+
+
+def examples_of(sequences: Sequences, rows: NDArray[np.int64]) -> Sequences:
+    """Some examples alone, in the given order."""
+    lengths = sequences.lengths[rows]
+    steps = spans(sequences.step_offsets[rows], lengths)
+    changes: dict[str, Any] = {
+        name: getattr(sequences, name)[rows]
+        for name in ("subject_id", "prediction_time", "label", "part", "age", "followed")
+    }
+    changes |= {"step_offsets": _ends(lengths), "step_time": sequences.step_time[steps]}
+    for ends, names in (("code_offsets", ["codes"]), ("value_offsets", ["channels", "values"])):
+        offsets = getattr(sequences, ends)
+        counts = offsets[steps + 1] - offsets[steps]
+        taken = spans(offsets[steps], counts)
+        changes[ends] = _ends(counts)
+        changes |= {name: getattr(sequences, name)[taken] for name in names}
+    return replace(sequences, **changes)
+
+
+def _ends(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate(([0], np.cumsum(counts)))
+
+
+def _padded(flat: NDArray[Any], counts: NDArray[np.int64], empty: float) -> NDArray[Any]:
+    """(row, place, ...) of what stands row after row."""
+    shape = (len(counts), int(counts.max(initial=1)), *flat.shape[1:])
+    found = np.full(shape, empty, flat.dtype)
+    found[np.repeat(np.arange(len(counts)), counts), spans(np.zeros_like(counts), counts)] = flat
+    return found
+
+
+def _codes(source: Sequences) -> NDArray[np.int64]:
+    """int64 (example, visit, place), -1 where there is none."""
+    counts = np.diff(source.code_offsets)
+    of_visit = _padded(source.codes.astype(np.int64), counts, -1)  # (visit, place)
+    return _padded(of_visit, source.lengths, -1)

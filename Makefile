@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: reproduce test lint docs dist clean
+.PHONY: reproduce test lint docs dist release clean
 
 reproduce: .venv/runtime
 	$(BIN)/sequela reproduce
@@ -28,6 +28,10 @@ dist: .venv/runtime
 	build/dist/bin/python -m pip install --quiet build cyclonedx-bom
 	build/dist/bin/python -m build --outdir dist .
 	build/dist/bin/cyclonedx-py environment --of JSON --output-file dist/sbom.json $(BIN)/python
+
+# Each file of the release, installed in an environment of its own, runs the quick study.
+release: dist
+	build/dist/bin/python scripts/check_release.py dist
 
 # The environment is made once, and again when pyproject.toml changes.
 .venv/runtime: pyproject.toml

@@ -1,5 +1,6 @@
 """How the site is built from these pages: `make docs`. Every warning is an error."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -13,25 +14,34 @@ import sequela
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
-import reference_pages  # noqa: E402 - it stands in the folder just named
+import gallery  # noqa: E402 - these stand in the folder just named
+import reference_pages  # noqa: E402
 
 project = "Sequela"
+os.environ.pop("SEQUELA_DATA", None)  # notebooks show the data in the package
 version = release = sequela.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_nb", "sphinx.ext.autodoc"]
 # The pages are read where they lie, so that their links also work without a site.
-root_doc = "README"
-GUIDE, LICENCES = "docs/index", "src/sequela/sources/excerpts/LICENCES"
+root_doc, GALLERY = "docs/index", "docs/gallery"
+LICENCES = "src/sequela/sources/excerpts/LICENCES"
 include_patterns = [
-    "README.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "SECURITY.md",
     f"{LICENCES}.md",
     "docs/**.md",
+    "docs/notebooks/*.ipynb",
     "docs/reference/*.rst",
 ]
 exclude_patterns = [".*", "build", "dist", "node_modules"]
 
 myst_heading_anchors = 3
+# Notebooks are run in each build; one that fails stops it.
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
+nb_execution_in_temp = True
+nb_merge_streams = True
 smartquotes = False  # options begin with two hyphens
 autodoc_default_options = {
     "members": True,
@@ -51,14 +61,23 @@ nitpick_ignore_regex = [
 html_theme = "pydata_sphinx_theme"
 html_title = f"Sequela {version}"
 html_copy_source = False
-html_theme_options = {"navbar_align": "left", "show_prev_next": False, "show_toc_level": 2}
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_theme_options = {
+    "navbar_align": "left",
+    "header_links_before_dropdown": 7,
+    "show_prev_next": False,
+    "show_toc_level": 2,
+}
 
 _GOOGLE = Config(
     napoleon_use_rtype=False,
     napoleon_attr_annotations=False,
     napoleon_custom_sections=[("Dimensions", "params_style")],
 )
-_PAGE = re.compile(r"\]\(([\w/-]+)\.md\)")
+_PAGE = re.compile(r"\]\(([\w/-]+)\.(?:md|ipynb)\)")
+_LISTS = ("docs/guide", "docs/concepts", "docs/notebooks")
+"""Pages whose links are the list of what stands below them."""
 
 
 def _write_reference(_: Sphinx) -> None:
@@ -68,18 +87,25 @@ def _write_reference(_: Sphinx) -> None:
 
 
 def _list_pages(_: Sphinx, page: str, source: list[str]) -> None:
-    """The bars at the top and at the side: what stands below the README, and below the index."""
+    """The bars at the top and at the side."""
     if page == root_doc:
         source[0] += _contents(
-            f"Guide </{GUIDE}>",
-            "Commands </docs/reference/commands>",
-            "Python </docs/reference/api>",
+            "Guide <guide>",
+            "Concepts <concepts>",
+            "Notebooks <notebooks>",
+            "Gallery <gallery>",
+            "Commands <reference/commands>",
+            "Python <reference/api>",
+            "Decisions <decisions>",
             "Changes </CHANGELOG>",
+            "Contributing </CONTRIBUTING>",
             "Security </SECURITY>",
             f"Data licences </{LICENCES}>",
         )
-    elif page == GUIDE:
-        source[0] += _contents(*_PAGE.findall(source[0]))
+    elif page == GALLERY:
+        source[0] = source[0].replace("<!-- pages -->", gallery.listed("gallery"))
+    elif page in _LISTS:
+        source[0] += _contents(*dict.fromkeys(_PAGE.findall(source[0])))
 
 
 def _contents(*pages: str) -> str:
@@ -99,6 +125,12 @@ def _read_google_style(
         lines[:] = GoogleDocstring(lines, _GOOGLE, app, kind, name, value, options).lines()
 
 
+def _write_gallery(app: Sphinx, error: Exception | None) -> None:
+    """Pages of quick runs, beside the page that lists them."""
+    if error is None and app.builder.format == "html":
+        gallery.write(Path(app.outdir) / GALLERY)
+
+
 def _lead_in(app: Sphinx, error: Exception | None) -> None:
     """The site's own address leads to its first page."""
     if error is None and app.builder.format == "html":
@@ -116,4 +148,5 @@ def setup(app: Sphinx) -> None:
     app.connect("builder-inited", _write_reference)
     app.connect("source-read", _list_pages)
     app.connect("autodoc-process-docstring", _read_google_style)
+    app.connect("build-finished", _write_gallery)
     app.connect("build-finished", _lead_in)

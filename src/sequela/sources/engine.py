@@ -149,8 +149,15 @@ def connect_duckdb(work: Path, memory_limit: str = MEMORY_LIMIT) -> "DuckDBPyCon
     import duckdb
 
     connection = duckdb.connect(config={"memory_limit": memory_limit, "temp_directory": str(work)})
-    connection.execute("SET enable_progress_bar = false")
+    hide_progress(connection)
     return connection
+
+
+def hide_progress(connection: "DuckDBPyConnection") -> None:
+    """No bar of DuckDB's own. In Jupyter without ipywidgets, it refuses even to turn it off."""
+    (bar,) = connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()
+    if bar[0]:
+        connection.execute("SET enable_progress_bar = false")
 
 
 class DuckDBEngine:

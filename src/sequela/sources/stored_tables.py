@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from sequela.errors import DataError, without_values
 from sequela.sources.declarations import Kind
-from sequela.sources.engine import typed_text, wrong_kind
+from sequela.sources.engine import hide_progress, typed_text, wrong_kind
 from sequela.sources.opened import opened
 
 DUCKDB_SUFFIXES = (".duckdb", ".db")
@@ -54,7 +54,7 @@ class StoredTables:
         with self._translated(self.place):
             database = ":memory:" if files is not None else str(path)
             self._connection = duckdb.connect(database, read_only=files is None)
-            self._connection.execute("SET enable_progress_bar = false")
+            hide_progress(self._connection)
 
     def columns(self, table: str) -> tuple[str, dict[str, str]]:
         """Where a table is, and its columns by their lower-case names; none if it is not there.

@@ -1,0 +1,35 @@
+"""The notebooks run from top to bottom, and are stored without what they printed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NOTEBOOKS = Path(__file__).parents[2] / "docs" / "notebooks"
+NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
+
+
+def code(name: str) -> list[str]:
+    cells = json.loads((NOTEBOOKS / name).read_text("utf-8"))["cells"]
+    found = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in found)
+    return ["".join(cell["source"]) for cell in found]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_runs(
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    no_data: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for cell in code(name):
+        exec(cell, names)  # noqa: S102 - our own notebook
+    if name == "what-a-leak-is-worth.ipynb":
+        assert names["gain"] > 0  # as its text says
+    if name == "count-a-model.ipynb":
+        assert "what has no rule: aten::linalg_inv" in capsys.readouterr().out

@@ -14,7 +14,7 @@ def test_its_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_da
     shown = [
         words
         for words in commands(PAGE)
-        if "--out" in words or words[:1] == ["evaluate"] and words[1:]
+        if "--out" in words or (words[:1] == ["evaluate"] and words[1:])
     ]
     assert [words[0] for words in shown] == ["tune", "evaluate", "tune"]
     for words in shown:

@@ -42,6 +42,7 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_execution_in_temp = True
 nb_merge_streams = True
+nb_output_stderr = "remove"  # warnings of others about this machine
 smartquotes = False  # options begin with two hyphens
 autodoc_default_options = {
     "members": True,

@@ -22,7 +22,7 @@ from sequela.cli.report import report
 from sequela.cli.reproduce import reproduce
 from sequela.cli.share import share
 from sequela.cli.verify import verify
-from sequela.errors import SequelaError, fixable, is_memory, system_words
+from sequela.errors import MissingExtraError, SequelaError, fixable, is_memory, system_words
 from sequela.plugins import load_plugins
 from sequela.version import __version__
 
@@ -63,6 +63,8 @@ app.command(
 )
 
 
+_OF_TRAINING = ("torch", "accelerate")
+"""What the extra ``train`` brings."""
 _MEMORY = (
     "memory is short: what was finished is kept; end other programs, or ask for less at once "
     "(--batch-size, --processes), and run the command again"
@@ -81,6 +83,10 @@ def main(arguments: list[str] | None = None) -> None:
         app(arguments, exit_on_error=False, print_error=False)
     except (SequelaError, CycloptsError) as error:
         _refuse(str(error), 2)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _OF_TRAINING:
+            raise
+        _refuse(str(MissingExtraError.of("train", "what reads or trains the network of a run")), 2)
     except KeyboardInterrupt:
         hint = "run the same command again to continue (sequela train: with --resume)"
         print(f"sequela: interrupted; {hint}", file=sys.stderr)

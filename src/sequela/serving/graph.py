@@ -40,14 +40,22 @@ class Graph:
     ) -> str:
         """Declare an input; the models of an ensemble share those of one name.
 
+        Where one of them needs a size and another takes any, the size is fixed.
+
         Raises:
             ModelError: If another model reads it in another shape.
         """
-        if self.shapes.setdefault(name, tuple(shape)) != tuple(shape):
+        known = self.shapes.get(name, tuple(shape))
+        fixed = [
+            [size for size in sizes if isinstance(size, int)] or [sizes[0]]
+            for sizes in zip(known, shape, strict=True)
+        ]
+        if any(len(set(sizes)) > 1 for sizes in fixed):
             raise ModelError(
-                f"the models read {name} in two shapes, {self.shapes[name]} and {tuple(shape)}: "
-                "export each alone"
+                f"the models read {name} in two shapes, {known} and {tuple(shape)}: export each "
+                "alone"
             )
+        self.shapes[name] = tuple(sizes[0] for sizes in fixed)
         self._types[name] = dtype
         return name
 

@@ -239,7 +239,7 @@ def from_bytes(model: bytes, name: str, *, threads: int = 1) -> ServedModel:
         what = " ".join(str(error).split())
         raise DataError(
             f"{name}: cut short, damaged, or no ONNX model that this version of ONNX Runtime reads "
-            f"({what[:200]}); expected {_EXPECTED}; {_REMEDY}"
+            f"({what[-200:]}); expected {_EXPECTED}; {_REMEDY}"
         ) from error
     given = session.get_modelmeta().custom_metadata_map
     return ServedModel(name, metadata.read(model, given, name), session)

@@ -1,0 +1,20 @@
+"""The commands and the program of the page on models in use run."""
+
+from pathlib import Path
+
+import pytest
+from tests.test_docs import call, commands, fences
+
+PAGE = Path(__file__).parents[2] / "docs" / "serving.md"
+
+
+def test_its_commands_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_data: Path, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in commands(PAGE):
+        if len(words) > 2:  # not a command that is named in a sentence
+            call(words)
+    capsys.readouterr()
+    exec(compile("\n".join(fences(PAGE, "python")), str(PAGE), "exec"), {})
+    assert "(2, 5) (2, 5)" in capsys.readouterr().out

@@ -1,0 +1,50 @@
+"""Real data as runs read them, and a run of it, made once."""
+
+from pathlib import Path
+
+import pytest
+
+from sequela.config import CohortSettings, RunSettings
+from sequela.runs.data import RunData, load
+from sequela.runs.fit import train
+from sequela.serving.write import write_export
+
+
+@pytest.fixture(scope="session")
+def bonn(tmp_path_factory: pytest.TempPathFactory) -> RunData:
+    """The segments of Bonn that ship with the package."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SEQUELA_DATA", raising=False)
+        work = tmp_path_factory.mktemp("bonn")
+        return load(RunSettings(model="mlp-baseline", data="bonn"), None, work)
+
+
+@pytest.fixture(scope="session")
+def stays(tmp_path_factory: pytest.TempPathFactory) -> RunData:
+    """ICU stays of PhysioNet 2012, with bins, ages and measurements."""
+    asked = CohortSettings(bins=4, demographics=True)
+    settings = RunSettings(model="values-lstm", data="physionet2012", split="subject", cohort=asked)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SEQUELA_DATA", raising=False)
+        return load(settings, None, tmp_path_factory.mktemp("stays"))
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of logistic regression on Bonn: quick, and good enough to tell seizures."""
+    out = tmp_path_factory.mktemp("runs") / "linear"
+    settings = RunSettings(model="spectral-logistic-regression", data="bonn")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SEQUELA_DATA", raising=False)
+        train(settings, out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def file(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run as a file."""
+    path = tmp_path_factory.mktemp("files") / "linear.onnx"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SEQUELA_DATA", raising=False)
+        write_export(run, path)
+    return path

@@ -1,0 +1,156 @@
+"""A file in use: without torch, and refused where it is not what was written."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from sequela.errors import DataError, SettingError
+from sequela.runs.folder import RunFolder
+from sequela.runs.manifest import Manifest
+from sequela.serving import load
+from sequela.serving.export import exported
+from sequela.sources.catalog import EXCERPTS, load_recordings
+
+SAYS = """
+import sys
+sys.modules["torch"] = None  # as where it is not installed
+from pathlib import Path
+import numpy as np
+from sequela.serving import load
+model = load(Path(sys.argv[1]))
+print(model.probabilities({"signal": np.load(sys.argv[2])}).round(6).tolist())
+"""
+
+
+def segments(n: int = 3) -> np.ndarray:
+    recordings, _ = load_recordings("bonn", EXCERPTS / "bonn.parquet")
+    return np.stack([each.signal[:, :178] for each in recordings[:n]]).astype(np.float32)
+
+
+def test_a_file_answers_without_torch(file: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", segments())
+    done = subprocess.run(
+        [sys.executable, "-c", SAYS, str(file), str(tmp_path / "x.npy")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    known = load(file).probabilities({"signal": segments()})
+    assert done.stdout.strip() == str(known.round(6).tolist())
+
+
+def test_it_says_what_must_be_known(run: Path, file: Path) -> None:
+    about = load(file).about
+    assert about["signal"] | {"scaling": None} == {
+        "unit": "µV",
+        "sfreq": 173.61,
+        "n_chans": 1,
+        "n_times": 178,
+        "scaling": None,
+        "channels": [],
+        "any_length": False,
+    }
+    assert about["classes"][0] == "seizure"
+    assert about["run"]["sha256"] == Manifest.read(run).seal
+    assert about["training"]["licence"] == RunFolder(run).data["licence"]
+    assert about["calibration"]["temperature"] > 0
+    assert len(about["fingerprint"]["seen"]) < len(about["fingerprint"]["marks"]["units"])
+    assert "no medical device" in about["intended_use"]
+    listed = RunFolder(run).split.ids["recording"]
+    assert not any(id_ in file.read_bytes().decode("latin-1") for id_ in listed["train"])
+
+
+def test_the_same_run_gives_the_same_bytes(run: Path, file: Path) -> None:
+    assert exported(run) == file.read_bytes()
+
+
+def test_sets_and_recalibrated_probabilities(run: Path, file: Path) -> None:
+    model, folder = load(file), RunFolder(run)
+    tuning = folder.predictions.part("tuning")
+    sets = model.sets(tuning.probabilities)
+    assert sets[np.arange(len(sets)), tuning.label].mean() >= 0.85  # 90 % of each recording's
+    recalibrated = model.recalibrated(tuning.probabilities)
+    rows = np.arange(len(sets))
+    before, after = (
+        -np.log(p[rows, tuning.label]).mean() for p in (tuning.probabilities, recalibrated)
+    )
+    assert after <= before
+
+
+def without_metadata(path: Path) -> bytes:
+    x = helper.make_tensor_value_info("signal", TensorProto.FLOAT, ["n", 2])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])
+    graph = helper.make_graph([helper.make_node("Identity", ["signal"], ["y"])], "other", [x], [y])
+    opsets = [helper.make_opsetid("", 20)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
+
+
+def edited(given: bytes) -> bytes:
+    place = given.index(b"seizure")
+    return given[:place] + b"SEIZURE" + given[place + 7 :]
+
+
+def other_opset(given: bytes) -> bytes:
+    model = onnx.load_from_string(given)
+    model.opset_import[0].version = 99
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("foreign", "without sequela's metadata"),
+        ("cut", "cut short"),
+        ("edited", "was edited"),
+        ("opset", "pset 99"),
+        ("text", "no ONNX model"),
+        ("empty", "no ONNX model"),
+    ],
+)
+def test_another_file_is_refused(what: str, words: str, file: Path, tmp_path: Path) -> None:
+    whole = file.read_bytes()
+    content = {
+        "foreign": without_metadata(file),
+        "cut": whole[: len(whole) // 2],
+        "edited": edited(whole),
+        "opset": other_opset(whole),
+        "text": b"not a model\n",
+        "empty": b"",
+    }[what]
+    (tmp_path / "other.onnx").write_bytes(content)
+    with pytest.raises(DataError, match=words) as error:
+        load(tmp_path / "other.onnx")
+    assert str(tmp_path / "other.onnx") in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.zeros((1, 1, 177), np.float32), "1 x 1 x 177: expected batch x 1 x 178"),
+        (np.full((1, 1, 178), np.nan, np.float32), "not finite"),
+        (np.zeros((1, 1, 178), "U1"), "expected numbers"),
+        (np.zeros(178, np.float32), "expected batch x 1 x 178"),
+    ],
+)
+def test_a_wrong_input_is_refused(array: np.ndarray, words: str, file: Path) -> None:
+    with pytest.raises(DataError, match=words):
+        load(file).probabilities({"signal": array})
+
+
+def test_another_signal_is_refused(file: Path) -> None:
+    model = load(file)
+    model.check_signal(unit="uV", sfreq=173.6, n_chans=1)
+    for change, words in (
+        ({"unit": "mV"}, "in mV"),
+        ({"sfreq": 256.0}, "256 Hz"),
+        ({"n_chans": 19}, "19 channel"),
+    ):
+        given = {"unit": "µV", "sfreq": 173.61, "n_chans": 1, **change}
+        with pytest.raises(SettingError, match=words):
+            model.check_signal(**given)  # type: ignore[arg-type]

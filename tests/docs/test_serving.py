@@ -9,12 +9,15 @@ PAGE = Path(__file__).parents[2] / "docs" / "serving.md"
 
 
 def test_its_commands_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_data: Path, capsys: pytest.CaptureFixture
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    no_data: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for words in commands(PAGE):
         if len(words) > 2:  # not a command that is named in a sentence
             call(words)
     capsys.readouterr()
-    exec(compile("\n".join(fences(PAGE, "python")), str(PAGE), "exec"), {})
+    exec(compile("\n".join(fences(PAGE, "python")), str(PAGE), "exec"), {})  # noqa: S102 - the page's own
     assert "(2, 5) (2, 5)" in capsys.readouterr().out

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnxruntime
@@ -35,7 +35,7 @@ def served(model: TrainedModel | TrainedEnsemble, about: dict[str, Any]) -> Serv
 def network(name: str, data: RunData) -> tuple[TrainedModel, Any]:
     """A network with random weights, its scales learnt; and what it reads."""
     entry = MODELS[name]
-    kind = "signal" if name in SIGNAL else "records"
+    kind: Literal["signal", "records"] = "signal" if name in SIGNAL else "records"
     reads = entry.reads_of(kind)
     assert reads is not None
     given = data.inputs(reads)
@@ -43,7 +43,7 @@ def network(name: str, data: RunData) -> tuple[TrainedModel, Any]:
     torch.manual_seed(1)
     built = entry.build(config)
     if hasattr(built, "fit_scales"):
-        built.fit_scales(b.inputs for b in given.loader("train", 512))
+        built.fit_scales(b.inputs for b in given.loader("train", 512))  # type: ignore[operator]
     state = {k: torch.from_numpy(np.array(v)) for k, v in given.state.items()}
     header = {"model": name, "reads": list(reads), "config": as_json(config), **data.header()}
     return TrainedModel(name, entry, header, {**built.state_dict(), **state}), given
@@ -51,7 +51,7 @@ def network(name: str, data: RunData) -> tuple[TrainedModel, Any]:
 
 def reference(name: str, table: NDArray[np.float32], header: dict[str, Any]) -> TrainedModel:
     entry = REFERENCE_MODELS[name]
-    kind = "signal" if "n_times" in header else "records"
+    kind: Literal["signal", "records"] = "signal" if "n_times" in header else "records"
     reads = entry.reads_of(kind)
     assert reads is not None
     n, classes = len(table), len(header["classes"])
@@ -165,7 +165,7 @@ def test_a_reference_model_of_records(name: str) -> None:
     if reads == ("codes",):
         table = table[:, :0]
     model = reference(name, table, {"classes": ["no", "yes"]})
-    known = model.probabilities(SimpleNamespace(features=table))  # type: ignore[arg-type]
+    known = model.probabilities(SimpleNamespace(features=table))
     about = {"records": {"vocabulary": ["UNKNOWN", "a"]}}
     codes = np.zeros((len(table), 1, 1), np.int64)
     given = {"codes": codes} if reads == ("codes",) else {reads[0]: table}

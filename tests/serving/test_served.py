@@ -87,7 +87,7 @@ def without_metadata(path: Path) -> bytes:
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])
     graph = helper.make_graph([helper.make_node("Identity", ["signal"], ["y"])], "other", [x], [y])
     opsets = [helper.make_opsetid("", 20)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
+    return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
 
 
 def edited(given: bytes) -> bytes:
@@ -98,7 +98,7 @@ def edited(given: bytes) -> bytes:
 def other_opset(given: bytes) -> bytes:
     model = onnx.load_from_string(given)
     model.opset_import[0].version = 99
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def other_opset(given: bytes) -> bytes:
         ("foreign", "without sequela's metadata"),
         ("cut", "cut short"),
         ("edited", "was edited"),
-        ("opset", "pset 99"),
+        ("opset", "till opset"),
         ("text", "no ONNX model"),
         ("empty", "no ONNX model"),
     ],

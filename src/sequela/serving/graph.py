@@ -46,7 +46,7 @@ class Graph:
             ModelError: If another model reads it in another shape.
         """
         known = self.shapes.get(name, tuple(shape))
-        fixed = [
+        fixed: list[list[int | str]] = [
             [size for size in sizes if isinstance(size, int)] or [sizes[0]]
             for sizes in zip(known, shape, strict=True)
         ]

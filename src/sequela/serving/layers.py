@@ -1,7 +1,7 @@
 """Layers of torch as operations of ONNX.
 
 Translated one by one, and not by torch's exporter: that unrolls recurrent layers, knows no packed
-sequences, and takes a minute for what is done here in milliseconds (decision 27).
+sequences, and takes a minute for what is done here in milliseconds (decision 25).
 """
 
 from collections.abc import Callable, Sequence

@@ -44,7 +44,8 @@ def check(built: Path, version: str) -> None:
         folder = Path(work)
         venv.create(folder / "environment", with_pip=True)
         programs = folder / "environment" / PROGRAMS
-        call([str(programs / "python"), "-m", "pip", "install", "--quiet", f"{built}[train]"], folder)
+        install = ["-m", "pip", "install", "--quiet", f"{built}[train]"]
+        call([str(programs / "python"), *install], folder)
         told = call([str(programs / "sequela"), "--version"], folder).strip()
         if told != version:
             sys.exit(f"{built.name} says it is version {told}; expected {version}")

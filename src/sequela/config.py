@@ -183,7 +183,15 @@ class SequenceSettings(_Settings):
 class QuestionSettings(_Settings):
     """Who is asked what."""
 
-    task: str = Field(default="in-hospital", description="Task: what is predicted, and when.")
+    task: str = Field(
+        default="in-hospital",
+        description="Task: what is predicted, and when; or a TOML file that declares one.",
+    )
+    declared: str | None = Field(
+        default=None,
+        description="The task as a file declared it, as JSON.",
+        json_schema_extra=NO_OPTION,
+    )
     hours: float | None = Field(
         default=None,
         ge=0,

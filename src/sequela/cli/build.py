@@ -22,6 +22,7 @@ def build(
     ancestors: int | None = None,
     dated_as_recorded: Annotated[bool, Parameter(negative=())] = False,
     schema: str | None = None,
+    declaration: Path | None = None,
 ) -> None:
     """Convert hospital tables to MEDS events, and account for every row.
 
@@ -51,13 +52,14 @@ def build(
         dated_as_recorded: Of omop: date each row at its start, though a bill is written after the
             discharge. It LEAKS, and every run on the events says so; to see what that is worth.
         schema: Schema of the PostgreSQL database that holds the tables (default: the search path).
+        declaration: Of tables: the file that declares them (default: tables.toml beside them).
     """
     from sequela.sources.build import build as build_source
     from sequela.sources.hospitals import place_of, source_read_so
 
     ways = {"codes": codes, "ancestors": ancestors, "dated_as_recorded": dated_as_recorded}
-    source = source_read_so(name, ways)
     place, origin = place_of(name, root, schema)
+    source = source_read_so(name, ways, declaration or place)
     print(f"{name}: {origin}")
     account = build_source(
         source,

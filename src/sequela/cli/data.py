@@ -50,27 +50,29 @@ def get(
 
 @data_app.command
 def describe(path: Path, /, *, out: Path | None = None) -> None:
-    """Look at recordings of your own and propose a declaration, `signals.toml`, for them.
+    """Look at data of your own and propose a declaration for them, or show that of a data set.
 
-    What a person must decide is marked with DECIDE. Correct it, and put it beside the data.
+    Recordings are declared in `signals.toml`, hospital tables in `tables.toml`. What a person must
+    decide is marked with DECIDE. Correct it, and put it beside the data.
 
-    Example: `sequela data describe path/to/recordings`
+    Example: `sequela data describe path/to/tables --out path/to/tables/tables.toml`
 
     Args:
-        path: Table of segments, or folder of EDF, BDF or BIDS recordings.
+        path: Table of segments; folder of EDF, BDF or BIDS recordings; folder of hospital tables;
+            or a published data set that is declared in such a file, such as `mimic3`.
         out: Write the declaration to this file (default: print it).
     """
-    from sequela.sources.signals.describe import propose
+    from sequela.sources.describe import describe as proposal
 
-    proposed = propose(path)
+    text, name = proposal(path)
     if out is None:
-        print(proposed, end="")
+        print(text, end="")
         return
     from sequela.files import whole
 
     with whole(out) as partial:
-        partial.write_text(proposed, encoding="utf-8")
-    print(f"{out}: decide what is marked, and put it beside the data as signals.toml")
+        partial.write_text(text, encoding="utf-8")
+    print(f"{out}: decide what is marked, and put it beside the data as {name}")
 
 
 @data_app.command
@@ -85,8 +87,9 @@ def check(
     """Read a whole data set, check it, and summarise it.
 
     For recordings: counts, shapes, ranges, classes and duplicates. For hospital tables: how many
-    rows of each table become events, and why the others do not, as in `sequela build`. Temporary
-    files are deleted at the end.
+    rows of each table become events, and why the others do not, as in `sequela build`. Of tables
+    that a file declares, the rows that do not fit are named by their number, without their values.
+    Temporary files are deleted at the end.
 
     Example: `sequela data check bonn --root path/to/bonn`
 
@@ -105,6 +108,11 @@ def check(
 
     if lookup(name).kind == "ehr":
         place, origin = place_of(name, root)
+        if lookup(name).declares and isinstance(place, Path) and place.is_dir():
+            from sequela.sources.declared.check import check_rows
+
+            for line in check_rows(name, place):
+                print(line)
         account = check_tables(name, place, changed or (), allow_set_aside or ())
         print(f"{name}: {origin}")
         print("\n".join(account.lines()))

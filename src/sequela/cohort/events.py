@@ -43,6 +43,7 @@ class Events:
         dated_by_row: Whether each row said itself when it was known, so that its family of codes
             need not (OMOP).
         leaks: What tells a model its answer, where the tables were read so on purpose.
+        title: Name of the data, where it is not that of the catalogue.
     """
 
     root: Path
@@ -54,6 +55,7 @@ class Events:
     origin: str = ""
     dated_by_row: bool = False
     leaks: str = ""
+    title: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -114,6 +116,7 @@ def open_events(root: Path, origin: str = "") -> Events:
         origin,
         found.dated_by_row,
         found.leaks,
+        found.title,
     )
 
 

@@ -25,8 +25,8 @@ class Outcome:
         many: The same for several: ``deaths``.
         classes: Names of the negative and the positive class: ``survived``, ``died``.
         found: SQL that is true of a positive candidate; empty where ``events`` decide.
-        events: Families or beginnings of codes: one of them after the prediction makes the example
-            positive, within the stay or the horizon.
+        events: Families or beginnings of codes (``ICD10CM//I50*``): one of them after the
+            prediction makes the example positive, within the stay or the horizon.
         within: How far ``events`` are looked for.
         of: Whether candidates must be hospital stays, or subjects.
         horizon: Whether the task says how many days are looked ahead.

@@ -1,11 +1,12 @@
 """What is asked of a data set's records, as settings say it, and the cohort that answers."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sequela.cohort.events import open_events
 from sequela.cohort.selection import Cohort, cohort_of_labels, select_cohort
-from sequela.cohort.tasks import Task, task_named, with_hindsight
+from sequela.cohort.tasks import Task, task_said, with_hindsight
 from sequela.config import CohortSettings
 from sequela.errors import SettingError
 from sequela.sources.events import events_of
@@ -39,6 +40,7 @@ def task_asked(asked: CohortSettings) -> Task:
         UnknownNameError: If no task has that name.
         SettingError: If a change does not fit it.
     """
+    usual = task_said(asked.task, asked.declared)
     changes: dict[str, Any] = {
         "hours": asked.hours,
         "horizon_days": asked.horizon_days,
@@ -49,17 +51,17 @@ def task_asked(asked: CohortSettings) -> Task:
         raise SettingError(
             f"outcome '{asked.outcome}' is for the labels of a file, and there is no label file: "
             "give one with --labels, or leave --outcome out (the outcome of "
-            f"{asked.task} is '{task_named(asked.task).label}')"
+            f"{asked.task} is '{usual.label}')"
         )
     if asked.hindsight and asked.labels is not None:
         raise SettingError(
             "--hindsight changes the times of a task, not those of a label file: "
             "leave one of them out"
         )
-    if asked.from_icu and task_named(asked.task).trigger != "admission":
+    if asked.from_icu and usual.trigger != "admission":
         raise SettingError(
             f"{asked.task} does not count from an admission, so --from-icu cannot be used: leave "
             "it out"
         )
-    task = task_named(asked.task, **{k: v for k, v in changes.items() if v is not None})
+    task = replace(usual, **{k: v for k, v in changes.items() if v is not None})
     return with_hindsight(task) if asked.hindsight else task

@@ -28,6 +28,8 @@ class Rule:
 
 CENSORED = "censored-before-horizon"
 """The rule of those whose outcome was not looked for long enough."""
+ON_RECORD = "outcome-on-record"
+"""The rule of those of whom such an event is on record already."""
 DUPLICATES = Rule(
     "a second stay of the subject with the same time of prediction",
     "false",
@@ -101,6 +103,15 @@ RULES: Mapping[str, Rule] = {
         "icu_admitted <= prediction_time",
         "stays",
         _NO_FUTURE,
+    ),
+    ON_RECORD: Rule(
+        "an event of the outcome's kind is on record by the time of prediction",
+        """EXISTS (
+            SELECT 1 FROM outcome_events AS e
+            WHERE e.subject_id = candidates.subject_id AND e.time <= candidates.prediction_time
+        )""",
+        "subjects",
+        "the question is whether it comes for the first time",
     ),
     # Who has left or died by the time of prediction has no future to predict. The death of a stay
     # ends it where its time is plausible; a typing error must not.

@@ -21,7 +21,7 @@ from sequela.cohort.flow import Flow
 from sequela.cohort.labels import SCHEMA, example_ids, read_labels, sorted_labels
 from sequela.cohort.leaks import find_leaks
 from sequela.cohort.outcomes import of_labels
-from sequela.cohort.rules import CENSORED, DUPLICATES, RULES
+from sequela.cohort.rules import CENSORED, DUPLICATES, ON_RECORD, RULES
 from sequela.cohort.stays import create_stays
 from sequela.cohort.tasks import LABEL_FILE, Task
 from sequela.errors import DataError
@@ -65,6 +65,7 @@ WHERE time IS NOT NULL AND (
     OR EXISTS (
         SELECT 1 FROM (SELECT unnest($names::VARCHAR[]) AS name)
         WHERE code = name OR starts_with(code, name || '//')
+            OR (ends_with(name, '*') AND starts_with(code, left(name, -1)))
     )
 )
 """
@@ -295,7 +296,7 @@ def _create_candidates(connection: Connection, task: Task, stay_base: str) -> No
     """Create the table ``candidates``: a row per stay or subject, with all that the rules read."""
     connection.execute(SPANS if task.needs_spans else NO_SPANS, {"entry_code": task.entry_code})
     trigger = TRIGGERS[task.trigger]
-    if task.outcome.events:
+    if task.outcome.events or ON_RECORD in task.exclude:
         names = {"families": [*task.outcome.families], "names": [*task.outcome.events]}
         connection.execute(OUTCOME_EVENTS, names)
     connection.execute(

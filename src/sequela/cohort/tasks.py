@@ -1,5 +1,6 @@
 """What is predicted, when, from what, and for whom: tasks as declarations."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -194,7 +195,7 @@ class Task:
             raise SettingError(f"not a task: {error}") from error
 
 
-_OF_STAYS = (
+OF_STAYS = (
     "no-trigger-time",
     "minors",
     "organ-donors",
@@ -212,7 +213,7 @@ def in_hospital(hours: float = 24) -> Task:
         hours=hours,
         outcome=DEATH_IN_STAY,
         exclude=(
-            *_OF_STAYS,
+            *OF_STAYS,
             "blank-status",
             "shorter-than-window",
         ),
@@ -236,7 +237,7 @@ def post_discharge(days: float = 365) -> Task:
         outcome=DEATH_WITHIN_HORIZON,
         horizon_days=days,
         exclude=(
-            *_OF_STAYS,
+            *OF_STAYS,
             "blank-status",
             "died-in-hospital",
             "dead-at-prediction",
@@ -272,7 +273,7 @@ def readmission(days: float = 30) -> Task:
         outcome=READMISSION,
         horizon_days=days,
         exclude=(
-            *_OF_STAYS,
+            *OF_STAYS,
             "blank-status",
             "died-in-hospital",
             "dead-at-prediction",
@@ -290,7 +291,7 @@ def length_of_stay(days: float = 7, hours: float = 24) -> Task:
         hours=hours,
         outcome=stay_of_more_than(days),
         exclude=(
-            *_OF_STAYS,
+            *OF_STAYS,
             "no-discharge",
             "shorter-than-window",
         ),
@@ -305,7 +306,7 @@ def icu_transfer(hours: float = 24) -> Task:
         hours=hours,
         outcome=ICU_TRANSFER,
         exclude=(
-            *_OF_STAYS,
+            *OF_STAYS,
             "no-discharge",
             "shorter-than-window",
             "already-in-icu",
@@ -354,6 +355,19 @@ def register(task: Task) -> None:
             "another outcome: give it a label of its own"
         )
     TASKS[task.name] = lambda: task
+
+
+def task_said(name: str, declared: str | None = None) -> Task:
+    """The task that is asked: by its name, or as a file declared it.
+
+    Args:
+        name: One of ``TASKS``, where nothing was declared.
+        declared: The declaration, as JSON.
+
+    Raises:
+        UnknownNameError: If no task has that name.
+    """
+    return task_named(name) if declared is None else Task.from_dict(json.loads(declared))
 
 
 def task_named(name: str, **changes: Any) -> Task:

@@ -108,6 +108,9 @@ def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
         training=changes,
         signals=settings.signals,
     )
+    if "declared" in sayable:  # whoever runs the command has the file
+        sayable = {**sayable, "task": f"{sayable['task']}.toml"}
+        del sayable["declared"]
     own = settings.signals.model_dump(exclude_defaults=True) if settings.signals else {}
     said = "".join(_option(name, value) for name, value in {**sayable, **own, **changes}.items())
     if settings.folds:
@@ -128,8 +131,9 @@ def _records(settings: RunSettings) -> dict[str, Any]:
     asked = settings.cohort
     if not asked:
         return {}
-    usual = asked_of(settings.data, {"task": asked.task})
-    said = {"task": asked.task} | {
+    as_named = {"task": asked.task} | ({"declared": asked.declared} if asked.declared else {})
+    usual = asked_of(settings.data, as_named)
+    said = as_named | {
         name: value for name, value in asked.model_dump().items() if value != getattr(usual, name)
     }
     plain = RunSettings(model=settings.model, data=settings.data)

@@ -227,7 +227,7 @@ class VisitData:
         header = self.sequences.header
         return {
             "name": self.name,
-            "title": entry.title,
+            "title": self.cohort.events.title or entry.title,
             "origin": self.origin,
             "licence": entry.licence,
             "citation": entry.citation,

@@ -62,6 +62,7 @@ class Account:
         not_read: Tables that are there and were not read, with the reason.
         dated_by_row: Whether each row says itself when it was known, whatever its family of codes.
         leaks: What tells a model its answer, where the tables were read so on purpose.
+        title: Name of the data, where it is not that of the catalogue.
     """
 
     source: str
@@ -74,6 +75,7 @@ class Account:
     not_read: dict[str, str]
     dated_by_row: bool = False
     leaks: str = ""
+    title: str = ""
 
     def check(self) -> None:
         """See that the sums are right; if not, it is a bug and not a user's error."""

@@ -106,7 +106,7 @@ def _write(
     validate(shards.files)
     write_splits(out, shards.ids, shards.split)
     write_codes(out, shards.of_codes(), words)
-    write_dataset(out, source.name)
+    write_dataset(out, source.name, source.title)
     built = _built(root)
     account = Account(
         source=source.name,
@@ -115,6 +115,7 @@ def _write(
         stays_in_order=source.stays_in_order and bool(built.get("stays_in_order", True)),
         dated_by_row=source.dated_by_row or bool(built.get("dated_by_row")),
         leaks=source.leaks or leaks_of(built),
+        title=source.title or str(built.get("title", "")),
         subjects=len(shards.ids),
         events=shards.kept.total(),
         tables=tuple(

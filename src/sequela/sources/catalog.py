@@ -46,6 +46,8 @@ class DataSet:
             tables.
         signals: What its recordings are, itself or as ``module:name``; empty for tables.
         source: The declaration of its tables, itself or as ``module:name``; empty for recordings.
+        declares: Function that gives the declaration of tables from the path where they lie, as
+            ``module:function``, in place of ``source``; empty where that does.
         windows: Function that reads windows of recordings by a declaration, as
             ``module:function``, in place of ``reads`` and ``signals``; empty where these do.
         fetches: Function that downloads it, as ``module:function``; empty where none can.
@@ -66,6 +68,7 @@ class DataSet:
     reads: str | Callable[[Path], list[Recording]] = ""
     signals: str | Signals = ""
     source: "str | Source" = ""
+    declares: str = ""
     windows: str = ""
     fetches: str = ""
     excerpt: str = ""
@@ -264,6 +267,16 @@ DATA_SETS: dict[str, DataSet] = {
             "name the folder of its tables (.csv, .csv.gz or .parquet), its DuckDB file or its "
             "PostgreSQL address with --root (an open demo of 100 patients: "
             "https://physionet.org/content/mimic-iv-demo-omop/0.9/)"
+        ),
+    ),
+    "tables": DataSet(
+        title="Hospital tables of your own, as tables.toml declares them",
+        kind="ehr",
+        units=("subject", "site", "time"),
+        declares="sequela.sources.declared.source:beside",
+        how_to_get=(
+            "name the folder of its tables with --root, and declare them in tables.toml beside "
+            "them (docs/tables.md)"
         ),
     ),
     "meds": DataSet(

@@ -33,6 +33,6 @@ def check(
     """
     built = isinstance(root, Path) and is_built(name, root)
     with temporary() as folder:
-        source = source_of("meds" if built else name)
+        source = source_of("meds" if built else name, root)
         events = folder / "events"
         return build(source, root, events, changed=changed, allow_set_aside=allow_set_aside)

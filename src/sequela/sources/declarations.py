@@ -185,6 +185,7 @@ class Source:
             need not.
         leaks: What tells a model its answer, where the tables are read so on purpose.
         ways: Gives the source read in another way, where there are several.
+        title: Name of the data on pages and cards, where it is not that of the catalogue.
     """
 
     name: str
@@ -195,6 +196,7 @@ class Source:
     dated_by_row: bool = False
     leaks: str = ""
     ways: "Callable[..., Source] | None" = None
+    title: str = ""
 
 
 def filled(template: str) -> nw.Expr:
@@ -215,7 +217,12 @@ def filled(template: str) -> nw.Expr:
 
 def end_of_day(column: str) -> nw.Expr:
     """The last second of a date: a fact dated without a time is known for sure only by then."""
-    return nw.col(column).dt.offset_by("1d").dt.offset_by("-1s")
+    return end_of(nw.col(column))
+
+
+def end_of(day: nw.Expr) -> nw.Expr:
+    """The last second of the days of an expression."""
+    return day.dt.offset_by("1d").dt.offset_by("-1s")
 
 
 def number_in(text: nw.Expr) -> nw.Expr:

@@ -284,17 +284,7 @@ class DuckDBEngine:
                 header, kinds = self._read[path]
                 place = _place(Path(path), header.index(column), value)
                 return wrong_kind(place, column, value, kinds[column])
-        if match := re.search(r"(?:Input is not a|Unexpected end of) GZIP stream: (.*)", message):
-            return f"{match[1]}: not a readable gzip file; fetch it again"
-        line = re.search(r"CSV Error on Line: (\d+)", message)
-        file = re.search(r"^\s*file = (.*)$", message, re.MULTILINE)
-        if file is None:
-            return None
-        place = f"{file[1]}, line {line[1]}" if line else file[1]
-        if match := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message):
-            return f"{place}: {match[2]} columns; expected {match[1]}, as in the header"
-        known = (words for sign, words in CSV_FAULTS.items() if sign in message)
-        return f"{place}: {next(known, 'not a CSV file; fetch it again')}"
+        return csv_problem(message)
 
 
 class SparkEngine:
@@ -461,10 +451,10 @@ def check_java() -> None:
         raise SettingError(f"{NO_JAVA} (found: {answer.stderr.splitlines()[0]})")
 
 
-def typed_text(name: str, kind: Kind, place: str) -> str:
+def typed_text(name: str, kind: Kind, place: str | None) -> str:
     """SQL of a column of text as its kind, blanks as NULL, with an error for text of another.
 
-    The error is ``NAME of PLACE holds: TEXT``.
+    The error is ``NAME of PLACE holds: TEXT``; without a place such text is NULL.
     """
     text = f'"{name}"'
     if kind is Kind.TEXT:
@@ -475,12 +465,29 @@ def typed_text(name: str, kind: Kind, place: str) -> str:
     whole = f"split_part(trim({text}), '.', 1)" if kind is Kind.INTEGER else f"trim({text})"
     cut = f"try_cast({whole} AS {of_type})"
     form = f"regexp_full_match(trim({text}), '{FORMS[kind]}')"
-    quoted = place.replace("'", "''")
-    wrong = f"error('{name} of {quoted} holds: ' || {text})::{of_type}"
+    wrong = "NULL"
+    if place is not None:
+        quoted = place.replace("'", "''")
+        wrong = f"error('{name} of {quoted} holds: ' || {text})::{of_type}"
     return (
         f"CASE WHEN {sure} THEN {value} WHEN trim({text}) <> '' THEN "
         f"CASE WHEN {form} AND {BOUNDS[kind].format(cut)} THEN {cut} ELSE {wrong} END END AS {text}"
     )
+
+
+def csv_problem(message: str) -> str | None:
+    """What DuckDB says of a file that is no CSV file, in one line; ``None`` if it says else."""
+    if match := re.search(r"(?:Input is not a|Unexpected end of) GZIP stream: (.*)", message):
+        return f"{match[1]}: not a readable gzip file; fetch it again"
+    line = re.search(r"CSV Error on Line: (\d+)", message)
+    file = re.search(r"^\s*file = (.*)$", message, re.MULTILINE)
+    if file is None:
+        return None
+    place = f"{file[1]}, line {line[1]}" if line else file[1]
+    if match := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message):
+        return f"{place}: {match[2]} columns; expected {match[1]}, as in the header"
+    known = (words for sign, words in CSV_FAULTS.items() if sign in message)
+    return f"{place}: {next(known, 'not a CSV file; fetch it again')}"
 
 
 def _place(path: Path, position: int, value: str) -> str:

@@ -39,11 +39,13 @@ def events_of(name: str, root: Path | None, folder: Path, tables: Collection[str
         SettingError: If the data set holds recordings, or was built from another source.
         SequelaError: If it is not found or cannot be read.
     """
-    source = source_of(name)
     located = catalog.locate(name, root)
-    check_names(source, tables)
     if is_built(name, located.path):
+        if not catalog.lookup(name).declares:
+            check_names(source_of(name), tables)
         return located
+    source = source_of(name, located.path)
+    check_names(source, tables)
     out = folder / name
     made_from: dict[str, object] = {
         "files": _files(located.path),
@@ -100,7 +102,9 @@ def _code_digest(source: Source) -> str:
     functions = [source.reads, *(table.prepare for table in source.tables)]
     codes = [getattr(each, "__code__", None) for each in functions]
     own = {Path(code.co_filename) for code in codes if code}
-    for file in sorted({*Path(__file__).parent.glob("*.py"), *own}):
+    here = Path(__file__).parent
+    declared_here = (here / "declared").glob("*.[pt]*")
+    for file in sorted({*here.glob("*.py"), *declared_here, *own}):
         total.update(file.name.encode() + b"\0" + file.read_bytes())
     return total.hexdigest()
 

@@ -11,37 +11,51 @@ from sequela.sources.postgres import in_schema, is_address
 
 
 def hospitals() -> list[str]:
-    """The names of those that there are."""
+    """The names of those that are declared once for all."""
     return [name for name, entry in DATA_SETS.items() if entry.source]
 
 
-def source_of(name: str) -> Source:
+def source_of(name: str, place: Path | str | None = None) -> Source:
     """The declarations of a hospital data set.
+
+    Args:
+        name: Of the data set.
+        place: Where its tables lie, for a data set that is declared there.
 
     Raises:
         UnknownNameError: There is no such data set.
-        SettingError: It holds recordings.
+        SettingError: It holds recordings, or is declared beside tables that lie in no folder.
+        DataError: What is declared there is no declaration.
     """
     entry = lookup(name)
+    if entry.declares:
+        if not isinstance(place, Path):
+            raise SettingError(
+                f"{name} are declared in a file beside them: name their folder with --root, or "
+                "the file with --declaration"
+            )
+        declared: Source = loaded(entry.declares)(place)
+        return declared
     if not entry.source:
-        known = ", ".join(sorted(hospitals()))
+        known = ", ".join(sorted(n for n, each in DATA_SETS.items() if each.kind == "ehr"))
         raise SettingError(f"{name} holds recordings, expected hospital tables (one of {known})")
     source: Source = loaded(entry.source)
     return source
 
 
-def source_read_so(name: str, ways: Mapping[str, Any]) -> Source:
+def source_read_so(name: str, ways: Mapping[str, Any], place: Path | str | None = None) -> Source:
     """The declarations of a hospital data set, read in the ways that are asked for.
 
     Args:
         name: Of the data set.
         ways: Option to its value; one that is None or false is not asked for.
+        place: As in :func:`source_of`.
 
     Raises:
         SettingError: The data set is not read in several ways.
         SequelaError: See the function of the source.
     """
-    source = source_of(name)
+    source = source_of(name, place)
     asked = {option: value for option, value in ways.items() if value}
     if not asked:
         return source

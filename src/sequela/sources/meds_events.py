@@ -113,6 +113,7 @@ class StoredEvents:
         in_order: Whether the order of one subject's stays is known.
         dated_by_row: Whether each row said itself when it was known.
         leaks: What the account says of leaks that were asked for.
+        title: Name of the data, where the account has one.
         numbers: SQL type of ``numeric_value``: ``FLOAT``, or ``DOUBLE`` where a shard has it wider.
         mixed: Whether shards have different types.
     """
@@ -124,6 +125,7 @@ class StoredEvents:
     mixed: bool
     dated_by_row: bool = False
     leaks: str = ""
+    title: str = ""
 
 
 @contextmanager
@@ -202,6 +204,7 @@ def stored_events(root: Path) -> StoredEvents:
         len(types) > 1,
         bool(account.get("dated_by_row")),
         leaks_of(account),
+        str(account.get("title", "")),
     )
 
 
@@ -258,11 +261,11 @@ def write_codes(root: Path, codes: list[tuple[str, int]], words: Mapping[str, st
     _write(table, root / standard.code_metadata_filepath)
 
 
-def write_dataset(root: Path, name: str) -> None:
+def write_dataset(root: Path, name: str, title: str = "") -> None:
     """Write ``metadata/dataset.json``; it holds no date, so that equal builds are equal files."""
     data_set = lookup(name)
     metadata = standard.DatasetMetadataSchema(
-        dataset_name=data_set.title,
+        dataset_name=title or data_set.title,
         etl_name="sequela",
         etl_version=__version__,
         meds_version=version("meds"),

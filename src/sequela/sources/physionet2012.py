@@ -1,12 +1,6 @@
 """PhysioNet/CinC Challenge 2012: 48 hours of intensive care, one text file per stay.
 
-Times are published as hours and minutes since admission to the unit, without a calendar: here every
-stay begins on 1 January 2000. Days (of discharge, of death) count from there and have no time of
-day: what they tell was known for sure only at the end of that day. ``Survival`` counts full days
-from admission to the midnight before the death: the death itself came up to a day later. Of the
-deaths in hospital most have a ``Length_of_stay`` of ``Survival`` + 1, and 26 have a ``Survival`` of
-1, though every stay of the challenge lasted 48 hours and 20 of these 26 have values from the last
-of them.
+When what they hold was known stands in ``declared/physionet2012.toml``.
 
 The files: https://physionet.org/content/challenge-2012/1.0.0/. The excerpt that ships with the
 package is the same as one Parquet file: a row a stay, its measurements as lists.
@@ -16,41 +10,21 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from pyarrow import parquet
 
 from sequela.errors import DataError, DataNotFoundError, form_of, without_values
-from sequela.sources import codes, opened
+from sequela.sources import opened
 from sequela.sources.csv_files import check_commas
-from sequela.sources.declarations import (
-    Batches,
-    Check,
-    Fact,
-    Frames,
-    Kind,
-    Source,
-    Table,
-    never_blank,
-)
+from sequela.sources.declarations import Batches
+from sequela.sources.declared.source import published
 
-INTEGER, NUMBER, TEXT = Kind.INTEGER, Kind.NUMBER, Kind.TEXT
-
-ORIGIN = datetime(2000, 1, 1)
-DAY = timedelta(days=1)
-DAYS = 120 * 365  # no life has more
-LAST_SECOND = DAY - timedelta(seconds=1)
-NOT_RECORDED = "-1: the descriptor was not recorded"
-FULL_DAYS = 2  # every stay of the challenge lasted 48 hours at least
 SETS = ("a", "b", "c")
-UNITS = ("coronary care", "cardiac surgery recovery", "medical", "surgical")
 DESCRIPTORS = ("Age", "Gender", "Height", "ICUType", "Weight")
 
 PARAMETERS = (
@@ -278,168 +252,4 @@ OUTCOMES = {
 }
 
 
-def end_of(day: nw.Expr) -> nw.Expr:
-    """The end of a day counted from the origin."""
-    return nw.lit(ORIGIN + LAST_SECOND) + day * nw.lit(DAY)
-
-
-def _at_least_full_days(days: nw.Expr) -> nw.Expr:
-    """A number of days, or the two that every stay lasted where it is less."""
-    return nw.when(days > FULL_DAYS).then(days).otherwise(nw.lit(FULL_DAYS))
-
-
-def outcomes(frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
-    """One row a stay, with times; ``in_records`` is null where its record is not there."""
-    found = frames["records"].group_by("recordid").agg(in_records=nw.len())
-    stayed = nw.col("length_of_stay")
-    lived = nw.col("survival")
-    death = nw.when(lived >= 0).then(end_of(_at_least_full_days(lived + 1)))
-    return frame.join(found, on="recordid", how="left").with_columns(
-        subject_id=nw.col("recordid"),
-        visit_id=nw.col("recordid"),
-        admission=nw.lit(ORIGIN),
-        day_one=nw.lit(ORIGIN + DAY),
-        discharge=end_of(_at_least_full_days(stayed)),
-        death=death,
-    )
-
-
-def records(frame: nw.LazyFrame[Any], _: Frames) -> nw.LazyFrame[Any]:
-    """Measurements with their time and the words that codes stand for."""
-    clock = nw.col("time").str
-    minute = clock.slice(0, 2).cast(nw.Int64()) * 60 + clock.slice(3, 2).cast(nw.Int64())
-    is_type = nw.col("parameter") == "ICUType"
-    unit: nw.Expr = nw.lit(None, nw.String())
-    for number, words in enumerate(UNITS, start=1):
-        unit = nw.when(is_type & (nw.col("value") == number)).then(nw.lit(words)).otherwise(unit)
-    is_sex = nw.col("parameter") == "Gender"
-    female = nw.when(is_sex & (nw.col("value") == 0)).then(nw.lit("F"))
-    sex = nw.when(is_sex & (nw.col("value") == 1)).then(nw.lit("M")).otherwise(female)
-    return frame.with_columns(
-        subject_id=nw.col("recordid"),
-        visit_id=nw.col("recordid"),
-        at=nw.lit(ORIGIN) + minute * nw.lit(timedelta(minutes=1)),
-        unit=unit,
-        sex=sex,
-    )
-
-
-SCORED = (
-    "it is computed from the first 24 hours. It stands with the outcomes, not in the records: read "
-    "only where it is named as an input"
-)
-SOURCE = Source(
-    name="physionet2012",
-    reads=read,
-    tables=(
-        Table(
-            "records",
-            {"recordid": INTEGER, "time": TEXT, "parameter": TEXT, "value": NUMBER},
-            (
-                Fact(
-                    "admission", codes.ADMISSION + "//ICU", "at", "at 00:00",
-                    "admission to the unit: that to the hospital is not published",
-                    where=nw.col("parameter") == "RecordID",
-                ),
-                Fact("unit", codes.ICU_ADMISSION + "//{unit}", "at", "at 00:00",
-                     "a descriptor, known on admission"),
-                Fact("sex", "GENDER//{sex}", None, "always (static)", "it is taken not to change"),
-                Fact("age in years", "AGE", "at", "at 00:00", "a descriptor, known on admission",
-                     value="value", where=nw.col("parameter") == "Age"),
-                Fact(
-                    "measurement (height among them)", "CHART//{parameter}", "at", "at Time",
-                    "charted then", value="value",
-                    where=~nw.col("parameter").is_in(["RecordID", "ICUType", "Gender", "Age"])
-                    & ~nw.col("value").is_null(),
-                ),
-            ),
-            required=True,
-            prepare=records,
-            aside={
-                NOT_RECORDED: nw.col("parameter").is_in(DESCRIPTORS)
-                & (nw.col("value") == -1),
-            },
-            usual=frozenset({NOT_RECORDED}),
-            checks=(
-                Check("Time that is not HH:MM", ~nw.col("time").str.contains("^[0-9]{2}:[0-9]{2}$"),
-                      "recordid", "fetch the set again"),
-            ),
-        ),
-        Table(
-            "outcomes",
-            {
-                "recordid": INTEGER,
-                "saps_i": NUMBER,
-                "sofa": NUMBER,
-                "length_of_stay": INTEGER,
-                "survival": INTEGER,
-                "in_hospital_death": INTEGER,
-            },
-            (
-                *(
-                    Fact(what, f"{codes.SCORE}//{name}", "day_one", "24 hours after admission",
-                         SCORED, value=column, where=nw.col(column) >= 0)
-                    for what, name, column in (
-                        ("SAPS I", "SAPS-I", "saps_i"),
-                        ("SOFA", "SOFA", "sofa"),
-                    )
-                ),
-                Fact(
-                    "discharge", codes.DISCHARGE + "//UNKNOWN", "discharge",
-                    "at the end of the day Length_of_stay, of the third day at the earliest",
-                    "only the day is published; all stays lasted 48 hours",
-                ),
-                Fact(
-                    "died in this stay", codes.EXPIRED, "discharge", "at discharge",
-                    "In-hospital_death = 1. A label, never an input",
-                    where=nw.col("in_hospital_death") == 1,
-                ),
-                Fact(
-                    "left this stay alive", codes.ALIVE, "discharge", "at discharge",
-                    "In-hospital_death = 0. A label, never an input",
-                    where=nw.col("in_hospital_death") == 0,
-                ),
-                Fact(
-                    "death", codes.DEATH, "death",
-                    "at the end of the day Survival + 1, of the third day at the earliest",
-                    "Survival counts full days to the midnight before the death. A label, never an "
-                    "input",
-                ),
-                Fact(
-                    "end of follow-up", codes.FOLLOW_UP_END, "discharge", "at discharge",
-                    "no death is recorded (Survival = -1). A label, never an input",
-                    where=nw.col("survival") < 0,
-                ),
-            ),
-            key=("recordid",),
-            required=True,
-            prepare=outcomes,
-            aside={"its record is not in the set": nw.col("in_records").is_null()},
-            checks=(
-                Check(
-                    "In-hospital_death neither 0 nor 1", ~nw.col("in_hospital_death").is_in([0, 1]),
-                    "recordid", "fetch the outcomes again",
-                ),
-                Check(
-                    "Length_of_stay of -1 (unknown)", nw.col("length_of_stay") < 0, "recordid",
-                    "fetch the outcomes again, or see whether Survival stands in its place",
-                    share=0.5,
-                ),
-                Check(
-                    "In-hospital_death of 1 and a Survival beyond Length_of_stay",
-                    (nw.col("in_hospital_death") == 1) & (nw.col("length_of_stay") >= 0)
-                    & (nw.col("survival") > nw.col("length_of_stay")),
-                    "recordid", "fetch the outcomes again", share=0.05,
-                ),
-                Check(
-                    "In-hospital_death of 1 and no Survival",
-                    (nw.col("in_hospital_death") == 1) & (nw.col("survival") < 0),
-                    "recordid", "fetch the outcomes again", share=0.005,
-                ),
-                *never_blank("in_hospital_death", "length_of_stay", "survival", show="recordid"),
-            ),
-            ranges={"length_of_stay": (-1, DAYS), "survival": (-1, DAYS)},
-            notes={"Length_of_stay is -1 (unknown): 2 days": nw.col("length_of_stay") < 0},
-        ),
-    ),
-)  # fmt: skip
+SOURCE = published("physionet2012", reads=read)

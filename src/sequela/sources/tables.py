@@ -87,13 +87,13 @@ def read_tables(
     if source.reads and (batches := source.reads(root)) is not None:
         return _hand_over(batches, chosen, root, engine)
     publication = Publication.at(root, source.name, changed)
-    files = _files(root)
+    files = files_under(root)
     frames: dict[str, nw.LazyFrame[Any]] = {}
     paths: dict[str, Path] = {}
-    without_csv = [table for table in chosen if _find(table.name, files) is None]
+    without_csv = [table for table in chosen if file_of(table.name, files) is None]
     stored = _read_parquet(source, without_csv, root, files, engine)
     for table in chosen:
-        path = _find(table.name, files)
+        path = file_of(table.name, files)
         if path is None:
             if table.required and table.name not in stored.frames:
                 names = ", ".join(sorted(path.name for path in files)[:12]) or "nothing"
@@ -113,8 +113,16 @@ def read_tables(
     )
 
 
-def typed_blanks(frame: nw.LazyFrame[Any], table: Table) -> nw.LazyFrame[Any]:
-    """The declared columns of a table, null where text is empty or the column absent."""
+def typed_blanks(
+    frame: nw.LazyFrame[Any], table: Table, beside: Collection[str] = ()
+) -> nw.LazyFrame[Any]:
+    """The declared columns of a table, null where text is empty or the column absent.
+
+    Args:
+        frame: The rows.
+        table: The declaration.
+        beside: Other columns to keep.
+    """
     present = set(frame.collect_schema().names())
     columns = {}
     for name, kind in table.columns.items():
@@ -122,7 +130,7 @@ def typed_blanks(frame: nw.LazyFrame[Any], table: Table) -> nw.LazyFrame[Any]:
         if kind is Kind.TEXT and name in present:
             column = nw.when(column != "").then(column)
         columns[name] = column
-    return frame.select(**columns)
+    return frame.select(*beside, **columns)
 
 
 def check_names(source: Source, names: Collection[str]) -> None:
@@ -269,7 +277,12 @@ def _chosen(source: Source, only: Collection[str] | None) -> list[Table]:
     return [t for t in source.tables if t.required or not t.facts or t.name.lower() in wanted]
 
 
-def _files(root: Path) -> list[Path]:
+def files_under(root: Path) -> list[Path]:
+    """The files of a folder and of the folders in it.
+
+    Raises:
+        DataNotFoundError: It is none.
+    """
     if not root.is_dir():
         state = "a file" if root.exists() else "not there"
         raise DataNotFoundError(
@@ -279,8 +292,12 @@ def _files(root: Path) -> list[Path]:
     return sorted(path for path in found if not path.is_dir())
 
 
-def _find(name: str, files: Collection[Path]) -> Path | None:
-    """The one file of a table: its folder may be left out, its case may differ."""
+def file_of(name: str, files: Collection[Path]) -> Path | None:
+    """The one CSV file of a table: its folder may be left out, its case may differ.
+
+    Raises:
+        DataError: There are several.
+    """
     stem = name.rsplit("/", maxsplit=1)[-1].lower()
     wanted = {stem + suffix for suffix in SUFFIXES}
     found = [path for path in files if path.name.lower() in wanted]

@@ -1,8 +1,11 @@
 """The studies that exist, and the one that a run belongs to."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from sequela.cohort.task_files import SUFFIX, read_task
 from sequela.cohort.tasks import task_named
 from sequela.config import CohortSettings, TrainingSettings
 from sequela.errors import SettingError, check_new_name
@@ -87,6 +90,13 @@ def training_of(model: str, changes: Mapping[str, Any]) -> TrainingSettings:
 
 
 def asked_of(data: str, said: Mapping[str, Any]) -> CohortSettings:
-    """What is asked of a data set in its study, with what a user says of it; see ``Study.ask``."""
+    """What is asked of a data set in its study, with what a user says of it; see ``Study.ask``.
+
+    A task may be the path of a file that declares it.
+    """
+    task = str(said.get("task", ""))
+    if task.endswith(SUFFIX):
+        declared = read_task(Path(task))
+        said = {**said, "task": declared["name"], "declared": json.dumps(declared)}
     asking = (study for study in STUDIES.values() if data in study.asked)
     return next(asking, Study("", "", "")).ask(data, said)

@@ -11,7 +11,7 @@ import joblib
 
 from sequela.cohort.flow import Flow
 from sequela.cohort.question import ask
-from sequela.cohort.tasks import task_named
+from sequela.cohort.tasks import task_said
 from sequela.config import SMALLEST_CELL, RunSettings
 from sequela.errors import RunError, SettingError, unknown_name
 from sequela.files import held, is_leftover, make_folder, scratch, whole, writing
@@ -129,8 +129,10 @@ def _watch(snapshots: Generator[Snapshot], on_run: OnRun, on_look: OnLook) -> No
 def _is_control(settings: RunSettings) -> bool:
     """Whether a run shows what a leak is worth, and is no result."""
     asked = settings.cohort
-    leaking = asked is not None and (asked.hindsight or task_named(asked.task).leaks != "")
-    return leaking or settings.split == "row"
+    if asked is None:
+        return settings.split == "row"
+    leaks = task_said(asked.task, asked.declared).leaks
+    return asked.hindsight or leaks != "" or settings.split == "row"
 
 
 def _check_out(out: Path) -> None:

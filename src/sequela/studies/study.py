@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sequela.cohort.tasks import task_named
+from sequela.cohort.tasks import task_said
 from sequela.config import CohortSettings, RunSettings, SplitUnit, TrainingSettings
 from sequela.models.registry import MODELS
 from sequela.studies.claims import Claim
@@ -152,7 +152,7 @@ class Study:
         asked = {**usual, **own}
         if asked["task"] != usual["task"]:
             asked = {n: v for n, v in asked.items() if n in own or n not in _OF_THE_TASK}
-        if "inputs" not in said and task_named(asked["task"]).inputs:
+        if "inputs" not in said and task_said(asked["task"], asked.get("declared")).inputs:
             asked.pop("inputs", None)
         if "inputs" in said and "tables" not in said:
             asked.pop("tables", None)

@@ -1,0 +1,131 @@
+"""A task of one's own, declared in a TOML file."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sequela.cohort.outcomes import OUTCOMES, Outcome
+from sequela.cohort.rules import CENSORED, ON_RECORD
+from sequela.cohort.tasks import OF_STAYS, TASKS, History, Task, Trigger
+from sequela.errors import DataError, SequelaError, check_new_name, unknown_name
+from sequela.sources import opened
+
+SUFFIX = ".toml"
+_EXPECTED = "a task in TOML (docs/tasks.md)"
+_REMEDY = "correct it"
+_OF_SUBJECTS = ("no-trigger-time", "minors", "dead-at-prediction", "follow-up-ended")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DeclaredOutcome(_Part):
+    """What is true of a positive example: codes that stand after the prediction."""
+
+    one: str = Field(min_length=1)
+    codes: tuple[str, ...] = Field(min_length=1)
+    many: str = ""
+    classes: tuple[str, str] | None = None
+
+    def outcome(self, days: float | None, *, of_stays: bool) -> Outcome:
+        """The outcome, within the stay or within a horizon."""
+        within = "the stay" if days is None else "the horizon"
+        return Outcome(
+            label=f"{self.one} within {within}",
+            one=self.one,
+            many=self.many or f"examples with {self.one}",
+            classes=self.classes or (f"no {self.one}", self.one),
+            events=self.codes,
+            within="stay" if days is None else "horizon",
+            of="stays" if of_stays else "subjects",
+            horizon=days is not None,
+        )
+
+
+class DeclaredTask(_Part):
+    """A task: see :class:`sequela.cohort.tasks.Task`."""
+
+    name: str = Field(min_length=1)
+    trigger: Trigger
+    outcome: Literal[tuple(OUTCOMES)] | DeclaredOutcome  # type: ignore[valid-type]
+    hours: float = Field(default=0, ge=0)
+    horizon_days: float | None = Field(default=None, gt=0)
+    rules: tuple[str, ...] | None = None
+    inputs: tuple[str, ...] = ()
+    history: History = "record"
+    entry_code: str = ""
+
+    def task(self) -> Task:
+        """The task.
+
+        Raises:
+            SequelaError: Its parts do not fit together.
+        """
+        check_new_name("task", self.name, TASKS)
+        of_stays = self.trigger not in {"entry", "last event"}
+        own = isinstance(self.outcome, DeclaredOutcome)
+        outcome = (
+            self.outcome.outcome(self.horizon_days, of_stays=of_stays)
+            if isinstance(self.outcome, DeclaredOutcome)
+            else OUTCOMES[self.outcome]
+        )
+        return Task(
+            name=self.name,
+            trigger=self.trigger,
+            outcome=outcome,
+            hours=self.hours,
+            horizon_days=self.horizon_days,
+            exclude=self._usual(own=own) if self.rules is None else self.rules,
+            inputs=self.inputs,
+            history=self.history,
+            entry_code=self.entry_code,
+        )
+
+    def _usual(self, *, own: bool) -> tuple[str, ...]:
+        """The rules of such a question."""
+        rules: tuple[str, ...] = OF_STAYS
+        if self.trigger in {"entry", "last event"}:
+            rules = _OF_SUBJECTS
+        if self.trigger in {"admission", "ICU admission"}:
+            rules += ("no-discharge", "shorter-than-window")
+        if self.trigger == "discharge":
+            rules += ("died-in-hospital", "dead-at-prediction")
+        return (*rules, *((ON_RECORD,) * own), *((CENSORED,) * (self.horizon_days is not None)))
+
+
+def read_task(place: Path) -> dict[str, Any]:
+    """The declaration of the task in a file, as :meth:`Task.from_dict` takes it.
+
+    Raises:
+        DataNotFoundError: There is no such file.
+        DataError: It is no task; the file, the key and what is allowed are named.
+    """
+    text = opened.text(place, _EXPECTED, _REMEDY)
+    try:
+        said = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise DataError(f"{place}: not TOML ({error}); expected {_EXPECTED}; {_REMEDY}") from error
+    try:
+        return DeclaredTask.model_validate(said).task().to_dict()
+    except ValidationError as error:
+        raise DataError(f"{place}: {_problem(error, said)}") from error
+    except SequelaError as error:
+        raise DataError(f"{place}: {error}") from error
+
+
+def _problem(error: ValidationError, said: Mapping[str, Any]) -> str:
+    """The first thing that is wrong, in one line."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"] if part != "DeclaredOutcome")
+    if first["type"] == "extra_forbidden":
+        of = DeclaredOutcome if "DeclaredOutcome" in first["loc"] else DeclaredTask
+        return f"key '{key}': {unknown_name('key', str(first['loc'][-1]), of.model_fields)}"
+    if first["type"] == "missing":
+        return f"key '{key}' is not there, and is needed; expected {_EXPECTED}"
+    if key.startswith("outcome") and isinstance(said.get("outcome"), str):
+        return f"key 'outcome': {unknown_name('outcome', said['outcome'], OUTCOMES)}"
+    return f"key '{key}' is {first['input']!r}: {first['msg']}"

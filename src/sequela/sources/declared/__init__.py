@@ -1,0 +1,1 @@
+"""Hospital tables that a file declares: anybody's, and published ones."""

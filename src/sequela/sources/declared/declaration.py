@@ -1,0 +1,359 @@
+"""What a ``tables.toml`` says: the tables of a hospital, and when what they hold was known."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from sequela.errors import DataError, SequelaError, unknown_name
+from sequela.sources import codes, opened
+from sequela.sources.declarations import PLACEHOLDER, Kind
+from sequela.sources.declared.expressions import columns_in, expression, total
+
+NAME = "tables.toml"
+DECIDE = "DECIDE"
+"""The mark of what a person must still decide."""
+KINDS = {kind.name.lower(): kind for kind in Kind}
+_EXPECTED = "a declaration of hospital tables in TOML"
+_REMEDY = "correct it, or let `sequela data describe` propose one"
+
+
+def _said(text: str) -> str:
+    expression(text)
+    return text
+
+
+Said = Annotated[str, Field(min_length=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DeclaredFact(_Part):
+    """One kind of event that the rows of a table give: see ``declarations.Fact``."""
+
+    code: Said
+    what: str = ""
+    time: str | None = None
+    known: str = ""
+    why: str = ""
+    value: str | None = None
+    where: str | None = None
+    static_where_blank: bool = False
+
+    @field_validator("where", "time", "value")
+    @classmethod
+    def _is_expression(cls, said: str | None) -> str | None:
+        return None if said is None else _said(said)
+
+    def computed(self) -> list[str]:
+        """The time and the value, where they are expressions and not columns."""
+        return [said for said in (self.time, self.value) if said and not said.isidentifier()]
+
+
+class DeclaredJoin(_Part):
+    """Columns taken from another table; they are blank where that is not there.
+
+    Attributes:
+        table: The other table.
+        on: Column that both have, or own column to theirs.
+        take: New column to an expression over the other table's, or ``min``, ``max`` or ``count``.
+    """
+
+    table: Said
+    on: Said | dict[str, str]
+    take: dict[str, str]
+
+    @field_validator("take")
+    @classmethod
+    def _are_expressions(cls, take: dict[str, str]) -> dict[str, str]:
+        named = {total(text)[0] != "" for text in take.values()}
+        if len(named) > 1:
+            raise ValueError("either all columns are totals (min, max, count) or none")
+        return take
+
+
+class DeclaredCheck(_Part):
+    """A state of the rows that must not be: see ``declarations.Check``."""
+
+    problem: Said
+    where: Annotated[str, Field(min_length=1)]
+    show: str | None = None
+    remedy: str = "correct the rows, or the declaration"
+    share: float = Field(default=0.0, ge=0, le=1)
+
+    @field_validator("where")
+    @classmethod
+    def _is_expression(cls, where: str) -> str:
+        return _said(where)
+
+
+class DeclaredTable(_Part):
+    """One table: see ``declarations.Table``.
+
+    Attributes:
+        file: Its file or table of a database, without ending; its name in the declaration where
+            it is not said.
+        subject: Column of the subject.
+        visit: Column of the stay.
+        in_a_stay: A row that names no stay gives no event.
+        joins: Columns taken from other tables.
+        derived: New columns, in order, as expressions over those before.
+        never_blank: Columns that most rows must have.
+    """
+
+    columns: dict[str, Literal["integer", "number", "text", "time"]] = Field(min_length=1)
+    file: Said | None = None
+    facts: tuple[DeclaredFact, ...] = ()
+    key: tuple[str, ...] = ()
+    required: bool = False
+    optional: tuple[str, ...] = ()
+    subject: str | None = None
+    visit: str | None = None
+    in_a_stay: bool = False
+    joins: tuple[DeclaredJoin, ...] = ()
+    derived: dict[str, str] = Field(default_factory=dict)
+    aside: dict[str, str] = Field(default_factory=dict)
+    usual: tuple[str, ...] = ()
+    notes: dict[str, str] = Field(default_factory=dict)
+    checks: tuple[DeclaredCheck, ...] = ()
+    never_blank: tuple[str, ...] = ()
+    ranges: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    describes: dict[str, str] = Field(default_factory=dict)
+    unused: str = "describes codes"
+
+    @field_validator("derived", "aside", "notes")
+    @classmethod
+    def _are_expressions(cls, named: dict[str, str]) -> dict[str, str]:
+        for text in named.values():
+            expression(text)
+        return named
+
+
+class People(_Part):
+    """The table of one row a subject, and the column that identifies it."""
+
+    table: Said
+    id: Said
+
+
+class Stays(_Part):
+    """The table of one row a hospital stay.
+
+    Attributes:
+        table: Its name.
+        id: Column that identifies a stay.
+        subject: Column of its subject.
+        gives: Column that each row of another table gets from its stay, to an expression over the
+            columns of this one.
+    """
+
+    table: Said
+    id: Said
+    subject: Said
+    gives: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("gives")
+    @classmethod
+    def _are_expressions(cls, gives: dict[str, str]) -> dict[str, str]:
+        for text in gives.values():
+            expression(text)
+        return gives
+
+
+class Declaration(_Part):
+    """All tables of a source.
+
+    Attributes:
+        title: Name of the data on pages and cards.
+        people: Who there is; without it, each subject that a row names.
+        stays: The hospital stays, where there are any.
+        stays_in_order: Whether the order of one subject's stays is known.
+        tables: Name to table.
+        not_read: File, without ending, to why it is left out.
+    """
+
+    tables: dict[str, DeclaredTable] = Field(min_length=1)
+    title: str = ""
+    people: People | None = None
+    stays: Stays | None = None
+    stays_in_order: bool = True
+    not_read: dict[str, str] = Field(default_factory=dict)
+
+    @classmethod
+    def read(cls, place: Path) -> Self:
+        """The declaration in a file.
+
+        Raises:
+            DataError: It is not one, or somebody must still decide; the file, the key and what is
+                allowed are named.
+        """
+        text = opened.text(place, _EXPECTED, _REMEDY)
+        for number, line in enumerate(text.splitlines(), start=1):
+            if DECIDE in line:
+                asked = line.strip().lstrip("#").strip().removeprefix(DECIDE).strip(" :")
+                raise DataError(
+                    f"{place}, line {number}: a person must still decide: {asked}; decide it, and "
+                    f"delete the mark {DECIDE}"
+                )
+        try:
+            said = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            raise DataError(
+                f"{place}: not TOML ({error}); expected {_EXPECTED}; {_REMEDY}"
+            ) from error
+        try:
+            found = cls.model_validate(said)
+        except ValidationError as error:
+            raise DataError(f"{place}: {_problem(error)}") from error
+        except SequelaError as error:
+            raise DataError(f"{place}: {error}") from error
+        for key, problem in found.problems():
+            raise DataError(f"{place}: {key}: {problem}")
+        return found
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Keys that do not fit the others, and what is expected."""
+        for role, of in (("people", self.people), ("stays", self.stays)):
+            if of is None:
+                continue
+            if of.table not in self.tables:
+                yield f"key '{role}.table'", str(unknown_name("table", of.table, self.tables))
+                return
+            columns = self.tables[of.table].columns
+            named = {"id": of.id} | ({"subject": of.subject} if isinstance(of, Stays) else {})
+            for key, column in named.items():
+                if column not in columns:
+                    problem = str(unknown_name(f"column of {of.table}", column, columns))
+                    yield f"key '{role}.{key}'", problem
+        for name, table in self.tables.items():
+            for key, problem in self._problems_of(table):
+                yield f"key 'tables.{name}.{key}'", problem
+
+    def _problems_of(self, table: DeclaredTable) -> Iterable[tuple[str, str]]:
+        """What does not fit in one table."""
+        yield from self._problems_of_roles(table)
+        known = self.columns_of(table)
+        for column, text in table.derived.items():
+            yield from _unknown(f"derived.{column}", text, known)
+            known = {*known, column}
+        said = {
+            "aside": table.aside.values(),
+            "notes": table.notes.values(),
+            "checks": [check.where for check in table.checks],
+        }
+        for key, texts in said.items():
+            for text in texts:
+                yield from _unknown(key, text, known)
+        for column in (*table.key, *table.optional, *table.ranges, *table.never_blank):
+            if column not in table.columns:
+                yield "key", str(unknown_name("column", column, table.columns))
+        for fact in table.facts:
+            for key, problem in _problems_of_fact(fact, known):
+                yield f"facts ({fact.code}).{key}", problem
+
+    def _problems_of_roles(self, table: DeclaredTable) -> Iterable[tuple[str, str]]:
+        """What does not fit of subject, stay and what other tables give."""
+        for key in ("subject", "visit"):
+            column = getattr(table, key)
+            if column is not None and column not in table.columns:
+                yield key, str(unknown_name("column", column, table.columns))
+        of_stay = self.stays is not None and self.visit_of(table) is not None
+        if table.facts and self.subject_of(table) is None and not of_stay:
+            yield "subject", "not said, and a table with facts needs one: name its column"
+        if table.in_a_stay and self.stays is None:
+            yield "in_a_stay", "no table of stays is named: say it under [stays]"
+        for join in table.joins:
+            if join.table not in self.tables:
+                yield "joins", str(unknown_name("table", join.table, self.tables))
+        yield from self._kinds_of(table)
+        for column in self._taken(table):
+            if column in table.columns:
+                yield "columns", f"'{column}' is also taken from another table: rename one of them"
+
+    def _kinds_of(self, table: DeclaredTable) -> Iterable[tuple[str, str]]:
+        """Identifiers that are of another kind than where they are declared."""
+        pairs = (
+            ("subject", self.subject_of(table), self.people),
+            ("visit", self.visit_of(table), self.stays),
+        )
+        for key, column, of in pairs:
+            if column is None:
+                continue
+            kind = table.columns[column]
+            declared = self.tables[of.table].columns[of.id] if of else "integer"
+            if kind != declared:
+                where = f"{of.table}.{of.id}" if of else "without a table under [people] or [stays]"
+                yield key, f"'{column}' is of kind {kind}, expected {declared}, as {where}"
+
+    def _taken(self, table: DeclaredTable) -> set[str]:
+        """The columns that a table gets from others."""
+        taken = {column for join in table.joins for column in join.take}
+        if self.stays and self.visit_of(table):
+            taken |= {"stay_subject", *self.stays.gives}
+        return taken
+
+    def columns_of(self, table: DeclaredTable) -> set[str]:
+        """The columns that a table has, with those that it gets from others."""
+        return {*table.columns, *self._taken(table), "subject_id", "visit_id", "known_subject"}
+
+    def subject_of(self, table: DeclaredTable) -> str | None:
+        """The column of the subject: as declared, else that of the people where it is there."""
+        usual = self.people.id if self.people else self.stays.subject if self.stays else ""
+        return table.subject or (usual if usual in table.columns else None)
+
+    def visit_of(self, table: DeclaredTable) -> str | None:
+        """The column of the stay: as declared, else that of the stays where it is there."""
+        usual = self.stays.id if self.stays else ""
+        return table.visit or (usual if usual in table.columns else None)
+
+
+def _unknown(key: str, text: str, known: set[str]) -> Iterable[tuple[str, str]]:
+    """Columns of an expression that a table does not have."""
+    for column in sorted(columns_in(text) - known):
+        yield key, str(unknown_name("column", column, known))
+
+
+def _problems_of_fact(fact: DeclaredFact, known: set[str]) -> Iterable[tuple[str, str]]:
+    """What does not fit in one fact."""
+    of_code = [match["column"] for match in PLACEHOLDER.finditer(fact.code)]
+    for column in of_code:
+        if column not in known:
+            yield "code", str(unknown_name("column", column, known))
+    for key, said in (("time", fact.time), ("value", fact.value), ("where", fact.where)):
+        if said is not None:
+            yield from _unknown(key, said, known)
+    if fact.time and not fact.known:
+        yield "known", "not said; say in words when the fact was known, as 'at discharge'"
+    if not fact.why and not codes.family_of(fact.code).coded_later:
+        yield "why", "not said; say why it was known then, as 'staff charted it then'"
+
+
+def _problem(error: ValidationError) -> str:
+    """The first thing that is wrong, in one line: its key, what was found, what is allowed."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        *parents, last = first["loc"]
+        return f"key '{key}': {unknown_name('key', str(last), _keys(parents))}"
+    if first["type"] == "missing":
+        return f"key '{key}' is not there, and is needed; see docs/tables.md"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"key '{key}' is {first['input']!r}: {message}"
+
+
+def _keys(parents: list[Any]) -> list[str]:
+    """The keys that may stand at a place."""
+    names = [str(part) for part in parents if isinstance(part, str)]
+    models: Mapping[str, type[_Part]] = {
+        "facts": DeclaredFact, "joins": DeclaredJoin, "checks": DeclaredCheck,
+        "people": People, "stays": Stays,
+    }  # fmt: skip
+    if not names:
+        model: type[_Part] = Declaration
+    else:
+        model = models.get(names[-1], DeclaredTable)
+    return list(model.model_fields)

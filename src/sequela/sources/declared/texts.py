@@ -1,0 +1,39 @@
+"""Tables in files as DuckDB reads them: each value as the text that says it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sequela.sources.csv_files import header
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+PARQUET = ".parquet"
+
+
+def text_of(paths: Sequence[Path], connection: "DuckDBPyConnection") -> tuple[Any, list[str]]:
+    """A table as text, and its columns in lower case.
+
+    Args:
+        paths: Its CSV file, or its Parquet files.
+        connection: What reads them.
+
+    Raises:
+        DataError: The header of the CSV file cannot be read.
+    """
+    if paths[0].suffix.lower() == PARQUET:
+        relation = connection.read_parquet(list(map(str, paths)), union_by_name=True)
+        texts = (f'"{name}"::VARCHAR AS "{name.lower()}"' for name in relation.columns)
+        return relation.project(", ".join(texts)), [name.lower() for name in relation.columns]
+    names = header(paths[0])
+    relation = connection.read_csv(
+        str(paths[0]),
+        columns=dict.fromkeys(names, "VARCHAR"),
+        header=True,
+        auto_detect=False,
+        delimiter=",",
+        quotechar='"',
+        escapechar='"',
+    )
+    return relation, names

@@ -1,0 +1,238 @@
+"""Sources that files declare: the published ones as before, and a hospital's own."""
+
+import csv
+import hashlib
+import io
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import pytest
+from tests.sources import hospital
+
+from sequela.errors import DataError, SettingError
+from sequela.sources.build import build
+from sequela.sources.catalog import EXCERPTS
+from sequela.sources.declared.check import faults
+from sequela.sources.declared.describe import propose
+from sequela.sources.declared.expressions import expression
+from sequela.sources.declared.source import beside, place_of
+from sequela.sources.physionet2012 import read
+
+# SHA-256 of the events of the excerpts as the readers in Python wrote them, before both were
+# declared in files (commit 1a9bcce); see ``digest``.
+# Of PhysioNet 2012, of its first stays.
+STAYS = 200
+BY_PYTHON = {
+    "mimic3": "19457b6a163f7018d05f0e869f500bbde1c9c352defb8d5cb310030f6a0065e9",
+    "physionet2012": "7abc05ee7884e017c6dc0764db50ce428795ccf65a7f092406ad4dcee31caa75",
+}
+
+
+def digest(out: Path) -> str:
+    """SHA-256 of all events in their order, as CSV."""
+    total = hashlib.sha256()
+    for file in sorted((out / "data").rglob("*.parquet")):
+        text = io.BytesIO()
+        pacsv.write_csv(pq.read_table(file), text)
+        total.update(text.getvalue())
+    return total.hexdigest()
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The hospital of the docs."""
+    return hospital.write(tmp_path, monkeypatch)
+
+
+def test_mimic3_by_a_file_beside_its_tables(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    shutil.copytree(EXCERPTS / "mimic3", folder)
+    shutil.copy(place_of("mimic3"), folder / "tables.toml")
+    build(beside(folder), folder, tmp_path / "out")
+    assert digest(tmp_path / "out") == BY_PYTHON["mimic3"]
+
+
+def test_physionet2012_by_a_file_beside_its_tables(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    pq.write_table(
+        pq.read_table(EXCERPTS / "physionet2012.parquet").slice(0, STAYS), tmp_path / "some.parquet"
+    )
+    for name, batches in read(tmp_path / "some.parquet") or ():
+        assert isinstance(batches, pa.RecordBatchReader)
+        pq.write_table(batches.read_all(), folder / f"{name}.parquet")
+    shutil.copy(place_of("physionet2012"), folder / "tables.toml")
+    build(beside(folder), folder, tmp_path / "out")
+    assert digest(tmp_path / "out") == BY_PYTHON["physionet2012"]
+
+
+def test_text_ids_are_numbered_in_their_order(own: Path, tmp_path: Path) -> None:
+    account = build(beside(own), own, tmp_path / "out")
+    assert account.title == "Our hospital, 2020 and 2021"
+    assert (account.subjects, account.dated_by_row) == (400, True)
+    tables = [pq.read_table(f) for f in (tmp_path / "out" / "data").rglob("*.parquet")]
+    rows = [row for table in tables for row in table.to_pylist()]
+    with (own / "stays.csv").open() as file:
+        stays = list(csv.DictReader(file))
+    order = {stay: n for n, stay in enumerate(sorted(row["stay"] for row in stays), start=1)}
+    died = {
+        (int(row["patient"][1:]) + 1, order[row["stay"]])
+        for row in stays
+        if row["outcome"] == "died"
+    }
+    found = {
+        (row["subject_id"], row["visit_id"])
+        for row in rows
+        if row["code"] == "HOSPITAL_OUTCOME//expired"
+    }
+    assert found == died
+    labs = [row for row in rows if row["code"] == "LAB//lactate//mmol/L"]
+    assert len(labs) == 3 * len(stays)
+    assert all(row["numeric_value"] > 0 and row["time"].minute == 0 for row in labs)
+
+
+def test_duckdb_and_spark_give_the_same(own: Path, tmp_path: Path, java: None) -> None:
+    for engine in ("duckdb", "spark"):
+        build(beside(own), own, tmp_path / engine, engine=engine)
+    assert digest(tmp_path / "duckdb") == digest(tmp_path / "spark")
+
+
+def changed(own: Path, name: str, old: str, new: str) -> Path:
+    """The hospital with the first occurrence of a text replaced in a file."""
+    text = (own / name).read_text("utf-8")
+    assert old in text
+    (own / name).write_text(text.replace(old, new, 1), "utf-8")
+    return own
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('born = "time"', 'born = "tme"', "key 'tables.patients.columns.born' is 'tme': Input"),
+        ("[people]", "[peple]", "key 'peple': unknown key 'peple': did you mean 'people'?"),
+        ('known = "at birth"\n', "", "facts (MEDS_BIRTH).known': not said; say in words"),
+        ('why = "dated then"\n', "", "facts (MEDS_BIRTH).why': not said; say why"),
+        ('time = "born"', 'time = "bron"', "unknown column 'bron': did you mean 'born'?"),
+        ("outcome == 'died'", "outcome = 'died'", "write == for 'equals'"),
+        ("outcome == 'died'", "open('x')", "unknown function 'open'"),
+        ("outcome == 'died'", "outcome.upper()", "cannot be said; expected columns"),
+        ("outcome == 'died'", "outcme == 'died'", "'outcme': did you mean 'outcome'?"),
+        ('id = "stay"', 'id = "sty"', "key 'stays.id': unknown column of stays 'sty'"),
+        ('patient = "text", sex', 'patient = "integer", sex', "of kind text, expected integer"),
+        ("[stays]", "# DECIDE: which?\n[stays]", "line 7: a person must still decide: which?"),
+        ("[stays]", "[stays", "not TOML"),
+        ('table = "patients"', 'table = "patient"', "did you mean 'patients'?"),
+    ],
+)  # fmt: skip
+def test_a_wrong_declaration_names_file_and_key(old: str, new: str, said: str, own: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        beside(changed(own, "tables.toml", old, new))
+    words = str(caught.value)
+    assert words.startswith(str(own / "tables.toml"))
+    assert said in words
+    assert "\n" not in words
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("patients.csv", "1930-03-01", "01.03.1930", "patients.csv, line 2: column 'born' holds"),
+        ("labs.csv", ".", ",", "labs.csv, line 2: 8 columns; expected 7"),
+        ("stays.csv", "S0-0", "", "blank stay"),
+        ("patients.csv", "P0001", "P0000", "2 rows have patient P0000; expected one"),
+        ("patients.csv", "born", "birthday", "no column 'born'"),
+    ],
+)
+def test_rows_that_do_not_fit_stop_the_build(
+    name: str, old: str, new: str, said: str, own: Path, tmp_path: Path
+) -> None:
+    changed(own, name, old, new)
+    with pytest.raises(DataError) as caught:
+        build(beside(own), own, tmp_path / "out")
+    assert said in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_rows_that_do_not_fit_are_named_without_their_values(own: Path) -> None:
+    assert faults(beside(own), own) == []
+    lines = (own / "labs.csv").read_text("utf-8").splitlines()
+    lines[3] = ":00:00Z,".join(lines[3].rsplit(":00:00,", 1))
+    for row, old, new in ((5, ",S", ",S999"), (7, "P", "Q")):
+        lines[row] = lines[row].replace(old, new, 1)
+    (own / "labs.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    stays = (own / "stays.csv").read_text("utf-8").splitlines()
+    cells = stays[2].split(",")
+    cells[3], cells[4] = cells[4], cells[3]
+    (own / "stays.csv").write_text("\n".join([*stays[:2], ",".join(cells), *stays[3:]]) + "\n")
+    said = [fault.line() for fault in faults(beside(own), own)]
+    assert len(said) >= 4
+    assert any(
+        line.startswith("labs.csv, row 3: column 'reported' holds something") for line in said
+    )
+    assert "stays.csv, row 2: left before admitted: correct the rows, or the declaration" in said
+    assert "labs.csv, row 7: set aside: its subject is not among the patients" in said
+    assert "labs.csv, row 5: set aside: its hospital stay is not among the admissions" in said
+    assert not any(
+        value in line for line in said for value in ("Z", "S999", "Q0", "2020", "lactate")
+    )
+
+
+def test_a_proposal_is_a_declaration_once_its_marks_are_gone(own: Path, tmp_path: Path) -> None:
+    build(beside(own), own, tmp_path / "decided")
+    (own / "tables.toml").write_text(propose(own), "utf-8")
+    with pytest.raises(DataError, match="a person must still decide"):
+        beside(own)
+    lines = (own / "tables.toml").read_text("utf-8").splitlines()
+    kept = [line for line in lines if "DECIDE" not in line]
+    (own / "tables.toml").write_text("\n".join(kept).replace("LABS//", "LAB//") + "\n", "utf-8")
+    build(beside(own), own, tmp_path / "proposed")
+    assert digest(tmp_path / "proposed") == digest(tmp_path / "decided")
+
+
+def test_rows_of_a_table_without_subjects_have_those_of_their_stays(
+    own: Path, tmp_path: Path
+) -> None:
+    (own / "diagnoses.csv").write_text("stay,icd\nS0-0,E11.9\nS1-0,I50.9\n,J18.9\n", "utf-8")
+    with (own / "tables.toml").open("a") as file:
+        file.write(DIAGNOSES)
+    changed(
+        own,
+        "tables.toml",
+        'subject = "patient"\n',
+        'subject = "patient"\ngives.discharge = "left"\n',
+    )
+    account = build(beside(own), own, tmp_path / "out", allow_set_aside=["diagnoses"])
+    assert account.tables[-1].set_aside == {"no hospital stay is named": 1}
+    rows = [
+        r
+        for f in (tmp_path / "out").rglob("data/**/*.parquet")
+        for r in pq.read_table(f).to_pylist()
+    ]
+    found = {r["code"]: (r["subject_id"], r["time"]) for r in rows if r["code"].startswith("ICD")}
+    left = {r["visit_id"]: r["time"] for r in rows if r["code"] == "HOSPITAL_DISCHARGE"}
+    assert {code: subject for code, (subject, _) in found.items()} == {
+        "ICD10CM//E119": 1,
+        "ICD10CM//I509": 2,
+    }
+    assert {time for _, time in found.values()} <= set(left.values())
+
+
+DIAGNOSES = """
+[tables.diagnoses]
+columns = { stay = "text", icd = "text" }
+derived.undotted = "without(icd, '.')"
+
+[[tables.diagnoses.facts]]
+code = "ICD10CM//{undotted}"
+time = "discharge"
+known = "at discharge"
+"""
+
+
+@pytest.mark.parametrize("text", ["(" * 300 + ")" * 300, "a" + " + 1" * 5000, "x if", "a is 1"])
+def test_no_expression_is_a_bug(text: str) -> None:
+    with pytest.raises(SettingError):
+        expression(text)

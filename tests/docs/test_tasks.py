@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sequela.cohort.rules import RULES
+from sequela.cohort.task_files import DeclaredTask, read_task, task_said
 from sequela.cohort.tasks import TASKS
 from sequela.sequences.flat import LAYOUT
 from sequela.sources.codes import families_where
@@ -56,3 +57,14 @@ def test_the_example_runs(
     result = runpy.run_path("example.py")
     assert "3 examples of 3 subjects, 1 positive" in capsys.readouterr().out
     assert result["batch_sizes"].tolist() == [2]
+
+
+def test_the_tasks_of_ones_own_are_tasks(tmp_path: Path) -> None:
+    texts = re.findall(r"^```toml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert len(texts) == 2
+    for text in texts:
+        (tmp_path / "task.toml").write_text(text, "utf-8")
+        task = task_said(*read_task(tmp_path / "task.toml"))
+        assert f"--task {task.name}.toml" in TEXT
+    section = TEXT.split("### A task of your own")[1].split("\n### ")[0]
+    assert set(DeclaredTask.model_fields) <= set(re.findall(r"`(\w+)`", section))

@@ -9,7 +9,7 @@ from sequela.sources.catalog import DATA_SETS, load_recordings, locate, lookup
 
 
 def test_the_data_names_are_those_of_the_design() -> None:
-    names = "bonn uci-seizure signals mimic3 mimic4 eicu physionet2012 nafld omop meds"
+    names = "bonn uci-seizure signals mimic3 mimic4 eicu physionet2012 nafld omop meds tables"
     assert list(DATA_SETS) == names.split()
 
 
@@ -17,8 +17,8 @@ def test_the_data_names_are_those_of_the_design() -> None:
 def test_entries_are_whole(name: str) -> None:
     data_set = DATA_SETS[name]
     assert all([data_set.title, data_set.licence, data_set.size, data_set.how_to_get])
-    assert data_set.homepage.startswith("https://") is (name != "signals")
-    assert bool(data_set.citation) is (name not in {"meds", "omop", "signals"})
+    assert data_set.homepage.startswith("https://") is (name not in {"signals", "tables"})
+    assert bool(data_set.citation) is (name not in {"meds", "omop", "signals", "tables"})
     assert (data_set.kind == "eeg") is bool(data_set.reads or data_set.windows)
     functions = (data_set.reads, data_set.signals, data_set.windows, data_set.fetches)
     for function in filter(None, functions):

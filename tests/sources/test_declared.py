@@ -142,7 +142,7 @@ def test_a_wrong_declaration_names_file_and_key(old: str, new: str, said: str, o
         ("patients.csv", "1930-03-01", "01.03.1930", "patients.csv, line 2: column 'born' holds"),
         ("labs.csv", ".", ",", "labs.csv, line 2: 8 columns; expected 7"),
         ("stays.csv", "S0-0", "", "blank stay"),
-        ("patients.csv", "P0001", "P0000", "2 rows have patient P0000; expected one"),
+        ("patients.csv", "P0001", "P0000", "2 rows have the same patient (the first is line 2)"),
         ("patients.csv", "born", "birthday", "no column 'born'"),
     ],
 )

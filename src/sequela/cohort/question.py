@@ -6,7 +6,8 @@ from typing import Any
 
 from sequela.cohort.events import open_events
 from sequela.cohort.selection import Cohort, cohort_of_labels, select_cohort
-from sequela.cohort.tasks import Task, task_said, with_hindsight
+from sequela.cohort.task_files import task_said
+from sequela.cohort.tasks import Task, with_hindsight
 from sequela.config import CohortSettings
 from sequela.errors import SettingError
 from sequela.sources.events import events_of

@@ -1,19 +1,21 @@
 """A task of one's own, declared in a TOML file."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sequela.cohort.outcomes import OUTCOMES, Outcome
+from sequela.cohort.outcomes import OUTCOMES, Outcome, stay_of_more_than
 from sequela.cohort.rules import CENSORED, ON_RECORD
-from sequela.cohort.tasks import OF_STAYS, TASKS, History, Task, Trigger
-from sequela.errors import DataError, SequelaError, check_new_name, unknown_name
+from sequela.cohort.tasks import OF_STAYS, TASKS, History, Task, Trigger, task_named
+from sequela.errors import DataError, SequelaError, SettingError, check_new_name, unknown_name
 from sequela.sources import opened
 
 SUFFIX = ".toml"
+_STAY = re.compile(r"a stay of more than ([0-9]{1,4}(?:\.[0-9]{1,4})?) days")
 _EXPECTED = "a task in TOML (docs/tasks.md)"
 _REMEDY = "correct it"
 _OF_SUBJECTS = ("no-trigger-time", "minors", "dead-at-prediction", "follow-up-ended")
@@ -51,7 +53,7 @@ class DeclaredTask(_Part):
 
     name: str = Field(min_length=1)
     trigger: Trigger
-    outcome: Literal[tuple(OUTCOMES)] | DeclaredOutcome  # type: ignore[valid-type]
+    outcome: DeclaredOutcome | str
     hours: float = Field(default=0, ge=0)
     horizon_days: float | None = Field(default=None, gt=0)
     rules: tuple[str, ...] | None = None
@@ -71,7 +73,7 @@ class DeclaredTask(_Part):
         outcome = (
             self.outcome.outcome(self.horizon_days, of_stays=of_stays)
             if isinstance(self.outcome, DeclaredOutcome)
-            else OUTCOMES[self.outcome]
+            else _ready(self.outcome)
         )
         return Task(
             name=self.name,
@@ -97,8 +99,41 @@ class DeclaredTask(_Part):
         return (*rules, *((ON_RECORD,) * own), *((CENSORED,) * (self.horizon_days is not None)))
 
 
-def read_task(place: Path) -> dict[str, Any]:
-    """The declaration of the task in a file, as :meth:`Task.from_dict` takes it.
+def _ready(words: str) -> Outcome:
+    """An outcome by its words; a stay may be of more than any number of days.
+
+    Raises:
+        UnknownNameError: There is none.
+    """
+    if days := _STAY.fullmatch(words):
+        return stay_of_more_than(float(days[1]))
+    if words not in OUTCOMES:
+        raise unknown_name("outcome", words, OUTCOMES)
+    return OUTCOMES[words]
+
+
+def task_said(name: str, declared: str | None = None) -> Task:
+    """The task that is asked: by its name, or as a file declared it.
+
+    Args:
+        name: One of ``TASKS``, where nothing was declared.
+        declared: The declaration, as :func:`read_task` gives it.
+
+    Raises:
+        UnknownNameError: If no task has that name.
+        SettingError: If what was declared is no task.
+    """
+    if declared is None:
+        return task_named(name)
+    try:
+        return DeclaredTask.model_validate_json(declared).task()
+    except ValidationError as error:
+        words = error.errors()[0]["msg"]
+        raise SettingError(f"declared is no task ({words}): train again") from error
+
+
+def read_task(place: Path) -> tuple[str, str]:
+    """The name of the task in a file, and its declaration as JSON.
 
     Raises:
         DataNotFoundError: There is no such file.
@@ -110,7 +145,8 @@ def read_task(place: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise DataError(f"{place}: not TOML ({error}); expected {_EXPECTED}; {_REMEDY}") from error
     try:
-        return DeclaredTask.model_validate(said).task().to_dict()
+        found = DeclaredTask.model_validate(said)
+        return found.task().name, found.model_dump_json(exclude_defaults=True)
     except ValidationError as error:
         raise DataError(f"{place}: {_problem(error, said)}") from error
     except SequelaError as error:
@@ -119,13 +155,14 @@ def read_task(place: Path) -> dict[str, Any]:
 
 def _problem(error: ValidationError, said: Mapping[str, Any]) -> str:
     """The first thing that is wrong, in one line."""
-    first = error.errors()[0]
+    # An outcome in words and one in a part are two forms: what is said is of one of them.
+    other = "str" if isinstance(said.get("outcome"), dict) else "DeclaredOutcome"
+    found = [each for each in error.errors() if other not in each["loc"]]
+    first = min(found, key=lambda each: each["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"] if part != "DeclaredOutcome")
     if first["type"] == "extra_forbidden":
         of = DeclaredOutcome if "DeclaredOutcome" in first["loc"] else DeclaredTask
         return f"key '{key}': {unknown_name('key', str(first['loc'][-1]), of.model_fields)}"
     if first["type"] == "missing":
         return f"key '{key}' is not there, and is needed; expected {_EXPECTED}"
-    if key.startswith("outcome") and isinstance(said.get("outcome"), str):
-        return f"key 'outcome': {unknown_name('outcome', said['outcome'], OUTCOMES)}"
     return f"key '{key}' is {first['input']!r}: {first['msg']}"

@@ -1,6 +1,5 @@
 """What is predicted, when, from what, and for whom: tasks as declarations."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -355,19 +354,6 @@ def register(task: Task) -> None:
             "another outcome: give it a label of its own"
         )
     TASKS[task.name] = lambda: task
-
-
-def task_said(name: str, declared: str | None = None) -> Task:
-    """The task that is asked: by its name, or as a file declared it.
-
-    Args:
-        name: One of ``TASKS``, where nothing was declared.
-        declared: The declaration, as JSON.
-
-    Raises:
-        UnknownNameError: If no task has that name.
-    """
-    return task_named(name) if declared is None else Task.from_dict(json.loads(declared))
 
 
 def task_named(name: str, **changes: Any) -> Task:

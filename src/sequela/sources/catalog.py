@@ -269,16 +269,6 @@ DATA_SETS: dict[str, DataSet] = {
             "https://physionet.org/content/mimic-iv-demo-omop/0.9/)"
         ),
     ),
-    "tables": DataSet(
-        title="Hospital tables of your own, as tables.toml declares them",
-        kind="ehr",
-        units=("subject", "site", "time"),
-        declares="sequela.sources.declared.source:beside",
-        how_to_get=(
-            "name the folder of its tables with --root, and declare them in tables.toml beside "
-            "them (docs/tables.md)"
-        ),
-    ),
     "meds": DataSet(
         title="Any data set in the Medical Event Data Standard, version 0.4",
         kind="ehr",
@@ -289,6 +279,16 @@ DATA_SETS: dict[str, DataSet] = {
         size="any",
         homepage="https://medical-event-data-standard.github.io/",
         how_to_get="name the folder that holds data/ and metadata/ with --root",
+    ),
+    "tables": DataSet(
+        title="Hospital tables of your own, as tables.toml declares them",
+        kind="ehr",
+        units=("subject", "site", "time"),
+        declares="sequela.sources.declared.source:beside",
+        how_to_get=(
+            "name the folder of its tables with --root, and declare them in tables.toml beside "
+            "them (docs/tables.md)"
+        ),
     ),
 }
 

@@ -1,6 +1,5 @@
 """The studies that exist, and the one that a run belongs to."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -96,7 +95,7 @@ def asked_of(data: str, said: Mapping[str, Any]) -> CohortSettings:
     """
     task = str(said.get("task", ""))
     if task.endswith(SUFFIX):
-        declared = read_task(Path(task))
-        said = {**said, "task": declared["name"], "declared": json.dumps(declared)}
+        name, declared = read_task(Path(task))
+        said = {**said, "task": name, "declared": declared}
     asking = (study for study in STUDIES.values() if data in study.asked)
     return next(asking, Study("", "", "")).ask(data, said)

@@ -11,7 +11,7 @@ import joblib
 
 from sequela.cohort.flow import Flow
 from sequela.cohort.question import ask
-from sequela.cohort.tasks import task_said
+from sequela.cohort.task_files import task_said
 from sequela.config import SMALLEST_CELL, RunSettings
 from sequela.errors import RunError, SettingError, unknown_name
 from sequela.files import held, is_leftover, make_folder, scratch, whole, writing

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sequela.cohort.tasks import task_said
+from sequela.cohort.task_files import task_said
 from sequela.config import CohortSettings, RunSettings, SplitUnit, TrainingSettings
 from sequela.models.registry import MODELS
 from sequela.studies.claims import Claim

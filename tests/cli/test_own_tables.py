@@ -1,0 +1,65 @@
+"""Tables and a task of one's own, through the command line."""
+
+from pathlib import Path
+
+import pytest
+from tests.cli.calls import Refused, ran
+from tests.sources import hospital
+
+from sequela.cli.app import main
+from sequela.runs.find import open_run
+
+TASK = """
+name = "back-within-60d"
+trigger = "discharge"
+horizon_days = 60
+outcome = "readmission within the horizon"
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, no_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return hospital.write(tmp_path, monkeypatch)
+
+
+def test_a_run_keeps_its_task(own: Path, tmp_path: Path) -> None:
+    (tmp_path / "task.toml").write_text(TASK, "utf-8")
+    data = ("--data", "tables", "--root", own)
+    out = tmp_path / "run"
+    ran("train", "logistic-regression", *data, "--task", "task.toml", "--out", out)
+    (tmp_path / "task.toml").unlink()
+    ran("evaluate", out)
+    ran("report", out, "--out", tmp_path / "page.html")
+    found = open_run(out).data
+    assert found["task"]["name"] == "back-within-60d"
+    assert found["question"].startswith("readmission within 60 days, predicted at each discharge")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "--task back-within-60d.toml" in page
+
+
+def test_what_cannot_be_is_refused(own: Path, tmp_path: Path, refused: Refused) -> None:
+    said = refused("build", "tables", "--root", "postgresql://x", "--out", "e")
+    assert "name their folder with --root" in said
+    (own / "tables.toml").unlink()
+    said = refused("build", "tables", "--root", own, "--out", "e")
+    assert "tables.toml is not there" in said
+    assert "sequela data describe" in said
+    said = refused("data", "describe", "mimic4")
+    assert "is not declared in a file; expected one of mimic3, physionet2012" in said
+
+
+def test_a_published_declaration_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    ran("data", "describe", "mimic3")
+    assert "[tables.ADMISSIONS.columns]" in capsys.readouterr().out
+
+
+def test_rows_that_do_not_fit(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (own / "patients.csv").read_text("utf-8")
+    (own / "patients.csv").write_text(text.replace("1930-03-01", "01.03.1930", 1), "utf-8")
+    with pytest.raises(SystemExit) as caught:
+        main(["data", "check", "tables", "--root", str(own)])
+    assert caught.value.code == 2
+    printed = capsys.readouterr()
+    assert "patients.csv, row 1: column 'born' holds something else; expected a time" in printed.out
+    assert printed.err.count("\n") == 1
+    assert "1930" not in printed.out + printed.err

@@ -1,0 +1,100 @@
+"""Tasks that files declare."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sequela.cohort.events import Events
+from sequela.cohort.rules import CENSORED, ON_RECORD
+from sequela.cohort.selection import select_cohort
+from sequela.cohort.task_files import read_task, task_said
+from sequela.cohort.tasks import Task, in_hospital
+from sequela.errors import DataError
+
+LONG = "a stay of more than 14 days"
+OUTCOME = """[outcome]
+one = "heart failure"
+codes = ["ICD10CM//I50*"]
+"""
+OF_CODES = f"""
+name = "heart-failure-1y"
+trigger = "discharge"
+horizon_days = 365
+{OUTCOME}"""
+
+
+def read(folder: Path, text: str) -> Task:
+    (folder / "task.toml").write_text(text, "utf-8")
+    return task_said(*read_task(folder / "task.toml"))
+
+
+def test_a_question_of_codes(tmp_path: Path, make_events: Callable[..., Events]) -> None:
+    task = read(tmp_path, OF_CODES)
+    assert task.exclude[-2:] == (ON_RECORD, CENSORED)
+    assert task.outcome.classes == ("no heart failure", "heart failure")
+    assert task.describe().startswith("heart failure within 365 days, predicted at each discharge")
+    rows: list[tuple[Any, ...]] = []
+    plan = [
+        (1, 100, "E119", "I509"),
+        (2, 500, "E119", "I509"),  # after more than a year
+        (3, 100, "E119", "I519"),
+        (4, 100, "I501", "I50"),  # known before
+    ]
+    for subject, day, first, code in plan:
+        for number, start, coded in ((0, 0, first), (1, day, code)):
+            visit = 10 * subject + number
+            month, rest = divmod(start, 28)
+            at = f"{2020 + month // 12}-{month % 12 + 1:02d}-{rest + 1:02d}"
+            rows += [
+                (subject, f"{at} 01:00", "HOSPITAL_ADMISSION//E", visit),
+                (subject, f"{at} 20:00", "HOSPITAL_DISCHARGE//H", visit),
+                (subject, f"{at} 20:00", f"ICD10CM//{coded}", visit),
+            ]
+    cohort = select_cohort(make_events(rows), task)
+    first_of = dict(zip(cohort.subject_id.tolist(), cohort.label.tolist(), strict=True))
+    labels = [(s, bool(y)) for s, y in zip(cohort.subject_id.tolist(), cohort.label, strict=True)]
+    assert (1, True) in labels
+    assert all(not y for s, y in labels if s in {2, 3})
+    assert 4 not in first_of
+    assert cohort.flow.positives == 1
+    assert [step.removed for step in cohort.flow.steps if step.rule == ON_RECORD] == [4]
+    assert cohort.leaks == ()
+
+
+def test_a_ready_outcome_and_ready_rules(tmp_path: Path) -> None:
+    rules = ", ".join(f'"{rule}"' for rule in in_hospital().exclude)
+    said = 'trigger = "admission"\nhours = 24\noutcome = "death in the stay"\n'
+    found = read(tmp_path, f'name = "ours"\n{said}rules = [{rules}]')
+    usual = in_hospital()
+    long = read(tmp_path, f'name = "ours"\n{said.replace("death in the stay", LONG)}')
+    assert long.outcome.classes == ("at most 14 days", "more than 14 days")
+    assert (found.outcome, found.exclude, found.hours) == (usual.outcome, usual.exclude, 24)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('trigger = "discharge"', 'trigger = "arrival"', "key 'trigger' is 'arrival': Input"),
+        ('trigger = "discharge"\n', "", "key 'trigger' is not there"),
+        ("horizon_days", "horizon_dais", "'horizon_dais': did you mean 'horizon_days'?"),
+        ("codes", "kodes", "unknown key 'kodes': did you mean 'codes'?"),
+        ("365", "-3", "key 'horizon_days' is -3"),
+        ("heart-failure-1y", "in-hospital", "registered already"),
+        ("heart-failure-1y", "Heart", "cannot be named 'Heart'"),
+        ("365", '365\nrules = ["adults"]', "unknown exclusion rule 'adults'"),
+        (OUTCOME, 'outcome = "deth in the stay"',
+         "unknown outcome 'deth in the stay': did you mean 'death in the stay'?"),
+        ("[outcome]", "[outcome", "not TOML"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_names_key_and_what_is_allowed(
+    old: str, new: str, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, OF_CODES.replace(old, new, 1))
+    words = str(caught.value)
+    assert words.startswith(str(tmp_path / "task.toml"))
+    assert said in words
+    assert "\n" not in words

@@ -16,7 +16,7 @@ def test_its_commands_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for words in commands(PAGE):
-        if len(words) > 2:  # not a command that is named in a sentence
+        if words[0] in ("train", "export") and len(words) > 2:  # a night is in tests/serving
             call(words)
     capsys.readouterr()
     exec(compile("\n".join(fences(PAGE, "python")), str(PAGE), "exec"), {})  # noqa: S102 - the page's own

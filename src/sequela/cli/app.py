@@ -20,6 +20,7 @@ from sequela.cli.export import export
 from sequela.cli.plain import print_plainly
 from sequela.cli.report import report
 from sequela.cli.reproduce import reproduce
+from sequela.cli.scan import scan
 from sequela.cli.share import share
 from sequela.cli.verify import verify
 from sequela.errors import MissingExtraError, SequelaError, fixable, is_memory, system_words
@@ -45,6 +46,7 @@ for _command in (
     export,
     report,
     card,
+    scan,
     share,
     verify,
     cost,

@@ -1,0 +1,96 @@
+"""A long recording on disk as a model of a signal reads it, piece by piece."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError, SettingError
+from sequela.sources.signals.channels import Montage, to_microvolts
+from sequela.sources.signals.edf import EdfFile
+from sequela.sources.signals.windows import Rates
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A file as a model reads it.
+
+    Attributes:
+        names: Of the channels.
+        n_chans: Channels that the model reads at once.
+        n_times: Samples, at the model's rate.
+        read: Gives samples in µV, (channel, time), from one up to another.
+        notes: In sentences.
+    """
+
+    names: tuple[str, ...]
+    n_chans: int
+    n_times: int
+    read: Callable[[int, int], NDArray[np.float64]]
+    notes: tuple[str, ...]
+
+    @property
+    def n_asked(self) -> int:
+        """How often the model is asked about one window."""
+        return len(self.names) // self.n_chans
+
+    @classmethod
+    def of(cls, file: EdfFile, signal: Mapping[str, Any], channels: Sequence[str]) -> "Recording":
+        """A file as the model of a signal reads it.
+
+        Args:
+            file: The file.
+            signal: What the model says of its signal.
+            channels: Names that are asked for; those of the model, or all voltages, by default.
+
+        Raises:
+            SettingError: If as many channels are chosen as the model does not read.
+            DataError: If a channel is missing, is no voltage, or has a rate of its own.
+        """
+        there = [file.labels[i] for i in file.signals]
+        known, n_chans, sfreq = tuple(signal["channels"]), signal["n_chans"], signal["sfreq"]
+        voltage = [file.labels[i] for i in file.signals if to_microvolts(file.units[i])]
+        asked = tuple(channels) or (known if n_chans > 1 else ()) or tuple(voltage)
+        if not asked:
+            raise DataError(f"{file.path}: no channel is a voltage: expected signals in µV or mV")
+        montage = Montage(asked, there, str(file.path))
+        if len(asked) != n_chans and n_chans > 1:
+            raise SettingError(
+                f"{file.path}: {len(asked)} channels are chosen, and the model reads {n_chans}: "
+                "name them with --channels, in its order"
+            )
+        needed = [file.signals[i] for i in montage.needs]
+        rates = {file.rate(i) for i in needed}
+        if len(rates) > 1:
+            each = ", ".join(f"{rate:g} Hz" for rate in sorted(rates))
+            raise DataError(
+                f"{file.path}: the channels have the rates {each}: expected one; name channels of "
+                "one rate with --channels"
+            )
+        before = rates.pop()
+        scales = np.array([[_scale(file, i)] for i in needed])
+        rate = Rates.of(before, sfreq)
+        n_before = file.n_records * file.samples[needed[0]]
+
+        def at(first: int, last: int) -> NDArray[np.float64]:
+            return montage.apply(file.read(needed, first, last) * scales)
+
+        def read(first: int, last: int) -> NDArray[np.float64]:
+            return rate.part(at, n_before, first, last)
+
+        notes = montage.notes
+        if before != sfreq:
+            notes = (*notes, f"resampled from {before:g} Hz to {sfreq:g} Hz")
+        return cls(montage.names, n_chans, rate.n_after(n_before), read, notes)
+
+
+def _scale(file: EdfFile, signal: int) -> float:
+    found = to_microvolts(file.units[signal])
+    if found is None:
+        raise DataError(
+            f"{file.path}: channel {file.labels[signal]} is in '{file.units[signal]}': expected a "
+            "voltage; name other channels with --channels"
+        )
+    return found

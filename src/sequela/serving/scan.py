@@ -1,0 +1,272 @@
+"""A long recording scanned: probabilities over time, and the events that they make.
+
+Recordings are read piece by piece, so that memory does not grow with their length.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError, SettingError, unknown_name
+from sequela.serving.recording import Recording
+from sequela.serving.served import ServedModel
+from sequela.sources.signals.edf import EdfFile
+
+_AT_ONCE = 2048
+"""Windows that are scored at once."""
+_FLAT = 1e-3
+"""µV of range below which a channel says nothing."""
+
+
+@dataclass(frozen=True)
+class Scanning:
+    """How a recording is scanned.
+
+    Attributes:
+        event: The class whose events are looked for.
+        step: Seconds from one window to the next; half a window by default.
+        smooth: Seconds over which probabilities are averaged.
+        threshold: Of the smoothed probability; that of the model by default, or 0.5.
+        shortest: Seconds that an event must last.
+        gap: Seconds between two events that are joined.
+        channels: Names to read, in the model's order.
+    """
+
+    event: str = ""
+    step: float | None = None
+    smooth: float = 5.0
+    threshold: float | None = None
+    shortest: float = 10.0
+    gap: float = 10.0
+    channels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """An event.
+
+    Attributes:
+        onset: Seconds from the start of the recording.
+        duration: Seconds.
+        confidence: Mean probability within.
+        channel: Where it was highest, where channels were scored one by one; else empty.
+    """
+
+    onset: float
+    duration: float
+    confidence: float
+    channel: str
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What was found in a recording.
+
+    Attributes:
+        path: The file.
+        event: The class that was looked for.
+        seconds: Length of the recording.
+        times: float64 (window,), the middle of each window, in seconds.
+        probability: float32 (window,), smoothed; NaN where nothing could be scored.
+        threshold: At or above it is an event.
+        events: In the order of time.
+        unscored: Seconds that were not scored: flat, or not finite.
+        notes: What was done to read it, in sentences.
+    """
+
+    path: Path
+    event: str
+    seconds: float
+    times: NDArray[np.float64]
+    probability: NDArray[np.float32]
+    threshold: float
+    events: tuple[Found, ...]
+    unscored: float
+    notes: tuple[str, ...]
+
+
+def scan(
+    model: ServedModel,
+    path: Path,
+    how: Scanning,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Scan:
+    """Scan one recording.
+
+    A model of one channel is asked about each channel that is chosen, and the highest probability
+    counts. Other rates are resampled.
+
+    Args:
+        model: Of a signal.
+        path: An EDF, EDF+ or BDF file.
+        how: See :class:`Scanning`.
+        progress: Called with the share that is done.
+
+    Raises:
+        SettingError: If the model or a setting does not fit.
+        DataError: If the file is damaged or discontinuous, or lacks a channel.
+    """
+    if model.about["kind"] != "signal":
+        raise SettingError(f"{model.name} reads hospital records: expected a model of a signal")
+    signal = model.about["signal"]
+    place, event = _class(model, how.event)
+    threshold = _threshold(model, how.threshold)
+    file = EdfFile.open(path)
+    recording = Recording.of(file, signal, how.channels)
+    size, rate = signal["n_times"], signal["sfreq"]
+    if recording.n_times < size:
+        raise DataError(
+            f"{path}: has {file.seconds:g} s, and the model reads windows of {size / rate:g} s: "
+            "expected a longer recording"
+        )
+    step = max(1, round((how.step or size / rate / 2) * rate))
+    raw = _levels(model, recording, place, step, progress)
+    seen = ~np.isnan(raw).all(1)
+    level = np.where(seen, np.nan_to_num(raw, nan=-1).max(1), np.nan)
+    smoothed = _smoothed(level, max(1, round(how.smooth * rate / step)))
+    times = (np.arange(len(raw)) * step + size / 2) / rate
+    names = recording.names if recording.n_asked > 1 else ("",)
+    seconds = step / rate
+    found = tuple(
+        _found(each, smoothed, times, raw, names, seconds)
+        for each in _events(smoothed, times, threshold, seconds, how)
+    )
+    unscored = float(np.count_nonzero(~seen) * seconds)
+    return Scan(
+        path, event, file.seconds, times, smoothed, threshold, found, unscored, recording.notes
+    )
+
+
+def _levels(
+    model: ServedModel,
+    recording: Recording,
+    place: int,
+    step: int,
+    progress: Callable[[float], None],
+) -> NDArray[np.float32]:
+    """Probabilities (window, channel or all of them); NaN of a window that says nothing."""
+    size = model.about["signal"]["n_times"]
+    windows = (recording.n_times - size) // step + 1
+    found = np.empty((windows, recording.n_asked), np.float32)
+    at_once = max(1, _AT_ONCE // recording.n_asked)
+    for first in range(0, windows, at_once):
+        last = min(first + at_once, windows)
+        samples = recording.read(first * step, (last - 1) * step + size).astype(np.float32)
+        cut = np.lib.stride_tricks.sliding_window_view(samples, size, axis=1)[:, ::step]
+        asked = cut.swapaxes(0, 1).reshape(-1, recording.n_chans, size)
+        said = model.probabilities({"signal": np.nan_to_num(asked)})[:, place]
+        said[_silent(asked)] = np.nan
+        found[first:last] = said.reshape(last - first, -1)
+        progress(last / windows)
+    return found
+
+
+def _class(model: ServedModel, name: str) -> tuple[int, str]:
+    """The place and name of the class that is looked for."""
+    if not name:
+        name = "seizure" if "seizure" in model.classes else ""
+        if not name and len(model.classes) == 2:  # noqa: PLR2004
+            name = model.classes[1]
+        if not name:
+            raise SettingError(
+                f"{model.name} knows {', '.join(model.classes)}: name the class to look for with "
+                "--event"
+            )
+    if name not in model.classes:
+        raise unknown_name("class", name, model.classes)
+    return model.classes.index(name), name
+
+
+def _threshold(model: ServedModel, asked: float | None) -> float:
+    """As asked for, else the last of the model's, which was chosen on its tuning part."""
+    if asked is None:
+        known = model.about["thresholds"]
+        return float(known[-1]["value"]) if known else 0.5
+    if not 0 < asked < 1:
+        raise SettingError(f"the threshold is {asked:g}: expected between 0 and 1")
+    return asked
+
+
+def _silent(windows: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Windows that say nothing: a channel of theirs is flat, or has a sample that is no number."""
+    spread = windows.max(-1) - windows.min(-1)
+    silent: NDArray[np.bool_] = ~(spread > _FLAT).all(-1)
+    return silent
+
+
+def _smoothed(level: NDArray[np.float32], n: int) -> NDArray[np.float32]:
+    """The mean over ``n`` windows around each; what is not known does not count."""
+    known = ~np.isnan(level)
+    ends = np.pad(np.cumsum(np.where(known, level, 0), dtype=np.float64), (1, 0))
+    counts = np.pad(np.cumsum(known), (1, 0))
+    first = np.clip(np.arange(len(level)) - n // 2, 0, len(level))
+    last = np.clip(first + n, 0, len(level))
+    total, count = ends[last] - ends[first], counts[last] - counts[first]
+    found = np.divide(total, count, out=np.full(len(level), np.nan), where=(count > 0) & known)
+    smoothed: NDArray[np.float32] = found.astype(np.float32)
+    return smoothed
+
+
+def _events(
+    level: NDArray[np.float32],
+    times: NDArray[np.float64],
+    threshold: float,
+    step: float,
+    how: Scanning,
+) -> list[tuple[int, int]]:
+    """Runs of windows at or above the threshold, near ones joined, short ones left out."""
+    above = np.concatenate(([False], level >= threshold, [False]))  # NaN is not
+    edges = np.flatnonzero(above[1:] != above[:-1]).reshape(-1, 2)
+    joined: list[tuple[int, int]] = []
+    for first, last in edges.tolist():
+        if joined and times[first] - times[joined[-1][1] - 1] <= how.gap + step:
+            joined[-1] = (joined[-1][0], last)
+        else:
+            joined.append((first, last))
+    return [(a, b) for a, b in joined if (b - a) * step >= how.shortest - step / 2]
+
+
+def _found(
+    event: tuple[int, int],
+    level: NDArray[np.float32],
+    times: NDArray[np.float64],
+    raw: NDArray[np.float32],
+    names: Sequence[str],
+    step: float,
+) -> Found:
+    first, last = event
+    within = raw[first:last]
+    strongest = int(np.nan_to_num(within).mean(0).argmax())
+    onset = max(0.0, float(times[first]) - step / 2)
+    return Found(
+        onset,
+        float(times[last - 1]) + step / 2 - onset,
+        float(np.nanmean(level[first:last])),
+        names[strongest],
+    )
+
+
+HEADER = (
+    "onset",
+    "duration",
+    "eventType",
+    "confidence",
+    "channels",
+    "dateTime",
+    "recordingDuration",
+)
+"""Columns of an ``events.tsv`` as SzCORE and HED-SCORE name them."""
+
+
+def rows(found: Scan) -> Iterator[tuple[str, ...]]:
+    """The lines of an ``events.tsv``; one of no event where nothing was found."""
+    what = "sz" if found.event == "seizure" else found.event
+    rest = ("n/a", f"{found.seconds:.2f}")
+    for each in found.events:
+        numbers = (f"{each.onset:.2f}", f"{each.duration:.2f}", what, f"{each.confidence:.4f}")
+        yield (*numbers, each.channel or "all", *rest)
+    if not found.events:
+        yield (f"{0:.2f}", f"{found.seconds:.2f}", "bckg", "n/a", "n/a", *rest)

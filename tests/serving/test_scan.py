@@ -1,0 +1,105 @@
+"""Long EDF files made of real recordings of Bonn, with seizures inserted at known times."""
+
+from pathlib import Path
+
+import edfio
+import numpy as np
+import pytest
+from scipy.signal import resample_poly
+from tests.test_docs import call
+
+from sequela.errors import DataError, SettingError, UnknownNameError
+from sequela.runs.folder import RunFolder
+from sequela.serving import load
+from sequela.serving.scan import Scan, Scanning, scan
+from sequela.serving.szcore import scores, truth
+from sequela.sources.catalog import EXCERPTS, load_recordings
+
+RATE = 256
+SEIZURES = ((120, 160), (300, 340))
+FLAT = (400, 420)
+SECONDS = 480
+
+
+@pytest.fixture(scope="module")
+def night(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight minutes at 256 Hz of held-out recordings: eyes open, two seizures, a flat line."""
+    folder = RunFolder(run)
+    held_out = set(folder.predictions.part("held_out").group_id.tolist())
+    recordings, _ = load_recordings("bonn", EXCERPTS / "bonn.parquet")
+    of_class: dict[int, list[np.ndarray]] = {0: [], 4: []}
+    for each in recordings:
+        if each.recording_id in held_out and each.label in of_class:
+            of_class[each.label].append(resample_poly(each.signal[0], 25600, 17361))
+    calm, seizures = (np.concatenate(of_class[label]) for label in (4, 0))
+    signal = np.resize(calm, SECONDS * RATE)
+    for number, (first, last) in enumerate(SEIZURES):
+        size = (last - first) * RATE
+        signal[first * RATE : last * RATE] = seizures[number * size : (number + 1) * size]
+    signal[FLAT[0] * RATE : FLAT[1] * RATE] = 0
+    path = tmp_path_factory.mktemp("edf") / "night.edf"
+    channel = edfio.EdfSignal(signal, RATE, label="EEG Fz", physical_dimension="uV")
+    edfio.Edf([channel]).write(path)
+    known = "".join(f"{a}\t{b - a}\tsz\n" for a, b in SEIZURES)
+    (path.parent / "known.tsv").write_text(f"onset\tduration\teventType\n{known}", "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def found(file: Path, night: Path) -> Scan:
+    return scan(load(file), night, Scanning(threshold=0.5))
+
+
+def test_the_seizures_are_found_where_they_are(found: Scan) -> None:
+    assert len(found.events) == len(SEIZURES)
+    for event, (first, last) in zip(found.events, SEIZURES, strict=True):
+        assert abs(event.onset - first) < 5
+        assert abs(event.onset + event.duration - last) < 5
+        assert event.confidence > 0.5
+
+
+def test_a_flat_line_is_not_scored(found: Scan) -> None:
+    assert found.unscored == pytest.approx(FLAT[1] - FLAT[0], abs=2)
+    inside = (found.times > FLAT[0] + 2) & (found.times < FLAT[1] - 2)
+    assert np.isnan(found.probability[inside]).all()
+
+
+def test_pieces_give_what_the_whole_gives(
+    file: Path, night: Path, found: Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sequela.serving.scan._AT_ONCE", 97)
+    again = scan(load(file), night, Scanning(threshold=0.5))
+    np.testing.assert_allclose(again.probability, found.probability, atol=1e-5)
+
+
+def test_scores_of_szcore(found: Scan, night: Path) -> None:
+    by_event, by_sample = scores(truth(night.parent / "known.tsv", found), found)
+    assert by_event.startswith("by event: sensitivity 1.000, precision 1.000, F1 1.000, 0.0 false")
+    assert float(by_sample.split("F1 ")[1][:5]) > 0.85
+
+
+def test_the_command_writes_events(
+    file: Path, night: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, known = tmp_path / "events.tsv", night.parent / "known.tsv"
+    arguments = ["--threshold", "0.5", "--truth", str(known), "--out", str(out)]
+    call(["scan", str(file), str(night), *arguments])
+    head, *lines = out.read_text("utf-8").splitlines()
+    assert head.split("\t")[:4] == ["onset", "duration", "eventType", "confidence"]
+    assert [line.split("\t")[2] for line in lines] == ["sz", "sz"]
+    printed = capsys.readouterr().out
+    assert "resampled from 256 Hz to 173.61 Hz" in printed
+    assert "by event: sensitivity 1.000" in printed
+
+
+def test_what_cannot_be_scanned_is_refused(file: Path, night: Path, tmp_path: Path) -> None:
+    model = load(file)
+    with pytest.raises(UnknownNameError, match="seizur"):
+        scan(model, night, Scanning(event="seizur"))
+    with pytest.raises(SettingError, match="threshold"):
+        scan(model, night, Scanning(threshold=2))
+    with pytest.raises(DataError, match="no channel 'Oz'"):
+        scan(model, night, Scanning(channels=("Oz",)))
+    (tmp_path / "cut.edf").write_bytes(night.read_bytes()[:-100])
+    with pytest.raises(DataError, match="cut short"):
+        scan(model, tmp_path / "cut.edf", Scanning())

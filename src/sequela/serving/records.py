@@ -18,7 +18,7 @@ _DAY = np.timedelta64(1, "D")
 def inputs_of(
     model: ServedModel, sequences: Sequences, rows: NDArray[np.int64]
 ) -> dict[str, NDArray[Any]]:
-    """What a model takes of some examples; see :meth:`~sequela.serving.served.ServedModel.probabilities`.
+    """What ``ServedModel.probabilities`` takes of some examples.
 
     Args:
         model: Whose words the sequences are written in.

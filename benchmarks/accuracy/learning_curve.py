@@ -7,6 +7,7 @@ is its tuning part, so networks are not refitted on it. The held-out numbers ope
     python benchmarks/accuracy/learning_curve.py --repeats 5
     python benchmarks/accuracy/learning_curve.py --tasks bonn --models spectral-mlp
 
+They are written to ``learning_curve.json`` beside this file; interrupted, the command goes on.
 ``bonn`` is one segment of EEG; ``report-2019`` and ``in-hospital`` are the 100 patients of the
 MIMIC-III demo. ``report-2019`` leaks: it reads codes that are assigned after the outcome is known.
 """
@@ -76,7 +77,9 @@ def main() -> None:
         }
         for task in said.tasks
     }
-    (said.out / "learning_curve.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    path = Path(__file__).parent / "learning_curve.json"
+    before = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    path.write_text(json.dumps({**before, **found}, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

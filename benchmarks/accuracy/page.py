@@ -28,11 +28,18 @@ TITLES = {
     "nafld": ("NAFLD, death within five years", "AUROC", "patient"),
 }
 """Title, number and example of each task, in the order of the page."""
+CURVES = {
+    "bonn": "EEG, one segment",
+    "report-2019": "MIMIC-III demo, the report's question, which leaks",
+    "in-hospital": "MIMIC-III demo, death in the stay",
+}
+"""What a learning curve is of."""
 
 
-def read(path: Path = HERE / "summary.json") -> dict[str, Any]:
-    """What ``run.py`` wrote."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+def read(name: str = "summary.json") -> dict[str, Any]:
+    """What a benchmark wrote; nothing if it did not."""
+    path = HERE / name
+    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     return found
 
 
@@ -88,6 +95,56 @@ def _count(value: int | None) -> str:
     return number(value, ",.0f")
 
 
+def front(found: Mapping[str, Any]) -> list[str]:
+    """The best network at each budget of operations, as ``front.py`` found it."""
+    how = (
+        f"Of {found['made']['trials']} trials on the tuning part of another split, the one with "
+        "the lowest loss within each budget; then five folds, one seed."
+    )
+    columns = "whole recordings | operations | parameters | layers | members"
+    lines = ["## EEG: the best network at each budget of operations", "", how, ""]
+    lines += [
+        f"| operations, at most | accuracy (95 % interval) | {columns} |",
+        "|---:|---|---|---:|---:|---|---:|",
+    ]
+    for budget, one in found["budgets"].items():
+        low, high = (number(bound, ".1%") for bound in one["ci"])
+        cells = [
+            _count(int(budget)),
+            f"{number(one['accuracy'], '.1%')} ({low} to {high})",
+            number(one["recording_accuracy"], ".1%"),
+            _count(one["operations"]),
+            _count(one["parameters"]),
+            "-".join(map(str, one["config"]["hidden"])) or "none",
+            str(one["config"]["members"]),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, "", "![Accuracy against operations of these networks](pictures/front.svg)", ""]
+
+
+def curves(found: Mapping[str, Any]) -> list[str]:
+    """What more recordings or patients are worth, as ``learning_curve.py`` found it."""
+    lines = ["## More to learn from", ""]
+    for task, models in found.items():
+        first = next(iter(models.values()))
+        unit, metric = (key for key in first[0] if key != "ci")
+        form = ".1%" if metric == "accuracy" else ".2f"
+        sizes = " | ".join(str(point[unit]) for point in first)
+        lines += [
+            f"| {CURVES[task]}; {unit} to learn from: | {sizes} |",
+            "|---|" + "---|" * len(first),
+        ]
+        for model, points in models.items():
+            cells = [
+                f"{number(point[metric], form)} ({number(point['ci'][0], form)} to "
+                f"{number(point['ci'][1], form)})"
+                for point in points
+            ]
+            lines.append(f"| `{model}` | {' | '.join(cells)} |")
+        lines.append("")
+    return lines
+
+
 def content(summary: Mapping[str, Any]) -> str:
     """What stands between the marks of the page."""
     made = summary["made"]
@@ -98,6 +155,10 @@ def content(summary: Mapping[str, Any]) -> str:
         lines += [f"## {title}", "", *table(task, summary[task]), ""]
         if drawn := figure(task, summary[task]):
             lines += [f"![{drawn.alt}](pictures/accuracy-{task}.svg)", ""]
+    if found := read("front.json"):
+        lines += front(found)
+    if found := read("learning_curve.json"):
+        lines += curves(found)
     return "\n".join(lines)
 
 

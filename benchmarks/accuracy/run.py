@@ -108,13 +108,22 @@ TASKS: Mapping[str, tuple[str, Metrics, Sequence[str], Asked]] = {
 }
 """Data set, the entry of each task in ``summary.json`` with its metric, the models, and what is
 asked beyond what the study asks."""
+ON_VALUES = {
+    "ensemble-values-lstm-seeds": ("values-lstm",),
+    "ensemble-values-lstm-boosting": ("values-lstm", "boosting"),
+}
 ENSEMBLES: Mapping[str, Mapping[str, Sequence[str]]] = {
     "eeg": {
         "ensemble-spectral-mlp-seeds": ("spectral-mlp",),
+        "ensemble-spectral-mlp-large-seeds": ("spectral-mlp-large",),
         "ensemble-spectral-mlp-spectral-boosting": ("spectral-mlp", "spectral-boosting"),
+        "ensemble-spectral-mlp-large-spectral-boosting": (
+            "spectral-mlp-large",
+            "spectral-boosting",
+        ),
     },
-    "physionet2012": {"ensemble-values-lstm-boosting": ("values-lstm", "boosting")},
-    "nafld": {"ensemble-values-lstm-boosting": ("values-lstm", "boosting")},
+    "physionet2012": ON_VALUES,
+    "nafld": ON_VALUES,
 }
 """The members of each ensemble of a task; one member alone is averaged over its seeds."""
 WHOLE = " on recordings"

@@ -48,7 +48,7 @@ def point(task: str, model: str, share: float, repeats: int, out: Path) -> dict[
     if task == "bonn":
         data, asked, unit, metric = "bonn", {}, "recordings", "accuracy"
     else:
-        data, asked, unit, metric = "mimic3", {"task": task}, "subjects", "auroc"
+        data, asked, unit, metric = "mimic3", {"task": task}, "patients", "auroc"
     settings = run_settings(model, data, records=asked, training={"refit": False}).model_copy(
         update={"fractions": (share, 1 - HELD_OUT - share, HELD_OUT)}
     )
@@ -57,7 +57,7 @@ def point(task: str, model: str, share: float, repeats: int, out: Path) -> dict[
     run = FoldsFolder(planned.path)
     open_held_out(run, "evaluate")
     found = run.test[metric], *run.test[f"{metric}_ci"]
-    learnt_from = run.first.metrics["data"]["parts"]["train"][unit]
+    learnt_from = run.first.metrics["parts"]["train"]["groups"]
     print(f"{task}, {model}, {learnt_from} {unit}: %.3f (%.3f to %.3f)" % found, flush=True)
     return {unit: learnt_from, metric: found[0], "ci": found[1:]}
 

@@ -17,6 +17,7 @@ import pytest
 
 from sequela.cohort.events import Events
 from sequela.cohort.selection import cohort_of_labels, select_cohort
+from sequela.cohort.task_files import read_task, task_said
 from sequela.cohort.tasks import in_hospital
 
 FOLDER = Path(__file__).parent / "aces"
@@ -86,6 +87,41 @@ def test_our_labels_are_those_of_aces(
     cohort = select_cohort(make_events(rows, visits=visits), in_hospital())
     assert as_list(cohort.labels, "boolean_value") == stored()
     assert cohort.flow.positives > 10
+
+
+OURS = """
+name = "heart-failure-1y"
+trigger = "discharge"
+horizon_days = 365
+rules = ["outcome-on-record"]
+[outcome]
+one = "heart failure"
+codes = ["ICD10CM//I50*"]
+"""
+
+
+def diagnosed() -> list[Row]:
+    """The subjects of ``hospital``, some with codes of heart failure at a discharge."""
+    rng = np.random.default_rng(13)
+    rows = hospital()
+    codes = ("I509", "I50", "I519", "E119", "E119")
+    ends = [row for row in rows if row[2].startswith("HOSPITAL_DISCHARGE")]
+    return rows + [(s, at, f"ICD10CM//{rng.choice(codes)}", visit) for s, at, _, visit in ends]
+
+
+def test_a_task_from_a_file_asks_what_aces_asks(
+    make_events: Callable[..., Events], tmp_path: Path
+) -> None:
+    (tmp_path / "task.toml").write_text(OURS, "utf-8")
+    events = make_events(diagnosed())
+    cohort = select_cohort(events, task_said(*read_task(tmp_path / "task.toml")))
+    known = json.loads((FOLDER / "heart_failure.json").read_text())
+    assert as_list(cohort.labels, "boolean_value") == [tuple(row) for row in known]
+    assert cohort.flow.positives > 5
+    if python := os.environ.get("SEQUELA_READERS"):
+        data, labels = events.root / "data" / "0.parquet", tmp_path / "labels.parquet"
+        subprocess.run([python, "-c", RUN, FOLDER / "heart_failure.yaml", data, labels], check=True)
+        assert as_list(pq.read_table(labels), "integer_value") == [tuple(row) for row in known]
 
 
 def test_aces_still_answers_what_is_stored_and_its_file_is_read(

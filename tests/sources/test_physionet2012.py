@@ -12,6 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from sequela.errors import DataError, DataNotFoundError
+from sequela.sources.physionet2012 import read
 
 ORIGIN = datetime(2000, 1, 1)
 
@@ -104,7 +105,10 @@ def test_a_record_without_outcome_and_the_other_way(physionet2012: Path, made: A
             ("HR,73.5", "HX,73"),
             "line 9: found HX of the form '99', expected a variable of the challenge",
         ),
-        (("RecordID,132539", "RecordID,132540"), "expected 132539 to 132539"),
+        (
+            ("RecordID,132539", "RecordID,132540"),
+            "line 2: found RecordID of the form '999999', expected the number in",
+        ),
         (("Time,Parameter", "Parameter,Time"), "line 1: found Parameter,Time,Value"),
     ],
 )
@@ -114,6 +118,14 @@ def test_bad_records(change: tuple[str, str], said: str, physionet2012: Path, ma
     with pytest.raises(DataError) as raised:
         made("physionet2012", physionet2012)
     assert said in str(raised.value)
+
+
+def test_an_outcome_that_is_neither(physionet2012: Path) -> None:
+    path = physionet2012 / "Outcomes-a.txt"
+    first, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([first, rows[0], f"{rows[1].rpartition(',')[0]},7", *rows[2:], ""]))
+    with pytest.raises(DataError, match=r"Outcomes-a.txt, line 3: In-hospital_death neither 0"):
+        dict(read(physionet2012))
 
 
 def test_what_is_missing(physionet2012: Path, made: Any) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+_FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
 Column: TypeAlias = pa.Array | pa.ChunkedArray
 
 
@@ -27,8 +28,15 @@ def values_of(column: Column) -> NDArray[Any]:
     data = array.buffers()[1]
     if pa.types.is_boolean(array.type):
         return _bits(data, array)
-    kind = np.dtype(array.type.to_pandas_dtype())
+    kind = _kind(array.type)
     return np.frombuffer(data or b"", kind, len(array), array.offset * kind.itemsize)
+
+
+def _kind(of: pa.DataType) -> np.dtype[Any]:
+    """NumPy's type; older pyarrow imports pandas to say it."""
+    if pa.types.is_timestamp(of):
+        return np.dtype(f"datetime64[{of.unit}]")
+    return np.dtype(_FLOATS.get(str(of), str(of)))
 
 
 def nulls_of(column: Column) -> NDArray[np.bool_]:

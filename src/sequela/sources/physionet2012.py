@@ -78,6 +78,13 @@ def read(root: Path) -> Batches:
             raise DataError(f"{path}: found no row, expected one a stay: fetch it again")
         if pc.any(pc.or_(*(pc.less(table[n], -1.0) for n in ("saps_i", "sofa")))).as_py():
             raise DataError(f"{path}: found a score below -1, expected 0 or more: fetch it again")
+        died = pc.is_in(table["in_hospital_death"], pa.array([0, 1]))
+        if not pc.all(died).as_py():
+            line = pc.index(died, value=False).as_py() + 2
+            raise DataError(
+                f"{path}, line {line}: In-hospital_death neither 0 nor 1; expected one of them: "
+                "fetch it again"
+            )
     yield "outcomes", pa.concat_tables(outcomes).to_reader()
     schema = pa.schema([("recordid", pa.int64()), *_schema(RECORDS)])
     yield "records", pa.RecordBatchReader.from_batches(schema, _records(root, sets))
@@ -159,10 +166,9 @@ def _check_record(place: str, record_id: int, table: pa.Table) -> None:
         return
     row = pc.index(wrong, value=True).as_py()
     name = parameter[row].as_py()
-    limits = {**LIMITS, "RecordID": (record_id, record_id)}.get(name, ANY_LIMITS)
-    expected = (
-        f"{limits[0]} to {limits[1]}" if name in PARAMETERS else "a variable of the challenge"
-    )
+    least, most = LIMITS.get(name, ANY_LIMITS)
+    expected = f"{least} to {most}" if name in PARAMETERS else "a variable of the challenge"
+    expected = "the number in the record's name" if name == "RecordID" else expected
     raise DataError(
         f"{place}, line {row + 2}: found {name} of the form "
         f"{form_of(f'{value[row].as_py():g}')}, expected {expected}: "

@@ -212,6 +212,9 @@ def patched(at: int, given: bytes) -> Callable[[bytes], bytes]:
         (patched(192, b"EDF+D"), r"is discontinuous \(EDF\+D\)"),
         (patched(0, b"RIFF"), "begins as neither EDF nor BDF does"),
         (lambda b: b.replace(b"seizure", b"seiz\xff\xfee"), "byte 0xff, which is not UTF-8"),
+        (lambda b: b.replace(b"\x14seizure\x14", b"\x11seizure\x14"), "an annotation is damaged"),
+        (patched(256 + 3 * 104, b"x"), "physical minimum of signal 1 is of the form 'a999'"),
+        (patched(256 + 3 * 104, b"200 "), "signal 1 has no scale"),
     ],
 )
 def test_damaged_files(

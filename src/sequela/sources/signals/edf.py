@@ -5,6 +5,7 @@ https://www.edfplus.info/specs/edf.html. A file is checked whole before it is re
 states its size.
 """
 
+import math
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -28,12 +29,15 @@ REMEDY = "export or fetch it again"
 _FIXED = 256
 _WIDTHS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
 """Bytes of each field of a signal's header."""
-_LABEL, _UNIT, _SAMPLES = 0, 2, 8
+_LABEL, _UNIT, _PHYSICAL, _DIGITAL, _SAMPLES = 0, 2, 3, 5, 8
 _N_RECORDS = slice(236, 244)
 _WHOLE = re.compile(rb" *[+-]?[0-9]+ *")
 _NUMBER = re.compile(rb" *[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)? *")
 _AT_ONCE = 1 << 24
 """Bytes of annotations' records that are read at once."""
+_ANNOTATION_LISTS = re.compile(
+    rb"(?:[+-][0-9]+(?:[.][0-9]+)?(?:\x15[0-9]+(?:[.][0-9]+)?)?\x14(?:[^\0\x14]*\x14)+\0+)*\0*"
+)
 _ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
 
 
@@ -96,6 +100,7 @@ class EdfFile:
             width=width,
         )
         found._check_size()
+        found._check_scales(fields)
         return found
 
     def _check_size(self) -> None:
@@ -117,6 +122,24 @@ class EdfFile:
             )
         if self.record_seconds <= 0 and self.signals:
             raise _fault(self.path, f"a data record has {self.record_seconds:g} seconds")
+
+    def _check_scales(self, fields: list[list[bytes]]) -> None:
+        """Raise unless each signal has a scale: without one, edfio gives digital values."""
+        for i in self.signals:
+            low, high = (
+                _number(self.path, fields[at][i], f"physical {end} of signal {i + 1}")
+                for at, end in ((_PHYSICAL, "minimum"), (_PHYSICAL + 1, "maximum"))
+            )
+            least, most = (
+                _whole(self.path, fields[at][i], f"digital {end} of signal {i + 1}")
+                for at, end in ((_DIGITAL, "minimum"), (_DIGITAL + 1, "maximum"))
+            )
+            if low == high or least >= most or not math.isfinite(high - low):
+                raise _fault(
+                    self.path,
+                    f"signal {i + 1} has no scale: its physical or digital minimum and maximum are "
+                    "equal, or exchanged",
+                )
 
     @property
     def _n_bytes(self) -> int:
@@ -188,9 +211,19 @@ class EdfFile:
             last = min(self.n_records, first + step)
             records = np.frombuffer(self._bytes(first, last), np.uint8).reshape(last - first, -1)
             given += np.ascontiguousarray(records[:, columns]).tobytes()
+            for i in kept:
+                self._check_annotations(
+                    records[:, ends[i] - self.samples[i] * self.width : ends[i]]
+                )
         if not kept:  # edfio wants a signal
             return self._decoded(0, 1)
         return self._edfio(self._header_of(kept, self.n_records) + bytes(given))
+
+    def _check_annotations(self, records: NDArray[np.uint8]) -> None:
+        """Raise unless annotations are as the standard says: edfio passes over any other."""
+        for record in records:
+            if not _ANNOTATION_LISTS.fullmatch(record.tobytes()):
+                raise _fault(self.path, "an annotation is damaged")
 
     def _bytes(self, first: int, last: int) -> bytes:
         """The data records from one up to another."""

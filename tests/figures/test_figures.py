@@ -40,6 +40,16 @@ def test_a_matrix_shows_shares_of_the_true_class() -> None:
     assert "ill: 75% as ill, 25% as well; well: 100% as well" in figure.alt
 
 
+def test_a_hover_tells_the_number_of_each_mark() -> None:
+    svg = confusion_matrix([[3, 1], [0, 4]], ["ill", "well"]).svg("matrix")
+    assert "<title>ill as well: 25.0%</title>" in svg
+    assert svg.count("<title>") == 4
+    rows = [{"model": "a", "operations": None, "accuracy": 0.5, "low": 0.4, "high": 0.6}]
+    drawn = accuracy_against_operations(rows)
+    assert "<title>a: 50.0% (40.0% to 60.0%), operations not counted</title>" in drawn.svg("all")
+    assert drawn.rows == [{**rows[0], "front": False}]
+
+
 def test_a_class_without_examples_has_no_shares() -> None:
     assert [r["share"] for r in confusion_matrix([[0, 0], [1, 3]], ["a", "b"]).rows[:2]] == [0, 0]
 

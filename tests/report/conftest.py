@@ -36,7 +36,8 @@ class Outline(HTMLParser):
                 self.ids.append(value)
             if name == "href" and (value or "").startswith("#"):
                 self.pointed.append((value or "")[1:])
-            if name in ("src", "href", "xlink:href") and not (value or "").startswith("#"):
+            inside = (value or "").startswith(("#", "data:text/csv"))
+            if name in ("src", "href", "xlink:href") and not inside:
                 self.fetched.append(value or "")
             if tag == "svg" and name == "aria-label" and value:
                 self.labels.append(value)

@@ -13,6 +13,7 @@ from sequela.cli.card import card
 from sequela.cli.compare import compare
 from sequela.cli.cost import cost
 from sequela.cli.data import data_app
+from sequela.cli.declared import study
 from sequela.cli.ensemble import ensemble
 from sequela.cli.evaluate import evaluate
 from sequela.cli.explain import explain
@@ -38,6 +39,7 @@ app = App(
 # The files of the commands import what is heavy when they are called: the help stays quick.
 for _command in (
     reproduce,
+    study,
     evaluate,
     audit,
     compare,

@@ -51,33 +51,17 @@ def reproduce(
         smallest_cell: Hide counts of people below this number, and the names of such groups
             (default: SEQUELA_SMALLEST_CELL, else 10).
     """
-    from sequela.cli.numbers import open_console, say_path
-    from sequela.cli.progress import StudyProgress
-    from sequela.cli.study import say_studies
-    from sequela.config import ReleaseSettings
-    from sequela.report.build import build
+    from sequela.cli.study import run_studies
     from sequela.studies.registry import REPORT
-    from sequela.studies.reproduce import reproduce as reproduce_studies
 
-    smallest = ReleaseSettings.asked(smallest_cell).smallest_cell
-    console = open_console()
-    with StudyProgress(console) as progress:
-        folders = reproduce_studies(
-            out,
-            studies=(study,) if study else REPORT,
-            data=data,
-            root=root,
-            seed=seed,
-            split_seed=split_seed,
-            quick=quick,
-            processes=processes,
-            smallest=smallest,
-            on_run=progress.run,
-            on_look=progress.look,
-        )
-    page = build(folders, out / "report.html", smallest)
-    say_studies(console, folders)
-    if quick:
-        console.print("quick: networks were trained for few epochs; the numbers are not results")
-    say_path(console, "numbers", out / "results.json")
-    say_path(console, "page", page.resolve())
+    run_studies(
+        (study,) if study else REPORT,
+        out,
+        quick=quick,
+        seed=seed,
+        split_seed=split_seed,
+        data=data,
+        root=root,
+        processes=processes,
+        smallest_cell=smallest_cell,
+    )

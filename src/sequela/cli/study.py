@@ -1,7 +1,8 @@
-"""The end of ``sequela reproduce``: what each study answers, as a table."""
+"""Studies on the command line: what is said while they run, their page, and what they answer."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -11,6 +12,44 @@ from sequela.cli.numbers import groups_of, headline, open_table
 if TYPE_CHECKING:
     from sequela.runs.find import Run
     from sequela.studies.study import Study
+
+
+def run_studies(
+    names: Sequence[str], out: Path, *, quick: bool, smallest_cell: int | None, **asked: Any
+) -> None:
+    """Run studies, build their page and say what they answer.
+
+    Args:
+        names: Of registered studies.
+        out: Folder of the runs, ``results.json`` and ``report.html``.
+        quick: Whether networks are trained for few epochs.
+        smallest_cell: The smallest count of people that is shown, if it is said.
+        asked: As :func:`sequela.studies.reproduce.reproduce` takes it.
+    """
+    from sequela.cli.numbers import open_console, say_path
+    from sequela.cli.progress import StudyProgress
+    from sequela.config import ReleaseSettings
+    from sequela.report.build import build
+    from sequela.studies.reproduce import reproduce
+
+    smallest = ReleaseSettings.asked(smallest_cell).smallest_cell
+    console = open_console()
+    with StudyProgress(console) as progress:
+        folders = reproduce(
+            out,
+            studies=names,
+            quick=quick,
+            smallest=smallest,
+            on_run=progress.run,
+            on_look=progress.look,
+            **asked,
+        )
+    page = build(folders, out / "report.html", smallest)
+    say_studies(console, folders)
+    if quick:
+        console.print("quick: networks were trained for few epochs; the numbers are not results")
+    say_path(console, "numbers", out / "results.json")
+    say_path(console, "page", page.resolve())
 
 
 def say_studies(console: Console, runs: Sequence["Run"]) -> None:

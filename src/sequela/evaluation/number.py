@@ -6,22 +6,23 @@ from sequela.evaluation.disclosure import Hidden
 
 
 def number(value: float | Hidden | None, form: str = ".3f") -> str:
-    """A number as it is printed: with a minus sign, without one before a zero, a dash for none.
+    """A number as it is printed: with a minus sign, without a sign before a zero, a dash for none.
 
     Args:
         value: ``None`` or NaN where the number is not defined; or that it is hidden.
         form: In Python's format.
 
     Example:
-        >>> number(-0.001, ".2f"), number(0.012, "+.1%")
-        ('0.00', '+1.2%')
+        >>> number(-0.001, ".2f"), number(0.012, "+.1%"), number(0.001, "+.1f")
+        ('0.00', '+1.2%', '0.0')
     """
     if isinstance(value, Hidden):
         return str(value)
     if value is None or math.isnan(value):
         return "\N{EN DASH}"
     sign = "+z" if form.startswith("+") else "z"
-    return format(value, sign + form.removeprefix("+")).replace("-", "\N{MINUS SIGN}")
+    written = format(value, sign + form.removeprefix("+")).replace("-", "\N{MINUS SIGN}")
+    return written.removeprefix("+") if not written.strip("+0.%") else written
 
 
 def within(low: float, high: float, form: str = ".3f") -> str:

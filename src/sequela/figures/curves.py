@@ -9,6 +9,7 @@ from sequela.figures.figure import FIRST, INK, SECOND, Figure
 from sequela.training.history import EpochRecord, kept_epoch
 
 _PARTS = ["train", "tuning"]
+_MARKED = 10  # epochs whose numbers a hover tells
 
 
 def learning_curve(
@@ -45,6 +46,17 @@ def learning_curve(
             "part:N", scale=alt.Scale(domain=_PARTS, range=[[5, 3], [1, 0]]), legend=None
         ),
     )
+    step = max(1, last // _MARKED)
+    marked = [
+        {**row, "hover": f"{row['part']}, epoch {r.epoch}: {row[number]:.3f}"}
+        for r, row in zip(history, rows, strict=True)
+        if r.epoch % step == 0
+    ]
+    points = (
+        alt.Chart(alt.Data(values=marked))
+        .mark_point(size=80, opacity=0, filled=True, aria=True)
+        .encode(x="epoch:Q", y=f"{number}:Q", description="hover:N")
+    )
     rule = (
         alt.Chart(alt.Data(values=[{"epoch": kept}]))
         .mark_rule(color=INK, strokeDash=[1, 3])
@@ -63,7 +75,7 @@ def learning_curve(
     ends = {p: [r[number] for r in rows if r["part"] == p] for p in _PARTS}
     described = ", ".join(f"{p} from {v[0]:.2f} to {v[-1]:.2f}" for p, v in ends.items())
     return Figure(
-        chart=(lines + rule + names).properties(width=215, height=140, title=number),
+        chart=(lines + rule + names + points).properties(width=215, height=140, title=number),
         alt=f"{number} over {last} epochs: {described}; epoch {kept} was kept.",
         rows=rows,
     )

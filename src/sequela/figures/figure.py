@@ -31,6 +31,7 @@ _VARIABLES = {
 }
 _FONT = "system-ui, sans-serif"
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}(?:e-\d+)?")
+_DESCRIBED = re.compile(r'<(path|line|rect)([^>]*?) aria-label="([^"]*)"([^>]*?)/>')
 _GEOMETRY = re.compile(r' (?:d|transform|x|y|width|height|x1|x2|y1|y2)="[^"]*"')
 
 
@@ -114,7 +115,8 @@ def _drawn(chart: alt.TopLevelMixin, background: str, name: str, text: str) -> s
     """An ``<svg>`` element with ids of its own and one text for the whole picture."""
     drawn: str = vl_convert.vegalite_to_svg(_themed(chart, background))
     drawn = _renamed(drawn, name)
-    # Its parts are not announced one by one.
+    # Its parts are not announced one by one; a hover tells what each is.
+    drawn = _DESCRIBED.sub(r"<\1\2\4><title>\3</title></\1>", drawn)
     drawn = re.sub(r' (role|aria-[a-z]+)="[^"]*"', "", drawn)
     drawn = _GEOMETRY.sub(lambda found: _LONG_NUMBER.sub(_hundredths, found[0]), drawn)
     return drawn.replace("<svg ", f'<svg role="img" aria-label="{html.escape(text)}" ', 1)
@@ -159,7 +161,7 @@ def _themed(chart: alt.TopLevelMixin, background: str) -> dict[str, Any]:
         "titleFontWeight": "normal",
         "columnPadding": 16,
     }
-    styled = chart.configure(background=background, font=_FONT)
+    styled = chart.configure(background=background, font=_FONT).configure_mark(aria=False)
     styled = styled.configure_axis(**axis).configure_view(stroke=None)
     styled = styled.configure_title(color=INK, fontSize=12, fontWeight="normal", anchor="start")
     styled = styled.configure_legend(**legend).configure_text(font=_FONT, color=INK)

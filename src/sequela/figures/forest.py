@@ -78,8 +78,9 @@ def forest(lines: Sequence[Line], scale: Scale, *, text: str, rows: list[dict[st
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[bottom + 8, 0], nice=False))
     measured = alt.Chart(alt.Data(values=[r for r in data if r["value"] is not None])).encode(y=y)
     colour = alt.condition("datum.second", alt.value(SECOND), alt.value(FIRST))
-    points = measured.mark_point(size=70, opacity=1, strokeWidth=2).encode(
+    points = measured.mark_point(size=70, opacity=1, strokeWidth=2, aria=True).encode(
         x="value:Q",
+        description="text:N",
         color=colour,
         fill=alt.Fill("fill:N", scale=None),
         shape=alt.condition("datum.second", alt.value("diamond"), alt.value("circle")),

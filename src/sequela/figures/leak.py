@@ -17,6 +17,7 @@ def leak(
     *,
     metric: str = "accuracy",
     setting: str = "split",
+    width: int = 300,
 ) -> Figure:
     """Held-out numbers of each model in both settings, with 95 % intervals.
 
@@ -26,9 +27,10 @@ def leak(
         metric: Its name, and the rows' key that holds the number: ``accuracy``, ``auroc``...
         setting: The rows' key that holds the setting: ``HONEST`` or ``LEAKING``, or two
             others, as they are to be named.
+        width: Of the picture without its axis, in pixels.
     """
-    data = list(rows)
     how = named(metric)
+    data = [{**r, "hover": _hover(r, setting, metric)} for r in rows]
     order = list(dict.fromkeys(r["model"] for r in data))
     names = list(dict.fromkeys(r[setting] for r in data))
     base = alt.Chart(alt.Data(values=data)).encode(
@@ -51,23 +53,27 @@ def leak(
         scale=alt.Scale(domainMin=lowest),
     )
     bars = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q")
-    points = base.mark_point(filled=True, size=60, opacity=1).encode(
+    points = base.mark_point(filled=True, size=60, opacity=1, aria=True).encode(
         x=f"{metric}:Q",
+        description="hover:N",
         shape=alt.Shape(
             f"{setting}:N", sort=names, scale=alt.Scale(domain=names, range=["circle", "diamond"])
         ),
     )
-    described = "; ".join(
-        f"{r['model']} {r[setting]} {number(r[metric], how.form)} "
-        f"{within(r['low'], r['high'], how.form)}"
-        for r in data
-    )
+    described = "; ".join(r["hover"] for r in data)
     layers = [*_chance_line(chance), bars, points]
     return Figure(
-        chart=alt.LayerChart(layer=layers).properties(width=300, height=34 * len(order)),
+        chart=alt.LayerChart(layer=layers).properties(width=width, height=30 * len(order)),
         alt=f"Held-out {how.title} with 95 % intervals. {described}.",
-        rows=data,
+        rows=list(rows),
     )
+
+
+def _hover(row: dict[str, Any], setting: str, metric: str) -> str:
+    """A point in words."""
+    form = named(metric).form
+    value = f"{number(row[metric], form)} {within(row['low'], row['high'], form)}"
+    return f"{row['model']} {row[setting]} {value}"
 
 
 def _chance_line(chance: float | None) -> list[alt.Chart]:

@@ -28,7 +28,8 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
             for predicted, count in zip(classes, line, strict=True)
         ]
     order = list(classes)
-    base = alt.Chart(alt.Data(values=rows)).encode(
+    drawn = [{**r, "hover": f"{r['true']} as {r['predicted']}: {r['share']:.1%}"} for r in rows]
+    base = alt.Chart(alt.Data(values=drawn)).encode(
         x=alt.X(
             "predicted:N",
             sort=order,
@@ -42,10 +43,11 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
             axis=alt.Axis(grid=False, domain=False, ticks=False, titlePadding=20),
         ),
     )
-    cells = base.mark_rect(color=FIRST).encode(
+    cells = base.mark_rect(color=FIRST, aria=True).encode(
+        description="hover:N",
         fillOpacity=alt.FillOpacity(
             "share:Q", scale=alt.Scale(domain=[0, 1], range=[0.0, 0.6]), legend=None
-        )
+        ),
     )
     text = base.mark_text(color=INK, fontSize=11).encode(text=alt.Text("share:Q", format=".0%"))
     size = 42 * len(order)

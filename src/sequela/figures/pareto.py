@@ -1,11 +1,19 @@
-"""Accuracy against operations: what a model's work buys."""
+"""A model's held-out number against its operations: what its work buys."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 
-from sequela.figures.figure import FIRST, INK, Figure
+from sequela.evaluation.number import number as written
+from sequela.evaluation.number import within
+from sequela.figures.figure import FIRST, INK, PAPER, SECOND, Figure
+from sequela.figures.labels import placed
+from sequela.figures.words import haloed
+
+_HEIGHT = 260  # pixels
+_STRIP = 1.0  # decades of operations: the strip of models whose operations are not counted
 
 
 def front(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -26,65 +34,132 @@ def front(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def accuracy_against_operations(
-    rows: Sequence[dict[str, Any]], *, number: str = "accuracy", example: str = "segment"
+    rows: Sequence[dict[str, Any]],
+    *,
+    number: str = "accuracy",
+    example: str = "segment",
+    width: int = 420,
 ) -> Figure:
-    """Held-out accuracy with its 95 % interval against operations a segment, logarithmic.
+    """Held-out accuracy with its 95 % interval against operations an example, logarithmic.
+
+    Models whose operations are not counted stand in a strip of their own, left of the others.
 
     Args:
-        rows: Each with ``model``, ``operations``, ``accuracy``, ``low``, ``high``.
+        rows: Each with ``model``, ``operations`` (``None`` where they are not counted),
+            ``accuracy``, ``low``, ``high``.
         number: What stands under ``accuracy``: ``accuracy``, a share, or for example ``AUROC``.
         example: What the operations are for.
+        width: Of the picture without its axis, in pixels.
     """
     share = "accuracy" in number
-    names = front(rows)
-    ranked = sorted(rows, key=lambda row: row["operations"])
-    last = len(ranked) - 1
+    form = ".1%" if share else ".2f"
+    counted = sorted((r for r in rows if r["operations"]), key=lambda row: row["operations"])
+    others = [r for r in rows if not r["operations"]]
+    names = front(counted)
+    ordered = [*others, *counted]
     data = [
-        {**r, "front": r["model"] in names, "right": i % 2 == 0 or i == last}
-        for i, r in enumerate(ranked)
+        {**r, "at": at, "front": r["model"] in names, "hover": _hover(r, form)}
+        for r, at in zip(ordered, _places(len(others), counted), strict=True)
     ]
+    scales = _scales(data)
     x = alt.X(
-        "operations:Q",
+        "at:Q",
         title=f"operations for one {example} (logarithmic)",
-        scale=alt.Scale(type="log", nice=True),
-        axis=alt.Axis(format="~s", tickCount=4),
+        scale=alt.Scale(type="log", domain=list(scales["at"]), nice=False),
+        axis=alt.Axis(format="~s", values=_decades(counted)),
     )
-    y_axis = alt.Axis(format=".0%" if share else ".2f", tickCount=6)
+    y = alt.Y(
+        "low:Q",
+        title=f"held-out {number}",
+        axis=alt.Axis(format=".0%" if share else ".2f", tickCount=6),
+        scale=alt.Scale(domain=list(scales["accuracy"]), nice=False),
+    )
     base = alt.Chart(alt.Data(values=data)).encode(x=x)
-    bars = base.mark_rule(color=FIRST, strokeWidth=1.5).encode(
-        y=alt.Y(
-            "low:Q",
-            title=f"held-out {number}",
-            axis=y_axis,
-            scale=alt.Scale(zero=False, padding=12),
-        ),
-        y2="high:Q",
-    )
+    colour = alt.condition("isValid(datum.operations)", alt.value(FIRST), alt.value(SECOND))
+    bars = base.mark_rule(strokeWidth=1.5).encode(y=y, y2="high:Q", color=colour)
     line = (
         base.transform_filter("datum.front")
         .mark_line(color=INK, strokeDash=[4, 3], strokeWidth=1)
         .encode(y="accuracy:Q")
     )
-    points = base.mark_point(color=FIRST, size=70, opacity=1).encode(
+    points = base.mark_point(size=70, opacity=1, aria=True).encode(
         y="accuracy:Q",
-        fill=alt.condition("datum.front", alt.value(FIRST), alt.value("transparent")),
+        color=colour,
+        fill=alt.condition("datum.front", alt.value(FIRST), alt.value(PAPER)),
+        shape=alt.condition("isValid(datum.operations)", alt.value("circle"), alt.value("diamond")),
+        description="hover:N",
     )
-    # Neighbours are named on different sides, so that the names of models alike stay readable.
-    named = base.encode(y="accuracy:Q", text="model:N")
-    right = named.transform_filter("datum.right").mark_text(
-        color=INK, align="left", dx=8, dy=-8, fontSize=11
-    )
-    left = named.transform_filter("!datum.right").mark_text(
-        color=INK, align="right", dx=-8, dy=-8, fontSize=11
-    )
-    form = ".1%" if share else ".3f"
-    described = "; ".join(
-        f"{r['model']} {r['accuracy']:{form}} with {r['operations']:,} operations" for r in data
-    )
+    layers = [bars, line, points, *_names(data, scales, x, width), *_strip(others)]
+    said = "; ".join(r["hover"] for r in data)
     return Figure(
-        chart=alt.LayerChart(layer=[bars, line, points, left, right]).properties(
-            width=420, height=260
-        ),
-        alt=f"Held-out {number} against operations. {described}. On the front: {', '.join(names)}.",
-        rows=data,
+        chart=alt.LayerChart(layer=layers).properties(width=width, height=_HEIGHT),
+        alt=f"Held-out {number} against operations. {said}. On the front: {', '.join(names)}.",
+        rows=[
+            {n: r[n] for n in ("model", "operations", "accuracy", "low", "high", "front")}
+            for r in data
+        ],
     )
+
+
+def _hover(row: dict[str, Any], form: str) -> str:
+    """A point in words."""
+    found = f"{row['model']}: {written(row['accuracy'], form)} "
+    found += within(row["low"], row["high"], form)
+    many = row["operations"]
+    return f"{found}, " + (f"{many:,} operations" if many else "operations not counted")
+
+
+def _places(others: int, counted: Sequence[dict[str, Any]]) -> list[float]:
+    """Where each stands on the axis: those that are not counted share the strip."""
+    least = min((math.log10(r["operations"]) for r in counted), default=1.0)
+    strip = [least - 0.3 - _STRIP * (1 - (i + 0.5) / others) for i in range(others)]
+    return [*(10**place for place in strip), *(float(r["operations"]) for r in counted)]
+
+
+def _scales(data: Sequence[dict[str, Any]]) -> dict[str, tuple[float, float]]:
+    """The ends of both axes."""
+    at = [math.log10(r["at"]) for r in data]
+    ends = min(r["low"] for r in data), max(r["high"] for r in data)
+    margin = 0.08 * (ends[1] - ends[0] or 1)
+    return {
+        "at": (10 ** (min(at) - 0.15), 10 ** (max(at) + 0.15)),
+        "accuracy": (ends[0] - margin, ends[1] + margin),
+    }
+
+
+def _decades(counted: Sequence[dict[str, Any]]) -> list[float]:
+    """Powers of ten within what is counted; its ends where there are none."""
+    ends = [math.log10(r["operations"]) for r in (*counted[:1], *counted[-1:])]
+    if not ends:
+        return []
+    powers = [10.0**p for p in range(math.ceil(ends[0] - 0.2), math.floor(ends[-1] + 0.2) + 1)]
+    return powers or [counted[0]["operations"]]
+
+
+def _names(
+    data: Sequence[dict[str, Any]], scales: dict[str, tuple[float, float]], x: alt.X, width: int
+) -> list[alt.LayerChart]:
+    """The names of the points, where they hide nothing."""
+    left, right = (math.log10(end) for end in scales["at"])
+    low, high = scales["accuracy"]
+    points = [
+        (
+            width * (math.log10(r["at"]) - left) / (right - left),
+            _HEIGHT * (high - r["accuracy"]) / (high - low),
+        )
+        for r in data
+    ]
+    labels = placed(points, [r["model"] for r in data], width)
+    axes = {"x": x, "y": "accuracy:Q"}
+    return [
+        haloed([{**r, "text": r["model"]}], axes, align=at.align, dx=at.dx, dy=at.dy)
+        for r, at in zip(data, labels, strict=True)
+    ]
+
+
+def _strip(others: Sequence[dict[str, Any]]) -> list[alt.LayerChart]:
+    """What the strip is."""
+    if not others:
+        return []
+    axes = {"x": alt.value(4), "y": alt.value(_HEIGHT - 8)}
+    return [haloed([{"text": "operations not counted"}], axes, align="left")]

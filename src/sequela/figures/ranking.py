@@ -189,7 +189,7 @@ def _points(
 ) -> list[alt.Chart | alt.LayerChart]:
     """Points at the thresholds; named where there is one model, else in a legend."""
     marks = [
-        {**row, "colour": series.colour_of(row["label"])}
+        {**row, "colour": series.colour_of(row["label"]), "hover": _hover(row, look)}
         for row in drawn
         if row["what"] in _MARKS and row[look.y] is not None
     ]
@@ -197,7 +197,8 @@ def _points(
     alone = len(series.names) == 1
     legend = alt.Legend(orient="bottom", title=None, symbolFillColor="transparent")
     base = alt.Chart(alt.Data(values=marks)).encode(**_axes(look))
-    points = base.mark_point(size=70, opacity=1, stroke=INK, strokeWidth=1).encode(
+    points = base.mark_point(size=70, opacity=1, stroke=INK, strokeWidth=1, aria=True).encode(
+        description="hover:N",
         fill=alt.Fill("colour:N", scale=None),
         shape=alt.Shape(
             "what:N",
@@ -209,6 +210,12 @@ def _points(
     if not alone:
         return [points]
     return [points, *_labels(marks, look)]
+
+
+def _hover(row: dict[str, Any], look: _Look) -> str:
+    """A point in words."""
+    at = f"{row['label']}; {row['what']}"
+    return f"{at}: {look.y} {row[look.y]:.2f}, {look.x.replace('_', ' ')} {row[look.x]:.2f}"
 
 
 def _labels(marks: list[dict[str, Any]], look: _Look) -> list[alt.LayerChart]:

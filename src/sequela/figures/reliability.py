@@ -134,10 +134,12 @@ def _ideal(end: float) -> alt.LayerChart:
 
 
 def _points_of(rows: list[dict[str, Any]], series: Series, end: float) -> list[alt.Chart]:
-    base = alt.Chart(alt.Data(values=rows)).encode(**_axes(end))
+    drawn = [{**r, "hover": _hover(r)} for r in rows]
+    base = alt.Chart(alt.Data(values=drawn)).encode(**_axes(end), description="hover:N")
     return [
         base.transform_filter(alt.datum.model == name).mark_point(
             filled=True,
+            aria=True,
             size=45,
             opacity=1,
             color=series.colour_of(name),
@@ -145,6 +147,11 @@ def _points_of(rows: list[dict[str, Any]], series: Series, end: float) -> list[a
         )
         for name in series.names
     ]
+
+
+def _hover(row: dict[str, Any]) -> str:
+    """A point in words."""
+    return f"{row['model']}: {row['chance']:.1%} predicted, {row['happened']:.1%} observed"
 
 
 def _counts(rows: list[dict[str, Any]], series: Series) -> alt.Chart:

@@ -3,17 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from sequela.config import SMALLEST_CELL
 from sequela.errors import RunError
-from sequela.evaluation.number import number
-from sequela.figures.flow import css
+from sequela.report import answer
+from sequela.report.page import write_page
 from sequela.report.study import content as study_content
-from sequela.report.study import summary
+from sequela.report.trust import documentation, trust
 from sequela.runs.find import Run
-from sequela.runs.manifest import adding
 from sequela.runs.openings import open_held_out
 from sequela.studies.registry import planned_leak, question_of
 from sequela.studies.results import by_study
@@ -39,44 +35,19 @@ def build(folders: Sequence[Run], out: Path, smallest: int = SMALLEST_CELL) -> P
         _refuse_mixture(runs)
     for folder in folders:  # all, before any is counted
         open_held_out(folder, "report")
-    templates = open_templates()
-    parts = []
-    for study, runs in studies:
-        content = study_content(study, runs, smallest)
-        html = templates.get_template("study.html.j2").render(content)
-        parts.append(
-            {
-                "id": study.name,
-                "title": study.title,
-                "summary": summary(content),
-                "html": Markup(html),  # noqa: S704 - escaped as it was rendered
-            }
-        )
-    title = " and ".join(study.title for study, _ in studies)
-    if judged := list(dict.fromkeys(study.report for study, _ in studies if study.claims)):
-        title += f": the claims of {' and '.join(judged)}, tested"
-    page = templates.get_template("page.html.j2").render(
-        flow_css=css(),
-        title=title,
-        environment=studies[0][1][0].environment,
-        studies=parts,
+    contents = [study_content(study, runs, smallest) for study, runs in studies]
+    titles = " and ".join(study.title for study, _ in studies)
+    return write_page(
+        "report.html.j2",
+        out,
+        title=titles + answer.claims_of(contents),
+        sentence=answer.sentence(contents),
+        cards=answer.cards(contents),
+        pictures=answer.pictures(contents),
+        contents=contents,
+        trust=trust([*contents], [run for _, runs in studies for run in runs]),
+        documentation=documentation(),
     )
-    with adding(out) as partial:
-        partial.write_text(page, encoding="utf-8")
-    return out
-
-
-def open_templates() -> Environment:
-    """The templates of pages; what they are not given is an error."""
-    environment = Environment(
-        loader=PackageLoader("sequela.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters["number"] = number
-    return environment
 
 
 def _refuse_mixture(folders: Sequence[Run]) -> None:

@@ -29,7 +29,7 @@ def commands(folders: Sequence[Run]) -> list[str]:
     """One command where the runs are a study's own, or else one for each run."""
     runs = [folder.settings.model_copy(update={"folds": 0, "fold": 0}) for folder in folders]
     first, study = runs[0], study_of(folders[0])
-    data = f" --data {first.data}" * bool(study.data)
+    data = f" --data {first.data}" * (len(study.data) > 1)
     for quick in (False, True):
         whole = [
             settings
@@ -41,11 +41,14 @@ def commands(folders: Sequence[Run]) -> list[str]:
                 split_seed=first.split_seed,
                 quick=quick,
                 default=default.model * study.default,
+                declared=first.signals,
             ).values()
         ]
         as_split = all(_is_split_so(folder, quick=quick) for folder in folders)
         if as_split and all(settings in whole for settings in runs):
             flags = f"{data} --seed {first.seed}{_split_seed(first)}" + " --quick" * quick
+            if study.file:
+                return [f"sequela study {shlex.quote(study.file)}{flags}"]
             return [f"sequela reproduce {study.name}{flags}"]
     return [line for folder in folders for line in _lines(folder)]
 
@@ -55,7 +58,8 @@ def _is_split_so(folder: Run, *, quick: bool) -> bool:
     settings = folder.settings
     rarer = min(folder.data["counts"]) if settings.cohort else None
     wanted = study_of(folder).folds_for(rarer, settings.split, quick=quick)
-    return settings.folds == wanted and folder.seeds == 1
+    seeds = 1 if quick or settings.split == "row" else study_of(folder).seeds
+    return settings.folds == wanted and folder.seeds == seeds
 
 
 def _split_seed(settings: RunSettings) -> str:

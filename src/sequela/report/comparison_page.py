@@ -3,15 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from markupsafe import Markup
-
 from sequela.evaluation.metrics import named
 from sequela.figures.compare import differences
-from sequela.report.build import open_templates
-from sequela.report.entry import svg
+from sequela.report.page import write_page
+from sequela.report.picture import svg
 from sequela.runs.compare import Comparison
 from sequela.runs.folder import environment
-from sequela.runs.manifest import adding
 
 
 def build_comparison(found: Comparison, out: Path) -> Path:
@@ -32,20 +29,14 @@ def build_comparison(found: Comparison, out: Path) -> Path:
         metric=found.metric,
         p_name="p (Holm)",
     )
-    templates = open_templates()
-    html = templates.get_template("comparison.html.j2").render(
+    return write_page(
+        "comparison.html.j2",
+        out,
+        title=f"Comparison with {first.name}",
+        environment=environment(),
         found=found,
         metric=named(found.metric),
         first=first,
         others=others,
         picture=svg(picture, "differences"),
     )
-    page = templates.get_template("page.html.j2").render(
-        flow_css="",
-        title=f"Comparison with {first.name}",
-        environment=environment(),
-        studies=[{"id": "comparison", "html": Markup(html)}],  # noqa: S704 - escaped as rendered
-    )
-    with adding(out) as partial:
-        partial.write_text(page, encoding="utf-8")
-    return out

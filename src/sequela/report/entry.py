@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from markupsafe import Markup
-
 from sequela.config import SMALLEST_CELL
 from sequela.cost.ledger import Account
 from sequela.evaluation.disclosure import Hidden
 from sequela.evaluation.metrics import Metric, headline, reported
-from sequela.figures.figure import Figure
 from sequela.figures.registry import RUN_FIGURES
 from sequela.report.discussion import discuss
+from sequela.report.picture import picture
 from sequela.runs.ensemble import Member, members_of, title
 from sequela.runs.find import Run
 from sequela.runs.leaks import each_once
@@ -31,11 +29,15 @@ class Entry:
         study: What ids begin with, and what the report says of the model; none on a page of its
             own.
         smallest: The smallest count of people that is shown.
+        called: The name of its folder where another run on the page is of the same model.
+        number: Its place on the page, where that is so.
     """
 
     run: Run
     study: Study | None = None
     smallest: int = SMALLEST_CELL
+    called: str = ""
+    number: int = 0
 
     @cached_property
     def released(self) -> Released:
@@ -61,7 +63,8 @@ class Entry:
     @property
     def title(self) -> str:
         """The model's name for people."""
-        return title(self.run.settings) + ", weighted" * self.run.settings.training.class_weights
+        weighted = ", weighted" * self.run.settings.training.class_weights
+        return title(self.run.settings) + weighted + f" ({self.called})" * bool(self.called)
 
     @property
     def members(self) -> list[Member]:
@@ -74,7 +77,7 @@ class Entry:
         study = f"{self.study.name}-" if self.study else ""
         members = "".join(f"-{each.settings['model']}" for each in self.members)
         weighted = "-weighted" * self.run.settings.training.class_weights
-        return study + self.name + members + weighted
+        return study + self.name + members + weighted + f"-{self.number}" * bool(self.called)
 
     @property
     def account(self) -> Account | None:
@@ -140,21 +143,19 @@ def measures(entries: Sequence[Entry]) -> list[Metric]:
     return sorted(reported(held), key=lambda metric: metric is not entries[0].metric)
 
 
-def svg(figure: Figure, name: str) -> Markup:
-    """A figure for the page."""
-    return Markup(figure.svg(name.replace(".", "-")))  # noqa: S704 - drawn here, its text escaped
-
-
 def panel(entry: Entry) -> dict[str, Any]:
     """The registered pictures of one run, small ones apart, and sentences on its classes."""
     drawn = [(each, each.draw(entry.released)) for each in RUN_FIGURES.values()]
-    pictures = [(each, svg(figure, f"{entry.key}-{each.name}")) for each, figure in drawn if figure]
+    pictures = [
+        (each, picture(figure, f"{entry.key}-{each.name}", each.title))
+        for each, figure in drawn
+        if figure
+    ]
     alone = len(entry.run.runs) == 1
     seen = not isinstance(entry.test["confusion"], Hidden)
     return {
         "entry": entry,
-        "curves": [picture for each, picture in pictures if each.small],
-        "figures": [(each.title, picture) for each, picture in pictures if not each.small],
+        "pictures": [picture for _, picture in pictures],
         "notes": [each.note for each, _ in pictures if each.note],
         "sentences": discuss(entry.run.first) if alone and not entry.two and seen else [],
     }

@@ -11,10 +11,10 @@ from sequela.config import SMALLEST_CELL
 from sequela.evaluation.attribution import Attribution
 from sequela.evaluation.importance import Importance
 from sequela.figures.attribution import code_importance, signal_attribution
-from sequela.report.build import open_templates
-from sequela.report.entry import Entry, svg
+from sequela.report.entry import Entry
+from sequela.report.page import write_page
+from sequela.report.picture import svg
 from sequela.runs.explain import Explained, Explanation
-from sequela.runs.manifest import adding
 from sequela.runs.released import public
 from sequela.sequences.flat import CodeAt
 
@@ -44,8 +44,11 @@ def build_explanation(
         smallest: A code that fewer training subjects have is rare.
     """
     entry = Entry(found.run, smallest=smallest)
-    templates = open_templates()
-    html = templates.get_template("explanation.html.j2").render(
+    return write_page(
+        "explanation.html.j2",
+        out,
+        title=f"Contributions to the predictions of {entry.title}",
+        environment=found.run.environment,
         found=found,
         entry=entry,
         findings=entry.findings,
@@ -60,15 +63,6 @@ def build_explanation(
         picture=_picture(found.importance),
         listed=found.importance.codes[:_LISTED] if found.importance else (),
     )
-    page = templates.get_template("page.html.j2").render(
-        flow_css="",
-        title=f"Contributions to the predictions of {entry.title}",
-        environment=found.run.environment,
-        studies=[{"id": "explanation", "html": Markup(html)}],  # noqa: S704 - escaped as rendered
-    )
-    with adding(out) as partial:
-        partial.write_text(page, encoding="utf-8")
-    return out
 
 
 def up_and_down(

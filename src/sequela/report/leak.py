@@ -6,7 +6,8 @@ from typing import Any
 
 from sequela.figures.figure import Figure
 from sequela.figures.leak import leak
-from sequela.report.entry import Entry, svg
+from sequela.report.entry import Entry
+from sequela.report.picture import picture
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Planned:
         heading: Of its section.
         honest: What the picture calls the runs without it; ``{split}`` is their split.
         leaking: What the picture calls those with it.
+        caption: What is seen.
         note: What is compared.
         runs: Which runs leak, as the end of a sentence.
     """
@@ -24,24 +26,27 @@ class Planned:
     heading: str
     honest: str
     leaking: str
+    caption: str
     note: str
     runs: str
 
 
 PLANNED = {
     "row": Planned(
-        "What the leak is worth",
+        "What a leak would add",
         "by {split}",
         "by row (leaks)",
+        "{data}: the same models where examples of one recording or subject are in both parts.",
         "A split by row puts examples of one recording or subject into both the training and the "
         "held-out part. The bootstrap interval by row also draws whole recordings or subjects, "
         "but that does not remove the leak.",
         "the runs by row, which leak by design",
     ),
     "hindsight": Planned(
-        "What information after the prediction is worth",
+        "What using future information would add",
         "known at prediction",
         "whole stay (leaks)",
+        "{data}: the same models where they read what was recorded after the prediction.",
         "Stays, models and split are the same in both. One reads what was known at the time of "
         "prediction, the other all that was recorded until the end of the stay.",
         "the runs that read what was recorded after the prediction, which leak by design",
@@ -56,9 +61,9 @@ def leaks(honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[dict[str, A
         figure = leak_figure(honest, [entry for entry in leaking if entry.leak == name])
         if figure:
             key = f"{honest[0].study.name}-leak-{name}" if honest[0].study else name
-            picture = svg(figure, f"{key}-picture")
             title = honest[0].data["title"]
-            found.append({"id": key, "planned": planned, "picture": picture, "data": title})
+            drawn = picture(figure, f"{key}-picture", planned.caption.format(data=title))
+            found.append({"id": key, "planned": planned, "picture": drawn})
     return found
 
 

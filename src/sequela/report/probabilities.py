@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from sequela.errors import DataError
@@ -24,18 +23,20 @@ from sequela.evaluation.curves import (
     roc_over_models,
 )
 from sequela.evaluation.decision import Threshold, net_benefit
-from sequela.evaluation.disclosure import apply, is_small
+from sequela.evaluation.disclosure import Hidden, apply, is_small
 from sequela.evaluation.event import event
 from sequela.evaluation.intervals import Estimate, Interval
-from sequela.evaluation.metrics import METRICS, headline, log_loss
+from sequela.evaluation.metrics import METRICS, headline, log_loss, named
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.evaluation.recalibration import Isotonic, Temperature, fit_isotonic, fit_temperature
 from sequela.evaluation.subgroups import Subgroup, subgroups
 from sequela.figures.decision import decision_curves
+from sequela.figures.matrices import confusion_matrix
 from sequela.figures.ranking import ranking
 from sequela.figures.reliability import reliability_curves
 from sequela.figures.subgroups import subgroup_forest
-from sequela.report.entry import Entry, svg
+from sequela.report.entry import Entry
+from sequela.report.picture import Picture, picture
 from sequela.runs.find import Run
 from sequela.runs.recipe import bootstrap_of, judged
 
@@ -43,6 +44,14 @@ PROMISED = 0.9
 _TWO = 2
 _FLAT = 0.02  # everybody has nearly the same chance: a slope says nothing
 _THRESHOLDS = np.arange(1, 61) / 100
+_RANKED = {
+    "roc": "How well models rank. Bands: pointwise 95 % intervals. Points: thresholds.",
+    "precision-recall": "The same with precision, which depends on how frequent the event is.",
+}
+_DECIDED = (
+    "Net benefit of acting where the prediction exceeds a threshold (Vickers and Elkin 2006). "
+    "Useful where a curve lies above both acting on all and on none."
+)
 Fit = Callable[[Predictions], Temperature | Isotonic]
 
 
@@ -56,7 +65,7 @@ def recalibrated(run: Run, fit: Fit) -> Predictions:
     return joined([fit(each.predictions.part("tuning")).apply(held_out(each)) for each in run.once])
 
 
-def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Markup]:
+def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Picture]:
     """ROC and precision-recall curves of some models on the same examples.
 
     The legends' numbers are those of the tables, also where these are means over folds.
@@ -81,9 +90,35 @@ def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Markup]:
             for s in entries
         }
         areas = {s.title: _as_written(s.test, metric.key) for s in entries if metric.key in s.test}
-        picture = ranking(curves, event=what, chosen=chosen, areas=areas, areas_are=areas_are)
-        pictures.append(svg(picture, f"{prefix}{name}"))
+        drawn = ranking(curves, event=what, chosen=chosen, areas=areas, areas_are=areas_are)
+        pictures.append(picture(drawn, f"{prefix}{name}", _RANKED[name]))
     return pictures
+
+
+def one_against_rest(entry: Entry, prefix: str) -> Picture:
+    """ROC curves of each class against all others, of one model of several classes."""
+    predictions = held_out(entry.run)
+    curves = {
+        name: coarse(
+            roc_curve(predictions.against_rest(name), _rng(entry.run)),
+            predictions.against_rest(name),
+            entry.cell,
+        )
+        for name in predictions.classes
+    }
+    drawn = ranking(curves, event="one class against the rest")
+    caption = f"{entry.title}: how well each class is told from all others together."
+    return picture(drawn, f"{prefix}roc", caption)
+
+
+def confused(entry: Entry, prefix: str) -> Picture | None:
+    """The confusion matrix of one model, where it may be shown."""
+    counts = entry.test["confusion"]
+    if isinstance(counts, Hidden):
+        return None
+    drawn = confusion_matrix(counts, entry.data["classes"])
+    caption = f"{entry.title}: share of each true class by predicted class."
+    return picture(drawn, f"{prefix}matrix", caption)
 
 
 def _thresholds(run: Run) -> float | list[float]:
@@ -99,15 +134,15 @@ def _as_written(test: Mapping[str, Any], key: str) -> Estimate:
     return Estimate(np.nan if test[key] is None else test[key], interval)
 
 
-def decided(entries: Sequence[Entry], what: str, prefix: str) -> Markup:
+def decided(entries: Sequence[Entry], what: str, prefix: str) -> Picture:
     """Decision curves of some models."""
     curves = {
         s.title: net_benefit(held_out(s.run), _rng(s.run), thresholds=_THRESHOLDS) for s in entries
     }
-    return svg(decision_curves(curves, event=what), f"{prefix}decision")
+    return picture(decision_curves(curves, event=what), f"{prefix}decision", _DECIDED)
 
 
-def calibrated(entry: Entry, what: str, prefix: str) -> Markup:
+def calibrated(entry: Entry, what: str, prefix: str) -> Picture:
     """The reliability of one model, as trained and recalibrated on the tuning part."""
     said = {
         "as trained": held_out(entry.run),
@@ -119,8 +154,10 @@ def calibrated(entry: Entry, what: str, prefix: str) -> Markup:
         name: reliability(each, _rng(entry.run), smallest=entry.cell) for name, each in said.items()
     }
     chances = {name: event(each).chance for name, each in said.items()}
-    picture = reliability_curves(curves, chances, event=what, smallest=entry.cell)
-    return svg(picture, f"{prefix}reliability")
+    drawn = reliability_curves(curves, chances, event=what, smallest=entry.cell)
+    caption = f"Calibration of {entry.title}; event: {what}. On the diagonal, events predicted "
+    caption += "with 30 % happen in 30 % of the examples."
+    return picture(drawn, f"{prefix}reliability", caption)
 
 
 def table(entries: Sequence[Entry]) -> list[dict[str, Any]]:
@@ -214,7 +251,11 @@ def by_group(entry: Entry, prefix: str) -> dict[str, Any] | None:
     many = entry.data["outcome"]["many"]
     return {
         "pictures": [
-            svg(subgroup_forest(found, metric, event=many), f"{prefix}subgroups-{metric}")
+            picture(
+                subgroup_forest(found, metric, event=many),
+                f"{prefix}subgroups-{metric}",
+                f"{named(metric).heading} of {entry.title}, by subgroup, with 95 % intervals.",
+            )
             for metric in (
                 headline(entry.data["classes"]).name,
                 "observed_minus_expected",
@@ -257,9 +298,10 @@ def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, 
         "best": best,
         "prefix": prefix,
         "two": two,
-        "ranked": ranked(curves, what, prefix) if two else [],
+        "ranked": ranked(curves, what, prefix) if two else [one_against_rest(best, prefix)],
         "reliability": calibrated(best, what, prefix),
         "decision": decided(curves, what, prefix) if two else None,
+        "matrix": None if two else confused(best, prefix),
         "table": table(entries),
         "sets": sets(best),
         "subgroups": by_group(best, prefix) if two else None,

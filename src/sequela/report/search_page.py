@@ -8,10 +8,10 @@ from markupsafe import Markup
 
 from sequela.errors import RunError
 from sequela.figures.search import by_value, course, mattered
-from sequela.report.build import open_templates
-from sequela.report.entry import Entry, svg
+from sequela.report.entry import Entry
+from sequela.report.page import write_page
+from sequela.report.picture import svg
 from sequela.runs.folder import RunFolder
-from sequela.runs.manifest import adding
 from sequela.runs.tune import FILE
 
 PAGE = "search.html"
@@ -37,8 +37,11 @@ def build_search(run: RunFolder, out: Path | None = None) -> Path:
     trials = found["trials"]
     finished = sorted((t for t in trials if t["loss"] is not None), key=lambda t: t["loss"])
     first = trials[0] if trials[0]["loss"] is not None else None
-    templates = open_templates()
-    html = templates.get_template("search.html.j2").render(
+    return write_page(
+        "search.html.j2",
+        out,
+        title=f"Search for settings of {Entry(run).title}",
+        environment=run.environment,
         found=found,
         entry=Entry(run),
         tuning=run.tuning,
@@ -54,15 +57,6 @@ def build_search(run: RunFolder, out: Path | None = None) -> Path:
         mattered=svg(mattered(found["mattered"]), "mattered") if found["mattered"] else None,
         by_value=_drawn(found) if len(finished) >= _FEW else [],
     )
-    page = templates.get_template("page.html.j2").render(
-        flow_css="",
-        title=f"Search for settings of {Entry(run).title}",
-        environment=run.environment,
-        studies=[{"id": "search", "html": Markup(html)}],  # noqa: S704 - escaped as rendered
-    )
-    with adding(out) as partial:
-        partial.write_text(page, encoding="utf-8")
-    return out
 
 
 def _shown(defaults: Mapping[str, Any], trial: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,145 +1,35 @@
 """A study's part of the page: everything that its template places, of any study."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 from markupsafe import Markup
 
 from sequela.cohort.flow import Flow
+from sequela.cost.ledger import Account
 from sequela.cost.mathml import render_mathml
-from sequela.evaluation.disclosure import Hidden, shown
+from sequela.evaluation.disclosure import Hidden
 from sequela.figures.flow import Part, cohort_flow
 from sequela.figures.matrices import confusion_matrix
-from sequela.figures.pareto import accuracy_against_operations
 from sequela.report import probabilities, sentences
 from sequela.report.commands import commands
-from sequela.report.entry import Entry, measures, panel, svg
+from sequela.report.comparison import Standing
+from sequela.report.entry import Entry, measures, panel
+from sequela.report.group import Group
 from sequela.report.improvement import improvements
 from sequela.report.leak import leaks
+from sequela.report.picture import picture
 from sequela.report.tripod import checklist
 from sequela.runs.find import Run
-from sequela.runs.openings import Openings, openings
 from sequela.runs.recipe import variance_in_words
-from sequela.runs.released import of_people
 from sequela.studies.beside import default_beside
-from sequela.studies.judged import judge_study
+from sequela.studies.judged import Judged, judge_study
 from sequela.studies.registry import question_of
 from sequela.studies.results import cohorts_of
 from sequela.studies.study import Study
 from sequela.studies.verdicts import ANSWERS, tally
-
-TOO_FEW = "too few subjects to conclude"
-
-
-@dataclass(frozen=True)
-class Group:
-    """The runs of one question: one cohort, or one data set.
-
-    Attributes:
-        study: Its study.
-        key: Its name in ``results.json``.
-        plain: Its models and reference models, as they should be.
-        weighted: Its networks trained with weighted classes.
-        leaking: Its models run with a leak, to show what that is worth.
-    """
-
-    study: Study
-    key: str
-    plain: tuple[Entry, ...]
-    weighted: tuple[Entry, ...]
-    leaking: tuple[Entry, ...]
-
-    @classmethod
-    def of(cls, study: Study, key: str, runs: Sequence[Run], smallest: int) -> "Group":
-        """The runs of one question, each kind apart; where there are no plain ones, others are."""
-        kinds: dict[str, list[Entry]] = {"plain": [], "weighted": [], "leaking": []}
-        for entry in (Entry(run, study, smallest) for run in runs):
-            weighted = entry.run.settings.training.class_weights
-            kinds["leaking" if entry.leak else "weighted" if weighted else "plain"].append(entry)
-        for instead in ("weighted", "leaking"):
-            if not kinds["plain"]:
-                kinds["plain"], kinds[instead] = kinds[instead], []
-        return cls(study, key, **{kind: tuple(some) for kind, some in kinds.items()})
-
-    @property
-    def entries(self) -> tuple[Entry, ...]:
-        """All of them."""
-        return (*self.plain, *self.weighted, *self.leaking)
-
-    @property
-    def first(self) -> Run:
-        """A run that tells what all share."""
-        return self.plain[0].run
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """The runs' description of their data."""
-        return self.plain[0].data
-
-    @cached_property
-    def split(self) -> dict[str, Any]:
-        """The split, or the folds."""
-        return self.first.describe_split()
-
-    @property
-    def findings(self) -> list[dict[str, Any]]:
-        """What makes the numbers too good: the same for all models."""
-        return self.plain[0].findings
-
-    @cached_property
-    def rarer(self) -> int:
-        """Examples of the rarer class, which may be too few to be shown."""
-        counts: list[int] = self.plain[0].run.data["counts"]
-        return min(counts)
-
-    @property
-    def rarer_shown(self) -> Any:
-        """The same, as it may be shown."""
-        smallest = self.plain[0].smallest if of_people(self.data) else 1
-        return shown(self.rarer, smallest)
-
-    @property
-    def too_few(self) -> str:
-        """The sentence where nothing can be concluded, else nothing."""
-        return TOO_FEW if self.rarer < self.study.very_few else ""
-
-    @property
-    def one_step(self) -> str:
-        """The warning where recurrent models read one step in most examples, else nothing."""
-        return sentences.one_step(self.plain)
-
-    @property
-    def codes(self) -> str:
-        """To what level codes are cut, if they are."""
-        return sentences.codes_in_words(self.data)
-
-    @property
-    def best(self) -> Entry:
-        """The one with the best held-out number."""
-        return max(self.plain, key=lambda entry: entry.value)
-
-    @property
-    def chosen(self) -> str:
-        """Of how many models the best one is, where there are several."""
-        part = "these folds" if self.first.folds else "this held-out part"
-        return f"best of {len(self.plain)}, chosen on {part}" if len(self.plain) > 1 else ""
-
-    @cached_property
-    def opened(self) -> Openings:
-        """How often the held-out part was opened."""
-        return openings(self.first)
-
-    @property
-    def networks(self) -> tuple[Entry, ...]:
-        """Those that are no reference models."""
-        return tuple(entry for entry in self.plain if entry.account)
-
-    @property
-    def reference_models(self) -> str:
-        """The titles of the others."""
-        return ", ".join(entry.title for entry in self.plain if not entry.account)
 
 
 def content(study: Study, runs: Sequence[Run], smallest: int) -> dict[str, Any]:
@@ -153,9 +43,11 @@ def content(study: Study, runs: Sequence[Run], smallest: int) -> dict[str, Any]:
     cohorts = cohorts_of(study, runs)
     groups = [Group.of(study, key, some, smallest) for key, some in cohorts.items()]
     main = groups[0]
-    judged = judge_study(study, list(cohorts.values()))
+    judged = sorted(
+        judge_study(study, list(cohorts.values())),
+        key=lambda each: ANSWERS.index(each.main.verdict),
+    )
     again = commands(runs)
-    has_steps = "sequences" in main.data
     panels = _panels(main)
     notes = [note for family in panels for each in family["panels"] for note in each["notes"]]
     return {
@@ -165,15 +57,19 @@ def content(study: Study, runs: Sequence[Run], smallest: int) -> dict[str, Any]:
         "data": main.data,
         "split": main.split,
         "groups": groups,
+        "standing": Standing.of(main.plain, main.best),
         "holds": sentences.data_in_words(main.data),
         "folds": sentences.folds_in_words(main.split) if main.split["folds"] else "",
         "variance": variance_in_words(main.best.test, main.best.metric),
         "periods": sentences.periods_in_words(main.split) if "times" in main.split else "",
         "measures": measures([*main.plain, *main.weighted]),
         "main_number": sentences.main_number(main.best),
-        "steps": sentences.steps_in_words(main.data["sequences"]) if has_steps else "",
+        "steps": sentences.steps_in_words(main.data["sequences"])
+        if "sequences" in main.data
+        else "",
         "looked_for": sentences.looked_for(main.plain[0]),
-        "judged": sorted(judged, key=lambda each: ANSWERS.index(each.main.verdict)),
+        "judged": judged,
+        "answers": _by_answer(judged),
         "tally": tally([each.main for each in judged]),
         "as_reported": _as_reported(groups),
         "improvements": improvements({s.name: s for s in main.plain}, study.families),
@@ -183,39 +79,26 @@ def content(study: Study, runs: Sequence[Run], smallest: int) -> dict[str, Any]:
         "panel_notes": list(dict.fromkeys(notes)),
         "leaks": [each for group in groups for each in leaks(group.plain, group.leaking)],
         "flow": _flow(main),
-        "pareto": _pareto(main),
         "probabilities": probabilities.content(main.plain, main.best, f"{study.name}-"),
         "hides": sentences.hides(main.plain[0]),
-        "quick": main.first.settings.training.epochs <= study.quick_epochs,
         "seconds": sum(e.facts["train_seconds"] for group in groups for e in group.entries),
         "commands": again,
-        "own": again[0].startswith("sequela reproduce"),
+        "own": again[0].startswith(("sequela reproduce", "sequela study")),
         "tripod": checklist(main.best),
-        "derivations": [(s, Markup(render_mathml(s.account))) for s in main.plain if s.account],  # noqa: S704
+        "derivations": [(e, _derivation(e.account, study)) for e in main.plain if e.account],
         "sources": list({group.data["name"]: group.data for group in groups}.values()),
     }
 
 
-def summary(content: Mapping[str, Any]) -> list[str]:
-    """The cells of the list at a glance: data, best model, claims, cost and limitations."""
-    main: Group = content["main"]
-    best, data = main.best, main.data
-    chosen = f" ({main.chosen})" if main.chosen else ""
-    wrong = [finding["check"] for finding in main.findings]
-    if data["subjects"] is None:
-        split = f"a split by {data['unit']} is not a split by patient"
-        wrong.append(f"patients are not identified: {split}")
-    if main.too_few:
-        wrong.append(main.too_few)
-    elif main.rarer < main.study.few:
-        wrong.append(f"only {main.rarer_shown} examples of the rarer class")
-    return [
-        content["holds"],
-        f"{best.title}{chosen}: {content['main_number']}, {len(data['classes'])} classes",
-        content["tally"] if content["judged"] else "not judged",
-        sentences.cost_in_words(best),
-        "; ".join(wrong) or "none was found",
-    ]
+def _derivation(account: Account, study: Study) -> Markup:
+    """What a network costs, layer by layer; with a report's own count if the page is of that."""
+    own = account if study.claims else replace(account, report=None)
+    return Markup(render_mathml(own))  # noqa: S704 - written here, its text escaped
+
+
+def _by_answer(judged: Sequence[Judged]) -> list[tuple[str, list[Judged]]]:
+    """The claims of each answer, which are sorted by it."""
+    return [(answer, list(some)) for answer, some in groupby(judged, lambda j: j.main.verdict)]
 
 
 def _as_reported(groups: Sequence[Group]) -> Group | None:
@@ -229,7 +112,7 @@ def _imbalance(entry: Entry) -> dict[str, Any]:
     points = [
         point
         | {
-            "matrix": svg(
+            "matrix": picture(
                 confusion_matrix(point["confusion"], entry.data["classes"]),
                 f"{entry.key}-matrix-{number}",
             )
@@ -249,10 +132,11 @@ def _panels(main: Group) -> list[dict[str, Any]]:
     ]
     paired = {name for _, names in families for name in names}
     others = {entry.name for entry in main.plain} - paired
+    rest = "Other and reference models" if main.study.training else "Models"
     found = []
-    for number, (title, names) in enumerate([*families, ("Other and reference models", others)]):
+    for number, (title, names) in enumerate([*families, (rest, others)]):
         panels = [panel(entry) for entry in main.plain if entry.name in names]
-        panels = [each for each in panels if each["curves"] or each["figures"]]
+        panels = [each for each in panels if each["pictures"]]
         if panels:
             key = f"{main.study.name}-family-{number}"
             found.append({"id": key, "title": title, "panels": panels})
@@ -267,21 +151,3 @@ def _flow(main: Group) -> Markup | None:
     parts = [Part(name, **counts) for name, counts in data["parts"].items()]
     drawn = cohort_flow(Flow.from_dict(data["flow"]), parts, event=data["classes"][1])
     return Markup(drawn.html())  # noqa: S704 - escaped as it was drawn
-
-
-def _pareto(main: Group) -> Markup | None:
-    rows = [
-        {
-            "model": entry.title,
-            "operations": entry.facts["operations"],
-            "accuracy": entry.test["accuracy"],
-            "low": entry.test["accuracy_ci"][0],
-            "high": entry.test["accuracy_ci"][1],
-        }
-        for entry in main.plain
-        if entry.facts["operations"]
-        and entry.metric.name == "accuracy"
-        and not isinstance(entry.test["accuracy"], Hidden)
-    ]
-    name = f"{main.study.name}-pareto"
-    return svg(accuracy_against_operations(rows), name) if len(rows) > 1 else None

@@ -101,6 +101,7 @@ class Openings:
         seeds: Of how many seeds these parts are.
         folds: Whether the part is folds, each held out once.
         damage: What is wrong with a ledger, in sentences.
+        since: The day of the first opening, UTC; empty where no ledger knows one.
     """
 
     times: int
@@ -109,6 +110,7 @@ class Openings:
     seeds: int
     folds: bool
     damage: tuple[str, ...]
+    since: str = ""
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -195,6 +197,7 @@ def openings(run: Run) -> Openings:
         seeds=len({entry.seed for entry in others}),
         folds=bool(run.folds),
         damage=tuple(damage),
+        since=min((entry.date[:10] for entry in same), default=""),
     )
 
 

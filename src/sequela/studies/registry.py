@@ -27,6 +27,8 @@ def register(study: Study) -> None:
         SettingError: If the name is taken, or the study runs nothing.
         UnknownNameError: If it names a data set, task or model that does not exist.
     """
+    if STUDIES.get(study.name) == study:
+        return
     check_new_name("study", study.name, STUDIES)
     if not study.questions() or not (study.training or study.reference_models):
         raise SettingError(
@@ -60,16 +62,13 @@ def planned_leak(run: Run) -> str:
 
 
 def study_of(run: Run) -> Study:
-    """The study of a run: the one that has its question, else one that has its classes.
+    """The study of a run: the last registered one that has its question.
 
     A run of no study is given one of its own, without claims.
     """
     question, data = question_of(run), run.data
-    for study in STUDIES.values():
+    for study in reversed(STUDIES.values()):
         if question[0] in study.data or question in study.cohorts:
-            return study
-    for study in STUDIES.values():
-        if study.classes and study.classes == tuple(data["classes"]):
             return study
     name, title = "-".join(filter(None, question)), data["title"]
     heading = ": ".join(filter(None, (title, question[1])))

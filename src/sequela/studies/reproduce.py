@@ -25,6 +25,7 @@ from sequela.sources import catalog
 from sequela.studies.claims import read, to_toml
 from sequela.studies.registry import REPORT, STUDIES
 from sequela.studies.results import in_order, results
+from sequela.studies.settings import signals_asked
 from sequela.studies.study import Question, Study
 
 WORK = "work"
@@ -228,6 +229,7 @@ def _jobs(
             seed=seeds[0],
             split_seed=seeds[1],
             quick=quick,
+            declared=signals_asked(question[0], study.signals, roots.get(question[0])),
         )
         named = runs_of()
         if study.default:
@@ -241,7 +243,8 @@ def _jobs(
         for name, each in named.items():
             folds = study.folds_for(rarer, each.split, quick=quick)
             repeats = study.repeats if folds and not quick else 1
-            planned.append(PlannedRun(folder / name, each, folds, repeats))
+            seeds_ = 1 if quick or each.split == "row" else study.seeds
+            planned.append(PlannedRun(folder / name, each, folds, repeats, seeds_))
         jobs += [
             Job(some, roots.get(question[0]), work if flow else None, out)
             for some in _together(planned)

@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sequela.cohort.task_files import task_said
-from sequela.config import CohortSettings, RunSettings, SplitUnit, TrainingSettings
+from sequela.config import (
+    CohortSettings,
+    RunSettings,
+    SignalSettings,
+    SplitUnit,
+    TrainingSettings,
+)
 from sequela.models.registry import MODELS
 from sequela.studies.claims import Claim
 
@@ -34,7 +40,7 @@ class Study:
         rooted: The data set that ``--root`` names; the chosen one of ``data`` where it is empty.
         asked: What is asked of each data set unless a user says otherwise: ``CohortSettings``. A
             question, or a variant of one, has what is asked of it beyond that.
-        classes: Of its examples: runs on other data with the same classes belong to it too.
+        signals: What recordings of one's own are: fields of ``SignalSettings``.
         splits: Units of the split; the first gives the result.
         training: How each network is trained.
         reference_models: Simple models to compare the networks with.
@@ -54,7 +60,9 @@ class Study:
         very_few: Examples of the rarer class below which nothing is concluded.
         folds: How many folds are run where examples are few.
         repeats: How many times the cross-validation is repeated.
+        seeds: With how many seeds each split is trained.
         caveats: Sentences that are true of its data.
+        file: The file that declares it, where it does not ship with the package.
         notes: A sentence or more for a section of the page, by its name: ``models``, ``verdicts``,
             ``leak``, ``cohorts`` or ``training`` (how the settings were chosen).
     """
@@ -68,7 +76,7 @@ class Study:
     hindsight: tuple[tuple[Question, int], ...] = ()
     rooted: str = ""
     asked: Mapping[str | Question, Mapping[str, Any]] = field(default_factory=dict)
-    classes: tuple[str, ...] = ()
+    signals: Mapping[str, Any] = field(default_factory=dict)
     splits: tuple[SplitUnit, ...] = ("subject",)
     training: Mapping[str, TrainingSettings] = field(default_factory=dict)
     reference_models: tuple[str, ...] = ()
@@ -86,7 +94,9 @@ class Study:
     very_few: int = 50
     folds: int = 5
     repeats: int = 1
+    seeds: int = 1
     caveats: tuple[str, ...] = ()
+    file: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def questions(self, data: str | None = None) -> tuple[Question, ...]:
@@ -173,6 +183,7 @@ class Study:
         split_seed: int | None = None,
         quick: bool,
         default: str = "",
+        declared: SignalSettings | None = None,
     ) -> dict[str, RunSettings]:
         """The runs of a question by the name of their folder, those that take longest first.
 
@@ -184,6 +195,7 @@ class Study:
             split_seed: Of the split, where that is not the seed.
             quick: Whether they are short.
             default: The default model of the data, which is run on the first split alone.
+            declared: What recordings of one's own are, with what is declared beside them.
         """
         kinds = ("weighted",) * is_primary + ("hindsight",) * looks_back
         cohort = self.cohort_of(question)
@@ -200,6 +212,7 @@ class Study:
                     split_seed=split_seed,
                     cohort=cohort,
                     training=self._training(model, quick=quick),
+                    signals=declared,
                 )
                 named |= self._controls(name, named[name], kinds)
         return named

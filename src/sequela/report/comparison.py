@@ -1,0 +1,183 @@
+"""All models of a question side by side: one forest plot, and each beside the best of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from sequela.evaluation.disclosure import Hidden
+from sequela.evaluation.metrics import Metric
+from sequela.evaluation.number import number
+from sequela.figures.figure import Figure
+from sequela.figures.pareto import accuracy_against_operations
+from sequela.report.entry import Entry
+from sequela.report.picture import WIDE, Picture, as_link, in_two_widths
+from sequela.runs.compare import Compared, compare_opened
+from sequela.runs.find import Run
+from sequela.runs.released import Released
+
+_TICKS = 5
+_MARGIN = 0.04
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model in the plot.
+
+    Attributes:
+        entry: The run.
+        value: Its held-out number.
+        interval: 95 %; ``None`` where it has none.
+        models: The same number of each fold, repeat and seed, where there are several.
+        apart: Its paired difference from the best; ``None`` of the best itself, and where the two
+            cannot be compared.
+    """
+
+    entry: Entry
+    value: float
+    interval: tuple[float, float] | None
+    models: tuple[float, ...]
+    apart: Compared | None = None
+
+    @property
+    def as_good(self) -> bool:
+        """Whether the interval of the difference from the best holds zero."""
+        found = self.apart and self.apart.difference
+        return bool(found and found.interval.low <= 0 <= found.interval.high)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The models of a question, the best first.
+
+    Attributes:
+        rows: The models.
+        metric: Their number.
+        example: What the operations are for.
+    """
+
+    rows: tuple[Row, ...]
+    metric: Metric
+    example: str
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry], best: Entry) -> "Standing":
+        """From the models of one question; those whose number is hidden are left out."""
+        metric = best.metric
+        shown = [e for e in entries if not isinstance(e.test.get(metric.key), Hidden | None)]
+        shown.sort(key=lambda e: (e is not best, -e.value))
+        apart = _apart(best, shown)
+        rows = [_row(entry, metric, apart.get(entry.key)) for entry in shown]
+        return cls(tuple(rows), metric, best.data["example"])
+
+    @property
+    def best(self) -> Row:
+        """The one with the best number."""
+        return self.rows[0]
+
+    @cached_property
+    def simplest(self) -> Row | None:
+        """Of those as good as the best, the one with the fewest parameters, if it has fewer."""
+        good = [row for row in self.rows if row.as_good]
+        least = min(good, key=lambda row: row.entry.facts["parameters"], default=None)
+        fewer = least and (least.entry.facts["parameters"] < self.best.entry.facts["parameters"])
+        return least if fewer else None
+
+    @property
+    def unbeaten(self) -> Row | None:
+        """The best reference model, where no network surely beats it."""
+        references = [row for row in self.rows if not row.entry.account]
+        networks = [row for row in self.rows if row.entry.account]
+        if not (references and networks):
+            return None
+        first = references[0]
+        return first if first is self.best or first.as_good else None
+
+    @cached_property
+    def ends(self) -> tuple[float, float]:
+        """Of the axis: a bit more than the intervals and the folds reach."""
+        all_ = [n for row in self.rows for n in (row.value, *(row.interval or ()), *row.models)]
+        if self.metric.chance is not None:
+            all_.append(self.metric.chance)
+        low, high = min(all_), max(all_)
+        margin = _MARGIN * ((high - low) or 1)
+        least, most = self.metric.bounds
+        return max(least, low - margin), min(most, high + margin)
+
+    def at(self, value: float) -> str:
+        """Where a number stands on the axis, in percent of its width."""
+        low, high = self.ends
+        return f"{100 * (value - low) / (high - low):.2f}%"
+
+    @property
+    def ticks(self) -> list[tuple[str, str]]:
+        """Place and label of round numbers on the axis."""
+        low, high = self.ends
+        step = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1) if (high - low) / s <= _TICKS)
+        first = int(low / step) + 1
+        values = [i * step for i in range(first, int(high / step) + 1)]
+        return [(self.at(value), number(value, self.metric.form)) for value in values]
+
+    @property
+    def data(self) -> str:
+        """The rows as a csv link."""
+        return as_link(
+            [
+                {
+                    "model": row.entry.title,
+                    self.metric.name: row.value,
+                    "low": row.interval and row.interval[0],
+                    "high": row.interval and row.interval[1],
+                    "difference_from_best": row.apart
+                    and row.apart.difference
+                    and row.apart.difference.value,
+                    "parameters": row.entry.facts["parameters"],
+                    "operations": row.entry.facts["operations"],
+                    "train_seconds": row.entry.facts["train_seconds"],
+                }
+                for row in self.rows
+            ]
+        )
+
+    def against_operations(self, name: str, caption: str, width: int = WIDE) -> Picture | None:
+        """The picture of all models: what the work of each buys."""
+        rows = [
+            {
+                "model": row.entry.title,
+                "operations": row.entry.facts["operations"],
+                "accuracy": row.value,
+                "low": row.interval[0] if row.interval else row.value,
+                "high": row.interval[1] if row.interval else row.value,
+            }
+            for row in self.rows
+        ]
+
+        def draw(width: int) -> Figure:
+            return accuracy_against_operations(
+                rows, number=self.metric.title, example=self.example, width=width
+            )
+
+        return in_two_widths(draw, name, caption, width) if len(rows) > 1 else None
+
+
+def _row(entry: Entry, metric: Metric, apart: Compared | None) -> Row:
+    ci = entry.test.get(f"{metric.key}_ci")
+    models = []
+    if len(entry.run.runs) > 1:
+        tests = [Released(run, entry.smallest).test for run in entry.run.runs]
+        models = [test.get(metric.key) for test in tests]
+    shown = tuple(n for n in models if isinstance(n, float))
+    interval = (ci[0], ci[1]) if ci else None
+    return Row(entry, entry.test[metric.key], interval, shown, apart)
+
+
+def _apart(best: Entry, entries: Sequence[Entry]) -> dict[str, Compared]:
+    """The paired difference of each model from the best, of those judged by the same design."""
+    others = [e for e in entries if e is not best and _design(e.run) == _design(best.run)]
+    if not others or not best.metric.better:
+        return {}
+    found = compare_opened([best.run, *(each.run for each in others)], best.metric.name)
+    return {each.key: row for each, row in zip(others, found.runs[1:], strict=True)}
+
+
+def _design(run: Run) -> tuple[int, int, int]:
+    return run.folds, run.repeats, run.seeds

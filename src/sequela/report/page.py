@@ -1,0 +1,64 @@
+"""The frame of all pages: one self-contained HTML file that fetches nothing."""
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from sequela.evaluation.number import number
+from sequela.figures.flow import css
+from sequela.report.glossary import TERMS, Glossary, anchor
+from sequela.runs.manifest import adding
+
+
+def write_page(template: str, out: Path, **placed: Any) -> Path:
+    """Write a page; what it is made of gives the same bytes each time.
+
+    Args:
+        template: That extends ``page.html.j2``.
+        out: The page; written under a temporary name, then renamed.
+        placed: What the template places, by name; ``title`` among it.
+    """
+    script = _asset("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = (
+        open_templates()
+        .get_template(template)
+        .render(
+            style=Markup(_asset("style.css") + css()),  # noqa: S704 - files of the package
+            script=Markup(script),  # noqa: S704 - a file of the package
+            policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+            "base-uri 'none'; form-action 'none'",
+            term=Glossary(),
+            terms=TERMS,
+            anchor=anchor,
+            **placed,
+        )
+    )
+    with adding(out) as partial:
+        partial.write_text(page, encoding="utf-8")
+    return out
+
+
+def open_templates() -> Environment:
+    """The templates of pages; what they are not given is an error."""
+    environment = Environment(
+        loader=PackageLoader("sequela.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters["number"] = number
+    environment.filters["capital"] = lambda text: text[:1].upper() + text[1:]
+    return environment
+
+
+@cache
+def _asset(name: str) -> str:
+    return (files("sequela.report") / "templates" / name).read_text(encoding="utf-8")

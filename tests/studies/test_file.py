@@ -1,0 +1,80 @@
+"""A study as a file: what it declares is run, and what is wrong in it is named."""
+
+from pathlib import Path
+
+import pytest
+
+from sequela.errors import SettingError, UnknownNameError
+from sequela.studies import mortality, seizure
+from sequela.studies.file import read_study
+
+OWN = """
+name = "wards"
+title = "My wards"
+data = "eicu"
+task = "in-hospital"
+models = ["visits-baseline", "logistic-regression"]
+seeds = 2
+folds = 3
+
+[asked]
+hours = 12.0
+
+[training.visits-baseline]
+epochs = 3
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "wards.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_a_file_is_a_study(tmp_path: Path) -> None:
+    study = read_study(written(tmp_path, OWN))
+    assert (study.name, study.title, study.file) == ("wards", "My wards", "wards.toml")
+    assert study.cohorts == (("eicu", "in-hospital"),)
+    assert (study.splits, study.seeds, study.folds) == (("subject",), 2, 3)
+    assert study.claims == ()
+    runs = study.runs(("eicu", "in-hospital"), seed=4, quick=False)
+    assert list(runs) == ["visits-baseline", "logistic-regression"]
+    network = runs["visits-baseline"]
+    assert network.training.epochs == 3
+    assert network.seed == 4
+    assert network.cohort
+    assert network.cohort.hours == 12
+
+
+def test_the_studies_of_the_report_are_such_files() -> None:
+    assert seizure.STUDY.training["gru-improved"].epochs == 14
+    assert seizure.STUDY.reported["gru-baseline"]["parameters"] == 949
+    assert mortality.STUDY.primary[0] == (("mimic3", "in-hospital"), 1000)
+    assert mortality.STUDY.asked[mortality.FULL_CODES] == {"icd_digits": 2}
+    assert mortality.STUDY.file == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "found", "error"),
+    [
+        (("seeds = 2", "seed = 2"), "key 'seed': .*known keys: name", SettingError),
+        (("seeds = 2", "seeds = 0"), "key 'seeds': .*greater than or equal to 1", SettingError),
+        (("visits-baseline", "visits-basic"), "visits-basic", UnknownNameError),
+        (('"eicu"', '"icu"'), "icu", UnknownNameError),
+        (('"in-hospital"', '"in-house"'), "in-house", UnknownNameError),
+        (("[training.visits-baseline]", "[training.gru-baseline]"), "none of the m", SettingError),
+        (("epochs = 3", "epochs = -3"), "epochs", SettingError),
+        (('name = "wards"', "name = wards"), "expected a study in TOML", SettingError),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_file(
+    change: tuple[str, str], found: str, error: type[Exception], tmp_path: Path
+) -> None:
+    path = written(tmp_path, OWN.replace(*change))
+    with pytest.raises(error, match=rf"wards\.toml: .*{found}"):
+        read_study(path)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="cannot be read"):
+        read_study(tmp_path / "no.toml")

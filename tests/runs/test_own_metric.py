@@ -118,7 +118,7 @@ def test_on_the_card_and_the_page(
     page = build(single, tmp_path / "page.html").read_text("utf-8")
     assert "<th>Mean surprise (95 % interval)</th>" in page
     told = told.replace("(", '<span class="ci">(')
-    assert f'<td class="nowrap">{told}</span></td>' in page
+    assert f'<td class="nowrap" data-label="Mean surprise">{told}</span></td>' in page
 
 
 def test_the_log_loss_has_two_names(runs: tuple[list[RunFolder], FoldsFolder]) -> None:

@@ -91,7 +91,8 @@ def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
     judged = f"{examples} held-out examples of {groups_of(first, shown[first.path])}"
     table = open_table("model")
     table.add_column(number, header_style="none")  # on a narrow terminal this is broken, no other
-    table.add_column(study.report.removeprefix("the "), no_wrap=True, header_style="none")
+    if study.reported:
+        table.add_column(study.report.removeprefix("the "), no_wrap=True, header_style="none")
     for counted in ("operations", *["leaking"] * bool(leaking)):
         table.add_column(counted, justify="right", no_wrap=True)
     for run in results:
@@ -101,7 +102,7 @@ def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
         table.add_row(
             "  weighted" if weighted else run.settings.model,  # under the model that it is one of
             headline(run, shown[run.path])[1],
-            "" if weighted else _reported(study, run),
+            *(["" if weighted else _reported(study, run)] if study.reported else []),
             f"{operations:,}" if operations else "",
             *([headline(leak, shown[leak.path])[1].split(" (")[0]] if leak else []),
         )

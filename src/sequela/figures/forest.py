@@ -16,6 +16,7 @@ from sequela.figures.words import haloed
 
 _WIDTH = 340  # pixels, as are the heights of a heading, of words alone, and of words with a bar
 _HEADING, _WORDS, _BAR = 28, 20, 38
+_LETTER = 5.7  # pixels: a picture is as wide as its longest words
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def forest(lines: Sequence[Line], scale: Scale, *, text: str, rows: list[dict[st
         measured.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q", color=colour),
         points,
     ]
-    chart = alt.LayerChart(layer=layers).properties(width=_WIDTH, height=bottom + 8)
+    width = max([_WIDTH, *(_LETTER * len(line.words) for line in lines)])
+    chart = alt.LayerChart(layer=layers).properties(width=width, height=bottom + 8)
     return Figure(chart=chart, alt=text, rows=rows)
 
 

@@ -9,6 +9,7 @@ from sequela.evaluation.metrics import named
 from sequela.evaluation.number import number, within
 from sequela.figures.figure import FIRST, INK, SECOND, Figure
 
+_LETTER = 6.6  # pixels, at the most
 HONEST, LEAKING = "by recording", "by row (leaks)"
 
 
@@ -33,8 +34,10 @@ def leak(
     data = [{**r, "hover": _hover(r, setting, metric)} for r in rows]
     order = list(dict.fromkeys(r["model"] for r in data))
     names = list(dict.fromkeys(r[setting] for r in data))
+    # Fonts differ: a name must not begin left of the picture.
+    axis = alt.Axis(minExtent=_LETTER * max(map(len, order)))
     base = alt.Chart(alt.Data(values=data)).encode(
-        y=alt.Y("model:N", sort=order, title=None),
+        y=alt.Y("model:N", sort=order, title=None, axis=axis),
         yOffset=alt.YOffset(f"{setting}:N", sort=names),
         color=alt.Color(
             f"{setting}:N",

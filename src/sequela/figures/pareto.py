@@ -66,7 +66,7 @@ def accuracy_against_operations(
         "at:Q",
         title=f"operations for one {example} (logarithmic)",
         scale=alt.Scale(type="log", domain=list(scales["at"]), nice=False),
-        axis=alt.Axis(format="~s", values=_decades(counted)),
+        axis=alt.Axis(format=".2~s", values=_decades(counted)),
     )
     y = alt.Y(
         "low:Q",
@@ -132,8 +132,8 @@ def _decades(counted: Sequence[dict[str, Any]]) -> list[float]:
     ends = [math.log10(r["operations"]) for r in (*counted[:1], *counted[-1:])]
     if not ends:
         return []
-    powers = [10.0**p for p in range(math.ceil(ends[0] - 0.2), math.floor(ends[-1] + 0.2) + 1)]
-    return powers or [counted[0]["operations"]]
+    powers = [10.0**p for p in range(math.ceil(ends[0] - 0.1), math.floor(ends[-1] + 0.1) + 1)]
+    return powers or [10**end for end in dict.fromkeys(ends)]
 
 
 def _names(

@@ -118,7 +118,7 @@ class Group:
     @property
     def chosen(self) -> str:
         """Of how many models the best one is, where there are several."""
-        part = "these folds" if self.first.folds else "this test part"
+        part = "these folds" if self.first.folds else "this held-out part"
         return f"best of {len(self.plain)}, chosen on {part}" if len(self.plain) > 1 else ""
 
     @cached_property

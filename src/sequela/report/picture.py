@@ -14,7 +14,7 @@ from sequela.figures.figure import Figure
 
 WIDE, HALF, NARROW = 1090, 510, 290
 """Pixels of a picture as wide as a page, half as wide, and on a phone, without its axis."""
-_DIGITS = 5
+_DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def svg(figure: Figure, name: str) -> Markup:
 
 
 def as_link(rows: list[dict[str, Any]]) -> str:
-    """Rows as csv in a link: what is hidden is empty, numbers have five digits."""
+    """Rows as csv in a link: what is hidden is empty, numbers have four digits."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     written = io.StringIO()
     table = csv.writer(written, lineterminator="\n")

@@ -180,9 +180,10 @@ def _asked(
     file: StudyFile, cohorts: tuple[Cohort, ...]
 ) -> Mapping[str | Question, Mapping[str, Any]]:
     """What is asked of each data set, and of a question beyond that."""
-    own: dict[str | Question, Mapping[str, Any]] = dict(file.asked)
-    if file.task:
-        own = {one.data: {"task": file.task, **file.asked} for one in cohorts}
+    with_task = {one.data: {"task": file.task, **file.asked} for one in cohorts}
+    said = with_task if file.task else file.asked
+    own: dict[str | Question, Mapping[str, Any]] = {}
+    own.update((name, one) for name, one in said.items())
     return own | {one.question: one.asked for one in cohorts if one.asked}
 
 

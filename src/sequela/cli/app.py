@@ -22,6 +22,7 @@ from sequela.cli.plain import print_plainly
 from sequela.cli.report import report
 from sequela.cli.reproduce import reproduce
 from sequela.cli.scan import scan
+from sequela.cli.serve import serve
 from sequela.cli.share import share
 from sequela.cli.verify import verify
 from sequela.errors import MissingExtraError, SequelaError, fixable, is_memory, system_words
@@ -49,6 +50,7 @@ for _command in (
     report,
     card,
     scan,
+    serve,
     share,
     verify,
     cost,

@@ -1,0 +1,287 @@
+"""The HTTP application of one model: predictions, explanations, the model's card, and a page."""
+
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import cached_property
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from numpy.typing import NDArray
+from starlette.exceptions import HTTPException
+
+from sequela.errors import SequelaError
+from sequela.serving.served import ServedModel
+from sequela.serving.web import occlusion
+from sequela.serving.web.batching import Batcher
+from sequela.serving.web.bodies import JSON, PARQUET, Bodies, Examples
+from sequela.serving.web.described import DESCRIPTION, described
+from sequela.serving.web.guards import Guard, Limits, to_json
+from sequela.serving.web.metrics import Metrics
+from sequela.serving.web.problems import PROBLEM, Refusal, document
+from sequela.version import __version__
+
+BATCH = 512
+"""Examples that the model is asked about at a time."""
+_DRAWN = 2000
+"""Points of a channel that the page draws: the least and greatest value of each span."""
+_PAGE = {"/": ("index.html", "text/html"), "/page.css": ("page.css", "text/css")} | {
+    "/page.js": ("page.js", "text/javascript")
+}
+
+
+class Service:
+    """What the paths of the application do.
+
+    Args:
+        model: The model.
+        limits: See :class:`sequela.serving.web.guards.Limits`.
+        batch: Examples of a batch; with 1, each request is answered by itself.
+    """
+
+    def __init__(self, model: ServedModel, limits: Limits, batch: int = BATCH) -> None:
+        model = replace(model, name="the model")  # nobody is told where it lies
+        self.model, self.limits, self.metrics = model, limits, Metrics()
+        self.bodies = Bodies(model, most=limits.examples, longest=limits.length)
+        self.batcher = Batcher(model, self.metrics, most=batch)
+
+    @cached_property
+    def card(self) -> dict[str, Any]:
+        """What the model says of itself, without marks of people and what it was learnt with."""
+        about = self.model.about
+        told = {n: v for n, v in about.items() if n not in ("fingerprint", "features", "usual")}
+        if "records" in told:
+            records = dict(told["records"])
+            told["records"] = {
+                **{n: records[n] for n in ("task", "settings", "unknown") if n in records},
+                "codes": len(records["vocabulary"]) - 1,
+                "channels": len(records["channels"]),
+            }
+        return {
+            **told,
+            "fingerprint": about["fingerprint"]["sha256"],
+            "serves": {"version": __version__, "media_types": list(self.bodies.kinds)},
+        }
+
+    async def read(self, request: Request) -> Examples:
+        """The examples of a request.
+
+        Raises:
+            Refusal: If its media type is another.
+            SequelaError: If its body is not what the model reads.
+        """
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in self.bodies.kinds:
+            raise Refusal(
+                415,
+                f"the media type is {kind or 'not said'}: expected one of "
+                f"{', '.join(self.bodies.kinds)}",
+            )
+        body = await request.body()
+        said = dict(request.query_params)
+        if len(body) < _SMALL:
+            return self.bodies.read(kind, body, said)
+        return await run_in_threadpool(self.bodies.read, kind, body, said)
+
+    async def ask(self, examples: Examples) -> NDArray[np.float32]:
+        """Probabilities, float32 (example, class)."""
+        found = await self.batcher.probabilities(examples.inputs, len(examples))
+        self.metrics.examples.inc(len(examples))
+        return found
+
+    def answers(self, examples: Examples, found: NDArray[np.float32]) -> list[dict[str, Any]]:
+        """What is said of each example."""
+        classes, sets = self.model.classes, self.model.sets(found)
+        unknown = examples.unknown or [()] * len(examples)
+        rows = zip(examples.ids, found.tolist(), sets.tolist(), unknown, strict=True)
+        return [
+            {
+                "id": id_,
+                "prediction": classes[int(np.argmax(chances))],
+                "probabilities": dict(zip(classes, chances, strict=True)),
+                "set": [name for name, inside in zip(classes, members, strict=True) if inside],
+                **({"unknown_codes": list(codes)} if self.bodies.kinds[1] == PARQUET else {}),
+            }
+            for id_, chances, members, codes in rows
+        ]
+
+    async def predict(self, request: Request) -> Response:
+        """Probabilities of all examples of a body."""
+        examples = await self.read(request)
+        found = await self.ask(examples)
+        if PARQUET in request.headers.get("accept", ""):
+            return Response(self._parquet(examples, found), media_type=PARQUET)
+        return _json(
+            {
+                "classes": list(self.model.classes),
+                "promised": self.model.about["calibration"]["conformal"]["promised"],
+                "model": self.model.about["run"]["sha256"],
+                "notes": list(examples.notes),
+                "predictions": self.answers(examples, found),
+            }
+        )
+
+    def _parquet(self, examples: Examples, found: NDArray[np.float32]) -> bytes:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns: dict[str, Any] = {"id": list(examples.ids)}
+        columns |= {f"p_{name}": found[:, k] for k, name in enumerate(self.model.classes)}
+        written = io.BytesIO()
+        pq.write_table(pa.table(columns), written)
+        return written.getvalue()
+
+    async def explain(self, request: Request) -> Response:
+        """What moved the prediction of one example of a body."""
+        examples = await self.read(request)
+        asked = request.query_params.get("example", "0")
+        if not asked.isdecimal() or int(asked[:9]) >= len(examples):
+            raise Refusal(422, f"example is not 0 to {len(examples) - 1}: count from 0")
+        row = int(asked[:9])
+        before = (await self.ask(_only(examples, row)))[0]
+        of = self._class(request.query_params.get("class"), before)
+        if examples.patients:
+            others, parts = occlusion.without_codes(examples.patients[row])
+            inputs = self.bodies.read_patients(others) if others else None
+        else:
+            inputs, parts = occlusion.without_pieces(_only(examples, row).inputs)
+        none = np.empty((0, len(before)), np.float32)
+        after = await self.batcher.probabilities(inputs, len(parts)) if inputs else none
+        return _json(
+            {
+                "id": examples.ids[row],
+                "class": self.model.classes[of],
+                "probability": float(before[of]),
+                "method": "occlusion: each part is taken away alone, and the model is asked again",
+                "parts": occlusion.moved(before, after, parts, of),
+            }
+        )
+
+    def _class(self, asked: str | None, before: NDArray[np.float32]) -> int:
+        if asked is None:
+            return int(np.argmax(before))
+        if asked not in self.model.classes:
+            raise Refusal(422, f"there is no such class: expected {', '.join(self.model.classes)}")
+        return self.model.classes.index(asked)
+
+    async def view(self, request: Request) -> Response:
+        """What a body holds, as the page draws it, with what is said of each example."""
+        examples = await self.read(request)
+        found = await self.ask(examples)
+        told: dict[str, Any] = {"notes": list(examples.notes)}
+        if examples.patients:
+            told["patients"] = [each.model_dump() for each in examples.patients]
+        else:
+            signal = self.model.about["signal"]
+            whole = examples.inputs["signal"]
+            told |= {"sfreq": signal["sfreq"], "n_times": whole.shape[2]}
+            told["channels"] = [_drawn(whole[:, k]) for k in range(whole.shape[1])]
+        return _json({**told, "predictions": self.answers(examples, found)})
+
+
+_SMALL = 65_536
+"""Bytes that are read at once: a thread would take longer to begin."""
+
+
+def _only(examples: Examples, row: int) -> Examples:
+    inputs = {name: array[row : row + 1] for name, array in examples.inputs.items()}
+    return Examples(inputs, [examples.ids[row]])
+
+
+def _drawn(signal: NDArray[np.float32]) -> dict[str, list[float]]:
+    """The least and greatest value of each span of a channel (example, sample), in order."""
+    flat = signal.ravel()
+    edges = np.unique(np.linspace(0, len(flat), min(_DRAWN, len(flat)) + 1).astype(int))[:-1]
+    ends = (np.minimum.reduceat(flat, edges), np.maximum.reduceat(flat, edges))
+    return {
+        name: np.round(v, 3).tolist() for name, v in zip(("least", "greatest"), ends, strict=True)
+    }
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(to_json(value), status, media_type=JSON)
+
+
+def application(service: Service, *, token: str = "", hosts: frozenset[str] = frozenset()) -> Guard:
+    """The application behind its limits.
+
+    Args:
+        service: What it does.
+        token: Asked for; empty for none.
+        hosts: Names by which it may be called; empty for any.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.batcher.start()
+        yield
+        await service.batcher.stop()
+
+    app = FastAPI(
+        title=f"sequela: {service.model.about['title']}",
+        version="1",
+        description=DESCRIPTION,
+        docs_url=None,  # its page is fetched from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+        exception_handlers={
+            Refusal: _refused,
+            SequelaError: _refused,
+            HTTPException: _refused,
+            Exception: _failed,
+        },
+    )
+    told = described(service.model, service.bodies.kinds, secured=bool(token))
+    for path, answer in (
+        ("/v1/predict", service.predict),
+        ("/v1/explain", service.explain),
+        ("/v1/view", service.view),
+    ):
+        app.add_api_route(path, answer, methods=["POST"], response_model=None, **told[path])
+
+    @app.get("/v1/model", **told["/v1/model"])
+    async def model() -> Response:
+        return _json(service.card)
+
+    @app.get("/health", **told["/health"])
+    async def health() -> Response:
+        return _json({"status": "ok", "model": service.model.about["run"]["sha256"]})
+
+    @app.get("/metrics", **told["/metrics"])
+    async def metrics() -> Response:
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    for path, (name, kind) in _PAGE.items():
+        body = files("sequela.serving.web").joinpath("page", name).read_bytes()
+        _add_file(app, path, body, kind)
+    paths = frozenset({*told, *_PAGE})
+    return Guard(app, service.limits, service.metrics, token, hosts, paths)
+
+
+def _add_file(app: FastAPI, path: str, body: bytes, kind: str) -> None:
+    @app.get(path, include_in_schema=False)
+    async def file() -> Response:
+        return Response(body, media_type=f"{kind}; charset=utf-8")
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    """A problem document."""
+    headers: dict[str, str] = {}
+    if isinstance(error, Refusal):
+        status, detail, headers = error.status, error.detail, error.headers
+    elif isinstance(error, HTTPException):
+        status, detail = error.status_code, str(error.detail)
+        headers = dict(error.headers or {})
+    else:
+        status, detail = 422, " ".join(str(error).split())
+    return Response(document(status, detail), status, headers, media_type=PROBLEM)
+
+
+async def _failed(_: Request, __: Exception) -> Response:
+    """What is our fault; the server's log has it."""
+    detail = "the server failed at this request; its log says why"
+    return Response(document(500, detail), 500, media_type=PROBLEM)

@@ -1,0 +1,122 @@
+"""Requests that arrive together are answered together: one call of the model for many."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.serving.served import ServedModel
+from sequela.serving.web.metrics import Metrics
+
+Inputs = Mapping[str, NDArray[Any]]
+_EMPTY = {"codes": -1, "values": np.nan}
+"""What stands in places that an example does not fill; elsewhere 0."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    inputs: Inputs
+    size: int
+    answer: "asyncio.Future[NDArray[np.float32]]"
+
+
+class Batcher:
+    """Asks a model in a thread of its own, about all that waits, up to a limit.
+
+    While the model works, requests gather; so a busy server has large batches, and a quiet one
+    answers at once. There is no time to wait that could be set wrongly.
+
+    Args:
+        model: The model.
+        metrics: Are told the size of each batch.
+        most: Examples of a batch; with 1, requests are answered one by one.
+    """
+
+    def __init__(self, model: ServedModel, metrics: Metrics, *, most: int) -> None:
+        self._model, self._metrics, self._most = model, metrics, most
+        self._waiting: asyncio.Queue[_Asked] = asyncio.Queue()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._task: asyncio.Task[None] | None = None
+
+    async def probabilities(self, inputs: Inputs, size: int) -> NDArray[np.float32]:
+        """What the model says: float32 (example, class).
+
+        Raises:
+            DataError: As the model.
+        """
+        answer = asyncio.get_running_loop().create_future()
+        self._waiting.put_nowait(_Asked(inputs, size, answer))
+        found: NDArray[np.float32] = await answer
+        return found
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._task = asyncio.create_task(self._answer())
+
+    async def stop(self) -> None:
+        """End; by then nobody waits."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._thread.shutdown()
+
+    async def _answer(self) -> None:
+        loop = asyncio.get_running_loop()
+        held: _Asked | None = None
+        while True:
+            batch, held = [held or await self._waiting.get()], None
+            size = batch[0].size
+            while not self._waiting.empty():
+                one = self._waiting.get_nowait()
+                if size + one.size > self._most:
+                    held = one
+                    break
+                batch.append(one)
+                size += one.size
+            batch = [one for one in batch if not one.answer.done()]  # nobody waits for the others
+            if batch:
+                self._metrics.batch.observe(sum(one.size for one in batch))
+                answers = await loop.run_in_executor(self._thread, self._ask, batch)
+                for one, found in zip(batch, answers, strict=True):
+                    if one.answer.done():
+                        continue
+                    if isinstance(found, BaseException):
+                        one.answer.set_exception(found)
+                    else:
+                        one.answer.set_result(found)
+
+    def _ask(self, batch: Sequence[_Asked]) -> list[NDArray[np.float32] | Exception]:
+        """One answer for each request; a bad one spoils its own alone."""
+        try:
+            whole = self._model.probabilities(joined([one.inputs for one in batch]))
+        except Exception as error:  # noqa: BLE001 - it is raised where the request is answered
+            if len(batch) == 1:
+                return [error]
+            return [found for one in batch for found in self._ask([one])]
+        return [*np.split(whole, np.cumsum([one.size for one in batch])[:-1])]
+
+
+def joined(some: Sequence[Inputs]) -> dict[str, NDArray[Any]]:
+    """Inputs of several requests as those of one; what is shorter is filled up."""
+    if len(some) == 1:
+        return dict(some[0])
+    found = {}
+    for name in some[0]:
+        arrays = [each[name] for each in some]
+        shape = tuple(max(sizes) for sizes in zip(*(a.shape[1:] for a in arrays), strict=True))
+        if all(array.shape[1:] == shape for array in arrays):
+            found[name] = np.concatenate(arrays)
+            continue
+        total = sum(len(array) for array in arrays)
+        whole = np.full((total, *shape), _EMPTY.get(name, 0), arrays[0].dtype)
+        first = 0
+        for array in arrays:
+            place = (slice(first, first + len(array)), *(slice(size) for size in array.shape[1:]))
+            whole[place] = array
+            first += len(array)
+        found[name] = whole
+    return found

@@ -1,0 +1,376 @@
+"""What a request may hold: JSON, numbers in binary, Parquet, csv or EDF; read into examples."""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.errors import DataError, SettingError
+from sequela.files import temporary
+from sequela.serving.served import ServedModel
+from sequela.serving.web.patients import Patient, Reader, patients_of, patients_of_rows
+from sequela.sources.opened import json_value
+
+JSON = "application/json"
+BINARY = "application/octet-stream"
+PARQUET = "application/vnd.apache.parquet"
+CSV = "text/csv"
+EDF = "application/edf"
+_SAME = 1e-3
+_TWO = 2
+_SHOWN = 64
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a model is asked about.
+
+    Attributes:
+        inputs: As :meth:`sequela.serving.served.ServedModel.probabilities` takes them.
+        ids: Of the examples.
+        notes: What was done to the body, in sentences.
+        unknown: Codes that the model does not know, of each patient.
+        patients: As they were given, where they are records.
+    """
+
+    inputs: Mapping[str, NDArray[Any]]
+    ids: Sequence[str]
+    notes: Sequence[str] = ()
+    unknown: Sequence[Sequence[str]] = ()
+    patients: Sequence[Patient] = field(default=())
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.ids)
+
+
+class Bodies:
+    """Reads the bodies of requests to one model.
+
+    Args:
+        model: The model.
+        most: The most examples of a request.
+        longest: The most samples of a channel, or visits of a patient.
+    """
+
+    def __init__(self, model: ServedModel, *, most: int, longest: int) -> None:
+        self.model, self.most, self.longest = model, most, longest
+        self._reader = None if model.about["kind"] == "signal" else Reader(model)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Media types that the model can be asked in."""
+        return (JSON, PARQUET, CSV) if self._reader else (JSON, BINARY, PARQUET, CSV, EDF)
+
+    def read(self, kind: str, body: bytes, said: Mapping[str, str]) -> Examples:
+        """The examples of a body.
+
+        Args:
+            kind: Its media type, one of :attr:`kinds`.
+            body: Its bytes.
+            said: ``sfreq`` and ``unit`` of a signal whose file does not say them.
+
+        Raises:
+            DataError: If the body is not of its type, or not what the model reads.
+            SettingError: If there is too much of it, or its unit, rate or channels are others.
+        """
+        if not body:
+            raise DataError("the body is empty: expected at least one example")
+        found = self._records(kind, body) if self._reader else self._signals(kind, body, said)
+        if len(found) > self.most:
+            raise SettingError(
+                f"the body holds {len(found):,} examples: expected {self.most:,} at most; send "
+                "several requests"
+            )
+        if not len(found):
+            raise DataError("the body holds no example: expected at least one")
+        return found
+
+    def _records(self, kind: str, body: bytes) -> Examples:
+        if kind == JSON:
+            said = _value(body)
+            several = isinstance(said, dict) and "patients" in said
+            patients = patients_of(said["patients"] if several else [said])
+        else:
+            patients = patients_of_rows(_rows(kind, body))
+        longest = max((len(each.visits) for each in patients), default=0)
+        if longest > self.longest or len(patients) > self.most:
+            raise SettingError(
+                f"{len(patients):,} patients with up to {longest:,} visits: expected {self.most:,} "
+                f"and {self.longest:,} at most"
+            )
+        if self._reader is None or not patients:
+            raise DataError("the body holds no patient: expected at least one")
+        inputs, unknown = self._reader.inputs(patients)
+        ids = [each.id or str(place) for place, each in enumerate(patients, 1)]
+        return Examples(inputs, ids, (), unknown, patients)
+
+    def read_patients(self, patients: Sequence[Patient]) -> Mapping[str, NDArray[Any]]:
+        """What the model takes of patients."""
+        if self._reader is None:
+            raise SettingError("the model reads signals: expected none of patients")
+        return self._reader.inputs(patients)[0]
+
+    def _signals(self, kind: str, body: bytes, said: Mapping[str, str]) -> Examples:
+        readers: dict[str, Callable[[bytes, Mapping[str, str]], Examples]] = {
+            JSON: self._of_json,
+            BINARY: self._of_numbers,
+            PARQUET: self._of_parquet,
+            CSV: self._of_csv,
+            EDF: self._of_edf,
+        }
+        return readers[kind](body, said)
+
+    @property
+    def _n_chans(self) -> int:
+        return int(self.model.about["signal"]["n_chans"])
+
+    @property
+    def _n_times(self) -> int:
+        return int(self.model.about["signal"]["n_times"])
+
+    def _check(self, said: Mapping[str, Any], channels: int, names: Sequence[str] = ()) -> None:
+        """The unit and rate that the request says must be those of the model."""
+        signal = self.model.about["signal"]
+        for name in ("sfreq", "unit"):
+            if said.get(name) in (None, ""):
+                raise SettingError(
+                    f"the {name} of the signal is not said: expected {name}={signal[name]}"
+                )
+        try:
+            sfreq = float(said["sfreq"])
+        except (TypeError, ValueError) as error:
+            raise SettingError("the sfreq is no number: expected samples a second") from error
+        self.model.check_signal(
+            unit=str(said["unit"]), sfreq=sfreq, n_chans=channels, channels=names
+        )
+
+    def _examples(self, arrays: Sequence[NDArray[Any]], ids: Sequence[str]) -> Examples:
+        """Examples (channel, sample), of one length or, where the model allows it, of several."""
+        lengths = np.array([each.shape[1] for each in arrays], np.int64)
+        if lengths.max(initial=0) > self.longest:
+            raise SettingError(
+                f"a segment has {lengths.max():,} samples: expected {self.longest:,} at most"
+            )
+        whole = np.zeros((len(arrays), self._n_chans, int(lengths.max(initial=0))), np.float32)
+        for row, each in enumerate(arrays):
+            whole[row, :, : each.shape[1]] = each
+        inputs: dict[str, NDArray[Any]] = {"signal": whole}
+        if "lengths" in self.model.inputs:
+            inputs["lengths"] = lengths
+        elif len(set(lengths.tolist())) > 1 or lengths[0] != self._n_times:
+            raise DataError(
+                f"segments have {lengths.min()} to {lengths.max()} samples: expected "
+                f"{self._n_times} of each channel"
+            )
+        return Examples(inputs, ids)
+
+    def _of_json(self, body: bytes, _: Mapping[str, str]) -> Examples:
+        said = _value(body)
+        if not isinstance(said, dict) or not ({"signal", "examples"} & set(said)):
+            raise DataError("the JSON holds no signal: expected {signal, sfreq, unit}")
+        each = said.get("examples", [said])
+        if not isinstance(each, list) or not each or len(each) > self.most:
+            raise DataError(f"examples are no list of 1 to {self.most:,}: send a list of objects")
+        if not all(isinstance(one, dict) and "signal" in one for one in each):
+            raise DataError("an example is no object with a signal: expected {signal, id}")
+        arrays = [self._array(one["signal"]) for one in each]
+        self._check(said, arrays[0].shape[0])
+        ids = [str(one.get("id") or place) for place, one in enumerate(each, 1)]
+        return self._examples(arrays, ids)
+
+    def _array(self, said: Any) -> NDArray[np.float32]:
+        """float32 (channel, sample) of nested lists."""
+        try:
+            found = np.asarray(said)
+        except ValueError as error:
+            raise DataError("a signal has channels of several lengths: expected one") from error
+        if found.dtype.kind not in "fiu" or found.ndim not in (1, _TWO) or not found.size:
+            raise DataError("a signal is no list of numbers, nor a list of channels: expected one")
+        return np.atleast_2d(found).astype(np.float32)
+
+    def _of_numbers(self, body: bytes, said: Mapping[str, str]) -> Examples:
+        """Float32, little-endian, example after example, channel after channel."""
+        self._check(said, self._n_chans)
+        size = 4 * self._n_chans * self._n_times
+        if len(body) % size:
+            raise DataError(
+                f"the body has {len(body):,} bytes: expected a multiple of {size:,}, which are "
+                f"{self._n_chans} × {self._n_times} numbers of 4 bytes (little-endian float32)"  # noqa: RUF001
+            )
+        whole = np.frombuffer(body, "<f4").reshape(-1, self._n_chans, self._n_times)
+        inputs: dict[str, NDArray[Any]] = {"signal": whole}
+        if "lengths" in self.model.inputs:
+            inputs["lengths"] = np.full(len(whole), self._n_times, np.int64)
+        return Examples(inputs, _numbers(len(whole)))
+
+    def _of_parquet(self, body: bytes, said: Mapping[str, str]) -> Examples:
+        """A column ``signal`` of lists, channel after channel; ``id`` where there are names."""
+        table = _table(body)
+        if "signal" not in table.column_names:
+            raise DataError(
+                f"the table has the columns {', '.join(table.column_names)}: expected signal, a "
+                "list of numbers in each row"
+            )
+        if table.num_rows > self.most:
+            raise SettingError(f"the table has {table.num_rows:,} rows: expected {self.most:,}")
+        self._check(said, self._n_chans)
+        arrays = []
+        for row in table["signal"].to_pylist():
+            flat = self._array(row if row is not None else [])
+            if flat.shape[0] != 1 or flat.shape[1] % self._n_chans:
+                raise DataError(f"a signal is no list of {self._n_chans} channels' samples")
+            arrays.append(flat.reshape(self._n_chans, -1))
+        named = "id" in table.column_names
+        ids = [str(each) for each in table["id"].to_pylist()] if named else _numbers(len(arrays))
+        return self._examples(arrays, ids)
+
+    def _of_csv(self, body: bytes, said: Mapping[str, str]) -> Examples:
+        """Samples below each other, a column a channel; or a row a segment of one channel."""
+        table, names = _numbers_of_csv(body)
+        if self._n_chans == 1 and table.shape[1] == self._n_times:
+            self._check(said, 1)
+            return self._examples([row[None] for row in table], _numbers(len(table)))
+        self._check(said, table.shape[1], names)
+        return self._windows(table.T, ())
+
+    def _of_edf(self, body: bytes, _: Mapping[str, str]) -> Examples:
+        """An EDF or BDF file: the channels of the model, in its rate."""
+        signal = self.model.about["signal"]
+        with temporary() as folder:
+            path = Path(folder) / "recording.edf"
+            path.write_bytes(body)
+            try:
+                array, rate = _read_edf(path, signal["channels"])
+            except DataError as error:  # of a file that is nobody's
+                raise DataError(str(error).replace(str(path), "the file")) from error
+        notes = []
+        if abs(rate - signal["sfreq"]) > _SAME * signal["sfreq"]:
+            array = _resampled(array, rate, signal["sfreq"])
+            notes.append(f"The recording was resampled from {rate:g} to {signal['sfreq']:g} Hz.")
+        self._check({"sfreq": signal["sfreq"], "unit": "uV"}, len(array))
+        return self._windows(array.astype(np.float32), notes)
+
+    def _windows(self, array: NDArray[Any], notes: Sequence[str]) -> Examples:
+        """A recording (channel, sample) cut into segments that follow each other."""
+        count, rest = divmod(array.shape[1], self._n_times)
+        if not count:
+            raise DataError(
+                f"the recording has {array.shape[1]} samples: expected {self._n_times} or more"
+            )
+        if count > self.most:
+            raise SettingError(
+                f"the recording has {count:,} segments: expected {self.most:,} at most; long "
+                "recordings are for sequela scan"
+            )
+        cut = array[:, : count * self._n_times].reshape(len(array), count, self._n_times)
+        left = [f"The last {rest} samples make no whole segment and were left out."] * bool(rest)
+        found = self._examples(list(cut.swapaxes(0, 1).astype(np.float32)), _numbers(count))
+        return Examples(found.inputs, found.ids, [*notes, *left])
+
+
+def _value(body: bytes) -> Any:
+    try:
+        return json_value(body)
+    except ValueError as error:
+        raise DataError(f"the body is no JSON ({error}): send it again") from error
+
+
+def _numbers(count: int) -> list[str]:
+    return [str(place) for place in range(1, count + 1)]
+
+
+def _table(body: bytes) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(io.BytesIO(body))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataError("the body is no Parquet file, or was cut short: send it again") from error
+
+
+def _rows(kind: str, body: bytes) -> list[dict[str, Any]]:
+    """Rows of a table of coded events."""
+    import csv
+
+    if kind == PARQUET:
+        rows: list[dict[str, Any]] = _table(body).to_pylist()
+        return rows
+    try:
+        text = body.decode("utf-8-sig")
+        read = csv.DictReader(io.StringIO(text), strict=True)
+        if not {"time", "code"} <= set(read.fieldnames or ()):
+            raise DataError(
+                f"the columns are {', '.join(read.fieldnames or ())[:_SHOWN]}: expected time and "
+                "code, and subject_id and numeric_value where there are any"
+            )
+        return list(read)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError("the body is no csv in UTF-8: send it again") from error
+
+
+def _numbers_of_csv(body: bytes) -> tuple[NDArray[np.float64], list[str]]:
+    """float64 (row, column), and the names of the columns where the first line has them."""
+    try:
+        lines = [line for line in body.decode("utf-8-sig").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise DataError("the body is no text in UTF-8: expected csv") from error
+    if not lines:
+        raise DataError("the body holds no line: expected numbers")
+    between = next((mark for mark in ",;\t" if mark in lines[0]), None)
+    first = [cell.strip().strip('"') for cell in lines[0].split(between)]
+    names = [] if all(map(_is_number, first)) else first
+    rows = []
+    for place, line in enumerate(lines[bool(names) :], 1 + bool(names)):
+        cells = line.split(between)
+        if len(cells) != len(first) or not all(map(_is_number, cells)):
+            raise DataError(
+                f"line {place} is not {len(first)} number(s): expected a column of numbers for "
+                "each channel"
+            )
+        rows.append([float(cell) for cell in cells])
+    table = np.array(rows, np.float64).reshape(len(rows), len(first))
+    timed = [i for i, name in enumerate(names) if name.lower() in ("time", "t", "seconds")]
+    kept = [i for i in range(len(first)) if i not in timed]
+    return table[:, kept], [names[i] for i in kept] if names else []
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return bool(np.isfinite(float(cell)))
+    except ValueError:
+        return False
+
+
+def _read_edf(path: Path, channels: Sequence[str]) -> tuple[NDArray[np.float64], float]:
+    """Channels (channel, sample) in µV, and their rate in Hz."""
+    from sequela.sources.signals.channels import Montage, to_microvolts
+    from sequela.sources.signals.edf import EdfFile
+
+    file = EdfFile.open(path)
+    montage = Montage(channels, [file.labels[i] for i in file.signals], "the file")
+    needed = [file.signals[i] for i in montage.needs]
+    samples = {file.samples[i] for i in needed}
+    scales = [to_microvolts(file.units[i]) for i in needed]
+    if len(samples) != 1 or None in scales:
+        raise DataError(
+            "the channels have several rates, or a unit that is none of voltage: expected one rate "
+            "and µV, mV or V"
+        )
+    read = file.read(needed, 0, samples.pop() * file.n_records)
+    return montage.apply(read * np.array(scales, np.float64)[:, None]), file.rate(needed[0])
+
+
+def _resampled(array: NDArray[Any], rate: float, wanted: float) -> NDArray[np.float64]:
+    """(channel, sample) at another rate, behind the anti-alias filter of scipy."""
+    from scipy.signal import resample_poly
+
+    ratio = Fraction(wanted / rate).limit_denominator(1000)
+    found: NDArray[np.float64] = resample_poly(array, ratio.numerator, ratio.denominator, axis=1)
+    return found

@@ -1,0 +1,209 @@
+"""What stands before the model: size, rate, time, token and headers, in plain ASGI."""
+
+import asyncio
+import hmac
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from sequela.errors import SettingError
+from sequela.serving.web.metrics import Metrics
+from sequela.serving.web.problems import PROBLEM, Refusal, document
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+_CLIENTS = 10_000
+"""Clients whose rate is remembered: an attacker with many addresses takes no memory."""
+_OPEN = frozenset({"/", "/health", "/page.css", "/page.js", "/openapi.json"})
+"""Paths that need no token: none of them asks the model or tells of it."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a request may be.
+
+    Attributes:
+        bytes: Of its body.
+        examples: Of its body.
+        length: Samples of a channel, or visits of a patient.
+        seconds: Until it is answered.
+        rate: Requests a second of one client; 0 for any.
+        waiting: Requests that are answered at a time.
+    """
+
+    bytes: int = 32_000_000
+    examples: int = 10_000
+    length: int = 1_000_000
+    seconds: float = 30.0
+    rate: float = 0.0
+    waiting: int = 1000
+
+    @classmethod
+    def of(cls, **said: float) -> Self:
+        """Limits as a user says them.
+
+        Raises:
+            SettingError: If one is not above 0; a rate may be 0.
+        """
+        for name, value in said.items():
+            if not (value > 0 or (name == "rate" and value == 0)):
+                raise SettingError(f"the limit {name} is {value:g}: expected a number above 0")
+        return cls(**said)  # type: ignore[arg-type]
+
+
+@dataclass
+class Guard:
+    """An application behind its limits.
+
+    Attributes:
+        app: The application.
+        limits: See :class:`Limits`.
+        metrics: Are told of each request.
+        token: Asked for as ``Authorization: Bearer TOKEN``; empty for none.
+        hosts: Names by which the server may be called; empty for any. So no page of another site
+            reaches it under a name of its own (DNS rebinding).
+        paths: That are counted by name.
+    """
+
+    app: App
+    limits: Limits
+    metrics: Metrics
+    token: str = ""
+    hosts: frozenset[str] = frozenset()
+    paths: frozenset[str] = frozenset()
+    _allowance: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
+    _inside: int = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, answered = time.perf_counter(), _Answer(send)
+        try:
+            self._check(scope)
+            self._inside += 1
+            try:
+                body = _Bounded(receive, self.limits.bytes)
+                async with asyncio.timeout(self.limits.seconds):
+                    await self.app(scope, body, answered)
+            finally:
+                self._inside -= 1
+        except Refusal as refusal:
+            await answered.refuse(refusal)
+        except TimeoutError:
+            said = f"no answer within {self.limits.seconds:g} s: send less at once, or later again"
+            await answered.refuse(Refusal(503, said, {"retry-after": "1"}))
+        finally:
+            path = scope["path"] if scope["path"] in self.paths else "other"
+            self.metrics.requests.labels(path, str(answered.status)).inc()
+            self.metrics.seconds.labels(path).observe(time.perf_counter() - started)
+
+    def _check(self, scope: Scope) -> None:
+        """Refuse what is seen in the head of a request."""
+        headers = {name.decode("latin-1"): value for name, value in scope["headers"]}
+        host = headers.get("host", b"").decode("latin-1")
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        if self.hosts and name.lower() not in self.hosts:
+            raise Refusal(
+                421,
+                f"the host is not one of this server's: expected {', '.join(sorted(self.hosts))}",
+            )
+        if self.token and scope["path"] not in _OPEN:
+            given = headers.get("authorization", b"")
+            if not hmac.compare_digest(given, f"Bearer {self.token}".encode()):
+                raise Refusal(
+                    401,
+                    "the access token is missing or wrong: send Authorization: Bearer TOKEN, with "
+                    "the token that the server printed",
+                    {"www-authenticate": "Bearer"},
+                )
+        size = headers.get("content-length", b"0")
+        if size.isdigit() and int(size) > self.limits.bytes:
+            raise too_large(self.limits.bytes)
+        if self._inside >= self.limits.waiting:
+            raise Refusal(503, "the server is busy: send it again later", {"retry-after": "1"})
+        if self.limits.rate and scope["path"].startswith("/v1/"):
+            self._count((scope.get("client") or ("",))[0])
+
+    def _count(self, client: str) -> None:
+        """A bucket of requests that fills at the rate, for two seconds at most."""
+        now, most = time.monotonic(), max(2 * self.limits.rate, 1.0)
+        left, then = self._allowance.pop(client, (most, now))
+        left = min(left + (now - then) * self.limits.rate, most)
+        self._allowance[client] = (left - 1 if left >= 1 else left, now)
+        if len(self._allowance) > _CLIENTS:
+            self._allowance.popitem(last=False)
+        if left < 1:
+            wait = f"{(1 - left) / self.limits.rate:.0f}"
+            raise Refusal(
+                429,
+                f"more than {self.limits.rate:g} requests a second: send fewer, or several "
+                "examples in one",
+                {"retry-after": wait if wait != "0" else "1"},
+            )
+
+
+def too_large(most: int) -> Refusal:
+    """The answer to a body that is too large."""
+    return Refusal(413, f"the body has more than {most:,} bytes: send less at once")
+
+
+class _Bounded:
+    """The body of a request, up to so many bytes."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive, self._most, self._seen = receive, most, 0
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._seen += len(message.get("body", b""))
+        if self._seen > self._most:
+            raise too_large(self._most)
+        return message
+
+
+class _Answer:
+    """Sends an answer with the headers of every answer; a refusal where none has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send, self.status = send, 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            more = [(n.encode(), v.encode()) for n, v in HEADERS.items()]
+            message = {**message, "headers": [*message.get("headers", ()), *more]}
+        await self._send(message)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        if self.status:
+            return  # it has begun to answer
+        body = document(refusal.status, refusal.detail)
+        headers = [(b"content-type", PROBLEM.encode()), (b"content-length", b"%d" % len(body))]
+        headers += [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
+        await self({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await self({"type": "http.response.body", "body": body})
+
+
+def to_json(value: Any) -> bytes:
+    """As small as it can be."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

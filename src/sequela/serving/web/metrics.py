@@ -1,0 +1,35 @@
+"""Counts for Prometheus: requests, times, examples and batches; nothing of any patient."""
+
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+@dataclass
+class Metrics:
+    """Of one server."""
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+
+    def __post_init__(self) -> None:
+        self.requests = Counter(
+            "sequela_requests", "Requests", ["path", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "sequela_request_seconds",
+            "Time of a request",
+            ["path"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.examples = Counter("sequela_examples", "Examples scored", registry=self.registry)
+        self.batch = Histogram(
+            "sequela_batch_size", "Examples of a batch", buckets=_SIZES, registry=self.registry
+        )
+
+    def text(self) -> bytes:
+        """As Prometheus reads it."""
+        return generate_latest(self.registry)

@@ -1,0 +1,89 @@
+"""What moved a prediction: each part of an example is taken away, and the model is asked again."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.serving.web.patients import Patient
+
+PIECES = 24
+"""Of a segment's time."""
+MOST = 400
+"""Codes of a patient that are taken away, the latest first."""
+
+Inputs = Mapping[str, NDArray[Any]]
+
+
+def without_pieces(inputs: Inputs) -> tuple[dict[str, NDArray[Any]], list[dict[str, int]]]:
+    """A segment many times, each time with one piece of it flat at the channel's mean.
+
+    Args:
+        inputs: Of one example.
+
+    Returns:
+        The inputs of all, and of each the first sample of the piece, its end and its channel.
+    """
+    signal = inputs["signal"][0]
+    length = int(inputs["lengths"][0]) if "lengths" in inputs else signal.shape[1]
+    edges = np.linspace(0, length, min(PIECES, length) + 1).astype(int)
+    parts = [
+        {"channel": channel, "first": int(first), "end": int(end)}
+        for channel in range(len(signal))
+        for first, end in pairwise(edges)
+    ]
+    whole = np.repeat(signal[None], len(parts), axis=0)
+    for row, part in enumerate(parts):
+        of = part["channel"]
+        whole[row, of, part["first"] : part["end"]] = signal[of, :length].mean()
+    found: dict[str, NDArray[Any]] = {"signal": whole}
+    if "lengths" in inputs:
+        found["lengths"] = np.full(len(parts), length, np.int64)
+    return found, parts
+
+
+def without_codes(patient: Patient) -> tuple[list[Patient], list[dict[str, Any]]]:
+    """A patient many times, each time without one code or measurement of one visit.
+
+    Visits stay, with what else became known then.
+    """
+    patients: list[Patient] = []
+    parts: list[dict[str, Any]] = []
+    asked = patient.time or max(visit.time for visit in patient.visits)
+    for place, visit in sorted(enumerate(patient.visits), key=lambda each: -each[0]):
+        for code in [*dict.fromkeys(visit.codes), *visit.values]:
+            if len(parts) == MOST:
+                return patients, parts
+            less = visit.model_copy(
+                update={
+                    "codes": [each for each in visit.codes if each != code],
+                    "values": {name: v for name, v in visit.values.items() if name != code},
+                }
+            )
+            visits = [*patient.visits[:place], less, *patient.visits[place + 1 :]]
+            patients.append(patient.model_copy(update={"visits": visits, "time": asked}))
+            parts.append({"visit": place + 1, "time": visit.time, "code": code})
+    return patients, parts
+
+
+def moved(
+    before: NDArray[np.float32],
+    after: NDArray[np.float32],
+    parts: Sequence[Mapping[str, Any]],
+    of: int,
+) -> list[dict[str, Any]]:
+    """How far each part raised the probability of a class, in the order of the parts.
+
+    Args:
+        before: float32 (class,), of the example.
+        after: float32 (part, class), without each part.
+        parts: What was taken away.
+        of: The class.
+    """
+    raised = before[of] - after[:, of]
+    return [
+        {**part, "raised": round(each, 6)}
+        for part, each in zip(parts, raised.tolist(), strict=True)
+    ]

@@ -1,0 +1,244 @@
+"use strict";
+// The page of a served model. It asks this server alone, and keeps nothing.
+const $ = (id) => document.getElementById(id);
+const KINDS = { csv: "text/csv", txt: "text/csv", json: "application/json", edf: "application/edf",
+  bdf: "application/edf", parquet: "application/vnd.apache.parquet" };
+const WIDE = 800, HIGH = 120;
+let model = null, asked = null, answer = null, place = 0;
+
+function made(name, attributes = {}, text = "") {
+  const svg = ["svg", "path", "rect", "title"].includes(name);
+  const one = svg ? document.createElementNS("http://www.w3.org/2000/svg", name)
+    : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) one.setAttribute(key, value);
+  if (text !== "") one.textContent = text;
+  return one;
+}
+const percent = (value) => (value > 0 && value < 0.001 ? "< 0.1 %" : `${(100 * value).toFixed(1)} %`);
+
+async function call(path, options = {}) {
+  const token = $("token").value.trim();
+  const headers = { ...options.headers, ...(token ? { authorization: `Bearer ${token}` } : {}) };
+  let reply;
+  try {
+    reply = await fetch(path, { ...options, headers });
+  } catch {
+    throw new Error("The server does not answer. Is it still running?");
+  }
+  const said = await reply.json();
+  if (reply.status === 401) $("token-row").hidden = false;
+  if (!reply.ok) throw new Error(said.detail || said.title);
+  return said;
+}
+
+async function readModel() {
+  model = await call("v1/model");
+  document.title = `Sequela: ${model.title}`;
+  $("title").textContent = model.title;
+  $("question").textContent = `It answers: ${model.question}.`;
+  const signal = model.kind === "signal";
+  $("formats").textContent = signal
+    ? `EEG as csv or text (a column of µV for each of ${model.signal.n_chans} channel(s)), EDF, BDF, JSON or Parquet; ${model.signal.sfreq} Hz.`
+    : "A patient's coded visits as JSON, or as csv with the columns time and code.";
+  if (signal) { $("sfreq").value = model.signal.sfreq; $("unit").value = model.signal.unit; }
+  showCard();
+}
+
+function showCard() {
+  const card = $("card"), training = model.training, sets = model.calibration.conformal;
+  card.replaceChildren();
+  const rows = {
+    "Intended use": model.intended_use,
+    "Trained on": `${training.title} (${training.licence}); ${training.examples.train} examples`,
+    Classes: model.classes.join(", "),
+    Reads: model.kind === "signal"
+      ? `${model.signal.n_chans} channel(s), ${model.signal.sfreq} Hz, ${model.signal.unit}; segments of ${model.signal.n_times} samples`
+      : `${model.records.codes} codes, ${model.records.channels} measurements`,
+    Sets: `fitted on the tuning part to hold the true class in ${percent(sets.promised)} of new examples like those`,
+    ...(model.cost ? { Cost: `${model.cost.parameters} parameters, ${model.cost.operations} operations a prediction` } : {}),
+    "Checksum of the run": model.run.sha256,
+  };
+  for (const [name, value] of Object.entries(rows)) {
+    card.append(made("dt", {}, name), made("dd", {}, value));
+  }
+}
+
+function kindOf(name, text) {
+  const end = name.toLowerCase().split(".").pop();
+  if (KINDS[end]) return KINDS[end];
+  return /^\s*[[{]/.test(text) ? KINDS.json : KINDS.csv;
+}
+
+async function ask(event) {
+  event?.preventDefault();
+  $("error").textContent = "";
+  const file = $("file").files[0], text = $("text").value;
+  if (!file && !text.trim()) {
+    $("error").textContent = "There is no file yet. Choose one, or paste its text.";
+    $("file").focus();
+    return;
+  }
+  $("status").textContent = "Asking the model…";
+  try {
+    const body = file || text, kind = kindOf(file ? file.name : "", file ? "" : text);
+    const units = new URLSearchParams(model?.kind === "signal" && kind !== KINDS.json
+      ? { sfreq: $("sfreq").value, unit: $("unit").value } : {});
+    if (!model) await readModel();
+    asked = { body, kind, units };
+    answer = await call(`v1/view?${units}`, { method: "POST", body, headers: { "content-type": kind } });
+    $("status").textContent = `${answer.predictions.length} answer(s).`;
+    showAll();
+  } catch (error) {
+    $("status").textContent = "";
+    $("result").hidden = true;
+    $("error").textContent = error.message;
+  }
+}
+
+function showAll() {
+  place = 0;
+  $("notes").textContent = answer.notes.join(" ");
+  const several = answer.predictions.length > 1;
+  $("choose").hidden = !several;
+  $("place-label").textContent = answer.patients ? "Patient" : "Segment";
+  $("place").replaceChildren(...answer.predictions.map((one, i) =>
+    made("option", { value: i }, `${one.id}: ${one.prediction}, ${percent(one.probabilities[one.prediction])}`)));
+  $("result").hidden = false;
+  show(0);
+  $("result").focus();
+}
+
+function show(next) {
+  place = Math.min(Math.max(next, 0), answer.predictions.length - 1);
+  const one = answer.predictions[place];
+  $("place").value = String(place);
+  $("before").disabled = place === 0;
+  $("after").disabled = place === answer.predictions.length - 1;
+  $("said").textContent = `${one.prediction}: ${percent(one.probabilities[one.prediction])}`;
+  const rows = Object.entries(one.probabilities).map(([name, chance]) => {
+    const row = made("tr");
+    const bar = made("td", { class: "bar" }, percent(chance));
+    const picture = made("svg", { viewBox: "0 0 100 4", "aria-hidden": "true", preserveAspectRatio: "none" });
+    picture.append(made("rect", { class: "chance", x: 0, y: 0, height: 4, width: 100 * chance }));
+    bar.append(picture);
+    row.append(made("th", { scope: "row" }, name), bar, made("td", {}, one.set.includes(name) ? "yes" : "no"));
+    return row;
+  });
+  $("chances").tBodies[0].replaceChildren(...rows);
+  const promised = percent(model.calibration.conformal.promised);
+  $("set").textContent = one.set.length
+    ? `Uncertainty: the set {${one.set.join(", ")}} holds the true class in ${promised} of new examples like those of the tuning part.`
+    : `Uncertainty: no class is in the set. The example is unlike those of the tuning part, of which the sets hold the true class in ${promised}.`;
+  $("moved").replaceChildren();
+  $("picture").replaceChildren(...(answer.patients ? [timeline(answer.patients[place], one)] : answer.channels.map(trace)));
+}
+
+function trace(channel, number) {
+  const points = channel.least.length, all = answer.predictions.length;
+  const low = Math.min(...channel.least), high = Math.max(...channel.greatest), span = high - low || 1;
+  const y = (value) => (HIGH * (high - value)) / span;
+  const x = (i) => (WIDE * i) / Math.max(points - 1, 1);
+  const path = channel.least.map((value, i) =>
+    `${i ? "L" : "M"}${x(i).toFixed(1)} ${y(value).toFixed(1)}L${x(i).toFixed(1)} ${y(channel.greatest[i]).toFixed(1)}`).join("");
+  const seconds = (all * answer.n_times) / answer.sfreq;
+  const name = model.signal.channels[number] || `Channel ${number + 1}`;
+  const svg = made("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", id: `channel-${number}`,
+    "aria-label": `${name}: ${seconds.toFixed(1)} s, ${low.toFixed(0)} to ${high.toFixed(0)} ${model.signal.unit}; segment ${place + 1} of ${all} is marked` });
+  svg.append(made("rect", { class: "mark", x: (WIDE * place) / all, y: 0, width: WIDE / all, height: HIGH }));
+  svg.append(made("path", { class: "trace", d: path }));
+  return svg;
+}
+
+function timeline(patient, one) {
+  const list = made("ol", { class: "visits" });
+  const unknown = new Set(one.unknown_codes);
+  for (const visit of patient.visits) {
+    const row = made("li");
+    row.append(made("strong", {}, visit.time), " ");
+    const facts = [...visit.codes, ...Object.entries(visit.values).map(([code, value]) => `${code} = ${value}`)];
+    facts.forEach((fact, i) => {
+      const lost = unknown.has(fact.split(" = ")[0]);
+      row.append(i ? ", " : "", lost ? made("span", { class: "unknown" }, `${fact} (not known to the model)`) : fact);
+    });
+    list.append(row);
+  }
+  return list;
+}
+
+async function explain() {
+  $("moved").textContent = "Asking…";
+  try {
+    const query = new URLSearchParams(asked.units);
+    query.set("example", place);
+    const found = await call(`v1/explain?${query}`, { method: "POST", body: asked.body, headers: { "content-type": asked.kind } });
+    showMoved(found);
+  } catch (error) {
+    $("moved").textContent = "";
+    $("error").textContent = error.message;
+  }
+}
+
+function showMoved(found) {
+  const all = answer.predictions.length;
+  const ranked = [...found.parts].sort((a, b) => Math.abs(b.raised) - Math.abs(a.raised));
+  if (!answer.patients) {
+    const most = Math.abs(ranked[0]?.raised) || 1;
+    for (const part of found.parts) {
+      const svg = $(`channel-${part.channel}`), wide = WIDE / all / answer.n_times;
+      const high = (HIGH / 2) * Math.abs(part.raised) / most;
+      svg.prepend(made("rect", { class: part.raised > 0 ? "up" : "down", width: wide * (part.end - part.first),
+        x: (WIDE * place) / all + wide * part.first, y: part.raised > 0 ? HIGH / 2 - high : HIGH / 2, height: high }));
+    }
+  }
+  const table = made("table");
+  table.append(made("caption", {}, `What raised or lowered the probability of ${found.class}, ${percent(found.probability)}`));
+  const head = made("tr");
+  for (const name of [answer.patients ? "Code" : "Part", "Without it, the probability changes by"]) head.append(made("th", { scope: "col" }, name));
+  const top = made("thead");
+  top.append(head);
+  const body = made("tbody");
+  for (const part of ranked.slice(0, 10)) {
+    const row = made("tr"), second = (sample) => (sample / answer.sfreq).toFixed(2);
+    const name = answer.patients ? `${part.code}, ${part.time}`
+      : `${second(part.first)} to ${second(part.end)} s${answer.channels.length > 1 ? `, channel ${part.channel + 1}` : ""}`;
+    row.append(made("th", { scope: "row" }, name), made("td", {}, `${part.raised > 0 ? "−" : "+"}${(100 * Math.abs(part.raised)).toFixed(2)} points`));
+    body.append(row);
+  }
+  table.append(top, body);
+  $("moved").replaceChildren(table, made("p", { class: "note" }, "Each part was taken away alone. Parts that stand for each other hide each other."));
+}
+
+function chosen(files) {
+  if (files) $("file").files = files;
+  const name = $("file").files[0]?.name || "";
+  $("units").hidden = !(model?.kind === "signal" && kindOf(name, "") !== KINDS.edf && kindOf(name, "") !== KINDS.json);
+}
+
+$("form").addEventListener("submit", ask);
+$("file").addEventListener("change", () => chosen());
+$("text").addEventListener("input", () => { $("units").hidden = model?.kind !== "signal" || kindOf("", $("text").value) === KINDS.json; });
+$("token").addEventListener("change", () => start());
+$("explain").addEventListener("click", explain);
+$("before").addEventListener("click", () => show(place - 1));
+$("after").addEventListener("click", () => show(place + 1));
+$("place").addEventListener("change", () => show(Number($("place").value)));
+for (const name of ["dragover", "dragleave", "drop"]) {
+  document.addEventListener(name, (event) => {
+    event.preventDefault();
+    $("drop").classList.toggle("over", name === "dragover");
+    if (name === "drop" && event.dataTransfer.files.length) { chosen(event.dataTransfer.files); ask(); }
+  });
+}
+document.addEventListener("paste", (event) => {
+  if (event.clipboardData.files.length) { chosen(event.clipboardData.files); ask(); }
+});
+async function start() {
+  try {
+    await readModel();
+    $("error").textContent = "";
+  } catch (error) {
+    $("question").textContent = "";
+    $("error").textContent = error.message;
+  }
+}
+start();

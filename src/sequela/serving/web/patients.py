@@ -1,0 +1,247 @@
+"""Coded visits of patients as the sequences that a model of records reads."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from sequela.cohort.tasks import Task
+from sequela.config import SequenceSettings
+from sequela.errors import DataError
+from sequela.sequences.flat import LAYOUT, Sequences
+from sequela.sequences.quantiles import bin_name
+from sequela.sequences.vocabulary import Vocabulary, terms_of
+from sequela.serving.records import inputs_of
+from sequela.serving.served import ServedModel
+from sequela.sources.codes import AGE
+
+_HOUR = np.timedelta64(3_600_000_000, "us")
+_OLDEST = 12
+"""Decades of age that have a code of their own."""
+
+
+class Visit(BaseModel):
+    """What became known at one time."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    time: str = Field(description="When it became known, such as 2020-01-31 or 2020-01-31T12:00.")
+    codes: list[str] = Field(default=[], description="Codes, such as ICD9CM//4280.")
+    values: dict[str, float] = Field(default={}, description="Measurements by their code.")
+
+
+class Patient(BaseModel):
+    """A patient's record, as far as it is known when the model is asked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(default="", description="Any name; it comes back with the answer.")
+    time: str | None = Field(
+        default=None, description="When the model is asked (default: the time of the last visit)."
+    )
+    age: float | None = Field(default=None, ge=0, le=130, description="In years, at that time.")
+    static: list[str] = Field(default=[], description="Codes without a time, such as a sex.")
+    visits: list[Visit] = Field(min_length=1)
+
+
+_PATIENTS: TypeAdapter[list[Patient]] = TypeAdapter(list[Patient])
+
+
+def patients_of(said: Any) -> list[Patient]:
+    """Patients of a JSON value.
+
+    Raises:
+        DataError: If it holds none; the first thing that does not fit is named.
+    """
+    try:
+        return _PATIENTS.validate_python(said)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(f"patient {where}: {first['msg']}; expected what /openapi.json says") from (
+            error
+        )
+
+
+@dataclass(frozen=True)
+class _Step:
+    time: np.datetime64
+    codes: list[str]
+    values: list[tuple[str, float]]
+
+
+class Reader:
+    """Writes patients in the words of one model.
+
+    Args:
+        model: Which reads records.
+    """
+
+    def __init__(self, model: ServedModel) -> None:
+        self.model = model
+        about = model.about["records"]
+        self.settings = SequenceSettings(**about["settings"])
+        self.task = Task.from_dict(about["task"])
+        self.words = Vocabulary.of(about)
+
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return {word: i for i, word in enumerate(self.words.vocabulary)}
+
+    @cached_property
+    def _channel(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.words.channels)}
+
+    def inputs(
+        self, patients: Sequence[Patient]
+    ) -> tuple[dict[str, NDArray[Any]], list[list[str]]]:
+        """What the model takes, and the codes of each patient that it does not know.
+
+        Raises:
+            DataError: If a time cannot be read, or a visit lies after the time of the question.
+        """
+        flat: dict[str, list[Any]] = {name: [] for name in LAYOUT}
+        flat |= {name: [0] for name in ("step_offsets", "code_offsets", "value_offsets")}
+        unknown = []
+        for number, each in enumerate(patients):
+            unknown.append(self._append(flat, each, number))
+        arrays: dict[str, Any] = {
+            name: np.array(flat[name], np.dtype(dtype)) for name, (dtype, _) in LAYOUT.items()
+        }
+        header = {"settings": self.settings.model_dump(exclude_none=True), **self.words.to_dict()}
+        sequences = Sequences(Path(), header, **arrays)
+        return inputs_of(self.model, sequences, np.arange(len(patients))), unknown
+
+    def _append(self, flat: dict[str, list[Any]], patient: Patient, number: int) -> list[str]:
+        """Add one patient; the codes that the model does not know."""
+        name = patient.id or f"number {number + 1}"
+        asked, steps = self._steps(patient, name)
+        every = {c for s in steps for c in s.codes} | {c for s in steps for c, _ in s.values}
+        terms = terms_of(sorted({*every, *patient.static}), self.task, self.settings)
+        unknown: dict[str, None] = {}
+        for last, step in enumerate(steps, 1 - len(steps)):
+            codes, values = set[int](), list[tuple[int, float]]()
+            facts: list[tuple[str, float | None]] = [(code, None) for code in step.codes]
+            facts += list(step.values)
+            for code, value in facts:
+                index = terms.of_code.get(code)
+                if index is None:
+                    continue  # labels, marks of a visit, and what the task does not read
+                term = terms.names[index]
+                item = term if value is None else self._binned(term, value)
+                codes.add(self._place.get(item, 0))
+                if item not in self._place:
+                    unknown[code] = None
+                if value is not None and term in self._channel:
+                    values.append((self._channel[term], value))
+            if last == 0 and self.settings.demographics:
+                codes |= self._demographics(patient)
+            flat["step_time"].append(step.time)
+            flat["codes"] += sorted(codes)
+            flat["code_offsets"].append(len(flat["codes"]))
+            for channel, value in sorted(values, key=lambda each: each[0]):
+                flat["channels"].append(channel)
+                flat["values"].append(value)
+            flat["value_offsets"].append(len(flat["values"]))
+        flat["step_offsets"].append(len(flat["step_time"]))
+        row = (number, asked, False, 0, np.nan if patient.age is None else patient.age, 0)
+        names = ("subject_id", "prediction_time", "label", "part", "age", "followed")
+        for column, each in zip(names, row, strict=True):
+            flat[column].append(each)
+        return list(unknown)
+
+    def _binned(self, term: str, value: float) -> str:
+        """The word of a measurement: with its bin, where the model has bins."""
+        if not self.settings.bins:
+            return term
+        channel = self._channel.get(term)
+        ends = self.words.edges[channel] if channel is not None else ()
+        place = int(np.searchsorted(np.asarray(ends, np.float64), np.float32(value), "left"))
+        return bin_name(term, 1 + place)
+
+    def _demographics(self, patient: Patient) -> set[int]:
+        """Codes without a time, and the decade of the age."""
+        codes = list(patient.static)
+        if patient.age is not None:
+            codes.append(f"{AGE}//{min(int(patient.age // 10), _OLDEST) * 10}")
+        return {self._place.get(code, 0) for code in codes}
+
+    def _steps(self, patient: Patient, name: str) -> tuple[np.datetime64, list[_Step]]:
+        """Visits in order, or windows counted back from the question."""
+        visits = [
+            _Step(_time(v.time, name), v.codes, list(v.values.items())) for v in patient.visits
+        ]
+        visits.sort(key=lambda step: step.time)
+        asked = visits[-1].time if patient.time is None else _time(patient.time, name)
+        if visits[-1].time > asked:
+            raise DataError(
+                f"patient {name}: a visit lies after the time of the question ({asked}): leave out "
+                "what was not known then"
+            )
+        if any(not np.isfinite(value) for step in visits for _, value in step.values):
+            raise DataError(f"patient {name}: a measurement is not finite: leave it out")
+        if self.settings.step_hours is None:
+            return asked, visits
+        windows: dict[int, _Step] = {}
+        width = np.timedelta64(round(self.settings.step_hours * 3_600_000_000), "us")
+        for each in visits:
+            place = -int((asked - each.time) // width)
+            window = windows.setdefault(place, _Step(each.time, [], []))
+            window.codes.extend(each.codes)
+            window.values.extend(each.values)
+        return asked, [windows[place] for place in sorted(windows)]
+
+
+def _time(said: str, name: str) -> np.datetime64:
+    """A time.
+
+    Raises:
+        DataError: If it is none.
+    """
+    try:
+        found = np.datetime64(said.strip().replace(" ", "T").removesuffix("Z"), "us")
+    except ValueError as error:
+        raise DataError(
+            f"patient {name}: a time cannot be read: expected a date or time such as "
+            "2020-01-31T12:00"
+        ) from error
+    if np.isnat(found):
+        raise DataError(f"patient {name}: a time is missing: expected one such as 2020-01-31")
+    return found
+
+
+def patients_of_rows(rows: Sequence[Mapping[str, Any]]) -> list[Patient]:
+    """Patients of rows in the form of MEDS; each time is a visit.
+
+    Args:
+        rows: With ``time`` and ``code``; with ``subject_id`` and ``numeric_value`` where there are
+            several patients and measurements. A row without a time holds at all times.
+
+    Raises:
+        DataError: If a column is missing, or a number is none.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for place, row in enumerate(rows, 1):
+        code, time = str(row.get("code") or "").strip(), str(row.get("time") or "").strip()
+        if not code:
+            raise DataError(f"row {place} has no code: expected the columns time and code")
+        id_ = str(row.get("subject_id") or "")
+        patient = found.setdefault(id_, {"id": id_, "static": [], "visits": {}})
+        if not time:
+            patient["static"].append(code)
+            continue
+        visit = patient["visits"].setdefault(time, {"time": time, "codes": [], "values": {}})
+        value = row.get("numeric_value")
+        if value in (None, "") or value != value:  # noqa: PLR0124 - NaN is missing
+            visit["codes"].append(code)
+            continue
+        try:
+            visit["values"][code] = float(value)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"row {place}: numeric_value is no number") from error
+    return patients_of([{**each, "visits": [*each["visits"].values()]} for each in found.values()])

@@ -1,0 +1,132 @@
+"""Small real runs behind HTTP."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.testclient import TestClient
+
+from sequela.config import RunSettings, TrainingSettings
+from sequela.runs import fit
+from sequela.runs.folder import RunFolder
+from sequela.serving.served import ServedModel, load
+from sequela.serving.web.app import Service, application
+from sequela.serving.web.guards import Limits
+from sequela.serving.web.server import Place
+from sequela.sources.catalog import EXCERPTS
+from sequela.sources.recordings import Recording
+from sequela.studies.settings import run_settings
+
+SAID = {"sfreq": 173.61, "unit": "uV"}
+
+
+@pytest.fixture(scope="session")
+def eeg_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """An MLP on the recordings of the package."""
+    settings = RunSettings(
+        model="mlp-improved", data="bonn", training=TrainingSettings(epochs=6, learning_rate=3e-3)
+    )
+    root = EXCERPTS / "bonn.parquet"
+    return fit.train(settings, tmp_path_factory.mktemp("eeg") / "run", root=root)
+
+
+@pytest.fixture(scope="session")
+def visits_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A GRU on coded visits."""
+    asked = {"task": "in-hospital"}
+    settings = run_settings("visits-baseline", "mimic3", records=asked, training={"epochs": 2})
+    out = tmp_path_factory.mktemp("visits") / "run"
+    return fit.train(settings, out, root=EXCERPTS / "mimic3")
+
+
+@pytest.fixture(scope="session")
+def eeg(eeg_run: RunFolder) -> ServedModel:
+    return load(eeg_run.path)
+
+
+@pytest.fixture(scope="session")
+def visits(visits_run: RunFolder) -> ServedModel:
+    return load(visits_run.path)
+
+
+@contextmanager
+def client(model: ServedModel, limits: Limits | None = None, **said: Any) -> Iterator[TestClient]:
+    """A client of a server that runs as long."""
+    app = application(Service(model, limits or Limits()), **said)
+    with TestClient(app, raise_server_exceptions=False) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def asked(eeg: ServedModel) -> Iterator[TestClient]:
+    with client(eeg) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def asked_of_visits(visits: ServedModel) -> Iterator[TestClient]:
+    with client(visits) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def segment(excerpt: dict[str, Recording]) -> list[float]:
+    """178 samples of a seizure."""
+    values: list[float] = (
+        next(r for i, r in excerpt.items() if i[0] == "S").signal[0, :178].tolist()
+    )
+    return values
+
+
+@pytest.fixture(scope="session")
+def patient(visits: ServedModel) -> dict[str, Any]:
+    """Two visits with codes that the model knows, and one that it does not."""
+    words = [word for word in visits.about["records"]["vocabulary"] if word.startswith("ICD9")]
+    first = {"time": "2101-01-03", "codes": words[:3]}
+    second = {"time": "2101-06-01T12:00", "codes": [*words[2:5], "ICD9CM//9999"]}
+    return {"id": "A", "time": "2101-06-02", "visits": [first, second]}
+
+
+@pytest.fixture(scope="session")
+def running() -> Callable[..., Any]:
+    """A server in a thread, for browsers; gives its address."""
+
+    @contextmanager
+    def run(model: ServedModel, **said: Any) -> Iterator[str]:
+        opened = Place(port=0).listen()
+        app = application(Service(model, Limits()), **said)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.02)
+        try:
+            yield f"http://127.0.0.1:{opened.getsockname()[1]}/"
+        finally:
+            server.should_exit = True
+            thread.join()
+            opened.close()
+
+    return run
+
+
+def body(signal: Any, **changes: Any) -> bytes:
+    """JSON of one segment."""
+    return json.dumps({"signal": signal, **SAID, **changes}).encode()
+
+
+def problem(reply: Any, status: int) -> str:
+    """The sentence of a problem document."""
+    assert reply.status_code == status, reply.text
+    assert reply.headers["content-type"] == "application/problem+json"
+    said = reply.json()
+    assert (said["type"], said["status"]) == ("about:blank", status)
+    detail: str = said["detail"]
+    assert "\n" not in detail
+    assert "/tmp" not in detail  # noqa: S108 - where the model lies is nobody's business
+    return detail

@@ -1,0 +1,241 @@
+"""The HTTP interface: each body gives the probabilities of the run, each bad one a problem."""
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from starlette.testclient import TestClient
+from tests.serving.web.conftest import SAID, body, client, problem
+
+from sequela.runs.folder import RunFolder
+from sequela.serving.served import ServedModel
+from sequela.serving.web.bodies import BINARY, CSV, EDF, JSON, PARQUET
+from sequela.serving.web.guards import Limits
+from sequela.sources.recordings import Recording
+
+TOKEN = "s3cret-s3cret-s3"  # noqa: S105
+QUERY = "?sfreq=173.61&unit=uV"
+
+
+def post(asked: TestClient, content: bytes, kind: str = JSON, path: str = "/v1/predict") -> Any:
+    return asked.post(path, content=content, headers={"content-type": kind})
+
+
+def chances(reply: Any) -> np.ndarray[Any, Any]:
+    assert reply.status_code == 200, reply.text
+    return np.array([[*each["probabilities"].values()] for each in reply.json()["predictions"]])
+
+
+def parquet(**columns: Any) -> bytes:
+    written = io.BytesIO()
+    pq.write_table(pa.table(columns), written)
+    return written.getvalue()
+
+
+def test_each_body_gives_the_probabilities_of_the_run(
+    asked: TestClient, eeg_run: RunFolder, excerpt: dict[str, Recording]
+) -> None:
+    known = eeg_run.predictions
+    name = next(each for each in known.group_id.tolist() if each[0] == "S")
+    rows = np.flatnonzero(known.group_id == name)
+    expected = known.probabilities[rows]
+    signal = excerpt[name].signal[0, : 178 * len(rows)].reshape(-1, 178)
+    several = {"examples": [{"signal": each.tolist()} for each in signal], **SAID}
+    assert chances(post(asked, body(signal[0].tolist()))) == pytest.approx(expected[:1], abs=1e-5)
+    for content, kind in (
+        (json.dumps(several).encode(), JSON),
+        (signal.astype("<f4").tobytes(), BINARY),
+        (parquet(signal=signal.tolist()), PARQUET),
+        ("\n".join(str(value) for value in signal.ravel()).encode(), CSV),
+        ("\n".join(",".join(map(str, row)) for row in signal).encode(), CSV),
+    ):
+        found = chances(post(asked, content, kind, f"/v1/predict{QUERY}"))
+        assert found == pytest.approx(expected, abs=1e-5), kind
+
+
+def test_an_edf_file_is_resampled_and_says_so(
+    asked: TestClient, excerpt: dict[str, Recording], tmp_path: Path
+) -> None:
+    import edfio
+    from scipy.signal import resample_poly
+
+    signal = next(r for i, r in excerpt.items() if i[0] == "S").signal[0]
+    faster = resample_poly(signal, 3, 2)[: 260 * 20]
+    made = edfio.EdfSignal(faster.astype(np.float64), 260.0, label="EEG", physical_dimension="uV")
+    edfio.Edf([made]).write(tmp_path / "a.edf")
+    reply = post(asked, (tmp_path / "a.edf").read_bytes(), EDF)
+    assert "resampled from 260 to 173.61 Hz" in reply.json()["notes"][0]
+    assert {each["prediction"] for each in reply.json()["predictions"]} == {"seizure"}
+    whole = (tmp_path / "a.edf").read_bytes()
+    assert "cut short" in problem(post(asked, whole[:-500], EDF), 422)
+    assert problem(post(asked, b"0       " + whole[8:200], EDF), 422)
+
+
+def test_an_answer_says_set_model_and_names(
+    asked: TestClient, eeg_run: RunFolder, segment: list[float], eeg: ServedModel
+) -> None:
+    reply = post(asked, body(segment, id="mine")).json()
+    (one,) = reply["predictions"]
+    assert one["id"] == "mine"
+    assert one["prediction"] == max(one["probabilities"], key=one["probabilities"].get)
+    inside = eeg.sets(np.array([[*one["probabilities"].values()]], np.float32))[0]
+    assert one["set"] == [name for name, each in zip(eeg.classes, inside, strict=True) if each]
+    assert reply["model"] == eeg.about["run"]["sha256"]
+    asked_for = {"content-type": JSON, "accept": PARQUET}
+    table = asked.post("/v1/predict", content=body(segment, id="mine"), headers=asked_for)
+    found = pq.read_table(io.BytesIO(table.content)).to_pylist()
+    assert found[0]["id"] == "mine"
+    assert found[0]["p_seizure"] == pytest.approx(one["probabilities"]["seizure"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status", "said"),
+    [
+        (b"", JSON, 422, "the body is empty"),
+        (b"{", JSON, 422, "no JSON"),
+        (b"[" * 50_000, JSON, 422, "nests too deeply"),
+        (b"{}", JSON, 422, "holds no signal"),
+        (b'{"signal": [NaN], "sfreq": 173.61, "unit": "uV"}', JSON, 422, "no JSON"),
+        (b'{"signal": [1e999], "sfreq": 173.61, "unit": "uV"}', JSON, 422, "no JSON"),
+        (b'{"signal": "abc", "sfreq": 173.61, "unit": "uV"}', JSON, 422, "no list of numbers"),
+        (b'{"signal": [[1, 2], [3]], "sfreq": 173.61, "unit": "uV"}', JSON, 422, "several len"),
+        (b'{"signal": [1, 2, 3], "sfreq": 173.61, "unit": "uV"}', JSON, 422, "expected 178"),
+        (b'{"signal": [1, 2], "sfreq": "x", "unit": "uV"}', JSON, 422, "is no number"),
+        (b'{"examples": 3, "sfreq": 173.61, "unit": "uV"}', JSON, 422, "no list"),
+        (b'{"examples": [3], "sfreq": 173.61, "unit": "uV"}', JSON, 422, "no object"),
+        (b"\0" * 10, BINARY, 422, "a multiple of 712"),
+        (b"\0\0\xc0\x7f" * 178, BINARY, 422, "not finite"),
+        (b"PAR1 and no more", PARQUET, 422, "no Parquet file"),
+        (parquet(other=[1]), PARQUET, 422, "expected signal"),
+        (parquet(signal=[None]), PARQUET, 422, "no list of numbers"),
+        (b"a,b\n1,2\n1,x\n", CSV, 422, "line 3 is not 2 number"),
+        (b"\xff\xfe\x00", CSV, 422, "no text in UTF-8"),
+        (b"1\n2\n", CSV, 422, "has 2 samples: expected 178"),
+        (b"no edf", EDF, 422, "EDF"),
+        (b"x", "text/plain", 415, "the media type is text/plain: expected one of"),
+        (b"x", "", 415, "the media type is not said"),
+    ],
+)
+def test_a_bad_body_is_a_problem(
+    content: bytes, kind: str, status: int, said: str, asked: TestClient
+) -> None:
+    for path in ("predict", "explain", "view"):
+        reply = post(asked, content, kind, f"/v1/{path}{QUERY}")
+        assert said in problem(reply, status)
+    assert asked.get("/health").json()["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sfreq": 256}, "has 256 Hz, and the model reads 173.61 Hz: resample it"),
+        ({"unit": "mV"}, "is in mV, and the model reads µV"),
+        ({"unit": ""}, "the unit of the signal is not said: expected unit=µV"),
+        ({"sfreq": None}, "the sfreq of the signal is not said"),
+    ],
+)
+def test_another_rate_or_unit_is_refused(
+    changes: dict[str, Any], said: str, asked: TestClient, segment: list[float]
+) -> None:
+    assert said in problem(post(asked, body(segment, **changes)), 422)
+
+
+def test_limits_hold(eeg: ServedModel, segment: list[float]) -> None:
+    limits = Limits(bytes=20_000, examples=2, rate=1)
+    three = json.dumps({"examples": [{"signal": segment}] * 3, **SAID}).encode()
+    with client(eeg, limits) as asked:
+        assert "list of 1 to 2" in problem(post(asked, three), 422)
+        assert "more than 1 requests" not in post(asked, body(segment)).text
+        refused = post(asked, body(segment))
+        assert "more than 1 requests a second" in problem(refused, 429)
+        assert refused.headers["retry-after"] == "1"
+    with client(eeg, limits) as asked:
+        assert "more than 20,000 bytes" in problem(post(asked, b" " * 20_001), 413)
+        told = iter([b" " * 15_000, b" " * 15_000])  # without a length in its head
+        reply = asked.post("/v1/predict", content=told, headers={"content-type": JSON})
+        assert "more than 20,000 bytes" in problem(reply, 413)
+    with client(eeg, Limits(seconds=1e-6)) as asked:
+        assert "no answer within" in problem(post(asked, body(segment)), 503)
+    with client(eeg, Limits(waiting=0)) as asked:
+        assert "the server is busy" in problem(asked.get("/health"), 503)
+
+
+def test_a_token_is_asked_for(eeg: ServedModel, segment: list[float]) -> None:
+    with client(eeg, token=TOKEN) as asked:
+        for path in ("/v1/model", "/metrics"):
+            assert "access token is missing" in problem(asked.get(path), 401)
+        wrong = {"authorization": "Bearer other", "content-type": JSON}
+        assert problem(asked.post("/v1/predict", content=body(segment), headers=wrong), 401)
+        right = {**wrong, "authorization": f"Bearer {TOKEN}"}
+        assert asked.post("/v1/predict", content=body(segment), headers=right).status_code == 200
+        for path in ("/", "/page.js", "/health", "/openapi.json"):
+            assert asked.get(path).status_code == 200
+
+
+def test_another_name_of_the_server_is_refused(eeg: ServedModel) -> None:
+    with client(eeg, hosts=frozenset({"localhost"})) as asked:
+        assert asked.get("/health", headers={"host": "localhost:8000"}).status_code == 200
+        assert problem(asked.get("/health", headers={"host": "evil.example"}), 421)
+
+
+def test_every_answer_has_the_headers_that_guard_it(asked: TestClient) -> None:
+    for path in ("/", "/health", "/nowhere", "/v1/model"):
+        headers = asked.get(path).headers
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+    assert problem(asked.get("/nowhere"), 404)
+    assert problem(asked.get("/v1/predict"), 405)
+
+
+def test_the_page_names_no_other_place(asked: TestClient) -> None:
+    for path in ("/", "/page.css", "/page.js"):
+        found = set(re.findall(r"https?://[^\"'\s)]+", asked.get(path).text))
+        assert found <= {"http://www.w3.org/2000/svg"}
+
+
+def test_the_model_tells_what_it_is_and_no_mark_of_anybody(
+    asked: TestClient, asked_of_visits: TestClient, eeg_run: RunFolder
+) -> None:
+    card = asked.get("/v1/model").json()
+    assert card["run"]["sha256"]
+    assert card["training"]["licence"]
+    assert "no medical device" in card["intended_use"]
+    told = asked_of_visits.get("/v1/model").text
+    assert "marks" not in told
+    assert "ICD9CM//4" not in told
+
+
+def test_metrics_count(eeg: ServedModel, segment: list[float]) -> None:
+    with client(eeg) as asked:
+        post(asked, body(segment))
+        post(asked, b"{")
+        asked.get("/some/path")
+        told = asked.get("/metrics").text
+    assert 'sequela_requests_total{path="/v1/predict",status="200"} 1.0' in told
+    assert 'sequela_requests_total{path="/v1/predict",status="422"} 1.0' in told
+    assert 'path="other"' in told
+    assert "sequela_examples_total 1.0" in told
+
+
+def test_what_moved_a_segment(asked: TestClient, segment: list[float], eeg: ServedModel) -> None:
+    found = post(asked, body(segment), path="/v1/explain").json()
+    part = found["parts"][5]
+    less = np.array(segment, np.float32)
+    less[part["first"] : part["end"]] = less.mean()
+    signals = np.array([segment, less], np.float32)[:, None]
+    before, after = eeg.probabilities({"signal": signals})[:, eeg.classes.index(found["class"])]
+    assert part["raised"] == pytest.approx(before - after, abs=1e-5)
+    assert found["parts"][0]["first"] == 0
+    assert found["parts"][-1]["end"] == 178
+    other = post(asked, body(segment), path="/v1/explain?class=eyes%20open").json()
+    assert other["class"] == "eyes open"
+    assert "no such class" in problem(post(asked, body(segment), path="/v1/explain?class=x"), 422)
+    for wrong in ("1", "-1", "x", "9" * 99):
+        reply = post(asked, body(segment), path=f"/v1/explain?example={wrong}")
+        assert "example is not 0 to 0" in problem(reply, 422)

@@ -1,0 +1,41 @@
+"""What docs/serving.md shows runs, and its tables hold what there is."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from sequela.serving.served import ServedModel
+from sequela.serving.web.bodies import BINARY, CSV, EDF, JSON, PARQUET
+from sequela.serving.web.patients import patients_of
+
+PAGE = (Path(__file__).parents[3] / "docs" / "serving.md").read_text("utf-8")
+
+
+def test_its_python_runs(
+    eeg: ServedModel,
+    running: Callable[..., Any],
+    segment: list[float],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    with running(eeg) as address:
+        exec(code, {"segment": segment, "address": address})  # noqa: S102 - our own page
+    assert capsys.readouterr().out == "seizure\n"
+
+
+def test_its_patient_is_one() -> None:
+    first = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[0]
+    (patient,) = patients_of([json.loads(first)])
+    assert [len(visit.codes) for visit in patient.visits] == [1, 1]
+
+
+def test_it_names_each_path_and_media_type(asked: TestClient) -> None:
+    paths = asked.get("/openapi.json").json()["paths"]
+    named = set(re.findall(r"^\| `(?:GET|POST) (\S+)`", PAGE, re.MULTILINE))
+    assert named == set(paths)
+    assert all(f"| `{kind}` |" in PAGE for kind in (JSON, BINARY, PARQUET, CSV, EDF))

@@ -1,0 +1,199 @@
+"""The page in a real browser, as a person uses it: keyboard, errors, phone, both colour schemes."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from sequela.serving.served import ServedModel
+from sequela.sources.recordings import Recording
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+VIEWS: list[tuple[int, Any]] = [(360, "light"), (1200, "dark")]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        said = f"no browser to read pages with: none of {', '.join(BROWSERS)} is on the PATH"
+        if os.environ.get("SEQUELA_REQUIRE_BROWSER") == "1":
+            pytest.fail(said)
+        pytest.skip(said)
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def address(eeg: ServedModel, running: Callable[..., Any]) -> Iterator[str]:
+    with running(eeg) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def of_visits(visits: ServedModel, running: Callable[..., Any]) -> Iterator[str]:
+    with running(visits) as page:
+        yield page
+
+
+@pytest.fixture
+def files(excerpt: dict[str, Recording], tmp_path: Path) -> dict[str, Path]:
+    """A seizure, and a recording of closed eyes."""
+    found = {}
+    for name, letter in (("seizure", "S"), ("closed", "O")):
+        signal = next(r for i, r in excerpt.items() if i[0] == letter).signal[0]
+        found[name] = tmp_path / f"{name}.txt"
+        found[name].write_text("".join(f"{value:g}\n" for value in signal), "utf-8")
+    return found
+
+
+def opened(browser: Browser, address: str, width: int = 1200, scheme: Any = "light") -> Page:
+    """The page, where nothing may be asked of another place and nothing may go wrong unseen."""
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.set_default_timeout(20_000)
+    page.on("request", lambda each: _only_ours(each.url, address))
+    page.on("pageerror", lambda error: pytest.fail(str(error)))
+    page.goto(address)
+    expect(page.locator("#question")).to_contain_text("It answers")
+    return page
+
+
+def _only_ours(url: str, address: str) -> None:
+    assert url.startswith((address, "data:")), url
+
+
+def violations(page: Page, width: int) -> list[str]:
+    found = [
+        f"{one['id']}: {node['html'][:200]}"
+        for one in Axe().run(page).response["violations"]
+        for node in one["nodes"]
+    ]
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    return found + [f"the page is {wide} pixels wide on a screen of {width}"] * (wide > width)
+
+
+def test_a_person_drops_a_seizure_and_a_recording_without_one(
+    browser: Browser, address: str, files: dict[str, Path]
+) -> None:
+    with opened(browser, address) as page:
+        page.set_input_files("#file", files["seizure"])
+        expect(page.locator("#units")).to_be_visible()
+        page.click("button[type=submit]")
+        expect(page.locator("#said")).to_contain_text("seizure")
+        assert page.locator("#result").evaluate("each => each === document.activeElement")
+        assert page.locator("#place option").count() == 23
+        expect(page.locator("#chances tbody tr")).to_have_count(5)
+        expect(page.locator("#set")).to_contain_text("90.0 % of new examples")
+        expect(page.locator("#picture svg")).to_have_attribute("aria-label", _holds("23.6 s"))
+        page.click("#after")
+        expect(page.locator("#place")).to_have_value("1")
+        page.click("#explain")
+        expect(page.locator("#moved tbody tr")).to_have_count(10)
+        assert page.locator("#picture .up, #picture .down").count() > 0
+        with page.expect_response("**/v1/view**"):
+            _drop(page, files["closed"])
+        expect(page.locator("#said")).not_to_contain_text("seizure")
+        expect(page.locator("#card")).to_contain_text("no medical device")
+
+
+def _holds(words: str) -> Any:
+    import re
+
+    return re.compile(re.escape(words))
+
+
+def _drop(page: Page, path: Path) -> None:
+    """As a person lets a file go over the page."""
+    script = """([name, text]) => {
+        const held = new DataTransfer();
+        held.items.add(new File([text], name));
+        document.getElementById('drop').dispatchEvent(
+            new DragEvent('drop', { dataTransfer: held, bubbles: true, cancelable: true }));
+    }"""
+    page.evaluate(script, [path.name, path.read_text("utf-8")])
+
+
+def test_what_goes_wrong_is_said_and_can_be_put_right(
+    browser: Browser, address: str, files: dict[str, Path], tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_text("1\nx\n", "utf-8")
+    with opened(browser, address) as page:
+        error = page.locator("#error")
+        page.click("button[type=submit]")
+        expect(error).to_contain_text("There is no file yet")
+        page.set_input_files("#file", bad)
+        page.click("button[type=submit]")
+        expect(error).to_contain_text("line 2 is not 1 number")
+        page.set_input_files("#file", files["seizure"])
+        page.fill("#sfreq", "256")
+        page.click("button[type=submit]")
+        expect(error).to_contain_text("has 256 Hz, and the model reads 173.61 Hz")
+        expect(page.locator("#result")).to_be_hidden()
+        page.fill("#sfreq", "173.61")
+        page.click("button[type=submit]")
+        expect(page.locator("#said")).to_contain_text("seizure")
+        expect(error).to_be_empty()
+
+
+def test_a_person_without_a_mouse_pastes_and_reads(
+    browser: Browser, address: str, files: dict[str, Path]
+) -> None:
+    with opened(browser, address) as page:
+        page.locator("summary").focus()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.id") == "text"
+        page.keyboard.insert_text(files["seizure"].read_text("utf-8"))
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(page.locator("#said")).to_contain_text("seizure")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(page.locator("#place")).to_have_value("1")
+
+
+def test_a_patient_is_pasted(browser: Browser, of_visits: str, patient: dict[str, Any]) -> None:
+    with opened(browser, of_visits) as page:
+        page.click("summary")
+        page.fill("#text", json.dumps(patient))
+        page.click("button[type=submit]")
+        expect(page.locator("#picture li")).to_have_count(2)
+        expect(page.locator(".unknown")).to_contain_text("ICD9CM//9999 (not known to the model)")
+        page.click("#explain")
+        expect(page.locator("#moved tbody tr")).to_have_count(7)
+        assert violations(page, 1200) == []
+
+
+def test_a_token_is_asked_for(
+    browser: Browser, eeg: ServedModel, running: Callable[..., Any]
+) -> None:
+    token = "0123456789abcdef"  # noqa: S105
+    with running(eeg, token=token) as address, browser.new_page() as page:
+        page.goto(address)
+        expect(page.locator("#error")).to_contain_text("access token is missing")
+        page.fill("#token", token)
+        page.keyboard.press("Tab")
+        expect(page.locator("#question")).to_contain_text("It answers")
+
+
+@pytest.mark.parametrize(("width", "scheme"), VIEWS)
+def test_no_view_has_a_violation(
+    browser: Browser, address: str, files: dict[str, Path], width: int, scheme: Any
+) -> None:
+    with opened(browser, address, width, scheme) as page:
+        assert violations(page, width) == []
+        page.set_input_files("#file", files["seizure"])
+        page.click("button[type=submit]")
+        page.click("#explain")
+        expect(page.locator("#moved tbody tr")).to_have_count(10)
+        assert violations(page, width) == []

@@ -1,0 +1,165 @@
+"""Patients as JSON or csv: the model says what its run said of the same record."""
+
+import json
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+from tests.serving.web.conftest import client, problem
+
+from sequela.cohort.attributes import FAMILIES
+from sequela.config import RunSettings
+from sequela.runs import fit, records
+from sequela.sequences.flat import Sequences
+from sequela.serving.served import load
+from sequela.serving.web.occlusion import without_codes
+from sequela.serving.web.patients import patients_of
+from sequela.sources import catalog
+from sequela.studies.settings import run_settings
+
+CASES: dict[str, Callable[[], RunSettings]] = {
+    "visits": lambda: run_settings("visits-baseline", "mimic3", records={}, training={"epochs": 2}),
+    "attention": lambda: run_settings(
+        "visits-attention", "mimic3", records={"icd_digits": 0}, training={"epochs": 2}
+    ),
+    "values": lambda: run_settings(
+        "values-lstm", "physionet2012", records={}, training={"epochs": 1, "refit": False}
+    ),
+    "counts": lambda: run_settings("boosting", "eicu", records={}, training={}),
+}
+
+
+def as_json(sequences: Sequences, row: int) -> dict[str, Any]:
+    """An example as a person would write it down: each step as a visit."""
+    visits = []
+    measured = set(sequences.channel_names)
+    sexes, first = [], sequences.step_offsets[row]
+    bins = sequences.header["settings"]["bins"]
+    for place, codes in enumerate(sequences.codes_of(row)):
+        step = first + place
+        some = slice(*sequences.value_offsets[step : step + 2])
+        names = [sequences.channel_names[i] for i in sequences.channels[some]]
+        again: list[dict[str, float]] = [{}]  # what was measured twice stands in a further entry
+        for code, value in zip(names, sequences.values[some].tolist(), strict=True):
+            where = next((each for each in again if code not in each), None)
+            if where is None:
+                again.append(where := {})
+            where[code] = value
+        own = [code.rpartition("//Q")[0] if bins and "//Q" in code else code for code in codes]
+        sexes += [code for code in own if code.startswith(f"{FAMILIES['sex']}//")]
+        left = [c for c in own if c not in measured and c not in sexes and c[:5] != "AGE//"]
+        time = str(sequences.step_time[step])
+        visits.append({"time": time, "codes": left, "values": again[0]})
+        visits += [{"time": time, "codes": [], "values": each} for each in again[1:]]
+    age = float(sequences.age[row])
+    return {
+        "id": str(row),
+        "time": str(sequences.prediction_time[row]),
+        "age": None if np.isnan(age) else age,
+        "static": sexes,
+        "visits": visits,
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_patients_get_the_probabilities_of_the_run(name: str, tmp_path: Path) -> None:
+    settings = CASES[name]()
+    root = catalog.locate(settings.data, None).path
+    run = fit.train(settings, tmp_path / "run", root=root, work=tmp_path / "work")
+    data = records.load(settings, root, tmp_path / "work")
+    sequences = data.sequences
+    asked_of = np.flatnonzero(run.predictions.split != "tuning")  # of which was said before a refit
+    known = (r for r in asked_of if not any("UNKNOWN" in c for c in sequences.codes_of(r)))
+    rows = list(islice(known, 20))
+    assert len(rows) >= 5
+    said = {"patients": [as_json(sequences, row) for row in rows]}
+    with client(load(run.path)) as asked:
+        reply = asked.post(
+            "/v1/predict", content=json.dumps(said), headers={"content-type": "application/json"}
+        )
+    assert reply.status_code == 200, reply.text
+    found = [[*each["probabilities"].values()] for each in reply.json()["predictions"]]
+    expected = run.predictions.probabilities[rows]
+    assert np.array(found) == pytest.approx(expected, abs=1e-5)
+
+
+def ask(asked: TestClient, said: Any, path: str = "predict", kind: str = "application/json") -> Any:
+    content = said if isinstance(said, (bytes, str)) else json.dumps(said)
+    return asked.post(f"/v1/{path}", content=content, headers={"content-type": kind})
+
+
+def test_unknown_codes_are_named(asked_of_visits: TestClient, patient: dict[str, Any]) -> None:
+    (one,) = ask(asked_of_visits, patient).json()["predictions"]
+    assert one["id"] == "A"
+    assert one["unknown_codes"] == ["ICD9CM//9999"]
+
+
+def test_csv_says_the_same_as_json(asked_of_visits: TestClient, patient: dict[str, Any]) -> None:
+    rows = [f"A,{v['time']},{code}" for v in patient["visits"] for code in v["codes"]]
+    table = "\n".join(["subject_id,time,code", *rows])
+    found = ask(asked_of_visits, table, kind="text/csv").json()["predictions"]
+    plain = {**patient, "time": None}
+    assert found == ask(asked_of_visits, plain).json()["predictions"]
+
+
+def test_what_moved_a_patient(asked_of_visits: TestClient, patient: dict[str, Any]) -> None:
+    found = ask(asked_of_visits, patient, "explain").json()
+    codes = [code for visit in patient["visits"][::-1] for code in visit["codes"]]
+    assert [part["code"] for part in found["parts"]] == codes
+    less = json.loads(json.dumps(patient))
+    del less["visits"][1]["codes"][0]
+    after = ask(asked_of_visits, less).json()["predictions"][0]["probabilities"]
+    expected = found["probability"] - after[found["class"]]
+    assert found["parts"][0]["raised"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_code_that_is_taken_away_leaves_the_rest(patient: dict[str, Any]) -> None:
+    (one,) = patients_of([patient])
+    others, parts = without_codes(one)
+    assert len(others) == len(parts) == 7
+    assert all(other.time == patient["time"] for other in others)
+    assert sum(len(v.codes) for v in others[0].visits) == 6
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"visits": []}, "visits: List should have at least 1"),
+        ({"visits": [{"time": "soon"}]}, "a time cannot be read"),
+        ({"visits": [{"time": ""}]}, "a time is missing"),
+        ({"visits": [{"time": "2020-01-02"}], "time": "2020-01-01"}, "lies after the time of the"),
+        ({"visits": [{"time": "2020-01-01", "codes": 3}]}, "visits.0.codes"),
+        ({"visits": [{"time": "2020-01-01"}], "age": 500}, "age"),
+        ({"visit": []}, "visits: Field required"),
+        ({"patients": []}, "no patient"),
+        ([], "patient 0"),
+        ({"patients": 3}, "patient"),
+        ("x", "no JSON"),
+    ],
+)
+def test_a_bad_patient_is_a_problem(said: Any, message: str, asked_of_visits: TestClient) -> None:
+    assert message in problem(ask(asked_of_visits, said), 422)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("a,b\n1,2", "expected time and code"),
+        ("time,code\n2020-01-01,", "row 1 has no code"),
+        ("time,code,numeric_value\n2020-01-01,LAB//1,x", "numeric_value is no number"),
+        ("time,code\n,GENDER//F", "visits: List should have at least 1"),
+        ("time,code\n2020-13-01,LAB//1", "a time cannot be read"),
+        (b"\xff\xfe", "no csv in UTF-8"),
+    ],
+)
+def test_bad_rows_are_a_problem(said: Any, message: str, asked_of_visits: TestClient) -> None:
+    assert message in problem(ask(asked_of_visits, said, kind="text/csv"), 422)
+
+
+def test_a_recording_is_no_patient(asked_of_visits: TestClient) -> None:
+    kind = "application/edf"
+    assert "application/edf" in problem(ask(asked_of_visits, b"0", kind=kind), 415)

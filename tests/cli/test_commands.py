@@ -20,6 +20,7 @@ from sequela.runs.openings import LEDGER, read
 COMMANDS = [
     "train",
     "tune",
+    "serve",
     "evaluate",
     "audit",
     "compare",

@@ -72,7 +72,8 @@ def test_patients_get_the_probabilities_of_the_run(name: str, tmp_path: Path) ->
     run = fit.train(settings, tmp_path / "run", root=root, work=tmp_path / "work")
     data = records.load(settings, root, tmp_path / "work")
     sequences = data.sequences
-    asked_of = np.flatnonzero(run.predictions.split != "tuning")  # of which was said before a refit
+    # What the run says of its tuning part was said before a refit.
+    asked_of = np.flatnonzero(run.predictions.split != "tuning").tolist()
     known = (r for r in asked_of if not any("UNKNOWN" in c for c in sequences.codes_of(r)))
     rows = list(islice(known, 20))
     assert len(rows) >= 5

@@ -1,4 +1,4 @@
-"""What docs/serving.md shows runs, and its tables hold what there is."""
+"""What docs/http.md shows runs, and its tables hold what there is."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from sequela.serving.served import ServedModel
 from sequela.serving.web.bodies import BINARY, CSV, EDF, JSON, PARQUET
 from sequela.serving.web.patients import patients_of
 
-PAGE = (Path(__file__).parents[3] / "docs" / "serving.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "http.md").read_text("utf-8")
 
 
 def test_its_python_runs(

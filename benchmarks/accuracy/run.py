@@ -184,6 +184,8 @@ def time_again(out: Path, task: str, found: dict[str, Any]) -> None:
     _, metrics, models, _ = TASKS[task]
     entries = {name: found[name] for name in metrics if name in found}
     for model in models:
+        if not any(model in each for each in entries.values()):
+            continue
         run = FoldsFolder(out / task / model.replace(" ", "-"))
         with TemporaryDirectory() as work:
             again = train(run.first.settings, Path(work) / "run").metrics["train_seconds"]

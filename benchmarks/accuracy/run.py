@@ -229,7 +229,7 @@ def main() -> None:
     for task in said.tasks or TASKS:
         if said.time:
             time_again(said.out, task, found)
-            path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            write(found, path)
             continue
         data, metrics, models, asked = TASKS[task]
         for model in models:
@@ -249,6 +249,7 @@ def main() -> None:
             )
             planned.train(resume=True)
             show(FoldsFolder(planned.path), model, metrics, found)
+            write(found, path)
         for name, members in ENSEMBLES.get(task, {}).items():
             if len(members) == 1 and said.seeds == 1:
                 continue
@@ -256,12 +257,17 @@ def main() -> None:
             if not path_of.exists():
                 make_ensemble([said.out / task / member for member in members], path_of)
             show(FoldsFolder(path_of), name, metrics, found)
-        found["made"] = {
-            "date": date.today().isoformat(),
-            "machine": f"{platform.machine()} {platform.system()}, one thread",
-            "commit": commit(),
-        }
-        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            write(found, path)
+
+
+def write(found: dict[str, Any], path: Path) -> None:
+    """The summary, with when and where it was made."""
+    found["made"] = {
+        "date": date.today().isoformat(),
+        "machine": f"{platform.machine()} {platform.system()}, one thread",
+        "commit": commit(),
+    }
+    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

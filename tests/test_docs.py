@@ -107,7 +107,7 @@ def test_every_command_is_shown_in_the_list() -> None:
 def test_options_named_in_sentences_exist(capsys: pytest.CaptureFixture[str]) -> None:
     for path in paths_of_commands(app):
         call([*path, "--help"])
-    options = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) | {"--help"}
+    options = set(re.findall(r"--[a-z][a-z0-9-]+", capsys.readouterr().out)) | {"--help"}
     named = {code.split()[0] for page in PAGES for code in inline(page) if code.startswith("--")}
     assert named
     assert named <= options

@@ -278,7 +278,7 @@ def test_a_registered_study_speaks_with_its_own_words(
         "Claimed: above 0;",
         "The cap was loose.",
         "A picture of mine",
-        "sequela reproduce own --data mine --seed 0",
+        "sequela reproduce own --seed 0",
     ):
         assert own in text, own
     assert list(results(mine)["studies"]) == ["own", "own-by-row"]

@@ -214,7 +214,7 @@ def test_the_order_of_the_parts_is_proven_again(runs: dict[str, RunFolder]) -> N
     assert record["times"]["train"][0].startswith("2015-01-02T00:00:00")
     assert Split.from_json(record).to_json().items() <= record.items()
     record["times"]["train"][1] = record["times"]["held_out"][0]
-    with pytest.raises(SplitError, match=r"by time, but train ends at .* after tuning begins"):
+    with pytest.raises(SplitError, match=r"by time, but train ends after tuning begins"):
         Split.from_json(record)
     del record["times"]
     with pytest.raises(SplitError, match="lacks 'times'"):

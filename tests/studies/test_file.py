@@ -6,7 +6,7 @@ import pytest
 
 from sequela.errors import SettingError, UnknownNameError
 from sequela.studies import mortality, seizure
-from sequela.studies.file import read_study
+from sequela.studies.file import read_study, shipped
 
 OWN = """
 name = "wards"
@@ -49,9 +49,10 @@ def test_a_file_is_a_study(tmp_path: Path) -> None:
 def test_the_studies_of_the_report_are_such_files() -> None:
     assert seizure.STUDY.training["gru-improved"].epochs == 14
     assert seizure.STUDY.reported["gru-baseline"]["parameters"] == 949
-    assert mortality.STUDY.primary[0] == (("mimic3", "in-hospital"), 1000)
-    assert mortality.STUDY.asked[mortality.FULL_CODES] == {"icd_digits": 2}
-    assert mortality.STUDY.file == ""
+    study = shipped("mortality")
+    assert study.primary[0] == (("mimic3", "in-hospital"), 1000)
+    assert study.asked[mortality.FULL_CODES] == {"icd_digits": 2}
+    assert study.file == ""
 
 
 @pytest.mark.parametrize(

@@ -43,12 +43,13 @@ def study(
     from sequela.cli.study import run_studies
     from sequela.errors import unknown_name
     from sequela.studies.file import read_study
-    from sequela.studies.registry import register
+    from sequela.studies.registry import STUDIES, register
 
     found = read_study(file)
     if data is not None and data not in found.data:
         raise unknown_name(f"data set of {file}", data, found.data)
-    register(found)
+    if STUDIES.get(found.name) != found:
+        register(found)
     run_studies(
         (found.name,),
         out,

@@ -27,8 +27,6 @@ def register(study: Study) -> None:
         SettingError: If the name is taken, or the study runs nothing.
         UnknownNameError: If it names a data set, task or model that does not exist.
     """
-    if STUDIES.get(study.name) == study:
-        return
     check_new_name("study", study.name, STUDIES)
     if not study.questions() or not (study.training or study.reference_models):
         raise SettingError(

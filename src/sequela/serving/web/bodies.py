@@ -192,6 +192,8 @@ class Bodies:
             raise DataError("a signal has channels of several lengths: expected one") from error
         if found.dtype.kind not in "fiu" or found.ndim not in (1, _TWO) or not found.size:
             raise DataError("a signal is no list of numbers, nor a list of channels: expected one")
+        if not np.all(np.abs(found) <= np.finfo(np.float32).max):  # NaN is not either
+            raise DataError("a signal holds a number beyond 3.4e38, or none: send µV")
         return np.atleast_2d(found).astype(np.float32)
 
     def _of_numbers(self, body: bytes, said: Mapping[str, str]) -> Examples:

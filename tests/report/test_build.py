@@ -52,7 +52,9 @@ def test_the_same_folders_give_the_same_bytes_without_data_or_model(
     first = build(small_runs, tmp_path / "first.html").read_bytes()
     for folder in small_runs:
         shutil.copytree(folder.path, tmp_path / "runs" / folder.path.name)
-    for model in tmp_path.glob("runs/*/model.safetensors"):
+    models = list(tmp_path.glob("runs/*/model.safetensors"))
+    assert models
+    for model in models:
         model.unlink()
         seal(model.parent)
     again = build(find_runs([tmp_path / "runs"]), tmp_path / "again.html").read_bytes()

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from sequela.errors import OutputError, RunError, SettingError
+from sequela.figures.registry import RUN_FIGURES
 from sequela.report import share as sharing
 from sequela.report.share import parts_of, share
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
+from sequela.runs.released import Released
 
 
 def test_a_shared_run_holds_no_internal_file(record_runs: list[Run], tmp_path: Path) -> None:
@@ -46,6 +48,20 @@ def test_folds_and_public_recordings_are_shared(
     assert "model.safetensors" in [each.name for each in files]
     numbers = json.loads((tmp_path / "bonn" / "numbers.json").read_text("utf-8"))
     assert numbers["test"]["confusion"] is not None
+
+
+def test_epochs_that_give_a_small_count_away_are_shared_without_metrics(
+    record_runs: list[Run], small_runs: list[RunFolder], tmp_path: Path
+) -> None:
+    run = record_runs[0].first
+    assert run.history[0].metrics
+    assert Released(run, smallest=1).history == run.history
+    few = Released(run, smallest=10**6)
+    assert [each.metrics for each in few.history] == [{}] * len(run.history)
+    assert [each.loss for each in few.history] == [each.loss for each in run.history]
+    assert RUN_FIGURES["accuracy"].draw(few) is None
+    assert RUN_FIGURES["loss"].draw(few) is not None
+    assert Released(small_runs[0], smallest=10**6).history == small_runs[0].history
 
 
 @pytest.mark.parametrize("planted", ["an id", "a name", "a count"])

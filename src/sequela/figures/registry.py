@@ -51,9 +51,10 @@ def register(figure: RunFigure) -> None:
 def _learning_curve(run: Any, number: str) -> "Figure | None":
     from sequela.figures.curves import learning_curve
 
-    history = run.first.history
+    history = run.history
     keep = run.first.settings.training.keep
-    return learning_curve(history, number, keep) if history else None
+    known = history and (number == "loss" or number in history[0].metrics)
+    return learning_curve(history, number, keep) if known else None
 
 
 def _confusion_matrix(run: Any) -> "Figure | None":

@@ -27,9 +27,10 @@ from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
 from sequela.runs.model import FILE
 from sequela.runs.released import Released, of_people
+from sequela.training.history import to_lines
 
-PAGE, CARD, NUMBERS = "report.html", "card.md", "numbers.json"
-_COPIED = ("cost.json", "history.jsonl", "environment.json")
+PAGE, CARD, NUMBERS, HISTORY = "report.html", "card.md", "numbers.json", "history.jsonl"
+_COPIED = ("cost.json", "environment.json")
 _SHORTEST_ID = 5
 """Of fewer characters, an id stands in any page by chance."""
 _SHORTEST_NAME = 4
@@ -106,6 +107,8 @@ def _write(run: Run, out: Path, smallest: int) -> None:
     for name in _COPIED:
         if (source := run.first.path / name).exists():
             (out / name).write_bytes(source.read_bytes())
+    if shown.history:
+        (out / HISTORY).write_text(to_lines(shown.history), "utf-8")
 
 
 def _add_model(run: Run, out: Path, smallest: int) -> None:

@@ -6,7 +6,7 @@ through :class:`Released`.
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from sequela.config import SMALLEST_CELL
 from sequela.evaluation.disclosure import HIDDEN, apply, hidden_cells, in_words, is_small, shown
 from sequela.runs.find import Run
 from sequela.sources import catalog
+from sequela.training.history import History
 
 _RATES = ("sensitivity", "specificity", "precision", "negative_value", "f1", "alarm_rate")
 _DECIDED = ("balanced_accuracy", "alarm_rate")
@@ -68,6 +69,26 @@ class Released:
                 for kind in ("leaks", "suspicions")
             },
         }
+
+    @cached_property
+    def history(self) -> History:
+        """The epochs of the run, or of the first fold.
+
+        Without metrics where the accuracy of one says that the model is right or wrong about few.
+        """
+        run = self.run.first
+        counts = {name: part["examples"] for name, part in run.metrics["parts"].items()}
+        right = [
+            (round(each.metrics["accuracy"] * counts[each.part]), counts[each.part])
+            for each in run.history
+            if "accuracy" in each.metrics and each.part in counts
+        ]
+        few = any(
+            is_small(n, self.smallest) or is_small(total - n, self.smallest) for n, total in right
+        )
+        if not few or not of_people(run.data):
+            return run.history
+        return [replace(each, metrics={}) for each in run.history]
 
     @property
     def of_few(self) -> bool:

@@ -1,10 +1,12 @@
 """Small data sets in the published forms, and a machine without any."""
 
 import json
+import os
 import random
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +17,10 @@ from sequela.evaluation.metrics import METRICS
 from sequela.sources.catalog import EXCERPTS, load_recordings
 from sequela.sources.recordings import Recording
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MEDS = pa.schema(
     [
         ("subject_id", pa.int64()),
@@ -44,6 +50,23 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEQUELA_KEY", str(path))
         yield path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """The Chromium of this machine."""
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        said = f"no browser to read pages with: none of {', '.join(BROWSERS)} is on the PATH"
+        if os.environ.get("SEQUELA_REQUIRE_BROWSER") == "1":
+            pytest.fail(said)
+        pytest.skip(said)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,11 @@
 """axe-core finds nothing wrong with any page, in a browser, at each size and colour scheme."""
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from sequela.report.build import build
 from sequela.report.comparison_page import build_comparison
@@ -22,23 +19,7 @@ from sequela.runs.tune import tune
 from sequela.sources.catalog import EXCERPTS
 from sequela.studies.settings import run_settings
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 VIEWS = [(360, "light"), (1400, "dark")]  # narrow: what scrolls; each scheme: contrast
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The Chromium of this machine."""
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
-        said = f"no browser to read pages with: none of {', '.join(BROWSERS)} is on the PATH"
-        if os.environ.get("SEQUELA_REQUIRE_BROWSER") == "1":
-            pytest.fail(said)
-        pytest.skip(said)
-    with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """What a run on hospital records starts from: events, a cohort, a split and visit sequences."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,50 +9,41 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from sequela.cohort.attributes import age_bands, attributes_of
 from sequela.cohort.division import by_site, divide
 from sequela.cohort.finding import Finding
 from sequela.cohort.fingerprint import Content
 from sequela.cohort.labels import example_ids
-from sequela.cohort.pseudonyms import VARIABLE, Ids, own
+from sequela.cohort.pseudonyms import VARIABLE, Ids, Pseudonyms, own
 from sequela.cohort.question import ask, task_asked
 from sequela.cohort.selection import Cohort
 from sequela.cohort.split import PARTS, Split
-from sequela.config import CohortSettings, RunSettings, SequenceSettings, TrainingSettings
+from sequela.config import CohortSettings, RunSettings, SequenceSettings
 from sequela.errors import DataError, RunError, SettingError
 from sequela.evaluation.attribution import (
-    STEPS,
     Attribution,
-    attribute_record,
     attribute_visits,
-    contrast,
     number_of,
 )
-from sequela.evaluation.importance import Importance, Of, importance_of_codes, ranked
+from sequela.evaluation.importance import Importance, importance_of_codes
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.folder import RunFolder
+from sequela.runs.record_inputs import VisitInputs
 from sequela.sequences.build import build_sequences
 from sequela.sequences.content import content_of
-from sequela.sequences.featurisers import FEATURES, Features, Table, lookup
-from sequela.sequences.flat import CodeAt, Sequences, codes_of
+from sequela.sequences.featurisers import Features
+from sequela.sequences.flat import Sequences, codes_of
 from sequela.sequences.leaks import IN_SEQUENCES, find_in_sequences
-from sequela.sequences.tables import static_names
 from sequela.sequences.visit_batches import (
     BesideCodes,
-    VisitBatch,
     VisitDataset,
-    visit_loader,
 )
 from sequela.sequences.vocabulary import Vocabulary
 from sequela.sources import catalog
 
-_PREDICTION_BATCH = 1024
-_TWO = 2
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -302,158 +293,6 @@ class VisitData:
         ]
 
 
-@dataclass(frozen=True)
-class VisitInputs:
-    """What a model of visits is given.
-
-    Attributes:
-        data: The examples.
-        reads: The model's inputs, in its order.
-        described: Its table of features, if it reads one.
-        scales: Of values and static columns, if it reads those.
-    """
-
-    data: VisitData
-    reads: tuple[str, ...]
-    described: Features | None
-    scales: Mapping[str, NDArray[Any]]
-
-    @property
-    def state(self) -> dict[str, NDArray[Any]]:
-        """What was learnt before the model, to be stored with it."""
-        return {**self.scales, **(self.described.state if self.described else {})}
-
-    @property
-    def features(self) -> Table:
-        """For a reference model: float32 (example, feature), or no columns."""
-        empty = np.empty((len(self.data.sequences), 0), np.float32)
-        return self.described.table if self.described else empty
-
-    @property
-    def shape(self) -> dict[str, int]:
-        """The sizes that a model may be built with."""
-        sequences = self.data.sequences
-        return {
-            "n_codes": len(sequences.vocabulary),
-            "n_channels": len(sequences.channel_names),
-            "n_static": len(static_names(sequences)),
-            "n_features": self.features.shape[1],
-            "n_outputs": len(self.data.classes),
-        }
-
-    @property
-    def example(self) -> tuple[Tensor, ...]:
-        """Inputs of one typical example: of the training part, the one with the median of codes.
-
-        Those without any code are left aside: nothing would be left to count.
-        """
-        sequences, rows = self.data.sequences, self.data.rows("train")
-        first, last = (sequences.step_offsets[rows + i] for i in (0, 1))
-        codes = sequences.code_offsets[last] - sequences.code_offsets[first]
-        order = np.argsort(codes, kind="stable")[np.count_nonzero(codes == 0) :]
-        typical = rows[order[len(order) // 2]]
-        return self._dataset()[[int(typical)]].inputs
-
-    def _dataset(self, rows: NDArray[np.int64] | None = None) -> VisitDataset:
-        if self.reads == ("codes",):
-            return VisitDataset(self.data.sequences, rows)
-        table = self.described.standardised if self.described else None
-        beside = BesideCodes(self.data.sequences, self.reads, self.scales, table)
-        return VisitDataset(self.data.sequences, rows, beside)
-
-    def loader(
-        self,
-        part: str,
-        batch_size: int,
-        generator: torch.Generator | None = None,
-        training: TrainingSettings | None = None,
-    ) -> DataLoader[VisitBatch]:
-        """Batches of a part, in an order drawn from ``generator``, or as it is."""
-        del training  # it varies signals alone
-        dataset = self._dataset(self.data.rows(part))
-        return visit_loader(dataset, batch_size=batch_size, generator=generator)
-
-    def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
-        """What a network says of every example: float32 (example, class)."""
-        device = next(model.parameters()).device
-        found = np.empty((len(self.data.sequences), len(self.data.classes)), np.float32)
-        model.eval()
-        with torch.inference_mode():
-            for batch in visit_loader(self._dataset(), batch_size=_PREDICTION_BATCH):
-                logits = model(*batch.to(device).inputs)
-                found[batch.order.numpy()] = logits.float().softmax(1).cpu().numpy()
-        return found
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """What can move a prediction, by name: codes, channels, static columns, features."""
-        sequences = self.data.sequences
-        features: tuple[str, ...] = ()
-        if self.described is not None:
-            read = next(each for each in self.reads if each.startswith(FEATURES))
-            prefix, state = f"{read}:", self.described.state
-            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-            columns = lookup(read.removeprefix(FEATURES)).columns(sequences, own)
-            features = tuple(f"{column.name} (whole record)" for column in columns)
-        channels = tuple(f"{name} (value)" for name in sequences.channel_names)
-        return (*sequences.vocabulary, *channels, *static_names(sequences), *features)
-
-    def _moving(self, row: int, batch: VisitBatch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The place among the names, and the visit, of each input of a record that can move it."""
-        sequences, heads = self.data.sequences, {each.partition(":")[0] for each in self.reads}
-        visits = np.arange(int(sequences.lengths[row]))
-        counts = batch.offsets.diff().numpy()
-        first_channel = len(sequences.vocabulary)
-        first_static = first_channel + len(sequences.channel_names)
-        first_feature = first_static + len(static_names(sequences))
-        places, where = [], []
-        if "codes" in heads:
-            places.append(batch.codes.numpy())
-            where.append(np.repeat(visits, counts))
-        if batch.mask is not None:
-            visit, channel = np.nonzero(batch.mask.numpy())
-            places.append(first_channel + channel)
-            where.append(visit)
-        for tensor, first in ((batch.static, first_static), (batch.features, first_feature)):
-            if tensor is not None:
-                places.append(first + np.arange(tensor.shape[1]))
-                where.append(np.full(tensor.shape[1], visits[-1]))
-        return np.concatenate(places), np.concatenate(where)
-
-    def attribution(
-        self, model: nn.Module, row: int, weights: Tensor, steps: int | None
-    ) -> Attribution:
-        """What moved a number of a model: values (input,) of a record."""
-        return attribute_record(model, self._dataset()[[row]], weights, steps)
-
-    def describe_example(self, row: int) -> dict[str, Any]:
-        """The inputs of a record in the order of :meth:`attribution`."""
-        places, visits = self._moving(row, self._dataset()[[row]])
-        sequences = self.data.sequences
-        times = sequences.step_time[int(sequences.step_offsets[row]) + visits]
-        days = (sequences.prediction_time[row] - times) / np.timedelta64(1, "D")
-        having = sequences.header["training_subjects"]
-        everybody = len(self.data.rows("train"))  # what is no code is a column of every record
-        found = (
-            CodeAt(self.names[p], v + 1, d, having[p] if p < len(having) else everybody)
-            for p, v, d in zip(places.tolist(), visits.tolist(), days.tolist(), strict=True)
-        )
-        return {"codes": tuple(found)}
-
-    def importance(self, model: nn.Module, smallest: int) -> Importance:
-        """The inputs that move a model most over the held-out part."""
-        rows, dataset = self.data.rows("held_out"), self._dataset()
-
-        def found() -> Iterator[Of]:
-            for row in rows.tolist():
-                batch = dataset[[row]]
-                one = attribute_record(model, batch, contrast(_TWO, 1), STEPS)
-                yield int(self.data.sequences.subject_id[row]), self._moving(row, batch)[0], one
-
-        what = number_of(self.data.classes, self.data.classes[1])
-        return ranked(self.names, found(), len(rows), what, smallest)
-
-
 def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
     """Find or build the events of a run, ask its task, draw its split and cut its sequences.
 
@@ -499,18 +338,7 @@ def load_other(
     See :func:`sequela.runs.data.load_other`.
     """
     settings = folder.settings
-    asked = settings.cohort or CohortSettings()
-    if asked.labels is None and labels is not None:
-        raise SettingError(
-            f"the run asks the task {asked.task}, which finds its labels in the records: leave "
-            "--labels out"
-        )
-    if asked.labels is not None and labels is None:
-        raise SettingError(
-            "the run learnt times and labels from a file: name the label file of these data with "
-            "--labels"
-        )
-    asked = asked.model_copy(update={"labels": labels and str(labels)})
+    asked = _asked_of_other(settings, labels)
     same = name == settings.data
     all_tables = asked.model_copy(update={"tables": ()})
     cohort = ask(name, asked if same else all_tables, root, work)
@@ -525,27 +353,17 @@ def load_other(
             f"{name} trained or tuned its model cannot be known: name the file of that key with "
             f"{VARIABLE}, or evaluate it on another data set"
         )
-    how = how or own()
-    new = np.ones(len(cohort.labels), np.bool_)
-    for kind in ids if same else ():
-        parts = folder.split.ids[kind]
-        new &= ~np.isin(how.each(ids[kind]), [*parts["train"], *parts["tuning"]])
-    unit = ids["subject"] if site is None else site
     words, read = Vocabulary.of(header), sequence_settings(asked)
-    everybody = np.full(len(new), PARTS.index("held_out"))
-    content = content_of(
-        build_sequences(cohort, everybody, work / "everybody", read, of_model=words), how
-    )
-    seen = np.array(content.units, np.str_)[folder.split.seen(content)]
-    copied = np.isin(how.each(ids["subject"]), seen)
-    renamed = len(np.unique(ids["subject"][new & copied]))
-    new &= ~copied
+    everybody = np.full(len(cohort.labels), PARTS.index("held_out"))
+    everything = build_sequences(cohort, everybody, work / "everybody", read, of_model=words)
+    new, renamed = _new_to(folder.split, ids, everything, same=same, how=how or own())
     if not new.any():
         raise SettingError(
             f"all {len(np.unique(ids['subject']))} subjects of {name} were used to train or tune "
             f"this model ({renamed} under another name): none is left to evaluate it on; choose "
             "other data"
         )
+    unit = ids["subject"] if site is None else site
     cohort = replace(cohort, labels=cohort.labels.filter(pa.array(new)))
     part = np.full(len(cohort.labels), PARTS.index("held_out"))
     sequences = build_sequences(cohort, part, work / "sequences", read, of_model=words)
@@ -560,6 +378,53 @@ def load_other(
         set_aside=len(np.unique(unit)) - len(np.unique(unit[new])),
         renamed=renamed,
     )
+
+
+def _asked_of_other(settings: RunSettings, labels: Path | None) -> CohortSettings:
+    """A run's question, with the label file of the other records where it learnt from one."""
+    asked = settings.cohort or CohortSettings()
+    if asked.labels is None and labels is not None:
+        raise SettingError(
+            f"the run asks the task {asked.task}, which finds its labels in the records: leave "
+            "--labels out"
+        )
+    if asked.labels is not None and labels is None:
+        raise SettingError(
+            "the run learnt times and labels from a file: name the label file of these data with "
+            "--labels"
+        )
+    return asked.model_copy(update={"labels": labels and str(labels)})
+
+
+def _new_to(
+    split: Split,
+    ids: Mapping[str, Ids],
+    everything: Sequences,
+    *,
+    same: bool,
+    how: Pseudonyms,
+) -> tuple[NDArray[np.bool_], int]:
+    """Which examples are of nobody whom a model was trained or tuned on.
+
+    Args:
+        split: Of the model's run.
+        ids: Of each example, by kind of unit.
+        everything: Sequences of all of them.
+        same: Whether the examples are of the same data set, so that ids tell who they are.
+        how: Hides ids as the split does.
+
+    Returns:
+        bool (example,), and how many subjects are known under another name.
+    """
+    new = np.ones(len(everything), np.bool_)
+    for kind in ids if same else ():
+        parts = split.ids[kind]
+        new &= ~np.isin(how.each(ids[kind]), [*parts["train"], *parts["tuning"]])
+    content = content_of(everything, how)
+    seen = np.array(content.units, np.str_)[split.seen(content)]
+    copied = np.isin(how.each(ids["subject"]), seen)
+    renamed = len(np.unique(ids["subject"][new & copied]))
+    return new & ~copied, renamed
 
 
 def sequence_settings(asked: CohortSettings) -> SequenceSettings:

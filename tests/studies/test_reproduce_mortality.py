@@ -32,6 +32,10 @@ EICU, REPORT, MIMIC3, PHYSIONET = (
 STUDY = mortality.STUDY  # as it is, whatever other tests put in its place
 DEFAULT = "visits-attention"  # of records of codes
 NETWORKS = ["visits-baseline", "visits-improved"]
+MOVED = (
+    '{"name": "moved", "trigger": "admission", '
+    '"outcome": {"one": "move", "codes": ["TRANSFER//transfer"]}}'
+)
 REFERENCE = ["prevalence", "logistic-regression", "boosting"]
 
 
@@ -351,6 +355,7 @@ def test_a_variant_is_asked_with_its_own_settings_and_found_again(study: Path) -
         ("mimic3", {}, {"icd_digits": None}),
         ("mimic3", {"inputs": ("CPT",)}, {"inputs": ("CPT",), "tables": ()}),
         ("mimic3", {"inputs": ("CPT",), "tables": ("CPTEVENTS",)}, {"tables": ("CPTEVENTS",)}),
+        ("mimic4", {"task": "moved", "declared": MOVED}, {"tables": (), "hours": None}),
         ("meds", {}, {"task": "in-hospital", "inputs": (), "tables": (), "from_icu": False}),
     ],
 )  # fmt: skip

@@ -19,7 +19,7 @@ Question = tuple[str, ...]
 """A data set and the task asked of it; no task where the data set has classes of its own. A third
 part names a variant, which is asked with other settings (see ``Study.asked``)."""
 _FEWEST_FOLDS = 2
-_OF_THE_TASK = ("hours", "from_icu")
+_OF_THE_TASK = ("hours", "from_icu", "declared")
 """What ``Study.asked`` says of its own task only."""
 
 
@@ -150,7 +150,8 @@ class Study:
         """What is asked of a data set, with what a user says of it.
 
         Who names another task than the study's is given that task's own times. Who names a task
-        that has its own inputs, or names inputs, is given just those, of all tables.
+        that has its own inputs, or names inputs, is given just those. All tables are read for
+        inputs that were named, and for a task from a file: any of them may hold its codes.
 
         Raises:
             SettingError: If something said is not allowed.
@@ -164,7 +165,7 @@ class Study:
             asked = {n: v for n, v in asked.items() if n in own or n not in _OF_THE_TASK}
         if "inputs" not in said and task_said(asked["task"], asked.get("declared")).inputs:
             asked.pop("inputs", None)
-        if "inputs" in said and "tables" not in said:
+        if "tables" not in said and ("inputs" in said or said.get("declared")):
             asked.pop("tables", None)
         return CohortSettings.of(**asked)
 

@@ -108,6 +108,10 @@ def changed(own: Path, name: str, old: str, new: str) -> Path:
     return own
 
 
+LABS = "[tables.labs.columns]"
+JOINS = "[[tables.labs.joins]]\ntable = 'patients'\n"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -125,6 +129,26 @@ def changed(own: Path, name: str, old: str, new: str) -> Path:
         ("[stays]", "# DECIDE: which?\n[stays]", "line 7: a person must still decide: which?"),
         ("[stays]", "[stays", "not TOML"),
         ('table = "patients"', 'table = "patient"', "did you mean 'patients'?"),
+        ('subject = "patient"', 'subject = "patient"\ngives.end = "lft"', "key 'stays.gives.end'"),
+        ('time = "left"', 'time = "ward"', "'ward' is of another kind; expected a time"),
+        ('value = "result"', 'value = "test"', "'test' is of another kind; expected a number"),
+        ("left < admitted", "left", "'left' is of another kind; expected a condition"),
+        ("left < admitted", "left < 3", "does not fit the kinds of its columns"),
+        ("left < admitted", "1 == 1", "expected a condition over columns"),
+        ("left < admitted", "left < 1 / 0", "cannot be computed (division by zero)"),
+        ("left < admitted", "left < admitted + days(1e300)", "days does not take"),
+        ("left < admitted", "left < moment('2020-01-01 12:00+02:00')", "leave the zone out"),
+        (LABS, f"{JOINS}on = 'nope'\ntake.x = 'sex'\n{LABS}", "column 'nope'"),
+        (LABS, f"{JOINS}on = 'patient'\ntake.x = 'sx'\n{LABS}", "column 'sx'"),
+        (LABS, f"{JOINS}on = 'patient'\ntake.x = 'min()'\n{LABS}", "min needs"),
+        (LABS, f"{JOINS}on.result = 'patient'\ntake.x = 'sex'\n{LABS}",
+         "'result' is of kind number, expected text, as patients.patient"),
+        (LABS, f"[tables.labs]\nranges.test = [1, 2]\n{LABS}",
+         "'test' is of kind text, expected a number"),
+        (LABS, f"[tables.labs.describes]\n'LAB//{{tst}}' = 'test'\n{LABS}",
+         "unknown column 'tst'"),
+        (LABS, f"[tables.labs.derived]\nsubject_id = '1'\n{LABS}",
+         "the program's own name"),
     ],
 )  # fmt: skip
 def test_a_wrong_declaration_names_file_and_key(old: str, new: str, said: str, own: Path) -> None:

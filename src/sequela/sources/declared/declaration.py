@@ -16,6 +16,8 @@ NAME = "tables.toml"
 DECIDE = "DECIDE"
 """The mark of what a person must still decide."""
 KINDS = {kind.name.lower(): kind for kind in Kind}
+_MADE = ("subject_id", "visit_id", "known_subject")
+"""Columns that each table gets."""
 _EXPECTED = "a declaration of hospital tables in TOML"
 _REMEDY = "correct it, or let `sequela data describe` propose one"
 
@@ -66,6 +68,11 @@ class DeclaredJoin(_Part):
     table: Said
     on: Said | dict[str, str]
     take: dict[str, str]
+
+    @property
+    def pairs(self) -> dict[str, str]:
+        """Own column to the column of the other table that holds the same."""
+        return {self.on: self.on} if isinstance(self.on, str) else self.on
 
     @field_validator("take")
     @classmethod
@@ -124,6 +131,11 @@ class DeclaredTable(_Part):
     ranges: dict[str, tuple[float, float]] = Field(default_factory=dict)
     describes: dict[str, str] = Field(default_factory=dict)
     unused: str = "describes codes"
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether its rows get columns beside those that are read."""
+        return bool(self.facts or self.derived or self.joins)
 
     @field_validator("derived", "aside", "notes")
     @classmethod
@@ -229,6 +241,9 @@ class Declaration(_Part):
                 if column not in columns:
                     problem = str(unknown_name(f"column of {of.table}", column, columns))
                     yield f"key '{role}.{key}'", problem
+            for column, text in (of.gives if isinstance(of, Stays) else {}).items():
+                for key, problem in _unknown(f"{role}.gives.{column}", text, set(columns)):
+                    yield f"key '{key}'", problem
         for name, table in self.tables.items():
             for key, problem in self._problems_of(table):
                 yield f"key 'tables.{name}.{key}'", problem
@@ -238,6 +253,8 @@ class Declaration(_Part):
         yield from self._problems_of_roles(table)
         known = self.columns_of(table)
         for column, text in table.derived.items():
+            if column in _MADE:
+                yield f"derived.{column}", "is the program's own name: choose another one"
             yield from _unknown(f"derived.{column}", text, known)
             known = {*known, column}
         said = {
@@ -248,9 +265,7 @@ class Declaration(_Part):
         for key, texts in said.items():
             for text in texts:
                 yield from _unknown(key, text, known)
-        for column in (*table.key, *table.optional, *table.ranges, *table.never_blank):
-            if column not in table.columns:
-                yield "key", str(unknown_name("column", column, table.columns))
+        yield from _problems_of_columns(table, known)
         for fact in table.facts:
             for key, problem in _problems_of_fact(fact, known):
                 yield f"facts ({fact.code}).{key}", problem
@@ -267,12 +282,31 @@ class Declaration(_Part):
         if table.in_a_stay and self.stays is None:
             yield "in_a_stay", "no table of stays is named: say it under [stays]"
         for join in table.joins:
-            if join.table not in self.tables:
-                yield "joins", str(unknown_name("table", join.table, self.tables))
+            yield from self._problems_of_join(join, table)
         yield from self._kinds_of(table)
-        for column in self._taken(table):
-            if column in table.columns:
+        taken = self._taken(table)
+        for column in taken:
+            if column in table.columns or taken.count(column) > 1:
                 yield "columns", f"'{column}' is also taken from another table: rename one of them"
+
+    def _problems_of_join(
+        self, join: DeclaredJoin, table: DeclaredTable
+    ) -> Iterable[tuple[str, str]]:
+        """What does not fit in what is taken from another table."""
+        if join.table not in self.tables:
+            yield "joins", str(unknown_name("table", join.table, self.tables))
+            return
+        theirs = self.tables[join.table].columns
+        for own, other in join.pairs.items():
+            if own not in self.columns_of(table):
+                yield "joins.on", str(unknown_name("column", own, self.columns_of(table)))
+            elif other not in theirs:
+                yield "joins.on", str(unknown_name(f"column of {join.table}", other, theirs))
+            elif table.columns.get(own, theirs[other]) != theirs[other]:
+                expected = f"expected {theirs[other]}, as {join.table}.{other}"
+                yield "joins.on", f"'{own}' is of kind {table.columns[own]}, {expected}"
+        for column, text in join.take.items():
+            yield from _unknown(f"joins.take.{column}", text, set(theirs))
 
     def _kinds_of(self, table: DeclaredTable) -> Iterable[tuple[str, str]]:
         """Identifiers that are of another kind than where they are declared."""
@@ -289,16 +323,24 @@ class Declaration(_Part):
                 where = f"{of.table}.{of.id}" if of else "without a table under [people] or [stays]"
                 yield key, f"'{column}' is of kind {kind}, expected {declared}, as {where}"
 
-    def _taken(self, table: DeclaredTable) -> set[str]:
+    def _taken(self, table: DeclaredTable) -> list[str]:
         """The columns that a table gets from others."""
-        taken = {column for join in table.joins for column in join.take}
+        taken = [column for join in table.joins for column in join.take]
         if self.stays and self.visit_of(table):
-            taken |= {"stay_subject", *self.stays.gives}
+            taken += ["stay_subject", *self.stays.gives]
         return taken
+
+    def file_of(self, table: str) -> str:
+        """The file of a table, without ending, or its name in a database."""
+        return self.tables[table].file or table
+
+    def kind_of(self, role: "People | Stays") -> Kind:
+        """The kind of the ids of people or stays."""
+        return KINDS[self.tables[role.table].columns[role.id]]
 
     def columns_of(self, table: DeclaredTable) -> set[str]:
         """The columns that a table has, with those that it gets from others."""
-        return {*table.columns, *self._taken(table), "subject_id", "visit_id", "known_subject"}
+        return {*table.columns, *self._taken(table), *_MADE}
 
     def subject_of(self, table: DeclaredTable) -> str | None:
         """The column of the subject: as declared, else that of the people where it is there."""
@@ -317,10 +359,38 @@ def _unknown(key: str, text: str, known: set[str]) -> Iterable[tuple[str, str]]:
         yield key, str(unknown_name("column", column, known))
 
 
+def _problems_of_columns(table: DeclaredTable, known: set[str]) -> Iterable[tuple[str, str]]:
+    """What does not fit where columns are named alone."""
+    for key in ("key", "optional", "ranges", "never_blank"):
+        for column in getattr(table, key):
+            if column not in table.columns:
+                yield key, str(unknown_name("column", column, table.columns))
+    for column in set(table.ranges) & set(table.columns):
+        if table.columns[column] not in {"integer", "number"}:
+            yield "ranges", f"'{column}' is of kind {table.columns[column]}, expected a number"
+    for check in table.checks:
+        if check.show is not None and check.show not in known:
+            yield "checks.show", str(unknown_name("column", check.show, known))
+    yield from _problems_of_words(table, known)
+
+
+def _problems_of_words(table: DeclaredTable, known: set[str]) -> Iterable[tuple[str, str]]:
+    """What does not fit in a dictionary of codes."""
+    for template, column in table.describes.items():
+        read = set(table.columns) if column in table.columns else known
+        for named in (column, *_columns_of_code(template)):
+            if named not in read:
+                yield "describes", str(unknown_name("column", named, read))
+
+
+def _columns_of_code(template: str) -> list[str]:
+    """The columns that a code is made of."""
+    return [match["column"] for match in PLACEHOLDER.finditer(template)]
+
+
 def _problems_of_fact(fact: DeclaredFact, known: set[str]) -> Iterable[tuple[str, str]]:
     """What does not fit in one fact."""
-    of_code = [match["column"] for match in PLACEHOLDER.finditer(fact.code)]
-    for column in of_code:
+    for column in _columns_of_code(fact.code):
         if column not in known:
             yield "code", str(unknown_name("column", column, known))
     for key, said in (("time", fact.time), ("value", fact.value), ("where", fact.where)):

@@ -19,6 +19,15 @@ from sequela.sources.declarations import end_of, number_in
 Value = Any
 """A narwhals expression, or a plain value."""
 
+
+def _moment(text: str) -> datetime:
+    """A time without a zone, as those of the tables."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is not None:
+        raise ValueError("it has a zone: leave the zone out")
+    return found
+
+
 _COMPARED: Mapping[type, Callable[[Any, Any], Any]] = {
     ast.Eq: eq, ast.NotEq: ne, ast.Lt: lt, ast.LtE: le, ast.Gt: gt, ast.GtE: ge,
 }  # fmt: skip
@@ -31,7 +40,7 @@ _CALLS: Mapping[str, Callable[..., Value]] = {
     "days": lambda number: timedelta(days=number),
     "hours": lambda number: timedelta(hours=number),
     "minutes": lambda number: timedelta(minutes=number),
-    "moment": datetime.fromisoformat,
+    "moment": _moment,
     "time_in": lambda text, form: text.str.to_datetime(format=form),
     "number_in": number_in,
     "whole": lambda value: value.cast(nw.Int64()),
@@ -65,7 +74,10 @@ def expression(text: str) -> nw.Expr:
         >>> expression("died == 1 and left is not None")
         col(died).__eq__(1).__and__(col(left).is_null().__invert__())
     """
-    return _lit(_value(_parsed(text).body, text))
+    try:
+        return _lit(_value(_parsed(text).body, text))
+    except (TypeError, ArithmeticError) as error:
+        raise SettingError(f"'{text}' cannot be computed ({error})") from error
 
 
 def total(text: str) -> tuple[str, nw.Expr | None]:
@@ -83,6 +95,8 @@ def total(text: str) -> tuple[str, nw.Expr | None]:
     if called not in _TOTALS:
         return "", expression(text)
     of = node.args[0] if isinstance(node, ast.Call) and node.args else None
+    if of is None and called != "count":
+        raise SettingError(f"'{text}': {called} needs a column, as in {called}(admitted)")
     return called, None if of is None else _lit(_value(of, text))
 
 
@@ -174,5 +188,5 @@ def _called(name: str, given: list[Value], text: str) -> Value:
         raise SettingError(f"'{text}': {unknown_name('function', name, _CALLS)}")
     try:
         return _CALLS[name](*given)
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise SettingError(f"'{text}': {name} does not take what it is given ({error})") from error

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sequela.errors import SettingError, UnknownNameError
+from sequela.cohort.task_files import task_said
+from sequela.errors import SequelaError, SettingError, UnknownNameError
 from sequela.studies import mortality, seizure
 from sequela.studies.file import read_study, shipped
 
@@ -44,6 +45,28 @@ def test_a_file_is_a_study(tmp_path: Path) -> None:
     assert network.seed == 4
     assert network.cohort
     assert network.cohort.hours == 12
+
+
+@pytest.mark.parametrize("form", ["data", "cohorts"])
+def test_its_task_may_be_a_file_beside_it(form: str, tmp_path: Path) -> None:
+    outcome = '[outcome]\none = "dialysis"\ncodes = ["EICU_TX//renal*"]\n'
+    task = f'name = "dialysis-later"\ntrigger = "admission"\nhours = 24\n{outcome}'
+    (tmp_path / "dialysis.toml").write_text(task, "utf-8")
+    text = OWN.replace('"in-hospital"', '"dialysis.toml"')
+    if form == "cohorts":
+        text = text.replace('data = "eicu"\ntask = "dialysis.toml"\n', "")
+        text = text.replace("[asked]\nhours = 12.0\n", "")
+        text += '[[cohorts]]\ndata = "eicu"\ntask = "dialysis.toml"\nasked.hours = 12.0\n'
+    study = read_study(written(tmp_path, text))
+    assert study.cohorts == (("eicu", "dialysis-later"),)
+    asked = study.cohort_of(study.cohorts[0])
+    assert asked
+    assert asked.hours == 12
+    assert task_said(asked.task, asked.declared).outcome.one == "dialysis"
+    assert study.ask("eicu", {"task": "in-hospital"}).declared is None
+    (tmp_path / "dialysis.toml").write_text(task.replace("hours", "ours"), "utf-8")
+    with pytest.raises(SequelaError, match=r"dialysis.*unknown key 'ours'"):
+        read_study(tmp_path / "wards.toml")
 
 
 def test_the_studies_of_the_report_are_such_files() -> None:

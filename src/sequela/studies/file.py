@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sequela.cohort.task_files import SUFFIX, read_task
 from sequela.cohort.tasks import TASKS
 from sequela.config import SignalSettings, SplitUnit, TrainingSettings
 from sequela.errors import SettingError, UnknownNameError, unknown_name
@@ -57,7 +58,10 @@ class StudyFile(_Table):
     title: str = ""
     heading: str = ""
     data: str | tuple[str, ...] = Field(default=(), description="Data sets of which one is run.")
-    task: str = Field(default="", description="Asked of `data`, where these are records.")
+    task: str = Field(
+        default="",
+        description="Asked of `data`, where these are records: a name, or a task file beside this.",
+    )
     asked: dict[str, Any] = Field(
         default={}, description="Of the task and its sequences: fields of CohortSettings. In a "
         "file of several cohorts, by data set.",
@@ -115,7 +119,7 @@ def read_study(path: Path) -> Study:
         more = known * (first["type"] == "extra_forbidden")
         raise SettingError(f"{path}: key '{key}': {first['msg']}{more}") from None
     try:
-        return _study(found, path)
+        return _study(_with_tasks(found, path), path)
     except (SettingError, UnknownNameError) as error:
         raise type(error)(f"{path}: {error}") from None
 
@@ -124,6 +128,26 @@ def shipped(name: str) -> Study:
     """A study that ships with the package."""
     found = read_study(Path(str(files("sequela.studies") / "declared" / f"{name}-study.toml")))
     return replace(found, file="")
+
+
+def _with_tasks(file: StudyFile, path: Path) -> StudyFile:
+    """The study with the tasks that files declare, which lie beside it.
+
+    Raises:
+        SequelaError: One of them is no task.
+    """
+
+    def read(task: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+        if not task.endswith(SUFFIX):
+            return {}
+        name, declared = read_task(path.parent / task)
+        return {"task": name, "asked": {"declared": declared, **asked}}
+
+    named = {
+        key: tuple(one.model_copy(update=read(one.task, one.asked)) for one in getattr(file, key))
+        for key in ("cohorts", "primary", "hindsight")
+    }
+    return file.model_copy(update={**named, **read(file.task, file.asked)})
 
 
 def _study(file: StudyFile, path: Path) -> Study:
@@ -206,8 +230,9 @@ def _check_names(file: StudyFile) -> None:
     for name in file.models:
         if name not in MODELS and name not in REFERENCE_MODELS:
             raise unknown_name("model", name, [*MODELS, *REFERENCE_MODELS])
-    for task in filter(None, (file.task, *(one.task for one in file.cohorts))):
-        if task not in TASKS:
+    tasks = [(file.task, file.asked), *((one.task, one.asked) for one in file.cohorts)]
+    for task, asked in tasks:
+        if task and task not in TASKS and "declared" not in asked:
             raise unknown_name("task", task, TASKS)
     for name in set(file.training) - set(file.models):
         raise SettingError(f"key 'training.{name}': it is none of the models of the study")

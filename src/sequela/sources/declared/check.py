@@ -56,10 +56,11 @@ class Fault:
             >>> Fault("stays.csv", (3, 8), 40, "left before admitted").line()
             'stays.csv, rows 3, 8 and 38 more: left before admitted'
         """
-        more = f" and {self.count - len(self.rows):,} more" * (self.count > len(self.rows))
-        named = ", ".join(f"{row:,}" for row in self.rows)
+        unnamed = self.count - len(self.rows)
+        parts = [f"{row:,}" for row in self.rows] + [f"{unnamed:,} more"] * (unnamed > 0)
+        named = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
         aside = "" if self.refused else "set aside: "
-        return f"{self.place}, row{'s' * (self.count > 1)} {named}{more}: {aside}{self.problem}"
+        return f"{self.place}, row{'s' * (self.count > 1)} {named}: {aside}{self.problem}"
 
 
 def check_rows(name: str, root: Path) -> Iterator[str]:

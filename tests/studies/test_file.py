@@ -6,7 +6,7 @@ import pytest
 
 from sequela.cohort.task_files import task_said
 from sequela.errors import SequelaError, SettingError, UnknownNameError
-from sequela.studies import mortality, seizure
+from sequela.studies import mortality, registry, seizure
 from sequela.studies.file import read_study, shipped
 
 OWN = """
@@ -48,7 +48,9 @@ def test_a_file_is_a_study(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["data", "cohorts"])
-def test_its_task_may_be_a_file_beside_it(form: str, tmp_path: Path) -> None:
+def test_its_task_may_be_a_file_beside_it(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     outcome = '[outcome]\none = "dialysis"\ncodes = ["EICU_TX//renal*"]\n'
     task = f'name = "dialysis-later"\ntrigger = "admission"\nhours = 24\n{outcome}'
     (tmp_path / "dialysis.toml").write_text(task, "utf-8")
@@ -64,6 +66,8 @@ def test_its_task_may_be_a_file_beside_it(form: str, tmp_path: Path) -> None:
     assert asked.hours == 12
     assert task_said(asked.task, asked.declared).outcome.one == "dialysis"
     assert study.ask("eicu", {"task": "in-hospital"}).declared is None
+    monkeypatch.setattr(registry, "STUDIES", dict(registry.STUDIES))
+    registry.register(study)
     (tmp_path / "dialysis.toml").write_text(task.replace("hours", "ours"), "utf-8")
     with pytest.raises(SequelaError, match=r"dialysis.*unknown key 'ours'"):
         read_study(tmp_path / "wards.toml")

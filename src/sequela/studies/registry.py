@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from sequela.cohort.task_files import SUFFIX, read_task
-from sequela.cohort.tasks import task_named
 from sequela.config import CohortSettings, TrainingSettings
 from sequela.errors import SettingError, check_new_name
 from sequela.models.registry import MODELS, lookup
@@ -33,10 +32,9 @@ def register(study: Study) -> None:
             f"study '{study.name}' runs nothing: name its data or cohorts, and models in training "
             "or reference_models"
         )
-    for data, task, *_ in [*study.cohorts, *((each, "") for each in study.data)]:
-        catalog.lookup(data)
-        if task:
-            task_named(task)
+    for question in [*study.cohorts, *((each, "") for each in study.data)]:
+        catalog.lookup(question[0])
+        study.cohort_of(question)
     for model in (*study.training, *study.reference_models):
         lookup(model)
     STUDIES[study.name] = study

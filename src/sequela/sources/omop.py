@@ -21,9 +21,27 @@ from sequela.sources.declarations import (
     Kind,
     Source,
     Table,
-    end_of_day,
-    in_order,
     never_blank,
+)
+from sequela.sources.omop_concepts import (
+    CONCEPTS,
+    one_of,
+    with_ancestor,
+    with_concept,
+    with_values,
+)
+from sequela.sources.omop_dating import with_own_time, with_person, with_visit
+from sequela.sources.omop_tables import (
+    ANCESTORS,
+    CARE_SITES,
+    DEATHS,
+    NOT_READ,
+    OF_A_VISIT,
+    PERIODS,
+    PERSON,
+    VISITS,
+    WARDS,
+    concept_table,
 )
 from sequela.sources.omop_types import BILLED_TYPES, OWN_TYPES
 
@@ -31,37 +49,6 @@ Frame = nw.LazyFrame[Any]
 INTEGER, NUMBER, TEXT, TIME = Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.TIME
 
 CODES = ("standard", "source")
-CONCEPTS = ("concept", "2b_concept")  # the second as the demo of MIMIC-IV calls its own concepts
-STAYS = {
-    9201: "inpatient visit",
-    262: "emergency room and inpatient visit",
-    8717: "inpatient hospital",
-    8971: "inpatient psychiatric facility",
-    32037: "intensive care",
-    581379: "inpatient critical care facility",
-}
-ICU = {
-    32037: "intensive care",
-    581379: "inpatient critical care facility",
-    40481392: "medical ICU",
-    4305366: "surgical ICU",
-    4149943: "cardiac ICU",
-    763903: "trauma ICU",
-}
-FAMILIES = {"ICD9Proc": "ICD9PROC", "CPT4": "CPT"}  # of other sources here, by OMOP's names
-DOTTED = ("ICD9CM", "ICD10CM", "ICD9Proc")
-DIED = 4216643  # the concept 'patient died'
-DIED_WORDS = ("DIED", "EXPIRED", "DEAD", "DECEASED", "DEAD/EXPIRED")
-SEXES = {8507: "M", 8532: "F"}
-RACES = {
-    8527: "WHITE",
-    8516: "BLACK/AFRICAN AMERICAN",
-    8515: "ASIAN",
-    8657: "AMERICAN INDIAN/ALASKA NATIVE",
-    8557: "NATIVE HAWAIIAN OR OTHER PACIFIC ISLANDER",
-}
-HISPANIC = 38003563
-TWO_DIGITS = 10
 
 BILLED, OWN, GIVEN, NOTHING = "billing", "own", "given", "nothing"
 BY_VISIT_END = "dated at the end of the visit: the type says billing, claim or discharge"
@@ -84,9 +71,6 @@ ON_PURPOSE = (
     "--dated-as-recorded: each row is dated at its start, so what was billed after the discharge "
     "is known on arrival"
 )
-UNKNOWN_PERSON = "its person is not in the table person"
-UNKNOWN_VISIT = "its visit is not in the table visit_occurrence"
-OTHER_PERSON = "its visit belongs to another person"
 NO_END = "its type says billing, and its visit has no end: when it was known is not recorded"
 
 
@@ -182,10 +166,7 @@ class Omop:
             optional=frozenset(columns) - needed,
             prepare=self._prepared(domain),
             aside={
-                UNKNOWN_PERSON: nw.col("known_person").is_null(),
-                UNKNOWN_VISIT: ~nw.col("visit_occurrence_id").is_null()
-                & nw.col("visit_person").is_null(),
-                OTHER_PERSON: nw.col("visit_person") != nw.col("person_id"),
+                **OF_A_VISIT,
                 NO_END: nw.col("unended"),
             },
             notes=self._notes(),
@@ -288,111 +269,6 @@ class Omop:
         return rows
 
 
-def one_of(conditions: Mapping[str, nw.Expr]) -> nw.Expr:
-    """The first word whose condition holds; null where none does."""
-    found: nw.Expr = nw.lit(None, nw.String())
-    for word, where in reversed(list(conditions.items())):
-        found = nw.when(where).then(nw.lit(word)).otherwise(found)
-    return found
-
-
-def named(column: str, words: Mapping[int, str]) -> nw.Expr:
-    """The word of a concept; null for any other."""
-    return one_of({word: nw.col(column) == number for number, word in words.items()})
-
-
-def concepts(frames: Frames) -> Frame | None:
-    """All concepts that are there: ``concept_id``, ``concept_code``, ``code``, ``words``."""
-    found = [frames[name] for name in CONCEPTS if name in frames]
-    if not found:
-        return None
-    first = found[0]
-    for more in found[1:]:
-        first = nw.concat([first, more.join(first, on="concept_id", how="anti")])
-    vocabulary, written = nw.col("vocabulary_id"), nw.col("concept_code")
-    family = nw.coalesce(
-        one_of({ours: vocabulary == theirs for theirs, ours in FAMILIES.items()}), vocabulary
-    )
-    dotless = nw.when(vocabulary.is_in([*DOTTED])).then(
-        written.str.replace_all(".", "", literal=True)
-    )
-    code = nw.concat_str([family, nw.lit("//"), nw.coalesce(dotless, written)])
-    return first.filter(nw.col("concept_id") != 0).select(
-        "concept_id", "concept_code", code=code, words=nw.col("concept_name")
-    )
-
-
-def with_concept(rows: Frame, frames: Frames, column: str, name: str) -> Frame:
-    """Rows with ``NAME_code``, ``NAME_words`` and ``NAME_own``, the code in its vocabulary."""
-    known = concepts(frames)
-    if known is None:
-        blank = nw.lit(None, nw.String())
-        return rows.with_columns(**{f"{name}_{each}": blank for each in ("code", "words", "own")})
-    right = known.select(
-        nw.col("concept_id").alias(column),
-        nw.col("code").alias(f"{name}_code"),
-        nw.col("words").alias(f"{name}_words"),
-        nw.col("concept_code").alias(f"{name}_own"),
-    )
-    return rows.join(right, on=column, how="left")
-
-
-def with_ancestor(rows: Frame, frames: Frames, column: str, levels: int) -> Frame:
-    """Rows with the ``ancestor`` of a concept, or the concept where none is so many levels above.
-
-    Of several at that level the one with the lowest number is taken. ``coarser`` says where one is.
-    """
-    above = frames["concept_ancestor"].filter(
-        nw.col("min_levels_of_separation") == levels, nw.col("ancestor_concept_id") != 0
-    )
-    right = above.group_by("descendant_concept_id").agg(above=nw.col("ancestor_concept_id").min())
-    right = right.select("above", **{column: nw.col("descendant_concept_id")})
-    return rows.join(right, on=column, how="left").with_columns(
-        ancestor=nw.coalesce("above", column), coarser=~nw.col("above").is_null()
-    )
-
-
-def with_person(rows: Frame, frames: Frames) -> Frame:
-    """Rows with ``known_person``, null for a stranger."""
-    persons = frames["person"].select("person_id", known_person=nw.col("person_id"))
-    return rows.join(persons, on="person_id", how="left")
-
-
-def with_visit(rows: Frame, frames: Frames) -> Frame:
-    """Rows with the person, the start and the end of their visit, if they name one."""
-    visits = timed_visits(frames["visit_occurrence"]).select(
-        "visit_occurrence_id", "visit_start", "visit_end", visit_person="person_id"
-    )
-    return rows.join(visits, on="visit_occurrence_id", how="left")
-
-
-def timed_visits(visits: Frame) -> Frame:
-    """Visits with ``visit_start`` and ``visit_end``; a date without a time is a whole day."""
-    starts = with_own_time(
-        visits, "visit_start_date", "visit_start_datetime", late=False, name="visit_start"
-    )
-    return with_own_time(
-        starts, "visit_end_date", "visit_end_datetime", late=True, name="visit_end"
-    )
-
-
-def with_own_time(rows: Frame, date: str, time: str, *, late: bool, name: str = "own") -> Frame:
-    """Rows with their own time, and ``clock``: whether it has a time of day.
-
-    A table whose times are all midnight has dates alone: that of a row is then taken for its end
-    (``late``) or its beginning. Where other rows have a time of day, midnight is one, too.
-    """
-    clocked = nw.col(time).dt.truncate("1d") != nw.col(time)
-    any_clocked = nw.when(clocked).then(nw.lit(1)).otherwise(nw.lit(0)).max()
-    table = rows.select(has_clock=any_clocked)
-    joined = rows.join(table, how="cross").with_columns(
-        clock=~nw.col(time).is_null() & (nw.col("has_clock") == 1), day=nw.coalesce(date, time)
-    )
-    day = end_of_day("day") if late else nw.col("day")
-    own = nw.when(nw.col("clock")).then(nw.col(time)).otherwise(day)
-    return joined.with_columns(**{name: own}).drop("has_clock", "day")
-
-
 def with_type(rows: Frame, domain: Domain) -> Frame:
     """Rows with what their type ``says``."""
     column = f"{domain.name}_type_concept_id"
@@ -404,350 +280,6 @@ def with_type(rows: Frame, domain: Domain) -> Frame:
     if not domain.by_type:
         listed, other = {BILLED: listed[BILLED]}, GIVEN
     return rows.with_columns(says=nw.coalesce(one_of(listed), nw.lit(other)))
-
-
-def with_values(rows: Frame, frames: Frames) -> Frame:
-    """Rows with their ``unit``, and ``code_and_value`` of those whose value is no number."""
-    rows = with_concept(rows, frames, "unit_concept_id", "unit")
-    rows = with_concept(rows, frames, "value_as_concept_id", "value")
-    value = nw.coalesce("value_as_string", "value_words")
-    both = nw.concat_str([nw.col("code"), nw.lit("//"), value])
-    return rows.with_columns(
-        unit=nw.coalesce("unit_own", "unit_source_value"),
-        code_and_value=nw.coalesce(both, nw.col("code")),
-    )
-
-
-def persons(frame: Frame, _: Frames) -> Frame:
-    """Persons with ``birth``, ``sex`` and ``ethnicity``."""
-
-    def two(column: str) -> nw.Expr:
-        number = nw.coalesce(nw.col(column), nw.lit(1))
-        text = number.cast(nw.String())
-        return nw.when(number < TWO_DIGITS).then(nw.concat_str([nw.lit("0"), text])).otherwise(text)
-
-    day = nw.concat_str(
-        [nw.col("year_of_birth").cast(nw.String()), nw.lit("-"), two("month_of_birth"),
-         nw.lit("-"), two("day_of_birth"), nw.lit(" 00:00:00")]
-    )  # fmt: skip
-    hispanic = nw.when(nw.col("ethnicity_concept_id") == HISPANIC).then(nw.lit("HISPANIC/LATINO"))
-    return frame.with_columns(
-        subject_id=nw.col("person_id"),
-        birth=nw.coalesce(nw.col("birth_datetime"), day.cast(nw.Datetime("us"))),
-        sex=nw.coalesce(named("gender_concept_id", SEXES), nw.col("gender_source_value")),
-        ethnicity=nw.coalesce(
-            hispanic, named("race_concept_id", RACES), nw.col("race_source_value"),
-            nw.col("ethnicity_source_value"),
-        ),
-    )  # fmt: skip
-
-
-def visits(frame: Frame, frames: Frames) -> Frame:
-    """Visits with whether they are hospital stays, and how they ended."""
-    rows = with_person(timed_visits(frame), frames)
-    rows = rows.with_columns(
-        subject_id=nw.col("person_id"),
-        visit_id=nw.col("visit_occurrence_id"),
-        from_where=nw.coalesce("admitted_from_source_value", "admitting_source_value"),
-        to_where=nw.coalesce("discharged_to_source_value", "discharge_to_source_value"),
-        to_concept=nw.coalesce("discharged_to_concept_id", "discharge_to_concept_id"),
-        from_concept=nw.coalesce("admitted_from_concept_id", "admitting_source_concept_id"),
-    )
-    by_concept = nw.col("visit_concept_id").is_in([*STAYS])
-    by_source = ~nw.col("from_where").is_null() | (nw.coalesce("from_concept", nw.lit(0)) > 0)
-    said = nw.col("to_where").str.to_uppercase().is_in([*DIED_WORDS]) | (
-        nw.col("to_concept") == DIED
-    )
-    said_died = nw.coalesce(said, nw.lit(value=False))
-    rows = rows.with_columns(
-        stay_by_concept=nw.coalesce(by_concept, nw.lit(value=False)),
-        stay_by_source=by_source,
-        told=~nw.col("to_where").is_null() | (nw.coalesce("to_concept", nw.lit(0)) > 0),
-        said_died=said_died,
-    )
-    return with_ending(rows, frames)
-
-
-def with_ending(rows: Frame, frames: Frames) -> Frame:
-    """Visits with ``expired`` and ``alive``; neither where nothing says how they ended.
-
-    The visit's own word counts first. A death on record counts where it lies in the visit; one on
-    the last day, without a time, only where the visit does not say where the person went.
-    """
-    end = nw.col("visit_end")
-    if "death" not in frames:
-        return rows.with_columns(
-            expired=nw.col("said_died"), alive=nw.col("told") & ~nw.col("said_died")
-        )
-    deaths = (
-        timed_deaths(frames["death"])
-        .group_by("person_id")
-        .agg(death=nw.col("death_known").min(), death_clock=nw.col("clock").max())
-    )
-    rows = rows.join(deaths, on="person_id", how="left")
-    since = nw.col("death") >= nw.col("visit_start")
-    timed = nw.col("death_clock") & (nw.col("death") <= end)
-    day_before = nw.col("death") < end.dt.truncate("1d")
-    same_day = (nw.col("death").dt.truncate("1d") == end.dt.truncate("1d")) & ~nw.col("told")
-    dated = ~nw.col("death_clock") & (day_before | same_day)
-    inside = nw.coalesce(since & (timed | dated), nw.lit(value=False))
-    expired = nw.col("said_died") | inside
-    return rows.with_columns(expired=expired, alive=~expired & ~end.is_null())
-
-
-def timed_deaths(deaths: Frame) -> Frame:
-    """Deaths with ``death_known``."""
-    return with_own_time(deaths, "death_date", "death_datetime", late=True, name="death_known")
-
-
-def dead(frame: Frame, frames: Frames) -> Frame:
-    """Deaths of persons that are known."""
-    rows = with_person(timed_deaths(frame), frames)
-    return rows.with_columns(subject_id=nw.col("person_id"))
-
-
-def observed(frame: Frame, frames: Frames) -> Frame:
-    """Periods of observation of persons who are not known to have died."""
-    rows = with_person(frame, frames)
-    if "death" in frames:
-        deaths = frames["death"].select("person_id", died=nw.lit(1)).unique()
-        rows = rows.join(deaths, on="person_id", how="left")
-    else:
-        rows = rows.with_columns(died=nw.lit(None, nw.Int64()))
-    return rows.with_columns(
-        subject_id=nw.col("person_id"), until=end_of_day("observation_period_end_date")
-    )
-
-
-def wards(frame: Frame, frames: Frames) -> Frame:
-    """Parts of visits with the ``ward``, and whether it is an intensive care unit."""
-    rows = with_visit(with_person(frame, frames), frames)
-    rows = with_own_time(
-        rows, "visit_detail_start_date", "visit_detail_start_datetime", late=True, name="entered"
-    )
-    rows = with_own_time(
-        rows, "visit_detail_end_date", "visit_detail_end_datetime", late=True, name="left"
-    )
-    if "care_site" in frames:
-        sites = frames["care_site"].select("care_site_id", ward=nw.col("care_site_name"))
-        rows = rows.join(sites, on="care_site_id", how="left")
-    else:
-        rows = rows.with_columns(ward=nw.lit(None, nw.String()))
-    return rows.with_columns(
-        subject_id=nw.col("person_id"),
-        visit_id=nw.col("visit_occurrence_id"),
-        unit=nw.coalesce(nw.col("ward"), named("visit_detail_concept_id", ICU)),
-        icu=nw.coalesce(nw.col("visit_detail_concept_id").is_in([*ICU]), nw.lit(value=False)),
-    )
-
-
-OF_A_PERSON = {UNKNOWN_PERSON: nw.col("known_person").is_null()}
-OF_A_VISIT = {
-    **OF_A_PERSON,
-    UNKNOWN_VISIT: ~nw.col("visit_occurrence_id").is_null() & nw.col("visit_person").is_null(),
-    OTHER_PERSON: nw.col("visit_person") != nw.col("person_id"),
-}
-IS_STAY = nw.col("stay_by_concept") | nw.col("stay_by_source")
-
-PERSON = Table(
-    "person",
-    {
-        "person_id": INTEGER,
-        "gender_concept_id": INTEGER,
-        "year_of_birth": INTEGER,
-        "month_of_birth": INTEGER,
-        "day_of_birth": INTEGER,
-        "birth_datetime": TIME,
-        "race_concept_id": INTEGER,
-        "ethnicity_concept_id": INTEGER,
-        "gender_source_value": TEXT,
-        "race_source_value": TEXT,
-        "ethnicity_source_value": TEXT,
-    },
-    (
-        Fact("birth", codes.BIRTH, "birth",
-             "at birth; on the first of the year or month where no more is known",
-             "the standard's own place for it"),
-        Fact("sex", "GENDER//{sex}", None, "always (static)", "it is taken not to change"),
-        Fact("race or ethnicity", "ETHNICITY//{ethnicity}", None, "always (static)",
-             "it is taken not to change"),
-    ),
-    key=("person_id",),
-    required=True,
-    optional=frozenset(
-        {"month_of_birth", "day_of_birth", "birth_datetime", "race_concept_id",
-         "ethnicity_concept_id", "gender_source_value", "race_source_value",
-         "ethnicity_source_value"}
-    ),
-    prepare=persons,
-    ranges={"year_of_birth": (1700, 2250), "month_of_birth": (1, 12), "day_of_birth": (1, 31)},
-    checks=never_blank("year_of_birth", show="person_id"),
-)  # fmt: skip
-
-VISITS = Table(
-    "visit_occurrence",
-    {
-        "visit_occurrence_id": INTEGER,
-        "person_id": INTEGER,
-        "visit_concept_id": INTEGER,
-        "visit_start_date": TIME,
-        "visit_start_datetime": TIME,
-        "visit_end_date": TIME,
-        "visit_end_datetime": TIME,
-        "admitting_source_concept_id": INTEGER,
-        "admitting_source_value": TEXT,
-        "admitted_from_concept_id": INTEGER,
-        "admitted_from_source_value": TEXT,
-        "discharge_to_concept_id": INTEGER,
-        "discharge_to_source_value": TEXT,
-        "discharged_to_concept_id": INTEGER,
-        "discharged_to_source_value": TEXT,
-    },
-    (
-        Fact("admission to a hospital", codes.ADMISSION + "//{visit_concept_id|UNKNOWN}",
-             "visit_start", "at the start of the visit", "registered then", where=IS_STAY),
-        Fact("where from", "ADMISSION_LOCATION//{from_where}", "visit_start",
-             "at the start of the visit", "asked on arrival", where=IS_STAY),
-        Fact("discharge and where to", codes.DISCHARGE + "//{to_where|UNKNOWN}", "visit_end",
-             "at the end of the visit", "decided then; a death tells the outcome", where=IS_STAY),
-        Fact("died in this stay", codes.EXPIRED, "visit_end", "at the end of the visit",
-             "the visit says so, or a death lies in it. A label, never an input",
-             where=IS_STAY & nw.col("expired")),
-        Fact("left this stay alive", codes.ALIVE, "visit_end", "at the end of the visit",
-             "it has an end and no death. A label, never an input; without a table death only "
-             "where the visit says where the person went", where=IS_STAY & nw.col("alive")),
-        Fact("visit that is no hospital stay", "VISIT//{visit_concept_id|UNKNOWN}", "visit_start",
-             "at its start", "registered then", where=~IS_STAY),
-    ),
-    key=("visit_occurrence_id",),
-    required=True,
-    optional=frozenset(
-        {"visit_start_datetime", "visit_end_datetime",
-         "admitting_source_concept_id", "admitting_source_value", "admitted_from_concept_id",
-         "admitted_from_source_value", "discharge_to_concept_id", "discharge_to_source_value",
-         "discharged_to_concept_id", "discharged_to_source_value"}
-    ),
-    prepare=visits,
-    aside=OF_A_PERSON,
-    checks=(
-        *never_blank("person_id", "visit_start_date", show="visit_occurrence_id"),
-        in_order("visit_start", "visit_end", "visit_occurrence_id", share=0.005),
-    ),
-    notes={
-        "hospital stays, by the concept of the visit": nw.col("stay_by_concept"),
-        "hospital stays, for they say where the person was admitted from":
-            nw.col("stay_by_source") & ~nw.col("stay_by_concept"),
-    },
-)  # fmt: skip
-
-WARDS = Table(
-    "visit_detail",
-    {
-        "visit_detail_id": INTEGER,
-        "person_id": INTEGER,
-        "visit_detail_concept_id": INTEGER,
-        "visit_detail_start_date": TIME,
-        "visit_detail_start_datetime": TIME,
-        "visit_detail_end_date": TIME,
-        "visit_detail_end_datetime": TIME,
-        "care_site_id": INTEGER,
-        "visit_occurrence_id": INTEGER,
-    },
-    (
-        Fact("intensive care begins", codes.ICU_ADMISSION + "//{unit|UNKNOWN}", "entered",
-             "on entering the unit", "registered then", where=nw.col("icu")),
-        Fact("intensive care ends", codes.ICU_DISCHARGE + "//{unit|UNKNOWN}", "left",
-             "on leaving the unit", "registered then", where=nw.col("icu")),
-        Fact("moved to a ward", "TRANSFER//{ward}", "entered", "on entering the ward",
-             "registered then"),
-    ),
-    key=("visit_detail_id",),
-    optional=frozenset({"visit_detail_start_datetime", "visit_detail_end_datetime",
-                        "care_site_id"}),
-    prepare=wards,
-    aside=OF_A_VISIT,
-    usual=frozenset({"blank ward"}),
-)  # fmt: skip
-
-DEATHS = Table(
-    "death",
-    {"person_id": INTEGER, "death_date": TIME, "death_datetime": TIME},
-    (
-        Fact("death", codes.DEATH, "death_known",
-             "at death: death_datetime, else the end of the day death_date",
-             "a label, never an input"),
-    ),
-    optional=frozenset({"death_datetime"}),
-    prepare=dead,
-    aside=OF_A_PERSON,
-    checks=never_blank("person_id", "death_date", show="person_id"),
-)  # fmt: skip
-
-PERIODS = Table(
-    "observation_period",
-    {"observation_period_id": INTEGER, "person_id": INTEGER, "observation_period_end_date": TIME},
-    (
-        Fact("end of follow-up", codes.FOLLOW_UP_END, "until",
-             "at the end of the day observation_period_end_date",
-             "seen alive until then. A label, never an input", where=nw.col("died").is_null()),
-    ),
-    prepare=observed,
-    aside=OF_A_PERSON,
-)  # fmt: skip
-
-CARE_SITES = Table(
-    "care_site",
-    {"care_site_id": INTEGER, "care_site_name": TEXT},
-    key=("care_site_id",),
-    optional=frozenset({"care_site_name"}),
-    unused="names wards",
-)
-
-NOT_READ = {
-    "cdm_source": "describes the data set",
-    "concept_ancestor": "read with --ancestors",
-    "concept_relationship": "the tables name the concepts themselves",
-    "concept_synonym": "other words for concepts",
-    "condition_era": "derived from condition_occurrence",
-    "cost": "what was paid",
-    "dose_era": "derived from drug_exposure",
-    "drug_era": "derived from drug_exposure",
-    "episode": "derived from other tables",
-    "location": "addresses",
-    "note": "free text of clinicians",
-    "note_nlp": "derived from notes",
-    "payer_plan_period": "insurance",
-    "provider": "who treated",
-    "vocabulary": "describes the vocabularies",
-    "2b_vocabulary": "describes the vocabularies",
-}
-
-
-ANCESTORS = Table(
-    "concept_ancestor",
-    {
-        "ancestor_concept_id": INTEGER,
-        "descendant_concept_id": INTEGER,
-        "min_levels_of_separation": INTEGER,
-    },
-    required=True,
-    unused="names coarser concepts",
-)
-
-
-def concept_table(name: str) -> Table:
-    """The declaration of a table of concepts."""
-    return Table(
-        name,
-        {
-            "concept_id": INTEGER,
-            "concept_name": TEXT,
-            "vocabulary_id": TEXT,
-            "concept_code": TEXT,
-        },
-        key=("concept_id",),
-        unused="names codes",
-    )
 
 
 def declared(how: Omop) -> Source:

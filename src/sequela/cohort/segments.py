@@ -1,7 +1,7 @@
 """Segments: windows of fixed length, cut from recordings, that models are trained on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -66,25 +66,17 @@ class Segments:
 
 def of_windows(windows: Windows) -> Segments:
     """Windows of one's own recordings as segments, numbered in each recording from 1."""
-    first = np.flatnonzero(windows.recording_id[1:] != windows.recording_id[:-1]) + 1
-    lengths = np.diff([0, *first, len(windows.label)])
+    lengths = np.diff([0, *_next_recordings(windows.recording_id), len(windows.label)])
     numbers = np.concatenate([np.arange(1, length + 1) for length in lengths])
-    return Segments(
-        signal=windows.signal,
-        label=windows.label,
-        segment_id=np.array(
-            [f"{r}/{n:02d}" for r, n in zip(windows.recording_id, numbers, strict=True)]
-        ),
-        recording_id=windows.recording_id,
-        subject_id=windows.subject_id,
-        sfreq=windows.sfreq,
-        classes=windows.classes,
-        n_dropped=windows.n_dropped,
-        site=windows.site,
-        notes=windows.notes,
-        title=windows.title,
-        channels=windows.channels,
-    )
+    ids = [f"{r}/{n:02d}" for r, n in zip(windows.recording_id, numbers, strict=True)]
+    own = "segment_id"
+    shared = {f.name: getattr(windows, f.name) for f in fields(Segments) if f.name != own}
+    return Segments(segment_id=np.array(ids), **shared)
+
+
+def _next_recordings(recording_id: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Rows at which another recording begins than that of the row before."""
+    return np.flatnonzero(recording_id[1:] != recording_id[:-1]) + 1
 
 
 def content_of(segments: Segments) -> Content:
@@ -92,7 +84,7 @@ def content_of(segments: Segments) -> Content:
 
     The segments of a recording are read as one signal, so that no mark is lost where they meet.
     """
-    first = np.flatnonzero(segments.recording_id[1:] != segments.recording_id[:-1]) + 1
+    first = _next_recordings(segments.recording_id)
     starts = np.concatenate(([0], first))
     unit = segments.recording_id if segments.subject_id is None else segments.subject_id
     signals = [

@@ -6,7 +6,7 @@ The two studies of the 2019 report are such files (``declared/``). Whoever write
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -158,42 +158,29 @@ def _study(file: StudyFile, path: Path) -> Study:
         cohorts, data = tuple(Cohort(data=each, task=file.task) for each in data), ()
     networks = [name for name in file.models if name in MODELS]
     usual = {name: MODELS[name].training.model_dump() for name in networks}
-    return Study(
-        name=file.name,
-        title=file.title or file.name,
-        heading=file.heading or file.title or file.name,
-        data=data,
-        cohorts=tuple(each.question for each in cohorts),
-        primary=_preferred(file.primary) or tuple(((one, ""), 1) for one in data),
-        hindsight=_preferred(file.hindsight),
-        rooted=file.rooted,
-        asked=_asked(file, cohorts),
-        signals=file.signals,
-        splits=file.splits or _usual_splits(file, data or tuple(one.data for one in cohorts)),
-        training={
+    as_said = {
+        f.name: getattr(file, f.name) for f in fields(Study) if f.name in StudyFile.model_fields
+    }
+    made = {
+        "title": file.title or file.name,
+        "heading": file.heading or file.title or file.name,
+        "data": data,
+        "cohorts": tuple(each.question for each in cohorts),
+        "primary": _preferred(file.primary) or tuple(((one, ""), 1) for one in data),
+        "hindsight": _preferred(file.hindsight),
+        "asked": _asked(file, cohorts),
+        "splits": file.splits or _usual_splits(file, data or tuple(one.data for one in cohorts)),
+        "training": {
             name: TrainingSettings.of(**{**usual[name], **file.training.get(name, {})})
             for name in networks
         },
-        reference_models=tuple(name for name in file.models if name not in MODELS),
-        default=file.default,
-        controls=file.controls,
-        quick_epochs=file.quick_epochs,
-        quick_average=file.quick_average,
-        families=tuple((one.title, one.baseline, one.improved) for one in file.families),
-        claims=read(path.parent / file.claims) if isinstance(file.claims, str) else file.claims,
-        report=file.report,
-        reported=file.reported,
-        reported_columns=file.reported_columns,
-        reported_question=file.reported_question.question if file.reported_question else None,
-        few=file.few,
-        very_few=file.very_few,
-        folds=file.folds,
-        repeats=file.repeats,
-        seeds=file.seeds,
-        caveats=file.caveats,
-        file=path.name,
-        notes=file.notes,
-    )
+        "reference_models": tuple(name for name in file.models if name not in MODELS),
+        "families": tuple((one.title, one.baseline, one.improved) for one in file.families),
+        "claims": read(path.parent / file.claims) if isinstance(file.claims, str) else file.claims,
+        "reported_question": file.reported_question.question if file.reported_question else None,
+        "file": path.name,
+    }
+    return Study(**{**as_said, **made})
 
 
 def _preferred(cohorts: tuple[Cohort, ...]) -> tuple[tuple[Question, int], ...]:

@@ -57,6 +57,7 @@ nitpick_ignore_regex = [
     (r"py:exc", "NotFittedError"),
     # Annotations that are kept as text.
     (r"py:class", r"(dict|tuple)\[\w+|nn\.Module|DuckDBPyConnection|InferenceSession|SplitUnit"),
+    (r"py:class", r"FieldInfo|MinLen|NoneType"),  # in the defaults of pydantic's fields
 ]
 
 html_theme = "pydata_sphinx_theme"

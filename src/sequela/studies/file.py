@@ -43,7 +43,7 @@ class Cohort(_Table):
         return (self.data, self.task, *filter(None, (self.variant,)))
 
 
-class Family(_Table):
+class ModelFamily(_Table):
     """A baseline and its improved model."""
 
     title: str
@@ -52,7 +52,10 @@ class Family(_Table):
 
 
 class StudyFile(_Table):
-    """What a file of a study may hold; each key is a field of :class:`Study`, or is said here."""
+    """What a file of a study may hold.
+
+    Each key is a field of :class:`~sequela.studies.study.Study`, or is said here.
+    """
 
     name: str = Field(min_length=1, description="In results.json, and of the part of the page.")
     title: str = ""
@@ -80,7 +83,7 @@ class StudyFile(_Table):
     controls: dict[str, tuple[str, ...]] = {}
     quick_epochs: int = Field(default=4, ge=1)
     quick_average: float = Field(default=0.98, ge=0, lt=1)
-    families: tuple[Family, ...] = ()
+    families: tuple[ModelFamily, ...] = ()
     claims: str | tuple[Claim, ...] = Field(default=(), description="Tables, or a file of them.")
     report: str = "the report"
     reported: dict[str, dict[str, int | float | str]] = {}

@@ -61,6 +61,9 @@ def test_a_question_of_codes(tmp_path: Path, make_events: Callable[..., Events])
     assert cohort.flow.positives == 1
     assert [step.removed for step in cohort.flow.steps if step.rule == ON_RECORD] == [4]
     assert cohort.leaks == ()
+    misspelt = read(tmp_path, OF_CODES.replace("ICD10CM//I50*", "ICD10//I50*"))
+    with pytest.raises(DataError, match=r"no event has a code of the outcome .*ICD10//I50"):
+        select_cohort(make_events(rows), misspelt)
 
 
 def test_a_ready_outcome_and_ready_rules(tmp_path: Path) -> None:

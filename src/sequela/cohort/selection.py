@@ -299,6 +299,7 @@ def _create_candidates(connection: Connection, task: Task, stay_base: str) -> No
     if task.outcome.events or ON_RECORD in task.exclude:
         names = {"families": [*task.outcome.families], "names": [*task.outcome.events]}
         connection.execute(OUTCOME_EVENTS, names)
+        _check_outcome(connection, task)
     connection.execute(
         CANDIDATES.format(
             base=stay_base if task.of_stays else SUBJECT_BASE,
@@ -353,6 +354,17 @@ def _apply_rules(connection: Connection, task: Task, notes: tuple[str, ...]) -> 
         counts=(counts[0], counts[1], counts[2]),
         notes=(*notes, *(why for why in whys if not why.endswith(": ."))),
     )
+
+
+def _check_outcome(connection: Connection, task: Task) -> None:
+    """Refuse events of which none has a code of the outcome: the code is misspelt, or not read."""
+    names = ", ".join(task.outcome.events)
+    if names and not one_row(connection, "SELECT count(*) FROM outcome_events")[0]:
+        raise DataError(
+            f"no event has a code of the outcome of {task.name} ({names}); "
+            "expected some: see the codes in metadata/codes.parquet of the events, and read the "
+            "table that holds them"
+        )
 
 
 def _check_classes(labels: pa.Table, flow: Flow) -> None:

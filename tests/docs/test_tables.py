@@ -10,8 +10,9 @@ from tests.sources import hospital
 
 from sequela.cli.app import main
 from sequela.runs.find import open_run
-from sequela.sources.declared.declaration import DECIDE, DeclaredTable
+from sequela.sources.declared.declaration import DECIDE
 from sequela.sources.declared.expressions import _CALLS
+from sequela.sources.declared.parts import DeclaredTable
 
 
 def test_the_page(

@@ -3,180 +3,35 @@
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError
 
 from sequela.errors import DataError, SequelaError, unknown_name
 from sequela.sources import codes, opened
 from sequela.sources.declarations import PLACEHOLDER, Kind
-from sequela.sources.declared.expressions import columns_in, expression, total
+from sequela.sources.declared.expressions import columns_in
+from sequela.sources.declared.parts import (
+    KINDS,
+    DeclaredCheck,
+    DeclaredFact,
+    DeclaredJoin,
+    DeclaredTable,
+    Part,
+    People,
+    Stays,
+)
 
 NAME = "tables.toml"
 DECIDE = "DECIDE"
 """The mark of what a person must still decide."""
-KINDS = {kind.name.lower(): kind for kind in Kind}
 _MADE = ("subject_id", "visit_id", "known_subject")
 """Columns that each table gets."""
 _EXPECTED = "a declaration of hospital tables in TOML"
 _REMEDY = "correct it, or let `sequela data describe` propose one"
 
 
-def _said(text: str) -> str:
-    expression(text)
-    return text
-
-
-Said = Annotated[str, Field(min_length=1)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DeclaredFact(_Part):
-    """One kind of event that the rows of a table give: see ``declarations.Fact``."""
-
-    code: Said
-    what: str = ""
-    time: str | None = None
-    known: str = ""
-    why: str = ""
-    value: str | None = None
-    where: str | None = None
-    static_where_blank: bool = False
-
-    @field_validator("where", "time", "value")
-    @classmethod
-    def _is_expression(cls, said: str | None) -> str | None:
-        return None if said is None else _said(said)
-
-    def computed(self) -> list[str]:
-        """The time and the value, where they are expressions and not columns."""
-        return [said for said in (self.time, self.value) if said and not said.isidentifier()]
-
-
-class DeclaredJoin(_Part):
-    """Columns taken from another table; they are blank where that is not there.
-
-    Attributes:
-        table: The other table.
-        on: Column that both have, or own column to theirs.
-        take: New column to an expression over the other table's, or ``min``, ``max`` or ``count``.
-    """
-
-    table: Said
-    on: Said | dict[str, str]
-    take: dict[str, str]
-
-    @property
-    def pairs(self) -> dict[str, str]:
-        """Own column to the column of the other table that holds the same."""
-        return {self.on: self.on} if isinstance(self.on, str) else self.on
-
-    @field_validator("take")
-    @classmethod
-    def _are_expressions(cls, take: dict[str, str]) -> dict[str, str]:
-        named = {total(text)[0] != "" for text in take.values()}
-        if len(named) > 1:
-            raise ValueError("either all columns are totals (min, max, count) or none")
-        return take
-
-
-class DeclaredCheck(_Part):
-    """A state of the rows that must not be: see ``declarations.Check``."""
-
-    problem: Said
-    where: Annotated[str, Field(min_length=1)]
-    show: str | None = None
-    remedy: str = "correct the rows, or the declaration"
-    share: float = Field(default=0.0, ge=0, le=1)
-
-    @field_validator("where")
-    @classmethod
-    def _is_expression(cls, where: str) -> str:
-        return _said(where)
-
-
-class DeclaredTable(_Part):
-    """One table: see ``declarations.Table``.
-
-    Attributes:
-        file: Its file or table of a database, without ending; its name in the declaration where
-            it is not said.
-        subject: Column of the subject.
-        visit: Column of the stay.
-        in_a_stay: A row that names no stay gives no event.
-        joins: Columns taken from other tables.
-        derived: New columns, in order, as expressions over those before.
-        never_blank: Columns that most rows must have.
-    """
-
-    columns: dict[str, Literal["integer", "number", "text", "time"]] = Field(min_length=1)
-    file: Said | None = None
-    facts: tuple[DeclaredFact, ...] = ()
-    key: tuple[str, ...] = ()
-    required: bool = False
-    optional: tuple[str, ...] = ()
-    subject: str | None = None
-    visit: str | None = None
-    in_a_stay: bool = False
-    joins: tuple[DeclaredJoin, ...] = ()
-    derived: dict[str, str] = Field(default_factory=dict)
-    aside: dict[str, str] = Field(default_factory=dict)
-    usual: tuple[str, ...] = ()
-    notes: dict[str, str] = Field(default_factory=dict)
-    checks: tuple[DeclaredCheck, ...] = ()
-    never_blank: tuple[str, ...] = ()
-    ranges: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    describes: dict[str, str] = Field(default_factory=dict)
-    unused: str = "describes codes"
-
-    @property
-    def is_prepared(self) -> bool:
-        """Whether its rows get columns beside those that are read."""
-        return bool(self.facts or self.derived or self.joins)
-
-    @field_validator("derived", "aside", "notes")
-    @classmethod
-    def _are_expressions(cls, named: dict[str, str]) -> dict[str, str]:
-        for text in named.values():
-            expression(text)
-        return named
-
-
-class People(_Part):
-    """The table of one row a subject, and the column that identifies it."""
-
-    table: Said
-    id: Said
-
-
-class Stays(_Part):
-    """The table of one row a hospital stay.
-
-    Attributes:
-        table: Its name.
-        id: Column that identifies a stay.
-        subject: Column of its subject.
-        gives: Column that each row of another table gets from its stay, to an expression over the
-            columns of this one.
-    """
-
-    table: Said
-    id: Said
-    subject: Said
-    gives: dict[str, str] = Field(default_factory=dict)
-
-    @field_validator("gives")
-    @classmethod
-    def _are_expressions(cls, gives: dict[str, str]) -> dict[str, str]:
-        for text in gives.values():
-            expression(text)
-        return gives
-
-
-class Declaration(_Part):
+class Declaration(Part):
     """All tables of a source.
 
     Attributes:
@@ -418,12 +273,12 @@ def _problem(error: ValidationError) -> str:
 def _keys(parents: list[Any]) -> list[str]:
     """The keys that may stand at a place."""
     names = [str(part) for part in parents if isinstance(part, str)]
-    models: Mapping[str, type[_Part]] = {
+    models: Mapping[str, type[Part]] = {
         "facts": DeclaredFact, "joins": DeclaredJoin, "checks": DeclaredCheck,
         "people": People, "stays": Stays,
     }  # fmt: skip
     if not names:
-        model: type[_Part] = Declaration
+        model: type[Part] = Declaration
     else:
         model = models.get(names[-1], DeclaredTable)
     return list(model.model_fields)

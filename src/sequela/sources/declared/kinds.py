@@ -11,8 +11,9 @@ import narwhals as nw
 import pyarrow as pa
 
 from sequela.sources.declarations import Kind
-from sequela.sources.declared.declaration import KINDS, Declaration, DeclaredTable
+from sequela.sources.declared.declaration import Declaration
 from sequela.sources.declared.expressions import columns_in, expression
+from sequela.sources.declared.parts import KINDS, DeclaredTable
 from sequela.sources.declared.prepared import Prepared
 
 Frame = nw.LazyFrame[Any]

@@ -8,8 +8,9 @@ from typing import Any
 import narwhals as nw
 
 from sequela.sources.declarations import Frames, Kind, Prepare
-from sequela.sources.declared.declaration import Declaration, DeclaredJoin, DeclaredTable
+from sequela.sources.declared.declaration import Declaration
 from sequela.sources.declared.expressions import expression, total, totalled
+from sequela.sources.declared.parts import DeclaredJoin, DeclaredTable
 
 Frame = nw.LazyFrame[Any]
 

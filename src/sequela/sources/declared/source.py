@@ -14,15 +14,10 @@ from sequela.sources.declarations import (
     Table,
     never_blank,
 )
-from sequela.sources.declared.declaration import (
-    KINDS,
-    NAME,
-    Declaration,
-    DeclaredFact,
-    DeclaredTable,
-)
+from sequela.sources.declared.declaration import NAME, Declaration
 from sequela.sources.declared.expressions import expression
 from sequela.sources.declared.kinds import misfits
+from sequela.sources.declared.parts import KINDS, DeclaredFact, DeclaredTable
 from sequela.sources.declared.prepared import Prepared
 
 NO_STAY = "no hospital stay is named"

@@ -1,9 +1,6 @@
 """``sequela export``: a finished run as one file that needs no torch."""
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 
 def export(
@@ -12,7 +9,6 @@ def export(
     *,
     out: Path,
     root: Path | None = None,
-    int8: Annotated[bool, Parameter(negative=())] = False,
     check: bool = True,
 ) -> None:
     """Write a run's model as one ONNX file, with all that a prediction needs.
@@ -20,8 +16,7 @@ def export(
     The file holds the network or reference model, its preprocessing, and in its metadata the
     classes, units, rate, channels, vocabulary, thresholds, calibration, the names and licence of
     its training data, its intended use and the checksums of the run. It is used with
-    `sequela predict`, `sequela scan` and `sequela serve`, or with ONNX Runtime alone; torch is not
-    needed.
+    `sequela scan` and `sequela serve`, or with ONNX Runtime alone; torch is not needed.
 
     Before it is written, the file is asked about 1,000 examples of the run. Its probabilities may
     differ from those of the run by 0.00001 at most.
@@ -32,7 +27,6 @@ def export(
         run: Run folder.
         out: The file.
         root: Folder or file of the run's data (default: the usual search path).
-        int8: Store weights in 8 bits. The loss of accuracy on the tuning part is printed.
         check: Compare the file with the run. `--no-check` is for where the data are not.
     """
     from rich.console import Console
@@ -41,7 +35,7 @@ def export(
     from sequela.serving.write import write_export
 
     require_file(out)
-    told = write_export(run, out, root=root, int8=int8, check=check)
+    told = write_export(run, out, root=root, check=check)
     console = Console(soft_wrap=True)
     for line in told:
         console.print(line, markup=False, highlight=False)

@@ -29,34 +29,28 @@ class Compared:
     Attributes:
         examples: How many.
         difference: The greatest, of any probability.
-        accuracy: Of the run's model, and of the exported one, on these examples.
     """
 
     examples: int
     difference: float
-    accuracy: tuple[float, float]
 
 
-def compare(
-    model: ServedModel, folder: RunFolder, data: RunData, part: str | None = None
-) -> Compared:
+def compare(model: ServedModel, folder: RunFolder, data: RunData) -> Compared:
     """What an exported model says of examples of its run, beside what the run says of them.
+
+    The tuning part is left out: the run keeps what was said of it before its model was trained once
+    more (``--refit``).
 
     Args:
         model: The exported model.
         folder: The run.
         data: Its data.
-        part: Of its split; by default all but the tuning part, of which the run keeps what was said
-            before its model was trained once more (``--refit``).
     """
     predictions = folder.predictions
-    asked = predictions.split != "tuning" if part is None else predictions.split == part
-    rows = np.flatnonzero(asked)
+    rows = np.flatnonzero(predictions.split != "tuning")
     rows = rows[np.linspace(0, len(rows) - 1, min(EXAMPLES, len(rows))).astype(np.int64)]
     said = np.concatenate([_said(model, data, some) for some in _pieces(rows)])
-    known, labels = predictions.probabilities[rows], predictions.label[rows]
-    right = tuple(float(np.mean(each.argmax(1) == labels)) for each in (known, said))
-    return Compared(len(rows), float(np.abs(said - known).max()), (right[0], right[1]))
+    return Compared(len(rows), float(np.abs(said - predictions.probabilities[rows]).max()))
 
 
 def require_same(model: ServedModel, folder: RunFolder, root: Path | None) -> Compared:

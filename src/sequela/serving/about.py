@@ -10,7 +10,6 @@ Entries of every model:
   divided by it); ``conformal``: ``score``, ``promised`` share and ``cutoff`` of the sets. Both are
   given beside the probabilities, which are those of the run.
 - ``training``: name, title, licence and citation of the data, and how many examples there were.
-- ``usual``: how probabilities were distributed on the tuning part: what drift is measured by.
 - ``intended_use``: in words.
 - ``run``: ``sha256`` of the run (the seal of its manifest), of its data, and of its model.
 - ``fingerprint``: ``sha256`` of the marks of what the training and tuning part hold, and the
@@ -18,8 +17,9 @@ Entries of every model:
 
 Of a signal, ``signal`` has ``unit``, ``sfreq`` in Hz, ``channels`` (names, where they are known),
 ``n_chans``, ``n_times``, ``scaling`` and ``any_length``. Of records, ``records`` has the task, how
-records become sequences (``settings``), ``vocabulary``, ``channels`` and ``edges`` of the bins of
-measurements. ``features`` holds what featurisers of records have learnt, as safetensors in base64.
+records become sequences (``settings``), ``vocabulary``, ``channels``, ``edges`` of the bins of
+measurements, and how many codes of each part were ``unknown``. ``features`` holds what featurisers
+of records have learnt, as safetensors in base64.
 """
 
 import hashlib

@@ -26,10 +26,6 @@ from sequela.version import __version__
 if TYPE_CHECKING:
     import onnx
 
-_TWO = 2
-_FEWEST = 10
-"""Examples behind each number that tells how probabilities are distributed."""
-_MOST_STEPS = 10
 INTENDED = (
     "Research, and the evaluation of methods. It is no medical device and has not been shown to "
     "help anybody. It answers one question, {question}, for people and devices like those of its "
@@ -109,7 +105,6 @@ def describe(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[s
         "features": {} if signal else _features(model),
         "thresholds": _thresholds(folder),
         "calibration": _calibration(tuning),
-        "usual": _usual(tuning),
         "training": {
             **{name: data[name] for name in ("name", "title", "licence", "citation")},
             "origin": public(data["origin"]),
@@ -144,16 +139,12 @@ def _signal(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[st
 
 
 def _records(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[str, Any]:
-    header, sequences = model.header, folder.data["sequences"]
-    asked = folder.settings.cohort
+    header = model.header
     return {
         "task": header["task"],
-        "asked": {} if asked is None else asked.model_dump(mode="json", exclude={"labels"}),
-        "from_file": bool(asked and asked.labels),
         "settings": header["sequences"],
         **{name: header[name] for name in ("vocabulary", "channels", "edges")},
-        "unknown": sequences["unknown"],
-        "steps": sequences["steps_distribution"]["quantiles"],
+        "unknown": folder.data["sequences"]["unknown"],
     }
 
 
@@ -189,19 +180,6 @@ def _calibration(tuning: Predictions) -> dict[str, Any]:
             "promised": sets.promised,
             "cutoff": sets.cutoff if np.isfinite(sets.cutoff) else None,
         },
-    }
-
-
-def _usual(tuning: Predictions) -> dict[str, list[float]]:
-    """For each class the ends of ranges of probability that equally many tuning examples have.
-
-    Each range holds ten examples at least, so that no number is of one person.
-    """
-    steps = min(tuning.n_examples // _FEWEST, _MOST_STEPS)
-    levels = np.linspace(0, 1, steps + 1)[1:-1]
-    return {
-        name: np.quantile(tuning.probabilities[:, k], levels).round(4).tolist()
-        for k, name in enumerate(tuning.classes)
     }
 
 

@@ -63,6 +63,22 @@ def test_a_batch_has_a_limit_and_may_be_one() -> None:
     assert ask([1.0] * 5, most=1)[1] == [1] * 5
 
 
+def test_a_large_request_is_asked_in_pieces() -> None:
+    model = Model()
+    model.free.set()
+    signal = np.arange(20, dtype=np.float32)[:, None, None]
+
+    async def one() -> Any:
+        batcher = Batcher(model, Metrics(), most=8)  # type: ignore[arg-type]
+        batcher.start()
+        found = await batcher.probabilities({"signal": signal}, 20)
+        await batcher.stop()
+        return found
+
+    assert asyncio.run(one()).ravel().tolist() == list(range(20))
+    assert model.sizes == [8, 8, 4]
+
+
 def test_a_bad_request_spoils_its_own_answer_alone() -> None:
     found, _ = ask([1.0, np.nan, 3.0], most=512)
     assert found[0].item() == 1

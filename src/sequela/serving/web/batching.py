@@ -33,7 +33,8 @@ class Batcher:
     Args:
         model: The model.
         metrics: Are told the size of each batch.
-        most: Examples of a batch; with 1, requests are answered one by one.
+        most: Examples of a batch; a larger request is asked in pieces. With 1, examples are asked
+            one by one.
     """
 
     def __init__(self, model: ServedModel, metrics: Metrics, *, most: int) -> None:
@@ -48,9 +49,12 @@ class Batcher:
         Raises:
             DataError: As the model.
         """
-        answer = asyncio.get_running_loop().create_future()
-        self._waiting.put_nowait(_Asked(inputs, size, answer))
-        found: NDArray[np.float32] = await answer
+        answers = []
+        for first in range(0, size, self._most):
+            some = {name: array[first : first + self._most] for name, array in inputs.items()}
+            answers.append(asyncio.get_running_loop().create_future())
+            self._waiting.put_nowait(_Asked(some, min(self._most, size - first), answers[-1]))
+        found: NDArray[np.float32] = np.concatenate(await asyncio.gather(*answers))
         return found
 
     def start(self) -> None:

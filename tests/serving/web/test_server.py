@@ -118,6 +118,15 @@ def test_what_cannot_be_served_is_refused(file: Path, eeg_run: RunFolder, tmp_pa
     assert "the limit seconds is 0" in refused(file, "--timeout", "0")
 
 
+def test_each_address_of_this_machine_may_be_asked_by_its_name(file: Path) -> None:
+    with (
+        served(file, "--host", "127.0.0.2") as (page, _, __),
+        urllib.request.urlopen(f"{page}health", timeout=20) as reply,  # noqa: S310 - our own
+    ):
+        assert page.startswith("http://127.0.0.2:")
+        assert reply.status == 200
+
+
 def test_other_machines_need_a_token(file: Path) -> None:
     with served(file, "--host", "0.0.0.0") as (_, __, said):  # noqa: S104 - it is what is tested
         assert any(line.startswith("access token: ") for line in said)

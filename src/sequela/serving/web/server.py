@@ -109,7 +109,7 @@ def serve(
         limits: What a request may be.
         token: Asked for; empty for none.
         batch: Examples of a batch; 1 for none.
-        on_ready: Called with the address, once requests are answered.
+        on_ready: Called with the address, once it is listened at.
 
     Raises:
         SettingError: If the place is taken, or cannot be listened at.
@@ -118,7 +118,9 @@ def serve(
     port = opened.getsockname()[1]
     host = f"[{place.host}]" if ":" in place.host else place.host
     app = application(
-        Service(model, limits, batch), token=token, hosts=_NAMES if place.local else frozenset()
+        Service(model, limits, batch),
+        token=token,
+        hosts=_NAMES | {host.lower()} if place.local else frozenset(),
     )
     server = uvicorn.Server(
         uvicorn.Config(

@@ -1,5 +1,6 @@
 """A long recording on disk as a model of a signal reads it, piece by piece."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,9 @@ from sequela.errors import DataError, SettingError
 from sequela.sources.signals.channels import Montage, to_microvolts
 from sequela.sources.signals.edf import EdfFile
 from sequela.sources.signals.windows import Rates
+
+_MOST = 1_000_000
+"""Terms of the ratio of two rates: the filter between them is as long."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class Recording:
             )
         before = rates.pop()
         scales = np.array([[_scale(file, i)] for i in needed])
-        rate = Rates.of(before, sfreq)
+        rate = _rate(file, before, sfreq)
         n_before = file.n_records * file.samples[needed[0]]
 
         def at(first: int, last: int) -> NDArray[np.float64]:
@@ -84,6 +88,16 @@ class Recording:
         if before != sfreq:
             notes = (*notes, f"resampled from {before:g} Hz to {sfreq:g} Hz")
         return cls(montage.names, n_chans, rate.n_after(n_before), read, notes)
+
+
+def _rate(file: EdfFile, before: float, after: float) -> Rates:
+    found = Rates.of(before, after) if 0 < before < math.inf else None
+    if found is None or max(found.up, found.down) > _MOST:
+        raise DataError(
+            f"{file.path}: has {before:g} Hz, which is not resampled to {after:g} Hz here: "
+            "resample it first"
+        )
+    return found
 
 
 def _scale(file: EdfFile, signal: int) -> float:

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +71,24 @@ def test_an_edf_file_is_resampled_and_says_so(
     made = edfio.EdfSignal(faster.astype(np.float64), 260.0, label="EEG", physical_dimension="uV")
     edfio.Edf([made]).write(tmp_path / "a.edf")
     reply = post(asked, (tmp_path / "a.edf").read_bytes(), EDF)
-    assert "resampled from 260 to 173.61 Hz" in reply.json()["notes"][0]
+    assert "Resampled from 260 Hz to 173.61 Hz." in reply.json()["notes"][0]
     assert {each["prediction"] for each in reply.json()["predictions"]} == {"seizure"}
     whole = (tmp_path / "a.edf").read_bytes()
     assert "cut short" in problem(post(asked, whole[:-500], EDF), 422)
     assert problem(post(asked, b"0       " + whole[8:200], EDF), 422)
+
+
+def test_an_edf_file_of_an_unusual_rate_is_refused(asked: TestClient, tmp_path: Path) -> None:
+    import edfio
+
+    signal = np.sin(np.arange(20_000))
+    for rate, seconds, said in (
+        (500_000.0, 0.02, "has 500000 Hz, which is not resampled to 173.61 Hz"),
+        (0.01, 1000, "has 1,950,674 segments: expected 10,000 at most"),
+    ):
+        made = edfio.EdfSignal(signal, rate, label="EEG", physical_dimension="uV")
+        edfio.Edf([made], data_record_duration=seconds).write(tmp_path / "a.edf")
+        assert said in problem(post(asked, (tmp_path / "a.edf").read_bytes(), EDF), 422)
 
 
 def test_an_answer_says_set_model_and_names(
@@ -105,6 +119,7 @@ def test_an_answer_says_set_model_and_names(
         (b'{"signal": [1e999], "sfreq": 173.61, "unit": "uV"}', JSON, 422, "no JSON"),
         (b'{"signal": "abc", "sfreq": 173.61, "unit": "uV"}', JSON, 422, "no list of numbers"),
         (b'{"signal": [[1, 2], [3]], "sfreq": 173.61, "unit": "uV"}', JSON, 422, "several len"),
+        (b'{"signal": [1%s], "sfreq": 173.61, "unit": "uV"}' % (b"0" * 290), JSON, 422, "beyond"),
         (b'{"signal": [1, 2, 3], "sfreq": 173.61, "unit": "uV"}', JSON, 422, "expected 178"),
         (b'{"signal": [1, 2], "sfreq": "x", "unit": "uV"}', JSON, 422, "is no number"),
         (b'{"examples": 3, "sfreq": 173.61, "unit": "uV"}', JSON, 422, "no list"),
@@ -164,6 +179,27 @@ def test_limits_hold(eeg: ServedModel, segment: list[float]) -> None:
         assert "no answer within" in problem(post(asked, body(segment)), 503)
     with client(eeg, Limits(waiting=0)) as asked:
         assert "the server is busy" in problem(asked.get("/health"), 503)
+
+
+def test_a_small_body_that_becomes_large_is_refused(eeg: ServedModel) -> None:
+    several = {"examples": [{"signal": [0] * 4000}, *[{"signal": [0]}] * 99], **SAID}
+    with client(eeg, Limits(bytes=20_000)) as asked:
+        assert "20,000 numbers at most" in problem(post(asked, json.dumps(several).encode()), 422)
+        packed = parquet(signal=[[0.0] * 100_000])
+        assert len(packed) < 1000
+        reply = post(asked, packed, PARQUET, f"/v1/predict{QUERY}")
+        assert "bytes when it is unpacked: expected 20,000" in problem(reply, 422)
+
+
+def test_texts_in_place_of_numbers_take_no_memory(asked: TestClient) -> None:
+    texts = ["x" * 5000, *[""] * 5000]  # numpy would give each of them 5,000 characters
+    given = body(texts)
+    tracemalloc.start()
+    try:
+        assert "no list of numbers" in problem(post(asked, given), 422)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_token_is_asked_for(eeg: ServedModel, segment: list[float]) -> None:

@@ -15,7 +15,8 @@ from sequela.cohort.attributes import FAMILIES
 from sequela.config import RunSettings
 from sequela.runs import fit, records
 from sequela.sequences.flat import Sequences
-from sequela.serving.served import load
+from sequela.serving.served import ServedModel, load
+from sequela.serving.web.guards import Limits
 from sequela.serving.web.occlusion import without_codes
 from sequela.serving.web.patients import patients_of
 from sequela.sources import catalog
@@ -159,6 +160,14 @@ def test_a_bad_patient_is_a_problem(said: Any, message: str, asked_of_visits: Te
 )
 def test_bad_rows_are_a_problem(said: Any, message: str, asked_of_visits: TestClient) -> None:
     assert message in problem(ask(asked_of_visits, said, kind="text/csv"), 422)
+
+
+def test_patients_that_differ_much_are_refused(visits: ServedModel, patient: Any) -> None:
+    short = {"visits": [{"time": "2101-01-01"}]}
+    long = {"visits": [patient["visits"][0]] * 300}
+    with client(visits, Limits(bytes=60_000)) as asked:
+        said = problem(ask(asked, {"patients": [long, *[short] * 99]}), 422)
+    assert "100 patients need 90,000 numbers, once all are as long: expected 60,000" in said
 
 
 def test_a_recording_is_no_patient(asked_of_visits: TestClient) -> None:

@@ -46,14 +46,16 @@ class Service:
     def __init__(self, model: ServedModel, limits: Limits, batch: int = BATCH) -> None:
         model = replace(model, name="the model")  # nobody is told where it lies
         self.model, self.limits, self.metrics = model, limits, Metrics()
-        self.bodies = Bodies(model, most=limits.examples, longest=limits.length)
+        self.bodies = Bodies(
+            model, most=limits.examples, longest=limits.length, numbers=limits.bytes
+        )
         self.batcher = Batcher(model, self.metrics, most=batch)
 
     @cached_property
     def card(self) -> dict[str, Any]:
         """What the model says of itself, without marks of people and what it was learnt with."""
         about = self.model.about
-        told = {n: v for n, v in about.items() if n not in ("fingerprint", "features", "usual")}
+        told = {n: v for n, v in about.items() if n not in ("fingerprint", "features")}
         if "records" in told:
             records = dict(told["records"])
             told["records"] = {
@@ -202,8 +204,8 @@ def _drawn(signal: NDArray[np.float32]) -> dict[str, list[float]]:
     }
 
 
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(to_json(value), status, media_type=JSON)
+def _json(value: Any) -> Response:
+    return Response(to_json(value), media_type=JSON)
 
 
 def application(service: Service, *, token: str = "", hosts: frozenset[str] = frozenset()) -> Guard:

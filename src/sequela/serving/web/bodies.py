@@ -3,27 +3,27 @@
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.errors import DataError, SettingError
+from sequela.errors import DataError, SequelaError, SettingError
 from sequela.files import temporary
+from sequela.serving.recording import Recording
 from sequela.serving.served import ServedModel
 from sequela.serving.web.patients import Patient, Reader, patients_of, patients_of_rows
 from sequela.sources.opened import json_value
+from sequela.sources.signals.edf import EdfFile
 
 JSON = "application/json"
 BINARY = "application/octet-stream"
 PARQUET = "application/vnd.apache.parquet"
 CSV = "text/csv"
 EDF = "application/edf"
-_SAME = 1e-3
-_TWO = 2
 _SHOWN = 64
+_REAL = {int, float}
+_COLUMNS = ("subject_id", "time", "code", "numeric_value")
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,13 @@ class Bodies:
         model: The model.
         most: The most examples of a request.
         longest: The most samples of a channel, or visits of a patient.
+        numbers: The most numbers of a request, and bytes of a table, once it is unpacked and its
+            examples are filled up to one length: a small body may hold many.
     """
 
-    def __init__(self, model: ServedModel, *, most: int, longest: int) -> None:
-        self.model, self.most, self.longest = model, most, longest
-        self._reader = None if model.about["kind"] == "signal" else Reader(model)
+    def __init__(self, model: ServedModel, *, most: int, longest: int, numbers: int) -> None:
+        self.model, self.most, self.longest, self.numbers = model, most, longest, numbers
+        self._reader = None if model.about["kind"] == "signal" else Reader(model, numbers)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -97,7 +99,7 @@ class Bodies:
             several = isinstance(said, dict) and "patients" in said
             patients = patients_of(said["patients"] if several else [said])
         else:
-            patients = patients_of_rows(_rows(kind, body))
+            patients = patients_of_rows(self._rows(kind, body))
         longest = max((len(each.visits) for each in patients), default=0)
         if longest > self.longest or len(patients) > self.most:
             raise SettingError(
@@ -157,6 +159,11 @@ class Bodies:
             raise SettingError(
                 f"a segment has {lengths.max():,} samples: expected {self.longest:,} at most"
             )
+        if len(arrays) * self._n_chans * lengths.max(initial=0) > self.numbers:
+            raise SettingError(
+                f"{len(arrays):,} segments of up to {lengths.max():,} samples: expected "
+                f"{self.numbers:,} numbers at most, once all are as long; send long ones alone"
+            )
         whole = np.zeros((len(arrays), self._n_chans, int(lengths.max(initial=0))), np.float32)
         for row, each in enumerate(arrays):
             whole[row, :, : each.shape[1]] = each
@@ -186,15 +193,19 @@ class Bodies:
 
     def _array(self, said: Any) -> NDArray[np.float32]:
         """float32 (channel, sample) of nested lists."""
-        try:
-            found = np.asarray(said)
-        except ValueError as error:
-            raise DataError("a signal has channels of several lengths: expected one") from error
-        if found.dtype.kind not in "fiu" or found.ndim not in (1, _TWO) or not found.size:
+        rows = said if isinstance(said, list) and said and isinstance(said[0], list) else [said]
+        # Before numpy sees it: that gives each text of a list as much room as the longest.
+        if not all(isinstance(row, list) and row and set(map(type, row)) <= _REAL for row in rows):
             raise DataError("a signal is no list of numbers, nor a list of channels: expected one")
+        if len(set(map(len, rows))) > 1:
+            raise DataError("a signal has channels of several lengths: expected one")
+        try:
+            found = np.array(rows, np.float64)
+        except OverflowError:
+            found = np.full((1, 1), np.inf)
         if not np.all(np.abs(found) <= np.finfo(np.float32).max):  # NaN is not either
             raise DataError("a signal holds a number beyond 3.4e38, or none: send µV")
-        return np.atleast_2d(found).astype(np.float32)
+        return found.astype(np.float32)
 
     def _of_numbers(self, body: bytes, said: Mapping[str, str]) -> Examples:
         """Float32, little-endian, example after example, channel after channel."""
@@ -213,11 +224,10 @@ class Bodies:
 
     def _of_parquet(self, body: bytes, said: Mapping[str, str]) -> Examples:
         """A column ``signal`` of lists, channel after channel; ``id`` where there are names."""
-        table = _table(body)
+        table = self._table(body, ("id", "signal"))
         if "signal" not in table.column_names:
             raise DataError(
-                f"the table has the columns {', '.join(table.column_names)}: expected signal, a "
-                "list of numbers in each row"
+                "the table has no such column: expected signal, a list of numbers in each row"
             )
         if table.num_rows > self.most:
             raise SettingError(f"the table has {table.num_rows:,} rows: expected {self.most:,}")
@@ -242,38 +252,89 @@ class Bodies:
         return self._windows(table.T, ())
 
     def _of_edf(self, body: bytes, _: Mapping[str, str]) -> Examples:
-        """An EDF or BDF file: the channels of the model, in its rate."""
+        """An EDF or BDF file: the channels of the model, at its rate."""
         signal = self.model.about["signal"]
         with temporary() as folder:
-            path = Path(folder) / "recording.edf"
+            path = folder / "recording.edf"
             path.write_bytes(body)
             try:
-                array, rate = _read_edf(path, signal["channels"])
-            except DataError as error:  # of a file that is nobody's
-                raise DataError(str(error).replace(str(path), "the file")) from error
-        notes = []
-        if abs(rate - signal["sfreq"]) > _SAME * signal["sfreq"]:
-            array = _resampled(array, rate, signal["sfreq"])
-            notes.append(f"The recording was resampled from {rate:g} to {signal['sfreq']:g} Hz.")
-        self._check({"sfreq": signal["sfreq"], "unit": "uV"}, len(array))
-        return self._windows(array.astype(np.float32), notes)
+                recording = Recording.of(EdfFile.open(path), signal, signal["channels"])
+                self._check({"sfreq": signal["sfreq"], "unit": "uV"}, len(recording.names))
+                self._check_count(recording.n_times)
+                array = recording.read(0, recording.n_times)
+            except SequelaError as error:  # of a file that is nobody's, and no command line
+                said = str(error).replace(str(path), "the file").replace(" with --channels", "")
+                raise DataError(said) from error
+        notes = [f"{note[:1].upper()}{note[1:]}." for note in recording.notes]
+        return self._windows(array, notes)
 
-    def _windows(self, array: NDArray[Any], notes: Sequence[str]) -> Examples:
-        """A recording (channel, sample) cut into segments that follow each other."""
-        count, rest = divmod(array.shape[1], self._n_times)
+    def _check_count(self, n_times: int) -> None:
+        """A recording of so many samples must be one segment or more, but not too many."""
+        count = n_times // self._n_times
         if not count:
             raise DataError(
-                f"the recording has {array.shape[1]} samples: expected {self._n_times} or more"
+                f"the recording has {n_times} samples: expected {self._n_times} or more"
             )
         if count > self.most:
             raise SettingError(
                 f"the recording has {count:,} segments: expected {self.most:,} at most; long "
                 "recordings are for sequela scan"
             )
+
+    def _windows(self, array: NDArray[Any], notes: Sequence[str]) -> Examples:
+        """A recording (channel, sample) cut into segments that follow each other."""
+        self._check_count(array.shape[1])
+        count, rest = divmod(array.shape[1], self._n_times)
         cut = array[:, : count * self._n_times].reshape(len(array), count, self._n_times)
         left = [f"The last {rest} samples make no whole segment and were left out."] * bool(rest)
         found = self._examples(list(cut.swapaxes(0, 1).astype(np.float32)), _numbers(count))
         return Examples(found.inputs, found.ids, [*notes, *left])
+
+    def _rows(self, kind: str, body: bytes) -> list[dict[str, Any]]:
+        """Rows of a table of coded events."""
+        import csv
+
+        if kind == PARQUET:
+            rows: list[dict[str, Any]] = self._table(body, _COLUMNS).to_pylist()
+            return rows
+        try:
+            text = body.decode("utf-8-sig")
+            read = csv.DictReader(io.StringIO(text), strict=True)
+            if not {"time", "code"} <= set(read.fieldnames or ()):
+                raise DataError(
+                    f"the columns are {', '.join(read.fieldnames or ())[:_SHOWN]}: expected time "
+                    "and code, and subject_id and numeric_value where there are any"
+                )
+            return list(read)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError("the body is no csv in UTF-8: send it again") from error
+
+    def _table(self, body: bytes, columns: Sequence[str]) -> Any:
+        """Columns of a Parquet file, whose size is known before they are unpacked."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            file = pq.ParquetFile(io.BytesIO(body))
+            groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+            chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
+            size = sum(
+                max(4 * chunk.num_values, chunk.total_uncompressed_size)
+                for chunk in chunks
+                if chunk.path_in_schema.split(".")[0] in columns
+            )
+            if size > self.numbers:
+                raise SettingError(
+                    f"the table has {size:,} bytes when it is unpacked: expected {self.numbers:,} "
+                    "at most; send several"
+                )
+            return file.read(columns=list(columns))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            if isinstance(error, SequelaError):
+                raise
+            raise DataError(
+                "the body is no Parquet file, or was cut short: send it again"
+            ) from error
 
 
 def _value(body: bytes) -> Any:
@@ -285,36 +346,6 @@ def _value(body: bytes) -> Any:
 
 def _numbers(count: int) -> list[str]:
     return [str(place) for place in range(1, count + 1)]
-
-
-def _table(body: bytes) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.read_table(io.BytesIO(body))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError("the body is no Parquet file, or was cut short: send it again") from error
-
-
-def _rows(kind: str, body: bytes) -> list[dict[str, Any]]:
-    """Rows of a table of coded events."""
-    import csv
-
-    if kind == PARQUET:
-        rows: list[dict[str, Any]] = _table(body).to_pylist()
-        return rows
-    try:
-        text = body.decode("utf-8-sig")
-        read = csv.DictReader(io.StringIO(text), strict=True)
-        if not {"time", "code"} <= set(read.fieldnames or ()):
-            raise DataError(
-                f"the columns are {', '.join(read.fieldnames or ())[:_SHOWN]}: expected time and "
-                "code, and subject_id and numeric_value where there are any"
-            )
-        return list(read)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError("the body is no csv in UTF-8: send it again") from error
 
 
 def _numbers_of_csv(body: bytes) -> tuple[NDArray[np.float64], list[str]]:
@@ -348,31 +379,3 @@ def _is_number(cell: str) -> bool:
         return bool(np.isfinite(float(cell)))
     except ValueError:
         return False
-
-
-def _read_edf(path: Path, channels: Sequence[str]) -> tuple[NDArray[np.float64], float]:
-    """Channels (channel, sample) in µV, and their rate in Hz."""
-    from sequela.sources.signals.channels import Montage, to_microvolts
-    from sequela.sources.signals.edf import EdfFile
-
-    file = EdfFile.open(path)
-    montage = Montage(channels, [file.labels[i] for i in file.signals], "the file")
-    needed = [file.signals[i] for i in montage.needs]
-    samples = {file.samples[i] for i in needed}
-    scales = [to_microvolts(file.units[i]) for i in needed]
-    if len(samples) != 1 or None in scales:
-        raise DataError(
-            "the channels have several rates, or a unit that is none of voltage: expected one rate "
-            "and µV, mV or V"
-        )
-    read = file.read(needed, 0, samples.pop() * file.n_records)
-    return montage.apply(read * np.array(scales, np.float64)[:, None]), file.rate(needed[0])
-
-
-def _resampled(array: NDArray[Any], rate: float, wanted: float) -> NDArray[np.float64]:
-    """(channel, sample) at another rate, behind the anti-alias filter of scipy."""
-    from scipy.signal import resample_poly
-
-    ratio = Fraction(wanted / rate).limit_denominator(1000)
-    found: NDArray[np.float64] = resample_poly(array, ratio.numerator, ratio.denominator, axis=1)
-    return found

@@ -33,7 +33,7 @@ HEADERS = {
 _CLIENTS = 10_000
 """Clients whose rate is remembered: an attacker with many addresses takes no memory."""
 _OPEN = frozenset({"/", "/health", "/page.css", "/page.js", "/openapi.json"})
-"""Paths that need no token: none of them asks the model or tells of it."""
+"""Paths that need no token: none of them asks the model. What it is asked is no secret."""
 
 
 @dataclass(frozen=True)

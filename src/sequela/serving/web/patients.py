@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from sequela.cohort.tasks import Task
 from sequela.config import SequenceSettings
-from sequela.errors import DataError
+from sequela.errors import DataError, SettingError
 from sequela.sequences.flat import LAYOUT, Sequences
 from sequela.sequences.quantiles import bin_name
 from sequela.sequences.vocabulary import Vocabulary, terms_of
@@ -80,10 +80,11 @@ class Reader:
 
     Args:
         model: Which reads records.
+        numbers: The most that its visits may hold, once all patients are filled up to one length.
     """
 
-    def __init__(self, model: ServedModel) -> None:
-        self.model = model
+    def __init__(self, model: ServedModel, numbers: int) -> None:
+        self.model, self.numbers = model, numbers
         about = model.about["records"]
         self.settings = SequenceSettings(**about["settings"])
         self.task = Task.from_dict(about["task"])
@@ -104,6 +105,7 @@ class Reader:
 
         Raises:
             DataError: If a time cannot be read, or a visit lies after the time of the question.
+            SettingError: If the patients differ so much in length that they must be asked apart.
         """
         flat: dict[str, list[Any]] = {name: [] for name in LAYOUT}
         flat |= {name: [0] for name in ("step_offsets", "code_offsets", "value_offsets")}
@@ -115,6 +117,13 @@ class Reader:
         }
         header = {"settings": self.settings.model_dump(exclude_none=True), **self.words.to_dict()}
         sequences = Sequences(Path(), header, **arrays)
+        wide = max(int(np.diff(sequences.code_offsets).max()), len(self.words.channels))
+        size = len(patients) * int(sequences.lengths.max()) * wide
+        if size > self.numbers:
+            raise SettingError(
+                f"{len(patients):,} patients need {size:,} numbers, once all are as long: expected "
+                f"{self.numbers:,} at most; send those with many visits alone"
+            )
         return inputs_of(self.model, sequences, np.arange(len(patients))), unknown
 
     def _append(self, flat: dict[str, list[Any]], patient: Patient, number: int) -> list[str]:

@@ -55,7 +55,6 @@ function showCard() {
       ? `${model.signal.n_chans} channel(s), ${model.signal.sfreq} Hz, ${model.signal.unit}; segments of ${model.signal.n_times} samples`
       : `${model.records.codes} codes, ${model.records.channels} measurements`,
     Sets: `fitted on the tuning part to hold the true class in ${percent(sets.promised)} of new examples like those`,
-    ...(model.cost ? { Cost: `${model.cost.parameters} parameters, ${model.cost.operations} operations a prediction` } : {}),
     "Checksum of the run": model.run.sha256,
   };
   for (const [name, value] of Object.entries(rows)) {

@@ -1,5 +1,6 @@
 """Long EDF files made of real recordings of Bonn, with seizures inserted at known times."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import edfio
@@ -8,10 +9,11 @@ import pytest
 from scipy.signal import resample_poly
 from tests.test_docs import call
 
+from sequela.cli.scan import scan as scan_command
 from sequela.errors import DataError, SettingError, UnknownNameError
 from sequela.runs.folder import RunFolder
 from sequela.serving import load
-from sequela.serving.scan import Scan, Scanning, scan
+from sequela.serving.scan import Scan, Scanning, _threshold, scan
 from sequela.serving.szcore import scores, truth
 from sequela.sources.catalog import EXCERPTS, load_recordings
 
@@ -73,7 +75,7 @@ def test_pieces_give_what_the_whole_gives(
 
 
 def test_scores_of_szcore(found: Scan, night: Path) -> None:
-    by_event, by_sample = scores(truth(night.parent / "known.tsv", found), found)
+    by_event, by_sample = scores(truth(night.parent / "known.tsv", found.seconds), found)
     assert by_event.startswith("by event: sensitivity 1.000, precision 1.000, F1 1.000, 0.0 false")
     assert float(by_sample.split("F1 ")[1][:5]) > 0.85
 
@@ -92,12 +94,38 @@ def test_the_command_writes_events(
     assert "by event: sensitivity 1.000" in printed
 
 
+@pytest.mark.parametrize(("place", "expected"), [(0, 0.5), (1, 0.2)])
+def test_the_threshold_of_the_model_is_of_its_second_class(
+    place: int, expected: float, file: Path
+) -> None:
+    model = load(file)
+    model = replace(model, about={**model.about, "thresholds": [{"value": 0.2}]})
+    assert _threshold(model, None, place) == expected
+
+
+def test_a_truth_of_another_recording_is_refused_before_the_scan(
+    night: Path, tmp_path: Path
+) -> None:
+    known, out = tmp_path / "known.tsv", tmp_path / "events.tsv"
+    known.write_text("onset\tduration\teventType\n9000\t5\tsz\n", "utf-8")
+    with pytest.raises(DataError, match="begins at 9000 s"):  # and no word of the model
+        scan_command(tmp_path / "no.onnx", night, out=out, truth=known)
+    assert not out.exists()
+
+
 def test_what_cannot_be_scanned_is_refused(file: Path, night: Path, tmp_path: Path) -> None:
     model = load(file)
     with pytest.raises(UnknownNameError, match="seizur"):
         scan(model, night, Scanning(event="seizur"))
-    with pytest.raises(SettingError, match="threshold"):
-        scan(model, night, Scanning(threshold=2))
+    for name, value in (
+        ("threshold", 2),
+        ("step", 0),
+        ("step", -1),
+        ("smooth", -1),
+        ("gap", np.nan),
+    ):
+        with pytest.raises(SettingError, match=f"--{name} is {value}"):
+            Scanning(**{name: value})  # type: ignore[arg-type]
     with pytest.raises(DataError, match="no channel 'Oz'"):
         scan(model, night, Scanning(channels=("Oz",)))
     (tmp_path / "cut.edf").write_bytes(night.read_bytes()[:-100])

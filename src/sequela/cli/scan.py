@@ -54,17 +54,19 @@ def scan(
     from sequela.serving.scan import scan as scan_recording
     from sequela.serving.szcore import scores
     from sequela.serving.szcore import truth as known_events
+    from sequela.sources.signals.edf import EdfFile
 
     require_file(out)
     how = Scanning(event, step, smooth, threshold, shortest, gap, channels)
     console = Console(soft_wrap=True)
+    known = None if truth is None else known_events(truth, EdfFile.open(recording).seconds)
     served = load(model, trust_code=trust_code)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task(recording.name, total=1.0)
         found = scan_recording(
             served, recording, how, lambda share: bar.update(task, completed=share)
         )
-    told = [] if truth is None else scores(known_events(truth, found), found)
+    told = [] if known is None else scores(known, found)
     with whole(out) as partial:
         lines = "".join("\t".join(row) + "\n" for row in (HEADER, *rows(found)))
         partial.write_text(lines, encoding="utf-8")

@@ -3,6 +3,7 @@
 Recordings are read piece by piece, so that memory does not grow with their length.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,9 @@ class Scanning:
         shortest: Seconds that an event must last.
         gap: Seconds between two events that are joined.
         channels: Names to read, in the model's order.
+
+    Raises:
+        SettingError: If a number of seconds or the threshold is none that can be.
     """
 
     event: str = ""
@@ -42,6 +46,15 @@ class Scanning:
     shortest: float = 10.0
     gap: float = 10.0
     channels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.step is not None and not 0 < self.step < math.inf:
+            raise SettingError(f"--step is {self.step:g} s: expected more than 0")
+        for name in ("smooth", "shortest", "gap"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise SettingError(f"--{name} is {getattr(self, name):g} s: expected 0 or more")
+        if self.threshold is not None and not 0 < self.threshold < 1:
+            raise SettingError(f"--threshold is {self.threshold:g}: expected between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -113,7 +126,7 @@ def scan(
         raise SettingError(f"{model.name} reads hospital records: expected a model of a signal")
     signal = model.about["signal"]
     place, event = _class(model, how.event)
-    threshold = _threshold(model, how.threshold)
+    threshold = _threshold(model, how.threshold, place)
     file = EdfFile.open(path)
     recording = Recording.of(file, signal, how.channels)
     size, rate = signal["n_times"], signal["sfreq"]
@@ -180,13 +193,11 @@ def _class(model: ServedModel, name: str) -> tuple[int, str]:
     return model.classes.index(name), name
 
 
-def _threshold(model: ServedModel, asked: float | None) -> float:
-    """As asked for, else the last of the model's, which was chosen on its tuning part."""
+def _threshold(model: ServedModel, asked: float | None, place: int) -> float:
+    """As asked for, else the last of the model's, which was chosen for its second class."""
     if asked is None:
-        known = model.about["thresholds"]
+        known = model.about["thresholds"] if place == 1 else ()
         return float(known[-1]["value"]) if known else 0.5
-    if not 0 < asked < 1:
-        raise SettingError(f"the threshold is {asked:g}: expected between 0 and 1")
     return asked
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from sequela.errors import MissingExtraError
 
@@ -17,8 +18,8 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     token: Annotated[bool | None, Parameter(negative="--no-token")] = None,
-    batch: int = 512,
-    threads: int = 1,
+    batch: Annotated[int, Parameter(validator=Number(gte=1))] = 512,
+    threads: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
     most_bytes: int = 32_000_000,
     most_examples: int = 10_000,
     most_length: int = 1_000_000,
@@ -43,7 +44,7 @@ def serve(
         port: Port to listen at; 0 for any that is free.
         token: Ask for an access token: that of the variable SEQUELA_TOKEN, else a new one, which is
             printed (default: only where other machines can reach the server).
-        batch: Examples that the model is asked about at a time; 1 for one request after the other.
+        batch: Examples that the model is asked about at a time; 1 for one example after the other.
         threads: Threads of the model.
         most_bytes: Refuse larger bodies.
         most_examples: Refuse bodies of more examples.

@@ -114,8 +114,9 @@ def test_what_cannot_be_served_is_refused(file: Path, eeg_run: RunFolder, tmp_pa
     (tmp_path / "edited.onnx").write_bytes(whole.replace(b"seizure", b"seizurE"))
     assert "edited" in refused(tmp_path / "edited.onnx")
     assert "nowhere" in refused(tmp_path / "nowhere.onnx")
+    assert "--batch" in refused(file, "--batch", "0")
     assert "--port 70000 is none" in refused(file, "--port", "70000")
-    assert "the limit seconds is 0" in refused(file, "--timeout", "0")
+    assert "--timeout is 0" in refused(file, "--timeout", "0")
 
 
 def test_each_address_of_this_machine_may_be_asked_by_its_name(file: Path) -> None:
@@ -150,5 +151,5 @@ def test_what_this_machine_alone_reaches() -> None:
 def test_a_place_that_is_none_is_refused() -> None:
     with pytest.raises(SettingError, match="cannot listen at 192"):
         Place("192.0.2.1", 0).listen()
-    with pytest.raises(SettingError, match="the limit rate is -1"):
+    with pytest.raises(SettingError, match="--rate is -1"):
         Limits.of(rate=-1)

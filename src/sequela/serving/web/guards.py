@@ -35,6 +35,15 @@ _CLIENTS = 10_000
 _OPEN = frozenset({"/", "/health", "/page.css", "/page.js", "/openapi.json"})
 """Paths that need no token: none of them asks the model. What it is asked is no secret."""
 
+_OPTIONS = {
+    "bytes": "--most-bytes",
+    "examples": "--most-examples",
+    "length": "--most-length",
+    "seconds": "--timeout",
+    "rate": "--rate",
+}
+"""What the command calls the limits that it sets."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -65,7 +74,7 @@ class Limits:
         """
         for name, value in said.items():
             if not (value > 0 or (name == "rate" and value == 0)):
-                raise SettingError(f"the limit {name} is {value:g}: expected a number above 0")
+                raise SettingError(f"{_OPTIONS[name]} is {value:g}: expected a number above 0")
         return cls(**said)  # type: ignore[arg-type]
 
 

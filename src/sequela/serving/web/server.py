@@ -86,7 +86,8 @@ def token_of(given: str | None, *, wanted: bool) -> str:
         if len(given) < _LEAST or not given.isascii() or not given.isprintable():
             raise SettingError(
                 f"the token of SEQUELA_TOKEN has {len(given)} characters: expected {_LEAST} or "
-                "more, such as `python -c 'import secrets; print(secrets.token_urlsafe())'` prints"
+                "more, all of ASCII, such as "
+                "`python -c 'import secrets; print(secrets.token_urlsafe())'` prints"
             )
         return given
     return secrets.token_urlsafe() if wanted else ""

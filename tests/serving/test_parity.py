@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from sequela.models.reference import REFERENCE_MODELS, Examples, ReferenceModel
 from sequela.models.registry import MODELS, ModelEntry
+from sequela.models.spectral import SpectralMLP, SpectralMLPSmall
 from sequela.runs.data import RunData
 from sequela.runs.model import TrainedEnsemble, TrainedModel, as_json
 from sequela.runs.signals import SignalData
 from sequela.serving.records import inputs_of
 from sequela.serving.served import ServedModel
-from sequela.serving.translate import graph_of
+from sequela.serving.translate import _by_class, graph_of
 
 TOLERANCE = 1e-5
 ROWS = np.arange(0, 4000, 4)
@@ -114,6 +115,16 @@ def test_segments_of_several_lengths(bonn: RunData) -> None:
         with torch.inference_mode():
             known = built(bonn.scaled[[row], :, :length]).softmax(1).numpy()  # type: ignore[attr-defined]
         assert np.abs(said[row] - known).max() <= TOLERANCE
+
+
+def test_a_network_that_computes_something_else_has_no_translation() -> None:
+    class Other(SpectralMLP):
+        def forward(self, signal: torch.Tensor) -> torch.Tensor:
+            return -super().forward(signal)
+
+    known: dict[type[torch.nn.Module], Any] = {SpectralMLP: "its translation"}
+    assert _by_class(known, SpectralMLPSmall.__new__(SpectralMLPSmall)) == "its translation"
+    assert _by_class(known, Other.__new__(Other)) is None
 
 
 @pytest.mark.parametrize("name", RECORDS)

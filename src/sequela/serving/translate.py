@@ -90,9 +90,11 @@ def _of_records(g: Graph, model: TrainedModel, network: nn.Module) -> str:
 
 
 def _by_class(translations: Mapping[type[nn.Module], Any], network: nn.Module) -> Any:
-    return next(
-        (translations[each] for each in type(network).__mro__ if each in translations), None
-    )
+    """Of the class, or of one that it is derived from if it computes as that does."""
+    for each in type(network).__mro__:
+        if issubclass(each, nn.Module) and each in translations:
+            return translations[each] if type(network).forward is each.forward else None
+    return None
 
 
 def _reference(g: Graph, model: TrainedModel, entry: ReferenceModel, *, signal: bool) -> str:

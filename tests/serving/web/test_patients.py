@@ -132,6 +132,7 @@ def test_a_code_that_is_taken_away_leaves_the_rest(patient: dict[str, Any]) -> N
     [
         ({"visits": []}, "visits: List should have at least 1"),
         ({"visits": [{"time": "soon"}]}, "a time cannot be read"),
+        ({"visits": [{"time": "now"}]}, "a time is missing, or is none"),
         ({"visits": [{"time": ""}]}, "a time is missing"),
         ({"visits": [{"time": "2020-01-02"}], "time": "2020-01-01"}, "lies after the time of the"),
         ({"visits": [{"time": "2020-01-01", "codes": 3}]}, "visits.0.codes"),

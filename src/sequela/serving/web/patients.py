@@ -21,6 +21,8 @@ from sequela.serving.served import ServedModel
 from sequela.sources.codes import AGE
 
 _HOUR = np.timedelta64(3_600_000_000, "us")
+_MOVING = ("now", "today")
+"""What numpy takes for the time of the server."""
 _OLDEST = 12
 """Decades of age that have a code of their own."""
 
@@ -219,8 +221,10 @@ def _time(said: str, name: str) -> np.datetime64:
             f"patient {name}: a time cannot be read: expected a date or time such as "
             "2020-01-31T12:00"
         ) from error
-    if np.isnat(found):
-        raise DataError(f"patient {name}: a time is missing: expected one such as 2020-01-31")
+    if np.isnat(found) or said.strip().lower() in _MOVING:
+        raise DataError(
+            f"patient {name}: a time is missing, or is none: expected one such as 2020-01-31"
+        )
     return found
 
 

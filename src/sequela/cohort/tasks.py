@@ -125,6 +125,18 @@ class Task:
         return self.trigger in {"admission", "ICU admission", "discharge"}
 
     @property
+    def example(self) -> str:
+        """What one example is, in a word.
+
+        Example:
+            >>> in_hospital().example, landmark().example
+            ('stay', 'patient')
+        """
+        if self.name == LABEL_FILE:
+            return "example"
+        return "stay" if self.of_stays else "patient"
+
+    @property
     def needs_spans(self) -> bool:
         """Whether the cohort asks when a subject's record begins and ends."""
         return not self.of_stays or self.horizon_days is not None

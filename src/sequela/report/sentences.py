@@ -85,7 +85,7 @@ def data_in_words(data: Mapping[str, Any]) -> str:
             f"{data['n_times']} samples at {data['sfreq']} Hz"
         )
     sites = f" at {data['sites']:,} sites" if "sites" in data else ""
-    held = f"{data['examples']:,} examples of {data['subjects']:,} subjects{sites}"
+    held = f"{data['examples']:,} {data['example']}s of {data['subjects']:,} subjects{sites}"
     if "outcome" not in data:
         return held
     share = data["positives"] / data["examples"]
@@ -162,10 +162,3 @@ def main_number(entry: Entry) -> str:
     ci = entry.test.get(f"{metric.key}_ci")
     between = f" (95 % interval {number(ci[0], form)} to {number(ci[1], form)})" if ci else ""
     return f"{metric.title} {number(entry.test.get(metric.key), form)}{between}"
-
-
-def cost_in_words(entry: Entry) -> str:
-    """Parameters and operations."""
-    operations = entry.facts["operations"]
-    each = f", {operations:,} operations per {entry.data['example']}" if operations else ""
-    return f"{entry.facts['parameters']:,} parameters{each}"

@@ -230,7 +230,7 @@ class VisitData:
             "classes": list(self.classes),
             "unit": self.unit,
             "classes_fixed": self.classes_fixed,
-            "example": "patient",
+            "example": self.cohort.task.example,
             "parts": {name: self._part(name) for name in PARTS},
             "outcome": self._outcome(),
             "task": self.cohort.task.to_dict(),

@@ -24,14 +24,12 @@ class RunFigure:
             must not be shown (:class:`sequela.runs.released.Released`); ``None`` where there is
             nothing to draw.
         note: How to read it, said once under the pictures of all models.
-        small: Whether it stands beside other small ones, in one row.
     """
 
     name: str
     title: str
     draw: "Callable[[Any], Figure | None]"
     note: str = ""
-    small: bool = False
 
 
 RUN_FIGURES: dict[str, RunFigure] = {}
@@ -72,8 +70,8 @@ _CURVES = (
     "full; the dotted line marks the epoch that was kept. Of folds, they show the first."
 )
 for _figure in (
-    RunFigure("loss", "", lambda run: _learning_curve(run, "loss"), _CURVES, small=True),
-    RunFigure("accuracy", "", lambda run: _learning_curve(run, "accuracy"), _CURVES, small=True),
+    RunFigure("loss", "", lambda run: _learning_curve(run, "loss"), _CURVES),
+    RunFigure("accuracy", "", lambda run: _learning_curve(run, "accuracy"), _CURVES),
     RunFigure(
         "matrix",
         "",

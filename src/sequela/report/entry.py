@@ -144,18 +144,17 @@ def measures(entries: Sequence[Entry]) -> list[Metric]:
 
 
 def panel(entry: Entry) -> dict[str, Any]:
-    """The registered pictures of one run, small ones apart, and sentences on its classes."""
-    drawn = [(each, each.draw(entry.released)) for each in RUN_FIGURES.values()]
-    pictures = [
-        (each, picture(figure, f"{entry.key}-{each.name}", each.title))
-        for each, figure in drawn
-        if figure
+    """The registered pictures of one run, and sentences on its classes."""
+    drawn = [
+        (each, figure) for each in RUN_FIGURES.values() if (figure := each.draw(entry.released))
     ]
     alone = len(entry.run.runs) == 1
     seen = not isinstance(entry.test["confusion"], Hidden)
     return {
         "entry": entry,
-        "pictures": [picture for _, picture in pictures],
-        "notes": [each.note for each, _ in pictures if each.note],
+        "pictures": [
+            picture(figure, f"{entry.key}-{each.name}", each.title) for each, figure in drawn
+        ],
+        "notes": [each.note for each, _ in drawn if each.note],
         "sentences": discuss(entry.run.first) if alone and not entry.two and seen else [],
     }

@@ -1,9 +1,12 @@
 """What may leave the building holds no id, no date, no free text and no name of few."""
 
+import csv
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,6 +19,7 @@ from sequela.runs.folder import RunFolder
 from sequela.sources.catalog import EXCERPTS
 from sequela.studies.results import results
 
+COUNTS = {"examples", "groups", "events", "count"}
 TASK = ("--task", "in-hospital", "--epochs", 1, "--demographics")
 
 
@@ -49,11 +53,44 @@ def shown_of(data: str, root: Path, out: Path, capsys: pytest.CaptureFixture[str
     return printed.out + printed.err
 
 
+def csv_of(page: Path) -> dict[str, list[dict[str, str]]]:
+    """The data of the figures of a page, by the name of their file."""
+    text = page.read_text("utf-8")
+    links = re.findall(r'download="([^"]+)\.csv" href="data:text/csv;charset=utf-8,([^"]*)"', text)
+    return {name: list(csv.DictReader(unquote(each).splitlines())) for name, each in links}
+
+
+def assert_no_count_of_few(out: Path) -> None:
+    """Neither a count in the data of a figure is small, nor one that net benefit gives away."""
+    found = csv_of(out / "outside" / "report.html")
+    counted = [
+        (name, row[column])
+        for name, rows in found.items()
+        for row in rows
+        for column in COUNTS & row.keys()
+        if row[column]
+    ]
+    assert counted
+    assert [(name, count) for name, count in counted if 0 < int(count) < 10] == []
+    decided = {
+        float(row["threshold"])
+        for name, rows in found.items()
+        for row in rows
+        if name.endswith("decision")
+    }
+    for run in ("visits-baseline", "logistic-regression"):
+        held_out = RunFolder(out / "inside" / run).predictions.part("held_out")
+        for at in decided:
+            cells = np.bincount(2 * held_out.label + (held_out.score >= at), minlength=4)
+            assert not ((cells > 0) & (cells < 10)).any(), (run, at)
+
+
 def assert_none_found(canaries: Planted, out: Path, said: str) -> None:
     predictions = RunFolder(out / "inside" / "visits-baseline").predictions
     internal = {*predictions.subject_id.tolist(), *predictions.example_id.tolist()}
     own = replace(canaries, ids=canaries.ids | {one for one in internal if len(one) >= 5})
     assert len(own.ids) >= 89
+    assert_no_count_of_few(out)
     assert {
         name: found
         for name, content in outputs(out / "outside", said).items()

@@ -104,12 +104,29 @@ def coarse(curve: Curve, predictions: Predictions, smallest: int) -> Curve:
         predictions: What it was made of.
         smallest: The smallest count that is shown.
     """
-    alarm = predictions.score >= curve.threshold[:, np.newaxis]
+    kept = counts_no_few(predictions, curve.threshold, smallest)
+    return replace(curve, x=curve.x[kept], y=curve.y[kept], threshold=curve.threshold[kept])
+
+
+def counts_no_few(
+    predictions: Predictions, threshold: NDArray[np.float64], smallest: int
+) -> NDArray[np.bool_]:
+    """At which thresholds each of the four counts is 0, or ``smallest`` or more.
+
+    Args:
+        predictions: Of one part, with two classes.
+        threshold: float64 (threshold,): alarm at or above it.
+        smallest: The smallest count that is shown.
+
+    Returns:
+        bool (threshold,).
+    """
+    alarm = predictions.score >= threshold[:, np.newaxis]
     alarmed = np.stack([(alarm & (predictions.label == one)).sum(axis=1) for one in (0, 1)])
     silent = np.bincount(predictions.label, minlength=2)[:, np.newaxis] - alarmed
     cells = np.concatenate([alarmed, silent])
-    kept = ~((cells > 0) & (cells < smallest)).any(axis=0)
-    return replace(curve, x=curve.x[kept], y=curve.y[kept], threshold=curve.threshold[kept])
+    found: NDArray[np.bool_] = ((cells == 0) | (cells >= smallest)).all(axis=0)
+    return found
 
 
 def roc_curve(

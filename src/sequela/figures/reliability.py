@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sequela.errors import SettingError
 from sequela.evaluation.calibration import Reliability
-from sequela.evaluation.disclosure import merged_bins
+from sequela.evaluation.disclosure import is_small, merged_bins
 from sequela.figures.figure import Figure
 from sequela.figures.series import Series
 from sequela.figures.words import named_line, with_interval
@@ -33,7 +33,8 @@ def reliability_curves(
         chances: The same names to the probabilities of the event, (example,), as
             :func:`sequela.evaluation.event.event` gives them.
         event: What is predicted, for example ``death in this stay``.
-        smallest: Bars of the histogram with fewer examples are merged with their neighbours.
+        smallest: Bars of the histogram with fewer examples are merged with their neighbours, and
+            fewer groups of a bin are not counted in the rows.
 
     Raises:
         SettingError: If the names differ, or there are none.
@@ -47,7 +48,7 @@ def reliability_curves(
     rows = [
         row
         for name in curves
-        for row in (*_points(name, curves[name]), *_histogram(name, chances, smallest))
+        for row in (*_points(name, curves[name], smallest), *_histogram(name, chances, smallest))
     ]
     reliable = [r for r in rows if r["what"] == "reliability"]
     counted = [r for r in rows if r["what"] == "histogram"]
@@ -67,7 +68,7 @@ def reliability_curves(
     return Figure(chart=chart, alt=_alt(curves, event), rows=rows)
 
 
-def _points(name: str, curve: Reliability) -> list[dict[str, Any]]:
+def _points(name: str, curve: Reliability, smallest: int) -> list[dict[str, Any]]:
     return [
         {
             "model": name,
@@ -77,7 +78,7 @@ def _points(name: str, curve: Reliability) -> list[dict[str, Any]]:
             "low": share.interval.low if share.interval else None,
             "high": share.interval.high if share.interval else None,
             "examples": count,
-            "groups": groups,
+            "groups": None if is_small(groups, smallest) else groups,
         }
         for chance, share, count, groups in zip(
             curve.chance.tolist(),

@@ -17,6 +17,7 @@ from sequela.evaluation.calibration import (
 from sequela.evaluation.conformal import check_coverage, fit_conformal
 from sequela.evaluation.curves import (
     coarse,
+    counts_no_few,
     precision_recall_curve,
     precision_recall_over_models,
     roc_curve,
@@ -134,11 +135,13 @@ def _as_written(test: Mapping[str, Any], key: str) -> Estimate:
     return Estimate(np.nan if test[key] is None else test[key], interval)
 
 
-def decided(entries: Sequence[Entry], what: str, prefix: str) -> Picture:
-    """Decision curves of some models."""
-    curves = {
-        s.title: net_benefit(held_out(s.run), _rng(s.run), thresholds=_THRESHOLDS) for s in entries
-    }
+def decided(entries: Sequence[Entry], what: str, prefix: str) -> Picture | None:
+    """Decision curves of some models, at the thresholds that count no small number of people."""
+    shown = [counts_no_few(held_out(s.run), _THRESHOLDS, s.cell) for s in entries]
+    at = _THRESHOLDS[np.all(shown, axis=0)]
+    if not at.size:
+        return None
+    curves = {s.title: net_benefit(held_out(s.run), _rng(s.run), thresholds=at) for s in entries}
     return picture(decision_curves(curves, event=what), f"{prefix}decision", _DECIDED)
 
 

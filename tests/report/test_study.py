@@ -2,21 +2,25 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError
+from sequela.evaluation.disclosure import HIDDEN
 from sequela.figures.curves import learning_curve
 from sequela.figures.figure import Figure
 from sequela.figures.registry import RUN_FIGURES, RunFigure
 from sequela.report.build import build
+from sequela.report.comparison import Standing
 from sequela.report.entry import Entry
 from sequela.report.group import TOO_FEW
 from sequela.report.study import content
-from sequela.runs import fit
+from sequela.runs import fit, released
 from sequela.runs.find import Run, find_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import seal
@@ -190,6 +194,36 @@ def test_keys_of_what_is_shown_are_its_own(record_runs: list[Run]) -> None:
     assert len({s.title for s in honest}) == len(honest)
 
 
+def test_a_fold_of_few_has_no_dot(record_runs: list[Run]) -> None:
+    folds = record_runs[-1]
+    assert len(folds.runs) == 2
+    for smallest, dots in ((1, 2), (10**6, 0)):
+        entry = Entry(folds, mortality.STUDY, smallest)
+        (row,) = Standing.of([entry], entry).rows
+        assert len(row.models) == dots
+
+
+def test_a_page_whose_numbers_are_hidden_tells_none(
+    small_runs: list[RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(released, "of_people", lambda _: True)
+    text = build(small_runs, tmp_path / "page.html", 10**6).read_text("utf-8")
+    assert "Accuracy: hidden, as it tells of few." in text
+    for run in small_runs:
+        assert f"{100 * run.test['accuracy']:.1f}" not in text
+
+
+def test_of_a_hidden_best_no_difference_is_shown(small_runs: list[RunFolder]) -> None:
+    best, *others = (Entry(run) for run in small_runs[:3])
+    hidden = replace(best, smallest=10**6)
+    hidden.__dict__["released"] = SimpleNamespace(test={"accuracy": HIDDEN}, data=best.data)
+    found = Standing.of([hidden, *others], hidden)
+    assert found.best is None
+    assert [row.entry for row in found.rows] == sorted(others, key=lambda e: -e.value)
+    assert all(row.apart is None for row in found.rows)
+    assert Standing.of([best, *others], best).rows[1].apart
+
+
 def test_the_same_model_twice_has_ids_of_its_own(
     record_runs: list[Run], of_cohort: OfCohort, outline: Outline, tmp_path: Path
 ) -> None:
@@ -219,7 +253,7 @@ def mine(small_runs: list[RunFolder], tmp_path: Path, monkeypatch: pytest.Monkey
 def test_runs_of_no_study_have_a_part_without_claims(mine: list[Run], tmp_path: Path) -> None:
     text = build(mine, tmp_path / "page.html").read_text("utf-8")
     assert '<h2 id="mine">My EEG</h2>' in text
-    assert "4 models predict the class of a 1.03 s segment of EEG" in text[: text.index("<nav")]
+    assert "The question: the class of a 1.03 s segment of EEG" in text[: text.index("<nav")]
     assert "MLP improved" in text
     assert "Is the improved model better than its baseline?" in text
     assert "What a leak would add" in text

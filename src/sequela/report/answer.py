@@ -39,12 +39,11 @@ def sentence(contents: Sequence[Content]) -> str:
 def _done(content: Content) -> str:
     main: Group = content["main"]
     many = len(main.plain)
-    models = "One model predicts" if many == 1 else f"{many} models predict"
-    done = f"{models} {main.data['question']}, on {content['holds']}."
+    models = "One model was" if many == 1 else f"{many} models were"
+    done = f"The question: {main.data['question']}. {models} tested on {content['holds']}."
     if content["judged"]:
-        claims = "the claims" if len(content["judged"]) > 1 else "the claim"
-        done += f" {len(content['judged'])} {claims.removeprefix('the ')} of {main.study.report}: "
-        done += f"{content['tally']}."
+        claims = "claims" if len(content["judged"]) > 1 else "claim"
+        done += f" {len(content['judged'])} {claims} of {main.study.report}: {content['tally']}."
     return done
 
 
@@ -65,16 +64,18 @@ def cards(contents: Sequence[Content]) -> list[tuple[str, list[Line]]]:
 
 def pictures(contents: Sequence[Content]) -> list[Picture]:
     """Of each study, all models with intervals against their operations."""
-    width = WIDE if len(contents) == 1 else HALF
-    drawn = (_picture(content, width) for content in contents)
+    alone = len(contents) == 1
+    drawn = (_picture(content, alone=alone) for content in contents)
     return [each for each in drawn if each]
 
 
-def _picture(content: Content, width: int) -> Picture | None:
+def _picture(content: Content, *, alone: bool) -> Picture | None:
     standing: Standing = content["standing"]
-    what = f"{standing.metric.heading} with 95 % intervals. Filled: no model with fewer operations "
-    caption = f"{what}is better. Diamonds: reference models."
-    return standing.against_operations(f"{content['study'].name}-models-picture", caption, width)
+    caption = "" if alone else f"{content['study'].title}. "
+    caption += f"{standing.metric.heading} with 95 % intervals. Filled: no model with fewer "
+    caption += "operations is better. Diamonds: operations not counted."
+    name = f"{content['study'].name}-models-picture"
+    return standing.against_operations(name, caption, WIDE if alone else HALF)
 
 
 def _data(study: str, content: Content) -> Line:
@@ -99,17 +100,24 @@ def _best(study: str, content: Content) -> Line:
     main: Group = content["main"]
     standing: Standing = content["standing"]
     best = standing.best
+    if not best:
+        return Line(
+            study, main.best.title, f"{standing.metric.heading}: hidden, as it tells of few."
+        )
     said = f"{standing.metric.heading} {_with_interval(best, standing)}"
     chosen = f", {main.chosen}" if main.chosen else ""
-    simplest = standing.simplest
-    rest = f"{said}{chosen}."
-    if simplest:
-        rest += (
-            f" As good and simpler: {simplest.entry.title}, {_with_interval(simplest, standing)}."
-        )
-    elif len(standing.rows) > 1:
-        rest += " No simpler model is as good."
-    return Line(study, best.entry.title, rest)
+    return Line(study, best.entry.title, f"{said}{chosen}.{_simpler(standing)}")
+
+
+def _simpler(standing: Standing) -> str:
+    """Whether a simpler model would do; nothing where that is not known."""
+    if row := standing.simplest:
+        found = f"{row.entry.title}, {_with_interval(row, standing)}"
+        return f" Simpler and not clearly worse: {found}."
+    compared = [row for row in standing.simpler if row.apart and row.apart.difference]
+    if compared and len(compared) == len(standing.simpler):
+        return " Each simpler model is clearly worse."
+    return ""
 
 
 def _with_interval(row: Row, standing: Standing) -> str:
@@ -151,14 +159,17 @@ def caveats(content: Content) -> list[tuple[str, str]]:
     if main.quick:
         found.append(("Quick run", "Networks had few epochs: the numbers are not results."))
     if main.too_few:
-        found.append((_capital(main.too_few), f"{main.rarer_shown} of the rarer class."))
+        many = f"The rarer class has {main.rarer_shown} examples."
+        found.append((_capital(main.too_few), many))
     if unbeaten := standing.unbeaten:
-        found.append((f"The networks do not beat {unbeaten.entry.title}", "It is far simpler."))
+        reference = unbeaten.entry
+        many = f"It is a reference model of {unbeaten.parameters:,} parameters."
+        found.append((f"No network clearly beats {reference.title}", many))
     if data["subjects"] is None:
         split = f"a split by {data['unit']} is not one by patient"
         found.append(("Patients are not identified", f"{_capital(split)}."))
     if not main.too_few and main.rarer < main.study.few:
-        many = f"Only {main.rarer_shown} examples of the rarer class"
+        many = f"The rarer class has {main.rarer_shown} examples"
         found.append((many, "Intervals are wide."))
     suspicious = [each for each in main.findings if each["severity"] != "leak"]
     found += [(_capital(each["check"]), f"{_capital(each['what'])}.") for each in suspicious]

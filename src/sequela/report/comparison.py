@@ -27,7 +27,8 @@ class Row:
         entry: The run.
         value: Its held-out number.
         interval: 95 %; ``None`` where it has none.
-        models: The same number of each fold, repeat and seed, where there are several.
+        models: The same number of each fold, repeat and seed, where there are several, without
+            those of which a class has too few held-out people.
         apart: Its paired difference from the best; ``None`` of the best itself, and where the two
             cannot be compared.
     """
@@ -37,6 +38,11 @@ class Row:
     interval: tuple[float, float] | None
     models: tuple[float, ...]
     apart: Compared | None = None
+
+    @property
+    def parameters(self) -> int:
+        """How many the model has."""
+        return int(self.entry.facts["parameters"])
 
     @property
     def as_good(self) -> bool:
@@ -51,11 +57,13 @@ class Standing:
 
     Attributes:
         rows: The models.
+        best: The best of them; ``None`` where its number is hidden.
         metric: Their number.
         example: What the operations are for.
     """
 
     rows: tuple[Row, ...]
+    best: Row | None
     metric: Metric
     example: str
 
@@ -65,26 +73,30 @@ class Standing:
         metric = best.metric
         shown = [e for e in entries if not isinstance(e.test.get(metric.key), Hidden | None)]
         shown.sort(key=lambda e: (e is not best, -e.value))
-        apart = _apart(best, shown)
-        rows = [_row(entry, metric, apart.get(entry.key)) for entry in shown]
-        return cls(tuple(rows), metric, best.data["example"])
+        seen = any(
+            each is best for each in shown
+        )  # a difference from a hidden number would tell it
+        apart = _apart(best, shown) if seen else {}
+        rows = tuple(_row(entry, metric, apart.get(entry.key)) for entry in shown)
+        return cls(rows, rows[0] if seen else None, metric, best.data["example"])
 
     @property
-    def best(self) -> Row:
-        """The one with the best number."""
-        return self.rows[0]
+    def simpler(self) -> tuple[Row, ...]:
+        """Those with fewer parameters than the best, the simplest first."""
+        if not self.best:
+            return ()
+        most = self.best.parameters
+        fewer = [row for row in self.rows if row.parameters < most]
+        return tuple(sorted(fewer, key=lambda row: row.parameters))
 
-    @cached_property
+    @property
     def simplest(self) -> Row | None:
-        """Of those as good as the best, the one with the fewest parameters, if it has fewer."""
-        good = [row for row in self.rows if row.as_good]
-        least = min(good, key=lambda row: row.entry.facts["parameters"], default=None)
-        fewer = least and (least.entry.facts["parameters"] < self.best.entry.facts["parameters"])
-        return least if fewer else None
+        """The simplest of those that are simpler than the best and not clearly worse."""
+        return next((row for row in self.simpler if row.as_good), None)
 
     @property
     def unbeaten(self) -> Row | None:
-        """The best reference model, where no network surely beats it."""
+        """The best reference model, where no network clearly beats it."""
         references = [row for row in self.rows if not row.entry.account]
         networks = [row for row in self.rows if row.entry.account]
         if not (references and networks):
@@ -130,7 +142,7 @@ class Standing:
                     "difference_from_best": row.apart
                     and row.apart.difference
                     and row.apart.difference.value,
-                    "parameters": row.entry.facts["parameters"],
+                    "parameters": row.parameters,
                     "operations": row.entry.facts["operations"],
                     "train_seconds": row.entry.facts["train_seconds"],
                 }
@@ -163,8 +175,8 @@ def _row(entry: Entry, metric: Metric, apart: Compared | None) -> Row:
     ci = entry.test.get(f"{metric.key}_ci")
     models = []
     if len(entry.run.runs) > 1:
-        tests = [Released(run, entry.smallest).test for run in entry.run.runs]
-        models = [test.get(metric.key) for test in tests]
+        released = [Released(run, entry.smallest) for run in entry.run.runs]
+        models = [each.test.get(metric.key) for each in released if not each.of_few]
     shown = tuple(n for n in models if isinstance(n, float))
     interval = (ci[0], ci[1]) if ci else None
     return Row(entry, entry.test[metric.key], interval, shown, apart)

@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from sequela.evaluation.disclosure import shown
+from sequela.evaluation.disclosure import is_small
 from sequela.report import sentences
 from sequela.report.entry import Entry
 from sequela.runs.find import Run
 from sequela.runs.openings import Openings, openings
-from sequela.runs.released import of_people
 from sequela.studies.study import Study
 
 TOO_FEW = "too few subjects to conclude"
@@ -79,10 +78,10 @@ class Group:
         return min(counts)
 
     @property
-    def rarer_shown(self) -> Any:
-        """The same, as it may be shown."""
-        smallest = self.plain[0].smallest if of_people(self.data) else 1
-        return shown(self.rarer, smallest)
+    def rarer_shown(self) -> str:
+        """The same in words, as it may be shown."""
+        smallest = self.plain[0].cell
+        return f"fewer than {smallest}" if is_small(self.rarer, smallest) else f"{self.rarer:,}"
 
     @property
     def too_few(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sequela.evaluation.disclosure import Hidden
 from sequela.figures.figure import Figure
 from sequela.figures.leak import leak
 from sequela.report.entry import Entry
@@ -68,11 +69,16 @@ def leaks(honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[dict[str, A
 
 
 def leak_figure(honest: Sequence[Entry], leaking: Sequence[Entry]) -> Figure | None:
-    """The picture of both settings, for models that were run in both."""
-    both = {entry.name for entry in honest} & {entry.name for entry in leaking}
+    """The picture of both settings, for models that were run in both and may be shown in both."""
+    metric = honest[0].metric.key
+    seen = [
+        {entry.name for entry in group if not isinstance(entry.test[metric], Hidden)}
+        for group in (honest, leaking)
+    ]
+    both = seen[0] & seen[1]
     if not both:
         return None
-    planned, metric = PLANNED[leaking[0].leak], honest[0].metric.key
+    planned = PLANNED[leaking[0].leak]
     without = planned.honest.format(split=honest[0].run.settings.split)
     rows = [
         {

@@ -73,9 +73,8 @@ class Standing:
         metric = best.metric
         shown = [e for e in entries if not isinstance(e.test.get(metric.key), Hidden | None)]
         shown.sort(key=lambda e: (e is not best, -e.value))
-        seen = any(
-            each is best for each in shown
-        )  # a difference from a hidden number would tell it
+        # A difference from a hidden number would tell it.
+        seen = any(each is best for each in shown)
         apart = _apart(best, shown) if seen else {}
         rows = tuple(_row(entry, metric, apart.get(entry.key)) for entry in shown)
         return cls(rows, rows[0] if seen else None, metric, best.data["example"])

@@ -70,7 +70,9 @@ def assert_no_count_of_few(out: Path) -> None:
         for column in COUNTS & row.keys()
         if row[column]
     ]
-    assert counted
+    # Where a class is of few, as in the MIMIC-III demo, no figure counts anybody.
+    assert found
+    assert counted or not any(name.endswith("reliability") for name in found)
     assert [(name, count) for name, count in counted if 0 < int(count) < 10] == []
     decided = {
         float(row["threshold"])

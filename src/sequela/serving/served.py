@@ -201,7 +201,7 @@ class ServedModel:
             )
 
 
-def load(path: Path, *, threads: int = 1, trust_code: bool = False) -> ServedModel:
+def load(path: Path | str, *, threads: int = 1, trust_code: bool = False) -> ServedModel:
     """A model from a file that ``sequela export`` wrote, or from a finished run.
 
     Args:
@@ -215,6 +215,7 @@ def load(path: Path, *, threads: int = 1, trust_code: bool = False) -> ServedMod
         DataError: If the file is not one that ``sequela export`` wrote, was edited, or is damaged.
         SequelaError: If the run is not finished, or cannot be exported.
     """
+    path = Path(path)
     if path.is_dir():
         from sequela.serving.export import exported
 

@@ -70,6 +70,7 @@ def _study(content: Study) -> dict[str, Any]:
     return {
         "data": data["title"],
         "question": data["question"],
+        "icd_digits": data.get("sequences", {}).get("settings", {}).get("icd_digits"),
         "positives": data.get("positives"),
         "leaks": "leak" in found_out,
         **found,
@@ -204,6 +205,13 @@ def eeg_table(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def digits(kept: int | None) -> str:
+    """What is read of an ICD code."""
+    if kept is None:
+        return ""
+    return f"; ICD codes with {kept} digits after the dot" if kept else "; ICD codes to the dot"
+
+
 def mortality_table(summary: Mapping[str, Any]) -> str:
     """A row for each cohort."""
     cohorts = [each for key, each in summary["studies"].items() if key.startswith("mortality")]
@@ -214,11 +222,11 @@ def mortality_table(summary: Mapping[str, Any]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for cohort in cohorts:
-        leaks = ": **leaks**" * cohort["leaks"]
+        leaks = " (**leaks**)" * cohort["leaks"]
         models, default = cohort["models"], cohort["default"]
         own = f"{title_of(default)} {level(models[default])}" if default else number(None)
         cells = [
-            f"{cohort['data']}, {cohort['question']}{leaks}",
+            f"{cohort['data']}, {cohort['question']}{digits(cohort['icd_digits'])}{leaks}",
             f"{number(cohort['positives'], ',.0f')} of {number(cohort['examples'], ',.0f')}",
             *(level(models.get(name)) for name in shown),
             own,

@@ -12,9 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests import postgres
 
+from sequela.errors import SettingError
 from sequela.evaluation.metrics import METRICS
 from sequela.sources.catalog import EXCERPTS, load_recordings
+from sequela.sources.engine import check_java
 from sequela.sources.recordings import Recording
 
 if TYPE_CHECKING:
@@ -67,6 +70,30 @@ def browser() -> Iterator["Browser"]:
         opened = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="session")
+def java() -> None:
+    """Java for Spark; a test that needs it skips without, unless that is forbidden."""
+    try:
+        check_java()
+    except SettingError as error:
+        if os.environ.get("SEQUELA_REQUIRE_SPARK") == "1":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def quick_java(java: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Java that starts quickly: small data are no reason to optimise what is run once."""
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of a PostgreSQL server of our own."""
+    with postgres.running() as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

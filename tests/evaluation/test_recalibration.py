@@ -83,3 +83,41 @@ def test_nothing_is_fitted_on_held_out_data(
         fit(replace(made, split=one_of_them))
     with pytest.raises(DataError, match="no predictions"):
         fit(made.part("tuning"))
+
+
+def line_of(made: Predictions, intercept: float, slope: float) -> Predictions:
+    """Predictions whose logit has been changed so."""
+    chance = scipy.special.expit(intercept + slope * scipy.special.logit(made.score.astype(float)))
+    return replace(made, probabilities=np.stack([1 - chance, chance], axis=1))
+
+
+def test_a_line_undoes_another(make_predictions: Make) -> None:
+    made = tuning(make_predictions(groups=600))
+    plain = recalibration.fit_line(made)
+    found = recalibration.fit_line(line_of(made, 0.7, 1.6))
+    # x' = 0.7 + 1.6 x, so the line of x is reached by slope / 1.6
+    assert found.slope == pytest.approx(plain.slope / 1.6, rel=0.02)
+    assert found.intercept == pytest.approx(plain.intercept - 0.7 * found.slope, abs=0.02)
+    cox = calibration.calibration_line(made)
+    assert (plain.intercept, plain.slope) == pytest.approx((cox.intercept, cox.slope), abs=0.01)
+
+
+def test_an_intercept_makes_events_as_frequent_as_predicted(make_predictions: Make) -> None:
+    made = line_of(tuning(make_predictions(groups=600)), 1.5, 1)
+    found = recalibration.fit_line(made, slope=False)
+    assert found.slope == 1
+    apart = metrics.observed_minus_expected
+    assert abs(apart(made)) > 0.1
+    assert apart(found.apply(made)) == pytest.approx(0, abs=0.002)
+
+
+def test_a_line_of_few_without_any_event_is_near_no_change(make_predictions: Make) -> None:
+    made = tuning(make_predictions(groups=60))
+    none = made.where(np.flatnonzero(made.label == 0)[:4])
+    found = recalibration.fit_line(none)
+    assert -4 < found.intercept < 0
+    assert 0 < found.slope < 2
+    with pytest.raises(SplitError, match="a line is fitted on the tuning part"):
+        recalibration.fit_line(make_predictions())
+    with pytest.raises(DataError, match="5 classes where a number needs two"):
+        recalibration.fit_line(tuning(make_predictions(classes=5)))

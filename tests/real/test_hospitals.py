@@ -1,19 +1,25 @@
 """The open demos and sets, as their publishers describe them."""
 
 import gzip
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 
 from sequela.cohort.events import open_events
+from sequela.sources import physionet2012
 from sequela.sources.account import Account
 from sequela.sources.build import build
 from sequela.sources.catalog import EXCERPTS
+from sequela.sources.describe import describe
 from sequela.sources.hospitals import source_of
+from sequela.sources.meds_events import rows_hash
 
 Built = tuple[Account, Callable[[str], int]]
 
@@ -50,6 +56,29 @@ def test_mimic3(demo: Callable[..., Built]) -> None:
     tables = {table.table: table for table in account.tables}
     assert (tables["DIAGNOSES_ICD"].rows, tables["DIAGNOSES_ICD"].kept) == (1761, 1761)
     assert count("MEDS_DEATH") == 100, "all patients of the demo have a date of death"
+
+
+def test_mimic3_as_tables_of_a_hospital(real_data: Path, tmp_path: Path) -> None:
+    """The declaration that ``sequela data describe mimic3`` shows, beside the files."""
+    root = tmp_path / "own"
+    shutil.copytree(real_data / "mimic3-demo", root)
+    (root / "tables.toml").write_text(describe(Path("mimic3"))[0], "utf-8")
+    build(source_of("tables", root), root, tmp_path / "tables")
+    build(source_of("mimic3"), real_data / "mimic3-demo", tmp_path / "mimic3")
+    assert rows_hash(tmp_path / "tables") == rows_hash(tmp_path / "mimic3")
+
+
+def test_physionet2012_as_tables_of_a_hospital(real_data: Path, tmp_path: Path) -> None:
+    """Its text files, written as the two tables that they are."""
+    root = tmp_path / "own"
+    root.mkdir()
+    for name, rows in physionet2012.read(real_data / "physionet2012"):
+        assert isinstance(rows, pa.RecordBatchReader)
+        pq.write_table(rows.read_all(), root / f"{name}.parquet")
+    (root / "tables.toml").write_text(describe(Path("physionet2012"))[0], "utf-8")
+    build(source_of("tables", root), root, tmp_path / "tables")
+    build(source_of("physionet2012"), real_data / "physionet2012", tmp_path / "challenge")
+    assert rows_hash(tmp_path / "tables") == rows_hash(tmp_path / "challenge")
 
 
 def test_mimic4(demo: Callable[..., Built]) -> None:

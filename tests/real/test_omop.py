@@ -2,23 +2,30 @@
 
 import csv
 import gzip
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
+from tests.postgres import load_omop, table_of
 
 from sequela.cohort.events import open_events
 from sequela.cohort.selection import select_cohort
 from sequela.cohort.stays import create_stays
 from sequela.cohort.tasks import in_hospital
 from sequela.config import CohortSettings, RunSettings, TrainingSettings
+from sequela.report.external_page import build_external
 from sequela.runs.evaluate import evaluate_run
+from sequela.runs.external import judge_elsewhere
 from sequela.runs.fit import train
 from sequela.sources.build import build
 from sequela.sources.hospitals import source_of, source_read_so
+from sequela.sources.meds_events import rows_hash
 from sequela.sources.omop import BY_VISIT_END
+from sequela.sources.postgres import in_schema
 
 HADM = r"regexp_full_match(visit_source_value, '[0-9]+[|][0-9]+')"
 # What the demo leaves out of Athena's table concept: the pairs of a concept and its ICD code, found
@@ -99,6 +106,37 @@ def test_naive_dating_is_counted(built: Any, omop: Path) -> None:
     assert "see 3619 codes of a stay that had not ended" in found["codes from the future"].what
 
 
+@pytest.mark.parametrize("name", ["mimic4-omop-demo", "synthea-omop"])
+def test_all_stores_give_the_same(name: str, real_data: Path, server: str, tmp_path: Path) -> None:
+    """CSV, Parquet, DuckDB and PostgreSQL."""
+    files = real_data / name
+    parquet, database, schema = tmp_path / "cdm", tmp_path / "cdm.duckdb", name.replace("-", "_")
+    parquet.mkdir()
+    with duckdb.connect(str(database)) as connection:
+        for path in sorted(files.glob("*.csv.gz")):
+            stem = path.name.split(".")[0].lower()
+            pq.write_table(table_of(path), parquet / f"{stem}.parquet")
+            connection.read_parquet(str(parquet / f"{stem}.parquet")).create(stem)
+    load_omop(server, files, schema)
+    roads: dict[str, Path | str] = {
+        "csv": files,
+        "parquet": parquet,
+        "duckdb": database,
+        "postgresql": in_schema(server, schema),
+    }
+    built = [build(source_of("omop"), root, tmp_path / road) for road, root in roads.items()]
+    assert len({rows_hash(tmp_path / road) for road in roads}) == 1
+    rows = [[(t.table, t.rows, t.notes) for t in each.tables] for each in built]
+    assert all(each == rows[0] for each in rows)
+    assert sum(read for _, read, _ in rows[0]) > 10_000
+
+
+@pytest.mark.usefixtures("quick_java")
+def test_spark_gives_the_same(built: Any, omop: Path, tmp_path: Path) -> None:
+    build(source_of("omop"), omop, tmp_path / "spark", engine="spark", master="local[2]")
+    assert rows_hash(tmp_path / "spark") == rows_hash(built("omop", omop))
+
+
 def test_synthea_builds(real_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     account = build(source_of("omop"), real_data / "synthea-omop", out)
@@ -137,3 +175,8 @@ def test_a_model_of_one_is_judged_on_the_other(
     # Other ids, the same people: those whose stays hold enough codes are known by them.
     assert numbers["subjects_set_aside_under_another_name"] >= 20
     assert numbers["groups"] == 100 - numbers["subjects_set_aside_as_trained_or_tuned_on"]
+    found = judge_elsewhere(run.path, data="omop", root=events)
+    page = build_external(found, tmp_path / "page.html").read_text("utf-8")
+    share = f"{100 * numbers['unknown_codes']:.1f} %"
+    assert re.search(rf"Codes that the model has never seen</th><td>[^<]*</td><td>{share}", page)
+    assert "fewer than 10 examples of a class" in page  # 15 of the 275 stays end in death

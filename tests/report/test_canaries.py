@@ -40,6 +40,8 @@ def shown_of(data: str, root: Path, out: Path, capsys: pytest.CaptureFixture[str
     assert called(main, "compare", first, second, "--json") == 0
     assert called(main, "evaluate", first, "--json") == 0
     assert called(main, "evaluate", second) == 0
+    elsewhere = (second, "--data", data, "--root", root, "--page", outside / "external.html")
+    assert called(main, "evaluate", *elsewhere) == 0
     assert called(main, "verify", inside) == 0
     explained = (first, "--root", root, "--steps", 8, "--out", outside / "explanation.html")
     assert called(main, "explain", *explained) == 0
@@ -62,7 +64,8 @@ def csv_of(page: Path) -> dict[str, list[dict[str, str]]]:
 
 def assert_no_count_of_few(out: Path) -> None:
     """Neither a count in the data of a figure is small, nor one that net benefit gives away."""
-    found = csv_of(out / "outside" / "report.html")
+    pages = [csv_of(out / "outside" / f"{name}.html") for name in ("report", "external")]
+    found = {name: rows for page in pages for name, rows in page.items()}
     counted = [
         (name, row[column])
         for name, rows in found.items()

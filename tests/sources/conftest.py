@@ -3,7 +3,6 @@
 import csv
 import gzip
 import io
-import os
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,11 +14,9 @@ import pyarrow.dataset as ds
 import pytest
 from tests.sources import cdm
 
-from sequela.errors import SettingError
 from sequela.sources.account import Account, TableAccount
 from sequela.sources.build import build
 from sequela.sources.catalog import EXCERPTS
-from sequela.sources.engine import check_java
 from sequela.sources.hospitals import source_of
 
 Tables = dict[str, list[dict[str, Any]]]
@@ -101,17 +98,6 @@ def made(tmp_path: Path) -> Build:
         return Built(folder, build(source, root, folder, **settings))
 
     return call
-
-
-@pytest.fixture(scope="session")
-def java() -> None:
-    """Java for Spark; a test that needs it skips without, unless that is forbidden."""
-    try:
-        check_java()
-    except SettingError as error:
-        if os.environ.get("SEQUELA_REQUIRE_SPARK") == "1":
-            pytest.fail(str(error))
-        pytest.skip(str(error))
 
 
 @pytest.fixture

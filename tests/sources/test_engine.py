@@ -11,14 +11,7 @@ from sequela.sources.catalog import EXCERPTS
 from sequela.sources.engine import check_java, open_engine
 from sequela.sources.meds_events import rows_hash
 
-QUICK = "-XX:TieredStopAtLevel=1"  # small data: do not optimise what is run once
 ENGINES = {"duckdb": {}, "spark": {"engine": "spark", "master": "local[2]"}}
-
-
-@pytest.fixture
-def quick_java(java: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Java that starts quickly."""
-    monkeypatch.setenv("JAVA_TOOL_OPTIONS", QUICK)
 
 
 @pytest.mark.usefixtures("quick_java")

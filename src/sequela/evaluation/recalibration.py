@@ -4,14 +4,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import expit, log_softmax
 from sklearn.isotonic import IsotonicRegression
 
 from sequela.errors import DataError, SplitError
 from sequela.evaluation.predictions import Predictions
 
 _EPSILON = float(np.finfo(np.float32).eps)
+_SPREADS = (2.0, 0.5)  # of a change of intercept and slope, before any patient is known
 _LARGEST = 100.0  # a temperature beyond 1/100..100 says that the model knows nothing, or all
 
 
@@ -69,6 +70,57 @@ class Isotonic:
         )
 
 
+@dataclass(frozen=True)
+class Line:
+    """The logit of class 1 of two becomes ``intercept + slope * logit`` (Cox 1958).
+
+    Attributes:
+        intercept: Above 0, the event is more frequent than the model says.
+        slope: Below 1, the probabilities were too extreme.
+    """
+
+    intercept: float
+    slope: float
+
+    def apply(self, predictions: Predictions) -> Predictions:
+        """The predictions with recalibrated probabilities.
+
+        Raises:
+            DataError: If there are not two classes.
+        """
+        chance = expit(self.intercept + self.slope * _log_odds(predictions))
+        return replace(predictions, probabilities=np.stack([1 - chance, chance], axis=1))
+
+
+def fit_line(tuning: Predictions, *, slope: bool = True) -> Line:
+    """The line with the least log loss, held near no change where there are few examples.
+
+    Changes of intercept and slope have normal priors with standard deviations 2 and 0.5, so that
+    ten patients without any event give a line, and with some hundred events the priors are nothing.
+
+    Args:
+        tuning: Of two classes.
+        slope: Whether the slope is fitted; else it is 1, and the intercept alone is.
+
+    Raises:
+        SplitError: If there are predictions of the held-out part.
+        DataError: If there are none, or there are not two classes.
+    """
+    refuse_held_out(tuning, "a line is fitted")
+    logits, happened = _log_odds(tuning), tuning.label == 1
+    columns = np.stack([np.ones_like(logits), logits], axis=1)[:, : 1 + slope]
+    variance = np.square(_SPREADS[: 1 + slope])
+
+    def loss(change: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        reached = logits + columns @ change
+        lost = np.logaddexp(0, np.where(happened, -reached, reached)).sum()
+        slopes = columns.T @ (expit(reached) - happened) + change / variance
+        return float(lost + (change**2 / variance).sum() / 2), slopes
+
+    found = minimize(loss, np.zeros(columns.shape[1]), jac=True).x.tolist()
+    return Line(found[0], 1 + found[1] if slope else 1.0)
+
+
 def fit_temperature(tuning: Predictions) -> Temperature:
     """The temperature with the least log loss on tuning data.
 
@@ -118,6 +170,13 @@ def refuse_held_out(predictions: Predictions, what: str) -> None:
         raise DataError(f"there are no predictions: {what} on the tuning part")
     if (predictions.split == "held_out").any():
         raise SplitError(f"{what} on the tuning part; these predictions are of the held-out part")
+
+
+def _log_odds(predictions: Predictions) -> NDArray[np.float64]:
+    """Logit of class 1 of two: float64 (example,)."""
+    predictions.score  # noqa: B018 - refuses more than two classes
+    logits = _logits(predictions)
+    return np.asarray(logits[:, 1] - logits[:, 0])
 
 
 def _logits(predictions: Predictions) -> NDArray[np.float64]:

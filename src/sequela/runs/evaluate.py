@@ -121,24 +121,36 @@ def _on_other(
     folder: RunFolder, name: str, root: Path | None, labels: Path | None, *, trust_code: bool
 ) -> dict[str, Any]:
     """What a model does on other data, without the units that it was trained or tuned on."""
-    seed = folder.settings.seed
     with temporary() as work:
         other, predictions = predict_other(folder, name, root, work, labels, trust_code=trust_code)
-        marked = "recording" if other.unit == "recording" else "subject"
-        found = {
-            "origin": other.origin,
-            "unit": other.unit,
-            "leaks": any(each.severity == "leak" for each in other.leaks),
-            f"{other.unit}s_set_aside_as_trained_or_tuned_on": other.set_aside,
-            f"{marked}s_set_aside_under_another_name": other.renamed,
-            **other.unlike_training(),
-            **summarise(predictions, seed=seed, recordings=other.classes_fixed),
-        }
-    if marked == "subject" and folder.split.pseudonyms is None:
-        found["overlap_unknown"] = NO_KEY
+        found = judge_other(folder, other, predictions)
     known = folder.split.whose == "subject"
     if folder.split.holds_out(predictions.subject_id if known else predictions.group_id):
         found["openings"] = open_held_out(folder, "evaluate").to_dict()
+    return found
+
+
+def judge_other(folder: RunFolder, other: RunData, predictions: Predictions) -> dict[str, Any]:
+    """The numbers of a model's predictions of other data, and in what these differ.
+
+    Args:
+        folder: The run.
+        other: The other data.
+        predictions: What the model says of them.
+    """
+    seed = folder.settings.seed
+    marked = "recording" if other.unit == "recording" else "subject"
+    found = {
+        "origin": other.origin,
+        "unit": other.unit,
+        "leaks": any(each.severity == "leak" for each in other.leaks),
+        f"{other.unit}s_set_aside_as_trained_or_tuned_on": other.set_aside,
+        f"{marked}s_set_aside_under_another_name": other.renamed,
+        **other.unlike_training(),
+        **summarise(predictions, seed=seed, recordings=other.classes_fixed),
+    }
+    if marked == "subject" and folder.split.pseudonyms is None:
+        found["overlap_unknown"] = NO_KEY
     if len(predictions.classes) == _TWO:
         point = folder.test["operating_points"][1]
         chosen = Threshold(point["threshold"], point["chosen_for"])

@@ -90,6 +90,7 @@ class Database:
             raise MissingExtraError.of("postgres", "--root postgresql://...") from error
         parts = urlsplit(address)
         self._secrets = _secrets(address)
+        self._in_named = "search_path" in unquote(parts.query)
         host = parse_qs(parts.query).get("host", [parts.hostname or "localhost"])[0]
         self.place = f"the database {parts.path.strip('/') or 'of that user'} at {host}"
         self._failure: type[Exception] = dbapi.Error
@@ -105,6 +106,9 @@ class Database:
     def columns(self, table: str) -> tuple[str, dict[str, str]]:
         """Where a table is, and its columns by their lower-case names; none if it is not there.
 
+        Where the address names a schema, a table of another one is not there: it would be of other
+        people.
+
         Raises:
             DataError: Several schemas have it and none of them is on the search path.
             DataNotFoundError: The connection broke.
@@ -113,7 +117,7 @@ class Database:
         with self._translated("cannot be read"):
             self._cursor.execute(COLUMNS, (name,))
             rows = self._cursor.fetchall()
-        preferred = [row for row in rows if row[3]] or rows
+        preferred = [row for row in rows if row[3]] or ([] if self._in_named else rows)
         places = list(dict.fromkeys((schema, relation) for schema, relation, *_ in preferred))
         if not places:
             return "", {}

@@ -1,0 +1,109 @@
+"""A model on other people than it was made on: how far apart, and what they teach it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.evaluation.intervals import Estimate, Interval
+from sequela.evaluation.metrics import log_loss
+from sequela.evaluation.predictions import Predictions
+
+SIZES = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
+"""How many new people a learning curve tries."""
+DRAWS = 10
+_MIDDLE = (0.1, 0.9)
+
+Way = Callable[[NDArray[np.int64]], Predictions | None]
+"""From the rows of new people to what a model that has learnt from them says of the judged rows;
+none where nothing can be learnt from so few."""
+
+
+def difference(one: Estimate, other: Estimate) -> Estimate:
+    """``one`` minus ``other``, of different people, with the interval that follows from theirs.
+
+    The method of variance estimates recovery (Zou & Donner 2008, Statistics in Medicine 27, 1693):
+    it needs no resampling, and keeps intervals that are not symmetric.
+
+    Example:
+        >>> def within(value, low, high):
+        ...     return Estimate(value, Interval(low, high, 0.95, "", 0, 0))
+        >>> found = difference(within(0.7, 0.6, 0.8), within(0.8, 0.77, 0.84))
+        >>> [round(each, 3) for each in (found.value, found.interval.low, found.interval.high)]
+        [-0.1, -0.208, 0.004]
+    """
+    value = one.value - other.value
+    if one.interval is None or other.interval is None:
+        return Estimate(value, None)
+    a, b = one.interval, other.interval
+    low = value - np.hypot(one.value - a.low, b.high - other.value)
+    high = value + np.hypot(a.high - one.value, other.value - b.low)
+    method = "from both intervals (Zou and Donner 2008)"
+    return Estimate(value, Interval(float(low), float(high), a.level, method, 0, a.n_groups))
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What a way to learn from new people gives, with so many of them.
+
+    Attributes:
+        people: How many it has learnt from.
+        loss: Mean log loss on people whom nothing has learnt from, over the draws.
+        low: A tenth of the draws are below.
+        high: A tenth of the draws are above.
+    """
+
+    people: int
+    loss: float
+    low: float
+    high: float
+
+
+def person(predictions: Predictions) -> NDArray[np.str_]:
+    """Str (example,): whose it is, or of which recording where people are not identified."""
+    known = (predictions.subject_id != "").all()
+    return predictions.subject_id if known else predictions.group_id
+
+
+def half_of_people(whose: NDArray[np.str_], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Bool (example,): true for all examples of a random half of the people."""
+    everybody = np.unique(whose)
+    return np.isin(whose, rng.permutation(everybody)[: len(everybody) // 2])
+
+
+def learning_curve(
+    whose: NDArray[np.str_],
+    rows: NDArray[np.int64],
+    ways: Mapping[str, Way],
+    rng: np.random.Generator,
+    *,
+    draws: int = DRAWS,
+) -> dict[str, list[Learnt]]:
+    """How well models do that learn from more and more new people, all drawn from ``rows``.
+
+    Args:
+        whose: Str (example,), the person of every example.
+        rows: Examples to learn from.
+        ways: Name to a way to learn.
+        rng: Draws the people: each draw is an order, of which the first so many are taken.
+        draws: How many orders.
+
+    Returns:
+        For each way, from few people to all; a number is left out where more than half of its
+        draws are too few to learn from.
+    """
+    everybody = np.unique(whose[rows])
+    sizes = [size for size in SIZES if size < len(everybody)] + [len(everybody)]
+    orders = [rng.permutation(everybody) for _ in range(draws)]
+    curves: dict[str, list[Learnt]] = {name: [] for name in ways}
+    for size in sizes:
+        # All of them are the same people in each draw.
+        drawn = [order[:size] for order in (orders[:1] if size == len(everybody) else orders)]
+        taken = [rows[np.isin(whose[rows], people)] for people in drawn]
+        for name, way in ways.items():
+            losses = [log_loss(said) for each in taken if (said := way(each)) is not None]
+            if 2 * len(losses) > len(taken):
+                low, high = np.quantile(losses, _MIDDLE).tolist()
+                curves[name].append(Learnt(size, float(np.mean(losses)), low, high))
+    return curves

@@ -1,0 +1,53 @@
+"""Log loss over how many new people a model has learnt from."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+from sequela.errors import SettingError
+from sequela.evaluation.external import Learnt
+from sequela.figures.figure import Figure
+from sequela.figures.series import Series
+
+_SIDE = 300  # pixels
+
+
+def curves_of_people(curves: Mapping[str, Sequence[Learnt]]) -> Figure:
+    """Learning curves, one a way to learn, on an axis of people with a logarithmic scale.
+
+    Args:
+        curves: Name to its curve, from few people to many; one that holds nothing is left out.
+
+    Raises:
+        SettingError: If there is no curve.
+    """
+    drawn = {name: curve for name, curve in curves.items() if curve}
+    if not drawn:
+        raise SettingError("no learning curve to draw: expected at least one number of people")
+    series = Series(list(drawn), "way")
+    rows: list[dict[str, Any]] = [
+        {"way": name, "people": at.people, "loss": at.loss, "low": at.low, "high": at.high}
+        for name, curve in drawn.items()
+        for at in curve
+    ]
+    sizes = sorted({row["people"] for row in rows})
+    people = alt.X(
+        "people:Q",
+        title="people learnt from",
+        scale=alt.Scale(type="log", nice=False),
+        axis=alt.Axis(values=sizes, format=",d", labelOverlap=True),
+    )
+
+    def axes(column: str) -> dict[str, Any]:
+        loss = alt.Y(f"{column}:Q", title="log loss", scale=alt.Scale(zero=False))
+        return {"x": people, "y": loss}
+
+    layers = [*series.bands(rows, axes("low")), series.lines(rows, axes("loss"))]
+    chart = alt.LayerChart(layer=layers).properties(width=_SIDE, height=_SIDE)
+    ends = "; ".join(
+        f"{name} from {curve[0].loss:.3f} with {curve[0].people:,} people to {curve[-1].loss:.3f} "
+        f"with {curve[-1].people:,}"
+        for name, curve in drawn.items()
+    )
+    return Figure(chart=chart, alt=f"Log loss over people learnt from: {ends}.", rows=rows)

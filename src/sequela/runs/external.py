@@ -1,0 +1,309 @@
+"""A finished run on other people than those it was made on, in all that a page of it shows."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.cohort.split import PARTS
+from sequela.errors import SettingError
+from sequela.evaluation.external import Learnt, Way, half_of_people, learning_curve, person
+from sequela.evaluation.intervals import Estimate, estimates
+from sequela.evaluation.metrics import METRICS, statistic_of
+from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.recalibration import Line, Temperature, fit_line, fit_temperature
+from sequela.files import temporary
+from sequela.models.reference import REFERENCE_MODELS, Examples
+from sequela.runs.data import RunData
+from sequela.runs.evaluate import judge_other, predict_other
+from sequela.runs.find import Run, named_runs
+from sequela.runs.folder import RunFolder
+from sequela.runs.openings import open_held_out
+from sequela.runs.released import public
+from sequela.sources import catalog
+
+AS_IT_IS, INTERCEPT, LINE, TEMPERATURE = (
+    "as it is",
+    "intercept recalibrated",
+    "intercept and slope recalibrated",
+    "recalibrated (temperature)",
+)
+FRESH = {"records": "logistic-regression", "signal": "spectral-logistic-regression"}
+"""The reference model that is fitted on the new people alone, by what the data hold."""
+JUDGED = ("accuracy", "auroc", "average_precision", "brier_score", "log_loss")
+CALIBRATED = ("observed_minus_expected",)
+_TWO = 2
+_FOR_TUNING = 4  # of the new people, every fourth chooses the penalty of a model of their own
+
+
+@dataclass(frozen=True)
+class Side:
+    """The people of one side: where a model was made, or where it is judged.
+
+    Attributes:
+        title: Where.
+        judged: In words, those of the side whose predictions are judged.
+        everybody: Predictions of all people of the side, for who they are.
+        attributes: Who they are: str (example,) by name, as far as it is known.
+        predictions: Those that are judged.
+        numbers: Of those: metric name to its estimate, as far as it is defined.
+        unknown_codes: The share of their codes that the model has never seen; none without codes.
+    """
+
+    title: str
+    judged: str
+    everybody: Predictions
+    attributes: Mapping[str, NDArray[np.str_]]
+    predictions: Predictions
+    numbers: Mapping[str, Estimate]
+    unknown_codes: float | None
+
+
+@dataclass(frozen=True)
+class Updated:
+    """What recalibration on half of the new people does for the other half.
+
+    Attributes:
+        people: How many the half has that was learnt from.
+        judged: What each way says of the other half, by its name; first the model as it is.
+        lines: How the logit changes, of each way of two classes.
+        curve: For each way, how well it does with more and more people.
+    """
+
+    people: int
+    judged: Mapping[str, Predictions]
+    lines: Mapping[str, Line]
+    curve: Mapping[str, list[Learnt]]
+
+
+@dataclass(frozen=True)
+class External:
+    """A model on other people.
+
+    Attributes:
+        run: What is judged.
+        home: Where it was made.
+        away: Where it is judged.
+        updated: What the new people can teach it; none where they are too few to be halved.
+        numbers: As :func:`sequela.runs.evaluate.evaluate_run` gives them, not yet released.
+        origin: Where the new data were found, in words; empty where they are the run's own.
+        opened: How often the run's held-out part was opened, in sentences.
+    """
+
+    run: RunFolder
+    home: Side
+    away: Side
+    updated: Updated | None
+    numbers: Mapping[str, Any]
+    origin: str = ""
+    opened: tuple[str, ...] = ()
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the run says of its data, under the name of those that were judged."""
+        return {**self.run.data, "name": self.numbers.get("data", self.run.data["name"])}
+
+
+def judge_elsewhere(
+    path: Path,
+    *,
+    data: str | None = None,
+    root: Path | None = None,
+    labels: Path | None = None,
+    trust_code: bool = False,
+) -> External:
+    """Judge a run's model on other data, or on the sites that its run held out.
+
+    Args:
+        path: Run folder.
+        data: Other data set; as :func:`sequela.runs.evaluate.evaluate_run`. Without it and without
+            ``root``, a run that was split by site is judged on its held-out sites.
+        root: Where they lie.
+        labels: Their label file.
+        trust_code: Whether the run's model may be a class of a file or module.
+
+    Raises:
+        SettingError: If there are no other people to judge it on.
+        SequelaError: As :func:`sequela.runs.evaluate.evaluate_run`.
+    """
+    (found,) = named_runs([path])
+    run = _alone(found)
+    opened = open_held_out(run, "evaluate").sentences
+    if data is None and root is None and labels is None:
+        return _held_out_sites(run, opened)
+    name = data or run.settings.data
+    with temporary() as work:
+        other, predictions = predict_other(run, name, root, work, labels, trust_code=trust_code)
+        numbers = judge_other(run, other, predictions)
+        fresh = _fresh(other)
+        attributes, title = other.attributes(), catalog.lookup(name).title
+        updated = _updated(predictions, run.settings.seed, fresh)
+    home = _home(run, run.predictions.part("held_out"), "its own held-out (test) part")
+    away = _side(
+        title, "all of them", predictions, attributes, predictions, run,
+        numbers.get("unknown_codes"),
+    )  # fmt: skip
+    origin = public(numbers["origin"])
+    said = {"run": path.name, "data": name, **numbers, "origin": origin}
+    return External(run, home, away, updated, said, origin, opened)
+
+
+def _alone(found: Run) -> RunFolder:
+    if found.first.path != found.path:
+        raise SettingError(
+            f"{found.path} holds {len(found.runs)} models, one a fold or seed: name one of them, "
+            f"such as {found.first.path.name}, for a page of other people"
+        )
+    return found.first
+
+
+def _held_out_sites(run: RunFolder, opened: tuple[str, ...]) -> External:
+    """A run that was split by site, on the sites that it held out."""
+    if run.settings.split != "site":
+        raise SettingError(
+            f"{run.path} was split by {run.settings.split}, so it holds out no other place: name "
+            "other data with --data or --root, or train with --split site"
+        )
+    everybody, title = run.predictions, run.data["title"]
+    held_out = everybody.split == "held_out"
+    here = {name: values[~held_out] for name, values in run.attributes.items()}
+    there = {name: values[held_out] for name, values in run.attributes.items()}
+    away, unknown = everybody.where(held_out), run.data["sequences"]["unknown"]
+    home = _side(
+        f"the training and tuning sites of {title}", "the tuning sites, which chose the epoch",
+        everybody.where(~held_out), here, everybody.part("tuning"), run,
+        unknown["tuning"]["share"],
+    )  # fmt: skip
+    return External(
+        run,
+        home,
+        _side(
+            f"the held-out sites of {title}", "all of them", away, there, away, run,
+            unknown["held_out"]["share"],
+        ),
+        _updated(away, run.settings.seed, None),
+        run.test,
+        opened=opened,
+    )  # fmt: skip
+
+
+def _home(run: RunFolder, judged: Predictions, called: str) -> Side:
+    held = run.data.get("sequences", {}).get("unknown", {}).get("held_out", {})
+    return _side(
+        run.data["title"], called, run.predictions, run.attributes, judged, run, held.get("share")
+    )
+
+
+def _side(
+    title: str,
+    judged: str,
+    everybody: Predictions,
+    attributes: Mapping[str, NDArray[np.str_]],
+    predictions: Predictions,
+    run: RunFolder,
+    unknown: float | None,
+) -> Side:
+    seed = run.settings.seed
+    return Side(
+        title, judged, everybody, attributes, predictions, _numbers(predictions, seed), unknown
+    )
+
+
+def _numbers(predictions: Predictions, seed: int) -> dict[str, Estimate]:
+    """Each metric that is defined, with its interval."""
+    found = {}
+    for name in (*JUDGED, *CALIBRATED):
+        if METRICS[name].can_be_had(predictions, whole_groups=False):
+            rng = np.random.default_rng(seed)
+            (found[name],) = estimates(statistic_of(name, predictions), rng)
+    return found
+
+
+@dataclass(frozen=True)
+class _Fresh:
+    """A reference model for the new people alone.
+
+    Attributes:
+        title: What it is called.
+        fit: What it says of some rows, from those that it learns from.
+    """
+
+    title: str
+    fit: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32] | None]
+
+
+def _fresh(other: RunData) -> _Fresh:
+    kind = catalog.lookup(other.name).holds
+    model = REFERENCE_MODELS[FRESH[kind]]
+    reads = model.reads_of(kind)
+    assert reads is not None  # noqa: S101 - it is chosen by what the data hold
+    # Columns are scaled by all of the new people; no label is looked at.
+    seen = replace(other, part=np.full(len(other.labels), PARTS.index("train")))  # type: ignore[type-var]
+    table, labels, classes = seen.inputs(reads).features, other.labels, len(other.classes)
+
+    def fit(rows: NDArray[np.int64], of: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        tuning = rows[::_FOR_TUNING]
+        train = np.setdiff1d(rows, tuning)
+        if len(np.unique(labels[train])) < classes:
+            return None
+        arrays = model.fit(Examples(table, labels, train, tuning, classes), 0)
+        return model.predict(arrays, table[of]).astype(np.float32)
+
+    return _Fresh(model.title, fit)
+
+
+def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updated | None:
+    """Recalibration on a random half of the people, judged on the other half."""
+    rng = np.random.default_rng(seed)
+    whose = person(predictions)
+    first = half_of_people(whose, rng)
+    if not first.any():
+        return None
+    learn, judge = np.flatnonzero(first), np.flatnonzero(~first)
+    fits: dict[str, Callable[[Predictions], Line | Temperature]] = {
+        INTERCEPT: lambda some: fit_line(some, slope=False),
+        LINE: fit_line,
+    }
+    if len(predictions.classes) != _TWO:
+        fits = {TEMPERATURE: fit_temperature}
+    rest = predictions.where(judge)
+
+    def updates(fit: Callable[[Predictions], Line | Temperature]) -> Way:
+        return lambda rows: fit(_to_learn_from(predictions, rows)).apply(rest)
+
+    ways: dict[str, Way] = {name: updates(fit) for name, fit in fits.items()}
+    judged = {AS_IT_IS: rest, **{name: _certain(way(learn)) for name, way in ways.items()}}
+    lines = {name: fit(_to_learn_from(predictions, learn)) for name, fit in fits.items()}
+    ways = {AS_IT_IS: lambda _: rest, **ways}
+    if fresh is not None:
+        ways[f"{fresh.title} of the new people alone"] = _alone_on(fresh, predictions, judge)
+    return Updated(
+        len(np.unique(whose[learn])),
+        judged,
+        {name: each for name, each in lines.items() if isinstance(each, Line)},
+        learning_curve(whose, learn, ways, rng),
+    )
+
+
+def _alone_on(fresh: _Fresh, predictions: Predictions, judge: NDArray[np.int64]) -> Way:
+    rest = predictions.where(judge)
+
+    def learnt(rows: NDArray[np.int64]) -> Predictions | None:
+        said = fresh.fit(rows, judge)
+        return None if said is None else replace(rest, probabilities=said)
+
+    return learnt
+
+
+def _to_learn_from(predictions: Predictions, rows: NDArray[np.int64]) -> Predictions:
+    """Some of the new people, of whom nothing is judged."""
+    chosen = predictions.where(rows)
+    return replace(chosen, split=np.full(chosen.n_examples, "tuning"))
+
+
+def _certain(found: Predictions | None) -> Predictions:
+    assert found is not None  # noqa: S101 - recalibration is defined for any examples
+    return found

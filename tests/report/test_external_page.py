@@ -1,0 +1,151 @@
+"""The page of a model on other people: from a run and data to HTML, and what of few it hides."""
+
+import re
+from collections.abc import Callable
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.canaries import called
+
+from sequela.cli.app import main
+from sequela.errors import SettingError
+from sequela.report.external_page import build_external, pool
+from sequela.runs.external import AS_IT_IS, INTERCEPT, LINE, judge_elsewhere
+from sequela.runs.folder import RunFolder
+from sequela.runs.openings import openings
+
+Write = Callable[..., Path]
+
+
+def hospital(write: Write, root: Path, *, people: int, dead: float, seed: int) -> Path:
+    """Stays in whose codes death can be seen, in eight hospitals; five people are of a rare sex."""
+    rng = np.random.default_rng(seed)
+    rows: list[tuple[Any, ...]] = []
+    for place in range(people):
+        subject, stay = 1_000 * seed + place, 10_000 * seed + place
+        day = f"2031-{1 + place % 12:02d}-{1 + place % 27:02d}"
+        end = f"2032-{1 + place % 12:02d}-{1 + place % 27:02d}T10:00"
+        died = bool(rng.random() < dead)
+        sex = "X" if place < 5 else "FM"[place % 2]
+        sick = rng.random(20) < (0.35 if died else 0.2)
+        rows += [
+            (subject, f"{1940 + 5 * seed + place % 40}-04-05T00:00", "MEDS_BIRTH"),
+            (subject, None, f"GENDER//{sex}"),
+            (subject, f"{day}T01:00", "HOSPITAL_ADMISSION//EMERGENCY", stay),
+            (subject, f"{day}T01:00", f"HOSPITAL//h{place % 8}", stay),
+            *[(subject, f"{day}T04:00", f"LAB//{code}", stay) for code in np.flatnonzero(sick)],
+            *[(subject, f"{day}T05:00", f"ONLY//{seed}", stay)],
+            (subject, end, f"HOSPITAL_DISCHARGE//{'DIED' if died else 'HOME'}", stay),
+        ]
+        rows += [(subject, end, "MEDS_DEATH")] * died
+    return write(root, rows)
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory, write_meds: Write) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("places")
+    asked = {"home": (500, 0.3, 1), "away": (260, 0.5, 2), "few": (40, 0.1, 3)}
+    return {
+        name: hospital(write_meds, folder / name, people=n, dead=dead, seed=seed)
+        for name, (n, dead, seed) in asked.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def run(places: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(places["home"], tmp_path_factory.mktemp("run") / "run")
+
+
+def trained(root: Path, out: Path, *more: object) -> Path:
+    asked = ("--data", "meds", "--root", root, "--task", "in-hospital", "--out", out, *more)
+    assert called(main, "train", "logistic-regression", *asked) == 0
+    return out
+
+
+def text_of(page: Path) -> str:
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page.read_text("utf-8"))).split())
+
+
+def test_the_page_of_another_hospital(
+    run: Path, places: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    capsys.readouterr()
+    asked = ("--data", "meds", "--root", places["away"], "--page", page)
+    assert called(main, "evaluate", run, *asked) == 0
+    said = capsys.readouterr().out
+    assert f"page: {page}" in said
+    auroc = re.search(r"AUROC +(\d\.\d{3})", said)
+    assert auroc
+    text = text_of(page)
+    folder = RunFolder(run)
+    assert f"AUROC {auroc[1]}" in text
+    assert f"and {folder.test['auroc']:.3f} (" in text
+    assert "on its own held-out (test) part. The difference is" in text
+    assert re.search(r"Sex: M \d+\.\d % \d+\.\d % Sex: any other value", text)
+    assert "Sex: X" not in text
+    assert re.search(r"Share of the class: died (2|3)\d\.\d % (4|5)\d\.\d %", text)
+    assert re.search(r"Codes that the model has never seen \d+\.\d % \d+\.\d %", text)
+    assert "A random half of the new people (130) was learnt from" in text
+    assert "Logistic regression of the new people alone" in text
+    assert str(places["away"].parent) not in page.read_text("utf-8")
+    assert openings(folder).times == 1
+    again = tmp_path / "again.html"
+    assert called(main, "evaluate", run, *asked[:-1], again) == 0
+    assert again.read_bytes() == page.read_bytes()
+
+
+def test_recalibration_is_learnt_from_one_half_and_judged_on_the_other(
+    run: Path, places: dict[str, Path]
+) -> None:
+    found = judge_elsewhere(run, data="meds", root=places["away"])
+    updated = found.updated
+    assert updated is not None
+    as_it_is, changed = updated.judged[AS_IT_IS], updated.judged[LINE]
+    assert (as_it_is.example_id == changed.example_id).all()
+    everybody = set(found.away.predictions.subject_id.tolist())
+    assert len(everybody) == updated.people + len(np.unique(as_it_is.subject_id)) == 260
+    # More die here than where the model was made: it expects too few, and is told so.
+    apart = found.away.numbers["observed_minus_expected"]
+    assert apart.interval is not None
+    assert apart.interval.low > 0
+    assert updated.lines[INTERCEPT].intercept > 0.3
+    (first, *_, last) = updated.curve[INTERCEPT]
+    assert (first.people, last.people) == (10, 130)
+    assert last.loss < updated.curve[AS_IT_IS][0].loss
+
+
+def test_few_of_a_class_show_no_numbers(run: Path, places: dict[str, Path], tmp_path: Path) -> None:
+    found = judge_elsewhere(run, data="meds", root=places["few"])
+    dead = int(found.away.predictions.label.sum())
+    assert 0 < dead < 10
+    hidden = text_of(build_external(found, tmp_path / "hidden.html"))
+    assert "fewer than 10 examples of a class" in hidden
+    assert "AUROC 0" not in hidden
+    assert "Recalibrated" not in hidden
+    assert "Share of the class" not in hidden
+    open_ = text_of(build_external(found, tmp_path / "open.html", smallest=1))
+    assert "AUROC 0" in open_
+
+
+def test_the_sites_that_a_run_held_out(places: dict[str, Path], run: Path, tmp_path: Path) -> None:
+    by_site = trained(places["home"], tmp_path / "by-site", "--split", "site")
+    found = judge_elsewhere(by_site)
+    sites = {one: set(side.everybody.group_id.tolist()) for one, side in (
+        ("home", found.home), ("away", found.away))}  # fmt: skip
+    assert sites["home"] | sites["away"] == {f"h{n}" for n in range(8)}
+    assert not sites["home"] & sites["away"]
+    text = text_of(build_external(found, tmp_path / "page.html"))
+    assert "on the tuning sites, which chose the epoch" in text
+    with pytest.raises(SettingError, match="train with --split site"):
+        judge_elsewhere(run)
+
+
+def test_values_of_few_stand_together() -> None:
+    counts = np.array([[400, 300], [3, 50], [20, 0], [90, 15], [0, 2]])
+    assert pool(counts, 10).tolist() == [False, True, True, False, True]
+    assert pool(counts, 1).tolist() == [False] * 5
+    assert pool(np.array([[4, 400], [300, 200]]), 10).tolist() == [True, True]

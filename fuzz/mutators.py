@@ -256,7 +256,7 @@ CSV: Mapping[str, Mutator] = {
 }
 """Of a csv text."""
 
-_LEAVES: tuple[Any, ...] = (
+LEAVES: tuple[Any, ...] = (
     None,
     True,
     False,
@@ -285,11 +285,12 @@ _LEAVES: tuple[Any, ...] = (
     {"x": {"y": []}},
     "1",
 )
+"""What may stand in JSON."""
 
 
 def json_leaf(rng: Random, content: bytes) -> bytes:
     """A value somewhere in a JSON text is another."""
-    return _edited(rng, content, lambda holder, key: holder.__setitem__(key, rng.choice(_LEAVES)))
+    return _edited(rng, content, lambda holder, key: holder.__setitem__(key, rng.choice(LEAVES)))
 
 
 def json_delete(rng: Random, content: bytes) -> bytes:
@@ -331,7 +332,7 @@ def json_twice(rng: Random, content: bytes) -> bytes:
         key, each = rng.choice(sorted(value.items()))
     except (ValueError, AttributeError, IndexError, RecursionError):
         return content.replace(b"{", b'{"model": 1, "epoch": 1, ', 1)
-    again = json.dumps({key: rng.choice(_LEAVES)})[1:-1]
+    again = json.dumps({key: rng.choice(LEAVES)})[1:-1]
     del each
     lines[number] = lines[number][:-1] + b", " + again.encode() + b"}"
     return b"\n".join(lines) + b"\n"

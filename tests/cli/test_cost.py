@@ -92,3 +92,17 @@ def test_errors(capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean 'gru-baseline'" in refusal(capsys, "gru-baselin")
     assert "convention" in refusal(capsys, "gru-baseline", "--convention", "flops")
     assert "not JSON" in refusal(capsys, "gru-baseline", "--kwargs", "{")
+
+
+@pytest.mark.parametrize("written", ["1.5", "0x10", "1_000", "1e3", "\N{FULLWIDTH DIGIT FIVE}"])
+def test_a_number_is_taken_as_it_is_written(
+    written: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "--steps" in refusal(capsys, "mlp-baseline", "--steps", written)
+    assert "lengths are" in refusal(capsys, "visits-baseline", "--lengths", f"1,{written}")
+
+
+@pytest.mark.parametrize("value", ["true", "1.0", '"8"', "null", "[8]"])
+def test_a_size_is_a_whole_number(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refusal(capsys, "gru-baseline", "--kwargs", f'{{"hidden": {value}}}')
+    assert "expected a whole number" in said

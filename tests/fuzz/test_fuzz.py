@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fuzz.parsers import meds, tables
+from fuzz.parsers import arguments, meds, tables
 from fuzz.registry import PARSERS
 from fuzz.run import FAULTS, FOREIGN, WRONG, fuzz
 
@@ -36,3 +36,11 @@ def test_an_error_that_is_not_ours_is_found_out() -> None:
 
     found = fuzz(replace(PARSERS["history"], read=hasty, says=None), MUTANTS)
     assert found.counts[FOREIGN] > 0
+
+
+def test_arguments_that_are_not_changed_give_what_their_closed_forms_say(tmp_path: Path) -> None:
+    (parser,) = arguments.PARSERS
+    for seed in parser.seeds():
+        assert parser.says
+        (tmp_path / arguments.FILE).write_bytes(seed.plain[arguments.FILE])
+        assert parser.read(tmp_path) == parser.says(seed.plain)

@@ -4,7 +4,7 @@ import os
 import sys
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from sequela.cli.audit import audit
@@ -25,6 +25,7 @@ from sequela.cli.scan import scan
 from sequela.cli.serve import serve
 from sequela.cli.share import share
 from sequela.cli.verify import verify
+from sequela.cli.written import as_written
 from sequela.errors import MissingExtraError, SequelaError, fixable, is_memory, system_words
 from sequela.plugins import load_plugins
 from sequela.version import __version__
@@ -35,6 +36,7 @@ app = App(
     help="Clinical sequence models: from raw EEG and hospital tables to an honest evaluation.",
     help_format="markdown",
     suppress_keyboard_interrupt=False,
+    default_parameter=Parameter(converter=as_written),
 )
 
 # The files of the commands import what is heavy when they are called: the help stays quick.

@@ -28,6 +28,7 @@ MOST_SEQUENCES = 10_000
 """Of a batch; each is a Python object."""
 MOST_NUMBERS = 50_000_000
 """Of an input whose values count, such as the codes of all visits."""
+_LENGTHS = re.compile(r"[0-9]{1,9}(\.\.[0-9]{1,9}|(, ?[0-9]{1,9})*)")
 REMEDY = "Its arguments are given with --kwargs JSON"
 
 Inputs = tuple[Any, ...]
@@ -253,13 +254,12 @@ def parse_lengths(text: str) -> tuple[int, ...]:
         >>> parse_lengths("3,1,4"), parse_lengths("1..4")
         ((3, 1, 4), (1, 2, 3, 4))
     """
-    first, dots, last = text.partition("..")
-    try:
-        found = range(int(first), int(last) + 1) if dots else list(map(int, text.split(",")))
-    except ValueError as error:
+    if not _LENGTHS.fullmatch(text):
         raise SettingError(
             f"lengths are whole numbers with commas or a range, 3,1,4 or 1..20, not '{text[:60]}'"
-        ) from error
+        )
+    first, dots, last = text.partition("..")
+    found = range(int(first), int(last) + 1) if dots else list(map(int, text.split(",")))
     if (n := int(last) - int(first) + 1 if dots else len(found)) > MOST_SEQUENCES:
         raise SettingError(f"there are {n:,} lengths: expected {MOST_SEQUENCES:,} at most")
     return tuple(found)
@@ -286,7 +286,7 @@ def positive(what: str, number: int) -> int:
     Raises:
         SettingError: If it is below one, or no whole number.
     """
-    if not isinstance(number, int) or number < 1:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         raise SettingError(f"{what} must be a whole number of at least 1, not {number!r}")
     return at_most(what, number)
 

@@ -6,8 +6,9 @@ entry. Entries name the module of a class, so looking up a name does not load to
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from sequela.config import SegmentLength, TrainingSettings
@@ -75,11 +76,16 @@ class ModelEntry:
         """The frozen config, its defaults changed where asked; of a class without one, the changes.
 
         Raises:
-            SettingError: If the config has no field of a given name.
+            SettingError: If the config has no field of a given name, or a size is no whole number.
         """
         config_class = self.config_class
         if config_class is None:
             return changes
+        for each in fields(config_class):
+            value = changes.get(each.name, 0)
+            whole = isinstance(value, Integral) and not isinstance(value, bool)
+            if each.type in (int, "int") and not whole:
+                raise SettingError(f"{each.name} is {value!r}; expected a whole number, such as 8")
         try:
             return config_class(**changes)
         except TypeError as error:

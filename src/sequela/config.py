@@ -318,8 +318,8 @@ class SignalSettings(_Settings):
         default=None,
         min_length=1,
         description="Where the events are that label the windows of files: `annotations` (in the "
-        "file), `bids`, `summary` (CHB-MIT), `seizeit`, or a table with file, onset, duration and "
-        "label.",
+        "file), `bids`, `summary` (CHB-MIT), `siena`, `seizeit`, or a table with file, onset, "
+        "duration and label.",
     )
     background: str | None = Field(
         default=None,

@@ -1,5 +1,6 @@
 """Long EDF files made of real recordings of Bonn, with seizures inserted at known times."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +42,9 @@ def night(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     signal[FLAT[0] * RATE : FLAT[1] * RATE] = 0
     path = tmp_path_factory.mktemp("edf") / "night.edf"
     channel = edfio.EdfSignal(signal, RATE, label="EEG Fz", physical_dimension="uV")
-    edfio.Edf([channel]).write(path)
+    said = [edfio.EdfAnnotation(a, b - a, "sz_foc_ia") for a, b in SEIZURES]
+    said.append(edfio.EdfAnnotation(20, 5, "eyes open"))
+    edfio.Edf([channel], annotations=said).write(path)
     known = "".join(f"{a}\t{b - a}\tsz\n" for a, b in SEIZURES)
     (path.parent / "known.tsv").write_text(f"onset\tduration\teventType\n{known}", "utf-8")
     return path
@@ -74,10 +77,48 @@ def test_pieces_give_what_the_whole_gives(
     np.testing.assert_allclose(again.probability, found.probability, atol=1e-5)
 
 
-def test_scores_of_szcore(found: Scan, night: Path) -> None:
-    by_event, by_sample = scores(truth(night.parent / "known.tsv", found.seconds), found)
-    assert by_event.startswith("by event: sensitivity 1.000, precision 1.000, F1 1.000, 0.0 false")
-    assert float(by_sample.split("F1 ")[1][:5]) > 0.85
+@pytest.mark.parametrize("how", ["known.tsv", "annotations"])
+def test_scores_of_szcore(how: str, found: Scan, night: Path) -> None:
+    known = truth(str(night.parent / how) if how.endswith("tsv") else how, [night])
+    assert known == [[(float(a), float(b)) for a, b in SEIZURES]]
+    by_event, by_sample = scores(known, [found])
+    said = "by event: sensitivity 1.000, precision 1.000, F1 1.000, 0.0 false alarms in 24 hours"
+    assert str(by_event) == said
+    assert by_sample.numbers["F1"] > 0.85
+
+
+def test_scores_of_several_recordings_are_those_of_all(found: Scan, night: Path) -> None:
+    """A second recording in which two events are found, one of them a seizure."""
+    both = [found, found]
+    known = [*truth("annotations", [night]), [tuple(map(float, SEIZURES[0]))]]
+    by_event, _ = scores(known, both)  # type: ignore[arg-type]
+    assert (by_event.known, by_event.met, by_event.false) == (3, 3, 1)
+    assert by_event.numbers["precision"] == pytest.approx(0.75)
+    assert by_event.numbers[by_event.alarms] == pytest.approx(86400 / (2 * SECONDS))
+
+
+def test_several_recordings_with_a_page(
+    file: Path, night: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    second = tmp_path / "second.edf"
+    second.write_bytes(night.read_bytes())
+    known = tmp_path / "known.tsv"
+    lines = [f"{n}\t{a}\t{b - a}\tsz\n" for n in ("night.edf", "second") for a, b in SEIZURES]
+    known.write_text(f"file\tonset\tduration\teventType\n{''.join(lines)}", "utf-8")
+    out, page = tmp_path / "events.tsv", tmp_path / "scan.html"
+    arguments = ["--threshold", "0.5", "--truth", str(known), "--out", str(out)]
+    call(["scan", str(file), str(night), str(second), *arguments, "--page", str(page)])
+    head, *lines = out.read_text("utf-8").splitlines()
+    assert head.endswith("\tfile")
+    assert [line.split("\t")[-1] for line in lines] == ["night.edf"] * 2 + ["second.edf"] * 2
+    assert "second.edf: 2 events of seizure in 0.13 hours" in capsys.readouterr().out
+    html = page.read_text("utf-8")
+    assert html.count('<figure id="figure-recording-') == 2
+    assert html.count('<figure id="figure-event-') == 4
+    assert "A recording of 0:08:00: the probability of seizure is at most" in html
+    assert "events known: 0:02:00 to 0:02:40, 0:05:00 to 0:05:40" in html
+    assert "<td>1.000</td><td>1.000</td><td>1.000</td><td>0.0</td>" in html
+    assert not re.search(r"(?:src|href)=\"(?!#|data:)", html)
 
 
 def test_the_command_writes_events(
@@ -104,12 +145,12 @@ def test_the_threshold_of_the_model_is_of_its_second_class(
 
 
 def test_a_truth_of_another_recording_is_refused_before_the_scan(
-    night: Path, tmp_path: Path
+    file: Path, night: Path, tmp_path: Path
 ) -> None:
     known, out = tmp_path / "known.tsv", tmp_path / "events.tsv"
     known.write_text("onset\tduration\teventType\n9000\t5\tsz\n", "utf-8")
-    with pytest.raises(DataError, match="begins at 9000 s"):  # and no word of the model
-        scan_command(tmp_path / "no.onnx", night, out=out, truth=known)
+    with pytest.raises(DataError, match="begins at 9000 s"):
+        scan_command(file, [night], out=out, truth=str(known))
     assert not out.exists()
 
 

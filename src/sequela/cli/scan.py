@@ -1,17 +1,18 @@
 """``sequela scan``: events in a long recording."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 
 def scan(
     model: Path,
-    recording: Path,
+    recordings: Annotated[list[Path], Parameter(negative=())],
     /,
     *,
     out: Path,
+    page: Path | None = None,
     event: str = "",
     channels: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     step: float | None = None,
@@ -19,22 +20,23 @@ def scan(
     threshold: float | None = None,
     shortest: float = 10.0,
     gap: float = 10.0,
-    truth: Path | None = None,
+    truth: str | None = None,
     trust_code: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Scan a long EEG recording, and write the events that were found.
+    """Scan long EEG recordings, and write the events that were found.
 
-    The recording is read window by window. A model of one channel is asked about each channel, and
+    A recording is read window by window. A model of one channel is asked about each channel, and
     the highest probability counts. Probabilities are smoothed. Events are where they are at or
     above the threshold. The output has the columns of BIDS and SzCORE. The model finds what looks
     like its training data. It is no medical device.
 
-    Example: `sequela scan gru.onnx night.edf --out night_events.tsv`
+    Example: `sequela scan gru.onnx night.edf --out night_events.tsv --page night.html`
 
     Args:
         model: FILE.onnx of `sequela export`, or a run folder.
-        recording: EDF, EDF+ or BDF file. Other rates than the model's are resampled.
-        out: The events, as a table with tabs.
+        recordings: EDF, EDF+ or BDF files. Other rates than the model's are resampled.
+        out: The events, as a table with tabs; of several recordings with a last column `file`.
+        page: A page with pictures of each recording and of its events (HTML, nothing is fetched).
         event: Class to look for (default: seizure, or the second of two classes).
         channels: Channels to read (default: those of the model, or all voltages).
         step: Seconds from one window to the next (default: half a window).
@@ -42,7 +44,9 @@ def scan(
         threshold: Probability of an event (default: the model's, or 0.5).
         shortest: Seconds that an event must last.
         gap: Seconds between two events that are joined.
-        truth: An events.tsv with the known events: the scores of SzCORE are printed.
+        truth: The known events: an events.tsv (with a column `file` for several recordings), or
+            where they lie: `summary` (CHB-MIT), `siena`, `seizeit`, `bids` or `annotations`. The
+            scores of SzCORE are printed.
         trust_code: Let the run's model be code, a class of a file or module: it is imported.
     """
     from rich.console import Console
@@ -50,30 +54,40 @@ def scan(
 
     from sequela.files import require_file, whole
     from sequela.serving import load
-    from sequela.serving.scan import HEADER, Scanning, rows
+    from sequela.serving.scan import Scanning, looked_for, table
     from sequela.serving.scan import scan as scan_recording
     from sequela.serving.szcore import scores
     from sequela.serving.szcore import truth as known_events
-    from sequela.sources.signals.edf import EdfFile
 
-    require_file(out)
+    for each in (out, page):
+        if each is not None:
+            require_file(each)
     how = Scanning(event, step, smooth, threshold, shortest, gap, channels)
     console = Console(soft_wrap=True)
-    known = None if truth is None else known_events(truth, EdfFile.open(recording).seconds)
     served = load(model, trust_code=trust_code)
+    event = looked_for(served, event)
+    known = None if truth is None else known_events(truth, recordings, event)
+    found = []
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(recording.name, total=1.0)
-        found = scan_recording(
-            served, recording, how, lambda share: bar.update(task, completed=share)
-        )
+        for path in recordings:
+            task = bar.add_task(path.name, total=1.0)
+
+            def advance(share: float, task: Any = task) -> None:
+                bar.update(task, completed=share)
+
+            found.append(scan_recording(served, path, how, advance))
     told = [] if known is None else scores(known, found)
     with whole(out) as partial:
-        lines = "".join("\t".join(row) + "\n" for row in (HEADER, *rows(found)))
-        partial.write_text(lines, encoding="utf-8")
-    hours = found.seconds / 3600
-    summary = (
-        f"{len(found.events)} events of {found.event} in {hours:.2f} hours, at a probability of "
-        f"{found.threshold:.3f} or more; {found.unscored:.0f} s were flat and not scored"
-    )
-    for line in (*found.notes, summary, *told):
-        console.print(line, markup=False, highlight=False)
+        partial.write_text(table(found), encoding="utf-8")
+    for scanned in found:
+        name = f"{scanned.path.name}: " if len(found) > 1 else ""
+        for line in scanned.recording.notes:
+            console.print(f"{name}{line}", markup=False, highlight=False)
+        console.print(f"{name}{scanned.in_words}", markup=False, highlight=False)
+    for score in told:
+        console.print(str(score), markup=False, highlight=False)
+    if page is not None:
+        from sequela.report.scan_page import build_scan
+
+        build_scan(found, page, about=dict(served.about), known=known, scores=told)
+        console.print(f"page: {page.resolve()}", markup=False, highlight=False)

@@ -25,6 +25,7 @@ class Recording:
         names: Of the channels.
         n_chans: Channels that the model reads at once.
         n_times: Samples, at the model's rate.
+        sfreq: That rate, in Hz.
         read: Gives samples in µV, (channel, time), from one up to another.
         notes: In sentences.
     """
@@ -32,6 +33,7 @@ class Recording:
     names: tuple[str, ...]
     n_chans: int
     n_times: int
+    sfreq: float
     read: Callable[[int, int], NDArray[np.float64]]
     notes: tuple[str, ...]
 
@@ -87,7 +89,7 @@ class Recording:
         notes = montage.notes
         if before != sfreq:
             notes = (*notes, f"resampled from {before:g} Hz to {sfreq:g} Hz")
-        return cls(montage.names, n_chans, rate.n_after(n_before), read, notes)
+        return cls(montage.names, n_chans, rate.n_after(n_before), sfreq, read, notes)
 
 
 def _rate(file: EdfFile, before: float, after: float) -> Rates:

@@ -84,10 +84,11 @@ class Scan:
         seconds: Length of the recording.
         times: float64 (window,), the middle of each window, in seconds.
         probability: float32 (window,), smoothed; NaN where nothing could be scored.
+        range: float32 (window,), least to greatest value within it in µV, the median of channels.
         threshold: At or above it is an event.
         events: In the order of time.
         unscored: Seconds that were not scored: flat, or not finite.
-        notes: What was done to read it, in sentences.
+        recording: The file as the model read it.
     """
 
     path: Path
@@ -95,10 +96,20 @@ class Scan:
     seconds: float
     times: NDArray[np.float64]
     probability: NDArray[np.float32]
+    range: NDArray[np.float32]
     threshold: float
     events: tuple[Found, ...]
     unscored: float
-    notes: tuple[str, ...]
+    recording: Recording
+
+    @property
+    def in_words(self) -> str:
+        """How much was found, in a sentence."""
+        return (
+            f"{len(self.events)} events of {self.event} in {self.seconds / 3600:.2f} hours, at a "
+            f"probability of {self.threshold:.3f} or more; {self.unscored:.0f} s were flat and not "
+            "scored"
+        )
 
 
 def scan(
@@ -122,10 +133,8 @@ def scan(
         SettingError: If the model or a setting does not fit.
         DataError: If the file is damaged or discontinuous, or lacks a channel.
     """
-    if model.about["kind"] != "signal":
-        raise SettingError(f"{model.name} reads hospital records: expected a model of a signal")
-    signal = model.about["signal"]
-    place, event = _class(model, how.event)
+    event = looked_for(model, how.event)
+    signal, place = model.about["signal"], model.classes.index(event)
     threshold = _threshold(model, how.threshold, place)
     file = EdfFile.open(path)
     recording = Recording.of(file, signal, how.channels)
@@ -136,7 +145,7 @@ def scan(
             "expected a longer recording"
         )
     step = max(1, round((how.step or size / rate / 2) * rate))
-    raw = _levels(model, recording, place, step, progress)
+    raw, spread = _levels(model, recording, place, step, progress)
     seen = ~np.isnan(raw).all(1)
     level = np.where(seen, np.nan_to_num(raw, nan=-1).max(1), np.nan)
     smoothed = _smoothed(level, max(1, round(how.smooth * rate / step)))
@@ -149,7 +158,7 @@ def scan(
     )
     unscored = float(np.count_nonzero(~seen) * seconds)
     return Scan(
-        path, event, file.seconds, times, smoothed, threshold, found, unscored, recording.notes
+        path, event, file.seconds, times, smoothed, spread, threshold, found, unscored, recording
     )
 
 
@@ -159,11 +168,12 @@ def _levels(
     place: int,
     step: int,
     progress: Callable[[float], None],
-) -> NDArray[np.float32]:
-    """Probabilities (window, channel or all of them); NaN of a window that says nothing."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Probabilities (window, channel or all of them), NaN of a window that says nothing; ranges."""
     size = model.about["signal"]["n_times"]
     windows = (recording.n_times - size) // step + 1
     found = np.empty((windows, recording.n_asked), np.float32)
+    ranges = np.empty(windows, np.float32)
     at_once = max(1, _AT_ONCE // recording.n_asked)
     for first in range(0, windows, at_once):
         last = min(first + at_once, windows)
@@ -171,14 +181,22 @@ def _levels(
         cut = np.lib.stride_tricks.sliding_window_view(samples, size, axis=1)[:, ::step]
         asked = cut.swapaxes(0, 1).reshape(-1, recording.n_chans, size)
         said = model.probabilities({"signal": np.nan_to_num(asked)})[:, place]
-        said[_silent(asked)] = np.nan
+        spread = asked.max(-1) - asked.min(-1)
+        said[~(spread > _FLAT).all(-1)] = np.nan  # a channel is flat, or has what is no number
         found[first:last] = said.reshape(last - first, -1)
+        ranges[first:last] = np.median(spread.reshape(last - first, -1), 1)
         progress(last / windows)
-    return found
+    return found, ranges
 
 
-def _class(model: ServedModel, name: str) -> tuple[int, str]:
-    """The place and name of the class that is looked for."""
+def looked_for(model: ServedModel, name: str = "") -> str:
+    """The class whose events are looked for.
+
+    Raises:
+        SettingError: If the model reads records, has no such class, or several to choose from.
+    """
+    if model.about["kind"] != "signal":
+        raise SettingError(f"{model.name} reads hospital records: expected a model of a signal")
     if not name:
         name = "seizure" if "seizure" in model.classes else ""
         if not name and len(model.classes) == 2:  # noqa: PLR2004
@@ -190,7 +208,7 @@ def _class(model: ServedModel, name: str) -> tuple[int, str]:
             )
     if name not in model.classes:
         raise unknown_name("class", name, model.classes)
-    return model.classes.index(name), name
+    return name
 
 
 def _threshold(model: ServedModel, asked: float | None, place: int) -> float:
@@ -199,13 +217,6 @@ def _threshold(model: ServedModel, asked: float | None, place: int) -> float:
         known = model.about["thresholds"] if place == 1 else ()
         return float(known[-1]["value"]) if known else 0.5
     return asked
-
-
-def _silent(windows: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Windows that say nothing: a channel of theirs is flat, or has a sample that is no number."""
-    spread = windows.max(-1) - windows.min(-1)
-    silent: NDArray[np.bool_] = ~(spread > _FLAT).all(-1)
-    return silent
 
 
 def _smoothed(level: NDArray[np.float32], n: int) -> NDArray[np.float32]:
@@ -272,8 +283,17 @@ HEADER = (
 """Columns of an ``events.tsv`` as SzCORE and HED-SCORE name them."""
 
 
+def table(scans: Sequence[Scan]) -> str:
+    """An ``events.tsv``; of several recordings, with a last column ``file``."""
+    several = len(scans) > 1
+    lines: list[tuple[str, ...]] = [(*HEADER, "file") if several else HEADER]
+    for each in scans:
+        lines += [(*row, each.path.name) if several else row for row in rows(each)]
+    return "".join("\t".join(line) + "\n" for line in lines)
+
+
 def rows(found: Scan) -> Iterator[tuple[str, ...]]:
-    """The lines of an ``events.tsv``; one of no event where nothing was found."""
+    """The lines of one recording; one of no event where nothing was found."""
     what = "sz" if found.event == "seizure" else found.event
     rest = ("n/a", f"{found.seconds:.2f}")
     for each in found.events:

@@ -1,6 +1,7 @@
 """Own recordings as people have them: a table of segments, and a folder of EDF files."""
 
 from collections.abc import Callable, Sequence
+from datetime import time
 from pathlib import Path
 
 import edfio
@@ -23,6 +24,7 @@ def edf(tmp_path: Path) -> Edf:
         unit: str = "uV",
         annotations: Sequence[tuple[float, float | None, str]] = (),
         code: str = "X",
+        start: time | None = None,
     ) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +41,7 @@ def edf(tmp_path: Path) -> Edf:
         ]
         said = [edfio.EdfAnnotation(*each) for each in annotations]
         patient = edfio.Patient(code=code)
-        edfio.Edf(signals, patient=patient, annotations=said).write(path)
+        edfio.Edf(signals, patient=patient, annotations=said, starttime=start).write(path)
         return path
 
     return write

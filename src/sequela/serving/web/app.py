@@ -99,16 +99,17 @@ class Service:
         """What is said of each example."""
         classes, sets = self.model.classes, self.model.sets(found)
         unknown = examples.unknown or [()] * len(examples)
-        rows = zip(examples.ids, found.tolist(), sets.tolist(), unknown, strict=True)
+        likeliest = found.argmax(1).tolist()
+        rows = zip(examples.ids, likeliest, found.tolist(), sets.tolist(), unknown, strict=True)
         return [
             {
                 "id": id_,
-                "prediction": classes[int(np.argmax(chances))],
+                "prediction": classes[place],
                 "probabilities": dict(zip(classes, chances, strict=True)),
                 "set": [name for name, inside in zip(classes, members, strict=True) if inside],
                 **({"unknown_codes": list(codes)} if self.bodies.kinds[1] == PARQUET else {}),
             }
-            for id_, chances, members, codes in rows
+            for id_, place, chances, members, codes in rows
         ]
 
     async def predict(self, request: Request) -> Response:

@@ -10,8 +10,11 @@ from sequela.errors import DataError
 
 ALIASES: Mapping[str, str] = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
 """Electrodes that the 10-20 system of 1958 and the 10-10 system name differently."""
-REFERENCES = ("REF", "LE", "AR", "AVG", "CAR", "LINKED", "G2")
-"""What stands behind a hyphen for a common reference, and not for an electrode."""
+REFERENCES = ("REF", "LE", "AR", "AVG", "CAR", "LINKED", "G2", "CS2")
+"""What stands behind a hyphen for a common reference, and not for an electrode.
+
+``CS2`` is that of one recording of CHB-MIT (chb12_27).
+"""
 TO_MICROVOLTS: Mapping[str, float] = {"v": 1e6, "mv": 1e3, "uv": 1.0, "µv": 1.0, "nv": 1e-3}
 """Names of units in lower case, and how many µV one is."""
 _KIND = re.compile(r"^(EEG|SEEG|ECOG)[ _.:-]+", re.IGNORECASE)
@@ -22,8 +25,8 @@ def canonical(name: str) -> str:
     """A channel's name in upper case, without its kind and a common reference, in 10-10 terms.
 
     Example:
-        >>> [canonical(each) for each in ("EEG Fp1-REF", "t3", "EEG T5-LE", "F7-T3", "Cz.")]
-        ['FP1', 'T7', 'P7', 'F7-T7', 'CZ']
+        >>> [canonical(each) for each in ("EEG Fp1-REF", "t3", "F7-CS2", "F7-T3", "Cz.")]
+        ['FP1', 'T7', 'F7', 'F7-T7', 'CZ']
     """
     plain = _KIND.sub("", name.strip().replace("\N{MINUS SIGN}", "-"))
     parts = [part.strip(" ._").upper() for part in plain.split("-")]

@@ -10,7 +10,7 @@ import tomlkit
 
 from sequela.config import SignalSettings
 from sequela.errors import SequelaError
-from sequela.sources.signals import event_files, folders, tables
+from sequela.sources.signals import event_files, folders, siena, tables
 from sequela.sources.signals.channels import canonical
 from sequela.sources.signals.edf import EdfFile
 from sequela.sources.signals.events import counted
@@ -239,6 +239,8 @@ def _sources(path: Path, headers: Sequence[EdfFile], beside: Sequence[EdfFile]) 
         yield event_files.BIDS
     if any(list(place.glob("*-summary.txt")) for place in places):
         yield event_files.SUMMARY
+    if any(list(place.glob(siena.PATTERN)) for place in places):
+        yield event_files.SIENA
     if any(list(each.path.parent.glob(f"{each.path.stem}_a*.tsv")) for each in headers):
         yield event_files.SEIZEIT
     if beside or any(each.annotations for each in headers):

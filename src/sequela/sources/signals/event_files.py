@@ -13,9 +13,10 @@ from sequela.sources.signals.events import Event
 SEIZURE = "seizure"
 SUMMARY = "summary"
 SEIZEIT = "seizeit"
+SIENA = "siena"
 BIDS = "bids"
 ANNOTATIONS = "annotations"
-OF_SEIZURES = (SUMMARY, SEIZEIT)
+OF_SEIZURES = (SUMMARY, SIENA, SEIZEIT)
 """Sources whose events are seizures and nothing else."""
 _FILE = ("file", "filename", "file_name", "recording", "edf")
 _ONSET = ("onset", "start", "starttime", "start_time", "begin", "tstart")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sequela.config import SignalSettings
 from sequela.errors import DataError, DataNotFoundError, SettingError
 from sequela.sources import opened
-from sequela.sources.signals import event_files
+from sequela.sources.signals import event_files, siena
 from sequela.sources.signals.channels import Montage, canonical, to_microvolts
 from sequela.sources.signals.cutting import NO_SUBJECTS, Cutter, Stretch
 from sequela.sources.signals.declaration import Classes
@@ -251,12 +251,15 @@ def events_of(
         return {name: event_files.of_bids(each.path) for name, each in names.items()}
     if where == event_files.SEIZEIT:
         return {name: event_files.of_seizeit(each.path) for name, each in names.items()}
-    if where == event_files.SUMMARY:
+    if where in (event_files.SUMMARY, event_files.SIENA):
         found: dict[str, list[Event]] = {}
         for folder, some in groupby(headers, key=lambda each: each.path.parent):
-            paths = [each.path for each in some]
-            listed = event_files.of_summaries(folder, [path.name for path in paths])
-            found |= {_name(root, path): listed[path.name] for path in paths}
+            files = list(some)
+            if where == event_files.SIENA:
+                listed = siena.of_lists(folder, files)
+            else:
+                listed = event_files.of_summaries(folder, [each.path.name for each in files])
+            found |= {_name(root, each.path): listed[each.path.name] for each in files}
         return found
     place = (root if root.is_dir() else root.parent) / where
     called = {

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -312,9 +313,25 @@ class Rates:
         there = read(max(0, begin), min(n_before, end))
         ends = (max(0, -begin), max(0, end - n_before))
         padded = np.pad(there, ((0, 0), ends), mode="edge")
-        found: NDArray[np.float64] = resample_poly(padded, self.up, self.down, axis=-1)
+        window = _filter(max(self.up, self.down))
+        found: NDArray[np.float64] = resample_poly(  # type: ignore[call-overload] # scipy's stubs
+            padded, self.up, self.down, axis=-1, window=window
+        )
         skipped = begin * self.up // self.down  # exact: begin is a multiple of down
         return found[:, first - skipped : last - skipped]
+
+
+@lru_cache(maxsize=4)
+def _filter(most: int) -> NDArray[np.float64]:
+    """The filter that ``resample_poly`` designs by default, designed once.
+
+    Args:
+        most: The larger term of the ratio of the rates.
+    """
+    from scipy.signal import firwin
+
+    found: NDArray[np.float64] = firwin(20 * most + 1, 1 / most, window=("kaiser", 5.0))
+    return found
 
 
 def cut_row(

@@ -1,0 +1,188 @@
+"""Latency and load of a served model, and the scan of a night; all that the docs say of it.
+
+    python -m benchmarks.serving.run [--seconds 60] [--hours 8] [--write]
+
+Trains two models on the recordings of the package, exports them, and measures:
+
+- one segment asked at a time: ONNX Runtime beside torch (eager), one thread;
+- the served file under 100 clients at once: bodies of one segment and of 64, answered in batches
+  (as by default) and one segment after the other (--batch 1);
+- a night of EEG scanned on one core.
+
+Takes about five minutes on two quiet cores. With --write, summary.json is written.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from benchmarks.serving import clients, scan
+from numpy.typing import NDArray
+
+from sequela.config import RunSettings, TrainingSettings
+from sequela.serving import load
+from sequela.sources.catalog import EXCERPTS, load_recordings
+
+HERE = Path(__file__).parent
+SUMMARY = HERE / "summary.json"
+GRU, LINEAR = "gru-baseline", "spectral-logistic-regression"
+CLIENTS, SEVERAL = 100, 64
+CALLS = 3000
+MICRO = 1e6
+
+
+def trained(model: str, work: Path) -> tuple[Path, Path]:
+    """A run, and its file. What the weights are makes no difference to the time."""
+    from sequela.runs.fit import train
+    from sequela.serving.write import write_export
+
+    run, file = work / model, work / f"{model}.onnx"
+    settings = RunSettings(model=model, data="bonn", training=TrainingSettings(epochs=1))
+    train(settings, run, root=EXCERPTS / "bonn.parquet")
+    write_export(run, file, root=EXCERPTS / "bonn.parquet")
+    return run, file
+
+
+def segments(count: int) -> NDArray[np.float32]:
+    """Segments of recordings, float32 (segment, 1, 178)."""
+    recordings, _ = load_recordings("bonn", EXCERPTS / "bonn.parquet")
+    cut = [r.signal[:, : 178 * 23].reshape(1, 23, 178).swapaxes(0, 1) for r in recordings]
+    return np.concatenate(cut).astype(np.float32)[:: len(cut) * 23 // count][:count]
+
+
+def latency(run: Path, file: Path) -> dict[str, float]:
+    """Microseconds of one segment: the median of many calls."""
+    import torch
+
+    from sequela.runs.folder import RunFolder
+    from sequela.runs.model import TrainedModel
+
+    torch.set_num_threads(1)
+    one = segments(1)
+    served = load(file)
+    given: dict[str, NDArray[Any]] = {"signal": one, "lengths": np.array([178], np.int64)}
+    session = {name: given[name] for name in served.inputs}
+    network = TrainedModel.of(RunFolder(run)).network("a benchmark")
+    tensor = torch.from_numpy(one)
+    with torch.inference_mode():
+        eager = _median(lambda: network(tensor))
+    runtime = _median(lambda: served.session.run(["probabilities"], session))
+    return {
+        "onnx_runtime_microseconds": round(runtime, 1),
+        "with_checks_microseconds": round(_median(lambda: served.probabilities(given)), 1),
+        "torch_eager_microseconds": round(eager, 1),
+        "times_faster": round(eager / runtime, 1),
+    }
+
+
+def _median(call: Callable[[], object]) -> float:
+    for _ in range(CALLS // 10):
+        call()
+    taken = []
+    for _ in range(CALLS):
+        before = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - before)
+    return float(np.median(taken)) * MICRO
+
+
+@contextmanager
+def served_by(file: Path, batch: int) -> Iterator[str]:
+    """A server of a file; gives its address."""
+    asked = [sys.executable, "-m", "sequela", "serve", str(file), "--port", "0"]
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [*asked, "--batch", str(batch)], stdout=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            assert server.stdout is not None  # noqa: S101 - for the type checker
+            lines = iter(server.stdout.readline, "")
+            yield next(line.split()[1] for line in lines if line.startswith("page:"))
+        finally:
+            server.terminate()
+            server.communicate(timeout=20)
+
+
+def load_of(file: Path, *, batch: int, size: int, seconds: float) -> dict[str, Any]:
+    """One server under many clients."""
+    body = segments(size).astype("<f4").tobytes()
+    with served_by(file, batch) as address:
+        path = f"{address}v1/predict?sfreq=173.61&unit=uV"
+        asyncio.run(clients.ask(path, body, clients=CLIENTS, seconds=1))
+        found = asyncio.run(clients.ask(path, body, clients=CLIENTS, seconds=seconds))
+    took = np.array(found.seconds) * 1000
+    p50, p99 = np.percentile(took, [50, 99]).tolist()
+    return {
+        "segments_of_a_body": size,
+        "batch": batch,
+        "clients": CLIENTS,
+        "seconds": seconds,
+        "requests": len(took),
+        "errors": len(found.errors),
+        "first_error": found.errors[0] if found.errors else None,
+        "segments_a_second": round(len(took) * size / seconds),
+        "p50_milliseconds": round(p50, 1),
+        "p99_milliseconds": round(p99, 1),
+    }
+
+
+def machine() -> dict[str, Any]:
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607
+        cwd=HERE, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "commit": commit.stdout.strip(),
+        "machine": f"{platform.machine()} {platform.system()}, {os.cpu_count()} cores",
+        "load_average": round(os.getloadavg()[0], 2),
+        "versions": {n: version(n) for n in ("onnxruntime", "torch", "fastapi", "uvicorn")},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=60, help="of the main load")
+    parser.add_argument("--hours", type=float, default=8, help="of the night")
+    parser.add_argument("--write", action="store_true", help="write summary.json")
+    asked = parser.parse_args()
+    found: dict[str, Any] = {"made": machine()}
+    with TemporaryDirectory() as name:
+        work = Path(name)
+        gru, gru_file = trained(GRU, work)
+        linear, linear_file = trained(LINEAR, work)
+        found["latency"] = {"model": GRU, **latency(gru, gru_file)}
+        print(json.dumps(found, indent=1), flush=True)
+        found["load"] = []
+        for size, batch in ((1, 512), (1, 1), (SEVERAL, 512), (SEVERAL, 1)):
+            seconds = asked.seconds if (size, batch) == (1, 512) else asked.seconds / 4
+            one = load_of(gru_file, batch=batch, size=size, seconds=seconds)
+            found["load"].append(one)
+            print(json.dumps(one), flush=True)
+        rates = [each["segments_a_second"] for each in found["load"]]
+        found["batched"] = {
+            "times_faster_bodies_of_one": round(rates[0] / rates[1], 2),
+            "times_faster_bodies_of_several": round(rates[2] / rates[3], 2),
+            "several_in_a_body_to_one": round(rates[2] / rates[1], 2),
+        }
+        print(json.dumps(found["batched"]), flush=True)
+        found["night"] = scan.measured(linear_file, linear, asked.hours)
+        print(json.dumps(found["night"]), flush=True)
+    if asked.write:
+        SUMMARY.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

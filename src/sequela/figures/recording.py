@@ -1,0 +1,271 @@
+"""A long recording and the events in it: the whole of it, and a piece from near."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.figures.figure import FIRST, INK, SECOND, THIRD, Figure
+
+Span = tuple[float, float]
+_WIDTH = 940
+_BINS = 620
+"""Spans of time that the picture of a whole recording shows."""
+_COLUMNS = 470
+"""Spans of time of a signal from near: the least and greatest value of each is drawn."""
+_HOUR, _MINUTE = 3600, 60
+_NAMED = 12
+"""Events that the text of a picture names."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a model says of a recording over time.
+
+    Attributes:
+        times: float64 (window,), in seconds.
+        probability: float32 (window,); NaN where nothing was scored.
+        range: float32 (window,), least to greatest value in µV.
+        threshold: At or above it is an event.
+        event: What the events are called.
+        found: Onset and end of the events that were found, in seconds.
+        known: The same of those that are known; ``None`` where nobody says.
+    """
+
+    times: NDArray[np.float64]
+    probability: NDArray[np.float32]
+    range: NDArray[np.float32]
+    threshold: float
+    event: str
+    found: Sequence[Span]
+    known: Sequence[Span] | None = None
+
+
+def whole(scored: Scored, seconds: float) -> Figure:
+    """The range of a recording, the probability of the event, and where events are.
+
+    A bin of time has the greatest probability in it, so that no event is too short to be seen.
+
+    Args:
+        scored: What the model says.
+        seconds: Length of the recording.
+    """
+    unit, size = ("hours", _HOUR) if seconds > 2 * _HOUR else ("minutes", _MINUTE)
+    bins = np.minimum(scored.times / seconds * _BINS, _BINS - 1).astype(int)
+    rows: list[dict[str, Any]] = []
+    for place in np.unique(bins).tolist():
+        inside = bins == place
+        chances, ranges = scored.probability[inside], scored.range[inside]
+        known = chances[~np.isnan(chances)]
+        rows.append(
+            {
+                "time": round((place + 0.5) * seconds / _BINS / size, 4),
+                "probability": round(float(known.max()), 4) if len(known) else None,
+                "low": round(float(ranges.min()), 1),
+                "high": round(float(ranges.max()), 1),
+            }
+        )
+    x = _time(0, seconds / size, unit)
+    amplitude = (
+        alt.Chart(alt.Data(values=rows), title="Range of a window in µV", width=_WIDTH, height=60)
+        .mark_area(color=INK, opacity=0.75)
+        .encode(
+            x=x(),
+            y=alt.Y("low:Q", title=None, axis=alt.Axis(tickCount=3), scale=alt.Scale(zero=True)),
+            y2="high:Q",
+        )
+    )
+    charts = [amplitude, _chances(rows, scored, x), _spans(scored, x, size)]
+    return Figure(
+        alt.VConcatChart(vconcat=charts, spacing=8), _whole_in_words(scored, seconds), rows
+    )
+
+
+def near(
+    scored: Scored, signal: NDArray[np.floating[Any]], names: Sequence[str], span: Span
+) -> Figure:
+    """A piece of a recording: its channels, the probability of the event, and where events are.
+
+    Args:
+        scored: What the model says of the whole recording.
+        signal: (channel, time) of the piece, in µV.
+        names: Of the channels.
+        span: Beginning and end of the piece, in seconds.
+    """
+    first, last = span
+    rows = _traces(signal, names, span)
+    inside = (scored.times >= first) & (scored.times < last)
+    chances: list[dict[str, Any]] = [
+        {"time": round(time, 2), "probability": None if np.isnan(chance) else round(chance, 4)}
+        for time, chance in zip(
+            scored.times[inside].tolist(), scored.probability[inside].tolist(), strict=True
+        )
+    ]
+    x = _time(first, last, "seconds")
+    scale = _scale(signal)
+    places = {name: -place for place, name in enumerate(names)}
+    drawn = [
+        {"time": row["time"], "y": places[row["channel"]] + value / scale, "of": row["channel"]}
+        for row in rows
+        for value in (row["low"], row["high"])
+    ]
+    labels = " : ".join(f"datum.value == {-place} ? {name!r}" for name, place in _numbered(names))
+    traces = (
+        alt.Chart(
+            alt.Data(values=drawn),
+            title=f"Signal; from one channel to the next are {scale:.0f} µV",
+            width=_WIDTH,
+            height=max(90, 26 * len(names)),
+        )
+        .mark_line(color=INK, strokeWidth=0.7, clip=True)
+        .encode(
+            x=x(),
+            y=alt.Y(
+                "y:Q",
+                title=None,
+                scale=alt.Scale(domain=[-len(names), 1], nice=False),
+                axis=alt.Axis(
+                    values=[-place for _, place in _numbered(names)],
+                    labelExpr=f"{labels} : ''",
+                    grid=False,
+                ),
+            ),
+            detail="of:N",
+        )
+    )
+    charts = [traces, _chances(chances, scored, x), _spans(scored, x, 1, span)]
+    text = (
+        f"The recording from {clock(first)} to {clock(last)}, {len(names)} channel"
+        f"{'s' if len(names) > 1 else ''}: {_events(scored.found, 'found')}"
+        f"{'' if scored.known is None else '; ' + _events(scored.known, 'known')}."
+    )
+    return Figure(alt.VConcatChart(vconcat=charts, spacing=8), text, rows)
+
+
+def clock(seconds: float) -> str:
+    """Time from the start of a recording.
+
+    Example:
+        >>> clock(3725.4)
+        '1:02:05'
+    """
+    minutes, rest = divmod(int(seconds), _MINUTE)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"
+
+
+def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
+    return [(name, place) for place, name in enumerate(names)]
+
+
+def _traces(
+    signal: NDArray[np.floating[Any]], names: Sequence[str], span: Span
+) -> list[dict[str, Any]]:
+    """The least and greatest value of each span of time, of each channel, less its median."""
+    size = signal.shape[1]
+    edges = np.unique(np.linspace(0, size, min(_COLUMNS, size) + 1).astype(int))[:-1]
+    middles = span[0] + (edges + 0.5) * (span[1] - span[0]) / size
+    centred = signal - np.median(signal, axis=1, keepdims=True)
+    low, high = (cut.reduceat(centred, edges, axis=1) for cut in (np.minimum, np.maximum))
+    return [
+        {
+            "channel": name,
+            "time": round(float(time), 2),
+            "low": round(float(low[row, place]), 1),
+            "high": round(float(high[row, place]), 1),
+        }
+        for row, name in enumerate(names)
+        for place, time in enumerate(middles)
+    ]
+
+
+def _scale(signal: NDArray[np.floating[Any]]) -> float:
+    """µV from one channel to the next: most of what a channel does fits between."""
+    low, high = np.percentile(signal, [1, 99], axis=1)
+    return max(float(np.median(high - low)), 1.0)
+
+
+def _time(first: float, last: float, unit: str) -> Any:
+    """Makes the axis of time; only the last chart has its title."""
+
+    def x(field: str = "time:Q", *, title: bool = False) -> alt.X:
+        axis = alt.Axis(title=f"{unit} from the start" if title else None, tickCount=10)
+        return alt.X(field, axis=axis, scale=alt.Scale(domain=[first, last], nice=False))
+
+    return x
+
+
+def _chances(rows: list[dict[str, Any]], scored: Scored, x: Any) -> alt.LayerChart:
+    line = (
+        alt.Chart(alt.Data(values=rows))
+        .mark_line(color=FIRST, strokeWidth=1.5, interpolate="step", clip=True)
+        .encode(
+            x=x(),
+            y=alt.Y(
+                "probability:Q",
+                title=None,
+                scale=alt.Scale(domain=[0, 1]),
+                axis=alt.Axis(tickCount=2, format=".0%"),
+            ),
+        )
+    )
+    rule = (
+        alt.Chart(alt.Data(values=[{"at": scored.threshold}]))
+        .mark_rule(color=SECOND, strokeDash=[5, 3])
+        .encode(y="at:Q")
+    )
+    title = f"Probability of {scored.event}; dashed: the threshold"
+    return alt.LayerChart(layer=[line, rule], title=title, width=_WIDTH, height=80)
+
+
+def _spans(scored: Scored, x: Any, size: float, within: Span | None = None) -> alt.Chart:
+    """A strip for the events that were found, and one for those that are known."""
+    strips = [("found", scored.found)]
+    if scored.known is not None:
+        strips.append(("known", scored.known))
+    first, last = within or (0.0, float("inf"))
+    rows = [
+        {"which": name, "time": max(a, first) / size, "end": min(b, last) / size}
+        for name, spans in strips
+        for a, b in spans
+        if b > first and a < last
+    ]
+    names = [name for name, _ in strips]
+    colour = alt.Color(
+        "which:N", scale=alt.Scale(domain=names, range=[SECOND, THIRD][: len(names)]), legend=None
+    )
+    drawn: alt.Chart = (
+        alt.Chart(alt.Data(values=rows), width=_WIDTH, height=18 * len(names), title="Events")
+        .mark_bar(strokeWidth=1.5, clip=True, height=11)
+        .encode(
+            x=x(title=True),
+            x2="end:Q",
+            y=alt.Y("which:N", title=None, scale=alt.Scale(domain=names), sort=names),
+            color=colour,
+            stroke=alt.Stroke(
+                "which:N",
+                scale=alt.Scale(domain=names, range=[SECOND, THIRD][: len(names)]),
+                legend=None,
+            ),
+        )
+    )
+    return drawn
+
+
+def _whole_in_words(scored: Scored, seconds: float) -> str:
+    chances = scored.probability[~np.isnan(scored.probability)]
+    most = f"at most {chances.max():.1%}" if len(chances) else "nowhere known"
+    return (
+        f"A recording of {clock(seconds)}: the probability of {scored.event} is {most}; the "
+        f"threshold is {scored.threshold:.1%}; {_events(scored.found, 'found')}"
+        f"{'' if scored.known is None else '; ' + _events(scored.known, 'known')}."
+    )
+
+
+def _events(spans: Sequence[Span], what: str) -> str:
+    said = ", ".join(f"{clock(a)} to {clock(b)}" for a, b in spans[:_NAMED])
+    more = f" and {len(spans) - _NAMED} more" if len(spans) > _NAMED else ""
+    return f"events {what}: {said or 'none'}{more}"

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sequela.cli.app import main
+from sequela.cohort.events import open_events
 
 Capture = pytest.CaptureFixture[str]
 
@@ -77,6 +78,14 @@ def test_what_is_written_and_said(root: Path, tmp_path: Path, capsys: Capture) -
     account = json.loads((tmp_path / "new" / "events" / "account.json").read_text())
     assert account["stays_in_order"] is True
     assert [table["rows"] for table in account["tables"]] == [1, 2, 2]
+
+
+def test_a_title_of_ones_own(root: Path, tmp_path: Path) -> None:
+    named = ["--title", "Our hospital", "--out", str(tmp_path / "events")]
+    with pytest.raises(SystemExit) as stop:
+        main(["build", "mimic3", "--root", str(root), *named])
+    assert stop.value.code == 0
+    assert open_events(tmp_path / "events").title == "Our hospital"
 
 
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {

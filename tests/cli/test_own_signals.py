@@ -57,6 +57,11 @@ def call(*arguments: str | Path) -> None:
     assert caught.value.code == 0
 
 
+def test_auto_is_the_default_for_recordings(own: Path) -> None:
+    train("auto", "--root", own, *ASKED, "--epochs", "1", "--out", "run")
+    assert open_run(Path("run")).settings.model == "spectral-mlp"
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_models_take_any_channels_length_and_classes(own: Path, model: str) -> None:
     epochs = [] if "boosting" in model else ["--epochs", "2"]

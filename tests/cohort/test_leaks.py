@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.cohort.conftest import born, stay
 
 from sequela import register
 from sequela.cohort import leaks
@@ -181,6 +182,17 @@ def test_labels_after_the_death_are_found(tmp_path: Path, rows: Rows, make_event
     write_labels(leaking.labels, tmp_path / "labels.parquet")
     from_file = cohort_of_labels(events, tmp_path / "labels.parquet")
     assert [leak.what for leak in from_file.leaks] == [leak.what for leak in leaking.leaks]
+
+
+def test_a_stay_noted_within_another_does_not_make_its_outcome_known(make_events: Make) -> None:
+    """As the demo of MIMIC-IV in OMOP has one: the long stay is asked, the short one has ended."""
+    long = stay(1, 11, "2020-01-01 10:00", "2020-01-09 10:00", "alive")
+    short = stay(1, 12, "2020-01-01 11:00", "2020-01-01 20:00", "alive")
+    other = stay(2, 21, "2020-01-01 10:00", "2020-01-04 10:00", "alive")
+    events = make_events([*born(1), *long, *short, *born(2), *other])
+    cohort = select_cohort(events, task_named("length-of-stay-7d"))
+    assert cohort.label.tolist() == [True, False]
+    assert cohort.leaks == ()
 
 
 @pytest.mark.parametrize(("share", "told"), [(0.0, False), (0.9, True)])

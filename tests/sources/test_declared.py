@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import re
 import shutil
 from pathlib import Path
 
@@ -214,6 +215,30 @@ def test_a_proposal_is_a_declaration_once_its_marks_are_gone(own: Path, tmp_path
     (own / "tables.toml").write_text("\n".join(kept).replace("LABS//", "LAB//") + "\n", "utf-8")
     build(beside(own), own, tmp_path / "proposed")
     assert digest(tmp_path / "proposed") == digest(tmp_path / "decided")
+
+
+def test_times_in_a_form_of_a_country_are_proposed_as_such(own: Path, tmp_path: Path) -> None:
+    build(beside(own), own, tmp_path / "decided")
+    for path in own.glob("*.csv"):
+        text = path.read_text("utf-8")
+        path.write_text(re.sub(r"(\d{4})-(\d\d)-(\d\d)", r"\3.\2.\1", text), "utf-8")
+    said = propose(own)
+    assert "a time as %d.%m.%Y %H:%M:%S" in said
+    lines = [line for line in said.splitlines() if "DECIDE" not in line]
+    (own / "tables.toml").write_text("\n".join(lines).replace("LABS//", "LAB//") + "\n", "utf-8")
+    build(beside(own), own, tmp_path / "proposed")
+    assert digest(tmp_path / "proposed") == digest(tmp_path / "decided")
+
+
+def test_whether_the_day_or_the_month_is_first_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "patients.csv").write_text("patient,born\n1,03/04/1950\n2,05/06/1960\n", "utf-8")
+    said = propose(tmp_path)
+    assert 'born = "text" # 2 values, a time as %d/%m/%Y' in said
+    assert "DECIDE: is the day first in born? Else it is %m/%d/%Y" in said
+    (tmp_path / "patients.csv").write_text("patient,born\n1,03/14/1950\n2,05/06/1960\n", "utf-8")
+    said = propose(tmp_path)
+    assert "time = \"time_in(born, '%m/%d/%Y')\"" in said
+    assert "is the day first" not in said
 
 
 def test_rows_of_a_table_without_subjects_have_those_of_their_stays(

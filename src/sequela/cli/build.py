@@ -23,6 +23,7 @@ def build(
     dated_as_recorded: Annotated[bool, Parameter(negative=())] = False,
     schema: str | None = None,
     declaration: Path | None = None,
+    title: str | None = None,
 ) -> None:
     """Convert hospital tables to MEDS events, and account for every row.
 
@@ -53,13 +54,19 @@ def build(
             discharge. It LEAKS, and every run on the events says so; to see what that is worth.
         schema: Schema of the PostgreSQL database that holds the tables (default: the search path).
         declaration: Of tables: the file that declares them (default: tables.toml beside them).
+        title: Name of the data on pages and cards (default: that of the data set, or of the
+            declaration).
     """
+    from dataclasses import replace
+
     from sequela.sources.build import build as build_source
     from sequela.sources.hospitals import place_of, source_read_so
 
     ways = {"codes": codes, "ancestors": ancestors, "dated_as_recorded": dated_as_recorded}
     place, origin = place_of(name, root, schema)
     source = source_read_so(name, ways, declaration or place)
+    if title is not None:
+        source = replace(source, title=title)
     print(f"{name}: {origin}")
     account = build_source(
         source,

@@ -21,6 +21,7 @@ def default_of(settings: RunSettings, root: Path | None, work: Path) -> Default:
         SequelaError: If the data cannot be found or read.
     """
     if catalog.lookup(settings.data).holds == "signal":
-        catalog.load_recordings(settings.data, root)  # refused before a choice is said
+        if catalog.lookup(settings.data).reads:
+            catalog.load_recordings(settings.data, root)  # refused before a choice is said
         return DEFAULTS["signal"]
     return default_for(load(settings, root, work).describe())

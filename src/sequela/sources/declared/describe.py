@@ -147,8 +147,11 @@ class _Proposal:
             self.decide("which column is the subject?", "subject = ")
         self.lines += ["", f"[tables.{_key(table.name)}.columns]"]
         for column in table.columns:
-            kind = _quoted(column.kind.name.lower())
-            self.lines.append(f"{_key(column.name)} = {kind} # {column.describe()}")
+            kind = "text" if column.forms else column.kind.name.lower()
+            form = f", a time as {column.forms[0]}" if column.forms else ""
+            self.lines.append(f'{_key(column.name)} = "{kind}" # {column.describe()}{form}')
+            if len(column.forms) > 1:
+                self.decide(f"is the day first in {column.name}? Else it is {column.forms[1]}")
         self.lines.append("")
         if self.people is table:
             self._facts_of_people(table)
@@ -159,7 +162,7 @@ class _Proposal:
 
     def _facts_of_people(self, table: Seen) -> None:
         if born := _column(table, "birth", Kind.TIME):
-            self.fact(table, "MEDS_BIRTH", born.name, "at birth", "dated then")
+            self.fact(table, "MEDS_BIRTH", born.moment, "at birth", "dated then")
         if sex := _column(table, "sex"):
             code = f"GENDER//{{{sex.name}}}"
             self.fact(table, code, None, "", "it is taken not to change")
@@ -295,7 +298,7 @@ def _column(
 
 def _at(column: Column) -> str:
     """The column, or the end of its day where it has no time of day."""
-    return f"end_of_day({column.name})" if column.dates else column.name
+    return f"end_of_day({column.moment})" if column.dates else column.moment
 
 
 def _quoted(text: str) -> str:

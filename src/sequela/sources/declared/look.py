@@ -20,6 +20,12 @@ _FEW = 8
 """Different values up to which they are listed."""
 _CODES = ("code", "icd", "ndc", "atc", "drg", "ops", "loinc", "zip")
 """Parts of names whose numbers are text: 0042 is not 42."""
+WRITTEN = tuple(
+    f"{day}{clock}"
+    for day in ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
+    for clock in (" %H:%M:%S", " %H:%M", "")
+)
+"""Forms of a time that is no ISO 8601; the day first where both orders are possible."""
 _KEPT = (Kind.INTEGER, Kind.NUMBER, Kind.TIME)
 
 
@@ -37,6 +43,7 @@ class Column:
         most: The largest one.
         dates: All its times are dates, or midnight.
         values: The different values, where there are few.
+        forms: Of times that are written in another form than ISO 8601: the forms that fit all.
     """
 
     name: str
@@ -48,6 +55,12 @@ class Column:
     most: str = ""
     dates: bool = False
     values: tuple[str, ...] = ()
+    forms: tuple[str, ...] = ()
+
+    @property
+    def moment(self) -> str:
+        """Its time, as an expression of a declaration."""
+        return f"time_in({self.name}, '{self.forms[0]}')" if self.forms else self.name
 
     @property
     def unique(self) -> bool:
@@ -124,11 +137,11 @@ def _seen(name: str, paths: Sequence[Path], connection: "DuckDBPyConnection") ->
 
 def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -> Column:
     text = f"nullif(trim(\"{name}\"), '')"
-    forms = ", ".join(f"count_if(regexp_full_match({text}, '{FORMS[kind]}'))" for kind in _KEPT)
+    kinds = ", ".join(f"count_if(regexp_full_match({text}, '{FORMS[kind]}'))" for kind in _KEPT)
     zeros = f"count_if(regexp_full_match({text}, '0[0-9]+'))"
     midnight = f"count_if(regexp_full_match({text}, '.{{10}}([ T]00:00(:00([.]0+)?)?)?'))"
     query = (
-        f'SELECT count({text}), count(DISTINCT {text}), {forms}, {zeros}, {midnight} FROM "{view}"'  # noqa: S608
+        f'SELECT count({text}), count(DISTINCT {text}), {kinds}, {zeros}, {midnight} FROM "{view}"'  # noqa: S608
     )
     filled, distinct, whole, number, times, leading, dates = connection.execute(query).fetchall()[0]
     kind = Kind.TEXT
@@ -136,6 +149,9 @@ def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -
         kind = Kind.TIME
     elif filled and number == filled and not leading and not any(c in name for c in _CODES):
         kind = Kind.INTEGER if whole == filled else Kind.NUMBER
+    if kind is Kind.TEXT and filled and (forms := _forms(text, view, filled, connection)):
+        dates = all("%H" not in form for form in forms)
+        return Column(name, Kind.TIME, rows, filled, distinct, dates=dates, forms=forms)
     if kind is Kind.TEXT:
         listed = f'SELECT DISTINCT {text} AS v FROM "{view}" WHERE v IS NOT NULL ORDER BY v'  # noqa: S608
         values = connection.execute(listed).fetchmany(_FEW) if distinct < _FEW else []
@@ -150,6 +166,13 @@ def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -
     return Column(
         name, kind, rows, filled, distinct, least, most, kind is Kind.TIME and dates == filled
     )
+
+
+def _forms(text: str, view: str, filled: int, connection: "DuckDBPyConnection") -> tuple[str, ...]:
+    """The forms in which all values are times."""
+    fits = ", ".join(f"count(try_strptime({text}, '{form}'))" for form in WRITTEN)
+    counts = connection.execute(f'SELECT {fits} FROM "{view}"').fetchall()[0]  # noqa: S608
+    return tuple(form for form, n in zip(WRITTEN, counts, strict=True) if n == filled)
 
 
 def _texts(rows: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fuzz.parsers import arguments, meds, tables
+from fuzz.parsers import arguments, edited, meds, tables
 from fuzz.registry import PARSERS
 from fuzz.run import FAULTS, FOREIGN, WRONG, fuzz
 
 MUTANTS = 150
 BUILT = 20  # mutants of data sets, of which each is built, which takes a fifth of a second
-OF_BUILDS = {parser.name for of in (meds, tables) for parser in of.PARSERS}
+OF_BUILDS = {parser.name for of in (meds, tables, edited) for parser in of.PARSERS}
 
 
 @pytest.mark.parametrize("name", PARSERS)

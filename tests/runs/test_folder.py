@@ -243,3 +243,32 @@ def test_a_run_goes_on_with_the_data_it_was_begun_on_only(
         fit.train(settings, copied, root=other, resume=True)
     assert (copied / "split.json").read_bytes() == before
     assert fit.train(settings, copied, root=synthetic, resume=True).complete
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("metrics.json", lambda r: r["parts"]["held_out"].update(accuracy_ci=[0.1]), "accuracy_ci"),
+        ("metrics.json", lambda r: r["parts"]["held_out"].update(loss="0.5"), "valid number"),
+        ("metrics.json", lambda r: r["parts"]["tuning"].pop("confusion"), r"parts\.tuning\.confu"),
+        ("metrics.json", lambda r: r["data"].update(classes="ab"), r"data\.classes"),
+        ("metrics.json", lambda r: r.pop("split"), "split"),
+        ("split.json", lambda r: r["ids"]["recording"]["train"].append(None), "an id, or the name"),
+        ("split.json", lambda r: r["n_examples"].update(train=True), "no whole number"),
+        ("split.json", lambda r: r.update(seed="0"), "no whole number"),
+    ],
+)  # fmt: skip
+def test_json_of_another_kind_that_was_sealed_again_is_refused_in_one_line(
+    name: str, change: Callable[[Any], object], said: str, copied: Path
+) -> None:
+    edit(copied / name, change)
+    seal(copied)
+    with pytest.raises((RunError, SplitError), match=said):
+        evaluate_run(copied)
+
+
+def test_a_metric_of_ours_that_was_taken_out_is_missed(copied: Path) -> None:
+    edit(copied / "metrics.json", lambda record: record["parts"]["held_out"].pop("loss"))
+    seal(copied)
+    with pytest.raises(RunError, match="held_out loss = None, but the predictions give"):
+        evaluate_run(copied)

@@ -83,6 +83,18 @@ class Split:
             for kind, parts in self.ids.items()
         }
 
+    def check_kinds(self) -> None:
+        """Make sure that ids are texts and counts whole numbers, as a file may not have them.
+
+        Raises:
+            TypeError: If not.
+        """
+        listed = [ids for parts in self.ids.values() for ids in parts.values()]
+        if not all(isinstance(each, str) for ids in [[self.key], *listed] for each in ids):
+            raise TypeError("an id, or the name of their key, is no text")
+        if not all(type(number) is int for number in (self.seed, *self.n_examples.values())):
+            raise TypeError("the seed or a number of examples is no whole number")
+
     def check(self) -> Self:
         """The split itself, if no id of its unit is in two parts.
 
@@ -211,6 +223,7 @@ class Split:
                 key=record.get("key", ""),
             )
             stated = record["proof"]["ids_in_two_parts"]
+            split.check_kinds()
         except KeyError as error:
             raise SplitError(f"split.json lacks {error}: expected the split of a run") from error
         except (TypeError, AttributeError, ValueError) as error:

@@ -407,6 +407,9 @@ METRICS: dict[str, Metric] = {
 _TAKEN = ("examples", "groups", "per_class_recall", "confusion", "interval", "operating_points")
 """What else stands among a run's numbers."""
 
+OURS = frozenset(metric.key for metric in METRICS.values())
+"""Keys of those that every run has, where its classes allow them: a user may add others."""
+
 
 def register(metric: Metric) -> None:
     """Add a metric: where metrics are computed, compared, written or drawn, it is one of them.

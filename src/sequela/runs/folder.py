@@ -27,6 +27,7 @@ from sequela.evaluation.predictions import Predictions
 from sequela.files import is_leftover, scratch_beside, whole
 from sequela.runs.inside import refuse_links
 from sequela.runs.manifest import MANIFEST, NOTICE, require_unchanged
+from sequela.runs.shape import metrics_of
 from sequela.sources import sealed
 from sequela.sources.opened import json_value
 from sequela.training import history
@@ -114,8 +115,12 @@ class RunFolder:
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """The numbers (``metrics.json``)."""
-        return self.json(METRICS)
+        """The numbers (``metrics.json``).
+
+        Raises:
+            RunError: If it is missing or damaged.
+        """
+        return metrics_of(self.path / METRICS, self.json(METRICS))
 
     @cached_property
     def data(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from sequela.runs.folder import CONFIG, NOTICE_TEXT, RunFolder, is_taken, work_b
 from sequela.runs.inside import folder_of_run
 from sequela.runs.manifest import MANIFEST, NOTICE, require_unchanged, seal, unseal
 from sequela.runs.recipe import mean_recalls, places, summarise_runs
+from sequela.runs.shape import folds_of
 
 FOLDS = "folds.json"
 OnRun = Callable[[RunFolder, int, int], None]
@@ -48,7 +49,7 @@ class FoldsFolder:
         Raises:
             RunError: If it is missing or damaged.
         """
-        return RunFolder(self.path).json(FOLDS)
+        return folds_of(self.path / FOLDS, RunFolder(self.path).json(FOLDS))
 
     @cached_property
     def runs(self) -> list[RunFolder]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sequela.errors import RunError
-from sequela.evaluation.metrics import reported
+from sequela.evaluation.metrics import OURS, reported
 from sequela.evaluation.summary import summarise_parts
 from sequela.models.registry import ENSEMBLE
 from sequela.runs.find import Run
@@ -98,8 +98,8 @@ def differences(stated: Any, found: Any, name: str = "") -> Iterator[tuple[str, 
     if isinstance(found, Mapping) and isinstance(stated, Mapping):
         metrics = {m.key for m in reported()}
         for key in {**found, **dict.fromkeys(metrics & stated.keys())}:
-            # A metric may have been registered after the run.
-            if key in stated or key not in metrics:
+            # A metric of the user's own may have been registered after the run.
+            if key in stated or key not in metrics - OURS:
                 yield from differences(stated.get(key), found.get(key), f"{name} {key}".strip())
     elif isinstance(found, list) and isinstance(stated, list) and len(found) == len(stated):
         for n, (says, gives) in enumerate(zip(stated, found, strict=True)):

@@ -48,7 +48,9 @@ def write(path: Path, sample: Path, bonn: Signals, seed: int, *, calm: bool) -> 
     for each in published.signals:
         rate, size = each.sampling_frequency, round(SECONDS * each.sampling_frequency)
         if each.physical_dimension != "uV":
-            signals.append(edfio.EdfSignal(np.arange(size, dtype=np.float64) % 7, rate, label=each.label))
+            signals.append(
+                edfio.EdfSignal(np.arange(size, dtype=np.float64) % 7, rate, label=each.label)
+            )
             continue
         start = int(rng.integers(len(bonn["calm"])))
         signal = np.resize(np.roll(bonn["calm"], -start), SECONDS * 256)

@@ -10,6 +10,8 @@ Entries of every model:
   divided by it); ``conformal``: ``score``, ``promised`` share and ``cutoff`` of the sets. Both are
   given beside the probabilities, which are those of the run.
 - ``training``: name, title, licence and citation of the data, and how many examples there were.
+- ``cost``: ``parameters``; ``operations`` and ``macs`` of one example by the convention ``exact``,
+  null for a reference model; ``train_seconds``.
 - ``intended_use``: in words.
 - ``run``: ``sha256`` of the run (the seal of its manifest), of its data, and of its model.
 - ``fingerprint``: ``sha256`` of the marks of what the training and tuning part hold, and the

@@ -110,6 +110,10 @@ def describe(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[s
             "origin": public(data["origin"]),
             "examples": dict(folder.split.n_examples),
         },
+        "cost": {
+            name: folder.metrics[name]
+            for name in ("parameters", "operations", "macs", "train_seconds")
+        },
         "intended_use": INTENDED.format(question=data["question"], title=data["title"]),
         "run": {
             "sha256": Manifest.read(folder.path).seal,

@@ -191,6 +191,22 @@ def test_a_small_body_that_becomes_large_is_refused(eeg: ServedModel) -> None:
         assert "bytes when it is unpacked: expected 20,000" in problem(reply, 422)
 
 
+def test_a_text_that_every_row_repeats_is_counted_as_often(
+    asked: TestClient, asked_of_visits: TestClient
+) -> None:
+    rows, long = 60, "x" * 1_000_000  # held once by the file, 60 MB when it is unpacked
+    packed = parquet(code=[long] * rows, time=["2101-01-03"] * rows)
+    assert len(packed) < 200_000
+    reply = post(asked_of_visits, packed, PARQUET)
+    assert "60,000,600 bytes when it is unpacked: expected 32,000,000" in problem(reply, 422)
+    packed = parquet(signal=[[0.0] * 178] * rows, id=[long] * rows)
+    reply = post(asked, packed, PARQUET, f"/v1/predict{QUERY}")
+    assert "60,000,000 bytes when it is unpacked" in problem(reply, 422)
+    packed = parquet(signal=[[long] * 178])
+    reply = post(asked, packed, PARQUET, f"/v1/predict{QUERY}")
+    assert "a list of texts: expected numbers" in problem(reply, 422)
+
+
 def test_texts_in_place_of_numbers_take_no_memory(asked: TestClient) -> None:
     texts = ["x" * 5000, *[""] * 5000]  # numpy would give each of them 5,000 characters
     given = body(texts)
@@ -225,8 +241,8 @@ def test_every_answer_has_the_headers_that_guard_it(asked: TestClient) -> None:
         headers = asked.get(path).headers
         assert "default-src 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
-    assert problem(asked.get("/nowhere"), 404)
-    assert problem(asked.get("/v1/predict"), 405)
+    assert "there is no such path" in problem(asked.get("/nowhere"), 404)
+    assert "another method" in problem(asked.get("/v1/predict"), 405)
 
 
 def test_the_page_names_no_other_place(asked: TestClient) -> None:

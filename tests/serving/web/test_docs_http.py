@@ -10,6 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from sequela.serving.served import ServedModel
+from sequela.serving.web import described
 from sequela.serving.web.bodies import BINARY, CSV, EDF, JSON, PARQUET
 from sequela.serving.web.patients import patients_of
 
@@ -39,3 +40,8 @@ def test_it_names_each_path_and_media_type(asked: TestClient) -> None:
     named = set(re.findall(r"^\| `(?:GET|POST) (\S+)`", PAGE, re.MULTILINE))
     assert named == set(paths)
     assert all(f"| `{kind}` |" in PAGE for kind in (JSON, BINARY, PARQUET, CSV, EDF))
+
+
+def test_it_names_each_status() -> None:
+    listed = set(re.findall(r"^\| (\d{3}) \|", PAGE, re.MULTILINE))
+    assert listed == {*described._PROBLEMS, "404", "405", "500"}

@@ -271,13 +271,20 @@ def _add_file(app: FastAPI, path: str, body: bytes, kind: str) -> None:
         return Response(body, media_type=f"{kind}; charset=utf-8")
 
 
+_SENTENCES = {
+    404: "there is no such path: /openapi.json lists those that there are",
+    405: "the path is asked by another method: /openapi.json says by which",
+}
+
+
 async def _refused(_: Request, error: Exception) -> Response:
     """A problem document."""
     headers: dict[str, str] = {}
     if isinstance(error, Refusal):
         status, detail, headers = error.status, error.detail, error.headers
     elif isinstance(error, HTTPException):
-        status, detail = error.status_code, str(error.detail)
+        status = error.status_code
+        detail = _SENTENCES.get(status, str(error.detail))
         headers = dict(error.headers or {})
     else:
         status, detail = 422, " ".join(str(error).split())

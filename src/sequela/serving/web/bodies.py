@@ -309,32 +309,53 @@ class Bodies:
         except (UnicodeDecodeError, csv.Error) as error:
             raise DataError("the body is no csv in UTF-8: send it again") from error
 
+    def _check_bytes(self, size: int) -> None:
+        """Refuse a table that is too large once it is unpacked."""
+        if size > self.numbers:
+            raise SettingError(
+                f"the table has {size:,} bytes when it is unpacked: expected {self.numbers:,} "
+                "at most; send several"
+            )
+
     def _table(self, body: bytes, columns: Sequence[str]) -> Any:
         """Columns of a Parquet file, whose size is known before they are unpacked."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
-            file = pq.ParquetFile(io.BytesIO(body))
-            groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+            said = pq.read_metadata(io.BytesIO(body))
+            groups = [said.row_group(i) for i in range(said.num_row_groups)]
             chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
-            size = sum(
-                max(4 * chunk.num_values, chunk.total_uncompressed_size)
-                for chunk in chunks
-                if chunk.path_in_schema.split(".")[0] in columns
-            )
-            if size > self.numbers:
-                raise SettingError(
-                    f"the table has {size:,} bytes when it is unpacked: expected {self.numbers:,} "
-                    "at most; send several"
-                )
-            return file.read(columns=list(columns))
+            wanted = [each for each in chunks if each.path_in_schema.split(".")[0] in columns]
+            texts = {c.path_in_schema for c in wanted if c.physical_type == "BYTE_ARRAY"}
+            if not texts <= set(columns):
+                raise DataError("the table has a list of texts: expected numbers in a signal")
+            self._check_bytes(sum(max(4 * c.num_values, c.total_uncompressed_size) for c in wanted))
+            # Texts stay in their dictionaries, where one that many rows repeat is held once.
+            file = pq.ParquetFile(io.BytesIO(body), metadata=said, read_dictionary=sorted(texts))
+            table = file.read(columns=list(columns))
+            self._check_bytes(sum(map(_bytes_of_texts, table.columns)))
         except (pa.ArrowException, OSError, ValueError) as error:
             if isinstance(error, SequelaError):
                 raise
             raise DataError(
                 "the body is no Parquet file, or was cut short: send it again"
             ) from error
+        return table
+
+
+def _bytes_of_texts(column: Any) -> int:
+    """Bytes of a column's texts, each as often as a row has it; 0 of a column of numbers."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(column.type):
+        return 0
+    sizes = [
+        pc.sum(pc.take(pc.binary_length(chunk.dictionary), chunk.indices).cast(pa.int64()))
+        for chunk in column.chunks
+    ]
+    return sum(size.as_py() or 0 for size in sizes)
 
 
 def _value(body: bytes) -> Any:

@@ -4,7 +4,7 @@ const $ = (id) => document.getElementById(id);
 const KINDS = { csv: "text/csv", txt: "text/csv", json: "application/json", edf: "application/edf",
   bdf: "application/edf", parquet: "application/vnd.apache.parquet" };
 const WIDE = 800, HIGH = 120;
-let model = null, asked = null, answer = null, place = 0;
+let model = null, asked = null, answer = null, place = 0, explained = false;
 
 function made(name, attributes = {}, text = "") {
   const svg = ["svg", "path", "rect", "title"].includes(name);
@@ -44,6 +44,14 @@ async function readModel() {
   showCard();
 }
 
+function costOf(cost) {
+  if (!cost) return "not said by this file, which an earlier version exported";
+  const count = (value) => value.toLocaleString("en");
+  const work = cost.operations === null ? "operations of a reference model are not counted"
+    : `${count(cost.operations)} operations for each answer`;
+  return `${count(cost.parameters)} parameters; ${work}; trained in ${count(Math.round(cost.train_seconds))} s`;
+}
+
 function showCard() {
   const card = $("card"), training = model.training, sets = model.calibration.conformal;
   card.replaceChildren();
@@ -54,6 +62,7 @@ function showCard() {
     Reads: model.kind === "signal"
       ? `${model.signal.n_chans} channel(s), ${model.signal.sfreq} Hz, ${model.signal.unit}; segments of ${model.signal.n_times} samples`
       : `${model.records.codes} codes, ${model.records.channels} measurements`,
+    Cost: costOf(model.cost),
     Sets: `fitted on the tuning part to hold the true class in ${percent(sets.promised)} of new examples like those`,
     "Checksum of the run": model.run.sha256,
   };
@@ -96,6 +105,7 @@ async function ask(event) {
 
 function showAll() {
   place = 0;
+  explained = false;
   $("notes").textContent = answer.notes.join(" ");
   const several = answer.predictions.length > 1;
   $("choose").hidden = !several;
@@ -128,8 +138,9 @@ function show(next) {
   $("set").textContent = one.set.length
     ? `Uncertainty: the set {${one.set.join(", ")}} holds the true class in ${promised} of new examples like those of the tuning part.`
     : `Uncertainty: no class is in the set. The example is unlike those of the tuning part, of which the sets hold the true class in ${promised}.`;
-  $("moved").replaceChildren();
+  if (!explained) $("moved").replaceChildren();
   $("picture").replaceChildren(...(answer.patients ? [timeline(answer.patients[place], one)] : answer.channels.map(trace)));
+  if (explained) explain();
 }
 
 function trace(channel, number) {
@@ -164,14 +175,19 @@ function timeline(patient, one) {
   return list;
 }
 
+// Once it was asked for, it follows from one example to the next.
 async function explain() {
-  $("moved").textContent = "Asking…";
+  explained = true;
+  const of = answer, row = place;
+  const here = () => answer === of && place === row;
+  if (!$("moved").childElementCount) $("moved").textContent = "Asking…";
   try {
     const query = new URLSearchParams(asked.units);
     query.set("example", place);
     const found = await call(`v1/explain?${query}`, { method: "POST", body: asked.body, headers: { "content-type": asked.kind } });
-    showMoved(found);
+    if (here()) showMoved(found);
   } catch (error) {
+    if (!here()) return;
     $("moved").textContent = "";
     $("error").textContent = error.message;
   }

@@ -5,8 +5,9 @@
 
 The changes are the operators of cosmic-ray: another operator or comparison, a number one more or
 less, True for False, a condition turned round, an exception that is not caught, a loop that is not
-entered. Places are drawn at random from the package, and one change at each; annotations are left
-out, and so is `is` for `==`, which is nearly always the same. All happens in a copy of the tree.
+entered. Places are drawn at random from the package, and one change at each. Left out are
+annotations, the guards `frozen`, `slots` and `strict`, and `is` for `==`, which is nearly always the
+same. All happens in a copy of the tree.
 
 First the tests of the package run once, and coverage.py notes which test runs which line. A mutant
 is given the tests that run its line, or those that run anything of its file where the line runs at
@@ -42,6 +43,8 @@ HEAVY = ("torch", "duckdb", "pyarrow.parquet", "sklearn.linear_model", "scipy.st
 LEAST, SLACK = 60.0, 10.0
 """Seconds that a mutant has at least, and how many times those that its tests took."""
 
+GUARDS = ("frozen", "slots", "strict")
+"""Arguments that refuse what a programmer may do wrong, and change nothing that is right."""
 KILLED, LATE, SURVIVED, EQUAL = "killed", "too late", "survived", "equivalent"
 VERDICTS = (KILLED, LATE, SURVIVED, EQUAL)
 Results = dict[str, list[tuple[dict[str, Any], str]]]
@@ -84,7 +87,7 @@ class Mutant:
 
 
 def _left_out(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Places of annotations, and of imports for type checkers alone."""
+    """Places of annotations, of imports for type checkers alone, and of guards of programmers."""
     found: list[ast.AST] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.returns:
@@ -92,6 +95,8 @@ def _left_out(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         elif isinstance(node, (ast.arg, ast.AnnAssign)) and node.annotation:
             found.append(node.annotation)
         elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            found.append(node)
+        elif isinstance(node, ast.keyword) and node.arg in GUARDS:
             found.append(node)
     places: list[Any] = found
     return [((n.lineno, n.col_offset), (n.end_lineno, n.end_col_offset)) for n in places]

@@ -275,3 +275,20 @@ def test_the_precision_of_few_events_is_taken_between_them() -> None:
         low = min(int(at), m - 1)
         wrong = false[low] + (at - low) * (false[low + 1] - false[low])
         assert precision == pytest.approx(recall * m / (recall * m + wrong))
+
+
+def test_only_where_a_mean_curve_is_at_0_or_1_its_bound_is_that_of_all_events() -> None:
+    """Elsewhere the band is that of the resamples, which is not the exact interval of 0 or 1."""
+    judged = folds()
+    curve = curves.roc_over_models(judged, rng(), QUICK)
+    inside = (curve.y[1:] > 0.2) & (curve.y[1:] < 0.8)
+    assert inside.any()
+    assert (curve.low[inside] > 0).all()
+    assert (curve.high[inside] < 1).all()
+    perfect = ranked(80)
+    half = np.arange(80) // 2 % 2
+    both = [Judged(perfect.where(half == f), Place(0, f, 0), None) for f in range(2)]
+    certain = curves.roc_over_models(both, rng(), QUICK)
+    at_one = certain.y[1:] == 1
+    assert at_one.any()
+    np.testing.assert_allclose(certain.low[at_one], 0.025 ** (1 / 40), atol=1e-9)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sequela.errors import DataError
 from sequela.evaluation import intervals, metrics, resampling, statistic
-from sequela.evaluation.intervals import Bootstrap
+from sequela.evaluation.intervals import Bootstrap, Distribution
 from sequela.evaluation.predictions import Predictions
 
 Make = Callable[..., Predictions]
@@ -211,3 +211,13 @@ def test_degrees_of_freedom_fall_when_few_groups_carry_the_number() -> None:
     assert intervals.degrees_of_freedom(few) < 11
     even = np.resize([-1.0, 1.0], 50)
     assert intervals.degrees_of_freedom(even) == 49
+
+
+def test_a_number_that_most_resamples_lack_has_no_distribution() -> None:
+    values, left_out = np.linspace(0, 1, 10), np.linspace(0.2, 0.8, 5)
+    assert Distribution.of(0.5, values, left_out, "percentile")
+    assert Distribution.of(np.nan, values, left_out, "percentile") is None
+    for undefined, known in ((5, True), (6, False)):
+        some = np.where(np.arange(10) < undefined, np.nan, values)
+        assert (Distribution.of(0.5, some, left_out, "percentile") is not None) == known
+    assert Distribution.of(0.5, values, np.array([0.5, np.nan]), "percentile") is None

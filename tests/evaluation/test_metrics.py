@@ -97,3 +97,13 @@ def test_auroc_counts_pairs(pairs: list[tuple[bool, int]]) -> None:
     wins = sum((p > n) + (p == n) / 2 for p in positives for n in negatives)
     expected = wins / len(positives) / len(negatives)
     assert metrics.auroc(made) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_certain_answer_keeps_an_epsilon_of_loss(make_predictions: Make) -> None:
+    """As scikit-learn computes it: neither 0 where it is right nor infinite where it is wrong."""
+    predictions = make_predictions()
+    label = predictions.label
+    for right in (label, 1 - label):
+        certain = replace(predictions, probabilities=np.eye(2, dtype=np.float32)[right])
+        expected = sklearn.metrics.log_loss(label, certain.probabilities, labels=[0, 1])
+        assert metrics.log_loss(certain) == pytest.approx(expected, rel=1e-6, abs=0)

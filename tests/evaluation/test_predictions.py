@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sequela.errors import DataError, RunError, UnknownNameError
-from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.predictions import Predictions, joined
 from sequela.sources import sealed
 
 Make = Callable[..., Predictions]
@@ -201,3 +201,18 @@ def test_by_group_is_the_mean_of_a_group(make_predictions: Make) -> None:
 def test_a_group_of_two_labels_has_no_single_answer(make_predictions: Make) -> None:
     with pytest.raises(DataError, match="group of example 4 holds more than one label"):
         make_predictions().by_group()
+
+
+def test_joined_parts_are_one_in_the_order_of_ids(make_predictions: Make) -> None:
+    whole = make_predictions()
+    half = np.arange(whole.n_examples) % 2 == 0
+    again = joined([whole.where(~half), whole.where(half)])
+    order = np.argsort(whole.example_id, kind="stable")
+    np.testing.assert_array_equal(again.example_id, whole.example_id[order])
+    np.testing.assert_array_equal(again.probabilities, whole.probabilities[order])
+    with pytest.raises(DataError, match="one part or more"):
+        joined([])
+    with pytest.raises(DataError, match="of the same classes"):
+        joined([whole, replace(whole, classes=("a", "b"))])
+    with pytest.raises(ValueError, match=r"twice|two"):
+        joined([whole, whole])

@@ -259,3 +259,21 @@ def test_a_value_far_from_all_resamples_has_a_p_value_of_its_own() -> None:
     assert p_values == sorted(p_values, reverse=True)
     assert p_values[2] < 0.01
     assert p_values[4] < 1e-4
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_folds_that_are_more_alike_than_chance_take_nothing_away(seed: int) -> None:
+    judged = validated(seed=seed)
+    of_groups, of_folds = plain_variance(judged)
+    found = metric_across_folds("accuracy", judged, rng(), replace(QUICK, resamples=3_000))
+    assert found.variance
+    expected = of_groups + max(COUPLED * of_groups, of_folds)
+    assert found.variance.total == pytest.approx(expected, rel=0.08)
+
+
+def test_among_the_resamples_their_tail_is_the_p_value() -> None:
+    """Student's t is for what none of them reached: it must not make the usual one smaller."""
+    found = found_in(validated())
+    assert found.distribution is not None
+    for null in np.quantile(found.distribution.values, [0.0, 0.02, 0.3, 0.9, 1.0]).tolist():
+        assert found.p_value(null) == found.distribution.p_value(null)

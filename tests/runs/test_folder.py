@@ -31,7 +31,7 @@ def copied(original: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(original, tmp_path / "copy"))
 
 
-def edit(path: Path, change: Callable[[Any], None]) -> None:
+def edit(path: Path, change: Callable[[Any], object]) -> None:
     record = json.loads(path.read_text("utf-8"))
     change(record)
     path.write_text(json.dumps(record), "utf-8")

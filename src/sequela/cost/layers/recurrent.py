@@ -34,8 +34,8 @@ class Recurrence:
     w: int
     h: int
     steps: int
-    directions: int = 1
-    bias: bool = True
+    directions: int
+    bias: bool
     p: int = 0
 
     @property

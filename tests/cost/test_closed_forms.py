@@ -1,0 +1,82 @@
+"""Work that a plain count on paper gives: reductions, sorting, and arguments given by place."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sequela.cost import account
+from sequela.errors import ModelError
+
+ROWS, N = 3, 7
+
+
+class Function(nn.Module):
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def operations(function: Callable[[Tensor], Tensor], n: int = N) -> float:
+    return account(Function(function), torch.zeros(ROWS, n)).operations
+
+
+@pytest.mark.parametrize(
+    ("function", "of_a_row"),
+    [
+        (lambda x: x.sum(-1), N - 1),
+        (lambda x: x.mean(-1), N),
+        (lambda x: x.prod(-1), N - 1),
+        (lambda x: x.cumsum(-1), N - 1),
+        (lambda x: x.cumprod(-1), N - 1),
+        (lambda x: x.amax(-1), N - 1),
+        (lambda x: x.amin(-1), N - 1),
+        (lambda x: x.var(-1), N + N + N + N - 1 + 1),
+        (lambda x: x.std(-1), N + N + N + N - 1 + 1 + 1),
+        (lambda x: x.logsumexp(-1), N + N - 1 + 1),
+        (lambda x: x.norm(dim=-1), N + N - 1 + 1),
+        (lambda x: x.norm(p=1, dim=-1), N + N - 1),
+        (lambda x: x.norm(p=math.inf, dim=-1), N + N - 1),
+        (lambda x: x.softmax(-1), N + N - 1 + N),
+        (lambda x: x.log_softmax(-1), N + N - 1 + 1 + N),
+    ],
+)
+def test_a_reduction_of_a_row(function: Callable[[Tensor], Tensor], of_a_row: int) -> None:
+    assert operations(function) == ROWS * of_a_row
+
+
+@pytest.mark.parametrize(("n", "rounds"), [(1, 0), (2, 1), (7, 3), (8, 3), (9, 4)])
+def test_sorting_takes_so_many_rounds_of_comparisons(n: int, rounds: int) -> None:
+    assert operations(lambda x: x.sort(-1).values, n) == ROWS * rounds * n
+
+
+class Attention(nn.Module):
+    def __init__(self, *places: object, **names: object) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2)
+        self.places, self.names = places, names
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.attention(x, x, x, *self.places, **self.names)[0]
+        return found
+
+
+@pytest.mark.parametrize("averaged", [True, False])
+def test_arguments_of_attention_count_the_same_by_place_and_by_name(averaged: bool) -> None:  # noqa: FBT001
+    x = torch.zeros(5, 1, 8)
+    by_name = account(Attention(average_attn_weights=averaged), x).operations
+    assert account(Attention(None, True, None, averaged), x).operations == by_name  # noqa: FBT003
+    mask = torch.zeros(5, 5, dtype=torch.bool)
+    assert account(Attention(None, True, mask, averaged), x).operations == by_name  # noqa: FBT003
+    other = account(Attention(average_attn_weights=not averaged), x).operations
+    assert (by_name > other) == averaged
+
+
+def test_why_a_forward_failed_is_said() -> None:
+    with pytest.raises(ModelError, match="RuntimeError: a and b must have same"):
+        account(nn.Linear(4, 2), torch.zeros(1, 5))

@@ -6,8 +6,8 @@
 The changes are the operators of cosmic-ray: another operator or comparison, a number one more or
 less, True for False, a condition turned round, an exception that is not caught, a loop that is not
 entered. Places are drawn at random from the package, and one change at each. Left out are
-annotations, the guards `frozen`, `slots` and `strict`, and `is` for `==`, which is nearly always the
-same. All happens in a copy of the tree.
+annotations, the guards `frozen`, `slots` and `strict`, and `is` for `==`, which is nearly always
+the same. All happens in a copy of the tree.
 
 First the tests of the package run once, and coverage.py notes which test runs which line. A mutant
 is given the tests that run its line, or those that run anything of its file where the line runs at
@@ -94,9 +94,8 @@ def _left_out(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
             found.append(node.returns)
         elif isinstance(node, (ast.arg, ast.AnnAssign)) and node.annotation:
             found.append(node.annotation)
-        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            found.append(node)
-        elif isinstance(node, ast.keyword) and node.arg in GUARDS:
+        typing = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        if typing or (isinstance(node, ast.keyword) and node.arg in GUARDS):
             found.append(node)
     places: list[Any] = found
     return [((n.lineno, n.col_offset), (n.end_lineno, n.end_col_offset)) for n in places]

@@ -21,7 +21,8 @@ from sequela.sources.catalog import EXCERPTS
 
 ROOT = Path(__file__).parent.parent
 LINES = re.sub(r"\\\n\s*", "", (ROOT / "Containerfile").read_text("utf-8")).splitlines()
-STEPS = [line.partition(" ")[::2] for line in LINES if line and not line.startswith("#")]
+PARTS = [line.partition(" ") for line in LINES if line and not line.startswith("#")]
+STEPS = [(what, said) for what, _, said in PARTS]
 BEGIN = max(place for place, (what, _) in enumerate(STEPS) if what == "FROM")
 LAST = STEPS[BEGIN:]
 """The stage that becomes the image."""
@@ -46,7 +47,7 @@ main()
 """
 
 
-def told(what: str, steps: list[tuple[str, ...]] = LAST) -> list[str]:
+def told(what: str, steps: list[tuple[str, str]] = LAST) -> list[str]:
     return [said for name, said in steps if name == what]
 
 

@@ -19,6 +19,7 @@ from sequela.cli.evaluate import evaluate
 from sequela.cli.explain import explain
 from sequela.cli.export import export
 from sequela.cli.plain import print_plainly
+from sequela.cli.predict import predict
 from sequela.cli.report import report
 from sequela.cli.reproduce import reproduce
 from sequela.cli.scan import scan
@@ -49,6 +50,7 @@ for _command in (
     ensemble,
     explain,
     export,
+    predict,
     report,
     card,
     scan,

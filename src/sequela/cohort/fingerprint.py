@@ -225,6 +225,31 @@ def matches(known: Content, asked: Content) -> Matches:
     return (_in_step if known.kind == "signal" else _too_alike)(known, asked)
 
 
+def copies(
+    known: Content, seen: NDArray[np.bool_], other: NDArray[np.bool_], asked: Content
+) -> NDArray[np.bool_]:
+    """Which units hold what a model has seen, under whatever name.
+
+    A copy of what it has not seen is no copy of what it has, even if it resembles that.
+
+    Args:
+        known: Units of which marks are kept.
+        seen: bool (known unit,), whether the model has seen it.
+        other: bool (known unit,), whether it surely has not.
+        asked: Units of other data.
+
+    Returns:
+        bool (asked unit,).
+    """
+    found = np.zeros(len(asked.units), np.bool_)
+    pairs = matches(known, asked)
+    new, old = other[pairs.known], seen[pairs.known]
+    found[pairs.asked[old]] = True
+    found[pairs.asked[new & pairs.copy]] = False
+    found[pairs.asked[old & pairs.copy]] = True
+    return found
+
+
 def _channel(signal: NDArray[np.float64]) -> NDArray[np.float64]:
     moving = [channel for channel in signal if len(channel) and np.ptp(channel) > 0]
     return moving[0] if moving else np.zeros(0)

@@ -1,6 +1,7 @@
 """Labels in the MEDS label schema: who is asked about, when, and what came true."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +40,29 @@ def read_labels(path: Path) -> pa.Table:
         DataError: If it is not a label table, its times have a zone, a label is neither true nor
             false, or a subject has two labels at one time.
     """
+    table = _table(path)
+    return _typed(
+        {name: table[name] for name in KEY} | {"boolean_value": _truth(table, path)}, path
+    )
+
+
+def read_times(path: Path) -> pa.Table:
+    """Whom to ask about, and when: a label file as :func:`read_labels` reads, without its labels.
+
+    Returns:
+        ``SCHEMA``, sorted by subject, then time; all labels are false.
+
+    Raises:
+        DataNotFoundError: If there is no such file.
+        DataError: If it is no such table, its times have a zone, or a subject has one time twice.
+    """
+    table = _table(path)
+    nothing = pa.array(np.zeros(len(table), np.bool_))
+    return _typed({name: table[name] for name in KEY} | {"boolean_value": nothing}, path)
+
+
+def _table(path: Path) -> pa.Table:
+    """A table with subjects and times."""
     if not path.is_file():
         raise DataNotFoundError(f"no label file {path}")
     table = sealed.read(path, "a label file in Parquet", _REMEDY)
@@ -49,7 +73,11 @@ def read_labels(path: Path) -> pa.Table:
                 "labels have the columns of the MEDS label schema"
             )
     _check_zone(table["prediction_time"].type, path)
-    columns = {**{name: table[name] for name in KEY}, "boolean_value": _truth(table, path)}
+    return table
+
+
+def _typed(columns: dict[str, Any], path: Path) -> pa.Table:
+    """Columns as ``SCHEMA``, sorted."""
     for name, column in columns.items():
         if column.null_count:
             raise DataError(

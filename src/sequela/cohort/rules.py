@@ -18,12 +18,15 @@ class Rule:
         why: Why it is right although those it leaves out have the outcome more or less often than
             others, as a part of a sentence; empty where the rule has nothing to do with the
             outcome. The page says it, and a test holds every rule without it to that.
+        later: Whether it asks what cannot be known at the time of the prediction. Who is only
+            predicted, and has no label, is not asked that.
     """
 
     sentence: str
     condition: str
     of: Literal["stays", "subjects"]
     why: str = ""
+    later: bool = False
 
 
 CENSORED = "censored-before-horizon"
@@ -61,6 +64,7 @@ RULES: Mapping[str, Rule] = {
         "stays in which nothing was charted",
         "nothing_charted",
         "stays",
+        later=True,
     ),
     "negative-stays": Rule(
         "discharged before admission",
@@ -79,6 +83,7 @@ RULES: Mapping[str, Rule] = {
         "status IS NULL",
         "subjects",
         "what is not recorded can neither be learnt nor judged",
+        later=True,
     ),
     "died-in-hospital": Rule(
         "died in this stay",
@@ -90,6 +95,7 @@ RULES: Mapping[str, Rule] = {
         "not recorded when the stay ended",
         "discharged IS NULL",
         "stays",
+        later=True,
     ),
     # At the discharge from one of two stays at a time somebody is still, or again, in hospital.
     "overlapping-stays": Rule(
@@ -146,6 +152,7 @@ RULES: Mapping[str, Rule] = {
         "those who were lost alive were not seen to the horizon, and of those who died before it "
         "as large a share is left out as would have been lost (drawn at the Kaplan-Meier "
         "probability), so that the share of deaths is that of all",
+        later=True,
     ),
 }
 """The rules of who is left out, by name."""

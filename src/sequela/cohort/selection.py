@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from sequela.cohort.flow import Flow
 from sequela.cohort.labels import SCHEMA, example_ids, read_labels, sorted_labels
 from sequela.cohort.leaks import find_leaks
 from sequela.cohort.outcomes import of_labels
-from sequela.cohort.rules import CENSORED, DUPLICATES, ON_RECORD, RULES
+from sequela.cohort.rules import CENSORED, DUPLICATES, ON_RECORD, RULES, Rule
 from sequela.cohort.stays import create_stays
 from sequela.cohort.tasks import LABEL_FILE, Task
 from sequela.errors import DataError
@@ -211,17 +211,10 @@ def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) 
     Raises:
         DataError: If no example is left, all labels are equal, or the data cannot answer the task.
     """
-    task, notes = _in_known_order(events, task)
-    whole = "a subject's whole record" if not task.of_stays else "what comes after a stay"
-    if not events.stays_in_order and (task.outcome.needs_order or not task.of_stays):
-        raise DataError(
-            f"{task.name} asks about {whole}, and these data do not give the order of a subject's "
-            "stays; choose a task about single stays, such as in-hospital"
-        )
+    task, notes = in_known_order(events, task)
 
     def choose(connection: Connection) -> tuple[pa.Table, Flow]:
-        base = STAY_BASE if events.stays_in_order else LONE_STAY_BASE
-        _create_candidates(connection, task, base)
+        create_candidates(connection, task, events)
         if task.horizon_days is not None and not _any_follow_up(connection):
             notes.append(NO_FOLLOW_UP.format(assumed=task.outcome.assumed))
         flow = _apply_rules(connection, task, tuple(notes))
@@ -258,7 +251,7 @@ def cohort_of_labels(
     of_file = of_labels(outcome)
     task = task or Task(LABEL_FILE, "last event", of_file)
     task = replace(task, name=LABEL_FILE, exclude=(), outcome=of_file, horizon_days=None)
-    task, notes = _in_known_order(events, task)
+    task, notes = in_known_order(events, task)
     positives = pc.sum(labels["boolean_value"]).as_py() or 0
     subjects = len(labels["subject_id"].unique())
     flow = Flow.of("labels", {}, counts=(len(labels), subjects, positives), notes=tuple(notes))
@@ -285,26 +278,52 @@ def _cohort(
         return Cohort(events, task, labels, flow, leaks)
 
 
-def _in_known_order(events: Events, task: Task) -> tuple[Task, list[str]]:
-    """The task, without history where the order of stays is not known, and what to say of it."""
+def in_known_order(events: Events, task: Task) -> tuple[Task, list[str]]:
+    """The task, without history where the order of stays is not known, and what to say of it.
+
+    Raises:
+        DataError: If the task needs that order.
+    """
+    whole = "a subject's whole record" if not task.of_stays else "what comes after a stay"
+    of_file = task.name == LABEL_FILE
+    needs = task.outcome.needs_order or not task.of_stays
+    if not events.stays_in_order and needs and not of_file:
+        raise DataError(
+            f"{task.name} asks about {whole}, and these data do not give the order of a subject's "
+            "stays; choose a task about single stays, such as in-hospital"
+        )
     if events.stays_in_order or task.history == "stay":
         return task, []
     return replace(task, history="stay"), [NOT_IN_ORDER]
 
 
-def _create_candidates(connection: Connection, task: Task, stay_base: str) -> None:
-    """Create the table ``candidates``: a row per stay or subject, with all that the rules read."""
+def create_candidates(
+    connection: Connection, task: Task, events: Events, *, labelled: bool = True
+) -> None:
+    """Create the table ``candidates``: a row per stay or subject, with all that the rules read.
+
+    Args:
+        connection: To the events, with their stays.
+        task: What is asked.
+        events: Whether their stays are in order.
+        labelled: Whether the outcome is looked for; without it the labels are null.
+
+    Raises:
+        DataError: If it is, and no event has a code of it.
+    """
+    stay_base = STAY_BASE if events.stays_in_order else LONE_STAY_BASE
     connection.execute(SPANS if task.needs_spans else NO_SPANS, {"entry_code": task.entry_code})
     trigger = TRIGGERS[task.trigger]
     if task.outcome.events or ON_RECORD in task.exclude:
         names = {"families": [*task.outcome.families], "names": [*task.outcome.events]}
         connection.execute(OUTCOME_EVENTS, names)
-        _check_outcome(connection, task)
+        if labelled:
+            _check_outcome(connection, task)
     connection.execute(
         CANDIDATES.format(
             base=stay_base if task.of_stays else SUBJECT_BASE,
             trigger=trigger,
-            label=task.outcome.label_expression,
+            label=task.outcome.label_expression if labelled else "NULL::BOOLEAN",
             status="expired" if task.of_stays else "label",
         ),
         {
@@ -315,18 +334,12 @@ def _create_candidates(connection: Connection, task: Task, stay_base: str) -> No
 
 
 def _apply_rules(connection: Connection, task: Task, notes: tuple[str, ...]) -> Flow:
-    """Create the table ``chosen``, where ``reason`` 0 is who stays, and count the reasons."""
+    """Choose by the rules of a task, and count the reasons."""
     rules = {name: RULES[name] for name in task.exclude}
     if CENSORED in rules:
         before = task.exclude[: task.exclude.index(CENSORED)]
         mark_lost(connection, [RULES[name].condition for name in before])
-    cases = "".join(
-        f" WHEN coalesce({rule.condition}, false) THEN {number}"
-        for number, rule in enumerate(rules.values(), 1)
-    )
-    reason = f"CASE{cases} ELSE 0 END" if cases else "0"
-    competing = task.outcome.competing or "false"
-    connection.execute(CHOSEN.format(reason=reason, competing=competing, duplicate=len(rules) + 1))
+    create_chosen(connection, rules.values(), task.outcome.competing)
     reasons = "SELECT reason, count(*), count(*) FILTER (label) FROM chosen GROUP BY 1"
     removed = {i: (n, died) for i, n, died in connection.execute(reasons).fetchall()}
     counts = one_row(
@@ -353,6 +366,25 @@ def _apply_rules(connection: Connection, task: Task, notes: tuple[str, ...]) -> 
         steps,
         counts=(counts[0], counts[1], counts[2]),
         notes=(*notes, *(why for why in whys if not why.endswith(": ."))),
+    )
+
+
+def create_chosen(connection: Connection, rules: Iterable[Rule], competing: str = "") -> None:
+    """Create the table ``chosen``, where ``reason`` 0 is who stays, else the number of the rule.
+
+    Args:
+        connection: With the table ``candidates``.
+        rules: In their order, numbered from 1; the number after them all is a duplicate's.
+        competing: SQL, see :class:`sequela.cohort.outcomes.Outcome`.
+    """
+    conditions = [rule.condition for rule in rules]
+    cases = "".join(
+        f" WHEN coalesce({condition}, false) THEN {number}"
+        for number, condition in enumerate(conditions, 1)
+    )
+    reason = f"CASE{cases} ELSE 0 END" if cases else "0"
+    connection.execute(
+        CHOSEN.format(reason=reason, competing=competing or "false", duplicate=len(conditions) + 1)
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.cohort.fingerprint import Content, matches
+from sequela.cohort.fingerprint import Content, copies
 from sequela.cohort.pseudonyms import Ids, Pseudonyms, in_words, named, own
 from sequela.errors import SplitError
 
@@ -152,20 +152,15 @@ class Split:
         Returns:
             bool (unit,).
         """
-        found = np.zeros(len(asked.units), np.bool_)
         if self.content is None:
-            return found
+            return np.zeros(len(asked.units), np.bool_)
         held_out = {id_ for parts in self.ids.values() for id_ in parts["held_out"]}
         told = {id_ for parts in self.ids.values() for id_ in parts["train"] + parts["tuning"]}
-        known = matches(self.content, asked)
-        new, old = (
-            np.isin(known.known, [i for i, id_ in enumerate(self.content.units) if id_ in ids])
-            for ids in (held_out - told, told)
+        old, new = (
+            np.array([id_ in ids for id_ in self.content.units], np.bool_)
+            for ids in (told, held_out - told)
         )
-        found[known.asked[old]] = True
-        found[known.asked[new & known.copy]] = False
-        found[known.asked[old & known.copy]] = True
-        return found
+        return copies(self.content, old, new, asked)
 
     @property
     def group(self) -> str:

@@ -18,7 +18,7 @@ from sequela.sources import sealed
 from sequela.sources.opened import json_value
 
 _SUM_TOLERANCE = 1e-4
-_METADATA_KEY = b"sequela.classes"
+CLASSES_KEY = b"sequela.classes"
 _COLUMNS = {"id": "example_id", "group": "group_id", "subject": "subject_id", "split": "split"}
 
 
@@ -214,7 +214,7 @@ class Predictions:
         for index in range(len(self.classes)):
             columns[f"p_{index}"] = pa.array(np.ascontiguousarray(self.probabilities[:, index]))
         metadata = {
-            _METADATA_KEY: json.dumps(self.classes, ensure_ascii=False).encode(),
+            CLASSES_KEY: json.dumps(self.classes, ensure_ascii=False).encode(),
             b"sequela.internal": INTERNAL.encode(),
         }
         table = pa.table(columns).replace_schema_metadata(metadata)
@@ -235,7 +235,7 @@ class Predictions:
         except DataError as error:
             raise RunError(str(error)) from error
         try:
-            classes = tuple(json_value((table.schema.metadata or {})[_METADATA_KEY]))
+            classes = tuple(json_value((table.schema.metadata or {})[CLASSES_KEY]))
             return cls(
                 **{
                     name: np.array(table[column].fill_null("").to_pylist(), dtype=np.str_)

@@ -5,6 +5,8 @@ Entries of every model:
 - ``sequela``: version that wrote it; ``model``, ``title``: its name, and what a table calls it.
 - ``kind``: ``signal`` or ``records``; ``reads``: its inputs; ``classes``: names, in the order of
   the probabilities; ``question``: what was asked.
+- ``answers``: how the probabilities of the tuning part are spread, by class: ``ends`` of bins, and
+  the ``shares`` in each; nothing where the part is small.
 - ``thresholds``: for two classes, each ``value`` and what it was ``chosen_for``.
 - ``calibration``: ``temperature``, fitted on the tuning part (logarithms of the probabilities are
   divided by it); ``conformal``: ``score``, ``promised`` share and ``cutoff`` of the sets. Both are
@@ -20,8 +22,10 @@ Entries of every model:
 Of a signal, ``signal`` has ``unit``, ``sfreq`` in Hz, ``channels`` (names, where they are known),
 ``n_chans``, ``n_times``, ``scaling`` and ``any_length``. Of records, ``records`` has the task, how
 records become sequences (``settings``), ``vocabulary``, ``channels``, ``edges`` of the bins of
-measurements, and how many codes of each part were ``unknown``. ``features`` holds what featurisers
-of records have learnt, as safetensors in base64.
+measurements, how many codes of each part were ``unknown``, which ``tables`` were asked for, what
+``training`` examples are like (shares of patients with the most frequent codes, mean number of
+steps, share with a measurement), and mean and deviation of measured ``values``. ``features`` holds
+what featurisers of records have learnt, as safetensors in base64.
 """
 
 import hashlib

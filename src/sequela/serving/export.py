@@ -21,6 +21,7 @@ from sequela.runs.model import FILE, TrainedEnsemble, TrainedModel, trained
 from sequela.runs.released import public
 from sequela.sequences.featurisers import FEATURES
 from sequela.serving import about as metadata
+from sequela.serving.drift import answers_of, codes_of
 from sequela.version import __version__
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def describe(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[s
         "question": data["question"],
         **({"signal": _signal(folder, model)} if signal else {"records": _records(folder, model)}),
         "features": {} if signal else _features(model),
+        "answers": answers_of(tuning),
         "thresholds": _thresholds(folder),
         "calibration": _calibration(tuning),
         "training": {
@@ -149,7 +151,21 @@ def _records(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[s
         "settings": header["sequences"],
         **{name: header[name] for name in ("vocabulary", "channels", "edges")},
         "unknown": folder.data["sequences"]["unknown"],
+        "tables": list(folder.settings.cohort.tables) if folder.settings.cohort else [],
+        "training": codes_of(folder.data),
+        "values": _values(model),
     }
+
+
+def _values(model: TrainedModel | TrainedEnsemble) -> dict[str, list[float]] | None:
+    """Mean and deviation of each channel in training, where a network learnt them."""
+    from sequela.serving.translate import leaves
+
+    for leaf in leaves(model):
+        if "values" in leaf.reads:
+            state = leaf.state
+            return {n: state[f"values:{n}"].tolist() for n in ("mean", "deviation")}
+    return None
 
 
 def _features(model: TrainedModel | TrainedEnsemble) -> dict[str, str]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import DataError, DataNotFoundError
+from sequela.sources import opened
 from sequela.sources.opened import members
 from sequela.sources.recordings import Recording, Signals
 
@@ -35,13 +36,13 @@ _NOT_OF_NUMBERS = b"0123456789-\r\n\t "
 
 
 def recording(recording_id: str, values: NDArray[np.int16]) -> Recording:
-    """A recording of the set that its id names, from its samples (n_times,) in µV."""
+    """A recording from its samples (n_times,) in µV, of the set that its id names, if it does."""
     return Recording(
         recording_id=recording_id,
         subject_id=None,
         signal=values.astype(np.float32)[np.newaxis],  # (n_chans, n_times)
         sfreq=SFREQ,
-        label=SETS.index(recording_id[0]),
+        label=None if (found := SETS.find(recording_id[:1] or " ")) < 0 else found,
     )
 
 
@@ -61,6 +62,49 @@ def read(path: Path) -> list[Recording]:
         return read_excerpt(path)
     recordings = [each for letter, place in _places(path) for each in read_set(place, letter)]
     return sorted(recordings, key=lambda each: each.recording_id)
+
+
+def read_unlabelled(path: Path) -> list[Recording]:
+    """All recordings under ``path``, in the order of their names, whatever they are called.
+
+    Args:
+        path: A text file of one recording; a folder or zip file of such; a folder of the published
+            sets, of which some may be missing; or a Parquet file like that of the package.
+
+    Raises:
+        DataNotFoundError: If there is no such path.
+        DataError: If there is no recording, or a file does not hold what the format promises.
+    """
+    if path.suffix.lower() == ".parquet":
+        return read_excerpt(path)
+    if not path.exists():
+        raise DataNotFoundError(f"{path} does not exist: expected {EXPECTED}")
+    if path.suffix.lower() == ".txt":
+        return [
+            recording(path.stem, parse_signal(opened.content(path, EXPECTED, REMEDY), str(path)))
+        ]
+    entries = sorted(path.iterdir()) if path.is_dir() else []
+    sets = [e for e in entries if e.stem.upper() in list(SETS) and (e.is_dir() or _is_zip(e))]
+    found = [each for place in sets or [path] for each in _read_any(place)]
+    if not found:
+        raise DataError(f"{path} holds no recording: expected {EXPECTED}; put some there")
+    ids = [each.recording_id for each in found]
+    if repeated := [each for each in ids if ids.count(each) > 1]:
+        raise DataError(f"{path} holds {repeated[0]} twice: expected each name once; remove one")
+    return found
+
+
+def _is_zip(path: Path) -> bool:
+    return path.suffix.lower() == ".zip"
+
+
+def _read_any(place: Path) -> list[Recording]:
+    """The text files of a folder or zip file, each a recording of its name."""
+    found = sorted(
+        (PurePosixPath(name).stem, parse_signal(content, f"{place / name}"))
+        for name, content in members(place, EXPECTED, REMEDY, wanted=_is_shown)
+    )
+    return [recording(name, values) for name, values in found]
 
 
 def _places(root: Path) -> list[tuple[str, Path]]:

@@ -180,6 +180,7 @@ class Source:
         stays_in_order: Whether the order of one subject's stays is known.
         reads: Gives the tables where they are not CSV files: root to pairs of a table and its
             batches or Parquet files; ``None`` where that root holds CSV files after all.
+        unlabelled: The same where nobody knows the outcomes yet, and their file may be missing.
         not_read: Published tables that are left out on purpose, with the reason.
         dated_by_row: Whether each row says itself when it was known, so that its family of codes
             need not.
@@ -192,6 +193,7 @@ class Source:
     tables: tuple[Table, ...]
     stays_in_order: bool = True
     reads: Callable[[Path], Batches | None] | None = None
+    unlabelled: Callable[[Path], Batches | None] | None = None
     not_read: Mapping[str, str] = field(default_factory=dict)
     dated_by_row: bool = False
     leaks: str = ""

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from sequela.errors import SettingError
@@ -19,7 +20,14 @@ from sequela.sources.tables import check_names
 _MADE_FROM = "made_from.json"
 
 
-def events_of(name: str, root: Path | None, folder: Path, tables: Collection[str] = ()) -> Located:
+def events_of(
+    name: str,
+    root: Path | None,
+    folder: Path,
+    tables: Collection[str] = (),
+    *,
+    labelled: bool = True,
+) -> Located:
     """Where the events of a data set are, built if they are not there yet.
 
     A data set that ``sequela build`` wrote is used as it is. Anything else is built under
@@ -30,6 +38,7 @@ def events_of(name: str, root: Path | None, folder: Path, tables: Collection[str
         root: Where it lies, if not where it is looked for by itself.
         folder: Where built data sets shall lie, each under its name.
         tables: To read beside the required ones; all that are there where it is empty.
+        labelled: Whether outcomes must be there, in a source that has a file of them.
 
     Returns:
         The MEDS data set, and where the data of it were found, in words.
@@ -45,11 +54,14 @@ def events_of(name: str, root: Path | None, folder: Path, tables: Collection[str
             check_names(source_of(name), tables)
         return located
     source = source_of(name, located.path)
+    if not labelled and source.unlabelled is not None:
+        source = replace(source, reads=source.unlabelled)
     check_names(source, tables)
     out = folder / name
     made_from: dict[str, object] = {
         "files": _files(located.path),
         "tables": [*tables],
+        "labelled": labelled,
         "code": _code_digest(source),
     }
     if not _is_made_from(out, made_from):

@@ -90,6 +90,19 @@ def read(root: Path) -> Batches:
     yield "records", pa.RecordBatchReader.from_batches(schema, _records(root, sets))
 
 
+def read_unlabelled(root: Path) -> Batches:
+    """The same, of sets whose outcomes nobody knows: the table ``outcomes`` is empty then."""
+    if root.suffix == ".parquet" or any(_outcomes(root, name).is_file() for name in SETS):
+        yield from read(root)
+        return
+    sets = [name for name in SETS if any(p.exists() for p in _set_places(root, name))]
+    if not sets:
+        raise DataNotFoundError(f"{root}: no set-a; expected a folder, .zip or .tar.gz of records")
+    yield "outcomes", pa.schema(_schema(OUTCOMES)).empty_table().to_reader()
+    schema = pa.schema([("recordid", pa.int64()), *_schema(RECORDS)])
+    yield "records", pa.RecordBatchReader.from_batches(schema, _records(root, sets))
+
+
 def _excerpt(file: Path) -> Batches:
     """The two tables of the excerpt."""
     try:
@@ -178,13 +191,17 @@ def _check_record(place: str, record_id: int, table: pa.Table) -> None:
 
 def _members(root: Path, name: str) -> Iterator[Member]:
     """Name and content of each record of a set, from a folder or an archive."""
-    places = [root / f"set-{name}{end}" for end in ("", ".zip", ".tar.gz")]
+    places = _set_places(root, name)
     place = next((each for each in places if each.exists()), None)
     if place is None:
         raise DataNotFoundError(f"{places[0]}: not there, nor as .zip or .tar.gz")
     remedy = "fetch the set again"
     for member, content in opened.members(place, _EXPECTED, remedy, lambda n: n.endswith(".txt")):
         yield f"{place}/{member}", content
+
+
+def _set_places(root: Path, name: str) -> list[Path]:
+    return [root / f"set-{name}{end}" for end in ("", ".zip", ".tar.gz")]
 
 
 def _schema(columns: dict[str, tuple[str, pa.DataType]]) -> list[tuple[str, pa.DataType]]:
@@ -258,4 +275,4 @@ OUTCOMES = {
 }
 
 
-SOURCE = published("physionet2012", reads=read)
+SOURCE = published("physionet2012", reads=read, unlabelled=read_unlabelled)

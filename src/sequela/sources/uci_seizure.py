@@ -113,10 +113,40 @@ def read(path: Path) -> list[Recording]:
     ]
 
 
-def _rows_by_chunk(
-    file: _File, names: list[str], labels: NDArray[np.int16]
-) -> dict[tuple[str, int], int]:
-    """The row of each recording's each chunk, with ids and labels checked."""
+@dataclass(frozen=True)
+class Chunks:
+    """Rows of a csv file, in its order.
+
+    Attributes:
+        recording_id: Of each row.
+        chunk: int64 (row,), which of its recording's it is, from 1.
+        values: int16 (row, 178), in µV.
+    """
+
+    recording_id: list[str]
+    chunk: NDArray[np.int64]
+    values: NDArray[np.int16]
+
+
+def read_unlabelled(path: Path) -> Chunks:
+    """All rows of a csv file, of which some may be missing, and the column y too.
+
+    Args:
+        path: The csv or csv.gz file, or a folder that holds one.
+
+    Raises:
+        DataNotFoundError: If there is no such file.
+        DataError: If a row is none of the published ones.
+    """
+    place = _csv_file(path)
+    file = _File(place, opened.text(place, _EXPECTED, _REMEDY, ended=True))
+    names, values, _ = _columns(_table(file, labelled=False))
+    keys = list(_keys(file, names))
+    return Chunks([id_ for id_, _ in keys], np.array([chunk for _, chunk in keys]), values)
+
+
+def _keys(file: _File, names: list[str]) -> Iterator[tuple[str, int]]:
+    """The recording and chunk of each row, no two alike."""
     known = recording_ids()
     rows: dict[tuple[str, int], int] = {}
     for row, name in enumerate(names):
@@ -133,13 +163,25 @@ def _rows_by_chunk(
             first = _line(file, rows[key])
             raise _fault(file, row, f"found id '{name}' again, expected it only on line {first}")
         rows[key] = row
+        yield key
+
+
+def _rows_by_chunk(
+    file: _File, names: list[str], labels: NDArray[np.int16]
+) -> dict[tuple[str, int], int]:
+    """The row of each recording's each chunk, with ids and labels checked."""
+    rows: dict[tuple[str, int], int] = {}
+    for row, key in enumerate(_keys(file, names)):
+        rows[key] = row
         expected = bonn.SETS.index(key[0][0]) + 1
         if labels[row] != expected:
             outside = "" if 1 <= labels[row] <= len(bonn.SETS) else " (outside 1 to 5)"
             raise _fault(
-                file, row, f"found y = {labels[row]}{outside}, expected {expected} for '{name}'"
+                file,
+                row,
+                f"found y = {labels[row]}{outside}, expected {expected} for '{names[row]}'",
             )
-    _check_whole(file, rows, {recording_id: name for name, recording_id in known.items()})
+    _check_whole(file, rows, {recording_id: name for name, recording_id in recording_ids().items()})
     return rows
 
 
@@ -161,30 +203,31 @@ def _csv_file(path: Path) -> Path:
     return files[0]
 
 
-def _header(file: _File) -> list[str]:
-    """The names of the columns, checked."""
+def _header(file: _File, *, labelled: bool = True) -> list[str]:
+    """The names of the columns, checked; y may be missing where the rows need no label."""
     header = next(_fields(file), (0, []))[1]
     check_commas(file.path, header)
-    missing = [name for name in (*_SAMPLES, "y") if name not in header]
+    expected = [*_SAMPLES, "y"] if labelled or "y" in header else _SAMPLES
+    missing = [name for name in expected if name not in header]
     if missing:
         raise DataError(
             f"{file.path} line 1: column {missing[0]} is missing ({len(missing)} of 179 are), "
             f"expected an id, X1 to X{CHUNK_TIMES}, and y; {_REMEDY}"
         )
-    if header[0] not in _ID_COLUMNS or header[1:] != [*_SAMPLES, "y"]:
+    if header[0] not in _ID_COLUMNS or header[1:] != expected:
         raise DataError(
             f"{file.path} line 1: the columns stand in another order or others are among them, "
             f"expected an id, X1 to X{CHUNK_TIMES}, and y; {_REMEDY}"
         )
-    return ["id", *_SAMPLES, "y"]
+    return ["id", *expected]
 
 
-def _table(file: _File) -> "pa.Table":
+def _table(file: _File, *, labelled: bool = True) -> "pa.Table":
     """The file's rows: id as string, the rest as int16."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    header = _header(file)
+    header = _header(file, labelled=labelled)
     if next(_rows(file), None) is None:
         raise DataError(
             f"{file.path} line 1: found no row below it, expected one a chunk; {_REMEDY}"
@@ -207,9 +250,11 @@ def _table(file: _File) -> "pa.Table":
 def _columns(
     table: "pa.Table",
 ) -> tuple[list[str], NDArray[np.int16], NDArray[np.int16]]:
-    """Ids (row,), samples (row, 178) and y (row,)."""
+    """Ids (row,), samples (row, 178) and y (row,), 0 where there is none."""
     samples = np.column_stack([table[name].to_numpy() for name in _SAMPLES])
-    return table["id"].to_pylist(), samples, table["y"].to_numpy()
+    none = np.zeros(table.num_rows, np.int16)
+    labels = table["y"].to_numpy() if "y" in table.column_names else none
+    return table["id"].to_pylist(), samples, labels
 
 
 def _rows(file: _File) -> Iterator[tuple[int, list[str]]]:
@@ -243,11 +288,12 @@ def _fault(file: _File, row: int, what: str) -> DataError:
 
 def _first_fault(file: _File, reason: str) -> DataError:
     """What keeps a file from being read as whole numbers, found slowly, row by row."""
+    names = next(_fields(file))[1]
     for line, fields in _rows(file):
-        if len(fields) != CHUNK_TIMES + 2:
-            what = f"found {len(fields)} fields, expected {CHUNK_TIMES + 2}"
+        if len(fields) != len(names):
+            what = f"found {len(fields)} fields, expected {len(names)}"
             return DataError(f"{file.path} line {line}: {what}; {_REMEDY}")
-        for column, field in zip([*_SAMPLES, "y"], fields[1:], strict=True):
+        for column, field in zip(names[1:], fields[1:], strict=True):
             if not bonn.is_sample(field):
                 what = f"found '{field[:30]}' in column {column}, expected {bonn.SAMPLE}"
                 return DataError(f"{file.path} line {line}: {what}; {_REMEDY}")

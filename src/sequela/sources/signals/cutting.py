@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from sequela.config import SegmentLength, SignalSettings
 from sequela.errors import DataError
 from sequela.sources.signals.declaration import Classes
 from sequela.sources.signals.events import NO_CLASS, Event, label_windows
-from sequela.sources.signals.windows import Rates, Shelf, blocks, cut_row
+from sequela.sources.signals.windows import Rates, blocks, cut_row
 
 Whose = tuple[str, str | None, str | None]
 """Recording, subject and site."""
@@ -18,6 +19,24 @@ NO_SUBJECTS = (
     "subjects are not known: the split is by recording, and recordings of one person may be in two "
     "parts"
 )
+
+
+class Shelf(Protocol):
+    """Where windows go as they are cut."""
+
+    n_dropped: int
+
+    def put(
+        self,
+        cut: NDArray[np.float32],
+        *,
+        label: NDArray[np.int64],
+        start: NDArray[np.float64],
+        whose: Whose,
+        sfreq: float,
+        place: str,
+    ) -> None:
+        """See :meth:`sequela.sources.signals.windows.Shelf.put`."""
 
 
 @dataclass
@@ -113,22 +132,29 @@ class Cutter:
             place=place,
         )
 
-    def stretch(self, stretch: Stretch, events: Sequence[Event], classes: Classes) -> None:
-        """Cut a continuous signal, piece by piece; windows have the class of their events."""
+    def stretch(
+        self, stretch: Stretch, events: Sequence[Event] = (), classes: Classes | None = None
+    ) -> None:
+        """Cut a continuous signal, piece by piece; windows have the class of their events.
+
+        Without classes every window is kept, and has the label 0.
+        """
         rates, after = self.rates(stretch.sfreq)
         n_after = rates.n_after(stretch.n_times)
         n_times, stride = self.lengths(after, n_after)
         n_windows = max(0, (n_after - n_times) // stride + 1)
         self.shelf.n_dropped += n_after - ((n_windows - 1) * stride + n_times if n_windows else 0)
         starts: NDArray[np.float64] = np.arange(n_windows, dtype=np.float64) * (stride / after)
-        label = label_windows(
-            starts,
-            n_times / after,
-            events,
-            classes,
-            background=self.settings.background,
-            overlap=self.settings.overlap,
-        )
+        label = np.zeros(n_windows, np.int64)
+        if classes is not None:
+            label = label_windows(
+                starts,
+                n_times / after,
+                events,
+                classes,
+                background=self.settings.background,
+                overlap=self.settings.overlap,
+            )
         for first, last in blocks(n_windows, stretch.n_chans, stride):
             kept = np.flatnonzero(label[first:last] != NO_CLASS)
             if not len(kept):

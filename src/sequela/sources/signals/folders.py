@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -20,7 +20,7 @@ from sequela.sources.signals.cutting import NO_SUBJECTS, Cutter, Stretch
 from sequela.sources.signals.declaration import Classes
 from sequela.sources.signals.edf import SUFFIXES, EdfFile
 from sequela.sources.signals.events import Event, check_inside, counted
-from sequela.sources.signals.windows import Windows
+from sequela.sources.signals.windows import Shelf, Windows
 
 PARTICIPANTS = "participants.tsv"
 _FOLDER, _HEADER = "folder", "header"
@@ -59,12 +59,13 @@ def _files(root: Path) -> list[Path]:
     )
 
 
-def read(root: Path, cutter: Cutter, title: str) -> Windows:
+def read(root: Path, cutter: Cutter, shelf: Shelf, title: str) -> Windows:
     """Windows of the recordings in a folder.
 
     Args:
         root: The folder, or one file.
         cutter: Cuts them, by the declaration.
+        shelf: Where it puts them.
         title: What a page calls them.
 
     Raises:
@@ -80,9 +81,28 @@ def read(root: Path, cutter: Cutter, title: str) -> Windows:
     declared = cutter.settings
     cutter.settings = folder.settings  # with what the source of events says by itself
     for recording in folder.recordings:
-        _cut(recording, folder, cutter)
+        _cut(recording, folder, cutter, folder.classes)
     cutter.settings = declared
-    return cutter.shelf.windows(folder.classes.names, folder.channels, title, cutter.notes)
+    return shelf.windows(folder.classes.names, folder.channels, title, cutter.notes)
+
+
+def cut_all(root: Path, cutter: Cutter, done: Callable[[float], None]) -> None:
+    """Cut all recordings in a folder into windows without a class; no event is looked for.
+
+    Args:
+        root: The folder, or one file.
+        cutter: Cuts them, by the declaration.
+        done: Called with the share of the files that is cut.
+
+    Raises:
+        SequelaError: A file is damaged, or is not what is declared of it.
+    """
+    folder = Folder.open(root, cutter.settings, classes=Classes((), {}, frozenset()))
+    for note in folder.notes:
+        cutter.note(note)
+    for number, recording in enumerate(folder.recordings, 1):
+        _cut(recording, folder, cutter, None)
+        done(number / len(folder.recordings))
 
 
 @dataclass(frozen=True)
@@ -126,18 +146,24 @@ class Folder:
     notes: tuple[str, ...]
 
     @classmethod
-    def open(cls, root: Path, settings: SignalSettings) -> "Folder":
+    def open(cls, root: Path, settings: SignalSettings, classes: Classes | None = None) -> "Folder":
         """Read all headers and events.
+
+        Args:
+            root: The folder, or one file.
+            settings: The declaration.
+            classes: Where they are known; those of the events by default.
 
         Raises:
             SequelaError: As :func:`read`.
         """
         people = _participants(root)
         bids = people is not None
-        if bids and settings.events is None and settings.label is None:
+        labelled = classes is None
+        if labelled and bids and settings.events is None and settings.label is None:
             settings = settings.model_copy(update={"events": event_files.BIDS})
         files, beside = headers(root)
-        if settings.label is None and settings.events is None:
+        if labelled and settings.label is None and settings.events is None:
             raise SettingError(
                 f"{root}: nothing says the class of a window; say where the events are with "
                 "--events, or give --label folder"
@@ -166,7 +192,7 @@ class Folder:
             )
             seconds[of] += file.seconds
         labels = [event.label for each in found for event in each.events]
-        classes = _classes(root, settings, labels)
+        classes = classes or _classes(root, settings, labels)
         channels = settings.channels or common(files)
         notes = _notes(found, classes, () if settings.channels else channels)
         return cls(tuple(found), settings, classes, channels, tuple(notes))
@@ -414,7 +440,7 @@ def _eeg(file: EdfFile) -> list[str]:
     ]
 
 
-def _cut(recording: FileRecording, folder: Folder, cutter: Cutter) -> None:
+def _cut(recording: FileRecording, folder: Folder, cutter: Cutter, classes: Classes | None) -> None:
     """Cut one file into windows.
 
     Raises:
@@ -447,7 +473,7 @@ def _cut(recording: FileRecording, folder: Folder, cutter: Cutter) -> None:
         read=read,
         offset=recording.offset,
     )
-    cutter.stretch(stretch, recording.events, folder.classes)
+    cutter.stretch(stretch, recording.events, classes)
 
 
 def _scale(file: EdfFile, signal: int, declared: str | None) -> float:

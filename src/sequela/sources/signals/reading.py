@@ -46,8 +46,8 @@ def read(
     with Shelf(work) as shelf:
         cutter = Cutter(settings, segment, shelf)
         if folders.is_recording(path) or folders.has_recordings(path):
-            return folders.read(path, cutter, title)
-        return _Reader(table_of(path), cutter).windows(title)
+            return folders.read(path, cutter, shelf, title)
+        return Reader(table_of(path), cutter).windows(shelf, title)
 
 
 def table_of(path: Path) -> Path:
@@ -72,14 +72,19 @@ def table_of(path: Path) -> Path:
 
 
 @dataclass
-class _Reader:
-    """Reads a table."""
+class Reader:
+    """Reads a table.
+
+    Attributes:
+        path: The table.
+        cutter: Cuts its rows, by the declaration.
+    """
 
     path: Path
     cutter: Cutter
 
     def __post_init__(self) -> None:
-        self.settings, self.shelf = self.cutter.settings, self.cutter.shelf
+        self.settings = self.cutter.settings
         self.layout = tables.layout_of(self.path, self.settings)
         self.classes = Classes.of(self.settings) if self.settings.classes else None
         self.seen: dict[str, int] = {}
@@ -87,10 +92,6 @@ class _Reader:
         self.n_gaps = 0
         unit = self.settings.unit or "µV"
         self.scale = to_microvolts(unit) or 1.0
-        if self.settings.label is None:
-            raise SettingError(
-                f"{self.path}: nothing says the class of a row; name its column with --label"
-            )
         if self.settings.unit is None:
             self.cutter.note("no unit is declared: the samples are taken for µV")
         if self.settings.subject is None:
@@ -98,10 +99,14 @@ class _Reader:
         if self.settings.recording is None and self.settings.id is None:
             self.cutter.note("no recording is declared: each row is a recording of its own")
 
-    def windows(self, title: str) -> Windows:
+    def windows(self, shelf: Shelf, title: str) -> Windows:
         """All windows of the table."""
+        if self.settings.label is None:
+            raise SettingError(
+                f"{self.path}: nothing says the class of a row; name its column with --label"
+            )
         if self.layout.long:
-            for stretch, events in self._stretches():
+            for stretch, events in self.stretches():
                 self.cutter.stretch(stretch, events, self._classes_of(events, stretch.place))
         else:
             self._rows()
@@ -112,8 +117,8 @@ class _Reader:
             self.cutter.note(f"{self.n_omitted:,} rows of classes to omit are left out")
         # Labels were numbered as they came.
         number = np.array([classes.found[each] for each in self.seen], np.int64)
-        self.shelf.label = [number[each] for each in self.shelf.label]
-        return self.shelf.windows(classes.names, self.layout.channels, title, self.cutter.notes)
+        shelf.label = [number[each] for each in shelf.label]
+        return shelf.windows(classes.names, self.layout.channels, title, self.cutter.notes)
 
     def _number(self, label: str, place: str) -> int:
         """The number of a label, in the order in which they came.
@@ -139,30 +144,49 @@ class _Reader:
 
     def _rows(self) -> None:
         """Rows that are segments."""
+        for row in self.rows():
+            if row.said["label"] in self.settings.omit:
+                self.n_omitted += 1
+                continue
+            self.cutter.row(
+                row.signal,
+                self.rate,
+                self._number(row.said["label"], row.place),
+                self.whose(row.said, row.place, row.id),
+                row.place,
+                row.start,
+            )
+
+    @property
+    def rate(self) -> float:
+        """Samples per second of its rows, in Hz.
+
+        Raises:
+            SettingError: Nothing says it.
+        """
         if self.settings.rate is None:
             raise SettingError(
                 f"{self.path}: nothing says how many samples a second has; give --rate, in Hz"
             )
+        return self.settings.rate
+
+    def rows(self) -> "Iterator[Row]":
+        """Rows that are segments, one after the other."""
+        self.rate  # noqa: B018 - which nothing can be cut without
         for some in tables.rows(self.path, self.settings, self.layout):
             starts = [0.0] * len(some.signal)
             if "time" in some.said:
                 starts = tables.times_of(some.said["time"], self.path, some.first)
-            for row, signal in enumerate(some.signal):
-                place = f"{self.path} row {some.first + row}"
-                said = {key: values[row] for key, values in some.said.items()}
-                if said["label"] in self.settings.omit:
-                    self.n_omitted += 1
-                    continue
-                self.cutter.row(
+            for number, (signal, start) in enumerate(zip(some.signal, starts, strict=True)):
+                yield Row(
+                    f"{self.path} row {some.first + number}",
+                    row_id(some.first + number, signal),
+                    {key: values[number] for key, values in some.said.items()},
                     signal * self.scale,
-                    self.settings.rate,
-                    self._number(said["label"], place),
-                    self._whose(said, place, _row_id(some.first + row, signal)),
-                    place,
-                    starts[row],
+                    start,
                 )
 
-    def _whose(self, said: dict[str, str], place: str, otherwise: str) -> Whose:
+    def whose(self, said: dict[str, str], place: str, otherwise: str) -> Whose:
         """Recording, subject and site of a row.
 
         Raises:
@@ -177,7 +201,7 @@ class _Reader:
         recording = said.get("recording") or said.get("id") or otherwise
         return recording, said.get("subject"), said.get("site")
 
-    def _stretches(self) -> Iterator[tuple[Stretch, list[Event]]]:
+    def stretches(self) -> Iterator[tuple[Stretch, list[Event]]]:
         """Stretches without a gap of a table of one row a sample, and the events of each."""
         if self.settings.id is None and self.settings.recording is None:
             raise SettingError(
@@ -205,9 +229,9 @@ class _Reader:
         first = held[0]
         place = f"{self.path} row {first.first}"
         times = np.concatenate([each.times for each in held])
-        labels = [label for each in held for label in each.said["label"]]
+        labels = [label for each in held for label in each.said.get("label", ())]
         signal = np.concatenate([each.signal for each in held]).astype(np.float32)
-        whose = self._whose({key: values[0] for key, values in first.said.items()}, place, first.id)
+        whose = self.whose({key: values[0] for key, values in first.said.items()}, place, first.id)
         for key in ("subject", "site", "recording"):
             people = {value for each in held for value in each.said.get(key, ())}
             if len(people) > 1:
@@ -229,7 +253,7 @@ class _Reader:
         bounds = [0, *gaps.tolist(), len(times)]
         for a, b in itertools.pairwise(bounds):
             part = signal[a:b].T
-            events = of_samples(times[a:b] - times[a], 1 / sfreq, labels[a:b])
+            events = of_samples(times[a:b] - times[a], 1 / sfreq, labels[a:b]) if labels else []
             yield (
                 Stretch(
                     place,
@@ -244,7 +268,26 @@ class _Reader:
             )
 
 
-def _row_id(row: int, signal: NDArray[np.float64]) -> str:
+@dataclass(frozen=True)
+class Row:
+    """A row that is a segment.
+
+    Attributes:
+        place: What an error calls it.
+        id: Its id, where no column has one.
+        said: For each key of the declaration that names a column: its text.
+        signal: float64 (n_chans, n_times) in µV.
+        start: Seconds from the recording's start.
+    """
+
+    place: str
+    id: str
+    said: dict[str, str]
+    signal: NDArray[np.float64]
+    start: float
+
+
+def row_id(row: int, signal: NDArray[np.float64]) -> str:
     """The id of a row that has none: a row of other data is not taken for it."""
     return f"row {row:07d} {hashlib.blake2b(signal.tobytes(), digest_size=4).hexdigest()}"
 

@@ -217,6 +217,14 @@ def rows(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[Rows]
         first += batch.num_rows
 
 
+def n_rows_of(path: Path) -> int | None:
+    """How many rows a Parquet file has; ``None`` of others, which would have to be read."""
+    if not path.name.lower().endswith(".parquet"):
+        return None
+    with _parquet(path) as file:
+        return int(file.metadata.num_rows)
+
+
 def _parquet_batches(path: Path, columns: list[str], texts: set[str]) -> Iterator["pa.Table"]:
     import pyarrow as pa
 

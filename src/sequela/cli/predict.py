@@ -1,0 +1,111 @@
+"""``sequela predict``: what a model says of new data."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from sequela.cli.names import data_sets, known
+
+
+def predict(
+    model: Path,
+    input: Path | None = None,  # noqa: A002 - its name in the help
+    /,
+    *,
+    out: Path,
+    data: Annotated[
+        str | None, Parameter(show_default=known("by the file, or as in training", data_sets))
+    ] = None,
+    root: Path | None = None,
+    times: Path | None = None,
+    rate: float | None = None,
+    unit: str | None = None,
+    channels: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    resample: float | None = None,
+    samples: str | None = None,
+    id: str | None = None,  # noqa: A002 - the key of a declaration
+    subject: str | None = None,
+    recording: str | None = None,
+    time: str | None = None,
+    stride: float | None = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+    trust_code: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Ask a model about new data, and write its probabilities.
+
+    The data have any format that `sequela train` reads. They need no labels, and labels in them are
+    not looked at. Memory does not grow with the data. The output has the columns of a run's
+    predictions.parquet, in the order of the data. A list beside it, NAME.listed.csv, names what
+    could not be scored and why, and what the model was trained or tuned on. Both files hold ids of
+    people: they are internal. A signal of another unit, rate or number of channels is refused.
+
+    Example: `sequela predict gru.onnx path/to/bonn --data bonn --out said.parquet`
+
+    Args:
+        model: FILE.onnx of `sequela export`, or a run folder.
+        input: File or folder of the data (default: the usual search path of --data).
+        out: The probabilities, a Parquet file.
+        data: Format or data set.
+        root: Another name of the input.
+        times: MEDS label file that says whom to ask about and when, for a model that learnt those
+            of a file. Labels in it are not looked at.
+        rate: Samples per second, in Hz, where a table does not say.
+        unit: Unit of the samples, where a file does not say.
+        channels: Channels, or pairs of them (default: those of the model).
+        resample: Resample to this rate in Hz, that of the model.
+        samples: Columns of the samples, such as 'X*'; of npz files, the array.
+        id: Column of the id.
+        subject: Column of the person recorded; of files, as in `sequela train`.
+        recording: Column of the recording; of files, a regular expression.
+        time: Column of the time in seconds.
+        stride: Seconds from one window to the next (default: those of a window).
+        json: Print JSON.
+        trust_code: Let the run's model be code, a class of a file or module: it is imported.
+    """
+    from json import dumps
+
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from sequela.config import SignalSettings
+    from sequela.errors import SettingError
+    from sequela.serving import load
+    from sequela.serving.predict import Asked
+    from sequela.serving.predict import predict as ask
+
+    if input is not None and root is not None:
+        raise SettingError(f"two inputs are named, {input} and --root {root}: name one of them")
+    said = {
+        "rate": rate,
+        "unit": unit,
+        "channels": channels or None,
+        "resample": resample,
+        "samples": samples,
+        "id": id,
+        "subject": subject,
+        "recording": recording,
+        "time": time,
+        "stride": stride,
+    }
+    own = SignalSettings.of(**{name: value for name, value in said.items() if value is not None})
+    asked = Asked(input or root, data, own, times)
+    served = load(model, trust_code=trust_code)
+    console = Console(soft_wrap=True, stderr=json)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(
+        *columns, console=console, disable=not console.is_terminal, transient=True
+    ) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def done(examples: int, share: float | None) -> None:
+            total = None if share is None else 1.0
+            words = f"{examples:,} examples" if examples else "reading"
+            bar.update(task, description=words, total=total, completed=share or 0)
+
+        found = ask(served, asked, out, done)
+    if json:
+        print(dumps({**found.report, "known": found.known}, indent=1))
+        return
+    for line in found.sentences:
+        console.print(line, markup=False, highlight=False)

@@ -1,0 +1,268 @@
+"""How far new data are from those that a model was trained on.
+
+A file holds of its training data only sums: mean and deviation of samples and measurements, shares
+of patients with a frequent code, and how its answers on the tuning part are spread.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.config import SMALLEST_CELL
+from sequela.evaluation.predictions import Predictions
+from sequela.sequences.flat import Sequences, spans
+
+_BINS = 10
+_LEAST_SHARE = 1e-4
+_MOVED = 0.25
+"""Population stability index above which a distribution counts as another (Siddiqi 2006)."""
+_FEW = 100
+"""Examples below which nothing is said of how they are spread."""
+_SPREAD = 2.0
+_CODES_APART = 0.1
+_NAMED = 5
+_VALUES = 30
+
+
+def answers_of(tuning: Predictions) -> dict[str, Any] | None:
+    """How the probabilities of the tuning part are spread: ends of bins and the share in each.
+
+    ``None`` where there are too few recordings or patients for two bins of ten.
+    """
+    bins = min(_BINS, len(np.unique(tuning.group_id)) // SMALLEST_CELL)
+    if bins < 2:  # noqa: PLR2004 - one bin says nothing
+        return None
+    places = np.linspace(0, 1, bins + 1)[1:-1]
+    ends = np.quantile(tuning.probabilities, places, axis=0).T.round(4)  # (class, end)
+    shares = _counts(tuning.probabilities, ends) / tuning.n_examples
+    return {"ends": ends.tolist(), "shares": shares.round(4).tolist()}
+
+
+def codes_of(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a run on records: the share of training patients with each frequent code, and lengths.
+
+    Args:
+        data: The ``data`` entry of its ``metrics.json``.
+    """
+    patients, sequences = data["parts"]["train"]["subjects"], data["sequences"]
+    return {
+        "codes": {
+            each["code"]: round(each["training_subjects"] / patients, 3)
+            for each in sequences["frequent"]
+            if each["training_subjects"] >= SMALLEST_CELL
+        },
+        "with_measurements": round(sequences["with_measurements"], 3),
+        "steps": round(sequences["steps"], 2),
+    }
+
+
+def _counts(probabilities: NDArray[np.float32], ends: NDArray[np.floating]) -> NDArray[np.int64]:
+    """int64 (class, bin)."""
+    return np.stack(
+        [
+            np.bincount(np.searchsorted(end, column, "right"), minlength=len(end) + 1)
+            for end, column in zip(ends, probabilities.T, strict=True)
+        ]
+    )
+
+
+@dataclass
+class Drift:
+    """Sums over new examples, to be compared with those of the training data.
+
+    Attributes:
+        about: What the model says of itself.
+    """
+
+    about: Mapping[str, Any]
+    examples: int = 0
+    predicted: NDArray[np.int64] = field(init=False)
+    sums: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    having: dict[str, int] = field(default_factory=dict)
+    patients: int = 0
+    steps: int = 0
+    measured: int = 0
+
+    def __post_init__(self) -> None:
+        self.predicted = np.zeros(len(self.about["classes"]), np.int64)
+        known = self.about.get("answers")
+        self._ends = np.array(known["ends"], np.float64) if known else None
+        self._counts = np.zeros_like(np.array(known["shares"])) if known else None
+
+    def say(self, probabilities: NDArray[np.float32]) -> None:
+        """Count what the model says."""
+        self.examples += len(probabilities)
+        best = probabilities.argmax(1)
+        self.predicted += np.bincount(best, minlength=len(self.predicted))
+        if self._ends is not None and self._counts is not None:
+            self._counts += _counts(probabilities, self._ends)
+
+    def see_signal(self, signal: NDArray[np.float32]) -> None:
+        """Count samples (example, channel, time) in µV."""
+        self._add(
+            n=np.full(signal.shape[1], signal.shape[0] * signal.shape[2], np.float64),
+            sum=signal.sum((0, 2), dtype=np.float64),
+            squares=np.einsum("ect,ect->c", signal, signal, dtype=np.float64),
+        )
+
+    def see_records(self, sequences: Sequences) -> None:
+        """Count codes, steps and measurements of all examples of some patients."""
+        self.steps += len(sequences.step_time)
+        values = np.diff(sequences.value_offsets[sequences.step_offsets])
+        self.measured += int(np.count_nonzero(values))
+        size = len(sequences.channel_names)
+        channels, numbers = sequences.channels, sequences.values.astype(np.float64)
+        self._add(
+            n=np.bincount(channels, minlength=size).astype(np.float64),
+            sum=np.bincount(channels, numbers, minlength=size).astype(np.float64),
+        )
+        subjects, subject = np.unique(sequences.subject_id, return_inverse=True)
+        self.patients += len(subjects)
+        of_step = np.repeat(subject, sequences.lengths)
+        of_code = np.repeat(of_step, np.diff(sequences.code_offsets))
+        for place, name in self._frequent(sequences.vocabulary):
+            having = len(np.unique(of_code[sequences.codes == place]))
+            self.having[name] = self.having.get(name, 0) + having
+
+    def _frequent(self, vocabulary: Sequence[str]) -> Iterator[tuple[int, str]]:
+        wanted = self.about["records"].get("training", {}).get("codes", {})
+        return ((place, name) for place, name in enumerate(vocabulary) if name in wanted)
+
+    def _add(self, **sums: NDArray[np.float64]) -> None:
+        for name, each in sums.items():
+            self.sums[name] = self.sums.get(name, np.zeros_like(each)) + each
+
+    @property
+    def stability(self) -> list[float] | None:
+        """The population stability index of each class's probabilities; ``None`` of a few."""
+        if self._counts is None or self.examples < _FEW:
+            return None
+        before = np.maximum(np.array(self.about["answers"]["shares"]), _LEAST_SHARE)
+        after = np.maximum(self._counts / self.examples, _LEAST_SHARE)
+        return [float(each) for each in ((after - before) * np.log(after / before)).sum(1)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was found, for programs."""
+        stability = self.stability
+        found: dict[str, Any] = {
+            "predicted": dict(zip(self.about["classes"], self.predicted.tolist(), strict=True)),
+            "stability": stability
+            and dict(zip(self.about["classes"], np.round(stability, 4).tolist(), strict=True)),
+        }
+        if self.about["kind"] == "signal":
+            return found | {"channels": self._channels()}
+        return found | {"records": self._records()}
+
+    def _channels(self) -> list[dict[str, float]]:
+        """Of each channel: how samples are spread, and how those of the training data are."""
+        if not self.examples:
+            return []
+        scaling = self.about["signal"]["scaling"]
+        mean = self.sums["sum"] / self.sums["n"]
+        std = np.sqrt(np.maximum(self.sums["squares"] / self.sums["n"] - mean**2, 0))
+        rows = zip(mean.tolist(), std.tolist(), scaling["mean"], scaling["std"], strict=True)
+        names = ("mean", "deviation", "training_mean", "training_deviation")
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def _records(self) -> dict[str, Any]:
+        """Of records: lengths, shares of patients with a code, and means of measurements."""
+        training = self.about["records"].get("training", {})
+        patients = max(self.patients, 1)
+        codes = {
+            name: {"share": round(self.having.get(name, 0) / patients, 3), "training": share}
+            for name, share in training.get("codes", {}).items()
+        }
+        scales = self.about["records"].get("values")
+        values = {}
+        if scales and self.sums:
+            n = self.sums["n"]
+            mean = self.sums["sum"] / np.maximum(n, 1)
+            names = self.about["records"]["channels"]
+            values = {
+                names[i]: {
+                    "mean": float(mean[i]),
+                    "training_mean": scales["mean"][i],
+                    "training_deviation": scales["deviation"][i],
+                }
+                for i in np.flatnonzero(n >= _VALUES).tolist()
+            }
+        return {
+            "patients": self.patients,
+            "steps": round(self.steps / max(self.examples, 1), 2),
+            "training_steps": training.get("steps"),
+            "with_measurements": round(self.measured / max(self.examples, 1), 3),
+            "training_with_measurements": training.get("with_measurements"),
+            "codes": codes,
+            "values": values,
+        }
+
+    def sentences(self) -> Iterator[str]:
+        """What a reader must know of it."""
+        found = self.to_dict()
+        if found["stability"] is not None:
+            name, most = max(found["stability"].items(), key=lambda each: float(each[1]))
+            moved = "another" if most > _MOVED else "no other"
+            yield (
+                f"drift: the probabilities are spread in {moved} way than those of the tuning part "
+                f"(population stability index {most:.2f} for {name}; above {_MOVED} counts)"
+            )
+        for number, each in enumerate(found.get("channels", ()), 1):
+            yield _spread_of(number, each)
+        if "records" in found:
+            yield from _of_records(found["records"])
+
+
+def _spread_of(number: int, channel: Mapping[str, float]) -> str:
+    """How the samples of a channel differ from those of the training data."""
+    before = channel["training_deviation"] or 1.0
+    ratio = channel["deviation"] / before
+    shift = (channel["mean"] - channel["training_mean"]) / before
+    far = not 1 / _SPREAD <= ratio <= _SPREAD or abs(shift) > 1
+    return (
+        f"drift: channel {number} has a deviation of {channel['deviation']:.4g} µV, in training "
+        f"{channel['training_deviation']:.4g} µV, and a mean of {channel['mean']:.4g} µV, in "
+        f"training {channel['training_mean']:.4g} µV"
+        + ("; look at unit, reference and filter" if far else "")
+    )
+
+
+def _of_records(found: Mapping[str, Any]) -> Iterator[str]:
+    """In what records differ from those of the training data."""
+    if found["training_steps"] is not None:
+        yield (
+            f"drift: {found['steps']:.1f} steps an example, in training "
+            f"{found['training_steps']:.1f}; {found['with_measurements']:.0%} with a measurement, "
+            f"in training {found['training_with_measurements']:.0%}"
+        )
+    apart = {
+        name: each
+        for name, each in found["codes"].items()
+        if abs(each["share"] - each["training"]) >= _CODES_APART
+    }
+    furthest = sorted(apart, key=lambda n: -abs(apart[n]["share"] - apart[n]["training"]))
+    for name in furthest[:_NAMED]:
+        share, before = (apart[name][key] for key in ("share", "training"))
+        yield f"drift: {share:.0%} of patients have {name}, in training {before:.0%}"
+    moved = {
+        name: (each["mean"] - each["training_mean"]) / each["training_deviation"]
+        for name, each in found["values"].items()
+    }
+    for name in sorted(moved, key=lambda n: -abs(moved[n]))[:_NAMED]:
+        if abs(moved[name]) > 1:
+            each = found["values"][name]
+            yield (
+                f"drift: {name} has a mean of {each['mean']:.4g}, in training "
+                f"{each['training_mean']:.4g}: is it in another unit?"
+            )
+
+
+def patients_of(sequences: Sequences, most: int) -> Iterator[NDArray[np.int64]]:
+    """Rows of whole patients, so many at a time: int64 (row,)."""
+    first = np.flatnonzero(np.diff(sequences.subject_id, prepend=sequences.subject_id[:1] - 1))
+    ends = np.append(first, len(sequences))
+    for begin in range(0, len(first), most):
+        last = min(begin + most, len(first))
+        yield spans(ends[begin : begin + 1], ends[last : last + 1] - ends[begin : begin + 1])

@@ -1,0 +1,80 @@
+"""Which of new recordings or patients a model was trained on, by the marks in its file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.cohort.fingerprint import Content, copies, of_signals
+from sequela.cohort.pseudonyms import PLAIN, Pseudonyms, named
+from sequela.errors import DataError
+from sequela.sequences.content import content_of
+from sequela.sequences.flat import Sequences
+
+
+@dataclass(frozen=True)
+class Known:
+    """Marks of what a model has seen and of what it has not.
+
+    Attributes:
+        content: Marks; ``None`` where they cannot be compared.
+        seen: bool (unit,), whether it was trained or tuned on each.
+        how: How codes are hashed.
+        why_not: Why they cannot be compared, as a sentence.
+    """
+
+    content: Content | None
+    seen: NDArray[np.bool_]
+    how: Pseudonyms
+    why_not: str = ""
+
+    @classmethod
+    def of(cls, about: Mapping[str, Any]) -> Self:
+        """The marks that a model carries.
+
+        Raises:
+            DataError: If they are damaged.
+        """
+        marks = about["fingerprint"]
+        nothing = np.zeros(0, np.bool_)
+        if marks["marks"] is None:
+            why = "the model has no marks of its training data: whom it has seen is not known"
+            return cls(None, nothing, PLAIN, why)
+        how = PLAIN if about["kind"] == "signal" else named(marks["key"])
+        if how is None:
+            why = (
+                "the marks of the training data are hashed with a key that is not here, so whom "
+                "the model has seen is not known: name its file with SEQUELA_KEY"
+            )
+            return cls(None, nothing, PLAIN, why)
+        try:
+            content = Content.from_json(marks["marks"])
+            seen = np.zeros(len(content.units), np.bool_)
+            seen[marks["seen"]] = True
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise DataError(
+                f"the marks of the training data are damaged ({error}): export the run again"
+            ) from error
+        return cls(content, seen, how)
+
+    def signals(self, units: Sequence[str], signals: Sequence[NDArray[Any]]) -> list[str]:
+        """The units of signals (n_chans, time) that the model has seen."""
+        if self.content is None:
+            return []
+        asked = of_signals(units, signals)
+        return self._seen(asked, asked.units)
+
+    def records(self, sequences: Sequences) -> list[str]:
+        """The subjects of records that the model has seen."""
+        if self.content is None:
+            return []
+        asked = content_of(sequences, self.how)
+        return self._seen(asked, np.unique(sequences.subject_id).astype(np.str_).tolist())
+
+    def _seen(self, asked: Content, names: Sequence[str]) -> list[str]:
+        if self.content is None or not len(asked.mark):
+            return []
+        found = copies(self.content, self.seen, ~self.seen, asked)
+        return [name for name, each in zip(names, found.tolist(), strict=True) if each]

@@ -1,0 +1,155 @@
+"""A model asked about new data: from a path to a table of probabilities and a list of the rest."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sequela.config import SignalSettings
+from sequela.errors import SettingError
+from sequela.files import temporary
+from sequela.serving import record_input, signal_input
+from sequela.serving.drift import Drift
+from sequela.serving.known import Known
+from sequela.serving.scored import Scored, listed_path, require_outputs, scoring, write
+from sequela.serving.served import ServedModel
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a model is asked about.
+
+    Attributes:
+        path: File or folder; the usual places of the data set by default.
+        data: Name of the data set or format; by default that of the file, or of the training data.
+        signals: What options say of recordings of one's own.
+        times: Whom to ask about and when, for a model that learnt those of a file.
+    """
+
+    path: Path | None = None
+    data: str | None = None
+    signals: SignalSettings = field(default_factory=SignalSettings)
+    times: Path | None = None
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What came of it.
+
+    Attributes:
+        out: The table.
+        report: Counts, unknown codes and drift, as the table's metadata have them.
+        known: Examples that the model was trained or tuned on.
+        sentences: The same in words.
+    """
+
+    out: Path
+    report: dict[str, Any]
+    known: int
+    sentences: tuple[str, ...]
+
+
+def predict(
+    model: ServedModel,
+    asked: Asked,
+    out: Path,
+    done: Callable[[int, float | None], None] = lambda _, __: None,
+) -> Predicted:
+    """Ask a model about new data, as they are read: memory does not grow with them.
+
+    Args:
+        model: The model.
+        asked: The data.
+        out: The table, a Parquet file. The list of what is not scored, or was seen in training,
+            lies beside it as ``NAME.listed.csv``.
+        done: Called with the examples that are scored, and the share of the data that is read, or
+            nothing where that is not known.
+
+    Raises:
+        SettingError: If the data are not of the kind that the model reads.
+        SequelaError: If they cannot be found or read, or nothing in them can be scored; nothing is
+            written then.
+    """
+    require_outputs(out, [asked.path, asked.times, Path(model.name)])
+    known, drift = Known.of(model.about), Drift(model.about)
+    unknown: dict[str, Any] | None = None
+    signal = model.about["kind"] == "signal"
+    if signal and asked.times is not None:
+        raise SettingError("--times is for hospital records, and the model reads a signal")
+    if not signal and (options := sorted(asked.signals.model_dump(exclude_defaults=True))):
+        raise SettingError(f"--{options[0]} is for signals, and the model reads hospital records")
+    with scoring(out, model.classes) as scored:
+
+        def told(share: float | None) -> None:
+            done(scored.examples, share)
+
+        if signal:
+            windows = signal_input.Windows(model, scored, drift, known)
+            name = signal_input.format_of(model, asked.path, asked.data)
+            notes = signal_input.score_signals(windows, name, asked.path, asked.signals, told)
+        else:
+            name = record_input.format_of(model, asked.path, asked.data)
+            with temporary() as work:
+                notes, unknown = record_input.score_records(
+                    model,
+                    scored,
+                    drift,
+                    known,
+                    name=name,
+                    path=asked.path,
+                    times=asked.times,
+                    work=work,
+                    done=told,
+                )
+        report = _report(scored, drift, unknown)
+        about = {"model": model.about["run"]["sha256"], "report": report}
+        count = write(scored, out, about)
+    sentences = (
+        *_counted(scored, out, known, count),
+        *notes,
+        *_unknown(model, unknown),
+        *drift.sentences(),
+    )
+    return Predicted(out, report, count, sentences)
+
+
+def _report(scored: Scored, drift: Drift, unknown: dict[str, Any] | None) -> dict[str, Any]:
+    return {
+        "scored": scored.examples,
+        "not_scored": dict(scored.unscored.most_common()),
+        "known_groups": len(scored.seen),
+        **({} if unknown is None else {"unknown_codes": unknown}),
+        "drift": drift.to_dict(),
+    }
+
+
+def _counted(scored: Scored, out: Path, known: Known, count: int) -> Iterator[str]:
+    """How many were scored, and what became of the others."""
+    yield f"{out}: {scored.examples:,} examples"
+    listed = listed_path(out)
+    if total := scored.unscored.total():
+        reasons = "; ".join(f"{n:,}: {why}" for why, n in scored.unscored.most_common(5))
+        yield f"not scored: {total:,}, listed in {listed} ({reasons})"
+    else:
+        yield "not scored: none"
+    if known.why_not:
+        yield known.why_not
+    elif count:
+        yield (
+            f"known: the model was trained or tuned on {count:,} of these examples, of "
+            f"{len(scored.seen):,} recordings or patients; their split is train, and {listed} "
+            "names them"
+        )
+    else:
+        yield "known: none of these examples is known from the training data"
+
+
+def _unknown(model: ServedModel, unknown: dict[str, Any] | None) -> Iterator[str]:
+    """The share of codes that the model does not know, beside that of its own data."""
+    if unknown is None or not unknown["codes"]:
+        return
+    of_run = model.about["records"]["unknown"].get("held_out", {})
+    yield (
+        f"unknown codes: {unknown['unknown'] / unknown['codes']:.1%} of {unknown['codes']:,}"
+        + (f"; in the model's held-out part {of_run['share']:.1%}" if "share" in of_run else "")
+    )

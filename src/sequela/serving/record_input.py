@@ -1,0 +1,155 @@
+"""Hospital records that a model is asked about: its task without outcomes, in its words."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.cohort.events import open_events
+from sequela.cohort.labels import example_ids
+from sequela.cohort.split import PARTS
+from sequela.cohort.tasks import Task
+from sequela.cohort.unlabelled import LeftOut, ask_without_labels
+from sequela.config import SequenceSettings
+from sequela.errors import SettingError
+from sequela.sequences.build import build_sequences
+from sequela.sequences.flat import Sequences
+from sequela.sequences.vocabulary import Vocabulary
+from sequela.serving.drift import Drift, patients_of
+from sequela.serving.known import Known
+from sequela.serving.records import examples_of, inputs_of
+from sequela.serving.scored import Scored
+from sequela.serving.served import ServedModel
+from sequela.sources import catalog
+from sequela.sources.events import events_of
+
+_NUMBERS = 1 << 21
+"""Numbers of a batch, once all its examples are as long."""
+_MOST = 1024
+_PATIENTS = 5_000
+"""Patients that are looked for at once among those the model has seen."""
+
+
+def format_of(model: ServedModel, path: Path | None, data: str | None) -> str:
+    """The format of records: as asked for, else that of the folder, else that of the training.
+
+    Raises:
+        UnknownNameError: If no data set has that name.
+        SettingError: If it holds recordings.
+    """
+    if data is None and path is not None and (path / "data").is_dir():
+        data = "meds"
+    name = data or str(model.about["training"]["name"])
+    if catalog.lookup(name).holds != "records":
+        raise SettingError(
+            f"{name} holds recordings, and {model.name} reads hospital records: name some with "
+            "--data, such as meds"
+        )
+    return name
+
+
+def score_records(
+    model: ServedModel,
+    scored: Scored,
+    drift: Drift,
+    known: Known,
+    *,
+    name: str,
+    path: Path | None,
+    times: Path | None,
+    work: Path,
+    done: Callable[[float | None], None],
+) -> tuple[list[str], dict[str, object]]:
+    """Score the records at a path.
+
+    Args:
+        model: Of records.
+        scored: Takes what it says.
+        drift: Counts codes and measurements.
+        known: Marks of whom the model has seen.
+        name: Of the data set or format.
+        path: Where they lie; the usual places by default.
+        times: Whom to ask about and when, for a model that learnt those of a file.
+        work: Folder for events and sequences.
+        done: Called with the share that is done, or nothing where that is not known.
+
+    Returns:
+        What was done, as sentences; and how many codes the model does not know.
+
+    Raises:
+        SequelaError: The data cannot be found or read, or the task not be asked of them.
+    """
+    about = model.about["records"]
+    same = name == model.about["training"]["name"]
+    tables = tuple(about.get("tables", ())) if same else ()
+    done(None)
+    located = events_of(name, path, work / "events", tables, labelled=False)
+    events = open_events(located.path, located.origin)
+    asked = ask_without_labels(events, Task.from_dict(about["task"]), times)
+    for each in asked.left_out:
+        _refuse(scored, each)
+    done(None)
+    sequences = build_sequences(
+        asked.cohort,
+        np.full(len(asked.cohort.labels), PARTS.index("held_out")),
+        work / "sequences",
+        SequenceSettings(**about["settings"]),
+        of_model=Vocabulary.of(about),
+    )
+    for rows in patients_of(sequences, _PATIENTS):
+        some = examples_of(sequences, rows)
+        drift.see_records(some)
+        scored.recognise(known.records(some))
+    wide = max(1, len(about["channels"]))
+    for rows in _batches(sequences, wide):
+        _score(model, scored, drift, sequences, rows)
+        done(int(rows[-1] + 1) / len(sequences))
+    notes = list(asked.notes)
+    if empty := sequences.header["examples_without_events"]:
+        notes.append(
+            f"{empty:,} examples have no event by the time of prediction: the model is told that"
+        )
+    unknown = dict(sequences.header["unknown"].get("held_out", {"codes": 0, "unknown": 0}))
+    return notes, unknown
+
+
+def _refuse(scored: Scored, left_out: LeftOut) -> None:
+    subject = str(left_out.subject_id)
+    id_ = ""
+    if left_out.time is not None:
+        (id_,) = example_ids(
+            np.array([left_out.subject_id]), np.array([left_out.time], "datetime64[us]")
+        ).tolist()
+    place = "" if left_out.visit_id is None else f"stay {left_out.visit_id}"
+    scored.refuse(left_out.reason, id_=id_, group=subject, subject=subject, place=place)
+
+
+def _batches(sequences: Sequences, wide: int) -> Iterator[NDArray[np.int64]]:
+    """Rows that follow each other, so many that they fit into memory when they are padded."""
+    widest = np.maximum(wide, np.diff(sequences.code_offsets).max(initial=1))
+    lengths = sequences.lengths
+    first = longest = 0
+    for row in range(len(lengths)):
+        longest = max(longest, int(lengths[row]))
+        count = row - first
+        if count and (count >= _MOST or (count + 1) * longest * widest > _NUMBERS):
+            yield np.arange(first, row)
+            first, longest = row, int(lengths[row])
+    if first < len(lengths):
+        yield np.arange(first, len(lengths))
+
+
+def _score(
+    model: ServedModel,
+    scored: Scored,
+    drift: Drift,
+    sequences: Sequences,
+    rows: NDArray[np.int64],
+) -> None:
+    said = model.probabilities(inputs_of(model, sequences, rows))
+    subjects = sequences.subject_id[rows]
+    names = subjects.astype(np.str_).tolist()
+    ids = example_ids(subjects, sequences.prediction_time[rows]).tolist()
+    scored.add(ids, names, names, said)
+    drift.say(said)

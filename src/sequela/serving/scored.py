@@ -1,0 +1,205 @@
+"""What a model says of new examples, written as it is said, and the list of what is left.
+
+The table has the columns of ``predictions.parquet``. Labels are null. ``split`` is ``train`` where
+the model was trained or tuned on the recording or patient, else ``held_out``.
+"""
+
+import csv
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from sequela.errors import DataError, SettingError
+from sequela.evaluation.disclosure import INTERNAL
+from sequela.evaluation.predictions import CLASSES_KEY
+from sequela.files import require_file, scratch_beside, whole, writing
+
+LISTED = ".listed.csv"
+HEADER = ("what", "id", "group", "subject", "place", "reason")
+NOT_SCORED, KNOWN = "not scored", "known"
+_SEEN = "the model was trained or tuned on it"
+_ROWS = 1 << 16
+"""Rows that are written at once."""
+
+
+def listed_path(out: Path) -> Path:
+    """Where the list lies: ``predictions.listed.csv`` beside ``predictions.parquet``."""
+    return out.with_name(out.stem + LISTED)
+
+
+def require_outputs(out: Path, inputs: Sequence[Path | None]) -> None:
+    """Make sure, before any work, that both files can have their names.
+
+    Raises:
+        SettingError: If one of them is what is read.
+        OutputError: If a folder has one of them.
+    """
+    for each in (out, listed_path(out)):
+        require_file(each)
+        if any(given and given.exists() and given.resolve() == each.resolve() for given in inputs):
+            raise SettingError(f"--out {out}: would replace {each}, which is read: name another")
+
+
+@dataclass
+class Scored:
+    """Takes what is said, example after example.
+
+    Attributes:
+        work: Folder for files that are not finished.
+        classes: Names of the classes.
+    """
+
+    work: Path
+    classes: Sequence[str]
+    examples: int = 0
+    unscored: Counter[str] = field(default_factory=Counter)
+    seen: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        fields = [(name, pa.string()) for name in ("id", "group", "subject", "split")]
+        answers = [(f"p_{k}", pa.float32()) for k in range(len(self.classes))]
+        self.schema = pa.schema([*fields, ("label", pa.int64()), *answers])
+        self._rows: list[pa.RecordBatch] = []
+        self._open = ExitStack()
+        self._table = self._open.enter_context(pq.ParquetWriter(self._path, self.schema))
+        self._file = self._open.enter_context(
+            self._list_path.open("w", encoding="utf-8", newline="")
+        )
+        self._list = csv.writer(self._file, lineterminator="\n")
+        self._list.writerow(HEADER)
+
+    @property
+    def _path(self) -> Path:
+        return self.work / "scored.parquet"
+
+    @property
+    def _list_path(self) -> Path:
+        return self.work / "listed.csv"
+
+    def add(
+        self,
+        ids: Sequence[str],
+        groups: Sequence[str],
+        subjects: Sequence[str | None],
+        probabilities: NDArray[np.float32],
+    ) -> None:
+        """Examples, and float32 (example, class)."""
+        nothing = pa.nulls(len(ids), pa.int64())
+        columns = [pa.array(each, pa.string()) for each in (ids, groups, subjects)]
+        split = pa.array(["held_out"] * len(ids), pa.string())
+        said = [pa.array(np.ascontiguousarray(column)) for column in probabilities.T]
+        self._rows.append(pa.record_batch([*columns, split, nothing, *said], schema=self.schema))
+        self.examples += len(ids)
+        if sum(batch.num_rows for batch in self._rows) >= _ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._table.write_table(pa.Table.from_batches(self._rows).combine_chunks())
+            self._rows = []
+
+    def refuse(
+        self, reason: str, *, id_: str = "", group: str = "", subject: str = "", place: str = ""
+    ) -> None:
+        """List an example that cannot be scored.
+
+        Args:
+            reason: As a part of a sentence.
+            id_: Of the example, where it has one.
+            group: Its recording or subject.
+            subject: Its subject.
+            place: Where it stands in the data.
+        """
+        self.unscored[reason] += 1
+        self._list.writerow((NOT_SCORED, id_, group, subject, place, reason))
+
+    def recognise(self, groups: Sequence[str]) -> None:
+        """Groups that the model was trained or tuned on."""
+        self.seen.update(groups)
+
+    def finish(self, out: Path, about: Mapping[str, Any]) -> int:
+        """Write the table, with what is now known of its groups; the list waits for :meth:`keep`.
+
+        Args:
+            out: The file.
+            about: What stands in its metadata, as JSON, by key.
+
+        Returns:
+            How many examples the model has seen.
+        """
+        self._flush()
+        self._table.close()
+        metadata = {
+            CLASSES_KEY: json.dumps(list(self.classes), ensure_ascii=False).encode(),
+            b"sequela.internal": INTERNAL.encode(),
+            **{f"sequela.{key}".encode(): json.dumps(each).encode() for key, each in about.items()},
+        }
+        schema, seen, known = self.schema.with_metadata(metadata), pa.array([*self.seen]), 0
+        with (
+            pq.ParquetFile(self._path) as file,
+            pq.ParquetWriter(out, schema, compression="zstd", write_page_checksum=True) as final,
+        ):
+            for number in range(file.num_row_groups):
+                table = file.read_row_group(number).cast(schema)
+                known += self._mark(table, seen, final)
+        self._open.close()
+        return known
+
+    def _mark(self, table: pa.Table, seen: pa.Array, final: pq.ParquetWriter) -> int:
+        """Write some rows; those of groups that were seen are marked and listed."""
+        import pyarrow.compute as pc
+
+        which = pc.is_in(table["group"], seen.cast(pa.string()))
+        place = table.column_names.index("split")
+        split = pc.if_else(which, "train", "held_out")
+        final.write_table(table.set_column(place, table.schema.field(place), split))
+        rows = table.filter(which).select(["id", "group", "subject"]).to_pylist()
+        for row in rows:
+            self._list.writerow((KNOWN, row["id"], row["group"], row["subject"] or "", "", _SEEN))
+        return len(rows)
+
+    def keep(self, out: Path) -> None:
+        """Copy the list to where it stays."""
+        shutil.copyfile(self._list_path, out)
+
+
+@contextmanager
+def scoring(out: Path, classes: Sequence[str]) -> Iterator[Scored]:
+    """Takes what is said; nothing stays of it unless :func:`write` is called within."""
+    with writing(out), scratch_beside(out) as work:
+        scored = Scored(work, classes)
+        try:
+            yield scored
+        finally:
+            scored._open.close()  # noqa: SLF001 - its own
+
+
+def write(scored: Scored, out: Path, about: Mapping[str, Any]) -> int:
+    """Write table and list; both appear whole or not at all.
+
+    Returns:
+        How many examples the model has seen.
+
+    Raises:
+        DataError: If nothing could be scored.
+    """
+    if not scored.examples:
+        reasons = "; ".join(f"{n:,}: {why}" for why, n in scored.unscored.most_common(3))
+        raise DataError(
+            f"nothing could be scored ({reasons or 'there is no example'}): nothing is written; "
+            "look at the data"
+        )
+    with whole(out) as table, whole(listed_path(out)) as listed:
+        known = scored.finish(table, about)
+        scored.keep(listed)
+    return known

@@ -1,0 +1,349 @@
+"""Recordings as a model of a signal reads them: windows that are scored as they are cut."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequela.config import SignalSettings
+from sequela.errors import DataError, SettingError
+from sequela.serving.drift import Drift
+from sequela.serving.known import Known
+from sequela.serving.scored import Scored
+from sequela.serving.served import ServedModel
+from sequela.sources import catalog
+from sequela.sources.bonn import read_unlabelled as read_bonn
+from sequela.sources.recordings import Recording
+from sequela.sources.signals.channels import canonical
+from sequela.sources.signals.cutting import Whose
+from sequela.sources.signals.declaration import declared
+from sequela.sources.signals.edf import SUFFIXES
+from sequela.sources.signals.folders import has_recordings
+from sequela.sources.signals.unlabelled import cut_unlabelled
+from sequela.sources.uci_seizure import CHUNK_TIMES, N_CHUNKS, Chunks
+from sequela.sources.uci_seizure import read_unlabelled as read_uci
+
+_NUMBERS = 1 << 21
+"""Samples, over all channels, that are scored at once."""
+_REMEMBERED = 50_000
+"""Recordings whose windows are counted on when they come again."""
+MISSING = "a sample is missing or no finite number"
+LACKS_ROWS = "the file lacks rows of the recording, and the model reads several as one"
+TOO_SHORT = "it has fewer samples than the model reads"
+
+
+@dataclass
+class Windows:
+    """A shelf from which windows are scored: see :class:`sequela.sources.signals.cutting.Shelf`.
+
+    Attributes:
+        model: Of a signal.
+        scored: Takes what it says.
+        drift: Counts samples.
+        known: Marks of what it has seen; ``None`` where recordings are recognised elsewhere.
+        n_dropped: Samples that fill no window.
+        flat: Windows that were scored with a flat channel.
+    """
+
+    model: ServedModel
+    scored: Scored
+    drift: Drift
+    known: Known | None
+    n_dropped: int = 0
+    flat: int = 0
+    _cut: list[NDArray[np.float32]] = field(default_factory=list)
+    _ids: list[str] = field(default_factory=list)
+    _whose: list[Whose] = field(default_factory=list)
+    _places: list[str] = field(default_factory=list)
+    _numbers: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    _size: int = 0
+    _checked: tuple[int, float] = (0, 0.0)
+
+    def put(
+        self,
+        cut: NDArray[np.float32],
+        *,
+        label: NDArray[np.int64],
+        start: NDArray[np.float64],
+        whose: Whose,
+        sfreq: float,
+        place: str,
+    ) -> None:
+        """Windows (window, n_chans, n_times) of one recording in µV, in the order of time."""
+        del label, start
+        recording = whose[0]
+        first = self._numbers.pop(recording, 0) + 1
+        self._numbers[recording] = first - 1 + len(cut)
+        if len(self._numbers) > _REMEMBERED:
+            self._numbers.popitem(last=False)
+        ids = [f"{recording}/{number:02d}" for number in range(first, first + len(cut))]
+        self.put_named(cut, ids, whose, sfreq, place)
+
+    def put_named(
+        self,
+        cut: NDArray[np.float32],
+        ids: Sequence[str],
+        whose: Whose,
+        sfreq: float,
+        place: str,
+    ) -> None:
+        """Windows of one recording that have ids.
+
+        Raises:
+            SettingError: They have another rate, or other channels, than the model reads.
+        """
+        self._check(cut.shape[1], sfreq, place)
+        other = self._whose and self._whose[-1] != whose
+        if self._size >= _NUMBERS and (other or self._size >= 4 * _NUMBERS):
+            self.flush()
+        self._cut.append(cut)
+        self._ids += ids
+        self._whose += [whose] * len(cut)
+        self._places += [place] * len(cut)
+        self._size += cut.size
+
+    def _check(self, n_chans: int, sfreq: float, place: str) -> None:
+        if self._checked == (n_chans, sfreq):
+            return
+        try:
+            self.model.check_signal(unit="µV", sfreq=sfreq, n_chans=n_chans)
+        except SettingError as error:
+            raise SettingError(f"{place}: {error} (see --resample and --channels)") from error
+        self._checked = (n_chans, sfreq)
+
+    def flush(self) -> None:
+        """Score what waits."""
+        if not self._cut:
+            return
+        signal = np.concatenate(self._cut)
+        whole = np.isfinite(signal).all((1, 2))
+        for row in np.flatnonzero(~whole).tolist():
+            recording, subject, _ = self._whose[row]
+            self.scored.refuse(
+                MISSING,
+                id_=self._ids[row],
+                group=subject or recording,
+                subject=subject or "",
+                place=self._places[row],
+            )
+        rows = np.flatnonzero(whole).tolist()
+        self._score(signal[whole], [self._ids[r] for r in rows], [self._whose[r] for r in rows])
+        self._cut, self._ids, self._whose, self._places, self._size = [], [], [], [], 0
+
+    def _score(
+        self, signal: NDArray[np.float32], ids: Sequence[str], whose: Sequence[Whose]
+    ) -> None:
+        groups = [subject or recording for recording, subject, _ in whose]
+        at_once = max(1, _NUMBERS // max(1, signal[:1].size))
+        for first in range(0, len(signal), at_once):
+            some = slice(first, first + at_once)
+            said = self.model.probabilities({"signal": signal[some]})
+            subjects = [subject for _, subject, _ in whose[some]]
+            self.scored.add(ids[some], groups[some], subjects, said)
+            self.drift.say(said)
+        if not len(signal):
+            return
+        self.drift.see_signal(signal)
+        self.flat += int((signal.max(2) == signal.min(2)).any(1).sum())
+        if self.known is not None:
+            runs = [list(run) for _, run in groupby(range(len(whose)), key=lambda r: whose[r])]
+            pieces = [signal[run[0] : run[-1] + 1] for run in runs]
+            joined = [each.swapaxes(0, 1).reshape(each.shape[1], -1) for each in pieces]
+            self.scored.recognise(self.known.signals([groups[run[0]] for run in runs], joined))
+
+
+def format_of(model: ServedModel, path: Path | None, data: str | None) -> str:
+    """The format of recordings: as asked for, else that of the file, else that of the training.
+
+    Raises:
+        UnknownNameError: If no data set has that name.
+        SettingError: If it holds no recordings.
+    """
+    if data is None and path is not None:
+        files = path.suffix.lower() in SUFFIXES or (path.is_dir() and has_recordings(path))
+        data = "signals" if files else None
+    name = data or str(model.about["training"]["name"])
+    if catalog.lookup(name).holds != "signal":
+        raise SettingError(
+            f"{name} holds hospital records, and {model.name} reads a signal: name recordings with "
+            "--data, such as signals"
+        )
+    return name
+
+
+def score_signals(
+    windows: Windows,
+    name: str,
+    path: Path | None,
+    given: SignalSettings,
+    done: Callable[[float | None], None],
+) -> list[str]:
+    """Score the recordings at a path.
+
+    Args:
+        windows: Scores them.
+        name: Of the data set or format.
+        path: Where they lie; the usual places by default.
+        given: What options say of recordings of one's own.
+        done: Called with the share that is done, or nothing where that is not known.
+
+    Returns:
+        What was done, as sentences.
+
+    Raises:
+        SequelaError: The data cannot be found or read, or are not what the model reads.
+    """
+    located = catalog.locate(name, path)
+    if catalog.lookup(name).windows:
+        notes = _own(windows, located.path, given, done)
+    else:
+        if asked := sorted(given.model_dump(exclude_defaults=True)):
+            raise SettingError(
+                f"--{asked[0]} is for recordings of one's own, and {name} has a format of its own: "
+                "leave it out, or read them with --data signals"
+            )
+        notes = _published(windows, name, located.path, done)
+    windows.flush()
+    if windows.n_dropped:
+        notes.append(
+            f"{windows.n_dropped:,} samples at the ends fill no whole window and are left out"
+        )
+    if windows.flat:
+        notes.append(f"{windows.flat:,} windows have a flat channel, one value throughout")
+    return notes
+
+
+def _own(
+    windows: Windows,
+    path: Path,
+    given: SignalSettings,
+    done: Callable[[float | None], None],
+) -> list[str]:
+    """Recordings of one's own: the model's channels, and windows of its length."""
+    signal = windows.model.about["signal"]
+    own = declared(path, given.model_copy(update={"window": given.window or 1.0}))
+    known = channels_of(signal["channels"])
+    asked = own.channels
+    if asked and known and [*map(canonical, asked)] != [*map(canonical, known)]:
+        raise SettingError(
+            f"the channels are {', '.join(asked)}, and {windows.model.name} reads "
+            f"{', '.join(known)}: choose these, in this order"
+        )
+    files = path.suffix.lower() in SUFFIXES or has_recordings(path)
+    if not files and own.unit is None:
+        raise SettingError(f"{path}: nothing says the unit of the samples; give --unit, such as µV")
+    changes: dict[str, object] = {"window": signal["n_times"] / signal["sfreq"]}
+    if files and known and not asked:
+        changes["channels"] = tuple(known)
+
+    def refuse(place: str, reason: str) -> None:
+        short = TOO_SHORT if "fewer than" in reason else reason
+        windows.flush()  # the list is in the order of the data
+        windows.scored.refuse(short, place=place)
+
+    given = given.model_copy(update=changes)
+    notes = cut_unlabelled(path, given, signal["n_times"], windows, refuse, done)
+    return [note for note in notes if not note.startswith("no recording is declared")]
+
+
+def channels_of(names: Sequence[str]) -> list[str]:
+    """Names of channels that a person gave; empty where a table had none and they were made up."""
+    made = all(name == "signal" or name.startswith("channel ") for name in names)
+    return [] if made else list(names)
+
+
+def _published(
+    windows: Windows, name: str, path: Path, done: Callable[[float | None], None]
+) -> list[str]:
+    """Recordings in a published format, or in one that somebody registered."""
+    n_times = windows.model.about["signal"]["n_times"]
+    if name == "uci-seizure":
+        chunks = read_uci(path)
+        _recognise_chunks(windows, chunks)
+        if n_times == CHUNK_TIMES:
+            _chunks(windows, chunks)
+            return []
+        recordings = _joined(windows, chunks)
+    elif name == "bonn":
+        recordings = read_bonn(path)
+    else:
+        recordings = catalog.load_recordings(name, path)[0]
+    for number, each in enumerate(recordings, 1):
+        _cut(windows, each, n_times)
+        done(number / len(recordings))
+    return []
+
+
+def _cut(windows: Windows, recording: Recording, n_times: int) -> None:
+    """Windows of a recording, without overlap, as segments are cut for training."""
+    from sequela.cohort.segments import windows as cut
+
+    place = f"recording {recording.recording_id}"
+    pieces = cut(recording.signal, n_times)
+    windows.n_dropped += recording.signal.shape[1] % n_times if len(pieces) else 0
+    if not len(pieces):
+        windows.scored.refuse(TOO_SHORT, group=recording.recording_id, place=place)
+        return
+    whose = (recording.recording_id, recording.subject_id, None)
+    windows.put(
+        pieces,
+        label=np.zeros(len(pieces), np.int64),
+        start=np.zeros(len(pieces)),
+        whose=whose,
+        sfreq=recording.sfreq,
+        place=place,
+    )
+
+
+def _chunks(windows: Windows, chunks: Chunks) -> None:
+    """Rows of the UCI file that are segments, in the order of the file."""
+    from sequela.sources.bonn import SFREQ
+
+    values = chunks.values.astype(np.float32)[:, np.newaxis]
+    for row, (recording, chunk) in enumerate(
+        zip(chunks.recording_id, chunks.chunk.tolist(), strict=True)
+    ):
+        windows.put_named(
+            values[row : row + 1],
+            [f"{recording}/{chunk:02d}"],
+            (recording, None, None),
+            SFREQ,
+            f"row {row + 1}",
+        )
+
+
+def _of_recordings(chunks: Chunks) -> dict[str, NDArray[np.int64]]:
+    """Rows of each recording, in the order of their chunks."""
+    names, which = np.unique(chunks.recording_id, return_inverse=True)
+    order = np.lexsort((chunks.chunk, which))
+    starts = np.searchsorted(which[order], np.arange(1, len(names)))
+    return dict(zip(names.tolist(), np.split(order, starts), strict=True))
+
+
+def _recognise_chunks(windows: Windows, chunks: Chunks) -> None:
+    """Recordings of the UCI file are recognised whole: its rows are in no order."""
+    known, windows.known = windows.known, None
+    if known is None:
+        return
+    rows = _of_recordings(chunks)
+    signals = [chunks.values[each].reshape(1, -1).astype(np.float32) for each in rows.values()]
+    windows.scored.recognise(known.signals([*rows], signals))
+
+
+def _joined(windows: Windows, chunks: Chunks) -> list[Recording]:
+    """Whole recordings of the UCI file; those that lack a chunk are listed."""
+    from sequela.sources.bonn import recording
+
+    found = []
+    for name, rows in _of_recordings(chunks).items():
+        if len(rows) < N_CHUNKS:
+            windows.scored.refuse(LACKS_ROWS, group=name, place=f"recording {name}")
+            continue
+        found.append(recording(name, chunks.values[rows].reshape(-1)))
+    if not found:
+        raise DataError("no recording of the UCI file is whole: expected all 23 rows of one")
+    return found

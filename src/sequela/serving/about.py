@@ -5,8 +5,8 @@ Entries of every model:
 - ``sequela``: version that wrote it; ``model``, ``title``: its name, and what a table calls it.
 - ``kind``: ``signal`` or ``records``; ``reads``: its inputs; ``classes``: names, in the order of
   the probabilities; ``question``: what was asked.
-- ``answers``: how the probabilities of the tuning part are spread, by class: ``ends`` of bins, and
-  the ``shares`` in each; nothing where the part is small.
+- ``answers``: how the probabilities of the held-out part are spread, whatever came true there: of
+  each class ``ends`` of bins, and the ``shares`` in each; nothing where the part is small.
 - ``thresholds``: for two classes, each ``value`` and what it was ``chosen_for``.
 - ``calibration``: ``temperature``, fitted on the tuning part (logarithms of the probabilities are
   divided by it); ``conformal``: ``score``, ``promised`` share and ``cutoff`` of the sets. Both are

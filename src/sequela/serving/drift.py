@@ -1,7 +1,8 @@
 """How far new data are from those that a model was trained on.
 
 A file holds of its training data only sums: mean and deviation of samples and measurements, shares
-of patients with a frequent code, and how its answers on the tuning part are spread.
+of patients with a frequent code, and how its answers on the held-out part are spread. The labels of
+that part are not looked at.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,17 +28,17 @@ _NAMED = 5
 _VALUES = 30
 
 
-def answers_of(tuning: Predictions) -> dict[str, Any] | None:
-    """How the probabilities of the tuning part are spread: ends of bins and the share in each.
+def answers_of(said: Predictions) -> dict[str, Any] | None:
+    """How probabilities are spread: ends of bins of each class, and the share in each.
 
     ``None`` where there are too few recordings or patients for two bins of ten.
     """
-    bins = min(_BINS, len(np.unique(tuning.group_id)) // SMALLEST_CELL)
+    bins = min(_BINS, len(np.unique(said.group_id)) // SMALLEST_CELL)
     if bins < 2:  # noqa: PLR2004 - one bin says nothing
         return None
     places = np.linspace(0, 1, bins + 1)[1:-1]
-    ends = np.quantile(tuning.probabilities, places, axis=0).T.round(4)  # (class, end)
-    shares = _counts(tuning.probabilities, ends) / tuning.n_examples
+    ends = np.quantile(said.probabilities, places, axis=0).T.round(4)  # (class, end)
+    shares = _counts(said.probabilities, ends) / said.n_examples
     return {"ends": ends.tolist(), "shares": shares.round(4).tolist()}
 
 
@@ -206,8 +207,8 @@ class Drift:
             name, most = max(found["stability"].items(), key=lambda each: float(each[1]))
             moved = "another" if most > _MOVED else "no other"
             yield (
-                f"drift: the probabilities are spread in {moved} way than those of the tuning part "
-                f"(population stability index {most:.2f} for {name}; above {_MOVED} counts)"
+                f"drift: the probabilities are spread in {moved} way than those of the held-out "
+                f"part (population stability index {most:.2f} for {name}; above {_MOVED} counts)"
             )
         for number, each in enumerate(found.get("channels", ()), 1):
             yield _spread_of(number, each)

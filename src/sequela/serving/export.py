@@ -104,7 +104,7 @@ def describe(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[s
         "question": data["question"],
         **({"signal": _signal(folder, model)} if signal else {"records": _records(folder, model)}),
         "features": {} if signal else _features(model),
-        "answers": answers_of(tuning),
+        "answers": answers_of(folder.predictions.part("held_out")),
         "thresholds": _thresholds(folder),
         "calibration": _calibration(tuning),
         "training": {

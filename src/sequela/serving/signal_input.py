@@ -23,6 +23,7 @@ from sequela.sources.signals.cutting import Whose
 from sequela.sources.signals.declaration import declared
 from sequela.sources.signals.edf import SUFFIXES
 from sequela.sources.signals.folders import has_recordings
+from sequela.sources.signals.tables import is_table
 from sequela.sources.signals.unlabelled import cut_unlabelled
 from sequela.sources.uci_seizure import CHUNK_TIMES, N_CHUNKS, Chunks
 from sequela.sources.uci_seizure import read_unlabelled as read_uci
@@ -163,10 +164,10 @@ def format_of(model: ServedModel, path: Path | None, data: str | None) -> str:
         UnknownNameError: If no data set has that name.
         SettingError: If it holds no recordings.
     """
-    if data is None and path is not None:
-        files = path.suffix.lower() in SUFFIXES or (path.is_dir() and has_recordings(path))
-        data = "signals" if files else None
     name = data or str(model.about["training"]["name"])
+    if data is None and path is not None:
+        files = path.suffix.lower() in SUFFIXES or has_recordings(path)
+        name = "signals" if files or (is_table(path) and name == "bonn") else name
     if catalog.lookup(name).holds != "signal":
         raise SettingError(
             f"{name} holds hospital records, and {model.name} reads a signal: name recordings with "

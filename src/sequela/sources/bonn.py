@@ -83,6 +83,8 @@ def read_unlabelled(path: Path) -> list[Recording]:
         return [
             recording(path.stem, parse_signal(opened.content(path, EXPECTED, REMEDY), str(path)))
         ]
+    if path.is_file() and not _is_zip(path):
+        raise DataError(f"{path}: found another file, expected {EXPECTED}; name the right one")
     entries = sorted(path.iterdir()) if path.is_dir() else []
     sets = [e for e in entries if e.stem.upper() in list(SETS) and (e.is_dir() or _is_zip(e))]
     found = [each for place in sets or [path] for each in _read_any(place)]

@@ -6,7 +6,7 @@ it was *known*, and why that time. A person can read it, and correct it, without
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -180,7 +180,9 @@ class Source:
         stays_in_order: Whether the order of one subject's stays is known.
         reads: Gives the tables where they are not CSV files: root to pairs of a table and its
             batches or Parquet files; ``None`` where that root holds CSV files after all.
-        unlabelled: The same where nobody knows the outcomes yet, and their file may be missing.
+        reads_unlabelled: The same where nobody knows the outcomes yet, and their file may be
+            missing.
+        later: Columns that are blank, or absent, where nobody knows the outcomes yet.
         not_read: Published tables that are left out on purpose, with the reason.
         dated_by_row: Whether each row says itself when it was known, so that its family of codes
             need not.
@@ -193,12 +195,27 @@ class Source:
     tables: tuple[Table, ...]
     stays_in_order: bool = True
     reads: Callable[[Path], Batches | None] | None = None
-    unlabelled: Callable[[Path], Batches | None] | None = None
+    reads_unlabelled: Callable[[Path], Batches | None] | None = None
+    later: frozenset[str] = frozenset()
     not_read: Mapping[str, str] = field(default_factory=dict)
     dated_by_row: bool = False
     leaks: str = ""
     ways: "Callable[..., Source] | None" = None
     title: str = ""
+
+
+def without_outcomes(source: Source) -> Source:
+    """The same, of people whose outcomes nobody knows yet: columns of these may be absent."""
+    excused = {f"blank {column}" for column in source.later}
+    tables = tuple(
+        replace(
+            table,
+            optional=table.optional | (source.later & set(table.columns)),
+            checks=tuple(check for check in table.checks if check.problem not in excused),
+        )
+        for table in source.tables
+    )
+    return replace(source, tables=tables, reads=source.reads_unlabelled or source.reads)
 
 
 def filled(template: str) -> nw.Expr:

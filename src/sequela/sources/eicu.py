@@ -11,7 +11,7 @@ import narwhals as nw
 
 from sequela.sources import codes
 from sequela.sources.declarations import Fact, Kind, Source, Table, number_in
-from sequela.sources.eicu_stays import ASIDE, PATIENT, WITHIN_A_CENTURY, on_unit
+from sequela.sources.eicu_stays import ASIDE, LATER, PATIENT, WITHIN_A_CENTURY, on_unit
 
 INTEGER, NUMBER, TEXT = Kind.INTEGER, Kind.NUMBER, Kind.TEXT
 
@@ -179,6 +179,7 @@ APERIODIC = (
 
 SOURCE = Source(
     name="eicu",
+    later=LATER,
     stays_in_order=False,
     tables=(
         PATIENT,

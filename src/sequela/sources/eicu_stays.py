@@ -126,6 +126,12 @@ def measured_in(value: str | None) -> nw.Expr | None:
     return ~nw.col(value).is_null() if value else None
 
 
+LATER = frozenset(
+    f"{unit}discharge{of}"
+    for unit in ("hospital", "unit")
+    for of in ("status", "offset", "location")
+)
+"""Columns of what is known only when a stay has ended."""
 PATIENT = Table(
     "patient",
     {

@@ -4,7 +4,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path
 
 from sequela.errors import SettingError
@@ -13,7 +12,7 @@ from sequela.sources import catalog
 from sequela.sources.account import ACCOUNT, read_account
 from sequela.sources.build import build
 from sequela.sources.catalog import Located
-from sequela.sources.declarations import Source, Table
+from sequela.sources.declarations import Source, Table, without_outcomes
 from sequela.sources.hospitals import source_of
 from sequela.sources.tables import check_names
 
@@ -38,7 +37,8 @@ def events_of(
         root: Where it lies, if not where it is looked for by itself.
         folder: Where built data sets shall lie, each under its name.
         tables: To read beside the required ones; all that are there where it is empty.
-        labelled: Whether outcomes must be there, in a source that has a file of them.
+        labelled: Whether outcomes must be there. Where they need not, neither need rows that are
+            known when a stay has ended: any number may be set aside.
 
     Returns:
         The MEDS data set, and where the data of it were found, in words.
@@ -54,8 +54,8 @@ def events_of(
             check_names(source_of(name), tables)
         return located
     source = source_of(name, located.path)
-    if not labelled and source.unlabelled is not None:
-        source = replace(source, reads=source.unlabelled)
+    if not labelled:
+        source = without_outcomes(source)
     check_names(source, tables)
     out = folder / name
     made_from: dict[str, object] = {
@@ -66,7 +66,8 @@ def events_of(
     }
     if not _is_made_from(out, made_from):
         shutil.rmtree(out, ignore_errors=True)
-        build(source, located.path, out, tables=tables or None)
+        aside = () if labelled else [table.name for table in source.tables]
+        build(source, located.path, out, tables=tables or None, allow_set_aside=aside)
         with whole(out / _MADE_FROM) as partial:
             partial.write_text(json.dumps(made_from) + "\n", encoding="utf-8")
     return Located(out, located.origin)

@@ -247,6 +247,15 @@ STAY_FACTS = (
 )
 
 
+LATER = frozenset(
+    {
+        *("dischtime", "deathtime", "discharge_location", "hospital_expire_flag", "outtime"),
+        *("dod", "dod_hosp", "dod_ssn", "expire_flag"),
+    }
+)
+"""Columns of what is known only when a stay, or a life, has ended."""
+
+
 def stay_checks(excused: nw.Expr) -> tuple[Check, ...]:
     """What must not be among admissions, those ``excused`` apart."""
     return (

@@ -29,6 +29,7 @@ from sequela.sources.mimic import (
     ICU_CHECKS,
     ID,
     INTEGER,
+    LATER,
     NUMBER,
     OF_A_SUBJECT,
     REWRITTEN,
@@ -84,6 +85,7 @@ def measured_outside(frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[A
 
 SOURCE = Source(
     name="mimic4",
+    later=LATER,
     tables=(
         Table(
             "hosp/patients",

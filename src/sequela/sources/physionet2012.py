@@ -275,4 +275,4 @@ OUTCOMES = {
 }
 
 
-SOURCE = published("physionet2012", reads=read, unlabelled=read_unlabelled)
+SOURCE = published("physionet2012", reads=read, reads_unlabelled=read_unlabelled)

@@ -1,8 +1,11 @@
-"""Which of new recordings or patients a model was trained on, by the marks in its file."""
+"""Which of new recordings or patients a model was trained on.
+
+They are known by the marks in its file, and, where a run folder is asked, by their hashed ids too.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +15,9 @@ from sequela.cohort.pseudonyms import PLAIN, Pseudonyms, named
 from sequela.errors import DataError
 from sequela.sequences.content import content_of
 from sequela.sequences.flat import Sequences
+
+if TYPE_CHECKING:
+    from sequela.cohort.split import Split
 
 
 @dataclass(frozen=True)
@@ -23,12 +29,16 @@ class Known:
         seen: bool (unit,), whether it was trained or tuned on each.
         how: How codes are hashed.
         why_not: Why they cannot be compared, as a sentence.
+        listed: Hashed ids of what a run was trained or tuned on.
+        named: How these are hashed; ``None`` where only the marks tell.
     """
 
     content: Content | None
     seen: NDArray[np.bool_]
     how: Pseudonyms
     why_not: str = ""
+    listed: frozenset[str] = frozenset()
+    named: Pseudonyms | None = None
 
     @classmethod
     def of(cls, about: Mapping[str, Any]) -> Self:
@@ -58,6 +68,18 @@ class Known:
                 f"the marks of the training data are damaged ({error}): export the run again"
             ) from error
         return cls(content, seen, how)
+
+    def by_name(self, split: "Split") -> Self:
+        """The same, which knows the units of a run by their names too."""
+        parts = split.ids.values()
+        listed = frozenset(id_ for each in parts for id_ in each["train"] + each["tuning"])
+        return replace(self, listed=listed, named=split.pseudonyms)
+
+    def names(self, ids: Sequence[str]) -> list[str]:
+        """Those of some recordings or subjects that the model has seen, by their names."""
+        if self.named is None:
+            return []
+        return [id_ for id_ in dict.fromkeys(ids) if self.named.of(id_) in self.listed]
 
     def signals(self, units: Sequence[str], signals: Sequence[NDArray[Any]]) -> list[str]:
         """The units of signals (n_chans, time) that the model has seen."""

@@ -71,7 +71,7 @@ def predict(
             written then.
     """
     require_outputs(out, [asked.path, asked.times, Path(model.name)])
-    known, drift = Known.of(model.about), Drift(model.about)
+    known, drift = _known(model), Drift(model.about)
     unknown: dict[str, Any] | None = None
     signal = model.about["kind"] == "signal"
     if signal and asked.times is not None:
@@ -105,12 +105,22 @@ def predict(
         about = {"model": model.about["run"]["sha256"], "report": report}
         count = write(scored, out, about)
     sentences = (
-        *_counted(scored, out, known, count),
+        *_counted(scored, out, known, count, "recordings" if signal else "patients"),
         *notes,
         *_unknown(model, unknown),
         *drift.sentences(),
     )
     return Predicted(out, report, count, sentences)
+
+
+def _known(model: ServedModel) -> Known:
+    """What a model has seen; a run folder says it by names too."""
+    known = Known.of(model.about)
+    if not Path(model.name).is_dir():
+        return known
+    from sequela.runs.folder import RunFolder
+
+    return known.by_name(RunFolder(Path(model.name)).split)
 
 
 def _report(scored: Scored, drift: Drift, unknown: dict[str, Any] | None) -> dict[str, Any]:
@@ -123,7 +133,7 @@ def _report(scored: Scored, drift: Drift, unknown: dict[str, Any] | None) -> dic
     }
 
 
-def _counted(scored: Scored, out: Path, known: Known, count: int) -> Iterator[str]:
+def _counted(scored: Scored, out: Path, known: Known, count: int, units: str) -> Iterator[str]:
     """How many were scored, and what became of the others."""
     yield f"{out}: {scored.examples:,} examples"
     listed = listed_path(out)
@@ -132,16 +142,15 @@ def _counted(scored: Scored, out: Path, known: Known, count: int) -> Iterator[st
         yield f"not scored: {total:,}, listed in {listed} ({reasons})"
     else:
         yield "not scored: none"
-    if known.why_not:
-        yield known.why_not
-    elif count:
+    if count:
         yield (
             f"known: the model was trained or tuned on {count:,} of these examples, of "
-            f"{len(scored.seen):,} recordings or patients; their split is train, and {listed} "
-            "names them"
+            f"{len(scored.seen):,} {units}; their split is train, and {listed} names them"
         )
-    else:
-        yield "known: none of these examples is known from the training data"
+    elif not known.why_not:
+        yield f"known: no {units[:-1]} here is known from the training data"
+    if known.why_not:
+        yield known.why_not
 
 
 def _unknown(model: ServedModel, unknown: dict[str, Any] | None) -> Iterator[str]:

@@ -101,6 +101,8 @@ def score_records(
         some = examples_of(sequences, rows)
         drift.see_records(some)
         scored.recognise(known.records(some))
+        if same:
+            scored.recognise(known.names(np.unique(some.subject_id).astype(np.str_).tolist()))
     wide = max(1, len(about["channels"]))
     for rows in _batches(sequences, wide):
         _score(model, scored, drift, sequences, rows)

@@ -8,7 +8,7 @@ import csv
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ LISTED = ".listed.csv"
 HEADER = ("what", "id", "group", "subject", "place", "reason")
 NOT_SCORED, KNOWN = "not scored", "known"
 _SEEN = "the model was trained or tuned on it"
-_ROWS = 1 << 16
+_ROWS = 1 << 14
 """Rows that are written at once."""
 
 
@@ -123,7 +123,7 @@ class Scored:
         self.unscored[reason] += 1
         self._list.writerow((NOT_SCORED, id_, group, subject, place, reason))
 
-    def recognise(self, groups: Sequence[str]) -> None:
+    def recognise(self, groups: Iterable[str]) -> None:
         """Groups that the model was trained or tuned on."""
         self.seen.update(groups)
 

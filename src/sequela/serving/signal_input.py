@@ -28,8 +28,10 @@ from sequela.sources.signals.unlabelled import cut_unlabelled
 from sequela.sources.uci_seizure import CHUNK_TIMES, N_CHUNKS, Chunks
 from sequela.sources.uci_seizure import read_unlabelled as read_uci
 
-_NUMBERS = 1 << 21
-"""Samples, over all channels, that are scored at once."""
+_NUMBERS = 1 << 19
+"""Samples, over all channels, that wait until they are scored."""
+_AT_ONCE = 1024
+"""Windows that the model is asked about at once, at most."""
 _REMEMBERED = 50_000
 """Recordings whose windows are counted on when they come again."""
 MISSING = "a sample is missing or no finite number"
@@ -45,7 +47,8 @@ class Windows:
         model: Of a signal.
         scored: Takes what it says.
         drift: Counts samples.
-        known: Marks of what it has seen; ``None`` where recordings are recognised elsewhere.
+        known: What it has seen.
+        marked: Whether the marks of windows are looked for here.
         n_dropped: Samples that fill no window.
         flat: Windows that were scored with a flat channel.
     """
@@ -53,7 +56,8 @@ class Windows:
     model: ServedModel
     scored: Scored
     drift: Drift
-    known: Known | None
+    known: Known
+    marked: bool = True
     n_dropped: int = 0
     flat: int = 0
     _cut: list[NDArray[np.float32]] = field(default_factory=list)
@@ -139,7 +143,7 @@ class Windows:
         self, signal: NDArray[np.float32], ids: Sequence[str], whose: Sequence[Whose]
     ) -> None:
         groups = [subject or recording for recording, subject, _ in whose]
-        at_once = max(1, _NUMBERS // max(1, signal[:1].size))
+        at_once = max(1, min(_AT_ONCE, _NUMBERS // max(1, signal[:1].size)))
         for first in range(0, len(signal), at_once):
             some = slice(first, first + at_once)
             said = self.model.probabilities({"signal": signal[some]})
@@ -150,7 +154,10 @@ class Windows:
             return
         self.drift.see_signal(signal)
         self.flat += int((signal.max(2) == signal.min(2)).any(1).sum())
-        if self.known is not None:
+        for (recording, subject, _), group in dict(zip(whose, groups, strict=True)).items():
+            if self.known.names([recording, *([subject] if subject else [])]):
+                self.scored.recognise([group])
+        if self.marked:
             runs = [list(run) for _, run in groupby(range(len(whose)), key=lambda r: whose[r])]
             pieces = [signal[run[0] : run[-1] + 1] for run in runs]
             joined = [each.swapaxes(0, 1).reshape(each.shape[1], -1) for each in pieces]
@@ -327,12 +334,10 @@ def _of_recordings(chunks: Chunks) -> dict[str, NDArray[np.int64]]:
 
 def _recognise_chunks(windows: Windows, chunks: Chunks) -> None:
     """Recordings of the UCI file are recognised whole: its rows are in no order."""
-    known, windows.known = windows.known, None
-    if known is None:
-        return
+    windows.marked = False
     rows = _of_recordings(chunks)
     signals = [chunks.values[each].reshape(1, -1).astype(np.float32) for each in rows.values()]
-    windows.scored.recognise(known.signals([*rows], signals))
+    windows.scored.recognise(windows.known.signals([*rows], signals))
 
 
 def _joined(windows: Windows, chunks: Chunks) -> list[Recording]:

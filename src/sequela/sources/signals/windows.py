@@ -338,6 +338,8 @@ def cut_row(
     signal: NDArray[np.float32], n_times: int, stride: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
     """Windows of a short signal (n_chans, time), where each starts, and samples left over."""
+    if signal.shape[1] == n_times:
+        return signal[np.newaxis], np.zeros(1, np.int64), 0
     if signal.shape[1] < n_times:
         return np.empty((0, len(signal), n_times), np.float32), np.empty(0, np.int64), 0
     seen = np.lib.stride_tricks.sliding_window_view(signal, n_times, axis=1)[:, ::stride]

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from sequela.cost import account
+from sequela.cost.layers.recurrent import Cell, Recurrence
 from sequela.errors import ModelError
 
 ROWS, N = 3, 7
@@ -80,3 +82,24 @@ def test_arguments_of_attention_count_the_same_by_place_and_by_name(averaged: bo
 def test_why_a_forward_failed_is_said() -> None:
     with pytest.raises(ModelError, match="RuntimeError: a and b must have same"):
         account(nn.Linear(4, 2), torch.zeros(1, 5))
+
+
+@pytest.mark.parametrize("projected", [0, 2])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_formula_of_a_recurrence_gives_the_parameters_that_torch_holds(
+    projected: int,
+    bidirectional: bool,  # noqa: FBT001
+    bias: bool,  # noqa: FBT001
+) -> None:
+    """Where it does not, the account falls back to their shapes: here the formula itself counts."""
+    kinds: list[tuple[Cell, Any]] = [("LSTM", nn.LSTM)]
+    if not projected:
+        kinds += [("GRU", nn.GRU), ("RNN (tanh)", nn.RNN)]
+    for cell, kind in kinds:
+        projects = {"proj_size": projected} if projected else {}
+        model = kind(3, 5, bias=bias, bidirectional=bidirectional, **projects)
+        layer = Recurrence(cell, 3, 5, 7, 1 + bidirectional, bias, projected)
+        assert layer.parameters().value == sum(p.numel() for p in model.parameters())
+        found = account(model, torch.zeros(7, 1, 3))
+        assert [row.parameter_formula for row in found.layers] == [layer.parameters()]

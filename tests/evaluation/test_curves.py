@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.stats
 import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -292,3 +293,23 @@ def test_only_where_a_mean_curve_is_at_0_or_1_its_bound_is_that_of_all_events() 
     at_one = certain.y[1:] == 1
     assert at_one.any()
     np.testing.assert_allclose(certain.low[at_one], 0.025 ** (1 / 40), atol=1e-9)
+
+
+def test_a_band_is_that_of_a_plain_bootstrap_over_groups(make_predictions: Make) -> None:
+    """Groups are drawn one by one, and the tails are those of Student's t."""
+    predictions = make_predictions(groups=60, per_group=4, one_class_per_group=True)
+    how = Bootstrap(resamples=1_000)
+    curve = curves.roc_curve(predictions, rng(), how)
+    rates = np.linspace(0.1, 0.6, 11)
+    draw = np.random.default_rng(1)
+    drawn = []
+    for _ in range(1_000):
+        weight = np.bincount(draw.integers(60, size=60), minlength=60)[predictions.group_index]
+        x, y, _ = sklearn.metrics.roc_curve(
+            predictions.label, predictions.score, sample_weight=weight, drop_intermediate=False
+        )
+        drawn.append(np.interp(rates, x, y))
+    tail = scipy.stats.norm.cdf(scipy.stats.t.isf(0.025, 29))  # thirty groups of each class
+    low, high = np.quantile(drawn, [1 - tail, tail], axis=0)
+    found = np.interp(rates, curve.band_x, curve.high - curve.low)
+    assert np.mean(found) == pytest.approx(np.mean(high - low), rel=0.1)

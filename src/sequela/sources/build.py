@@ -89,16 +89,15 @@ def _write(
     """Check the rows, write the data set, and account for it."""
     declared = [table for table in source.tables if table.name in tables.frames]
     rows = [TableRows.of(table, tables, engine) for table in declared]
-    for table in rows:
-        table.check()
     # All that needs the rows comes before the engine forgets them.
-    counts = [table.counts() for table in rows]
+    surveys = [table.survey() for table in rows]
+    counts = [count for count, _ in surveys]
     for table, count in zip(rows, counts, strict=True):
         table.check_share(count, allowed)
     if tables.publication:
         found = {t.name: count.read for t, count in zip(declared, counts, strict=True)}
         tables.publication.check_rows(tables.places, found)
-    words = {code: text for table in rows for code, text in table.words().items()}
+    words = {code: text for _, said in surveys for code, text in said.items()}
     events = nw.concat([t.events(fact, i) for i, t in enumerate(rows) for fact in t.table.facts])
     expected = sum(count.used * len(t.table.facts) for count, t in zip(counts, rows, strict=True))
     given = read_splits(root) if root else None

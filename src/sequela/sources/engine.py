@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 ENGINES = ("duckdb", "spark")
 MEMORY_LIMIT = "3GB"  # of DuckDB; more goes to the work folder
+KEPT_LIMIT = "1500MB"  # of what a build keeps; the rest of it lies compressed in the work folder
 CSV_BUFFER = 4_000_000  # bytes; the default of 32 MB leaves the processor's cache and costs a third
 # Text is taken for a value only where it says just that value: casts of DuckDB round 1.5, take
 # 9007199254740993 through a double, and read 1_000, 0x10, inf, 24:00 and times of other zones.
@@ -55,7 +56,7 @@ BOUNDS = {
 SURE = {
     Kind.INTEGER: "{0}::VARCHAR = {1}",
     Kind.NUMBER: "NOT contains({1}, '_')",
-    Kind.TIME: "{0}::VARCHAR = {1}",
+    Kind.TIME: "CASE WHEN length({1}) = 10 THEN {0}::DATE::VARCHAR ELSE {0}::VARCHAR END = {1}",
 }
 CSV_FAULTS = {
     "state machine": "a broken row, or lines that end in different ways; fetch it again",
@@ -144,11 +145,15 @@ def open_engine(name: str, work: Path, master: str | None = None) -> Engine:
     return SparkEngine(work, master)
 
 
-def connect_duckdb(work: Path, memory_limit: str = MEMORY_LIMIT) -> "DuckDBPyConnection":
-    """DuckDB in memory, which spills into the folder ``work`` beyond ``memory_limit``."""
+def connect_duckdb(
+    work: Path, memory_limit: str = MEMORY_LIMIT, file: str = ":memory:"
+) -> "DuckDBPyConnection":
+    """DuckDB in memory or in a file, which spills into ``work`` beyond ``memory_limit``."""
     import duckdb
 
-    connection = duckdb.connect(config={"memory_limit": memory_limit, "temp_directory": str(work)})
+    connection = duckdb.connect(
+        file, config={"memory_limit": memory_limit, "temp_directory": str(work)}
+    )
     hide_progress(connection)
     return connection
 
@@ -161,11 +166,11 @@ def hide_progress(connection: "DuckDBPyConnection") -> None:
 
 
 class DuckDBEngine:
-    """DuckDB in memory, which spills into the work folder beyond ``MEMORY_LIMIT``."""
+    """DuckDB with its tables in a file of the work folder, where they are compressed."""
 
     name = "duckdb"
 
-    def __init__(self, work: Path, memory_limit: str = MEMORY_LIMIT) -> None:
+    def __init__(self, work: Path, memory_limit: str = KEPT_LIMIT) -> None:
         import duckdb
 
         self._failure: type[Exception] = duckdb.Error
@@ -173,7 +178,7 @@ class DuckDBEngine:
         self._work = work
         self._kept: list[str] = []
         self._read: dict[str, tuple[list[str], dict[str, Kind]]] = {}  # file: header, kinds
-        self._connection = connect_duckdb(work, memory_limit)
+        self._connection = connect_duckdb(work, memory_limit, str(work / "kept.duckdb"))
         # Tables are sets here; what is written is sorted.
         self._connection.execute("SET preserve_insertion_order = false")
 

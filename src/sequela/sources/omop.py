@@ -210,7 +210,7 @@ class Omop:
         def prepare(frame: Frame, frames: Frames) -> Frame:
             start = domain.start
             rows = with_visit(with_person(frame, frames), frames)
-            rows = with_own_time(rows, f"{start}_date", f"{start}_datetime", late=True)
+            rows = with_own_time(rows, f"{start}_date", f"{start}_datetime", late=True, table=frame)
             rows = self._dated(with_type(rows, domain), domain)
             rows = self._coded(rows, frames, domain)
             return rows.with_columns(

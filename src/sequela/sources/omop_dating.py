@@ -38,16 +38,32 @@ def timed_deaths(deaths: Frame) -> Frame:
     return with_own_time(deaths, "death_date", "death_datetime", late=True, name="death_known")
 
 
-def with_own_time(rows: Frame, date: str, time: str, *, late: bool, name: str = "own") -> Frame:
+def with_own_time(
+    rows: Frame,
+    date: str,
+    time: str,
+    *,
+    late: bool,
+    name: str = "own",
+    table: Frame | None = None,
+) -> Frame:
     """Rows with their own time, and ``clock``: whether it has a time of day.
 
     A table whose times are all midnight has dates alone: that of a row is then taken for its end
     (``late``) or its beginning. Where other rows have a time of day, midnight is one, too.
+
+    Args:
+        rows: Of a table.
+        date: Column of the day.
+        time: Column of the time.
+        late: Whether a day alone is taken for its end.
+        name: Of the column that is added.
+        table: The table as it was read, where ``rows`` are joined: to look at it costs less.
     """
     clocked = nw.col(time).dt.truncate("1d") != nw.col(time)
     any_clocked = nw.when(clocked).then(nw.lit(1)).otherwise(nw.lit(0)).max()
-    table = rows.select(has_clock=any_clocked)
-    joined = rows.join(table, how="cross").with_columns(
+    clock = (rows if table is None else table).select(has_clock=any_clocked)
+    joined = rows.join(clock, how="cross").with_columns(
         clock=~nw.col(time).is_null() & (nw.col("has_clock") == 1), day=nw.coalesce(date, time)
     )
     day = end_of_day("day") if late else nw.col("day")

@@ -146,11 +146,13 @@ def wards(frame: Frame, frames: Frames) -> Frame:
     """Parts of visits with the ``ward``, and whether it is an intensive care unit."""
     rows = with_visit(with_person(frame, frames), frames)
     rows = with_own_time(
-        rows, "visit_detail_start_date", "visit_detail_start_datetime", late=True, name="entered"
-    )
+        rows, "visit_detail_start_date", "visit_detail_start_datetime", late=True, name="entered",
+        table=frame,
+    )  # fmt: skip
     rows = with_own_time(
-        rows, "visit_detail_end_date", "visit_detail_end_datetime", late=True, name="left"
-    )
+        rows, "visit_detail_end_date", "visit_detail_end_datetime", late=True, name="left",
+        table=frame,
+    )  # fmt: skip
     if "care_site" in frames:
         sites = frames["care_site"].select("care_site_id", ward=nw.col("care_site_name"))
         rows = rows.join(sites, on="care_site_id", how="left")

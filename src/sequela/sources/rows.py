@@ -1,5 +1,6 @@
 """Rows of one table: checked, turned into events, or set aside with a reason."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -79,21 +80,57 @@ class TableRows:
             frame = engine.keep(frame, f"prepared {table.name}")
         return cls(table, place, file, read, frame)
 
-    def check(self) -> None:
-        """See that the key is unique and that nothing is there that must not be.
+    def survey(self) -> tuple[RowCounts, dict[str, str]]:
+        """What becomes of the rows, and code to its description, in one pass over what is joined.
 
         Raises:
-            DataError: A row breaks a rule of the table.
+            DataError: A row breaks a rule of the table, or its key is there twice.
         """
         if self.table.key:
             self._check_key()
-        checks = self.table.checks
-        if not checks:
-            return
-        found = _count(self.frame, {str(i): check.where for i, check in enumerate(checks)})
-        for i, check in enumerate(checks):
-            if found[str(i)] > check.share * found["rows"]:
-                raise self._broken(check, found[str(i)], found["rows"])
+        groups = self._groups()
+        for number, check in enumerate(self.table.checks):
+            found, rows = (
+                sum(group[name] for group in groups) for name in (f"check {number}", "rows")
+            )
+            if found > check.share * rows:
+                raise self._broken(check, found, rows)
+        reasons: Counter[str | None] = Counter()
+        for group in groups:
+            reasons[group["reason"]] += group["rows"]
+        used = reasons.pop(None, 0)
+        aside = {str(reason): n for reason, n in sorted(reasons.items(), key=str)}
+        totals = {
+            name: sum(group[f"note {number}"] for group in groups)
+            for number, name in enumerate(self.table.notes)
+        }
+        notes = {name: n for name, n in totals.items() if n}
+        table = self.read.select(rows=nw.len()).collect("pyarrow").to_native()
+        counts = RowCounts(int(table["rows"][0].as_py()), used, aside, notes)
+        return counts, self._words(groups)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Rows by the reason for which they are set aside, and by each code that they describe.
+
+        Each group has the number of its ``rows``, and of those with each note and of each check.
+        """
+        described = {
+            f"{kind} {number}": made
+            for number, (template, column) in enumerate(self._described())
+            for kind, made in (("code", filled(template)), ("words", nw.col(column)))
+        }
+        counted = {f"note {i}": where for i, where in enumerate(self.table.notes.values())}
+        counted |= {f"check {i}": check.where for i, check in enumerate(self.table.checks)}
+        frame = self.frame.with_columns(reason=self._reason(), **described)
+        groups = frame.group_by("reason", *described).agg(rows=nw.len(), **_sums(counted))
+        rows = groups.collect("pyarrow").to_native().to_pylist()
+        numbers = ("rows", *counted)  # sums come as decimals
+        return [{**row, **{name: int(row[name]) for name in numbers}} for row in rows]
+
+    def _described(self) -> list[tuple[str, str]]:
+        """Templates and columns of the codes that the joined rows describe: one, or none."""
+        found = [each for each in self.table.describes.items() if each[1] not in self.table.columns]
+        return found if len(found) == 1 else []
 
     def events(self, fact: Fact, number: int) -> Frame:
         """The events of one fact: MEDS columns, ``visit_id``, and ``table`` with ``number``."""
@@ -111,16 +148,8 @@ class TableRows:
             table=nw.lit(number, nw.Int32()),
         )
 
-    def counts(self) -> RowCounts:
-        """What becomes of the rows."""
-        table = self.read.select(rows=nw.len()).collect("pyarrow").to_native()
-        reasons = self.reasons()
-        used = reasons.pop(None, 0)
-        aside = {str(reason): n for reason, n in sorted(reasons.items(), key=str)}
-        return RowCounts(int(table["rows"][0].as_py()), used, aside, self.notes())
-
-    def reasons(self) -> dict[str | None, int]:
-        """Reason to the number of rows set aside; ``None`` to the number of rows used."""
+    def _reason(self) -> nw.Expr:
+        """Why a row is set aside; null for a row that is used."""
         other = NO_FACT if self.table.facts else self.table.unused
         reason = nw.lit(other)
         shared = [set(fact.needs()) for fact in self.table.facts]
@@ -134,26 +163,21 @@ class TableRows:
             reason = nw.when(gives).then(nw.lit(None, nw.String())).otherwise(reason)
         for name, where in reversed(list(self.table.aside.items())):
             reason = nw.when(holds(where)).then(nw.lit(name)).otherwise(reason)
-        counts = self.frame.with_columns(reason=reason).group_by("reason").agg(rows=nw.len())
-        found = counts.collect("pyarrow").to_native().to_pylist()
-        return {row["reason"]: row["rows"] for row in found}
+        return reason
 
-    def notes(self) -> dict[str, int]:
-        """Rule to the number of rows that it changed, where there are any."""
-        if not self.table.notes:
-            return {}
-        found = _count(self.frame, dict(self.table.notes))
-        return {name: found[name] for name in self.table.notes if found[name]}
-
-    def words(self) -> dict[str, str]:
+    def _words(self, groups: list[dict[str, Any]]) -> dict[str, str]:
         """Code to its description, from a table that describes codes."""
         words: dict[str, str] = {}
+        surveyed = self._described()
+        pairs = [(group["code 0"], group["words 0"]) for group in groups] if surveyed else []
         for template, column in self.table.describes.items():
-            rows = self.read if column in self.table.columns else self.frame
-            pairs = rows.select(code=filled(template), words=nw.col(column)).unique()
-            named = pairs.filter(~nw.col("code").is_null(), ~nw.col("words").is_null())
-            for row in named.sort("code", "words").collect("pyarrow").to_native().to_pylist():
-                words.setdefault(row["code"], row["words"])
+            if (template, column) not in surveyed:
+                rows = self.read if column in self.table.columns else self.frame
+                both = rows.select(code=filled(template), words=nw.col(column)).unique()
+                found = both.collect("pyarrow").to_native().to_pylist()
+                pairs = [(row["code"], row["words"]) for row in found]
+            for code, text in sorted({p for p in pairs if None not in p}):
+                words.setdefault(code, text)
         return words
 
     def check_share(self, counts: RowCounts, allowed: Collection[str]) -> None:
@@ -241,12 +265,16 @@ def _check_ranges(table: Table, place: str, file: Path | None, rows: Frame) -> N
 
 def _count(rows: Frame, conditions: dict[str, nw.Expr]) -> dict[str, int]:
     """How many rows there are (``rows``), and of how many each condition holds."""
-    sums = [
-        nw.when(where).then(nw.lit(1)).otherwise(nw.lit(0)).sum().alias(name)
+    counted = rows.select(rows=nw.len(), **_sums(conditions)).collect("pyarrow").to_native()
+    return {name: int(value or 0) for name, value in counted.to_pylist()[0].items()}
+
+
+def _sums(conditions: Mapping[str, nw.Expr]) -> dict[str, nw.Expr]:
+    """Of how many rows each condition holds."""
+    return {
+        name: nw.when(where).then(nw.lit(1)).otherwise(nw.lit(0)).sum()
         for name, where in conditions.items()
-    ]
-    table = rows.select(nw.len().alias("rows"), *sums).collect("pyarrow").to_native()
-    return {name: int(value or 0) for name, value in table.to_pylist()[0].items()}
+    }
 
 
 def holds(condition: nw.Expr) -> nw.Expr:

@@ -193,8 +193,11 @@ def _packed(keys: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 def _ranked(key: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
     """0 for the smallest value, 1 for the next, ..., and how many values there are."""
-    values, ranks = np.unique(key, return_inverse=True)
-    return ranks, len(values)
+    found = pa.array(key).dictionary_encode()  # a table of hashes is faster than a sort of all
+    values = values_of(found.dictionary)
+    ranks = np.empty(len(values), np.int64)
+    ranks[np.argsort(values)] = np.arange(len(values))
+    return ranks[values_of(found.indices)], len(values)
 
 
 def _write_rows(events: pa.Table, rows: NDArray[np.int64], path: Path) -> None:

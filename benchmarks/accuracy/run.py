@@ -19,7 +19,6 @@ import json
 import platform
 import statistics
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -28,6 +27,7 @@ from typing import Any
 
 import torch
 
+from sequela.cost.measure import microseconds_of_one
 from sequela.runs.data import load
 from sequela.runs.ensemble import make_ensemble
 from sequela.runs.fit import train
@@ -39,7 +39,6 @@ from sequela.studies.settings import run_settings
 
 HERE = Path(__file__).parent
 FOLDS = 5
-CALLS = 300
 
 Metrics = Mapping[str, str]
 Asked = Mapping[str, Any]
@@ -138,15 +137,10 @@ def inference_us(run: FoldsFolder) -> float | None:
     model = trained(first)
     if not isinstance(model, TrainedModel) or not model.is_network:
         return None
-    with TemporaryDirectory() as work, torch.inference_mode():
+    with TemporaryDirectory() as work:
         data = load(first.settings, None, Path(work))
         example = data.inputs(model.reads, model.state).example
-        network, taken = model.network("a timing"), []
-        for _ in range(CALLS):
-            started = time.perf_counter()
-            network(*example)
-            taken.append(time.perf_counter() - started)
-    return round(statistics.median(taken) * 1e6, 1)
+        return round(microseconds_of_one(model.network("a timing"), example), 1)
 
 
 def entry(run: FoldsFolder, metric: str) -> dict[str, Any]:

@@ -429,8 +429,8 @@ class RunSettings(_Settings):
     )
     fractions: tuple[float, float, float] = Field(
         default=(0.6, 0.2, 0.2),
-        description="Shares of train, tuning and held_out.",
-        json_schema_extra=NO_OPTION,
+        description="Shares of train, tuning and held_out; with folds, the first two share what is "
+        "not held out.",
     )
     aim: Aim = Field(
         default="youden",

@@ -16,6 +16,7 @@ import vl_convert
 
 from sequela.errors import SettingError
 from sequela.figures.figure import FIRST, PAPER, THIRD, Figure
+from sequela.figures.words import haloed
 
 ROWS: list[dict[str, Any]] = [{"x": 1, "y": 2.123456}, {"x": 3, "y": 4.5, "name": "<b>"}]
 
@@ -41,6 +42,15 @@ def test_the_png_has_a_size_by_scale(figure: Figure) -> None:
     assert size(figure.png()) == two
     assert two == pytest.approx((2 * one[0], 2 * one[1]), abs=2)
     assert three == pytest.approx((3 * one[0], 3 * one[1]), abs=3)
+
+
+def test_a_text_with_a_ground_stands_in_the_svg_once() -> None:
+    named = haloed([{"text": "one <model>", "x": 1, "y": 2}], {"x": "x:Q", "y": "y:Q"})
+    drawn = Figure(chart=named, alt="A name.", rows=[]).svg("named")
+    assert drawn.count("one &lt;model&gt;") == 1
+    assert 'stroke="var(--paper)"' in drawn
+    assert 'paint-order="stroke"' in drawn
+    ET.fromstring(drawn)  # noqa: S314 - drawn here, not received
 
 
 def test_the_specification_draws_by_itself(figure: Figure) -> None:

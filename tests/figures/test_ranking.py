@@ -45,7 +45,7 @@ def test_a_roc_curve_shows_what_was_computed(make_predictions: Make, checked: Ch
     area = f"{curve.area.value:.2f} ({interval.low:.2f} to {interval.high:.2f})"
     texts = checked(figure)
     assert f"GRU: {area}" in texts
-    assert {"chance", "at 0.5", "at 0.3 (chosen)", "death: AUROC (95 % interval)"} <= set(texts)
+    assert {"chance", "at 0.5", "at 0.3 (chosen)", "death", "AUROC (95 % interval)"} <= set(texts)
     assert f"AUROC {area}; at 0.5 sensitivity {curve.at(0.5)[1]:.2f}" in figure.alt
     assert curve.area.value == pytest.approx(metrics.auroc(predictions))
 
@@ -58,7 +58,12 @@ def test_the_legend_shows_the_number_of_a_table(make_predictions: Make, checked:
     )
     texts = checked(figure)
     assert "GRU: 0.12 (0.10 to 0.20)" in texts
-    assert "death: AUROC, mean of 5 folds (95 % interval)" in texts
+    assert {"death", "AUROC, mean of 5 folds (95 % interval)"} <= set(texts)
+    long = ranking(
+        {"GRU": curve}, event="death", areas={"GRU": mean}, areas_are="mean of 100 folds"
+    )
+    # In lines that a phone does not cut off.
+    assert {"AUROC, mean of 100 folds (95 %", "interval)"} <= set(checked(long))
     assert "GRU: AUROC, mean of 5 folds 0.12 (0.10 to 0.20);" in figure.alt
     assert f"{curve.area.value:.2f} (" not in figure.alt
 

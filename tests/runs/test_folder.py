@@ -6,14 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError, SequelaError, SettingError, SplitError
 from sequela.runs import fit
+from sequela.runs.data import load
 from sequela.runs.evaluate import evaluate_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import MANIFEST, seal
+from sequela.runs.signals import SignalData
 
 
 def trained(out: Path, root: Path, **changes: Any) -> Path:
@@ -57,7 +60,34 @@ def test_a_run_tells_what_it_is(original: Path) -> None:
         "model.safetensors",
         "predictions.parquet",
         "split.json",
+        "traces.json",
     ]
+
+
+def test_an_example_of_each_class_is_the_median_one_of_the_training_part(
+    original: Path, synthetic: Path, tmp_path: Path
+) -> None:
+    folder = RunFolder(original)
+    data = load(folder.settings, synthetic, tmp_path)
+    assert isinstance(data, SignalData)
+    assert folder.traces["sfreq"] == data.segments.sfreq
+    assert list(folder.traces["classes"]) == list(data.classes)
+    train = data.rows("train")
+    for label, samples in enumerate(folder.traces["classes"].values()):
+        own = data.segments.signal[train[data.labels[train] == label], 0].astype(float)
+        spread = own.std(1)
+        shown = np.abs(own - np.array(samples)).max(1).argmin()
+        assert np.abs(own[shown] - samples).max() <= 0.051  # µV
+        assert np.sum(spread < spread[shown]) == pytest.approx(len(own) / 2, abs=1)
+
+
+def test_the_time_of_one_example_is_measured_of_networks(original: Path) -> None:
+    assert 1 < RunFolder(original).facts["inference_us"] < 1e6  # µs
+    metrics = RunFolder(original).metrics
+    del metrics["inference_us"]
+    earlier = RunFolder(original)
+    earlier.__dict__["metrics"] = metrics
+    assert earlier.facts["inference_us"] is None
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,16 @@ from sequela.studies.claims import Claim, declared, read, to_toml
 from sequela.studies.seizure import AREAS, CLAIMS
 from sequela.studies.statistics import STATISTICS, asymmetry
 from sequela.studies.study import Study
-from sequela.studies.verdicts import ANSWERS, FAILS, HOLDS, UNKNOWN, UNTESTABLE, judge, tally
+from sequela.studies.verdicts import (
+    ANSWERS,
+    FAILS,
+    HOLDS,
+    UNKNOWN,
+    UNTESTABLE,
+    Verdict,
+    judge,
+    tally,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -208,6 +217,14 @@ def test_every_claim_can_be_judged_or_says_what_is_missing() -> None:
     assert all(each.why for each in found)
     assert {each.verdict for each in judge(CLAIMS, {})} == {UNTESTABLE}
     assert tally(found).count(",") == 2
+
+
+def test_a_tally_is_a_sentence_of_one_and_of_many() -> None:
+    one, *others = (Verdict(claim, UNKNOWN, "") for claim in CLAIMS[:3])
+    found = [replace(one, verdict=HOLDS), *others]
+    assert tally(found) == "1 holds, 0 do not hold, 2 are inconclusive"
+    untestable = [replace(each, verdict=UNTESTABLE) for each in found]
+    assert tally(untestable) == "0 hold, 0 do not hold, 0 are inconclusive, 3 cannot be tested here"
 
 
 def test_no_two_claims_share_a_number() -> None:

@@ -7,6 +7,8 @@ ratio to what a matrix product reaches there.
 
 import copy
 import os
+import statistics
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -19,6 +21,7 @@ from sequela.cost.network import Network, count
 
 SECONDS = 0.5
 MATRIX = 1024
+CALLS = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,22 @@ def measure(network: Network, batches: Sequence[int] = (1, 64)) -> list[Measurem
             seconds = _median_seconds("model(*inputs)", model=model, inputs=inputs)
         measured.append(Measurement(batch, seconds * 1e6, peak, weights, done, peak_rate))
     return measured
+
+
+def microseconds_of_one(model: nn.Module, example: Sequence[Any]) -> float:
+    """Median time of one example, in microseconds; torch has the threads that it was given.
+
+    Args:
+        model: A network, ready to predict.
+        example: Its inputs.
+    """
+    taken = []
+    with torch.inference_mode():
+        for _ in range(CALLS):
+            started = time.perf_counter()
+            model(*example)
+            taken.append(time.perf_counter() - started)
+    return statistics.median(taken[1:]) * 1e6  # the first call makes what the others use
 
 
 def executed_operations(network: Network, lengths: Sequence[int]) -> int:

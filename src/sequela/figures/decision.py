@@ -12,7 +12,7 @@ from sequela.figures.figure import INK, Figure
 from sequela.figures.series import Series
 from sequela.figures.words import haloed, number, with_interval
 
-_WIDTH, _HEIGHT = 320, 260  # pixels
+_WIDTH, _HEIGHT = 250, 240  # pixels
 _LITTLE = 0.05  # of the largest benefit: where all are worth less, the picture ends
 _SHOWN_LOSS = 0.25  # of the largest benefit: what is worse is cut off
 

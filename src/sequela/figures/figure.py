@@ -32,6 +32,10 @@ _VARIABLES = {
 _FONT = "system-ui, sans-serif"
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}(?:e-\d+)?")
 _DESCRIBED = re.compile(r'<(path|line|rect)([^>]*?) aria-label="([^"]*)"([^>]*?)/>')
+_HALOED = re.compile(
+    rf'<text ([^>]*) fill="{PAPER}" stroke="{PAPER}" stroke-width="(\d+)">([^<]*)</text></g>'
+    rf'<g[^>]*><text \1 fill="{INK}">\3</text>'
+)
 _GEOMETRY = re.compile(r' (?:d|transform|x|y|width|height|x1|x2|y1|y2)="[^"]*"')
 
 
@@ -115,6 +119,11 @@ def _drawn(chart: alt.TopLevelMixin, background: str, name: str, text: str) -> s
     """An ``<svg>`` element with ids of its own and one text for the whole picture."""
     drawn: str = vl_convert.vegalite_to_svg(_themed(chart, background))
     drawn = _renamed(drawn, name)
+    # A text and the ground behind it are one: it is read, found and copied once.
+    drawn = _HALOED.sub(
+        rf'<text \1 fill="{INK}" stroke="{PAPER}" stroke-width="\2" paint-order="stroke">\3</text>',
+        drawn,
+    )
     # Its parts are not announced one by one; a hover tells what each is.
     drawn = _DESCRIBED.sub(r"<\1\2\4><title>\3</title></\1>", drawn)
     drawn = re.sub(r' (role|aria-[a-z]+)="[^"]*"', "", drawn)

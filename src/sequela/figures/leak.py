@@ -9,6 +9,7 @@ from sequela.evaluation.metrics import named
 from sequela.evaluation.number import number, within
 from sequela.figures.figure import FIRST, INK, SECOND, Figure
 
+_ROW = 24  # pixels
 _LETTER = 6.6  # pixels, at the most
 HONEST, LEAKING = "by recording", "by row (leaks)"
 
@@ -66,7 +67,7 @@ def leak(
     described = "; ".join(r["hover"] for r in data)
     layers = [*_chance_line(chance), bars, points]
     return Figure(
-        chart=alt.LayerChart(layer=layers).properties(width=width, height=30 * len(order)),
+        chart=alt.LayerChart(layer=layers).properties(width=width, height=_ROW * len(order)),
         alt=f"Held-out {how.title} with 95 % intervals. {described}.",
         rows=list(rows),
     )

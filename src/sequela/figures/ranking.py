@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 import altair as alt
@@ -16,11 +17,12 @@ from sequela.figures.polyline import thinned
 from sequela.figures.series import Series
 from sequela.figures.words import haloed, named_line, with_interval
 
-_SIDE = 300  # pixels
+_SIDE = 240  # pixels
 _TOLERANCE = 0.3 / _SIDE
 _HALF = 0.5
 _MARKS = {"threshold 0.5": "circle", "chosen threshold": "diamond"}
-_LINE = 0.05  # of a side: the height of a label
+_TITLE = 40  # letters of a line
+_LINE = 0.06  # of a side: the height of a label
 _Points = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -99,7 +101,8 @@ def ranking(
     areas = {name: curve.area for name, curve in curves.items()} | dict(areas or {})
     labels = {name: f"{name}: {with_interval(areas[name])}" for name in curves}
     said = f"{look.area}{', ' * bool(areas_are)}{areas_are}"
-    series = Series(list(labels.values()), "label", f"{event}: {said} ({percent} interval)")
+    title = [event, *wrap(f"{said} ({percent} interval)", _TITLE)]
+    series = Series(list(labels.values()), "label", title)
     rows = [
         {"model": name, **row}
         for name, curve in curves.items()

@@ -14,7 +14,7 @@ from sequela.figures.figure import Figure
 from sequela.figures.series import Series
 from sequela.figures.words import named_line, with_interval
 
-_SIDE = 300  # pixels
+_SIDE = 240  # pixels
 _BINS = 20
 _NEARLY_ALL = 0.8
 
@@ -62,7 +62,7 @@ def reliability_curves(
     top = alt.LayerChart(layer=layers)
     chart = alt.vconcat(
         top.properties(width=_SIDE, height=_SIDE),
-        _counts(counted, series).properties(width=_SIDE, height=70),
+        _counts(counted, series).properties(width=_SIDE, height=56),
         spacing=16,
     )
     return Figure(chart=chart, alt=_alt(curves, event), rows=rows)

@@ -22,12 +22,12 @@ class Series:
     Attributes:
         names: As the legend says them, no two alike.
         field: The column that holds them.
-        title: Of the legend.
+        title: Of the legend; its lines, where it has several.
     """
 
     names: Sequence[str]
     field: str
-    title: str | None = None
+    title: str | Sequence[str] | None = None
 
     def colour_of(self, name: str) -> str:
         """The colour of one of them."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sequela.report.group import Group
 
 Content = Mapping[str, Any]
+_THOUSAND = 1000
 
 
 @dataclass(frozen=True)
@@ -65,15 +66,16 @@ def cards(contents: Sequence[Content]) -> list[tuple[str, list[Line]]]:
 def pictures(contents: Sequence[Content]) -> list[Picture]:
     """Of each study, all models with intervals against their operations."""
     alone = len(contents) == 1
-    drawn = (_picture(content, alone=alone) for content in contents)
+    drawn = (_picture(c, alone=alone, first=c is contents[0]) for c in contents)
     return [each for each in drawn if each]
 
 
-def _picture(content: Content, *, alone: bool) -> Picture | None:
+def _picture(content: Content, *, alone: bool, first: bool) -> Picture | None:
     standing: Standing = content["standing"]
     caption = "" if alone else f"{content['study'].title}. "
-    caption += f"{standing.metric.heading} with 95 % intervals. Filled: no model with fewer "
-    caption += "operations is better. Diamonds: operations not counted."
+    caption += f"{standing.metric.heading} with 95 % intervals."
+    if first:
+        caption += " Filled: no model with fewer operations is better. Diamonds: not counted."
     name = f"{content['study'].name}-models-picture"
     return standing.against_operations(name, caption, WIDE if alone else HALF)
 
@@ -136,7 +138,9 @@ def _cost(study: str, content: Content) -> Line:
     each = f" per {best.data['example']}" if operations else ""
     seconds = number(best.facts["train_seconds"], ".3g")
     rest = f"{each.strip()}{'; ' if each else ''}{best.facts['parameters']:,} parameters; "
-    return Line(study, first, f"{rest}trained in {seconds} s on one thread.")
+    used = best.facts["inference_us"]
+    timed = f"{number(used, ',.3g' if used < _THOUSAND else ',.0f')} µs for one; " if used else ""
+    return Line(study, first, f"{rest}{timed}trained in {seconds} s, all on one thread.")
 
 
 def _caveat(study: str, content: Content) -> Line:
@@ -145,8 +149,8 @@ def _caveat(study: str, content: Content) -> Line:
     if not found:
         return Line(study, "None was found", "The audit looked for leaks and found none.")
     first, rest = found[0]
-    others = " ".join(f"{title}." for title, _ in found[1:])
-    return Line(study, first, " ".join(filter(None, (rest, others))), bad=True)
+    others = "; ".join(title[:1].lower() + title[1:] for title, _ in found[1:])
+    return Line(study, first, f"{rest} {f'Also: {others}.' if others else ''}".strip(), bad=True)
 
 
 def caveats(content: Content) -> list[tuple[str, str]]:

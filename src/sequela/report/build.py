@@ -8,6 +8,7 @@ from sequela.errors import RunError
 from sequela.report import answer
 from sequela.report.page import write_page
 from sequela.report.study import content as study_content
+from sequela.report.training_size import apart
 from sequela.report.trust import documentation, trust
 from sequela.runs.find import Run
 from sequela.runs.openings import open_held_out
@@ -19,7 +20,8 @@ def build(folders: Sequence[Run], out: Path, smallest: int = SMALLEST_CELL) -> P
     """Open the held-out parts of some runs and build their page.
 
     Args:
-        folders: Finished runs; those of one question are of the same split.
+        folders: Finished runs; those of one question are of the same split, or judged on the same
+            examples and trained on other shares of the rest.
         out: The page; written under a temporary name, then renamed.
         smallest: The smallest count of people that is shown.
 
@@ -30,13 +32,13 @@ def build(folders: Sequence[Run], out: Path, smallest: int = SMALLEST_CELL) -> P
     """
     if not folders:
         raise RunError("no run to report: name at least one run folder")
-    studies = by_study(folders)
-    for _, runs in studies:
+    studies = [(study, *apart(runs)) for study, runs in by_study(folders)]
+    for _, runs, _ in studies:
         _refuse_mixture(runs)
     for folder in folders:  # all, before any is counted
         open_held_out(folder, "report")
-    contents = [study_content(study, runs, smallest) for study, runs in studies]
-    titles = " and ".join(study.title for study, _ in studies)
+    contents = [study_content(study, runs, smallest, aside) for study, runs, aside in studies]
+    titles = " and ".join(study.title for study, *_ in studies)
     return write_page(
         "report.html.j2",
         out,
@@ -45,7 +47,7 @@ def build(folders: Sequence[Run], out: Path, smallest: int = SMALLEST_CELL) -> P
         cards=answer.cards(contents),
         pictures=answer.pictures(contents),
         contents=contents,
-        trust=trust([*contents], [run for _, runs in studies for run in runs]),
+        trust=trust([*contents], [run for _, *some in studies for runs in some for run in runs]),
         documentation=documentation(),
     )
 

@@ -8,7 +8,7 @@ from sequela.figures.compare import differences
 from sequela.report.page import write_page
 from sequela.report.picture import svg
 from sequela.runs.compare import Comparison
-from sequela.runs.folder import environment
+from sequela.runs.environment import environment
 
 
 def build_comparison(found: Comparison, out: Path) -> Path:

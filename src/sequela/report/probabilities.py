@@ -158,8 +158,8 @@ def calibrated(entry: Entry, what: str, prefix: str) -> Picture:
     }
     chances = {name: event(each).chance for name, each in said.items()}
     drawn = reliability_curves(curves, chances, event=what, smallest=entry.cell)
-    caption = f"Calibration of {entry.title}; event: {what}. On the diagonal, events predicted "
-    caption += "with 30 % happen in 30 % of the examples."
+    caption = f"Calibration of {entry.title}. On the diagonal, what is predicted with 30 % "
+    caption += "happens in 30 % of the examples."
     return picture(drawn, f"{prefix}reliability", caption)
 
 

@@ -161,4 +161,5 @@ def main_number(entry: Entry) -> str:
     form = metric.form
     ci = entry.test.get(f"{metric.key}_ci")
     between = f" (95 % interval {number(ci[0], form)} to {number(ci[1], form)})" if ci else ""
-    return f"{metric.title} {number(entry.test.get(metric.key), form)}{between}"
+    said = f"{metric.title} {number(entry.test.get(metric.key), form)}{between}"
+    return said.replace("%", " %").replace("  %", " %")

@@ -13,14 +13,16 @@ from sequela.cost.mathml import render_mathml
 from sequela.evaluation.disclosure import Hidden
 from sequela.figures.flow import Part, cohort_flow
 from sequela.figures.matrices import confusion_matrix
-from sequela.report import probabilities, sentences
+from sequela.figures.traces import traces
+from sequela.report import probabilities, sentences, training_size
 from sequela.report.commands import commands
 from sequela.report.comparison import Standing
 from sequela.report.entry import Entry, measures, panel
 from sequela.report.group import Group
 from sequela.report.improvement import improvements
 from sequela.report.leak import leaks
-from sequela.report.picture import picture
+from sequela.report.picture import Picture, picture
+from sequela.report.table_one import table_one
 from sequela.report.tripod import checklist
 from sequela.runs.find import Run
 from sequela.runs.recipe import variance_in_words
@@ -32,13 +34,16 @@ from sequela.studies.study import Study
 from sequela.studies.verdicts import ANSWERS, tally
 
 
-def content(study: Study, runs: Sequence[Run], smallest: int) -> dict[str, Any]:
+def content(
+    study: Study, runs: Sequence[Run], smallest: int, aside: Sequence[Run] = ()
+) -> dict[str, Any]:
     """What the template places, from runs of one study.
 
     Args:
         study: Theirs.
         runs: The runs.
         smallest: The smallest count of people that is shown.
+        aside: Runs that learnt from other shares of the same data.
     """
     cohorts = cohorts_of(study, runs)
     groups = [Group.of(study, key, some, smallest) for key, some in cohorts.items()]
@@ -79,6 +84,9 @@ def content(study: Study, runs: Sequence[Run], smallest: int) -> dict[str, Any]:
         "panel_notes": list(dict.fromkeys(notes)),
         "leaks": [each for group in groups for each in leaks(group.plain, group.leaking)],
         "flow": _flow(main),
+        "table_one": table_one(main.best),
+        "traces": _traces(main),
+        "training_size": training_size.curve(main, aside),
         "probabilities": probabilities.content(main.plain, main.best, f"{study.name}-"),
         "hides": sentences.hides(main.plain[0]),
         "seconds": sum(e.facts["train_seconds"] for group in groups for e in group.entries),
@@ -141,6 +149,16 @@ def _panels(main: Group) -> list[dict[str, Any]]:
             key = f"{main.study.name}-family-{number}"
             found.append({"id": key, "title": title, "panels": panels})
     return found
+
+
+def _traces(main: Group) -> Picture | None:
+    """An example of each class, where the data are signals that may be shown."""
+    found = main.best.released.traces
+    if not found.get("classes"):
+        return None
+    drawn = traces(found["classes"], found["sfreq"])
+    caption = "A segment of each class, that of median amplitude; each has a scale of its own."
+    return picture(drawn, f"{main.study.name}-traces", caption)
 
 
 def _flow(main: Group) -> Markup | None:

@@ -21,7 +21,7 @@ def trust(contents: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> list[tu
     """
     groups: list[Group] = [group for content in contents for group in content["groups"]]
     environment = runs[0].environment
-    machine = ", ".join(f"{name} {value}" for name, value in environment.items())
+    commit = environment.get("commit", "not known: the runs do not say it")
     since = min(filter(None, (group.opened.since for group in groups)), default="not known")
     mains: list[Group] = [content["main"] for content in contents]
     opened = " ".join(f"{one.data['title']}: {' '.join(one.opened.sentences)}" for one in mains)
@@ -30,7 +30,8 @@ def trust(contents: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> list[tu
     }
     return [
         ("Date", f"{since}: the test (held-out) part was first shown (UTC)."),
-        ("Version", f"{machine}."),
+        ("Version", f"sequela {environment['sequela']}."),
+        ("Commit", f"{commit}."),
         ("Data", "; ".join(f"{title}: {digest}" for title, digest in prints.items()) + "."),
         ("Test part opened", opened),
         ("Checksum of all predictions", _checksum(runs)),

@@ -161,6 +161,9 @@ class RunData(Protocol):
     def attributes(self) -> dict[str, NDArray[np.str_]]:
         """Who the examples are, for judging a model group by group: str (example,) by name."""
 
+    def traces(self) -> dict[str, Any]:
+        """A recorded example of each class to look at; empty where nothing was recorded so."""
+
     def header(self) -> dict[str, Any]:
         """What a model needs in addition to its tensors."""
 

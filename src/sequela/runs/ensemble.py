@@ -22,8 +22,9 @@ from sequela.files import writing
 from sequela.models import stored
 from sequela.models.registry import ENSEMBLE, title_of
 from sequela.runs.compare import check_distinct, check_same_split
+from sequela.runs.environment import environment
 from sequela.runs.find import Run, named_runs, open_run
-from sequela.runs.folder import COST, METRICS, RunFolder, environment, work_beside
+from sequela.runs.folder import COST, METRICS, RunFolder, work_beside
 from sequela.runs.folds import FOLDS
 from sequela.runs.manifest import seal
 from sequela.runs.model import FILE, Mean, averaged, in_one_file
@@ -236,6 +237,7 @@ def _facts(group: Sequence[RunFolder], folder: RunFolder) -> dict[str, Any]:
         "parameters": sum(run.metrics["parameters"] for run in group),
         "operations": _sum(group, "operations"),
         "macs": _sum(group, "macs"),
+        "inference_us": None,
         "train_seconds": sum(run.metrics["train_seconds"] for run in group),
         "epochs": 0,
         "best_epoch": 0,

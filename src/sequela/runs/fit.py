@@ -1,5 +1,6 @@
 """One run, from settings to a finished run folder: the place that joins the rooms."""
 
+import copy
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from sequela.cost import account
 from sequela.cost import record as record_cost
 from sequela.cost.features import with_features
 from sequela.cost.ledger import Account
+from sequela.cost.measure import microseconds_of_one
 from sequela.errors import SettingError
 from sequela.evaluation.disclosure import INTERNAL
 from sequela.evaluation.summary import summarise_parts
@@ -27,7 +29,8 @@ from sequela.models.reference import Examples, ReferenceModel
 from sequela.models.registry import Entry, ModelEntry
 from sequela.runs.audit import audit, looked_for
 from sequela.runs.data import Inputs, RunData, load
-from sequela.runs.folder import COST, METRICS, RunFolder, environment, work_beside
+from sequela.runs.environment import environment
+from sequela.runs.folder import COST, METRICS, TRACES, RunFolder, work_beside
 from sequela.runs.manifest import seal
 from sequela.runs.model import (
     FILE,
@@ -36,6 +39,7 @@ from sequela.runs.model import (
     config_of,
     entry_for,
 )
+from sequela.sequences.featurisers import FEATURES
 from sequela.training import checkpoint as checkpoints
 from sequela.training.fit import fit
 from sequela.training.history import History, kept_epoch, to_lines
@@ -154,6 +158,8 @@ def _finish(run: _Run, *, resume: bool, on_epoch: OnEpoch) -> None:
     data.predictions(probabilities).write(folder.path / "predictions.parquet")
     if attributes := data.attributes():
         folder.write_attributes(attributes)
+    if traces := data.traces():
+        folder.write(TRACES, traces)
     folder.write(METRICS, _metrics(settings, data, folder, trained.facts))
     seal(folder.path)
 
@@ -173,6 +179,7 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
         "parameters": entry.parameters(arrays),
         "operations": None,
         "macs": None,
+        "inference_us": None,
         "train_seconds": time.perf_counter() - started,
         "epochs": 0,
         "best_epoch": 0,
@@ -206,6 +213,7 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoc
         "parameters": cost.parameters,
         "operations": cost.operations,
         "macs": cost.macs,
+        "inference_us": inference_us(model, given),
         "train_seconds": seconds,
         "epochs": max(r.epoch for r in history),
         "best_epoch": best,
@@ -226,6 +234,20 @@ def cost_of(name: str, model: nn.Module, given: Inputs) -> Account:
     # Sequences end with how many examples each step has.
     steps = 1 if kind_of(given.reads[0]) == "signal" else int(given.example[-1].sum())
     return with_features(cost, given.reads, given.shape, (steps,))
+
+
+def inference_us(model: nn.Module, given: Inputs) -> float | None:
+    """Median time of one example on one thread, in microseconds.
+
+    Not known (``None``) of a network that reads features, which are made before it.
+
+    Args:
+        model: The network.
+        given: What it reads.
+    """
+    if any(each.startswith(FEATURES) for each in given.reads):
+        return None
+    return round(microseconds_of_one(copy.deepcopy(model).cpu().eval(), given.example), 1)
 
 
 def built(settings: RunSettings, entry: ModelEntry, given: Inputs) -> nn.Module:

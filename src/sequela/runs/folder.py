@@ -1,13 +1,10 @@
 """A run folder: all that a report needs of one trained model, without the model or the data."""
 
 import json
-import os
-import platform
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +28,22 @@ from sequela.runs.shape import metrics_of
 from sequela.sources import sealed
 from sequela.sources.opened import json_value
 from sequela.training import history
-from sequela.version import __version__
 
 CONFIG = "config.toml"
 METRICS = "metrics.json"
 COST = "cost.json"
 ATTRIBUTES = "attributes.parquet"
+TRACES = "traces.json"
 NOTICE_TEXT = """# Internal: keep this folder where the data are
 
-It holds data of single people: their ids, times, attributes and predictions (`predictions.parquet`,
-`attributes.parquet`), exact counts (`metrics.json`, `folds.json`), marks of what their records hold
-(`split.json`), and a model that was fitted to them (`model.safetensors`, `checkpoint/`).
+It holds data of single people: their ids, times, attributes, predictions and stretches of signals
+(`predictions.parquet`, `attributes.parquet`, `traces.json`), exact counts (`metrics.json`,
+`folds.json`), marks of what their records hold (`split.json`), and a model that was fitted to them
+(`model.safetensors`, `checkpoint/`).
 
 `sequela share RUN --out DIR` writes what may be shown to others into a folder of its own.
 """
 FACTS = ("train_seconds", "epochs", "best_epoch", "parameters", "operations", "macs")
-_LIBRARIES = ("torch", "numpy", "scikit-learn", "accelerate")
 
 
 @dataclass(frozen=True)
@@ -200,6 +197,11 @@ class RunFolder:
         with whole(self.path / ATTRIBUTES) as partial:
             sealed.write(table, partial, compression="zstd")
 
+    @cached_property
+    def traces(self) -> dict[str, Any]:
+        """A recorded example of each class (``traces.json``); empty where there are none."""
+        return self.json(TRACES) if (self.path / TRACES).exists() else {}
+
     @property
     def test(self) -> dict[str, Any]:
         """The numbers of the held_out part."""
@@ -215,7 +217,9 @@ class RunFolder:
     @property
     def facts(self) -> dict[str, Any]:
         """What the model costs and how long it was trained."""
-        return {name: self.metrics[name] for name in FACTS}
+        return {name: self.metrics[name] for name in FACTS} | {
+            "inference_us": self.metrics.get("inference_us")  # earlier versions did not measure it
+        }
 
     @cached_property
     def account(self) -> Account | None:
@@ -395,16 +399,3 @@ def work_beside(out: Path, work: Path | None = None) -> AbstractContextManager[P
     if work is not None:
         return nullcontext(work)
     return scratch_beside(out.resolve())
-
-
-def environment() -> dict[str, Any]:
-    """The software and machine that a run's numbers come from."""
-    return {
-        "sequela": __version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in _LIBRARIES},
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "cores": os.cpu_count(),
-        "torch_threads": 1,
-    }

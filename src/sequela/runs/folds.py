@@ -135,6 +135,11 @@ class FoldsFolder:
         }
 
     @property
+    def traces(self) -> dict[str, Any]:
+        """A recorded example of each class, of the first fold's training part."""
+        return self.first.traces
+
+    @property
     def account(self) -> Account | None:
         """What one fold's networks cost."""
         return self.first.account

@@ -203,6 +203,10 @@ class VisitData:
         bands = age_bands(self.sequences.age)
         return {**found, **({"age": bands} if (bands != "").any() else {})}
 
+    def traces(self) -> dict[str, Any]:
+        """Records are no signals, and a single one is not shown."""
+        return {}
+
     def header(self) -> dict[str, Any]:
         """What a model needs in addition to its tensors."""
         return {

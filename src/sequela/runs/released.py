@@ -91,6 +91,12 @@ class Released:
         return [replace(each, metrics={}) for each in run.history]
 
     @property
+    def traces(self) -> dict[str, Any]:
+        """A recorded example of each class; a stretch of one person's signal is not shown."""
+        found: dict[str, Any] = self.run.traces
+        return {} if of_people(self.run.data) and self.smallest > 1 else found
+
+    @property
     def of_few(self) -> bool:
         """Whether a class has too few held-out people: how frequent it is must not be shown."""
         numbers, data = self.run.test, self.run.data

@@ -37,6 +37,8 @@ from sequela.sources.signals.declaration import is_declared
 
 _PREDICTION_BATCH = 1024
 _TWO = 2
+_LOOKED_AT = 500  # segments of a class, of which a typical one is shown
+_DRAWN = 1000  # samples
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,24 @@ class SignalData:
     def attributes(self) -> dict[str, NDArray[np.str_]]:
         """Nothing is known of who was recorded."""
         return {}
+
+    def traces(self) -> dict[str, Any]:
+        """Of each class one segment of the training part, in µV: its first channel, its beginning.
+
+        It is the one whose amplitude is the median of its class, so that it is no extreme one.
+        """
+        train = self.rows("train")
+        of_class = [
+            train[self.labels[train] == label][:_LOOKED_AT] for label in range(len(self.classes))
+        ]
+        signal = self.segments.signal
+        found = {}
+        for name, rows in zip(self.classes, of_class, strict=True):
+            if len(rows):
+                spread = [float(np.std(signal[row, 0])) for row in rows]
+                typical = rows[np.argsort(spread, kind="stable")[len(rows) // 2]]
+                found[name] = np.round(signal[typical, 0, :_DRAWN].astype(float), 1).tolist()
+        return {"sfreq": self.segments.sfreq, "classes": found}
 
     def header(self) -> dict[str, Any]:
         """What a model needs in addition to its tensors."""

@@ -68,10 +68,16 @@ def judge(claims: Sequence[Claim], runs: Mapping[str, Run]) -> list[Verdict]:
 def tally(verdicts: Sequence[Verdict]) -> str:
     """How many hold, in words."""
     counts = Counter(v.verdict for v in verdicts)
-    untestable = f", {counts[UNTESTABLE]} cannot be tested here" * bool(counts[UNTESTABLE])
-    return (
-        f"{counts[HOLDS]} hold, {counts[FAILS]} do not hold, {counts[UNKNOWN]} are inconclusive"
-        f"{untestable}"
+    words = {
+        HOLDS: ("holds", "hold"),
+        FAILS: ("does not hold", "do not hold"),
+        UNKNOWN: ("is inconclusive", "are inconclusive"),
+        UNTESTABLE: ("cannot be tested here", "cannot be tested here"),
+    }
+    return ", ".join(
+        f"{counts[answer]} {one if counts[answer] == 1 else many}"
+        for answer, (one, many) in words.items()
+        if answer != UNTESTABLE or counts[answer]
     )
 
 

@@ -29,6 +29,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
     const asked = field.value.toLowerCase();
     for (const row of body.rows) row.hidden = !row.cells[0].textContent.toLowerCase().includes(asked);
   });
+  field.className = "filter";
   table.parentElement.before(field);
 }
 const opened = [];

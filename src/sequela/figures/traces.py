@@ -1,0 +1,56 @@
+"""Examples of a signal, one of each class, each in a lane of its own."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+from sequela.figures.figure import FAINT, FIRST, INK, Figure
+
+_LANE = 40  # pixels
+_FULL = 0.42  # of a lane: how far the largest sample is from its middle
+
+
+def traces(signals: Mapping[str, Sequence[float]], sfreq: float, width: int = 240) -> Figure:
+    """One example of each class, the strongest sample of each as high as its lane.
+
+    The amplitude of a lane stands below its name: seizures would leave the others flat in one
+    scale for all.
+
+    Args:
+        signals: Class to samples, in µV.
+        sfreq: Samples per second.
+        width: Of the picture, in pixels.
+    """
+    most = {name: max(map(abs, samples)) for name, samples in signals.items()}
+    rows: list[dict[str, Any]] = [
+        {"class": name, "seconds": round(place / sfreq, 4), "microvolt": value}
+        for name, samples in signals.items()
+        for place, value in enumerate(samples)
+    ]
+    lanes = {name: lane for lane, name in enumerate(signals)}
+    drawn = [
+        {**row, "at": lanes[row["class"]] - _FULL * row["microvolt"] / (most[row["class"]] or 1)}
+        for row in rows
+    ]
+    names = [{"at": lane, "text": [name, f"±{most[name]:.0f} µV"]} for name, lane in lanes.items()]
+    y = alt.Y("at:Q", axis=None, scale=alt.Scale(domain=[-0.5, len(lanes) - 0.5], reverse=True))
+    x = alt.X("seconds:Q", title="seconds", axis=alt.Axis(tickCount=5), scale=alt.Scale(nice=False))
+    middle = alt.Chart(alt.Data(values=[{"at": lane} for lane in lanes.values()]))
+    lines = (
+        alt.Chart(alt.Data(values=drawn))
+        .mark_line(color=FIRST, strokeWidth=1.25, strokeJoin="round")
+        .encode(x=x, y=y, detail="class:N", order="seconds:Q")
+    )
+    words = (
+        alt.Chart(alt.Data(values=names))
+        .mark_text(align="right", dx=-6, dy=-7, fontSize=11, lineHeight=13, color=INK)
+        .encode(x=alt.value(0), y=y, text="text:N")
+    )
+    layers: list[Any] = [middle.mark_rule(color=FAINT).encode(y=y), lines, words]
+    said = "; ".join(f"{name}: up to {most[name]:.0f} µV" for name in signals)
+    return Figure(
+        chart=alt.LayerChart(layer=layers).properties(width=width, height=_LANE * len(lanes)),
+        alt=f"An example of each class over time. {said}.",
+        rows=rows,
+    )

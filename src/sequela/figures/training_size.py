@@ -1,0 +1,71 @@
+"""How much more a model would learn from more data: a held-out number over the training size."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+
+from sequela.errors import SettingError
+from sequela.evaluation.metrics import named
+from sequela.evaluation.number import number, within
+from sequela.figures.figure import Figure
+from sequela.figures.series import Series
+
+_WIDTH, _HEIGHT = 300, 220  # pixels
+
+
+def training_size(rows: Sequence[dict[str, Any]], *, metric: str, unit: str) -> Figure:
+    """A held-out number of each model over how much it learnt from, with 95 % intervals.
+
+    Args:
+        rows: Each with ``model``, the unit in the plural (``recordings``), the metric, ``low`` and
+            ``high``.
+        metric: Its name, and the rows' key that holds the number.
+        unit: What is counted, in the plural.
+
+    Raises:
+        SettingError: If there is nothing to draw.
+    """
+    if not rows:
+        raise SettingError("no training size to draw: name runs of one model and several sizes")
+    how = named(metric)
+    ordered = sorted(rows, key=lambda row: float(row[unit]))
+    drawn = [{**row, "hover": _hover(row, metric, unit)} for row in ordered]
+    series = Series(list(dict.fromkeys(row["model"] for row in rows)), "model")
+    axes = {
+        "x": alt.X(
+            f"{unit}:Q",
+            title=f"{unit} in training",
+            scale=alt.Scale(zero=False, padding=12),
+            axis=alt.Axis(values=sorted({row[unit] for row in rows}), format=",d"),
+        ),
+        "y": alt.Y(
+            f"{metric}:Q",
+            title=f"held-out {how.title}",
+            scale=alt.Scale(zero=False),
+            axis=alt.Axis(format=how.axis, tickCount=5),
+        ),
+    }
+    layers: list[Any] = [series.lines(drawn, axes)]
+    for name in series.names:
+        own = alt.Chart(alt.Data(values=[row for row in drawn if row["model"] == name]))
+        colour = series.colour_of(name)
+        ends = {"y": alt.Y("low:Q"), "y2": "high:Q"}
+        layers.append(own.mark_rule(color=colour, strokeWidth=1.5).encode(x=axes["x"], **ends))
+        points = own.mark_point(
+            filled=True, aria=True, size=55, opacity=1, color=colour, shape=series.shape_of(name)
+        )
+        layers.append(points.encode(**axes, description="hover:N"))
+    said = "; ".join(row["hover"] for row in drawn)
+    return Figure(
+        chart=alt.LayerChart(layer=layers).properties(width=_WIDTH, height=_HEIGHT),
+        alt=f"Held-out {how.title} by size of the training part, with 95 % intervals. {said}.",
+        rows=[dict(row) for row in ordered],
+    )
+
+
+def _hover(row: dict[str, Any], metric: str, unit: str) -> str:
+    """A point in words."""
+    form = named(metric).form
+    value = f"{number(row[metric], form)} {within(row['low'], row['high'], form)}"
+    return f"{row['model']}, {row[unit]:,} {unit}: {value}"

@@ -1,0 +1,49 @@
+"""What the numbers of a run come from: software, commit and machine."""
+
+import os
+import platform
+import shutil
+import subprocess
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from sequela.version import __version__
+
+_LIBRARIES = ("torch", "numpy", "scikit-learn", "accelerate")
+
+
+def environment() -> dict[str, Any]:
+    """The software and machine that a run's numbers come from."""
+    commit = commit_of(Path(__file__))
+    return {
+        "sequela": __version__,
+        **({"commit": commit} if commit else {}),
+        "python": platform.python_version(),
+        **{name: version(name) for name in _LIBRARIES},
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "cores": os.cpu_count(),
+        "torch_threads": 1,
+    }
+
+
+@cache
+def commit_of(file: Path) -> str:
+    """The commit of the clone that holds a file, and whether anything was changed since.
+
+    Nothing where no clone holds it, git is not there, or a repository only lies around it, as one
+    of its user does around an environment.
+    """
+    git = shutil.which("git")
+    if git is None:
+        return ""
+
+    def said(*words: str) -> str:
+        call = [git, "--no-optional-locks", "-C", str(file.parent), *words]
+        done = subprocess.run(call, capture_output=True, text=True, check=False)  # noqa: S603 - git
+        return "" if done.returncode else done.stdout.strip()
+
+    tracked = said("ls-files", "--error-unmatch", file.name)
+    return tracked and said("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")

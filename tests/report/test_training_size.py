@@ -1,0 +1,62 @@
+"""The learning curve over the training size, where runs of several sizes are on a page."""
+
+from pathlib import Path
+
+import pytest
+
+from sequela.errors import RunError, SettingError
+from sequela.figures.training_size import training_size
+from sequela.report.build import build
+from sequela.report.training_size import apart
+from sequela.runs import fit
+from sequela.runs.folder import RunFolder
+
+
+@pytest.fixture(scope="module")
+def smaller(
+    small_runs: list[RunFolder], synthetic: Path, tmp_path_factory: pytest.TempPathFactory
+) -> RunFolder:
+    """The first model, trained on less and judged on the same recordings."""
+    settings = small_runs[0].settings.model_copy(update={"fractions": (0.3, 0.5, 0.2)})
+    return fit.train(settings, tmp_path_factory.mktemp("sizes") / "smaller", root=synthetic)
+
+
+def test_a_run_of_another_share_stands_aside(
+    small_runs: list[RunFolder], smaller: RunFolder
+) -> None:
+    assert apart([*small_runs, smaller]) == (small_runs, [smaller])
+    assert apart(small_runs) == (small_runs, [])
+    assert apart([smaller]) == ([smaller], [])
+    assert apart([smaller, small_runs[0]]) == ([small_runs[0]], [smaller])
+
+
+def test_the_page_draws_it_and_compares_the_others_only(
+    small_runs: list[RunFolder], smaller: RunFolder, tmp_path: Path
+) -> None:
+    text = build([*small_runs, smaller], tmp_path / "page.html").read_text("utf-8")
+    before = build(small_runs, tmp_path / "before.html").read_text("utf-8")
+    assert "learning curve over the training size" in text
+    assert "learning curve over the training size" not in before
+    sizes = [run.metrics["parts"]["train"]["groups"] for run in (smaller, small_runs[0])]
+    assert sizes[0] < sizes[1]
+    drawn = text[text.index('id="figure-seizure-training-size"') :]
+    drawn = drawn[: drawn.index("</figure>")]
+    for run, size in zip((smaller, small_runs[0]), sizes, strict=True):
+        assert f"MLP baseline, {size} recordings: {100 * run.test['accuracy']:.0f}" in drawn
+    assert text.count('<th scope="row">MLP baseline</th>') == before.count(
+        '<th scope="row">MLP baseline</th>'
+    )
+
+
+def test_runs_judged_on_other_examples_are_refused(
+    small_runs: list[RunFolder], synthetic: Path, tmp_path: Path
+) -> None:
+    settings = small_runs[0].settings.model_copy(update={"fractions": (0.3, 0.3, 0.4)})
+    other = fit.train(settings, tmp_path / "other", root=synthetic)
+    with pytest.raises(RunError, match="of different splits"):
+        build([*small_runs, other], tmp_path / "page.html")
+
+
+def test_nothing_is_no_picture() -> None:
+    with pytest.raises(SettingError, match="name runs of one model and several sizes"):
+        training_size([], metric="accuracy", unit="recordings")

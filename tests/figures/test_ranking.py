@@ -60,10 +60,10 @@ def test_the_legend_shows_the_number_of_a_table(make_predictions: Make, checked:
     assert "GRU: 0.12 (0.10 to 0.20)" in texts
     assert {"death", "AUROC, mean of 5 folds (95 % interval)"} <= set(texts)
     long = ranking(
-        {"GRU": curve}, event="death", areas={"GRU": mean}, areas_are="mean of 100 folds"
+        {"GRU": curve}, event="death", areas={"GRU": mean}, areas_are="mean of 1,000 folds"
     )
     # In lines that a phone does not cut off.
-    assert {"AUROC, mean of 100 folds (95 %", "interval)"} <= set(checked(long))
+    assert {"AUROC, mean of 1,000 folds (95 %", "interval)"} <= set(checked(long))
     assert "GRU: AUROC, mean of 5 folds 0.12 (0.10 to 0.20);" in figure.alt
     assert f"{curve.area.value:.2f} (" not in figure.alt
 

@@ -15,6 +15,7 @@ from sequela.runs import fit
 from sequela.runs.find import find_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import seal
+from sequela.studies import seizure
 
 
 def test_the_page_is_self_contained_and_named(
@@ -36,6 +37,10 @@ def test_the_page_says_what_a_reader_must_know(small_runs: list[RunFolder], tmp_
     test = small_runs[1].metrics["parts"]["held_out"]
     assert f"{100 * test['accuracy']:.1f} %" in text
     assert "Patients are not identified" in text
+    # What makes the numbers say less stands where it is read: in the card, and in the first lines.
+    first, second, *_ = seizure.STUDY.caveats
+    assert first in text[: text.index("<nav")]
+    assert second in text[text.index("<nav") : text.index("Comparison of all models</h3>")]
     assert "by row (leaks)" in text
     assert "CC BY 4.0" in text
     assert "Andrzejak" in text

@@ -172,6 +172,9 @@ def caveats(content: Content) -> list[tuple[str, str]]:
     if data["subjects"] is None:
         split = f"a split by {data['unit']} is not one by patient"
         found.append(("Patients are not identified", f"{_capital(split)}."))
+    for worst in main.study.caveats[:1]:
+        title, rest = found.pop(0) if found else (worst.removesuffix("."), "")
+        found.insert(0, (title, f"{rest} {worst}" if rest else ""))
     if not main.too_few and main.rarer < main.study.few:
         many = f"The rarer class has {main.rarer_shown} examples"
         found.append((many, "Intervals are wide."))

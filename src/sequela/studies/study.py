@@ -61,8 +61,8 @@ class Study:
         folds: How many folds are run where examples are few.
         repeats: How many times the cross-validation is repeated.
         seeds: With how many seeds each split is trained.
-        caveats: Sentences that are true of its data, the worst first: a card shows it, the beginning
-            of the study's part the second, and its fold on the data all.
+        caveats: Sentences that are true of its data, the worst first: a card shows it, the
+            beginning of the study's part the second, and its fold on the data all.
         file: The file that declares it, where it does not ship with the package.
         notes: A sentence or more for a section of the page, by its name: ``models``, ``verdicts``,
             ``leak``, ``cohorts`` or ``training`` (how the settings were chosen).

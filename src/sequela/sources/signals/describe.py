@@ -10,11 +10,12 @@ import tomlkit
 
 from sequela.config import SignalSettings
 from sequela.errors import SequelaError
-from sequela.sources.signals import event_files, folders, siena, tables
+from sequela.sources.signals import arrays, event_files, folders, siena, tables
 from sequela.sources.signals.channels import canonical
 from sequela.sources.signals.edf import EdfFile
 from sequela.sources.signals.events import counted
 from sequela.sources.signals.reading import table_of
+from sequela.sources.signals.whose import PARTICIPANTS
 
 DECIDE = "DECIDE"
 """The mark of what a person must decide."""
@@ -141,7 +142,7 @@ def _arrays(path: Path, proposal: Proposal) -> list[str]:
     if path.suffix.lower() == ".npy":
         proposal.seen.append(f"{path.name}: an array; labels lie in files beside it")
         return [each.name for each in sorted(path.parent.glob("*.npy")) if each != path]
-    shapes = tables.shapes(path)
+    shapes = arrays.shapes(path)
     for name, shape in shapes.items():
         proposal.seen.append(f"array {name}: {' x '.join(map(str, shape))}")
     return list(shapes)
@@ -192,7 +193,7 @@ def _of_folder(path: Path, proposal: Proposal) -> None:
 
 def _subjects(path: Path, headers: Sequence[EdfFile], proposal: Proposal) -> None:
     """Who was recorded, as far as names of folders and headers tell."""
-    if (path / folders.PARTICIPANTS).exists():
+    if (path / PARTICIPANTS).exists():
         proposal.seen.append("a folder of BIDS: subjects are those of its paths")
         return
     codes = {each.patient for each in headers}

@@ -2,32 +2,28 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SignalSettings
 from sequela.errors import DataError, DataNotFoundError, SettingError
-from sequela.sources import opened
 from sequela.sources.signals import event_files, siena
 from sequela.sources.signals.channels import Montage, canonical, to_microvolts
 from sequela.sources.signals.cutting import NO_SUBJECTS, Cutter, Stretch
 from sequela.sources.signals.declaration import Classes
 from sequela.sources.signals.edf import SUFFIXES, EdfFile
 from sequela.sources.signals.events import Event, check_inside, counted
+from sequela.sources.signals.whose import PARTICIPANTS, bids_subject, of_path, participants
 from sequela.sources.signals.windows import Shelf, Windows
 
-PARTICIPANTS = "participants.tsv"
-_FOLDER, _HEADER = "folder", "header"
 _BACKGROUND = "background"
 NAMED = 10
 """How often a label occurs, at least, that a note or a message names: a rarer may be free text."""
-_SUBJECT = re.compile(r"(?:^|/)(sub-[0-9A-Za-z]+)(?=[/_])")
 _OTHER_FORMATS = (".vhdr", ".set")
 _NO_EEG = re.compile(
     r"ECG|EKG|EMG|EOG|RESP|SPO2|TEMP|PULSE|PHOTIC|STATUS|MARK|EVENT|TRIG|^HR$|^MK$|^DC[0-9]*$"
@@ -157,7 +153,7 @@ class Folder:
         Raises:
             SequelaError: As :func:`read`.
         """
-        people = _participants(root)
+        people = participants(root)
         bids = people is not None
         labelled = classes is None
         if labelled and bids and settings.events is None and settings.label is None:
@@ -177,11 +173,11 @@ class Folder:
         for file in files:
             name = _name(root, file.path)
             said = {
-                key: _of_path(root, file, key, getattr(settings, key), people)
+                key: of_path(root, file, key, getattr(settings, key), people)
                 for key in ("subject", "site", "recording", "label")
             }
             if bids and said["subject"] is None:
-                said["subject"] = _bids_subject(root, file.path, people)
+                said["subject"] = bids_subject(root, file.path, people)
             own = events[name]
             if said["label"] is not None:
                 own = [Event(0.0, file.seconds, said["label"])]
@@ -315,102 +311,6 @@ def _alike(one: str, other: str) -> int:
     """How many characters two names have in common at their beginning."""
     pairs = zip(one, other, strict=False)
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
-
-
-def _participants(root: Path) -> dict[str, dict[str, str]] | None:
-    """The rows of ``participants.tsv`` by id; ``None`` where it is no folder of BIDS.
-
-    Raises:
-        DataError: It is not such a table.
-    """
-    place = root / PARTICIPANTS
-    if not root.is_dir() or not place.exists():
-        return None
-    expected = "a table with a column participant_id"
-    lines = opened.text(place, expected).splitlines()
-    names = lines[0].split("\t") if lines else []
-    if "participant_id" not in names:
-        raise DataError(f"{place} line 1: no column participant_id; expected {expected}")
-    found = {}
-    for number, line in enumerate(lines[1:], start=2):
-        if not line.strip():
-            continue
-        fields = line.split("\t")
-        if len(fields) != len(names):
-            raise DataError(
-                f"{place} line {number}: {len(fields)} fields; expected {len(names)}, with tabs "
-                "between them"
-            )
-        row = dict(zip(names, fields, strict=True))
-        found[row["participant_id"]] = row
-    return found
-
-
-def _bids_subject(root: Path, path: Path, people: Mapping[str, Any] | None) -> str:
-    """The subject of a file of BIDS, by its path.
-
-    Raises:
-        DataError: The path names none, or two, or one that ``participants.tsv`` does not list.
-    """
-    name = path.relative_to(root).as_posix()
-    found = set(_SUBJECT.findall(name))
-    if len(found) != 1:
-        several = " and ".join(sorted(found)) or "no subject"
-        raise DataError(f"{path}: the path names {several}; expected one, such as sub-01/...")
-    subject = str(found.pop())
-    if people is not None and subject not in people:
-        raise DataError(
-            f"{path}: {subject} is not in {PARTICIPANTS}: expected a line for each subject; add it"
-        )
-    return subject
-
-
-def _of_path(
-    root: Path,
-    file: EdfFile,
-    key: str,
-    how: str | None,
-    people: Mapping[str, Mapping[str, str]] | None,
-) -> str | None:
-    """What is declared of a file: by its folder, header, path, or participant.
-
-    Raises:
-        DataError: The file does not say it so.
-        SettingError: How is no such way.
-    """
-    if how is None:
-        return None
-    inside = file.path.relative_to(root if root.is_dir() else root.parent)
-    if how == _FOLDER:
-        if len(inside.parts) < 2:  # noqa: PLR2004
-            raise DataError(
-                f"{file.path}: lies in no folder of its own, and {key} is said to be its name; "
-                "expected FOLDER/FILE"
-            )
-        return inside.parts[0]
-    if how == _HEADER and key == "subject":
-        if not file.patient:
-            raise DataError(
-                f"{file.path}: the header names no patient, and {key} is said to stand there; find "
-                "it in the path, with a regular expression"
-            )
-        return file.patient
-    if people is not None:
-        row = people[_bids_subject(root, file.path, people)]
-        if how in row:
-            return row[how]
-    try:
-        match = re.search(how, inside.as_posix())
-    except re.error as error:
-        raise SettingError(
-            f"{key} is '{how}', which is no regular expression ({error}); correct it"
-        ) from error
-    if match is None or not match.re.groups or not match[1]:
-        raise DataError(
-            f"{file.path}: its path has no {key} as '{how}' finds it; expected a group that "
-            f'matches, or {key} = "folder"'
-        )
-    return match[1]
 
 
 def common(headers: Sequence[EdfFile]) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """Tables of segments: csv, Parquet, npy and npz files, one row a segment or one row a sample."""
 
-import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,18 +16,14 @@ from sequela.config import SignalSettings
 from sequela.errors import DataError, SettingError, form_of, without_values
 from sequela.sources import opened
 from sequela.sources.csv_files import check_commas, rows_of
+from sequela.sources.signals.arrays import KEYS, REMEDY, arrays_of, few, missing
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 EXPECTED = "a csv, Parquet, npy or npz file of segments"
-REMEDY = "correct the file, or what is said of it"
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".npy", ".npz")
 _CHANNEL = "{channel}"
-_KEYS = ("id", "subject", "recording", "site", "label", "time")
-_ARRAYS = ("X", "signal", "signals", "data", "x")
-"""What arrays of signals are called where none is named."""
-_THREE = 3
 _TWO = 2
 
 
@@ -85,24 +80,24 @@ def layout_of(path: Path, settings: SignalSettings) -> Layout:
             )
         return Layout(called, (), long=False)
     names, lists = columns_of(path)
-    for key in _KEYS:
+    for key in KEYS:
         column = getattr(settings, key)
         if column is not None and column not in names:
-            raise _missing(path, column, names, key)
-    taken = {getattr(settings, key) for key in _KEYS}
+            raise missing(path, column, names, key)
+    taken = {getattr(settings, key) for key in KEYS}
     if settings.samples:
         return _by_pattern(path, settings, [each for each in names if each not in taken])
     free = [name for name in names if name in lists and name not in taken]
     long = not free and settings.time is not None
     if not settings.channels and not free:
         raise SettingError(
-            f"{path}: nothing says which columns hold the samples (found: {_few(names)}); name "
+            f"{path}: nothing says which columns hold the samples (found: {few(names)}); name "
             "them with --samples, such as 'X*', or with --channels"
         )
     channels = settings.channels or tuple(free)
     for channel in channels:
         if channel not in names:
-            raise _missing(path, channel, names, "channels")
+            raise missing(path, channel, names, "channels")
         if not long and channel not in lists:
             raise DataError(
                 f"{path}: column '{channel}' holds one sample a row: expected a list a row, or the "
@@ -131,7 +126,7 @@ def _by_pattern(path: Path, settings: SignalSettings, names: Sequence[str]) -> L
         numbers = [re.findall("[0-9]+", name.removeprefix(channel)) for name in found]
         if not found:
             raise DataError(
-                f"{path}: no column is named '{wanted}' (found: {_few(names)}); correct samples"
+                f"{path}: no column is named '{wanted}' (found: {few(names)}); correct samples"
             )
         if all(numbers):
             found.sort(key=lambda name: int(re.findall("[0-9]+", name)[-1]))
@@ -143,19 +138,6 @@ def _by_pattern(path: Path, settings: SignalSettings, names: Sequence[str]) -> L
             "expected as many each; correct samples or channels"
         )
     return Layout(channels, tuple(columns), long=False)
-
-
-def _missing(path: Path, column: str, names: Sequence[str], key: str) -> DataError:
-    from difflib import get_close_matches
-
-    near = get_close_matches(column, names, n=1)
-    hint = f"; is it '{near[0]}'?" if near else ""
-    return DataError(f"{path}: no column '{column}' (found: {_few(names)}){hint}; correct {key}")
-
-
-def _few(names: Sequence[str]) -> str:
-    """Some names of many."""
-    return ", ".join(names[:12]) + f" and {len(names) - 12} more" * (len(names) > 12)  # noqa: PLR2004
 
 
 def columns_of(path: Path) -> tuple[list[str], set[str]]:
@@ -207,7 +189,7 @@ def rows(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[Rows]
     if path.suffix.lower() in {".npy", ".npz"}:
         yield _rows_of_arrays(path, settings)
         return
-    said = {key: column for key in _KEYS if (column := getattr(settings, key)) is not None}
+    said = {key: column for key in KEYS if (column := getattr(settings, key)) is not None}
     columns = [*said.values(), *(name for each in layout.columns for name in each)]
     first = 1
     read = _parquet_batches if path.name.lower().endswith(".parquet") else _csv_batches
@@ -361,76 +343,10 @@ def _lists(path: Path, channel: str, column: Any, first: int) -> list[NDArray[np
     return np.split(values, np.cumsum(lengths)[:-1])
 
 
-def arrays_of(path: Path, settings: SignalSettings) -> dict[str, NDArray[Any]]:
-    """The arrays of an npz file, or of an npy file and those beside it, by key of the declaration.
-
-    Raises:
-        DataError: One is not there, is no array of numbers or text, or has another length.
-    """
-    keys = {key: name for key in _KEYS if (name := getattr(settings, key)) is not None}
-    if path.suffix.lower() == ".npz":
-        with _loaded(path) as archive:
-            name = settings.samples or next((n for n in _ARRAYS if n in archive.files), "")
-            wanted = {"signal": name, **keys}
-            for key, each in wanted.items():
-                if each not in archive.files:
-                    asked = "samples" if key == "signal" else key
-                    raise _missing(path, each or _ARRAYS[0], archive.files, asked)
-            found = {key: _array(path, each, archive) for key, each in wanted.items()}
-    else:
-        places = {"signal": path, **{key: path.parent / name for key, name in keys.items()}}
-        found = {}
-        for key, place in places.items():
-            with _loaded(place) as array:
-                found[key] = array
-    signal = found["signal"]
-    if signal.ndim not in {_TWO, _THREE} or not np.issubdtype(signal.dtype, np.number):
-        raise DataError(
-            f"{path}: signals of shape {signal.shape} and type {signal.dtype}; expected numbers "
-            "(segment, n_times) or (segment, n_chans, n_times)"
-        )
-    for key, array in found.items():
-        if key != "signal" and array.shape != signal.shape[:1]:
-            raise DataError(
-                f"{path}: {getattr(settings, key)} ({key}) has shape {array.shape}; expected "
-                f"({len(signal)},), one for each segment"
-            )
-    return found
-
-
-def _array(path: Path, name: str, archive: Any) -> NDArray[Any]:
-    """One array of an archive."""
-    try:
-        found: NDArray[Any] = archive[name]
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(
-            f"{path}: array {name} cannot be read ({error}); expected numbers or text, without "
-            f"Python objects; {REMEDY}"
-        ) from error
-    return found
-
-
-@contextmanager
-def _loaded(path: Path) -> Iterator[Any]:
-    """What an npy or npz file holds; Python objects are refused, for they may run code."""
-    import zipfile
-
-    given = opened.content(path, "an npy or npz file of arrays", REMEDY)
-    try:
-        yield np.load(io.BytesIO(given), allow_pickle=False)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(
-            f"{path} cannot be read ({error}); expected arrays of numbers or text, without Python "
-            f"objects; {REMEDY}"
-        ) from error
-
-
 def _rows_of_arrays(path: Path, settings: SignalSettings) -> Rows:
     found = arrays_of(path, settings)
     signal = found.pop("signal")
-    signal = signal if signal.ndim == _THREE else signal[:, np.newaxis]
+    signal = signal[:, np.newaxis] if signal.ndim == _TWO else signal
     said = {
         key: [
             str(int(v)) if isinstance(v, float) and v.is_integer() else str(v).strip()
@@ -439,12 +355,6 @@ def _rows_of_arrays(path: Path, settings: SignalSettings) -> Rows:
         for key, array in found.items()
     }
     return Rows(1, said, list(signal.astype(np.float64, copy=False)))
-
-
-def shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of each array of an npz file."""
-    with _loaded(path) as archive:
-        return {name: _array(path, name, archive).shape for name in archive.files}
 
 
 def texts_of(path: Path, column: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
     python scripts/check_container.py FILE.onnx
 
 What builds the image is run with an environment of its own in place of /opt/sequela. Its server is
-started as the image's user, where this is root, and asked by the image's health check. Prints the
+started as the image's user, where that may be, and asked by the image's health check. Prints the
 size of what the image would have beside Python.
 """
 
@@ -16,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 LINES = re.sub(r"\\\n\s*", "", (ROOT / "Containerfile").read_text("utf-8")).splitlines()
@@ -40,6 +41,16 @@ def build(work: Path) -> Path:
     return target
 
 
+def _as_user(user: int, target: Path) -> dict[str, Any]:
+    """How a process is started as a user; as this one where that user cannot run this Python."""
+    given = {"user": user, "group": user, "extra_groups": []}
+    try:
+        subprocess.run([target / "bin" / "python", "-c", ""], check=True, **given)  # type: ignore[call-overload] # noqa: S603
+    except PermissionError:
+        return {}
+    return given
+
+
 def serve(target: Path, model: Path, work: Path) -> None:
     """Start the server as the image does, ask it by the health check, and stop it."""
     place = work / "model.onnx"
@@ -48,11 +59,11 @@ def serve(target: Path, model: Path, work: Path) -> None:
     command = [str(place) if word == "/model/model.onnx" else word for word in words]
     command[0] = str(target / "bin" / command[0])
     user = int(said("USER").partition(":")[0])
+    environment = {"PATH": f"{target}/bin", "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}  # noqa: S108
     for path in (work, place):
         path.chmod(0o755)
-    environment = {"PATH": f"{target}/bin", "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}  # noqa: S108
-    as_user = {"user": user, "group": user, "extra_groups": []} if os.getuid() == 0 else {}
-    with subprocess.Popen(command, env=environment, **as_user) as server:  # type: ignore[call-overload] # noqa: S603
+    as_user = _as_user(user, target)
+    with subprocess.Popen(command, env=environment, **as_user) as server:  # noqa: S603
         try:
             check = json.loads(said("HEALTHCHECK").partition("CMD ")[2])
             check[0] = str(target / "bin" / check[0])
@@ -61,7 +72,10 @@ def serve(target: Path, model: Path, work: Path) -> None:
                 if server.poll() is not None or time.monotonic() - begin > 60:  # noqa: PLR2004
                     sys.exit("the server does not answer")
                 time.sleep(0.5)
-            print(f"healthy after {time.monotonic() - begin:.1f} s, as user {user}")
+            print(
+                f"healthy after {time.monotonic() - begin:.1f} s, as user "
+                f"{as_user.get('user', os.getuid())}"
+            )
         finally:
             server.terminate()
             print(f"ended with status {server.wait(20)}")

@@ -2,14 +2,15 @@
 
     python -m benchmarks.serving.run [--seconds 60] [--hours 8] [--write]
 
-Trains two models on the recordings of the package, exports them, and measures:
+Trains three models on the recordings of the package, exports them, and measures:
 
 - one segment asked at a time: ONNX Runtime beside torch (eager), one thread;
 - the served file under 100 clients at once: bodies of one segment and of 64, answered in batches
   (as by default) and one segment after the other (--batch 1);
 - a night of EEG scanned on one core.
 
-Takes about five minutes on two quiet cores. With --write, summary.json is written.
+Takes about five minutes on two quiet cores. With --write, summary.json and the tables of the docs
+are written.
 """
 
 import argparse
@@ -34,13 +35,18 @@ from numpy.typing import NDArray
 
 from sequela.config import RunSettings, TrainingSettings
 from sequela.serving import load
+from sequela.serving.web.app import BATCH
 from sequela.sources.catalog import EXCERPTS, load_recordings
 
 HERE = Path(__file__).parent
 SUMMARY = HERE / "summary.json"
-GRU, LINEAR = "gru-baseline", "spectral-logistic-regression"
+PAGE = HERE.parents[1] / "docs" / "speed.md"
+MARK = "<!-- by benchmarks.serving.run -->\n"
+DEFAULT, GRU, LINEAR = "spectral-mlp", "gru-baseline", "spectral-logistic-regression"
 CLIENTS, SEVERAL = 100, 64
 CALLS = 3000
+SHORT = 10.0
+"""Seconds of all loads but the first."""
 MICRO = 1e6
 
 
@@ -152,6 +158,66 @@ def machine() -> dict[str, Any]:
     }
 
 
+def document(found: dict[str, Any]) -> str:
+    """What the docs say of it, in Markdown."""
+    made, latency, night = found["made"], found["latency"], found["night"]
+    versions = made["versions"]
+    rows = [
+        ("ONNX Runtime", latency["onnx_runtime_microseconds"]),
+        ("the same with the checks of `sequela.serving`", latency["with_checks_microseconds"]),
+        ("torch, eager", latency["torch_eager_microseconds"]),
+    ]
+    parts = [
+        (
+            f"Measured on {made['date']} at commit `{made['commit']}`: {made['machine']}, with a "
+            f"load of {made['load_average']:g} before it; ONNX Runtime {versions['onnxruntime']}, "
+            f"torch {versions['torch']}."
+        ),
+        f"| one segment, `{latency['model']}`, one thread | µs (median) |\n|---|---:|\n"
+        + "\n".join(f"| {name} | {value:,.0f} |" for name, value in rows),
+        f"ONNX Runtime is {latency['times_faster']:.0f} times faster than torch.",
+        f"| {CLIENTS} clients at once | requests | errors | segments a second | p50 | p99 |\n"
+        "|---|---:|---:|---:|---:|---:|\n" + "\n".join(map(_row, found["load"])),
+        *(_gain(name, gain) for name, gain in found["batched"].items()),
+        (
+            f"A night of {night['hours']:g} hours, {night['channels']} channels at "
+            f"{night['rate']} Hz, was scanned by `{night['model']}` in {night['seconds']:.0f} s "
+            f"({night['processor_seconds']:.0f} s of one core) and "
+            f"{night['peak_gigabytes']:.2f} GB. "
+            f"It has {night['seizures']} seizures; {'; '.join(night['scores'])}."
+        ),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(each: dict[str, Any]) -> str:
+    size, batch = each["segments_of_a_body"], each["batch"]
+    how = "in batches" if batch > 1 else "one after the other"
+    return (
+        f"| `{each['model']}`, {size} segment{'s' if size > 1 else ''} a request, {how}, "
+        f"{each['seconds']:g} s | {each['requests']:,} | {each['errors']} | "
+        f"{each['segments_a_second']:,} | {each['p50_milliseconds']:,.0f} ms | "
+        f"{each['p99_milliseconds']:,.0f} ms |"
+    )
+
+
+def _gain(name: str, gain: dict[str, float]) -> str:
+    return (
+        f"`{name}`: batches answer {gain['bodies_of_several']:.1f} times as many segments as one "
+        f"after the other with {SEVERAL} segments a request, and {gain['bodies_of_one']:.1f} times "
+        f"as many with one. {SEVERAL} segments a request in batches are "
+        f"{gain['several_to_one']:.0f} times as many as single ones that are answered one after "
+        "the other."
+    )
+
+
+def loaded(file: Path, model: str, seconds: float) -> Iterator[dict[str, Any]]:
+    """A served file under each load; the first takes longest."""
+    for size, batch in ((1, BATCH), (1, 1), (SEVERAL, BATCH), (SEVERAL, 1)):
+        yield {"model": model, **load_of(file, batch=batch, size=size, seconds=seconds)}
+        seconds = min(seconds, SHORT)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=60, help="of the main load")
@@ -160,28 +226,30 @@ def main() -> None:
     asked = parser.parse_args()
     found: dict[str, Any] = {"made": machine()}
     with TemporaryDirectory() as name:
-        work = Path(name)
-        gru, gru_file = trained(GRU, work)
-        linear, linear_file = trained(LINEAR, work)
-        found["latency"] = {"model": GRU, **latency(gru, gru_file)}
+        made = {model: trained(model, Path(name)) for model in (DEFAULT, GRU, LINEAR)}
+        found["latency"] = {"model": GRU, **latency(*made[GRU])}
         print(json.dumps(found, indent=1), flush=True)
-        found["load"] = []
-        for size, batch in ((1, 512), (1, 1), (SEVERAL, 512), (SEVERAL, 1)):
-            seconds = asked.seconds if (size, batch) == (1, 512) else asked.seconds / 4
-            one = load_of(gru_file, batch=batch, size=size, seconds=seconds)
-            found["load"].append(one)
-            print(json.dumps(one), flush=True)
-        rates = [each["segments_a_second"] for each in found["load"]]
-        found["batched"] = {
-            "times_faster_bodies_of_one": round(rates[0] / rates[1], 2),
-            "times_faster_bodies_of_several": round(rates[2] / rates[3], 2),
-            "several_in_a_body_to_one": round(rates[2] / rates[1], 2),
-        }
+        found |= {"load": [], "batched": {}}
+        for model, seconds in ((DEFAULT, asked.seconds), (GRU, SHORT)):
+            rates = []
+            for each in loaded(made[model][1], model, seconds):
+                print(json.dumps(each), flush=True)
+                found["load"].append(each)
+                rates.append(each["segments_a_second"])
+            found["batched"][model] = {
+                "bodies_of_one": round(rates[0] / rates[1], 2),
+                "bodies_of_several": round(rates[2] / rates[3], 2),
+                "several_to_one": round(rates[2] / rates[1], 2),
+            }
         print(json.dumps(found["batched"]), flush=True)
-        found["night"] = scan.measured(linear_file, linear, asked.hours)
+        run, file = made[LINEAR]
+        found["night"] = scan.measured(file, run, asked.hours)
         print(json.dumps(found["night"]), flush=True)
     if asked.write:
         SUMMARY.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        before, _, rest = PAGE.read_text("utf-8").partition(MARK)
+        after = rest.partition(MARK)[2]
+        PAGE.write_text(f"{before}{MARK}\n{document(found)}\n{MARK}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -169,6 +169,27 @@ def test_what_cannot_be_scanned_is_refused(file: Path, night: Path, tmp_path: Pa
             Scanning(**{name: value})  # type: ignore[arg-type]
     with pytest.raises(DataError, match="no channel 'Oz'"):
         scan(model, night, Scanning(channels=("Oz",)))
-    (tmp_path / "cut.edf").write_bytes(night.read_bytes()[:-100])
-    with pytest.raises(DataError, match="cut short"):
-        scan(model, tmp_path / "cut.edf", Scanning())
+    whole = night.read_bytes()
+    for changed, said in (
+        (whole[:-100], "cut short"),
+        (whole[:192] + b"EDF+D" + whole[197:], "discontinuous"),
+        (whole[:236] + b"-1      " + whole[244:], "it was not closed"),
+        (b"\0" * 8 + whole[8:], "begins as neither EDF nor BDF does"),
+    ):
+        (tmp_path / "bad.edf").write_bytes(changed)
+        with pytest.raises(DataError, match=said):
+            scan(model, tmp_path / "bad.edf", Scanning())
+    (tmp_path / "bad.edf").write_bytes(whole.replace(b"sz_foc_ia\x14", b"sz_foc_ia\x15", 1))
+    with pytest.raises(DataError, match="an annotation is damaged"):
+        truth("annotations", [tmp_path / "bad.edf"])
+
+
+def test_one_bad_recording_of_several_writes_nothing(
+    file: Path, night: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.edf").write_bytes(night.read_bytes()[:-100])
+    out, page = tmp_path / "events.tsv", tmp_path / "scan.html"
+    with pytest.raises(DataError, match=r"bad.edf: .* cut short"):
+        scan_command(file, [night, tmp_path / "bad.edf"], out=out, page=page)
+    assert not out.exists()
+    assert not page.exists()

@@ -18,7 +18,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     token: Annotated[bool | None, Parameter(negative="--no-token")] = None,
-    batch: Annotated[int, Parameter(validator=Number(gte=1))] = 512,
+    batch: Annotated[int, Parameter(validator=Number(gte=1))] = 128,
     threads: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
     most_bytes: int = 32_000_000,
     most_examples: int = 10_000,

@@ -75,7 +75,9 @@ def test_a_person_drops_a_seizure_and_a_recording_without_one(
         assert page.locator("#place option").count() == 23
         expect(page.locator("#chances tbody tr")).to_have_count(5)
         expect(page.locator("#set")).to_contain_text("90.0 % of new examples")
-        expect(page.locator("#picture svg")).to_have_attribute("aria-label", _holds("23.6 s"))
+        whole, near = page.locator("#picture svg").all()
+        expect(whole).to_have_attribute("aria-label", _holds("23.6 s"))
+        expect(near).to_have_attribute("aria-label", _holds("segment 1 of 23: 1.03 s"))
         page.click("#after")
         expect(page.locator("#place")).to_have_value("1")
         page.click("#explain")

@@ -25,10 +25,13 @@ from sequela.serving.web.metrics import Metrics
 from sequela.serving.web.problems import PROBLEM, Refusal, document
 from sequela.version import __version__
 
-BATCH = 512
+BATCH = 128
 """Examples that the model is asked about at a time."""
-_DRAWN = 2000
-"""Points of a channel that the page draws: the least and greatest value of each span."""
+_DRAWN, _NEAR, _MOST = 2000, 60, 40_000
+"""Points of a channel that the page draws: the least and greatest value of each span.
+
+At least as many of each segment, so that it can be seen from near, and so many of all channels.
+"""
 _PAGE = {"/": ("index.html", "text/html"), "/page.css": ("page.css", "text/css")} | {
     "/page.js": ("page.js", "text/javascript")
 }
@@ -182,7 +185,8 @@ class Service:
             signal = self.model.about["signal"]
             whole = examples.inputs["signal"]
             told |= {"sfreq": signal["sfreq"], "n_times": whole.shape[2]}
-            told["channels"] = [_drawn(whole[:, k]) for k in range(whole.shape[1])]
+            points = max(_DRAWN, min(_NEAR * len(whole), _MOST // whole.shape[1]))
+            told["channels"] = [_drawn(whole[:, k], points) for k in range(whole.shape[1])]
         return _json({**told, "predictions": self.answers(examples, found)})
 
 
@@ -195,10 +199,10 @@ def _only(examples: Examples, row: int) -> Examples:
     return Examples(inputs, [examples.ids[row]])
 
 
-def _drawn(signal: NDArray[np.float32]) -> dict[str, list[float]]:
+def _drawn(signal: NDArray[np.float32], points: int) -> dict[str, list[float]]:
     """The least and greatest value of each span of a channel (example, sample), in order."""
     flat = signal.ravel()
-    edges = np.unique(np.linspace(0, len(flat), min(_DRAWN, len(flat)) + 1).astype(int))[:-1]
+    edges = np.unique(np.linspace(0, len(flat), min(points, len(flat)) + 1).astype(int))[:-1]
     ends = (np.minimum.reduceat(flat, edges), np.maximum.reduceat(flat, edges))
     return {
         name: np.round(v, 3).tolist() for name, v in zip(("least", "greatest"), ends, strict=True)

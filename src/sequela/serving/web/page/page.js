@@ -139,24 +139,44 @@ function show(next) {
     ? `Uncertainty: the set {${one.set.join(", ")}} holds the true class in ${promised} of new examples like those of the tuning part.`
     : `Uncertainty: no class is in the set. The example is unlike those of the tuning part, of which the sets hold the true class in ${promised}.`;
   if (!explained) $("moved").replaceChildren();
-  $("picture").replaceChildren(...(answer.patients ? [timeline(answer.patients[place], one)] : answer.channels.map(trace)));
+  $("picture").replaceChildren(...(answer.patients ? [timeline(answer.patients[place], one)] : answer.channels.flatMap(trace)));
   if (explained) explain();
+}
+
+// The path of the spans of a channel, from one point up to another.
+function drawn(channel, first, last) {
+  const least = channel.least.slice(first, last), greatest = channel.greatest.slice(first, last);
+  const low = Math.min(...least), high = Math.max(...greatest), span = high - low || 1;
+  const y = (value) => ((HIGH * (high - value)) / span).toFixed(1);
+  const x = (i) => ((WIDE * i) / Math.max(least.length - 1, 1)).toFixed(1);
+  const d = least.map((value, i) => `${i ? "L" : "M"}${x(i)} ${y(value)}L${x(i)} ${y(greatest[i])}`).join("");
+  return { path: made("path", { class: "trace", d }), low, high };
+}
+
+function plot(id, label) {
+  return made("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", id, "aria-label": label });
 }
 
 function trace(channel, number) {
   const points = channel.least.length, all = answer.predictions.length;
-  const low = Math.min(...channel.least), high = Math.max(...channel.greatest), span = high - low || 1;
-  const y = (value) => (HIGH * (high - value)) / span;
-  const x = (i) => (WIDE * i) / Math.max(points - 1, 1);
-  const path = channel.least.map((value, i) =>
-    `${i ? "L" : "M"}${x(i).toFixed(1)} ${y(value).toFixed(1)}L${x(i).toFixed(1)} ${y(channel.greatest[i]).toFixed(1)}`).join("");
-  const seconds = (all * answer.n_times) / answer.sfreq;
   const name = model.signal.channels[number] || `Channel ${number + 1}`;
-  const svg = made("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", id: `channel-${number}`,
-    "aria-label": `${name}: ${seconds.toFixed(1)} s, ${low.toFixed(0)} to ${high.toFixed(0)} ${model.signal.unit}; segment ${place + 1} of ${all} is marked` });
-  svg.append(made("rect", { class: "mark", x: (WIDE * place) / all, y: 0, width: WIDE / all, height: HIGH }));
-  svg.append(made("path", { class: "trace", d: path }));
-  return svg;
+  const seconds = answer.n_times / answer.sfreq;
+  const range = (one) => `${one.low.toFixed(0)} to ${one.high.toFixed(0)} ${model.signal.unit}`;
+  const near = drawn(channel, Math.floor((points * place) / all), Math.ceil((points * (place + 1)) / all));
+  const close = plot(`channel-${number}`, `${name}, segment ${place + 1} of ${all}: ${seconds.toFixed(2)} s, ${range(near)}`);
+  close.append(near.path);
+  if (all === 1) return [caption(`${name}: ${seconds.toFixed(2)} s, ${range(near)}`, close)];
+  const whole = drawn(channel, 0, points);
+  const svg = plot(`whole-${number}`, `${name}: ${(all * seconds).toFixed(1)} s, ${range(whole)}; segment ${place + 1} of ${all} is marked`);
+  svg.append(made("rect", { class: "mark", x: (WIDE * place) / all, y: 0, width: WIDE / all, height: HIGH }), whole.path);
+  return [caption(`${name}: all ${(all * seconds).toFixed(1)} s, ${range(whole)}; segment ${place + 1} is marked`, svg),
+    caption(`${name}: segment ${place + 1}, ${seconds.toFixed(2)} s, ${range(near)}`, close)];
+}
+
+function caption(text, svg) {
+  const figure = made("figure");
+  figure.append(svg, made("figcaption", { class: "note" }, text));
+  return figure;
 }
 
 function timeline(patient, one) {
@@ -194,15 +214,15 @@ async function explain() {
 }
 
 function showMoved(found) {
-  const all = answer.predictions.length;
   const ranked = [...found.parts].sort((a, b) => Math.abs(b.raised) - Math.abs(a.raised));
   if (!answer.patients) {
     const most = Math.abs(ranked[0]?.raised) || 1;
+    for (const old of document.querySelectorAll("#picture .up, #picture .down")) old.remove();
     for (const part of found.parts) {
-      const svg = $(`channel-${part.channel}`), wide = WIDE / all / answer.n_times;
+      const svg = $(`channel-${part.channel}`), wide = WIDE / answer.n_times;
       const high = (HIGH / 2) * Math.abs(part.raised) / most;
       svg.prepend(made("rect", { class: part.raised > 0 ? "up" : "down", width: wide * (part.end - part.first),
-        x: (WIDE * place) / all + wide * part.first, y: part.raised > 0 ? HIGH / 2 - high : HIGH / 2, height: high }));
+        x: wide * part.first, y: part.raised > 0 ? HIGH / 2 - high : HIGH / 2, height: high }));
     }
   }
   const table = made("table");
@@ -220,7 +240,7 @@ function showMoved(found) {
     body.append(row);
   }
   table.append(top, body);
-  $("moved").replaceChildren(table, made("p", { class: "note" }, "Each part was taken away alone. Parts that stand for each other hide each other."));
+  $("moved").replaceChildren(table, made("p", { class: "note" }, `${answer.patients ? "" : "In the picture of the segment, bars up raised the probability, and bars down lowered it. "}Each part was taken away alone. Parts that stand for each other hide each other.`));
 }
 
 function chosen(files) {

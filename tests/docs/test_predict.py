@@ -24,7 +24,7 @@ def test_its_commands_run(
     exec(compile(make, str(PAGE), "exec"), {})  # noqa: S102 - the page's own
     call(shown[3])
     capsys.readouterr()
-    exec(compile("import pandas as pd\n" + look, str(PAGE), "exec"), {})  # noqa: S102
+    exec(compile(look, str(PAGE), "exec"), {})  # noqa: S102
     said = capsys.readouterr().out
     assert "a sample is missing" in said
     assert said.endswith("99\n")

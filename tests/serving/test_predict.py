@@ -10,7 +10,7 @@ from typing import Any
 
 import edfio
 import numpy as np
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -326,7 +326,7 @@ def test_another_edf_is_refused(file: Path, night: Path, tmp_path: Path) -> None
         ({"channels": ("Pz",), "resample": 173.61}, "no channel 'Pz'"),
     ):
         with pytest.raises((SettingError, DataError), match=words):
-            asked(file, night, out, signals=SignalSettings(**how))  # type: ignore[arg-type]
+            asked(file, night, out, signals=SignalSettings(**how))
     whole = (night / "night2.edf").read_bytes()
     (night / "night2.edf").write_bytes(whole[: len(whole) // 2])
     fitting = SignalSettings(channels=("Fz",), resample=173.61)

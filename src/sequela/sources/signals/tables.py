@@ -171,7 +171,7 @@ def _parquet(path: Path) -> Iterator[Any]:
     with opened.opened(path, "a Parquet file", REMEDY):
         pass  # a regular file
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(path, pre_buffer=False) as file:  # which holds what was read
             yield file
     except (pa.ArrowException, OSError) as error:
         raise DataError(

@@ -32,9 +32,9 @@ class Line:
     bad: bool = False
 
 
-def sentence(contents: Sequence[Content]) -> str:
-    """What was done, on whom."""
-    return " ".join(_done(content) for content in contents)
+def lead(contents: Sequence[Content]) -> list[str]:
+    """What was done, on whom: a paragraph for each study."""
+    return [_done(content) for content in contents]
 
 
 def _done(content: Content) -> str:
@@ -139,7 +139,7 @@ def _cost(study: str, content: Content) -> Line:
     seconds = number(best.facts["train_seconds"], ".3g")
     rest = f"{each.strip()}{'; ' if each else ''}{best.facts['parameters']:,} parameters; "
     used = best.facts["inference_us"]
-    timed = f"{number(used, ',.3g' if used < _THOUSAND else ',.0f')} µs for one; " if used else ""
+    timed = f"{number(used, ',.3g' if used < _THOUSAND else ',.0f')} µs for each; " if used else ""
     return Line(study, first, f"{rest}{timed}trained in {seconds} s, all on one thread.")
 
 

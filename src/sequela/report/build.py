@@ -43,7 +43,7 @@ def build(folders: Sequence[Run], out: Path, smallest: int = SMALLEST_CELL) -> P
         "report.html.j2",
         out,
         title=titles + answer.claims_of(contents),
-        sentence=answer.sentence(contents),
+        lead=answer.lead(contents),
         cards=answer.cards(contents),
         pictures=answer.pictures(contents),
         contents=contents,

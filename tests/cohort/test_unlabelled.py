@@ -1,12 +1,14 @@
 """Whom a model is asked about where nobody knows yet what came true."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sequela.cohort.events import Events
+from sequela.cohort.outcomes import Outcome
 from sequela.cohort.selection import select_cohort
 from sequela.cohort.tasks import in_hospital, post_discharge
 from sequela.cohort.unlabelled import ask_without_labels
@@ -65,3 +67,15 @@ def test_nobody_is_refused(
         ask_without_labels(events, post_discharge())
     with pytest.raises(SettingError, match="leave --times out"):
         ask_without_labels(events, in_hospital(), tmp_path / "times.parquet")
+
+
+def test_an_outcome_of_events_need_not_occur(
+    make_events: Made, rows: Callable[[], list[Row]]
+) -> None:
+    sepsis = Outcome(
+        "sepsis", "sepsis", "sepses", ("no sepsis", "sepsis"), events=("SEPSIS",), of="stays"
+    )
+    events, task = make_events(rows()), replace(in_hospital(), name="own", outcome=sepsis)
+    with pytest.raises(DataError, match="no event has a code of the outcome"):
+        select_cohort(events, task)
+    assert len(ask_without_labels(events, task).cohort.labels) == 6

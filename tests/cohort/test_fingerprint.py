@@ -232,3 +232,18 @@ def test_what_was_trained_on_is_seen_and_what_was_held_out_is_not(originals: lis
     new = content([*originals[::-1], *signals(1, seed=5)], "b")
     assert split.seen(new).tolist() == [False, *[True] * 19, False]
     assert Split("recording", 0, (0.6, 0.2, 0.2), {}, {"recording": ids}).seen(new).sum() == 0
+
+
+def test_some_units_keep_their_own_marks() -> None:
+    content = Content(
+        "records",
+        ("a", "b", "c"),
+        np.array([0, 0, 1, 2, 2]),
+        np.zeros(5, np.int64),
+        np.array([1, 2, 3, 4, 5], np.uint64),
+    )
+    some = content.of(["c", "b"])
+    assert some.units == ("b", "c")
+    assert some.unit.tolist() == [0, 1, 1]
+    assert some.mark.tolist() == [3, 4, 5]
+    assert some.offsets.tolist() == [0, 1, 3]

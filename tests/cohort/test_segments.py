@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sequela.cohort.segments import cut
+from sequela.cohort.segments import cut, stretches
 from sequela.errors import DataError, SettingError
 from sequela.sources.bonn import CLASSES
 from sequela.sources.recordings import Recording
@@ -105,3 +105,15 @@ def test_whole_recordings_are_one_segment_each_and_equally_long() -> None:
         cut([*recordings, a_recording("Z003", 60)], "recording", CLASSES)
     with pytest.raises(DataError, match="found no recording"):
         cut([], "recording", CLASSES)
+
+
+def test_a_stretch_is_of_one_recording_and_one_class_without_a_gap() -> None:
+    recordings = [
+        Recording(name, None, np.zeros((1, 4 * 178), np.float32), 173.61, label)
+        for name, label in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    segments = cut(recordings, 178, CLASSES)
+    rows = np.array([0, 1, 3, 4, 5, 7, 8])
+    assert stretches(segments, rows).tolist() == [0, 0, 1, 2, 2, 3, 4]
+    mixed = replace(segments, label=np.array([0, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1]))
+    assert stretches(mixed, np.arange(5)).tolist() == [0, 1, 1, 1, 2]

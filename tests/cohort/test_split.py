@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sequela.cohort.pseudonyms import PLAIN, own
 from sequela.cohort.segments import cut
-from sequela.cohort.split import PARTS, Split, draw, set_aside
+from sequela.cohort.split import PARTS, Split, _check_classes, draw, set_aside
 from sequela.config import SplitUnit
 from sequela.errors import SplitError
 from sequela.sources.bonn import CLASSES
@@ -378,3 +378,13 @@ def test_a_part_without_a_class_is_refused(positives: int, folds: int, message: 
         else:
             _, part = draw(label=label, ids=ids, unit="subject", seed=seed, folds=folds)
             assert np.bincount(part[label == 1], minlength=3).tolist() == [2, 1, 1]
+
+
+def test_a_class_that_one_part_lacks_is_missed_whichever_part_it_is() -> None:
+    label, part = np.array([0, 1, 0, 1, 0, 1]), np.array([0, 0, 1, 1, 2, 2])
+    _check_classes(label, part, "another seed")
+    for lacking, name in enumerate(PARTS):
+        some = label.copy()
+        some[part == lacking] = 0
+        with pytest.raises(SplitError, match=f"{name} would have 2 examples and none of a class"):
+            _check_classes(some, part, "another seed")

@@ -99,3 +99,11 @@ def test_the_question_of_a_label_file_is_not_the_tasks() -> None:
     assert (
         told == "the labels of a file, each predicted at its own time from what was known by then"
     )
+
+
+def test_a_horizon_may_be_less_than_a_day_and_not_nothing() -> None:
+    task = task_named("post-discharge")
+    assert replace(task, horizon_days=0.5).horizon_days == 0.5
+    for days in (0.0, -1.0):
+        with pytest.raises(SettingError, match="horizon_days must be more than 0"):
+            replace(task, horizon_days=days)

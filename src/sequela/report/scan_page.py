@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sequela.figures.recording import Scored, clock, near, whole
+from sequela.figures.recording import Scored, Span, clock, near, whole
 from sequela.report.page import write_page
 from sequela.report.picture import Picture, picture
 
 if TYPE_CHECKING:
     from sequela.serving.scan import Found, Scan
     from sequela.serving.szcore import Scores
-
-    Spans = Sequence[tuple[float, float]]
 
 _DRAWN = 12
 """Events that are drawn from near, over all recordings: the most confident."""
@@ -45,7 +43,7 @@ def build_scan(
     out: Path,
     *,
     about: dict[str, Any],
-    known: "Sequence[Spans] | None" = None,
+    known: Sequence[Sequence[Span]] | None = None,
     scores: "Sequence[Scores]" = (),
 ) -> Path:
     """Write the page; the recordings are read again where events are drawn from near.
@@ -86,7 +84,7 @@ def _several(count: int) -> str:
 
 
 def _section(
-    scan: "Scan", place: int, known: "Spans | None", drawn: set[tuple[int, int]]
+    scan: "Scan", place: int, known: Sequence[Span] | None, drawn: set[tuple[int, int]]
 ) -> Section:
     scored = Scored(
         scan.times,

@@ -118,6 +118,18 @@ def test_recalibration_is_learnt_from_one_half_and_judged_on_the_other(
     assert last.loss < updated.curve[AS_IT_IS][0].loss
 
 
+def test_its_own_held_out_people_are_not_compared_with_themselves(
+    run: Path, places: dict[str, Path]
+) -> None:
+    found = judge_elsewhere(run, data="meds", root=places["home"])
+    ids = [set(side.predictions.subject_id.tolist()) for side in (found.home, found.away)]
+    assert ids[1] == set(RunFolder(run).predictions.part("held_out").subject_id.tolist())
+    assert not ids[0] & ids[1]
+    assert found.home.judged == "its tuning part, which chose the epoch"
+    held = RunFolder(run).data["sequences"]["unknown"]["held_out"]["share"]
+    assert found.away.unknown_codes == pytest.approx(held)
+
+
 def test_few_of_a_class_show_no_numbers(run: Path, places: dict[str, Path], tmp_path: Path) -> None:
     found = judge_elsewhere(run, data="meds", root=places["few"])
     dead = int(found.away.predictions.label.sum())

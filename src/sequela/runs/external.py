@@ -33,6 +33,7 @@ AS_IT_IS, INTERCEPT, LINE, TEMPERATURE = (
 )
 FRESH = {"records": "logistic-regression", "signal": "spectral-logistic-regression"}
 """The reference model that is fitted on the new people alone, by what the data hold."""
+CHOSE = "which chose the epoch"
 JUDGED = ("accuracy", "auroc", "average_precision", "brier_score", "log_loss")
 CALIBRATED = ("observed_minus_expected",)
 _TWO = 2
@@ -140,12 +141,18 @@ def judge_elsewhere(
         numbers = judge_other(run, other, predictions)
         fresh = _fresh(other)
         attributes, title = other.attributes(), catalog.lookup(name).title
+        unknown = _unknown(other.describe(), "held_out")
         updated = _updated(predictions, run.settings.seed, fresh)
-    home = _home(run, run.predictions.part("held_out"), "its own held-out (test) part")
-    away = _side(
-        title, "all of them", predictions, attributes, predictions, run,
-        numbers.get("unknown_codes"),
-    )  # fmt: skip
+    away = _side(title, "all of them", predictions, attributes, predictions, run, unknown)
+    held_out = run.predictions.part("held_out")
+    if np.isin(predictions.example_id, held_out.example_id).any():
+        home = _tuning(run, run.data["title"], f"its tuning part, {CHOSE}")
+    else:
+        called = "its own held-out (test) part"
+        home = _side(
+            run.data["title"], called, run.predictions, run.attributes, held_out, run,
+            _unknown(run.data, "held_out"),
+        )  # fmt: skip
     origin = public(numbers["origin"])
     said = {"run": path.name, "data": name, **numbers, "origin": origin}
     return External(run, home, away, updated, said, origin, opened)
@@ -167,34 +174,33 @@ def _held_out_sites(run: RunFolder, opened: tuple[str, ...]) -> External:
             f"{run.path} was split by {run.settings.split}, so it holds out no other place: name "
             "other data with --data or --root, or train with --split site"
         )
-    everybody, title = run.predictions, run.data["title"]
-    held_out = everybody.split == "held_out"
-    here = {name: values[~held_out] for name, values in run.attributes.items()}
+    held_out = run.predictions.split == "held_out"
     there = {name: values[held_out] for name, values in run.attributes.items()}
-    away, unknown = everybody.where(held_out), run.data["sequences"]["unknown"]
-    home = _side(
-        f"the training and tuning sites of {title}", "the tuning sites, which chose the epoch",
-        everybody.where(~held_out), here, everybody.part("tuning"), run,
-        unknown["tuning"]["share"],
-    )  # fmt: skip
+    away, title = run.predictions.where(held_out), run.data["title"]
+    home = _tuning(run, f"the training and tuning sites of {title}", f"the tuning sites, {CHOSE}")
+    unknown = _unknown(run.data, "held_out")
     return External(
         run,
         home,
-        _side(
-            f"the held-out sites of {title}", "all of them", away, there, away, run,
-            unknown["held_out"]["share"],
-        ),
+        _side(f"the held-out sites of {title}", "all of them", away, there, away, run, unknown),
         _updated(away, run.settings.seed, None),
         run.test,
         opened=opened,
-    )  # fmt: skip
-
-
-def _home(run: RunFolder, judged: Predictions, called: str) -> Side:
-    held = run.data.get("sequences", {}).get("unknown", {}).get("held_out", {})
-    return _side(
-        run.data["title"], called, run.predictions, run.attributes, judged, run, held.get("share")
     )
+
+
+def _tuning(run: RunFolder, title: str, judged: str) -> Side:
+    """All but the held-out people of a run; those of its tuning part are judged."""
+    rest = run.predictions.split != "held_out"
+    who = {name: values[rest] for name, values in run.attributes.items()}
+    everybody, tuning = run.predictions.where(rest), run.predictions.part("tuning")
+    return _side(title, judged, everybody, who, tuning, run, _unknown(run.data, "tuning"))
+
+
+def _unknown(data: Mapping[str, Any], part: str) -> float | None:
+    """The share of all codes on record in a part that a model has never seen, where it has any."""
+    share = data.get("sequences", {}).get("unknown", {}).get(part, {}).get("share")
+    return None if share is None else float(share)
 
 
 def _side(

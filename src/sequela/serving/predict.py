@@ -84,7 +84,7 @@ def predict(
             done(scored.examples, share)
 
         if signal:
-            windows = signal_input.Windows(model, scored, drift, known)
+            windows = signal_input.ScoringShelf(model, scored, drift, known)
             name = signal_input.format_of(model, asked.path, asked.data)
             notes = signal_input.score_signals(windows, name, asked.path, asked.signals, told)
         else:

@@ -31,7 +31,7 @@ from sequela.sources.uci_seizure import read_unlabelled as read_uci
 _NUMBERS = 1 << 19
 """Samples, over all channels, that wait until they are scored."""
 _AT_ONCE = 1024
-"""Windows that the model is asked about at once, at most."""
+"""ScoringShelf that the model is asked about at once, at most."""
 _REMEMBERED = 50_000
 """Recordings whose windows are counted on when they come again."""
 MISSING = "a sample is missing or no finite number"
@@ -40,7 +40,7 @@ TOO_SHORT = "it has fewer samples than the model reads"
 
 
 @dataclass
-class Windows:
+class ScoringShelf:
     """A shelf from which windows are scored: see :class:`sequela.sources.signals.cutting.Shelf`.
 
     Attributes:
@@ -50,7 +50,7 @@ class Windows:
         known: What it has seen.
         marked: Whether the marks of windows are looked for here.
         n_dropped: Samples that fill no window.
-        flat: Windows that were scored with a flat channel.
+        flat: ScoringShelf that were scored with a flat channel.
     """
 
     model: ServedModel
@@ -78,7 +78,7 @@ class Windows:
         sfreq: float,
         place: str,
     ) -> None:
-        """Windows (window, n_chans, n_times) of one recording in µV, in the order of time."""
+        """ScoringShelf (window, n_chans, n_times) of one recording in µV, in the order of time."""
         del label, start
         recording = whose[0]
         first = self._numbers.pop(recording, 0) + 1
@@ -96,7 +96,7 @@ class Windows:
         sfreq: float,
         place: str,
     ) -> None:
-        """Windows of one recording that have ids.
+        """ScoringShelf of one recording that have ids.
 
         Raises:
             SettingError: They have another rate, or other channels, than the model reads.
@@ -184,7 +184,7 @@ def format_of(model: ServedModel, path: Path | None, data: str | None) -> str:
 
 
 def score_signals(
-    windows: Windows,
+    windows: ScoringShelf,
     name: str,
     path: Path | None,
     given: SignalSettings,
@@ -226,7 +226,7 @@ def score_signals(
 
 
 def _own(
-    windows: Windows,
+    windows: ScoringShelf,
     path: Path,
     given: SignalSettings,
     done: Callable[[float | None], None],
@@ -265,7 +265,7 @@ def channels_of(names: Sequence[str]) -> list[str]:
 
 
 def _published(
-    windows: Windows, name: str, path: Path, done: Callable[[float | None], None]
+    windows: ScoringShelf, name: str, path: Path, done: Callable[[float | None], None]
 ) -> list[str]:
     """Recordings in a published format, or in one that somebody registered."""
     n_times = windows.model.about["signal"]["n_times"]
@@ -286,8 +286,8 @@ def _published(
     return []
 
 
-def _cut(windows: Windows, recording: Recording, n_times: int) -> None:
-    """Windows of a recording, without overlap, as segments are cut for training."""
+def _cut(windows: ScoringShelf, recording: Recording, n_times: int) -> None:
+    """ScoringShelf of a recording, without overlap, as segments are cut for training."""
     from sequela.cohort.segments import windows as cut
 
     place = f"recording {recording.recording_id}"
@@ -307,7 +307,7 @@ def _cut(windows: Windows, recording: Recording, n_times: int) -> None:
     )
 
 
-def _chunks(windows: Windows, chunks: Chunks) -> None:
+def _chunks(windows: ScoringShelf, chunks: Chunks) -> None:
     """Rows of the UCI file that are segments, in the order of the file."""
     from sequela.sources.bonn import SFREQ
 
@@ -332,7 +332,7 @@ def _of_recordings(chunks: Chunks) -> dict[str, NDArray[np.int64]]:
     return dict(zip(names.tolist(), np.split(order, starts), strict=True))
 
 
-def _recognise_chunks(windows: Windows, chunks: Chunks) -> None:
+def _recognise_chunks(windows: ScoringShelf, chunks: Chunks) -> None:
     """Recordings of the UCI file are recognised whole: its rows are in no order."""
     windows.marked = False
     rows = _of_recordings(chunks)
@@ -340,7 +340,7 @@ def _recognise_chunks(windows: Windows, chunks: Chunks) -> None:
     windows.scored.recognise(windows.known.signals([*rows], signals))
 
 
-def _joined(windows: Windows, chunks: Chunks) -> list[Recording]:
+def _joined(windows: ScoringShelf, chunks: Chunks) -> list[Recording]:
     """Whole recordings of the UCI file; those that lack a chunk are listed."""
     from sequela.sources.bonn import recording
 

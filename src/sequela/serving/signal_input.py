@@ -31,7 +31,7 @@ from sequela.sources.uci_seizure import read_unlabelled as read_uci
 _NUMBERS = 1 << 19
 """Samples, over all channels, that wait until they are scored."""
 _AT_ONCE = 1024
-"""ScoringShelf that the model is asked about at once, at most."""
+"""Windows that the model is asked about at once, at most."""
 _REMEMBERED = 50_000
 """Recordings whose windows are counted on when they come again."""
 MISSING = "a sample is missing or no finite number"
@@ -50,7 +50,7 @@ class ScoringShelf:
         known: What it has seen.
         marked: Whether the marks of windows are looked for here.
         n_dropped: Samples that fill no window.
-        flat: ScoringShelf that were scored with a flat channel.
+        flat: Windows that were scored with a flat channel.
     """
 
     model: ServedModel
@@ -78,7 +78,7 @@ class ScoringShelf:
         sfreq: float,
         place: str,
     ) -> None:
-        """ScoringShelf (window, n_chans, n_times) of one recording in µV, in the order of time."""
+        """Windows (window, n_chans, n_times) of one recording in µV, in the order of time."""
         del label, start
         recording = whose[0]
         first = self._numbers.pop(recording, 0) + 1
@@ -96,7 +96,7 @@ class ScoringShelf:
         sfreq: float,
         place: str,
     ) -> None:
-        """ScoringShelf of one recording that have ids.
+        """Windows of one recording that have ids.
 
         Raises:
             SettingError: They have another rate, or other channels, than the model reads.
@@ -287,7 +287,7 @@ def _published(
 
 
 def _cut(windows: ScoringShelf, recording: Recording, n_times: int) -> None:
-    """ScoringShelf of a recording, without overlap, as segments are cut for training."""
+    """Windows of a recording, without overlap, as segments are cut for training."""
     from sequela.cohort.segments import windows as cut
 
     place = f"recording {recording.recording_id}"

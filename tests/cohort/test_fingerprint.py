@@ -181,6 +181,40 @@ def test_all_that_share_half_of_their_marks_are_weighed(sets: list[set[int]]) ->
     assert {(i, j - len(sets)) for i, j in zip(one.tolist(), other.tolist(), strict=True)} >= plain
 
 
+def test_marks_that_a_record_lacks_are_not_shared() -> None:
+    """Records of fewer marks than the longest; the rarest mark of all counts as any other."""
+    sets = [{1, 2, 3, 4}, {5, 6, 7, 8}, {1, 2, 9, 10}, {1, 2, 3, 4}, {*range(20, 32)}, {0, 1}, {0}]
+    unit = np.repeat(np.arange(len(sets)), [len(each) for each in sets])
+    token = np.array([one for each in sets for one in sorted(each)], np.uint64)
+    made = of_records(names(len(sets), "a"), unit, token)
+    rows = fingerprint._incidence(made, of_records(["b"], np.zeros(1, np.int64), token[-1:]))
+    one, other = (each.ravel() for each in np.indices((len(sets), len(sets))))
+    half = [
+        2 * len(sets[i] & sets[j]) >= len(sets[i] | sets[j])
+        for i, j in zip(one, other, strict=True)
+    ]
+    assert fingerprint._half_shared(rows, one, other).tolist() == half
+
+
+@pytest.mark.parametrize(("agreeing", "copy"), [(3, True), (2, False)])
+def test_a_copy_shares_most_marks_of_the_stretch_to_its_last_mark(
+    agreeing: int, *, copy: bool
+) -> None:
+    """Of 4 marks of the stretch 3 are enough, and 2 are not: 2 of 3 would be."""
+    place = np.arange(4) * 100
+    both = [
+        Content("signal", (name,), np.zeros(4, np.int64), place, mark)
+        for name, mark in (
+            ("a", np.array([3, 2**20, 2**40, 2**60 + 7], np.uint64)),
+            ("b", np.array([3, 2**20, 2**40, 2**60 + 7], np.uint64)),
+        )
+    ]
+    both[1].mark[agreeing:] = ~both[1].mark[agreeing:]
+    found = matches(*both)
+    assert found.known.tolist() == [0]
+    assert found.copy.tolist() == [copy]
+
+
 def test_only_the_smallest_distinct_hashes_are_kept() -> None:
     token = np.array([5, 5, *range(100, 0, -1)], np.uint64)
     made = of_records(["a", "b"], np.ones(len(token), np.int64), token)

@@ -75,6 +75,14 @@ def test_the_bound_is_that_of_clopper_and_pearson() -> None:
         assert told == (interval.low > 0.3)
 
 
+@pytest.mark.parametrize(("alive", "told"), [(2, True), (3, False)])
+def test_a_code_of_nine_deaths_in_ten_tells(alive: int, *, told: bool) -> None:
+    label = np.repeat([1, 0], [30, 300])
+    present = np.zeros((330, 1), np.bool_)
+    present[:18] = present[30 : 30 + alive] = True
+    assert bool(found_in(present, label, np.arange(330))) == told
+
+
 def test_many_codes_that_share_the_deaths() -> None:
     present, label, group = drawn()
     dead = np.flatnonzero(label)

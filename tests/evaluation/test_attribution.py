@@ -1,6 +1,7 @@
 """Integrated gradients against what they must be: exact where a model is linear."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from sequela.evaluation.attribution import (
     STEPS,
     TOLERANCE,
     Attribution,
+    attribute_record,
     attribute_signal,
     attribute_visits,
     contrast,
@@ -95,6 +97,28 @@ def test_a_linear_model_of_visits_is_explained_exactly() -> None:
         ]
         np.testing.assert_allclose(one.values, expected, rtol=1e-5, atol=1e-7)
         assert one.difference == pytest.approx(sum(expected), abs=1e-5)
+
+
+def test_a_linear_model_of_values_sees_which_are_there_and_when() -> None:
+    """Measurements lead from 0 to what they are; the mask and the gaps stay as they are."""
+
+    class LinearValues(nn.Module):
+        def forward(self, values: Tensor, mask: Tensor, gaps: Tensor, sizes: Tensor) -> Tensor:
+            cells = values * torch.tensor([2.0, -3.0]) + 5 * mask
+            packed = PackedSequence(cells.sum(1) * (1 + gaps), sizes)
+            risk = pad_packed_sequence(packed)[0].sum(0)
+            return torch.stack([torch.zeros_like(risk), risk], 1)
+
+    batch = replace(
+        batch_of([[], [], []]),
+        reads=("values", "gaps"),
+        values=torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]]),
+        mask=torch.tensor([[True, False], [False, True], [True, False]]),
+        gaps=torch.tensor([0.0, 0.5, 1.0]),
+    )
+    found = attribute_record(LinearValues(), batch, contrast(2, 1))
+    np.testing.assert_allclose(found.values, [2 * 1, -3 * 2 * 1.5, 2 * 3 * 2])
+    assert found.baseline == pytest.approx(5 + 5 * 1.5 + 5 * 2)
 
 
 @pytest.mark.parametrize("name", SIGNALS)

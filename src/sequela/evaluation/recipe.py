@@ -444,7 +444,7 @@ def _number(found: _Found, design: Design, correction: float, how: Bootstrap) ->
     group = float(spread.values.var()) * correction
     seed, between = _training(found, design)
     coupled = group + (_coupled(group, found.swing, design) if design.count(1) > 1 else 0.0)
-    training = max(seed or 0.0, group + between - coupled, 0.0)
+    training = max(seed or 0.0, group + between - coupled)
     total = coupled + training
     if total < _ROUNDING**2 and found.trials and min(abs(value), abs(1 - value)) < _ROUNDING:
         exact = exact_interval(round(value) * found.trials, found.trials, how.level)

@@ -43,7 +43,7 @@ from sequela.sources.catalog import EXCERPTS, load_recordings
 
 ORPHAN_SECONDS = 10.0
 _LOOK = 0.005
-_MEASURED = re.compile(r"seconds$")
+_MEASURED = re.compile(r"(seconds|_us)$")
 _STUDY = """
 from sequela import register
 from sequela.config import TrainingSettings
@@ -148,22 +148,22 @@ class Place:
 
 
 def comparable(path: Path) -> bytes:
-    """The bytes of a file, but for seconds."""
+    """The bytes of a file, but for measured times."""
     content = path.read_bytes()
     if path.name == "state.safetensors":
         return content[8 + int.from_bytes(content[:8], "little") :]
     if path.suffix == ".json":
-        return json.dumps(_without_seconds(json.loads(content))).encode()
+        return json.dumps(_without_times(json.loads(content))).encode()
     if path.suffix == ".jsonl":
-        return json.dumps([_without_seconds(json.loads(x)) for x in content.splitlines()]).encode()
+        return json.dumps([_without_times(json.loads(x)) for x in content.splitlines()]).encode()
     return content
 
 
-def _without_seconds(value: Any) -> Any:
+def _without_times(value: Any) -> Any:
     if isinstance(value, dict):
         kept = {name: each for name, each in value.items() if not _MEASURED.search(name)}
-        return {name: _without_seconds(each) for name, each in kept.items()}
-    return [_without_seconds(each) for each in value] if isinstance(value, list) else value
+        return {name: _without_times(each) for name, each in kept.items()}
+    return [_without_times(each) for each in value] if isinstance(value, list) else value
 
 
 def undisturbed(case: Case, at: Path) -> tuple[Place, float, float]:

@@ -55,6 +55,14 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield path
 
 
+@pytest.fixture
+def folds_record() -> dict[str, Any]:
+    """The least that ``folds.json`` of one fold holds."""
+    test = {"examples": 1, "groups": 1, "confusion": [[1]], "per_class_recall": [1.0]}
+    counts = {"folds": 1, "repeats": 1, "seeds": 1, "train_seconds": 0.0}
+    return {"model": "mlp-baseline", **counts, "runs": ["fold-00"], "test": test}
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
     """The Chromium of this machine."""

@@ -1,8 +1,10 @@
 """``sequela card`` and ``sequela explain`` as a user sees them."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,9 +77,12 @@ def test_explain_without_captum_says_what_to_install(
 
 
 def test_explain_of_folds_names_a_fold(
-    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run_folder: Path,
+    tmp_path: Path,
+    folds_record: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (tmp_path / "folds.json").write_text('{"runs": ["fold-00"]}', "utf-8")
+    (tmp_path / "folds.json").write_text(json.dumps(folds_record), "utf-8")
     assert call("explain", tmp_path) == 2
     assert "the runs are not finished" in capsys.readouterr().err
     shutil.copytree(run_folder, tmp_path / "fold-00")

@@ -245,7 +245,7 @@ def test_settings_of_registered_models() -> None:
         registered("visits-baseline", lengths=[5], slots=3)
     with pytest.raises(SettingError, match="at least 1"):
         registered("visits-baseline", steps=0)
-    with pytest.raises(SettingError, match="n_codes must be a whole number of at least 1, not '9'"):
+    with pytest.raises(SettingError, match="n_codes is '9'; expected a whole number"):
         registered("visits-baseline", {"n_codes": "9"})
     with pytest.raises(SettingError, match="n_chans must be a whole number of at least 1, not 0"):
         registered("cnn-baseline", {"n_chans": 0})

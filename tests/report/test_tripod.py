@@ -81,5 +81,5 @@ def test_each_study_of_the_page_has_the_checklist_folded(
 ) -> None:
     runs = [*small_runs, *(record_runs if studies == "both" else ())]
     text = build(runs, tmp_path / "page.html").read_text("utf-8")
-    assert text.count("<summary>TRIPOD+AI, from ") == (2 if studies == "both" else 1)
+    assert text.count("<summary>TRIPOD+AI checklist of ") == (2 if studies == "both" else 1)
     assert "<strong>Open: who paid</strong>" in text

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.canaries import called
@@ -87,11 +88,14 @@ def test_a_model_file_cannot_name_another_model(
 
 @pytest.mark.parametrize("name", ["../stranger", "/etc", "fold-00/../..", "seed-00\n", 7])
 def test_folds_cannot_name_a_folder_elsewhere(
-    stranger: Path, tmp_path: Path, name: object, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    name: object,
+    folds_record: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folds = tmp_path / "folds"
     folds.mkdir()
-    (folds / "folds.json").write_text(json.dumps({"runs": [name], "folds": 2}), "utf-8")
+    (folds / "folds.json").write_text(json.dumps(folds_record | {"runs": [name]}), "utf-8")
     seal(folds)
     for command in ("report", "verify", "card"):
         assert called(main, command, folds) == 2

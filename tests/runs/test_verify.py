@@ -92,8 +92,12 @@ EDITS: list[tuple[str, Edit, str]] = [
     ("mlp-baseline", put(*HELD_OUT, "per_class_recall", to=[1.0]), r"per_class_recall = \[1.0\],"),
     ("mlp-baseline", put(*HELD_OUT, "auroc", to=0.99), "auroc = 0.99, but the .* give None"),
     ("mlp-baseline", put(*HELD_OUT, "examples", to=10_000), "held_out examples = 10000"),
-    ("mlp-baseline", put("parts", "tuning", "accuracy", to="high"), "tuning accuracy = high"),
-    ("mlp-baseline", put("parts", to=None), "says parts = None"),
+    (
+        "mlp-baseline",
+        put("parts", "tuning", "accuracy", to="high"),
+        r"parts\.tuning: .*accuracy: Input should be a valid number",
+    ),
+    ("mlp-baseline", put("parts", to=None), "parts: Input should be a valid dictionary"),
     ("single", put(*HELD_OUT, "auroc", to=0.99), r"held_out auroc = 0\.99, but the predictions"),
     ("single", put(*HELD_OUT, "average_precision", to=1), "average_precision = 1"),
     (

@@ -118,7 +118,7 @@ class _Folds(_Record):
     folds: int
     repeats: int
     seeds: int
-    runs: Annotated[list[str], Len(1)]
+    runs: Annotated[list[Any], Len(1)]  # names, which folder_of_run looks at
     train_seconds: float
     test: _Numbers
 

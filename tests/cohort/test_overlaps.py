@@ -260,7 +260,8 @@ def test_a_revealing_code_is_found_and_repeats_do_not_count() -> None:
     people, classes = ids(500, 1, "p"), ["alive", "dead"]
     (found,) = overlaps.revealing_codes(example, code, names, label, classes, people)
     area = sklearn.metrics.roc_auc_score(label, has[:, 150])
-    assert found.where == f"I150 ({area:.3f})"
+    having = len(np.unique(people[has[:, 150] == 1]))
+    assert found.where == f"I150 ({area:.3f} in {having} subjects)"
     clean = codes(500, 1)
     example, code = np.nonzero(clean)
     assert overlaps.revealing_codes(example, code, names, label, classes, people) == []

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import re
+import shutil
 import zipfile
 import zlib
 from pathlib import Path
@@ -15,8 +16,10 @@ from sequela.errors import OutputError, RunError, SettingError
 from sequela.figures.registry import RUN_FIGURES
 from sequela.report import share as sharing
 from sequela.report.share import parts_of, share
+from sequela.runs import released
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
+from sequela.runs.manifest import seal
 from sequela.runs.released import Released
 
 
@@ -89,6 +92,45 @@ def test_what_must_not_be_shown_is_refused(
         share(run, tmp_path / "out")
     assert str(run.predictions.subject_id[0]) not in str(error.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def with_a_code(record_runs: list[Run], tmp_path: Path) -> RunFolder:
+    """A run whose audit names a code of 18 subjects, 4 of them in the training part."""
+    copy = tmp_path / "run"
+    shutil.copytree(record_runs[0].first.path, copy)
+    metrics = json.loads((copy / "metrics.json").read_text("utf-8"))
+    row = {"code": "ICD//Q88.1", "training_subjects": 4}
+    metrics["data"]["sequences"]["frequent"].append(row)
+    for where in ("ICD//Q88.1 (in 18 of 54 and 0 of 106)", "ICD//Q88.1 (0.907 in 18 subjects)"):
+        finding = {"check": "codes", "what": "found", "where": where, "severity": "suspicion"}
+        metrics["suspicions"].append({**finding, "remedy": "look"})
+    (copy / "metrics.json").write_text(json.dumps(metrics), "utf-8")
+    seal(copy)
+    return RunFolder(copy)
+
+
+def test_a_code_is_named_if_enough_have_it_wherever_they_are(
+    with_a_code: RunFolder, tmp_path: Path
+) -> None:
+    share(with_a_code, tmp_path / "ten")
+    for name in ("card.md", "report.html", "numbers.json"):
+        assert "ICD//Q88.1 (in 18 of 54" in (tmp_path / "ten" / name).read_text("utf-8")
+        assert "in 18 subjects" not in (tmp_path / "ten" / name).read_text("utf-8")
+    share(with_a_code, tmp_path / "twenty", smallest=20)
+    for name in ("card.md", "report.html", "numbers.json"):
+        text = (tmp_path / "twenty" / name).read_text("utf-8")
+        assert "Q88.1" not in text
+        assert "a code of fewer than 20 subjects (in fewer than 20 of 54 and 0 of 106)" in text
+
+
+def test_the_search_refuses_a_code_of_few_that_the_audit_names(
+    with_a_code: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(released, "without_codes_of_few", lambda text, _: text)
+    with pytest.raises(RunError, match="a name that fewer than 20 people have"):
+        share(with_a_code, tmp_path / "out", smallest=20)
+    assert not (tmp_path / "out").exists()
 
 
 def test_weights_are_shared_only_with_a_vocabulary_of_many(

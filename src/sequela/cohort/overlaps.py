@@ -373,8 +373,8 @@ def revealing_codes(
     entry = np.stack(np.divmod(np.unique(example * len(names) + code), len(names)))
     whose = np.unique(group, return_inverse=True)[1]
     having = np.unique(whose[entry[0]] * len(names) + entry[1]) % len(names)
-    few = np.bincount(having, minlength=len(names)) < SMALLEST_CELL
-    names = [FEW if hidden else name for name, hidden in zip(names, few, strict=True)]
+    people = np.bincount(having, minlength=len(names))
+    names = [FEW if n < SMALLEST_CELL else name for name, n in zip(names, people, strict=True)]
     found = []
     for one, is_class in _each_class(label, classes):
         of_class = is_class[entry[0]]
@@ -384,7 +384,8 @@ def revealing_codes(
         )
         least = least_area(is_class, group, len(names) * len(classes), REVEALING_CODE)
         area = (1 + positives - negatives) / 2
-        found += _revealing(area, names, least, f"its presence alone predicts '{classes[one]}'")
+        what = f"its presence alone predicts '{classes[one]}'"
+        found += _revealing(area, names, least, what, [f" in {n} subjects" for n in people])
     return found
 
 
@@ -423,13 +424,18 @@ def least_area(
 
 
 def _revealing(
-    area: NDArray[np.float64], names: Sequence[str], least: float, what: str
+    area: NDArray[np.float64],
+    names: Sequence[str],
+    least: float,
+    what: str,
+    people: Sequence[str] | None = None,
 ) -> list[Finding]:
     strength = np.maximum(area, 1 - area)
     chosen = [index for index in np.argsort(-strength, kind="stable") if strength[index] > least]
     if not chosen:
         return []
-    named = ", ".join(f"{names[index]} ({strength[index]:.3f})" for index in chosen[:_NAMED])
+    counted = people or [""] * len(names)
+    named = ", ".join(f"{names[i]} ({strength[i]:.3f}{counted[i]})" for i in chosen[:_NAMED])
     more = f" and {len(chosen) - _NAMED} more" if len(chosen) > _NAMED else ""
     return [
         Finding(

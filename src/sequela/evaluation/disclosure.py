@@ -20,6 +20,12 @@ _COUNT = re.compile(
     rf"(?<![\w.,/-])(\d+)(?= of (?:the )?\d| (?:\w+ ){{0,2}}(?:{_OF_PEOPLE})\b)"
     r"|(?<= of )(\d+)(?=[;,)]| and )"
 )
+_CODE = re.compile(
+    r"(?:^|(?<=, ))(?P<name>.+?) \((?:in (?P<of_class>\d+) of \d+ and (?P<others>\d+) of \d+"
+    r"|(?P<area>\d\.\d+) in (?P<all>\d+) subjects)\)",
+    re.DOTALL,
+)
+"""A code as the audit names it, and how many subjects have it."""
 
 
 class Hidden:
@@ -141,6 +147,39 @@ def in_words(text: str, smallest: int) -> str:
         return f"fewer than {smallest}" if is_small(count, smallest) else found[0]
 
     return _COUNT.sub(word, text)
+
+
+def codes_in(text: str) -> list[tuple[str, int]]:
+    """The codes that a finding of the audit names, and how many subjects have each.
+
+    Example:
+        >>> codes_in("A//1 (in 12 of 30 and 2 of 7), B//2, left (0.931 in 18 subjects) and 4 more")
+        [('A//1', 14), ('B//2, left', 18)]
+    """
+    return [(found["name"], _people(found)) for found in _CODE.finditer(text)]
+
+
+def without_codes_of_few(text: str, smallest: int) -> str:
+    """A finding without the names of codes that few subjects have.
+
+    Nor is how many have one shown beside an AUROC: both together tell how many of each class.
+
+    Example:
+        >>> without_codes_of_few("A//1 (in 12 of 30 and 2 of 7), B//2 (0.931 in 18 subjects)", 16)
+        'a code of fewer than 16 subjects (in 12 of 30 and 2 of 7), B//2 (0.931)'
+    """
+
+    def named(found: re.Match[str]) -> str:
+        few = is_small(_people(found), smallest)
+        told = found[0].removeprefix(found["name"])
+        name = f"a code of fewer than {smallest} subjects" if few else found["name"]
+        return f"{name} ({found['area']})" if found["area"] else f"{name}{told}"
+
+    return _CODE.sub(named, text)
+
+
+def _people(found: re.Match[str]) -> int:
+    return int(found["all"] or int(found["of_class"]) + int(found["others"]))
 
 
 def as_json(value: Any) -> Any:

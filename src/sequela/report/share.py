@@ -9,6 +9,7 @@ import re
 import shutil
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,9 +18,10 @@ from urllib.parse import unquote_to_bytes
 
 import numpy as np
 
+from sequela.cohort.overlaps import FEW
 from sequela.config import SMALLEST_CELL
 from sequela.errors import OutputError, RunError, SettingError
-from sequela.evaluation.disclosure import as_json, is_small
+from sequela.evaluation.disclosure import as_json, codes_in, is_small
 from sequela.files import scratch, writing
 from sequela.report.build import build
 from sequela.report.card import build_card
@@ -174,12 +176,25 @@ def _names_of_few(run: Run, smallest: int) -> re.Pattern[bytes] | None:
         for value in np.unique(values).tolist():
             few = is_small(len(np.unique(subject[values == value])), smallest)
             (found if few else common).add(value)
-    known = run.data.get("sequences", {}).get("frequent", ())
-    found |= {row["code"] for row in known if row["training_subjects"] < smallest}
+    found |= {code for code, people in _people_of_codes(run).items() if people < smallest}
     title = json.dumps(run.data["task"]) if "task" in run.data else ""
     found = {name for name in found - common if name not in title}
     words = [re.escape(name.encode()) for name in sorted(found) if len(name) >= _SHORTEST_NAME]
     return re.compile(rb"(?<!\w)(?:" + b"|".join(words) + rb")(?!\w)") if words else None
+
+
+def _people_of_codes(run: Run) -> Counter[str]:
+    """How many subjects are known to have a code: of the training part, or as the audit counted."""
+    known = run.data.get("sequences", {}).get("frequent", ())
+    counts = [(row["code"], row["training_subjects"]) for row in known]
+    for each in run.runs:
+        for finding in (*each.metrics["leaks"], *each.metrics["suspicions"]):
+            counts += codes_in(finding["where"])
+    found = Counter[str]()
+    for code, people in counts:
+        if code != FEW:
+            found[code] = max(found[code], people)
+    return found
 
 
 def _numbers(run: Run) -> set[bytes]:

@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 
 from sequela.config import SMALLEST_CELL
-from sequela.evaluation.disclosure import HIDDEN, apply, hidden_cells, in_words, is_small, shown
+from sequela.evaluation.disclosure import (
+    HIDDEN,
+    apply,
+    hidden_cells,
+    in_words,
+    is_small,
+    shown,
+    without_codes_of_few,
+)
 from sequela.runs.find import Run
 from sequela.sources import catalog
 from sequela.training.history import History
@@ -247,14 +255,14 @@ def _hide(numbers: dict[str, Any], names: Sequence[str]) -> None:
 def released_findings(
     findings: Sequence[Mapping[str, Any]], data: Mapping[str, Any], smallest: int
 ) -> list[dict[str, Any]]:
-    """What the audit found, without small counts."""
+    """What the audit found, without small counts and the names of codes that few have."""
     if not of_people(data) or smallest == 1:
         return [dict(each) for each in findings]
     return [
         {
             **each,
             "what": in_words(each["what"], smallest),
-            "where": in_words(each["where"], smallest),
+            "where": in_words(without_codes_of_few(each["where"], smallest), smallest),
         }
         for each in findings
     ]

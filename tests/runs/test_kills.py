@@ -1,5 +1,6 @@
 """Runs that are killed, doubled, removed under way or without room: nothing is lost or left."""
 
+import os
 import random
 import shutil
 import signal
@@ -19,6 +20,7 @@ from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import OutputError, RunError
 from sequela.runs import fit
 from sequela.runs.find import named_runs
+from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
 from sequela.training.history import History
 
@@ -299,3 +301,73 @@ def test_where_memory_is_short(synthetic: Path, tmp_path: Path) -> None:
     left = {path.name for path in (tmp_path / "run").rglob("*")}
     assert {"config.toml", "split.json", "state.safetensors"} <= left  # of the first epoch
     assert not [name for name in left if name.startswith(".") or name == "manifest.json"]
+
+
+HUNGRY = """
+import os, resource
+import psutil
+import torch
+from torch import Tensor, nn
+from sequela import register
+
+class Hungry(nn.Module):
+    steps = 0
+
+    def __init__(self, n_chans: int, n_times: int, n_outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(n_times, n_outputs)
+
+    def forward(self, signal: Tensor) -> Tensor:
+        Hungry.steps += self.training and signal.shape[0] > 1
+        if Hungry.steps == 10 and "LIMITED" in os.environ:
+            most = psutil.Process().memory_info().vms + 2**30
+            resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        if Hungry.steps > 10:
+            torch.empty(2**31, dtype=torch.uint8)
+        return self.linear(signal.mean(1))
+
+register.model("hungry", Hungry, reads=("signal",), title="Hungry")
+"""
+STUDY = """
+name = "meal"
+title = "A meal"
+data = "bonn"
+folds = 2
+models = ["hungry", "mlp-baseline"]
+training.mlp-baseline.epochs = 1
+training.hungry = {epochs = 3, batch_size = 100}
+"""
+
+
+def test_a_worker_that_the_system_gives_no_memory(synthetic: Path, tmp_path: Path) -> None:
+    """What is finished stays as it is, and the same command continues where memory was short."""
+    (tmp_path / "hungry.py").write_text(HUNGRY, "utf-8")
+    (tmp_path / "meal.toml").write_text(STUDY, "utf-8")
+    words = ["study", "meal.toml", "--root", str(synthetic), "--out", "out", "--processes", "1"]
+
+    def meal(**environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "sequela", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, "SEQUELA_PLUGINS": "hungry.py", **environment},
+        )
+
+    ended = meal(LIMITED="yes")
+    assert ended.returncode == 2
+    *others, line = ended.stderr.splitlines()
+    assert others == []
+    assert line.startswith("sequela: error: memory is short")
+    (finished,) = tmp_path.glob("out/**/mlp-baseline")
+    (begun,) = tmp_path.glob("out/**/hungry")
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    assert finished / "manifest.json" in before
+    left = {path.name for path in begun.rglob("*")}
+    assert "state.safetensors" in left  # of the first epoch
+    assert not [name for name in left if name.startswith(".") or name == "manifest.json"]
+    again = meal()
+    assert again.returncode == 0, again.stderr
+    assert {path: path.read_bytes() for path in before} == before
+    assert [each.epoch for each in RunFolder(begun / "fold-00").history][-1] == 3

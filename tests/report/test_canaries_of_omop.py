@@ -1,0 +1,95 @@
+"""Canaries in OMOP tables, and in what shows an ensemble of their records."""
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.canaries import Planted, called
+from tests.report.test_canaries import assert_none_found, shown_of
+
+from sequela.cli.app import main
+
+PEOPLE = 160
+
+
+def text_of(person: int, place: str) -> str:
+    return f"Canary {person:03d}{place} Mrs Vogel fell"
+
+
+def written(root: Path, tables: Mapping[str, Sequence[Mapping[str, object]]]) -> Planted:
+    """The tables as csv files, and what in them must not be found."""
+    texts = set[str]()
+    for name, rows in tables.items():
+        out = io.StringIO()
+        writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        path = root / f"{name}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(out.getvalue(), "utf-8")
+        texts |= set(re.findall(r"Canary \w+ Mrs Vogel fell", out.getvalue()))
+    assert len(texts) > PEOPLE
+    values = [str(v) for rows in tables.values() for row in rows for v in row.values()]
+    ids = {v for v in values if re.fullmatch(r"-?\d{7,}", v)}
+    days = {v[:10] for v in values if re.match(r"\d{4}-\d\d-\d\d", v)}
+    return Planted(root, frozenset(ids), frozenset(days), frozenset(texts))
+
+
+def stay_of(person: int) -> tuple[datetime, datetime, bool]:
+    """When a stay begins and ends, and whether it ends in death."""
+    begin = datetime(2150 + person % 7, 1 + person % 12, 1 + person % 27, 8, 15)
+    return begin, begin + timedelta(days=3 + person % 9), person % 3 == 0
+
+
+def omop(root: Path) -> Planted:
+    persons, visits, conditions, deaths = [], [], [], []
+    for n in range(PEOPLE):
+        person, visit = 5_773_100_000_000 + 13 * n, 6_841_000_000_000 + 17 * n
+        begin, end, died = stay_of(n)
+        persons.append(
+            {"person_id": person, "gender_concept_id": (8507, 8532)[n % 2],
+             "year_of_birth": 2080 + n % 20, "gender_source_value": text_of(n, "a"),
+             "race_source_value": text_of(n, "b")}
+        )  # fmt: skip
+        visits.append(
+            {"visit_occurrence_id": visit, "person_id": person, "visit_concept_id": 9201,
+             "visit_start_date": begin.date(), "visit_start_datetime": begin,
+             "visit_end_date": end.date(), "visit_end_datetime": end,
+             "admitted_from_source_value": text_of(n, "c"),
+             "discharged_to_source_value": "Died" if died else text_of(n, "d")}
+        )  # fmt: skip
+        conditions += [
+            {"condition_occurrence_id": 7_000_000_000 + 10 * n + i, "person_id": person,
+             "condition_concept_id": (n + i) % 9, "condition_start_date": begin.date(),
+             "condition_start_datetime": begin + timedelta(hours=i),
+             "condition_type_concept_id": 32817, "visit_occurrence_id": visit,
+             "condition_source_value": text_of(n, "e") if i == 2 else f"42{n % 9}.{i}"}
+            for i in range(3)
+        ]  # fmt: skip
+        if died:
+            deaths.append({"person_id": person, "death_date": end.date()})
+    return written(
+        root,
+        {"person": persons, "visit_occurrence": visits, "condition_occurrence": conditions,
+         "death": deaths},
+    )  # fmt: skip
+
+
+def test_no_canary_of_omop_tables_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    canaries = omop(tmp_path / "data")
+    said = shown_of("omop", canaries.root, tmp_path, capsys)
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    both = inside / "ensemble"
+    members = (inside / "visits-baseline", inside / "logistic-regression")
+    assert called(main, "ensemble", *members, "--out", both) == 0
+    assert called(main, "report", both, "--out", outside / "ensemble.html") == 0
+    assert called(main, "card", both, "--out", outside / "ensemble.md") == 0
+    assert called(main, "share", both, "--out", outside / "shared-ensemble") == 0
+    printed = capsys.readouterr()
+    assert_none_found(canaries, tmp_path, said + printed.out + printed.err)

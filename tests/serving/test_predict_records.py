@@ -51,6 +51,16 @@ def stays_file(stays_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return path
 
 
+def test_export_says_that_the_vocabulary_names_codes_of_few(
+    stays_run: Path, run: Path, tmp_path: Path
+) -> None:
+    *_, said = write_export(stays_run, tmp_path / "codes.onnx", check=False)
+    assert said.startswith("keep this file in the house: its vocabulary names codes of 1 training")
+    assert "--min-subjects 10" in said
+    *_, said = write_export(run, tmp_path / "linear.onnx", check=False)
+    assert "linear.onnx" in said
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory, usual: None) -> Path:
     """The same records as MEDS events."""

@@ -28,7 +28,7 @@ from sequela.report.card import build_card
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
 from sequela.runs.model import FILE
-from sequela.runs.released import Released, of_people
+from sequela.runs.released import Released, least_named, of_people
 from sequela.training.history import to_lines
 
 PAGE, CARD, NUMBERS, HISTORY = "report.html", "card.md", "numbers.json", "history.jsonl"
@@ -118,14 +118,13 @@ def _add_model(run: Run, out: Path, smallest: int) -> None:
         raise SettingError(
             f"{run.path}: each fold has a model of its own: share one, such as {run.first.path}"
         )
-    if of_people(run.data) and "frequent" in run.data.get("sequences", {}):
-        least = run.data["sequences"]["settings"]["min_subjects"]
-        if least < smallest:
-            raise SettingError(
-                f"{run.path}: the model's vocabulary names codes of {least} training subject(s), "
-                f"and {smallest} is the smallest number that may be shown: train it with "
-                f"--min-subjects {smallest}, or share the run without --model"
-            )
+    least = least_named(run.data)
+    if least is not None and least < smallest:
+        raise SettingError(
+            f"{run.path}: the model's vocabulary names codes of {least} training subject(s), "
+            f"and {smallest} is the smallest number that may be shown: train it with "
+            f"--min-subjects {smallest}, or share the run without --model"
+        )
     shutil.copyfile(run.path / FILE, out / FILE)
 
 

@@ -123,6 +123,22 @@ def of_people(data: Mapping[str, Any]) -> bool:
     return "recordings" not in data or data.get("subjects") is not None or not published
 
 
+def least_named(data: Mapping[str, Any]) -> int | None:
+    """How few training subjects may have a code that the model's vocabulary names.
+
+    Args:
+        data: What a run says of its data.
+
+    Returns:
+        ``None`` where no codes of people are named.
+    """
+    sequences = data.get("sequences") or {}
+    if not of_people(data) or "frequent" not in sequences:
+        return None
+    found: int = sequences["settings"]["min_subjects"]
+    return found
+
+
 def released_data(data: Mapping[str, Any], smallest: int) -> dict[str, Any]:
     """What a run says of its data, without small counts and the folders of the machine."""
     found = copy.deepcopy(dict(data))

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from sequela.config import SMALLEST_CELL
 from sequela.files import whole
 from sequela.runs.model import trained
+from sequela.runs.released import least_named
 from sequela.serving.export import graph, run_to_export, with_metadata
 from sequela.serving.parity import require_same
 from sequela.serving.served import from_bytes
@@ -40,4 +42,11 @@ def write_export(
         )
     with whole(out) as partial:
         partial.write_bytes(made)
-    return [*told, f"{out}: {len(made):,} bytes"]
+    told.append(f"{out}: {len(made):,} bytes")
+    least = least_named(folder.data)
+    if least is not None and least < SMALLEST_CELL:
+        told.append(
+            f"keep this file in the house: its vocabulary names codes of {least} training "
+            f"subject(s); train with --min-subjects {SMALLEST_CELL} for one that may leave it"
+        )
+    return told

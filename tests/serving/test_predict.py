@@ -206,6 +206,17 @@ def test_a_flat_row_is_scored_and_said(file: Path, own: Path, tmp_path: Path) ->
     assert "1 windows have a flat channel, one value throughout" in found.sentences
 
 
+def test_a_recording_that_has_only_the_name_of_one_is_not_known(
+    run: Path, excerpt: dict[str, Recording], tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).normal(0, 50, (len(excerpt), CHUNK_TIMES))
+    names = [f"X{n}" for n in range(1, 179)]
+    path, out = tmp_path / "noise.csv", tmp_path / "said.parquet"
+    pd.DataFrame(noise, [*excerpt], names).to_csv(path, index_label="name")
+    assert asked(run, path, out, **TABLES).known == 0
+    assert (table_of(out)["split"] == "held_out").all()
+
+
 def test_short_rows_subjects_and_recordings(
     file: Path, excerpt: dict[str, Recording], tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from sequela.serving.drift import Drift
 from sequela.serving.known import Known
 from sequela.serving.scored import Scored, listed_path, require_outputs, scoring, write
 from sequela.serving.served import ServedModel
+from sequela.sources import catalog
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,16 @@ def predict(
             written then.
     """
     require_outputs(out, [asked.path, asked.times, Path(model.name)])
-    known, drift = _known(model), Drift(model.about)
     unknown: dict[str, Any] | None = None
     signal = model.about["kind"] == "signal"
     if signal and asked.times is not None:
         raise SettingError("--times is for hospital records, and the model reads a signal")
     if not signal and (options := sorted(asked.signals.model_dump(exclude_defaults=True))):
         raise SettingError(f"--{options[0]} is for signals, and the model reads hospital records")
+    reader = signal_input if signal else record_input
+    name = reader.format_of(model, asked.path, asked.data)
+    _require_kind(model, name)
+    known, drift = _known(model, name), Drift(model.about)
     with scoring(out, model.classes) as scored:
 
         def told(share: float | None) -> None:
@@ -85,10 +89,8 @@ def predict(
 
         if signal:
             windows = signal_input.ScoringShelf(model, scored, drift, known)
-            name = signal_input.format_of(model, asked.path, asked.data)
             notes = signal_input.score_signals(windows, name, asked.path, asked.signals, told)
         else:
-            name = record_input.format_of(model, asked.path, asked.data)
             with temporary() as work:
                 notes, unknown = record_input.score_records(
                     model,
@@ -113,10 +115,26 @@ def predict(
     return Predicted(out, report, count, sentences)
 
 
-def _known(model: ServedModel) -> Known:
-    """What a model has seen; a run folder says it by names too."""
+def _require_kind(model: ServedModel, name: str) -> None:
+    """Make sure that data are of the kind that a model reads.
+
+    Raises:
+        UnknownNameError: If no data set has that name.
+        SettingError: If they are of another kind.
+    """
+    kinds = {"signal": ("recordings", "signals"), "records": ("hospital records", "meds")}
+    holds, reads = catalog.lookup(name).holds, model.about["kind"]
+    if holds != reads:
+        raise SettingError(
+            f"{name} holds {kinds[holds][0]}, and {model.name} reads {kinds[reads][0]}: name some "
+            f"with --data, such as {kinds[reads][1]}"
+        )
+
+
+def _known(model: ServedModel, name: str) -> Known:
+    """What a model has seen; a run folder says it by names too, of data of the same set."""
     known = Known.of(model.about)
-    if not Path(model.name).is_dir():
+    if name != model.about["training"]["name"] or not Path(model.name).is_dir():
         return known
     from sequela.runs.folder import RunFolder
 

@@ -12,7 +12,6 @@ from sequela.cohort.split import PARTS
 from sequela.cohort.tasks import Task
 from sequela.cohort.unlabelled import LeftOut, ask_without_labels
 from sequela.config import SequenceSettings
-from sequela.errors import SettingError
 from sequela.sequences.build import build_sequences
 from sequela.sequences.flat import Sequences
 from sequela.sequences.vocabulary import Vocabulary
@@ -21,7 +20,6 @@ from sequela.serving.known import Known
 from sequela.serving.records import examples_of, inputs_of
 from sequela.serving.scored import Scored
 from sequela.serving.served import ServedModel
-from sequela.sources import catalog
 from sequela.sources.events import events_of
 
 _NUMBERS = 1 << 21
@@ -32,21 +30,10 @@ _PATIENTS = 5_000
 
 
 def format_of(model: ServedModel, path: Path | None, data: str | None) -> str:
-    """The format of records: as asked for, else that of the folder, else that of the training.
-
-    Raises:
-        UnknownNameError: If no data set has that name.
-        SettingError: If it holds recordings.
-    """
+    """The format of records: as asked for, else that of the folder, else that of the training."""
     if data is None and path is not None and (path / "data").is_dir():
-        data = "meds"
-    name = data or str(model.about["training"]["name"])
-    if catalog.lookup(name).holds != "records":
-        raise SettingError(
-            f"{name} holds recordings, and {model.name} reads hospital records: name some with "
-            "--data, such as meds"
-        )
-    return name
+        return "meds"
+    return data or str(model.about["training"]["name"])
 
 
 def score_records(
@@ -101,8 +88,7 @@ def score_records(
         some = examples_of(sequences, rows)
         drift.see_records(some)
         scored.recognise(known.records(some))
-        if same:
-            scored.recognise(known.names(np.unique(some.subject_id).astype(np.str_).tolist()))
+        scored.recognise(known.names(np.unique(some.subject_id).astype(np.str_).tolist()))
     wide = max(1, len(about["channels"]))
     for rows in _batches(sequences, wide):
         _score(model, scored, drift, sequences, rows)

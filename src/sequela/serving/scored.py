@@ -27,7 +27,7 @@ from sequela.files import require_file, scratch_beside, whole, writing
 LISTED = ".listed.csv"
 HEADER = ("what", "id", "group", "subject", "place", "reason")
 NOT_SCORED, KNOWN = "not scored", "known"
-_SEEN = "the model was trained or tuned on it"
+_SEEN = "known from the training data, by its content or its name"
 _ROWS = 1 << 14
 """Rows that are written at once."""
 

@@ -165,21 +165,11 @@ class ScoringShelf:
 
 
 def format_of(model: ServedModel, path: Path | None, data: str | None) -> str:
-    """The format of recordings: as asked for, else that of the file, else that of the training.
-
-    Raises:
-        UnknownNameError: If no data set has that name.
-        SettingError: If it holds no recordings.
-    """
+    """The format of recordings: as asked for, else that of the file, else that of the training."""
     name = data or str(model.about["training"]["name"])
     if data is None and path is not None:
         files = path.suffix.lower() in SUFFIXES or has_recordings(path)
         name = "signals" if files or (is_table(path) and name == "bonn") else name
-    if catalog.lookup(name).holds != "signal":
-        raise SettingError(
-            f"{name} holds hospital records, and {model.name} reads a signal: name recordings with "
-            "--data, such as signals"
-        )
     return name
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.cli.calls import Refused, ran
 
@@ -16,6 +17,7 @@ from sequela.cli.app import main
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import seal
 from sequela.runs.openings import LEDGER, read
+from sequela.sources.catalog import signals_of
 
 COMMANDS = [
     "train",
@@ -252,6 +254,29 @@ def test_evaluate_sets_aside_what_the_model_has_seen(
     assert {name: printed[name] for name in held_out} == held_out  # the same model and segments
     ran("evaluate", run_folder, "--root", synthetic, "--json")  # of the run's own data set
     assert json.loads(capsys.readouterr().out) == printed
+
+
+def test_evaluate_reads_other_recordings_of_the_same_names(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [",".join(["recording", "label", *(f"X{n}" for n in range(1, 179))])]
+    rng = np.random.default_rng(0)
+    for letter in "ZONFS":
+        for number in range(1, 11):
+            samples = ",".join(f"{value:.1f}" for value in rng.normal(0, 50, 178))
+            lines.append(f"{letter}{number:03d},{letter},{samples}")
+    (tmp_path / "other.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    names = zip(signals_of("bonn").classes, "SFNOZ", strict=True)
+    classes = ", ".join(f"'{name}' = '{letter}'" for name, letter in names)
+    (tmp_path / "signals.toml").write_text(
+        "recording = 'recording'\nlabel = 'label'\nsamples = 'X*'\nrate = 173.61\nunit = 'µV'\n"
+        f"classes = {{{classes}}}\n",
+        "utf-8",
+    )
+    ran("evaluate", run_folder, "--data", "signals", "--root", tmp_path / "other.csv", "--json")
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["recordings_set_aside_as_trained_or_tuned_on"] == 0
+    assert printed["examples"] == 50
 
 
 def test_a_taken_out_is_refused(run_folder: Path, synthetic: Path, refused: Refused) -> None:

@@ -435,7 +435,8 @@ def load_other(
     content = content_of(segments)
     known = set(np.array(content.units)[folder.split.seen(content)].tolist())
     by_content = {each for each in recordings if known & {h for _, h in each.names(here)}}
-    new = [each for each in recordings if each not in by_name | by_content]
+    aside = by_content | (by_name if name == folder.settings.data else set())
+    new = [each for each in recordings if each not in aside]
     renamed = [each for each in recordings if each in by_content - by_name]
     if not new:
         raise SettingError(

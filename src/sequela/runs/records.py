@@ -148,7 +148,7 @@ class VisitData:
         stored: Mapping[str, NDArray[Any]] | None = None,
         *,
         standardise: bool = True,
-    ) -> "VisitInputs":
+    ) -> VisitInputs:
         """What a model of these inputs is given.
 
         Args:

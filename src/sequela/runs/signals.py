@@ -11,31 +11,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from sequela.cohort.finding import Finding
 from sequela.cohort.fingerprint import Content
 from sequela.cohort.pseudonyms import Pseudonyms, own
-from sequela.cohort.segments import Segments, content_of, cut, of_windows, stretches
+from sequela.cohort.segments import Segments, content_of, cut, of_windows
 from sequela.cohort.split import PARTS, Split, draw
-from sequela.config import RunSettings, SegmentLength, SignalSettings, TrainingSettings
+from sequela.config import RunSettings, SegmentLength, SignalSettings
 from sequela.errors import SettingError
 from sequela.evaluation.attribution import Attribution, attribute_signal
 from sequela.evaluation.predictions import Predictions
 from sequela.models.registry import ModelEntry, lookup
 from sequela.runs.folder import RunFolder
-from sequela.sequences.featurisers import Features, Table
+from sequela.runs.signal_inputs import SignalInputs
+from sequela.sequences.featurisers import Features
 from sequela.sequences.leaks import IN_SEGMENTS, find_in_segments
 from sequela.sequences.scaling import Scaling
-from sequela.sequences.signal_batches import (
-    SignalBatch,
-    VariedDataset,
-    signal_loader,
-)
 from sequela.sources import catalog
 from sequela.sources.signals.declaration import is_declared
 
-_PREDICTION_BATCH = 1024
 _TWO = 2
 _LOOKED_AT = 500  # segments of a class, of which a typical one is shown
 _DRAWN = 1000  # samples
@@ -136,7 +130,7 @@ class SignalData:
         stored: Mapping[str, NDArray[Any]] | None = None,
         *,
         standardise: bool = True,
-    ) -> "SignalInputs":
+    ) -> SignalInputs:
         """What a model of these inputs is given.
 
         Args:
@@ -251,87 +245,6 @@ class SignalData:
             if self.segments.subject_id is None
             else len(np.unique(self.segments.subject_id)),
         }
-
-
-@dataclass(frozen=True)
-class SignalInputs:
-    """What a model of signals is given.
-
-    Attributes:
-        data: The segments.
-        reads: The model's inputs, in its order.
-        described: Its table of features, if it reads one.
-    """
-
-    data: SignalData
-    reads: tuple[str, ...]
-    described: Features | None
-
-    @property
-    def state(self) -> dict[str, NDArray[Any]]:
-        """What was learnt before the model, to be stored with it."""
-        return self.described.state if self.described else {}
-
-    @property
-    def features(self) -> Table:
-        """For a reference model: float32 (segment, feature), or no columns."""
-        empty = np.empty((len(self.data.segments), 0), np.float32)
-        return self.described.table if self.described else empty
-
-    @property
-    def shape(self) -> dict[str, int]:
-        """The sizes that a model may be built with."""
-        _, n_chans, n_times = self.data.segments.signal.shape
-        return {
-            "n_chans": n_chans,
-            "n_times": n_times,
-            "n_features": self.features.shape[1],
-            "n_outputs": len(self.data.classes),
-        }
-
-    @property
-    def example(self) -> tuple[Tensor, ...]:
-        """Inputs of one segment; only its shape matters."""
-        features = torch.zeros(1, self.features.shape[1])
-        signal = torch.zeros(1, *self.data.scaled.shape[1:])
-        return SignalBatch(signal, torch.zeros(1), features, self.reads).inputs
-
-    @cached_property
-    def _everything(self) -> SignalBatch:
-        """All segments, as a network reads them."""
-        labels = torch.from_numpy(self.data.labels)
-        table = self.described.standardised if self.described else None
-        features = torch.from_numpy(table.rows(np.arange(len(labels)))) if table else None
-        return SignalBatch(self.data.scaled, labels, features, self.reads)
-
-    def loader(
-        self,
-        part: str,
-        batch_size: int,
-        generator: torch.Generator | None = None,
-        training: TrainingSettings | None = None,
-    ) -> DataLoader[SignalBatch]:
-        """Batches of a part, in an order drawn from ``generator``, or as it is."""
-        rows = self.data.rows(part)
-        segments = self._everything.of(rows.tolist())
-        if training and training.varies and generator:
-            stretch = torch.from_numpy(stretches(self.data.segments, rows))
-            cropped = stretch if training.crops else None
-            varied = VariedDataset(segments, generator, cropped, training.gain)
-            return signal_loader(varied, batch_size=batch_size, generator=generator)
-        return signal_loader(segments, batch_size=batch_size, generator=generator)
-
-    def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
-        """What a network says of every segment: float32 (segment, class)."""
-        device = next(model.parameters()).device
-        model.eval()
-        said = []
-        with torch.inference_mode():
-            for first in range(0, len(self.data.labels), _PREDICTION_BATCH):
-                batch = self._everything.of(slice(first, first + _PREDICTION_BATCH)).to(device)
-                said.append(model(*batch.inputs))
-            found: NDArray[np.float32] = torch.cat(said).float().softmax(1).cpu().numpy()
-        return found
 
 
 def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> SignalData:

@@ -3,7 +3,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: reproduce test lint docs dist release clean
+# With LOCK=.ci/newest.lock, versions and hashes are those of the file; torch is still the machine's.
+LOCK ?=
+HASHED := pip install --quiet --require-hashes --no-deps -r
+
+.PHONY: reproduce test lint docs dist release lock clean
 
 reproduce: .venv/runtime
 	$(BIN)/sequela reproduce
@@ -38,6 +42,7 @@ release: dist
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(if $(LOCK),$(BIN)/python -m $(HASHED) $(LOCK))
 	$(BIN)/python -m pip install --quiet --editable '.[train]'
 	touch $@
 
@@ -48,6 +53,16 @@ release: dist
 .venv/documentation: .venv/runtime
 	$(BIN)/python -m pip install --quiet --group docs
 	touch $@
+
+# What CI installs: the newest and the oldest versions that are allowed, and other readers of MEDS.
+COMPILE := build/lock/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-annotate \
+  --custom-compile-command "make lock" --no-emit-package torch --no-emit-package torchvision
+lock:
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet uv
+	$(COMPILE) --upgrade --universal --extra train --group dev --group docs -o .ci/newest.lock pyproject.toml
+	$(COMPILE) --upgrade --resolution lowest-direct --extra train --group dev -o .ci/oldest.lock pyproject.toml
+	$(COMPILE) --upgrade -o .ci/readers.lock .ci/readers.in
 
 clean:
 	rm -rf .venv build dist docs/reference

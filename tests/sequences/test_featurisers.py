@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal import periodogram, windows
 
 from sequela.errors import SettingError
 from sequela.sequences.featurisers import (
@@ -44,6 +45,18 @@ def test_a_sine_has_its_power_at_its_frequency_and_twice_the_amplitude_four_time
     assert table[1, at] - table[0, at] == pytest.approx(np.log(4), rel=1e-4)
     level = names.index("channel 0, log standard deviation")
     assert table[1, level] - table[0, level] == pytest.approx(np.log(2), rel=1e-4)
+
+
+def test_the_spectrum_is_the_mean_of_four_slepian_tapers() -> None:
+    source = signals(n=3, n_chans=1)
+    tapers = windows.dpss(64, 2.5, 4)
+    spectra = [
+        periodogram(source.signal.astype("f8"), 64.0, taper, return_onesided=False)[1]
+        for taper in tapers
+    ]
+    expected = np.log(np.mean(spectra, axis=0)[:, 0, 1:33])
+    table = np.asarray(lookup("spectrum").apply(source, {}))
+    np.testing.assert_allclose(table[:, :32], expected, rtol=1e-4)
 
 
 def test_a_silent_channel_has_features() -> None:

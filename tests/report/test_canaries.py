@@ -23,11 +23,17 @@ COUNTS = {"examples", "groups", "events", "count"}
 TASK = ("--task", "in-hospital", "--epochs", 1, "--demographics")
 
 
-def shown_of(data: str, root: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> str:
+def shown_of(
+    data: str,
+    root: Path,
+    out: Path,
+    capsys: pytest.CaptureFixture[str],
+    task: tuple[object, ...] = TASK,
+) -> str:
     """Make everything that shows a run; what was printed."""
     inside, outside = out / "inside", out / "outside"
     for model in ("visits-baseline", "logistic-regression"):
-        arguments = ("--data", data, "--root", root, *TASK, "--out", inside / model)
+        arguments = ("--data", data, "--root", root, *task, "--out", inside / model)
         epochs = arguments if model == "visits-baseline" else tuple(
             each for each in arguments if each not in ("--epochs", 1)
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What of sequences is compared with those of other data: how long a step is after the one before."""
+"""Content of sequences: how many days a step is after the one before."""
 
 import numpy as np
 

@@ -1,19 +1,20 @@
-"""Canaries in OMOP tables, and in what shows an ensemble of their records."""
+"""Canaries in tables of MIMIC-IV, NAFLD and OMOP, and in what shows an ensemble of records."""
 
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from tests.canaries import Planted, called
-from tests.report.test_canaries import assert_none_found, shown_of
+from tests.report.test_canaries import TASK, assert_none_found, shown_of
 
 from sequela.cli.app import main
 
 PEOPLE = 160
+LANDMARK = ("--task", "landmark", "--days", 1000, "--epochs", 1, "--demographics")
 
 
 def text_of(person: int, place: str) -> str:
@@ -43,6 +44,43 @@ def stay_of(person: int) -> tuple[datetime, datetime, bool]:
     """When a stay begins and ends, and whether it ends in death."""
     begin = datetime(2150 + person % 7, 1 + person % 12, 1 + person % 27, 8, 15)
     return begin, begin + timedelta(days=3 + person % 9), person % 3 == 0
+
+
+def mimic4(root: Path) -> Planted:
+    patients, admissions, coded, labs = [], [], [], []
+    for n in range(PEOPLE):
+        subject, stay = 10_731_000 + 13 * n, 28_410_000 + 17 * n
+        begin, end, died = stay_of(n)
+        patients.append(
+            {"subject_id": subject, "gender": "FM"[n % 2], "anchor_age": 40 + n % 40,
+             "anchor_year": begin.year, "anchor_year_group": "2011 - 2013",
+             "dod": end.date() if died else ""}
+        )  # fmt: skip
+        admissions.append(
+            {"subject_id": subject, "hadm_id": stay, "admittime": begin, "dischtime": end,
+             "deathtime": end if died else "", "admission_type": "EW EMER.",
+             "admission_location": text_of(n, "a"),
+             "discharge_location": "DIED" if died else "HOME",
+             "insurance": text_of(n, "b"), "language": text_of(n, "c"),
+             "marital_status": text_of(n, "d"),
+             "race": text_of(n, "e"), "edregtime": "",
+             "edouttime": "", "hospital_expire_flag": int(died)}
+        )  # fmt: skip
+        coded += [
+            {"subject_id": subject, "hadm_id": stay, "seq_num": i, "icd_code": code,
+             "icd_version": 9}
+            for i, code in enumerate(("4280", f"25{n % 10}00"))
+        ]  # fmt: skip
+        labs += [
+            {"labevent_id": 52_000_000 + 10 * n + i, "subject_id": subject, "hadm_id": stay,
+             "specimen_id": 61_000_000 + n, "itemid": 50912 + i,
+             "charttime": begin + timedelta(hours=2), "storetime": begin + timedelta(hours=3),
+             "value": text_of(n, "f") if i == 3 else f"{i}.{n % 7}",
+             "valuenum": "" if i == 3 else f"{i}.{n % 7}", "valueuom": "mg/dL"}
+            for i in range(4)
+        ]  # fmt: skip
+    tables = {"patients": patients, "admissions": admissions, "diagnoses_icd": coded}
+    return written(root, {f"hosp/{n}": rows for n, rows in {**tables, "labevents": labs}.items()})
 
 
 def omop(root: Path) -> Planted:
@@ -79,11 +117,30 @@ def omop(root: Path) -> Planted:
     )  # fmt: skip
 
 
-def test_no_canary_of_omop_tables_is_shown(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def nafld(root: Path) -> Planted:
+    people, values, events = [], [], []
+    for n in range(PEOPLE):
+        one = 7_310_000 + 13 * n
+        people.append(
+            {"id": one, "age": 40 + n % 40, "male": n % 2, "weight": 70 + n % 30,
+             "height": 160 + n % 30, "bmi": 20 + n % 15, "case.id": one,
+             "futime": 1200 + 20 * n if n % 3 else 100 + 5 * n, "status": int(n % 3 == 0)}
+        )  # fmt: skip
+        tests = ("hdl", "chol", text_of(n, "a"))
+        values += [{"id": one, "days": -i, "test": t, "value": 40 + n} for i, t in enumerate(tests)]
+        events += [
+            {"id": one, "days": -1, "event": event} for event in ("diabetes", text_of(n, "b"))
+        ]
+    return written(root, {"nafld1": people, "nafld2": values, "nafld3": events})
+
+
+@pytest.mark.parametrize("make", [mimic4, nafld, omop])
+def test_no_canary_of_tables_is_shown(
+    make: Callable[[Path], Planted], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    canaries = omop(tmp_path / "data")
-    said = shown_of("omop", canaries.root, tmp_path, capsys)
+    canaries = make(tmp_path / "data")
+    task = LANDMARK if make is nafld else TASK
+    said = shown_of(make.__name__, canaries.root, tmp_path, capsys, task)
     inside, outside = tmp_path / "inside", tmp_path / "outside"
     both = inside / "ensemble"
     members = (inside / "visits-baseline", inside / "logistic-regression")

@@ -49,10 +49,11 @@ def test_a_sine_has_its_power_at_its_frequency_and_twice_the_amplitude_four_time
 
 def test_the_spectrum_is_the_mean_of_four_slepian_tapers() -> None:
     source = signals(n=3, n_chans=1)
-    tapers = windows.dpss(64, 2.5, 4)
+    signal = source.signal.astype(np.float64)
+    centred = signal - signal.mean(axis=2, keepdims=True)
     spectra = [
-        periodogram(source.signal.astype("f8"), 64.0, taper, return_onesided=False)[1]
-        for taper in tapers
+        64 * periodogram(centred * taper, 64.0, detrend=False, return_onesided=False)[1]
+        for taper in windows.dpss(64, 2.5, 4)  # a taper's squares sum to 1, a plain window's to 64
     ]
     expected = np.log(np.mean(spectra, axis=0)[:, 0, 1:33])
     table = np.asarray(lookup("spectrum").apply(source, {}))

@@ -57,8 +57,10 @@ def test_export_says_that_the_vocabulary_names_codes_of_few(
     *_, said = write_export(stays_run, tmp_path / "codes.onnx", check=False)
     assert said.startswith("keep this file in the house: its vocabulary names codes of 1 training")
     assert "--min-subjects 10" in said
+    assert load(tmp_path / "codes.onnx").about["internal"] == said
     *_, said = write_export(run, tmp_path / "linear.onnx", check=False)
     assert "linear.onnx" in said
+    assert "internal" not in load(tmp_path / "linear.onnx").about
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 Entries of every model:
 
 - ``sequela``: version that wrote it; ``model``, ``title``: its name, and what a table calls it.
+- ``internal``: only where the vocabulary names codes of fewer than 10 training subjects: says so.
 - ``kind``: ``signal`` or ``records``; ``reads``: its inputs; ``classes``: names, in the order of
   the probabilities; ``question``: what was asked.
 - ``answers``: how the probabilities of the held-out part are spread, whatever came true there: of

@@ -9,6 +9,7 @@ import numpy as np
 
 from sequela.cohort.fingerprint import Content
 from sequela.cohort.split import Split
+from sequela.config import SMALLEST_CELL
 from sequela.errors import MissingExtraError, RunError
 from sequela.evaluation.conformal import fit_conformal
 from sequela.evaluation.predictions import Predictions
@@ -18,7 +19,7 @@ from sequela.runs.find import named_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import Manifest
 from sequela.runs.model import FILE, TrainedEnsemble, TrainedModel, trained
-from sequela.runs.released import public
+from sequela.runs.released import least_named, public
 from sequela.sequences.featurisers import FEATURES
 from sequela.serving import about as metadata
 from sequela.serving.drift import answers_of, codes_of
@@ -94,8 +95,10 @@ def describe(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[s
     header, data, settings = model.header, folder.data, folder.settings
     signal = "n_times" in header
     tuning = folder.predictions.part("tuning")
+    few = names_of_few(folder)
     return {
         "sequela": __version__,
+        **({"internal": few} if few else {}),
         "model": settings.model,
         "title": title(settings),
         "kind": "signal" if signal else "records",
@@ -124,6 +127,17 @@ def describe(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[s
         },
         "fingerprint": _fingerprint(folder.split),
     }
+
+
+def names_of_few(folder: RunFolder) -> str | None:
+    """Why the file must not leave the building: its vocabulary names codes of few patients."""
+    least = least_named(folder.data)
+    if least is None or least >= SMALLEST_CELL:
+        return None
+    return (
+        f"keep this file in the house: its vocabulary names codes of {least} training subject(s); "
+        f"train with --min-subjects {SMALLEST_CELL} for one that may leave it"
+    )
 
 
 def _reads(model: TrainedModel | TrainedEnsemble) -> list[str]:

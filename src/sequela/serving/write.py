@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from sequela.config import SMALLEST_CELL
 from sequela.files import whole
 from sequela.runs.model import trained
-from sequela.runs.released import least_named
-from sequela.serving.export import graph, run_to_export, with_metadata
+from sequela.serving.export import graph, names_of_few, run_to_export, with_metadata
 from sequela.serving.parity import require_same
 from sequela.serving.served import from_bytes
 
@@ -43,10 +41,6 @@ def write_export(
     with whole(out) as partial:
         partial.write_bytes(made)
     told.append(f"{out}: {len(made):,} bytes")
-    least = least_named(folder.data)
-    if least is not None and least < SMALLEST_CELL:
-        told.append(
-            f"keep this file in the house: its vocabulary names codes of {least} training "
-            f"subject(s); train with --min-subjects {SMALLEST_CELL} for one that may leave it"
-        )
+    if said := names_of_few(folder):
+        told.append(said)
     return told

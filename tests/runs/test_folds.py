@@ -11,11 +11,12 @@ import pytest
 
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError, SplitError
-from sequela.evaluation.recipe import metric_across_folds
+from sequela.evaluation.decision import Threshold, operation
+from sequela.evaluation.recipe import Design, across_folds, metric_across_folds
 from sequela.runs.find import find_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate
-from sequela.runs.recipe import judged
+from sequela.runs.recipe import judged, summarise_runs
 from sequela.sources.catalog import EXCERPTS
 
 MIMIC3 = EXCERPTS / "mimic3"
@@ -129,6 +130,25 @@ def test_the_summary_is_the_mean_of_the_folds(network: FoldsFolder) -> None:
     assert network.facts["train_seconds"] == pytest.approx(
         sum(folder.metrics["train_seconds"] for folder in network.runs)
     )
+
+
+@pytest.mark.parametrize("repeats", [1, REPEATS])
+def test_an_interval_at_a_threshold_is_that_of_the_recipe(
+    network: FoldsFolder, repeats: int
+) -> None:
+    runs = network.runs[: FOLDS * repeats]
+    said = judged(runs)
+    summary = summarise_runs(runs)["test"]["operating_points"][1]
+    chosen = [run.metrics["parts"]["held_out"]["operating_points"][1] for run in runs]
+    at = [Threshold(each["threshold"], each["chosen_for"]) for each in chosen]
+    held_out = [operation(one.held_out, there) for one, there in zip(said, at, strict=True)]
+    tuning = [operation(one.tuning, t) for one, t in zip(said, at, strict=True) if one.tuning]
+    rng = np.random.default_rng(0)
+    found = across_folds(held_out, rng, design=Design.of(said), tuning=tuning)
+    for name, number in zip(("sensitivity", "specificity"), found, strict=False):
+        assert number.interval is not None
+        expected = [max(number.interval.low, 0), min(number.interval.high, 1)]
+        assert summary[f"{name}_ci"] == pytest.approx(expected)
 
 
 def test_shares_and_their_intervals_lie_between_0_and_1(

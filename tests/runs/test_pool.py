@@ -27,7 +27,11 @@ def planned(name: str, *, model: str = "mlp-baseline", folds: int = 0) -> Planne
 
 
 def after(epochs: int) -> list[EpochRecord]:
-    return [EpochRecord(epochs, part, 1.0, 0.1, {}, 1e-3) for part in ("train", "tuning")]
+    return [
+        EpochRecord(epoch, part, 1.0, 0.1, {}, 1e-3)
+        for epoch in range(1, epochs + 1)
+        for part in ("train", "tuning")
+    ]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Fetching, against a local HTTP server that also misbehaves."""
 
+import gc
 import io
 import logging
 import threading
@@ -19,6 +20,8 @@ from sequela.sources.catalog import load_recordings, locate
 from sequela.sources.recordings import Recording
 
 Answer = Callable[[BaseHTTPRequestHandler, bytes], None]
+# pooch leaves the answer of a request that failed to the garbage collector, and Python 3.13 warns.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 def zip_of(files: dict[str, bytes]) -> bytes:
@@ -138,6 +141,7 @@ def server(zips: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[
     yield served
     served.http.shutdown()
     served.http.server_close()
+    gc.collect()
     thread.join()
 
 

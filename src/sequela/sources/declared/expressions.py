@@ -19,6 +19,9 @@ from sequela.sources.declarations import end_of, number_in
 Value = Any
 """A narwhals expression, or a plain value."""
 
+_DEEPEST = 200
+"""Steps of an expression, one within the other, that engines compute without a full stack."""
+
 
 def _moment(text: str) -> datetime:
     """A time without a zone, as those of the tables."""
@@ -119,11 +122,20 @@ def columns_in(text: str) -> set[str]:
 
 def _parsed(text: str) -> ast.Expression:
     try:
-        return ast.parse(" ".join(text.split()), mode="eval")
+        tree = ast.parse(" ".join(text.split()), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         hint = next((hint for sign, hint in _HINTS.items() if sign in text), "see docs/tables.md")
         said = error.msg if isinstance(error, SyntaxError) else error
         raise SettingError(f"'{text}' is not an expression ({said}): {hint}") from error
+    depth, parts = 0, list[ast.AST]([tree])
+    while parts := [below for part in parts for below in ast.iter_child_nodes(part)]:
+        depth += 1
+    if depth > _DEEPEST:
+        raise SettingError(
+            f"'{text[:40]}...' has {depth} steps, one within the other; "
+            f"expected {_DEEPEST} at most: derive a column for a part of it"
+        )
+    return tree
 
 
 def _lit(value: Value) -> nw.Expr:

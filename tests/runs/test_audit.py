@@ -14,6 +14,7 @@ from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
 from sequela.runs import fit, signals
 from sequela.runs.audit import audit
+from sequela.runs.audited import Audited
 from sequela.runs.records import VisitData
 from sequela.runs.signals import SignalData
 from sequela.sequences.scaling import Scaling
@@ -172,6 +173,13 @@ def test_a_record_under_two_names(stays: VisitData) -> None:
         value_offsets=np.zeros(len(taken) + 1, np.int64),  # these records have no values
     )
     assert "identical records" in checks(audit(replace(stays, sequences=planted)))
+
+
+def test_the_exit_status_tells_a_leak_from_a_suspicion() -> None:
+    leak = Finding("check", "what", "where", "leak", "remedy")
+    suspicion = replace(leak, severity="suspicion")
+    for findings, status in (((), 0), ((leak, suspicion), 3), ((suspicion,), 4)):
+        assert Audited(Path("run"), "", "", planned=False, findings=findings).status == status
 
 
 def test_what_is_found_stands_in_the_run(synthetic: Path, tmp_path: Path) -> None:

@@ -194,6 +194,7 @@ def test_folds_and_seeds(synthetic: Path, tmp_path: Path) -> None:
         over.runs[1].predictions.probabilities, np.mean(said, axis=0), atol=1e-6
     )
     assert title(over.settings) == "Ensemble of MLP baseline (2 times)"
+    assert over.runs[0].settings.seed == 0  # that of its first member
     floor = RunSettings(model="logistic-regression", data="bonn")
     cross_validate(floor, tmp_path / "floor", folds=2, root=synthetic)
     ran("ensemble", tmp_path / "over", tmp_path / "floor", "--out", tmp_path / "both")

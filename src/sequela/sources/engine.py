@@ -250,7 +250,10 @@ class DuckDBEngine:
         try:
             with self._translated():
                 yield
-        except self._faults as error:
+        except self._failure as error:
+            # Damage to a Parquet file may be told as the plain error.
+            if not isinstance(error, self._faults) and type(error) is not self._failure:
+                raise
             raise DataError(_unfit(place, error)) from None
 
     def close(self) -> None:

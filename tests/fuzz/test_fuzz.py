@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fuzz.parsers import arguments, edited, meds, tables
 from fuzz.registry import PARSERS
-from fuzz.run import FAULTS, FOREIGN, REFUSED, WRONG, fuzz
+from fuzz.run import FAULTS, FOREIGN, WRONG, fuzz
 
 MUTANTS = 150
 BUILT = 20  # mutants of data sets, of which each is built, which takes a fifth of a second
@@ -20,11 +20,6 @@ def test_no_mutant_is_taken_for_another_value_or_breaks_the_parser(name: str) ->
     found = fuzz(PARSERS[name], mutants)
     assert found.counts.total() == mutants
     assert not [each for each in found.examples if each[1] in FAULTS], found.examples[0]
-
-
-def test_damage_that_duckdb_tells_as_a_plain_error_is_refused() -> None:
-    """One bit of a Parquet file that gives a column more values than rows."""
-    assert fuzz(PARSERS["meds-pages"], 1, first=1625).counts == {REFUSED: 1}
 
 
 def test_a_parser_that_ignores_damage_is_found_out() -> None:

@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from sequela.errors import DataError, SettingError
@@ -81,3 +82,15 @@ def test_java_is_missing_or_old(
         check_java()
     with pytest.raises(SettingError, match=said):
         open_engine("spark", tmp_path)
+
+
+def test_damage_that_duckdb_tells_as_a_plain_error_is_refused(tmp_path: Path) -> None:
+    """As of one bit in the metadata of a Parquet file; any other error stays a bug."""
+    engine = open_engine("duckdb", tmp_path)
+    damage = duckdb.Error("Parquet metadata is corrupt. Column has 402 values, row group 400 rows")
+    with pytest.raises(DataError, match=r"Parquet metadata is corrupt"), engine.translated("here"):
+        raise damage
+    bug = duckdb.BinderException("no such column")
+    with pytest.raises(duckdb.BinderException), engine.translated("here"):
+        raise bug
+    engine.close()

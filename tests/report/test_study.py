@@ -11,16 +11,19 @@ import pytest
 
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError
+from sequela.evaluation.comparison import Difference
 from sequela.evaluation.disclosure import HIDDEN
+from sequela.evaluation.intervals import Interval
 from sequela.figures.curves import learning_curve
 from sequela.figures.figure import Figure
 from sequela.figures.registry import RUN_FIGURES, RunFigure
 from sequela.report.build import build
-from sequela.report.comparison import Standing
+from sequela.report.comparison import Row, Standing
 from sequela.report.entry import Entry
 from sequela.report.group import TOO_FEW
 from sequela.report.study import content
 from sequela.runs import fit, released
+from sequela.runs.compare import Compared
 from sequela.runs.find import Run, find_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import seal
@@ -201,6 +204,18 @@ def test_a_fold_of_few_has_no_dot(record_runs: list[Run]) -> None:
         entry = Entry(folds, mortality.STUDY, smallest)
         (row,) = Standing.of([entry], entry).rows
         assert len(row.models) == dots
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "as_good"),
+    [(-0.1, 0.1, True), (-0.1, 0.0, True), (-0.2, -0.1, False), (0.1, 0.2, False)],
+)
+def test_a_model_is_as_good_where_the_interval_of_the_difference_holds_zero(
+    small_runs: list[RunFolder], low: float, high: float, *, as_good: bool
+) -> None:
+    interval = Interval(low, high, 0.95, "paired", 2000, 80)
+    apart = Compared("b", "mlp-improved", 0.7, Difference((low + high) / 2, interval, 0.5))
+    assert Row(Entry(small_runs[0]), 0.7, None, (), apart).as_good is as_good
 
 
 def test_a_page_whose_numbers_are_hidden_tells_none(

@@ -200,7 +200,7 @@ def _names(content: bytes) -> list[str]:
 
 def _rows(content: bytes, table: Table, published: list[str]) -> list[list[Any]] | None:
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig", "surrogateescape")
         lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error):
         return None
@@ -229,6 +229,8 @@ _NONE = object()
 
 def _value(text: str, kind: Kind) -> Any:
     """What a cell says; ``_NONE`` if nothing that its kind allows."""
+    if any("\udc80" <= sign <= "\udcff" for sign in text):  # not UTF-8, in a column that is read
+        return _NONE
     if kind is Kind.TEXT:
         return text.strip(" ") or None
     text = text.strip(_BLANKS)

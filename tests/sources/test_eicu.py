@@ -102,6 +102,29 @@ def test_outcomes_hidden_in_other_columns_are_not_read(eicu: Any, write: Any, ma
     assert built.times("APACHE//score//IV") == [ADMITTED + timedelta(minutes=60, hours=24)]
 
 
+def test_a_chance_of_death_above_1_is_refused(eicu: Any, write: Any, made: Any) -> None:
+    """Shifted columns look so: 5.8 is a length of stay."""
+    score = {"apachepatientresultsid": 1, "apacheversion": "IV", "acutephysiologyscore": 23,
+             "apachescore": 47, "predictedhospitalmortality": "5.8"}  # fmt: skip
+    eicu["apachePatientResult"] = [{"patientunitstayid": 1, **score}]
+    with pytest.raises(DataError, match=r"'predictedhospitalmortality' holds .*expected -1 to 1"):
+        made("eicu", write(eicu))
+
+
+@pytest.mark.parametrize("more", [",", ",,", ',""'])
+def test_a_row_with_more_columns_than_the_header_is_refused_though_they_are_blank(
+    more: str, eicu: Any, write: Any, made: Any
+) -> None:
+    root = write(eicu)
+    (file,) = root.glob("diagnosis.csv")
+    head, first, *rest = file.read_text("utf-8").splitlines()
+    count = head.count(",") + 1
+    file.write_text("\n".join([head, first + more, *rest, ""]), "utf-8")
+    said = rf"line 2: {count + 1} columns; expected {count}"
+    with pytest.raises(DataError, match=said):
+        made("eicu", root)
+
+
 def test_unit_stays_that_are_not_there(eicu: Any, write: Any, made: Any) -> None:
     built = made("eicu", write(eicu))
     assert built.table("diagnosis").set_aside == {"its unit stay is not in patient": 1}

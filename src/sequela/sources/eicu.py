@@ -248,6 +248,11 @@ SOURCE = Source(
                 )
             ),
             prepare=on_unit(),
+            ranges={
+                "acutephysiologyscore": (MISSING, 300),
+                "apachescore": (MISSING, 300),
+                "predictedhospitalmortality": (MISSING, 1),
+            },
             aside=ASIDE,
         ),
         entered(

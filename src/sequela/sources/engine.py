@@ -38,6 +38,7 @@ ENGINES = ("duckdb", "spark")
 MEMORY_LIMIT = "3GB"  # of DuckDB; more goes to the work folder
 KEPT_LIMIT = "1500MB"  # of what a build keeps; the rest of it lies compressed in the work folder
 CSV_BUFFER = 4_000_000  # bytes; the default of 32 MB leaves the processor's cache and costs a third
+NO_NULL = "\x01\x02"  # for DuckDB, what a cell holds that is NULL: nothing that is written
 # Text is taken for a value only where it says just that value: casts of DuckDB round 1.5, take
 # 9007199254740993 through a double, and read 1_000, 0x10, inf, 24:00 and times of other zones.
 FORMS = {
@@ -195,6 +196,10 @@ class DuckDBEngine:
             delimiter=",",
             quotechar='"',
             escapechar='"',
+            # Where blanks are no NULLs, a row with more columns than the header is an error, also
+            # if the last ones are blank. Blanks become NULLs as values become of their kind.
+            na_values=NO_NULL,
+            allow_quoted_nulls=False,
             buffer_size=CSV_BUFFER,
         )
         self._read[str(path)] = (list(header), dict(kinds))

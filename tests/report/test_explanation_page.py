@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.approved import assert_approved, texts_of
 
 from sequela.evaluation.attribution import Attribution
 from sequela.evaluation.number import number
@@ -35,6 +36,7 @@ def test_segments_are_drawn_with_their_error(
             assert f"The {name} is {one.reached:+.3f}" in text
             assert f"completeness error {one.error:.2g}" in text
     assert "Records of single patients" not in text
+    assert_approved("explained-segments", texts_of(text).replace(str(synthetic), "here"))
     again = build_explanation(found, tmp_path / "again.html", ids=True)
     assert again.read_bytes() == page.read_bytes()
     without = build_explanation(found, tmp_path / "without.html").read_text("utf-8")
@@ -55,6 +57,7 @@ def test_codes_stand_in_a_table_that_sums_up(
         (one,) = each.numbers.values()
         assert f"<strong>{number(one.values.sum(), '+.3g')}</strong>" in text
     assert len(outline(page).ids) == len(set(outline(page).ids))
+    assert_approved("explained-records", texts_of(text))
 
 
 def test_what_moved_most_comes_first_and_nothing_is_lost() -> None:

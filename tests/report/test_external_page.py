@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.approved import assert_approved, texts_of
 from tests.canaries import called
 
 from sequela.cli.app import main
@@ -92,6 +93,7 @@ def test_the_page_of_another_hospital(
     assert "A random half of the new people (130) was learnt from" in text
     assert "Logistic regression of the new people alone" in text
     assert str(places["away"].parent) not in page.read_text("utf-8")
+    assert_approved("external", texts_of(page.read_text("utf-8")))
     assert openings(folder).times == 1
     again = tmp_path / "again.html"
     assert called(main, "evaluate", run, *asked[:-1], again) == 0

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.approved import assert_approved, texts_of
 
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError
@@ -65,6 +66,7 @@ def test_both_studies_on_one_page_that_fetches_nothing(page: Path, outline: Outl
     assert text.index('id="seizure"') < text.index('id="mortality"')
     assert all(f'href="#{study}"' in text for study in ("seizure", "mortality"))
     assert not list(page.parent.glob("*.partial"))
+    assert_approved("both-studies", texts_of(text))
 
 
 def test_one_step_is_red_where_recurrent_models_read_it(page: Path) -> None:
@@ -167,6 +169,7 @@ def test_a_page_of_reference_models_alone_says_what_is_missing(
     folded = of(record_runs, "mimic3", "in-hospital")
     text = build(folded, tmp_path / "page.html").read_text("utf-8")
     assert "There is no run of visits-baseline here." in text
+    assert_approved("folds", texts_of(text))
     assert TOO_FEW in text.lower()
 
 

@@ -1,0 +1,58 @@
+"""Texts that a person has read: what is made must say the same, whatever its numbers are.
+
+After a change that is meant, `SEQUELA_APPROVE=1 pytest tests/report` writes them anew:
+read the difference before it is committed.
+"""
+
+import os
+import platform
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "approved"
+UNREAD = ("script", "style", "svg")
+_MACHINE = f"{platform.machine()}|{platform.system()}"
+_HASH = r"\b(?=[a-f]*\d)[0-9a-f]{7,}(?:-dirty)?\b"
+_UNIT = r" (?:µs|ms|s|min|minutes?|h|hours?)\b"
+_NUMBER = rf"[-+\u2212]?\d+(?:[.,:]\d+)*(?:e[-+]?\d+)?(?:\+c\w+)?(?:{_UNIT})?"
+
+
+class _Texts(HTMLParser):
+    """The texts of a page, one a line; those of scripts, styles and drawings left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._unread = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._unread += tag in UNREAD
+        if not self._unread:
+            self.found += [text for name, text in attrs if name == "aria-label" and text]
+
+    def handle_endtag(self, tag: str) -> None:
+        self._unread -= tag in UNREAD
+
+    def handle_data(self, data: str) -> None:
+        if not self._unread:
+            self.found.append(data)
+
+
+def texts_of(page: str) -> str:
+    """What a page says."""
+    texts = _Texts()
+    texts.feed(page)
+    return "\n".join(texts.found)
+
+
+def assert_approved(name: str, text: str) -> None:
+    """See that a text is the approved one of that name, but for its numbers."""
+    masked = re.sub(rf"commit \S+ |{_MACHINE}|{_HASH}|{_NUMBER}", "#", text)
+    lines = (" ".join(line.split()) for line in masked.splitlines())
+    said = [line for line in dict.fromkeys(lines) if line.strip("# ")]  # each once
+    file = FOLDER / f"{name}.txt"
+    if os.environ.get("SEQUELA_APPROVE") == "1":
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("\n".join([*said, ""]), "utf-8")
+    assert said == file.read_text("utf-8").splitlines()

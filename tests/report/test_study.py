@@ -21,7 +21,8 @@ from sequela.figures.registry import RUN_FIGURES, RunFigure
 from sequela.report.build import build
 from sequela.report.comparison import Row, Standing
 from sequela.report.entry import Entry
-from sequela.report.group import TOO_FEW
+from sequela.report.group import TOO_FEW, Group
+from sequela.report.leak import leak_figure
 from sequela.report.study import content
 from sequela.runs import fit, released
 from sequela.runs.compare import Compared
@@ -219,6 +220,23 @@ def test_a_model_is_as_good_where_the_interval_of_the_difference_holds_zero(
     interval = Interval(low, high, 0.95, "paired", 2000, 80)
     apart = Compared("b", "mlp-improved", 0.7, Difference((low + high) / 2, interval, 0.5))
     assert Row(Entry(small_runs[0]), 0.7, None, (), apart).as_good is as_good
+
+
+@pytest.mark.parametrize(("epochs", "quick"), [(4, True), (5, False)])
+def test_networks_of_no_more_epochs_than_a_quick_run_has_are_no_results(
+    epochs: int, *, quick: bool
+) -> None:
+    study = SimpleNamespace(training={"gru": SimpleNamespace(epochs=50)}, quick_epochs=4)
+    settings = SimpleNamespace(training=SimpleNamespace(epochs=epochs))
+    entry = SimpleNamespace(name="gru", run=SimpleNamespace(settings=settings))
+    property_: Any = Group.quick
+    assert property_.fget(SimpleNamespace(study=study, plain=[entry])) is quick
+
+
+def test_a_leak_is_drawn_of_one_model_that_was_run_both_ways(small_runs: list[RunFolder]) -> None:
+    figure = leak_figure([Entry(small_runs[0])], [Entry(small_runs[4])])
+    assert figure is not None
+    assert len(figure.rows) == 2
 
 
 def test_a_page_whose_numbers_are_hidden_tells_none(

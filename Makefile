@@ -5,7 +5,6 @@ BIN := .venv/bin
 
 # With LOCK=.ci/newest.lock, versions and hashes are those of the file; torch is still the machine's.
 LOCK ?=
-HASHED := pip install --quiet --require-hashes --no-deps -r
 
 .PHONY: reproduce test lint docs dist release lock clean
 
@@ -42,7 +41,7 @@ release: dist
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(if $(LOCK),$(BIN)/python -m $(HASHED) $(LOCK))
+	$(if $(LOCK),$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r $(LOCK))
 	$(BIN)/python -m pip install --quiet --editable '.[train]'
 	touch $@
 

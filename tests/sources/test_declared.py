@@ -181,6 +181,18 @@ def test_rows_that_do_not_fit_stop_the_build(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_row_with_a_blank_column_too_many_stops_build_and_check(
+    own: Path, tmp_path: Path
+) -> None:
+    head, first, *rest = (own / "labs.csv").read_text("utf-8").splitlines()
+    (own / "labs.csv").write_text("\n".join([head, f"{first},", *rest, ""]), "utf-8")
+    said = r"labs\.csv, line 2: 8 columns; expected 7"
+    with pytest.raises(DataError, match=said):
+        build(beside(own), own, tmp_path / "out")
+    with pytest.raises(DataError, match=said):
+        faults(beside(own), own)
+
+
 def test_rows_that_do_not_fit_are_named_without_their_values(own: Path) -> None:
     assert faults(beside(own), own) == []
     lines = (own / "labs.csv").read_text("utf-8").splitlines()

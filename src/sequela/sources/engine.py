@@ -32,7 +32,7 @@ from sequela.sources.declarations import FIRST_TIME, LAST_TIME, MOST_NUMBER, Kin
 from sequela.sources.parts import in_one_piece, read_parts
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 ENGINES = ("duckdb", "spark")
 MEMORY_LIMIT = "3GB"  # of DuckDB; more goes to the work folder
@@ -188,20 +188,7 @@ class DuckDBEngine:
     ) -> nw.LazyFrame[Any]:
         """See ``Engine``; a value of another kind is found when the frame is kept."""
         # On a connection of its own, it is read while others are: see ``keep_all``.
-        relation = self._connection.cursor().read_csv(
-            str(path),
-            columns=dict.fromkeys(header, "VARCHAR"),
-            header=True,
-            auto_detect=False,
-            delimiter=",",
-            quotechar='"',
-            escapechar='"',
-            # Where blanks are no NULLs, a row with more columns than the header is an error, also
-            # if the last ones are blank. Blanks become NULLs as values become of their kind.
-            na_values=NO_NULL,
-            allow_quoted_nulls=False,
-            buffer_size=CSV_BUFFER,
-        )
+        relation = csv_texts(self._connection.cursor(), path, header, buffer_size=CSV_BUFFER)
         self._read[str(path)] = (list(header), dict(kinds))
         columns = [typed_text(name, kind, str(path)) for name, kind in kinds.items()]
         return nw.from_native(relation.project(", ".join(columns)))
@@ -462,6 +449,28 @@ def check_java() -> None:
     version = re.search(r'version "(\d+)', answer.stderr + answer.stdout)
     if version is None or int(version[1]) < JAVA:
         raise SettingError(f"{NO_JAVA} (found: {answer.stderr.splitlines()[0]})")
+
+
+def csv_texts(
+    connection: "DuckDBPyConnection", path: Path, header: Sequence[str], **more: Any
+) -> "DuckDBPyRelation":
+    """A CSV file as text, whose blanks are texts too.
+
+    Where blanks are no NULLs, DuckDB refuses a row with more columns than the header, also if the
+    last ones are blank.
+    """
+    return connection.read_csv(
+        str(path),
+        columns=dict.fromkeys(header, "VARCHAR"),
+        header=True,
+        auto_detect=False,
+        delimiter=",",
+        quotechar='"',
+        escapechar='"',
+        na_values=NO_NULL,
+        allow_quoted_nulls=False,
+        **more,
+    )
 
 
 def typed_text(name: str, kind: Kind, place: str | None) -> str:

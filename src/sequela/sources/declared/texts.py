@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sequela.sources.csv_files import header
+from sequela.sources.engine import csv_texts
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -27,13 +28,6 @@ def text_of(paths: Sequence[Path], connection: "DuckDBPyConnection") -> tuple[An
         texts = (f'"{name}"::VARCHAR AS "{name.lower()}"' for name in relation.columns)
         return relation.project(", ".join(texts)), [name.lower() for name in relation.columns]
     names = header(paths[0])
-    relation = connection.read_csv(
-        str(paths[0]),
-        columns=dict.fromkeys(names, "VARCHAR"),
-        header=True,
-        auto_detect=False,
-        delimiter=",",
-        quotechar='"',
-        escapechar='"',
-    )
-    return relation, names
+    relation = csv_texts(connection, paths[0], names)
+    filled = (f'nullif("{name}", \'\') AS "{name}"' for name in names)
+    return relation.project(", ".join(filled)), names

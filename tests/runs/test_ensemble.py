@@ -119,6 +119,10 @@ def test_an_ensemble_may_be_a_member(runs: Path, ensemble: RunFolder, tmp_path: 
         "Ensemble of Ensemble of MLP baseline, MLP improved and Logistic regression and Logistic "
         "regression"
     )
+    first, second, last = commands([made])
+    assert first == "# runs/1-ensemble: an ensemble; its own card has its commands"
+    assert second.startswith("sequela train logistic-regression ")
+    assert last.startswith("sequela ensemble runs/1-ensemble runs/2-floor --out ")
     verify(made)
 
 

@@ -504,7 +504,7 @@ def test_in_mimic_too_the_icu_can_be_counted_from(asked: Ask, opened: Load) -> N
             key = (row["subject_id"], row["hadm_id"])
             entries[key] = min(row["intime"], entries.get(key, "9"))
     expected = {
-        (int(subject), np.datetime64(time.replace(" ", "T")) + np.timedelta64(24, "h"))
+        (int(subject), np.datetime64(time.replace(" ", "T"), "us") + np.timedelta64(24, "h"))
         for (subject, _), time in entries.items()
     }
     sequences = opened(asked(from_icu=True)).sequences

@@ -218,7 +218,7 @@ def _preparation(entry: Entry) -> dict[str, Said]:
         )
         ready = (
             "Tables are converted to events, each at the time when it became known, and events to "
-            "sequences of visits or windows ({sequences['steps']:.1f} steps on average)."
+            f"sequences of visits or windows ({sequences['steps']:.1f} steps on average)."
         )
         missing = (
             "Missing records are left out; nothing is imputed. Examples without any code: "

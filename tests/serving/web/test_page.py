@@ -82,13 +82,14 @@ def test_a_person_drops_a_seizure_and_a_recording_without_one(
         expect(page.locator("#place")).to_have_value("1")
         page.click("#explain")
         expect(page.locator("#moved tbody tr")).to_have_count(10)
-        assert page.locator("#picture .up, #picture .down").count() > 0
-        before = page.locator("#moved").inner_text()
+        bars = page.locator("#picture .up, #picture .down")
+        expect(bars).not_to_have_count(0)
+        before = page.locator("#moved").text_content() or ""
         with page.expect_response("**/v1/explain**example=2"):  # it follows to the next
             page.click("#after")
-        expect(page.locator("#moved tbody tr")).to_have_count(10)
         expect(page.locator("#moved")).not_to_have_text(before)
-        assert page.locator("#picture .up, #picture .down").count() > 0
+        expect(page.locator("#moved tbody tr")).to_have_count(10)
+        expect(bars).not_to_have_count(0)
         with page.expect_response("**/v1/view**"):
             _drop(page, files["closed"])
         expect(page.locator("#said")).not_to_contain_text("seizure")

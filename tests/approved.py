@@ -55,6 +55,7 @@ def assert_approved(name: str, text: str) -> None:
     masked = re.sub(rf"{_MACHINE}|{_HASH}|{_NUMBER}", "#", text)
     lines = (" ".join(line.split()) for line in masked.splitlines())
     said = [line for line in dict.fromkeys(lines) if line.strip("# ")]  # each once
+    assert "{" not in masked  # a value that was not filled in
     file = FOLDER / f"{name}.txt"
     if os.environ.get("SEQUELA_APPROVE") == "1":
         file.parent.mkdir(exist_ok=True)

@@ -49,7 +49,7 @@ def test_the_warning_names_the_models_and_the_share() -> None:
 def test_steps_are_told_by_their_distribution() -> None:
     assert sentences.steps_in_words(entry("boosting", 0.4).data["sequences"]) == (
         "An example has 2.2 steps on average: the middle half has 1 to 3, nine of ten 1 to 5 "
-        "(median 2, most 9), and 40 % have one."
+        "(median 2, maximum 9), and 40 % have one."
     )
     same = entry("boosting", 0.0).data["sequences"]
     same["steps_distribution"]["quantiles"] = dict.fromkeys(("a", "b", "c", "d", "e"), 9)

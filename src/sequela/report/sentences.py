@@ -101,8 +101,8 @@ def steps_in_words(sequences: Mapping[str, Any]) -> str:
     least, lower, middle, upper, many = spread["quantiles"].values()
     return (
         f"{found}: the middle half has {_span(lower, upper)}, nine of ten {_span(least, many)} "
-        f"(median {middle}, most {spread['most']}), and {100 * spread['share_of_one']:.0f} % have "
-        "one."
+        f"(median {middle}, maximum {spread['most']}), and {100 * spread['share_of_one']:.0f} % "
+        "have one."
     )
 
 

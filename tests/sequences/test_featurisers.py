@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import periodogram, windows
+from scipy.sparse import csr_array
+from scipy.stats import kurtosis, skew
 
+from sequela.cost.formula import Symbol, parse
 from sequela.errors import SettingError
 from sequela.sequences.featurisers import (
     FEATURISERS,
@@ -60,6 +63,27 @@ def test_the_spectrum_is_the_mean_of_four_slepian_tapers() -> None:
     np.testing.assert_allclose(table[:, :32], expected, rtol=1e-4)
 
 
+def test_shape_is_the_textbooks_moments_whatever_the_length() -> None:
+    source = signals(n=3, n_chans=2, n_times=9)
+    table = np.asarray(lookup("spectrum").apply(source, {})).reshape(3, 2, 4 + 6)
+    signal = source.signal.astype(np.float64)
+    centred = signal - signal.mean(axis=2, keepdims=True)
+    sizes = [np.std(signal, axis=2), np.abs(np.diff(signal)).mean(axis=2),
+             np.abs(np.diff(signal, 2)).mean(axis=2), np.ptp(signal, axis=2)]  # fmt: skip
+    moments = [skew(centred, axis=2), kurtosis(centred, axis=2, fisher=False)]
+    expected = np.stack([*np.log(sizes), *moments], axis=2)
+    np.testing.assert_allclose(table[..., 4:], expected, rtol=1e-4)
+
+
+def test_operations_of_the_spectrum_are_those_of_its_steps() -> None:
+    found = lookup("spectrum").operations({"n_chans": 2, "n_times": 64})
+    symbols = {name: Symbol(name, *of) for name, of in found.symbols.items()}
+    transform = 5 * 64 * 6 // 2
+    each_taper = 64 + transform + 4 * 32
+    expected = 2 * (2 * 64 + 4 * each_taper + 2 * 32 + 18 * 64)
+    assert parse(found.formula, symbols).value == expected
+
+
 def test_a_silent_channel_has_features() -> None:
     source = SimpleNamespace(signal=np.zeros((2, 1, 64), np.float32), sfreq=64.0)
     assert np.isfinite(np.asarray(lookup("spectrum").apply(source, {}))).all()
@@ -82,6 +106,17 @@ def test_columns_are_standardised_by_the_training_part(rows: list[list[float]]) 
             elif deviation > 1e-3:
                 expected = np.clip((value - mean) / deviation, -5, 5)
                 assert found[row, column] == pytest.approx(expected, abs=1e-2)
+
+
+def test_a_sparse_table_is_standardised_as_a_full_one() -> None:
+    counts = np.random.default_rng(0).poisson(0.7, (40, 6)).astype(np.float32)
+    counts[:, 5] = 0  # a column that does not vary
+    train = np.arange(30)
+    full, sparse = (Standardised.learn(each, train) for each in (counts, csr_array(counts)))
+    np.testing.assert_allclose(sparse["mean"], full["mean"], rtol=1e-6)
+    np.testing.assert_allclose(sparse["deviation"], full["deviation"], rtol=1e-5)
+    rows = Standardised(csr_array(counts), *sparse.values()).rows(np.arange(40))
+    np.testing.assert_allclose(rows, Standardised(counts, *full.values()).rows(np.arange(40)), 1e-4)
 
 
 def test_what_was_learnt_describes_other_data() -> None:

@@ -36,7 +36,9 @@ def test_scaling_keeps_a_segments_amplitude() -> None:
 
 def test_a_constant_channel_is_centred() -> None:
     signal = np.full((3, 1, 4), 7, "f4")
-    np.testing.assert_array_equal(Scaling.fit(signal).apply(signal), 0)
+    scaling = Scaling.fit(signal)
+    np.testing.assert_array_equal(scaling.apply(signal), 0)
+    np.testing.assert_array_equal(scaling.apply(signal + 3), 3)  # not constant in other data
 
 
 def test_every_segment_once_an_epoch_in_another_order() -> None:

@@ -8,7 +8,7 @@ from sequela.cohort.outcomes import ANY_DEATH
 from sequela.cohort.tasks import Task
 from sequela.config import SequenceSettings
 from sequela.errors import SettingError
-from sequela.sequences.vocabulary import cut_code, terms_of
+from sequela.sequences.vocabulary import Vocabulary, cut_code, terms_of
 from sequela.sources.codes import FAMILIES
 
 DOTTED = [name for f in FAMILIES if f.dot is not None for name in (f.name, *f.aliases)]
@@ -96,3 +96,10 @@ def test_demographics_are_inputs_where_they_are_asked_for_and_age_in_decades() -
 def test_settings_out_of_range(changes: dict[str, Any]) -> None:
     with pytest.raises(SettingError, match=next(iter(changes))):
         SequenceSettings.of(**changes)
+
+
+def test_a_header_of_an_earlier_version_has_channels_without_bins() -> None:
+    stored = {"vocabulary": ["?", "a"], "channels": ["HR", "GLUCOSE"]}
+    read = Vocabulary.of(stored)
+    assert read == Vocabulary(("?", "a"), ("HR", "GLUCOSE"), ((), ()))
+    assert Vocabulary.of(read.to_dict()) == read

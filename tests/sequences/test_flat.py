@@ -78,10 +78,12 @@ def test_writing_again_replaces(write_nested: Write, tmp_path: Path) -> None:
 
 
 def test_a_stale_folder_is_refused(write_nested: Write, tmp_path: Path) -> None:
-    write_nested(tmp_path / "s", [[[1]]], digest="old")
-    assert open_sequences(tmp_path / "s", digest="old").digest == "old"
-    with pytest.raises(DataError, match=r"stale.*build them again"):
-        open_sequences(tmp_path / "s", digest="new")
+    old, new = "0123456789abcdef", "fedcba9876543210"
+    write_nested(tmp_path / "s", [[[1]]], digest=old)
+    assert open_sequences(tmp_path / "s", digest=old).digest == old
+    said = r"stale: made from 0123456789ab, .* now are fedcba987654; build them again"
+    with pytest.raises(DataError, match=said):
+        open_sequences(tmp_path / "s", digest=new)
 
 
 def test_no_sequences_there(tmp_path: Path) -> None:

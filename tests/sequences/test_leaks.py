@@ -1,11 +1,13 @@
-"""What an example looks like, whatever its codes are."""
+"""What an example looks like, whatever its codes are, and codes of other parts."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from sequela.sequences.flat import SequencesWriter, open_sequences
-from sequela.sequences.leaks import form_of
+from sequela.cohort.split import PARTS
+from sequela.sequences.flat import Sequences, SequencesWriter, open_sequences
+from sequela.sequences.leaks import find_in_sequences, form_of
 
 
 def test_the_form_of_an_example_is_its_sizes_and_its_hours(tmp_path: Path) -> None:
@@ -31,3 +33,15 @@ def test_the_form_of_an_example_is_its_sizes_and_its_hours(tmp_path: Path) -> No
         )
     expected: list[list[float]] = [[3, 2, 1, 28.5, 1, 6, 5], [0, 1, 2, 9, 9, 11, 6]]
     assert form_of(open_sequences(tmp_path)).tolist() == expected
+
+
+def test_a_known_code_that_no_training_example_has(
+    write_nested: Callable[..., Sequences], tmp_path: Path
+) -> None:
+    sequences = write_nested(tmp_path, [[[1, 2, 3, 4]], [[5, 6, 7, 8]], [[1]], [[2]]])
+    part = np.array([PARTS.index(name) for name in ("train", "train", "held_out", "tuning")])
+    assert find_in_sequences(sequences, part, ("no", "yes")) == []
+    part[[1, 3]] = part[[3, 1]]
+    (found,) = find_in_sequences(sequences, part, ("no", "yes"))
+    assert (found.check, found.severity) == ("vocabulary of other parts", "leak")
+    assert found.what == "4 known codes occur in no training example"

@@ -66,7 +66,9 @@ def test_every_segment_once_an_epoch_in_another_order() -> None:
 
 def test_the_given_order_without_a_generator() -> None:
     loader = signal_loader(SignalBatch(torch.zeros(5, 1, 3), torch.arange(5)), batch_size=2)
-    assert [batch.labels.tolist() for batch in loader] == [[0, 1], [2, 3], [4]]
+    batches = list(loader)
+    assert [batch.labels.tolist() for batch in batches] == [[0, 1], [2, 3], [4]]
+    assert all(len(batch.inputs) == 1 and batch.inputs[0] is batch.signal for batch in batches)
 
 
 @pytest.mark.parametrize("shapes", [((4, 3), (4,)), ((4, 1, 3), (5,)), ((4, 1, 3), (4, 1))])

@@ -1,7 +1,7 @@
 """The commands that a page gives to make its runs again."""
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,6 +10,7 @@ import pytest
 from sequela.cli.app import app
 from sequela.config import CohortSettings, RunSettings
 from sequela.report.commands import commands
+from sequela.runs.ensemble import Member
 from sequela.runs.pool import PlannedRun
 from sequela.studies import mortality, seizure
 from sequela.studies.registry import asked_of, training_of
@@ -26,6 +27,7 @@ class Asked:
     settings: RunSettings
     metrics: dict[str, Any]
 
+    path = Path("runs/run")
     repeats = 1
     seeds = 1
 
@@ -67,6 +69,28 @@ def test_other_runs_have_a_command_each_that_the_command_line_takes() -> None:
     ]
     for line in lines:
         app.parse_args(line.split()[1:], exit_on_error=False, print_error=False)
+
+
+def ensemble(**members: RunSettings) -> RunSettings:
+    named = [
+        asdict(Member(name, "0" * 64, each.model_dump(mode="json", exclude_none=True)))
+        for name, each in members.items()
+    ]
+    settings = {"mean": "geometric", "members": named}
+    return RunSettings(model="ensemble", data="bonn", seed=4, model_settings=settings)
+
+
+def test_an_ensemble_is_made_of_its_members_in_their_order() -> None:
+    small, floor = (
+        RunSettings(model=name, data="bonn", training=training_of(name, {}))
+        for name in ("mlp-baseline", "mine")
+    )
+    assert given(ensemble(mlp=small, of_two=ensemble(a=small, b=floor), floor=floor)) == [
+        "sequela train mlp-baseline --data bonn --split recording --seed 0 --out runs/1-mlp",
+        "# runs/2-of_two: an ensemble; its own card has its commands",
+        "sequela train mine --data bonn --split recording --seed 0 --out runs/3-floor",
+        "sequela ensemble runs/1-mlp runs/2-of_two runs/3-floor --mean geometric --out run",
+    ]
 
 
 def test_settings_that_no_option_changes_are_pointed_to() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.approved import assert_approved, texts_of
 
-from sequela.config import RunSettings, TrainingSettings
+from sequela.config import CohortSettings, RunSettings, TrainingSettings
 from sequela.errors import RunError
 from sequela.evaluation.comparison import Difference
 from sequela.evaluation.disclosure import HIDDEN
@@ -23,6 +23,7 @@ from sequela.report.comparison import Row, Standing
 from sequela.report.entry import Entry
 from sequela.report.group import TOO_FEW, Group
 from sequela.report.leak import leak_figure
+from sequela.report.study import _as_reported as as_reported
 from sequela.report.study import content
 from sequela.runs import fit, released
 from sequela.runs.compare import Compared
@@ -82,6 +83,17 @@ def test_one_step_is_red_where_recurrent_models_read_it(page: Path) -> None:
     assert "ICD codes" not in text[text.index('id="mortality"') : text.index("Other cohorts")]
 
 
+def test_only_the_reports_own_question_stands_beside_the_main_one() -> None:
+    def group(data: str, task: str) -> Any:
+        settings = RunSettings(model="boosting", data=data, cohort=CohortSettings(task=task))
+        return SimpleNamespace(first=SimpleNamespace(settings=settings), study=mortality.STUDY)
+
+    main, reported = group("mimic3", "in-hospital"), group("mimic3", "report-2019")
+    later = group("physionet2012", "in-hospital")
+    assert as_reported([main, later, reported]) is reported
+    assert as_reported([main, later]) is as_reported([reported]) is None
+
+
 def test_links_within_the_page_go_somewhere(page: Path, outline: Outline) -> None:
     found = outline(page)
     assert set(found.pointed) <= set(found.ids)
@@ -93,6 +105,7 @@ def test_small_cohorts_are_not_hidden(page: Path, record_runs: list[Run]) -> Non
     assert "MIMIC-III Clinical Database" in text
     test = of(record_runs, "mimic3", "in-hospital")[0].test
     assert f"{test['auroc']:.2f}" in text
+    assert "Hidden: counts of 1 to 9 people" in text
     for licence in ("ODbL 1.0", "CC BY 4.0"):
         assert licence in text
     for citation in ("Johnson", "Pollard", "Andrzejak"):

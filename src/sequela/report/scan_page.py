@@ -58,7 +58,7 @@ def build_scan(
     confident = sorted(
         ((each.confidence, place, row) for place, one in enumerate(scans)
          for row, each in enumerate(one.events)),
-        key=lambda each: (-each[0], each[1:]),
+        key=lambda each: -each[0],
     )  # fmt: skip
     drawn = {(place, row) for _, place, row in confident[:_DRAWN]}
     sections = [

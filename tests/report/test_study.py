@@ -263,6 +263,20 @@ def test_a_page_whose_numbers_are_hidden_tells_none(
         assert f"{100 * run.test['accuracy']:.1f}" not in text
 
 
+def test_the_axis_holds_all_that_is_drawn_and_round_numbers() -> None:
+    entry: Any = SimpleNamespace()
+    metric: Any = SimpleNamespace(chance=0.5, bounds=(0, 1), form=".2f")
+    rows = (Row(entry, 0.8, (0.7, 0.9), (0.6, 0.95)), Row(entry, 0.75, None, ()))
+    wide = Standing(rows, rows[0], metric, "stay")
+    assert wide.ends == pytest.approx((0.5 - 0.04 * 0.45, 0.95 + 0.04 * 0.45))
+    assert [label for _, label in wide.ticks] == ["0.50", "0.60", "0.70", "0.80", "0.90"]
+    assert wide.at(0.725) == "50.00%"
+    perfect = (Row(entry, 1.0, None, ()),)
+    assert Standing(perfect, perfect[0], metric, "stay").ends == pytest.approx((0.48, 1))
+    metric.chance = None
+    assert Standing(perfect, perfect[0], metric, "stay").ends == pytest.approx((0.96, 1))
+
+
 def test_of_a_hidden_best_no_difference_is_shown(small_runs: list[RunFolder]) -> None:
     best, *others = (Entry(run) for run in small_runs[:3])
     hidden = replace(best, smallest=10**6)

@@ -34,6 +34,8 @@ def test_it_counts_the_examples_of_a_run(record_runs: list[Run]) -> None:
             rows = values == value
             counts = tuple(np.bincount(label[rows], minlength=2).tolist())
             assert lines[value or "unknown"].counts == counts
+        for line in found.lines[attribute]:
+            assert line.shares == pytest.approx(np.array(line.counts) / whole)
     assert found.hidden == 0
 
 

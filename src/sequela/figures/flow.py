@@ -200,7 +200,6 @@ def _template() -> Template:
         loader=PackageLoader("sequela.figures"),
         autoescape=True,
         trim_blocks=True,
-        lstrip_blocks=True,
         undefined=StrictUndefined,
     )
     return environment.get_template("flow.html.j2")

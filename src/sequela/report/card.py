@@ -174,7 +174,6 @@ def _templates() -> Environment:
         autoescape=True,
         finalize=markdown,
         trim_blocks=True,
-        lstrip_blocks=True,
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )

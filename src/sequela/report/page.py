@@ -51,7 +51,6 @@ def open_templates() -> Environment:
         loader=PackageLoader("sequela.report"),
         autoescape=True,
         trim_blocks=True,
-        lstrip_blocks=True,
         undefined=StrictUndefined,
     )
     environment.filters["number"] = number

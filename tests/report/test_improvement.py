@@ -37,3 +37,5 @@ def test_pairs_that_were_both_run(small_runs: list[RunFolder]) -> None:
     assert (found.title, found.metric) == ("MLP", "accuracy")
     assert (found.baseline, found.improved) == expected.runs
     assert found.cost == pytest.approx(487936 / 5920)
+    last_first = seizure.STUDY.families[::-1]  # those that were not run come before
+    assert improvements(by_name, last_first) == [found]

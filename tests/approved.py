@@ -17,9 +17,10 @@ _HASH = r"\b(?=[a-f]*\d)[0-9a-f]{7,}(?:-dirty)?\b"
 _WHOLE = r"\d+(?:,\d+)*"
 _UNIT = r" (?:µs|ms|s|min|minutes?|h|hours?|seconds of training)\b"
 _DATE = r"\d{4}-\d\d(?:-\d\d)?"
-_DECIMAL = rf"[-+\u2212]?{_WHOLE}(?:[.:]\d+)+(?:e[-+]?\d+)?(?:\+c\w+)?(?:{_UNIT})?"
+_DECIMAL = rf"[-+\u2212]?{_WHOLE}(?:(?:[.:]\d+)+(?:e[-+]?\d+)?|e[-+]?\d+)(?:\+c\w+)?(?:{_UNIT})?"
 _RESULT = rf"[-+\u2212]{_WHOLE}|{_WHOLE}(?:{_UNIT}|(?= ?%))"
 _VARIES = rf"(?<=synthetic)\d+|{_MACHINE}|{_HASH}|{_DATE}|{_DECIMAL}|{_RESULT}"
+_MATRIX = rf"(?m)^(\| [^|\n]+ \|)(?: {_WHOLE} \|){{2,}} ?$"
 _BETWEEN = rf"(\(|interval )(?:#|{_WHOLE}) to (?:#|{_WHOLE})"
 
 
@@ -60,7 +61,8 @@ def assert_approved(name: str, text: str) -> None:
     # How often they were opened depends on the tests before.
     text = re.sub(r"(opened) (?:once|\d+ times), by \d+ models?", r"\1", text)
     text = re.sub(r" Held-out parts of these data were opened under [^.]+\.", "", text)
-    masked = re.sub(_BETWEEN, r"\1# to #", re.sub(_VARIES, "#", text))
+    masked = re.sub(_VARIES, "#", re.sub(_MATRIX, r"\1 # |", text))
+    masked = re.sub(_BETWEEN, r"\1# to #", masked)
     lines = (" ".join(line.split()) for line in masked.splitlines())
     said = [line for line in dict.fromkeys(lines) if line.strip("# ")]  # each once
     assert "{" not in masked  # a value that was not filled in

@@ -27,6 +27,11 @@ def test_parts_follow_the_subjects(tmp_path: Path) -> None:
             ["train", "train", "tuning"],
             "rows 1 and 3 of the split put one subject in two parts",
         ),
+        (
+            [2, 1, 2, 1, 3],
+            ["train", "train", "tuning", "tuning", "train"],
+            "rows 2 and 4 of the split put one subject in two parts",
+        ),
         ([1, 2], ["train", "train"], "1 subjects of the labels are in no part .* first in row 3"),
         ([], [], "2 subjects of the labels are in no part"),
         ([1, 3], ["train", "test"], "unknown part 'test'"),

@@ -86,6 +86,7 @@ def test_a_ready_outcome_and_ready_rules(tmp_path: Path) -> None:
         ("365", "-3", "key 'horizon_days' is -3"),
         ("heart-failure-1y", "in-hospital", "registered already"),
         ("heart-failure-1y", "Heart", "cannot be named 'Heart'"),
+        ("heart-failure-1y", "", "cannot be named ''"),
         ("365", '365\nrules = ["adults"]', "unknown exclusion rule 'adults'"),
         (OUTCOME, 'outcome = "deth in the stay"',
          "unknown outcome 'deth in the stay': did you mean 'death in the stay'?"),

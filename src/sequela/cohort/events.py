@@ -123,9 +123,10 @@ def open_events(root: Path, origin: str = "") -> Events:
 def one_row(
     connection: "duckdb.DuckDBPyConnection", query: str, values: Mapping[str, Any] | None = None
 ) -> tuple[Any, ...]:
-    """The first row of a query that has one."""
+    """The row of a query that has one."""
     rows: list[tuple[Any, ...]] = connection.execute(query, values or {}).fetchall()
-    return rows[0]
+    (row,) = rows
+    return row
 
 
 def _create_codes(connection: "duckdb.DuckDBPyConnection") -> None:

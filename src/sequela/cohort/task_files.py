@@ -51,7 +51,7 @@ class DeclaredOutcome(_Part):
 class DeclaredTask(_Part):
     """A task: see :class:`sequela.cohort.tasks.Task`."""
 
-    name: str = Field(min_length=1)
+    name: str
     trigger: Trigger
     outcome: DeclaredOutcome | str
     hours: float = Field(default=0, ge=0)

@@ -121,3 +121,9 @@ def test_one_group_with_the_class_is_too_few(make_predictions: Make) -> None:
     made = made.where((made.label == 0) | (made.group_id == "g001"))
     with pytest.raises(DataError, match="1 groups hold one of the classes"):
         delong.delong_interval(made)
+
+
+def test_two_groups_of_each_class_are_enough() -> None:
+    positive = np.array([True, True, False, False])
+    found = delong.areas(positive, np.array([[3.0], [1], [2], [0]]), np.arange(4))
+    assert found.area.tolist() == [0.75]

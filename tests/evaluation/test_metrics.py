@@ -107,3 +107,13 @@ def test_a_certain_answer_keeps_an_epsilon_of_loss(make_predictions: Make) -> No
         certain = replace(predictions, probabilities=np.eye(2, dtype=np.float32)[right])
         expected = sklearn.metrics.log_loss(label, certain.probabilities, labels=[0, 1])
         assert metrics.log_loss(certain) == pytest.approx(expected, rel=1e-6, abs=0)
+
+
+def test_no_prediction_is_out_of_a_metrics_bounds(make_predictions: Make) -> None:
+    made = make_predictions(groups=20, per_group=2)
+    for right in (made.label, 1 - made.label):
+        sure = replace(made, probabilities=np.eye(2, dtype=np.float32)[right])
+        for each in metrics.reported():
+            if each.can_be_had(sure, whole_groups=False):
+                least, most = each.bounds
+                assert least <= each.value(sure) <= most

@@ -9,15 +9,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sequela.errors import DataError, SplitError
-from sequela.evaluation import metrics, statistic
+from sequela.evaluation import metrics, recipe, statistic
 from sequela.evaluation.intervals import Bootstrap, interval
 from sequela.evaluation.metrics import statistic_of
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import (
     COUPLED,
+    Design,
     Judged,
     Place,
     RecipeNumber,
+    _most_degrees,
     across_folds,
     difference_across_folds,
     metric_across_folds,
@@ -177,6 +179,37 @@ def test_repeats_tell_the_split_apart() -> None:
         for r in range(3)
     ]
     assert found.variance.split == pytest.approx(np.var(means, ddof=1) / 3)
+
+
+def dealt(n_groups: int, folds: int, repeats: int) -> Design:
+    """Groups of two strata in turn, dealt to folds one after the other."""
+    fold = np.arange(n_groups) // 2 % folds
+    members = tuple(np.flatnonzero(fold == each) for each in range(folds)) * repeats
+    places = [Place(again, each, 0) for again in range(repeats) for each in range(folds)]
+    return Design(members, tuple(places), np.arange(n_groups) % 2)
+
+
+def test_a_mean_of_each_fold_and_stratum_takes_a_degree_of_freedom() -> None:
+    many, few = dealt(60, 5, 2), dealt(6, 2, 2)
+    assert many.cells()[1] == pytest.approx((60 - 2) / (60 - 2 * 5))
+    assert few.cells()[1] == pytest.approx((6 - 2) / (6 / 2))  # no less than half of the groups
+    assert [_most_degrees(each) for each in (many, few)] == [60 - 2 * 5, 6 / 2]
+    assert dealt(60, 5, 1).cells()[1] == 1.0
+
+
+def test_training_has_a_degree_of_freedom_less_than_splits_or_else_seeds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def degrees(_: float, __: float, ___: float, of_training: int) -> float:
+        asked.append(of_training)
+        return 30.0
+
+    monkeypatch.setattr(recipe, "_degrees", degrees)
+    found_in(validated(repeats=2, seeds=2))
+    found_in([Judged(judge(np.arange(N_GROUPS), rng()), Place(0, 0, seed)) for seed in range(3)])
+    assert asked == [2 * FOLDS - 1, 3 - 1]
 
 
 def test_a_group_is_drawn_for_all_repeats_at_once() -> None:

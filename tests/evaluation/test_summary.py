@@ -29,6 +29,18 @@ def test_two_classes_without_recordings(make_predictions: Callable[..., Predicti
     assert summarise(predictions, seed=1, recordings=False)["accuracy_ci"] != numbers["accuracy_ci"]
 
 
+def test_the_interval_that_is_described_is_that_of_the_accuracy(
+    make_predictions: Callable[..., Predictions],
+) -> None:
+    made = make_predictions(groups=40, per_group=2)
+    score = np.where(made.label == 1, 0.4, 0.0) + 0.3 * np.random.default_rng(0).random(80)
+    ranked = replace(made, probabilities=np.stack([1 - score, score], 1).astype(np.float32))
+    numbers = summarise(ranked, seed=0, recordings=False)
+    assert (numbers["auroc"], numbers["accuracy"] < 1) == (1, True)
+    said = {"level": 0.95, "method": "BCa bootstrap over groups", "resamples": 2000, "groups": 40}
+    assert numbers["interval"] == said
+
+
 def test_five_classes_of_recordings(make_predictions: Callable[..., Predictions]) -> None:
     predictions = make_predictions(groups=25, per_group=4, classes=5, one_class_per_group=True)
     numbers = summarise(predictions, seed=0, recordings=True)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sequela.cost import account
 from sequela.cost.layers.recurrent import Cell, Recurrence
+from sequela.cost.ledger import Noted
 from sequela.errors import ModelError
 
 ROWS, N = 3, 7
@@ -103,3 +104,23 @@ def test_the_formula_of_a_recurrence_gives_the_parameters_that_torch_holds(
         assert layer.parameters().value == sum(p.numel() for p in model.parameters())
         found = account(model, torch.zeros(7, 1, 3))
         assert [row.parameter_formula for row in found.layers] == [layer.parameters()]
+
+
+@pytest.mark.parametrize(("mode", "said"), [("sum", "additions"), ("max", "comparisons")])
+def test_a_bags_rows_are_added_or_compared(mode: str, said: str) -> None:
+    items, offsets = torch.tensor([0, 1, 2, 3]), torch.tensor([0, 1])
+    found = account(nn.EmbeddingBag(5, 3, mode=mode), (items, offsets))
+    (layer,) = found.layers
+    assert [part.label for calls in layer.calls for part in calls.work.parts] == [said]
+    assert found.operations == 3 * (4 - 2)
+
+
+def test_a_bags_own_weights_may_be_given_by_place() -> None:
+    items, offsets = torch.tensor([0, 1, 2, 3]), torch.tensor([0, 1])
+    found = account(nn.EmbeddingBag(5, 3, mode="sum"), (items, offsets, torch.ones(4)))
+    assert (found.operations, found.macs) == (3 * (4 - 2 + 4), 3 * 4)
+
+
+def test_what_is_noted_is_told_with_its_place_and_how_often() -> None:
+    assert str(Noted("sort", "head, line 3", 2)) == "sort in head, line 3 (2 times)"
+    assert str(Noted("sort", "", 1)) == "sort"

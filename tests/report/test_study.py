@@ -248,9 +248,14 @@ def test_networks_of_no_more_epochs_than_a_quick_run_has_are_no_results(
 
 
 def test_a_leak_is_drawn_of_one_model_that_was_run_both_ways(small_runs: list[RunFolder]) -> None:
-    figure = leak_figure([Entry(small_runs[0])], [Entry(small_runs[4])])
+    honest, leaking = small_runs[0], small_runs[4]
+    figure = leak_figure([Entry(honest)], [Entry(leaking)])
     assert figure is not None
-    assert len(figure.rows) == 2
+    of_both = zip(figure.rows, (honest, leaking), ("by recording", "by row"), strict=True)
+    for row, run, setting in of_both:
+        assert row["split"].startswith(setting)
+        drawn = [row[name] for name in ("accuracy", "low", "high")]
+        assert drawn == [run.test["accuracy"], *run.test["accuracy_ci"]]
 
 
 def test_a_page_whose_numbers_are_hidden_tells_none(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from sequela.evaluation.metrics import named
 from sequela.report import sentences
 
 
@@ -71,3 +72,18 @@ def test_the_level_of_codes_is_told(digits: int | None, said: str) -> None:
     assert found.endswith(said)
     assert bool(found) == bool(said)
     assert sentences.codes_in_words({"recordings": 400}) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("accuracy", "accuracy 91 % (95 % interval 90 % to 93 %)"),
+        ("auroc", "AUROC 0.91 (95 % interval 0.90 to 0.93)"),
+    ],
+)
+def test_the_main_number_is_told_with_its_interval(name: str, said: str) -> None:
+    numbers = {name: 0.914, f"{name}_ci": [0.9, 0.93]}
+    judged: Any = SimpleNamespace(metric=named(name), test=numbers)
+    assert sentences.main_number(judged) == said
+    del numbers[f"{name}_ci"]
+    assert sentences.main_number(judged) == said.partition(" (")[0]

@@ -1,11 +1,13 @@
 """The page of both studies, from small real runs."""
 
+import csv
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from tests.approved import assert_approved, texts_of
@@ -266,6 +268,24 @@ def test_a_page_whose_numbers_are_hidden_tells_none(
     assert "Accuracy: hidden, as it tells of few." in text
     for run in small_runs:
         assert f"{100 * run.test['accuracy']:.1f}" not in text
+
+
+def test_two_models_are_drawn_with_their_numbers(small_runs: list[RunFolder]) -> None:
+    entries = [Entry(run) for run in small_runs[:2]]
+    found = Standing.of(entries, entries[1])
+    drawn = found.against_operations("name", "caption")
+    assert drawn
+    for link in (drawn.data, found.data):
+        lines = csv.DictReader(unquote(link).partition(",")[2].splitlines())
+        rows = {row["model"]: row for row in lines}
+        assert rows.keys() == {entry.title for entry in entries}
+        for entry in entries:
+            row = rows[entry.title]
+            numbers = [entry.test["accuracy"], *entry.test["accuracy_ci"]]
+            said = [float(row[name]) for name in ("accuracy", "low", "high")]
+            assert said == pytest.approx(numbers, abs=1e-4)
+            assert int(row["operations"]) == entry.facts["operations"]
+    assert Standing.of(entries[:1], entries[0]).against_operations("name", "caption") is None
 
 
 def test_the_axis_holds_all_that_is_drawn_and_round_numbers() -> None:

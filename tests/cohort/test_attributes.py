@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sequela.cohort.attributes import attributes_of
+from sequela.cohort.attributes import attributes_of, sites_of
 from sequela.cohort.events import open_events
 from sequela.cohort.labels import SCHEMA
 from sequela.sources.build import build
@@ -48,6 +48,16 @@ def test_what_is_told_by_the_prediction(tmp_path: Path) -> None:
         "ethnicity": ["", "", "", "Asian", ""],
         "unit": ["MICU", "SICU", "", "", ""],
     }
+
+
+def test_the_site_is_the_last_hospital_by_the_prediction(tmp_path: Path) -> None:
+    days, hospitals = ["2020-01-01", "2020-02-01"], ["HOSPITAL//7//North", "HOSPITAL//9"]
+    times = np.array(days, "datetime64[us]")
+    (tmp_path / "data").mkdir()
+    table = pa.table({"subject_id": pa.array([1, 1], pa.int64()), "time": times, "code": hospitals})
+    pq.write_table(table, tmp_path / "data" / "0.parquet")
+    labels = asked((1, "2020-01-15"), (1, "2020-02-15"), (2, "2020-02-15"))
+    assert sites_of(open_events(tmp_path), labels).tolist() == ["7", "9", ""]
 
 
 def test_every_subject_of_the_excerpt_has_its_sex(tmp_path: Path) -> None:

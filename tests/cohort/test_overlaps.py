@@ -8,6 +8,7 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import stats
 from scipy.sparse import csr_array
 
 from sequela.cohort import overlaps
@@ -141,6 +142,27 @@ def test_planted_copies_with_noise_are_found(noise: float, copies: int) -> None:
     (found,) = overlaps.near_identical_rows(parts, groups)
     assert found.where == "train, tuning"
     assert found.what == (f"{copies} of 300 rows of tuning are nearly identical to rows of train")
+
+
+def test_a_copy_is_found_among_few_rows() -> None:
+    parts, groups = parts_of(signals, 2)
+    few = {name: rows[:100].copy() for name, rows in parts.items()}
+    few["held_out"][0] = few["train"][5] * 1.001
+    (found,) = overlaps.near_identical_rows(
+        few, {name: each[:100] for name, each in groups.items()}
+    )
+    assert found.what == "1 of 100 rows of held_out are nearly identical to rows of train"
+
+
+def test_by_chance_an_area_is_as_large_in_one_of_a_thousand_tables() -> None:
+    is_class, group = np.arange(30) < 10, ids(30, 1, "g")
+    deviation = np.sqrt((10 + 20 + 1) / (12 * 10 * 20))  # of the rank sum, as a share of pairs
+    (alone, among_five) = (
+        0.5 + stats.norm.isf(0.001 / 2 / looked_at) * deviation for looked_at in (1, 5)
+    )
+    assert overlaps.least_area(is_class, group, 1, 0.5) == pytest.approx(alone)
+    assert overlaps.least_area(is_class, group, 5, 0.5) == pytest.approx(among_five)
+    assert overlaps.least_area(is_class, group, 1, 0.99) == 0.99
 
 
 def test_a_copied_group_is_found_though_its_rows_are_each_others_neighbours() -> None:

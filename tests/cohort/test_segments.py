@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sequela.cohort.segments import cut, stretches
+from sequela.cohort.segments import cut, of_windows, stretches
 from sequela.errors import DataError, SettingError
 from sequela.sources.bonn import CLASSES
 from sequela.sources.recordings import Recording
+from sequela.sources.signals.windows import Windows
 
 
 def a_recording(recording_id: str, n_times: int, n_chans: int = 1, label: int = 0) -> Recording:
@@ -117,3 +118,25 @@ def test_a_stretch_is_of_one_recording_and_one_class_without_a_gap() -> None:
     assert stretches(segments, rows).tolist() == [0, 0, 1, 2, 2, 3, 4]
     mixed = replace(segments, label=np.array([0, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1]))
     assert stretches(mixed, np.arange(5)).tolist() == [0, 1, 1, 1, 2]
+
+
+def test_windows_are_numbered_in_each_recording() -> None:
+    windows = Windows(
+        signal=np.arange(12, dtype=np.float32).reshape(4, 1, 3),
+        label=np.array([0, 1, 1, 0]),
+        recording_id=np.array(["a", "b", "b", "b"]),
+        subject_id=None,
+        site=None,
+        start=np.zeros(4),
+        flat=np.zeros(4, bool),
+        sfreq=3.0,
+        classes=("no", "yes"),
+        channels=("Cz",),
+        title="",
+        notes=(),
+        n_recordings=2,
+        n_dropped=0,
+    )
+    found = of_windows(windows)
+    assert found.segment_id.tolist() == ["a/01", "b/01", "b/02", "b/03"]
+    np.testing.assert_array_equal(found.signal, windows.signal)

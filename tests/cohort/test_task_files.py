@@ -1,5 +1,7 @@
 """Tasks that files declare."""
 
+import json
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,8 @@ def read(folder: Path, text: str) -> Task:
 
 def test_a_question_of_codes(tmp_path: Path, make_events: Callable[..., Events]) -> None:
     task = read(tmp_path, OF_CODES)
+    declared = json.loads(read_task(tmp_path / "task.toml")[1])
+    assert declared == tomllib.loads(OF_CODES)  # what is usual is not stored
     assert task.exclude[-2:] == (ON_RECORD, CENSORED)
     assert task.outcome.classes == ("no heart failure", "heart failure")
     assert task.describe().startswith("heart failure within 365 days, predicted at each discharge")

@@ -39,6 +39,10 @@ def operations(function: Callable[[Tensor], Tensor], n: int = N) -> float:
         (lambda x: x.cumprod(-1), N - 1),
         (lambda x: x.amax(-1), N - 1),
         (lambda x: x.amin(-1), N - 1),
+        (lambda x: x**0, 0),
+        (lambda x: x**1, 0),
+        (lambda x: x**3, 2 * N),
+        (lambda x: x**0.5, N),
         (lambda x: x.var(-1), N + N + N + N - 1 + 1),
         (lambda x: x.std(-1), N + N + N + N - 1 + 1 + 1),
         (lambda x: x.logsumexp(-1), N + N - 1 + 1),
@@ -78,6 +82,17 @@ def test_arguments_of_attention_count_the_same_by_place_and_by_name(averaged: bo
     assert account(Attention(None, True, mask, averaged), x).operations == by_name  # noqa: FBT003
     other = account(Attention(average_attn_weights=not averaged), x).operations
     assert (by_name > other) == averaged
+
+
+@pytest.mark.parametrize("more", [{"add_zero_attn": True}, {"add_bias_kv": True}])
+def test_a_key_that_the_layer_adds_is_attended_to_and_not_projected(more: dict[str, bool]) -> None:
+    def counted(keys: int, **more: bool) -> float:
+        layer = nn.MultiheadAttention(4, 2, batch_first=True, **more)
+        asked, known = torch.zeros(1, 3, 4), torch.zeros(1, keys, 4)
+        return account(layer, (asked, known, known)).operations
+
+    projected = 2 * 4 * 4
+    assert counted(5, **more) == counted(6) - 2 * projected
 
 
 def test_why_a_forward_failed_is_said() -> None:

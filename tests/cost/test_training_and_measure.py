@@ -54,3 +54,5 @@ def test_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
     assert one.rate == pytest.approx(one.operations / one.microseconds * 1e6)
     text = measure.render_measurements([one, many])
     assert "batch size   4" in text
+    peak, weights = one.peak_bytes / 1024, one.weight_bytes / 1024
+    assert f"peak {peak:,.0f} KiB beside {weights:,.0f} KiB of weights" in text

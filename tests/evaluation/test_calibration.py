@@ -184,6 +184,9 @@ def test_the_calibration_line_is_the_likeliest() -> None:
     assert [found.slope, found.intercept] == pytest.approx(best.tolist(), abs=1e-4)
     assert found.observed == happened.mean()
     assert found.expected == pytest.approx(chance.mean())
+    chance[[0, 1]] = (0, 1)  # a probability that is certain has no log-odds
+    certain = calibration.calibration_line(two_classes(chance, happened))
+    assert np.isfinite([certain.slope, certain.intercept]).all()
     with pytest.raises(DataError, match="in all examples or in none"):
         calibration.calibration_line(two_classes(chance, np.ones(500, dtype=bool)))
 

@@ -117,3 +117,8 @@ def test_no_prediction_is_out_of_a_metrics_bounds(make_predictions: Make) -> Non
             if each.can_be_had(sure, whole_groups=False):
                 least, most = each.bounds
                 assert least <= each.value(sure) <= most
+
+
+def test_a_difference_is_told_in_points_or_as_it_is() -> None:
+    assert metrics.named("accuracy").apart(0.9) == "+90"
+    assert metrics.named("auroc").apart(-0.123) == "\u22120.12"

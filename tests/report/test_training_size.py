@@ -1,6 +1,7 @@
 """The learning curve over the training size, where runs of several sizes are on a page."""
 
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -39,6 +40,10 @@ def test_the_page_draws_it_and_compares_the_others_only(
     assert "learning curve over the training size" not in before
     sizes = [run.metrics["parts"]["train"]["groups"] for run in (smaller, small_runs[0])]
     assert sizes[0] < sizes[1]
+    csv = unquote(text.partition('download="seizure-training-size.csv" href="')[2].split('"')[0])
+    for run in (smaller, small_runs[0]):
+        low, high = run.test["accuracy_ci"]
+        assert f",{low:.4g},{high:.4g}" in csv
     drawn = text[text.index('id="figure-seizure-training-size"') :]
     drawn = drawn[: drawn.index("</figure>")]
     for run, size in zip((smaller, small_runs[0]), sizes, strict=True):

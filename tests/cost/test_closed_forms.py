@@ -130,6 +130,12 @@ def test_a_bags_rows_are_added_or_compared(mode: str, said: str) -> None:
     assert found.operations == 3 * (4 - 2)
 
 
+def test_rows_that_pad_a_bag_are_not_added() -> None:
+    bag = nn.EmbeddingBag(5, 3, mode="sum", padding_idx=0)
+    items = torch.tensor([[1, 2, 3], [4, 0, 0], [0, 0, 0]])
+    assert account(bag, items).operations == 3 * 2  # of three rows; of one; of none
+
+
 def test_a_bags_own_weights_may_be_given_by_place() -> None:
     items, offsets = torch.tensor([0, 1, 2, 3]), torch.tensor([0, 1])
     found = account(nn.EmbeddingBag(5, 3, mode="sum"), (items, offsets, torch.ones(4)))

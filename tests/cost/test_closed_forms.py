@@ -57,6 +57,42 @@ def test_a_reduction_of_a_row(function: Callable[[Tensor], Tensor], of_a_row: in
     assert operations(function) == ROWS * of_a_row
 
 
+@pytest.mark.parametrize(
+    ("function", "of_a_value"),
+    [
+        (nn.functional.gelu, 5),
+        (lambda x: nn.functional.gelu(x, approximate="tanh"), 2 + 1 + 1 + 1 + 6 + 1 + 2),
+        (nn.functional.elu, 4),
+        (nn.functional.selu, 4 + 1),
+        (nn.functional.celu, 4 + 1),
+        (nn.functional.softplus, 4),
+        (lambda x: nn.functional.softplus(x, beta=2), 4 + 2),
+        (nn.functional.logsigmoid, 5),
+        (nn.functional.mish, 1 + 1 + 1 + 6 + 1),
+        (nn.functional.hardsigmoid, 1 + 2 + 1),
+        (nn.functional.hardswish, 4 + 1),
+        (nn.functional.hardshrink, 2),
+        (nn.functional.softshrink, 3),
+        (nn.functional.leaky_relu, 2),
+        (nn.functional.relu6, 2),
+        (torch.log1p, 2),
+        (torch.expm1, 2),
+        (torch.rsqrt, 2),
+        (lambda x: torch.lerp(x, x, 0.3), 3),
+        (lambda x: torch.addcmul(x, x, x), 2),
+    ],
+)
+def test_a_function_of_each_value(function: Callable[[Tensor], Tensor], of_a_value: int) -> None:
+    assert operations(function) == ROWS * N * of_a_value
+
+
+def test_a_module_without_work_is_noted_as_often_as_it_is_called() -> None:
+    flat = nn.Flatten()
+    assert [each.times for each in account(nn.Sequential(flat, flat), torch.zeros(2, 3)).free] == [
+        2
+    ]
+
+
 @pytest.mark.parametrize(("n", "rounds"), [(1, 0), (2, 1), (7, 3), (8, 3), (9, 4)])
 def test_sorting_takes_so_many_rounds_of_comparisons(n: int, rounds: int) -> None:
     assert operations(lambda x: x.sort(-1).values, n) == ROWS * rounds * n
@@ -100,6 +136,12 @@ def test_why_a_forward_failed_is_said() -> None:
         account(nn.Linear(4, 2), torch.zeros(1, 5))
 
 
+@pytest.mark.parametrize("join", [torch.stack, torch.cat])
+def test_what_does_not_fit_together_is_refused(join: Callable[[list[Tensor]], Tensor]) -> None:
+    with pytest.raises(ModelError, match="RuntimeError"):
+        operations(lambda x: join([x, x[:, :2]]))
+
+
 @pytest.mark.parametrize("projected", [0, 2])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("bias", [False, True])
@@ -134,6 +176,16 @@ def test_rows_that_pad_a_bag_are_not_added() -> None:
     bag = nn.EmbeddingBag(5, 3, mode="sum", padding_idx=0)
     items = torch.tensor([[1, 2, 3], [4, 0, 0], [0, 0, 0]])
     assert account(bag, items).operations == 3 * 2  # of three rows; of one; of none
+
+    class Called(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Parameter(torch.zeros(5, 3))
+
+        def forward(self, items: Tensor) -> Tensor:
+            return nn.functional.embedding_bag(items, self.table, mode="sum", padding_idx=0)
+
+    assert account(Called(), items).operations == 3 * 2
 
 
 def test_a_bags_own_weights_may_be_given_by_place() -> None:

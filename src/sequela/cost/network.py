@@ -222,7 +222,7 @@ def visits(lengths: Sequence[int], codes: int) -> tuple[Tensor, Tensor, Tensor]:
         (torch.Size([8]), [0, 2, 4, 6, 8], [2, 1, 1])
     """
     total = sum(lengths)
-    of_length = torch.bincount(torch.tensor(lengths), minlength=max(lengths) + 1)
+    of_length = torch.bincount(torch.tensor(lengths))
     return (
         torch.arange(codes).repeat(total),
         torch.arange(total + 1) * codes,

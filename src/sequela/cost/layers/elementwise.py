@@ -146,7 +146,7 @@ class Reduction:
         """A multiple of n, and a constant, for each row."""
         factor, constant, how = REDUCTIONS[self.function]
         n = Symbol("n", self.n, "values of a row")
-        row = factor * n - 1 if constant < 0 else factor * n + constant
+        row = factor * n - -constant if constant < 0 else factor * n + constant
         return single(how, Cost(row), samples(self.rows), unit="row")
 
 

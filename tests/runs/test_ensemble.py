@@ -136,6 +136,7 @@ def test_what_is_said_of_it(runs: Path, ensemble: RunFolder, tmp_path: Path) -> 
     ]
     assert last == "sequela ensemble runs/1-small runs/2-large runs/3-floor --out ensemble"
     card = build_card(ensemble, tmp_path / "card.md").read_text("utf-8")
+    assert "; sequela ensemble runs/1-small runs/2-large runs/3-floor --out ensemble |" in card
     assert "the arithmetic mean of their probabilities. Nothing is learnt" in card
     assert "not counted: logistic-regression" in card
     assert compare([RunFolder(runs / "small"), ensemble]).runs[1].model == "ensemble"

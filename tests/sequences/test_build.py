@@ -294,6 +294,15 @@ def test_windows_are_counted_back_from_the_prediction(make: Make) -> None:
     ]
 
 
+def test_what_is_a_whole_window_back_is_in_the_window_before(make: Make) -> None:
+    rows = [(0, hour, f"LAB//{hour}", None, None) for hour in (72, 95, 96, 120)]
+    assert make(rows, asked=[(0, 120)], step_hours=24).codes_of(0) == [
+        ["LAB//72"],
+        ["LAB//95", "LAB//96"],
+        ["LAB//120"],
+    ]
+
+
 def test_a_window_without_an_input_is_left_out(make: Make) -> None:
     task = Task("diagnoses", "last event", ANY_DEATH, inputs=("ICD9CM",))
     sequences = make(asked=[(0, 120)], task=task, step_hours=1)
@@ -435,3 +444,9 @@ def test_splits_that_cannot_be(
     with pytest.raises(SplitError, match=message):
         build_sequences(cohort, np.array(part), tmp_path / "s")
     assert not (tmp_path / "s").exists()
+
+
+def test_a_later_subject_in_two_parts_is_seen(tmp_path: Path, write_meds: WriteMeds) -> None:
+    cohort = cohort_of(tmp_path, write_meds, HISTORY, [(0, 20), (1, 30), (1, 120)])
+    with pytest.raises(SplitError, match=r"in two parts .found 1 such."):
+        build_sequences(cohort, np.array([0, 1, 2]), tmp_path / "s")

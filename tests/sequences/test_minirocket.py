@@ -33,6 +33,11 @@ def test_what_was_learnt_describes_other_signals_as_sktime_does() -> None:
     assert table[3, 0] == pytest.approx((convolved > state["thresholds"][0]).mean())
 
 
+def test_the_widest_kernel_spans_the_signal() -> None:
+    """Nine samples, so eight times the widest distance."""
+    assert [max(minirocket.dilations(n)) for n in (9, 16, 17, 32, 33)] == [1, 1, 2, 3, 4]
+
+
 def test_short_segments_are_refused() -> None:
     with pytest.raises(DataError, match="8 samples, and MiniRocket needs at least 9"):
         minirocket.learnt(signals(n_times=8).signal)

@@ -377,7 +377,8 @@ def _after(entry: Entry) -> dict[str, Said]:
             else ("", "where the data are available")
         ),
         "18f": (
-            f"Sequela {entry.run.environment['sequela']} (Apache-2.0): {commands([entry.run])[0]}",
+            f"Sequela {entry.run.environment['sequela']} (Apache-2.0): "
+            + "; ".join(commands([entry.run])),
             "",
         ),
         "19": ("", "whether patients or the public were involved"),

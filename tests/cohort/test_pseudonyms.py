@@ -51,7 +51,7 @@ def test_codes_cannot_be_tried_one_by_one_in_marks() -> None:
 def test_a_key_is_made_once_for_its_owner_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "config" / "key"
+    path = tmp_path / "home" / "config" / "key"
     monkeypatch.setenv("SEQUELA_KEY", str(path))
     made = own()
     assert (made, len(made.secret)) == (own(), 32)

@@ -136,6 +136,27 @@ def test_why_a_forward_failed_is_said() -> None:
         account(nn.Linear(4, 2), torch.zeros(1, 5))
 
 
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("widths", [{}, {"kdim": 3, "vdim": 5}])
+def test_the_formula_of_attention_gives_the_parameters_that_torch_holds(
+    bias: bool,  # noqa: FBT001
+    widths: dict[str, int],
+) -> None:
+    model = nn.MultiheadAttention(4, 2, bias=bias, batch_first=True, **widths)
+    key, value = (torch.zeros(1, 2, widths.get(name, 4)) for name in ("kdim", "vdim"))
+    found = account(model, (torch.zeros(1, 2, 4), key, value))
+    (layer,) = found.layers
+    assert layer.parameter_formula.value == sum(p.numel() for p in model.parameters())
+    assert "E" in layer.parameter_formula.text()  # its own, not that of the shapes
+
+
+def test_rows_of_a_transform_and_of_a_norm() -> None:
+    """5·n·log2(n) for n complex values, half of it for real ones."""
+    assert operations(torch.fft.rfft, 8) == ROWS * 5 * 8 * 3 / 2
+    norm = operations(lambda x: nn.functional.rms_norm(x, (N,)))
+    assert norm == operations(lambda x: nn.functional.rms_norm(x[:1], (N,))) * ROWS
+
+
 @pytest.mark.parametrize("join", [torch.stack, torch.cat])
 def test_what_does_not_fit_together_is_refused(join: Callable[[list[Tensor]], Tensor]) -> None:
     with pytest.raises(ModelError, match="RuntimeError"):
@@ -174,8 +195,8 @@ def test_a_bags_rows_are_added_or_compared(mode: str, said: str) -> None:
 
 def test_rows_that_pad_a_bag_are_not_added() -> None:
     bag = nn.EmbeddingBag(5, 3, mode="sum", padding_idx=0)
-    items = torch.tensor([[1, 2, 3], [4, 0, 0], [0, 0, 0]])
-    assert account(bag, items).operations == 3 * 2  # of three rows; of one; of none
+    items = torch.tensor([[0, 0, 0], [4, 0, 0], [1, 2, 3]])
+    assert account(bag, items).operations == 3 * 2  # of no row; of one; of three
 
     class Called(nn.Module):
         def __init__(self) -> None:

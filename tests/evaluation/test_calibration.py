@@ -203,3 +203,7 @@ def test_ten_bins_unless_said_otherwise(make_predictions: Make) -> None:
     found = calibration.calibration_error(predictions)
     assert found == calibration.calibration_error(predictions, bins=10)
     assert found != calibration.calibration_error(predictions, bins=9)
+    drawn = calibration.reliability(
+        predictions, np.random.default_rng(0), how=Bootstrap(resamples=300)
+    )
+    assert len(drawn.bins) == 10

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.optimize
 import scipy.special
 from sklearn.isotonic import IsotonicRegression
 
@@ -121,3 +122,17 @@ def test_a_line_of_few_without_any_event_is_near_no_change(make_predictions: Mak
         recalibration.fit_line(make_predictions())
     with pytest.raises(DataError, match="5 classes where a number needs two"):
         recalibration.fit_line(tuning(make_predictions(classes=5)))
+
+
+def test_a_line_is_the_likeliest_under_its_priors(make_predictions: Make) -> None:
+    made = tuning(make_predictions(groups=60)).where(np.arange(12))
+    logits, happened = scipy.special.logit(made.score.astype(float)), made.label == 1
+
+    def lost(intercept: float, slope: float) -> float:
+        chance = scipy.special.expit(intercept + slope * logits)
+        loss = -np.log(np.where(happened, chance, 1 - chance)).sum()
+        return float(loss + (intercept / 2) ** 2 / 2 + ((slope - 1) / 0.5) ** 2 / 2)
+
+    found = recalibration.fit_line(made)
+    best = scipy.optimize.minimize(lambda line: lost(*line), [0.0, 1.0]).x
+    assert [found.intercept, found.slope] == pytest.approx(best.tolist(), abs=1e-3)

@@ -181,6 +181,13 @@ def test_repeats_tell_the_split_apart() -> None:
     assert found.variance.split == pytest.approx(np.var(means, ddof=1) / 3)
 
 
+def test_tuning_parts_count_only_where_all_are_known() -> None:
+    judged = validated(tuning=True)
+    one_lost = [replace(judged[0], tuning=None), *judged[1:]]
+    assert len(Design.of(judged).tuning) == FOLDS
+    assert Design.of(one_lost).tuning == ()
+
+
 def dealt(n_groups: int, folds: int, repeats: int) -> Design:
     """Groups of two strata in turn, dealt to folds one after the other."""
     fold = np.arange(n_groups) // 2 % folds

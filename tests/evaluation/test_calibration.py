@@ -206,4 +206,4 @@ def test_ten_bins_unless_said_otherwise(make_predictions: Make) -> None:
     drawn = calibration.reliability(
         predictions, np.random.default_rng(0), how=Bootstrap(resamples=300)
     )
-    assert len(drawn.bins) == 10
+    assert len(drawn.count) == 10

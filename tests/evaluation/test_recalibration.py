@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.special
+from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 
 from sequela.errors import DataError, SplitError
@@ -128,11 +129,12 @@ def test_a_line_is_the_likeliest_under_its_priors(make_predictions: Make) -> Non
     made = tuning(make_predictions(groups=60)).where(np.arange(12))
     logits, happened = scipy.special.logit(made.score.astype(float)), made.label == 1
 
-    def lost(intercept: float, slope: float) -> float:
+    def lost(line: NDArray[np.float64]) -> float:
+        intercept, slope = line.tolist()
         chance = scipy.special.expit(intercept + slope * logits)
         loss = -np.log(np.where(happened, chance, 1 - chance)).sum()
         return float(loss + (intercept / 2) ** 2 / 2 + ((slope - 1) / 0.5) ** 2 / 2)
 
     found = recalibration.fit_line(made)
-    best = scipy.optimize.minimize(lambda line: lost(*line), [0.0, 1.0]).x
+    best = scipy.optimize.minimize(lost, np.array([0.0, 1.0])).x
     assert [found.intercept, found.slope] == pytest.approx(best.tolist(), abs=1e-3)

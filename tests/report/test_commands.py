@@ -3,13 +3,14 @@
 import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from sequela.cli.app import app
 from sequela.config import CohortSettings, RunSettings
-from sequela.report.commands import commands
+from sequela.report.commands import _is_split_so, commands
 from sequela.runs.ensemble import Member
 from sequela.runs.pool import PlannedRun
 from sequela.studies import mortality, seizure
@@ -56,6 +57,21 @@ def test_the_studys_own_runs_are_one_command(quick: bool, flag: str) -> None:  #
     ]
     expected = [f"sequela reproduce seizure --data uci-seizure --seed 3{flag}"]
     assert given(*runs) == given(runs[0]) == expected
+
+
+@pytest.mark.parametrize(
+    ("split", "seeds", "of_study", "of_quick"),
+    [("row", 1, True, True), ("recording", 1, False, True), ("recording", 5, True, False)],
+)
+def test_a_studys_seeds_are_for_the_honest_split_alone(
+    split: Any, seeds: int, *, of_study: bool, of_quick: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = SimpleNamespace(seeds=5, folds_for=lambda *_, **__: 0)
+    monkeypatch.setattr("sequela.report.commands.study_of", lambda _: study)
+    settings = RunSettings(model="mlp-baseline", data="bonn", split=split)
+    run: Any = SimpleNamespace(settings=settings, seeds=seeds, data={})
+    assert _is_split_so(run, quick=False) is of_study
+    assert _is_split_so(run, quick=True) is of_quick
 
 
 def test_other_runs_have_a_command_each_that_the_command_line_takes() -> None:

@@ -56,7 +56,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(?!sequela\.)[a-z_]\w*\..*"),
     (r"py:exc", "NotFittedError"),
     # Annotations that are kept as text.
-    (r"py:class", r"(dict|tuple)\[\w+|nn\.Module|DuckDBPyConnection|InferenceSession|SplitUnit"),
+    (r"py:class", r"(dict|tuple)\[\w+|nn\.Module|DuckDBPy\w+|InferenceSession|SplitUnit"),
     (r"py:class", r"FieldInfo|MinLen|NoneType"),  # in the defaults of pydantic's fields
 ]
 

@@ -225,7 +225,11 @@ def scratch_beside(path: Path) -> Iterator[Path]:
 
 def _empty(work: Path) -> None:
     """Remove all but the lock, by which a folder is known as left until nothing else is in it."""
-    for each in list(work.iterdir()) if work.is_dir() else ():
+    try:
+        left = list(work.iterdir())
+    except FileNotFoundError:  # another process removed the folder
+        return
+    for each in left:
         if each.is_dir() and not each.is_symlink():
             shutil.rmtree(each, ignore_errors=True)
         elif each.name != LOCK:
@@ -252,7 +256,7 @@ def _empty_ones_go(path: Path) -> Iterator[None]:
         yield
     finally:
         for folder in made:
-            if folder.is_dir() and not any(folder.iterdir()):
+            with suppress(OSError):  # it holds something, or another process removed it
                 folder.rmdir()
 
 
@@ -281,7 +285,8 @@ def _of_the_dead(path: Path, suffix: str) -> Iterator[Path]:
             continue
         with ExitStack() as unlock:
             unlock.callback(os.close, handle)
-            if _lock(handle) is True:
+            # Who ended meanwhile removed the file: a lock on what has no name any more is worthless.
+            if _lock(handle) is True and _is_still(handle, lock):
                 if os.name == "nt":  # nothing that is open can be removed there
                     unlock.close()
                 yield left

@@ -41,16 +41,16 @@ release: dist
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(if $(LOCK),$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r $(LOCK))
-	$(BIN)/python -m pip install --quiet --editable '.[train]'
+	$(if $(LOCK),$(BIN)/python -m pip install --quiet --no-compile --require-hashes --no-deps -r $(LOCK))
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[train]'
 	touch $@
 
 .venv/development: .venv/runtime
-	$(BIN)/python -m pip install --quiet --group dev
+	$(BIN)/python -m pip install --quiet --no-compile --group dev
 	touch $@
 
 .venv/documentation: .venv/runtime
-	$(BIN)/python -m pip install --quiet --group docs
+	$(BIN)/python -m pip install --quiet --no-compile --group docs
 	touch $@
 
 # What CI installs: the newest and the oldest versions that are allowed, and other readers of MEDS.

@@ -145,34 +145,45 @@ def _hundredths(number: re.Match[str]) -> str:
 
 
 def _themed(chart: alt.TopLevelMixin, background: str) -> dict[str, Any]:
-    """The chart's specification in the package's colours and font."""
+    """The chart's specification in the package's colours and font.
+
+    The theme is added to the finished specification: each ``configure`` of a chart copies its data.
+    """
     axis = {
+        "domainColor": FAINT,
         "gridColor": FAINT,
         "gridOpacity": 0.4,
-        "domainColor": FAINT,
-        "tickColor": FAINT,
         "labelColor": INK,
-        "titleColor": INK,
-        "titleFontWeight": "normal",
+        "labelFlush": False,
         "labelFontSize": 11,
         "labelLimit": 0,
-        "labelFlush": False,
-        "titleFontSize": 12,
-    }
-    legend = {
-        "labelColor": INK,
+        "tickColor": FAINT,
         "titleColor": INK,
-        "symbolStrokeColor": INK,
-        "labelFontSize": 12,
-        "labelLimit": 0,
-        "titleLimit": 0,
         "titleFontSize": 12,
         "titleFontWeight": "normal",
-        "columnPadding": 16,
     }
-    styled = chart.configure(background=background, font=_FONT).configure_mark(aria=False)
-    styled = styled.configure_axis(**axis).configure_view(stroke=None)
-    styled = styled.configure_title(color=INK, fontSize=12, fontWeight="normal", anchor="start")
-    styled = styled.configure_legend(**legend).configure_text(font=_FONT, color=INK)
-    specification: dict[str, Any] = styled.to_dict()
+    legend = {
+        "columnPadding": 16,
+        "labelColor": INK,
+        "labelFontSize": 12,
+        "labelLimit": 0,
+        "symbolStrokeColor": INK,
+        "titleColor": INK,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "titleLimit": 0,
+    }
+    specification: dict[str, Any] = chart.to_dict()
+    config = specification["config"]
+    specification["config"] = {
+        **config,
+        "background": background,
+        "font": _FONT,
+        "mark": {"aria": False},
+        "axis": axis,
+        "view": {**config["view"], "stroke": None},
+        "title": {"anchor": "start", "color": INK, "fontSize": 12, "fontWeight": "normal"},
+        "legend": legend,
+        "text": {"color": INK, "font": _FONT},
+    }
     return specification

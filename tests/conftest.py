@@ -1,7 +1,10 @@
 """Small data sets in the published forms, and a machine without any."""
 
-import json
 import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported; processes that are started too
+
+import json
 import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from filelock import FileLock
 from tests import postgres
 
 from sequela.errors import SettingError
@@ -23,6 +27,9 @@ from sequela.sources.recordings import Recording
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+pytest_plugins = ("tests.budget",)
+Once = Callable[[str, Callable[[Path], object]], Path]
+"""Makes a folder, by its name and a function that fills it, once for all workers."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MEDS = pa.schema(
     [
@@ -53,6 +60,26 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEQUELA_KEY", str(path))
         yield path
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Make what is expensive once for all workers of pytest-xdist; nobody may change it."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # a worker's own folder is in that of the run
+
+    def get(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, finished = base / f"once-{name}", base / f"once-{name}.finished"
+        with FileLock(base / f"once-{name}.lock"):
+            if not finished.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
+                folder.mkdir()
+                fill(folder)
+                finished.touch()
+        return folder
+
+    return get
 
 
 @pytest.fixture
@@ -148,19 +175,21 @@ def no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def synthetic(once: Once) -> Path:
     """Folders in the form of the Bonn data, ten recordings a set, whose classes can be learnt."""
-    root = tmp_path_factory.mktemp("synthetic")
-    rng = np.random.default_rng(7)
-    time = np.arange(4097) / 173.61
-    for index, letter in enumerate("ZONFS"):
-        (root / letter).mkdir()
-        for number in range(1, 11):
-            wave = np.sin(2 * np.pi * (2 + 4 * index) * time + rng.uniform(0, 2 * np.pi))
-            signal = (40 + 30 * index) * wave + rng.normal(scale=30, size=len(time))
-            text = "".join(f"{round(value)}\n" for value in signal)
-            (root / letter / f"{letter}{number:03d}.txt").write_text(text, "utf-8")
-    return root
+
+    def fill(root: Path) -> None:
+        rng = np.random.default_rng(7)
+        time = np.arange(4097) / 173.61
+        for index, letter in enumerate("ZONFS"):
+            (root / letter).mkdir()
+            for number in range(1, 11):
+                wave = np.sin(2 * np.pi * (2 + 4 * index) * time + rng.uniform(0, 2 * np.pi))
+                signal = (40 + 30 * index) * wave + rng.normal(scale=30, size=len(time))
+                text = "".join(f"{round(value)}\n" for value in signal)
+                (root / letter / f"{letter}{number:03d}.txt").write_text(text, "utf-8")
+
+    return once("synthetic", fill)
 
 
 @pytest.fixture

@@ -1,0 +1,130 @@
+"""Which tests a run of pytest takes, and the processor seconds that each of them needs."""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LONGER = Path(__file__).with_name("longer.txt")
+"""Tests and fixtures that ``--level quick`` leaves out: a name and its processor seconds a line."""
+LIMIT = 0.5
+"""Processor seconds of what is listed there, at least."""
+SLOWEST = 20
+_SLOW = "slow(but=ID): only with --level all; of a test with parameters, the case ID always runs"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--level",
+        choices=["quick", "usual", "all"],
+        default="all",
+        help="quick: what takes half a second at most; usual: all but the slow; all",
+    )
+    parser.addoption("--budget", type=float, help="most processor seconds of a test: more fails")
+    parser.addoption("--list-longer", action="store_true", help=f"write {LONGER.name} anew")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", _SLOW)
+    config.pluginmanager.register(Seconds(config), "seconds")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the level does not have."""
+    level = config.getoption("level")
+    longer = set[str]()
+    if level == "quick":
+        longer = {line.split(maxsplit=1)[1] for line in LONGER.read_text("utf-8").splitlines()}
+    chosen = [each for each in items if level == "all" or not (_slow(each) or _names(each) & longer)]
+    if left := [each for each in items if each not in set(chosen)]:
+        config.hook.pytest_deselected(items=left)
+        items[:] = chosen
+
+
+def _slow(item: pytest.Item) -> bool:
+    marks = list(item.iter_markers("slow"))
+    case = item.name.partition("[")[2].removesuffix("]")
+    return any(mark.kwargs.get("but") != case or not case for mark in marks)
+
+
+def _names(item: pytest.Item) -> set[str]:
+    """Return the names that a test may have in the list: its own, and those of its fixtures."""
+    fixtures: dict[str, Any] = getattr(item, "_fixtureinfo", None) and item._fixtureinfo.name2fixturedefs
+    return {item.nodeid} | {_fixture(each[-1]) for each in (fixtures or {}).values()}
+
+
+def _fixture(definition: pytest.FixtureDef[Any]) -> str:
+    return f"{definition.baseid}::{definition.argname} (fixture)"
+
+
+class Seconds:
+    """Processor seconds of this process and of its subprocesses that have ended."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.worker = os.environ.get("PYTEST_XDIST_WORKER")
+        self.last = self.now()
+        self.of_fixtures: Counter[str] = Counter()
+        self.within = [0.0]
+        self.phases: dict[str, float] = defaultdict(float)
+        self.calls: Counter[str] = Counter()
+
+    @staticmethod
+    def now() -> float:
+        return sum(os.times()[:4])
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Iterator[None]:
+        """Count a fixture without the fixtures that it asks for."""
+        began = self.now()
+        self.within.append(0.0)
+        try:
+            return (yield)
+        finally:
+            took = self.now() - began
+            own = took - self.within.pop()
+            self.within[-1] += took
+            if fixturedef.scope != "function":
+                name = _fixture(fixturedef)
+                self.of_fixtures[name] = max(self.of_fixtures[name], own)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self) -> Iterator[None]:
+        """Give each phase of a test the seconds since the phase before."""
+        report = yield
+        now = self.now()
+        report.processor, self.last = now - self.last, now
+        report.fixtures, self.of_fixtures = dict(self.of_fixtures), Counter()
+        return report
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Collect them, in the process that has the terminal."""
+        self.phases[f"{report.nodeid} ({report.when})"] += report.processor
+        for name, seconds in report.fixtures.items():
+            self.calls[name] = max(self.calls[name], seconds)
+        own = report.processor - sum(report.fixtures.values())
+        self.calls[report.nodeid] += own
+
+    def over(self) -> list[str]:
+        """Return the phases that took more than the budget."""
+        budget = self.config.getoption("budget")
+        return [] if budget is None else [n for n, s in self.phases.items() if s > budget]
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.worker is None and self.over():
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the sum and the slowest, and what is over the budget."""
+        if self.config.getoption("list_longer"):
+            lines = [f"{s:.1f} {name}\n" for name, s in sorted(self.calls.items()) if s > LIMIT]
+            LONGER.write_text("".join(lines), "utf-8")
+        terminalreporter.section("processor seconds")
+        for name in sorted(self.phases, key=self.phases.__getitem__, reverse=True)[:SLOWEST]:
+            terminalreporter.line(f"{self.phases[name]:7.1f}  {name}")
+        terminalreporter.line(f"{sum(self.phases.values()):7.1f}  in all")
+        for name in self.over():
+            terminalreporter.line(f"over the budget: {name}", red=True)

@@ -1,18 +1,24 @@
-# `make reproduce` runs the main job, `make test` the tests, `make docs` builds the site in build/docs;
-# each sets up its own .venv first.
+# `make reproduce` runs the main job, `make test` the tests, `make quick` those that take half a
+# second at most, `make docs` builds the site in build/docs; each sets up its own .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 
 # With LOCK=.ci/newest.lock, versions and hashes are those of the file; torch is still the machine's.
 LOCK ?=
 
-.PHONY: reproduce test lint docs dist release lock clean
+# What pytest is given: CI also runs the slow tests, with --level all.
+TESTS ?= --level usual
+
+.PHONY: reproduce test quick lint docs dist release lock clean
 
 reproduce: .venv/runtime
 	$(BIN)/sequela reproduce
 
 test: .venv/development
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal $(TESTS)
+
+quick: TESTS = --level quick
+quick: test
 
 lint: .venv/development
 	$(BIN)/ruff check .
@@ -36,7 +42,8 @@ dist: .venv/runtime
 release: dist
 	build/dist/bin/python scripts/check_release.py dist
 
-# The environment is made once, and again when pyproject.toml changes.
+# The environment is made once, and again when pyproject.toml changes. A module is compiled when it
+# is first imported: most never are.
 .venv/runtime: pyproject.toml
 	rm -rf .venv
 	$(PYTHON) -m venv .venv

@@ -3,14 +3,14 @@
 import json
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from tests.cli.calls import ran
 
 from sequela.attacks import harness
-from sequela.attacks.attack import Attack, Outcome, Result
+from sequela.attacks.attack import Attack, Outcome
+from sequela.attacks.bench import Bench
 from sequela.attacks.harness import ATTACKS, attack_all
 from sequela.runs.openings import VARIABLE
 
@@ -55,30 +55,55 @@ STOPPED = {
 }
 
 
+OFTEN = {
+    "nothing planted in the recordings",
+    "recording copied, gain 1.03",
+    "recording begins in the middle of another",
+    "trained recordings under other names, before evaluate",
+    "nothing planted in the records of MIMIC-III",
+    "discharge codes at admission: SNOMED",
+    "patients twice, one code changed",
+    "a code in 50 % of the deaths",
+    "label times in another zone",
+    "metrics.json edited by hand",
+}
+"""One of each kind, which are carried out at level usual."""
+
+PAGE = (Path(__file__).parents[2] / "docs" / "audit.md").read_text("utf-8")
+SHOWN = re.findall(r"^(?:found|blocked|missed|clean|false alarm) {2,}.*$", PAGE, re.MULTILINE)
+"""The lines on the page, as the command prints them."""
+
+
 @pytest.fixture(scope="module")
-def results() -> Sequence[Result]:
-    """All attacks, carried out."""
-    return list(attack_all())
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("attacks"))
 
 
-def test_every_attack_that_was_stopped_is_stopped(results: Sequence[Result]) -> None:
-    missed = {each.attack: each.verdict for each in results if each.attack in STOPPED}
-    assert missed.keys() == STOPPED, "an attack has lost its name, or is gone"
-    assert {name for name, verdict in missed.items() if verdict == "missed"} == set()
+@pytest.mark.parametrize(
+    "attack",
+    [
+        pytest.param(each, id=each.name, marks=() if each.name in OFTEN else pytest.mark.slow)
+        for each in ATTACKS
+    ],
+)
+def test_what_is_planted_is_stopped_and_of_nothing_nothing_is_said(
+    attack: Attack, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And it is printed as the page shows it, where it does."""
+    monkeypatch.setattr(harness, "Bench", lambda _: bench)
+    (result,) = attack_all([attack])
+    assert result.verdict in (("found", "blocked") if attack.planted else ("clean",))
+    shown = [line for line in SHOWN if f"{attack.name}: " in line]
+    assert shown in ([], [f"{result.verdict:12}{attack.name}: {result.by}"])
 
 
-def test_where_nothing_is_planted_nothing_is_said(results: Sequence[Result]) -> None:
-    of_nothing = [each for each in results if each.attack.startswith("nothing planted")]
-    assert [each.verdict for each in of_nothing] == ["clean"] * 4
-
-
-def test_the_lines_on_the_page_are_printed(results: Sequence[Result]) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "audit.md").read_text("utf-8")
-    (block,) = re.findall(r"^```console\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    printed = {f"{each.verdict:12}{each.attack}: {each.by}" for each in results}
-    lines = block.splitlines()[1:]
-    assert lines
-    assert [line for line in lines if line not in printed] == []
+def test_no_attack_has_lost_its_name_or_is_gone() -> None:
+    assert {each.name for each in ATTACKS if each.planted} >= STOPPED
+    assert sum(not each.planted for each in ATTACKS) == 4
+    assert {each.name for each in ATTACKS} > OFTEN
+    assert len(SHOWN) == 6
+    names = [f"{each.name}: " for each in ATTACKS]
+    assert all(any(line[12:].startswith(name) for name in names) for line in SHOWN)
 
 
 def test_names_are_unique() -> None:
@@ -114,7 +139,13 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     monkeypatch.setenv(VARIABLE, str(tmp_path / "openings.jsonl"))
     (tmp_path / "tmp").mkdir()
-    seeds = [attack for attack in ATTACKS if attack.name == "the best of several seeds"]
-    assert [each.verdict for each in attack_all(seeds)] == ["found"]
+
+    def opening(bench: Bench) -> Outcome:
+        ledger = Path(os.environ[VARIABLE])
+        assert ledger.parent == bench.work
+        ledger.write_text("opened", "utf-8")
+        return Outcome("found", "a check")
+
+    assert [each.verdict for each in attack_all([Attack("opened", opening)])] == ["found"]
     assert list(tmp_path.rglob("*")) == [tmp_path / "tmp"]
     assert os.environ[VARIABLE] == str(tmp_path / "openings.jsonl")

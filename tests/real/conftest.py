@@ -1,9 +1,29 @@
 """The real data sets, where this machine has them."""
 
 import os
+from collections.abc import Callable, Collection
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from tests.conftest import Once
+
+from sequela.cohort.segments import Segments, cut
+from sequela.sources.build import build
+from sequela.sources.catalog import load_recordings, signals_of
+from sequela.sources.hospitals import source_of
+
+FOLDERS = {
+    "bonn": "bonn",
+    "uci-seizure": "uci-seizure",
+    "eicu": "eicu-demo",
+    "mimic3": "mimic3-demo",
+    "mimic4": "mimic4-demo",
+    "omop": "mimic4-omop-demo",
+    "physionet2012": "physionet2012",
+}
+Built = Callable[..., Path]
+"""The events of a published data set by its name, and the tables to read, all by default."""
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +36,34 @@ def real_data() -> Path:
     if named or os.environ.get("SEQUELA_REQUIRE_REAL_DATA") == "1":
         pytest.fail(f"{found}: it must name the folder with the real data sets")
     pytest.skip(f"{found}: real data sets are not tested")
+
+
+@pytest.fixture(scope="session")
+def built(real_data: Path, once: Once) -> Built:
+    """Build the events of a data set once for all tests, which only read them."""
+
+    def get(name: str, tables: Collection[str] = ()) -> Path:
+        root = real_data / FOLDERS[name]
+        digest = sha256(repr(sorted(tables)).encode()).hexdigest()[:8]
+
+        def fill(folder: Path) -> None:
+            build(source_of(name), root, folder / "events", tables=tables or None)
+
+        return once(f"real-{name}-{digest}", fill) / "events"
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def segments(real_data: Path) -> Callable[[str], Segments]:
+    """Segments of the recordings of a data set, read once."""
+    read = dict[str, Segments]()
+
+    def get(name: str) -> Segments:
+        if name not in read:
+            signals = signals_of(name)
+            found = load_recordings(name, real_data / FOLDERS[name])[0]
+            read[name] = cut(found, signals.n_times, signals.classes)
+        return read[name]
+
+    return get

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.real.conftest import Built
 
 from sequela.runs.folds import cross_validate
 from sequela.studies.settings import run_settings
@@ -24,23 +25,23 @@ APACHE = {
 
 
 @pytest.mark.parametrize(
-    ("model", "data", "folder", "asked", "epochs", "least"),
+    ("model", "data", "asked", "epochs", "least"),
     [
-        ("values-lstm", "physionet2012", "physionet2012", {}, 3, 0.77),
-        ("visits-attention", "eicu", "eicu-demo", APACHE, 8, 0.74),
+        ("values-lstm", "physionet2012", {}, 3, 0.77),
+        ("visits-attention", "eicu", APACHE, 8, 0.74),
     ],
 )
 def test_a_default_model_is_as_good_as_it_was(
     model: str,
     data: str,
-    folder: str,
     asked: dict[str, Any],
     epochs: int,
     least: float,
-    real_data: Path,
+    built: Built,
     tmp_path: Path,
 ) -> None:
     training = {"epochs": epochs, "refit": False}
     settings = run_settings(model, data, split_seed=1, records=asked, training=training)
-    run = cross_validate(settings, tmp_path / "run", folds=2, root=real_data / folder)
+    root = built(data, asked.get("tables", ()))
+    run = cross_validate(settings, tmp_path / "run", folds=2, root=root)
     assert least < run.tuning["auroc"] < 0.95

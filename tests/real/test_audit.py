@@ -4,19 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.real.conftest import FOLDERS, Built
 
 from sequela.runs.audit import audit
 from sequela.runs.data import load
 from sequela.studies.settings import run_settings
 
-FOLDERS = {
-    "bonn": "bonn",
-    "uci-seizure": "uci-seizure",
-    "eicu": "eicu-demo",
-    "mimic3": "mimic3-demo",
-    "mimic4": "mimic4-demo",
-    "physionet2012": "physionet2012",
-}
 EVERYTHING: dict[str, Any] = {"inputs": (), "tables": ()}
 ASKED: tuple[dict[str, Any], ...] = ({}, EVERYTHING)
 
@@ -47,9 +40,10 @@ def test_recordings(data: str, real_data: Path, work: Path) -> None:
         ("mimic4", "icu-transfer"),
     ],
 )
-def test_records(data: str, task: str, said: dict[str, Any], real_data: Path, work: Path) -> None:
+def test_records(data: str, task: str, said: dict[str, Any], built: Built, work: Path) -> None:
     for seed in (0, 1):
         settings = run_settings(
             "prevalence", data, seed=seed, records={"task": task, **said}, training={}
         )
-        assert audit(load(settings, real_data / FOLDERS[data], work)) == []
+        assert settings.cohort is not None
+        assert audit(load(settings, built(data, settings.cohort.tables), work)) == []

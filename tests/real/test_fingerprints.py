@@ -1,34 +1,29 @@
 """Real data: no recording or patient is taken for a copy of another, and what is alike is said."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.real.conftest import Built
 
 from sequela.cohort.fingerprint import Content, matches
 from sequela.cohort.pseudonyms import own
-from sequela.cohort.segments import Segments, content_of, cut
+from sequela.cohort.segments import Segments, content_of
 from sequela.runs import records
 from sequela.sequences.content import content_of as content_of_records
-from sequela.sources.catalog import load_recordings, signals_of
 from sequela.studies.settings import run_settings
 
 
-def segments_of(data: str, real_data: Path) -> Segments:
-    signals = signals_of(data)
-    found = load_recordings(data, real_data / data)[0]
-    return cut(found, signals.n_times, signals.classes)
+@pytest.fixture
+def bonn(segments: Callable[[str], Segments]) -> Segments:
+    return segments("bonn")
 
 
-@pytest.fixture(scope="module")
-def bonn(real_data: Path) -> Segments:
-    return segments_of("bonn", real_data)
-
-
-@pytest.fixture(scope="module")
-def uci(real_data: Path) -> Segments:
-    return segments_of("uci-seizure", real_data)
+@pytest.fixture
+def uci(segments: Callable[[str], Segments]) -> Segments:
+    return segments("uci-seizure")
 
 
 def resembling(content: Content) -> int:
@@ -77,21 +72,22 @@ def test_changed_recordings_are_copies(bonn: Segments, gain: float, shift: int) 
 
 
 @pytest.mark.parametrize(
-    ("data", "folder", "asked"),
+    ("data", "asked"),
     [
-        ("mimic3", "mimic3-demo", {"task": "report-2019"}),
-        ("mimic3", "mimic3-demo", {"task": "post-discharge", "min_subjects": 1}),
-        ("mimic4", "mimic4-demo", {}),
-        ("mimic4", "mimic4-demo", {"task": "post-discharge", "min_subjects": 1}),
-        ("eicu", "eicu-demo", {}),
-        ("eicu", "eicu-demo", {"min_subjects": 1}),
-        ("physionet2012", "physionet2012", {}),
+        ("mimic3", {"task": "report-2019"}),
+        ("mimic3", {"task": "post-discharge", "min_subjects": 1}),
+        ("mimic4", {}),
+        ("mimic4", {"task": "post-discharge", "min_subjects": 1}),
+        ("eicu", {}),
+        ("eicu", {"min_subjects": 1}),
+        ("physionet2012", {}),
     ],
 )
 def test_no_patient_is_a_copy(
-    real_data: Path, tmp_path: Path, data: str, folder: str, asked: dict[str, object]
+    built: Built, tmp_path: Path, data: str, asked: dict[str, object]
 ) -> None:
     settings = run_settings("visits-baseline", data, seed=0, records=asked, training={})
-    sequences = records.load(settings, real_data / folder, tmp_path).sequences
+    assert settings.cohort is not None
+    sequences = records.load(settings, built(data, settings.cohort.tables), tmp_path).sequences
     content = content_of_records(sequences, own())
     assert not len(matches(content, content).known)

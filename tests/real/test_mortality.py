@@ -1,12 +1,13 @@
 """The mortality study's cohorts on the open data, as published."""
 
-import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.conftest import Once
+from tests.real.conftest import FOLDERS, Built
 
 from sequela.config import RunSettings
 from sequela.evaluation.metrics import auroc
@@ -14,14 +15,11 @@ from sequela.runs import fit, records
 from sequela.runs.evaluate import predict_other
 from sequela.runs.folder import RunFolder
 from sequela.sources import catalog
+from sequela.sources.build import build
+from sequela.sources.hospitals import source_of
 from sequela.studies import mortality
 
-FOLDERS = {
-    "eicu": "eicu-demo",
-    "mimic3": "mimic3-demo",
-    "mimic4": "mimic4-demo",
-    "physionet2012": "physionet2012",
-}
+Asked = Callable[..., tuple[RunSettings, Path]]
 
 
 @pytest.fixture(scope="module")
@@ -30,19 +28,18 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def of_study(real_data: Path, work: Path) -> Callable[..., tuple[RunSettings, Path]]:
-    """A run of the study, and where its data lie."""
+def of_study(built: Built) -> Asked:
+    """A run of the study, and where the events of its data lie."""
 
     def asked(data: str, task: str, name: str, epochs: int = 5) -> tuple[RunSettings, Path]:
         runs = mortality.STUDY.runs((data, task), seed=0, quick=True)
         settings = runs[name]
         training = settings.training.model_copy(update={"epochs": epochs})
-        return settings.model_copy(update={"training": training}), real_data / FOLDERS[data]
+        assert settings.cohort is not None
+        tables = settings.cohort.tables
+        return settings.model_copy(update={"training": training}), built(data, tables)
 
     return asked
-
-
-Asked = Callable[..., tuple[RunSettings, Path]]
 
 
 @pytest.mark.parametrize(
@@ -106,24 +103,27 @@ def test_measurements_of_two_days_tell_who_dies(
 
 
 @pytest.fixture(scope="module")
-def halves(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def halves(real_data: Path, once: Once) -> tuple[Path, Path]:
     """PhysioNet 2012's set-a, and every second stay of it laid out as its set-b is published."""
-    root = tmp_path_factory.mktemp("halves")
-    with tarfile.open(real_data / FOLDERS["physionet2012"] / "set-a.tar.gz", "r:gz") as archive:
-        archive.extractall(root, filter="data")
-    files = sorted((root / "set-a").glob("*.txt"))
-    head, *lines = (
-        (real_data / FOLDERS["physionet2012"] / "Outcomes-a.txt").read_text("utf-8").splitlines()
-    )
-    for name, chosen in (("a", files[::2]), ("b", files[1::2])):
-        place = root / name / f"set-{name}"
-        place.mkdir(parents=True)
-        for file in chosen:
-            shutil.move(file, place / file.name)
-        ids = {file.stem for file in chosen}
-        kept = [line for line in lines if line.partition(",")[0] in ids]
-        text = "\n".join([head, *kept]) + "\n"
-        (root / name / f"Outcomes-{name}.txt").write_text(text, "utf-8")
+    published = real_data / FOLDERS["physionet2012"]
+
+    def fill(root: Path) -> None:
+        with tarfile.open(published / "set-a.tar.gz", "r:gz") as archive:
+            archive.extractall(root, filter="data")
+        files = sorted((root / "set-a").glob("*.txt"))
+        head, *lines = (published / "Outcomes-a.txt").read_text("utf-8").splitlines()
+        for name, chosen in (("a", files[::2]), ("b", files[1::2])):
+            place = root / "published" / name / f"set-{name}"
+            place.mkdir(parents=True)
+            for file in chosen:
+                file.rename(place / file.name)
+            ids = {file.stem for file in chosen}
+            kept = [line for line in lines if line.partition(",")[0] in ids]
+            text = "\n".join([head, *kept]) + "\n"
+            (place.parent / f"Outcomes-{name}.txt").write_text(text, "utf-8")
+            build(source_of("physionet2012"), place.parent, root / name)
+
+    root = once("real-halves", fill)
     return root / "a", root / "b"
 
 

@@ -1,5 +1,6 @@
 """Real data that hold no leak: Bonn recordings, and the diagnoses of eICU's demo."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +9,9 @@ import pytest
 
 from sequela.cohort import overlaps
 from sequela.cohort.finding import Finding
-from sequela.cohort.segments import Segments, cut
+from sequela.cohort.segments import Segments
 from sequela.cohort.split import PARTS, draw
 from sequela.config import SplitUnit
-from sequela.sources.bonn import CLASSES
-from sequela.sources.catalog import load_recordings
-
-
-@pytest.fixture(scope="module")
-def segments(real_data: Path) -> Segments:
-    return cut(load_recordings("bonn", real_data / "bonn")[0], 178, CLASSES)
 
 
 def audit(segments: Segments, unit: SplitUnit) -> list[Finding]:
@@ -48,23 +42,28 @@ def audit(segments: Segments, unit: SplitUnit) -> list[Finding]:
     ]
 
 
-def test_a_split_by_recording_is_clean(segments: Segments) -> None:
-    assert audit(segments, "recording") == []
+@pytest.fixture
+def bonn(segments: Callable[[str], Segments]) -> Segments:
+    return segments("bonn")
 
 
-def test_a_split_by_row_shares_recordings_and_no_more(segments: Segments) -> None:
-    found = audit(segments, "row")
+def test_a_split_by_recording_is_clean(bonn: Segments) -> None:
+    assert audit(bonn, "recording") == []
+
+
+def test_a_split_by_row_shares_recordings_and_no_more(bonn: Segments) -> None:
+    found = audit(bonn, "row")
     assert {one.check for one in found} == {"overlapping groups"}
     assert len(found) == 3
 
 
 @pytest.mark.parametrize("noise", [0, 0.01])
-def test_a_recording_under_two_names_is_found(segments: Segments, noise: float) -> None:
-    rows = segments.signal[:, 0].astype(np.float64)
-    names = np.unique(segments.recording_id)
-    first = np.isin(segments.recording_id, names[::2])
+def test_a_recording_under_two_names_is_found(bonn: Segments, noise: float) -> None:
+    rows = bonn.signal[:, 0].astype(np.float64)
+    names = np.unique(bonn.recording_id)
+    first = np.isin(bonn.recording_id, names[::2])
     parts = {"train": rows[first], "held_out": rows[~first]}
-    groups = {"train": segments.recording_id[first], "held_out": segments.recording_id[~first]}
+    groups = {"train": bonn.recording_id[first], "held_out": bonn.recording_id[~first]}
     copy = parts["train"][:23]
     size = noise * copy.std(axis=1, keepdims=True)
     parts["held_out"][:23] = copy + size * np.random.default_rng(0).normal(size=copy.shape)

@@ -1,8 +1,8 @@
 """Which tests a run of pytest takes, and the processor seconds that each of them needs."""
 
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     longer = set[str]()
     if level == "quick":
         longer = {line.split(maxsplit=1)[1] for line in LONGER.read_text("utf-8").splitlines()}
-    chosen = [each for each in items if level == "all" or not (_slow(each) or _names(each) & longer)]
-    if left := [each for each in items if each not in set(chosen)]:
+    chosen, left = list[pytest.Item](), list[pytest.Item]()
+    for item in items:
+        out = level != "all" and (_slow(item) or not longer.isdisjoint(_names(item)))
+        (left if out else chosen).append(item)
+    if left:
         config.hook.pytest_deselected(items=left)
         items[:] = chosen
 
@@ -52,8 +55,10 @@ def _slow(item: pytest.Item) -> bool:
 
 def _names(item: pytest.Item) -> set[str]:
     """Return the names that a test may have in the list: its own, and those of its fixtures."""
-    fixtures: dict[str, Any] = getattr(item, "_fixtureinfo", None) and item._fixtureinfo.name2fixturedefs
-    return {item.nodeid} | {_fixture(each[-1]) for each in (fixtures or {}).values()}
+    if not isinstance(item, pytest.Function):
+        return {item.nodeid}
+    fixtures = item._fixtureinfo.name2fixturedefs.values()
+    return {item.nodeid} | {_fixture(each[-1]) for each in fixtures}
 
 
 def _fixture(definition: pytest.FixtureDef[Any]) -> str:
@@ -67,17 +72,17 @@ class Seconds:
         self.config = config
         self.worker = os.environ.get("PYTEST_XDIST_WORKER")
         self.last = self.now()
-        self.of_fixtures: Counter[str] = Counter()
+        self.of_fixtures: dict[str, float] = {}
         self.within = [0.0]
         self.phases: dict[str, float] = defaultdict(float)
-        self.calls: Counter[str] = Counter()
+        self.calls: dict[str, float] = defaultdict(float)
 
     @staticmethod
     def now() -> float:
         return sum(os.times()[:4])
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Iterator[None]:
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
         """Count a fixture without the fixtures that it asks for."""
         began = self.now()
         self.within.append(0.0)
@@ -89,15 +94,15 @@ class Seconds:
             self.within[-1] += took
             if fixturedef.scope != "function":
                 name = _fixture(fixturedef)
-                self.of_fixtures[name] = max(self.of_fixtures[name], own)
+                self.of_fixtures[name] = own
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self) -> Iterator[None]:
+    def pytest_runtest_makereport(self) -> Generator[None, Any, Any]:
         """Give each phase of a test the seconds since the phase before."""
         report = yield
         now = self.now()
         report.processor, self.last = now - self.last, now
-        report.fixtures, self.of_fixtures = dict(self.of_fixtures), Counter()
+        report.fixtures, self.of_fixtures = self.of_fixtures, {}
         return report
 
     def pytest_runtest_logreport(self, report: Any) -> None:

@@ -1,8 +1,8 @@
-"""Files that appear whole or not at all, and folders that leave nothing behind.
+"""Write files that appear whole or not at all, and folders that leave nothing behind.
 
-Nothing here needs its process to end well. A file is written under a random name beside its own.
-That file, and a folder that is written to, are locked, and a lock ends with its process: so what a
-killed process left is known, and it goes when something of the same name is written again.
+A file is first written under a random name in the same folder. That file, and each folder in use,
+are locked. A lock ends with its process, however that ends: an unlocked file or folder with such a
+name was left by a killed process, and is removed when the same file is written again.
 """
 
 import os
@@ -26,7 +26,7 @@ _LOOK = 0.1
 _PARTIAL, _WORK = ".partial", ".work"
 _TEMPORARY = re.compile(rf"\..+\.[0-9a-f]{{16}}({_PARTIAL}|{_WORK})")
 _staying: dict[Path, tuple[Path, os.stat_result]] = {}
-"""Folders that must stay: where each lies when links are followed, and which one it is."""
+"""Folders that must stay: the place of each when links are followed, and its identity."""
 
 
 def require_file(path: Path) -> None:
@@ -41,7 +41,7 @@ def require_file(path: Path) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """An error of the system names ``path``, or the other file that the system names.
+    """Turn an error of the system into one that names ``path`` or the file at fault.
 
     Raises:
         OutputError: In place of an error of the system.
@@ -58,7 +58,7 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole(path: Path, *, lasting: bool = True) -> Iterator[Path]:
-    """A temporary name beside ``path``: what is written there takes its place when all went well.
+    """Yield a temporary name next to ``path``, which gets the name ``path`` when all went well.
 
     The folder is made where it is missing. After an error, ``path`` is as it was and the temporary
     file is gone, and with it the folders that were made for it. What a killed process left of the
@@ -122,16 +122,15 @@ def make_folder(path: Path) -> None:
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether a path has a name that only this module gives, to what is there for a while."""
+    """Return whether a path has the name of one of this module's temporary files or locks."""
     return path.name == LOCK or _TEMPORARY.fullmatch(path.name) is not None
 
 
 @contextmanager
 def staying(folder: Path) -> Iterator[None]:
-    """While this lasts, files are written under a folder only as long as it is the same folder.
+    """Refuse to write below a folder once it was removed or moved.
 
-    Who removes or moves the folder of a running program ends the program: nothing is made again in
-    its place. A link within the folder is not followed to another place either.
+    Nothing is made again in its place, and a link within the folder is not followed out of it.
     """
     named = folder.absolute()
     before = _staying.get(named)
@@ -151,9 +150,9 @@ def staying(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def held(folder: Path, *, new: bool = False) -> Iterator[None]:
-    """Only this process writes to a folder, which must stay as long (see :func:`staying`).
+    """Lock a folder for this process; the folder must not be removed (see :func:`staying`).
 
-    The folder is made where it is missing. The lock ends with the process, however that ends.
+    Make the folder where it is missing. The lock ends with the process, however that ends.
 
     Args:
         folder: The folder.
@@ -176,9 +175,9 @@ def held(folder: Path, *, new: bool = False) -> Iterator[None]:
 
 @contextmanager
 def scratch(path: Path) -> Iterator[Path]:
-    """A folder that is gone afterwards, and with it the empty ones that were made to hold it.
+    """Remove a folder afterwards, and with it the empty ones that were made to hold it.
 
-    Whoever uses it makes it.
+    The caller makes the folder.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -197,9 +196,9 @@ def scratch(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_beside(path: Path) -> Iterator[Path]:
-    """A new folder beside ``path``, with a random name, that is gone afterwards.
+    """Yield a new folder next to ``path``, with a random name, and remove it afterwards.
 
-    What killed processes left of such folders beside the same path is removed.
+    Remove also such folders of the same path that killed processes left.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -224,7 +223,7 @@ def scratch_beside(path: Path) -> Iterator[Path]:
 
 
 def _empty(work: Path) -> None:
-    """Remove all but the lock, by which a folder is known as left until nothing else is in it."""
+    """Remove all but the lock, which marks the folder as a leftover until it is empty."""
     try:
         left = list(work.iterdir())
     except FileNotFoundError:  # another process removed the folder
@@ -239,10 +238,10 @@ def _empty(work: Path) -> None:
 
 @contextmanager
 def temporary() -> Iterator[Path]:
-    """A new folder for what is needed for a while, where the system keeps such, gone afterwards.
+    """Yield a new folder in the system's place for temporary files, and remove it afterwards.
 
-    Unlike one of the standard library's, it goes too when its process is killed, as soon as another
-    one needs such a folder.
+    Unlike one of ``tempfile``, the folder of a killed process is removed by the next one that needs
+    a temporary folder.
     """
     with scratch_beside(Path(gettempdir()) / "sequela") as work:
         yield work
@@ -250,7 +249,7 @@ def temporary() -> Iterator[Path]:
 
 @contextmanager
 def _empty_ones_go(path: Path) -> Iterator[None]:
-    """Folders above ``path`` that come to exist within, and are empty at the end, go again."""
+    """Remove the folders above ``path`` that were made meanwhile and are empty at the end."""
     made = [folder for folder in path.absolute().parents if not folder.exists()]
     try:
         yield
@@ -261,12 +260,12 @@ def _empty_ones_go(path: Path) -> Iterator[None]:
 
 
 def _random(path: Path, suffix: str) -> Path:
-    """A name beside a path that nobody can foresee."""
+    """Return a random name in the same folder."""
     return path.with_name(f".{path.name}.{token_hex(8)}{suffix}")
 
 
 def _claimed(path: Path) -> tuple[Path, int]:
-    """A new empty file with a random name beside ``path``, and the lock on it."""
+    """Make an empty file with a random name next to ``path``, and return it with its lock."""
     while True:
         partial = _random(path, _PARTIAL)
         handle = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
@@ -276,7 +275,7 @@ def _claimed(path: Path) -> tuple[Path, int]:
 
 
 def _of_the_dead(path: Path, suffix: str) -> Iterator[Path]:
-    """What killed processes left beside ``path``, each locked until the next is asked for."""
+    """Yield each thing that killed processes left next to ``path``, locked while it is in use."""
     for left in path.parent.glob(f".{escape(path.name)}.{'[0-9a-f]' * 16}{suffix}"):
         lock = left / LOCK if suffix == _WORK else left
         try:
@@ -285,7 +284,7 @@ def _of_the_dead(path: Path, suffix: str) -> Iterator[Path]:
             continue
         with ExitStack() as unlock:
             unlock.callback(os.close, handle)
-            # Who ended meanwhile removed the file: a lock on what has no name any more is worthless.
+            # Its owner may have ended just now and removed the file, whose lock then means nothing.
             if _lock(handle) is True and _is_still(handle, lock):
                 if os.name == "nt":  # nothing that is open can be removed there
                     unlock.close()
@@ -293,7 +292,7 @@ def _of_the_dead(path: Path, suffix: str) -> Iterator[Path]:
 
 
 def _locked(lock: Path) -> int | None:
-    """A handle of a file that this process locks, or nothing where another one has done so."""
+    """Return the handle of a file that this process now locks; nothing if another one has it."""
     handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
     if _lock(handle) is not False and _is_still(handle, lock):
         return handle
@@ -302,7 +301,7 @@ def _locked(lock: Path) -> int | None:
 
 
 def _is_still(handle: int, path: Path) -> bool:
-    """Whether an open file has its name."""
+    """Return whether an open file still has its name."""
     try:
         return os.path.samestat(os.fstat(handle), path.lstat())
     except FileNotFoundError:
@@ -310,7 +309,7 @@ def _is_still(handle: int, path: Path) -> bool:
 
 
 def _first(lock: Path) -> int:
-    """As ``_locked``, of a folder that nobody else knows: no moment sees the file unlocked."""
+    """Return a handle as ``_locked`` does, for a new folder: its lock is never seen unlocked."""
     if os.name == "nt":  # an open file keeps its name there
         return _waited_for(lock)
     partial, handle = _claimed(lock)
@@ -319,7 +318,7 @@ def _first(lock: Path) -> int:
 
 
 def _waited_for(lock: Path) -> int:
-    """A handle of a file that this process locks, as soon as no other one has.
+    """Wait until no other process locks a file, and return the handle of the locked file.
 
     Raises:
         OutputError: If another one has it for longer than ``PATIENCE`` seconds.

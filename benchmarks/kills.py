@@ -166,20 +166,22 @@ def _without_times(value: Any) -> Any:
     return [_without_times(each) for each in value] if isinstance(value, list) else value
 
 
-def undisturbed(case: Case, at: Path) -> tuple[Place, float, float]:
-    """A command as it should be: its place, and when its first file came and it ended."""
+def undisturbed(case: Case, at: Path) -> tuple[Place, float]:
+    """A command as it should be: its place, and the seconds between its first file and its end."""
     place = Place(case, at)
-    began = time.monotonic()
-    process, first = place.start(case.arguments), None
-    while process.poll() is None:
-        if first is None and any(place.out.iterdir()):
-            first = time.monotonic() - began
-        time.sleep(_LOOK)
+    process = place.start(case.arguments)
+    began = _first_file(place, process)
     said = process.communicate()[1].decode()
     if process.returncode:
         raise SystemExit(f"{case.name} failed: {said}")
-    end = time.monotonic() - began
-    return place, end if first is None else first, end
+    return place, time.monotonic() - began
+
+
+def _first_file(place: Place, process: subprocess.Popen[bytes]) -> float:
+    """Wait for the first file of a command, or its end; when that was."""
+    while process.poll() is None and not any(place.out.iterdir()):
+        time.sleep(_LOOK)
+    return time.monotonic()
 
 
 def kill(process: subprocess.Popen[bytes], moment: float) -> float:
@@ -201,18 +203,18 @@ def kill(process: subprocess.Popen[bytes], moment: float) -> float:
 
 def try_kills(case: Case, moments: int, rng: random.Random, at: Path) -> Count:
     """Kill a command so many times, each in a new folder."""
-    whole, first, end = undisturbed(case, at / "whole")
+    whole, seconds = undisturbed(case, at / "whole")
     wanted, names, count = whole.content(), whole.names(), Count()
     number = 0
     while count.tried < moments:
         place, number = Place(case, at / f"{number}"), number + 1
-        began = time.monotonic()
         process = place.start(case.arguments)
-        outlived = kill(process, rng.uniform(first, end))
+        began = _first_file(place, process)
+        outlived = kill(process, rng.uniform(0, seconds))
         killed = process.returncode == -signal.SIGKILL
         count.tried += killed
         if not killed:  # it had ended: no kill, and the machine is quicker now than it was
-            first, end = (moment * (time.monotonic() - began) / end for moment in (first, end))
+            seconds = min(seconds, time.monotonic() - began)
             continue
         count.orphans += outlived == float("inf")
         count.longest = max(count.longest, min(outlived, ORPHAN_SECONDS))

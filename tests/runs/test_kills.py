@@ -1,27 +1,35 @@
 """Runs that are killed, doubled, removed under way or without room: nothing is lost or left."""
 
-import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 import pytest
 from benchmarks import kills
+from tests.cli.calls import ran
 
-from sequela import files
+from sequela import files, plugins
+from sequela.cli.app import main
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import OutputError, RunError
+from sequela.models.registry import MODELS
 from sequela.runs import fit
 from sequela.runs.find import named_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
+from sequela.studies.registry import STUDIES
+from sequela.studies.reproduce import reproduce
 from sequela.training.history import History
 
 
@@ -37,12 +45,47 @@ def interrupt() -> None:
     raise KeyboardInterrupt
 
 
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    """Run a command that must be refused, in this process; the one line that it says."""
+    with pytest.raises(SystemExit) as caught:
+        main([str(each) for each in arguments])
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("sequela: error: ")
+    return line
+
+
+class Here(kills.Place):
+    """A place where a command that is not killed runs in this process."""
+
+    def finish(self, arguments: Sequence[str]) -> str:
+        with pytest.MonkeyPatch.context() as here:
+            here.chdir(self.out)
+            here.setattr(tempfile, "tempdir", str(self.temporary))
+            here.setenv("SEQUELA_OPENINGS", str(self.temporary.parent / "openings.jsonl"))
+            for name, value in self.case.environment(self.out).items():
+                here.setenv(name, value)
+            ran(*arguments)
+        return ""
+
+
+def undisturbed(case: kills.Case, at: Path) -> tuple[kills.Place, float]:
+    place, began = Here(case, at), time.monotonic()
+    place.finish(case.arguments)
+    return place, time.monotonic() - began
+
+
+@pytest.mark.slow(but="build")
 @pytest.mark.parametrize("name", ["build", "get", "folds"])
-def test_killed_at_random_moments(name: str, tmp_path: Path) -> None:
+def test_killed_at_random_moments(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kills, "Place", Here)
+    monkeypatch.setattr(kills, "undisturbed", undisturbed)
     with kills.serve_bonn() as url:
         case = kills.cases(tmp_path / "plugin.py", url)[name]
-        count = kills.try_kills(case, 2, random.Random(name), tmp_path / name)
-    assert (count.wrong, count.survived, count.leftovers, count.orphans) == ([], 2, 0, 0)
+        count = kills.try_kills(case, 1, random.Random(name), tmp_path / name)
+    assert (count.wrong, count.survived, count.leftovers, count.orphans) == ([], 1, 0, 0)
 
 
 HOLDER = """
@@ -220,6 +263,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     (tmp_path / "parent.py").write_text(PARENT, "utf-8")
     command = [sys.executable, str(tmp_path / "parent.py")]
@@ -236,34 +280,61 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     assert time.monotonic() - began < 10
 
 
-NO_ROOM = {
-    "a full disk": ("mount -t tmpfs -o size=200k tmpfs {}", "no space is left there"),
-    "a disk that is read-only": ("mount -t tmpfs -o ro tmpfs {}", "file system is read-only"),
-    "a limit of the size of files": ("ulimit -f 20", "larger than files may be there"),
-}
+NO_ROOM = """
+import sys
+from sequela.cli.app import main
+
+for out in sys.argv[2:]:
+    words = ["--data", "bonn", "--root", sys.argv[1], "--epochs", "2", "--out", f"{out}/run"]
+    try:
+        main(["train", "mlp-improved", *words])
+    except SystemExit as ended:
+        print(ended.code, file=sys.stderr)
+"""
+DISKS = """
+mount -t tmpfs -o size=200k tmpfs full; mount -t tmpfs -o ro tmpfs fixed
+"$@"; ls -A full/run fixed >&2
+"""
 
 
-@pytest.mark.parametrize("case", NO_ROOM)
-def test_where_nothing_can_be_written(case: str, synthetic: Path, tmp_path: Path) -> None:
-    """In a real file system of its own, which a user may mount."""
-    before, why = NO_ROOM[case]
-    place = tmp_path / "place"
-    place.mkdir()
-    alone = [] if before.startswith("ulimit") else ["unshare", "-rm"]
-    if alone and subprocess.run([*alone, "true"], check=False).returncode:
+@pytest.mark.slow
+def test_where_nothing_can_be_written(synthetic: Path, tmp_path: Path) -> None:
+    """In real file systems of its own, which a user may mount: a full one, and a read-only one."""
+    alone = ["unshare", "-rm"]
+    if subprocess.run([*alone, "true"], check=False).returncode:
         pytest.skip("this system lets no user mount a file system")
-    train = (
-        f"{sys.executable} -m sequela train mlp-improved --epochs 2 --data bonn --root {synthetic} "
-        f"--out {place}/run"
-    )
-    script = f"{before.format(place)}\n{train}\ncode=$?\nls -A {place} {place}/run >&2\nexit $code"
+    for name in ("full", "fixed"):
+        (tmp_path / name).mkdir()
+    command = [sys.executable, "-c", NO_ROOM, synthetic, "full", "fixed"]
     ended = subprocess.run(
-        [*alone, "sh", "-c", script], capture_output=True, text=True, check=False
+        [*alone, "sh", "-c", DISKS, "sh", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
     )
-    said, *left = ended.stderr.splitlines()
-    assert ended.returncode == 2
-    assert said.startswith("sequela: error: ")
-    assert why in said
+    full, code, fixed, again, *left = ended.stderr.splitlines()
+    assert (code, again) == ("2", "2")
+    for said, why in ((full, "no space is left there"), (fixed, "file system is read-only")):
+        assert said.startswith("sequela: error: ")
+        assert why in said
+    assert "config.toml" in left
+    assert not [name for name in left if ".partial" in name or "manifest" in name]
+
+
+def test_where_files_may_not_be_large(
+    synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    words = ["train", "mlp-improved", "--data", "bonn", "--epochs", "2", "--root", synthetic]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        line = refused(capsys, *words, "--out", tmp_path / "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "larger than files may be there" in line
+    left = [path.name for path in (tmp_path / "run").iterdir()]
+    assert "config.toml" in left
     assert not [name for name in left if ".partial" in name or "manifest" in name]
 
 
@@ -286,18 +357,13 @@ class Greedy(nn.Module):
 """
 
 
-def test_where_memory_is_short(synthetic: Path, tmp_path: Path) -> None:
+def test_where_memory_is_short(
+    synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "greedy.py").write_text(GREEDY, "utf-8")
-    words = ["train", f"{tmp_path}/greedy.py:Greedy", "--data", "bonn", "--root", str(synthetic)]
-    ended = subprocess.run(
-        [sys.executable, "-m", "sequela", *words, "--batch-size", "100", "--out", tmp_path / "run"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 2
-    assert "sequela: error: memory is short" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    words = ["train", f"{tmp_path}/greedy.py:Greedy", "--data", "bonn", "--root", synthetic]
+    line = refused(capsys, *words, "--batch-size", "100", "--out", tmp_path / "run")
+    assert "memory is short" in line
     left = {path.name for path in (tmp_path / "run").rglob("*")}
     assert {"config.toml", "split.json", "state.safetensors"} <= left  # of the first epoch
     assert not [name for name in left if name.startswith(".") or name == "manifest.json"]
@@ -339,35 +405,35 @@ training.hungry = {epochs = 3, batch_size = 100}
 """
 
 
-def test_a_worker_that_the_system_gives_no_memory(synthetic: Path, tmp_path: Path) -> None:
-    """What is finished stays as it is, and the same command continues where memory was short."""
+@pytest.mark.slow
+def test_a_worker_that_the_system_gives_no_memory(
+    synthetic: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What is finished stays as it is, and the same study continues where memory was short."""
     (tmp_path / "hungry.py").write_text(HUNGRY, "utf-8")
     (tmp_path / "meal.toml").write_text(STUDY, "utf-8")
-    words = ["study", "meal.toml", "--root", str(synthetic), "--out", "out", "--processes", "1"]
-
-    def meal(**environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "sequela", *words],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=tmp_path,
-            env={**os.environ, "SEQUELA_PLUGINS": "hungry.py", **environment},
-        )
-
-    ended = meal(LIMITED="yes")
-    assert ended.returncode == 2
-    *others, line = ended.stderr.splitlines()
-    assert others == []
-    assert line.startswith("sequela: error: memory is short")
-    (finished,) = tmp_path.glob("out/**/mlp-baseline")
-    (begun,) = tmp_path.glob("out/**/hungry")
-    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
-    assert finished / "manifest.json" in before
-    left = {path.name for path in begun.rglob("*")}
-    assert "state.safetensors" in left  # of the first epoch
-    assert not [name for name in left if name.startswith(".") or name == "manifest.json"]
-    again = meal()
-    assert again.returncode == 0, again.stderr
+    out = tmp_path / "out"
+    monkeypatch.setenv("SEQUELA_PLUGINS", str(tmp_path / "hungry.py"))
+    monkeypatch.setattr(plugins, "_loaded", [])
+    with patch.dict(MODELS), patch.dict(STUDIES):
+        with monkeypatch.context() as limited:
+            limited.setenv("LIMITED", "yes")
+            words = ["study", tmp_path / "meal.toml", "--root", synthetic, "--out", out]
+            line = refused(capsys, *words, "--processes", "1")
+        assert "memory is short" in line
+        (finished,) = out.glob("**/mlp-baseline")
+        (begun,) = out.glob("**/hungry")
+        before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+        assert finished / "manifest.json" in before
+        left = {path.name for path in begun.rglob("*")}
+        assert "state.safetensors" in left  # of the first epoch
+        assert not [name for name in left if name.startswith(".") or name == "manifest.json"]
+        # In this process, which has memory: to start another takes longer than what is left to do.
+        threads = lambda *_, **__: ThreadPoolExecutor(1)  # noqa: E731
+        monkeypatch.setattr("sequela.runs.pool.ProcessPoolExecutor", threads)
+        reproduce(out, studies=["meal"], root=synthetic, processes=1)
     assert {path: path.read_bytes() for path in before} == before
     assert [each.epoch for each in RunFolder(begun / "fold-00").history][-1] == 3

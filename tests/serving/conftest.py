@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from sequela.config import CohortSettings, RunSettings
 from sequela.runs.data import RunData, load
 from sequela.runs.fit import train
 from sequela.serving.write import write_export
+from sequela.sources.catalog import EXCERPTS
 
 
 @pytest.fixture(scope="session")
@@ -20,13 +22,19 @@ def bonn(tmp_path_factory: pytest.TempPathFactory) -> RunData:
 
 
 @pytest.fixture(scope="session")
-def stays(tmp_path_factory: pytest.TempPathFactory) -> RunData:
+def challenge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first 400 stays of PhysioNet 2012 in the excerpt."""
+    path = tmp_path_factory.mktemp("challenge") / "physionet2012.parquet"
+    pq.write_table(pq.read_table(EXCERPTS / path.name).slice(0, 400), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def stays(challenge: Path, tmp_path_factory: pytest.TempPathFactory) -> RunData:
     """ICU stays of PhysioNet 2012, with bins, ages and measurements."""
     asked = CohortSettings(bins=4, demographics=True)
     settings = RunSettings(model="values-lstm", data="physionet2012", split="subject", cohort=asked)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("SEQUELA_DATA", raising=False)
-        return load(settings, None, tmp_path_factory.mktemp("stays"))
+    return load(settings, challenge, tmp_path_factory.mktemp("stays"))
 
 
 @pytest.fixture(scope="session")

@@ -261,9 +261,9 @@ def test_times_of_a_file(built: Path, tmp_path: Path, usual: None) -> None:
         asked(tmp_path / "run", built, out)
 
 
-def test_a_set_of_the_challenge_without_outcomes(tmp_path: Path, usual: None) -> None:
+def test_a_set_of_the_challenge_without_outcomes(challenge: Path, tmp_path: Path) -> None:
     """Five stays of the excerpt as text files, as the challenge published its set-b."""
-    stays = pq.read_table(EXCERPTS / "physionet2012.parquet").slice(0, 5).to_pylist()
+    stays = pq.read_table(challenge).slice(0, 5).to_pylist()
     (tmp_path / "new" / "set-b").mkdir(parents=True)
     for stay in stays:
         rows = zip(stay["time"], stay["parameter"], stay["value"], strict=True)
@@ -276,7 +276,7 @@ def test_a_set_of_the_challenge_without_outcomes(tmp_path: Path, usual: None) ->
         split="subject",
         cohort=CohortSettings(hours=48.0),
     )
-    train(settings, tmp_path / "run")
+    train(settings, tmp_path / "run", root=challenge)
     out = tmp_path / "said.parquet"
     asked(tmp_path / "run", tmp_path / "new", out, data="physionet2012")
     known = RunFolder(tmp_path / "run").predictions

@@ -67,9 +67,11 @@ def as_json(sequences: Sequences, row: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_patients_get_the_probabilities_of_the_run(name: str, tmp_path: Path) -> None:
+def test_patients_get_the_probabilities_of_the_run(
+    name: str, challenge: Path, tmp_path: Path
+) -> None:
     settings = CASES[name]()
-    root = catalog.locate(settings.data, None).path
+    root = challenge if name == "values" else catalog.locate(settings.data, None).path
     run = fit.train(settings, tmp_path / "run", root=root, work=tmp_path / "work")
     data = records.load(settings, root, tmp_path / "work")
     sequences = data.sequences

@@ -23,7 +23,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
-SETTINGS = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def ask_all(address: str) -> int:
@@ -45,6 +45,7 @@ def _ask(cases: Any) -> None:
     ask()
 
 
+@pytest.mark.slow(but="signal")
 @pytest.mark.parametrize("kind", ["signal", "records"])
 def test_nothing_that_is_asked_breaks_the_server(
     kind: str, eeg: ServedModel, visits: ServedModel, running: Callable[..., Any]

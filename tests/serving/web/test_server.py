@@ -7,17 +7,24 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from starlette.testclient import TestClient
+from tests.cli.calls import ran
+from tests.serving.test_predict import WITHOUT_TORCH
 from tests.serving.web.conftest import body
 
+from sequela.cli.app import main
 from sequela.errors import SettingError
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import MANIFEST
 from sequela.serving.export import exported
+from sequela.serving.served import ServedModel
 from sequela.serving.web.guards import Limits
 from sequela.serving.web.server import Place, token_of
 
@@ -30,15 +37,14 @@ def file(eeg_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def command(*more: str | Path) -> list[str]:
-    return [sys.executable, "-m", "sequela", "serve", *map(str, more)]
-
-
 @contextmanager
 def served(*more: str | Path) -> Iterator[tuple[str, subprocess.Popen[str], list[str]]]:
     """The command running: its address, its process, and what it said first."""
     process = subprocess.Popen(
-        command(*more, "--port", "0"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", WITHOUT_TORCH, "serve", *map(str, more), "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     said: list[str] = []
     try:
@@ -54,56 +60,58 @@ def served(*more: str | Path) -> Iterator[tuple[str, subprocess.Popen[str], list
         process.communicate()
 
 
-def test_a_file_and_its_run_say_the_same_and_stop(
-    file: Path, eeg_run: RunFolder, segment: list[float]
+def test_a_file_is_served_without_torch_says_what_its_run_says_and_stops(
+    file: Path, eeg: ServedModel, segment: list[float]
 ) -> None:
-    found = []
-    for model in (file, eeg_run.path):
-        with served(model) as (page, process, said):
-            assert page.startswith("http://127.0.0.1:")
-            assert said[-1] == "only this machine reaches it (--host)"
-            request = urllib.request.Request(  # noqa: S310 - our own
-                f"{page}v1/predict", body(segment), {"content-type": "application/json"}
-            )
-            with urllib.request.urlopen(request, timeout=20) as reply:  # noqa: S310
-                found.append(json.load(reply)["predictions"][0]["probabilities"])
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=20)
-            assert (process.returncode, out.strip(), err) == (0, "stopped", "")
-    for name, chance in found[0].items():
-        assert chance == pytest.approx(found[1][name], abs=1e-5)
+    with served(file) as (page, process, said):
+        assert page.startswith("http://127.0.0.1:")
+        assert said[-1] == "only this machine reaches it (--host)"
+        request = urllib.request.Request(  # noqa: S310 - our own
+            f"{page}v1/predict", body(segment), {"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=20) as reply:  # noqa: S310
+            (found,) = json.load(reply)["predictions"]
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        assert (process.returncode, out.strip(), err) == (0, "stopped", "")
+    (known,) = eeg.probabilities({"signal": np.array([[segment]], np.float32)})
+    chances = [found["probabilities"][name] for name in eeg.classes]
+    assert chances == pytest.approx(known.tolist(), abs=1e-5)
 
 
-def test_a_file_is_served_without_torch(file: Path) -> None:
-    code = (
-        "import sys; sys.modules['torch'] = None\n"
-        "from pathlib import Path\n"
-        "from sequela.serving.served import load\n"
-        "from sequela.serving.web.app import Service, application\n"
-        "from sequela.serving.web.guards import Limits\n"
-        f"application(Service(load(Path({str(file)!r})), Limits()))\n"
-        "print('served')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "served", done.stderr
+@pytest.fixture
+def refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
+    """Ask for a server that must be refused: status 2 and one line, which is returned."""
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("it is served")
+
+    monkeypatch.setattr("uvicorn.Server.run", never)
+
+    def run(*more: str | Path) -> str:
+        with pytest.raises(SystemExit) as caught:
+            main(["serve", *map(str, more)])
+        assert caught.value.code == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        (line,) = printed.err.splitlines()
+        assert line.startswith("sequela: error: ")
+        return line
+
+    return run
 
 
-def refused(*more: str | Path) -> str:
-    done = subprocess.run(command(*more), capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("sequela: error: ")
-    return line
-
-
-def test_a_taken_port_is_said_in_one_line(file: Path) -> None:
+def test_a_taken_port_is_said_in_one_line(file: Path, refused: Callable[..., str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         assert "is taken by another program" in refused(file, "--port", str(port))
 
 
-def test_what_cannot_be_served_is_refused(file: Path, eeg_run: RunFolder, tmp_path: Path) -> None:
+def test_what_cannot_be_served_is_refused(
+    file: Path, eeg_run: RunFolder, tmp_path: Path, refused: Callable[..., str]
+) -> None:
     unfinished = tmp_path / "run"
     shutil.copytree(eeg_run.path, unfinished)
     (unfinished / MANIFEST).unlink()
@@ -119,19 +127,26 @@ def test_what_cannot_be_served_is_refused(file: Path, eeg_run: RunFolder, tmp_pa
     assert "--timeout is 0" in refused(file, "--timeout", "0")
 
 
-def test_each_address_of_this_machine_may_be_asked_by_its_name(file: Path) -> None:
-    with (
-        served(file, "--host", "127.0.0.2") as (page, _, __),
-        urllib.request.urlopen(f"{page}health", timeout=20) as reply,  # noqa: S310 - our own
-    ):
-        assert page.startswith("http://127.0.0.2:")
-        assert reply.status == 200
-
-
-def test_other_machines_need_a_token(file: Path) -> None:
-    with served(file, "--host", "0.0.0.0") as (_, __, said):  # noqa: S104 - it is what is tested
-        assert any(line.startswith("access token: ") for line in said)
-        assert "other machines reach it: who has the token" in said[-1]
+def test_each_address_of_this_machine_by_its_name_and_other_machines_with_a_token(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Any] = []
+    monkeypatch.setattr("uvicorn.Server.run", lambda self, **_: begun.append(self.config.app))
+    ran("serve", file, "--port", "0", "--host", "127.0.0.2")
+    said = capsys.readouterr().out.splitlines()
+    page = next(line.removeprefix("page: ") for line in said if line.startswith("page: "))
+    assert page.startswith("http://127.0.0.2:")
+    with TestClient(begun[0], base_url=page) as asked:
+        assert asked.get("/health").status_code == 200
+    ran("serve", file, "--port", "0", "--host", "0.0.0.0")  # noqa: S104 - it is what is tested
+    *_, token, last, stopped = capsys.readouterr().out.splitlines()
+    assert token.startswith("access token: ")
+    assert "other machines reach it: who has the token" in last
+    assert stopped == "stopped"
+    with TestClient(begun[1]) as asked:
+        assert asked.get("/v1/model").status_code == 401
+        given = {"authorization": f"Bearer {token.removeprefix('access token: ')}"}
+        assert asked.get("/v1/model", headers=given).status_code == 200
 
 
 def test_a_token_is_given_made_or_refused() -> None:

@@ -183,30 +183,6 @@ def test_evaluate_prints_a_table(
     assert "set aside: 40 recordings that the model was trained or tuned on" in lines
 
 
-@pytest.mark.parametrize("command", ["evaluate", "train"])
-def test_forced_ascii_breaks_nothing(
-    command: str, run_folder: Path, synthetic: Path, tmp_path: Path
-) -> None:
-    more: dict[str, list[str | Path]] = {
-        "evaluate": [run_folder],
-        "train": [
-            "mlp-baseline", "--data", "bonn", "--root", synthetic, "--epochs", "1",
-            "--out", tmp_path / "run",
-        ],
-    }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-m", "sequela", command, *map(str, more[command])],
-        env={**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.isascii()
-    assert "\x1b" not in done.stdout
-    assert "held-out (test) part" in done.stdout
-
-
 def test_evaluate_gives_the_numbers_of_the_run(
     run_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,7 @@
 """What the system or the folder refuses: one line, status 2, and nothing half written."""
 
 import errno
+import io
 import json
 import os
 import shutil
@@ -131,38 +132,53 @@ def sequela(*arguments: str | Path, **environment: str) -> subprocess.CompletedP
     )
 
 
-def test_workers_hand_on_what_the_system_refused(synthetic: Path, tmp_path: Path) -> None:
+def test_workers_hand_on_what_the_system_refused(
+    synthetic: Path, tmp_path: Path, refused: Refused
+) -> None:
     """The runs' folder is a broken link, on which only a worker stumbles."""
     (tmp_path / "runs").symlink_to(tmp_path / "nowhere" / "runs")
     (tmp_path / "nowhere").touch()
-    done = sequela(
-        "reproduce",
-        "seizure",
-        "--quick",
-        "--root",
-        synthetic,
-        "--out",
-        tmp_path,
-        "--processes",
-        "1",
-    )
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+    asked = ("reproduce", "seizure", "--quick", "--root", synthetic, "--out", tmp_path)
+    line = refused(*asked, "--processes", "1")
     assert line.startswith(f"sequela: error: {tmp_path}/runs")
 
 
-@pytest.mark.parametrize(
-    "command", ["--help", "cost gru-baseline --derive", "data list", "data check bonn"]
-)
-def test_where_only_ascii_can_be_printed(command: str) -> None:
-    plain = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
-    for environment in ({"PYTHONIOENCODING": "ascii"}, plain):
-        done = sequela(*command.split(), **environment)
+PLAIN = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+
+
+def test_where_only_ascii_can_be_printed() -> None:
+    for environment in ({"PYTHONIOENCODING": "ascii"}, PLAIN):
+        done = sequela("--help", **environment)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.isascii()
         assert "?" not in done.stdout
-        if command == "data check bonn":
-            assert " uV" in done.stdout
+        assert "sequela COMMAND" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command", ["cost gru-baseline --derive", "data list", "data check bonn", "evaluate", "train"]
+)
+def test_in_ascii(
+    command: str, run: Path, synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more: dict[str, list[str | Path]] = {
+        "evaluate": [run],
+        "train": [
+            "mlp-baseline", "--data", "bonn", "--root", synthetic, "--epochs", "1",
+            "--out", tmp_path / "run",
+        ],
+    }  # fmt: skip
+    printed, wrong = (io.TextIOWrapper(io.BytesIO(), "ascii") for _ in range(2))
+    monkeypatch.setattr("sys.stdout", printed)
+    monkeypatch.setattr("sys.stderr", wrong)
+    ran(*command.split(), *more.get(command, []))
+    said = [(stream.seek(0), stream.read())[1] for stream in (printed, wrong)]
+    assert said[1] == ""
+    assert "?" not in said[0]
+    assert "\x1b" not in said[0]
+    assert {"data check bonn": " uV", "data list": "bonn"}.get(command, "") in said[0]
+    assert ("held-out (test) part" in said[0]) == (command in more)
+    assert len(said[0]) > 100
 
 
 def test_json_is_the_same_where_only_ascii_can_be_printed() -> None:
@@ -176,7 +192,7 @@ def test_json_is_the_same_where_only_ascii_can_be_printed() -> None:
 def test_a_full_disk_behind_standard_output() -> None:
     with open("/dev/full", "w") as disk:  # noqa: PTH123
         done = subprocess.run(
-            [sys.executable, "-m", "sequela", "cost", "gru-baseline"],
+            [sys.executable, "-m", "sequela", "data", "list"],
             check=False, stdout=disk, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
     assert done.returncode == 2

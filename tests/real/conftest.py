@@ -23,7 +23,7 @@ FOLDERS = {
     "physionet2012": "physionet2012",
 }
 Built = Callable[..., Path]
-"""The events of a published data set by its name, and the tables to read, all by default."""
+"""The events of a published data set by its name, the tables to read and where it lies."""
 
 
 @pytest.fixture(scope="session")
@@ -42,14 +42,14 @@ def real_data() -> Path:
 def built(real_data: Path, once: Once) -> Built:
     """Build the events of a data set once for all tests, which only read them."""
 
-    def get(name: str, tables: Collection[str] = ()) -> Path:
-        root = real_data / FOLDERS[name]
+    def get(name: str, tables: Collection[str] = (), at: str = "") -> Path:
+        root = real_data / (at or FOLDERS[name])
         digest = sha256(repr(sorted(tables)).encode()).hexdigest()[:8]
 
         def fill(folder: Path) -> None:
             build(source_of(name), root, folder / "events", tables=tables or None)
 
-        return once(f"real-{name}-{digest}", fill) / "events"
+        return once(f"real-{root.name}-{digest}", fill) / "events"
 
     return get
 

@@ -11,7 +11,6 @@ from sequela.runs.data import load
 from sequela.studies.settings import run_settings
 
 EVERYTHING: dict[str, Any] = {"inputs": (), "tables": ()}
-ASKED: tuple[dict[str, Any], ...] = ({}, EVERYTHING)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,10 @@ def test_recordings(data: str, real_data: Path, work: Path) -> None:
     assert {each.severity for each in found} <= {"suspicion"}
 
 
-@pytest.mark.parametrize("said", ASKED, ids=["as in the study", "everything"])
+@pytest.mark.parametrize(
+    ("said", "seeds"),
+    [pytest.param({}, (0, 1), id="as in the study"), pytest.param(EVERYTHING, (2,), id="all")],
+)
 @pytest.mark.parametrize(
     ("data", "task"),
     [
@@ -40,8 +42,10 @@ def test_recordings(data: str, real_data: Path, work: Path) -> None:
         ("mimic4", "icu-transfer"),
     ],
 )
-def test_records(data: str, task: str, said: dict[str, Any], built: Built, work: Path) -> None:
-    for seed in (0, 1):
+def test_records(
+    data: str, task: str, said: dict[str, Any], seeds: tuple[int, ...], built: Built, work: Path
+) -> None:
+    for seed in seeds:
         settings = run_settings(
             "prevalence", data, seed=seed, records={"task": task, **said}, training={}
         )

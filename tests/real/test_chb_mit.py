@@ -31,13 +31,11 @@ Signals = dict[str, NDArray[np.float64]]
 def bonn() -> Signals:
     """Seizures, and eyes open, at 256 Hz."""
     recordings, _ = load_recordings("bonn", EXCERPTS / "bonn.parquet")
-    names = {0: "seizure", 4: "calm"}
-    found: dict[str, list[NDArray[np.float64]]] = {"seizure": [], "calm": []}
-    for each in recordings:
-        if each.label in names:
-            signal = each.signal[0].astype(float)
-            found[names[each.label]].append(resample_poly(signal, 25600, 17361))
-    return {name: np.concatenate(some) for name, some in found.items()}
+    found = Signals()
+    for label, name in {0: "seizure", 4: "calm"}.items():
+        some = [each.signal[0].astype(float) for each in recordings if each.label == label]
+        found[name] = resample_poly(np.concatenate(some[::4]), 25600, 17361)
+    return found
 
 
 def write(path: Path, sample: Path, bonn: Signals, seed: int, *, calm: bool) -> None:
@@ -101,19 +99,20 @@ def test_the_page_from_the_published_layout_to_the_scores(
 ) -> None:
     samples = real_data / "edf-samples"
     monkeypatch.chdir(tmp_path)
-    lay_out_chb(Path("chb-mit"), samples / "chb08_02.edf", bonn, [f"chb0{n}" for n in range(1, 6)])
+    lay_out_chb(Path("chb-mit"), samples / "chb08_02.edf", bonn, [f"chb0{n}" for n in (1, 2, 3)])
     lay_out_chb(Path("chb-test"), samples / "chb08_02.edf", bonn, ["chb08"])
     lay_out_siena(Path("siena"), samples / "PN00-5_sample.edf", bonn)
     Path("chb-mit/signals.toml").write_text(TOML, "utf-8")
     printed = {}
     for words in commands(PAGE):
         paths = [sorted(map(str, Path().glob(word))) if "*" in word else [word] for word in words]
-        call([word for some in paths for word in some])
+        quick = ["--epochs", "20"] if words[0] == "train" else []
+        call([word for some in paths for word in some] + quick)
         printed[words[-1]] = capsys.readouterr().out
     assert "windows" in printed["chb-mit"]
     split = RunFolder(Path("runs/chb-mit")).predictions
     parts = [set(split.part(part).group_id.tolist()) for part in ("train", "tuning", "held_out")]
-    assert sorted(name for part in parts for name in part) == [f"chb0{n}" for n in range(1, 6)]
+    assert sorted(name for part in parts for name in part) == [f"chb0{n}" for n in (1, 2, 3)]
     for how, name, recordings in (("summary", "chb-test", 2), ("siena", "siena", 1)):
         assert "by event: sensitivity 1.000" in printed[how], printed[how]
         page = Path(f"{name}.html").read_text("utf-8")

@@ -11,6 +11,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 from tests.postgres import load_omop, table_of
+from tests.real.conftest import Built
 
 from sequela.cohort.events import open_events
 from sequela.cohort.selection import select_cohort
@@ -21,6 +22,7 @@ from sequela.report.external_page import build_external
 from sequela.runs.evaluate import evaluate_run
 from sequela.runs.external import judge_elsewhere
 from sequela.runs.fit import train
+from sequela.sources.account import read_account
 from sequela.sources.build import build
 from sequela.sources.hospitals import source_of, source_read_so
 from sequela.sources.meds_events import rows_hash
@@ -47,20 +49,6 @@ COPY (
 
 
 @pytest.fixture(scope="module")
-def built(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Events of a source, built once."""
-    folder = tmp_path_factory.mktemp("built")
-
-    def call(name: str, root: Path | None = None, out: str = "", **ways: Any) -> Path:
-        place = folder / (out or name)
-        if not place.exists():
-            build(source_read_so(name, ways), root or real_data / f"{name}-demo", place)
-        return place
-
-    return call
-
-
-@pytest.fixture(scope="module")
 def omop(real_data: Path) -> Path:
     return real_data / "mimic4-omop-demo"
 
@@ -84,20 +72,21 @@ def hospital_numbers(omop: Path) -> dict[int, int]:
     return {visit: int(number) for visit, number in pairs if number.isdigit()}
 
 
-def test_the_275_stays_have_the_same_labels(built: Any, omop: Path) -> None:
+def test_the_275_stays_have_the_same_labels(built: Built, omop: Path) -> None:
     own, number = stays(built("mimic4")), hospital_numbers(omop)
-    through_omop = {number[v]: ended for v, ended in stays(built("omop", omop)).items()}
+    through_omop = {number[v]: ended for v, ended in stays(built("omop")).items()}
     assert len(own) == 275
     assert through_omop == own
     assert sum(bool(expired) for expired, _ in own.values()) == 15
-    labels = select_cohort(open_events(built("omop", omop)), in_hospital(0)).labels
+    labels = select_cohort(open_events(built("omop")), in_hospital(0)).labels
     assert (len(labels), sum(labels["boolean_value"].to_pylist())) == (275, 15)
 
 
-def test_naive_dating_is_counted(built: Any, omop: Path) -> None:
-    cohort = select_cohort(open_events(built("omop", omop)), in_hospital())
+def test_naive_dating_is_counted(built: Built, omop: Path, tmp_path: Path) -> None:
+    cohort = select_cohort(open_events(built("omop")), in_hospital())
     assert cohort.leaks == ()
-    naive = built("omop", omop, "naive", dated_as_recorded=True)
+    naive = tmp_path / "naive"
+    build(source_read_so("omop", {"dated_as_recorded": True}), omop, naive)
     found = {f.check: f for f in select_cohort(open_events(naive), in_hospital(0)).leaks}
     early = found["dated before it was known"].what
     assert "condition_occurrence: 3,833 rows whose type says billing" in early
@@ -107,7 +96,9 @@ def test_naive_dating_is_counted(built: Any, omop: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["mimic4-omop-demo", "synthea-omop"])
-def test_all_stores_give_the_same(name: str, real_data: Path, server: str, tmp_path: Path) -> None:
+def test_all_stores_give_the_same(
+    name: str, real_data: Path, built: Built, server: str, tmp_path: Path
+) -> None:
     """CSV, Parquet, DuckDB and PostgreSQL."""
     files = real_data / name
     parquet, database, schema = tmp_path / "cdm", tmp_path / "cdm.duckdb", name.replace("-", "_")
@@ -119,36 +110,37 @@ def test_all_stores_give_the_same(name: str, real_data: Path, server: str, tmp_p
             connection.read_parquet(str(parquet / f"{stem}.parquet")).create(stem)
     load_omop(server, files, schema)
     roads: dict[str, Path | str] = {
-        "csv": files,
         "parquet": parquet,
         "duckdb": database,
         "postgresql": in_schema(server, schema),
     }
-    built = [build(source_of("omop"), root, tmp_path / road) for road, root in roads.items()]
-    assert len({rows_hash(tmp_path / road) for road in roads}) == 1
-    rows = [[(t.table, t.rows, t.notes) for t in each.tables] for each in built]
-    assert all(each == rows[0] for each in rows)
-    assert sum(read for _, read, _ in rows[0]) > 10_000
+    csv = built("omop", at=name)
+    expected = [(t["table"], t["rows"], t["notes"]) for t in read_account(csv)["tables"]]
+    assert sum(read for _, read, _ in expected) > 10_000
+    for road, root in roads.items():
+        account = build(source_of("omop"), root, tmp_path / road)
+        assert [(t.table, t.rows, t.notes) for t in account.tables] == expected
+        assert rows_hash(tmp_path / road) == rows_hash(csv)
 
 
 @pytest.mark.usefixtures("quick_java")
-def test_spark_gives_the_same(built: Any, omop: Path, tmp_path: Path) -> None:
-    build(source_of("omop"), omop, tmp_path / "spark", engine="spark", master="local[2]")
-    assert rows_hash(tmp_path / "spark") == rows_hash(built("omop", omop))
+def test_spark_gives_the_same(built: Built, omop: Path, tmp_path: Path) -> None:
+    tables, spark = ("condition_occurrence", "measurement", "death"), tmp_path / "spark"
+    build(source_of("omop"), omop, spark, engine="spark", master="local[2]", tables=tables)
+    assert rows_hash(spark) == rows_hash(built("omop", tables))
 
 
-def test_synthea_builds(real_data: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    account = build(source_of("omop"), real_data / "synthea-omop", out)
-    assert account.subjects == 28
-    rows = {table.table: table for table in account.tables}
-    assert rows["measurement"].used == rows["measurement"].rows == 10_040
-    assert BY_VISIT_END not in rows["condition_occurrence"].notes
-    assert any(name.startswith("parquet/") for name in account.not_read)
+def test_synthea_builds(built: Built) -> None:
+    account = read_account(built("omop", at="synthea-omop"))
+    assert account["subjects"] == 28
+    rows = {table["table"]: table for table in account["tables"]}
+    assert rows["measurement"]["used"] == rows["measurement"]["rows"] == 10_040
+    assert BY_VISIT_END not in rows["condition_occurrence"]["notes"]
+    assert any(name.startswith("parquet/") for name in account["not_read"])
 
 
 def test_a_model_of_one_is_judged_on_the_other(
-    built: Any, real_data: Path, omop: Path, tmp_path: Path
+    built: Built, real_data: Path, omop: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "with-icd"
     shutil.copytree(omop, root)
@@ -161,7 +153,8 @@ def test_a_model_of_one_is_judged_on_the_other(
     for name, value in {**values, "out": str(root / "CONCEPT.csv")}.items():
         text = text.replace(f"${name}", f"'{value}'")
     duckdb.sql(text)
-    events = built("omop", root, "with-icd", codes="source")
+    events = tmp_path / "events"
+    build(source_read_so("omop", {"codes": "source"}), root, events)
     settings = RunSettings(
         model="visits-baseline",
         data="mimic4",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -47,7 +48,9 @@ os._exit(0)
 """
 
 
-def test_two_processes_learn_one_model_and_judge_each_example_once(tmp_path: Path) -> None:
+def test_two_processes_learn_one_model_and_judge_each_example_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT, encoding="utf-8")
     together = subprocess.run(
@@ -73,8 +76,10 @@ def test_two_processes_learn_one_model_and_judge_each_example_once(tmp_path: Pat
     assert min(first["tuning"]) == pytest.approx(first["expected"], rel=1e-5)
     # One process with batches of twice the size takes the same steps.
     (tmp_path / "alone").mkdir()
-    script.write_text(SCRIPT.replace("batch_size=6", "batch_size=12"), encoding="utf-8")
-    subprocess.run([sys.executable, str(script), str(tmp_path / "alone")], check=True, timeout=120)
+    alone_script = SCRIPT.replace("batch_size=6", "batch_size=12").replace("os._exit(0)", "")
+    script.write_text(alone_script, encoding="utf-8")
+    monkeypatch.setattr("sys.argv", [str(script), str(tmp_path / "alone")])
+    runpy.run_path(str(script))
     alone = json.loads((tmp_path / "alone" / "0.json").read_text("utf-8"))
     assert alone["processes"] == 1
     assert first["tuning"] == pytest.approx(alone["tuning"], rel=1e-4)

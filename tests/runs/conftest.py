@@ -1,6 +1,8 @@
 """Small real runs on the hospital tables that ship with the package."""
 
+import multiprocessing
 from collections.abc import Callable
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +65,11 @@ def trained(
         return made[key]
 
     return train
+
+
+@pytest.fixture(scope="session")
+def processes() -> ForkServerContext:
+    """Processes that share what one of them has imported; each is told its own environment."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["sequela.runs.tune"])
+    return context

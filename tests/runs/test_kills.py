@@ -274,10 +274,8 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         workers = psutil.Process(parent.pid).children(recursive=True)
         assert len(workers) >= 2
         parent.send_signal(signal.SIGKILL)
-    began = time.monotonic()
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert not alive
-    assert time.monotonic() - began < 10
 
 
 NO_ROOM = """

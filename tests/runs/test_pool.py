@@ -129,8 +129,6 @@ def test_who_stops_looking_ends_the_processes(stand_ins: Any) -> None:
         for now in snapshots:
             if now.training:
                 break
-        started = time.perf_counter()
-    assert time.perf_counter() - started < 5
     assert not multiprocessing.active_children()
 
 

@@ -2,12 +2,12 @@
 
 import gc
 import json
-import subprocess
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -272,18 +272,17 @@ def test_a_folder_that_is_taken_is_refused(tmp_path: Path, synthetic: Path) -> N
         tune(asked(), tmp_path, trials=1, root=synthetic)
 
 
-def workers(out: Path, root: Path, *more: str) -> None:
-    """Two processes with one command."""
-    command = [sys.executable, "-m", "sequela", "tune", MODEL, "--data", "bonn", "--trials", "4"]
-    command += ["--epochs", "2", "--root", str(root), "--out", str(out), *more]
-    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+def test_two_workers_share_the_trials(
+    tmp_path: Path, synthetic: Path, processes: ForkServerContext
+) -> None:
+    said = {"trials": 4, "root": synthetic}
+    begin = partial(processes.Process, target=tune, args=(asked(), tmp_path / "run"), kwargs=said)
+    both = [begin() for _ in range(2)]
     for each in both:
-        _, said = each.communicate(timeout=120)
-        assert each.returncode == 0, said
-
-
-def test_two_workers_share_the_trials(tmp_path: Path, synthetic: Path) -> None:
-    workers(tmp_path / "run", synthetic)
+        each.start()
+    for each in both:
+        each.join(120)
+    assert [each.exitcode for each in both] == [0, 0]
     run = RunFolder(tmp_path / "run")
     numbers = [each["number"] for each in run.json(FILE)["trials"]]
     assert numbers == list(range(len(numbers)))

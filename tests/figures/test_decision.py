@@ -32,6 +32,7 @@ def test_rows_are_those_of_the_evaluation(
     assert [r["high"] for r in model] == [one.interval.high for one in curve.model if one.interval]
     assert [r["net_benefit"] for r in everybody] == curve.treat_all.tolist()
     assert {"act on all", "act on none", "GRU"} <= set(checked(figure))
+    assert figure.svg("one") == figure.svg("one"), "its ids do not count on"
     place = curve.threshold.tolist().index(0.2)
     assert f"at 20%: GRU {curve.model[place].value:.3f}" in figure.alt
 

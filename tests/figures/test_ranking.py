@@ -14,7 +14,7 @@ from sequela.figures.ranking import ranking
 
 Make = Callable[..., Predictions]
 Check = Callable[[Figure], list[str]]
-QUICK = Bootstrap(resamples=100)
+QUICK = Bootstrap(resamples=40)
 
 
 def curve_of(make: Callable[..., Curve], predictions: Predictions) -> Curve:
@@ -108,6 +108,7 @@ def test_without_an_alarm_there_is_no_precision(make_predictions: Make, checked:
     assert "at 0.5 sensitivity 0.00" in there.alt
 
 
+@pytest.mark.slow(but="roc_curve")
 @pytest.mark.parametrize("make", [roc_curve, precision_recall_curve])
 def test_ten_thousand_predictions_of_several_models_stay_small(
     make_predictions: Make, checked: Check, make: Callable[..., Curve]

@@ -150,7 +150,7 @@ asked_lists = st.lists(
 
 
 @given(rows=histories(), asked=asked_lists, visits=st.booleans(), piece=st.integers(1, 9))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_the_cut_is_that_of_a_plain_loop(
     write_meds: WriteMeds, rows: list[Row], asked: list[Asked], *, visits: bool, piece: int
 ) -> None:

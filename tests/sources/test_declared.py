@@ -95,7 +95,8 @@ def test_text_ids_are_numbered_in_their_order(own: Path, tmp_path: Path) -> None
     assert all(row["numeric_value"] > 0 and row["time"].minute == 0 for row in labs)
 
 
-def test_duckdb_and_spark_give_the_same(own: Path, tmp_path: Path, java: None) -> None:
+@pytest.mark.slow
+def test_duckdb_and_spark_give_the_same(own: Path, tmp_path: Path, quick_java: None) -> None:
     for engine in ("duckdb", "spark"):
         build(beside(own), own, tmp_path / engine, engine=engine)
     assert digest(tmp_path / "duckdb") == digest(tmp_path / "spark")

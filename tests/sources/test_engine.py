@@ -39,6 +39,7 @@ def test_spark_gives_the_same_rows(mimic3: Any, write: Any, made: Any) -> None:
     assert spark.account.tables == duck.account.tables
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_java")
 def test_spark_gives_the_same_rows_of_the_demo(made: Any) -> None:
     tables = ["ICUSTAYS", "PROCEDURES_ICD"]
@@ -49,6 +50,7 @@ def test_spark_gives_the_same_rows_of_the_demo(made: Any) -> None:
     assert len(hashes) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_java")
 def test_spark_finds_the_same_faults(mimic3: Any, write: Any, made: Any) -> None:
     mimic3["DIAGNOSES_ICD"][2]["subject_id"] = "two"

@@ -75,27 +75,36 @@ def test_stays_and_how_they_ended(omop: Any, write: Any, made: Any) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("said", "day", "time", "outcome"),
-    [
-        ("HOME", "2160-02-03", "", "alive"),  # it left on that day, and died at home
-        ("", "2160-02-03", "", "expired"),
-        ("HOME", "2160-02-02", "", "expired"),
-        ("", "2160-02-03", "2160-02-03 10:00:00", "alive"),
-        ("", "2160-02-03", "2160-02-03 08:59:00", "expired"),
-        ("", "2161-02-03", "", "alive"),
-        ("", "", "", "alive"),
-    ],
-)
-def test_a_death_in_a_stay(
-    said: str, day: str, time: str, outcome: str, omop: Any, write: Any, made: Any
-) -> None:
-    omop["visit_occurrence"][2]["discharged_to_source_value"] = said
-    omop["death"] = [{"person_id": B if day else A, "death_date": day or "2190-01-01",
-                      "death_datetime": time}]  # fmt: skip
-    built = made("omop", write(omop))
-    ended = {r["code"] for r in built.rows if r["visit_id"] == LAST and "OUTCOME" in r["code"]}
-    assert ended == {f"HOSPITAL_OUTCOME//{outcome}"}
+DEATHS = [
+    ("HOME", "2160-02-03", "", "alive"),  # it left on that day, and died at home
+    ("", "2160-02-03", "", "expired"),
+    ("HOME", "2160-02-02", "", "expired"),
+    ("", "2160-02-03", "2160-02-03 10:00:00", "alive"),
+    ("", "2160-02-03", "2160-02-03 08:59:00", "expired"),
+    ("", "2161-02-03", "", "alive"),
+    ("", "", "", "alive"),
+]
+
+
+def test_a_death_in_a_stay(omop: Any, write: Any, made: Any) -> None:
+    person, stay = omop["person"][1], omop["visit_occurrence"][2]
+    omop["death"] = [{"person_id": A, "death_date": "2190-01-01", "death_datetime": ""}]
+    for number, (said, day, time, _) in enumerate(DEATHS, 100):
+        of = {"person_id": number}
+        omop["person"].append({**person, **of})
+        omop["visit_occurrence"].append(
+            {**stay, **of, "visit_occurrence_id": number, "discharged_to_source_value": said}
+        )
+        if day:
+            omop["death"].append({**of, "death_date": day, "death_datetime": time})
+    ended = {
+        (r["visit_id"], r["code"])
+        for r in made("omop", write(omop)).rows
+        if r["subject_id"] >= 100 and r["subject_id"] != B and "OUTCOME" in r["code"]
+    }
+    assert ended == {
+        (number, f"HOSPITAL_OUTCOME//{outcome}") for number, (*_, outcome) in enumerate(DEATHS, 100)
+    }
 
 
 def test_without_a_table_of_deaths_only_the_visit_tells(omop: Any, write: Any, made: Any) -> None:
@@ -183,15 +192,15 @@ def test_naive_dating_is_found(omop: Any, write: Any, tmp_path: Path) -> None:
     assert select_cohort(open_events(out), in_hospital(0)).leaks == ()
 
 
-@pytest.mark.parametrize("task", [in_hospital(), length_of_stay(), readmission()])
-def test_tasks_can_be_asked(task: Any, omop: Any, write: Any, tmp_path: Path) -> None:
+def test_tasks_can_be_asked(omop: Any, write: Any, tmp_path: Path) -> None:
     later = {**omop["visit_occurrence"][0], "visit_occurrence_id": 15}
     for of, day in (("start", "2150-02-20"), ("end", "2150-02-22")):
         later |= {f"visit_{of}_date": day, f"visit_{of}_datetime": f"{day} 10:00:00"}
     omop["visit_occurrence"].append(later)
     _, out = read_so(omop, write, tmp_path)
-    labels = select_cohort(open_events(out), task).labels
-    assert set(labels["boolean_value"].to_pylist()) == {True, False}
+    for task in (in_hospital(), length_of_stay(), readmission()):
+        labels = select_cohort(open_events(out), task).labels
+        assert set(labels["boolean_value"].to_pylist()) == {True, False}
 
 
 def into_duckdb(root: Path, file: Path) -> None:
@@ -236,6 +245,7 @@ def test_duckdb_and_parquet_give_the_same(omop: Any, write: Any, made: Any, tmp_
         assert stored.account.not_read == {}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_java")
 def test_spark_gives_the_same(omop: Any, write: Any, made: Any) -> None:
     root = write(omop)

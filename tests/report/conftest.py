@@ -7,10 +7,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from tests.conftest import Once
 
 from sequela.config import RunSettings, SplitUnit, TrainingSettings
+from sequela.report.build import build
+from sequela.report.share import share
 from sequela.runs import fit
-from sequela.runs.find import Run
+from sequela.runs.find import Run, open_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
 from sequela.sources.catalog import EXCERPTS
@@ -56,9 +59,8 @@ def outline() -> Callable[[Path], Outline]:
 
 
 @pytest.fixture(scope="session")
-def small_runs(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> list[RunFolder]:
+def small_runs(synthetic: Path, once: Once) -> list[RunFolder]:
     """Both MLPs and the two floors by recording, one MLP by row."""
-    out = tmp_path_factory.mktemp("report")
     wanted: list[tuple[str, SplitUnit]] = [
         ("mlp-baseline", "recording"),
         ("mlp-improved", "recording"),
@@ -66,16 +68,15 @@ def small_runs(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> lis
         ("logistic-regression", "recording"),
         ("mlp-baseline", "row"),
     ]
-    return [
-        fit.train(
-            RunSettings(
-                model=model, data="bonn", split=split, training=TrainingSettings(epochs=12)
-            ),
-            out / f"{model}.by-{split}",
-            root=synthetic,
-        )
-        for model, split in wanted
-    ]
+
+    def fill(out: Path) -> None:
+        for model, split in wanted:
+            few = TrainingSettings(epochs=12)
+            settings = RunSettings(model=model, data="bonn", split=split, training=few)
+            fit.train(settings, out / f"{model}.by-{split}", root=synthetic)
+
+    out = once("report-small-runs", fill)
+    return [RunFolder(out / f"{model}.by-{split}") for model, split in wanted]
 
 
 def _of_cohort(
@@ -107,36 +108,69 @@ def small_primary() -> Iterator[None]:
         yield
 
 
+RECORDS = {
+    ("eicu", "in-hospital"): [
+        "visits-baseline",
+        "visits-improved",
+        "visits-baseline.weighted",
+        "logistic-regression",
+        "logistic-regression.hindsight",
+        "visits-baseline.hindsight",
+    ],
+    ("mimic3", "report-2019"): ["visits-baseline", "visits-improved", "prevalence"],
+}
+FOLDED = Path("mimic3-in-hospital", "logistic-regression")
+
+
 @pytest.fixture(scope="session")
-def record_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+def record_runs(once: Once) -> list[Run]:
     """The primary cohort with weights and hindsight, the report's question, and folds."""
-    out = tmp_path_factory.mktemp("mortality")
-    runs: list[Run] = []
-    for data, task, names in (
-        (
-            "eicu",
-            "in-hospital",
-            [
-                "visits-baseline",
-                "visits-improved",
-                "visits-baseline.weighted",
-                "logistic-regression",
-                "logistic-regression.hindsight",
-                "visits-baseline.hindsight",
-            ],
-        ),
-        ("mimic3", "report-2019", ["visits-baseline", "visits-improved", "prevalence"]),
-    ):
-        for name, settings in _of_cohort(data, task, names).items():
-            folder = out / f"{data}-{task}" / name
-            runs.append(fit.train(settings, folder, root=EXCERPTS / data, work=out / "work"))
-    settings = _of_cohort("mimic3", "in-hospital", ["logistic-regression"])["logistic-regression"]
-    folded = cross_validate(
-        settings,
-        out / "mimic3-in-hospital" / "logistic-regression",
-        folds=2,
-        root=EXCERPTS / "mimic3",
-        work=out / "work",
+
+    def fill(out: Path) -> None:
+        work = out / "work"
+        for (data, task), names in RECORDS.items():
+            for name, settings in _of_cohort(data, task, names).items():
+                folder = out / f"{data}-{task}" / name
+                fit.train(settings, folder, root=EXCERPTS / data, work=work)
+        (settings,) = _of_cohort("mimic3", "in-hospital", [FOLDED.name]).values()
+        root = EXCERPTS / "mimic3"
+        cross_validate(settings, out / FOLDED, folds=2, root=root, work=work)
+        shutil.rmtree(work)
+
+    out = once("report-record-runs", fill)
+    paths = [out / "-".join(question) / name for question, n in RECORDS.items() for name in n]
+    return [open_run(path) for path in (*paths, out / FOLDED)]
+
+
+@pytest.fixture(scope="session")
+def page(record_runs: list[Run], small_runs: list[RunFolder], once: Once) -> Path:
+    """The page of both studies."""
+    runs = [*record_runs, *small_runs]
+    return once("report-page", lambda out: build(runs, out / "page.html")) / "page.html"
+
+
+@pytest.fixture(scope="session")
+def small_page(small_runs: list[RunFolder], once: Once) -> Path:
+    """The page of the seizure study alone."""
+    return once("report-small-page", lambda out: build(small_runs, out / "page.html")) / "page.html"
+
+
+@pytest.fixture(scope="session")
+def shared_records(record_runs: list[Run], once: Once) -> Path:
+    """What may be shown of a run of records."""
+    return once("report-shared-records", lambda out: share(record_runs[0], out / "out")) / "out"
+
+
+@pytest.fixture(scope="session")
+def shared_folds(record_runs: list[Run], once: Once) -> Path:
+    """What may be shown of folds."""
+    return once("report-shared-folds", lambda out: share(record_runs[-1], out / "out")) / "out"
+
+
+@pytest.fixture(scope="session")
+def shared_recordings(small_runs: list[RunFolder], once: Once) -> Path:
+    """What may be shown of a run of recordings, with its model."""
+    out = once(
+        "report-shared-recordings", lambda out: share(small_runs[0], out / "out", model=True)
     )
-    shutil.rmtree(out / "work")
-    return [*runs, folded]
+    return out / "out"

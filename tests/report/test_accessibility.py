@@ -7,13 +7,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from sequela.report.build import build
 from sequela.report.comparison_page import build_comparison
 from sequela.report.explanation_page import build_explanation
 from sequela.report.search_page import build_search
 from sequela.runs.compare import compare
 from sequela.runs.explain import explain
-from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
 from sequela.runs.tune import tune
 from sequela.sources.catalog import EXCERPTS
@@ -22,25 +20,26 @@ from sequela.studies.settings import run_settings
 VIEWS = [(360, "light"), (1400, "dark")]  # narrow: what scrolls; each scheme: contrast
 
 
-@pytest.fixture(scope="module")
-def pages(
+@pytest.fixture
+def shown(
+    request: pytest.FixtureRequest,
     small_runs: list[RunFolder],
-    record_runs: list[Run],
     synthetic: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> dict[str, Path]:
-    """Every kind of page."""
-    out = tmp_path_factory.mktemp("pages")
-    of_records = next(r for r in record_runs if r.settings.data == "mimic3")
-    segments = explain(small_runs[1].path, root=synthetic)
-    codes = explain(of_records.path, root=EXCERPTS / "mimic3")
-    return {
-        "both studies": build([*small_runs, *record_runs], out / "report.html"),
-        "comparison": build_comparison(compare(small_runs[:3]), out / "comparison.html"),
-        "segments": build_explanation(segments, out / "segments.html"),
-        "codes": build_explanation(codes, out / "codes.html"),
-        "search": build_search(_searched(out / "tuned", synthetic), out / "search.html"),
-    }
+    tmp_path: Path,
+) -> Path:
+    """A page of the kind that is asked for."""
+    out = tmp_path / "page.html"
+    match request.param:
+        case "comparison":
+            return build_comparison(compare(small_runs[:3]), out)
+        case "segments":
+            return build_explanation(explain(small_runs[1].path, root=synthetic, steps=4), out)
+        case "codes":
+            run = request.getfixturevalue("record_runs")[6]
+            return build_explanation(explain(run.path, root=EXCERPTS / "mimic3", steps=4), out)
+        case "search":
+            return build_search(_searched(tmp_path / "tuned", synthetic), out)
+    return Path(request.getfixturevalue("page"))
 
 
 def _searched(out: Path, root: Path) -> RunFolder:
@@ -63,10 +62,12 @@ def violations(browser: Browser, page: Path, width: int, scheme: Any) -> list[st
     return found + [f"the page is {wide} pixels wide on a screen of {width}"] * (wide > width)
 
 
-@pytest.mark.parametrize("name", ["both studies", "comparison", "segments", "codes", "search"])
-def test_no_page_has_a_violation(browser: Browser, pages: dict[str, Path], name: str) -> None:
+@pytest.mark.parametrize(
+    "shown", ["comparison", "segments", "codes", "search", "both studies"], indirect=True
+)
+def test_no_page_has_a_violation(browser: Browser, shown: Path) -> None:
     for width, scheme in VIEWS:
-        assert violations(browser, pages[name], width, scheme) == [], (width, scheme)
+        assert violations(browser, shown, width, scheme) == [], (width, scheme)
 
 
 def test_a_violation_is_found(browser: Browser, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The page: what it holds, and that it is the same each time."""
 
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,26 +13,26 @@ from sequela.report.build import build
 from sequela.runs import fit
 from sequela.runs.find import find_runs
 from sequela.runs.folder import RunFolder
-from sequela.runs.manifest import seal
 from sequela.studies import seizure
 
 
 def test_the_page_is_self_contained_and_named(
-    small_runs: list[RunFolder], outline: Callable[[Path], Any], tmp_path: Path
+    small_page: Path, outline: Callable[[Path], Any]
 ) -> None:
-    page = build(small_runs, tmp_path / "page.html")
-    found = outline(page)
+    found = outline(small_page)
     assert found.fetched == []
     assert found.tags.count("script") == 1  # it sorts and filters, and fetches nothing
     assert len(found.ids) == len(set(found.ids))
     # two curves and a matrix for each MLP, a matrix for each reference model, the leak, all models
     # in two widths, an example of each class, and of the best: ROC, reliability and a matrix
     assert len(found.labels) == 2 * 3 + 2 + 1 + 2 + 4
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(small_page.parent.glob("*.partial"))
 
 
-def test_the_page_says_what_a_reader_must_know(small_runs: list[RunFolder], tmp_path: Path) -> None:
-    text = build(small_runs, tmp_path / "page.html").read_text("utf-8")
+def test_the_page_says_what_a_reader_must_know(
+    small_runs: list[RunFolder], small_page: Path
+) -> None:
+    text = small_page.read_text("utf-8")
     test = small_runs[1].metrics["parts"]["held_out"]
     assert f"{100 * test['accuracy']:.1f} %" in text
     assert "Patients are not identified" in text
@@ -51,21 +50,6 @@ def test_the_page_says_what_a_reader_must_know(small_runs: list[RunFolder], tmp_
     assert "sequela train mlp-baseline --data bonn --split recording --seed 0" in text
 
 
-def test_the_same_folders_give_the_same_bytes_without_data_or_model(
-    small_runs: list[RunFolder], tmp_path: Path
-) -> None:
-    first = build(small_runs, tmp_path / "first.html").read_bytes()
-    for folder in small_runs:
-        shutil.copytree(folder.path, tmp_path / "runs" / folder.path.name)
-    models = list(tmp_path.glob("runs/*/model.safetensors"))
-    assert models
-    for model in models:
-        model.unlink()
-        seal(model.parent)
-    again = build(find_runs([tmp_path / "runs"]), tmp_path / "again.html").read_bytes()
-    assert first == again
-
-
 def test_runs_that_leak_are_called_so_at_the_top(
     small_runs: list[RunFolder], tmp_path: Path
 ) -> None:
@@ -75,9 +59,9 @@ def test_runs_that_leak_are_called_so_at_the_top(
 
 
 def test_a_page_without_an_improved_model_says_which_run_is_missing(
-    small_runs: list[RunFolder], tmp_path: Path
+    shared_recordings: Path,
 ) -> None:
-    text = build([small_runs[0]], tmp_path / "page.html").read_text("utf-8")
+    text = (shared_recordings / "report.html").read_text("utf-8")
     assert "There is no run of mlp-improved here." in text
 
 

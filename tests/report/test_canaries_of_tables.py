@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from tests.canaries import Planted, called
-from tests.report.test_canaries import TASK, assert_none_found, shown_of
+from tests.report.test_canaries import EPOCH, TASK, assert_none_found, shown_of
 
 from sequela.cli.app import main
 
 PEOPLE = 160
-LANDMARK = ("--task", "landmark", "--days", 1000, "--epochs", 1, "--demographics")
+LANDMARK = ("--task", "landmark", "--days", 1000, "--demographics")
 
 
 def text_of(person: int, place: str) -> str:
@@ -134,6 +134,7 @@ def nafld(root: Path) -> Planted:
     return written(root, {"nafld1": people, "nafld2": values, "nafld3": events})
 
 
+@pytest.mark.slow(but="nafld")
 @pytest.mark.parametrize("make", [mimic4, nafld, omop])
 def test_no_canary_of_tables_is_shown(
     make: Callable[[Path], Planted], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -141,12 +142,26 @@ def test_no_canary_of_tables_is_shown(
     canaries = make(tmp_path / "data")
     task = LANDMARK if make is nafld else TASK
     said = shown_of(make.__name__, canaries.root, tmp_path, capsys, task)
+    assert_none_found(canaries, tmp_path, said)
+
+
+def test_no_canary_is_shown_beside_another_model_or_in_an_ensemble(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    canaries = mimic4(tmp_path / "data")
     inside, outside = tmp_path / "inside", tmp_path / "outside"
-    both = inside / "ensemble"
+    outside.mkdir()
     members = (inside / "visits-baseline", inside / "logistic-regression")
+    for run, more in zip(members, (EPOCH, ()), strict=True):
+        asked = ("--data", "mimic4", "--root", canaries.root, *TASK, *more, "--out", run)
+        assert called(main, "train", run.name, *asked) == 0
+    both = inside / "ensemble"
     assert called(main, "ensemble", *members, "--out", both) == 0
-    assert called(main, "report", both, "--out", outside / "ensemble.html") == 0
-    assert called(main, "card", both, "--out", outside / "ensemble.md") == 0
-    assert called(main, "share", both, "--out", outside / "shared-ensemble") == 0
+    assert called(main, "report", *members, "--out", outside / "report.html") == 0
+    assert called(main, "compare", *members, "--out", outside / "compare.html") == 0
+    assert called(main, "compare", *members, "--json") == 0
+    assert called(main, "evaluate", members[0], "--json") == 0
+    assert called(main, "share", both, "--out", outside / "shared") == 0
     printed = capsys.readouterr()
-    assert_none_found(canaries, tmp_path, said + printed.out + printed.err)
+    shown = {"report.html": [run.name for run in members], "shared/report.html": [both.name]}
+    assert_none_found(canaries, tmp_path, printed.out + printed.err, shown)

@@ -23,9 +23,8 @@ from sequela.runs.manifest import seal
 from sequela.runs.released import Released
 
 
-def test_a_shared_run_holds_no_internal_file(record_runs: list[Run], tmp_path: Path) -> None:
-    files = share(record_runs[0], tmp_path / "out")
-    assert [each.name for each in files] == [
+def test_a_shared_run_holds_no_internal_file(shared_records: Path, record_runs: list[Run]) -> None:
+    assert sorted(each.name for each in shared_records.iterdir()) == [
         "card.md",
         "cost.json",
         "environment.json",
@@ -33,23 +32,22 @@ def test_a_shared_run_holds_no_internal_file(record_runs: list[Run], tmp_path: P
         "numbers.json",
         "report.html",
     ]
-    numbers = json.loads((tmp_path / "out" / "numbers.json").read_text("utf-8"))
+    numbers = json.loads((shared_records / "numbers.json").read_text("utf-8"))
     assert numbers["smallest_cell"] == 10
     assert not any(
         0 < row["training_subjects"] < 10 for row in numbers["data"]["sequences"]["frequent"]
     )
-    assert [each.name for each in tmp_path.iterdir()] == ["out"]
+    assert [each.name for each in shared_records.parent.iterdir()] == ["out"]
     with pytest.raises(OutputError, match="is there already"):
-        share(record_runs[0], tmp_path / "out")
+        share(record_runs[0], shared_records)
 
 
 def test_folds_and_public_recordings_are_shared(
-    record_runs: list[Run], small_runs: list[RunFolder], tmp_path: Path
+    shared_folds: Path, shared_recordings: Path
 ) -> None:
-    assert len(share(record_runs[-1], tmp_path / "folds")) == 4
-    files = share(small_runs[0], tmp_path / "bonn", model=True)
-    assert "model.safetensors" in [each.name for each in files]
-    numbers = json.loads((tmp_path / "bonn" / "numbers.json").read_text("utf-8"))
+    assert len([*shared_folds.iterdir()]) == 4
+    assert (shared_recordings / "model.safetensors").exists()
+    numbers = json.loads((shared_recordings / "numbers.json").read_text("utf-8"))
     assert numbers["test"]["confusion"] is not None
 
 
@@ -69,14 +67,17 @@ def test_epochs_that_give_a_small_count_away_are_shared_without_metrics(
 
 @pytest.mark.parametrize("planted", ["an id", "a name", "a count"])
 def test_what_must_not_be_shown_is_refused(
-    record_runs: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planted: str
+    record_runs: list[Run],
+    shared_records: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    planted: str,
 ) -> None:
     run = record_runs[0]
-    write = sharing._write
     monkeypatch.setattr(sharing, "_names_of_few", lambda *_: re.compile(b"Mrs Vogel"))
 
-    def also(run: Run, out: Path, smallest: int) -> None:
-        write(run, out, smallest)
+    def also(run: Run, out: Path, _: int) -> None:
+        shutil.copytree(shared_records, out, dirs_exist_ok=True)
         if planted == "an id":
             hidden = zlib.compress(b"see " + str(run.predictions.subject_id[0]).encode())
             (out / "a.svg").write_bytes(b"data:;base64," + base64.b64encode(hidden))
@@ -98,7 +99,7 @@ def test_what_must_not_be_shown_is_refused(
 def with_a_code(record_runs: list[Run], tmp_path: Path) -> RunFolder:
     """A run whose audit names a code of 18 subjects, 4 of them in the training part."""
     copy = tmp_path / "run"
-    shutil.copytree(record_runs[0].first.path, copy)
+    shutil.copytree(record_runs[6].first.path, copy)
     metrics = json.loads((copy / "metrics.json").read_text("utf-8"))
     row = {"code": "ICD//Q88.1", "training_subjects": 4}
     metrics["data"]["sequences"]["frequent"].append(row)

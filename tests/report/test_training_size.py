@@ -32,10 +32,10 @@ def test_a_run_of_another_share_stands_aside(
 
 
 def test_the_page_draws_it_and_compares_the_others_only(
-    small_runs: list[RunFolder], smaller: RunFolder, tmp_path: Path
+    small_runs: list[RunFolder], smaller: RunFolder, shared_recordings: Path, tmp_path: Path
 ) -> None:
-    text = build([*small_runs, smaller], tmp_path / "page.html").read_text("utf-8")
-    before = build(small_runs, tmp_path / "before.html").read_text("utf-8")
+    text = build([small_runs[0], smaller], tmp_path / "page.html").read_text("utf-8")
+    before = (shared_recordings / "report.html").read_text("utf-8")
     assert "learning curve over the training size" in text
     assert "learning curve over the training size" not in before
     sizes = [run.metrics["parts"]["train"]["groups"] for run in (smaller, small_runs[0])]

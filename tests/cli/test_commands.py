@@ -264,7 +264,7 @@ def test_a_taken_out_is_refused(run_folder: Path, synthetic: Path, refused: Refu
 
 
 def test_interrupted_by_the_user_and_resumed(synthetic: Path, tmp_path: Path) -> None:
-    arguments = ["train", "mlp-baseline", "--data", "bonn", "--epochs", "40", "--root"]
+    arguments = ["train", "mlp-baseline", "--data", "bonn", "--epochs", "25", "--root"]
 
     def command(out: Path, *more: str) -> list[str]:
         return [

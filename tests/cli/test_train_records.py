@@ -1,11 +1,7 @@
 """``sequela train`` and ``sequela reproduce`` on hospital records, as a user types them."""
 
 import gzip
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +25,10 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("events") / "mimic3"
     build(source_of("mimic3"), EXCERPTS / "mimic3", out)
     return out
+
+
+SLOW = pytest.mark.slow
+"""Events of two data sets are built before a seed or a folder is refused."""
 
 
 def asked(command: str, out: Path, *more: str | Path) -> list[str | Path]:
@@ -75,36 +75,44 @@ def test_folds_say_what_they_reached_together(
     assert "These folds were opened once, by 1 model." in printed
     assert "with training variance (2 repeats, 2 folds)" in printed
     assert FoldsFolder(out).summary["repeats"] == 2
-    ran(*asked(command, out, "--root", events, "--resume"))
 
 
 @pytest.mark.parametrize(
-    ("option", "field", "value"),
+    ("options", "fields"),
     [
-        ("--hours 0", "hours", 0.0),
-        ("--hours 12.5", "hours", 12.5),
-        ("--icd-digits 0", "icd_digits", 0),
-        ("--min-subjects 5", "min_subjects", 5),
-        ("--inputs ICD9CM --inputs CPT", "inputs", ("ICD9CM", "CPT")),
-        ("--tables DIAGNOSES_ICD", "tables", ("DIAGNOSES_ICD",)),
-        ("--from-icu", "from_icu", True),
-        ("--step-hours 6", "step_hours", 6.0),
-        ("--demographics --bins 0", "demographics", True),
-        ("--task post-discharge --days 30", "horizon_days", 30.0),
+        (
+            "--hours 12.5 --icd-digits 0 --min-subjects 5 --step-hours 6 --bins 0 --demographics",
+            {
+                "hours": 12.5,
+                "icd_digits": 0,
+                "min_subjects": 5,
+                "step_hours": 6.0,
+                "demographics": True,
+            },
+        ),
+        (
+            "--hours 0 --from-icu --tables DIAGNOSES_ICD",
+            {"hours": 0.0, "from_icu": True, "tables": ("DIAGNOSES_ICD",)},
+        ),
+        (
+            "--task post-discharge --days 30 --inputs ICD9CM --inputs CPT",
+            {"horizon_days": 30.0, "inputs": ("ICD9CM", "CPT")},
+        ),
     ],
+    ids=["of inputs", "of tables", "of the task"],
 )
 def test_each_option_reaches_the_run(
-    option: str, field: str, value: Any, events: Path, tmp_path: Path
+    options: str, fields: dict[str, Any], events: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    ran(*asked("prevalence --data mimic3", out, "--root", events, *option.split()))
-    settings = RunFolder(out).settings
-    assert getattr(settings.cohort, field) == value
-    header = RunFolder(out).metrics["data"]
-    if field == "hours":
-        assert header["task"]["hours"] == value
-    if field in header["sequences"]["settings"]:
-        assert header["sequences"]["settings"][field] == value
+    ran(*asked("prevalence --data mimic3", out, "--root", events, *options.split()))
+    cohort, header = RunFolder(out).settings.cohort, RunFolder(out).metrics["data"]
+    read = header["sequences"]["settings"]
+    for field, value in fields.items():
+        assert getattr(cohort, field) == value
+        if field == "hours":
+            assert header["task"]["hours"] == value
+        assert read.get(field, value) == value
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
@@ -279,8 +287,9 @@ def test_the_folder_one_stands_in_will_do(
     [
         ("mortalety", "mortalety"),
         ("--root .", "--root is where the data of one study lie"),
-        ("mortality --root nowhere", "nowhere does not exist"),
-        ("mortality --seed=-1", "setting seed = -1 cannot be used"),
+        pytest.param("mortality --root nowhere", "nowhere does not exist", marks=SLOW),
+        pytest.param("mortality --seed=-1", "setting seed = -1 cannot be used", marks=SLOW),
+        ("seizure --root nowhere", "nowhere does not exist"),
         ("seizure --seed=-1", "setting seed = -1 cannot be used"),
         ("mortality --data mimic3", "mimic3"),
     ],
@@ -304,36 +313,6 @@ def test_a_study_does_not_go_where_something_else_is(refused: Refused, tmp_path:
         said = refused("reproduce", "mortality", "--out", out)
         assert "is not empty, and holds no study" in said
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
-
-
-def test_interrupted_by_the_user_and_resumed(events: Path, tmp_path: Path) -> None:
-    def command(out: Path, *more: str) -> list[str | Path]:
-        asked_for = "visits-improved --data mimic3 --epochs 30"
-        return asked(asked_for, out, "--root", events, *more)
-
-    cut, whole = tmp_path / "cut", tmp_path / "whole"
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "sequela", *command(cut)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("epoch 2:"):
-                process.send_signal(signal.SIGINT)
-                break
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert said.startswith("sequela: interrupted; run the same command again")
-    assert not (cut / "metrics.json").exists()
-    assert [path.name for path in tmp_path.iterdir()] == ["cut"]
-    ran(*command(cut, "--resume"))
-    ran(*command(whole))
-    for name in ("model.safetensors", "predictions.parquet"):
-        assert (cut / name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_auto_reads_the_records_once_and_chooses_by_what_they_hold(

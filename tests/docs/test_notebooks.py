@@ -17,6 +17,7 @@ def code(name: str) -> list[str]:
     return ["".join(cell["source"]) for cell in found]
 
 
+@pytest.mark.slow(but="count-a-model.ipynb")
 @pytest.mark.parametrize("name", NAMES)
 def test_it_runs(
     name: str,

@@ -15,6 +15,7 @@ BLOCK = re.compile(r"^```(python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"\d+\.\d+")
 
 
+@pytest.mark.slow
 def test_the_tutorial(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

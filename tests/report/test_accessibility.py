@@ -62,6 +62,7 @@ def violations(browser: Browser, page: Path, width: int, scheme: Any) -> list[st
     return found + [f"the page is {wide} pixels wide on a screen of {width}"] * (wide > width)
 
 
+@pytest.mark.slow(but="both studies")
 @pytest.mark.parametrize(
     "shown", ["comparison", "segments", "codes", "search", "both studies"], indirect=True
 )

@@ -102,7 +102,7 @@ def assert_none_found(
     } == {}
 
 
-@pytest.mark.slow(but="mimic3")
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["mimic3", "eicu"])
 def test_no_canary_of_hospital_tables_is_shown(
     data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

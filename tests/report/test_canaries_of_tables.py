@@ -145,6 +145,7 @@ def test_no_canary_of_tables_is_shown(
     assert_none_found(canaries, tmp_path, said)
 
 
+@pytest.mark.slow
 def test_no_canary_is_shown_beside_another_model_or_in_an_ensemble(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

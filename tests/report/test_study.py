@@ -129,6 +129,7 @@ def test_small_cohorts_are_not_hidden(page: Path, record_runs: list[Run]) -> Non
         assert citation in text
 
 
+@pytest.mark.slow
 def test_the_same_folders_give_the_same_bytes_without_data_or_model(
     page: Path, record_runs: list[Run], small_runs: list[RunFolder], tmp_path: Path
 ) -> None:
@@ -191,6 +192,7 @@ def test_what_looks_back_has_a_page_of_its_own_too(record_runs: list[Run], tmp_p
     assert "to the end of the stay" in text[: text.index("<h3")].lower()
 
 
+@pytest.mark.slow
 def test_runs_of_other_splits_do_not_share_a_cohort(
     record_runs: list[Run], of_cohort: OfCohort, tmp_path: Path
 ) -> None:
@@ -304,6 +306,7 @@ def test_of_a_hidden_best_no_difference_is_shown(small_runs: list[RunFolder]) ->
     assert Standing.of([best, *others], best).rows[1].apart
 
 
+@pytest.mark.slow
 def test_the_same_model_twice_has_ids_of_its_own(
     record_runs: list[Run], outline: Outline, tmp_path: Path
 ) -> None:
@@ -354,6 +357,7 @@ def test_runs_of_no_study_have_a_part_without_claims(mine: list[Run], tmp_path: 
     assert list(results(mine)["studies"]) == ["mine", "mine-by-row"]
 
 
+@pytest.mark.slow
 def test_a_registered_study_speaks_with_its_own_words(
     mine: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,7 @@ def make_predictions() -> Callable[..., Predictions]:
 
 
 def _check(figure: Figure) -> list[str]:
+    figure.chart.to_dict()  # raises an error where Vega-Lite's schema does not allow something
     svg = figure.svg("one")
     assert len(svg.encode()) < LARGEST
     root = ET.fromstring(svg)  # noqa: S314 - drawn here, not received

@@ -147,7 +147,9 @@ def _hundredths(number: re.Match[str]) -> str:
 def _themed(chart: alt.TopLevelMixin, background: str) -> dict[str, Any]:
     """The chart's specification in the package's colours and font.
 
-    The theme is added to the finished specification: each ``configure`` of a chart copies its data.
+    The theme is added to the finished specification, because each ``configure`` of a chart copies
+    its data. Tests check the specification; to check each row of the data again takes longer than
+    to draw them.
     """
     axis = {
         "domainColor": FAINT,
@@ -173,7 +175,7 @@ def _themed(chart: alt.TopLevelMixin, background: str) -> dict[str, Any]:
         "titleFontWeight": "normal",
         "titleLimit": 0,
     }
-    specification: dict[str, Any] = chart.to_dict()
+    specification: dict[str, Any] = chart.to_dict(validate=False)
     config = specification["config"]
     specification["config"] = {
         **config,

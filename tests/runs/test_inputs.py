@@ -40,6 +40,7 @@ def net(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_class_of_a_file_trains_and_is_built_again_from_the_same_file(
     net: Path, asked: Callable[..., RunSettings], records_work: Path, tmp_path: Path
 ) -> None:

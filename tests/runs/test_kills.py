@@ -303,7 +303,7 @@ def test_where_nothing_can_be_written(synthetic: Path, tmp_path: Path) -> None:
         pytest.skip("this system lets no user mount a file system")
     for name in ("full", "fixed"):
         (tmp_path / name).mkdir()
-    command = [sys.executable, "-c", NO_ROOM, synthetic, "full", "fixed"]
+    command = [sys.executable, "-c", NO_ROOM, str(synthetic), "full", "fixed"]
     ended = subprocess.run(
         [*alone, "sh", "-c", DISKS, "sh", *command],
         capture_output=True,
@@ -324,7 +324,7 @@ def test_where_files_may_not_be_large(
     synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    words = ["train", "mlp-improved", "--data", "bonn", "--epochs", "2", "--root", synthetic]
+    words = ["train", "mlp-improved", "--data", "bonn", "--epochs", "2", "--root", str(synthetic)]
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
     try:
         line = refused(capsys, *words, "--out", tmp_path / "run")
@@ -359,7 +359,7 @@ def test_where_memory_is_short(
     synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "greedy.py").write_text(GREEDY, "utf-8")
-    words = ["train", f"{tmp_path}/greedy.py:Greedy", "--data", "bonn", "--root", synthetic]
+    words = ["train", f"{tmp_path}/greedy.py:Greedy", "--data", "bonn", "--root", str(synthetic)]
     line = refused(capsys, *words, "--batch-size", "100", "--out", tmp_path / "run")
     assert "memory is short" in line
     left = {path.name for path in (tmp_path / "run").rglob("*")}
@@ -419,7 +419,7 @@ def test_a_worker_that_the_system_gives_no_memory(
     with patch.dict(MODELS), patch.dict(STUDIES):
         with monkeypatch.context() as limited:
             limited.setenv("LIMITED", "yes")
-            words = ["study", tmp_path / "meal.toml", "--root", synthetic, "--out", out]
+            words = ["study", f"{tmp_path}/meal.toml", "--root", f"{synthetic}", "--out", f"{out}"]
             line = refused(capsys, *words, "--processes", "1")
         assert "memory is short" in line
         (finished,) = out.glob("**/mlp-baseline")

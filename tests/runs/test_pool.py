@@ -123,6 +123,7 @@ def test_a_process_that_dies_is_an_error(stand_ins: Any) -> None:
         list(in_processes([Job((stand_ins.Dies(run.path, run.settings),), None)], 1))
 
 
+@pytest.mark.slow
 def test_who_stops_looking_ends_the_processes(stand_ins: Any) -> None:
     run = stand_ins.Waits(Path("a"), planned("a").settings)
     with closing(in_processes([Job((run,), None)], 1)) as snapshots:

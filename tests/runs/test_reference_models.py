@@ -153,6 +153,7 @@ def test_only_the_types_that_boosting_needs_are_read() -> None:
         reference.loaded(b"no zip")
 
 
+@pytest.mark.slow(but="logistic-regression")
 @pytest.mark.parametrize(
     "model", ["prevalence", "logistic-regression", "boosting", "summaries-logistic-regression"]
 )

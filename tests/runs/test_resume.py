@@ -67,6 +67,7 @@ def after(epoch: int) -> Callable[[History], None]:
     return interrupt
 
 
+@pytest.mark.slow(but="cnn-improved")
 @pytest.mark.parametrize("model", MODELS)
 def test_interrupted_after_an_epoch(
     model: str, synthetic: Path, tmp_path: Path, whole: Callable[[str], Path]
@@ -83,6 +84,7 @@ def test_interrupted_after_an_epoch(
     assert numbers(out) == numbers(whole(model))
 
 
+@pytest.mark.slow(but="cnn-improved")
 @pytest.mark.parametrize("model", MODELS)
 def test_interrupted_within_an_epoch(
     model: str,

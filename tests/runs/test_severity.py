@@ -30,6 +30,7 @@ def test_apache_is_calibrated_and_applied_again(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow(but="apache-iva-eicu")
 @pytest.mark.parametrize(("model", "data"), [("saps-i", "physionet2012"), ("apache-iva", "eicu")])
 def test_a_score_is_only_read_where_it_is_let_in(model: str, data: str, tmp_path: Path) -> None:
     settings = run_settings(model, data, records={}, training={})

@@ -39,7 +39,8 @@ def shown(
             return build_explanation(explain(run.path, root=EXCERPTS / "mimic3", steps=4), out)
         case "search":
             return build_search(_searched(tmp_path / "tuned", synthetic), out)
-    return Path(request.getfixturevalue("page"))
+    name = "page" if request.param == "both studies" else "small_page"
+    return Path(request.getfixturevalue(name))
 
 
 def _searched(out: Path, root: Path) -> RunFolder:
@@ -62,9 +63,11 @@ def violations(browser: Browser, page: Path, width: int, scheme: Any) -> list[st
     return found + [f"the page is {wide} pixels wide on a screen of {width}"] * (wide > width)
 
 
-@pytest.mark.slow(but="both studies")
+@pytest.mark.slow(but="one study")
 @pytest.mark.parametrize(
-    "shown", ["comparison", "segments", "codes", "search", "both studies"], indirect=True
+    "shown",
+    ["one study", "comparison", "segments", "codes", "search", "both studies"],
+    indirect=True,
 )
 def test_no_page_has_a_violation(browser: Browser, shown: Path) -> None:
     for width, scheme in VIEWS:

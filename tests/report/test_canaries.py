@@ -21,7 +21,7 @@ from sequela.sources.catalog import EXCERPTS
 from sequela.studies.results import results
 
 COUNTS = {"examples", "groups", "events", "count"}
-PATIENTS = 500
+PATIENTS = 300
 TASK = ("--task", "in-hospital", "--demographics")
 EPOCH = ("--epochs", 1)
 SHOWN = {"shared/report.html": ["visits-baseline"], "external.html": ["visits-baseline"]}
@@ -58,8 +58,11 @@ def csv_of(page: Path) -> dict[str, list[dict[str, str]]]:
     return {name: list(csv.DictReader(unquote(each).splitlines())) for name, each in links}
 
 
-def assert_no_count_of_few(page: Path, runs: Sequence[Path]) -> None:
-    """Neither a count in the data of a figure is small, nor one that net benefit gives away."""
+def assert_no_count_of_few(page: Path, runs: Sequence[Path]) -> bool:
+    """Neither a count in the data of a figure is small, nor one that net benefit gives away.
+
+    Whether the page has figures with data.
+    """
     found = csv_of(page)
     counted = [
         (name, row[column])
@@ -69,7 +72,6 @@ def assert_no_count_of_few(page: Path, runs: Sequence[Path]) -> None:
         if row[column]
     ]
     # Where a class is of few, as in the MIMIC-III demo, no figure counts anybody.
-    assert found
     assert counted or not any(name.endswith("reliability") for name in found)
     assert [(name, count) for name, count in counted if 0 < int(count) < 10] == []
     decided = {
@@ -83,6 +85,7 @@ def assert_no_count_of_few(page: Path, runs: Sequence[Path]) -> None:
         for at in decided:
             cells = np.bincount(2 * held_out.label + (held_out.score >= at), minlength=4)
             assert not ((cells > 0) & (cells < 10)).any(), (run, at)
+    return bool(found)
 
 
 def assert_none_found(
@@ -93,8 +96,11 @@ def assert_none_found(
     internal = {*predictions.subject_id.tolist(), *predictions.example_id.tolist()}
     own = replace(canaries, ids=canaries.ids | {one for one in internal if len(one) >= 5})
     assert len(own.ids) >= 89
-    for page, runs in shown.items():
+    drawn = [
         assert_no_count_of_few(out / "outside" / page, [out / "inside" / run for run in runs])
+        for page, runs in shown.items()
+    ]
+    assert any(drawn)
     assert {
         name: found
         for name, content in outputs(out / "outside", said).items()

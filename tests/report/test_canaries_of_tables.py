@@ -134,7 +134,7 @@ def nafld(root: Path) -> Planted:
     return written(root, {"nafld1": people, "nafld2": values, "nafld3": events})
 
 
-@pytest.mark.slow(but="nafld")
+@pytest.mark.slow(but="mimic4")
 @pytest.mark.parametrize("make", [mimic4, nafld, omop])
 def test_no_canary_of_tables_is_shown(
     make: Callable[[Path], Planted], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -34,6 +34,7 @@ def recordings(path: Path) -> Planted:
     return Planted(path, frozenset(), frozenset(days), frozenset(texts))
 
 
+@pytest.mark.slow
 def test_no_canary_of_recordings_is_shown(
     tmp_path: Path, no_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

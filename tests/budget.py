@@ -81,6 +81,9 @@ class Seconds:
     def now() -> float:
         return sum(os.times()[:4])
 
+    def pytest_runtest_logstart(self) -> None:
+        self.last = self.now()  # what came before was collecting, not a test
+
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
         """Count a fixture without the fixtures that it asks for."""

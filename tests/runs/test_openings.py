@@ -208,10 +208,19 @@ def test_a_place_that_cannot_be_written(
     assert "The ledger beside the runs cannot be read (Is a directory)" in openings(run).damage[0]
 
 
+SLOWLY = """
+import os, time
+from sequela.runs import openings
+os.environ["{}"] = "{}"
+openings._lines = lambda path, read=openings._lines, wait=time.sleep: (read(path), wait(0.02))[0]
+"""
+"""Between what a process reads of a ledger and what it writes, others have time to write."""
+
+
 def test_several_processes_lose_nothing(runs: Path, processes: ForkServerContext) -> None:
     commands: list[Command] = ["train", "evaluate", "compare", "report", "card"]
-    several = [RunFolder(runs / name) for name in (*MODELS, "seed-1", "seed-2")] * 2
-    told = f"import os; os.environ[{VARIABLE!r}] = {os.environ[VARIABLE]!r}"
+    several = [RunFolder(runs / name) for name in (*MODELS, "seed-1", "seed-2")]
+    told = SLOWLY.format(VARIABLE, os.environ[VARIABLE])
     with ProcessPoolExecutor(3, processes, exec, (told,)) as pool:
         work = [pool.submit(open_held_out, run, command) for run in several for command in commands]
         for done in work:

@@ -9,6 +9,9 @@ LOCK ?=
 # What pytest is given: CI also runs the slow tests, with --level all.
 TESTS ?= --level usual
 
+# Modules are compiled when they are first imported, and kept: most never are imported.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: reproduce test quick lint docs dist release lock clean
 
 reproduce: .venv/runtime
@@ -42,8 +45,7 @@ dist: .venv/runtime
 release: dist
 	build/dist/bin/python scripts/check_release.py dist
 
-# The environment is made once, and again when pyproject.toml changes. A module is compiled when it
-# is first imported: most never are.
+# The environment is made once, and again when pyproject.toml changes.
 .venv/runtime: pyproject.toml
 	rm -rf .venv
 	$(PYTHON) -m venv .venv

@@ -17,6 +17,7 @@ def signals(n: int = 20, n_chans: int = 1, n_times: int = 40) -> Any:
     return SimpleNamespace(signal=signal, sfreq=1.0)
 
 
+@pytest.mark.slow  # numba compiles for 20 seconds, once for each environment
 def test_what_was_learnt_describes_other_signals_as_sktime_does() -> None:
     pytest.importorskip("sktime")
     source, featuriser = signals(), lookup("minirocket")

@@ -145,6 +145,7 @@ def test_no_records_of_patients_are_left(study: Path) -> None:
     assert not list(study.rglob("*.partial"))
 
 
+@pytest.mark.slow
 def test_finished_runs_are_kept_and_missing_ones_made(
     study: Path, small_study: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +169,7 @@ def test_finished_runs_are_kept_and_missing_ones_made(
     assert there == ["claims-mortality.toml", "manifest.json", "results.json", "runs"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_goes_on(
     small_study: pytest.MonkeyPatch, tmp_path: Path, strict_json: Callable[[Path], Any]
 ) -> None:

@@ -1,5 +1,5 @@
-# `make reproduce` runs the main job, `make test` the tests, `make quick` those that take half a
-# second at most, `make docs` builds the site in build/docs; each sets up its own .venv first.
+# `make reproduce` runs the main job, `make test` the tests, `make quick` those that take a third
+# of a second at most, `make docs` builds the site in build/docs; each sets up its own .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 

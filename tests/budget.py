@@ -10,7 +10,7 @@ import pytest
 
 LONGER = Path(__file__).with_name("longer.txt")
 """Tests and fixtures that ``--level quick`` leaves out: a name and its processor seconds a line."""
-LIMIT = 0.5
+LIMIT = 0.3
 """Processor seconds of what is listed there, at least."""
 SLOWEST = 20
 _SLOW = "slow(but=ID): only with --level all; of a test with parameters, the case ID always runs"
@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--level",
         choices=["quick", "usual", "all"],
         default="all",
-        help="quick: what takes half a second at most; usual: all but the slow; all",
+        help="quick: what takes a third of a second at most; usual: all but the slow; all",
     )
     parser.addoption("--budget", type=float, help="most processor seconds of a test: more fails")
     parser.addoption("--list-longer", action="store_true", help=f"write {LONGER.name} anew")

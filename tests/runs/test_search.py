@@ -216,6 +216,27 @@ def test_the_trial_of_a_killed_worker_is_given_up(
     assert [each["number"] for each in found["trials"]] == [0, 2]
 
 
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
+def test_a_trial_that_another_worker_begins_just_now_is_waited_for(
+    searched: Callable[..., Search], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the looks at how many were begun, and at how many are at work."""
+    begun, theirs = searches._begun, list[tuple[optuna.Study, optuna.Trial]]()
+
+    def another_is_first(study: optuna.Study) -> int:
+        if not theirs and begun(study):
+            theirs.append((study, study.ask()))
+        return begun(study)
+
+    def finish(_: int) -> None:
+        study, trial = theirs[0]
+        study.tell(trial, 0.1)
+
+    monkeypatch.setattr(searches, "_begun", another_is_first)
+    found = searched().run(2, on_wait=finish)
+    assert [each["loss"] for each in found["trials"]][1:] == [0.1]
+
+
 def test_another_search_of_the_same_name_is_refused(searched: Callable[..., Search]) -> None:
     search = searched()
     search.run(1)

@@ -105,15 +105,15 @@ class Search:
             study = self._study(storage)
             waited = False
             while True:
-                others = self._at_work(study)
+                # In this order: another worker may begin the last trial between two looks.
                 if _begun(study) < trials:
                     study.optimize(self._judged, n_trials=1, callbacks=[on_trial])
-                elif others:  # one may yet find something better
+                elif others := self._at_work(study):  # one may yet find something better
                     if not waited:
                         on_wait(others)
                     waited = True
                     time.sleep(_LOOK)
-                else:
+                elif _begun(study) >= trials:  # none of a dead worker was given up just now
                     return self._found(study)
 
     def best(self, found: Mapping[str, Any]) -> RunSettings:

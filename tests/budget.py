@@ -19,9 +19,10 @@ _SLOW = "slow(but=ID): only with --level all; of a test with parameters, the cas
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--level",
-        choices=["quick", "usual", "all"],
+        choices=["sample", "quick", "usual", "all"],
         default="all",
-        help="quick: what takes a third of a second at most; usual: all but the slow; all",
+        help="quick: what takes a third of a second at most; sample: the first case of each "
+        "quick test; usual: all but the slow; all",
     )
     parser.addoption("--budget", type=float, help="most processor seconds of a test: more fails")
     parser.addoption("--list-longer", action="store_true", help=f"write {LONGER.name} anew")
@@ -35,12 +36,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what the level does not have."""
     level = config.getoption("level")
-    longer = set[str]()
-    if level == "quick":
+    longer, functions = set[str](), set[str]()
+    if level in ("sample", "quick"):
         longer = {line.split(maxsplit=1)[1] for line in LONGER.read_text("utf-8").splitlines()}
     chosen, left = list[pytest.Item](), list[pytest.Item]()
     for item in items:
         out = level != "all" and (_slow(item) or not longer.isdisjoint(_names(item)))
+        function = item.nodeid.partition("[")[0]
+        out = out or (level == "sample" and function in functions)
+        functions |= set() if out else {function}
         (left if out else chosen).append(item)
     if left:
         config.hook.pytest_deselected(items=left)

@@ -29,21 +29,40 @@ print(json.dumps(found))
 """
 
 
-def test_meds_transforms_and_torch_data_load_what_was_built(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def environment() -> dict[str, str]:
+    """The environment of the interpreter that has meds-torch-data."""
     readers = os.environ.get("SEQUELA_READERS")
     if not readers:
         pytest.skip("SEQUELA_READERS names no interpreter that has meds-torch-data")
-    built = tmp_path / "events"
-    build(source_of("mimic3"), EXCERPTS / "mimic3", built)
     path = f"{Path(readers).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": "", "OMP_NUM_THREADS": "1"}
-    made = tmp_path / "tensors"
-    command = ["MTD_preprocess", f"MEDS_dataset_dir={built}", f"output_dir={made}"]
-    command[0] = str(Path(readers).parent / command[0])
+    return {**os.environ, "PATH": path, "PYTHONPATH": ""}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The excerpt of MIMIC-III as MEDS."""
+    out = tmp_path_factory.mktemp("readers") / "events"
+    build(source_of("mimic3"), EXCERPTS / "mimic3", out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def tensors(built: Path, environment: dict[str, str]) -> Path:
+    """What meds-torch-data makes of it, in half a dozen processes."""
+    out = built.with_name("tensors")
+    command = ["MTD_preprocess", f"MEDS_dataset_dir={built}", f"output_dir={out}"]
+    command[0] = str(Path(environment["SEQUELA_READERS"]).parent / command[0])
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_meds_transforms_and_torch_data_load_what_was_built(
+    built: Path, tensors: Path, environment: dict[str, str]
+) -> None:
     read = subprocess.run(
-        [readers, "-c", READ, str(made)],
+        [environment["SEQUELA_READERS"], "-c", READ, str(tensors)],
         env=environment,
         capture_output=True,
         text=True,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 LONGER = Path(__file__).with_name("longer.txt")
-"""Tests and fixtures that ``--level quick`` leaves out: a name and its processor seconds a line."""
+"""Tests and fixtures that ``--level quick`` leaves out, a name a line."""
 LIMIT = 0.3
 """Processor seconds of what is listed there, at least."""
 SLOWEST = 20
@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     level = config.getoption("level")
     longer, functions = set[str](), set[str]()
     if level in ("sample", "quick"):
-        longer = {line.split(maxsplit=1)[1] for line in LONGER.read_text("utf-8").splitlines()}
+        longer = set(LONGER.read_text("utf-8").splitlines())
     chosen, left = list[pytest.Item](), list[pytest.Item]()
     for item in items:
         out = level != "all" and (_slow(item) or not longer.isdisjoint(_names(item)))
@@ -132,7 +132,7 @@ class Seconds:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the sum and the slowest, and what is over the budget."""
         if self.config.getoption("list_longer"):
-            lines = [f"{s:.1f} {name}\n" for name, s in sorted(self.calls.items()) if s > LIMIT]
+            lines = [f"{name}\n" for name, s in sorted(self.calls.items()) if s > LIMIT]
             LONGER.write_text("".join(lines), "utf-8")
         terminalreporter.section("processor seconds")
         for name in sorted(self.phases, key=self.phases.__getitem__, reverse=True)[:SLOWEST]:

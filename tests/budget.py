@@ -80,6 +80,7 @@ class Seconds:
         self.within = [0.0]
         self.phases: dict[str, float] = defaultdict(float)
         self.calls: dict[str, float] = defaultdict(float)
+        self.shared: dict[str, float] = {}
 
     @staticmethod
     def now() -> float:
@@ -113,12 +114,11 @@ class Seconds:
         return report
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Collect them, in the process that has the terminal."""
-        self.phases[f"{report.nodeid} ({report.when})"] += report.processor
-        for name, seconds in report.fixtures.items():
-            self.calls[name] = max(self.calls[name], seconds)
+        """Collect them, in the process that has the terminal; a shared fixture is no test's own."""
         own = report.processor - sum(report.fixtures.values())
+        self.phases[f"{report.nodeid} ({report.when})"] += own
         self.calls[report.nodeid] += own
+        self.shared.update(report.fixtures)
 
     def over(self) -> list[str]:
         """Return the phases that took more than the budget."""
@@ -132,11 +132,13 @@ class Seconds:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the sum and the slowest, and what is over the budget."""
         if self.config.getoption("list_longer"):
-            lines = [f"{name}\n" for name, s in sorted(self.calls.items()) if s > LIMIT]
+            both = {**self.calls, **self.shared}
+            lines = [f"{name}\n" for name in sorted(both) if both[name] > LIMIT]
             LONGER.write_text("".join(lines), "utf-8")
         terminalreporter.section("processor seconds")
-        for name in sorted(self.phases, key=self.phases.__getitem__, reverse=True)[:SLOWEST]:
-            terminalreporter.line(f"{self.phases[name]:7.1f}  {name}")
-        terminalreporter.line(f"{sum(self.phases.values()):7.1f}  in all")
+        both = {**self.phases, **self.shared}
+        for name in sorted(both, key=both.__getitem__, reverse=True)[:SLOWEST]:
+            terminalreporter.line(f"{both[name]:7.1f}  {name}")
+        terminalreporter.line(f"{sum(both.values()):7.1f}  in all")
         for name in self.over():
             terminalreporter.line(f"over the budget: {name}", red=True)

@@ -81,6 +81,7 @@ class Seconds:
         self.phases: dict[str, float] = defaultdict(float)
         self.calls: dict[str, float] = defaultdict(float)
         self.shared: dict[str, float] = {}
+        self.total = 0.0
 
     @staticmethod
     def now() -> float:
@@ -119,6 +120,7 @@ class Seconds:
         self.phases[f"{report.nodeid} ({report.when})"] += own
         self.calls[report.nodeid] += own
         self.shared.update(report.fixtures)
+        self.total += report.processor
 
     def over(self) -> list[str]:
         """Return the phases that took more than the budget."""
@@ -139,6 +141,6 @@ class Seconds:
         both = {**self.phases, **self.shared}
         for name in sorted(both, key=both.__getitem__, reverse=True)[:SLOWEST]:
             terminalreporter.line(f"{both[name]:7.1f}  {name}")
-        terminalreporter.line(f"{sum(both.values()):7.1f}  in all")
+        terminalreporter.line(f"{self.total:7.1f}  in all")
         for name in self.over():
             terminalreporter.line(f"over the budget: {name}", red=True)

@@ -16,3 +16,15 @@ def ran(*arguments: str | Path) -> None:
     with pytest.raises(SystemExit) as caught:
         main([str(each) for each in arguments])
     assert caught.value.code == 0
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    """Run a command that must be refused: status 2 and one line on stderr, which is returned."""
+    with pytest.raises(SystemExit) as caught:
+        main([str(each) for each in arguments])
+    assert caught.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    (line,) = printed.err.splitlines()
+    assert line.startswith("sequela: error: ")
+    return line

@@ -9,17 +9,17 @@ import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
-from tests.cli.calls import ran
+from tests.cli.calls import ran, refusal
 from tests.serving.test_predict import WITHOUT_TORCH
 from tests.serving.web.conftest import body
 
-from sequela.cli.app import main
 from sequela.errors import SettingError
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import MANIFEST
@@ -90,17 +90,7 @@ def refused(
 
     monkeypatch.setattr("uvicorn.Server.run", never)
 
-    def run(*more: str | Path) -> str:
-        with pytest.raises(SystemExit) as caught:
-            main(["serve", *map(str, more)])
-        assert caught.value.code == 2
-        printed = capsys.readouterr()
-        assert printed.out == ""
-        (line,) = printed.err.splitlines()
-        assert line.startswith("sequela: error: ")
-        return line
-
-    return run
+    return partial(refusal, capsys, "serve")
 
 
 def test_a_taken_port_is_said_in_one_line(file: Path, refused: Callable[..., str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sequela.config import RunSettings
-from sequela.runs import fit, records
+from sequela.runs import fit, records, signals
 from sequela.runs.folder import RunFolder
 from sequela.sources.catalog import EXCERPTS
 from sequela.studies.settings import run_settings
@@ -51,20 +51,25 @@ def opened(records_work: Path) -> Callable[[RunSettings], records.VisitData]:
 
 @pytest.fixture(scope="session")
 def trained(
-    records_work: Path, tmp_path_factory: pytest.TempPathFactory
+    records_work: Path, synthetic: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[RunSettings], RunFolder]:
-    """A finished run of some settings, made once."""
+    """A finished run of some settings, made once; who changes it copies it."""
     made: dict[str, RunFolder] = {}
 
     def train(settings: RunSettings) -> RunFolder:
         key = settings.model_dump_json()
         if key not in made:
             out = tmp_path_factory.mktemp("run") / "run"
-            root = EXCERPTS / settings.data
+            root = synthetic if settings.data == "bonn" else EXCERPTS / settings.data
             made[key] = fit.train(settings, out, root=root, work=records_work)
         return made[key]
 
     return train
+
+
+@pytest.fixture(scope="session")
+def recordings(synthetic: Path) -> signals.SignalData:
+    return signals.load(RunSettings(model="mlp-baseline", data="bonn"), synthetic)
 
 
 @pytest.fixture(scope="session")

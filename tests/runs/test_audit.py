@@ -35,11 +35,6 @@ def checks(found: list[Finding]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def recordings(synthetic: Path) -> SignalData:
-    return signals.load(RunSettings(model="mlp-baseline", data="bonn"), synthetic)
-
-
-@pytest.fixture(scope="module")
 def bonn() -> SignalData:
     """The excerpt: so many recordings that chance explains less."""
     return signals.load(RunSettings(model="mlp-baseline", data="bonn"), EXCERPTS / "bonn.parquet")

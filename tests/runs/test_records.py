@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors import safe_open
+from tests.runs.folders import after, content, interrupt
 
 from sequela.cohort.labels import write_labels
 from sequela.cohort.outcomes import Outcome
@@ -31,7 +32,6 @@ from sequela.runs.records import VisitData
 from sequela.sequences.visit_batches import VisitDataset
 from sequela.sources.catalog import EXCERPTS
 from sequela.sources.opened import SUMS
-from sequela.training.history import History
 
 MIMIC3 = EXCERPTS / "mimic3"
 Ask = Callable[..., RunSettings]
@@ -48,24 +48,11 @@ FILES = [
     "predictions.parquet",
     "split.json",
 ]
-RESULTS = ("model.safetensors", "predictions.parquet", "split.json", "config.toml")
 CASES = [
     ("visits-baseline", "mimic3", {"task": "report-2019"}, (100, 100, 40)),
     ("visits-improved", "mimic3", {"task": "report-2019"}, (100, 100, 40)),
     ("visits-baseline", "eicu", {}, (1893, 1619, 135)),
 ]
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in RESULTS}
-
-
-def after(epoch: int) -> Callable[[History], None]:
-    def interrupt(history: History) -> None:
-        if history[-1].epoch == epoch:
-            raise KeyboardInterrupt
-
-    return interrupt
 
 
 @pytest.mark.parametrize(("model", "data", "said", "counts"), CASES)
@@ -339,7 +326,7 @@ def test_interrupted_within_an_epoch_without_a_work_folder(
         if calls == 4:  # an epoch is one batch of each of two parts, and one is for the cost
             (work,) = (tmp_path / "runs").glob(".run.*.work")
             assert (work / "events" / "mimic3").is_dir()
-            raise KeyboardInterrupt
+            interrupt()
         logits: torch.Tensor = forward(self, *inputs)
         return logits
 
@@ -352,13 +339,6 @@ def test_interrupted_within_an_epoch_without_a_work_folder(
     fit.train(asked(), out, root=MIMIC3, resume=True)
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["run"]
     assert content(out) == content(trained(asked()).path)
-
-
-def test_a_finished_run_is_left_alone(asked: Ask, trained: Train, records_work: Path) -> None:
-    folder = trained(asked())
-    before = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")}
-    fit.train(asked(), folder.path, root=MIMIC3, work=records_work, resume=True)
-    assert {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")} == before
 
 
 def test_a_run_is_not_resumed_on_other_records(

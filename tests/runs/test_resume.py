@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.runs.folders import RESULTS, after, content, interrupt
 
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError, SettingError
@@ -15,9 +16,8 @@ from sequela.models.gru import GRUImproved
 from sequela.runs import fit
 from sequela.runs.folder import RunFolder
 from sequela.training.checkpoint import Checkpoint
-from sequela.training.history import History
 
-RESULTS = ("model.safetensors", "predictions.parquet", "split.json", "config.toml")
+Whole = Callable[[str], Path]
 MODELS: dict[str, Any] = {"cnn-improved": CNNImproved, "gru-improved": GRUImproved}
 
 
@@ -35,10 +35,6 @@ def settings_of(model: str, *, seed: int = 0) -> RunSettings:
     return RunSettings(model=model, data="bonn", seed=seed, training=training)
 
 
-def content(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in RESULTS}
-
-
 def numbers(folder: Path) -> list[tuple[int, str, float, dict[str, float], float]]:
     return [
         (r.epoch, r.part, r.loss, r.metrics, r.learning_rate) for r in RunFolder(folder).history
@@ -46,7 +42,7 @@ def numbers(folder: Path) -> list[tuple[int, str, float, dict[str, float], float
 
 
 @pytest.fixture(scope="module")
-def whole(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def whole(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     """The folder of an uninterrupted run of a model; made once."""
     made: dict[str, Path] = {}
 
@@ -59,98 +55,60 @@ def whole(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
     return get
 
 
-def after(epoch: int) -> Callable[[History], None]:
-    def interrupt(history: History) -> None:
-        if history[-1].epoch == epoch:
-            raise KeyboardInterrupt
-
-    return interrupt
-
-
-@pytest.mark.slow(but="cnn-improved")
-@pytest.mark.parametrize("model", MODELS)
-def test_interrupted_after_an_epoch(
-    model: str, synthetic: Path, tmp_path: Path, whole: Callable[[str], Path]
+@pytest.mark.slow(but="cnn-improved-1-3")
+@pytest.mark.parametrize(
+    ("model", "first", "second"), [("cnn-improved", 1, 3), ("gru-improved", 2, 3)]
+)
+def test_interrupted_after_epochs(
+    model: str, first: int, second: int, synthetic: Path, tmp_path: Path, whole: Whole
 ) -> None:
     out = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
-        fit.train(settings_of(model), out, root=synthetic, on_epoch=after(2))
-    assert not RunFolder(out).complete
-    assert not (out / "model.safetensors").exists()
-    assert len(RunFolder(out).history) == 4
-    torch.rand(5)  # whatever a new process has drawn before
+    for epoch in (first, second):
+        with pytest.raises(KeyboardInterrupt):
+            fit.train(
+                settings_of(model), out, root=synthetic, resume=epoch > first, on_epoch=after(epoch)
+            )
+        assert not RunFolder(out).complete
+        assert not (out / "model.safetensors").exists()
+        assert len(RunFolder(out).history) == 2 * epoch
+        torch.rand(5)  # whatever a new process has drawn before
     fit.train(settings_of(model), out, root=synthetic, resume=True)
     assert content(out) == content(whole(model))
     assert numbers(out) == numbers(whole(model))
 
 
-@pytest.mark.slow(but="cnn-improved")
-@pytest.mark.parametrize("model", MODELS)
+GRU = pytest.param("gru-improved", 20, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("model", "calls"), [("cnn-improved", 20), ("cnn-improved", 1), GRU])
 def test_interrupted_within_an_epoch(
     model: str,
+    calls: int,
     synthetic: Path,
     tmp_path: Path,
-    whole: Callable[[str], Path],
+    whole: Whole,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    out, module, calls = tmp_path / "run", MODELS[model], 0
+    """In the third: one is 7 batches and 1 of the tuning part; or before the first has begun."""
+    out, module, left = tmp_path / "run", MODELS[model], calls
     forward = module.forward
 
-    def interrupted(self: torch.nn.Module, signal: torch.Tensor) -> torch.Tensor:
-        nonlocal calls
-        calls += 1
-        if calls == 20:  # an epoch is 7 batches and 1 of the tuning part: in the third epoch
-            raise KeyboardInterrupt
-        logits: torch.Tensor = forward(self, signal)
-        return logits
+    def interrupted(self: torch.nn.Module, signal: torch.Tensor) -> Any:
+        nonlocal left
+        left -= 1
+        return forward(self, signal) if left else interrupt()
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "forward", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fit.train(settings_of(model), out, root=synthetic)
-    assert len(RunFolder(out).history) == 4
+    assert calls == 1 or len(RunFolder(out).history) == 4
     fit.train(settings_of(model), out, root=synthetic, resume=True)
     assert content(out) == content(whole(model))
     assert numbers(out) == numbers(whole(model))
 
 
-def test_interrupted_in_the_first_epoch_starts_again(
-    synthetic: Path,
-    tmp_path: Path,
-    whole: Callable[[str], Path],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    out = tmp_path / "run"
-
-    def interrupted(*_: object) -> torch.Tensor:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(CNNImproved, "forward", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            fit.train(settings_of("cnn-improved"), out, root=synthetic)
-    fit.train(settings_of("cnn-improved"), out, root=synthetic, resume=True)
-    assert content(out) == content(whole("cnn-improved"))
-
-
-def test_interrupted_twice(synthetic: Path, tmp_path: Path, whole: Callable[[str], Path]) -> None:
-    out = tmp_path / "run"
-    for epoch in (1, 3):
-        with pytest.raises(KeyboardInterrupt):
-            fit.train(
-                settings_of("cnn-improved"),
-                out,
-                root=synthetic,
-                resume=epoch > 1,
-                on_epoch=after(epoch),
-            )
-    fit.train(settings_of("cnn-improved"), out, root=synthetic, resume=True)
-    assert content(out) == content(whole("cnn-improved"))
-
-
-def test_the_seed_decides_everything(
-    synthetic: Path, tmp_path: Path, whole: Callable[[str], Path]
-) -> None:
+def test_the_seed_decides_everything(synthetic: Path, tmp_path: Path, whole: Whole) -> None:
     fit.train(settings_of("cnn-improved"), tmp_path / "again", root=synthetic)
     assert content(tmp_path / "again") == content(whole("cnn-improved"))
     fit.train(settings_of("cnn-improved", seed=1), tmp_path / "other", root=synthetic)
@@ -158,7 +116,7 @@ def test_the_seed_decides_everything(
     assert all(other[name] != first[name] for name in RESULTS)
 
 
-def test_a_finished_run_is_left_as_it_is(synthetic: Path, whole: Callable[[str], Path]) -> None:
+def test_a_finished_run_is_left_as_it_is(synthetic: Path, whole: Whole) -> None:
     folder = whole("cnn-improved")
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     fit.train(settings_of("cnn-improved"), folder, root=synthetic, resume=True)
@@ -209,16 +167,6 @@ def test_a_second_target_needs_a_second_answer(synthetic: Path, tmp_path: Path) 
     with pytest.raises(SettingError, match="mlp-baseline has none"):
         fit.train(plain.model_copy(update={"training": training}), tmp_path / "a", root=synthetic)
     assert not (tmp_path / "a").exists()
-
-
-def test_a_taken_folder_is_refused(synthetic: Path, whole: Callable[[str], Path]) -> None:
-    folder = whole("cnn-improved")
-    before = content(folder)
-    with pytest.raises(RunError, match="is not empty; continue it with --resume or choose another"):
-        fit.train(settings_of("cnn-improved"), folder, root=synthetic)
-    with pytest.raises(RunError, match="settings differ"):
-        fit.train(settings_of("cnn-improved", seed=1), folder, root=synthetic, resume=True)
-    assert content(folder) == before
 
 
 def test_a_damaged_checkpoint_is_refused(synthetic: Path, tmp_path: Path) -> None:

@@ -11,20 +11,23 @@ Refused = Callable[..., str]
 """Runs a command that must be refused, and gives the line that says why."""
 
 
+def status(*arguments: str | Path) -> object:
+    """Run a command and return its status."""
+    with pytest.raises(SystemExit) as caught:
+        main([str(each) for each in arguments])
+    return caught.value.code
+
+
 def ran(*arguments: str | Path) -> None:
     """Run a command that must succeed."""
-    with pytest.raises(SystemExit) as caught:
-        main([str(each) for each in arguments])
-    assert caught.value.code == 0
+    assert status(*arguments) == 0
 
 
-def refusal(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str | Path, silent: bool = True) -> str:
     """Run a command that must be refused: status 2 and one line on stderr, which is returned."""
-    with pytest.raises(SystemExit) as caught:
-        main([str(each) for each in arguments])
-    assert caught.value.code == 2
+    assert status(*arguments) == 2
     printed = capsys.readouterr()
-    assert printed.out == ""
+    assert not (silent and printed.out)
     (line,) = printed.err.splitlines()
     assert line.startswith("sequela: error: ")
     return line

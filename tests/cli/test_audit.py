@@ -5,15 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.cli.calls import Refused, ran
-
-from sequela.cli.app import main
-
-
-def status(*arguments: str | Path) -> object:
-    with pytest.raises(SystemExit) as caught:
-        main([str(each) for each in arguments])
-    return caught.value.code
+from tests.cli.calls import Refused, ran, status
 
 
 @pytest.fixture(scope="module")

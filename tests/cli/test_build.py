@@ -3,17 +3,17 @@
 import gzip
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.cli.calls import Refused, ran, refusal
 
 from sequela.cli.app import main
 from sequela.cohort.events import open_events
-
-Capture = pytest.CaptureFixture[str]
 
 STAY = "admission_type,admission_location,discharge_location,insurance,language,marital_status"
 TABLES = {
@@ -57,21 +57,16 @@ def compress(table: str, mend: Callable[[bytes], bytes]) -> Callable[[Path], obj
     return apply
 
 
-def refused(capsys: Capture, *arguments: object) -> str:
-    """What the command line says when it refuses: one line, and status 2."""
-    with pytest.raises(SystemExit) as stop:
-        main(["build", *map(str, arguments)])
-    assert stop.value.code == 2
-    said = capsys.readouterr().err
-    assert said.startswith("sequela: error: ")
-    assert said.count("\n") == 1
-    return said
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Build what must be refused, which may first say what it reads."""
+    return partial(refusal, capsys, "build", silent=False)
 
 
-def test_what_is_written_and_said(root: Path, tmp_path: Path, capsys: Capture) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(["build", "mimic3", "--root", str(root), "--out", str(tmp_path / "new" / "events")])
-    assert stop.value.code == 0
+def test_what_is_written_and_said(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran("build", "mimic3", "--root", root, "--out", tmp_path / "new" / "events")
     said = capsys.readouterr().out
     assert "DIAGNOSES_ICD: 2 rows read, 2 used for 2 events, 0 set aside" in said
     assert "events of 1 subjects" in said
@@ -81,10 +76,8 @@ def test_what_is_written_and_said(root: Path, tmp_path: Path, capsys: Capture) -
 
 
 def test_a_title_of_ones_own(root: Path, tmp_path: Path) -> None:
-    named = ["--title", "Our hospital", "--out", str(tmp_path / "events")]
-    with pytest.raises(SystemExit) as stop:
-        main(["build", "mimic3", "--root", str(root), *named])
-    assert stop.value.code == 0
+    named = ("--title", "Our hospital", "--out", tmp_path / "events")
+    ran("build", "mimic3", "--root", root, *named)
     assert open_events(tmp_path / "events").title == "Our hospital"
 
 
@@ -175,10 +168,10 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_tables(name: str, root: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_bad_tables(name: str, root: Path, tmp_path: Path, refused: Refused) -> None:
     spoil, said = BAD[name]
     spoil(root)
-    assert said in refused(capsys, "mimic3", "--root", root, "--out", tmp_path / "a" / "b")
+    assert said in refused("mimic3", "--root", root, "--out", tmp_path / "a" / "b")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tables"]
 
 
@@ -200,38 +193,38 @@ def test_bad_tables(name: str, root: Path, tmp_path: Path, capsys: Capture) -> N
     ],
 )
 def test_bad_settings(
-    arguments: list[str], said: str, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    arguments: list[str], said: str, root: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
 ) -> None:
     monkeypatch.chdir(root.parent)
-    assert said in refused(capsys, *arguments, "--root", root)
+    assert said in refused(*arguments, "--root", root)
     assert sorted(path.name for path in root.parent.iterdir()) == ["tables"]
 
 
-def test_a_root_that_is_not_there(tmp_path: Path, capsys: Capture) -> None:
+def test_a_root_that_is_not_there(tmp_path: Path, refused: Refused) -> None:
     root = tmp_path / "nowhere"
-    assert "does not exist" in refused(capsys, "mimic3", "--root", root, "--out", tmp_path / "new")
+    assert "does not exist" in refused("mimic3", "--root", root, "--out", tmp_path / "new")
     file = tmp_path / "file"
     file.write_text("")
-    said = refused(capsys, "mimic3", "--root", file, "--out", tmp_path / "new")
+    said = refused("mimic3", "--root", file, "--out", tmp_path / "new")
     assert "expected the folder with the tables: name it with --root" in said
 
 
-def test_a_subject_in_two_files(tmp_path: Path, capsys: Capture) -> None:
+def test_a_subject_in_two_files(tmp_path: Path, refused: Refused) -> None:
     table = pa.table(
         {"subject_id": [1], "time": pa.array([None], pa.timestamp("us")), "code": ["A"]}
     )
     for name in ("a", "b"):
         (tmp_path / "meds" / "data").mkdir(parents=True, exist_ok=True)
         pq.write_table(table, tmp_path / "meds" / "data" / f"{name}.parquet")
-    said = refused(capsys, "meds", "--root", tmp_path / "meds", "--out", tmp_path / "new")
+    said = refused("meds", "--root", tmp_path / "meds", "--out", tmp_path / "new")
     assert "subject 1 is in" in said
     assert [path.name for path in tmp_path.iterdir()] == ["meds"]
 
 
-def test_an_older_meds(tmp_path: Path, capsys: Capture) -> None:
+def test_an_older_meds(tmp_path: Path, refused: Refused) -> None:
     (tmp_path / "meds" / "metadata").mkdir(parents=True)
     (tmp_path / "meds" / "metadata" / "dataset.json").write_text('{"meds_version": "0.3.3"}')
-    said = refused(capsys, "meds", "--root", tmp_path / "meds", "--out", tmp_path / "new")
+    said = refused("meds", "--root", tmp_path / "meds", "--out", tmp_path / "new")
     assert "MEDS version 0.3.3; expected 0.4" in said
 
 

@@ -7,22 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.calls import Refused, ran
 
-from sequela.cli.app import main
 from sequela.runs.manifest import seal
-
-
-def call(*words: str | Path) -> int | str | None:
-    with pytest.raises(SystemExit) as ended:
-        main([str(word) for word in words])
-    return ended.value.code
 
 
 @pytest.fixture(scope="module")
 def run_folder(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("cli") / "run"
     asked = ("--data", "bonn", "--root", synthetic, "--epochs", "2", "--out", out)
-    assert not call("train", "mlp-baseline", *asked)
+    ran("train", "mlp-baseline", *asked)
     return out
 
 
@@ -30,15 +24,14 @@ def test_card_says_where_it_is(
     run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "card.md"
-    assert not call("card", run_folder, "--out", out)
+    ran("card", run_folder, "--out", out)
     assert capsys.readouterr().out == f"card: {out}\n"
     head = out.read_text("utf-8").split("---\n")[1]
     assert "\nlicense: other\n" in head
 
 
-def test_card_of_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("card", tmp_path, "--out", tmp_path / "card.md") == 2
-    assert "expected a run folder" in capsys.readouterr().err
+def test_card_of_no_run_is_refused(tmp_path: Path, refused: Refused) -> None:
+    assert "expected a run folder" in refused("card", tmp_path, "--out", tmp_path / "card.md")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -47,12 +40,12 @@ def test_explain_prints_the_completeness_error(
 ) -> None:
     out = tmp_path / "why.html"
     words = ("--example", "S001/02", "--class", "seizure", "--root", synthetic, "--out", out)
-    assert not call("explain", run_folder, *words)
+    ran("explain", run_folder, *words)
     shown = capsys.readouterr().out
     assert shown.startswith("example 1: seizure (")
     assert "S001" not in shown
     assert "S001" not in out.read_text("utf-8")
-    assert not call("explain", run_folder, *words, "--ids")
+    ran("explain", run_folder, *words, "--ids")
     first, second, last = capsys.readouterr().out.splitlines()
     assert first.startswith("S001/02: seizure (")
     assert "logit of seizure: " in second
@@ -65,27 +58,21 @@ def test_explain_without_captum_says_what_to_install(
     run_folder: Path,
     synthetic: Path,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    refused: Refused,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     out = tmp_path / "why.html"
-    assert call("explain", run_folder, "--root", synthetic, "--out", out) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    line = refused("explain", run_folder, "--root", synthetic, "--out", out)
     assert "pip install 'sequela[explain]'" in line
     assert not out.exists()
 
 
 def test_explain_of_folds_names_a_fold(
-    run_folder: Path,
-    tmp_path: Path,
-    folds_record: dict[str, Any],
-    capsys: pytest.CaptureFixture[str],
+    run_folder: Path, tmp_path: Path, folds_record: dict[str, Any], refused: Refused
 ) -> None:
     (tmp_path / "folds.json").write_text(json.dumps(folds_record), "utf-8")
-    assert call("explain", tmp_path) == 2
-    assert "the runs are not finished" in capsys.readouterr().err
+    assert "the runs are not finished" in refused("explain", tmp_path)
     shutil.copytree(run_folder, tmp_path / "fold-00")
     seal(tmp_path)
-    assert call("explain", tmp_path) == 2
-    assert f"name one, for example {tmp_path}/fold-00" in capsys.readouterr().err
+    assert f"name one, for example {tmp_path}/fold-00" in refused("explain", tmp_path)

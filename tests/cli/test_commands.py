@@ -11,30 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.cli.calls import Refused, ran
+from tests.cli.calls import Refused, ran, status
 
-from sequela.cli.app import main
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import seal
 from sequela.runs.openings import LEDGER, read
 from sequela.sources.catalog import signals_of
 
 COMMANDS = [
-    "train",
-    "tune",
-    "serve",
-    "evaluate",
-    "audit",
-    "compare",
-    "report",
-    "card",
-    "explain",
-    "verify",
-    "reproduce",
-    "build",
-    "data list",
-    "data get",
-    "data check",
+    *("train", "tune", "serve", "evaluate", "audit", "compare", "report", "card", "explain"),
+    *("verify", "reproduce", "build", "data list", "data get", "data check"),
 ]
 
 
@@ -52,22 +38,22 @@ def run_folder(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def test_starting_up_loads_nothing_heavy() -> None:
     heavy = ["torch", "duckdb", "sklearn", "altair", "pandas", "pyarrow", "accelerate", "scipy"]
-    heavy += ["pydantic"]
+    heavy += ["pydantic", "polars", "numpy", "pooch"]
     code = (
         "import sys, sequela, sequela.cli.app\n"
-        "try:\n    sequela.cli.app.main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "for words in (['--help'], ['data', '--help']):\n"
+        "    try:\n        sequela.cli.app.main(words)\n    except SystemExit:\n        pass\n"
         f"print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "reproduce" in done.stdout
+    assert "Usage: sequela data COMMAND" in done.stdout
     assert done.stderr.strip() == "[]"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main([*command.split(), "--help"])
-    assert not caught.value.code
+    assert not status(*command.split(), "--help")
     printed = capsys.readouterr().out
     assert f"Usage: sequela {command}" in printed
     assert "Example:" in printed
@@ -75,10 +61,10 @@ def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["--help"])
+    assert not status("--help")
+    assert not status("data", "--help")
     printed = capsys.readouterr().out
-    assert all(f"│ {command.split()[0]} " in printed for command in COMMANDS)
+    assert all(f"│ {word} " in printed for command in COMMANDS for word in command.split())
     assert "Train one model and write a run folder." in printed
 
 
@@ -121,6 +107,8 @@ def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
         ("reproduce siezure", "siezure"),
         ("reproduce seizure --processes 0", "--processes is 0; expected 1 or more"),
         ("data check bon1234567890", "unknown data set 'bon1234567890' (known"),
+        ("data check bon", "did you mean 'bonn'?"),
+        ("data get bon", "did you mean 'bonn'?"),
     ],
 )
 def test_refused_in_one_line(
@@ -209,9 +197,7 @@ def test_verify_computes_all_numbers_again(
     metrics["parts"]["held_out"]["accuracy_ci"][0] = 0.9
     (copy / "metrics.json").write_text(json.dumps(metrics), "utf-8")
     for what in ("was changed after the folder was finished", "says held_out accuracy_ci[0] = 0.9"):
-        with pytest.raises(SystemExit) as ended:
-            main(["verify", str(copy)])
-        assert ended.value.code == 2
+        assert status("verify", copy) == 2
         printed = capsys.readouterr()
         assert what in printed.out
         assert printed.err == (

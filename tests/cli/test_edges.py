@@ -11,9 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.cli.calls import Refused, ran
+from tests.cli.calls import Refused, ran, status
 
-from sequela.cli.app import main
 from sequela.errors import OutputError, SequelaError
 from sequela.files import whole, writing
 from sequela.runs.folder import RunFolder
@@ -93,9 +92,7 @@ def test_what_only_the_system_can_mend_has_another_status(
         raise OSError(errno.EIO, os.strerror(errno.EIO), "metrics.json")
 
     monkeypatch.setattr(RunFolder, "json", broken)
-    with pytest.raises(SystemExit) as caught:
-        main(["report", str(run), "--out", str(tmp_path / "page.html")])
-    assert caught.value.code == 1
+    assert status("report", run, "--out", tmp_path / "page.html") == 1
     assert capsys.readouterr().err == (
         "sequela: error: metrics.json: it cannot be read or written (Input/output error)\n"
     )

@@ -9,10 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.cli.calls import Refused
+from tests.cli.calls import Refused, ran
 
 import sequela
-from sequela.cli.app import main
 from sequela.config import RunSettings
 from sequela.report.commands import commands
 from sequela.runs.find import open_run
@@ -48,13 +47,7 @@ def own(tmp_path: Path, no_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def train(*arguments: str | Path) -> None:
-    call("train", *arguments, "--data", "signals")
-
-
-def call(*arguments: str | Path) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main([str(each) for each in arguments])
-    assert caught.value.code == 0
+    ran("train", *arguments, "--data", "signals")
 
 
 def test_auto_is_the_default_for_recordings(own: Path) -> None:
@@ -72,7 +65,7 @@ def test_models_take_any_channels_length_and_classes(own: Path, model: str) -> N
     assert run.data["channels"] == ["C3", "C4"]
     assert run.data["title"] == "own"
     if "boosting" not in model:
-        call("cost", "run")
+        ran("cost", "run")
 
 
 def test_a_run_its_page_and_its_model_on_new_data(
@@ -84,9 +77,9 @@ def test_a_run_its_page_and_its_model_on_new_data(
     kept = RunSettings.read(Path("run/config.toml")).signals
     assert kept is not None
     assert (kept.label, kept.channels, kept.rate) == ("stage", ("C3", "C4"), 128)
-    call("train", "--resume", "--root", own, "--out", "run")
-    call("verify", "run", "--root", own)
-    call("report", "run", "--out", "page.html")
+    ran("train", "--resume", "--root", own, "--out", "run")
+    ran("verify", "run", "--root", own)
+    ran("report", "run", "--out", "page.html")
     page = Path("page.html").read_text("utf-8")
     assert "Data: own" in page
     assert "No unit is declared: the samples are taken for µV." in page
@@ -94,10 +87,10 @@ def test_a_run_its_page_and_its_model_on_new_data(
         assert word not in page
     new = table(tmp_path / "new.parquet", range(50, 55))
     capsys.readouterr()
-    call("evaluate", "run", "--root", new, "--json", "--smallest-cell", "1")
+    ran("evaluate", "run", "--root", new, "--json", "--smallest-cell", "1")
     numbers = json.loads(capsys.readouterr().out)
     assert numbers["examples"] == 45
-    call("evaluate", "run", "--root", own, "--json", "--smallest-cell", "1")
+    ran("evaluate", "run", "--root", own, "--json", "--smallest-cell", "1")
     numbers = json.loads(capsys.readouterr().out)
     assert numbers["subjects_set_aside_as_trained_or_tuned_on"] == 12
 
@@ -141,24 +134,13 @@ def test_a_folder_of_edf(tmp_path: Path, no_data: Path, monkeypatch: pytest.Monk
         'subject = "(p[0-9]+)_"\nwindow = 1\nchannels = ["Fp1"]\n',
         "utf-8",
     )
-    train(
-        "mlp-baseline",
-        "--root",
-        "eeg",
-        "--epochs",
-        "5",
-        "--aim",
-        "sensitivity",
-        "--aim-target",
-        "0.9",
-        "--out",
-        "run",
-    )
+    aim = ("--aim", "sensitivity", "--aim-target", "0.9")
+    train("mlp-baseline", "--root", "eeg", "--epochs", "5", *aim, "--out", "run")
     run = open_run(Path("run"))
     assert run.data["classes"] == ["background", "seizure"]
     assert run.data["counts"] == [180, 60]
-    call("report", "run", "--out", "page.html")
-    call("data", "check", "signals", "--root", "eeg")
+    ran("report", "run", "--out", "page.html")
+    ran("data", "check", "signals", "--root", "eeg")
 
 
 def test_loaded_in_python(own: Path) -> None:

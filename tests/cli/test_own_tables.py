@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.cli.calls import Refused, ran
+from tests.cli.calls import Refused, ran, status
 from tests.sources import hospital
 
-from sequela.cli.app import main
 from sequela.runs.find import open_run
 
 TASK = """
@@ -56,9 +55,7 @@ def test_a_published_declaration_is_shown(capsys: pytest.CaptureFixture[str]) ->
 def test_rows_that_do_not_fit(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (own / "patients.csv").read_text("utf-8")
     (own / "patients.csv").write_text(text.replace("1930-03-01", "01.03.1930", 1), "utf-8")
-    with pytest.raises(SystemExit) as caught:
-        main(["data", "check", "tables", "--root", str(own)])
-    assert caught.value.code == 2
+    assert status("data", "check", "tables", "--root", own) == 2
     printed = capsys.readouterr()
     assert "patients.csv, row 1: column 'born' holds something else; expected a time" in printed.out
     assert printed.err.count("\n") == 1

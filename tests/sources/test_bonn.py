@@ -143,13 +143,6 @@ def test_the_root_must_be_a_folder(tmp_path: Path) -> None:
         bonn.read(tmp_path / "file")
 
 
-def test_an_empty_set_is_refused(bonn_folder: Path) -> None:
-    shutil.rmtree(bonn_folder / "F")
-    (bonn_folder / "F").mkdir()
-    with pytest.raises(DataError, match=r"F holds no recording: expected F001.txt to F100.txt"):
-        bonn.read(bonn_folder)
-
-
 @pytest.mark.parametrize("name", ["notes.doc", "O001.txt", "Z1.txt", "Z0001.txt", "Z001.txt.bak"])
 def test_a_file_that_is_not_of_the_set_is_named(bonn_folder: Path, name: str) -> None:
     shutil.copy(bonn_folder / "Z" / "Z001.txt", bonn_folder / "Z" / name)
@@ -201,15 +194,6 @@ def test_a_fault_inside_a_zip_file_is_named_with_file_and_line(bonn_folder: Path
 def test_the_excerpt_holds_80_recordings_of_each_set(excerpt: dict[str, Recording]) -> None:
     assert list(excerpt) == sorted(excerpt)
     assert np.bincount([each.label or 0 for each in excerpt.values()]).tolist() == [80] * 5
-
-
-def test_the_excerpt_is_the_file_that_its_licence_names() -> None:
-    import hashlib
-
-    from sequela.sources.catalog import EXCERPTS
-
-    digest = hashlib.sha256((EXCERPTS / "bonn.parquet").read_bytes()).hexdigest()
-    assert f"`{digest}`" in (EXCERPTS / "LICENCES.md").read_text("utf-8")
 
 
 def test_another_parquet_file_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ MINUTE = timedelta(minutes=1)
 ADMITTED = datetime(2000, 1, 1, 10)
 
 
-def test_order_inside_a_stay_is_as_published(eicu: Any, write: Any, made: Any) -> None:
+def test_order_inside_a_stay_is_as_published_and_stays_are_kept_apart(
+    eicu: Any, write: Any, made: Any
+) -> None:
     built = made("eicu", write(eicu))
     stay = [row for row in built.rows if row["visit_id"] == 500]
     at = {row["code"]: row["time"] for row in stay}
@@ -22,10 +24,7 @@ def test_order_inside_a_stay_is_as_published(eicu: Any, write: Any, made: Any) -
     units = [row["time"] for row in stay if row["code"] == "ICU_ADMISSION//MICU"]
     assert units == [ADMITTED + 60 * MINUTE, ADMITTED + 4060 * MINUTE]
     assert sum(row["code"].startswith("HOSPITAL_OUTCOME") for row in stay) == 1
-
-
-def test_stays_of_a_patient_are_kept_apart(eicu: Any, write: Any, made: Any) -> None:
-    built = made("eicu", write(eicu))
+    assert built.table("diagnosis").set_aside == {"its unit stay is not in patient": 1}
     assert built.account.stays_in_order is False
     begins = {
         row["visit_id"]: (row["subject_id"], row["time"])
@@ -80,11 +79,15 @@ def test_apache_is_known_after_a_day_and_minus_one_is_missing(
     assert table.notes["urine is -1 (not measured): no event"] == 2
 
 
+SCORE = {
+    "patientunitstayid": 1, "apachepatientresultsid": 1, "apacheversion": "IV",
+    "acutephysiologyscore": 23, "apachescore": 47, "predictedhospitalmortality": "8.2E-2",
+    "actualhospitalmortality": "EXPIRED",
+}  # fmt: skip
+
+
 def test_outcomes_hidden_in_other_columns_are_not_read(eicu: Any, write: Any, made: Any) -> None:
-    score = {"apachepatientresultsid": 1, "apacheversion": "IV", "acutephysiologyscore": 23,
-             "apachescore": 47, "predictedhospitalmortality": "8.2E-2",
-             "actualhospitalmortality": "EXPIRED"}  # fmt: skip
-    eicu["apachePatientResult"] = [{"patientunitstayid": 1, **score}]
+    eicu["apachePatientResult"] = [SCORE]
     predictors = {**dict.fromkeys(APACHE_CONTEXT, 0), "leukemia": 1, "aids": -1}
     outcomes = {"diedinhospital": 1, "dischargelocation": 9}
     eicu["apachePredVar"] = [
@@ -104,9 +107,7 @@ def test_outcomes_hidden_in_other_columns_are_not_read(eicu: Any, write: Any, ma
 
 def test_a_chance_of_death_above_1_is_refused(eicu: Any, write: Any, made: Any) -> None:
     """Shifted columns look so: 5.8 is a length of stay."""
-    score = {"apachepatientresultsid": 1, "apacheversion": "IV", "acutephysiologyscore": 23,
-             "apachescore": 47, "predictedhospitalmortality": "5.8"}  # fmt: skip
-    eicu["apachePatientResult"] = [{"patientunitstayid": 1, **score}]
+    eicu["apachePatientResult"] = [{**SCORE, "predictedhospitalmortality": "5.8"}]
     with pytest.raises(DataError, match=r"'predictedhospitalmortality' holds .*expected -1 to 1"):
         made("eicu", write(eicu))
 
@@ -123,11 +124,6 @@ def test_a_row_with_more_columns_than_the_header_is_refused_though_they_are_blan
     said = rf"line 2: {count + 1} columns; expected {count}"
     with pytest.raises(DataError, match=said):
         made("eicu", root)
-
-
-def test_unit_stays_that_are_not_there(eicu: Any, write: Any, made: Any) -> None:
-    built = made("eicu", write(eicu))
-    assert built.table("diagnosis").set_aside == {"its unit stay is not in patient": 1}
 
 
 def test_numbers_are_values_and_words_are_codes(eicu: Any, write: Any, made: Any) -> None:

@@ -56,57 +56,30 @@ def zips(published: dict[str, dict[str, bytes]]) -> dict[str, bytes]:
     return {f"/{letter}.zip": zip_of(files) for letter, files in published.items()}
 
 
-def whole(request: BaseHTTPRequestHandler, content: bytes) -> None:
-    request.send_response(200)
-    request.send_header("Content-Length", str(len(content)))
-    request.end_headers()
-    request.wfile.write(content)
+def sent(more: int | None = 0, parts: int = 1, content: bytes | None = None) -> Answer:
+    """All or the first of some parts, under the length that it has, another or none."""
+
+    def answer(request: BaseHTTPRequestHandler, asked: bytes) -> None:
+        whole = asked if content is None else content
+        request.send_response(200)
+        if more is not None:
+            request.send_header("Content-Length", str(len(whole) + more))
+        request.end_headers()
+        request.wfile.write(whole[: len(whole) // parts])
+
+    return answer
 
 
-def broken_off(request: BaseHTTPRequestHandler, content: bytes) -> None:
-    request.send_response(200)
-    request.send_header("Content-Length", str(len(content)))
-    request.end_headers()
-    request.wfile.write(content[: len(content) // 2])
-    request.close_connection = True
-
-
-def broken_off_without_a_length(request: BaseHTTPRequestHandler, content: bytes) -> None:
-    request.send_response(200)
-    request.end_headers()
-    request.wfile.write(content[: len(content) // 2])
-
-
-def length_too_long(request: BaseHTTPRequestHandler, content: bytes) -> None:
-    request.send_response(200)
-    request.send_header("Content-Length", str(len(content) + 1000))
-    request.end_headers()
-    request.wfile.write(content)
-    request.close_connection = True
-
-
-def length_too_short(request: BaseHTTPRequestHandler, content: bytes) -> None:
-    request.send_response(200)
-    request.send_header("Content-Length", str(len(content) - 1000))
-    request.end_headers()
-    request.wfile.write(content)
-    request.close_connection = True
-
-
-def web_page(request: BaseHTTPRequestHandler, content: bytes) -> None:
-    whole(request, b"\n<!DOCTYPE html><title>Checking your browser</title>")
-
-
-def unavailable(request: BaseHTTPRequestHandler, content: bytes) -> None:
-    request.send_error(503)
-
-
-def forbidden(request: BaseHTTPRequestHandler, content: bytes) -> None:
-    request.send_error(403)
-
-
-def empty(request: BaseHTTPRequestHandler, content: bytes) -> None:
-    whole(request, b"")
+ANSWERS: dict[str, Answer] = {
+    "broken_off": sent(parts=2),
+    "broken_off_without_a_length": sent(None, parts=2),
+    "length_too_long": sent(1000),
+    "length_too_short": sent(-1000),
+    "web_page": sent(content=b"\n<!DOCTYPE html><title>Checking your browser</title>"),
+    "unavailable": lambda request, _: request.send_error(503),
+    "forbidden": lambda request, _: request.send_error(403),
+    "empty": sent(content=b""),
+}
 
 
 class Server:
@@ -121,7 +94,7 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 server.asked.append(self.path)
-                answers = server.answers.get(self.path) or [whole]
+                answers = server.answers.get(self.path) or [sent()]
                 answer = answers.pop(0) if len(answers) > 1 else answers[0]
                 answer(self, server.contents[self.path])
 
@@ -155,7 +128,7 @@ def names(folder: Path) -> list[str]:
     return sorted(str(each.relative_to(folder)) for each in folder.rglob("*"))
 
 
-def test_the_five_files_are_fetched_and_then_found(
+def test_the_five_files_are_fetched_once_and_then_found(
     server: Server, no_data: Path, excerpt: dict[str, Recording]
 ) -> None:
     folder = fetch.get("bonn", server.url + "/")
@@ -167,6 +140,13 @@ def test_the_five_files_are_fetched_and_then_found(
     by_id = {each.recording_id: each for each in recordings}
     for recording_id, known in excerpt.items():
         np.testing.assert_array_equal(by_id[recording_id].signal, known.signal)
+    server.asked.clear()
+    assert fetch.get("bonn", server.url) == folder
+    assert server.asked == []
+    (folder / "S.zip").unlink()
+    said = rf"S.zip is not .*: it does not exist; delete {folder}"
+    with pytest.raises(DownloadError, match=said):
+        fetch.get("bonn", server.url)
 
 
 def test_each_file_is_a_line_where_there_is_no_terminal(
@@ -208,30 +188,23 @@ def test_a_terminal_shows_a_progress_bar(
     assert "━" in capsys.readouterr().err
 
 
-def test_what_is_there_is_not_fetched_again(server: Server, no_data: Path) -> None:
-    fetch.get("bonn", server.url)
-    server.asked.clear()
-    assert fetch.get("bonn", server.url) == no_data / "bonn"
-    assert server.asked == []
-
-
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (broken_off, "could not be fetched"),
-        (broken_off_without_a_length, "it is damaged"),
-        (length_too_long, "could not be fetched"),
-        (length_too_short, "it is damaged"),
-        (web_page, "it is a web page, such as sites send to check for a browser"),
-        (unavailable, "could not be fetched .503"),
-        (forbidden, "could not be fetched .403"),
-        (empty, "it is damaged"),
+        ("broken_off", "could not be fetched"),
+        ("broken_off_without_a_length", "it is damaged"),
+        ("length_too_long", "could not be fetched"),
+        ("length_too_short", "it is damaged"),
+        ("web_page", "it is a web page, such as sites send to check for a browser"),
+        ("unavailable", "could not be fetched .503"),
+        ("forbidden", "could not be fetched .403"),
+        ("empty", "it is damaged"),
     ],
 )
 def test_what_the_site_does_wrong_leaves_no_half_file(
-    server: Server, no_data: Path, answer: Answer, message: str
+    server: Server, no_data: Path, answer: str, message: str
 ) -> None:
-    server.answers["/N.zip"] = [answer]
+    server.answers["/N.zip"] = [ANSWERS[answer]]
     with pytest.raises(DownloadError, match=message) as caught:
         fetch.get("bonn", server.url)
     place = no_data / "bonn-incomplete"
@@ -249,26 +222,21 @@ def test_what_the_site_does_wrong_leaves_no_half_file(
 
 
 @pytest.mark.parametrize(
-    "answer", [broken_off, broken_off_without_a_length, length_too_long, unavailable]
+    "answer", ["broken_off", "broken_off_without_a_length", "length_too_long", "unavailable"]
 )
-def test_a_passing_fault_is_tried_again(server: Server, no_data: Path, answer: Answer) -> None:
-    server.answers["/Z.zip"] = [answer, answer, whole]
+def test_a_passing_fault_is_tried_again(server: Server, no_data: Path, answer: str) -> None:
+    server.answers["/Z.zip"] = [ANSWERS[answer], ANSWERS[answer], sent()]
     fetch.get("bonn", server.url)
     assert server.asked.count("/Z.zip") == 3
     assert len(names(no_data / "bonn")) == 5
 
 
-def test_a_server_that_is_not_there(no_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "nowhere"])
+def test_nobody_answers(url: str, no_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(fetch, "RETRIES", 0)
-    with pytest.raises(DownloadError, match=r"127.0.0.1:9/Z.zip could not be fetched"):
-        fetch.get("bonn", "http://127.0.0.1:9")
-
-
-def test_a_url_that_is_none(no_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "RETRIES", 0)
-    with pytest.raises(DownloadError, match=r"nowhere/Z.zip could not be fetched"):
-        fetch.get("bonn", "nowhere")
+    with pytest.raises(DownloadError, match=f"{url}/Z.zip could not be fetched"):
+        fetch.get("bonn", url)
 
 
 def test_other_data_than_published_are_refused(
@@ -310,15 +278,6 @@ def test_a_wrong_file_put_there_by_hand_is_named(server: Server, no_data: Path) 
     with pytest.raises(DownloadError, match=f"O.zip is not .*: it is a web page.*; delete {file}"):
         fetch.get("bonn", server.url)
     assert file.read_bytes() == b"<html>"
-
-
-def test_a_cache_that_was_damaged_is_named(server: Server, no_data: Path) -> None:
-    folder = fetch.get("bonn", server.url)
-    (folder / "S.zip").unlink()
-    with pytest.raises(
-        DownloadError, match=rf"S.zip is not .*: it does not exist; delete {folder}"
-    ):
-        fetch.get("bonn", server.url)
 
 
 def test_the_publishers_files_are_asked_for_without_a_url(

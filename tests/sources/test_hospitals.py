@@ -38,23 +38,17 @@ def test_no_two_tables_give_the_same_codes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", hospitals())
-def test_each_fact_says_when_and_why(name: str) -> None:
+def test_each_fact_says_when_and_why_and_what_is_coded_later_is_of_the_discharge(name: str) -> None:
     for table in source_of(name).tables:
         for fact in table.facts:
             assert fact.what
             assert fact.known
             assert fact.why
-            if family_of(fact.code).label_only and fact.code != BIRTH:
-                assert "never an input" in fact.why
-
-
-@pytest.mark.parametrize("name", hospitals())
-def test_what_is_coded_later_is_dated_at_discharge_and_nothing_else_says_so(name: str) -> None:
-    for table in source_of(name).tables:
-        for fact in table.facts:
             later = family_of(fact.code).coded_later
             assert (fact.why == later) == bool(later), fact.code
             assert not later or fact.time == "discharge"
+            if family_of(fact.code).label_only and fact.code != BIRTH:
+                assert "never an input" in fact.why
 
 
 def test_a_source_cannot_declare_as_coded_later_what_is_not_listed_so() -> None:
@@ -73,9 +67,10 @@ def test_the_excerpts_are_the_files_that_their_licence_names(folder: str) -> Non
     assert files == named
 
 
-def test_the_excerpt_of_one_file_is_the_one_that_its_licence_names() -> None:
-    section = LICENCES.split("## `physionet2012.parquet`")[1].split("\n## ")[0]
-    content = (EXCERPTS / "physionet2012.parquet").read_bytes()
+@pytest.mark.parametrize("name", ["bonn.parquet", "physionet2012.parquet"])
+def test_an_excerpt_of_one_file_is_the_one_that_its_licence_names(name: str) -> None:
+    section = LICENCES.split(f"## `{name}`")[1].split("\n## ")[0]
+    content = (EXCERPTS / name).read_bytes()
     assert f"`{hashlib.sha256(content).hexdigest()}`" in section
 
 

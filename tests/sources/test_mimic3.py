@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from sequela.errors import DataError
@@ -44,34 +45,21 @@ def test_upper_case_headers_and_gzip_give_the_same(mimic3: Any, write: Any, made
     assert plain.rows == upper.rows == small.rows
 
 
-def test_codes_stay_text(mimic3: Any, write: Any, made: Any) -> None:
+def test_each_fact_has_its_time(mimic3: Any, write: Any, made: Any) -> None:
     built = made("mimic3", write(mimic3))
     assert {"ICD9CM//0042", "ICD9CM//042", "ICD9CM//V4581", "ICD9CM//E8788"} <= built.codes()
-
-
-def test_codes_are_known_at_discharge(mimic3: Any, write: Any, made: Any) -> None:
-    built = made("mimic3", write(mimic3))
-    assert built.times("ICD9CM//0042") == [datetime(2130, 1, 5, 12)]
+    assert built.times("ICD9CM//0042") == [datetime(2130, 1, 5, 12)], "at discharge"
     assert built.times("ICD9CM//V4581") == [datetime(2130, 5, 9, 8)]
-
-
-def test_admission_facts_are_known_at_admission(mimic3: Any, write: Any, made: Any) -> None:
-    built = made("mimic3", write(mimic3))
     for code in ("HOSPITAL_ADMISSION//EMERGENCY", "ADMISSION_DX//SEPSIS", "ETHNICITY//WHITE"):
         assert built.times(code, subject=2) == [datetime(2130, 5, 1)]
     assert built.times("GENDER//M") == [None, None]
-
-
-def test_a_code_without_a_description_is_kept(mimic3: Any, write: Any, made: Any) -> None:
-    import pyarrow.parquet as pq
-
-    built = made("mimic3", write({**mimic3, **EXTRA}))
-    codes = pq.read_table(built.out / "metadata" / "codes.parquet").to_pylist()
-    words = {row["code"]: row["description"] for row in codes}
-    assert words["ICD9CM//0042"] == "HIV"
-    assert words["ICD9CM//V4581"] is None
-    assert words["LAB//50801//mmHg"] == "Gradient"
-    assert words.keys() == built.codes()
+    assert built.times("MEDS_DEATH", subject=2) == [datetime(2130, 5, 9, 7, 30)], "in hospital"
+    assert built.times("MEDS_DEATH", subject=3) == [datetime(2131, 2, 3, 23, 59, 59)]
+    assert built.times("MEDS_DEATH", subject=1) == []
+    (born,) = built.times("MEDS_BIRTH", subject=2)
+    assert 91.3 < (datetime(2130, 5, 1) - born).days / 365.2425 < 91.5, "over 89"
+    assert built.times("MEDS_BIRTH", subject=1) == [datetime(2080, 1, 1)]
+    assert list(built.table("PATIENTS").notes.values()) == [1]
 
 
 def test_the_flag_of_the_stay_is_the_outcome(mimic3: Any, write: Any, made: Any) -> None:
@@ -89,24 +77,21 @@ def test_the_flag_of_the_stay_is_the_outcome(mimic3: Any, write: Any, made: Any)
     }
 
 
-def test_death_in_hospital_and_after(mimic3: Any, write: Any, made: Any) -> None:
+@pytest.mark.parametrize(
+    ("table", "column", "typed", "died"),
+    [
+        ("ADMISSIONS", "deathtime", "2130-06-09 07:30:00", datetime(2130, 5, 9, 8)),
+        ("ADMISSIONS", "deathtime", "2120-05-09 07:30:00", datetime(2130, 5, 9, 8)),
+        ("ADMISSIONS", "deathtime", "", datetime(2130, 5, 9, 8)),
+        ("PATIENTS", "dod", "2130-12-01 00:00:00", datetime(2130, 12, 1, 23, 59, 59)),
+    ],
+)
+def test_a_death_far_from_discharge_or_before_admission(
+    table: str, column: str, typed: str, died: datetime, mimic3: Any, write: Any, made: Any
+) -> None:
+    mimic3[table][2][column] = typed
     built = made("mimic3", write(mimic3))
-    assert built.times("MEDS_DEATH", subject=2) == [datetime(2130, 5, 9, 7, 30)]
-    assert built.times("MEDS_DEATH", subject=3) == [datetime(2131, 2, 3, 23, 59, 59)]
-    assert built.times("MEDS_DEATH", subject=1) == []
-
-
-@pytest.mark.parametrize("typed", ["2130-06-09 07:30:00", "2120-05-09 07:30:00", ""])
-def test_a_death_time_far_from_discharge(typed: str, mimic3: Any, write: Any, made: Any) -> None:
-    mimic3["ADMISSIONS"][2]["deathtime"] = typed
-    built = made("mimic3", write(mimic3))
-    assert built.times("MEDS_DEATH", subject=2) == [datetime(2130, 5, 9, 8)]
-
-
-def test_a_death_before_admission_is_kept_as_given(mimic3: Any, write: Any, made: Any) -> None:
-    mimic3["PATIENTS"][2]["dod"] = "2130-12-01 00:00:00"
-    built = made("mimic3", write(mimic3))
-    assert built.times("MEDS_DEATH", subject=3) == [datetime(2130, 12, 1, 23, 59, 59)]
+    assert built.times("MEDS_DEATH", subject=mimic3[table][2]["subject_id"]) == [died]
 
 
 def test_follow_up_ends_by_source(mimic3: Any, write: Any, made: Any) -> None:
@@ -119,14 +104,6 @@ def test_follow_up_ends_by_source(mimic3: Any, write: Any, made: Any) -> None:
     del mimic3["ICUSTAYS"]
     built = made("mimic3", write(mimic3, at="none"), out="none")
     assert built.times("FOLLOW_UP_END") == [last + timedelta(days=90)]
-
-
-def test_old_age_does_not_overflow(mimic3: Any, write: Any, made: Any) -> None:
-    built = made("mimic3", write(mimic3))
-    (born,) = built.times("MEDS_BIRTH", subject=2)
-    assert 91.3 < (datetime(2130, 5, 1) - born).days / 365.2425 < 91.5
-    assert built.times("MEDS_BIRTH", subject=1) == [datetime(2080, 1, 1)]
-    assert list(built.table("PATIENTS").notes.values()) == [1]
 
 
 def test_a_donor_may_leave_before_admission(mimic3: Any, write: Any, made: Any) -> None:
@@ -155,7 +132,7 @@ def test_a_stay_without_discharge_gives_no_codes(mimic3: Any, write: Any, made: 
     assert built.table("DIAGNOSES_ICD").set_aside == {"blank discharge": 1}
 
 
-def test_charted_facts_and_rows_set_aside(mimic3: Any, write: Any, made: Any) -> None:
+def test_charted_facts_rows_set_aside_and_descriptions(mimic3: Any, write: Any, made: Any) -> None:
     built = made("mimic3", write({**mimic3, **EXTRA}))
     assert built.times("NDC//00904404073") == [datetime(2130, 1, 1, 23, 59, 59)]
     assert built.times("DRUG//Saline") == [datetime(2130, 1, 2, 23, 59, 59)]
@@ -172,6 +149,12 @@ def test_charted_facts_and_rows_set_aside(mimic3: Any, write: Any, made: Any) ->
     }
     assert built.times("MICRO//URINE") == [datetime(2130, 1, 2, 23, 59, 59)]
     assert built.times("MICRO_FOUND//E. COLI") == [datetime(2130, 1, 5, 12)]
+    codes = pq.read_table(built.out / "metadata" / "codes.parquet").to_pylist()
+    words = {row["code"]: row["description"] for row in codes}
+    assert words["ICD9CM//0042"] == "HIV"
+    assert words["ICD9CM//V4581"] is None, "kept without a description"
+    assert words["LAB//50801//mmHg"] == "Gradient"
+    assert words.keys() == built.codes()
 
 
 def test_rows_of_strange_stays_are_set_aside(mimic3: Any, write: Any, made: Any) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from tests.cli.calls import ran, refusal
 from tests.postgres import PASSWORD
 
-from sequela.cli.app import main
 from sequela.errors import DataError, DataNotFoundError, SettingError
 from sequela.sources.build import build
 from sequela.sources.hospitals import source_of
@@ -85,12 +85,8 @@ def test_omop_gives_the_same_rows(
     place = reader(server)
     with pytest.raises(DataError, match="choose one with --schema cdm"):
         made("omop", place, out="both")
-    out = tmp_path / "of-schema"
-    arguments = ["build", "omop", "--root", place, "--schema", "cdm", "--out", str(out)]
-    arguments += ["--allow-set-aside", "condition_occurrence"]
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    assert stop.value.code == 0
+    out, aside = tmp_path / "of-schema", ("--allow-set-aside", "condition_occurrence")
+    ran("build", "omop", "--root", place, "--schema", "cdm", "--out", out, *aside)
     assert rows_hash(out) == rows_hash(files.out)
     load({"death": omop["death"]}, "elsewhere")
     load({name: rows for name, rows in omop.items() if name != "death"}, "alone")
@@ -114,10 +110,7 @@ def test_the_password_is_in_no_file_and_not_said(
     mimic3: Any, load: Any, server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     load(mimic3)
-    arguments = ["build", "mimic3", "--root", reader(server), "--out", str(tmp_path / "out")]
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    assert stop.value.code == 0
+    ran("build", "mimic3", "--root", reader(server), "--out", tmp_path / "out")
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"s3cret" not in written
     assert "s3cret" not in "".join(capfd.readouterr())
@@ -134,11 +127,8 @@ def test_a_wrong_password(
         assert "password authentication failed" in str(raised.value)
         assert "wr0ng" not in shown
         assert "fr0m" not in shown
-    with pytest.raises(SystemExit) as stop:
-        main(["build", "mimic3", "--root", reader(server, "wr0ng"), "--out", str(tmp_path / "o")])
-    assert stop.value.code == 2
-    said = capfd.readouterr().err
-    assert said.count("\n") == 1
+    place = reader(server, "wr0ng")
+    said = refusal(capfd, "build", "mimic3", "--root", place, "--out", tmp_path / "o", silent=False)
     assert "wr0ng" not in said
     assert list(tmp_path.iterdir()) == []
 

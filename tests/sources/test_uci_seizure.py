@@ -3,6 +3,7 @@ import gzip
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,55 +177,53 @@ def test_a_spoilt_field_is_named_with_its_line(
     assert str(file) in str(caught.value)
 
 
-def test_a_label_of_another_set_is_named(tmp_path: Path, recordings: list[Recording]) -> None:
-    rows = rows_of(recordings)
-    rows[10][-1] = 1 + int(str(rows[10][-1])) % 5
-    with pytest.raises(DataError, match=f"line 12: found y = {rows[10][-1]}, expected"):
-        uci_seizure.read(write(tmp_path / "seizure.csv", rows))
-
-
-def test_a_repeated_row_is_named_with_both_lines(
-    tmp_path: Path, recordings: list[Recording]
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda rows: [*rows[:10], [*rows[10][:-1], 1 + rows[10][-1] % 5], *rows[11:]],
+            "line 12: found y = 3, expected",
+        ),
+        (
+            lambda rows: [*rows[:9], rows[2], *rows[9:]],
+            r"line 11: found id '.*' again, expected it only on line 4",
+        ),
+        (
+            lambda rows: [row for row in rows if row[0] not in {"X3.V1.3", "X17.V1.3"}],
+            r"Z004 \(name V1.3\) lacks chunk 3, 17 of 23",
+        ),
+        (
+            lambda rows: [*rows[:20], rows[20][:100], *rows[21:]],
+            "line 22: found 100 fields, expected 180",
+        ),
+        # Lines are counted past empty ones.
+        (
+            lambda rows: [*rows[:2], [], *rows[2:6], [*rows[6][:-1], 9], *rows[7:]],
+            "line 9: found y = 9 ",
+        ),
+    ],
+)
+def test_spoilt_rows_are_named_with_their_line(
+    tmp_path: Path, recordings: list[Recording], change: Callable[[Any], Any], message: str
 ) -> None:
-    rows = rows_of(recordings)
-    file = write(tmp_path / "seizure.csv", [*rows[:9], rows[2], *rows[9:]])
-    with pytest.raises(
-        DataError, match=r"line 11: found id '.*' again, expected it only on line 4"
-    ):
+    with pytest.raises(DataError, match=message):
+        uci_seizure.read(write(tmp_path / "seizure.csv", change(rows_of(recordings))))
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        ([*range(7), *range(8, 180)], r"line 1: column X7 is missing \(1 of 179"),
+        ([0, 2, 1, *range(3, 180)], "line 1: the columns stand in another order"),
+    ],
+)
+def test_columns_that_are_not_those_published(
+    tmp_path: Path, recordings: list[Recording], places: list[int], message: str
+) -> None:
+    rows = [[row[at] for at in places] for row in rows_of(recordings)]
+    file = write(tmp_path / "seizure.csv", rows, header=[HEADER[at] for at in places])
+    with pytest.raises(DataError, match=message):
         uci_seizure.read(file)
-
-
-def test_missing_chunks_are_named(tmp_path: Path, recordings: list[Recording]) -> None:
-    rows = [row for row in rows_of(recordings) if row[0] not in {"X3.V1.3", "X17.V1.3"}]
-    with pytest.raises(DataError, match=r"Z004 \(name V1.3\) lacks chunk 3, 17 of 23"):
-        uci_seizure.read(write(tmp_path / "seizure.csv", rows))
-
-
-def test_a_missing_column_is_named(tmp_path: Path, recordings: list[Recording]) -> None:
-    rows = [row[:7] + row[8:] for row in rows_of(recordings)]
-    file = write(tmp_path / "seizure.csv", rows, header=HEADER[:7] + HEADER[8:])
-    with pytest.raises(DataError, match=r"line 1: column X7 is missing \(1 of 179"):
-        uci_seizure.read(file)
-
-
-def test_columns_in_another_order_are_refused(tmp_path: Path, recordings: list[Recording]) -> None:
-    header = [HEADER[0], HEADER[2], HEADER[1], *HEADER[3:]]
-    with pytest.raises(DataError, match="line 1: the columns stand in another order"):
-        uci_seizure.read(write(tmp_path / "seizure.csv", rows_of(recordings), header=header))
-
-
-def test_a_row_that_is_too_short_is_named(tmp_path: Path, recordings: list[Recording]) -> None:
-    rows = rows_of(recordings)
-    del rows[20][100:]
-    with pytest.raises(DataError, match="line 22: found 100 fields, expected 180"):
-        uci_seizure.read(write(tmp_path / "seizure.csv", rows))
-
-
-def test_lines_are_counted_past_empty_ones(tmp_path: Path, recordings: list[Recording]) -> None:
-    rows = rows_of(recordings)
-    rows[6][179] = 9
-    with pytest.raises(DataError, match="line 9: found y = 9 "):
-        uci_seizure.read(write(tmp_path / "seizure.csv", [*rows[:2], [], *rows[2:]]))
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.cli.calls import ran
 
-from sequela.cli.app import main
 from sequela.config import SignalSettings
 from sequela.errors import DataError, DataNotFoundError
 from sequela.sources.signals.describe import propose
@@ -64,10 +64,8 @@ def test_a_folder_and_what_its_declaration_reads(edf: Edf, tmp_path: Path) -> No
 def test_the_command(edf: Edf, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = edf("a.edf")
     out = tmp_path / "proposed.toml"
-    for arguments in ([], ["--out", str(out)]):
-        with pytest.raises(SystemExit) as caught:
-            main(["data", "describe", str(path), *arguments])
-        assert caught.value.code == 0
+    ran("data", "describe", path)
+    ran("data", "describe", path, "--out", out)
     printed = capsys.readouterr().out
     assert printed.startswith(out.read_text("utf-8"))
     assert "no events were found" in printed

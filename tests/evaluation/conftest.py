@@ -4,8 +4,31 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike, NDArray
 
 from sequela.evaluation.predictions import Predictions
+
+
+def two_classes(
+    score: NDArray[np.floating],
+    label: ArrayLike,
+    group: ArrayLike | None = None,
+    *,
+    split: str = "held_out",
+    classes: tuple[str, str] = ("no", "yes"),
+) -> Predictions:
+    """Predictions by the probability of the second class; a group is a subject."""
+    index = np.arange(len(score))
+    subject = np.char.mod("s%03d", index if group is None else np.asarray(group))
+    return Predictions(
+        example_id=np.char.mod("e%04d", index),
+        group_id=subject,
+        subject_id=subject,
+        split=np.full(len(score), split),
+        label=np.asarray(label).astype(np.int64),
+        probabilities=np.stack([1 - score, score], axis=1),
+        classes=classes,
+    )
 
 
 def _make(

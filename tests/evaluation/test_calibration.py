@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import expit, logit
+from tests.evaluation.conftest import two_classes
 
 from sequela.errors import DataError
 from sequela.evaluation import calibration, metrics
@@ -16,22 +17,6 @@ from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.predictions import Predictions
 
 Make = Callable[..., Predictions]
-
-
-def two_classes(
-    chance: NDArray[np.float64], happened: NDArray[np.bool_], group: NDArray[np.int64] | None = None
-) -> Predictions:
-    count = len(chance)
-    ids = np.arange(count).astype(np.str_)
-    return Predictions(
-        example_id=ids,
-        group_id=ids if group is None else group.astype(np.str_),
-        subject_id=np.full(count, ""),
-        split=np.full(count, "tuning"),
-        label=happened.astype(np.int64),
-        probabilities=np.stack([1 - chance, chance], axis=1),
-        classes=("no", "yes"),
-    )
 
 
 def test_a_bin_holds_its_mean_chance_and_its_share() -> None:

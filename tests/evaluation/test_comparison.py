@@ -7,6 +7,7 @@ import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.evaluation.conftest import two_classes
 
 from sequela.errors import DataError, SplitError
 from sequela.evaluation import comparison, metrics
@@ -79,17 +80,8 @@ def test_paired_delong_is_a_z_test_of_the_difference(make_predictions: Make) -> 
 
 
 def answers(right: list[bool]) -> Predictions:
-    count = len(right)
-    ids = np.char.mod("e%04d", np.arange(count))
-    return Predictions(
-        example_id=ids,
-        group_id=ids,
-        subject_id=np.full(count, ""),
-        split=np.full(count, "held_out"),
-        label=np.zeros(count, dtype=np.int64),
-        probabilities=np.eye(2, dtype=np.float32)[[0 if hit else 1 for hit in right]],
-        classes=("x", "y"),
-    )
+    """Each is sure, and of the first class."""
+    return two_classes(1.0 - np.array(right), np.zeros(len(right)))
 
 
 def test_mcnemar_on_the_published_table() -> None:

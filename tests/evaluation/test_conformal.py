@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.evaluation.conftest import two_classes
 
 from sequela.errors import DataError, SettingError, SplitError
 from sequela.evaluation import conformal
@@ -35,16 +36,7 @@ def test_with_one_example_a_group_it_is_the_ranked_score(
     count: int, promised: float, seed: int
 ) -> None:
     score = np.random.default_rng(seed).integers(1, 16, size=count) / 16
-    ids = np.arange(count).astype(np.str_)
-    made = Predictions(
-        example_id=ids,
-        group_id=ids,
-        subject_id=np.full(count, ""),
-        split=np.full(count, "tuning"),
-        label=np.zeros(count, dtype=np.int64),
-        probabilities=np.stack([1 - score, score], axis=1).astype(np.float32),
-        classes=("x", "y"),
-    )
+    made = two_classes(score.astype(np.float32), np.zeros(count), split="tuning")
     rule = conformal.fit_conformal(made, promised)
     rank = int(np.ceil(promised * (count + 1) - 1e-9))
     expected = np.sort(score)[rank - 1] if rank <= count else np.inf

@@ -7,6 +7,7 @@ import scipy.stats
 import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.evaluation.conftest import two_classes
 
 from sequela.errors import DataError
 from sequela.evaluation import curves
@@ -27,17 +28,7 @@ def rng() -> np.random.Generator:
 def ranked(subjects: int = 40) -> Predictions:
     """Half of the subjects have the event, and each of them a higher score than the others."""
     label = np.arange(subjects) % 2
-    risk = np.linspace(0.1, 0.4, subjects) + 0.5 * label
-    ids = np.char.mod("s%d", np.arange(subjects))
-    return Predictions(
-        example_id=ids,
-        group_id=ids,
-        subject_id=ids,
-        split=np.full(subjects, "held_out"),
-        label=label,
-        probabilities=np.stack([1 - risk, risk], axis=1),
-        classes=("alive", "died"),
-    )
+    return two_classes(np.linspace(0.1, 0.4, subjects) + 0.5 * label, label)
 
 
 @pytest.mark.parametrize("decimals", [6, 1])
@@ -115,15 +106,7 @@ def _made(seed: int, decimals: int) -> Predictions:
     score = generator.random(25).round(decimals)
     label = generator.integers(0, 2, size=25)
     label[:2] = 0, 1
-    return Predictions(
-        example_id=np.char.mod("e%d", np.arange(25)),
-        group_id=np.char.mod("g%d", group),
-        subject_id=np.char.mod("g%d", group),
-        split=np.full(25, "held_out"),
-        label=label,
-        probabilities=np.stack([1 - score, score], axis=1),
-        classes=("no", "yes"),
-    )
+    return two_classes(score, label, group)
 
 
 def test_bands_hold_the_curve_and_are_wider_for_few_groups(make_predictions: Make) -> None:

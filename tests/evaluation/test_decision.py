@@ -7,6 +7,7 @@ import pytest
 import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.evaluation.conftest import two_classes
 
 from sequela.errors import DataError, SettingError, SplitError
 from sequela.evaluation import decision
@@ -20,17 +21,8 @@ QUICK = Bootstrap(resamples=200)
 
 def scored(rows: list[tuple[int, bool]], split: str = "tuning") -> Predictions:
     """Scores in sixteenths."""
-    ids = np.arange(len(rows)).astype(np.str_)
-    score = np.array([score for score, _ in rows]) / 16
-    return Predictions(
-        example_id=ids,
-        group_id=ids,
-        subject_id=np.full(len(rows), ""),
-        split=np.full(len(rows), split),
-        label=np.array([event for _, event in rows], dtype=np.int64),
-        probabilities=np.stack([1 - score, score], axis=1),
-        classes=("no", "yes"),
-    )
+    score, event = np.array(rows).T
+    return two_classes(score / 16, event, split=split)
 
 
 def plain_counts(rows: list[tuple[int, bool]], threshold: float) -> tuple[int, int, int]:

@@ -6,6 +6,7 @@ import pytest
 import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.evaluation.conftest import two_classes
 
 from sequela.errors import DataError
 from sequela.evaluation import metrics
@@ -84,16 +85,7 @@ def test_auroc_counts_pairs(pairs: list[tuple[bool, int]]) -> None:
     if not positives or not negatives:
         return
     score = np.array([score for _, score in pairs], dtype=np.float32) / 8
-    n_examples = len(pairs)
-    made = Predictions(
-        example_id=np.char.mod("%d", np.arange(n_examples)),
-        group_id=np.full(n_examples, "g"),
-        subject_id=np.full(n_examples, ""),
-        split=np.full(n_examples, "train"),
-        label=np.array([label for label, _ in pairs], dtype=np.int64),
-        probabilities=np.stack([1 - score, score], axis=1),
-        classes=("no", "yes"),
-    )
+    made = two_classes(score, [label for label, _ in pairs])
     wins = sum((p > n) + (p == n) / 2 for p in positives for n in negatives)
     expected = wins / len(positives) / len(negatives)
     assert metrics.auroc(made) == pytest.approx(expected, abs=1e-12)

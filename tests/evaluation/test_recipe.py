@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.evaluation.conftest import two_classes
 
 from sequela.errors import DataError, SplitError
 from sequela.evaluation import metrics, recipe, statistic
@@ -39,15 +40,8 @@ def judge(groups: NDArray[np.int64], draw: np.random.Generator, shift: float = 0
     label = group % 2
     own = np.random.default_rng(5).normal(size=N_GROUPS)[group]
     risk = 1 / (1 + np.exp(-(own + 2 * label - 1 + shift + draw.normal(size=len(group)))))
-    return Predictions(
-        example_id=np.char.mod("%03d", np.arange(len(group)) + 1_000 * groups[0]),
-        group_id=np.char.mod("g%02d", group),
-        subject_id=np.full(len(group), ""),
-        split=np.full(len(group), "held_out"),
-        label=label,
-        probabilities=np.stack([1 - risk, risk], axis=1),
-        classes=("no", "yes"),
-    )
+    ids = np.char.mod("%03d", np.arange(len(group)) + 1_000 * groups[0])
+    return replace(two_classes(risk, label, group), example_id=ids)
 
 
 def validated(

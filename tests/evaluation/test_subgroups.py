@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.evaluation.conftest import two_classes
 
 from sequela.errors import DataError, UnknownNameError
 from sequela.evaluation import metrics
@@ -108,17 +109,7 @@ def test_few_examples_of_a_class_are_hidden_and_none_are_not(make_predictions: M
 
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=120))
 def test_no_cell_below_ten_can_be_had(units: list[int]) -> None:
-    count = len(units)
-    ids = np.arange(count).astype(np.str_)
-    made = Predictions(
-        example_id=ids,
-        group_id=ids,
-        subject_id=ids,
-        split=np.full(count, "held_out"),
-        label=np.arange(count) % 2,
-        probabilities=np.full((count, 2), 0.5, dtype=np.float32),
-        classes=("no", "yes"),
-    )
+    made = two_classes(np.full(len(units), 0.5), np.arange(len(units)) % 2)
     found = by(made, [], unit=[f"u{unit}" for unit in units])
     shown = [one.cell for one in found if one.cell is not None]
     for cell in shown:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from tests.evaluation.conftest import two_classes
 
 from sequela.evaluation.predictions import Predictions
 from sequela.figures.figure import Figure
@@ -15,18 +16,10 @@ LARGEST = 60_000  # bytes of an SVG
 
 def _make(*, n_examples: int = 400, per_group: int = 2, seed: int = 0) -> Predictions:
     rng = np.random.default_rng(seed)
-    index = np.arange(n_examples)
     label = (rng.random(n_examples) < 0.2).astype(np.int64)
     risk = 1 / (1 + np.exp(1.5 - label - rng.normal(size=n_examples)))
-    return Predictions(
-        example_id=np.char.mod("e%d", index),
-        group_id=np.char.mod("s%d", index // per_group),
-        subject_id=np.char.mod("s%d", index // per_group),
-        split=np.full(n_examples, "held_out"),
-        label=label,
-        probabilities=np.stack([1 - risk, risk], axis=1),
-        classes=("alive", "died"),
-    )
+    group = np.arange(n_examples) // per_group
+    return two_classes(risk, label, group, classes=("alive", "died"))
 
 
 @pytest.fixture

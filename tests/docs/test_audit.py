@@ -1,18 +1,17 @@
 """What the page on the audit shows is what happens."""
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cli.calls import ran
+from tests.docs.conftest import DOCS, run
 from tests.extension.conftest import kept_registries
+from tests.test_docs import fences
 
 from sequela.sources.codes import family_of
 
-ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "audit.md").read_text("utf-8")
+PAGE = DOCS / "audit.md"
 
 
 @pytest.fixture(autouse=True)
@@ -20,28 +19,21 @@ def _as_before() -> Iterator[None]:
     yield from kept_registries()
 
 
-def test_the_run_is_audited(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    no_data: Path,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    first = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)[0]
-    for command in first.splitlines():
-        ran(*shlex.split(command)[1:])
+def test_the_run_is_audited(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(fences(PAGE, "sh")[0])
     assert "nothing found; looked for: " in capsys.readouterr().out
 
 
 def test_the_families_are_declared() -> None:
-    (script,) = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    (script,) = fences(PAGE, "python")
     exec(script, {})  # noqa: S102 - our own page
     assert family_of("WOUND//clean").charted
     assert family_of("SNOMED/84114007").coded_later
 
 
 def test_every_check_stands_on_the_page() -> None:
-    files = (ROOT / "src/sequela").glob("*/*.py")
+    files = (DOCS.parent / "src/sequela").glob("*/*.py")
+    page = PAGE.read_text("utf-8")
     found = {
         name
         for file in files
@@ -52,4 +44,4 @@ def test_every_check_stands_on_the_page() -> None:
         )
     }
     assert len(found) > 10
-    assert sorted(name for name in found if f"`{name}`" not in TEXT) == []
+    assert sorted(name for name in found if f"`{name}`" not in page) == []

@@ -1,35 +1,22 @@
 """What the page on costs shows is what happens."""
 
-import doctest
 import re
-import shlex
-from pathlib import Path
 
 import pytest
+from tests.docs.conftest import DOCS, run
 
-from sequela.cli.app import main
 from sequela.cost.network import count, registered
 from sequela.models.registry import MODELS
 
-DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "cost.md").read_text("utf-8")
 SHOWN = re.findall(r"```console\n\$ sequela (.*?)\n(.*?)```", PAGE, re.DOTALL)
-
-
-def test_examples_in_python() -> None:
-    results = doctest.testfile(str(DOCS / "cost.md"), module_relative=False, encoding="utf-8")
-    assert results.attempted > 4
-    assert results.failed == 0
 
 
 @pytest.mark.parametrize(("command", "shown"), SHOWN, ids=[command for command, _ in SHOWN])
 def test_the_output_of_commands(
     command: str, shown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    try:
-        main(shlex.split(command))
-    except SystemExit as stop:
-        assert not stop.code  # noqa: PT017
+    run(f"sequela {command}")
     assert capsys.readouterr().out == shown
 
 

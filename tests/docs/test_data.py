@@ -1,29 +1,22 @@
 """What the page on data shows is what happens."""
 
-import doctest
 import re
 from pathlib import Path
 
 import pytest
+from tests.cli.calls import ran
+from tests.docs.conftest import DOCS
 
-from sequela.cli.app import main
 from sequela.sources.catalog import DATA_SETS
 
-PAGE = Path(__file__).parents[2] / "docs" / "data.md"
-
-
-def test_examples_in_python() -> None:
-    results = doctest.testfile(str(PAGE), module_relative=False, encoding="utf-8")
-    assert results.attempted > 5
-    assert results.failed == 0
+PAGE = DOCS / "data.md"
 
 
 def test_the_output_of_check(no_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = PAGE.read_text("utf-8")
     shown = re.search(r"```console\n\$ sequela data check bonn\n(.*?)```", text, re.DOTALL)
     assert shown is not None
-    with pytest.raises(SystemExit):
-        main(["data", "check", "bonn"])
+    ran("data", "check", "bonn")
     assert capsys.readouterr().out == shown[1]
 
 

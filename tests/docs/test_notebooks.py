@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.docs.conftest import DOCS
 
-NOTEBOOKS = Path(__file__).parents[2] / "docs" / "notebooks"
+NOTEBOOKS = DOCS / "notebooks"
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
 
 
@@ -19,14 +20,7 @@ def code(name: str) -> list[str]:
 
 @pytest.mark.slow(but="count-a-model.ipynb")
 @pytest.mark.parametrize("name", NAMES)
-def test_it_runs(
-    name: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    no_data: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_it_runs(name: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}
     for cell in code(name):
         exec(cell, names)  # noqa: S102 - our own notebook

@@ -1,21 +1,16 @@
-"""The commands and the program of the page on new data run."""
+"""The commands and the programs of the pages on new data and on models in use run."""
 
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from tests.docs.conftest import DOCS
 from tests.test_docs import call, commands, fences
 
-PAGE = Path(__file__).parents[2] / "docs" / "predict.md"
+PAGE, SERVING = DOCS / "predict.md", DOCS / "serving.md"
 
 
-def test_its_commands_run(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    no_data: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_its_commands_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = [words for words in commands(PAGE) if "--out" in words]
     assert [words[0] for words in shown] == ["train", "export", "predict", "predict"]
     make, look = fences(PAGE, "python")
@@ -29,3 +24,12 @@ def test_its_commands_run(
     assert "a sample is missing" in said
     assert said.endswith("99\n")
     assert pq.read_schema("new.parquet").names == pq.read_schema("said.parquet").names
+
+
+def test_a_model_in_use(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in commands(SERVING):
+        if words[0] in ("train", "export") and len(words) > 2:  # a night is in tests/serving
+            call(words)
+    capsys.readouterr()
+    exec(compile("\n".join(fences(SERVING, "python")), str(SERVING), "exec"), {})  # noqa: S102
+    assert "(2, 5) (2, 5)" in capsys.readouterr().out

@@ -1,14 +1,13 @@
 """The page's hospital is made, described, checked, built and trained on as it says."""
 
 import re
-import shlex
 from pathlib import Path
 
 import pytest
-from tests.cli.calls import ran
+from tests.cli.calls import refusal
+from tests.docs.conftest import run
 from tests.sources import hospital
 
-from sequela.cli.app import main
 from sequela.runs.find import open_run
 from sequela.sources.declared.declaration import DECIDE
 from sequela.sources.declared.expressions import _CALLS
@@ -24,17 +23,15 @@ def test_the_page(
     folder = hospital.write(tmp_path, monkeypatch)
     decided = (folder / "tables.toml").read_text("utf-8")
     describing, using = hospital.blocks("sh")
-    ran(*shlex.split(describing)[1:])
+    run(describing)
     assert 2 <= (folder / "tables.toml").read_text("utf-8").count(f"# {DECIDE}") <= 6
     capsys.readouterr()
-    with pytest.raises(SystemExit) as caught:
-        main(["build", "tables", "--root", "hospital", "--out", "early"])
-    assert caught.value.code == 2
+    asked = ("build", "tables", "--root", "hospital", "--out", "early")
+    line = refusal(capsys, *asked, silent=False)
     said = " ".join(hospital.TEXT.split("```\nsequela: error: ")[1].split("\n```")[0].split())
-    assert said in " ".join(capsys.readouterr().err.split())
+    assert said in " ".join(line.split())
     (folder / "tables.toml").write_text(decided, "utf-8")
-    for line in using.splitlines():
-        ran(*shlex.split(line)[1:])
+    run(using)
     assert "set aside: " not in capsys.readouterr().out
     assert open_run(tmp_path / "runs/own").data["title"] == "Our hospital, 2020 and 2021"
     assert "Our hospital, 2020 and 2021" in (tmp_path / "own.html").read_text("utf-8")

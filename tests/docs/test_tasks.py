@@ -9,6 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.docs.conftest import DOCS
+from tests.test_docs import fences
 
 from sequela.cohort.rules import RULES
 from sequela.cohort.task_files import DeclaredTask, read_task, task_said
@@ -16,7 +18,7 @@ from sequela.cohort.tasks import TASKS
 from sequela.sequences.flat import LAYOUT
 from sequela.sources.codes import families_where
 
-PAGE = Path(__file__).parents[2] / "docs" / "tasks.md"
+PAGE = DOCS / "tasks.md"
 TEXT = PAGE.read_text("utf-8")
 
 
@@ -51,7 +53,7 @@ def test_the_example_runs(
     (root / "metadata").mkdir()
     splits = pa.table({"subject_id": [0, 1, 2], "split": ["train", "train", "held_out"]})
     pq.write_table(splits, root / "metadata/subject_splits.parquet")
-    (script,) = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    (script,) = fences(PAGE, "python")
     (tmp_path / "example.py").write_text(script, "utf-8")
     monkeypatch.chdir(tmp_path)
     result = runpy.run_path("example.py")
@@ -60,7 +62,7 @@ def test_the_example_runs(
 
 
 def test_the_tasks_of_ones_own_are_tasks(tmp_path: Path) -> None:
-    texts = re.findall(r"^```toml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    texts = fences(PAGE, "toml")
     assert len(texts) == 2
     for text in texts:
         (tmp_path / "task.toml").write_text(text, "utf-8")

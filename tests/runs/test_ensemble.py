@@ -1,12 +1,12 @@
 """Finished runs made into one."""
 
-import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.cli.calls import ran
+from tests.runs.folders import edit
 
 from sequela.config import RunSettings, TrainingSettings
 from sequela.cost import record
@@ -49,6 +49,8 @@ def runs(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ensemble(runs: Path) -> RunFolder:
     made = make_ensemble([runs / "small", runs / "large", runs / "floor"], runs / "ensemble")
     assert isinstance(made, RunFolder)
+    assert made.complete
+    assert not (runs / LEDGER).exists()  # making one opens nothing
     return made
 
 
@@ -90,11 +92,6 @@ def test_the_cost_is_the_sum(runs: Path, ensemble: RunFolder, tmp_path: Path) ->
     assert both.account is not None
     assert not both.account.lower_bound
     assert both.metrics["macs"] == both.account.macs
-
-
-def test_making_one_opens_nothing(runs: Path, ensemble: RunFolder) -> None:
-    assert ensemble.complete
-    assert not (runs / LEDGER).exists()
 
 
 def test_it_stands_alone(runs: Path, ensemble: RunFolder, synthetic: Path, tmp_path: Path) -> None:
@@ -164,14 +161,11 @@ def test_runs_that_cannot_be_averaged(
 def test_other_data_and_changed_runs_are_refused(runs: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(runs / "large", other)
-    split = json.loads((other / "split.json").read_text("utf-8"))
-    (other / "split.json").write_text(json.dumps({**split, "data_sha256": "0" * 64}), "utf-8")
+    edit(other / "split.json", lambda split: split.update(data_sha256="0" * 64))
     seal(other)
     with pytest.raises(RunError, match="read different data"):
         make_ensemble([runs / "small", other], tmp_path / "out")
-    metrics = json.loads((other / "metrics.json").read_text("utf-8"))
-    metrics["parts"]["held_out"]["accuracy"] = 1.0
-    (other / "metrics.json").write_text(json.dumps(metrics), "utf-8")
+    edit(other / "metrics.json", lambda record: record["parts"]["held_out"].update(accuracy=1.0))
     seal(other)
     with pytest.raises(RunError, match="the file was changed after the run"):
         make_ensemble([runs / "small", other], tmp_path / "out")

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.torch import save_file
+from tests.runs.folders import short
 
 from sequela.config import SMALLEST_CELL, RunSettings, TrainingSettings
 from sequela.errors import RunError, SettingError, UnknownNameError
-from sequela.runs import fit, records
+from sequela.runs import records
 from sequela.runs.explain import explain, informative
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import seal
@@ -25,11 +26,9 @@ Trained = Callable[[RunSettings], RunFolder]
 
 
 @pytest.fixture(scope="module")
-def of_signals(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    settings = RunSettings(
-        model="cnn-baseline", data="bonn", training=TrainingSettings(epochs=1, batch_size=256)
-    )
-    return fit.train(settings, tmp_path_factory.mktemp("explain") / "run", root=synthetic)
+def of_signals(trained: Trained) -> RunFolder:
+    training = TrainingSettings(epochs=1, batch_size=256)
+    return trained(RunSettings(model="cnn-baseline", data="bonn", training=training))
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +78,11 @@ def test_other_data_are_refused(of_signals: RunFolder) -> None:
         explain(of_signals.path, root=EXCERPTS / "bonn.parquet")
 
 
-def test_a_reference_model_is_refused(synthetic: Path, tmp_path: Path) -> None:
-    reference = fit.train(
-        RunSettings(model="majority-class", data="bonn"), tmp_path / "run", root=synthetic
-    )
+def test_a_reference_model_is_refused(trained: Trained, synthetic: Path) -> None:
     with pytest.raises(
         SettingError, match="majority-class is a reference model, and an explanation needs"
     ):
-        explain(reference.path, root=synthetic)
+        explain(trained(short("majority-class")).path, root=synthetic)
 
 
 def test_each_code_of_a_record_is_told_with_its_visit(of_records: RunFolder) -> None:

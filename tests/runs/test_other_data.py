@@ -7,18 +7,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.cli.calls import ran
 from tests.runs.challenge import write_set
+from tests.runs.folders import short
 
-from sequela.cli.app import main
 from sequela.cohort.labels import SCHEMA, write_labels
-from sequela.config import CohortSettings, RunSettings, TrainingSettings
-from sequela.errors import RunError, SettingError
+from sequela.config import CohortSettings, RunSettings
+from sequela.errors import ModelError, RunError, SettingError
 from sequela.evaluation.disclosure import HIDDEN
 from sequela.models import stored
 from sequela.models.reference import REFERENCE_MODELS
 from sequela.models.registry import MODELS, lookup
 from sequela.runs import fit
 from sequela.runs.evaluate import evaluate_run, predict_other
+from sequela.runs.explain import explain
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import MANIFEST, seal
 from sequela.runs.model import FILE
@@ -133,10 +135,8 @@ def check_held_out_are_the_same(folder: RunFolder, root: Path | None, work: Path
 
 @pytest.mark.slow(but="mlp-baseline")
 @pytest.mark.parametrize("model", OF_SIGNALS)
-def test_on_signals(model: str, synthetic: Path, tmp_path: Path) -> None:
-    settings = RunSettings(model=model, data="bonn", training=TrainingSettings(epochs=1))
-    folder = fit.train(settings, tmp_path / "run", root=synthetic)
-    check_held_out_are_the_same(folder, synthetic, tmp_path)
+def test_on_signals(model: str, trained: Train, synthetic: Path, tmp_path: Path) -> None:
+    check_held_out_are_the_same(trained(short(model)), synthetic, tmp_path)
 
 
 @pytest.mark.slow(but="visits-baseline")
@@ -208,9 +208,7 @@ def test_the_command_on_another_set(
     sets: dict[str, Path],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["evaluate", str(of_sets("boosting").path), "--root", str(sets["b"])])
-    assert ended.value.code == 0
+    ran("evaluate", of_sets("boosting").path, "--root", sets["b"])
     said = capsys.readouterr().out
     assert "applied to physionet2012" in said
     assert "40 of 40 subjects" in said
@@ -229,6 +227,34 @@ def test_a_model_of_a_version_that_stored_no_edges_says_so(
         evaluate_run(folder.path, root=sets["b"])
     for name, content in whole.items():
         (folder.path / name).write_bytes(content)
+
+
+def test_the_class_that_was_trained_is_built_again_where_it_is_trusted(
+    net: str, of_sets: Callable[[str], RunFolder], sets: dict[str, Path]
+) -> None:
+    folder, file, root = of_sets("Net"), Path(net.removesuffix(":Net")), sets["a"]
+    with pytest.raises(RunError, match=r"is code that would be run.*add --trust-code"):
+        evaluate_run(folder.path, root=root)
+    found = evaluate_run(folder.path, root=root, trust_code=True, smallest=1)
+    assert found["loss"] == pytest.approx(folder.test["loss"], abs=1e-6)
+    assert folder.json("cost.json")["layers"][0]["name"] == "features:counts"
+    with pytest.raises(ModelError, match="Net has no MultiHotLinear, whose codes are explained"):
+        explain(folder.path, root=root, trust_code=True)
+    file.write_text(EVERYTHING.replace("+ 1, n_outputs", "+ 2, n_outputs"), "utf-8")
+    with pytest.raises(RunError, match=r"is not the class that was trained.*train it again"):
+        evaluate_run(folder.path, root=root, trust_code=True)
+    file.unlink()
+    with pytest.raises(ModelError, match=r"net\.py"):
+        evaluate_run(folder.path, root=root, trust_code=True)
+    file.write_text(EVERYTHING, "utf-8")
+
+
+def test_data_without_measurements_are_refused(
+    net: str, asked: Ask, records_work: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingError, match=r"have none of it \(n_channels is 0\)"):
+        fit.train(asked(net, "eicu"), tmp_path, root=EXCERPTS / "eicu", work=records_work)
+    assert not list(tmp_path.iterdir())
 
 
 def test_other_data_without_a_channel_of_the_model(

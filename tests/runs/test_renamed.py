@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.runs.folders import short
 
 from sequela.cohort.split import PARTS
-from sequela.config import RunSettings, TrainingSettings
-from sequela.runs import fit, signals
+from sequela.config import RunSettings
+from sequela.runs import signals
 from sequela.runs.audit import audit
 from sequela.runs.evaluate import evaluate_run
 from sequela.runs.folder import RunFolder
@@ -26,11 +27,9 @@ Ask = Callable[..., RunSettings]
 Open = Callable[[RunSettings], VisitData]
 
 
-@pytest.fixture(scope="module")
-def run(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    training = TrainingSettings(epochs=1)
-    settings = RunSettings(model="mlp-baseline", data="bonn", training=training)
-    return fit.train(settings, tmp_path_factory.mktemp("renamed") / "run", root=synthetic)
+@pytest.fixture
+def run(trained: Callable[[RunSettings], RunFolder], tmp_path: Path) -> RunFolder:
+    return RunFolder(Path(shutil.copytree(trained(short()).path, tmp_path / "run")))
 
 
 def renamed(data: Path, out: Path) -> Path:
@@ -61,11 +60,6 @@ def test_a_run_of_before_knows_names_alone(run: RunFolder, synthetic: Path, tmp_
     assert evaluate_run(run.path, root=other)["recordings_set_aside_under_another_name"] == 0
 
 
-@pytest.fixture(scope="module")
-def recordings(synthetic: Path) -> SignalData:
-    return signals.load(RunSettings(model="mlp-baseline", data="bonn"), synthetic)
-
-
 @pytest.mark.parametrize("by", [0, 1, 8, 89])
 def test_a_recording_copied_into_another_part_is_found(recordings: SignalData, by: int) -> None:
     segments = recordings.segments
@@ -84,10 +78,8 @@ def test_a_recording_copied_into_another_part_is_found(recordings: SignalData, b
 
 def test_folds_share_no_content(synthetic: Path) -> None:
     for fold in range(3):
-        settings = RunSettings(model="mlp-baseline", data="bonn", folds=3, fold=fold)
-        assert "same content" not in {
-            each.check for each in audit(signals.load(settings, synthetic))
-        }
+        found = audit(signals.load(short(folds=3, fold=fold), synthetic))
+        assert "same content" not in {each.check for each in found}
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.runs.folders import short
 
-from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError, SettingError
 from sequela.evaluation import metrics
 from sequela.runs import fit
@@ -19,16 +19,11 @@ from sequela.runs.recipe import places, variance_in_words
 SEEDS = 3
 
 
-def asked(model: str = "mlp-baseline", **more: int | None) -> RunSettings:
-    training = TrainingSettings(epochs=1)
-    return RunSettings.of(model=model, data="bonn", training=training, **more)
-
-
 @pytest.fixture(scope="module")
 def seeds(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> FoldsFolder:
     """One split, three seeds."""
     out = tmp_path_factory.mktemp("seeds") / "run"
-    return cross_validate(asked(seed=4), out, folds=0, seeds=SEEDS, root=synthetic)
+    return cross_validate(short(seed=4), out, folds=0, seeds=SEEDS, root=synthetic)
 
 
 def test_seeds_share_the_split_and_nothing_else(seeds: FoldsFolder) -> None:
@@ -67,7 +62,7 @@ def test_they_are_one_run(seeds: FoldsFolder, synthetic: Path, tmp_path: Path) -
     assert begun(seeds.path) == (seeds.first.settings, 0)
     assert begun_seeds(seeds.path) == SEEDS
     other = cross_validate(
-        asked("majority-class", seed=4), tmp_path / "other", folds=0, seeds=SEEDS, root=synthetic
+        short("majority-class", seed=4), tmp_path / "other", folds=0, seeds=SEEDS, root=synthetic
     )
     compared = compare(named_runs([other.path, seeds.path]))
     assert compared.runs[1].difference
@@ -87,9 +82,7 @@ def test_unfinished_seeds_ask_for_their_number(seeds: FoldsFolder, tmp_path: Pat
 
 
 def test_each_fold_has_several_seeds(synthetic: Path, tmp_path: Path) -> None:
-    run = cross_validate(
-        asked("mlp-baseline"), tmp_path / "run", folds=2, repeats=2, seeds=2, root=synthetic
-    )
+    run = cross_validate(short(), tmp_path / "run", folds=2, repeats=2, seeds=2, root=synthetic)
     assert [each.path.name for each in run.runs][:3] == [
         "fold-00.seed-00",
         "fold-00.seed-01",
@@ -114,21 +107,21 @@ def test_runs_of_one_split_are_compared_whatever_their_weights(
     synthetic: Path, tmp_path: Path
 ) -> None:
     one, other = (
-        fit.train(asked(seed=seed, split_seed=7), tmp_path / str(seed), root=synthetic)
+        fit.train(short(seed=seed, split_seed=7), tmp_path / str(seed), root=synthetic)
         for seed in (1, 2)
     )
     assert one.split.seed == 7
     assert one.split.ids == other.split.ids
     found = compare([one, other])
     assert not found.runs[1].same
-    moved = fit.train(asked(seed=1), tmp_path / "own", root=synthetic)
+    moved = fit.train(short(seed=1), tmp_path / "own", root=synthetic)
     assert moved.split.ids != one.split.ids
     with pytest.raises(RunError, match=r"--split-seed \(or --seed\)"):
         compare([one, moved])
 
 
 def test_folds_start_from_weights_of_their_own() -> None:
-    folds = [asked(seed=3).model_copy(update={"folds": 5, "fold": n}) for n in range(10)]
+    folds = [short(seed=3).model_copy(update={"folds": 5, "fold": n}) for n in range(10)]
     assert len({each.seed_of_training for each in folds}) == 10
     assert {each.seed_of_split for each in folds} == {3}
-    assert asked(seed=3).seed_of_training == 3
+    assert short(seed=3).seed_of_training == 3

@@ -1,19 +1,18 @@
 """Numbers that were changed after the run are refused wherever they are shown."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.runs.folders import edit, short
 
-from sequela.config import RunSettings, TrainingSettings
+from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.evaluation.metrics import METRICS, Metric, accuracy
 from sequela.report.build import build
 from sequela.report.card import build_card
-from sequela.runs import fit
 from sequela.runs.compare import compare
 from sequela.runs.evaluate import evaluate_run
 from sequela.runs.find import named_runs, open_run
@@ -23,50 +22,38 @@ from sequela.runs.manifest import MANIFEST, seal
 from sequela.runs.verify import verify
 from sequela.sources.catalog import EXCERPTS
 
+Ask = Callable[..., RunSettings]
 Edit = Callable[[Any], None]
 
 
 @pytest.fixture(scope="module")
-def several(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two models on signals."""
-    out = tmp_path_factory.mktemp("verify")
-    for model in ("mlp-baseline", "majority-class"):
-        settings = RunSettings(model=model, data="bonn", training=TrainingSettings(epochs=1))
-        fit.train(settings, out / model, root=synthetic)
-    return out
-
-
-@pytest.fixture(scope="module")
-def of_records(
-    asked: Callable[..., RunSettings], records_work: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """One split and folds of a model of two classes."""
-    out = tmp_path_factory.mktemp("verify")
-    settings = asked("logistic-regression")
-    fit.train(settings, out / "single", root=EXCERPTS / "mimic3", work=records_work)
-    cross_validate(
-        settings,
-        out / "folds",
-        folds=3,
-        repeats=2,
-        root=EXCERPTS / "mimic3",
-        work=records_work,
-    )
+def folds(asked: Ask, records_work: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a model of two classes."""
+    settings, out = asked("logistic-regression"), tmp_path_factory.mktemp("verify") / "folds"
+    root = EXCERPTS / "mimic3"
+    cross_validate(settings, out, folds=3, repeats=2, root=root, work=records_work)
     return out
 
 
 @pytest.fixture
-def copied(several: Path, of_records: Path, tmp_path: Path) -> Path:
-    for folder in (several, of_records):
-        shutil.copytree(folder, tmp_path / "runs", dirs_exist_ok=True)
+def copied(
+    trained: Callable[[RunSettings], RunFolder], asked: Ask, folds: Path, tmp_path: Path
+) -> Path:
+    """Two models on signals, and one of two classes on one split and on folds."""
+    runs = {
+        "mlp-baseline": trained(short()).path,
+        "majority-class": trained(short("majority-class")).path,
+        "single": trained(asked("logistic-regression")).path,
+        "folds": folds,
+    }
+    for name, path in runs.items():
+        shutil.copytree(path, tmp_path / "runs" / name)
     return tmp_path / "runs"
 
 
-def edit(path: Path, change: Edit) -> None:
+def forge(path: Path, change: Edit) -> None:
     """Change a file as a forger does, who writes the manifests anew."""
-    record = json.loads(path.read_text("utf-8"))
-    change(record)
-    path.write_text(json.dumps(record), "utf-8")
+    edit(path, change)
     for folder in (path.parent, path.parent.parent):
         if (folder / MANIFEST).exists():
             seal(folder)
@@ -140,28 +127,28 @@ def refused(path: Path, message: str, out: Path) -> None:
 @pytest.mark.parametrize(("run", "change", "message"), EDITS)
 def test_a_number_that_was_changed(run: str, change: Edit, message: str, copied: Path) -> None:
     path = copied / run
-    edit(path / "metrics.json", change)
+    forge(path / "metrics.json", change)
     shown = path.parent if (path.parent / "folds.json").exists() else path
     refused(shown, message, copied)
 
 
 @pytest.mark.parametrize(("change", "message"), OF_FOLDS)
 def test_a_mean_over_folds_that_was_changed(change: Edit, message: str, copied: Path) -> None:
-    edit(copied / "folds/folds.json", change)
+    forge(copied / "folds/folds.json", change)
     refused(copied / "folds", message, copied)
 
 
 def test_an_interval_that_was_changed(copied: Path) -> None:
-    edit(copied / "single/metrics.json", put(*HELD_OUT, "auroc_ci", 0, to=0.9))
+    forge(copied / "single/metrics.json", put(*HELD_OUT, "auroc_ci", 0, to=0.9))
     with pytest.raises(RunError, match=r"held_out auroc_ci\[0\] = 0\.9"):
         verify(open_run(copied / "single"), intervals=True)
-    edit(copied / "folds/folds.json", put("test", "auroc_ci", 0, to=0.9))
+    forge(copied / "folds/folds.json", put("test", "auroc_ci", 0, to=0.9))
     with pytest.raises(RunError, match=r"folds\.json: says auroc_ci\[0\] = 0\.9"):
         verify(open_run(copied / "folds"), intervals=True)
 
 
 def test_a_comparison_with_a_changed_run(copied: Path) -> None:
-    edit(copied / "majority-class/metrics.json", put(*HELD_OUT, "accuracy", to=0.99))
+    forge(copied / "majority-class/metrics.json", put(*HELD_OUT, "accuracy", to=0.99))
     runs = named_runs([copied / "mlp-baseline", copied / "majority-class"])
     with pytest.raises(RunError, match=r"majority-class/metrics\.json: says held_out accuracy"):
         compare(runs)
@@ -175,13 +162,13 @@ def test_what_was_not_changed_is_verified(copied: Path) -> None:
 
 def test_another_machine_may_round_otherwise(copied: Path) -> None:
     loss = RunFolder(copied / "single").test["loss"]
-    edit(copied / "single/metrics.json", put(*HELD_OUT, "loss", to=loss * (1 + 1e-9)))
+    forge(copied / "single/metrics.json", put(*HELD_OUT, "loss", to=loss * (1 + 1e-9)))
     verify(RunFolder(copied / "single"))
 
 
 def test_a_metric_that_was_registered_after_the_run(copied: Path, own_metrics: None) -> None:
     METRICS["own"] = Metric("own", "own", "accuracy again", accuracy, reported=True)
     verify(RunFolder(copied / "single"))
-    edit(copied / "single/metrics.json", put(*HELD_OUT, "own", to=0.0))
+    forge(copied / "single/metrics.json", put(*HELD_OUT, "own", to=0.0))
     with pytest.raises(RunError, match="own = 0, but"):
         verify(RunFolder(copied / "single"))

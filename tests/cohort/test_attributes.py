@@ -1,5 +1,6 @@
 """Who the subjects are: as the events say by the time of prediction."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sequela.cohort.attributes import attributes_of, sites_of
-from sequela.cohort.events import open_events
+from sequela.cohort.events import Events, open_events
 from sequela.cohort.labels import SCHEMA
 from sequela.sources.build import build
 from sequela.sources.catalog import EXCERPTS
@@ -20,7 +21,7 @@ def asked(*rows: tuple[int, str]) -> pa.Table:
     return pa.table([pa.array(c) for c in columns], schema=SCHEMA)
 
 
-def test_what_is_told_by_the_prediction(tmp_path: Path) -> None:
+def test_what_is_told_by_the_prediction(make_events: Callable[..., Events]) -> None:
     rows = [
         (1, None, "GENDER//F"),
         (1, "2020-01-01", "ICU_ADMISSION//MICU"),
@@ -30,11 +31,6 @@ def test_what_is_told_by_the_prediction(tmp_path: Path) -> None:
         (2, "2020-03-05", "ETHNICITY//Other"),
         (3, "2020-01-01", "LAB//1"),
     ]
-    subject, time, code = zip(*rows, strict=True)
-    (tmp_path / "data").mkdir()
-    times = pa.array([None if t is None else np.datetime64(t, "us") for t in time])
-    table = pa.table({"subject_id": pa.array(subject, pa.int64()), "time": times, "code": code})
-    pq.write_table(table, tmp_path / "data" / "0.parquet")
     labels = asked(
         (1, "2020-01-15"),
         (1, "2020-02-15"),
@@ -42,7 +38,7 @@ def test_what_is_told_by_the_prediction(tmp_path: Path) -> None:
         (2, "2020-04-01"),
         (3, "2020-04-01"),
     )
-    found = attributes_of(open_events(tmp_path), labels)
+    found = attributes_of(make_events(rows, visits=False), labels)
     assert {name: values.tolist() for name, values in found.items()} == {
         "sex": ["F", "F", "", "M", ""],
         "ethnicity": ["", "", "", "Asian", ""],
@@ -50,14 +46,12 @@ def test_what_is_told_by_the_prediction(tmp_path: Path) -> None:
     }
 
 
-def test_the_site_is_the_last_hospital_by_the_prediction(tmp_path: Path) -> None:
-    days, hospitals = ["2020-01-01", "2020-02-01"], ["HOSPITAL//7//North", "HOSPITAL//9"]
-    times = np.array(days, "datetime64[us]")
-    (tmp_path / "data").mkdir()
-    table = pa.table({"subject_id": pa.array([1, 1], pa.int64()), "time": times, "code": hospitals})
-    pq.write_table(table, tmp_path / "data" / "0.parquet")
+def test_the_site_is_the_last_hospital_by_the_prediction(
+    make_events: Callable[..., Events],
+) -> None:
+    rows = [(1, "2020-01-01", "HOSPITAL//7//North"), (1, "2020-02-01", "HOSPITAL//9")]
     labels = asked((1, "2020-01-15"), (1, "2020-02-15"), (2, "2020-02-15"))
-    assert sites_of(open_events(tmp_path), labels).tolist() == ["7", "9", ""]
+    assert sites_of(make_events(rows), labels).tolist() == ["7", "9", ""]
 
 
 def test_every_subject_of_the_excerpt_has_its_sex(tmp_path: Path) -> None:

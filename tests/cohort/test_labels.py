@@ -42,13 +42,10 @@ def test_written_labels_are_meds_labels(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["labels.parquet", "out.parquet"]
 
 
-def test_integers_0_and_1_are_labels(tmp_path: Path) -> None:
-    path = written(tmp_path, boolean_value=None, integer_value=[1, 0])
-    assert read_labels(path)["boolean_value"].to_pylist() == [False, True]
-
-
-def test_a_column_of_nothing_is_passed_over(tmp_path: Path) -> None:
-    empty = pa.array([None, None], pa.bool_())
+@pytest.mark.parametrize("empty", [None, pa.array([None, None], pa.bool_())])
+def test_integers_0_and_1_are_labels_where_the_booleans_are_none(
+    tmp_path: Path, empty: pa.Array | None
+) -> None:
     path = written(tmp_path, boolean_value=empty, integer_value=[1, 0])
     assert read_labels(path)["boolean_value"].to_pylist() == [False, True]
 

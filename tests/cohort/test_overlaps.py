@@ -67,14 +67,9 @@ def test_clean_parts_are_not_accused(make: Any, seed: int) -> None:
     assert overlaps.identical_rows(parts) == []
     assert overlaps.near_identical_rows(parts, groups) == []
     assert overlaps.overlapping_groups(groups, "recording") == []
-
-
-def test_people_alike_by_few_codes_are_not_accused() -> None:
-    parts, groups = parts_of(codes, 0)
-    held_out = {row.tobytes() for row in parts["held_out"]}
-    assert sum(row.tobytes() in held_out for row in parts["train"]) > 100
-    assert overlaps.identical_rows(parts) == []
-    assert overlaps.near_identical_rows(parts, groups) == []
+    if make is codes:  # and yet many people are alike by their few codes
+        held_out = {row.tobytes() for row in parts["held_out"]}
+        assert sum(row.tobytes() in held_out for row in parts["train"]) > 100
 
 
 def test_people_who_share_rare_codes_are_not_accused() -> None:

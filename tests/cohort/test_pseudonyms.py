@@ -99,26 +99,22 @@ def test_a_split_of_an_earlier_version_is_read_without_a_key() -> None:
     assert old.pseudonyms == PLAIN
 
 
-@pytest.mark.parametrize("text", ["", "no key", "5e" * 31, "5e" * 33, "\xe9"])
-def test_a_file_that_is_no_key_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+@pytest.mark.parametrize(
+    ("text", "mode", "said"),
+    [
+        *((text, 0o600, "holds no key of subject ids: expected 64 hexadecimal")
+          for text in ("", "no key", "5e" * 31, "5e" * 33, "\xe9")),
+        ("5e" * 32, 0o644, "chmod 600"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_key_or_that_everybody_may_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, mode: int, said: str
 ) -> None:
     path = tmp_path / "key"
     path.write_text(text, "utf-8")
-    path.chmod(0o600)
+    path.chmod(mode)
     monkeypatch.setenv("SEQUELA_KEY", str(path))
-    with pytest.raises(SettingError, match="holds no key of subject ids: expected 64 hexadecimal"):
-        own()
-
-
-def test_a_key_that_everybody_may_read_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "key"
-    path.write_text("5e" * 32, "ascii")
-    path.chmod(0o644)
-    monkeypatch.setenv("SEQUELA_KEY", str(path))
-    with pytest.raises(SettingError, match="chmod 600"):
+    with pytest.raises(SettingError, match=said):
         own()
 
 

@@ -3,6 +3,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from tests.cohort.conftest import stay
 
 from sequela.cohort.events import Events
 from sequela.cohort.flow import Flow
@@ -241,22 +242,23 @@ def test_an_age_that_is_told_makes_a_minor(make_events: Make, one_stay: Stay) ->
     assert [row["subject_id"] for row in cohort.labels.to_pylist()] == [2, 3]
 
 
-def test_an_empty_cohort_names_the_rules(make_events: Make, one_stay: Stay) -> None:
-    events = make_events(one_stay(1, 10, "2020-01-01", "2020-01-01 08:00", "alive"))
-    with pytest.raises(DataError, match="of 1 hospital stays, the rules removed 1 by shorter-than"):
-        select_cohort(events, in_hospital())
-
-
-def test_no_stays_at_all(make_events: Make) -> None:
-    events = make_events([(1, "2020-01-01", "BMI", None, 30.0)])
-    with pytest.raises(DataError, match="of 0 hospital stays, the rules removed none"):
-        select_cohort(events, in_hospital())
-
-
-def test_one_class_only(make_events: Make, one_stay: Stay) -> None:
-    events = make_events(one_stay(1, 10, "2020-01-01", "2020-01-09", "alive"))
-    with pytest.raises(DataError, match="labels of one class only: all 1 are false"):
-        select_cohort(events, in_hospital())
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            stay(1, 10, "2020-01-01", "2020-01-01 08:00", "alive"),
+            "of 1 hospital stays, the rules removed 1 by shorter-than",
+        ),
+        ([(1, "2020-01-01", "BMI", None, 30.0)], "of 0 hospital stays, the rules removed none"),
+        (
+            stay(1, 10, "2020-01-01", "2020-01-09", "alive"),
+            "labels of one class only: all 1 are false",
+        ),
+    ],
+)
+def test_nobody_or_one_class_is_refused(make_events: Make, rows: list[Row], said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        select_cohort(make_events(rows), in_hospital())
 
 
 @pytest.mark.parametrize("visits", [True, False])

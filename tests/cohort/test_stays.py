@@ -29,55 +29,39 @@ def stays_of(events: Events) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
-def test_without_outcomes_a_death_before_discharge_tells(make_events: Make) -> None:
-    rows = [
-        (1, "2020-01-01", "HOSPITAL_ADMISSION//A"),
-        (1, "2020-01-05", "HOSPITAL_DISCHARGE//HOME"),
-        (1, "2020-01-10", "HOSPITAL_ADMISSION//A"),
-        (1, "2020-01-15", "HOSPITAL_DISCHARGE//DIED"),
-        (1, "2020-01-15", "MEDS_DEATH"),
-    ]
-    assert stays_of(make_events(rows)) == [("01", "05", False), ("10", "15", True)]
+ADMITTED, LEFT = "HOSPITAL_ADMISSION//A", "HOSPITAL_DISCHARGE//HOME"
+ALIVE, EXPIRED, DEAD = "HOSPITAL_OUTCOME//alive", "HOSPITAL_OUTCOME//expired", "MEDS_DEATH"
+ENDS: dict[str, tuple[list[tuple[str, str]], list[tuple[Any, ...]]]] = {
+    "without outcomes a death before discharge tells": (
+        [("01", ADMITTED), ("05", LEFT), ("10", ADMITTED), ("15", LEFT), ("15", DEAD)],
+        [("01", "05", False), ("10", "15", True)],
+    ),
+    "without outcomes an open stay ends with a death or nobody knows": (
+        [("01", ADMITTED), ("10", ADMITTED), ("15", DEAD)],
+        [("01", None, None), ("10", None, True)],
+    ),
+    "where outcomes are said a blank stays blank, and two are none": (
+        [
+            *[("01", ADMITTED), ("05", LEFT), ("05", ALIVE)],
+            *[("10", ADMITTED), ("15", LEFT), ("15", DEAD)],
+            *[("20", ADMITTED), ("25", LEFT), ("25", ALIVE), ("25", EXPIRED)],
+        ],
+        [("01", "05", False), ("10", "15", None), ("20", "25", None)],
+    ),
+    "a transfer at one moment": (
+        [
+            *[("01", ADMITTED), ("05", LEFT), ("05", ALIVE)],
+            *[("05", ADMITTED), ("09", LEFT), ("09", EXPIRED)],
+        ],
+        [("01", "05", False), ("05", "09", True)],
+    ),
+}
 
 
-def test_without_outcomes_an_open_stay_ends_with_a_death_or_nobody_knows(
-    make_events: Make,
-) -> None:
-    rows = [
-        (1, "2020-01-01", "HOSPITAL_ADMISSION//A"),
-        (1, "2020-01-10", "HOSPITAL_ADMISSION//A"),
-        (1, "2020-01-15", "MEDS_DEATH"),
-    ]
-    assert stays_of(make_events(rows)) == [("01", None, None), ("10", None, True)]
-
-
-def test_where_outcomes_are_said_a_blank_stays_blank(make_events: Make) -> None:
-    rows = [
-        (1, "2020-01-01", "HOSPITAL_ADMISSION//A"),
-        (1, "2020-01-05", "HOSPITAL_DISCHARGE//HOME"),
-        (1, "2020-01-05", "HOSPITAL_OUTCOME//alive"),
-        (1, "2020-01-10", "HOSPITAL_ADMISSION//A"),
-        (1, "2020-01-15", "HOSPITAL_DISCHARGE//HOME"),
-        (1, "2020-01-15", "MEDS_DEATH"),
-        (1, "2020-01-20", "HOSPITAL_ADMISSION//A"),
-        (1, "2020-01-25", "HOSPITAL_DISCHARGE//HOME"),
-        (1, "2020-01-25", "HOSPITAL_OUTCOME//alive"),
-        (1, "2020-01-25", "HOSPITAL_OUTCOME//expired"),
-    ]
-    found = [("01", "05", False), ("10", "15", None), ("20", "25", None)]
-    assert stays_of(make_events(rows)) == found
-
-
-def test_a_transfer_at_one_moment(make_events: Make) -> None:
-    rows = [
-        (1, "2020-01-01", "HOSPITAL_ADMISSION//A"),
-        (1, "2020-01-05", "HOSPITAL_DISCHARGE//TRANSFER"),
-        (1, "2020-01-05", "HOSPITAL_OUTCOME//alive"),
-        (1, "2020-01-05", "HOSPITAL_ADMISSION//A"),
-        (1, "2020-01-09", "HOSPITAL_DISCHARGE//DEAD"),
-        (1, "2020-01-09", "HOSPITAL_OUTCOME//expired"),
-    ]
-    assert stays_of(make_events(rows)) == [("01", "05", False), ("05", "09", True)]
+@pytest.mark.parametrize("case", ENDS)
+def test_how_a_stay_ended(make_events: Make, case: str) -> None:
+    days, stays = ENDS[case]
+    assert stays_of(make_events([(1, f"2020-01-{day}", code) for day, code in days])) == stays
 
 
 HOUR = timedelta(hours=1)

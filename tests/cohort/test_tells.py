@@ -27,6 +27,15 @@ def found_in(present: NDArray[np.bool_], label: Any, group: Any) -> list[Any]:
     return tells.telling_codes(csr_array(present.astype(float)), names, label, CLASSES, group)
 
 
+def planted(dead: int, alive: int = 0, **of: Any) -> tuple[Any, Any, Any]:
+    """Records in which so many of either class, and nobody else, have code 7."""
+    present, label, group = drawn(**of)
+    present[:, 7] = False
+    for which, count in ((1, dead), (0, alive)):
+        present[np.flatnonzero(label == which)[:count], 7] = True
+    return present, label, group
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_honest_records_are_not_accused(seed: int) -> None:
     present, label, group = drawn(seed=seed)
@@ -38,29 +47,19 @@ def test_honest_records_are_not_accused(seed: int) -> None:
 
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.7])
 def test_a_code_of_many_deaths_and_no_survivor(share: float) -> None:
-    present, label, group = drawn()
-    dead = np.flatnonzero(label)
-    present[:, 7] = False
-    present[dead[: round(share * len(dead))], 7] = True
-    (found,) = found_in(present, label, group)
-    deaths, having = len(dead), round(share * len(dead))
+    deaths = int(drawn()[1].sum())
+    having = round(share * deaths)
+    (found,) = found_in(*planted(having))
     assert found.where == f"code 7 (in {having} of {deaths} and 0 of {1500 - deaths})"
     assert found.severity == "suspicion"
 
 
 def test_a_code_of_few_deaths_is_no_evidence() -> None:
-    present, label, group = drawn(n=60, share=0.3)
-    dead = np.flatnonzero(label)
-    present[:, 7] = False
-    present[dead[:4], 7] = True
-    assert found_in(present, label, group) == []
+    assert found_in(*planted(4, n=60, share=0.3)) == []
 
 
 def test_examples_of_one_subject_count_once() -> None:
-    present, label, group = drawn()
-    dead = np.flatnonzero(label)
-    present[:, 7] = False
-    present[dead, 7] = True
+    present, label, group = planted(1500)
     group = np.where(label == 1, 0, group + 1)
     assert found_in(present, label, group) == []
 
@@ -120,9 +119,4 @@ def test_subjects_stay_whole_and_few_of_them_are_no_evidence() -> None:
 
 def test_a_code_of_low_risk_is_not_accused() -> None:
     """Of 800 who have it 10 die, of the others 110 of 700: fewer, as in a planned admission."""
-    present, label, group = drawn()
-    dead, alive = np.flatnonzero(label), np.flatnonzero(label == 0)
-    present[:, 7] = False
-    present[dead[:10], 7] = True
-    present[alive[:790], 7] = True
-    assert found_in(present, label, group) == []
+    assert found_in(*planted(10, 790)) == []

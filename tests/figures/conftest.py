@@ -35,6 +35,7 @@ def _check(figure: Figure) -> list[str]:
     root = ET.fromstring(svg)  # noqa: S314 - drawn here, not received
     assert root.get("role") == "img"
     assert root.get("aria-label") == figure.alt
+    assert all(e.get("id", "one-").startswith("one-") for e in root.iter())
     outside = re.sub(r'xmlns(:\w+)?="[^"]*"', "", svg)
     assert not re.search(r"https?:|href|url\((?!#one-)|<script|<image", outside)
     # Colours are the page's: none of its own, but as what stands in for a variable.

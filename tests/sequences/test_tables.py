@@ -5,9 +5,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.sequences.conftest import Measured, Nested, measured_lists, nested_lists, write_measured
 
 from sequela.sequences.featurisers import lookup
-from sequela.sequences.flat import Sequences, SequencesWriter, open_sequences
+from sequela.sequences.flat import Sequences
 from sequela.sequences.tables import (
     SUMMARIES,
     bag_of_codes,
@@ -17,43 +18,6 @@ from sequela.sequences.tables import (
 )
 
 Write = Callable[..., Sequences]
-Nested = list[list[list[int]]]
-Measured = list[list[list[tuple[int, float]]]]
-
-steps = st.lists(st.integers(0, 8), unique=True, max_size=4).map(sorted)
-nested_lists = st.lists(st.lists(steps, min_size=1, max_size=5), min_size=1, max_size=6)
-values = st.tuples(st.integers(0, 2), st.integers(-4, 4).map(float))
-measured_lists = st.lists(
-    st.lists(st.lists(values, max_size=4), min_size=1, max_size=4), min_size=1, max_size=5
-)
-
-
-def write_measured(folder: Path, measured: Measured) -> Sequences:
-    """Examples -> steps -> (channel, value) as stored sequences; a step a day."""
-    by_channel = [[sorted(step, key=lambda v: v[0]) for step in one] for one in measured]
-    flat_steps = [step for one in by_channel for step in one]
-    flat = [value for step in flat_steps for value in step]
-    header = {"digest": "", "parts": [], "vocabulary": [], "channels": ["a", "b", "c"]}
-    n = len(measured)
-    with SequencesWriter(folder, header) as writer:
-        writer.append(
-            examples={
-                "subject_id": np.arange(n),
-                "prediction_time": np.zeros(n, "M8[us]"),
-                "label": np.zeros(n),
-                "part": np.zeros(n),
-                "age": np.zeros(n),
-                "followed": np.zeros(n),
-            },
-            steps_per_example=np.array([len(one) for one in measured]),
-            step_time=np.arange(len(flat_steps)).astype("M8[D]").astype("M8[us]"),
-            codes_per_step=np.zeros(len(flat_steps), np.int64),
-            codes=np.empty(0, np.int32),
-            values_per_step=np.array([len(step) for step in flat_steps], np.int64),
-            channels=np.array([c for c, _ in flat], np.int32),
-            values=np.array([v for _, v in flat], np.float32),
-        )
-    return open_sequences(folder)
 
 
 @given(nested=nested_lists, data=st.data())

@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.sequences.test_tables import Measured, measured_lists, write_measured
+from tests.sequences.conftest import Measured, Nested, measured_lists, nested_lists, write_measured
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -24,11 +24,7 @@ from sequela.sequences.visit_batches import (
     visit_loader,
 )
 
-Nested = list[list[list[int]]]
 Write = Callable[..., Sequences]
-
-steps = st.lists(st.integers(0, 8), unique=True, max_size=4).map(sorted)
-nested_lists = st.lists(st.lists(steps, min_size=1, max_size=6), min_size=1, max_size=9)
 
 
 def plain_packed(nested: Nested, rows: list[int]) -> tuple[list[int], list[list[int]], list[int]]:

@@ -1,6 +1,5 @@
 """Run folders that were damaged or mixed up."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,36 +7,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.runs.folders import edit, short
 
-from sequela.config import RunSettings, TrainingSettings
+from sequela.config import RunSettings
 from sequela.errors import RunError, SequelaError, SettingError, SplitError
+from sequela.models import stored
 from sequela.runs import fit
-from sequela.runs.data import load
 from sequela.runs.evaluate import evaluate_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import MANIFEST, seal
 from sequela.runs.signals import SignalData
 
 
-def trained(out: Path, root: Path, **changes: Any) -> Path:
-    settings = {"model": "mlp-baseline", "data": "bonn", "training": TrainingSettings(epochs=1)}
-    return fit.train(RunSettings(**{**settings, **changes}), out, root=root).path
-
-
 @pytest.fixture(scope="module")
-def original(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("folder") / "run", synthetic)
+def original(trained: Callable[[RunSettings], RunFolder]) -> Path:
+    return trained(short()).path
 
 
 @pytest.fixture
 def copied(original: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(original, tmp_path / "copy"))
-
-
-def edit(path: Path, change: Callable[[Any], object]) -> None:
-    record = json.loads(path.read_text("utf-8"))
-    change(record)
-    path.write_text(json.dumps(record), "utf-8")
 
 
 def test_a_run_tells_what_it_is(original: Path) -> None:
@@ -65,11 +54,9 @@ def test_a_run_tells_what_it_is(original: Path) -> None:
 
 
 def test_an_example_of_each_class_is_the_median_one_of_the_training_part(
-    original: Path, synthetic: Path, tmp_path: Path
+    original: Path, recordings: SignalData
 ) -> None:
-    folder = RunFolder(original)
-    data = load(folder.settings, synthetic, tmp_path)
-    assert isinstance(data, SignalData)
+    folder, data = RunFolder(original), recordings
     assert folder.traces["sfreq"] == data.segments.sfreq
     assert list(folder.traces["classes"]) == list(data.classes)
     train = data.rows("train")
@@ -120,17 +107,19 @@ def move_an_id_and_state_it(record: Any) -> None:
     record["proof"]["ids_in_two_parts"]["recording"]["train and held_out"] = 1
 
 
-def remove_an_id(record: Any) -> None:
-    record["ids"]["recording"]["held_out"].pop()
-
-
 def exchange_parts(record: Any) -> None:
     ids = record["ids"]["recording"]
     ids["tuning"], ids["held_out"] = ids["held_out"], ids["tuning"]
 
 
 @pytest.mark.parametrize(
-    "tamper", [move_an_id, move_an_id_and_state_it, remove_an_id, exchange_parts]
+    "tamper",
+    [
+        move_an_id,
+        move_an_id_and_state_it,
+        lambda record: record["ids"]["recording"]["held_out"].pop(),
+        exchange_parts,
+    ],
 )
 def test_a_tampered_split_cannot_be_evaluated(tamper: Callable[[Any], None], copied: Path) -> None:
     edit(copied / "split.json", tamper)
@@ -145,21 +134,20 @@ def test_a_tampered_split_cannot_be_evaluated(tamper: Callable[[Any], None], cop
 def test_predictions_of_another_split_cannot_be_evaluated(
     unit: str, tmp_path: Path, synthetic: Path
 ) -> None:
+    settings = short("majority-class", split=unit)
     one, other = (
-        trained(tmp_path / f"run{seed}", synthetic, model="majority-class", split=unit, seed=seed)
+        fit.train(
+            settings.model_copy(update={"seed": seed}), tmp_path / f"run{seed}", root=synthetic
+        ).path
         for seed in range(2)
     )
+    assert evaluate_run(one)["leaks"] is (unit == "row")
     shutil.copy(other / "predictions.parquet", one)
     with pytest.raises(RunError, match=r"predictions\.parquet: was changed"):
         evaluate_run(one)
     seal(one)
     with pytest.raises(SplitError, match=f"the {unit} ids .* belong to different runs"):
         evaluate_run(one)
-
-
-def test_evaluation_of_a_leaking_run_says_so(tmp_path: Path, synthetic: Path) -> None:
-    by_row = trained(tmp_path / "run", synthetic, split="row")
-    assert evaluate_run(by_row)["leaks"] is True
 
 
 @pytest.mark.parametrize(
@@ -173,77 +161,52 @@ def test_evaluation_of_a_leaking_run_says_so(tmp_path: Path, synthetic: Path) ->
         ("config.toml", None, "expected a run folder"),
         ("config.toml", b"seed = 3", "not a run's settings"),
         ("metrics.json", None, "metrics.json: not found"),
+        ("metrics.json", b"", r"metrics\.json: damaged"),
+        ("metrics.json", b"{", r"metrics\.json: damaged"),
+        ("metrics.json", b"\xff", r"metrics\.json: damaged"),
+        ("model.safetensors", None, r"model\.safetensors: not found"),
+        ("model.safetensors", b"no tensors", r"model\.safetensors: damaged"),
     ],
 )
 def test_a_damaged_run_cannot_be_evaluated(
-    name: str, content: bytes | None, message: str, copied: Path
+    name: str, content: bytes | None, message: str, copied: Path, synthetic: Path
 ) -> None:
+    of_model: dict[str, Any] = (
+        {"data": "bonn", "root": synthetic} if name == "model.safetensors" else {}
+    )
+    said = "is missing" if content is None else "was changed"
     if content is None:
         (copied / name).unlink()
     else:
         (copied / name).write_bytes(content)
-    with pytest.raises(RunError, match=rf"{name}: (was changed|is missing)|expected a run folder"):
-        evaluate_run(copied)
+    with pytest.raises(RunError, match=rf"{name}: {said}|expected a run folder"):
+        evaluate_run(copied, **of_model)
     seal(copied)  # what the manifest does not find, the file itself tells
     with pytest.raises(SequelaError, match=message) as caught:
-        evaluate_run(copied)
+        evaluate_run(copied, **of_model)
     assert "\n" not in str(caught.value)
-
-
-def test_an_unfinished_run_cannot_be_evaluated(copied: Path) -> None:
-    (copied / MANIFEST).unlink()
-    with pytest.raises(RunError, match=r"the run is not finished .*continue it with --resume"):
-        evaluate_run(copied)
-
-
-@pytest.mark.parametrize(
-    ("content", "first", "message"),
-    [(None, "is missing", "not found"), (b"no tensors", "was changed", "damaged")],
-)
-def test_a_damaged_model_cannot_be_applied(
-    content: bytes | None, first: str, message: str, copied: Path, synthetic: Path
-) -> None:
-    path = copied / "model.safetensors"
-    path.unlink() if content is None else path.write_bytes(content)
-    with pytest.raises(RunError, match=rf"model\.safetensors: {first}"):
-        evaluate_run(copied, data="bonn", root=synthetic)
-    seal(copied)
-    with pytest.raises(RunError, match=rf"model\.safetensors: {message}"):
-        evaluate_run(copied, data="bonn", root=synthetic)
 
 
 def test_nothing_new_to_evaluate_on(copied: Path, synthetic: Path, tmp_path: Path) -> None:
     """Data of recordings that were all trained or tuned on."""
     seen = RunFolder(copied).predictions
-    held_out = set(seen.part("held_out").group_id.tolist())
     root = Path(shutil.copytree(synthetic, tmp_path / "data"))
-    for recording_id in held_out:
+    for recording_id in set(seen.part("held_out").group_id.tolist()):
         (root / recording_id[0] / f"{recording_id}.txt").unlink()
     with pytest.raises(SettingError, match="all 40 recordings of bonn were used"):
         evaluate_run(copied, data="bonn", root=root)
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff"])
-def test_a_damaged_record(content: bytes, copied: Path) -> None:
-    (copied / "metrics.json").write_bytes(content)
-    with pytest.raises(RunError, match=r"metrics\.json: damaged"):
-        _ = RunFolder(copied).metrics
 
 
 def test_settings_of_a_model_that_do_not_exist_are_refused_before_writing(
     tmp_path: Path, synthetic: Path
 ) -> None:
     with pytest.raises(SettingError, match="does not take these settings"):
-        trained(tmp_path / "run", synthetic, model_settings={"width": 3})
+        fit.train(short(model_settings={"width": 3}), tmp_path / "run", root=synthetic)
     assert not (tmp_path / "run").exists()
 
 
 def test_the_scaling_is_fitted_on_the_training_part_only(original: Path, synthetic: Path) -> None:
-    import numpy as np
-    from safetensors import safe_open
-
-    with safe_open(original / "model.safetensors", framework="np") as file:
-        header = json.loads(file.metadata()["sequela"])
+    header, _ = stored.read(original / "model.safetensors")
     train = set(RunFolder(original).predictions.part("train").group_id.tolist())
     samples = np.concatenate(
         [np.loadtxt(synthetic / name[0] / f"{name}.txt")[: 23 * 178] for name in train]
@@ -283,6 +246,7 @@ def test_a_run_goes_on_with_the_data_it_was_begun_on_only(
         ("metrics.json", lambda r: r["parts"]["tuning"].pop("confusion"), r"parts\.tuning\.confu"),
         ("metrics.json", lambda r: r["data"].update(classes="ab"), r"data\.classes"),
         ("metrics.json", lambda r: r.pop("split"), "split"),
+        ("metrics.json", lambda r: r["parts"]["held_out"].pop("loss"), "loss = None, but the pred"),
         ("split.json", lambda r: r["ids"]["recording"]["train"].append(None), "an id, or the name"),
         ("split.json", lambda r: r["n_examples"].update(train=True), "no whole number"),
         ("split.json", lambda r: r.update(seed="0"), "no whole number"),
@@ -294,11 +258,4 @@ def test_json_of_another_kind_that_was_sealed_again_is_refused_in_one_line(
     edit(copied / name, change)
     seal(copied)
     with pytest.raises((RunError, SplitError), match=said):
-        evaluate_run(copied)
-
-
-def test_a_metric_of_ours_that_was_taken_out_is_missed(copied: Path) -> None:
-    edit(copied / "metrics.json", lambda record: record["parts"]["held_out"].pop("loss"))
-    seal(copied)
-    with pytest.raises(RunError, match="held_out loss = None, but the predictions give"):
         evaluate_run(copied)

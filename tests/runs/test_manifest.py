@@ -1,6 +1,5 @@
 """What was edited after a run was finished is noticed, also where a forger writes the manifest."""
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.cli.calls import status
+from tests.runs.folders import edit, short
 
-from sequela.cli.app import main
-from sequela.config import RunSettings, TrainingSettings
+from sequela.config import RunSettings
 from sequela.errors import OutputError, RunError, SplitError
 from sequela.evaluation.predictions import Predictions
 from sequela.models import stored
@@ -28,29 +28,19 @@ from sequela.runs.verified import verify_folder, verify_run
 
 
 @pytest.fixture(scope="module")
-def made(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run, another one to compare it with, and folds."""
-    out = tmp_path_factory.mktemp("made")
-    settings = RunSettings(model="mlp-baseline", data="bonn", training=TrainingSettings(epochs=1))
-    fit.train(settings, out / "run", root=synthetic)
-    fit.train(
-        settings.model_copy(update={"model": "majority-class"}), out / "other", root=synthetic
-    )
-    once = RunSettings(model="majority-class", data="bonn")
-    cross_validate(once, out / "folds", folds=2, root=synthetic)
+def folds(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("made") / "folds"
+    cross_validate(RunSettings(model="majority-class", data="bonn"), out, folds=2, root=synthetic)
     return out
 
 
 @pytest.fixture
-def copied(made: Path, tmp_path: Path) -> Path:
-    shutil.copytree(made, tmp_path / "runs")
+def copied(trained: Callable[[RunSettings], RunFolder], folds: Path, tmp_path: Path) -> Path:
+    """A run, another one to compare it with, and folds."""
+    run, other = (trained(short(model)).path for model in ("mlp-baseline", "majority-class"))
+    for name, path in {"run": run, "other": other, "folds": folds}.items():
+        shutil.copytree(path, tmp_path / "runs" / name)
     return tmp_path / "runs"
-
-
-def edit(path: Path, change: Callable[[Any], None]) -> None:
-    record = json.loads(path.read_text("utf-8"))
-    change(record)
-    path.write_text(json.dumps(record), "utf-8")
 
 
 def inflated(run: Path) -> None:
@@ -89,40 +79,34 @@ def cheaper(run: Path) -> None:
     edit(run / "metrics.json", lambda r: r.update(operations=10, macs=5))
 
 
-def quicker(run: Path) -> None:
-    edit(run / "metrics.json", lambda r: r.update(train_seconds=0.001))
-
-
-def without_findings(run: Path) -> None:
-    edit(run / "metrics.json", lambda r: r.update(leaks=[], suspicions=[], looked_for="all"))
-
-
-def told_otherwise(run: Path) -> None:
-    edit(run / "metrics.json", lambda r: r["data"].update(title="Ten thousand patients"))
-
-
 def unscaled(run: Path) -> None:
     header, tensors = stored.read(run / "model.safetensors")
     header["scaling"]["mean"] = [0.5]
     stored.write(run / "model.safetensors", tensors, header)
 
 
-EDITS = [
-    inflated,
-    perfect,
-    zeroed,
-    dropped,
-    reseeded,
-    cheaper,
-    quicker,
-    without_findings,
-    told_otherwise,
-    unscaled,
-]
 Edit = Callable[[Path], None]
 
 
-@pytest.mark.parametrize("change", EDITS)
+def of_metrics(change: Callable[[Any], object]) -> Edit:
+    return lambda run: edit(run / "metrics.json", change)
+
+
+EDITS: dict[str, Edit] = {
+    "inflated": inflated,
+    "perfect": perfect,
+    "zeroed": zeroed,
+    "dropped": dropped,
+    "reseeded": reseeded,
+    "cheaper": cheaper,
+    "quicker": of_metrics(lambda r: r.update(train_seconds=0.001)),
+    "without findings": of_metrics(lambda r: r.update(leaks=[], suspicions=[], looked_for="all")),
+    "told otherwise": of_metrics(lambda r: r["data"].update(title="Ten thousand patients")),
+    "unscaled": unscaled,
+}
+
+
+@pytest.mark.parametrize("change", EDITS.values(), ids=EDITS)
 def test_an_edit_is_refused_by_all_that_reads_a_run(
     change: Edit, copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,10 +121,8 @@ def test_an_edit_is_refused_by_all_that_reads_a_run(
         ["explain", run, "--out", copied / "explanation.html"],
         ["verify", run],
     ):
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in command])
+        assert status(*map(str, command)) == 2
         said = capsys.readouterr()
-        assert ended.value.code == 2
         assert said.err.count("\n") == 1
         assert "was changed after the folder was finished" in said.err + said.out
     assert {path.name for path in copied.iterdir()} == {"run", "other", "folds"}
@@ -148,7 +130,7 @@ def test_an_edit_is_refused_by_all_that_reads_a_run(
         TrainedModel.of(RunFolder(run))
 
 
-@pytest.mark.parametrize("change", EDITS)
+@pytest.mark.parametrize("change", EDITS.values(), ids=EDITS)
 def test_a_forger_writes_the_manifest_anew(change: Edit, copied: Path, synthetic: Path) -> None:
     run = copied / "run"
     change(run)
@@ -244,11 +226,13 @@ def test_without_a_manifest_a_run_is_not_finished(copied: Path, synthetic: Path)
     run = copied / "run"
     inflated(run)
     (run / MANIFEST).unlink()
-    unfinished = r"not finished .*continue it with --resume"
-    with pytest.raises(RunError, match=unfinished):
-        named_runs([run])
-    with pytest.raises(RunError, match=unfinished):
-        find_runs([copied])
+    for look in (
+        lambda: named_runs([run]),
+        lambda: find_runs([copied]),
+        lambda: evaluate_run(run),
+    ):
+        with pytest.raises(RunError, match=r"not finished .*continue it with --resume"):
+            look()
     (found,) = verify_folder(run)
     assert "not found: the folder is not finished" in found.wrong[0]
     # To resume it computes again what was there: what was edited does not become part of it.

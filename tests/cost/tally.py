@@ -1,15 +1,35 @@
 """Numbers that tally every operation made with them, and the plain computations tests share."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import product
+from operator import add
 from typing import Any
 
 import torch
+from hypothesis import settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from sequela.cost import account
+
+quick = settings(max_examples=12, deadline=None)
+sizes = st.integers(1, 4)
+
+
+class Made(nn.Module):
+    """A module that computes what it is given, with the parts that it is given."""
+
+    def __init__(self, compute: Callable[..., Any], **parts: Any) -> None:
+        super().__init__()
+        for name, part in parts.items():
+            setattr(self, name, part)
+        self.compute = compute
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.compute(self, *inputs)
 
 
 @dataclass
@@ -70,26 +90,30 @@ class Plain:
     def __init__(self) -> None:
         self.tally = Tally()
 
-    def numbers(self, tensor: Tensor, *, weight: bool = False) -> Any:
+    def number(self, value: Any, *, weight: bool = False) -> Number:
+        return Number(float(value), self.tally, weight)
+
+    def numbers(self, tensor: Tensor | None, *, weight: bool = False) -> Any:
         def convert(values: Any) -> Any:
             if isinstance(values, list):
                 return [convert(value) for value in values]
             return Number(values, self.tally, weight)
 
-        return convert(tensor.detach().double().tolist())
+        return None if tensor is None else convert(tensor.detach().double().tolist())
 
     def zeros(self, n: int) -> Vector:
-        return [Number(0.0, self.tally) for _ in range(n)]
+        return [self.number(0) for _ in range(n)]
 
     def weights(self, parameter: Tensor | None) -> Any:
-        return None if parameter is None else self.numbers(parameter, weight=True)
+        return self.numbers(parameter, weight=True)
 
 
 def total(values: Sequence[Number]) -> Number:
-    first, *rest = values
-    for value in rest:
-        first = first + value
-    return first
+    return reduce(add, values)
+
+
+def largest(values: Sequence[Number]) -> Number:
+    return reduce(Number.larger, values)
 
 
 def dot(left: Vector, right: Vector, bias: Number | None = None) -> Number:

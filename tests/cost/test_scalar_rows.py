@@ -1,28 +1,36 @@
 """Normalisation, attention, embeddings and functions, number by number in plain Python."""
 
+# ruff: noqa: FBT001 - hypothesis gives them by place
+
 import math
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from tests.cost.tally import Number, Plain, Vector, check, dense, dot, run, sigmoid, tanh, total
+from tests.cost.tally import (
+    Made,
+    Plain,
+    Vector,
+    check,
+    dense,
+    dot,
+    largest,
+    quick,
+    run,
+    sigmoid,
+    sizes,
+    tanh,
+    total,
+)
 from torch import nn
-
-quick = settings(max_examples=12, deadline=None)
-sizes = st.integers(1, 4)
-
-
-def statistics(values: Vector, eps: float) -> tuple[Vector, Number]:
-    mean = total(values) / float(len(values))
-    differences = [value - mean for value in values]
-    variance = total([d * d for d in differences]) / float(len(values))
-    return differences, variance.shifted(eps).root()
 
 
 def normalised(values: Vector, eps: float) -> Vector:
-    differences, deviation = statistics(values, eps)
+    mean = total(values) / float(len(values))
+    differences = [value - mean for value in values]
+    deviation = (total([d * d for d in differences]) / float(len(values))).shifted(eps).root()
     return [d / deviation for d in differences]
 
 
@@ -39,15 +47,14 @@ def affine(values: Vector, scale: Vector | None, shift: Vector | None) -> Vector
 def test_layer_norm(rows: int, n: int, learnt: str) -> None:
     model = nn.LayerNorm(n, elementwise_affine=learnt != "none", bias=learnt == "both")
     x, plain = torch.randn(rows, n), Plain()
-    scale = plain.weights(model.weight)
-    shift = None if model.bias is None else plain.numbers(model.bias)
+    scale, shift = plain.weights(model.weight), plain.numbers(model.bias)
     result = [affine(normalised(row, model.eps), scale, shift) for row in plain.numbers(x)]
     check(model, x, plain, result, run(model, x))
 
 
 @quick
 @given(sizes, st.integers(2, 4), st.booleans())
-def test_rms_norm(rows: int, n: int, learnt: bool) -> None:  # noqa: FBT001
+def test_rms_norm(rows: int, n: int, learnt: bool) -> None:
     model = nn.RMSNorm(n, eps=1e-6, elementwise_affine=learnt)
     x, plain = torch.randn(rows, n), Plain()
     scale, result = plain.weights(model.weight), []
@@ -59,13 +66,7 @@ def test_rms_norm(rows: int, n: int, learnt: bool) -> None:  # noqa: FBT001
 
 @quick
 @given(sizes, sizes, st.integers(1, 2), st.integers(2, 3), st.booleans())
-def test_group_norm(
-    rows: int,
-    positions: int,
-    groups: int,
-    per_group: int,
-    learnt: bool,  # noqa: FBT001
-) -> None:
+def test_group_norm(rows: int, positions: int, groups: int, per_group: int, learnt: bool) -> None:
     channels = groups * per_group
     model = nn.GroupNorm(groups, channels, affine=learnt)
     x, plain = torch.randn(rows, channels, positions), Plain()
@@ -84,12 +85,7 @@ def test_group_norm(
 
 @quick
 @given(st.integers(1, 3), sizes, sizes, st.booleans())
-def test_batch_norm_at_inference(
-    rows: int,
-    channels: int,
-    positions: int,
-    learnt: bool,  # noqa: FBT001
-) -> None:
+def test_batch_norm_at_inference(rows: int, channels: int, positions: int, learnt: bool) -> None:
     model = nn.BatchNorm1d(channels, affine=learnt)
     model.running_mean = torch.randn(channels)
     model.running_var = torch.rand(channels) + 0.5
@@ -130,9 +126,9 @@ def test_multihead_attention(
     keys: int,
     heads: int,
     width: int,
-    bias: bool,  # noqa: FBT001
-    averaged: bool,  # noqa: FBT001
-    masked: bool,  # noqa: FBT001
+    bias: bool,
+    averaged: bool,
+    masked: bool,
 ) -> None:
     e = heads * width
     model = nn.MultiheadAttention(e, heads, bias=bias, batch_first=True)
@@ -141,12 +137,12 @@ def test_multihead_attention(
     options = {"need_weights": averaged, "attn_mask": mask}
     plain = Plain()
     into = plain.weights(model.in_proj_weight)
-    added = None if not bias else plain.numbers(model.in_proj_bias)
+    added = plain.numbers(model.in_proj_bias)
     parts = [
         (into[k * e : (k + 1) * e], None if added is None else added[k * e : (k + 1) * e])
         for k in range(3)
     ]
-    last = None if not bias else plain.numbers(model.out_proj.bias)
+    last = plain.numbers(model.out_proj.bias)
     result = []
     for sample_q, sample_k in zip(plain.numbers(query), plain.numbers(key), strict=True):
         q, k, v = (
@@ -183,11 +179,6 @@ def attend(
     return softmax(scores)
 
 
-class Attend(nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return nn.functional.scaled_dot_product_attention(x, x, x)
-
-
 @quick
 @given(st.integers(1, 2), st.integers(1, 3), st.integers(1, 3))
 def test_scaled_dot_product_attention(rows: int, steps: int, width: int) -> None:
@@ -197,7 +188,8 @@ def test_scaled_dot_product_attention(rows: int, steps: int, width: int) -> None
         for query in sample:
             weights = attend(query, sample, 0, width, None, 0, plain)
             result += [dot(weights, [row[d] for row in sample]) for d in range(width)]
-    check(Attend(), x, plain, result, run(Attend(), x))
+    model = Made(lambda _, x: nn.functional.scaled_dot_product_attention(x, x, x))
+    check(model, x, plain, result, run(model, x))
 
 
 @quick
@@ -215,10 +207,8 @@ def test_embedding_bag(mode: str, bags: list[int], width: int) -> None:
         rows = [table[i] for i in items[start : start + n].tolist()]
         start += n
         for column in zip(*rows, strict=True):
-            first, *rest = column
-            for value in rest:
-                first = first.larger(value) if mode == "max" else first + value
-            result.append(first / float(n) if mode == "mean" else first)
+            found = largest(column) if mode == "max" else total(column)
+            result.append(found / float(n) if mode == "mean" else found)
     check(model, (items, offsets), plain, result, run(model, items, offsets))
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from tests.cost.tally import Made
+from torch import nn
 
 from sequela.cost import account
 from sequela.cost.network import count, loaded, network, parse_lengths, parse_settings, registered
@@ -18,78 +19,53 @@ from sequela.errors import ModelError, RunError, SequelaError, SettingError, Unk
 X = torch.zeros(1, 4)
 
 
-class Distances(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        distances: Tensor = torch.cdist(x, x)
-        return distances
-
-
-class Highest(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc = nn.Linear(4, 4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        highest: Tensor = torch.cummax(self.fc(x), -1).values
-        return highest
-
-
-class Peeking(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return x * 2 if x.sum() > 0 else x
-
-
-class Spectrum(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        absolute: Tensor = torch.fft.rfft(x).abs()
-        return absolute
+def highest() -> nn.Module:
+    return Made(lambda m, x: torch.cummax(m.fc(x), -1).values, fc=nn.Linear(4, 4))
 
 
 def test_an_unknown_operation_is_named_with_its_place() -> None:
-    model = nn.Sequential(nn.Linear(4, 4), Highest())
+    model = nn.Sequential(nn.Linear(4, 4), highest())
     with pytest.raises(ModelError, match=r"aten::cummax in 1, test_bad_input.py:\d+"):
         account(model, X)
 
 
 def test_a_lower_bound_is_called_so() -> None:
-    cost = account(Highest(), X, allow_unknown=True)
+    cost = account(highest(), X, allow_unknown=True)
     assert cost.lower_bound
     assert cost.operations == 32
     assert to_json(cost)["lower_bound"]
     assert [noted.operation for noted in cost.unknown] == ["aten::cummax"]
 
 
-@pytest.mark.parametrize("model", [Distances(), Spectrum()], ids=["cdist", "fft"])
-def test_what_has_no_rule_is_never_zero(model: nn.Module) -> None:
-    with pytest.raises(ModelError, match="has no rule: aten::"):
-        account(model, torch.zeros(4, 4))
+def offsets_without_values() -> Any:
+    return torch.zeros(6, dtype=torch.long), torch.zeros(2, dtype=torch.long, device="meta")
 
 
-def test_work_that_depends_on_the_data() -> None:
-    with pytest.raises(ModelError, match=r"Peeking's forward asks for the values .*bad_input.py:"):
-        account(Peeking(), X)
-
-
-def test_a_wrong_shape() -> None:
-    with pytest.raises(ModelError, match="Linear's forward failed on input 1x5 at"):
-        account(nn.Linear(4, 2), torch.zeros(1, 5))
-    with pytest.raises(ModelError, match="GRU's forward failed on input 3x1x5"):
-        account(nn.GRU(4, 2), torch.zeros(3, 1, 5))
-
-
-def test_an_empty_input() -> None:
-    with pytest.raises(ModelError, match="empty"):
-        account(nn.Linear(4, 2), torch.zeros(0, 4))
-
-
-def test_a_missing_argument() -> None:
-    with pytest.raises(ModelError, match=r"Bilinear's forward failed on input 1x4 .*TypeError"):
-        account(nn.Bilinear(4, 4, 2), X)
-
-
-def test_a_lazy_module() -> None:
-    with pytest.raises(ModelError, match=r"'0' \(LazyLinear\) is lazy"):
-        account(nn.Sequential(nn.LazyLinear(3)), X)
+@pytest.mark.parametrize(
+    ("model", "given", "message"),
+    [
+        (Made(lambda _, x: torch.cdist(x, x)), torch.zeros(4, 4), "has no rule: aten::"),
+        (Made(lambda _, x: torch.fft.rfft(x).abs()), torch.zeros(4, 4), "has no rule: aten::"),
+        (
+            Made(lambda _, x: x * 2 if x.sum() > 0 else x),
+            X,
+            r"Made's forward asks for the values .*bad_input.py:",
+        ),
+        (
+            nn.Linear(4, 2),
+            torch.zeros(1, 5),
+            "Linear's forward failed on input 1x5 at .*RuntimeError: a and b must have same",
+        ),
+        (nn.GRU(4, 2), torch.zeros(3, 1, 5), "GRU's forward failed on input 3x1x5"),
+        (nn.Linear(4, 2), torch.zeros(0, 4), "empty"),
+        (nn.Bilinear(4, 4, 2), X, r"Bilinear's forward failed on input 1x4 .*TypeError"),
+        (nn.Sequential(nn.LazyLinear(3)), X, r"'0' \(LazyLinear\) is lazy"),
+        (nn.EmbeddingBag(4, 2), offsets_without_values(), "values of its offsets"),
+    ],
+)
+def test_what_cannot_be_counted(model: nn.Module, given: Any, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        account(model, given)
 
 
 def test_a_module_with_hooks() -> None:
@@ -116,13 +92,6 @@ def test_a_module_in_torchscript() -> None:
         scripted = torch.jit.script(nn.Linear(4, 2))
     with pytest.raises(ModelError, match="TorchScript"):
         account(scripted, X)
-
-
-def test_offsets_without_values() -> None:
-    bag = nn.EmbeddingBag(4, 2)
-    items = torch.zeros(6, dtype=torch.long)
-    with pytest.raises(ModelError, match="values of its offsets"):
-        account(bag, (items, torch.zeros(2, dtype=torch.long, device="meta")))
 
 
 def test_a_convention_that_does_not_exist() -> None:
@@ -189,23 +158,29 @@ def test_a_class_that_cannot_be_loaded(
         count(loaded(where, shapes))
 
 
-FAILING = """
-from torch import nn
-def leaves():
-    raise SystemExit(3)
-made = nn.Linear(4, 2)
-"""
-
-
-def test_a_file_that_ends_the_program(tmp_path: Path) -> None:
-    (tmp_path / "failing.py").write_text(FAILING)
-    (tmp_path / "leaves.py").write_text("raise SystemExit(3)")
-    with pytest.raises(ModelError, match="cannot be made: SystemExit: 3"):
-        loaded(f"{tmp_path}/failing.py:leaves", ["1x4"])
-    with pytest.raises(ModelError, match="cannot be imported: SystemExit: 3"):
-        loaded(f"{tmp_path}/leaves.py:Model", ["1x4"])
-    with pytest.raises(SettingError, match="is made already"):
-        loaded(f"{tmp_path}/failing.py:made", ["1x4"], {"bias": False})
+@pytest.mark.parametrize(
+    ("text", "name", "kwargs", "kind", "message"),
+    [
+        ("raise SystemExit(3)", "M", {}, ModelError, "cannot be imported: SystemExit: 3"),
+        ("import no_such_thing", "M", {}, ModelError, "cannot be imported: ModuleNotFoundError"),
+        ("def leaves(): raise SystemExit(3)", "leaves", {}, ModelError,
+         "cannot be made: SystemExit: 3"),
+        ("from torch import nn; made = nn.Linear(4, 2)", "made", {"bias": False}, SettingError,
+         "is made already"),
+        (FILE, "Encoder", {"hiden": 3}, ModelError, "cannot be made: TypeError.*--kwargs"),
+    ],
+)  # fmt: skip
+def test_a_file_that_fails(
+    text: str,
+    name: str,
+    kwargs: dict[str, Any],
+    kind: type[SequelaError],
+    message: str,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "failing.py").write_text(text)
+    with pytest.raises(kind, match=message):
+        loaded(f"{tmp_path}/failing.py:{name}", ["1x4"], kwargs)
 
 
 @pytest.mark.parametrize("where", [":Encoder", "torch.nn:", ":"])
@@ -223,64 +198,61 @@ def test_a_large_input_takes_no_memory() -> None:
         count(loaded("torch.nn:Linear", ["99999999999999999999x4"], linear))
 
 
-def test_a_class_with_wrong_arguments(file: Path) -> None:
-    with pytest.raises(ModelError, match=r"cannot be made: TypeError.*--kwargs"):
-        loaded(f"{file}:Encoder", ["1x7x4"], {"hiden": 3})
+@pytest.mark.parametrize(
+    ("kind", "ask", "message"),
+    [
+        (UnknownNameError, lambda: network("mlp-basline"), "did you mean 'mlp-baseline'"),
+        (SettingError, lambda: registered("mlp-baseline", {"hiden": 3}), "hiden"),
+        (SettingError, lambda: registered("gru-baseline", lengths=[3]), "segments of one length"),
+        (
+            SettingError,
+            lambda: registered("visits-baseline", lengths=[5], slots=3),
+            "cannot be padded to 3",
+        ),
+        (SettingError, lambda: registered("visits-baseline", steps=0), "at least 1"),
+        (
+            SettingError,
+            lambda: registered("visits-baseline", {"n_codes": "9"}),
+            "n_codes is '9'; expected a whole number",
+        ),
+        (
+            SettingError,
+            lambda: registered("cnn-baseline", {"n_chans": 0}),
+            "n_chans must be a whole number of at least 1, not 0",
+        ),
+        (ModelError, lambda: registered("cnn-baseline", steps=2), "^a segment has n_times=2, but"),
+        (SettingError, lambda: network("gru-baseline", codes=5), "no visits: give --steps"),
+        (
+            SettingError,
+            lambda: network("torch.nn:Linear", shapes=["1x4"], codes=5),
+            "no visits: describe its input",
+        ),
+        (
+            SettingError,
+            lambda: network("visits-baseline", steps=3, lengths=[1, 2]),
+            "leave --steps out",
+        ),
+        (
+            SettingError,
+            lambda: registered("visits-baseline", {"n_codes": 11}, codes=12),
+            "cannot have 12 codes, since visits-baseline knows only",
+        ),
+        (SettingError, lambda: network("model.py"), "names no class"),
+        (SettingError, lambda: network("mlp-baseline", shapes=["1x178"]), "its own input"),
+        (SettingError, lambda: parse_lengths("a,b"), r"1\.\.20"),
+        (SettingError, lambda: parse_settings("{"), "not JSON"),
+        (SettingError, lambda: parse_settings("[1]"), "JSON object"),
+    ],
+)
+def test_settings_that_cannot_be_used(
+    kind: type[SequelaError], ask: Callable[[], object], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        ask()
 
 
-def test_a_file_that_cannot_be_imported(tmp_path: Path) -> None:
-    (tmp_path / "broken.py").write_text("import no_such_thing")
-    with pytest.raises(ModelError, match="cannot be imported: ModuleNotFoundError"):
-        loaded(f"{tmp_path}/broken.py:Model", ["1"])
-
-
-def test_settings_of_registered_models() -> None:
-    with pytest.raises(UnknownNameError, match="did you mean 'mlp-baseline'"):
-        network("mlp-basline")
-    with pytest.raises(SettingError, match="hiden"):
-        registered("mlp-baseline", {"hiden": 3})
-    with pytest.raises(SettingError, match="segments of one length"):
-        registered("gru-baseline", lengths=[3])
-    with pytest.raises(SettingError, match="cannot be padded to 3"):
-        registered("visits-baseline", lengths=[5], slots=3)
-    with pytest.raises(SettingError, match="at least 1"):
-        registered("visits-baseline", steps=0)
-    with pytest.raises(SettingError, match="n_codes is '9'; expected a whole number"):
-        registered("visits-baseline", {"n_codes": "9"})
-    with pytest.raises(SettingError, match="n_chans must be a whole number of at least 1, not 0"):
-        registered("cnn-baseline", {"n_chans": 0})
-    with pytest.raises(ModelError, match=r"^a segment has n_times=2, but"):
-        registered("cnn-baseline", steps=2)
-
-
-def test_options_that_would_be_ignored() -> None:
-    with pytest.raises(SettingError, match="no visits: give --steps"):
-        network("gru-baseline", codes=5)
-    with pytest.raises(SettingError, match="no visits: describe its input"):
-        network("torch.nn:Linear", shapes=["1x4"], codes=5)
-    with pytest.raises(SettingError, match="leave --steps out"):
-        network("visits-baseline", steps=3, lengths=[1, 2])
-    with pytest.raises(
-        SettingError, match="cannot have 12 codes, since visits-baseline knows only"
-    ):
-        registered("visits-baseline", {"n_codes": 11}, codes=12)
+def test_settings_that_can() -> None:
     assert count(registered("visits-baseline", {"n_codes": 5})).inputs.count("visits of 5 codes")
-
-
-def test_names_of_registered_models() -> None:
-    with pytest.raises(SettingError, match="names no class"):
-        network("model.py")
-    with pytest.raises(SettingError, match="its own input"):
-        network("mlp-baseline", shapes=["1x178"])
-
-
-def test_lengths_and_settings_on_the_command_line() -> None:
-    with pytest.raises(SettingError, match=r"1\.\.20"):
-        parse_lengths("a,b")
-    with pytest.raises(SettingError, match="not JSON"):
-        parse_settings("{")
-    with pytest.raises(SettingError, match="JSON object"):
-        parse_settings("[1]")
     assert parse_settings('{"hidden": [1, 2]}') == {"hidden": (1, 2)}
 
 

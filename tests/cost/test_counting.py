@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.cost.tally import Made
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_sequence
 
@@ -22,74 +23,28 @@ def zeros(*shape: int) -> Tensor:
     return torch.zeros(*shape)
 
 
-class Residual(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc = nn.Linear(8, 8)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + nn.functional.relu(self.fc(x))
+def tied() -> nn.Module:
+    """Decode with the transposed weight that it encodes with."""
+    encode, decode = nn.Linear(6, 4), nn.Linear(6, 4, bias=False)
+    decode.weight = encode.weight
+    return Made(lambda m, x: m.decode(x) - m.encode(x), encode=encode, decode=decode)
 
 
-class Scaled(nn.Module):
-    """A module without children that holds a parameter of its own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gamma = nn.Parameter(torch.ones(8))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return (x * self.gamma).mean(-1)
-
-
-class Tied(nn.Module):
-    """Decodes with the transposed weight that it encodes with."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.encode = nn.Linear(6, 4)
-        self.decode = nn.Linear(6, 4, bias=False)
-        self.decode.weight = self.encode.weight
-
-    def forward(self, x: Tensor) -> Tensor:
-        difference: Tensor = self.decode(x) - self.encode(x)
-        return difference
-
-
-class Functional(nn.Module):
+def functional(m: Any, x: Tensor) -> Tensor:
     """Linear and convolution without a module of their own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = nn.Identity()
-        self.weight = nn.Parameter(torch.zeros(3, 8))
-        self.kernel = nn.Parameter(torch.zeros(2, 1, 3))
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = nn.functional.linear(self.inner(x), self.weight)
-        return nn.functional.conv1d(y[:, None], self.kernel).sum()
+    y = nn.functional.linear(m.inner(x), m.weight)
+    return nn.functional.conv1d(y[:, None], m.kernel).sum()
 
 
-class Padded(nn.Module):
-    """Reads a padded batch and packs it inside."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc = nn.Linear(3, 4)
-        self.gru = nn.GRU(4, 5, batch_first=True)
-
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        packed = pack_padded_sequence(self.fc(x), lengths, batch_first=True, enforce_sorted=False)
-        return pad_packed_sequence(self.gru(packed)[0], batch_first=True)[0]
-
-
-class LargestNorm(nn.Module):
-    def forward(self, weight: Tensor) -> Tensor:
-        return torch.renorm(weight, p=2, dim=0, maxnorm=1.0)
+def padded(m: Any, x: Tensor, lengths: Tensor) -> Tensor:
+    """Read a padded batch and pack it inside."""
+    packed = pack_padded_sequence(m.fc(x), lengths, batch_first=True, enforce_sorted=False)
+    return pad_packed_sequence(m.gru(packed)[0], batch_first=True)[0]
 
 
 def limited(module: nn.Module) -> nn.Module:
-    return nn.utils.parametrize.register_parametrization(module, "weight", LargestNorm())
+    norm = Made(lambda _, weight: torch.renorm(weight, p=2, dim=0, maxnorm=1.0))
+    return nn.utils.parametrize.register_parametrization(module, "weight", norm)
 
 
 # What is counted: the module, its input, and operations, MACs and parameters counted by hand.
@@ -99,10 +54,27 @@ BY_HAND: dict[str, tuple[Callable[[], nn.Module], Any, tuple[int, int, int]]] = 
     "linear without bias": (lambda: nn.Linear(10, 3, bias=False), zeros(1, 10), (57, 30, 30)),
     "linear on a vector": (lambda: nn.Linear(10, 3), zeros(10), (60, 30, 33)),
     "linear on three dimensions": (lambda: nn.Linear(10, 3), zeros(2, 4, 10), (480, 240, 33)),
-    "residual": (Residual, zeros(1, 8), (8 * 16 + 8 + 8, 64, 72)),
-    "own parameter": (Scaled, zeros(2, 8), (16 + 16, 16, 8)),
-    "tied weights": (Tied, zeros(1, 6), (4 * 11 + 4 * 12 + 4, 48, 28)),
-    "functional": (Functional, zeros(1, 8), (3 * 15 + 2 * 5 + 1, 24 + 6, 30)),
+    "residual": (
+        lambda: Made(lambda m, x: x + nn.functional.relu(m.fc(x)), fc=nn.Linear(8, 8)),
+        zeros(1, 8),
+        (8 * 16 + 8 + 8, 64, 72),
+    ),
+    "own parameter": (
+        lambda: Made(lambda m, x: (x * m.gamma).mean(-1), gamma=nn.Parameter(torch.ones(8))),
+        zeros(2, 8),
+        (16 + 16, 16, 8),
+    ),
+    "tied weights": (tied, zeros(1, 6), (4 * 11 + 4 * 12 + 4, 48, 28)),
+    "functional": (
+        lambda: Made(
+            functional,
+            inner=nn.Identity(),
+            weight=nn.Parameter(zeros(3, 8)),
+            kernel=nn.Parameter(zeros(2, 1, 3)),
+        ),
+        zeros(1, 8),
+        (3 * 15 + 2 * 5 + 1, 24 + 6, 30),
+    ),
     "depthwise": (lambda: nn.Conv1d(4, 4, 3, groups=4), zeros(1, 4, 10), (4 * 8 * 6, 96, 16)),
     "two-dimensional": (
         lambda: nn.Conv2d(3, 8, 3, padding=1, bias=False),
@@ -131,7 +103,7 @@ BY_HAND: dict[str, tuple[Callable[[], nn.Module], Any, tuple[int, int, int]]] = 
         (4 * GRU_STEP, 4 * 15 * 9, 165),
     ),
     "padded and packed": (
-        Padded,
+        lambda: Made(padded, fc=nn.Linear(3, 4), gru=nn.GRU(4, 5, batch_first=True)),
         (zeros(2, 3, 3), torch.tensor([1, 3])),
         (6 * 4 * 6 + 4 * GRU_STEP, 6 * 12 + 4 * 15 * 9, 16 + 165),
     ),
@@ -261,19 +233,16 @@ def test_counting_changes_nothing() -> None:
 
 
 def test_random_numbers_in_a_forward_leave_the_generator_alone() -> None:
-    class Noisy(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return x + torch.ones(torch.randint(2, 3, (1,)).item(), 4)  # type: ignore[arg-type]
-
+    noisy = Made(lambda _, x: x + torch.ones(torch.randint(2, 3, (1,)).item(), 4))  # type: ignore[arg-type]
     state = torch.get_rng_state()
-    account(Noisy(), zeros(2, 4), allow_unknown=True)
+    account(noisy, zeros(2, 4), allow_unknown=True)
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_shared_weights_are_counted_once_and_shown() -> None:
     encode, decode = (
         layer
-        for layer in account(Tied(), zeros(1, 6)).layers
+        for layer in account(tied(), zeros(1, 6)).layers
         if "." not in layer.name and layer.kind == "Linear"
     )
     first, second = sorted((encode, decode), key=lambda layer: bool(layer.shared))
@@ -284,33 +253,16 @@ def test_shared_weights_are_counted_once_and_shown() -> None:
 
 
 def test_a_layer_called_twice_is_one_row() -> None:
-    class Twice(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.fc = nn.Linear(4, 4)
-
-        def forward(self, x: Tensor) -> Tensor:
-            twice: Tensor = self.fc(self.fc(x))
-            return twice
-
-    (row,) = account(Twice(), zeros(1, 4)).layers
+    twice = Made(lambda m, x: m.fc(m.fc(x)), fc=nn.Linear(4, 4))
+    (row,) = account(twice, zeros(1, 4)).layers
     assert (row.operations, row.macs, row.parameters) == (64, 32, 20)
     assert row.formula == "2·m·2·n"
 
 
 def test_parameters_that_are_never_used_are_counted_and_named() -> None:
-    class Unused(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.used = nn.Linear(2, 2)
-            self.spare = nn.Linear(2, 3)
-            self.token = nn.Parameter(torch.zeros(1, 5))
-
-        def forward(self, x: Tensor) -> Tensor:
-            used: Tensor = self.used(x)
-            return used
-
-    cost = account(Unused(), zeros(1, 2))
+    token = nn.Parameter(zeros(1, 5))
+    parts = {"used": nn.Linear(2, 2), "spare": nn.Linear(2, 3), "token": token}
+    cost = account(Made(lambda m, x: m.used(x), **parts), zeros(1, 2))
     assert cost.parameters == 6 + 9 + 5
     layers = {layer.name: layer for layer in cost.layers}
     assert layers.keys() == {"used", "spare.weight", "spare.bias", "token"}

@@ -280,8 +280,9 @@ def test_a_label_that_nobody_knows_is_an_error(make_events: Make) -> None:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_a_task_of_an_own_outcome_reads_back(name: str) -> None:
+def test_a_task_reads_back_and_so_does_one_of_an_own_outcome(name: str) -> None:
     task = task_named(name)
+    assert Task.from_dict(task.to_dict()) == task
     assert "outcome" not in task.to_dict()
     assert task.to_dict()["label"] == task.outcome.label
     own = replace(task, outcome=replace(task.outcome, many="more"))

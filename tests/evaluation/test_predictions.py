@@ -13,6 +13,15 @@ from sequela.evaluation.predictions import Predictions, joined
 from sequela.sources import sealed
 
 Make = Callable[..., Predictions]
+ARRAYS: dict[str, Any] = {
+    "example_id": ["a", "b"],
+    "group_id": ["g", "h"],
+    "subject_id": ["", ""],
+    "split": ["train", "held_out"],
+    "label": [0, 1],
+    "probabilities": [[0.5, 0.5], [0.25, 0.75]],
+    "classes": ["x", "y"],
+}
 
 
 def equal(one: Predictions, other: Predictions) -> bool:
@@ -132,31 +141,14 @@ def test_a_file_with_bad_numbers_is_damaged(make_predictions: Make, tmp_path: Pa
     ],
 )
 def test_what_does_not_fit_is_refused(field: str, value: list[Any], complaint: str) -> None:
-    arrays: dict[str, Any] = {
-        "example_id": ["a", "b"],
-        "group_id": ["g", "h"],
-        "subject_id": ["", ""],
-        "split": ["train", "held_out"],
-        "label": [0, 1],
-        "probabilities": [[0.5, 0.5], [0.25, 0.75]],
-        "classes": ["x", "y"],
-    }
-    Predictions(**arrays)
+    Predictions(**ARRAYS)
     with pytest.raises(DataError, match=complaint):
-        Predictions(**arrays | {field: value})
+        Predictions(**ARRAYS | {field: value})
 
 
-def test_arrays_cannot_be_written_to_and_the_callers_can(make_predictions: Make) -> None:
+def test_arrays_cannot_be_written_to_and_the_callers_can() -> None:
     label = np.zeros(2, dtype=np.int64)
-    made = Predictions(
-        example_id=np.array(["a", "b"]),
-        group_id=np.array(["g", "g"]),
-        subject_id=np.array(["", ""]),
-        split=np.array(["train", "train"]),
-        label=label,
-        probabilities=np.full((2, 2), 0.5, dtype=np.float32),
-        classes=("x", "y"),
-    )
+    made = Predictions(**ARRAYS | {"label": label})
     with pytest.raises(ValueError, match="read-only"):
         made.label[0] = 1
     label[0] = 1

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from sequela.cohort.segments import Segments, stretches
 from sequela.sequences.scaling import Scaling
 from sequela.sequences.signal_batches import SignalBatch, VariedDataset, signal_loader
 
@@ -101,18 +100,3 @@ def test_training_segments_vary_in_gain() -> None:
     assert (varied == varied[..., :1]).all()  # one factor a segment
     assert float(varied[:, 0, 0].log().std()) == pytest.approx(0.1, rel=0.1)
     assert float(varied[:, 0, 0].log().mean()) == pytest.approx(0, abs=0.01)
-
-
-def test_stretches_end_where_a_segment_is_missing_or_a_recording_ends() -> None:
-    segments = Segments(
-        signal=np.zeros((6, 1, 3), np.float32),
-        label=np.array([0, 0, 0, 0, 1, 1]),
-        segment_id=np.array([f"s{n}" for n in range(6)]),
-        recording_id=np.array(["a", "a", "a", "b", "b", "b"]),
-        subject_id=None,
-        sfreq=1.0,
-        classes=("x", "y"),
-        n_dropped=0,
-    )
-    assert stretches(segments, np.arange(6)).tolist() == [0, 0, 0, 1, 2, 2]
-    assert stretches(segments, np.array([0, 2, 4, 5])).tolist() == [0, 1, 2, 2]

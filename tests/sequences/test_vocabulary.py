@@ -57,30 +57,33 @@ def test_a_cut_code_is_a_beginning_and_cutting_it_again_changes_nothing(
     assert cut_code(cut_code(begin + body, digits + 1), digits) == cut
 
 
-def test_terms_are_numbered_by_name_and_codes_that_make_labels_have_none() -> None:
-    codes = ["LAB//b", "LAB//a", "MEDS_DEATH", "HOSPITAL_OUTCOME//alive", "MEDS_BIRTH", "GENDER//F"]
-    terms = terms_of(codes, ALL, SequenceSettings())
-    assert terms.names == ("LAB//a", "LAB//b")
-    assert terms.of_code == {"LAB//a": 0, "LAB//b": 1}
+NAMES_OF_4280 = ("DIAGNOSIS//ICD//9//4280", "ICD9CM/428.0", "ICD9CM//4280")
 
 
-def test_families_not_asked_for_are_left_out_and_admissions_only_show_a_visit() -> None:
-    task = Task("labs", "last event", ANY_DEATH, inputs=("LAB",))
-    terms = terms_of(["LAB//a", "LABEL//x", "HOSPITAL_ADMISSION//E"], task, SequenceSettings())
-    assert terms.of_code == {"LAB//a": 0, "HOSPITAL_ADMISSION//E": None}
-
-
-def test_a_family_asked_for_is_meant_under_every_name() -> None:
-    task = Task("diagnoses", "last event", ANY_DEATH, inputs=("ICD9CM",))
-    codes = ["ICD9CM//4280", "DIAGNOSIS//ICD//9//4280", "DIAGNOSIS//ICD//10//I509", "ICD9CM/428.0"]
-    assert terms_of(codes, task, SequenceSettings()).names == tuple(sorted({*codes} - {codes[2]}))
-
-
-def test_another_models_answer_is_an_input_only_where_it_is_named() -> None:
-    codes = ["APACHE_PREDICTION//IV", "LAB//a"]
-    assert terms_of(codes, ALL, SequenceSettings()).names == ("LAB//a",)
-    task = Task("apache", "last event", ANY_DEATH, inputs=("APACHE_PREDICTION",))
-    assert terms_of(codes, task, SequenceSettings()).names == ("APACHE_PREDICTION//IV",)
+@pytest.mark.parametrize(
+    ("inputs", "codes", "expected"),
+    [
+        # They are numbered by name, and codes that make labels have none.
+        ((), "LAB//b LAB//a MEDS_DEATH HOSPITAL_OUTCOME//alive MEDS_BIRTH GENDER//F",
+         {"LAB//a": 0, "LAB//b": 1}),
+        # Families that are not asked for are left out, and admissions only show a visit.
+        (("LAB",), "LAB//a LABEL//x HOSPITAL_ADMISSION//E",
+         {"LAB//a": 0, "HOSPITAL_ADMISSION//E": None}),
+        # A family that is asked for is meant under every name.
+        (("ICD9CM",), f"DIAGNOSIS//ICD//10//I509 {' '.join(NAMES_OF_4280)}",
+         {name: place for place, name in enumerate(sorted(NAMES_OF_4280))}),
+        # Another model's answer is an input only where it is named.
+        ((), "APACHE_PREDICTION//IV LAB//a", {"LAB//a": 0}),
+        (("APACHE_PREDICTION",), "APACHE_PREDICTION//IV LAB//a", {"APACHE_PREDICTION//IV": 0}),
+    ],
+)  # fmt: skip
+def test_which_codes_are_terms(
+    inputs: tuple[str, ...], codes: str, expected: dict[str, int | None]
+) -> None:
+    task = Task("some", "last event", ANY_DEATH, inputs=inputs) if inputs else ALL
+    terms = terms_of(codes.split(), task, SequenceSettings())
+    assert terms.of_code == expected
+    assert terms.names == tuple(code for code, place in expected.items() if place is not None)
 
 
 def test_demographics_are_inputs_where_they_are_asked_for_and_age_in_decades() -> None:

@@ -12,6 +12,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 from tests.sources import hospital
+from tests.sources.conftest import Built
 
 from sequela.errors import DataError, SettingError
 from sequela.sources.build import build
@@ -74,22 +75,15 @@ def test_text_ids_are_numbered_in_their_order(own: Path, tmp_path: Path) -> None
     account = build(beside(own), own, tmp_path / "out")
     assert account.title == "Our hospital, 2020 and 2021"
     assert (account.subjects, account.dated_by_row) == (400, True)
-    tables = [pq.read_table(f) for f in (tmp_path / "out" / "data").rglob("*.parquet")]
-    rows = [row for table in tables for row in table.to_pylist()]
+    rows = Built(tmp_path / "out", account).rows
     with (own / "stays.csv").open() as file:
         stays = list(csv.DictReader(file))
     order = {stay: n for n, stay in enumerate(sorted(row["stay"] for row in stays), start=1)}
-    died = {
-        (int(row["patient"][1:]) + 1, order[row["stay"]])
-        for row in stays
-        if row["outcome"] == "died"
+    died = [row for row in stays if row["outcome"] == "died"]
+    expired = [row for row in rows if row["code"] == "HOSPITAL_OUTCOME//expired"]
+    assert {(row["subject_id"], row["visit_id"]) for row in expired} == {
+        (int(row["patient"][1:]) + 1, order[row["stay"]]) for row in died
     }
-    found = {
-        (row["subject_id"], row["visit_id"])
-        for row in rows
-        if row["code"] == "HOSPITAL_OUTCOME//expired"
-    }
-    assert found == died
     labs = [row for row in rows if row["code"] == "LAB//lactate//mmol/L"]
     assert len(labs) == 3 * len(stays)
     assert all(row["numeric_value"] > 0 and row["time"].minute == 0 for row in labs)
@@ -218,14 +212,18 @@ def test_rows_that_do_not_fit_are_named_without_their_values(own: Path) -> None:
     )
 
 
+def without_marks(own: Path, proposal: str) -> None:
+    """Write the proposal without what a person must decide as the declaration."""
+    lines = [line for line in proposal.splitlines() if "DECIDE" not in line]
+    (own / "tables.toml").write_text("\n".join(lines).replace("LABS//", "LAB//") + "\n", "utf-8")
+
+
 def test_a_proposal_is_a_declaration_once_its_marks_are_gone(own: Path, tmp_path: Path) -> None:
     build(beside(own), own, tmp_path / "decided")
     (own / "tables.toml").write_text(propose(own), "utf-8")
     with pytest.raises(DataError, match="a person must still decide"):
         beside(own)
-    lines = (own / "tables.toml").read_text("utf-8").splitlines()
-    kept = [line for line in lines if "DECIDE" not in line]
-    (own / "tables.toml").write_text("\n".join(kept).replace("LABS//", "LAB//") + "\n", "utf-8")
+    without_marks(own, propose(own))
     build(beside(own), own, tmp_path / "proposed")
     assert digest(tmp_path / "proposed") == digest(tmp_path / "decided")
 
@@ -237,8 +235,7 @@ def test_times_in_a_form_of_a_country_are_proposed_as_such(own: Path, tmp_path: 
         path.write_text(re.sub(r"(\d{4})-(\d\d)-(\d\d)", r"\3.\2.\1", text), "utf-8")
     said = propose(own)
     assert "a time as %d.%m.%Y %H:%M:%S" in said
-    lines = [line for line in said.splitlines() if "DECIDE" not in line]
-    (own / "tables.toml").write_text("\n".join(lines).replace("LABS//", "LAB//") + "\n", "utf-8")
+    without_marks(own, said)
     build(beside(own), own, tmp_path / "proposed")
     assert digest(tmp_path / "proposed") == digest(tmp_path / "decided")
 
@@ -268,11 +265,7 @@ def test_rows_of_a_table_without_subjects_have_those_of_their_stays(
     )
     account = build(beside(own), own, tmp_path / "out", allow_set_aside=["diagnoses"])
     assert account.tables[-1].set_aside == {"no hospital stay is named": 1}
-    rows = [
-        r
-        for f in (tmp_path / "out").rglob("data/**/*.parquet")
-        for r in pq.read_table(f).to_pylist()
-    ]
+    rows = Built(tmp_path / "out", account).rows
     found = {r["code"]: (r["subject_id"], r["time"]) for r in rows if r["code"].startswith("ICD")}
     left = {r["visit_id"]: r["time"] for r in rows if r["code"] == "HOSPITAL_DISCHARGE"}
     assert {code: subject for code, (subject, _) in found.items()} == {

@@ -62,6 +62,14 @@ def shard(root: Path, write: Callable[[Path], None], name: str = "0") -> Path:
     return root
 
 
+def changed(root: Path, name: str, values: pa.Array) -> Path:
+    """The one shard with other values in a column."""
+    path = root / "data" / "0.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(table.schema.get_field_index(name), name, values), path)
+    return path
+
+
 def rows_of(root: Path) -> list[tuple[Any, ...]]:
     with open_events(root).connect() as connection:
         return connection.execute("SELECT * FROM events ORDER BY time NULLS FIRST").fetchall()
@@ -114,10 +122,7 @@ def test_a_column_that_holds_nothing_is_none(tmp_path: Path) -> None:
 )
 def test_what_would_lose_something_is_refused(name: str, values: pa.Array, tmp_path: Path) -> None:
     root = shard(tmp_path, by_pyarrow)
-    path = root / "data" / "0.parquet"
-    table = pq.read_table(path)
-    table = table.set_column(table.schema.get_field_index(name), name, values)
-    pq.write_table(table, path)
+    path = changed(root, name, values)
     with pytest.raises(DataError, match=f"column '{name}' is .*; MEDS 0.4 says"):
         open_events(root)
     with pytest.raises(DataError, match=r"not MEDS 0\.4 data"):
@@ -126,10 +131,7 @@ def test_what_would_lose_something_is_refused(name: str, values: pa.Array, tmp_p
 
 def test_numbers_of_too_many_digits_are_not_rounded_unasked(tmp_path: Path) -> None:
     root = shard(tmp_path, by_polars)
-    path = root / "data" / "0.parquet"
-    table = pq.read_table(path)
-    table = table.set_column(3, "numeric_value", pa.array([None, 98.6, None]))
-    pq.write_table(table, path)
+    path = changed(root, "numeric_value", pa.array([None, 98.6, None]))
     assert rows_of(root)[1][3] == 98.6
     with pytest.raises(DataError, match=r"not MEDS 0\.4 data"):
         validate([path])

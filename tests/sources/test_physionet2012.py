@@ -36,10 +36,7 @@ def test_descriptors_and_measurements(physionet2012: Path, made: Any) -> None:
     assert {row["visit_id"] for row in mine} == {132539}
     aside = built.table("records").set_aside
     assert aside == {"-1: the descriptor was not recorded": 4}
-
-
-def test_a_length_of_stay_that_is_missing(physionet2012: Path, made: Any) -> None:
-    built = made("physionet2012", physionet2012)
+    # The other's length of stay is missing.
     assert built.times("HOSPITAL_OUTCOME//expired") == [datetime(2000, 1, 3, 23, 59, 59)]
     assert built.times("MEDS_DEATH") == [datetime(2000, 1, 11, 23, 59, 59)]
     assert "GENDER//M" in built.codes()

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 from tests.cli.calls import ran, refusal
 from tests.postgres import PASSWORD
+from tests.sources.conftest import Tables
 
 from sequela.errors import DataError, DataNotFoundError, SettingError
 from sequela.sources.build import build
@@ -28,17 +29,16 @@ def load(server: str) -> Iterator[Any]:
     schemas = []
     with dbapi.connect(server) as connection, connection.cursor() as cursor:
 
-        def call(tables: dict[str, list[dict[str, Any]]], schema: str = "mimiciii") -> None:
+        def call(tables: Tables, schema: str = "mimiciii", **kinds: str) -> None:
+            def typed(column: str) -> str:
+                return kinds.get(column) or kind(column)
+
             schemas.append(schema)
             cursor.execute(f"CREATE SCHEMA {schema}")
             for name, rows in tables.items():
-                columns = ", ".join(f"{column} {kind(column)}" for column in rows[0])
+                columns = ", ".join(f"{column} {typed(column)}" for column in rows[0])
                 cursor.execute(f"CREATE TABLE {schema}.{name} ({columns})")
-                places = ", ".join(f"${i + 1}" for i in range(len(rows[0])))
-                casts = ", ".join(
-                    f"{place}::{kind(column)}"
-                    for place, column in zip(places.split(", "), rows[0], strict=True)
-                )
+                casts = ", ".join(f"${i}::{typed(column)}" for i, column in enumerate(rows[0], 1))
                 values = [[None if v == "" else str(v) for v in row.values()] for row in rows]
                 cursor.executemany(f"INSERT INTO {schema}.{name} SELECT {casts}", values)
             connection.commit()
@@ -173,31 +173,8 @@ def test_values_of_another_kind(mimic3: Any, load: Any, server: str, tmp_path: P
     with pytest.raises(DataError, match="no column 'subject_id'"):
         build(source_of("mimic3"), server, tmp_path / "out")
     for row in mimic3["DIAGNOSES_ICD"]:
-        row["SUBJECT_ID "] = f"{row.pop('subject')}x"
-    renamed = [
-        {"subject_id": str(row["SUBJECT_ID "]), "hadm_id": row["hadm_id"], "icd9_code": "1"}
-        for row in mimic3["DIAGNOSES_ICD"]
-    ]
-    with_text = {**mimic3, "DIAGNOSES_ICD": renamed}
-    kinds = {"subject_id": "varchar(9)"}
-    load_as_text(server, with_text, kinds)
+        row["subject_id"] = f"{row.pop('subject')}x"
+    load(mimic3, "wrong", subject_id="varchar(9)")
     with pytest.raises(DataError, match=r"type bigint: .9a.") as raised:
         build(source_of("mimic3"), f"{server}&options=-csearch_path%3Dwrong", tmp_path / "out")
     assert "\n" not in str(raised.value)
-
-
-def load_as_text(server: str, tables: Any, kinds: dict[str, str]) -> None:
-    """A schema whose diagnoses have the kinds given."""
-    from adbc_driver_postgresql import dbapi
-
-    with dbapi.connect(server) as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE SCHEMA wrong")
-        for name in ("patients", "admissions"):
-            cursor.execute(f"CREATE TABLE wrong.{name} AS SELECT * FROM mimiciii.{name}")  # noqa: S608
-        rows = tables["DIAGNOSES_ICD"]
-        columns = ", ".join(f"{column} {kinds.get(column, 'int')}" for column in rows[0])
-        cursor.execute(f"CREATE TABLE wrong.diagnoses_icd ({columns})")
-        for row in rows:
-            values = ", ".join(f"'{value}'" for value in row.values())
-            cursor.execute(f"INSERT INTO wrong.diagnoses_icd VALUES ({values})")  # noqa: S608
-        connection.commit()

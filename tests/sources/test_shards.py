@@ -33,6 +33,8 @@ ROW = st.fixed_dictionaries(
         "table": st.integers(0, 1),
     }
 )
+EMPTY = {"subject_id": 1, "time": None, "code": "A", "numeric_value": None, "visit_id": None,
+         "table": 0}  # fmt: skip
 EVENTS = pa.schema([*SCHEMA, pa.field("table", pa.int32())])
 
 
@@ -69,8 +71,7 @@ def test_distinct_rows_against_a_plain_reference(rows: list[dict[str, Any]]) -> 
     ],
 )
 def test_the_order_of_one_column(name: str, values: list[Any]) -> None:
-    row = {"subject_id": 1, "time": None, "code": "A", "numeric_value": None, "visit_id": None}
-    events = encoded([{**row, name: value, "table": 0} for value in reversed(values)])
+    events = encoded([{**EMPTY, name: value} for value in reversed(values)])
     distinct, _ = shards.distinct_rows(events)
     assert events[name].take(column_of(distinct)).to_pylist() == values
 
@@ -78,8 +79,7 @@ def test_the_order_of_one_column(name: str, values: list[Any]) -> None:
 def test_wide_keys_are_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
     """The ranks sort as the packed numbers do, however little fits."""
     rows = [
-        {"subject_id": s, "time": ORIGIN + timedelta(minutes=m), "code": c, "numeric_value": None,
-         "visit_id": v, "table": 0}
+        {**EMPTY, "subject_id": s, "time": ORIGIN + timedelta(minutes=m), "code": c, "visit_id": v}
         for s in (9, 3) for m in (5, -1) for c in reversed(CODES) for v in (1, None)
     ]  # fmt: skip
     events = encoded(rows)
@@ -91,19 +91,14 @@ def test_wide_keys_are_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_event_of_nobody(tmp_path: Path) -> None:
-    row = {"subject_id": None, "time": None, "code": "A", "numeric_value": None, "visit_id": None}
-    table = encoded([{**row, "table": 0}, {**row, "subject_id": 1, "table": 0}])
+    table = encoded([{**EMPTY, "subject_id": None}, EMPTY])
     with pytest.raises(DataError, match="1 events have no subject_id"):
         shards._write_bucket(table, 0, tmp_path, lambda ids: ids.astype("int8"))
 
 
 def test_rows_reach_the_disk_in_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "ROW_GROUP", 2)
-    rows = [
-        {"subject_id": 1, "time": None, "code": code, "numeric_value": None, "visit_id": visit,
-         "table": 0}
-        for code in CODES for visit in (None, 5, 5)
-    ]  # fmt: skip
+    rows = [{**EMPTY, "code": code, "visit_id": visit} for code in CODES for visit in (None, 5, 5)]
     table = encoded(rows)
     written = shards._write_bucket(table, 3, tmp_path, lambda ids: (ids - 1).astype("int8"))
     assert written.files == (tmp_path / "data/train/3.parquet",)

@@ -130,19 +130,14 @@ def test_events_of_a_table(edf: Edf, tmp_path: Path) -> None:
     assert read(tmp_path, asked).label.tolist() == [0, 0, 1, 1, 1] + [1] * 5
     with pytest.raises(SettingError, match=r"found: others \(3\)\); name them"):
         read(tmp_path, asked.model_copy(update={"classes": ()}))
-    table.write_text("file,onset,end,label\nc.edf,0,4,W\n", "utf-8")
-    with pytest.raises(
-        DataError, match=r"events.csv line 2: an event of a recording that is not here"
+    for row, said in (
+        ("c.edf,0,4,W", r"events.csv line 2: an event of a recording that is not here"),
+        ("a.edf,12,14,W", r"a.edf: event 1 begins at 12 s, and .* has 10 s"),
+        ('a.edf,"0,5",1,W', r"line 2: the onset is of the form '9,9'; expected seconds"),
     ):
-        read(tmp_path, asked)
-    table.write_text("file,onset,end,label\na.edf,12,14,W\n", "utf-8")
-    with pytest.raises(DataError, match=r"a.edf: event 1 begins at 12 s, and .* has 10 s"):
-        read(tmp_path, asked)
-    table.write_text('file,onset,end,label\na.edf,"0,5",1,W\n', "utf-8")
-    with pytest.raises(
-        DataError, match=r"line 2: the onset is of the form '9,9'; expected seconds"
-    ):
-        read(tmp_path, asked)
+        table.write_text(f"file,onset,end,label\n{row}\n", "utf-8")
+        with pytest.raises(DataError, match=said):
+            read(tmp_path, asked)
 
 
 def bids(edf: Edf, folder: Path) -> None:

@@ -64,6 +64,9 @@ register.data_set(
 
 
 # Hospital tables: stays, haemoglobin and blood given.
+WHO = {"stay": Kind.INTEGER, "person": Kind.INTEGER}
+
+
 def stays(frame: nw.LazyFrame[Any], _: Frames) -> nw.LazyFrame[Any]:
     """Stays by the names that events have."""
     return frame.with_columns(subject_id=nw.col("person"), visit_id=nw.col("stay"))
@@ -80,12 +83,7 @@ register.data_set(
             tables=(
                 Tables(
                     "stays",
-                    {
-                        "stay": Kind.INTEGER,
-                        "person": Kind.INTEGER,
-                        "came": Kind.TIME,
-                        "went": Kind.TIME,
-                    },
+                    WHO | {"came": Kind.TIME, "went": Kind.TIME},
                     (
                         Fact("admission", codes.ADMISSION, "came", "then", "the desk writes it"),
                         Fact("discharge", codes.DISCHARGE, "went", "then", "the desk writes it"),
@@ -96,24 +94,13 @@ register.data_set(
                 ),
                 Tables(
                     "labs",
-                    {
-                        "stay": Kind.INTEGER,
-                        "person": Kind.INTEGER,
-                        "at": Kind.TIME,
-                        "test": Kind.TEXT,
-                        "value": Kind.NUMBER,
-                    },
+                    WHO | {"at": Kind.TIME, "test": Kind.TEXT, "value": Kind.NUMBER},
                     (Fact("result", "LAB//{test}", "at", "then", "as reported", value="value"),),
                     prepare=stays,
                 ),
                 Tables(
                     "blood",
-                    {
-                        "stay": Kind.INTEGER,
-                        "person": Kind.INTEGER,
-                        "at": Kind.TIME,
-                        "group": Kind.TEXT,
-                    },
+                    WHO | {"at": Kind.TIME, "group": Kind.TEXT},
                     (Fact("transfusion", "BLOOD//{group}", "at", "then", "the bag is scanned"),),
                     prepare=stays,
                 ),

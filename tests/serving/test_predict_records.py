@@ -1,9 +1,6 @@
 """Hospital records without outcomes: the run's question, asked of whom nobody knows the answer."""
 
-import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from tests.cli.calls import ran
-from tests.serving.test_predict import WITHOUT_TORCH, asked, listed, of_run, table_of
+from tests.serving.test_predict import asked, listed, of_run, table_of, without_torch
 
 from sequela.config import CohortSettings, RunSettings
 from sequela.errors import DataError, SequelaError, SettingError
@@ -175,11 +172,7 @@ def test_marks_under_another_key_are_not_compared(
 
 def test_it_works_without_torch(stays_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "said.parquet"
-    words = ["predict", str(stays_file), "--data", "mimic3", "--out", str(out), "--json"]
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TORCH, *words], capture_output=True, text=True, check=True
-    )
-    report = json.loads(done.stdout)
+    report = without_torch(stays_file, "--data", "mimic3", "--out", out)
     assert report["scored"] == len(table_of(out))
     assert report["drift"]["records"]["patients"] == 100 - len(
         {row["subject"] for row in listed(out, "not scored")}

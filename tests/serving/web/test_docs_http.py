@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from tests.test_docs import fences
 
 from sequela.serving.served import ServedModel
 from sequela.serving.web import described
 from sequela.serving.web.bodies import BINARY, CSV, EDF, JSON, PARQUET
 from sequela.serving.web.patients import patients_of
 
-PAGE = (Path(__file__).parents[3] / "docs" / "http.md").read_text("utf-8")
+PATH = Path(__file__).parents[3] / "docs" / "http.md"
+PAGE = PATH.read_text("utf-8")
 
 
 def test_its_python_runs(
@@ -23,15 +25,14 @@ def test_its_python_runs(
     segment: list[float],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    (code,) = fences(PATH, "python")
     with running(eeg) as address:
         exec(code, {"segment": segment, "address": address})  # noqa: S102 - our own page
     assert capsys.readouterr().out == "seizure\n"
 
 
 def test_its_patient_is_one() -> None:
-    first = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[0]
-    (patient,) = patients_of([json.loads(first)])
+    (patient,) = patients_of([json.loads(fences(PATH, "json")[0])])
     assert [len(visit.codes) for visit in patient.visits] == [1, 1]
 
 

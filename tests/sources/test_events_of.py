@@ -43,17 +43,13 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...] | None]:
     return made
 
 
-def touched(root: Path) -> None:
-    os.utime(root / "ICUSTAYS.csv.gz", ns=(1, 1))
-
-
-def grown(root: Path) -> None:
-    file = root / "LICENSE.txt"
-    file.write_text("of these tables")
-
-
-def removed(root: Path) -> None:
-    (root / "TRANSFERS.csv.gz").unlink()
+CHANGES: dict[str, Callable[[Path, Path], object]] = {
+    "touched": lambda root, _: os.utime(root / "ICUSTAYS.csv.gz", ns=(1, 1)),
+    "grown": lambda root, _: (root / "LICENSE.txt").write_text("of these tables"),
+    "removed": lambda root, _: (root / "TRANSFERS.csv.gz").unlink(),
+    "not finished": lambda _, found: (found / "made_from.json").unlink(),
+    "not finished in its note": lambda _, found: (found / "made_from.json").write_text("{"),
+}
 
 
 def test_what_is_there_is_used_again(root: Path, tmp_path: Path, builds: list[Any]) -> None:
@@ -69,16 +65,15 @@ def test_what_is_there_is_used_again(root: Path, tmp_path: Path, builds: list[An
     assert str(root) in origin
 
 
-@pytest.mark.slow(but="removed")
-@pytest.mark.parametrize("change", [touched, grown, removed])
-def test_changed_files_are_built_again(
-    change: Callable[[Path], None], root: Path, tmp_path: Path, builds: list[Any]
+def test_what_changed_or_was_not_finished_is_built_again_once(
+    root: Path, tmp_path: Path, builds: list[Any]
 ) -> None:
-    events_of("mimic3", root, tmp_path / "events", TABLES)
-    change(root)
-    events_of("mimic3", root, tmp_path / "events", TABLES)
-    events_of("mimic3", root, tmp_path / "events", TABLES)
-    assert len(builds) == 2
+    found = events_of("mimic3", root, tmp_path / "events", TABLES).path
+    for count, (name, change) in enumerate(CHANGES.items(), 2):
+        change(root, found)
+        for _ in range(2):
+            events_of("mimic3", root, tmp_path / "events", TABLES)
+            assert len(builds) == count, name
 
 
 def test_other_tables_code_or_places_are_built_again(
@@ -95,17 +90,6 @@ def test_other_tables_code_or_places_are_built_again(
     other = shutil.copytree(root, tmp_path / "copy")
     events_of("mimic3", other, tmp_path / "events", ())
     assert len(builds) == 5
-
-
-@pytest.mark.parametrize("content", [None, "{"])
-def test_a_build_that_was_not_finished_is_made_again(
-    content: str | None, root: Path, tmp_path: Path, builds: list[Any]
-) -> None:
-    found = events_of("mimic3", root, tmp_path / "events", TABLES).path
-    note = found / "made_from.json"
-    note.unlink() if content is None else note.write_text(content)
-    events_of("mimic3", root, tmp_path / "events", TABLES)
-    assert len(builds) == 2
 
 
 def test_a_built_data_set_is_used_in_its_place(

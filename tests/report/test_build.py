@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError
 from sequela.report.build import build
 from sequela.runs import fit
@@ -65,15 +64,14 @@ def test_a_page_without_an_improved_model_says_which_run_is_missing(
     assert "There is no run of mlp-improved here." in text
 
 
+@pytest.mark.parametrize("change", [{"seed": 5}, {"fractions": (0.3, 0.3, 0.4)}])
 def test_runs_of_other_splits_do_not_share_a_page(
-    small_runs: list[RunFolder], synthetic: Path, tmp_path: Path
+    change: dict[str, Any], small_runs: list[RunFolder], synthetic: Path, tmp_path: Path
 ) -> None:
-    settings = RunSettings(
-        model="majority-class", data="bonn", seed=5, training=TrainingSettings(epochs=1)
-    )
+    settings = small_runs[2].settings.model_copy(update=change)
     other = fit.train(settings, tmp_path / "other", root=synthetic)
     with pytest.raises(RunError, match="of different splits"):
-        build([small_runs[0], other], tmp_path / "page.html")
+        build([*small_runs, other], tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
 
 

@@ -12,7 +12,6 @@ from tests.approved import assert_approved
 from sequela.report.card import build_card
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
-from sequela.runs.folds import FoldsFolder
 from sequela.runs.manifest import seal
 
 
@@ -127,8 +126,7 @@ def test_neither_model_nor_data_are_needed_and_bytes_are_the_same(
             removed += 1
             seal(model.parent)
         seal(copy)
-        again = FoldsFolder(copy) if isinstance(run, FoldsFolder) else RunFolder(copy)
-        assert card_of(again, tmp_path / "again") == first
+        assert card_of(type(run)(copy), tmp_path / "again") == first
         assert str(tmp_path) not in first
     assert removed
 

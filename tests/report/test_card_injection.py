@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from markdown_it.token import Token
 
 from sequela.report.card import build_card, markdown
 from sequela.runs.find import Run
-from sequela.runs.folder import RunFolder
 
 PAYLOAD = (
     "<img src=x onerror=alert(1)> [here](javascript:alert(1)) ![p](http://evil.example/p.png) "
@@ -31,13 +31,9 @@ def _tokens(tokens: list[Token]) -> Iterator[Token]:
         yield from _tokens(token.children or [])
 
 
-def _kinds(text: str) -> dict[str, int]:
-    body = text.split("\n---\n", 1)[1]
+def _kinds(text: str) -> Counter[str]:
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-    kinds: dict[str, int] = {}
-    for token in _tokens(parser.parse(body)):
-        kinds[token.type] = kinds.get(token.type, 0) + 1
-    return kinds
+    return Counter(token.type for token in _tokens(parser.parse(text)))
 
 
 def _hostile(value: Any, counted: list[int], name: str = "") -> Any:
@@ -65,16 +61,12 @@ def test_a_hostile_run_adds_nothing_to_its_card(
     for file in ("metrics.json", "environment.json"):
         record = json.loads((inner / file).read_text("utf-8"))
         (inner / file).write_text(json.dumps(_hostile(record, counted)), "utf-8")
-    if inner == copied:
-        hostile: Run = RunFolder(copied)
-    else:
-        hostile = type(run)(copied)
-    found = build_card(hostile, tmp_path / "hostile.md").read_text("utf-8")
+    found = build_card(type(run)(copied), tmp_path / "hostile.md").read_text("utf-8")
     assert len(counted) > 30
     assert "alert(1)" in found
     assert "<script" not in found.split("\n---\n", 1)[1]
-    before, after = _kinds(plain), _kinds(found)
-    new = {kind for kind in after if after[kind] > before.get(kind, 0)}
+    before, after = (_kinds(text.split("\n---\n", 1)[1]) for text in (plain, found))
+    new = set(after - before)
     # A text may end with a full stop where the card's own bold ends, so that it is bold.
     assert new <= {"text", "text_special", "strong_open", "strong_close"}, new
 
@@ -88,6 +80,5 @@ def test_a_hostile_run_adds_nothing_to_its_card(
     ],
 )
 def test_text_stays_text(text: str) -> None:
-    parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-    kinds = {token.type for token in _tokens(parser.parse(str(markdown(text))))}
+    kinds = set(_kinds(str(markdown(text))))
     assert kinds <= {"paragraph_open", "paragraph_close", "inline", "text", "text_special"}

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from sequela.errors import RunError, SettingError
+from sequela.errors import SettingError
 from sequela.figures.training_size import training_size
 from sequela.report.build import build
 from sequela.report.training_size import apart
@@ -51,15 +51,6 @@ def test_the_page_draws_it_and_compares_the_others_only(
     assert text.count('<th scope="row">MLP baseline</th>') == before.count(
         '<th scope="row">MLP baseline</th>'
     )
-
-
-def test_runs_judged_on_other_examples_are_refused(
-    small_runs: list[RunFolder], synthetic: Path, tmp_path: Path
-) -> None:
-    settings = small_runs[0].settings.model_copy(update={"fractions": (0.3, 0.3, 0.4)})
-    other = fit.train(settings, tmp_path / "other", root=synthetic)
-    with pytest.raises(RunError, match="of different splits"):
-        build([*small_runs, other], tmp_path / "page.html")
 
 
 def test_nothing_is_no_picture() -> None:

@@ -46,9 +46,7 @@ def test_answers_are_the_numbers_of_the_run(
     assert f"accuracy {run.test['accuracy']:.3f} ({low:.3f} to {high:.3f})" in said(found, "23a")
     assert "244,485 parameters" in said(found, "12c")
     assert "0 ids in two parts" in said(found, "12a")
-    assert said(found, "18f").endswith(
-        "sequela train mlp-improved --data bonn --split recording --seed 0 --epochs 12"
-    ) or "sequela train mlp-improved --data bonn" in said(found, "18f")
+    assert "sequela train mlp-improved --data bonn" in said(found, "18f")
     record = record_runs[0]
     found = checklist(Entry(record))
     flow = record.metrics["data"]["flow"]

@@ -255,30 +255,26 @@ def test_events_built_from_shifted_dates_are_not_split_by_time(tmp_path: Path) -
         fit.train(settings("time"), tmp_path / "run", root=tmp_path / "built")
 
 
-def test_records_without_a_hospital(write_meds: Callable[..., Path], tmp_path: Path) -> None:
-    rows = [row for one in range(30) for row in stay(one, 0, START, None)]
+@pytest.mark.parametrize(
+    ("hospital_of", "error", "message"),
+    [
+        (lambda _: None, SplitError, r"no hospital is on record.*use --split subject"),
+        (lambda one: one % 2, SequelaError, r"2 site id\(s\) are too few"),
+        # All who die are in one hospital of four.
+        (lambda one: (one % 3 > 0) * one % 4, SplitError, r"none of a class.*choose another seed"),
+    ],
+)
+def test_records_that_no_split_by_site_fits(
+    hospital_of: Callable[[int], int | None],
+    error: type[Exception],
+    message: str,
+    write_meds: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    people = [one for one in range(1, 40) if one % 10]
+    rows = [row for one in people for row in stay(one, 0, START, hospital_of(one))]
     root = write_meds(tmp_path / "data", rows)
-    with pytest.raises(SplitError, match=r"no hospital is on record.*use --split subject"):
-        fit.train(settings("site"), tmp_path / "run", root=root)
-
-
-def test_too_few_hospitals(write_meds: Callable[..., Path], tmp_path: Path) -> None:
-    rows = [row for one in range(30) for row in stay(one, 0, START, one % 2)]
-    root = write_meds(tmp_path / "data", rows)
-    with pytest.raises(SequelaError, match=r"2 site id\(s\) are too few"):
-        fit.train(settings("site"), tmp_path / "run", root=root)
-
-
-def test_a_part_without_an_event(write_meds: Callable[..., Path], tmp_path: Path) -> None:
-    """All who die are in one hospital of four."""
-    rows = [
-        row
-        for one in range(1, 40)
-        for row in stay(one, 0, START, 0 if one % 3 == 0 else one % 4)
-        if one % 10
-    ]
-    root = write_meds(tmp_path / "data", rows)
-    with pytest.raises(SplitError, match=r"none of a class.*choose another seed"):
+    with pytest.raises(error, match=message):
         fit.train(settings("site"), tmp_path / "run", root=root)
 
 

@@ -200,23 +200,10 @@ def test_a_folder_of_another_study_is_refused(
     with pytest.raises(RunError, match="holds a study of --seed 0; add --seed 0"):
         reproduce(study[0], studies=["seizure"], root=synthetic, quick=True, seed=1, processes=1)
     (tmp_path / "thesis.docx").touch()
-    with pytest.raises(RunError, match="is not empty, and holds no study"):
-        reproduce(tmp_path, studies=["seizure"], root=synthetic, quick=True, processes=1)
-    with pytest.raises(RunError, match="is not empty, and holds no study"):
-        reproduce(
-            tmp_path / "thesis.docx", studies=["seizure"], root=synthetic, quick=True, processes=1
-        )
+    for out in (tmp_path, tmp_path / "thesis.docx"):
+        with pytest.raises(RunError, match="is not empty, and holds no study"):
+            reproduce(out, studies=["seizure"], root=synthetic, quick=True, processes=1)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
-
-
-def test_what_is_no_finished_run(study: Study, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="expected a run folder"):
-        find_runs([tmp_path])
-    (tmp_path / "config.toml").write_bytes(
-        (study[0] / "runs" / "majority-class.by-row" / "config.toml").read_bytes()
-    )
-    with pytest.raises(RunError, match=r"the run is not finished .*; continue it with --resume"):
-        find_runs([tmp_path])
 
 
 def test_the_study_is_the_reports() -> None:

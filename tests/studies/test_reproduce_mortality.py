@@ -37,6 +37,7 @@ MOVED = (
     '"outcome": {"one": "move", "codes": ["TRANSFER//transfer"]}}'
 )
 REFERENCE = ["prevalence", "logistic-regression"]
+FINISHED = ["claims-mortality.toml", "manifest.json", "results.json", "runs"]
 FULL = 400
 """Subjects from which MIMIC-III is the primary cohort here."""
 
@@ -137,8 +138,7 @@ def test_results(study: Path, strict_json: Callable[[Path], Any], builds: list[s
 
 
 def test_no_records_of_patients_are_left(study: Path) -> None:
-    there = sorted(path.name for path in study.iterdir())
-    assert there == ["claims-mortality.toml", "manifest.json", "results.json", "runs"]
+    assert sorted(path.name for path in study.iterdir()) == FINISHED
     hidden = {path.name for path in study.rglob("*") if path.name.startswith(".")}
     assert hidden <= {f".{LEDGER}.lock"}
     assert not list(study.rglob("*.npy"))
@@ -165,8 +165,7 @@ def test_finished_runs_are_kept_and_missing_ones_made(
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert {path: path.read_bytes() for path in old} == old
     assert all(path.exists() for path in lost)
-    there = sorted(path.name for path in study.iterdir())
-    assert there == ["claims-mortality.toml", "manifest.json", "results.json", "runs"]
+    assert sorted(path.name for path in study.iterdir()) == FINISHED
 
 
 @pytest.mark.slow
@@ -186,8 +185,7 @@ def test_an_interrupted_study_goes_on(
         assert not (out / "results.json").exists()
         (out / "work" / "events").mkdir(parents=True)  # as of one that was killed
         go(out, (MIMIC3,), patch)
-    there = sorted(path.name for path in out.iterdir())
-    assert there == ["claims-mortality.toml", "manifest.json", "results.json", "runs"]
+    assert sorted(path.name for path in out.iterdir()) == FINISHED
     studies = strict_json(out / "results.json")["studies"]
     assert list(studies) == ["mortality-mimic3-in-hospital"]
     assert list(studies["mortality-mimic3-in-hospital"]["models"]) == ["visits-baseline"]

@@ -19,6 +19,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from tests.estimators.conftest import quick, quick_visits
 
 from sequela import SignalClassifier, VisitClassifier
 from sequela.config import TrainingSettings
@@ -70,16 +71,6 @@ def visits() -> tuple[Visits, list[str], list[int]]:
         X.append([*codes[: rng.integers(0, 4)], ["I50" if died else "J45", codes[3][0]]])
         y.append("died" if died else "lived")
     return X, y, [i // 2 for i in range(60)]
-
-
-def quick(**changes: Any) -> SignalClassifier:
-    settings = {"model": "mlp-baseline", "epochs": 15, "learning_rate": 1e-2, "random_state": 0}
-    return SignalClassifier(**{**settings, "batch_size": 16, **changes})
-
-
-def quick_visits(**changes: Any) -> VisitClassifier:
-    settings = {"epochs": 20, "learning_rate": 2e-2, "batch_size": 16, "random_state": 0}
-    return VisitClassifier(**{**settings, **changes})
 
 
 def test_pipeline_and_grid_search_by_group(signals: Any) -> None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from scipy.signal import lfilter
-from torch import Tensor, nn
+from tests.estimators.conftest import Pooled, quick
 
 from sequela import SignalClassifier, evaluate
 from sequela.errors import (
@@ -33,24 +33,6 @@ RNG = np.random.default_rng(1)
 Y = np.repeat(["calm", "seizure"], 30)
 X = RNG.normal(size=(60, 32)) + np.outer(Y == "seizure", 2 * np.sin(np.arange(32)))
 GROUPS = np.repeat(np.arange(20), 3)
-
-
-class Pooled(nn.Module):
-    """Mean power of each channel, then Linear; what anyone may write."""
-
-    def __init__(self, n_chans: int, n_times: int, n_outputs: int, hidden: int = 4) -> None:
-        super().__init__()
-        self.n_times = n_times
-        self.fc = nn.Sequential(nn.Linear(n_chans, hidden), nn.ReLU(), nn.Linear(hidden, n_outputs))
-
-    def forward(self, signal: Tensor) -> Tensor:
-        logits: Tensor = self.fc(signal.square().mean(2))
-        return logits
-
-
-def quick(**changes: Any) -> SignalClassifier:
-    settings = {"model": "mlp-baseline", "epochs": 15, "learning_rate": 1e-2, "random_state": 0}
-    return SignalClassifier(**{**settings, "batch_size": 16, **changes})
 
 
 def unseen(seed: int) -> SignalClassifier:
@@ -169,7 +151,7 @@ def test_a_saved_classifier_answers_the_same_in_another_process(tmp_path: Path) 
     code = (
         "import numpy as np, pandas as pd, sys; sys.path.insert(0, sys.argv[1])\n"
         "from sequela import SignalClassifier\n"
-        "from test_signal_classifier import Pooled\n"
+        "from conftest import Pooled\n"
         "for form, given in (('name', {}), ('class', {'model': Pooled})):\n"
         "    loaded = SignalClassifier.load(f'models/{form}.safetensors', **given)\n"
         "    X = pd.DataFrame(np.load('x.npy'), columns=loaded.feature_names_in_)\n"

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
 import torch
+from tests.estimators.conftest import quick_visits as quick
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
@@ -31,11 +32,6 @@ class Summed(nn.Module):
         _, state = self.rnn(PackedSequence(self.embed(codes, offsets), batch_sizes))
         logits: Tensor = state[-1]
         return logits
-
-
-def quick(**changes: Any) -> VisitClassifier:
-    settings = {"epochs": 20, "learning_rate": 2e-2, "batch_size": 16, "random_state": 0}
-    return VisitClassifier(**{**settings, **changes})
 
 
 def test_the_vocabulary_is_of_the_training_examples_alone() -> None:

@@ -1,7 +1,6 @@
 """Which model ``auto`` stands for."""
 
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
@@ -15,18 +14,12 @@ PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 
 
 def test_each_default_is_a_network_that_reads_such_data() -> None:
-    kinds: dict[str, Literal["signal", "records"]] = {
-        "signal": "signal",
-        "values": "records",
-        "codes": "records",
-        "visits": "records",
-    }
-    for name, each in DEFAULTS.items():
-        assert each.model in registry.MODELS
-        assert registry.MODELS[each.model].reads_of(kinds[name])
-    assert registry.MODELS[DEFAULTS["values"].model].reads[0] == "values"
-    assert registry.MODELS[DEFAULTS["codes"].model].reads[0] == "codes"
-    assert registry.MODELS[DEFAULTS["visits"].model].reads == VisitClassifier.gives
+    entries = {name: registry.MODELS[each.model] for name, each in DEFAULTS.items()}
+    for name, entry in entries.items():
+        assert entry.reads_of("signal" if name == "signal" else "records")
+    assert entries["values"].reads[0] == "values"
+    assert entries["codes"].reads[0] == "codes"
+    assert entries["visits"].reads == VisitClassifier.gives
 
 
 def test_the_choice_is_by_what_the_examples_hold() -> None:

@@ -178,12 +178,12 @@ def test_in_ascii(
     assert len(said[0]) > 100
 
 
-def test_json_is_the_same_where_only_ascii_can_be_printed() -> None:
-    plain, usual = (
-        sequela("data", "list", "--json", PYTHONIOENCODING=encoding).stdout
-        for encoding in ("ascii", "utf-8")
-    )
-    assert json.loads(plain) == json.loads(usual)
+def test_json_is_the_same_where_only_ascii_can_be_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plain = sequela("data", "list", "--json", PYTHONIOENCODING="ascii").stdout
+    ran("data", "list", "--json")
+    assert json.loads(plain) == json.loads(capsys.readouterr().out)
 
 
 def test_a_full_disk_behind_standard_output() -> None:
@@ -369,15 +369,8 @@ def test_other_separators(sign: str, word: str, tmp_path: Path, refused: Refused
 
 
 def test_an_empty_file_is_named_so(tmp_path: Path, refused: Refused) -> None:
-    for name in ("uci.csv", "PATIENTS.csv", "Outcomes-a.txt"):
+    for name in ("uci.csv", "PATIENTS.csv", "ADMISSIONS.csv", "Outcomes-a.txt"):
         (tmp_path / name).touch()
-    for name, root in (
-        ("uci-seizure", tmp_path / "uci.csv"),
-        ("mimic3", tmp_path),
-        ("physionet2012", tmp_path),
-    ):
-        if name == "mimic3":
-            (tmp_path / "ADMISSIONS.csv").touch()
-        assert ": empty; expected a header and rows" in refused(
-            "data", "check", name, "--root", root
-        )
+    for name, file in (("uci-seizure", "uci.csv"), ("mimic3", ""), ("physionet2012", "")):
+        said = refused("data", "check", name, "--root", tmp_path / file)
+        assert ": empty; expected a header and rows" in said

@@ -5,6 +5,7 @@ BIN := .venv/bin
 
 # With LOCK=.ci/newest.lock, versions and hashes are those of the file; torch is still the machine's.
 LOCK ?=
+LOCKED ?= $(BIN)/python -m pip install --quiet --no-compile
 
 # What pytest is given: CI also runs the slow tests, with --level all.
 TESTS ?= --level usual
@@ -31,7 +32,7 @@ lint: .venv/development
 
 # Pages that were read before are read again (-E): their warnings are errors too.
 docs: .venv/documentation
-	$(BIN)/sphinx-build -q -E --fail-on-warning -c docs -d build/doctrees -b html . build/docs
+	$(BIN)/sphinx-build -q -E --fail-on-warning $(SPHINX) -c docs -d build/doctrees -b html . build/docs
 
 # Wheel and sdist, the same bytes each time, and what the environment of a run holds (CycloneDX).
 dist: .venv/runtime
@@ -50,7 +51,7 @@ release: dist
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(if $(LOCK),$(BIN)/python -m pip install --quiet --no-compile --require-hashes --no-deps -r $(LOCK))
+	$(if $(LOCK),$(LOCKED) --require-hashes --no-deps -r $(LOCK))
 	$(BIN)/python -m pip install --quiet --no-compile --editable '.[train]'
 	touch $@
 

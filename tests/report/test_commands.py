@@ -1,7 +1,7 @@
 """The commands that a page gives to make its runs again."""
 
 import shlex
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -14,7 +14,7 @@ from sequela.report.commands import _is_split_so, commands
 from sequela.runs.ensemble import Member
 from sequela.runs.pool import PlannedRun
 from sequela.studies import mortality, seizure
-from sequela.studies.registry import asked_of, training_of
+from sequela.studies.registry import STUDIES, asked_of, training_of
 from sequela.studies.settings import run_settings
 
 if TYPE_CHECKING:
@@ -50,13 +50,19 @@ def given(*settings: RunSettings, positives: int = 1500) -> list[str]:
 
 
 @pytest.mark.parametrize(("quick", "flag"), [(False, ""), (True, " --quick")])
-def test_the_studys_own_runs_are_one_command(quick: bool, flag: str) -> None:  # noqa: FBT001
+def test_the_studys_own_runs_are_one_command(
+    quick: bool,  # noqa: FBT001
+    flag: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     runs = [
         each.model_copy(update={"folds": seizure.STUDY.folds_for(None, each.split, quick=quick)})
         for each in seizure.STUDY.runs(("uci-seizure", ""), seed=3, quick=quick).values()
     ]
     expected = [f"sequela reproduce seizure --data uci-seizure --seed 3{flag}"]
     assert given(*runs) == given(runs[0]) == expected
+    monkeypatch.setitem(STUDIES, "seizure", replace(seizure.STUDY, file="own study.toml"))
+    assert given(*runs) == [expected[0].replace("reproduce seizure", "study 'own study.toml'")]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from sequela.evaluation.intervals import Interval
 from sequela.figures.curves import learning_curve
 from sequela.figures.figure import Figure
 from sequela.figures.registry import RUN_FIGURES, RunFigure
+from sequela.report import answer
 from sequela.report.build import build
 from sequela.report.comparison import Row, Standing
 from sequela.report.entry import Entry
@@ -35,7 +36,7 @@ from sequela.runs.manifest import seal
 from sequela.runs.openings import LEDGER, VARIABLE
 from sequela.sources import catalog
 from sequela.sources.catalog import EXCERPTS
-from sequela.studies import mortality
+from sequela.studies import mortality, seizure
 from sequela.studies.claims import Claim
 from sequela.studies.registry import STUDIES
 from sequela.studies.results import cohorts_of, results
@@ -264,6 +265,14 @@ def test_a_page_whose_numbers_are_hidden_tells_none(
     assert "Accuracy: hidden, as it tells of few." in text
     for run in small_runs:
         assert f"{100 * run.test['accuracy']:.1f}" not in text
+
+
+def test_without_a_caveat_the_page_says_what_was_looked_for(
+    small_runs: list[RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed = content(seizure.STUDY, small_runs, 10)
+    monkeypatch.setattr(answer, "caveats", lambda _: [])
+    assert "None was found" in {each.first for _, some in answer.cards([placed]) for each in some}
 
 
 def test_two_models_are_drawn_with_their_numbers(small_runs: list[RunFolder]) -> None:

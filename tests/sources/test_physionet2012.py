@@ -123,6 +123,9 @@ def test_an_outcome_that_is_neither(physionet2012: Path) -> None:
     path.write_text("\n".join([first, rows[0], f"{rows[1].rpartition(',')[0]},7", *rows[2:], ""]))
     with pytest.raises(DataError, match=r"Outcomes-a.txt, line 3: In-hospital_death neither 0"):
         dict(read(physionet2012))
+    path.write_text(f"{first}\n")
+    with pytest.raises(DataError, match=r"Outcomes-a.txt: found no row, expected one a stay"):
+        dict(read(physionet2012))
 
 
 def test_what_is_missing(physionet2012: Path, made: Any) -> None:

@@ -27,7 +27,10 @@ def test_history_survives_its_file(tmp_path: Path) -> None:
     assert read(path) == records(0.1 + 0.2, 1e-17)
 
 
-@pytest.mark.parametrize("line", ["{", "[]", "3", '{"epoch": 1}', '{"epohc": 1}'])
+BEFORE_THE_FIRST = to_lines(records(1.0)).partition("\n")[0].replace('"epoch": 1', '"epoch": 0')
+
+
+@pytest.mark.parametrize("line", ["{", "[]", "3", '{"epoch": 1}', '{"epohc": 1}', BEFORE_THE_FIRST])
 def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
     path = tmp_path / "history.jsonl"
     path.write_text(to_lines(records(1.0)) + line + "\n", "utf-8")

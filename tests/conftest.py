@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytest_plugins = ("tests.budget",)
+# The same examples each time; `pytest --hypothesis-profile default` draws others.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+if hypothesis.settings.get_current_profile_name() == "default":
+    hypothesis.settings.load_profile("same")
 Once = Callable[[str, Callable[[Path], object]], Path]
 """Makes a folder, by its name and a function that fills it, once for all workers."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

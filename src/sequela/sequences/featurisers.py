@@ -161,7 +161,8 @@ class Standardised:
         else:
             variance = (np.where(known, clean - mean, 0) ** 2).sum(axis=0) / n
         deviation = np.sqrt(variance)
-        deviation[deviation < np.finfo(np.float32).eps * np.abs(mean)] = 0
+        least = np.finfo(np.float32)  # below which a float32 deviation is that of rounding, or 0
+        deviation[deviation < np.maximum(least.eps * np.abs(mean), least.tiny)] = 0
         return {
             "mean": mean.astype(np.float32),
             "deviation": np.where(deviation > 0, deviation, 1).astype(np.float32),

@@ -150,3 +150,14 @@ def test_another_parquet_file_is_refused(tmp_path: Path, made: Any) -> None:
             parquet.write_table(content, file)
         with pytest.raises(DataError, match="is not the excerpt of PhysioNet 2012"):
             made("physionet2012", file)
+
+
+def test_a_survival_that_cannot_be_is_not_known(physionet2012: Path, made: Any) -> None:
+    """As one row of set-b has: the stay and its outcome are used all the same."""
+    path = physionet2012 / "Outcomes-a.txt"
+    path.write_text(path.read_text().replace("132539,6,1,5,-1,0", "132539,6,1,5,-23,0"))
+    built = made("physionet2012", physionet2012)
+    assert len(built.times("HOSPITAL_OUTCOME//alive")) == 1
+    assert len(built.times("FOLLOW_UP_END")) == 1
+    notes = {rule: n for table in built.account.tables for rule, n in table.notes.items()}
+    assert notes["Survival is below -1, which cannot be: it is read as -1 (unknown)"] == 1

@@ -53,7 +53,7 @@ _CELLS = {
     pa.large_string(): (_CLOCK, "a time from 00:00 to 48:00"),
     pa.string(): ("[A-Za-z0-9]+", "the name of a variable"),
     pa.float64(): (_NUMBER, "a number"),
-    pa.int64(): ("-1|[0-9]{1,15}", "a whole number, or -1 where it is not known"),
+    pa.int64(): ("-?[0-9]{1,15}", "a whole number, or -1 where it is not known"),
 }
 
 

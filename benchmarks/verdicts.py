@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,13 @@ from sequela.studies.registry import REPORT, STUDIES
 from sequela.studies.reproduce import reproduce
 from sequela.studies.results import cohorts_of
 from sequela.studies.study import Study
-from sequela.studies.verdicts import FAILS, HOLDS, tally
+from sequela.studies.verdicts import CONTRADICTED, FAILS, HOLDS, SUPPORTED, tally
 from sequela.version import __version__
 
 HERE = Path(judged.__file__).parent / "declared" / judged.RERUNS
 Reruns = Mapping[str, Any]
+KINDS = {"verdict": {HOLDS, FAILS}, "interval_verdict": {SUPPORTED, CONTRADICTED}}
+"""What is counted of each claim, and which two answers contradict each other."""
 
 
 def only_claims(study: Study) -> Study:
@@ -56,11 +58,11 @@ def rerun(names: list[str], out: Path, seeds: int) -> Reruns:
             cohorts = list(cohorts_of(study, runs).values())
             answers = judged.judge_study(study, cohorts)
             data = runs[0].data
-            kept = found.setdefault(
-                name, {**{each: data[each] for each in judged.SAME_DATA}, "verdicts": {}}
-            )
+            kept = found.setdefault(name, {each: data[each] for each in judged.SAME_DATA})
             for each in answers:
-                kept["verdicts"].setdefault(each.main.claim.id, []).append(each.main.verdict)
+                for kind in KINDS:
+                    of_claim = kept.setdefault(f"{kind}s", {}).setdefault(each.main.claim.id, [])
+                    of_claim.append(getattr(each.main, kind))
             said = tally([each.main for each in answers])
             print(f"{name}, seed {seed}: {said}", flush=True)
             for each in answers:
@@ -76,17 +78,16 @@ def rerun(names: list[str], out: Path, seeds: int) -> Reruns:
 
 def say(reruns: Reruns) -> None:
     """How often two reruns agree."""
-    for name, study in reruns["studies"].items():
-        pairs = [
-            pair for answers in study["verdicts"].values() for pair in combinations(answers, 2)
-        ]
+    for (name, study), (kind, ends) in product(reruns["studies"].items(), KINDS.items()):
+        of_claims = study[f"{kind}s"]
+        pairs = [pair for answers in of_claims.values() for pair in combinations(answers, 2)]
         same = sum(one == other for one, other in pairs)
-        opposite = sum({one, other} == {HOLDS, FAILS} for one, other in pairs)
+        opposite = sum({one, other} == ends for one, other in pairs)
         print(
-            f"{name}: {same} of {len(pairs)} pairs of verdicts agree ({same / len(pairs):.1%}); "
-            f"{opposite} are between 'holds' and 'does not hold'"
+            f"{name}, {kind}: {same} of {len(pairs)} pairs agree ({same / len(pairs):.1%}); "
+            f"{opposite} are between {' and '.join(sorted(ends))}"
         )
-        for claim, answers in study["verdicts"].items():
+        for claim, answers in of_claims.items():
             if len(set(answers)) > 1:
                 print(f"    {claim}: {', '.join(f'{n} {v}' for v, n in Counter(answers).items())}")
 

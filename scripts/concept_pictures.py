@@ -80,7 +80,7 @@ def splits() -> Figure:
     """The same recordings split by recording and by row."""
     data = sequela.load("bonn", root=EXCERPTS / "bonn.parquet")
     ways: dict[SplitUnit, str] = {"recording": "by recording", "row": "by row: leaks"}
-    shown = np.unique(data.groups)[::25][:RECORDINGS].tolist()
+    shown = np.unique(data.segments.recording_id)[::25][:RECORDINGS].tolist()
     rows: Rows = []
     for by, title in ways.items():
         _, parts = draw(label=data.label, ids=data.ids(), unit=by, seed=0)

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from sequela.report.entry import Entry
-from sequela.report.leak import leak_figure
+from sequela.report.leak import PLANNED, leak_figure
 from sequela.runs.find import find_runs
 from sequela.studies import seizure
 from sequela.studies.results import by_study
@@ -47,9 +47,10 @@ def main() -> None:
     )
     runs = {each.name: runs for each, runs in by_study(find_runs([study / "runs"]))}
     entries = [Entry(run, seizure.STUDY) for run in runs[seizure.STUDY.name]]
-    figure = leak_figure([e for e in entries if not e.leak], [e for e in entries if e.leak])
+    leaking = [e for e in entries if e.leak]
+    figure = leak_figure(PLANNED[0], [e for e in entries if not e.leak], leaking)
     if figure is None:
-        sys.exit(f"{study}: no model was run by recording and by row")
+        sys.exit(f"{study}: no model was run by session and otherwise")
     figure.save(PICTURES / "leak.png")
     print(f"written to {PICTURES}")
 

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from sequela.errors import RunError, SettingError
 
-SplitUnit = Literal["subject", "recording", "site", "time", "row"]
+SplitUnit = Literal["subject", "session", "recording", "site", "time", "row"]
 Aim = Literal["sensitivity", "f1", "cost_ratio", "youden"]
 SegmentLength = Literal["recording"] | int
 """Samples of a segment, or each recording whole."""
@@ -231,7 +231,7 @@ class QuestionSettings(_Settings):
     hindsight: bool = Field(
         default=False,
         description="Use information recorded after the prediction, to the end of the stay: "
-        "this leaks by design, to show what a leak is worth.",
+        "this leaks by design, to show how much it inflates the score.",
     )
 
 
@@ -256,6 +256,12 @@ class SignalSettings(_Settings):
         description="Column of the person recorded; of files, `header`, `folder` (the first one of "
         "the path), or a regular expression whose group finds it in the path, such as "
         "'(chb[0-9]+)_'.",
+    )
+    session: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Column of the session, which recordings made at the same time share; of "
+        "files, `folder` or a regular expression.",
     )
     recording: str | None = Field(
         default=None,
@@ -333,6 +339,11 @@ class SignalSettings(_Settings):
         description="Share of a window that an event must cover to label it.",
     )
 
+    @property
+    def independent(self) -> SplitUnit:
+        """The unit of a split, unless another is asked for: the largest that is known."""
+        return "subject" if self.subject else "session" if self.session else "recording"
+
     @field_validator("channels", "classes", "omit", mode="before")
     @classmethod
     def _by_comma(cls, said: Any) -> Any:
@@ -397,10 +408,11 @@ class RunSettings(_Settings):
     data: str = Field(description="Data set.", json_schema_extra=NO_OPTION)
     split: SplitUnit = Field(
         default="recording",
-        description="Keep all rows of each recording or subject in one part (default: recordings "
-        "of signals, subjects of hospital records). site holds out whole hospitals, and time the "
-        "latest predictions, where the data allow it: each subject stays in one part there too. "
-        "row splits single rows and leaks by design, to show what the leak is worth.",
+        description="Keep all rows of each subject, session or recording in one part (default: the "
+        "largest that is known). A session is of recordings made at the same time. site holds out "
+        "whole hospitals, and time the latest predictions, where the data allow it: each subject "
+        "stays in one part there too. "
+        "row splits single rows and leaks by design, to show how much that inflates the score.",
     )
     folds: int = Field(
         default=0,

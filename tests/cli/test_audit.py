@@ -20,7 +20,7 @@ def test_a_clean_run_ends_with_0(
 ) -> None:
     assert status("audit", clean, "--root", synthetic) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[-1].startswith("nothing found; looked for: recordings in two parts, ")
+    assert out[-1].startswith("nothing found; looked for: sessions in two parts, ")
     assert status("audit", clean, "--root", synthetic, "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     assert (printed["findings"], printed["planned"]) == ([], False)
@@ -35,8 +35,8 @@ def test_a_leak_ends_with_3_and_is_printed(
     capsys.readouterr()
     assert status("audit", run, "--root", synthetic) == 3
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].startswith("LEAK: 50 recordings are in both parts, ")
-    assert lines[1].endswith("(train, tuning); split by recording")
+    assert lines[1].startswith("LEAK: 50 sessions are in both parts, ")
+    assert lines[1].endswith("(train, tuning); split by session")
     assert lines[-1] == "leaks by design"
     assert status("audit", run, "--root", synthetic, "--json") == 3
     printed = json.loads(capsys.readouterr().out)

@@ -81,7 +81,7 @@ def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
         ("train mlp-baseline --data bonn --split patient", "patient"),
         (
             "train mlp-baseline --data bonn --split subject",
-            "its people are not identified; use --split r",
+            "its people are not identified; use --split s",
         ),
         ("train mlp-baseline --data bonn --seed=-1", "setting seed = -1 cannot be used"),
         ("train mlp-baseline --data bonn --root nowhere", "nowhere does not exist"),
@@ -160,15 +160,15 @@ def test_evaluate_prints_a_table(
     lines = squeezed(capsys.readouterr().out.splitlines())
     test = RunFolder(run_folder).metrics["parts"]["held_out"]
     low, high = test["accuracy_ci"]
-    assert lines[0] == "mlp-baseline, bonn by recording: held-out (test) part"
+    assert lines[0] == "mlp-baseline, bonn by session: held-out (test) part"
     assert f"accuracy  {test['accuracy']:.3f} ({low:.3f} to {high:.3f})" in lines
     assert f"recall of seizure  {test['per_class_recall'][0]:.3f}" in lines
     assert f"log loss  {test['loss']:.3f}" in lines
     assert "leaks: none found" in lines
     ran("evaluate", run_folder, "--data", "bonn", "--root", synthetic)
     lines = squeezed(capsys.readouterr().out.splitlines())
-    assert lines[0] == "mlp-baseline, bonn by recording: applied to bonn"
-    assert "set aside: 40 recordings that the model was trained or tuned on" in lines
+    assert lines[0] == "mlp-baseline, bonn by session: applied to bonn"
+    assert "set aside: 40 sessions that the model was trained or tuned on" in lines
 
 
 def test_evaluate_gives_the_numbers_of_the_run(
@@ -211,7 +211,7 @@ def test_evaluate_sets_aside_what_the_model_has_seen(
 ) -> None:
     ran("evaluate", run_folder, "--data", "bonn", "--root", synthetic, "--json")
     printed = json.loads(capsys.readouterr().out)
-    assert printed["recordings_set_aside_as_trained_or_tuned_on"] == 40
+    assert printed["sessions_set_aside_as_trained_or_tuned_on"] == 40
     held_out = RunFolder(run_folder).metrics["parts"]["held_out"]
     assert {name: printed[name] for name in held_out} == held_out  # the same model and segments
     ran("evaluate", run_folder, "--root", synthetic, "--json")  # of the run's own data set

@@ -166,3 +166,38 @@ def test_one_line(own: Path, refused: Refused, arguments: list[str], said: str) 
 def test_options_of_own_recordings_on_other_data(no_data: Path, refused: Refused) -> None:
     line = refused("train", "mlp-baseline", "--data", "bonn", "--label", "stage")
     assert "--label is an option for recordings of one's own" in line
+
+
+def test_sessions_stay_whole_and_a_split_by_recording_is_found(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Recordings of a session: here the stages of a patient who is not named as one."""
+    rows = pq.read_table(own).to_pylist()
+    for number, row in enumerate(rows):
+        row["visit"], row["file"] = row.pop("patient"), f"f{number}"
+    pq.write_table(pa.Table.from_pylist(rows), own)
+    asked: list[str | Path] = [
+        "--root",
+        own,
+        "--label",
+        "stage",
+        "--channels",
+        "C3,C4",
+        "--rate",
+        "128",
+    ]
+    asked += ["--session", "visit", "--recording", "file", "--unit", "uV"]
+    train("majority-class", *asked, "--out", "run")
+    assert "subjects are not known: the split is by session" in " ".join(
+        open_run(Path("run")).data["notes"]
+    )
+    run = open_run(Path("run"))
+    assert (run.settings.split, run.data["unit"], run.data["sessions"]) == (
+        "session",
+        "session",
+        15,
+    )
+    assert not run.metrics["leaks"]
+    capsys.readouterr()
+    train("majority-class", *asked, "--split", "recording", "--out", "leaking")
+    assert "sessions are in both parts" in capsys.readouterr().out

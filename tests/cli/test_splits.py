@@ -14,7 +14,7 @@ CANNOT = [
     ("physionet2012", "site", "the hospital of a stay is not published; use --split subject"),
     ("nafld", "time", "days count from each person's entry"),
     ("meds", "row", "patients, who stay whole; use --split subject or --split site or --split ti"),
-    ("bonn", "site", "its entry in the catalogue names no sites; use --split recording or --sp"),
+    ("bonn", "site", "its entry in the catalogue names no sites; use --split session or --split"),
 ]
 
 

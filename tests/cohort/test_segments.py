@@ -127,6 +127,7 @@ def test_windows_are_numbered_in_each_recording() -> None:
         recording_id=np.array(["a", "b", "b", "b"]),
         subject_id=None,
         site=None,
+        session_id=np.array(["s", "t", "t", "t"]),
         start=np.zeros(4),
         flat=np.zeros(4, bool),
         sfreq=3.0,

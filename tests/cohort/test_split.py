@@ -374,3 +374,52 @@ def test_a_class_that_one_part_lacks_is_missed_whichever_part_it_is() -> None:
         some[part == lacking] = 0
         with pytest.raises(SplitError, match=f"{name} would have 2 examples and none of a class"):
             _check_classes(some, part, "another seed")
+
+
+def sessions(seed: int) -> tuple[Any, dict[str, Any]]:
+    """Recordings of sessions that differ in size, some with recordings of two classes."""
+    rng = np.random.default_rng(seed)
+    session = np.repeat(np.arange(60), rng.integers(1, 9, 60))
+    label = session % 4
+    label[(session % 12 == 3) & (rng.random(len(session)) < 0.5)] = 2
+    names = np.char.mod("r%03d", np.arange(len(session)))
+    return label, {"row": names, "recording": names, "session": np.char.mod("s%d", session)}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sessions_stay_whole_and_classes_even(seed: int) -> None:
+    """More even than when the first deal is taken, and each recording is held out once."""
+    label, ids = sessions(seed)
+    held_out = np.zeros(len(label), np.int64)
+    spread = {}
+    for unit in ("session", "subject"):
+        shares = []
+        for fold in range(5):
+            split, part = draw(
+                label=label,
+                ids={"row": ids["row"], unit: ids["session"]},
+                unit=unit,
+                seed=seed,
+                folds=5,
+                fold=fold,
+            )
+            assert not any(split.shared()[unit].values())
+            held_out += (part == 2) * (unit == "session")
+            shares.append(np.bincount(label[part == 2], minlength=4) / np.bincount(label))
+        spread[unit] = np.square(np.array(shares) - 0.2).sum()
+    assert (held_out == 1).all()
+    assert spread["session"] < spread["subject"]
+
+
+def test_a_split_by_recording_may_divide_a_session() -> None:
+    """The audit finds that; a session in two parts of a split by session is refused."""
+    label, ids = sessions(0)
+    split, _ = draw(label=label, ids=ids, unit="recording", seed=0)
+    assert sum(split.shared()["session"].values()) > 0
+    again = Split.from_json(split.to_json())
+    assert again.whose == again.group == "session"
+    record = draw(label=label, ids=ids, unit="session", seed=0)[0].to_json()
+    record["ids"]["session"]["train"].append(record["ids"]["session"]["held_out"][0])
+    record["proof"]["ids_in_two_parts"]["session"]["train and held_out"] = 1
+    with pytest.raises(SplitError, match="by session, but 1 session"):
+        Split.from_json(record)

@@ -110,7 +110,7 @@ def test_mcnemar_refuses_examples_that_depend_on_each_other(make_predictions: Ma
     made = make_predictions(one_class_per_group=True)
     with pytest.raises(DataError, match="compare whole groups"):
         comparison.mcnemar(made, made)
-    whole = comparison.mcnemar(made.by_group(), with_noise(made, 5).by_group())
+    whole = comparison.mcnemar(made.by_recording(), with_noise(made, 5).by_recording())
     assert whole.only_one > 0
 
 

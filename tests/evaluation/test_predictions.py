@@ -180,7 +180,7 @@ def test_a_class_against_the_rest(make_predictions: Make) -> None:
 def test_by_group_is_the_mean_of_a_group(make_predictions: Make) -> None:
     made = make_predictions(classes=3, groups=11, one_class_per_group=True)
     shuffled = made.where(np.random.default_rng(1).permutation(made.n_examples))
-    whole = shuffled.by_group()
+    whole = shuffled.by_recording()
     assert whole.example_id.tolist() == sorted(set(made.group_id.tolist()))
     for index, group in enumerate(whole.group_id):
         rows = made.group_id == group
@@ -190,9 +190,28 @@ def test_by_group_is_the_mean_of_a_group(make_predictions: Make) -> None:
         assert {whole.subject_id[index]} == set(made.subject_id[rows].tolist())
 
 
-def test_a_group_of_two_labels_has_no_single_answer(make_predictions: Make) -> None:
-    with pytest.raises(DataError, match="group of example 4 holds more than one label"):
-        make_predictions().by_group()
+def test_a_recording_of_two_labels_has_no_single_answer(make_predictions: Make) -> None:
+    with pytest.raises(DataError, match="recording of example 4 holds more than one label"):
+        make_predictions().by_recording()
+
+
+def test_recordings_of_a_session_have_an_answer_each(
+    make_predictions: Make, tmp_path: Path
+) -> None:
+    plain = make_predictions()
+    ids = np.array(
+        [f"{group}{label}" for group, label in zip(plain.group_id, plain.label, strict=True)]
+    )
+    made = replace(plain, recording_id=ids)
+    made.write(tmp_path / "p.parquet")
+    again = Predictions.read(tmp_path / "p.parquet")
+    assert again.recording_id is not None
+    np.testing.assert_array_equal(again.recording_id, ids)
+    whole = again.where(np.arange(plain.n_examples)).by_recording()
+    assert whole.example_id.tolist() == sorted(set(ids))
+    assert set(whole.group_id) == set(plain.group_id)
+    parts = [made.where(plain.label == label) for label in np.unique(plain.label)]
+    assert joined(parts).by_recording().example_id.tolist() == sorted(set(ids))
 
 
 def test_joined_parts_are_one_in_the_order_of_ids(make_predictions: Make) -> None:

@@ -57,10 +57,10 @@ def test_channels_and_subjects() -> None:
 def test_what_they_say_of_themselves(synthetic: Path) -> None:
     data = sequela.load("bonn", root=synthetic, n_times=4096)
     _, held_out = data.split(seed=0)
-    assert "50 of 50 recordings" in repr(data)
+    assert "50 of 50 sessions" in repr(data)
     assert "4096 samples at 173.61 Hz" in repr(data)
     assert "split" not in repr(data)
-    assert "by recording, 0 ids in two parts" in repr(held_out)
+    assert "by session, 0 ids in two parts" in repr(held_out)
     assert repr(held_out).splitlines()[0] == "Bonn EEG, five classes: held-out part"
     page = held_out._repr_html_()
     assert "held-out part" in page

@@ -60,12 +60,12 @@ def outline() -> Callable[[Path], Outline]:
 
 @pytest.fixture(scope="session")
 def small_runs(synthetic: Path, once: Once) -> list[RunFolder]:
-    """Both MLPs and the two floors by recording, one MLP by row."""
+    """Both MLPs and the two floors by session, one MLP by row."""
     wanted: list[tuple[str, SplitUnit]] = [
-        ("mlp-baseline", "recording"),
-        ("mlp-improved", "recording"),
-        ("majority-class", "recording"),
-        ("logistic-regression", "recording"),
+        ("mlp-baseline", "session"),
+        ("mlp-improved", "session"),
+        ("majority-class", "session"),
+        ("logistic-regression", "session"),
         ("mlp-baseline", "row"),
     ]
 

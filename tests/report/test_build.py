@@ -46,7 +46,7 @@ def test_the_page_says_what_a_reader_must_know(
     assert "487,936" in text
     assert "inconclusive" in text
     assert "chosen on the tuning parts" not in text  # these are no runs of the study
-    assert "sequela train mlp-baseline --data bonn --split recording --seed 0" in text
+    assert "sequela train mlp-baseline --data bonn --split session --seed 0" in text
 
 
 def test_runs_that_leak_are_called_so_at_the_top(

@@ -16,6 +16,7 @@ from sequela.runs.pool import PlannedRun
 from sequela.studies import mortality, seizure
 from sequela.studies.registry import STUDIES, asked_of, training_of
 from sequela.studies.settings import run_settings
+from sequela.studies.study import Study
 
 if TYPE_CHECKING:
     from sequela.runs.folder import RunFolder
@@ -67,14 +68,20 @@ def test_the_studys_own_runs_are_one_command(
 
 @pytest.mark.parametrize(
     ("split", "seeds", "of_study", "of_quick"),
-    [("row", 1, True, True), ("recording", 1, False, True), ("recording", 5, True, False)],
+    [
+        ("row", 1, True, True),
+        ("recording", 1, True, True),
+        ("session", 1, False, True),
+        ("session", 5, True, False),
+    ],
 )
 def test_a_studys_seeds_are_for_the_honest_split_alone(
     split: Any, seeds: int, *, of_study: bool, of_quick: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = SimpleNamespace(seeds=5, folds_for=lambda *_, **__: 0)
+    study = replace(seizure.STUDY, seeds=5, few=0)
     monkeypatch.setattr("sequela.report.commands.study_of", lambda _: study)
     settings = RunSettings(model="mlp-baseline", data="bonn", split=split)
+    monkeypatch.setattr(Study, "folds_for", lambda *_, **__: 0)
     run: Any = SimpleNamespace(settings=settings, seeds=seeds, data={})
     assert _is_split_so(run, quick=False) is of_study
     assert _is_split_so(run, quick=True) is of_quick

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 from tests.approved import assert_approved, texts_of
 
@@ -17,6 +18,9 @@ from sequela.errors import RunError
 from sequela.evaluation.comparison import Difference
 from sequela.evaluation.disclosure import HIDDEN
 from sequela.evaluation.intervals import Interval
+from sequela.evaluation.metrics import accuracy
+from sequela.evaluation.number import number
+from sequela.evaluation.predictions import joined
 from sequela.figures.curves import learning_curve
 from sequela.figures.figure import Figure
 from sequela.figures.registry import RUN_FIGURES, RunFigure
@@ -25,13 +29,14 @@ from sequela.report.build import build
 from sequela.report.comparison import Row, Standing
 from sequela.report.entry import Entry
 from sequela.report.group import TOO_FEW, Group
-from sequela.report.leak import leak_figure
+from sequela.report.leak import PLANNED, leak_figure, leaks
 from sequela.report.study import _as_reported as as_reported
 from sequela.report.study import content
 from sequela.runs import fit, released
 from sequela.runs.compare import Compared
 from sequela.runs.find import Run, find_runs
 from sequela.runs.folder import RunFolder
+from sequela.runs.folds import cross_validate
 from sequela.runs.manifest import seal
 from sequela.runs.openings import LEDGER, VARIABLE
 from sequela.sources import catalog
@@ -42,7 +47,7 @@ from sequela.studies.registry import STUDIES
 from sequela.studies.results import cohorts_of, results
 from sequela.studies.seizure import AREAS
 from sequela.studies.study import Study
-from sequela.studies.verdicts import ANSWERS, UNTESTABLE
+from sequela.studies.verdicts import ANSWERS, CONTRADICTED, OPEN, SUPPORTED
 
 Outline = Callable[[Path], Any]
 OfCohort = Callable[..., dict[str, RunSettings]]
@@ -169,8 +174,9 @@ def test_claims_are_judged_on_the_honest_cohort(record_runs: list[Run]) -> None:
     answers = [ANSWERS.index(each.main.verdict) for each in judged]
     assert answers == sorted(answers)
     loss = next(each for each in judged if each.main.claim.id == "visits-baseline-loss")
-    assert loss.main.verdict == UNTESTABLE
-    assert "The rarer class has 7 % of the examples" in loss.main.why
+    assert loss.main.interval_verdict in (SUPPORTED, CONTRADICTED, OPEN)
+    assert "at a prevalence of 20 %" in loss.main.why
+    assert "at a prevalence of 50 %" in loss.main.why
     assert placed["as_reported"].key == "mortality-mimic3-report-2019"
     assert all(each.as_reported and not each.by_row for each in judged)
     # Runs with later information, or with weighted classes, do not answer a claim.
@@ -248,9 +254,9 @@ def test_networks_of_no_more_epochs_than_a_quick_run_has_are_no_results(
 
 def test_a_leak_is_drawn_of_one_model_that_was_run_both_ways(small_runs: list[RunFolder]) -> None:
     honest, leaking = small_runs[0], small_runs[4]
-    figure = leak_figure([Entry(honest)], [Entry(leaking)])
+    figure = leak_figure(PLANNED[0], [Entry(honest)], [Entry(leaking)])
     assert figure is not None
-    of_both = zip(figure.rows, (honest, leaking), ("by recording", "by row"), strict=True)
+    of_both = zip(figure.rows, (honest, leaking), ("by session", "by row"), strict=True)
     for row, run, setting in of_both:
         assert row["split"].startswith(setting)
         drawn = [row[name] for name in ("accuracy", "low", "high")]
@@ -355,7 +361,7 @@ def test_runs_of_no_study_have_a_part_without_claims(mine: list[Run], tmp_path: 
     assert "The question: the class of a 1.03 s segment of EEG" in text[: text.index("<nav")]
     assert "MLP improved" in text
     assert "Is the improved model better than its baseline?" in text
-    assert "What a leak would add" in text
+    assert "How much leakage inflates the score" in text
     assert "by recording" in text
     for foreign in (
         "The report's claims",
@@ -390,7 +396,7 @@ def test_a_registered_study_speaks_with_its_own_words(
         "My own study",
         "A heading of mine",
         data=("mine",),
-        splits=("recording", "row"),
+        splits=("session", "row"),
         training=dict.fromkeys(pair, TrainingSettings(epochs=12)),
         reference_models=("majority-class", "logistic-regression"),
         families=(("My family", *pair),),
@@ -412,10 +418,34 @@ def test_a_registered_study_speaks_with_its_own_words(
         "A heading of mine",
         "My family: baseline and improved",
         "It finds areas better.",
-        "Claimed: above 0;",
+        "Claimed: above 0.",
         "The cap was loose.",
         "A picture of mine",
         "sequela reproduce own --seed 0",
     ):
         assert own in text, own
     assert list(results(mine)["studies"]) == ["own", "own-by-row"]
+
+
+def test_what_splits_add_is_paired_on_the_same_segments(synthetic: Path, tmp_path: Path) -> None:
+    settings = RunSettings(
+        model="mlp-baseline", data="bonn", split="session", training=TrainingSettings(epochs=3)
+    )
+    folds = cross_validate(settings, tmp_path / "folds", folds=2, root=synthetic)
+    runs: list[Run] = [folds]
+    for split in ("recording", "row"):
+        changed = settings.model_copy(update={"split": split})
+        runs.append(fit.train(changed, tmp_path / split, root=synthetic))
+    honest, *leaking = (Entry(run) for run in runs)
+    (found,) = leaks([honest], leaking)
+    drawn = found["picture"].drawn
+    assert "by recording" in drawn
+    assert "by row (leaks)" in drawn
+    assert "by recording (leaks)" not in drawn  # no two of these recordings are of one time
+    held_out = joined([run.predictions.part("held_out") for run in folds.runs])
+    for entry, split in zip(leaking, ("By recording", "By row"), strict=True):
+        test = entry.run.first.predictions.part("held_out")
+        same = held_out.where(np.isin(held_out.example_id, test.example_id))
+        points = 100 * (accuracy(test) - accuracy(same))
+        assert f"{split} minus by session on the same examples" in found["note"]
+        assert f"MLP baseline {number(points, '+.0f')} (" in found["note"]

@@ -45,7 +45,7 @@ def test_recordings_are_counted_by_class(small_runs: list[RunFolder]) -> None:
     names = [line.name for line in found.lines[""]]
     assert names == [
         "segments",
-        "recordings",
+        "sessions",
         "training part",
         "tuning part",
         "test (held-out) part",

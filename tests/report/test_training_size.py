@@ -47,7 +47,7 @@ def test_the_page_draws_it_and_compares_the_others_only(
     drawn = text[text.index('id="figure-seizure-training-size"') :]
     drawn = drawn[: drawn.index("</figure>")]
     for run, size in zip((smaller, small_runs[0]), sizes, strict=True):
-        assert f"MLP baseline, {size} recordings: {100 * run.test['accuracy']:.0f}" in drawn
+        assert f"MLP baseline, {size} sessions: {100 * run.test['accuracy']:.0f}" in drawn
     assert text.count('<th scope="row">MLP baseline</th>') == before.count(
         '<th scope="row">MLP baseline</th>'
     )

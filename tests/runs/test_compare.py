@@ -51,7 +51,7 @@ def test_each_run_beside_the_first(runs: dict[str, RunFolder], tmp_path: Path) -
     rng = np.random.default_rng(0)
     expected = paired_difference("accuracy", held_out[1], held_out[0], rng, how)
     assert found.runs[1].difference == expected
-    assert found.runs[1].mcnemar == mcnemar(held_out[1].by_group(), held_out[0].by_group())
+    assert found.runs[1].mcnemar == mcnemar(held_out[1].by_recording(), held_out[0].by_recording())
     p = [r.difference.p_value for r in found.runs[1:] if r.difference]
     assert [r.corrected_p for r in found.runs[1:]] == holm(p).tolist()
     page = build_comparison(found, tmp_path / "page.html").read_text("utf-8")

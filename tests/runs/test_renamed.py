@@ -46,8 +46,8 @@ def renamed(data: Path, out: Path) -> Path:
 
 def test_renamed_recordings_are_set_aside(run: RunFolder, synthetic: Path, tmp_path: Path) -> None:
     found = evaluate_run(run.path, data="bonn", root=renamed(synthetic, tmp_path / "all"))
-    assert found["recordings_set_aside_as_trained_or_tuned_on"] == 40
-    assert found["recordings_set_aside_under_another_name"] == 40
+    assert found["sessions_set_aside_as_trained_or_tuned_on"] == 40
+    assert found["sessions_set_aside_under_another_name"] == 40
     assert found["groups"] == 10
 
 
@@ -57,7 +57,7 @@ def test_a_run_of_before_knows_names_alone(run: RunFolder, synthetic: Path, tmp_
     run.write("split.json", split)
     seal(run.path)
     other = renamed(synthetic, tmp_path / "all")
-    assert evaluate_run(run.path, root=other)["recordings_set_aside_under_another_name"] == 0
+    assert evaluate_run(run.path, root=other)["sessions_set_aside_under_another_name"] == 0
 
 
 @pytest.mark.parametrize("by", [0, 1, 8, 89])
@@ -73,7 +73,7 @@ def test_a_recording_copied_into_another_part_is_found(recordings: SignalData, b
     found = audit(replace(recordings, segments=replace(segments, signal=signal)))
     (copied,) = [each for each in found if each.check == "same content"]
     assert (copied.severity, copied.where) == ("leak", "train, held_out")
-    assert copied.what.startswith("1 of 10 recordings of held_out hold what recordings of train")
+    assert copied.what.startswith("1 of 10 sessions of held_out hold what sessions of train")
 
 
 def test_folds_share_no_content(synthetic: Path) -> None:

@@ -18,7 +18,7 @@ def bonn(tmp_path_factory: pytest.TempPathFactory) -> RunData:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SEQUELA_DATA", raising=False)
         work = tmp_path_factory.mktemp("bonn")
-        return load(RunSettings(model="mlp-baseline", data="bonn"), None, work)
+        return load(RunSettings(model="mlp-baseline", data="bonn", split="session"), None, work)
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +41,7 @@ def stays(challenge: Path, tmp_path_factory: pytest.TempPathFactory) -> RunData:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of logistic regression on Bonn: quick, and good enough to tell seizures."""
     out = tmp_path_factory.mktemp("runs") / "linear"
-    settings = RunSettings(model="spectral-logistic-regression", data="bonn")
+    settings = RunSettings(model="spectral-logistic-regression", data="bonn", split="session")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SEQUELA_DATA", raising=False)
         train(settings, out)

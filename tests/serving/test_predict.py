@@ -18,13 +18,14 @@ from scipy.signal import resample_poly
 from tests.cli.calls import ran, refusal
 from tests.serving.test_served import without_metadata
 
-from sequela.config import SignalSettings
+from sequela.config import RunSettings, SignalSettings
 from sequela.errors import DataError, DataNotFoundError, RunError, SequelaError, SettingError
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.folder import RunFolder
+from sequela.runs.folds import cross_validate
 from sequela.serving import load
 from sequela.serving.predict import Asked, Predicted, predict
-from sequela.serving.scored import listed_path
+from sequela.serving.scored import listed_path, write_mean
 from sequela.sources.catalog import EXCERPTS
 from sequela.sources.recordings import Recording
 from sequela.sources.uci_seizure import CHUNK_TIMES, recording_ids
@@ -138,7 +139,8 @@ def test_bonn_of_other_names_and_some_sets(
     out = tmp_path / "said.parquet"
     asked(file, tmp_path / "new", out)  # as the model was trained
     first = table_of(out)
-    assert first["group"].unique().tolist() == ["P1", "P2"]
+    assert first["recording"].unique().tolist() == ["P1", "P2"]
+    assert first["group"].unique().tolist() == ["Z001", "S001"]  # the sessions of what they hold
     asked(file, tmp_path / "new" / "P2.txt", out)
     alone = table_of(out)
     assert alone["id"].tolist() == [f"P2/{n:02d}" for n in range(1, 24)]
@@ -443,4 +445,46 @@ def test_the_command_says_what_came_of_it(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith("said.parquet: 9,200 examples")
     assert lines[1] == "not scored: none"
-    assert lines[2].startswith("known: the model was trained or tuned on 7,360 of these examples")
+    assert lines[2].startswith("known: 7,429 of these examples are in the training")
+
+
+def test_a_cross_validation_predicts_the_mean_of_its_models(
+    own: Path, tmp_path: Path, no_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folds = tmp_path / "folds"
+    settings = RunSettings(model="spectral-logistic-regression", data="bonn", split="session")
+    models = [run.path for run in cross_validate(settings, folds, folds=2).runs]
+    how = (
+        "--data",
+        "signals",
+        "--rate",
+        "173.61",
+        "--unit",
+        "uV",
+        "--id",
+        "name",
+        "--samples",
+        "X*",
+    )
+    ran("predict", folds, own, *how, "--out", tmp_path / "mean.parquet")
+    printed = capsys.readouterr().out
+    assert "39 examples, the mean of 2 models" in printed
+    for number, model in enumerate(models):
+        ran("predict", model, own, *how, "--out", tmp_path / f"{number}.parquet")
+    both = [table_of(tmp_path / f"{number}.parquet") for number in range(2)]
+    mean = table_of(tmp_path / "mean.parquet")
+    assert mean["id"].tolist() == both[0]["id"].tolist()
+    expected = (both[0]["p_0"] + both[1]["p_0"]) / 2
+    assert mean["p_0"].to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-6)
+    known = (both[0]["split"] == "train") | (both[1]["split"] == "train")
+    assert (mean["split"] == "train").tolist() == known.tolist()
+    (missing,) = listed(tmp_path / "mean.parquet", "not scored")  # which each model lists
+    assert missing == listed(tmp_path / "0.parquet", "not scored")[0]
+
+
+def test_no_mean_of_other_examples(tmp_path: Path) -> None:
+    for number in range(2):
+        columns = {"id": [f"{number}"], "split": ["held_out"], "p_0": [0.5]}
+        pq.write_table(pa.table(columns), tmp_path / f"{number}.parquet")
+    with pytest.raises(DataError, match="do not score the same examples"):
+        write_mean([tmp_path / "0.parquet", tmp_path / "1.parquet"], tmp_path / "out.parquet")

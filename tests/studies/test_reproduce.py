@@ -68,14 +68,14 @@ def test_runs_in_the_order_of_the_page(study: Study) -> None:
     out, folders, said = study
     names = [
         f"{model}.by-{split}"
-        for split in ("recording", "row")
-        for model in [*NETWORKS, *REFERENCE, *([DEFAULT] if split == "recording" else [])]
+        for split in ("session", "recording", "row")
+        for model in [*NETWORKS, *REFERENCE, *([DEFAULT] if split == "session" else [])]
     ]
     assert [folder.path.name for folder in folders] == names
     assert sorted(name for name, _, _ in said) == sorted(names)
-    controls = [name.endswith(".by-row") for name, _, _ in said]
+    controls = [not name.endswith(".by-session") for name, _, _ in said]
     assert controls == sorted(controls)  # results come first
-    assert [(done, n) for _, done, n in said] == [(i, 9) for i in range(1, 10)]
+    assert [(done, n) for _, done, n in said] == [(i, 13) for i in range(1, 14)]
     assert [f.path for f in in_order(find_runs([out / "runs"]))] == [f.path for f in folders]
     assert [f.path for f in in_order(find_runs([out]))] == [f.path for f in folders]
 
@@ -85,9 +85,11 @@ def test_results(study: Study) -> None:
     results = json.loads((out / "results.json").read_text("utf-8"))
     assert set(results) == {"smallest_cell", "studies", "environment"}
     assert results["smallest_cell"] == SMALLEST_CELL
-    assert set(results["studies"]) == {"seizure", "seizure-by-row"}
-    for name, unit in (("seizure", "recording"), ("seizure-by-row", "row")):
+    units = {"seizure": "session", "seizure-by-recording": "recording", "seizure-by-row": "row"}
+    assert list(results["studies"]) == [*units]
+    for name, unit in units.items():
         part = results["studies"][name]
+        whole = unit == "session"
         assert (part["examples"], part["recordings"], part["subjects"]) == (1150, 50, None)
         assert part["data"]["name"] == "bonn"
         assert (part["split"]["unit"], part["split"]["leaks"]) == (unit, unit == "row")
@@ -95,11 +97,11 @@ def test_results(study: Study) -> None:
         assert (max(shared) > 0) == (unit == "row")
         assert list(part["models"]) == NETWORKS
         assert list(part["floors"]) == REFERENCE
-        assert list(part.get("default", {})) == [DEFAULT] * (unit == "recording")
+        assert list(part.get("default", {})) == [DEFAULT] * whole
         for model, entry in {**part["models"], **part["floors"]}.items():
             test = entry["test"]
-            # By recording each is held out once, in one of two folds; by row there is one split.
-            assert test["examples"] == (1150 if unit == "recording" else 230)
+            # By session each is held out once, in one of two folds; else there is one split.
+            assert test["examples"] == (1150 if whole else 230)
             assert entry["epochs"] == (0 if model in REFERENCE else 1)
             assert sum(map(sum, test["confusion"])) == test["examples"]
             right = sum(test["confusion"][i][i] for i in range(5))
@@ -109,10 +111,10 @@ def test_results(study: Study) -> None:
                 low, high = test[f"{number}_ci"]
                 assert 0 <= low <= test[number] <= high <= 1
             assert test["interval"]["groups"] == test["groups"]
-            assert test["groups"] == 50 if unit == "recording" else test["groups"] > 10
+            assert test["groups"] == 50 if whole else test["groups"] >= 10
             assert entry["train_seconds"] >= 0
             run = open_run(out / "runs" / entry["run"])
-            assert (run.settings.model, run.folds) == (model, 2 * (unit == "recording"))
+            assert (run.settings.model, run.folds) == (model, 2 * whole)
             assert run.test == test
         assert part["models"]["mlp-baseline"]["parameters"] == 2949
         assert part["models"]["mlp-baseline"]["report_2019"]["accuracy"] == 0.25
@@ -123,12 +125,12 @@ def test_the_default_model_stands_beside_the_reports_in_one_line(study: Study) -
     out, runs, _ = study
     best = json.loads((out / "results.json").read_text("utf-8"))["studies"]["seizure"]["best"]
     own, *others = (
-        open_run(out / "runs" / f"{name}.by-recording")
+        open_run(out / "runs" / f"{name}.by-session")
         for name in (DEFAULT, *(each["model"] for each in best["beside"]))
     )
     assert best["model"] == DEFAULT
     assert best["accuracy"] == pytest.approx(own.test["accuracy"])
-    networks = [run for run in runs if run.path.name in {f"{n}.by-recording" for n in NETWORKS}]
+    networks = [run for run in runs if run.path.name in {f"{n}.by-session" for n in NETWORKS}]
     assert others[0].test["accuracy"] == max(run.test["accuracy"] for run in networks)
     for each, other in zip(best["beside"], others, strict=True):
         assert each["difference"] == pytest.approx(own.test["accuracy"] - other.test["accuracy"])
@@ -151,13 +153,14 @@ def test_each_held_out_part_is_opened_once_at_the_end(study: Study) -> None:
     assert {entry.command for entry in entries} == {"report"}
 
 
-def test_both_splits_stand_on_the_same_segments(study: Study) -> None:
-    by_recording, by_row = (
-        open_run(study[0] / "runs" / f"cnn-improved.by-{unit}") for unit in ("recording", "row")
+def test_all_splits_stand_on_the_same_segments(study: Study) -> None:
+    by_session, *others = (
+        open_run(study[0] / "runs" / f"cnn-improved.by-{unit}")
+        for unit in ("session", "recording", "row")
     )
-    assert sorted(by_recording.predictions.example_id) == sorted(by_row.predictions.example_id)
-    assert not by_recording.first.split.leaks
-    assert by_row.first.split.leaks
+    for other in others:
+        assert sorted(by_session.predictions.example_id) == sorted(other.predictions.example_id)
+    assert [each.first.split.leaks for each in (by_session, *others)] == [False, False, True]
 
 
 def test_claims_are_declared_before_training_and_judged_twice(
@@ -172,7 +175,9 @@ def test_claims_are_declared_before_training_and_judged_twice(
     judged = json.loads((out / "results.json").read_text("utf-8"))["studies"]["seizure"]["claims"]
     assert [each["id"] for each in judged] == [claim.id for claim in CLAIMS]
     for each in judged:
-        assert set(each) == {"id", "claim", "verdict", "why", "by_row"}  # no reruns: it is quick
+        assert set(each) == {  # no reruns: it is quick
+            *("id", "claim", "verdict", "interval_verdict", "why", "by_row")
+        }
         assert {each["verdict"], each["by_row"]} <= set(ANSWERS)
     changed = (CLAIMS[0].model_copy(update={"value": 0.5}), *CLAIMS[1:])
     monkeypatch.setitem(STUDIES, "seizure", replace(STUDIES["seizure"], claims=changed))
@@ -211,7 +216,7 @@ def test_the_study_is_the_reports() -> None:
         list(seizure.STUDY.runs(("bonn", ""), seed=4, quick=flag).values())
         for flag in (False, True)
     )
-    assert len(full) == len({(s.model, s.split) for s in full}) == 20
+    assert len(full) == len({(s.model, s.split) for s in full}) == 30
     assert {s.seed for s in full} == {4}
     for a, b in zip(full, quick, strict=True):
         epochs = min(a.training.epochs, seizure.STUDY.quick_epochs)

@@ -22,8 +22,11 @@ from sequela.studies.statistics import STATISTICS, asymmetry
 from sequela.studies.study import Study
 from sequela.studies.verdicts import (
     ANSWERS,
+    CONTRADICTED,
     FAILS,
     HOLDS,
+    OPEN,
+    SUPPORTED,
     UNKNOWN,
     UNTESTABLE,
     Verdict,
@@ -346,13 +349,82 @@ def test_very_few_dead_are_not_asked() -> None:
     assert (answer.verdict, "10 examples" in answer.why) == (UNTESTABLE, True)
 
 
-def test_another_prevalence_makes_a_loss_untestable() -> None:
-    run = dying(0.9, 0.9)
-    asked = {"metric": "loss", "relation": "about", "value": 0.5, "margin": 0.1}
-    kept = {"untestable": ("other prevalence",), "prevalence": (0.2, 0.5)}
-    (answer,) = judge([claim("level", LSTM, **asked, **kept)], {LSTM[0]: run})
-    assert (answer.verdict, "15 % of the examples" in answer.why) == (UNTESTABLE, True)
-    assert verdict(claim("level", LSTM, **asked, **kept), dying(0.9, 0.9, deaths=300)) != UNTESTABLE
+@pytest.mark.parametrize("metric", ["loss", "accuracy"])
+def test_a_number_is_weighted_to_the_prevalence_of_the_report(metric: str) -> None:
+    """As if each death counted as often as it would there, with the odds that it would have."""
+    run = dying(0.9, 0.6)
+    asked = claim("level", LSTM, metric=metric, value=0.1, prevalence=(0.2, 0.5))
+    (answer,) = judge([asked], {LSTM[0]: run})
+    test = run.predictions.part("held_out")
+    counts = run.data["counts"]
+    for share in (0.2, 0.5):
+        odds = test.score / (1 - test.score) * (share / (1 - share)) * counts[0] / counts[1]
+        chance = np.where(test.label == 1, odds, 1) / (1 + odds)
+        value = -np.log(chance) if metric == "loss" else chance > 0.5
+        by_class = [value[test.label == label].mean() for label in (0, 1)]
+        expected = (1 - share) * by_class[0] + share * by_class[1]
+        shown = f"{100 * expected:.0f} %" if metric == "accuracy" else f"{expected:.2f}"
+        assert f"{shown} (95 % interval" in answer.why
+        assert f"at a prevalence of {100 * share:.0f} %" in answer.why
+    (as_is,) = judge([asked], {LSTM[0]: dying(0.9, 0.6, deaths=300)})
+    assert "prevalence" not in as_is.why
+
+
+def test_both_prevalences_must_give_the_same_answer() -> None:
+    """At 20 % few of the dead are found, at 50 % many: neither settles the claim."""
+    run = dying(0.3, 0.95, apart=0.05)
+    few = claim("recall at 0.5", LSTM, relation="below", value=0.5, prevalence=(0.2, 0.5))
+    (answer,) = judge([few], {LSTM[0]: run})
+    assert (answer.verdict, answer.interval_verdict) == (UNKNOWN, OPEN)
+
+
+def test_only_means_over_examples_can_be_weighted() -> None:
+    asked = claim("level", LSTM, metric="auprc", value=0.1, prevalence=(0.2, 0.5))
+    with pytest.raises(UnknownNameError, match="weighted to a prevalence"):
+        judge([asked], {LSTM[0]: dying(0.9, 0.6)})
+
+
+@pytest.mark.parametrize(
+    ("relation", "value", "margin", "expected"),
+    [
+        ("about", 0.7, 0.1, SUPPORTED),
+        ("about", 0.7, 0.01, OPEN),
+        ("about", 0.25, 0.05, CONTRADICTED),
+        ("about", 0.62, 0.06, OPEN),
+        ("below", 0.9, 0, SUPPORTED),
+        ("below", 0.67, 0.1, SUPPORTED),  # within the margin
+        ("above", 0.73, 0.1, SUPPORTED),
+        ("above", 0.9, 0, CONTRADICTED),
+        ("above", 0.7, 0, OPEN),
+    ],
+)
+def test_the_interval_alone(relation: Any, value: float, margin: float, expected: str) -> None:
+    asked = claim("level", BOTH[:1], relation=relation, value=value, margin=margin)
+    (answer,) = judge([asked], {BOTH[0]: made(0.7)})
+    assert answer.interval_verdict == expected
+    outside = "does not include the claimed value" in answer.why
+    assert outside == (relation == "about" and value == 0.62)
+
+
+def test_a_value_is_settled_by_two_one_sided_tests() -> None:
+    """With a margin at which the two-sided p-value is 0.08, the one-sided one is 0.04."""
+    run = {BOTH[0]: made(0.7)}
+    value = accuracy(run[BOTH[0]].predictions.part("held_out"))
+
+    def answer(margin: float) -> Verdict:
+        asked = claim("level", BOTH[:1], relation="about", value=value, margin=margin)
+        return judge([asked], run)[0]
+
+    margins = np.arange(0.005, 0.2, 0.001)
+    answers = [answer(float(margin)) for margin in margins]
+    supported = next(
+        m for m, a in zip(margins, answers, strict=True) if a.interval_verdict == SUPPORTED
+    )
+    settled = next(m for m, a in zip(margins, answers, strict=True) if a.verdict == HOLDS)
+    assert settled == supported  # the interval asks for more than one claim alone does
+    first = answers[int(np.flatnonzero(margins == supported)[0])]
+    p_value = float(first.why.rpartition("(p ")[2].rstrip(")."))
+    assert p_value == pytest.approx(0.025, abs=0.005)  # half of what a 95 % interval leaves out
 
 
 def test_without_recurrence_no_recurrent_model_is_tested() -> None:

@@ -15,7 +15,6 @@ from pyarrow import parquet
 from sequela.attacks.attack import Outcome
 from sequela.cohort.events import open_events
 from sequela.cohort.finding import Finding
-from sequela.cohort.fingerprint import matches, of_signals
 from sequela.cohort.labels import write_labels
 from sequela.cohort.selection import select_cohort
 from sequela.cohort.stays import create_stays
@@ -23,15 +22,16 @@ from sequela.cohort.tasks import in_hospital
 from sequela.config import CohortSettings, RunSettings
 from sequela.errors import SequelaError
 from sequela.runs.audit import audit
-from sequela.runs.data import RunData, load
+from sequela.runs.data import load
+from sequela.runs.signals import SignalData
+from sequela.runs.signals import load as load_signals
 from sequela.sources.account import ACCOUNT
-from sequela.sources.bonn import N_TIMES, SETS, read_excerpt
+from sequela.sources.bonn import N_TIMES, SETS, read
 from sequela.sources.build import build
 from sequela.sources.catalog import EXCERPTS
 from sequela.sources.hospitals import source_of
 
 Signals = Mapping[str, NDArray[np.float64]]
-EVERY = 4  # of the Bonn recordings, so that an attack takes a second
 
 # The stay that each label asks about, and a number from 0 in its class, in an order of its own.
 ASKED = """
@@ -62,21 +62,12 @@ class Bench:
 
     @cached_property
     def recordings(self) -> dict[str, NDArray[np.float64]]:
-        """A quarter of the recordings that ship with the package: id to samples in µV.
-
-        Of recordings that were made at the same time only one is taken: nothing is planted then.
-        """
-        found = read_excerpt(EXCERPTS / "bonn.parquet")[::EVERY]
-        content = of_signals([each.recording_id for each in found], [r.signal for r in found])
-        alike = set(matches(content, content).asked.tolist())
-        return {
-            each.recording_id: each.signal[0].astype(np.float64)
-            for index, each in enumerate(found)
-            if index not in alike
-        }
+        """One recording of each session that ships with the package: id to samples in µV."""
+        found = {each.session_id: each for each in read(EXCERPTS / "bonn.parquet")}
+        return {each.recording_id: each.signal[0].astype(np.float64) for each in found.values()}
 
     @cached_property
-    def clean_recordings(self) -> RunData:
+    def clean_recordings(self) -> SignalData:
         """The recordings as they are, in parts."""
         return self.load_recordings(self.recordings, "clean")
 
@@ -99,16 +90,16 @@ class Bench:
         parquet.write_table(pa.table(columns), path)
         return path
 
-    def load_recordings(self, signals: Signals, name: str) -> RunData:
+    def load_recordings(self, signals: Signals, name: str) -> SignalData:
         """The recordings in the parts of a split, as a run reads them."""
         settings = RunSettings(model="majority-class", data="bonn")
-        return load(settings, self.write_recordings(signals, name), self.work)
+        return load_signals(settings, self.write_recordings(signals, name), self.work)
 
     def pairs(self) -> list[tuple[str, str]]:
         """Of each class, a recording of the training part and one that is held out."""
         data = self.clean_recordings
         train, held_out = (
-            {id_[0]: id_ for id_ in np.unique(data.groups[data.rows(part)]).tolist()}
+            {id_[0]: id_ for id_ in np.unique(data.segments.recording_id[data.rows(part)]).tolist()}
             for part in ("train", "held_out")
         )
         return [(train[letter], held_out[letter]) for letter in SETS]

@@ -165,7 +165,7 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
         if name.endswith(_SET_ASIDE):
             what = name.removesuffix(_SET_ASIDE).replace("_", " ")
             renamed = next(n for key, n in numbers.items() if key.endswith(_RENAMED))
-            under = f" ({renamed:,} under another name)" if renamed else ""
+            under = f" ({renamed:,} of them by content alone)" if renamed else ""
             yield f"set aside: {count:,} {what} that the model was trained or tuned on{under}"
     yield from _unlike_training(numbers)
     yield from numbers.get("openings", {}).get("sentences", ())

@@ -43,7 +43,8 @@ def predict(
     Example: `sequela predict gru.onnx path/to/bonn --data bonn --out said.parquet`
 
     Args:
-        model: FILE.onnx of `sequela export`, or a run folder.
+        model: FILE.onnx of `sequela export`, or a run folder; of a cross-validation, the mean of
+            all its models is written.
         input: File or folder of the data (default: the usual search path of --data).
         out: The probabilities, a Parquet file.
         data: Format or data set.
@@ -71,8 +72,7 @@ def predict(
     from sequela.config import SignalSettings
     from sequela.errors import SettingError
     from sequela.serving import load
-    from sequela.serving.predict import Asked
-    from sequela.serving.predict import predict as ask
+    from sequela.serving.predict import Asked, folds_of, predict_mean
 
     if input is not None and root is not None:
         raise SettingError(f"two inputs are named, {input} and --root {root}: name one of them")
@@ -90,7 +90,7 @@ def predict(
     }
     own = SignalSettings.of(**{name: value for name, value in said.items() if value is not None})
     asked = Asked(input or root, data, own, times)
-    served = load(model, trust_code=trust_code)
+    models = [load(path, trust_code=trust_code) for path in folds_of(model)]
     console = Console(soft_wrap=True, stderr=json)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(
@@ -103,7 +103,7 @@ def predict(
             words = f"{examples:,} examples" if examples else "reading"
             bar.update(task, description=words, total=total, completed=share or 0)
 
-        found = ask(served, asked, out, done)
+        found = predict_mean(models, asked, out, done)
     if json:
         print(dumps({**found.report, "known": found.known}, indent=1))
         return

@@ -15,6 +15,7 @@ from scipy.sparse import csc_array, csr_array, vstack
 from sequela.cohort.finding import Finding
 from sequela.cohort.fingerprint import CHANCE_OF_COPY, Content, bits_of_codes, matches
 from sequela.config import SMALLEST_CELL
+from sequela.sources import simultaneous
 
 REVEALING_AUROC = 0.9
 REVEALING_CODE = 0.8
@@ -100,6 +101,39 @@ def same_content(content: Content, parts: Mapping[str, Sequence[str]], unit: str
         if len(alike):
             what = f"{len(alike)} {of} follow {unit}s of {one} too closely for chance"
             found.append(Finding("resembling content", what, where, "suspicion", _ONE_EVENT))
+    return found
+
+
+def simultaneous_recordings(
+    signals: Sequence[NDArray[np.float64]], sfreq: float, part: Sequence[str]
+) -> list[Finding]:
+    """Find recordings of one time in two parts; see :mod:`sequela.sources.simultaneous`.
+
+    Args:
+        signals: One channel of each recording, float64 (n_times,).
+        sfreq: Samples per second, in Hz.
+        part: For each recording its part; empty where it is in several.
+    """
+    parts = np.array(part, np.str_)
+    found = []
+
+    def compared(one: int) -> NDArray[np.bool_]:
+        others: NDArray[np.bool_] = (parts != parts[one]) & (parts != "") & (parts[one] != "")
+        return others
+
+    one, other = simultaneous.pairs(signals, sfreq, compared=compared).T
+    for first, second in combinations(dict.fromkeys(filter(None, part)), 2):
+        across = np.isin(parts[[one, other]], (first, second)).all(axis=0)
+        of_second = np.concatenate([one[across], other[across]])
+        count = len(np.unique(of_second[parts[of_second] == second]))
+        if count:
+            what = (
+                f"{count} of {int((parts == second).sum())} recordings of {second} were made at "
+                f"the same time as recordings of {first}"
+            )
+            remedy = "split by session (--session names its column), or by subject"
+            where = f"{first}, {second}"
+            found.append(Finding("simultaneous recordings", what, where, "leak", remedy))
     return found
 
 

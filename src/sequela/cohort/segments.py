@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,10 @@ from sequela.config import SegmentLength
 from sequela.errors import DataError, SettingError
 from sequela.sources.recordings import Recording
 from sequela.sources.signals.windows import Windows
+from sequela.sources.simultaneous import LONGEST
+
+_GROUPINGS = ("subject_id", "site", "session_id")
+"""What is known of recordings, or not."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class Segments:
             example ``Z007/01``.
         recording_id: str (segment,).
         subject_id: str (segment,), or ``None`` where subjects are not identified.
+        session_id: str (segment,), what recordings of the same time have in common, or ``None``
+            where that is not known.
         sfreq: Samples per second, in Hz.
         classes: Names of the classes.
         n_dropped: Samples at the recordings' ends that fill no segment, over all recordings.
@@ -44,9 +50,23 @@ class Segments:
     classes: tuple[str, ...]
     n_dropped: int
     site: NDArray[np.str_] | None = None
+    session_id: NDArray[np.str_] | None = None
     notes: tuple[str, ...] = ()
     title: str = ""
     channels: tuple[str, ...] = ()
+
+    @property
+    def unit(self) -> Literal["subject", "session", "recording"]:
+        """What is independent: the subject if known, else the session, else the recording."""
+        if self.subject_id is not None:
+            return "subject"
+        return "recording" if self.session_id is None else "session"
+
+    @property
+    def independent(self) -> NDArray[np.str_]:
+        """Str (segment,), the id of each segment's ``unit``."""
+        ids: NDArray[np.str_] = getattr(self, f"{self.unit}_id")
+        return ids
 
     @property
     def n_recordings(self) -> int:
@@ -58,7 +78,7 @@ class Segments:
 
     def where(self, keep: NDArray[np.bool_ | np.int64]) -> Self:
         """Only the segments for which ``keep`` is true, or those at its positions."""
-        names = ("signal", "label", "segment_id", "recording_id", "subject_id", "site")
+        names = ("signal", "label", "segment_id", "recording_id", *_GROUPINGS)
         arrays = {name: getattr(self, name) for name in names}
         kept: dict[str, Any] = {n: None if a is None else a[keep] for n, a in arrays.items()}
         return replace(self, **kept)
@@ -80,17 +100,34 @@ def _next_recordings(recording_id: NDArray[np.str_]) -> NDArray[np.int64]:
 
 
 def content_of(segments: Segments) -> Content:
-    """The marks of each recording, or of each subject where subjects are known, by hashed id.
+    """The marks of each subject, session or recording (see :attr:`Segments.unit`), by hashed id.
 
     The segments of a recording are read as one signal, so that no mark is lost where they meet.
     """
     first = _next_recordings(segments.recording_id)
     starts = np.concatenate(([0], first))
-    unit = segments.recording_id if segments.subject_id is None else segments.subject_id
     signals = [
         some.swapaxes(0, 1).reshape(some.shape[1], -1) for some in np.split(segments.signal, first)
     ]
-    return of_signals(own().each(unit[starts]).tolist(), signals)
+    return of_signals(own().each(segments.independent[starts]).tolist(), signals)
+
+
+def first_minutes(segments: Segments) -> tuple[NDArray[np.int64], list[NDArray[np.float64]]]:
+    """The beginning of each recording, as far as simultaneous recordings are compared.
+
+    Returns:
+        int64 (recording,), the row of each recording's first segment; and of each the first channel
+        that is not flat, float64 (n_times,).
+    """
+    starts = np.concatenate(([0], _next_recordings(segments.recording_id)))
+    n_times = segments.signal.shape[2]
+    most = max(1, round(LONGEST * segments.sfreq / n_times))
+    signals = []
+    for first, end in zip(starts, [*starts[1:], len(segments)], strict=True):
+        some = segments.signal[first : min(end, first + most)].astype(np.float64)
+        moving = np.flatnonzero(np.ptp(some, axis=(0, 2)) > 0)
+        signals.append(some[:, moving[0] if len(moving) else 0].reshape(-1))
+    return starts, signals
 
 
 def stretches(segments: Segments, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -147,7 +184,10 @@ def cut(
     _check(recordings, n_times, classes)
     parts = [windows(each.signal, n_times) for each in recordings]
     counts = [len(part) for part in parts]
-    subjects = [each.subject_id for each in recordings]
+    subject, session = (
+        None if None in ids else np.repeat(np.array(ids, np.str_), counts)
+        for ids in zip(*((each.subject_id, each.session_id) for each in recordings), strict=True)
+    )
     return Segments(
         signal=np.concatenate(parts),
         label=np.repeat(np.array([each.label for each in recordings], np.int64), counts),
@@ -159,7 +199,8 @@ def cut(
             ]
         ),
         recording_id=np.repeat(np.array([each.recording_id for each in recordings]), counts),
-        subject_id=None if None in subjects else np.repeat(np.array(subjects, np.str_), counts),
+        subject_id=subject,
+        session_id=session,
         sfreq=recordings[0].sfreq,
         classes=classes,
         n_dropped=sum(each.signal.shape[1] % n_times for each in recordings),

@@ -1,4 +1,4 @@
-"""Who is in which part: by subject, recording, site or time, or (to show the leak) by row.
+"""Who is in which part: by subject, session, recording, site or time, or (as a leak) by row.
 
 A split carries its own proof. It lists the hashed ids of every part, and reading it counts again
 which ids are in two parts; a split whose parts overlap cannot be used. A split by site or by time
@@ -6,8 +6,9 @@ keeps subjects whole as well: see :func:`at_first` and :func:`periods`.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any, Self
 
@@ -27,6 +28,9 @@ WORDS: "Mapping[SplitUnit, str]" = {"site": "site (hospital)", "time": "time of 
 """What a split is by, where its unit does not say it by itself."""
 FEW_SITES = 5
 """Sites with an event, or without, that are drawn apart: where there are fewer, all are mixed."""
+_TRIES = 100
+_Deals = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+"""Of each deal, the units that stay and those that are dealt out."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +38,15 @@ class Split:
     """Parts of a data set, and the hashed ids that prove them disjoint.
 
     Attributes:
-        unit: The unit of the split: all rows of a ``subject``, ``recording`` or ``site`` are in one
-            part; with ``time``, all rows of a subject, and the parts follow each other; with
-            ``row``, each row is assigned alone.
+        unit: The unit of the split: all rows of a ``subject``, ``session`` (recordings made at the
+            same time), ``recording`` or ``site`` are in one part; with ``time``, all rows of a
+            subject, and the parts follow each other; with ``row``, each row is assigned alone.
         seed: The seed of the draw.
         fractions: Shares of train, tuning and held_out that were asked for.
         n_examples: Examples in each part.
-        ids: For each kind of id (``row``, ``recording``, ``subject``, ``site``; those that the data
-            have) and each part, the hashed ids. Rows and sites are listed only where they are the
-            unit.
+        ids: For each kind of id (``row``, ``recording``, ``session``, ``subject``, ``site``; those
+            that the data have) and each part, the hashed ids. Rows and sites are listed only where
+            they are the unit.
         times: With ``time``, the first and the last time of prediction in each part.
         content: Marks of what the units hold, by their hashed ids, so that other data are known
             for these under any name; ``None`` in runs of earlier versions.
@@ -102,8 +106,8 @@ class Split:
             SplitError: If parts overlap.
         """
         for kind, pairs in self.shared().items():
-            if self.leaks and kind != "row":
-                continue
+            if (self.leaks and kind != "row") or (self.unit, kind) == ("recording", "session"):
+                continue  # which the audit finds
             for pair, n_shared in pairs.items():
                 if n_shared:
                     raise SplitError(
@@ -154,8 +158,8 @@ class Split:
         """
         if self.content is None:
             return np.zeros(len(asked.units), np.bool_)
-        held_out = {id_ for parts in self.ids.values() for id_ in parts["held_out"]}
-        told = {id_ for parts in self.ids.values() for id_ in parts["train"] + parts["tuning"]}
+        parts = self.ids[self.whose]
+        held_out, told = set(parts["held_out"]), {*parts["train"], *parts["tuning"]}
         old, new = (
             np.array([id_ in ids for id_ in self.content.units], np.bool_)
             for ids in (told, held_out - told)
@@ -169,8 +173,8 @@ class Split:
 
     @property
     def whose(self) -> str:
-        """The kind of id that tells whose an example is: subjects where they are known."""
-        return "subject" if "subject" in self.ids else "recording"
+        """The kind of id of what is independent: subjects if known, else sessions if known."""
+        return next(k for k in ("subject", "session", "recording") if k in self.ids)
 
     def holds_out(self, ids: Ids) -> bool:
         """Whether any of these is known to be in the held_out part: ids of the kind ``whose``."""
@@ -287,7 +291,10 @@ def draw(
     tuning_share = fractions[1] / (fractions[0] + fractions[1])
     fractions = shares(fractions, folds)
     try:
-        members = _dealt(stratum, tuning_share, fractions[2], seed=seed, folds=folds, fold=fold)
+        counts = np.zeros((len(stratum), int(label.max()) + 1), np.int64)
+        np.add.at(counts, (inverse, label), 1)
+        dealer = _Dealer(stratum, counts, _TRIES if unit == "session" else 0)
+        members = dealer.parts(tuning_share, fractions[2], seed=seed, folds=folds, fold=fold)
     except ValueError as error:
         raise SplitError(
             f"{len(stratum)} {unit} id(s) are too few for parts of {fractions} with each class in "
@@ -297,8 +304,9 @@ def draw(
     for index, name in enumerate(PARTS):
         part_of_unit[members[name]] = index
     part = part_of_unit[inverse]
-    if unit == "site":
-        instead = "fewer folds" if folds else "another seed, or a split by subject"
+    if unit in ("site", "session"):
+        other = "subject" if unit == "site" else "recording"
+        instead = "fewer folds" if folds else f"another seed, or a split by {other}"
         _check_classes(label, part, instead)
     kinds = [kind for kind in ids if kind != "row" or unit == "row"]
     split = Split(
@@ -433,37 +441,66 @@ def divided_by_time(
     return split.check()
 
 
-def _dealt(
-    stratum: NDArray[np.int64],
-    tuning_share: float,
-    held_out_share: float,
-    *,
-    seed: int,
-    folds: int,
-    fold: int,
-) -> dict[str, NDArray[np.int64]]:
-    """The units of each part, stratified by ``stratum`` (unit,); tuning has a share of the rest.
+@dataclass(frozen=True)
+class _Dealer:
+    """Deals units into parts, stratified by class.
 
-    Raises:
-        ValueError: If a part would lack a class.
+    Attributes:
+        stratum: int64 (unit,).
+        counts: int64 (unit, class), examples.
+        tries: How many deals are drawn, of which the one is kept whose parts have the most even
+            shares of the examples of each class: for units of several classes and sizes. 0 keeps
+            the first.
     """
-    from sklearn.model_selection import StratifiedKFold, train_test_split
 
-    if folds:
-        splitter = StratifiedKFold(folds, shuffle=True, random_state=seed + fold // folds)
-        rest, held_out = list(splitter.split(stratum, stratum))[fold % folds]
-    else:
-        rest, held_out = train_test_split(
-            np.arange(len(stratum)), test_size=held_out_share, stratify=stratum, random_state=seed
-        )
-    train, tuning = train_test_split(
-        rest, test_size=tuning_share, stratify=stratum[rest], random_state=seed + fold
-    )
-    parts = dict(zip(PARTS, (train, tuning, held_out), strict=True))
-    for name, members in parts.items():
-        if len(np.unique(stratum[members])) < len(np.unique(stratum)):
-            raise ValueError(f"{name} would have none of a class")
-    return parts
+    stratum: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    tries: int
+
+    def parts(
+        self, tuning_share: float, held_out_share: float, *, seed: int, folds: int, fold: int
+    ) -> dict[str, NDArray[np.int64]]:
+        """The units of each part; tuning has a share of what is not held out.
+
+        Raises:
+            ValueError: If a part would lack a class.
+        """
+        from sklearn.model_selection import StratifiedKFold, train_test_split
+
+        stratum = self.stratum
+        units = np.arange(len(stratum))
+
+        def deals(state: int) -> _Deals:
+            if folds:
+                return [
+                    *StratifiedKFold(folds, shuffle=True, random_state=state).split(units, stratum)
+                ]
+            return aside(units, held_out_share, state)
+
+        def aside(members: NDArray[np.int64], share: float, state: int) -> _Deals:
+            of = stratum[members]
+            return [train_test_split(members, test_size=share, stratify=of, random_state=state)]
+
+        repeat, place = divmod(fold, folds) if folds else (0, 0)
+        rest, held_out = self._most_even(deals, held_out_share, seed + repeat)[place]
+        again = partial(aside, rest, tuning_share)
+        ((train, tuning),) = self._most_even(again, tuning_share, seed + fold)
+        parts = dict(zip(PARTS, (train, tuning, held_out), strict=True))
+        for name, members in parts.items():
+            if len(np.unique(stratum[members])) < len(np.unique(stratum)):
+                raise ValueError(f"{name} would have none of a class")
+        return parts
+
+    def _most_even(self, deal: "Callable[[int], _Deals]", share: float, seed: int) -> "_Deals":
+        if not self.tries:
+            return deal(seed)
+
+        def unevenness(dealt: _Deals) -> float:
+            sums = [(self.counts[one].sum(0), self.counts[other].sum(0)) for one, other in dealt]
+            return float(sum(np.square(b / (a + b) - share).sum() for a, b in sums))
+
+        states = np.random.SeedSequence(seed).generate_state(self.tries).tolist()
+        return min((deal(state) for state in states), key=unevenness)
 
 
 def set_aside(

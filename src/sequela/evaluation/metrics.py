@@ -111,9 +111,9 @@ def recording_accuracy(predictions: Predictions) -> float:
     """Share of whole recordings whose mean probabilities give the true class.
 
     Raises:
-        DataError: If a group's examples have different labels.
+        DataError: If a recording's examples have different labels.
     """
-    return accuracy(predictions.by_group())
+    return accuracy(predictions.by_recording())
 
 
 def per_class_recall(predictions: Predictions) -> NDArray[np.float64]:
@@ -309,7 +309,7 @@ METRICS: dict[str, Metric] = {
             "accuracy of whole recordings",
             "share of whole recordings whose mean probabilities give the true class",
             recording_accuracy,
-            lambda predictions: _accuracy(predictions.by_group()),
+            lambda predictions: _accuracy(predictions.by_recording()),
             needs="whole groups",
             form=".0%",
             axis=".0%",

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ from sequela.sources.opened import json_value
 _SUM_TOLERANCE = 1e-4
 CLASSES_KEY = b"sequela.classes"
 _COLUMNS = {"id": "example_id", "group": "group_id", "subject": "subject_id", "split": "split"}
+_RECORDING = {"recording": "recording_id"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,14 +31,15 @@ class Predictions:
 
     Attributes:
         example_id: str (example,), no two alike.
-        group_id: str (example,): the unit of the split and of resampling, which is the subject, or
-            the recording where subjects are not identified.
+        group_id: str (example,): the unit of resampling: the subject, or where subjects are not
+            identified the session or the recording.
         subject_id: str (example,): the person, or the empty string where subjects are not
             identified.
         split: str (example,): ``train``, ``tuning`` or ``held_out``.
         label: int64 (example,): index of the true class.
         probabilities: float32 (example, class): each row sums to 1.
         classes: Names of the classes.
+        recording_id: str (example,), where that is another one than the group.
 
     Raises:
         DataError: If the arrays do not fit together or hold what they must not.
@@ -50,9 +52,10 @@ class Predictions:
     label: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     classes: tuple[str, ...]
+    recording_id: NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
-        for name in _COLUMNS.values():
+        for name in self._columns.values():
             self._freeze(name, np.asarray(getattr(self, name), dtype=np.str_))
         label = np.asarray(self.label)
         if label.size and not np.issubdtype(label.dtype, np.integer):
@@ -78,7 +81,7 @@ class Predictions:
             raise DataError(
                 f"probabilities have shape {self.probabilities.shape}, expected {expected}"
             )
-        for name in (*_COLUMNS.values(), "label"):
+        for name in (*self._columns.values(), "label"):
             if getattr(self, name).shape != (self.n_examples,):
                 raise DataError(
                     f"{name} has shape {getattr(self, name).shape}, expected ({self.n_examples},)"
@@ -104,6 +107,11 @@ class Predictions:
             first = int(np.argmax(wrong))
             more = f" (as have {int(wrong.sum()) - 1} others)" if wrong.sum() > 1 else ""
             raise DataError(f"example {first + 1} {complaint}{more}")
+
+    @property
+    def _columns(self) -> dict[str, str]:
+        """The columns of ids, and the names of their arrays."""
+        return _COLUMNS if self.recording_id is None else _COLUMNS | _RECORDING
 
     @property
     def n_examples(self) -> int:
@@ -137,8 +145,8 @@ class Predictions:
 
     def where(self, keep: NDArray[np.bool_ | np.int64]) -> Self:
         """Only the examples for which ``keep`` is true, or those at its positions."""
-        arrays = {f.name: getattr(self, f.name)[keep] for f in fields(self) if f.name != "classes"}
-        return replace(self, **arrays)
+        names = (*self._columns.values(), "label", "probabilities")
+        return replace(self, **{name: getattr(self, name)[keep] for name in names})
 
     def part(self, name: str) -> Self:
         """Only the examples of one part of the split.
@@ -168,45 +176,41 @@ class Predictions:
             classes=("rest", name),
         )
 
-    def by_group(self) -> Self:
-        """One row per group, with the mean of its examples' probabilities.
+    def by_recording(self) -> Self:
+        """One row per recording, with the mean of its examples' probabilities.
 
-        The rows are in the order of the group ids, which become the example ids too.
+        The rows are in the order of the recordings' ids, which become the example ids too. Where
+        no recordings are known, groups are recordings.
 
         Raises:
-            DataError: If a group's examples disagree on label, subject or part.
+            DataError: If a recording's examples disagree on label, group, subject or part.
         """
-        group_id, first, index = np.unique(self.group_id, return_index=True, return_inverse=True)
-        for name in ("label", "subject_id", "split"):
+        ids = self.group_id if self.recording_id is None else self.recording_id
+        recording, first, index = np.unique(ids, return_index=True, return_inverse=True)
+        for name in ("label", "group_id", "subject_id", "split"):
             values = getattr(self, name)
             differs = values != values[first][index]
             if differs.any():
                 raise DataError(
-                    f"the group of example {np.argmax(differs) + 1} holds more than one {name}: "
-                    "a whole group has no single answer here"
+                    f"the recording of example {np.argmax(differs) + 1} holds more than one "
+                    f"{name.removesuffix('_id')}: a whole recording has no single answer here"
                 )
-        sums = np.zeros((len(group_id), len(self.classes)))
+        sums = np.zeros((len(recording), len(self.classes)))
         np.add.at(sums, index, self.probabilities)
-        return replace(
-            self,
-            example_id=group_id,
-            group_id=group_id,
-            subject_id=self.subject_id[first],
-            split=self.split[first],
-            label=self.label[first],
-            probabilities=(sums / np.bincount(index)[:, None]).astype(np.float32),
-        )
+        means = (sums / np.bincount(index)[:, None]).astype(np.float32)
+        return replace(self.where(first), example_id=recording, probabilities=means)
 
     def write(self, path: Path) -> None:
         """Write the file; the same predictions give the same bytes.
 
         Columns: ``id``, ``group``, ``subject`` (null where subjects are not identified), ``split``,
-        ``label`` (index of the class) and one float column per class, ``p_0``, ``p_1``...; the
-        names of the classes are a JSON list in the file's metadata, key ``sequela.classes``.
+        ``recording`` where that is not the group, ``label`` (index of the class) and one float
+        column per class, ``p_0``, ``p_1``...; the names of the classes are a JSON list in the
+        file's metadata, key ``sequela.classes``.
         """
         columns: dict[str, pa.Array] = {
             column: pa.array(getattr(self, name).tolist(), pa.string())
-            for column, name in _COLUMNS.items()
+            for column, name in self._columns.items()
         }
         named = [name or None for name in self.subject_id.tolist()]
         columns["subject"] = pa.array(named, pa.string())
@@ -239,7 +243,8 @@ class Predictions:
             return cls(
                 **{
                     name: np.array(table[column].fill_null("").to_pylist(), dtype=np.str_)
-                    for column, name in _COLUMNS.items()
+                    for column, name in (_COLUMNS | _RECORDING).items()
+                    if column in table.column_names or column in _COLUMNS
                 },
                 label=table["label"].to_numpy(),
                 probabilities=np.stack(
@@ -276,4 +281,5 @@ def joined(parts: Sequence[Predictions]) -> Predictions:
         label=column("label"),
         probabilities=column("probabilities"),
         classes=parts[0].classes,
+        recording_id=None if parts[0].recording_id is None else column("recording_id"),
     )

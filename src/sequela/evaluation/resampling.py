@@ -5,8 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.errors import DataError
-
 _CHUNK = 100  # resamples drawn at once: what they need fits a processor's cache
 _JACKKNIFE_BLOCKS = 500
 
@@ -14,23 +12,16 @@ _JACKKNIFE_BLOCKS = 500
 def class_strata(label: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.int64]:
     """The class of each group, int64 (group,), for drawing within classes.
 
-    A class with a single group joins the largest: one group alone cannot vary.
+    Groups of several classes are drawn among those of the same classes. What has a single group
+    joins the largest: one group alone cannot vary.
 
     Args:
         label: int64 (example,).
         group: int64 (example,): index of its group.
-
-    Raises:
-        DataError: If a group holds examples of two classes.
     """
-    stratum = np.zeros(int(group.max(initial=-1)) + 1, dtype=np.int64)
-    stratum[group] = label
-    if not np.array_equal(stratum[group], label):
-        raise DataError(
-            "a group holds examples of two classes, so groups cannot be resampled within their "
-            "class"
-        )
-    stratum = np.unique(stratum, return_inverse=True)[1]
+    classes = np.zeros((int(group.max(initial=-1)) + 1, int(label.max(initial=0)) + 1), np.bool_)
+    classes[group, label] = True
+    stratum = np.unique(classes[:, ::-1], axis=0, return_inverse=True)[1]  # by class, rising
     size = np.bincount(stratum)
     stratum[size[stratum] == 1] = size.argmax()
     return np.unique(stratum, return_inverse=True)[1]

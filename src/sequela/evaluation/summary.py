@@ -49,8 +49,9 @@ def summarise(predictions: Predictions, *, seed: int | None, recordings: bool) -
     Args:
         predictions: Of one part.
         seed: Of the bootstrap; ``None`` leaves the intervals out.
-        recordings: Whether groups are recordings: each then gets the class with the highest mean
-            probability over its segments, and the bootstrap resamples within classes.
+        recordings: Whether examples are segments of recordings of one class: each then gets the
+            class with the highest mean probability over its segments, and the bootstrap resamples
+            within classes.
 
     Returns:
         Numbers by name. An interval ``<name>_ci`` is [low, high], 95 %, from a bootstrap over the
@@ -61,6 +62,7 @@ def summarise(predictions: Predictions, *, seed: int | None, recordings: bool) -
     numbers: dict[str, Any] = {
         "examples": predictions.n_examples,
         "groups": len(np.unique(predictions.group_id)),
+        **_recordings(predictions),
         **{m.key: _or_none(m.value(predictions)) for m in possible},
         "per_class_recall": [
             _or_none(recall) for recall in metrics.per_class_recall(predictions).tolist()
@@ -85,6 +87,12 @@ def summarise(predictions: Predictions, *, seed: int | None, recordings: bool) -
                 "groups": interval.n_groups,
             }
     return numbers
+
+
+def _recordings(predictions: Predictions) -> dict[str, int]:
+    """How many there are, where groups are not recordings."""
+    ids = predictions.recording_id
+    return {} if ids is None else {"recordings": len(np.unique(ids))}
 
 
 def operating_points(

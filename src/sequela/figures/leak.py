@@ -1,4 +1,4 @@
-"""What the leak is worth: the same models judged honestly and with the leak."""
+"""How much leakage inflates the score: the same models without and with a leak."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,11 +7,12 @@ import altair as alt
 
 from sequela.evaluation.metrics import named
 from sequela.evaluation.number import number, within
-from sequela.figures.figure import FIRST, INK, SECOND, Figure
+from sequela.figures.figure import FIRST, INK, SECOND, THIRD, Figure
 
-_ROW = 24  # pixels
+_ROW, _MORE = 24, 8  # pixels, of two settings and of each other
 _LETTER = 6.6  # pixels, at the most
 HONEST, LEAKING = "by recording", "by row (leaks)"
+_COLOURS, _SHAPES = (FIRST, THIRD, SECOND), ("circle", "square", "diamond")
 
 
 def leak(
@@ -21,14 +22,14 @@ def leak(
     setting: str = "split",
     width: int = 300,
 ) -> Figure:
-    """Held-out numbers of each model in both settings, with 95 % intervals.
+    """Draw the test-set numbers of each model in two or three settings, with 95 % intervals.
 
     Args:
         rows: Each with ``model``, the setting, the metric, ``low`` and ``high``; models in the
-            order of the picture, the honest setting before the leaking one.
+            order of the picture, the honest setting before those that leak.
         metric: Its name, and the rows' key that holds the number: ``accuracy``, ``auroc``...
-        setting: The rows' key that holds the setting: ``HONEST`` or ``LEAKING``, or two
-            others, as they are to be named.
+        setting: The rows' key that holds the setting: ``HONEST`` or ``LEAKING``, or others, as
+            they are to be named.
         width: Of the picture without its axis, in pixels.
     """
     how = named(metric)
@@ -44,7 +45,7 @@ def leak(
             f"{setting}:N",
             sort=names,
             title=None,
-            scale=alt.Scale(domain=names, range=[FIRST, SECOND]),
+            scale=alt.Scale(domain=names, range=[FIRST, *_COLOURS[1 - len(names) :]]),
             legend=alt.Legend(orient="top", direction="vertical"),
         ),
     )
@@ -52,7 +53,7 @@ def leak(
     lowest = 0.0 if chance is None else min(chance, *(r["low"] for r in data))
     x = alt.X(
         "low:Q",
-        title=f"held-out {how.title}",
+        title=f"{how.title} on the test set",
         axis=alt.Axis(format=how.axis, tickCount=6),
         scale=alt.Scale(domainMin=lowest),
     )
@@ -61,14 +62,18 @@ def leak(
         x=f"{metric}:Q",
         description="hover:N",
         shape=alt.Shape(
-            f"{setting}:N", sort=names, scale=alt.Scale(domain=names, range=["circle", "diamond"])
+            f"{setting}:N",
+            sort=names,
+            scale=alt.Scale(domain=names, range=["circle", *_SHAPES[1 - len(names) :]]),
         ),
     )
     described = "; ".join(r["hover"] for r in data)
     layers = [*_chance_line(chance), bars, points]
     return Figure(
-        chart=alt.LayerChart(layer=layers).properties(width=width, height=_ROW * len(order)),
-        alt=f"Held-out {how.title} with 95 % intervals. {described}.",
+        chart=alt.LayerChart(layer=layers).properties(
+            width=width, height=(_ROW + _MORE * (len(names) - 2)) * len(order)
+        ),
+        alt=f"{how.heading} on the test set with 95 % intervals. {described}.",
         rows=list(rows),
     )
 

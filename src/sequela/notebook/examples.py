@@ -49,8 +49,8 @@ class Examples(LabelledExamples):
 
     @property
     def unit(self) -> SplitUnit:
-        """Subjects, or recordings where subjects are not identified."""
-        return "recording" if self.segments.subject_id is None else "subject"
+        """Subjects, or sessions or recordings where subjects are not identified."""
+        return self.segments.unit
 
     def ids(self) -> Mapping[str, Ids]:
         """Of rows, recordings and, where they are identified, subjects."""

@@ -86,6 +86,7 @@ def _data(study: str, content: Content) -> Line:
     named = data["subjects"] not in (None, data["examples"])
     whose = f"{data['subjects']:,} subjects" if named else ""
     recordings = f"{data['recordings']:,} recordings" if "recordings" in data else ""
+    recordings += f" of {data['sessions']:,} sessions" if "sessions" in data else ""
     of = ", ".join(filter(None, (whose, recordings)))
     how = f"{split['folds']} folds" if split["folds"] else "test part held out"
     events = ""

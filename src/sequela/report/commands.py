@@ -57,8 +57,9 @@ def _is_split_so(folder: Run, *, quick: bool) -> bool:
     """Whether the study uses as many folds on these data."""
     settings = folder.settings
     rarer = min(folder.data["counts"]) if settings.cohort else None
-    wanted = study_of(folder).folds_for(rarer, settings.split, quick=quick)
-    seeds = 1 if quick or settings.split == "row" else study_of(folder).seeds
+    study = study_of(folder)
+    wanted = study.folds_for(rarer, settings.split, quick=quick)
+    seeds = 1 if quick or study.shows_leak(settings.split) else study.seeds
     return settings.folds == wanted and folder.seeds == seeds
 
 

@@ -1,14 +1,19 @@
-"""What a leak is worth: the same models with and without it, where both were run."""
+"""How much a leak inflates the score: the same models with and without it, where both were run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from sequela.evaluation.comparison import paired_difference
 from sequela.evaluation.disclosure import Hidden
+from sequela.evaluation.predictions import joined
 from sequela.figures.figure import Figure
 from sequela.figures.leak import leak
 from sequela.report.entry import Entry
 from sequela.report.picture import picture
+from sequela.runs.recipe import bootstrap_of
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,8 @@ class Planned:
     Attributes:
         heading: Of its section.
         honest: What the picture calls the runs without it; ``{split}`` is their split.
-        leaking: What the picture calls those with it.
+        leaking: For each kind of leak, what the picture calls its runs; where the audit found the
+            leak, the picture says so.
         caption: What is seen.
         note: What is compared.
         runs: Which runs leak, as the end of a sentence.
@@ -26,60 +32,101 @@ class Planned:
 
     heading: str
     honest: str
-    leaking: str
+    leaking: dict[str, str]
     caption: str
     note: str
     runs: str
 
 
-PLANNED = {
-    "row": Planned(
-        "What a leak would add",
+PLANNED = (
+    Planned(
+        "How much leakage inflates the score",
         "by {split}",
-        "by row (leaks)",
-        "{data}: the same models where examples of one recording or subject are in both parts.",
-        "A split by row puts examples of one recording or subject into both the training and the "
-        "held-out part. The bootstrap interval by row also draws whole recordings or subjects, "
-        "but that does not remove the leak.",
-        "the runs by row, which leak by design",
+        {"recording": "by recording", "row": "by row"},
+        "{data}: the same models with related segments in both the training and the test set.",
+        "A split by row puts segments of one recording or subject into both the training and the "
+        "test set; a split by recording separates recordings that were made at the same time. The "
+        "intervals resample whole {split}s, but that does not remove a leak.",
+        "the runs that are split otherwise, which leak by design",
     ),
-    "hindsight": Planned(
-        "What using future information would add",
-        "known at prediction",
-        "whole stay (leaks)",
-        "{data}: the same models where they read what was recorded after the prediction.",
-        "Stays, models and split are the same in both. One reads what was known at the time of "
+    Planned(
+        "How much later information inflates the score",
+        "available at prediction",
+        {"hindsight": "whole stay"},
+        "{data}: the same models when they read what was recorded after the prediction.",
+        "Stays, models and split are the same. One model reads what was available at the time of "
         "prediction, the other all that was recorded until the end of the stay.",
         "the runs that read what was recorded after the prediction, which leak by design",
     ),
-}
+)
 
 
 def leaks(honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[dict[str, Any]]:
-    """Each leak that was run on purpose, with its picture."""
+    """Each leak that was run on purpose, with its picture and what it adds on the same examples."""
     found = []
-    for name, planned in PLANNED.items():
-        figure = leak_figure(honest, [entry for entry in leaking if entry.leak == name])
+    for planned in PLANNED:
+        some = [entry for entry in leaking if entry.leak in planned.leaking]
+        figure = leak_figure(planned, honest, some)
         if figure:
+            name = next(iter(planned.leaking)) if len(planned.leaking) == 1 else "split"
             key = f"{honest[0].study.name}-leak-{name}" if honest[0].study else name
-            title = honest[0].data["title"]
+            title, split = honest[0].data["title"], honest[0].run.settings.split
             drawn = picture(figure, f"{key}-picture", planned.caption.format(data=title))
-            found.append({"id": key, "planned": planned, "picture": drawn})
+            note = " ".join([planned.note.format(split=split), *_inflation(planned, honest, some)])
+            found.append({"id": key, "planned": planned, "picture": drawn, "note": note})
     return found
 
 
-def leak_figure(honest: Sequence[Entry], leaking: Sequence[Entry]) -> Figure | None:
-    """The picture of both settings, for models that were run in both and may be shown in both."""
+def _inflation(planned: Planned, honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[str]:
+    """By how much each split inflates a metric: paired, on the test set of the leaking run.
+
+    Only where each of these examples is in the test set of a fold of the honest run.
+    """
+    known = {entry.name: entry for entry in honest if entry.run.settings.folds}
+    sentences = []
+    for leak_, words in planned.leaking.items():
+        said = []
+        for entry in leaking:
+            if entry.leak != leak_ or entry.name not in known or entry.run.of_many:
+                continue
+            run, metric = entry.run.first, entry.metric
+            test = run.predictions.part("held_out")
+            once = known[entry.name].run.once
+            others = joined([fold.predictions.part("held_out") for fold in once])
+            others = others.where(np.isin(others.example_id, test.example_id))
+            if others.n_examples < test.n_examples:
+                continue
+            rng = np.random.default_rng(run.settings.seed)
+            apart = paired_difference(metric.name, test, others, rng, bootstrap_of(run))
+            low, high = (metric.apart(end) for end in (apart.interval.low, apart.interval.high))
+            said.append(f"{entry.title} {metric.apart(apart.value)} ({low} to {high})")
+        if said:
+            unit = "percentage points" if leaking[0].metric.points else leaking[0].metric.title
+            sentences.append(
+                f"{words.capitalize()} minus {planned.honest} on the same "
+                f"examples, in {unit}: {'; '.join(said)}."
+            )
+    return [each.format(split=honest[0].run.settings.split) for each in sentences]
+
+
+def leak_figure(
+    planned: Planned, honest: Sequence[Entry], leaking: Sequence[Entry]
+) -> Figure | None:
+    """The picture of all settings, for models that were run in two and may be shown in both."""
     metric = honest[0].metric.key
-    seen = [
-        {entry.name for entry in group if not isinstance(entry.test[metric], Hidden)}
-        for group in (honest, leaking)
-    ]
-    both = seen[0] & seen[1]
-    if not both:
-        return None
-    planned = PLANNED[leaking[0].leak]
+
+    def seen(entries: Sequence[Entry]) -> list[Entry]:
+        return [entry for entry in entries if not isinstance(entry.test[metric], Hidden)]
+
+    leaking = seen(leaking)
     without = planned.honest.format(split=honest[0].run.settings.split)
+    both = {entry.name for entry in leaking}
+    groups = {without: [entry for entry in seen(honest) if entry.name in both]}
+    names = {entry.name for entry in groups[without]}
+    for each, words in planned.leaking.items():
+        some = [entry for entry in leaking if entry.leak == each and entry.name in names]
+        leak_found = any(run.metrics["leaks"] for entry in some for run in entry.run.runs)
+        groups[words + " (leaks)" * leak_found] = some
     rows = [
         {
             "model": entry.title,
@@ -88,8 +135,7 @@ def leak_figure(honest: Sequence[Entry], leaking: Sequence[Entry]) -> Figure | N
             "low": entry.test[f"{metric}_ci"][0],
             "high": entry.test[f"{metric}_ci"][1],
         }
-        for setting, group in ((without, honest), (planned.leaking, leaking))
+        for setting, group in groups.items()
         for entry in group
-        if entry.name in both
     ]
-    return leak(rows, metric=metric)
+    return leak(rows, metric=metric) if names else None

@@ -80,8 +80,10 @@ def folds_in_words(split: Mapping[str, Any]) -> str:
 def data_in_words(data: Mapping[str, Any]) -> str:
     """What the data hold."""
     if "recordings" in data:
+        sessions = f" of {data['sessions']:,} sessions" if "sessions" in data else ""
         return (
-            f"{data['recordings']:,} recordings, {data['examples']:,} {data['example']}s of "
+            f"{data['recordings']:,} recordings{sessions}, "
+            f"{data['examples']:,} {data['example']}s of "
             f"{data['n_times']} samples at {data['sfreq']} Hz"
         )
     sites = f" at {data['sites']:,} sites" if "sites" in data else ""

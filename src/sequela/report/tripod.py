@@ -315,7 +315,9 @@ def _clusters(entry: Entry) -> Said:
 
 
 def _measures(entry: Entry) -> str:
-    whole = f" of {entry.data['example']}s and {entry.data['unit']}s"
+    whole = f" of {entry.data['example']}s" + " and recordings" * (
+        "recording_accuracy" in entry.test
+    )
     ranked = "AUROC, average precision, sensitivity and specificity at two thresholds, net benefit"
     named = ranked if entry.two else f"Accuracy{whole}, recall of each class"
     interval = entry.test["interval"]

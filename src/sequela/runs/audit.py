@@ -21,7 +21,7 @@ def audit(data: RunData) -> list[Finding]:
         *overlaps.same_content(
             data.content,
             {name: own().distinct(ids) for name, ids in in_parts(data.part, data.marked).items()},
-            "recording" if data.unit == "recording" else "subject",
+            "subject" if data.unit == "site" else data.unit,
         ),
         *overlaps.one_class(in_parts(data.part, data.labels), data.classes),
         *data.find_leaks(),

@@ -270,7 +270,7 @@ def _over_models(first: Run, other: Run, metric: Metric) -> Difference:
 def _mcnemar_of_groups(one: Predictions, other: Predictions) -> McNemar | None:
     """Of whole recordings or subjects, where all examples of one have the same class."""
     try:
-        return mcnemar(one.by_group(), other.by_group())
+        return mcnemar(one.by_recording(), other.by_recording())
     except SplitError:
         raise
     except DataError:

@@ -83,7 +83,7 @@ class RunData(Protocol):
         """Where it was found, in words."""
 
     @property
-    def unit(self) -> Literal["recording", "subject", "site"]:
+    def unit(self) -> Literal["recording", "session", "subject", "site"]:
         """What the bootstrap draws whole."""
 
     @property

@@ -139,7 +139,7 @@ def judge_other(folder: RunFolder, other: RunData, predictions: Predictions) -> 
         predictions: What the model says of them.
     """
     seed = folder.settings.seed
-    marked = "recording" if other.unit == "recording" else "subject"
+    marked = "subject" if other.unit == "site" else other.unit
     found = {
         "origin": other.origin,
         "unit": other.unit,

@@ -163,6 +163,8 @@ class RunFolder:
                 )
             self.split.check_covers("row", name, part.example_id)
             self.split.check_covers(self.split.group, name, part.group_id)
+            if part.recording_id is not None:
+                self.split.check_covers("recording", name, part.recording_id)
             if self.split.group == "site":
                 self.split.check_covers("subject", name, part.subject_id)
         return predictions

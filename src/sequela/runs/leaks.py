@@ -19,7 +19,7 @@ _OF_A_TASK = (
     "codes that tell the outcome",
     "inputs that tell the outcome",
 )
-_OF_ROWS = ("overlapping groups",)
+_OF_ROWS = ("overlapping groups", "simultaneous recordings")
 
 
 def each_once(findings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -74,7 +74,11 @@ def summarise_runs(runs: Sequence[RunFolder], *, intervals: bool = True) -> dict
         "test": {
             **_written(numbers, {m.key: m.bounds for m in reported()}),
             "examples": sum(test["examples"] for test in once),
-            "groups": sum(test["groups"] for test in once),
+            **{
+                each: sum(test[each] for test in once)
+                for each in ("groups", "recordings")
+                if each in tests[0]
+            },
             "confusion": _summed([test["confusion"] for test in once]),
             "per_class_recall": mean_recalls(tests),
             **({"interval": _how(numbers), **_variance(numbers, at)} if intervals else {}),

@@ -227,7 +227,7 @@ def released_numbers(
     if not of_people(data):
         return dict(numbers)
     found = {**numbers}
-    for name in ("examples", "groups"):
+    for name in {"examples", "groups", "recordings"} & found.keys():
         found[name] = shown(numbers[name], smallest)
     if _has_small(numbers["confusion"], smallest):
         found["confusion"] = HIDDEN
@@ -238,8 +238,9 @@ def released_numbers(
         if is_small(right, smallest) or is_small(wrong, smallest):
             _hide(found, ["accuracy"])
     if numbers.get("recording_accuracy") is not None:
-        right = round(numbers["groups"] * numbers["recording_accuracy"])
-        if is_small(right, smallest) or is_small(numbers["groups"] - right, smallest):
+        recordings = numbers.get("recordings", numbers["groups"])
+        right = round(recordings * numbers["recording_accuracy"])
+        if is_small(right, smallest) or is_small(recordings - right, smallest):
             _hide(found, ["recording_accuracy"])
     if "operating_points" in numbers:
         points = numbers["operating_points"]

@@ -48,7 +48,8 @@ class SignalData:
         scaling: Fitted on the training part only.
         n_recordings: Recordings that were read.
         set_aside: Units that a model has seen, where it is judged on other data.
-        renamed: Those of them that it has seen under another name.
+        renamed: Those of them that are known by content alone: under another name, or recorded at
+            the same time.
     """
 
     name: str
@@ -95,19 +96,17 @@ class SignalData:
         return self.segments.classes
 
     @property
-    def unit(self) -> Literal["recording", "subject", "site"]:
-        """Subjects where they are known: recordings of one person resemble each other.
+    def unit(self) -> Literal["recording", "session", "subject", "site"]:
+        """Subjects where they are known, else sessions: their recordings resemble each other.
 
         Sites where these are held out whole.
         """
-        if self.split.unit == "site":
-            return "site"
-        return "recording" if self.segments.subject_id is None else "subject"
+        return "site" if self.split.unit == "site" else self.segments.unit
 
     @property
     def classes_fixed(self) -> bool:
         """How many recordings there are of each class was chosen; subjects came as they came."""
-        return self.unit == "recording" and not self.segments.title
+        return self.segments.subject_id is None and not self.segments.title
 
     @property
     def groups(self) -> NDArray[np.str_]:
@@ -116,9 +115,8 @@ class SignalData:
 
     @property
     def marked(self) -> NDArray[np.str_]:
-        """Str (segment,), the recording of each, or its subject: what content is marked of."""
-        segments = self.segments
-        return segments.recording_id if segments.subject_id is None else segments.subject_id
+        """Str (segment,), the subject, session or recording of each: what content is marked of."""
+        return self.segments.independent
 
     def rows(self, part: str) -> NDArray[np.int64]:
         """Indices of the segments of a part, or of several: ``train+tuning``."""
@@ -187,6 +185,7 @@ class SignalData:
             label=segments.label,
             probabilities=probabilities,
             classes=segments.classes,
+            recording_id=segments.recording_id,
         )
 
     def find_leaks(self) -> list[Finding]:
@@ -226,6 +225,7 @@ class SignalData:
             "licence": entry.licence,
             "citation": entry.citation,
             "recordings": self.n_recordings,
+            **({"sessions": len(np.unique(self.groups))} if self.unit == "session" else {}),
             "examples": len(self.segments),
             "n_times": self.segments.signal.shape[2],
             "sfreq": self.segments.sfreq,
@@ -346,16 +346,17 @@ def load_other(
     listed, here = folder.split.pseudonyms, own()
     by_name = {each for each in recordings if listed and seen & each.names(listed)}
     content = content_of(segments)
-    known = set(np.array(content.units)[folder.split.seen(content)].tolist())
-    by_content = {each for each in recordings if known & {h for _, h in each.names(here)}}
+    units = np.array(content.units)[folder.split.seen(content)].tolist()
+    known = {(segments.unit, each) for each in units}
+    by_content = {each for each in recordings if known & each.names(here)}
     aside = by_content | (by_name if name == folder.settings.data else set())
     new = [each for each in recordings if each not in aside]
     renamed = [each for each in recordings if each in by_content - by_name]
     if not new:
         raise SettingError(
-            f"all {len(recordings)} recordings of {name} were used to train or tune this model "
-            f"({len(renamed)} under another name): none is left to evaluate it on; choose other "
-            "data"
+            f"all {len(recordings)} recordings of {name}, or recordings of the same time, were "
+            f"used to train or tune this model ({len(renamed)} known by content alone): none is "
+            "left to evaluate it on; choose other data"
         )
     segments = segments.where(np.isin(segments.recording_id, [each.id for each in new]))
     if segments.signal.shape[1] != header["n_chans"] or segments.sfreq != header["sfreq"]:
@@ -401,33 +402,34 @@ class _Recording(NamedTuple):
 
     id: str
     subject_id: str | None
+    session_id: str | None
 
     def names(self, how: Pseudonyms) -> set[tuple[str, str]]:
-        """The hashed ids of it and of its subject, if that is known."""
-        ids = {"recording": self.id, "subject": self.subject_id}
+        """The hashed ids of it, and of its subject and its session if they are known."""
+        ids = {"recording": self.id, "subject": self.subject_id, "session": self.session_id}
         return {(kind, how.of(id_)) for kind, id_ in ids.items() if id_ is not None}
 
 
 def _recordings(segments: Segments) -> list[_Recording]:
     """The recordings that segments are of."""
-    ids, first = np.unique(segments.recording_id, return_index=True)
-    subjects = segments.subject_id
-    return [
-        _Recording(str(id_), None if subjects is None else str(subjects[row]))
-        for id_, row in zip(ids, first, strict=True)
-    ]
+    _, first = np.unique(segments.recording_id, return_index=True)
+    names = (segments.recording_id, segments.subject_id, segments.session_id)
+    columns = ([None] * len(first) if ids is None else ids[first].tolist() for ids in names)
+    return [_Recording(*each) for each in zip(*columns, strict=True)]
 
 
 def _count(recordings: Sequence[_Recording]) -> int:
-    """Subjects, or recordings where nobody is identified."""
-    return len({each.subject_id or each.id for each in recordings})
+    """Subjects, or sessions or recordings where nobody is identified."""
+    return len({each.subject_id or each.session_id or each.id for each in recordings})
 
 
 def ids_of(segments: Segments) -> dict[str, NDArray[np.str_]]:
     """The ids that segments can be split by."""
-    ids = {"row": segments.segment_id, "recording": segments.recording_id}
-    if segments.subject_id is not None:
-        ids["subject"] = segments.subject_id
-    if segments.site is not None:
-        ids["site"] = segments.site
-    return ids
+    known = {
+        "row": segments.segment_id,
+        "recording": segments.recording_id,
+        "session": segments.session_id,
+        "subject": segments.subject_id,
+        "site": segments.site,
+    }
+    return {kind: ids for kind, ids in known.items() if ids is not None}

@@ -10,14 +10,15 @@ from scipy.sparse import csr_array, hstack
 
 from sequela.cohort import overlaps, tells
 from sequela.cohort.finding import Finding
-from sequela.cohort.segments import Segments
+from sequela.cohort.segments import Segments, first_minutes
 from sequela.cohort.split import PARTS
 from sequela.sequences.flat import Sequences
 from sequela.sequences.scaling import Scaling
 from sequela.sequences.tables import bag_of_codes, summaries, summary_names
 
 IN_SEGMENTS = (
-    "identical and nearly identical segments in two parts, samples that alone reveal the class, "
+    "recordings of the same time in two parts, identical and nearly identical segments in two "
+    "parts, samples that alone reveal the class, "
     "scaling fitted on other parts"
 )
 IN_SEQUENCES = (
@@ -57,7 +58,14 @@ def find_in_segments(
     samples = segments.signal.reshape(len(segments), -1).astype(np.float64)
     rows, group = in_parts(part, samples), in_parts(part, segments.recording_id)
     names = [f"sample {index}" for index in range(samples.shape[1])]
+    starts, beginnings = first_minutes(segments)
+    ends = [*starts[1:].tolist(), len(part)]
+    where = [
+        PARTS[part[first]] if len(np.unique(part[first:end])) == 1 else ""
+        for first, end in zip(starts.tolist(), ends, strict=True)
+    ]
     return [
+        *overlaps.simultaneous_recordings(beginnings, segments.sfreq, where),
         *overlaps.identical_rows(rows),
         *overlaps.near_identical_rows(rows, group),
         *overlaps.revealing_columns(

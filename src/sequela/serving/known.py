@@ -29,7 +29,7 @@ class Known:
         seen: bool (unit,), whether it was trained or tuned on each.
         how: How codes are hashed.
         why_not: Why they cannot be compared, as a sentence.
-        listed: Hashed ids of what a run was trained or tuned on.
+        listed: Kinds and hashed ids of what a run was trained or tuned on.
         named: How these are hashed; ``None`` where only the marks tell.
     """
 
@@ -37,7 +37,7 @@ class Known:
     seen: NDArray[np.bool_]
     how: Pseudonyms
     why_not: str = ""
-    listed: frozenset[str] = frozenset()
+    listed: frozenset[tuple[str, str]] = frozenset()
     named: Pseudonyms | None = None
 
     @classmethod
@@ -71,15 +71,18 @@ class Known:
 
     def by_name(self, split: "Split") -> Self:
         """The same, which knows the units of a run by their names too."""
-        parts = split.ids.values()
-        listed = frozenset(id_ for each in parts for id_ in each["train"] + each["tuning"])
+        listed = frozenset(
+            (kind, id_)
+            for kind, each in split.ids.items()
+            for id_ in each["train"] + each["tuning"]
+        )
         return replace(self, listed=listed, named=split.pseudonyms)
 
-    def names(self, ids: Sequence[str]) -> list[str]:
-        """Those of some recordings or subjects that the model has seen, by their names."""
+    def names(self, ids: Sequence[str], kind: str = "subject") -> list[str]:
+        """List those of some ids of a kind that the model has seen, by their names."""
         if self.named is None:
             return []
-        return [id_ for id_ in dict.fromkeys(ids) if self.named.of(id_) in self.listed]
+        return [id_ for id_ in dict.fromkeys(ids) if (kind, self.named.of(id_)) in self.listed]
 
     def signals(self, units: Sequence[str], signals: Sequence[NDArray[Any]]) -> list[str]:
         """The units of signals (n_chans, time) that the model has seen."""

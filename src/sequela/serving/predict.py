@@ -1,6 +1,6 @@
 """A model asked about new data: from a path to a table of probabilities and a list of the rest."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,14 @@ from sequela.files import temporary
 from sequela.serving import record_input, signal_input
 from sequela.serving.drift import Drift
 from sequela.serving.known import Known
-from sequela.serving.scored import Scored, listed_path, require_outputs, scoring, write
+from sequela.serving.scored import (
+    Scored,
+    listed_path,
+    require_outputs,
+    scoring,
+    write,
+    write_mean,
+)
 from sequela.serving.served import ServedModel
 from sequela.sources import catalog
 
@@ -82,7 +89,7 @@ def predict(
     name = reader.format_of(model, asked.path, asked.data)
     _require_kind(model, name)
     known, drift = _known(model, name), Drift(model.about)
-    with scoring(out, model.classes) as scored:
+    with scoring(out, model.classes, signal=signal) as scored:
 
         def told(share: float | None) -> None:
             done(scored.examples, share)
@@ -113,6 +120,56 @@ def predict(
         *drift.sentences(),
     )
     return Predicted(out, report, count, sentences)
+
+
+def folds_of(path: Path) -> list[Path]:
+    """The run folders of a cross-validation; of anything else, the path itself."""
+    if not (path / "folds.json").is_file():
+        return [path]
+    from sequela.runs.folds import FoldsFolder
+
+    return [run.path for run in FoldsFolder(path).runs]
+
+
+def predict_mean(
+    models: Sequence[ServedModel],
+    asked: Asked,
+    out: Path,
+    done: Callable[[int, float | None], None] = lambda _, __: None,
+) -> Predicted:
+    """Predict with all models of a cross-validation, and write the mean of their probabilities.
+
+    An example counts as known if any of them was trained or tuned on it: in data of the training
+    set, each is. Memory grows with the table of probabilities.
+
+    Args:
+        models: One or more, of the same classes.
+        asked: The data.
+        out: The table, as of :func:`predict`.
+        done: Called as of :func:`predict`, by each model in turn.
+
+    Raises:
+        DataError: If they do not score the same examples.
+        SequelaError: As of :func:`predict`.
+    """
+    if len(models) == 1:
+        return predict(models[0], asked, out, done)
+    require_outputs(out, [asked.path, asked.times])
+    with temporary() as work:
+        outs = [work / f"{number}.parquet" for number in range(len(models))]
+        each = [predict(m, asked, o, done) for m, o in zip(models, outs, strict=True)]
+        count = write_mean(outs, out)
+    told = [said for said in each[0].sentences[1:] if not said.startswith("known:")]
+    return Predicted(
+        out,
+        {**each[0].report, "models": len(models)},
+        count,
+        (
+            f"{out}: {each[0].report['scored']:,} examples, the mean of {len(models)} models",
+            f"known: {count:,} of these examples are in the training or validation set of a model",
+            *told,
+        ),
+    )
 
 
 def _require_kind(model: ServedModel, name: str) -> None:
@@ -161,12 +218,13 @@ def _counted(scored: Scored, out: Path, known: Known, count: int, units: str) ->
     else:
         yield "not scored: none"
     if count:
+        of = "" if scored.signal else f", of {len(scored.seen):,} {units},"
         yield (
-            f"known: the model was trained or tuned on {count:,} of these examples, of "
-            f"{len(scored.seen):,} {units}; their split is train, and {listed} names them"
+            f"known: {count:,} of these examples{of} are "
+            f"{scored.known}; their split is train, and {listed} names them"
         )
     elif not known.why_not:
-        yield f"known: no {units[:-1]} here is known from the training data"
+        yield f"known: no {units[:-1]} here is {scored.known}"
     if known.why_not:
         yield known.why_not
 

@@ -27,7 +27,7 @@ from sequela.files import require_file, scratch_beside, whole, writing
 LISTED = ".listed.csv"
 HEADER = ("what", "id", "group", "subject", "place", "reason")
 NOT_SCORED, KNOWN = "not scored", "known"
-_SEEN = "known from the training data, by its content or its name"
+_SEEN = "in the training or validation set, by its content or its name"
 _ROWS = 1 << 14
 """Rows that are written at once."""
 
@@ -57,16 +57,19 @@ class Scored:
     Attributes:
         work: Folder for files that are not finished.
         classes: Names of the classes.
+        signal: Whether examples are segments of recordings.
     """
 
     work: Path
     classes: Sequence[str]
+    signal: bool = False
     examples: int = 0
     unscored: Counter[str] = field(default_factory=Counter)
     seen: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        fields = [(name, pa.string()) for name in ("id", "group", "subject", "split")]
+        names = ("id", "group", "subject", "split", *("recording",) * self.signal)
+        fields = [(name, pa.string()) for name in names]
         answers = [(f"p_{k}", pa.float32()) for k in range(len(self.classes))]
         self.schema = pa.schema([*fields, ("label", pa.int64()), *answers])
         self._rows: list[pa.RecordBatch] = []
@@ -77,6 +80,11 @@ class Scored:
         )
         self._list = csv.writer(self._file, lineterminator="\n")
         self._list.writerow(HEADER)
+
+    @property
+    def known(self) -> str:
+        """What it is to be known, as a part of a sentence."""
+        return _SEEN + ", or recorded at the same time" * self.signal
 
     @property
     def _path(self) -> Path:
@@ -92,13 +100,16 @@ class Scored:
         groups: Sequence[str],
         subjects: Sequence[str | None],
         probabilities: NDArray[np.float32],
+        recordings: Sequence[str] = (),
     ) -> None:
-        """Examples, and float32 (example, class)."""
+        """Examples, float32 (example, class), and of segments the recording of each."""
         nothing = pa.nulls(len(ids), pa.int64())
         columns = [pa.array(each, pa.string()) for each in (ids, groups, subjects)]
         split = pa.array(["held_out"] * len(ids), pa.string())
         said = [pa.array(np.ascontiguousarray(column)) for column in probabilities.T]
-        self._rows.append(pa.record_batch([*columns, split, nothing, *said], schema=self.schema))
+        of = [pa.array(recordings, pa.string())] * self.signal
+        batch = pa.record_batch([*columns, split, *of, nothing, *said], schema=self.schema)
+        self._rows.append(batch)
         self.examples += len(ids)
         if sum(batch.num_rows for batch in self._rows) >= _ROWS:
             self._flush()
@@ -165,7 +176,9 @@ class Scored:
         final.write_table(table.set_column(place, table.schema.field(place), split))
         rows = table.filter(which).select(["id", "group", "subject"]).to_pylist()
         for row in rows:
-            self._list.writerow((KNOWN, row["id"], row["group"], row["subject"] or "", "", _SEEN))
+            self._list.writerow(
+                (KNOWN, row["id"], row["group"], row["subject"] or "", "", self.known)
+            )
         return len(rows)
 
     def keep(self, out: Path) -> None:
@@ -173,11 +186,46 @@ class Scored:
         shutil.copyfile(self._list_path, out)
 
 
+def write_mean(tables: Sequence[Path], out: Path) -> int:
+    """Write the mean of tables of the same examples, and one list of what any of them lists.
+
+    Returns:
+        How many examples any of the models has seen.
+
+    Raises:
+        DataError: If they are not of the same examples.
+    """
+    read = [pq.read_table(each) for each in tables]
+    first = read[0]
+    if any(not each["id"].equals(first["id"]) for each in read):
+        raise DataError(
+            "the models of the folds do not score the same examples, so their probabilities have "
+            "no mean: predict with one of them"
+        )
+    for place, name in enumerate(first.column_names):
+        if name.startswith("p_"):
+            mean = np.mean([each[name].to_numpy() for each in read], axis=0, dtype=np.float64)
+            first = first.set_column(place, first.field(place), pa.array(mean.astype(np.float32)))
+    seen = np.any([each["split"].to_numpy() == "train" for each in read], axis=0)
+    place = first.column_names.index("split")
+    split = pa.array(np.where(seen, "train", "held_out"), pa.string())
+    first = first.set_column(place, first.field(place), split)
+    lines = dict.fromkeys(
+        line
+        for each in tables
+        for line in listed_path(each).read_text("utf-8").splitlines(keepends=True)
+    )
+    with writing(out), whole(out) as table, whole(listed_path(out)) as listed:
+        pq.write_table(first, table, compression="zstd", write_page_checksum=True)
+        listed.write_text("".join(lines), encoding="utf-8")
+    return int(seen.sum())
+
+
 @contextmanager
-def scoring(out: Path, classes: Sequence[str]) -> Iterator[Scored]:
+def scoring(out: Path, classes: Sequence[str], *, signal: bool) -> Iterator[Scored]:
     """Takes what is said; nothing stays of it unless :func:`write` is called within."""
     with writing(out), scratch_beside(out) as work:
-        scored = Scored(work, classes)
+        scored = Scored(work, classes, signal)
         try:
             yield scored
         finally:

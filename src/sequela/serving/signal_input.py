@@ -1,7 +1,7 @@
 """Recordings as a model of a signal reads them: windows that are scored as they are cut."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -16,15 +16,16 @@ from sequela.serving.known import Known
 from sequela.serving.scored import Scored
 from sequela.serving.served import ServedModel
 from sequela.sources import catalog
+from sequela.sources.bonn import SFREQ, recording, with_sessions
 from sequela.sources.bonn import read_unlabelled as read_bonn
 from sequela.sources.recordings import Recording
 from sequela.sources.signals.channels import canonical
-from sequela.sources.signals.cutting import Whose
 from sequela.sources.signals.declaration import declared
 from sequela.sources.signals.edf import SUFFIXES
 from sequela.sources.signals.folders import has_recordings
 from sequela.sources.signals.tables import is_table
 from sequela.sources.signals.unlabelled import cut_unlabelled
+from sequela.sources.signals.windows import Whose
 from sequela.sources.uci_seizure import CHUNK_TIMES, N_CHUNKS, Chunks
 from sequela.sources.uci_seizure import read_unlabelled as read_uci
 
@@ -127,12 +128,12 @@ class ScoringShelf:
         signal = np.concatenate(self._cut)
         whole = np.isfinite(signal).all((1, 2))
         for row in np.flatnonzero(~whole).tolist():
-            recording, subject, _ = self._whose[row]
+            whose = self._whose[row]
             self.scored.refuse(
                 MISSING,
                 id_=self._ids[row],
-                group=subject or recording,
-                subject=subject or "",
+                group=_group(whose),
+                subject=whose.subject or "",
                 place=self._places[row],
             )
         rows = np.flatnonzero(whole).tolist()
@@ -142,26 +143,33 @@ class ScoringShelf:
     def _score(
         self, signal: NDArray[np.float32], ids: Sequence[str], whose: Sequence[Whose]
     ) -> None:
-        groups = [subject or recording for recording, subject, _ in whose]
+        groups = [_group(each) for each in whose]
         at_once = max(1, min(_AT_ONCE, _NUMBERS // max(1, signal[:1].size)))
         for first in range(0, len(signal), at_once):
             some = slice(first, first + at_once)
             said = self.model.probabilities({"signal": signal[some]})
-            subjects = [subject for _, subject, _ in whose[some]]
-            self.scored.add(ids[some], groups[some], subjects, said)
+            subjects = [each.subject for each in whose[some]]
+            recordings = [each.recording for each in whose[some]]
+            self.scored.add(ids[some], groups[some], subjects, said, recordings)
             self.drift.say(said)
         if not len(signal):
             return
         self.drift.see_signal(signal)
         self.flat += int((signal.max(2) == signal.min(2)).any(1).sum())
-        for (recording, subject, _), group in dict(zip(whose, groups, strict=True)).items():
-            if self.known.names([recording, *([subject] if subject else [])]):
+        for one, group in dict(zip(whose, groups, strict=True)).items():
+            named = {"recording": one.recording, "subject": one.subject, "session": one.session}
+            if any(self.known.names([id_], kind) for kind, id_ in named.items() if id_):
                 self.scored.recognise([group])
         if self.marked:
             runs = [list(run) for _, run in groupby(range(len(whose)), key=lambda r: whose[r])]
             pieces = [signal[run[0] : run[-1] + 1] for run in runs]
             joined = [each.swapaxes(0, 1).reshape(each.shape[1], -1) for each in pieces]
             self.scored.recognise(self.known.signals([groups[run[0]] for run in runs], joined))
+
+
+def _group(whose: Whose) -> str:
+    """What is independent: the subject if known, else the session, else the recording."""
+    return whose.subject or whose.session or whose.recording
 
 
 def format_of(model: ServedModel, path: Path | None, data: str | None) -> str:
@@ -261,13 +269,14 @@ def _published(
     n_times = windows.model.about["signal"]["n_times"]
     if name == "uci-seizure":
         chunks = read_uci(path)
-        _recognise_chunks(windows, chunks)
+        whose = _of_chunks(chunks)
+        _recognise_chunks(windows, chunks, whose)
         if n_times == CHUNK_TIMES:
-            _chunks(windows, chunks)
+            _chunks(windows, chunks, whose)
             return []
-        recordings = _joined(windows, chunks)
+        recordings = with_sessions(_joined(windows, chunks))
     elif name == "bonn":
-        recordings = read_bonn(path)
+        recordings = with_sessions(read_bonn(path))
     else:
         recordings = catalog.load_recordings(name, path)[0]
     for number, each in enumerate(recordings, 1):
@@ -286,7 +295,7 @@ def _cut(windows: ScoringShelf, recording: Recording, n_times: int) -> None:
     if not len(pieces):
         windows.scored.refuse(TOO_SHORT, group=recording.recording_id, place=place)
         return
-    whose = (recording.recording_id, recording.subject_id, None)
+    whose = Whose(recording.recording_id, recording.subject_id, session=recording.session_id)
     windows.put(
         pieces,
         label=np.zeros(len(pieces), np.int64),
@@ -297,18 +306,16 @@ def _cut(windows: ScoringShelf, recording: Recording, n_times: int) -> None:
     )
 
 
-def _chunks(windows: ScoringShelf, chunks: Chunks) -> None:
+def _chunks(windows: ScoringShelf, chunks: Chunks, whose: Mapping[str, Whose]) -> None:
     """Rows of the UCI file that are segments, in the order of the file."""
-    from sequela.sources.bonn import SFREQ
-
     values = chunks.values.astype(np.float32)[:, np.newaxis]
-    for row, (recording, chunk) in enumerate(
+    for row, (name, chunk) in enumerate(
         zip(chunks.recording_id, chunks.chunk.tolist(), strict=True)
     ):
         windows.put_named(
             values[row : row + 1],
-            [f"{recording}/{chunk:02d}"],
-            (recording, None, None),
+            [f"{name}/{chunk:02d}"],
+            whose[name],
             SFREQ,
             f"row {row + 1}",
         )
@@ -322,18 +329,29 @@ def _of_recordings(chunks: Chunks) -> dict[str, NDArray[np.int64]]:
     return dict(zip(names.tolist(), np.split(order, starts), strict=True))
 
 
-def _recognise_chunks(windows: ScoringShelf, chunks: Chunks) -> None:
+def _of_chunks(chunks: Chunks) -> dict[str, Whose]:
+    """The recordings of the UCI file, with the sessions of those that are whole."""
+    rows = _of_recordings(chunks)
+    whole = [
+        recording(name, chunks.values[each].reshape(-1))
+        for name, each in rows.items()
+        if len(each) == N_CHUNKS
+    ]
+    sessions = {each.recording_id: each.session_id for each in with_sessions(whole)}
+    return {name: Whose(name, session=sessions.get(name)) for name in rows}
+
+
+def _recognise_chunks(windows: ScoringShelf, chunks: Chunks, whose: Mapping[str, Whose]) -> None:
     """Recordings of the UCI file are recognised whole: its rows are in no order."""
     windows.marked = False
     rows = _of_recordings(chunks)
     signals = [chunks.values[each].reshape(1, -1).astype(np.float32) for each in rows.values()]
-    windows.scored.recognise(windows.known.signals([*rows], signals))
+    groups = [_group(whose[name]) for name in rows]
+    windows.scored.recognise(windows.known.signals(groups, signals))
 
 
 def _joined(windows: ScoringShelf, chunks: Chunks) -> list[Recording]:
     """Whole recordings of the UCI file; those that lack a chunk are listed."""
-    from sequela.sources.bonn import recording
-
     found = []
     for name, rows in _of_recordings(chunks).items():
         if len(rows) < N_CHUNKS:

@@ -3,16 +3,22 @@
 Source: R. G. Andrzejak et al., Phys. Rev. E 64, 061907 (2001). Sets Z and O are scalp recordings of
 volunteers with eyes open and closed; N, F and S are intracranial recordings of patients: opposite
 the focus, in the epileptogenic area, and during a seizure. Who was recorded is not published.
+Recordings of several electrodes at the same time are one session (decision 27).
 """
 
+import csv
+import hashlib
 import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import DataError, DataNotFoundError
-from sequela.sources import opened
+from sequela.sources import opened, simultaneous
 from sequela.sources.opened import members
 from sequela.sources.recordings import Recording, Signals
 
@@ -21,9 +27,16 @@ SETS = "SFNOZ"
 """The letter of each class's set, in the order of ``CLASSES``."""
 PUBLISHED_ORDER = "ZONFS"
 N_TIMES = 4097
+SHARED = 4094
+"""Samples of a recording that the UCI set has too."""
 SFREQ = 173.61
 SIGNALS = Signals(CLASSES, n_chans=1, sfreq=SFREQ, n_times=178)
 """Segments of about one second, as long as those of the UCI set."""
+
+SESSIONS = Path(__file__).parent / "excerpts" / "bonn_sessions.csv"
+"""The session of 400 recordings, by what they hold; ``scripts/make_sessions.py`` makes it."""
+LAG = 64 / SFREQ
+"""Seconds by which recordings of one session may be apart."""
 
 SAMPLE = "a whole number of microvolts from -32768 to 32767"
 """What every sample is, in the text file and in a csv file, in words."""
@@ -46,6 +59,46 @@ def recording(recording_id: str, values: NDArray[np.int16]) -> Recording:
     )
 
 
+def content_key(signal: NDArray[np.float32]) -> str:
+    """Hash what a recording and its segments in the UCI set have in common: its first samples.
+
+    Args:
+        signal: (1, 4094) or more, in µV.
+    """
+    return hashlib.sha256(signal[0, :SHARED].astype("<i2").tobytes()).hexdigest()[:16]
+
+
+@cache
+def _known_sessions() -> dict[str, str]:
+    with SESSIONS.open(encoding="utf-8", newline="") as file:
+        return {row["sha256"]: row["session"] for row in csv.DictReader(file)}
+
+
+def with_sessions(recordings: Sequence[Recording]) -> list[Recording]:
+    """Add the session of each recording, known by what it holds and not by its name.
+
+    What the file of sessions does not list is compared with all recordings, as that file was made.
+    """
+    known = _known_sessions()
+    names = [known.get(content_key(each.signal), "") for each in recordings]
+    new = np.array([not name for name in names], np.bool_)
+    found = np.empty((0, 2), np.int64)
+    if new.any():
+        found = simultaneous.pairs(
+            [each.signal[0] for each in recordings],
+            SFREQ,
+            lag=LAG,
+            decimate=False,
+            spreads=0,
+            compared=lambda one: np.logical_or(new, new[one]),
+        )
+    own = [name or each.recording_id for name, each in zip(names, recordings, strict=True)]
+    return [
+        replace(each, session_id=session)
+        for each, session in zip(recordings, simultaneous.sessions(own, found), strict=True)
+    ]
+
+
 def read(path: Path) -> list[Recording]:
     """All recordings under ``path``, sorted by id, each (1, 4097).
 
@@ -59,9 +112,9 @@ def read(path: Path) -> list[Recording]:
         DataError: If a file does not hold what was published.
     """
     if path.suffix == ".parquet":
-        return read_excerpt(path)
+        return with_sessions(read_excerpt(path))
     recordings = [each for letter, place in _places(path) for each in read_set(place, letter)]
-    return sorted(recordings, key=lambda each: each.recording_id)
+    return with_sessions(sorted(recordings, key=lambda each: each.recording_id))
 
 
 def read_unlabelled(path: Path) -> list[Recording]:

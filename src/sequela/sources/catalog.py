@@ -120,7 +120,7 @@ DATA_SETS: dict[str, DataSet] = {
         size="500 recordings of 23.6 s, one channel, 173.61 Hz; 3 MB zipped",
         homepage="https://www.upf.edu/web/ntsa/downloads",
         how_to_get="run `sequela data get bonn`",
-        units=("recording", "row"),
+        units=("session", "recording", "row"),
         not_units=_UNKNOWN_PEOPLE,
         reads="sequela.sources.bonn:read",
         signals="sequela.sources.bonn:SIGNALS",
@@ -140,7 +140,7 @@ DATA_SETS: dict[str, DataSet] = {
             "https://archive.ics.uci.edu/dataset/388/epileptic+seizure+recognition and name it "
             "with --root; where it is not offered any more, use `bonn`: it has the same recordings"
         ),
-        units=("recording", "row"),
+        units=("session", "recording", "row"),
         not_units=_UNKNOWN_PEOPLE,
         reads="sequela.sources.uci_seizure:read",
         signals="sequela.sources.bonn:SIGNALS",
@@ -148,7 +148,7 @@ DATA_SETS: dict[str, DataSet] = {
     "signals": DataSet(
         title="EEG of your own: tables of segments, EDF, BDF or BIDS",
         kind="eeg",
-        units=("subject", "recording", "site", "row"),
+        units=("subject", "session", "recording", "site", "row"),
         windows="sequela.sources.signals.reading:read",
         how_to_get="name its file or folder with --root, and say what it holds (docs/signals.md)",
     ),

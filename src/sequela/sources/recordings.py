@@ -33,6 +33,8 @@ class Recording:
         signal: float32 (n_chans, n_times), in µV.
         sfreq: Samples per second, in Hz.
         label: Index of the class, or ``None`` where it is not known.
+        session_id: What recordings made at the same time have in common, or ``None`` where that
+            is not known.
     """
 
     recording_id: str
@@ -40,3 +42,4 @@ class Recording:
     signal: NDArray[np.float32]
     sfreq: float
     label: int | None
+    session_id: str | None = None

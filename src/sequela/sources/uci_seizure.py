@@ -104,13 +104,15 @@ def read(path: Path) -> list[Recording]:
     file = _File(place, opened.text(place, _EXPECTED, _REMEDY, ended=True))
     names, values, labels = _columns(_table(file))
     rows = _rows_by_chunk(file, names, labels)
-    return [
-        bonn.recording(
-            recording_id,
-            values[[rows[recording_id, chunk] for chunk in range(1, N_CHUNKS + 1)]].reshape(-1),
-        )
-        for recording_id in sorted({recording_id for recording_id, _ in rows})
-    ]
+    return bonn.with_sessions(
+        [
+            bonn.recording(
+                recording_id,
+                values[[rows[recording_id, chunk] for chunk in range(1, N_CHUNKS + 1)]].reshape(-1),
+            )
+            for recording_id in sorted({recording_id for recording_id, _ in rows})
+        ]
+    )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sequela.errors import SettingError
 
 Relation = Literal["about", "below", "above"]
-Condition = Literal["other prevalence", "no recurrence", "one class predicted"]
+Condition = Literal["no recurrence", "one class predicted"]
 
 
 class Claim(BaseModel):
@@ -32,12 +32,16 @@ class Claim(BaseModel):
     population: str = Field(min_length=1, description="On whom.")
     relation: Relation = Field(description="What the number is to the value.")
     value: float = Field(description="The value.")
-    margin: float = Field(default=0.0, ge=0, description="How far off still is about the value.")
+    margin: float = Field(
+        default=0.0, ge=0, description="How far beyond the value the number may be."
+    )
     untestable: tuple[Condition, ...] = Field(
         default=(), description="What would make the claim untestable."
     )
     prevalence: tuple[float, float] = Field(
-        default=(0.0, 1.0), description="Shares of the rarer class on which the number can be had."
+        default=(0.0, 1.0),
+        description="Share of class 1 in the report, from and to: where the data have another, the "
+        "number is weighted to both.",
     )
     fewest: int = Field(
         default=0, ge=0, description="Fewest examples of the rarer class that tell anything."
@@ -45,8 +49,8 @@ class Claim(BaseModel):
 
     @model_validator(mode="after")
     def _can_hold(self) -> "Claim":
-        if (self.relation == "about") != (self.margin > 0):
-            raise ValueError("a number that is about a value needs a margin, and no other has one")
+        if self.relation == "about" and not self.margin:
+            raise ValueError("a number that is about a value needs a margin")
         return self
 
 

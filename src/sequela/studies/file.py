@@ -202,10 +202,10 @@ def _asked(
 
 
 def _usual_splits(file: StudyFile, data: tuple[str, ...]) -> tuple[SplitUnit, ...]:
-    """By subject where these are known, else by recording."""
+    """By the largest unit that is known."""
     entry = catalog.lookup(data[0])
     if entry.windows:
-        return ("subject",) if file.signals.get("subject") else ("recording",)
+        return (SignalSettings.of(**file.signals).independent,)
     return (entry.units[0],)
 
 

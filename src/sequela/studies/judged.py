@@ -40,6 +40,7 @@ class Judged:
             "id": self.main.claim.id,
             "claim": self.main.claim.claim,
             "verdict": self.main.verdict,
+            "interval_verdict": self.main.interval_verdict,
             "why": self.main.why,
             "by_row": self.by_row and self.by_row.verdict,
         }

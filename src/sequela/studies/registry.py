@@ -51,9 +51,14 @@ def question_of(run: Run) -> Question:
 
 
 def planned_leak(run: Run) -> str:
-    """``row`` or ``hindsight`` where a run leaks to show what that is worth, else nothing."""
+    """``row``, ``recording`` or ``hindsight`` where a run shows what a leak adds, else nothing.
+
+    A split by recording leaks where recordings were made at the same time.
+    """
     if run.metrics["split"]["leaks"]:
         return "row"
+    if run.settings.split == "recording" and run.data["unit"] == "session":
+        return "recording"
     return "hindsight" if run.data.get("task", {}).get("hindsight") else ""
 
 

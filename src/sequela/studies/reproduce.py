@@ -12,7 +12,7 @@ import joblib
 from sequela.cohort.flow import Flow
 from sequela.cohort.question import ask
 from sequela.cohort.task_files import task_said
-from sequela.config import SMALLEST_CELL, RunSettings
+from sequela.config import SMALLEST_CELL
 from sequela.errors import RunError, SettingError, unknown_name
 from sequela.files import held, is_leftover, make_folder, scratch, whole, writing
 from sequela.runs.default import default_of
@@ -95,7 +95,7 @@ def reproduce(
             study = STUDIES[name]
             seeds = (seed, split_seed)
             jobs += _jobs(study, out, root, work, data=data, seeds=seeds, quick=quick)
-        jobs.sort(key=lambda job: _is_control(job.planned[0].settings))  # results first
+        jobs.sort(key=lambda job: _is_control(job.planned[0]))  # results first
         planned = [each for job in jobs for each in job.planned]
         for each in planned:
             _check_same_study(out, each)
@@ -127,13 +127,13 @@ def _watch(snapshots: Generator[Snapshot], on_run: OnRun, on_look: OnLook) -> No
             on_look(now)
 
 
-def _is_control(settings: RunSettings) -> bool:
-    """Whether a run shows what a leak is worth, and is no result."""
-    asked = settings.cohort
+def _is_control(planned: PlannedRun) -> bool:
+    """Whether a run shows what a leak adds, and is not a result."""
+    asked = planned.settings.cohort
     if asked is None:
-        return settings.split == "row"
+        return planned.folds == 0
     leaks = task_said(asked.task, asked.declared).leaks
-    return asked.hindsight or leaks != "" or settings.split == "row"
+    return asked.hindsight or leaks != "" or planned.settings.split == "row"
 
 
 def _check_out(out: Path) -> None:
@@ -243,7 +243,7 @@ def _jobs(
         for name, each in named.items():
             folds = study.folds_for(rarer, each.split, quick=quick)
             repeats = study.repeats if folds and not quick else 1
-            seeds_ = 1 if quick or each.split == "row" else study.seeds
+            seeds_ = 1 if quick or study.shows_leak(each.split) else study.seeds
             planned.append(PlannedRun(folder / name, each, folds, repeats, seeds_))
         jobs += [
             Job(some, roots.get(question[0]), work if flow else None, out)

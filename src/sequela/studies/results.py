@@ -12,7 +12,7 @@ from sequela.studies.judged import judge_study
 from sequela.studies.registry import STUDIES, planned_leak, question_of, study_of
 from sequela.studies.study import Question, Study
 
-_SPLITS = ("subject", "recording", "site", "time", "row")
+_SPLITS = ("subject", "session", "recording", "site", "time", "row")
 
 
 def by_study(folders: Sequence[Run]) -> list[tuple[Study, list[Run]]]:
@@ -50,7 +50,8 @@ def results(folders: Sequence[Run], smallest: int = SMALLEST_CELL) -> dict[str, 
     """The content of ``results.json``: every study by its name.
 
     A study's primary question has the study's own name, other questions have names of their own.
-    Runs split by rows form a study of their own, too. What must not be shown of people is null.
+    Runs that another split makes leak form studies of their own. What must not be shown of people
+    is null.
 
     Args:
         folders: Finished runs.
@@ -60,9 +61,9 @@ def results(folders: Sequence[Run], smallest: int = SMALLEST_CELL) -> dict[str, 
     for study, runs in by_study(folders):
         cohorts = cohorts_of(study, runs)
         for key, chosen in cohorts.items():
-            for row in (False, True):
-                if some := [run for run in chosen if (planned_leak(run) == "row") == row]:
-                    studies[key + "-by-row" * row] = as_json(_content(study, some, smallest))
+            for split in ("", "-by-recording", "-by-row"):
+                if some := [run for run in chosen if _split_leak(run) == split]:
+                    studies[key + split] = as_json(_content(study, some, smallest))
         main = next(iter(cohorts))
         if judged := judge_study(study, list(cohorts.values())):
             studies[main]["claims"] = [each.to_dict() for each in judged]
@@ -71,6 +72,11 @@ def results(folders: Sequence[Run], smallest: int = SMALLEST_CELL) -> dict[str, 
         "studies": studies,
         "environment": folders[0].environment,
     }
+
+
+def _split_leak(run: Run) -> str:
+    leak = planned_leak(run)
+    return f"-by-{leak}" if leak in _SPLITS else ""
 
 
 def cohorts_of(study: Study, runs: Sequence[Run]) -> dict[str, list[Run]]:

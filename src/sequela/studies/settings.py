@@ -70,8 +70,8 @@ def run_settings(
     Args:
         model: A registered model, or a class named by its file or module.
         data: A data set.
-        split: Unit of the split (default: recordings of signals, subjects of hospital records; of
-            signals of one's own, subjects where these are declared).
+        split: Unit of the split (default: the first that the data set has; of signals of one's own,
+            subjects where these are declared, else sessions, else recordings).
         seed: Of weights and batches, and of the split unless that has its own.
         split_seed: Of the split.
         segment: Into what recordings are cut (default: that of the model, else of the data set).
@@ -84,7 +84,7 @@ def run_settings(
         SettingError: If a setting is not allowed, or is of hospital records and the data are not.
     """
     aims = {name: value for name, value in records.items() if name in _AIMS}
-    usual = "recording" if signals and not signals.subject else catalog.lookup(data).units[0]
+    usual = signals.independent if signals else catalog.lookup(data).units[0]
     return RunSettings.of(
         model=model,
         data=data,

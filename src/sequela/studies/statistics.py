@@ -1,13 +1,13 @@
 """The numbers that claims are about, each as a statistic of the groups that a fold judged."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import SettingError, unknown_name
-from sequela.evaluation.metrics import named, statistic_of
+from sequela.evaluation.metrics import example_loss, named, statistic_of
 from sequela.evaluation.number import number
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.statistic import Statistic, difference, ratio, share, stacked
@@ -53,14 +53,15 @@ class Number:
     """A number that claims can be about.
 
     Attributes:
-        of: From a claim, the runs of its models on one fold, and the name of a part: the number as
-            a statistic of the part's groups.
+        of: From a claim, the runs of its models on one fold, the name of a part, and the share of
+            class 1 to weight to, if that is another than in the data: the number as a statistic of
+            the part's groups.
         models: How many models it is of.
         form: Of the number in a sentence, in Python's format; that of the claim's metric if empty.
         points: Whether it is a difference of shares, told in percentage points.
     """
 
-    of: Callable[[Claim, Fold, str], Statistic]
+    of: Callable[[Claim, Fold, str, float | None], Statistic]
     models: int
     form: str = ""
     points: bool = False
@@ -104,16 +105,50 @@ def _pair(fold: Fold, part: str) -> tuple[Predictions, Predictions]:
     return before, after
 
 
-def _level(claim: Claim, fold: Fold, part: str) -> Statistic:
-    return statistic_of(claim.metric, fold[0].predictions.part(part))
+def _level(claim: Claim, fold: Fold, part: str, share_: float | None) -> Statistic:
+    predictions = fold[0].predictions.part(part)
+    if share_ is None:
+        return statistic_of(claim.metric, predictions)
+    if claim.metric not in _OF_EXAMPLES:
+        raise unknown_name(
+            "metric that can be weighted to a prevalence", claim.metric, _OF_EXAMPLES
+        )
+    predictions = at_prevalence(predictions, fold[0].data["counts"], share_)
+    values, event = _OF_EXAMPLES[claim.metric](predictions), predictions.label == 1
+    of_events, of_others = (
+        ratio(values * chosen, chosen, predictions.group_index) for chosen in (event, ~event)
+    )
+    return Statistic(
+        lambda w: share_ * of_events(w) + (1 - share_) * of_others(w), of_events.n_groups
+    )
 
 
-def _change(claim: Claim, fold: Fold, part: str) -> Statistic:
+def at_prevalence(predictions: Predictions, counts: Sequence[int], share_: float) -> Predictions:
+    """Move the probabilities of two classes to another share of class 1.
+
+    The odds are multiplied by those of the new share over those of the data, which is what a
+    calibrated model of data with that share predicts (Saerens et al. 2002, Neural Computation 14).
+
+    Args:
+        predictions: Of two classes.
+        counts: Examples of each class in the data.
+        share_: The new share of class 1.
+
+    Raises:
+        DataError: If there are not two classes.
+    """
+    score = predictions.score.astype(np.float64)
+    odds = share_ / (1 - share_) * counts[0] / counts[1]
+    moved = odds * score / (odds * score + 1 - score)
+    return replace(predictions, probabilities=np.stack([1 - moved, moved], axis=1))
+
+
+def _change(claim: Claim, fold: Fold, part: str, _: float | None) -> Statistic:
     before, after = (statistic_of(claim.metric, each) for each in _pair(fold, part))
     return difference(after, before)
 
 
-def _recall_change(claim: Claim, fold: Fold, part: str) -> Statistic:
+def _recall_change(claim: Claim, fold: Fold, part: str, _: float | None) -> Statistic:
     before, after = _pair(fold, part)
     wanted = [before.classes.index(name) for name in claim.classes]
     among = np.isin(before.label, wanted).astype(np.float64)
@@ -130,7 +165,7 @@ def _moved(one: Statistic, by: float) -> Statistic:
     return Statistic(lambda weights: one(weights) + by, one.n_groups)
 
 
-def _gap_change(_: Claim, fold: Fold, part: str) -> Statistic:
+def _gap_change(_: Claim, fold: Fold, part: str, __: float | None) -> Statistic:
     """Training accuracy is that of a given fit; what varies are the held-out groups."""
     before, after = _pair(fold, part)
     change = ratio(
@@ -139,7 +174,7 @@ def _gap_change(_: Claim, fold: Fold, part: str) -> Statistic:
     return _moved(change, _training_accuracy(fold[1]) - _training_accuracy(fold[0]))
 
 
-def _held_out_over_training(_: Claim, fold: Fold, part: str) -> Statistic:
+def _held_out_over_training(_: Claim, fold: Fold, part: str, __: float | None) -> Statistic:
     """A model under-fits if a larger one does better on unseen data than it on its own."""
     small, large = fold
     return _moved(
@@ -162,7 +197,7 @@ def asymmetry(confusion: Values) -> Values:
     return found
 
 
-def _asymmetry_change(_: Claim, fold: Fold, part: str) -> Statistic:
+def _asymmetry_change(_: Claim, fold: Fold, part: str, __: float | None) -> Statistic:
     tables = []
     for predictions in _pair(fold, part):
         n, k = len(np.unique(predictions.group_id)), len(predictions.classes)
@@ -187,18 +222,26 @@ def _recalls(predictions: Predictions, threshold: float) -> Statistic:
     )
 
 
-def _recall_at_half(_: Claim, fold: Fold, part: str) -> Statistic:
-    both = _recalls(fold[0].predictions.part(part), 0.5)
+def _recall_at_half(_: Claim, fold: Fold, part: str, share_: float | None) -> Statistic:
+    predictions = fold[0].predictions.part(part)
+    if share_ is not None:
+        predictions = at_prevalence(predictions, fold[0].data["counts"], share_)
+    both = _recalls(predictions, 0.5)
     return Statistic(lambda w: both(w)[:, 0], both.n_groups, (both.trials or (0,))[:1])
 
 
-def _smaller_recall(_: Claim, fold: Fold, part: str) -> Statistic:
+def _smaller_recall(_: Claim, fold: Fold, part: str, __: float | None) -> Statistic:
     (run,) = fold
     chosen = run.test["operating_points"][1]["threshold"]
     both = _recalls(run.predictions.part(part), chosen)
     return Statistic(lambda w: both(w).min(axis=1), both.n_groups)
 
 
+_OF_EXAMPLES: Mapping[str, Callable[[Predictions], Values]] = {
+    "loss": example_loss,
+    "accuracy": _correct,
+}
+"""Metrics that are means over examples, whose classes can be weighted."""
 STATISTICS: Mapping[str, Number] = {
     "level": Number(_level, 1),
     "change": Number(_change, 2),

@@ -41,7 +41,7 @@ class Study:
         asked: What is asked of each data set unless a user says otherwise: ``CohortSettings``. A
             question, or a variant of one, has what is asked of it beyond that.
         signals: What recordings of one's own are: fields of ``SignalSettings``.
-        splits: Units of the split; the first gives the result.
+        splits: Units of the split; the first gives the result, the others show what leaks add.
         training: How each network is trained.
         reference_models: Simple models to compare the networks with.
         default: Whether the default model of its data (``sequela train auto``) is run beside its
@@ -140,12 +140,16 @@ class Study:
         Args:
             rarer: Examples of the rarer class in all; ``None`` where they are not counted before
                 the data are read, as recordings are: they are few.
-            split: Its unit. A split by row only shows what the leak is worth: one is enough.
+            split: Its unit. One split is enough to show what a leak adds.
             quick: Whether to run as few folds as can be.
         """
-        if split == "row" or (rarer or 0) >= self.few * self.folds:
+        if self.shows_leak(split) or (rarer or 0) >= self.few * self.folds:
             return 0
         return _FEWEST_FOLDS if quick else self.folds
+
+    def shows_leak(self, split: SplitUnit) -> bool:
+        """Whether a split is there to show what a leak adds, and gives no result."""
+        return split == "row" or split in self.splits[1:]
 
     def ask(self, data: str, said: Mapping[str, Any], variant: str = "") -> CohortSettings:
         """What is asked of a data set, with what a user says of it.

@@ -1,10 +1,10 @@
-"""A report's claims, judged on runs: holds, does not hold, inconclusive, or not testable here.
+"""Judge a report's claims on runs.
 
-Each claim is one number that is about, below or above a value. Its interval is that of the recipe
-on new groups (:mod:`sequela.evaluation.recipe`). A claim is decided where the number lies surely on
-one side of every bound that the claim sets, surely meaning a p-value below 0.005 (Benjamin et al.
-2018, Nature Human Behaviour 2, 6) after Holm's correction for all claims of the study that can be
-tested.
+Each claim is one number that is about, below or above a value. Its interval is that of the training
+procedure on new groups (:mod:`sequela.evaluation.recipe`). The interval alone gives *supported*,
+*contradicted* or *open*. A claim is also *settled* where it stays so after Holm's correction for
+all claims of the study that can be tested, at 0.05: then it holds or does not hold, else it is
+inconclusive. A claim about a value is settled by two one-sided tests (Schuirmann 1987).
 """
 
 from collections import Counter
@@ -25,8 +25,12 @@ from sequela.studies.statistics import number_of
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "inconclusive"
 UNTESTABLE = "not testable here"
 ANSWERS = (HOLDS, FAILS, UNKNOWN, UNTESTABLE)
+SUPPORTED, CONTRADICTED, OPEN = "supported", "contradicted", "open"
+LEVEL = 0.05
+"""p-value, corrected for the number of claims, below which a claim is settled."""
 SURE = 0.005
-"""p-value, corrected for the number of claims, below which a claim is decided."""
+"""p-value below which one model is called significantly better than another."""
+_SETTLED = {SUPPORTED: HOLDS, CONTRADICTED: FAILS}
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,66 @@ class Verdict:
         claim: What the report says.
         verdict: One of ``ANSWERS``.
         why: The numbers that decide, or the reason why none can.
+        interval_verdict: ``supported``, ``contradicted`` or ``open``, from the 95 % interval alone;
+            ``not testable here`` where there is none.
     """
 
     claim: Claim
     verdict: str
     why: str
+    interval_verdict: str = UNTESTABLE
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """The number of a claim on some runs.
+
+    Attributes:
+        number: With its interval.
+        prevalence: The share of class 1 that examples and probabilities were weighted to; ``None``
+            where it is that of the data.
+    """
+
+    number: RecipeNumber
+    prevalence: float | None = None
+
+    def answer(self, claim: Claim) -> str:
+        """The verdict of the interval: the whole of it, or nothing of it, is as claimed."""
+        if self.number.interval is None:
+            return OPEN
+        low, high = self.number.interval.low, self.number.interval.high
+        least, most = _bounds(claim)
+        if least < low and high < most:
+            return SUPPORTED
+        return CONTRADICTED if high < least or most < low else OPEN
+
+    def p_value(self, claim: Claim) -> float:
+        """The larger p-value against the claim's bounds.
+
+        Two-sided where there is one bound. Of two bounds, one-sided: a number is within both where
+        it is above the lower and below the upper one, and outside where it is beyond the nearer.
+        """
+        bounds = [bound for bound in _bounds(claim) if np.isfinite(bound)]
+        p_values = [self.number.p_value(bound) for bound in bounds]
+        if len(bounds) == 1:
+            return p_values[0]
+        low, high = bounds
+        if low < self.number.value < high:
+            return max(p_values) / 2
+        return p_values[int(self.number.value >= high)] / 2
+
+    def in_words(self, claim: Claim) -> str:
+        """The number with its interval, and the prevalence where it was weighted to that."""
+        scale, interval = number_of(claim).scale(claim), self.number.interval
+        said = scale.of(self.number.value)
+        if interval:
+            said += f" (95 % interval {scale.of(interval.low, interval.high)})"
+        if self.prevalence is not None:
+            said += f" at a prevalence of {100 * self.prevalence:.0f} %"
+        if claim.relation == "about" and self.answer(claim) == OPEN and interval:
+            outside = not interval.low <= claim.value <= interval.high
+            said += ", which does not include the claimed value" * outside
+        return said
 
 
 def judge(claims: Sequence[Claim], runs: Mapping[str, Run]) -> list[Verdict]:
@@ -53,20 +112,19 @@ def judge(claims: Sequence[Claim], runs: Mapping[str, Run]) -> list[Verdict]:
     """
     reasons = [_why_untestable(claim, runs) for claim in claims]
     measured = [
-        None if reason else _measured(claim, [runs[name] for name in claim.models])
+        [] if reason else _measured(claim, [runs[name] for name in claim.models])
         for claim, reason in zip(claims, reasons, strict=True)
     ]
-    corrected = iter(holm([p for _, p in filter(None, measured)]).tolist())
+    tested = [(c, some) for c, some in zip(claims, measured, strict=True) if some]
+    corrected = iter(holm([_p_value(c, some) for c, some in tested]).tolist())
     return [
-        Verdict(claim, UNTESTABLE, reason)
-        if found is None
-        else _verdict(claim, runs, found[0], next(corrected))
-        for claim, reason, found in zip(claims, reasons, measured, strict=True)
+        _verdict(claim, runs, some, next(corrected)) if some else Verdict(claim, UNTESTABLE, reason)
+        for claim, reason, some in zip(claims, reasons, measured, strict=True)
     ]
 
 
 def tally(verdicts: Sequence[Verdict]) -> str:
-    """How many hold, in words."""
+    """Count the answers, in words."""
     counts = Counter(v.verdict for v in verdicts)
     words = {
         HOLDS: ("holds", "hold"),
@@ -81,51 +139,65 @@ def tally(verdicts: Sequence[Verdict]) -> str:
     )
 
 
-def _measured(claim: Claim, runs: Sequence[Run]) -> tuple[RecipeNumber, float]:
-    """The number of a claim, and the two-sided p-value against its nearest bound."""
+def _measured(claim: Claim, runs: Sequence[Run]) -> list[_Measured]:
+    """The number of a claim; at both ends of the report's prevalence where that is another."""
+    shares = claim.prevalence if _is_weighted(claim, runs[0]) else (None,)
+    return [_Measured(_number(claim, runs, share), share) for share in shares]
+
+
+def _number(claim: Claim, runs: Sequence[Run], share: float | None) -> RecipeNumber:
     form, first = number_of(claim), runs[0]
     folds = list(zip(*(run.runs for run in runs), strict=True))
     how = bootstrap_of(first.runs[0])
     design = Design.of(judged(first.runs), classes_fixed=how.classes_fixed)
-    held_out = [form.of(claim, fold, "held_out") for fold in folds]
-    tuning = [form.of(claim, fold, "tuning") for fold in folds] if design.tuning else []
+    held_out = [form.of(claim, fold, "held_out", share) for fold in folds]
+    tuning = [form.of(claim, fold, "tuning", share) for fold in folds] if design.tuning else []
     rng = np.random.default_rng(first.settings.seed)
     (found,) = across_folds(held_out, rng, how, design, tuning)
-    if found.interval is None:
-        return found, 1.0
-    return found, max(found.p_value(bound) for bound in _bounds(claim))
+    return found
 
 
-def _bounds(claim: Claim) -> tuple[float, ...]:
-    """The values that part a number for which the claim holds from one for which it does not."""
-    if claim.relation == "about":
-        return claim.value - claim.margin, claim.value + claim.margin
-    return (claim.value,)
+def _bounds(claim: Claim) -> tuple[float, float]:
+    """The numbers between which the claim is true."""
+    low, high = claim.value - claim.margin, claim.value + claim.margin
+    return (
+        -np.inf if claim.relation == "below" else low,
+        np.inf if claim.relation == "above" else high,
+    )
 
 
-def _true_of(claim: Claim, value: float) -> bool:
-    """Whether the claim is true of a number."""
-    if claim.relation == "about":
-        return abs(value - claim.value) < claim.margin
-    return value < claim.value if claim.relation == "below" else value > claim.value
+def _answer(claim: Claim, measured: Sequence[_Measured]) -> str:
+    """What the intervals say, if they agree."""
+    answers = {each.answer(claim) for each in measured}
+    return answers.pop() if len(answers) == 1 else OPEN
 
 
-def _verdict(claim: Claim, runs: Mapping[str, Run], found: RecipeNumber, p_value: float) -> Verdict:
-    answer = UNKNOWN
-    if p_value < SURE:
-        answer = HOLDS if _true_of(claim, found.value) else FAILS
-    scale = number_of(claim).scale(claim)
-    measured = scale.of(found.value)
-    if found.interval:
-        measured += f" (95 % interval {scale.of(found.interval.low, found.interval.high)})"
+def _p_value(claim: Claim, measured: Sequence[_Measured]) -> float:
+    """The larger one; 1 where the claim is open."""
+    if _answer(claim, measured) == OPEN:
+        return 1.0
+    return max(each.p_value(claim) for each in measured)
+
+
+def _verdict(
+    claim: Claim, runs: Mapping[str, Run], measured: Sequence[_Measured], p_value: float
+) -> Verdict:
+    answer = _answer(claim, measured)
+    verdict = _SETTLED.get(answer, UNKNOWN) if p_value < LEVEL else UNKNOWN
+    said = " and ".join(each.in_words(claim) for each in measured)
     if claim.statistic == "change":
         before, after = (_level(runs[name], claim.metric) for name in claim.models)
-        measured = f"From {before} to {after}: {measured}"
+        said = f"From {before} to {after}: {said}"
+    scale = number_of(claim).scale(claim)
     asked = f"{claim.relation} {scale.of(claim.value) if claim.value else 0}"
     if claim.margin:
         asked += f", within {scale.without_sign(claim.margin)}"
-    chance = "below 0.001" if p_value < 0.001 else f"{p_value:.3f}"  # noqa: PLR2004
-    return Verdict(claim, answer, f"{measured}. Claimed: {asked}; p {chance}.")
+    why = f"{said}. Claimed: {asked}. {answer.capitalize()}"
+    if answer != OPEN:
+        chance = "below 0.001" if p_value < 0.001 else f"{p_value:.3f}"  # noqa: PLR2004
+        why += f"; {'settled' if verdict != UNKNOWN else 'not settled'} (p {chance})"
+    why += "."
+    return Verdict(claim, verdict, why, answer)
 
 
 def _level(run: Run, name: str) -> str:
@@ -149,15 +221,10 @@ def _why_untestable(claim: Claim, runs: Mapping[str, Run]) -> str:
     return next(filter(None, reasons), "")
 
 
-def _other_prevalence(claim: Claim, runs: Sequence[Run]) -> str:
-    counts = runs[0].data["counts"]
-    rarer, (low, high) = min(counts) / sum(counts), claim.prevalence
-    if low <= rarer <= high:
-        return ""
-    return (
-        f"The rarer class has {100 * rarer:.0f} % of the examples here. The number depends on "
-        f"that share, which is taken to be {100 * low:.0f} to {100 * high:.0f} % in the report."
-    )
+def _is_weighted(claim: Claim, run: Run) -> bool:
+    """Whether class 1 has another share than in the report, and the number depends on that."""
+    counts, (low, high) = run.data["counts"], claim.prevalence
+    return (low, high) != (0, 1) and not low <= counts[1] / sum(counts) <= high
 
 
 def _no_recurrence(_: Claim, runs: Sequence[Run]) -> str:
@@ -180,7 +247,6 @@ def _one_class_predicted(_: Claim, runs: Sequence[Run]) -> str:
 
 
 _CONDITIONS: Mapping[Condition, Callable[[Claim, Sequence[Run]], str]] = {
-    "other prevalence": _other_prevalence,
     "no recurrence": _no_recurrence,
     "one class predicted": _one_class_predicted,
 }

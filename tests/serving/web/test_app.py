@@ -43,8 +43,9 @@ def test_each_body_gives_the_probabilities_of_the_run(
     asked: TestClient, eeg_run: RunFolder, excerpt: dict[str, Recording]
 ) -> None:
     known = eeg_run.predictions
-    name = next(each for each in known.group_id.tolist() if each[0] == "S")
-    rows = np.flatnonzero(known.group_id == name)
+    assert known.recording_id is not None
+    name = next(each for each in known.recording_id.tolist() if each[0] == "S")
+    rows = np.flatnonzero(known.recording_id == name)
     expected = known.probabilities[rows]
     signal = excerpt[name].signal[0, : 178 * len(rows)].reshape(-1, 178)
     several = {"examples": [{"signal": each.tolist()} for each in signal], **SAID}

@@ -13,7 +13,7 @@ from sequela.config import SignalSettings
 from sequela.errors import DataError
 from sequela.sources import opened
 
-KEYS = ("id", "subject", "recording", "site", "label", "time")
+KEYS = ("id", "subject", "session", "recording", "site", "label", "time")
 REMEDY = "correct the file, or what is said of it"
 _ARRAYS = ("X", "signal", "signals", "data", "x")
 """What arrays of signals are called where none is named."""

@@ -11,14 +11,15 @@ from sequela.config import SegmentLength, SignalSettings
 from sequela.errors import DataError
 from sequela.sources.signals.declaration import Classes
 from sequela.sources.signals.events import NO_CLASS, Event, label_windows
-from sequela.sources.signals.windows import Rates, blocks, cut_row
+from sequela.sources.signals.windows import Rates, Whose, blocks, cut_row
 
-Whose = tuple[str, str | None, str | None]
-"""Recording, subject and site."""
-NO_SUBJECTS = (
-    "subjects are not known: the split is by recording, and recordings of one person may be in two "
-    "parts"
-)
+
+def no_subjects(unit: str) -> str:
+    """Note that people are not known, where a split is by session or recording."""
+    return (
+        f"subjects are not known: the split is by {unit}, and {unit}s of one person may be in two "
+        "parts"
+    )
 
 
 class Shelf(Protocol):
@@ -45,7 +46,7 @@ class Stretch:
 
     Attributes:
         place: What an error calls it.
-        whose: Its recording, subject and site.
+        whose: Its recording, and what is known of that.
         sfreq: Samples per second, in Hz.
         n_times: Samples.
         n_chans: Channels.

@@ -21,7 +21,8 @@ DECIDE = "DECIDE"
 """The mark of what a person must decide."""
 _LABELS = ("label", "class", "stage", "y", "target", "diagnosis", "event", "type")
 _SUBJECTS = ("subject", "patient", "participant", "person", "subject_id", "patient_id", "who")
-_RECORDINGS = ("recording", "recording_id", "night", "session", "file", "record")
+_SESSIONS = ("session", "session_id")
+_RECORDINGS = ("recording", "recording_id", "night", "file", "record")
 _SITES = ("site", "hospital", "center", "centre")
 _TIMES = ("time", "t", "seconds", "onset", "timestamp")
 _IDS = ("id", "segment", "segment_id")
@@ -95,6 +96,7 @@ def _of_table(path: Path, proposal: Proposal) -> None:
     roles = {
         "id": _named(_IDS, names),
         "subject": _named(_SUBJECTS, names),
+        "session": _named(_SESSIONS, names),
         "recording": _named(_RECORDINGS, names),
         "site": _named(_SITES, names),
         "label": _named(_LABELS, names),

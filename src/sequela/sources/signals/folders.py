@@ -14,12 +14,12 @@ from sequela.config import SignalSettings
 from sequela.errors import DataError, DataNotFoundError, SettingError
 from sequela.sources.signals import event_files, siena
 from sequela.sources.signals.channels import Montage, canonical, to_microvolts
-from sequela.sources.signals.cutting import NO_SUBJECTS, Cutter, Stretch
+from sequela.sources.signals.cutting import Cutter, Stretch, no_subjects
 from sequela.sources.signals.declaration import Classes
 from sequela.sources.signals.edf import SUFFIXES, EdfFile
 from sequela.sources.signals.events import Event, check_inside, counted
 from sequela.sources.signals.whose import PARTICIPANTS, bids_subject, of_path, participants
-from sequela.sources.signals.windows import Shelf, Windows
+from sequela.sources.signals.windows import Shelf, Whose, Windows
 
 _BACKGROUND = "background"
 NAMED = 10
@@ -108,18 +108,15 @@ class FileRecording:
     Attributes:
         file: Its header and samples.
         events: What happens in it.
-        subject: The person recorded, if known.
-        site: The site, if known.
-        recording: The recording that it is of: its path, unless another is declared.
+        whose: The recording that it is of, its path unless another is declared, and what is known
+            of that.
         offset: Seconds from the recording's start to the file's: the files of a recording follow
             each other.
     """
 
     file: EdfFile
     events: tuple[Event, ...]
-    subject: str | None
-    site: str | None
-    recording: str
+    whose: Whose
     offset: float
 
 
@@ -174,7 +171,7 @@ class Folder:
             name = _name(root, file.path)
             said = {
                 key: of_path(root, file, key, getattr(settings, key), people)
-                for key in ("subject", "site", "recording", "label")
+                for key in (*Whose._fields, "label")
             }
             if bids and said["subject"] is None:
                 said["subject"] = bids_subject(root, file.path, people)
@@ -183,9 +180,8 @@ class Folder:
                 own = [Event(0.0, file.seconds, said["label"])]
             check_inside(own, file.seconds, str(file.path))
             of = said["recording"] or name
-            found.append(
-                FileRecording(file, tuple(own), said["subject"], said["site"], of, seconds[of])
-            )
+            whose = Whose(of, said["subject"], said["site"], said["session"])
+            found.append(FileRecording(file, tuple(own), whose, seconds[of]))
             seconds[of] += file.seconds
         labels = [event.label for each in found for event in each.events]
         classes = classes or _classes(root, settings, labels)
@@ -198,8 +194,9 @@ def _notes(
     found: Sequence[FileRecording], classes: Classes, chosen: Sequence[str]
 ) -> Iterator[str]:
     """What was found and chosen, as sentences."""
-    if all(each.subject is None for each in found):
-        yield NO_SUBJECTS
+    if all(each.whose.subject is None for each in found):
+        sessions = any(each.whose.session is not None for each in found)
+        yield no_subjects("session" if sessions else "recording")
     events = [event for each in found for event in each.events]
     known = {*classes.found, *classes.omitted}
     if other := [event.label for event in events if event.label not in known]:
@@ -366,7 +363,7 @@ def _cut(recording: FileRecording, folder: Folder, cutter: Cutter, classes: Clas
 
     stretch = Stretch(
         place=str(file.path),
-        whose=(recording.recording, recording.subject, recording.site),
+        whose=recording.whose,
         sfreq=rates.pop(),
         n_times=file.n_records * file.samples[needed[0]],
         n_chans=len(folder.channels),

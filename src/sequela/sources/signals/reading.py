@@ -13,10 +13,10 @@ from sequela.config import SegmentLength, SignalSettings
 from sequela.errors import DataError, DataNotFoundError, SettingError
 from sequela.sources.signals import folders, tables
 from sequela.sources.signals.channels import to_microvolts
-from sequela.sources.signals.cutting import NO_SUBJECTS, Cutter, Stretch, Whose
+from sequela.sources.signals.cutting import Cutter, Stretch, no_subjects
 from sequela.sources.signals.declaration import Classes, declared
 from sequela.sources.signals.events import Event, of_samples
-from sequela.sources.signals.windows import Shelf, Windows
+from sequela.sources.signals.windows import Shelf, Whose, Windows
 
 _GAP = 1.5
 """Steps between two samples above which there is a gap between them."""
@@ -95,7 +95,7 @@ class Reader:
         if self.settings.unit is None:
             self.cutter.note("no unit is declared: the samples are taken for µV")
         if self.settings.subject is None:
-            self.cutter.note(NO_SUBJECTS)
+            self.cutter.note(no_subjects(self.settings.independent))
         if self.settings.recording is None and self.settings.id is None:
             self.cutter.note("no recording is declared: each row is a recording of its own")
 
@@ -187,19 +187,19 @@ class Reader:
                 )
 
     def whose(self, said: dict[str, str], place: str, otherwise: str) -> Whose:
-        """Recording, subject and site of a row.
+        """The recording of a row, and what is known of it.
 
         Raises:
             DataError: One is declared and the row has none.
         """
-        for key in ("recording", "subject", "site", "id"):
+        for key in (*Whose._fields, "id"):
             if said.get(key) == "":
                 raise DataError(
                     f"{place}: nothing in column {getattr(self.settings, key)}; expected the {key} "
                     "of each row"
                 )
         recording = said.get("recording") or said.get("id") or otherwise
-        return recording, said.get("subject"), said.get("site")
+        return Whose(recording, said.get("subject"), said.get("site"), said.get("session"))
 
     def stretches(self) -> Iterator[tuple[Stretch, list[Event]]]:
         """Stretches without a gap of a table of one row a sample, and the events of each."""
@@ -232,7 +232,7 @@ class Reader:
         labels = [label for each in held for label in each.said.get("label", ())]
         signal = np.concatenate([each.signal for each in held]).astype(np.float32)
         whose = self.whose({key: values[0] for key, values in first.said.items()}, place, first.id)
-        for key in ("subject", "site", "recording"):
+        for key in Whose._fields:
             people = {value for each in held for value in each.said.get(key, ())}
             if len(people) > 1:
                 raise DataError(

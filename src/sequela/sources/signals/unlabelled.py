@@ -6,7 +6,7 @@ from pathlib import Path
 from sequela.config import SegmentLength, SignalSettings
 from sequela.errors import DataError
 from sequela.sources.signals import folders, tables
-from sequela.sources.signals.cutting import NO_SUBJECTS, Cutter, Shelf
+from sequela.sources.signals.cutting import Cutter, Shelf, no_subjects
 from sequela.sources.signals.declaration import declared
 from sequela.sources.signals.reading import Reader, table_of
 
@@ -50,7 +50,7 @@ def cut_unlabelled(
         folders.cut_all(path, cutter, done)
     else:
         _cut_table(Reader(table_of(path), cutter), refuse, done)
-    return [note for note in cutter.notes if note != NO_SUBJECTS]
+    return [note for note in cutter.notes if note != no_subjects(cutter.settings.independent)]
 
 
 def _cut_table(

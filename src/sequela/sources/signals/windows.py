@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,15 @@ _AT_ONCE = 256
 """Windows that are written at once when they are put in order."""
 
 
+class Whose(NamedTuple):
+    """The recording that windows are of, and what is known of it."""
+
+    recording: str
+    subject: str | None = None
+    site: str | None = None
+    session: str | None = None
+
+
 @dataclass(frozen=True)
 class Windows:
     """Labelled windows of recordings.
@@ -31,6 +40,7 @@ class Windows:
         recording_id: str (window,); the windows of a recording follow each other.
         subject_id: str (window,), or ``None`` where subjects are not known.
         site: str (window,), or ``None`` where sites are not known.
+        session_id: str (window,), what recordings of the same time have in common, or ``None``.
         start: float64 (window,), seconds from the recording's start.
         flat: bool (window,), whether a channel is flat (has one value) over the whole window.
         sfreq: Samples per second, in Hz.
@@ -47,6 +57,7 @@ class Windows:
     recording_id: NDArray[np.str_]
     subject_id: NDArray[np.str_] | None
     site: NDArray[np.str_] | None
+    session_id: NDArray[np.str_] | None
     start: NDArray[np.float64]
     flat: NDArray[np.bool_]
     sfreq: float
@@ -93,7 +104,7 @@ class Shelf:
     label: list[NDArray[np.int64]] = field(default_factory=list)
     start: list[NDArray[np.float64]] = field(default_factory=list)
     flat: list[NDArray[np.bool_]] = field(default_factory=list)
-    whose: list[tuple[str, str | None, str | None]] = field(default_factory=list)
+    whose: list[Whose] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -111,7 +122,7 @@ class Shelf:
         *,
         label: NDArray[np.int64],
         start: NDArray[np.float64],
-        whose: tuple[str, str | None, str | None],
+        whose: Whose,
         sfreq: float,
         place: str,
     ) -> None:
@@ -121,7 +132,7 @@ class Shelf:
             cut: float32 (window, n_chans, n_times), in µV.
             label: int64 (window,).
             start: float64 (window,), in seconds.
-            whose: Its recording, subject and site.
+            whose: Its recording, and what is known of that.
             sfreq: Samples per second, in Hz.
             place: What an error calls them.
 
@@ -154,7 +165,8 @@ class Shelf:
         """All that were put, recording by recording, in the order of time.
 
         Raises:
-            DataError: There is none, a recording is of two people, or only some name theirs.
+            DataError: There is none, a recording is of two people or sessions, or only some name
+                theirs.
         """
         n_windows = sum(self.counts)
         if not n_windows:
@@ -171,21 +183,23 @@ class Shelf:
         self._file.flush()
         shape = (n_windows, self.n_chans, self.n_times)
         signal: NDArray[np.float32] = np.memmap(self._file, np.float32, "r", shape=shape)
-        recording, subject, site = (
-            np.repeat(np.array(["" if e is None else e for e in each], np.str_), self.counts)
-            for each in zip(*self.whose, strict=True)
+        recording, subject, site, session = (
+            np.repeat(np.array(["" if e is None else e for e in ids], np.str_), self.counts)
+            for ids in zip(*self.whose, strict=True)
         )
-        nobody, nowhere = ([each[i] is None for each in self.whose] for i in (1, 2))
-        if any(nobody) and not all(nobody):
-            raise DataError(
-                "some recordings name their subject and some do not: expected all or none"
-            )
+        missing = {name: {getattr(e, name) is None for e in self.whose} for name in Whose._fields}
+        for name in ("subject", "session"):
+            if len(missing[name]) > 1:
+                raise DataError(
+                    f"some recordings name their {name} and some do not: expected all or none"
+                )
         found = Windows(
             signal=signal,
             label=np.concatenate(self.label),
             recording_id=recording,
-            subject_id=None if all(nobody) else subject,
-            site=None if all(nowhere) else site,
+            subject_id=subject if False in missing["subject"] else None,
+            site=site if False in missing["site"] else None,
+            session_id=session if False in missing["session"] else None,
             start=np.concatenate(self.start),
             flat=np.concatenate(self.flat),
             sfreq=self.sfreq,
@@ -196,7 +210,8 @@ class Shelf:
             n_recordings=len(np.unique(recording)),
             n_dropped=self.n_dropped,
         )
-        _check_people(found)
+        _check_one(recording, subject, "subject")
+        _check_one(recording, session, "session")
         return _in_order(found, self.work)
 
     def _notes(self) -> Iterator[str]:
@@ -209,17 +224,15 @@ class Shelf:
             yield f"{flat:,} windows have a flat channel, one value throughout; they are kept"
 
 
-def _check_people(windows: Windows) -> None:
-    """Raise if a recording has several people."""
-    if windows.subject_id is None:
-        return
-    pairs = np.unique(np.stack([windows.recording_id, windows.subject_id]), axis=1)
+def _check_one(recording: NDArray[np.str_], ids: NDArray[np.str_], name: str) -> None:
+    """Raise if a recording is of several people or sessions."""
+    pairs = np.unique(np.stack([recording, ids]), axis=1)
     ids, counts = np.unique(pairs[0], return_counts=True)
     if (counts > 1).any():
         several = str(ids[counts > 1][0])
-        people = ", ".join(pairs[1][pairs[0] == several][:3])
+        named = ", ".join(pairs[1][pairs[0] == several][:3])
         raise DataError(
-            f"recording {several} is of several subjects ({people}): expected one; give the "
+            f"recording {several} is of several {name}s ({named}): expected one; give the "
             "recordings of each an id of their own"
         )
 
@@ -243,6 +256,7 @@ def _in_order(windows: Windows, work: Path | None) -> Windows:
         recording_id=windows.recording_id[order],
         subject_id=None if windows.subject_id is None else windows.subject_id[order],
         site=None if windows.site is None else windows.site[order],
+        session_id=None if windows.session_id is None else windows.session_id[order],
         start=windows.start[order],
         flat=windows.flat[order],
     )

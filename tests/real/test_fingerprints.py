@@ -18,12 +18,12 @@ from sequela.studies.settings import run_settings
 
 @pytest.fixture
 def bonn(segments: Callable[[str], Segments]) -> Segments:
-    return segments("bonn")
+    return replace(segments("bonn"), session_id=None)  # recording by recording
 
 
 @pytest.fixture
 def uci(segments: Callable[[str], Segments]) -> Segments:
-    return segments("uci-seizure")
+    return replace(segments("uci-seizure"), session_id=None)
 
 
 def resembling(content: Content) -> int:

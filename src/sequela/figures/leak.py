@@ -11,7 +11,7 @@ from sequela.figures.figure import FIRST, INK, SECOND, THIRD, Figure
 
 _ROW, _MORE = 24, 8  # pixels, of two settings and of each other
 _LETTER = 6.6  # pixels, at the most
-HONEST, LEAKING = "by recording", "by row (leaks)"
+HONEST, LEAKING = "by session", "by row (leaks)"
 _COLOURS, _SHAPES = (FIRST, THIRD, SECOND), ("circle", "square", "diamond")
 
 

@@ -1,6 +1,6 @@
 """How well a classifier does on examples that it has not seen, with intervals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -98,7 +98,7 @@ def evaluate(
     *,
     groups: ArrayLike | None = None,
     event: Any = None,
-    recordings: bool = False,
+    recordings: ArrayLike | bool = False,
     seed: int = 0,
 ) -> Evaluation:
     """Judge a fitted classifier, with intervals over subjects.
@@ -107,14 +107,14 @@ def evaluate(
         model: With ``classes_`` and ``predict_proba``: ours, a pipeline, or any of scikit-learn's.
         X: Examples that the model was not trained on.
         y: Their classes (example,).
-        groups: Subject or recording of each (example,), which the bootstrap draws whole; ``None``
-            takes each example for a group of its own.
+        groups: Subject, session or recording of each (example,), which the bootstrap draws whole;
+            ``None`` takes each example for a group of its own.
         event: Of two classes, the one that AUROC and average precision are of; by default the
             second of ``classes_``, as scikit-learn has it.
-        recordings: Whether groups are recordings, and how many there are of each class was chosen:
-            whole ones are judged too, by the mean of their probabilities, and are drawn within
-            their class. For subjects who were not selected by class, this makes intervals too
-            narrow.
+        recordings: Recording of each (example,), or True where groups are recordings, if the number
+            of recordings of each class was chosen: whole ones are judged too, by the mean of their
+            probabilities, and groups are drawn within their class. For subjects who were not
+            selected by class, this makes intervals too narrow.
         seed: Of the bootstrap.
 
     Raises:
@@ -153,7 +153,11 @@ def evaluate(
         probabilities=probabilities,
         classes=tuple(str(name) for name in classes),
     )
-    return Evaluation(predictions, summarise(predictions, seed=seed, recordings=recordings))
+    whole = recordings is not False
+    if recordings is not True and whole:
+        ids = np.asarray(recordings).astype(np.str_)
+        predictions = replace(predictions, recording_id=ids)
+    return Evaluation(predictions, summarise(predictions, seed=seed, recordings=whole))
 
 
 def _index(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:

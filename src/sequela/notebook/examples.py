@@ -52,6 +52,11 @@ class Examples(LabelledExamples):
         """Subjects, or sessions or recordings where subjects are not identified."""
         return self.segments.unit
 
+    @property
+    def recordings(self) -> NDArray[np.str_]:
+        """Str (example,), the recording of each."""
+        return self.segments.recording_id
+
     def ids(self) -> Mapping[str, Ids]:
         """Of rows, recordings and, where they are identified, subjects."""
         return ids_of(self.segments)
@@ -94,9 +99,9 @@ def load(
         >>> bonn = load("bonn", root=EXCERPTS / "bonn.parquet")
         >>> train, held_out = bonn.split(seed=0)
         >>> train.X.shape, held_out.X.shape
-        ((7360, 178), (1840, 178))
+        ((7429, 178), (1771, 178))
         >>> held_out.y[0], held_out.groups[0]
-        (np.str_('tumour area'), np.str_('F001'))
+        (np.str_('tumour area'), np.str_('F006'))
     """
     given = SignalSettings.of(**signals) if signals else None
     place = None if root is None else Path(root)

@@ -10,6 +10,7 @@ from sequela.runs.find import Run
 from sequela.studies.registry import planned_leak, question_of
 from sequela.studies.study import Study
 from sequela.studies.verdicts import Verdict, judge
+from sequela.version import __version__
 
 RERUNS = "reruns.json"
 SAME_DATA = ("name", "examples", "counts")
@@ -100,7 +101,7 @@ def _same(verdict: Verdict, reruns: Mapping[str, Sequence[str]]) -> tuple[int, i
 
 
 def measured_reruns(study: str, data: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The verdicts of reruns with other seeds by claim, where they were measured on these data.
+    """The verdicts of reruns by claim, where this version measured them on these data.
 
     ``benchmarks/verdicts.py`` measures them and writes the file.
 
@@ -109,6 +110,7 @@ def measured_reruns(study: str, data: Mapping[str, Any]) -> dict[str, list[str]]
         data: What a run says of its data.
     """
     path = files("sequela.studies") / "declared" / RERUNS
-    known = json.loads(path.read_text(encoding="utf-8"))["studies"].get(study, {})
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    known = measured["studies"].get(study, {})
     alike = all(known.get(name) == data[name] for name in SAME_DATA)
-    return known["verdicts"] if alike else {}
+    return known["verdicts"] if alike and measured["version"] == __version__ else {}

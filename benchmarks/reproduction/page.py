@@ -159,7 +159,7 @@ def five_lines(summary: Mapping[str, Any], costs: Mapping[str, Any]) -> str:
         if name in deaths["models"]
     ]
     return (
-        f"- **Five states in one second of EEG**, {eeg['recordings']} recordings: "
+        f"- **Five states in one second of EEG**, {eeg['recordings']} recordings "
         f"of {eeg['sessions']} sessions: `{eeg['default']}` classifies {level(best)} of one-second "
         f"segments correctly, and {percent(best['recording_accuracy'])} of whole recordings. It "
         f"needs {best['operations']:,} operations and {micro:.0f} µs for each.\n"

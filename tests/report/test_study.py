@@ -436,8 +436,10 @@ def test_what_splits_add_is_paired_on_the_same_segments(synthetic: Path, tmp_pat
     for split in ("recording", "row"):
         changed = settings.model_copy(update={"split": split})
         runs.append(fit.train(changed, tmp_path / split, root=synthetic))
-    honest, *leaking = (Entry(run) for run in runs)
-    (found,) = leaks([honest], leaking)
+    group = Group.of(seizure.STUDY, "seizure", runs, 10)
+    leaking = group.leaking
+    assert [entry.title for entry in group.entries] == 3 * ["MLP baseline"]
+    (found,) = leaks(group.plain, leaking)
     drawn = found["picture"].drawn
     assert "by recording" in drawn
     assert "by row (leaks)" in drawn

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from sequela.evaluation.disclosure import is_small
@@ -44,7 +45,10 @@ class Group:
         for instead in ("weighted", "leaking"):
             if not kinds["plain"]:
                 kinds["plain"], kinds[instead] = kinds[instead], []
-        return cls(study, key, **{kind: _told_apart(some) for kind, some in kinds.items()})
+        plain, weighted = (_told_apart(kinds[kind]) for kind in ("plain", "weighted"))
+        leaks = dict.fromkeys(entry.leak for entry in kinds["leaking"])
+        leaking = [_told_apart([e for e in kinds["leaking"] if e.leak == leak]) for leak in leaks]
+        return cls(study, key, plain, weighted, tuple(chain.from_iterable(leaking)))
 
     @property
     def entries(self) -> tuple[Entry, ...]:

@@ -45,10 +45,11 @@ class Group:
         for instead in ("weighted", "leaking"):
             if not kinds["plain"]:
                 kinds["plain"], kinds[instead] = kinds[instead], []
-        plain, weighted = (_told_apart(kinds[kind]) for kind in ("plain", "weighted"))
+        plain = _told_apart(kinds["plain"])
         leaks = dict.fromkeys(entry.leak for entry in kinds["leaking"])
         leaking = [_told_apart([e for e in kinds["leaking"] if e.leak == leak]) for leak in leaks]
-        return cls(study, key, plain, weighted, tuple(chain.from_iterable(leaking)))
+        others = _told_apart(kinds["weighted"])
+        return cls(study, key, plain, others, tuple(chain.from_iterable(leaking)))
 
     @property
     def entries(self) -> tuple[Entry, ...]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sequela.cohort.fingerprint import of_signals
 from sequela.cohort.pseudonyms import PLAIN, own
 from sequela.cohort.segments import cut
 from sequela.cohort.split import PARTS, Split, _check_classes, draw, set_aside
 from sequela.config import SplitUnit
 from sequela.errors import SplitError
+from sequela.serving.known import Known
 from sequela.sources.bonn import CLASSES
 from sequela.sources.recordings import Recording
 
@@ -409,6 +412,24 @@ def test_sessions_stay_whole_and_classes_even(seed: int) -> None:
         spread[unit] = np.square(np.array(shares) - 0.2).sum()
     assert (held_out == 1).all()
     assert spread["session"] < spread["subject"]
+
+
+def test_a_recording_is_not_taken_for_a_session_of_its_name() -> None:
+    """Marks are of sessions: session 1 is held out, and recording 1 was trained on."""
+    rng = np.random.default_rng(0)
+    signals = [rng.normal(size=(1, 4000)) for _ in range(3)]
+    names = own().each(np.array(["1", "2", "3"])).tolist()
+    parts = {"train": ["2"], "tuning": ["3"], "held_out": ["1"]}
+    recordings = {"train": ["1"], "tuning": ["2"], "held_out": ["3"]}
+    hashed = [
+        {p: own().each(np.array(i)).tolist() for p, i in ids.items()} for ids in (parts, recordings)
+    ]
+    ids = dict(zip(("session", "recording"), hashed, strict=True))
+    split = Split("session", 0, (0.6, 0.2, 0.2), {}, ids, content=of_signals(names, signals))
+    assert split.seen(of_signals(["a", "b", "c"], signals)).tolist() == [False, True, True]
+    known = Known(None, np.zeros(0, np.bool_), PLAIN).by_name(replace(split, key=own().name))
+    assert known.names(["1", "2"], "session") == ["2"]
+    assert known.names(["1", "2", "3"], "recording") == ["1", "2"]
 
 
 def test_a_split_by_recording_may_divide_a_session() -> None:

@@ -87,6 +87,19 @@ def test_a_studys_seeds_are_for_the_honest_split_alone(
     assert _is_split_so(run, quick=True) is of_quick
 
 
+def test_only_a_finer_split_shows_a_leak() -> None:
+    """A study by patient and by hospital has two results."""
+    by_hospital = Study("own", "t", "h", splits=("subject", "site"), folds=5)
+    assert not by_hospital.shows_leak("site")
+    assert by_hospital.folds_for(30, "site", quick=False) == 5
+    assert by_hospital.shows_leak("row")
+    assert [seizure.STUDY.shows_leak(split) for split in seizure.STUDY.splits] == [
+        False,
+        True,
+        True,
+    ]
+
+
 def test_other_runs_have_a_command_each_that_the_command_line_takes() -> None:
     changed = training_of("gru-improved", {"epochs": 3, "class_weights": True})
     gru = RunSettings(model="gru-improved", data="bonn", seed=1, split="row", training=changed)

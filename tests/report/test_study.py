@@ -427,7 +427,9 @@ def test_a_registered_study_speaks_with_its_own_words(
     assert list(results(mine)["studies"]) == ["own", "own-by-row"]
 
 
-def test_what_splits_add_is_paired_on_the_same_segments(synthetic: Path, tmp_path: Path) -> None:
+def test_what_splits_add_is_paired_on_the_same_segments(
+    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = RunSettings(
         model="mlp-baseline", data="bonn", split="session", training=TrainingSettings(epochs=3)
     )
@@ -451,3 +453,9 @@ def test_what_splits_add_is_paired_on_the_same_segments(synthetic: Path, tmp_pat
         points = 100 * (accuracy(test) - accuracy(same))
         assert f"{split} minus by session on the same examples" in found["note"]
         assert f"MLP baseline {number(points, '+.0f')} (" in found["note"]
+    monkeypatch.setattr(released, "of_people", lambda _: True)
+    hidden = Group.of(seizure.STUDY, "seizure", runs, 10**6)
+    (found,) = leaks(group.plain, [leaking[0], hidden.leaking[1]])
+    assert "By recording minus" in found["note"]
+    assert "By row minus" not in found["note"]  # as its accuracy is not shown
+    assert leaks(hidden.plain, hidden.leaking) == []

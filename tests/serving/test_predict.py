@@ -478,6 +478,10 @@ def test_a_cross_validation_predicts_the_mean_of_its_models(
     assert mean["p_0"].to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-6)
     known = (both[0]["split"] == "train") | (both[1]["split"] == "train")
     assert (mean["split"] == "train").tolist() == known.tolist()
+    seen = (
+        f"known: {known.sum()} of these examples are in the training or validation set of a model"
+    )
+    assert seen in printed
     (missing,) = listed(tmp_path / "mean.parquet", "not scored")  # which each model lists
     assert missing == listed(tmp_path / "0.parquet", "not scored")[0]
 

@@ -153,10 +153,10 @@ def evaluate(
         probabilities=probabilities,
         classes=tuple(str(name) for name in classes),
     )
-    whole = recordings is not False
-    if recordings is not True and whole:
+    if np.ndim(recordings):
         ids = np.asarray(recordings).astype(np.str_)
         predictions = replace(predictions, recording_id=ids)
+    whole = bool(np.ndim(recordings) or recordings)
     return Evaluation(predictions, summarise(predictions, seed=seed, recordings=whole))
 
 

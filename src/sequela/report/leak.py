@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sequela.errors import DataError
 from sequela.evaluation.comparison import paired_difference
 from sequela.evaluation.disclosure import Hidden
 from sequela.evaluation.predictions import joined
@@ -64,23 +65,32 @@ PLANNED = (
 def leaks(honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[dict[str, Any]]:
     """Each leak that was run on purpose, with its picture and what it adds on the same examples."""
     found = []
+    honest_shown = _shown(honest)
     for planned in PLANNED:
-        some = [entry for entry in leaking if entry.leak in planned.leaking]
-        figure = leak_figure(planned, honest, some)
+        some = _shown([entry for entry in leaking if entry.leak in planned.leaking])
+        figure = leak_figure(planned, honest_shown, some) if honest_shown else None
         if figure:
             name = next(iter(planned.leaking)) if len(planned.leaking) == 1 else "split"
             key = f"{honest[0].study.name}-leak-{name}" if honest[0].study else name
             title, split = honest[0].data["title"], honest[0].run.settings.split
             drawn = picture(figure, f"{key}-picture", planned.caption.format(data=title))
-            note = " ".join([planned.note.format(split=split), *_inflation(planned, honest, some)])
+            note = " ".join(
+                [planned.note.format(split=split), *_inflation(planned, honest_shown, some)]
+            )
             found.append({"id": key, "planned": planned, "picture": drawn, "note": note})
     return found
 
 
-def _inflation(planned: Planned, honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[str]:
-    """By how much each split inflates a metric: paired, on the test set of the leaking run.
+def _shown(entries: Sequence[Entry]) -> list[Entry]:
+    """Those whose number may be shown."""
+    return [entry for entry in entries if not isinstance(entry.test[entry.metric.key], Hidden)]
 
-    Only where each of these examples is in the test set of a fold of the honest run.
+
+def _inflation(planned: Planned, honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[str]:
+    """State by how much each split inflates a metric: paired, on the test set of the leaking run.
+
+    Left out is what may not be shown, what has no such difference, and a test set of which an
+    example is in no test set of the honest run's folds.
     """
     known = {entry.name: entry for entry in honest if entry.run.settings.folds}
     sentences = []
@@ -97,7 +107,10 @@ def _inflation(planned: Planned, honest: Sequence[Entry], leaking: Sequence[Entr
             if others.n_examples < test.n_examples:
                 continue
             rng = np.random.default_rng(run.settings.seed)
-            apart = paired_difference(metric.name, test, others, rng, bootstrap_of(run))
+            try:
+                apart = paired_difference(metric.name, test, others, rng, bootstrap_of(run))
+            except DataError:  # of one group, say, or of one class
+                continue
             low, high = (metric.apart(end) for end in (apart.interval.low, apart.interval.high))
             said.append(f"{entry.title} {metric.apart(apart.value)} ({low} to {high})")
         if said:
@@ -112,16 +125,11 @@ def _inflation(planned: Planned, honest: Sequence[Entry], leaking: Sequence[Entr
 def leak_figure(
     planned: Planned, honest: Sequence[Entry], leaking: Sequence[Entry]
 ) -> Figure | None:
-    """The picture of all settings, for models that were run in two and may be shown in both."""
+    """Draw all settings, for models that were run in two of them."""
     metric = honest[0].metric.key
-
-    def seen(entries: Sequence[Entry]) -> list[Entry]:
-        return [entry for entry in entries if not isinstance(entry.test[metric], Hidden)]
-
-    leaking = seen(leaking)
     without = planned.honest.format(split=honest[0].run.settings.split)
     both = {entry.name for entry in leaking}
-    groups = {without: [entry for entry in seen(honest) if entry.name in both]}
+    groups = {without: [entry for entry in honest if entry.name in both]}
     names = {entry.name for entry in groups[without]}
     for each, words in planned.leaking.items():
         some = [entry for entry in leaking if entry.leak == each and entry.name in names]

@@ -16,6 +16,7 @@ from sequela.serving.scored import (
     listed_path,
     require_outputs,
     scoring,
+    seen_in_words,
     write,
     write_mean,
 )
@@ -159,17 +160,13 @@ def predict_mean(
         outs = [work / f"{number}.parquet" for number in range(len(models))]
         each = [predict(m, asked, o, done) for m, o in zip(models, outs, strict=True)]
         count = write_mean(outs, out)
-    told = [said for said in each[0].sentences[1:] if not said.startswith("known:")]
-    return Predicted(
-        out,
-        {**each[0].report, "models": len(models)},
-        count,
-        (
-            f"{out}: {each[0].report['scored']:,} examples, the mean of {len(models)} models",
-            f"known: {count:,} of these examples are in the training or validation set of a model",
-            *told,
-        ),
+    signal = models[0].about["kind"] == "signal"
+    seen = (
+        f"known: {count:,} of these examples are {seen_in_words(signal=signal, of=' of a model')}"
     )
+    first = f"{out}: {each[0].report['scored']:,} examples, the mean of {len(models)} models"
+    told = (seen if said.startswith("known:") else said for said in each[0].sentences[1:])
+    return Predicted(out, {**each[0].report, "models": len(models)}, count, (first, *told))
 
 
 def _require_kind(model: ServedModel, name: str) -> None:
@@ -221,10 +218,10 @@ def _counted(scored: Scored, out: Path, known: Known, count: int, units: str) ->
         of = "" if scored.signal else f", of {len(scored.seen):,} {units},"
         yield (
             f"known: {count:,} of these examples{of} are "
-            f"{scored.known}; their split is train, and {listed} names them"
+            f"{seen_in_words(signal=scored.signal)}; their split is train, and {listed} names them"
         )
     elif not known.why_not:
-        yield f"known: no {units[:-1]} here is {scored.known}"
+        yield f"known: no {units[:-1]} here is {seen_in_words(signal=scored.signal)}"
     if known.why_not:
         yield known.why_not
 

@@ -27,9 +27,14 @@ from sequela.files import require_file, scratch_beside, whole, writing
 LISTED = ".listed.csv"
 HEADER = ("what", "id", "group", "subject", "place", "reason")
 NOT_SCORED, KNOWN = "not scored", "known"
-_SEEN = "in the training or validation set, by its content or its name"
 _ROWS = 1 << 14
 """Rows that are written at once."""
+
+
+def seen_in_words(*, signal: bool, of: str = "") -> str:
+    """What it is to be known to a model, as a part of a sentence."""
+    same_time = ", or recorded at the same time" * signal
+    return f"in the training or validation set{of}, by content or name{same_time}"
 
 
 def listed_path(out: Path) -> Path:
@@ -80,11 +85,6 @@ class Scored:
         )
         self._list = csv.writer(self._file, lineterminator="\n")
         self._list.writerow(HEADER)
-
-    @property
-    def known(self) -> str:
-        """What it is to be known, as a part of a sentence."""
-        return _SEEN + ", or recorded at the same time" * self.signal
 
     @property
     def _path(self) -> Path:
@@ -176,9 +176,8 @@ class Scored:
         final.write_table(table.set_column(place, table.schema.field(place), split))
         rows = table.filter(which).select(["id", "group", "subject"]).to_pylist()
         for row in rows:
-            self._list.writerow(
-                (KNOWN, row["id"], row["group"], row["subject"] or "", "", self.known)
-            )
+            why = seen_in_words(signal=self.signal)
+            self._list.writerow((KNOWN, row["id"], row["group"], row["subject"] or "", "", why))
         return len(rows)
 
     def keep(self, out: Path) -> None:

@@ -41,7 +41,8 @@ class Study:
         asked: What is asked of each data set unless a user says otherwise: ``CohortSettings``. A
             question, or a variant of one, has what is asked of it beyond that.
         signals: What recordings of one's own are: fields of ``SignalSettings``.
-        splits: Units of the split; the first gives the result, the others show what leaks add.
+        splits: Units of the split; the first gives the main result. By row, and by recording where
+            the first is by session, shows what a leak adds.
         training: How each network is trained.
         reference_models: Simple models to compare the networks with.
         default: Whether the default model of its data (``sequela train auto``) is run beside its
@@ -149,7 +150,7 @@ class Study:
 
     def shows_leak(self, split: SplitUnit) -> bool:
         """Whether a split is there to show what a leak adds, and gives no result."""
-        return split == "row" or split in self.splits[1:]
+        return split == "row" or (split == "recording" and self.splits[0] == "session")
 
     def ask(self, data: str, said: Mapping[str, Any], variant: str = "") -> CohortSettings:
         """What is asked of a data set, with what a user says of it.

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,9 +35,11 @@ def test_the_file_of_sessions_is_what_the_rule_gives(recordings: list[Recording]
     assert len({session for _, session in of_set}) == 99
 
 
-def test_sessions_are_known_under_any_name_and_in_the_uci_set(recordings: list[Recording]) -> None:
+def test_sessions_are_known_under_any_name_and_in_the_uci_set(
+    recordings: list[Recording], real_data: Path
+) -> None:
     own = {each.recording_id: each.session_id for each in recordings}
-    uci = load_recordings("uci-seizure")[0]
+    uci = load_recordings("uci-seizure", real_data / "uci-seizure")[0]
     assert {each.recording_id: each.session_id for each in uci} == own
     renamed = [
         replace(each, recording_id=f"x{number}", session_id=None)

@@ -5,7 +5,7 @@
 FREE = frozenset(
     (
         *("_local_scalar_dense", "_pack_padded_sequence", "_pad_packed_sequence", "_to_copy"),
-        *("_unsafe_index", "_unsafe_view", "_upsample_nearest_exact1d"),
+        *("_unsafe_index", "_unsafe_view", "_upsample_nearest_exact1d", "as_strided"),
         *("_upsample_nearest_exact2d", "_upsample_nearest_exact3d", "arange", "cat"),
         *("channel_shuffle", "clone", "complex", "constant_pad_nd", "copy", "diag_embed"),
         *("embedding", "empty", "empty_like", "empty_permuted", "empty_strided", "eye", "fill"),

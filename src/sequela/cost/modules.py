@@ -1,8 +1,8 @@
 """Rules for modules: what a call of a ``torch.nn`` layer is, as facts that can be counted.
 
-Each rule is handed the module, the arguments and the result of one call, and gives one ``Seen`` for
-each row of the account. What happens inside such a module is not looked at any more. A module
-without a rule is no problem: its operations are seen one by one (``operators.py``).
+Each rule takes the module, the arguments and the result of one call, and returns one ``Seen`` for
+each row of the account; what happens inside such a module is not traced. A module needs a rule only
+where its operators (``operators.py``) would be counted as something else, or not be told apart.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -15,18 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from sequela.cost.geometry import (
-    adaptive_facts,
-    convolution_facts,
-    per_dimension,
-    pooling_facts,
-    transposed_facts,
-    windows_facts,
-)
+from sequela.cost.geometry import per_dimension, pooling_facts, windows_facts
 from sequela.cost.layers.attention import MultiheadAttention
 from sequela.cost.layers.dense import Bilinear, Dense, MultiHot
-from sequela.cost.layers.embedding import Embedding, EmbeddingBag
-from sequela.cost.layers.normalisation import OwnNorm, RootMeanSquareNorm, StoredNorm
+from sequela.cost.layers.embedding import Embedding
+from sequela.cost.layers.normalisation import RootMeanSquareNorm
 from sequela.cost.layers.recurrent import Cell, Recurrence
 from sequela.cost.layers.work import Layer
 from sequela.errors import ModelError
@@ -114,50 +107,13 @@ def multi_hot_linear(call: Call) -> list[Seen]:
     return call.whole(facts)
 
 
-def convolution(call: Call) -> list[Seen]:
-    """``(N, C, *size) -> (N, C_out, *positions)``, or without N."""
-    layer = call.module
-    return call.whole(
-        convolution_facts(
-            call.output, layer.weight, bias=layer.bias is not None, kind=type(layer).__name__
-        )
-    )
-
-
-def transposed_convolution(call: Call) -> list[Seen]:
-    """``(N, C, *size) -> (N, C_out, *positions)``, or without N."""
-    layer = call.module
-    return call.whole(
-        transposed_facts(
-            call.input,
-            call.output,
-            layer.weight,
-            steps=(layer.stride, layer.padding, layer.dilation),
-            groups=layer.groups,
-            bias=layer.bias is not None,
-            kind=type(layer).__name__,
-        )
-    )
-
-
-def pooling(call: Call) -> list[Seen]:
-    """``(..., *size) -> (..., *windows)`` with a window of one size."""
-    layer = call.module
-    name = type(layer).__name__
-    dimensions = int(name[-2])
-    kernel = per_dimension(layer.kernel_size, dimensions)
-    stride = per_dimension(layer.stride or kernel, dimensions)
-    padding = per_dimension(getattr(layer, "padding", 0), dimensions)
-    dilation = per_dimension(getattr(layer, "dilation", 1), dimensions)
-    windows = list(zip(kernel, stride, padding, dilation, strict=True))
-    power = float(getattr(layer, "norm_type", 2))
-    return call.whole(pooling_facts(call.input, call.output, windows, name, power))
-
-
-def adaptive_pooling(call: Call) -> list[Seen]:
-    """``(..., *size) -> (..., *windows)``, the windows cut to fit."""
-    name = type(call.module).__name__
-    return call.whole(adaptive_facts(call.input, call.output, int(name[-2]), name))
+def norm_pooling(call: Call) -> list[Seen]:
+    """``(..., *size) -> (..., *windows)``; torch computes a mean, its absolute value and more."""
+    layer, name = call.module, type(call.module).__name__
+    kernel = per_dimension(layer.kernel_size, int(name[-2]))
+    stride = per_dimension(layer.stride or kernel, int(name[-2]))
+    windows = [(size, step, 0, 1) for size, step in zip(kernel, stride, strict=True)]
+    return call.whole(pooling_facts(call.input, call.output, windows, name, layer.norm_type))
 
 
 def fractional_pooling(call: Call) -> list[Seen]:
@@ -236,24 +192,6 @@ def embedding(call: Call) -> list[Seen]:
     return call.whole(Embedding(layer.num_embeddings, layer.embedding_dim))
 
 
-def embedding_bag(call: Call) -> list[Seen]:
-    """Indices of all bags -> (bag, m)."""
-    layer, offsets = call.module, call.argument(1, "offsets")
-    weights = call.argument(2, "per_sample_weights")
-    sizes = bag_sizes(
-        call.input, offsets, last=layer.include_last_offset, padding=layer.padding_idx
-    )
-    facts = EmbeddingBag(
-        n=layer.num_embeddings,
-        m=layer.embedding_dim,
-        items=sum(sizes),
-        filled=sum(size > 0 for size in sizes),
-        mode=layer.mode,
-        scaled=weights is not None,
-    )
-    return call.whole(facts)
-
-
 def bag_sizes(
     indices: Tensor, offsets: Tensor | None, *, last: bool, padding: int | None
 ) -> list[int]:
@@ -290,44 +228,6 @@ def values(indices: Tensor) -> list[int]:
     return numbers
 
 
-def batch_norm(call: Call) -> list[Seen]:
-    """(N, C, ...), with stored statistics; with the batch's own where none are stored."""
-    layer, x = call.module, call.input
-    affine, name = layer.weight is not None, type(layer).__name__
-    channels = layer.num_features
-    if layer.running_mean is not None:
-        return call.whole(StoredNorm(channels, x.numel() // channels, affine, name))
-    scales = channels if affine else 0
-    return call.whole(OwnNorm(channels, x.numel() // channels, scales, scales, name))
-
-
-def instance_norm(call: Call) -> list[Seen]:
-    """(N, C, ...), each channel of each sample by itself; with stored statistics where kept."""
-    layer, x = call.module, call.input
-    if layer.running_mean is not None:
-        return batch_norm(call)
-    positions = prod(x.shape[-int(type(layer).__name__[-2]) :])
-    scales = layer.num_features if layer.weight is not None else 0
-    facts = OwnNorm(x.numel() // positions, positions, scales, scales, type(layer).__name__)
-    return call.whole(facts)
-
-
-def layer_norm(call: Call) -> list[Seen]:
-    """(rows, n)."""
-    n = prod(call.module.normalized_shape)
-    weight, bias = call.module.weight, call.module.bias
-    scales, shifts = (0 if p is None else p.numel() for p in (weight, bias))
-    return call.whole(OwnNorm(call.input.numel() // n, n, scales, shifts))
-
-
-def group_norm(call: Call) -> list[Seen]:
-    """(N, C, ...): the channels of each group together."""
-    layer, x = call.module, call.input
-    groups = x.shape[0] * layer.num_groups
-    scales = layer.num_channels if layer.affine else 0
-    return call.whole(OwnNorm(groups, x.numel() // groups, scales, scales, "GroupNorm"))
-
-
 def rms_norm(call: Call) -> list[Seen]:
     """(rows, n)."""
     n = prod(call.module.normalized_shape)
@@ -348,20 +248,12 @@ RULES: dict[type, Rule] = {
     nn.Linear: linear,
     nn.Bilinear: bilinear,
     MultiHotLinear: multi_hot_linear,
-    **_numbered(["Conv"], convolution),
-    **_numbered(["ConvTranspose"], transposed_convolution),
-    **_numbered(["MaxPool", "AvgPool", "LPPool"], pooling),
-    **_numbered(["AdaptiveMaxPool", "AdaptiveAvgPool"], adaptive_pooling),
+    **_numbered(["LPPool"], norm_pooling),
     **_numbered(["FractionalMaxPool"], fractional_pooling, (2, 3)),
     **dict.fromkeys((nn.RNN, nn.GRU, nn.LSTM), recurrent),
     **dict.fromkeys((nn.RNNCell, nn.GRUCell, nn.LSTMCell), recurrent_cell),
     nn.MultiheadAttention: multihead_attention,
     nn.Embedding: embedding,
-    nn.EmbeddingBag: embedding_bag,
-    **_numbered(["BatchNorm"], batch_norm),
-    **_numbered(["InstanceNorm"], instance_norm),
-    nn.LayerNorm: layer_norm,
-    nn.GroupNorm: group_norm,
     nn.RMSNorm: rms_norm,
 }
 

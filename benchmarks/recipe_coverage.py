@@ -1,22 +1,26 @@
 """How often the 95 % intervals of a cross-validated recipe hold the truth, by simulation.
 
-Groups of five examples are drawn again and again, half of them of each class; two learners are
-trained in five folds, with a tuning part that they do not use. The truth is the mean performance of
-all models that were trained so, each on 20,000 new groups: with 300, the truth itself was off by
-0.5 to 0.9 standard errors. Prints the table of docs/decisions/0014-recipe-intervals.md, with the
-mean claimed variance over the variance between the simulations:
+Groups of examples are drawn again and again, half of them of each class; two learners are trained
+in five folds, with a tuning part that they do not use. The truth is the mean performance of all
+models that were trained so, each on 20,000 new groups: with 300, the truth itself was off by 0.5 to
+0.9 standard errors. Prints the table of docs/decisions/0014-recipe-intervals.md, with the mean
+claimed variance over the variance between the simulations:
 
     python benchmarks/recipe_coverage.py [--simulations 100] [--groups 50 200 400] \
-        [--processes 2]
+        [--processes 2] [--sizes sessions]
+
+A group has five examples, or as many as a session of Bonn has recordings: 1 to 16, in 42 of 99 one
+or two.
 """
 
 import argparse
+import csv
 import time
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
@@ -38,6 +42,7 @@ from sequela.evaluation.recipe import (
     difference_across_folds,
     metric_across_folds,
 )
+from sequela.sources import bonn
 
 INPUTS, EACH, FOLDS, REPEATS, SEEDS = 8, 5, 5, 2, 2
 NEW_GROUPS = 20_000
@@ -51,25 +56,48 @@ DESIGNS: dict[str, Callable[[Place], bool]] = {
 Array = NDArray[np.float64]
 
 
-def drawn(groups: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.int64]]:
-    """Inputs (group, example, input) and classes (group,); a part of the signal is not linear."""
+class Drawn(NamedTuple):
+    """Examples of groups: inputs (example, input), group (example,) and class (group,)."""
+
+    x: Array
+    group: NDArray[np.int64]
+    label: NDArray[np.int64]
+
+    def of(self, rows: NDArray[np.int64]) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
+        """Inputs, class and group of the examples of some groups."""
+        there = np.isin(self.group, rows)
+        return self.x[there], self.label[self.group[there]], self.group[there]
+
+
+def sizes_of(name: str) -> NDArray[np.int64]:
+    """How many examples groups have, to draw from."""
+    if name == "even":
+        return np.array([EACH])
+    with bonn.SESSIONS.open(encoding="utf-8", newline="") as file:
+        return np.array(list(Counter(row["session"] for row in csv.DictReader(file)).values()))
+
+
+def drawn(groups: int, rng: np.random.Generator, sizes: NDArray[np.int64]) -> Drawn:
+    """New groups; a part of the signal is not linear."""
     label = np.arange(groups) % 2
     own = rng.normal(size=(groups, INPUTS))
     own[:, 0] += label
     own[:, 1] += 0.6 * label * np.sign(own[:, 2])
-    return own[:, None] + rng.normal(size=(groups, EACH, INPUTS)), label
+    group = np.repeat(np.arange(groups), rng.choice(sizes, groups))
+    return Drawn(own[group] + rng.normal(size=(len(group), INPUTS)), group, label)
 
 
-def judge(model: Any, x: Array, label: NDArray[np.int64], rows: NDArray[np.int64]) -> Predictions:
-    """What a model says of some groups."""
-    risk = model.predict_proba(x[rows].reshape(-1, INPUTS))[:, 1]
-    group = np.repeat(np.char.mod("%d", rows), EACH)
+def judge(model: Any, data: Drawn, rows: NDArray[np.int64]) -> Predictions:
+    """Predict some groups."""
+    x, label, of = data.of(rows)
+    risk = model.predict_proba(x)[:, 1]
+    group = np.char.mod("%d", of)
     return Predictions(
         example_id=np.char.add(np.char.mod("%d.", np.arange(len(group))), group),
         group_id=group,
         subject_id=np.full(len(group), ""),
         split=np.full(len(group), "held_out"),
-        label=np.repeat(label[rows], EACH),
+        label=label,
         probabilities=np.stack([1 - risk, risk], axis=1),
         classes=("no", "yes"),
     )
@@ -82,13 +110,14 @@ def learner(name: str, seed: int) -> Any:
 
 
 def simulate(
-    groups: int, simulation: int, new: tuple[Array, NDArray[np.int64]]
+    groups: int, simulation: int, new: Drawn, sizes: NDArray[np.int64]
 ) -> tuple[dict[str, list[Judged]], dict[str, list[list[float]]]]:
-    """What all models say of one draw of the data, and how they do on new groups."""
-    x, label = drawn(groups, np.random.default_rng([groups, simulation]))
+    """Train and judge all models of one draw of the data, and judge them on new groups."""
+    data = drawn(groups, np.random.default_rng([groups, simulation]), sizes)
+    label = data.label
     said: dict[str, list[Judged]] = {"LDA": [], "net": []}
     true: dict[str, list[list[float]]] = {"LDA": [], "net": []}
-    fresh = np.repeat(new[1], EACH)
+    fresh = new.label[new.group]
     for repeat in range(REPEATS):
         deal = StratifiedKFold(FOLDS, shuffle=True, random_state=simulation * REPEATS + repeat)
         for fold, (rest, held_out) in enumerate(deal.split(label, label)):
@@ -99,11 +128,11 @@ def simulate(
                 for seed in range(SEEDS if name == "net" and repeat == 0 else 1):
                     number = ((simulation * REPEATS + repeat) * FOLDS + fold) * SEEDS + seed
                     model = learner(name, number)
-                    model.fit(x[train].reshape(-1, INPUTS), np.repeat(label[train], EACH))
+                    model.fit(*data.of(train)[:2])
                     place = Place(repeat, fold, seed)
-                    parts = (judge(model, x, label, rows) for rows in (held_out, tuning))
+                    parts = (judge(model, data, rows) for rows in (held_out, tuning))
                     judged.append(Judged(next(parts), place, next(parts)))
-                    risk = model.predict_proba(new[0].reshape(-1, INPUTS))[:, 1]
+                    risk = model.predict_proba(new.x)[:, 1]
                     accuracy = np.mean((risk > 0.5) == fresh)
                     true[name].append([float(accuracy), float(roc_auc_score(fresh, risk))])
     return said, true
@@ -127,19 +156,19 @@ def intervals(said: dict[str, list[Judged]], seed: int) -> dict[tuple[str, str, 
 
 
 def one(
-    groups: int, simulation: int, new: tuple[Array, NDArray[np.int64]]
+    groups: int, simulation: int, new: Drawn, sizes: NDArray[np.int64]
 ) -> tuple[dict[tuple[str, str, str], RecipeNumber], dict[str, list[list[float]]]]:
     """One simulation: its intervals, and how its models do on new groups."""
     warnings.simplefilter("ignore", ConvergenceWarning)
-    said, performance = simulate(groups, simulation, new)
+    said, performance = simulate(groups, simulation, new, sizes)
     return intervals(said, simulation), performance
 
 
-def report(groups: int, simulations: int, processes: int) -> None:
+def report(groups: int, simulations: int, processes: int, sizes: NDArray[np.int64]) -> None:
     started = time.perf_counter()
-    new = drawn(NEW_GROUPS, np.random.default_rng(2026))
+    new = drawn(NEW_GROUPS, np.random.default_rng(2026), sizes)
     found, true = defaultdict(list), defaultdict(list)
-    work = (joblib.delayed(one)(groups, number, new) for number in range(simulations))
+    work = (joblib.delayed(one)(groups, number, new, sizes) for number in range(simulations))
     for numbers, performance in joblib.Parallel(processes)(work):
         for key, number in numbers.items():
             found[key].append(number)
@@ -168,11 +197,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--simulations", type=int, default=100)
     parser.add_argument("--groups", type=int, nargs="+", default=[50, 200, 400])
+    parser.add_argument("--sizes", choices=("even", "sessions"), default="even")
     parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
     print("| groups | design | learner | number | truth | held (95 %) | median width | variance |")
     for groups in options.groups:
-        report(groups, options.simulations, options.processes)
+        report(groups, options.simulations, options.processes, sizes_of(options.sizes))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from sequela.evaluation.metrics import statistic_of
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import (
     COUPLED,
+    COUPLED_APART,
     Design,
     Judged,
     Place,
@@ -141,6 +142,24 @@ def test_what_lasts_when_models_are_trained_again_is_coupled() -> None:
             assert of_groups < found.total < most * 1.1
         else:
             assert found.total == pytest.approx(most, rel=0.15)
+
+
+def test_differences_and_repeats_are_coupled_less() -> None:
+    """Without tuning parts, so that all of the group variance is taken for lasting."""
+    judged = validated()
+    design = Design.of(judged)
+    statistics = [statistic_of("accuracy", one.held_out) for one in judged]
+    of_groups, of_folds = plain_variance(judged)
+    for share, each in ((COUPLED, design), (COUPLED_APART, replace(design, paired=True))):
+        found = across_folds(statistics, rng(), QUICK, each)[0].variance
+        assert found
+        expected = of_groups + max(share * of_groups, of_folds)
+        assert found.total == pytest.approx(expected, rel=0.15)
+    of_two = found_in(validated(repeats=2))
+    assert of_two.variance
+    again = found_in([each for each in validated(repeats=2) if not each.place.repeat])
+    assert again.variance
+    assert of_two.variance.total < again.variance.total
 
 
 def test_a_fold_that_failed_widens_the_interval() -> None:

@@ -13,14 +13,9 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from sequela.cost.geometry import (
-    adaptive_facts,
-    convolution_facts,
-    per_dimension,
-    pooling_facts,
-    transposed_facts,
-)
+from sequela.cost.geometry import per_dimension, pooling_facts, windows_facts
 from sequela.cost.layers.attention import Attention
+from sequela.cost.layers.convolution import Convolution, TransposedConvolution, taps_inside
 from sequela.cost.layers.dense import Dense
 from sequela.cost.layers.elementwise import FUNCTIONS, Elementwise, Reduction, powers
 from sequela.cost.layers.embedding import EmbeddingBag
@@ -209,20 +204,24 @@ def matrix_product(left: str, right: str, bias: str | None = None) -> Rule:
 def convolution(op: Operation) -> list[Layer] | None:
     """Plain or transposed, of one to three dimensions."""
     weight, bias, weighted = op["weight"], op["bias"] is not None, op.weighted("input", "weight")
+    kernel = tuple(weight.shape[2:])
+    positions = tuple(op.output.shape[-len(kernel) :])
     if not op["transposed"]:
-        facts = convolution_facts(op.output, weight, bias=bias, kind="convolution")
-        return [replace(facts, weighted=weighted)]
+        c_out, c_in = weight.shape[:2]
+        rows = op.output.numel() // (prod(positions) * c_out)
+        return [Convolution(rows, c_in, c_out, kernel, positions, bias, "convolution", weighted)]
+    sizes_in = op["input"].shape[-len(kernel) :]
     steps = (op["stride"], op["padding"], op["dilation"])
-    transposed = transposed_facts(
-        op["input"],
-        op.output,
-        weight,
-        steps=steps,
-        groups=op["groups"],
-        bias=bias,
-        kind="transposed convolution",
+    dimensions = list(zip(sizes_in, positions, kernel, *map(tuple, steps), strict=True))
+    pairs = prod(sum(taps_inside(o, n, k, s, p, d)) for n, o, k, s, p, d in dimensions)
+    reached = prod(
+        len({i * s - p + tap * d for i in range(n) for tap in range(k)} & set(range(o)))
+        for n, o, k, s, p, d in dimensions
     )
-    return [replace(transposed, weighted=weighted)]
+    c_in, c_out = weight.shape[0] // op["groups"], weight.shape[1] * op["groups"]
+    rows, kind = op["input"].numel() // (prod(sizes_in) * weight.shape[0]), "transposed convolution"
+    sums = (kernel, pairs, reached)
+    return [TransposedConvolution(rows, c_in, c_out, *sums, bias, kind, weighted)]
 
 
 def pooling(op: Operation) -> list[Layer] | None:
@@ -244,7 +243,13 @@ def pooling(op: Operation) -> list[Layer] | None:
 def adaptive_pooling(op: Operation) -> list[Layer] | None:
     """Windows cut to fit."""
     dimensions = int(op.name[op.name.index("d", op.name.index("pool")) - 1])
-    return [adaptive_facts(op["self"], op.output, dimensions, op.name.strip("_"))]
+    taps = prod(
+        sum(-(-(i + 1) * size // o) - i * size // o for i in range(o))
+        for size, o in zip(
+            op["self"].shape[-dimensions:], op.output.shape[-dimensions:], strict=True
+        )
+    )
+    return [windows_facts(op.output, taps, dimensions, op.name.strip("_"))]
 
 
 def batch_norm(op: Operation) -> list[Layer] | None:

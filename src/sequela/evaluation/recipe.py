@@ -38,8 +38,10 @@ from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.resampling import class_strata, jackknife_weights, resampled_weights
 from sequela.evaluation.statistic import Statistic, difference
 
-COUPLED = 1.5
-"""The coupled part of the variance, as a share of the group variance that lasts."""
+COUPLED, COUPLED_APART = 1.5, 0.6
+"""The coupled part of the variance of a number, and of the difference of two models on the same
+examples, as a share of the group variance that lasts. Half of it is another deal of the folds,
+which repeats average out."""
 COUPLED_SWING = 8.0
 """The most that it is, as a multiple of the group variance that swings: a model that other training
 data hardly change is hardly coupled."""
@@ -139,12 +141,14 @@ class Design:
         places: For each model.
         stratum: int64 (group,): groups are drawn within it; ``None`` draws from all.
         tuning: As ``members``, of the tuning parts; empty where these are not known.
+        paired: Whether each number is a difference of two models on the same examples.
     """
 
     members: tuple[Index, ...]
     places: tuple[Place, ...]
     stratum: Index | None = None
     tuning: tuple[Index, ...] = ()
+    paired: bool = False
 
     @classmethod
     def disjoint(cls, statistics: Sequence[Statistic]) -> "Design":
@@ -336,6 +340,7 @@ def difference_across_folds(
     if not pairs:
         raise DataError("the two recipes share no fold: expected models of the same splits")
     design = Design.of([each for each, _ in pairs], classes_fixed=how.classes_fixed)
+    design = replace(design, paired=True)
     statistics = [_apart(a.held_out, b.held_out, of) for a, b in pairs]
     looks = [(a.tuning, b.tuning) for a, b in pairs]
     tuning = [_apart(a, b, of) for a, b in looks if design.tuning and a and b]
@@ -464,11 +469,12 @@ def _number(found: _Found, design: Design, correction: float, how: Bootstrap) ->
 
 
 def _coupled(group: float, swing: float, design: Design) -> float:
-    """What folds that share training data add to the group variance of their mean."""
+    """Estimate what folds that share training data add to the group variance of their mean."""
+    repeats = design.count(0)
+    share = (COUPLED_APART if design.paired else COUPLED) * (1 + 1 / repeats) / 2
     if np.isnan(swing):
-        return COUPLED * group
-    lasting = max(0.0, group - swing / design.count(0))
-    return min(COUPLED * lasting, COUPLED_SWING * swing)
+        return share * group
+    return min(share * max(0.0, group - swing / repeats), COUPLED_SWING * swing)
 
 
 def _training(found: _Found, design: Design) -> tuple[float | None, float]:

@@ -74,9 +74,8 @@ def leaks(honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[dict[str, A
             key = f"{honest[0].study.name}-leak-{name}" if honest[0].study else name
             title, split = honest[0].data["title"], honest[0].run.settings.split
             drawn = picture(figure, f"{key}-picture", planned.caption.format(data=title))
-            note = " ".join(
-                [planned.note.format(split=split), *_inflation(planned, honest_shown, some)]
-            )
+            sentences = [planned.note.format(split=split), *_inflation(planned, honest_shown, some)]
+            note = " ".join(sentences)
             found.append({"id": key, "planned": planned, "picture": drawn, "note": note})
     return found
 
@@ -115,10 +114,8 @@ def _inflation(planned: Planned, honest: Sequence[Entry], leaking: Sequence[Entr
             said.append(f"{entry.title} {metric.apart(apart.value)} ({low} to {high})")
         if said:
             unit = "percentage points" if leaking[0].metric.points else leaking[0].metric.title
-            sentences.append(
-                f"{words.capitalize()} minus {planned.honest} on the same "
-                f"examples, in {unit}: {'; '.join(said)}."
-            )
+            apart_ = f"{words.capitalize()} minus {planned.honest} on the same examples"
+            sentences.append(f"{apart_}, in {unit}: {'; '.join(said)}.")
     return [each.format(split=honest[0].run.settings.split) for each in sentences]
 
 

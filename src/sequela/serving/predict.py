@@ -161,9 +161,8 @@ def predict_mean(
         each = [predict(m, asked, o, done) for m, o in zip(models, outs, strict=True)]
         count = write_mean(outs, out)
     signal = models[0].about["kind"] == "signal"
-    seen = (
-        f"known: {count:,} of these examples are {seen_in_words(signal=signal, of=' of a model')}"
-    )
+    words = seen_in_words(signal=signal, of=" of a model")
+    seen = f"known: {count:,} of these examples are {words}"
     first = f"{out}: {each[0].report['scored']:,} examples, the mean of {len(models)} models"
     told = (seen if said.startswith("known:") else said for said in each[0].sentences[1:])
     return Predicted(out, {**each[0].report, "models": len(models)}, count, (first, *told))

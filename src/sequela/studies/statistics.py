@@ -59,12 +59,14 @@ class Number:
         models: How many models it is of.
         form: Of the number in a sentence, in Python's format; that of the claim's metric if empty.
         points: Whether it is a difference of shares, told in percentage points.
+        paired: Whether it is a difference of two models on the same examples.
     """
 
     of: Callable[[Claim, Fold, str, float | None], Statistic]
     models: int
     form: str = ""
     points: bool = False
+    paired: bool = False
 
     def scale(self, claim: Claim) -> "Scale":
         """How the number is written."""
@@ -244,11 +246,11 @@ _OF_EXAMPLES: Mapping[str, Callable[[Predictions], Values]] = {
 """Metrics that are means over examples, whose classes can be weighted."""
 STATISTICS: Mapping[str, Number] = {
     "level": Number(_level, 1),
-    "change": Number(_change, 2),
-    "recall change": Number(_recall_change, 2, points=True),
-    "gap change": Number(_gap_change, 2, points=True),
+    "change": Number(_change, 2, paired=True),
+    "recall change": Number(_recall_change, 2, points=True, paired=True),
+    "gap change": Number(_gap_change, 2, points=True, paired=True),
     "held-out over training": Number(_held_out_over_training, 2, points=True),
-    "asymmetry change": Number(_asymmetry_change, 2, points=True),
+    "asymmetry change": Number(_asymmetry_change, 2, points=True, paired=True),
     "recall at 0.5": Number(_recall_at_half, 1, ".0%"),
     "smaller recall": Number(_smaller_recall, 1, ".0%"),
 }

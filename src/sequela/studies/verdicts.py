@@ -9,7 +9,7 @@ inconclusive. A claim about a value is settled by two one-sided tests (Schuirman
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -150,6 +150,7 @@ def _number(claim: Claim, runs: Sequence[Run], share: float | None) -> RecipeNum
     folds = list(zip(*(run.runs for run in runs), strict=True))
     how = bootstrap_of(first.runs[0])
     design = Design.of(judged(first.runs), classes_fixed=how.classes_fixed)
+    design = replace(design, paired=form.paired)
     held_out = [form.of(claim, fold, "held_out", share) for fold in folds]
     tuning = [form.of(claim, fold, "tuning", share) for fold in folds] if design.tuning else []
     rng = np.random.default_rng(first.settings.seed)

@@ -272,7 +272,7 @@ def test_parameters_that_are_never_used_are_counted_and_named() -> None:
 def test_what_is_free_is_listed() -> None:
     cost = account(nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Identity()), zeros(1, 2, 3))
     assert {(noted.operation, noted.place) for noted in cost.free} == {
-        ("view", "0"),
+        ("Flatten", "0"),
         ("Dropout", "1"),
         ("Identity", "2"),
     }

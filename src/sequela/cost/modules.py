@@ -17,8 +17,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from sequela.cost.geometry import per_dimension, pooling_facts, windows_facts
 from sequela.cost.layers.attention import MultiheadAttention
-from sequela.cost.layers.dense import Bilinear, Dense, MultiHot
-from sequela.cost.layers.embedding import Embedding
+from sequela.cost.layers.dense import Bilinear, MultiHot
 from sequela.cost.layers.normalisation import RootMeanSquareNorm
 from sequela.cost.layers.recurrent import Cell, Recurrence
 from sequela.cost.layers.work import Layer
@@ -79,14 +78,6 @@ class Call:
     def whole(self, layer: Layer) -> list[Seen]:
         """The one row of a module that has only one."""
         return [Seen(layer, tuple(self.module.parameters()))]
-
-
-def linear(call: Call) -> list[Seen]:
-    """(rows, n) -> (rows, m)."""
-    layer = call.module
-    rows = call.input.numel() // layer.in_features
-    bias = layer.bias is not None
-    return call.whole(Dense(rows, layer.in_features, layer.out_features, bias))
 
 
 def bilinear(call: Call) -> list[Seen]:
@@ -186,12 +177,6 @@ def multihead_attention(call: Call) -> list[Seen]:
     return call.whole(facts)
 
 
-def embedding(call: Call) -> list[Seen]:
-    """Indices -> (..., m)."""
-    layer = call.module
-    return call.whole(Embedding(layer.num_embeddings, layer.embedding_dim))
-
-
 def bag_sizes(
     indices: Tensor, offsets: Tensor | None, *, last: bool, padding: int | None
 ) -> list[int]:
@@ -245,7 +230,6 @@ def _numbered(
 
 
 RULES: dict[type, Rule] = {
-    nn.Linear: linear,
     nn.Bilinear: bilinear,
     MultiHotLinear: multi_hot_linear,
     **_numbered(["LPPool"], norm_pooling),
@@ -253,7 +237,6 @@ RULES: dict[type, Rule] = {
     **dict.fromkeys((nn.RNN, nn.GRU, nn.LSTM), recurrent),
     **dict.fromkeys((nn.RNNCell, nn.GRUCell, nn.LSTMCell), recurrent_cell),
     nn.MultiheadAttention: multihead_attention,
-    nn.Embedding: embedding,
     nn.RMSNorm: rms_norm,
 }
 

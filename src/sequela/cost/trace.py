@@ -332,20 +332,23 @@ class _Tracer(TorchDispatchMode):
         return func(*args, **kwargs)
 
     def report(self, func: Any, base: str, op: operators.Operation) -> None:
-        """Count an operation, or say that it is free or unknown."""
-        self.reports += 1
+        """Count an operation, or note that it is free or unknown."""
+        name, module = self.stack[-1]
         own = func.namespace == "aten"
         integers = own and base not in operators.PRODUCTS and _integers_only(op)
         if func.is_view or base in FREE or integers or _computes_nothing(op):
-            self.seen.free[Place(base.strip("_"), self.stack[-1][0], "")] += 1
+            if not type(module).__module__.startswith("torch.nn."):
+                self.reports += 1
+                self.seen.free[Place(base.strip("_"), name, "")] += 1
             return
+        self.reports += 1
         rule = operators.RULES.get(base) if own else None
         complex_numbers = any(tensor.is_complex() for tensor in op.tensors())
         if complex_numbers and rule is not operators.fourier:
             rule = None
         layers = None if rule is None else rule(op)
         if layers is None:
-            self.seen.unknown[Place(func.name(), self.stack[-1][0], _caller())] += 1
+            self.seen.unknown[Place(func.name(), name, _caller())] += 1
             return
         self.add(layers[0].kind if layers else base, layers)
 

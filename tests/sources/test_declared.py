@@ -5,6 +5,7 @@ import hashlib
 import io
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -102,6 +103,48 @@ def changed(own: Path, name: str, old: str, new: str) -> Path:
     assert old in text
     (own / name).write_text(text.replace(old, new, 1), "utf-8")
     return own
+
+
+def with_results(own: Path, change: Callable[[int, str], str], value: str) -> Path:
+    """The hospital whose results are texts, read by an expression."""
+    lines = (own / "labs.csv").read_text("utf-8").splitlines()
+    place = lines[0].split(",").index("result")
+    for number, line in enumerate(lines[1:]):
+        cells = next(csv.reader([line]))
+        cells[place] = change(number, cells[place])
+        lines[number + 1] = ",".join(f'"{cell}"' for cell in cells)
+    (own / "labs.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    changed(own, "tables.toml", 'result = "number"', 'result = "text"')
+    return changed(own, "tables.toml", 'value = "result"', f'value = "{value}"')
+
+
+def numbers(out: Path) -> list[float]:
+    rows = (
+        row for file in out.rglob("data/**/*.parquet") for row in pq.read_table(file).to_pylist()
+    )
+    return sorted(row["numeric_value"] for row in rows if row["code"].startswith("LAB//lactate"))
+
+
+def test_decimal_commas_are_declared_and_never_lost(own: Path, tmp_path: Path) -> None:
+    build(beside(own), own, tmp_path / "plain")
+    with_results(own, lambda _, text: f" {text.replace('.', ',')}", "number_in(result)")
+    with pytest.raises(DataError, match=r"text that is not a number in result in .*decimal mark"):
+        build(beside(own), own, tmp_path / "lost")
+    assert any("not a number in result" in fault.problem for fault in faults(beside(own), own))
+    changed(own, "tables.toml", "number_in(result)", "number_in(result, ',')")
+    build(beside(own), own, tmp_path / "commas")
+    assert numbers(tmp_path / "commas") == numbers(tmp_path / "plain")
+    changed(own, "tables.toml", "number_in(result, ',')", "number_in(result, ';')")
+    with pytest.raises(DataError, match=r"the decimal mark is '\.' or ',', not ';'"):
+        beside(own)
+
+
+def test_few_texts_that_are_not_numbers_are_counted(own: Path, tmp_path: Path) -> None:
+    forms = ["1e-5", ".5", "5.", " +2.9 ", "<0.1", "1e99", ""]
+    with_results(own, lambda n, text: forms[n] if n < len(forms) else text, "number_in(result)")
+    account = build(beside(own), own, tmp_path / "out")
+    (labs,) = (each for each in account.tables if "labs" in each.table)
+    assert labs.notes == {"text that is not a number in result: no value": 2}
 
 
 LABS = "[tables.labs.columns]"

@@ -92,6 +92,7 @@ class Check:
         show: Column that identifies a row in the message.
         share: Share of the rows that published data are known to have; more than this is an error.
         remedy: What to do about it.
+        among: The rows of which it is a share; all by default.
     """
 
     problem: str
@@ -99,6 +100,7 @@ class Check:
     show: str
     remedy: str
     share: float = 0.0
+    among: nw.Expr | None = None
 
 
 MOST_BLANK = 0.5  # of the rows
@@ -244,7 +246,15 @@ def end_of(day: nw.Expr) -> nw.Expr:
     return day.dt.offset_by("1d").dt.offset_by("-1s")
 
 
-def number_in(text: nw.Expr) -> nw.Expr:
-    """The number that a text is; null where it is none."""
-    is_number = text.str.contains(r"^[+-]?[0-9]+([.][0-9]+)?$")
-    return nw.when(is_number).then(text).cast(nw.Float64())
+def number_in(text: nw.Expr, decimal: str = ".") -> nw.Expr:
+    """Read the number in a text, with an exponent or not; null where it is not a number.
+
+    Args:
+        text: Spaces around a number do not count.
+        decimal: The decimal mark, ``.`` or ``,``; the other one is not part of a number.
+    """
+    mark = re.escape(decimal)
+    form = rf"^\s*[+-]?([0-9]+({mark}[0-9]*)?|{mark}[0-9]+)([eE][+-]?[0-9]{{1,2}})?\s*$"
+    plain = text.str.strip_chars().str.replace_all(decimal, ".", literal=True)
+    number = nw.when(text.str.contains(form)).then(plain).cast(nw.Float64())
+    return nw.when(number.abs() <= MOST_NUMBER).then(number)

@@ -90,8 +90,9 @@ class TableRows:
             self._check_key()
         groups = self._groups()
         for number, check in enumerate(self.table.checks):
+            among = "rows" if check.among is None else f"among {number}"
             found, rows = (
-                sum(group[name] for group in groups) for name in (f"check {number}", "rows")
+                sum(group[name] for group in groups) for name in (f"check {number}", among)
             )
             if found > check.share * rows:
                 raise self._broken(check, found, rows)
@@ -120,7 +121,10 @@ class TableRows:
             for kind, made in (("code", filled(template)), ("words", nw.col(column)))
         }
         counted = {f"note {i}": where for i, where in enumerate(self.table.notes.values())}
-        counted |= {f"check {i}": check.where for i, check in enumerate(self.table.checks)}
+        for i, check in enumerate(self.table.checks):
+            counted[f"check {i}"] = check.where
+            if check.among is not None:
+                counted[f"among {i}"] = check.among
         frame = self.frame.with_columns(reason=self._reason(), **described)
         groups = frame.group_by("reason", *described).agg(rows=nw.len(), **_sums(counted))
         rows = groups.collect("pyarrow").to_native().to_pylist()

@@ -193,7 +193,7 @@ def _of_rows(table: Table, frames: Mapping[str, Frame], place: str) -> Iterator[
     rows = table.prepare(read, frames) if table.prepare else read
     for check in table.checks:
         broken = list(_found(rows, check.where, place, f"{check.problem}: {check.remedy}"))
-        total = _count(read)
+        total = _count(read if check.among is None else rows.filter(check.among))
         yield from (each for each in broken if each.count > check.share * total)
     yield from _aside(table, rows, place)
 

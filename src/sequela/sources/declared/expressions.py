@@ -31,6 +31,12 @@ def _moment(text: str) -> datetime:
     return found
 
 
+def _number_in(text: nw.Expr, decimal: str = ".") -> nw.Expr:
+    if decimal not in {".", ","}:
+        raise ValueError(f"the decimal mark is '.' or ',', not {decimal!r}")
+    return number_in(text, decimal)
+
+
 _COMPARED: Mapping[type, Callable[[Any, Any], Any]] = {
     ast.Eq: eq, ast.NotEq: ne, ast.Lt: lt, ast.LtE: le, ast.Gt: gt, ast.GtE: ge,
 }  # fmt: skip
@@ -45,7 +51,7 @@ _CALLS: Mapping[str, Callable[..., Value]] = {
     "minutes": lambda number: timedelta(minutes=number),
     "moment": _moment,
     "time_in": lambda text, form: text.str.to_datetime(format=form),
-    "number_in": number_in,
+    "number_in": _number_in,
     "whole": lambda value: value.cast(nw.Int64()),
     "text": lambda value: value.cast(nw.String()),
     "lower": lambda text: text.str.to_lowercase(),
@@ -118,6 +124,20 @@ def columns_in(text: str) -> set[str]:
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
     return {node.id for node in names if id(node) not in called}
+
+
+def numbers_in(text: str) -> list[tuple[str, str]]:
+    """List the texts that an expression reads numbers from, with these calls of ``number_in``.
+
+    Example:
+        >>> numbers_in("number_in(value, ',') / 10")
+        [('value', "number_in(value, ',')")]
+    """
+    calls = (node for node in ast.walk(_parsed(text)) if isinstance(node, ast.Call))
+    found = (
+        node for node in calls if isinstance(node.func, ast.Name) and node.func.id == "number_in"
+    )
+    return [(ast.unparse(node.args[0]), ast.unparse(node)) for node in found]
 
 
 def _parsed(text: str) -> ast.Expression:

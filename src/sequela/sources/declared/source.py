@@ -1,5 +1,8 @@
 """From a declaration to the source that a build reads."""
 
+from collections.abc import Iterator
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,11 @@ from sequela.sources.declarations import (
     never_blank,
 )
 from sequela.sources.declared.declaration import NAME, Declaration
-from sequela.sources.declared.expressions import expression
+from sequela.sources.declared.expressions import expression, numbers_in
 from sequela.sources.declared.kinds import misfits
 from sequela.sources.declared.parts import KINDS, DeclaredFact, DeclaredTable
 from sequela.sources.declared.prepared import Prepared
+from sequela.sources.rows import MOST_ASIDE, holds
 
 NO_STAY = "no hospital stay is named"
 UNKNOWN_SUBJECT = "its subject is not among the patients"
@@ -95,6 +99,7 @@ def _table(name: str, declared: Declaration) -> Table:
     if name in roles:
         blank = nw.col(roles[name]).is_null()
         checks.append(Check(f"blank {roles[name]}", blank, shown, "fill it in: it names a row"))
+    numbers = list(_no_numbers(said, shown))
     return Table(
         name=declared.file_of(name),
         columns={column: KINDS[kind] for column, kind in said.columns.items()},
@@ -107,8 +112,11 @@ def _table(name: str, declared: Declaration) -> Table:
             **(_strangers(said, declared) if said.facts and name not in roles else {}),
             **{why: expression(where) for why, where in said.aside.items()},
         },
-        notes={words: expression(where) for words, where in said.notes.items()},
-        checks=(*checks, *never_blank(*said.never_blank, show=shown)),
+        notes={
+            **{words: expression(where) for words, where in said.notes.items()},
+            **{f"{each.problem}: no value": each.where for each in numbers},
+        },
+        checks=(*checks, *never_blank(*said.never_blank, show=shown), *numbers),
         ranges=said.ranges,
         usual=frozenset(said.usual),
         describes=said.describes,
@@ -128,6 +136,24 @@ def _fact(said: DeclaredFact) -> Fact:
         where=expression(said.where) if said.where else None,
         static_where_blank=said.static_where_blank,
     )
+
+
+def _no_numbers(said: DeclaredTable, shown: str) -> Iterator[Check]:
+    """Check the texts that facts read numbers from."""
+    for fact in said.facts:
+        for text, number in numbers_in(said.derived.get(fact.value or "", fact.value or "None")):
+            conditions = [holds(each) for each in _fact(fact).conditions()]
+            filled = holds(expression(f"{text} is not None and {text} != ''"))
+            among = reduce(and_, conditions, filled)
+            yield Check(
+                f"text that is not a number in {text}",
+                among & expression(number).is_null(),
+                text if text in said.columns else shown,
+                f"declare the decimal mark, as in number_in({text}, ','), or leave words out of "
+                "the fact with `where`",
+                MOST_ASIDE,
+                among,
+            )
 
 
 def _strangers(said: DeclaredTable, declared: Declaration) -> dict[str, nw.Expr]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from sequela.cli.app import app, main
 from sequela.config import CohortSettings, SignalSettings, TrainingSettings, options
 from sequela.models import registry
+from sequela.runs.pool import PlannedRun
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -79,6 +80,35 @@ def parse(words: list[str]) -> None:
     if tuple(words) in paths_of_commands(app):
         return
     app.parse_args(words, exit_on_error=False, print_error=False)
+
+
+class BegunError(Exception):
+    """Training would begin now."""
+
+
+TRAINED = {
+    shlex.join(words): words
+    for page in PAGES
+    for words in commands(page)
+    if words[0] == "train" and "--data" in words
+}
+
+
+@pytest.mark.parametrize("words", TRAINED.values(), ids=TRAINED)
+def test_each_training_shown_begins(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that a command does before the first epoch; files of the reader's own are not there."""
+
+    def begin(*_: object, **__: object) -> None:
+        raise BegunError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(PlannedRun, "train", begin)
+    known = words[words.index("--data") + 1] in {"bonn", "mimic3", "eicu"}
+    missing = "--root" in words or any(".toml" in word or ".py" in word for word in words)
+    with pytest.raises(BegunError if known and not missing else (BegunError, SystemExit)):
+        main(words)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

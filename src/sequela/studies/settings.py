@@ -60,6 +60,7 @@ def run_settings(
     split: SplitUnit | None = None,
     seed: int = 0,
     split_seed: int | None = None,
+    fractions: tuple[float, float, float] | None = None,
     segment: SegmentLength | None = None,
     records: Mapping[str, Any],
     training: Mapping[str, Any],
@@ -74,6 +75,7 @@ def run_settings(
             subjects where these are declared, else sessions, else recordings).
         seed: Of weights and batches, and of the split unless that has its own.
         split_seed: Of the split.
+        fractions: Shares of training, validation and test set.
         segment: Into what recordings are cut (default: that of the model, else of the data set).
         records: Fields of ``CohortSettings``, and ``aim`` and ``aim_target``.
         training: Changes to how the model is trained in its study.
@@ -91,6 +93,7 @@ def run_settings(
         split=split or usual,
         seed=seed,
         split_seed=split_seed,
+        **({"fractions": fractions} if fractions else {}),
         segment=_segment_of(data, segment),
         **aims,
         cohort=cohort_asked(data, records),

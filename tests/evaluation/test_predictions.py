@@ -168,9 +168,11 @@ def test_a_part_holds_its_examples_only(make_predictions: Make) -> None:
 def test_a_class_against_the_rest(make_predictions: Make) -> None:
     made = make_predictions(classes=4)
     binary = made.against_rest("class 2")
-    assert binary.classes == ("rest", "class 2")
+    assert binary.classes == ("not class 2", "class 2")
     assert np.array_equal(binary.score, made.probabilities[:, 2])
     assert np.array_equal(binary.label == 1, made.label == 2)
+    named = replace(made, classes=("rest", *made.classes[1:])).against_rest("rest")
+    assert named.classes == ("not rest", "rest")
     with pytest.raises(DataError, match="4 classes"):
         made.score  # noqa: B018
     with pytest.raises(UnknownNameError, match="class 3"):

@@ -159,7 +159,7 @@ class Predictions:
         return self.where(self.split == name)
 
     def against_rest(self, name: str) -> Self:
-        """The same predictions with two classes: ``rest`` and the one that is named.
+        """Reduce the classes to two: ``not NAME``, and the one that is named.
 
         Raises:
             UnknownNameError: If no class has that name.
@@ -173,7 +173,7 @@ class Predictions:
             self,
             label=(self.label == index).astype(np.int64),
             probabilities=np.stack([rest, chosen], axis=1),
-            classes=("rest", name),
+            classes=(f"not {name}", name),
         )
 
     def by_recording(self) -> Self:

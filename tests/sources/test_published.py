@@ -111,6 +111,17 @@ def test_what_somebody_changed_on_purpose(demo: Path, tmp_path: Path) -> None:
     assert table.proof == "changed after its publication, as --changed says"
 
 
+def test_a_demo_is_called_a_demo(
+    demo: Path, tmp_path: Path, mimic3: Any, made: Any, write: Any
+) -> None:
+    account = build(source_of("mimic3"), demo, tmp_path / "out")
+    assert account.title == "MIMIC-III 1.4 demo, 100 patients"
+    assert account.title in (tmp_path / "out" / "metadata" / "dataset.json").read_text("utf-8")
+    again = build(source_of("meds"), tmp_path / "out", tmp_path / "again")
+    assert again.title == account.title
+    assert made("mimic3", write(mimic3)).account.title == ""
+
+
 def test_the_publishers_checksums(demo: Path, tmp_path: Path) -> None:
     """Also of a file that was packed since: its content is what the list states."""
     paths = sorted(demo.glob("*.csv"))

@@ -50,6 +50,8 @@ class Metric:
         key: Where it stands among a run's numbers (``metrics.json``), if not under its name.
         reported: Whether each run's numbers hold it, with its interval.
         interval: Whether a run's numbers hold its interval too.
+        reveals: Whether the confusion matrix may be computed from it: then it is hidden where a
+            count of that matrix is.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Metric:
     key: str = ""
     reported: bool = False
     interval: bool = True
+    reveals: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", self.key or self.name)
@@ -303,6 +306,7 @@ METRICS: dict[str, Metric] = {
             points=True,
             hub="accuracy",
             reported=True,
+            reveals=False,
         ),
         Metric(
             "recording_accuracy",
@@ -315,6 +319,7 @@ METRICS: dict[str, Metric] = {
             axis=".0%",
             points=True,
             reported=True,
+            reveals=False,
         ),
         Metric(
             "auroc",
@@ -327,6 +332,7 @@ METRICS: dict[str, Metric] = {
             chance=0.5,
             hub="roc_auc",
             reported=True,
+            reveals=False,
         ),
         Metric(
             "average_precision",
@@ -337,6 +343,7 @@ METRICS: dict[str, Metric] = {
             needs="two classes",
             hub="average_precision",
             reported=True,
+            reveals=False,
         ),
         Metric(
             "log_loss",
@@ -350,6 +357,7 @@ METRICS: dict[str, Metric] = {
             key="loss",
             reported=True,
             interval=False,
+            reveals=False,
         ),
         Metric(
             "balanced_accuracy",
@@ -375,6 +383,7 @@ METRICS: dict[str, Metric] = {
             table=".4f",
             axis=".3f",
             bounds=(0.0, 2.0),
+            reveals=False,
         ),
         Metric(
             "observed_minus_expected",
@@ -387,6 +396,7 @@ METRICS: dict[str, Metric] = {
             axis="+.0%",
             bounds=(-1.0, 1.0),
             points=True,
+            reveals=False,
         ),
         Metric(
             "alarm_rate",

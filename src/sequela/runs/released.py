@@ -23,13 +23,12 @@ from sequela.evaluation.disclosure import (
     shown,
     without_codes_of_few,
 )
+from sequela.evaluation.metrics import METRICS
 from sequela.runs.find import Run
 from sequela.sources import catalog
 from sequela.training.history import History
 
 _RATES = ("sensitivity", "specificity", "precision", "negative_value", "f1", "alarm_rate")
-_DECIDED = ("balanced_accuracy", "alarm_rate")
-"""Metrics that give the confusion matrix away."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +231,11 @@ def released_numbers(
     if _has_small(numbers["confusion"], smallest):
         found["confusion"] = HIDDEN
         found["per_class_recall"] = [HIDDEN for _ in numbers["per_class_recall"]]
-        _hide(found, [name for name in _DECIDED if name in found])
+        safe = {metric.key for metric in METRICS.values() if not metric.reveals}
+        _hide(
+            found,
+            [name for name, of in numbers.items() if isinstance(of, float) and name not in safe],
+        )
         right = sum(row[place] for place, row in enumerate(numbers["confusion"]))
         wrong = sum(map(sum, numbers["confusion"])) - right
         if is_small(right, smallest) or is_small(wrong, smallest):

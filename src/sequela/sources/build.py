@@ -94,9 +94,10 @@ def _write(
     counts = [count for count, _ in surveys]
     for table, count in zip(rows, counts, strict=True):
         table.check_share(count, allowed)
+    release = ""
     if tables.publication:
         found = {t.name: count.read for t, count in zip(declared, counts, strict=True)}
-        tables.publication.check_rows(tables.places, found)
+        release = tables.publication.check_rows(tables.places, found)
     words = {code: text for _, said in surveys for code, text in said.items()}
     events = nw.concat([t.events(fact, i) for i, t in enumerate(rows) for fact in t.table.facts])
     expected = sum(count.used * len(t.table.facts) for count, t in zip(counts, rows, strict=True))
@@ -105,8 +106,9 @@ def _write(
     validate(shards.files)
     write_splits(out, shards.ids, shards.split)
     write_codes(out, shards.of_codes(), words)
-    write_dataset(out, source.name, source.title)
     built = _built(root)
+    title = source.title or str(built.get("title", "")) or _title(release, len(shards.ids))
+    write_dataset(out, source.name, title)
     account = Account(
         source=source.name,
         engine=engine.name,
@@ -114,7 +116,7 @@ def _write(
         stays_in_order=source.stays_in_order and bool(built.get("stays_in_order", True)),
         dated_by_row=source.dated_by_row or bool(built.get("dated_by_row")),
         leaks=source.leaks or leaks_of(built),
-        title=source.title or str(built.get("title", "")),
+        title=title,
         subjects=len(shards.ids),
         events=shards.kept.total(),
         tables=tuple(
@@ -181,3 +183,9 @@ def _new_folder(out: Path) -> Iterator[tuple[Path, Path]]:
         make_folder(out.parent)
         new.replace(out)
         settle(out.parent, deep=False)
+
+
+def _title(release: str, patients: int) -> str:
+    """Name a recognised demo, so that nobody takes it for the whole data set."""
+    demo = release.removeprefix("the demo of ")
+    return f"{demo} demo, {patients:,} patients" if demo != release else ""

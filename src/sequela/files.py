@@ -29,14 +29,20 @@ _staying: dict[Path, tuple[Path, os.stat_result]] = {}
 """Folders that must stay: the place of each when links are followed, and its identity."""
 
 
-def require_file(path: Path) -> None:
+def require_file(path: Path, *endings: str) -> None:
     """Make sure, before any work is done for it, that a file can have this name.
 
+    Args:
+        path: The file.
+        endings: Endings that the name may have; any by default.
+
     Raises:
-        OutputError: If a folder has it.
+        OutputError: If a folder has the name, or it ends otherwise.
     """
     if path.is_dir():
         raise OutputError(f"{path}: it is a folder, and a file is expected; name a file in it")
+    if endings and path.suffix.lower() not in endings:
+        raise OutputError(f"{path}: expected a name that ends in {' or '.join(endings)}")
 
 
 @contextmanager

@@ -32,6 +32,7 @@ def test_card_says_where_it_is(
 
 def test_card_of_no_run_is_refused(tmp_path: Path, refused: Refused) -> None:
     assert "expected a run folder" in refused("card", tmp_path, "--out", tmp_path / "card.md")
+    assert "a name that ends in .md" in refused("card", tmp_path, "--out", tmp_path / "folder")
     assert list(tmp_path.iterdir()) == []
 
 

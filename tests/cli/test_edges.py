@@ -70,7 +70,8 @@ def test_a_disk_that_takes_nothing(
     if command == "train":
         asked = ["train", "mlp-baseline", "--data", "bonn", "--root", synthetic]
     monkeypatch.setattr(Path, method, fault)
-    assert said in refused(*asked, "--out", tmp_path / "new" / "it")
+    name = {"report": "it.html", "card": "it.md"}.get(command, "it")
+    assert said in refused(*asked, "--out", tmp_path / "new" / name)
     assert everything(tmp_path) == []
 
 

@@ -19,8 +19,15 @@ from tests.cli.calls import ran, refusal
 from tests.serving.test_served import without_metadata
 
 from sequela.config import RunSettings, SignalSettings
-from sequela.errors import DataError, DataNotFoundError, RunError, SequelaError, SettingError
-from sequela.evaluation.predictions import Predictions
+from sequela.errors import (
+    DataError,
+    DataNotFoundError,
+    OutputError,
+    RunError,
+    SequelaError,
+    SettingError,
+)
+from sequela.evaluation.predictions import CLASSES_KEY, Predictions
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
 from sequela.serving import load
@@ -204,6 +211,14 @@ def test_a_table_keeps_its_order_and_lists_the_rest(file: Path, own: Path, tmp_p
     assert found.report["scored"] == 39
     assert found.report["not_scored"] == {row["reason"]: 1}
     assert any("not scored: 1" in line for line in found.sentences)
+
+
+def test_the_name_decides_the_format(file: Path, own: Path, tmp_path: Path) -> None:
+    found = asked(file, own, tmp_path / "said.csv", **TABLES)
+    assert len(pd.read_csv(tmp_path / "said.csv")) == found.report["scored"]
+    for name in ("said.xlsx", "said"):
+        with pytest.raises(OutputError, match=r"expected a name that ends in \.parquet or \.csv"):
+            asked(file, own, tmp_path / name, **TABLES)
 
 
 def test_a_flat_row_is_scored_and_said(file: Path, own: Path, tmp_path: Path) -> None:
@@ -478,6 +493,12 @@ def test_a_cross_validation_predicts_the_mean_of_its_models(
     assert mean["p_0"].to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-6)
     known = (both[0]["split"] == "train") | (both[1]["split"] == "train")
     assert (mean["split"] == "train").tolist() == known.tolist()
+    ran("predict", folds, own, *how, "--out", tmp_path / "mean.csv")
+    text = pd.read_csv(tmp_path / "mean.csv")
+    names = json.loads(pq.read_schema(tmp_path / "mean.parquet").metadata[CLASSES_KEY])
+    assert list(text.filter(like="p_")) == [f"p_{name}" for name in names]
+    np.testing.assert_allclose(text.filter(like="p_"), mean.filter(like="p_"), rtol=1e-5)
+    assert text["split"].tolist() == mean["split"].tolist()
     seen = (
         f"known: {known.sum()} of these examples are in the training or validation set of a model"
     )

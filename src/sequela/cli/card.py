@@ -25,6 +25,6 @@ def card(
     from sequela.report.card import build_card
     from sequela.runs.find import named_runs
 
-    require_file(out)
+    require_file(out, ".md")
     smallest = ReleaseSettings.asked(smallest_cell).smallest_cell
     print(f"card: {build_card(named_runs([run])[0], out, smallest).resolve()}")

@@ -51,7 +51,7 @@ def compare(
     from sequela.runs.find import named_runs
 
     if out is not None:
-        require_file(out)
+        require_file(out, ".html")
     smallest = ReleaseSettings.asked(smallest_cell).smallest_cell
     found = compare_runs(named_runs(runs), metric, smallest)
     if json:

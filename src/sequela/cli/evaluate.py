@@ -70,7 +70,7 @@ def evaluate(
         from sequela.runs.external import judge_elsewhere
         from sequela.runs.released import released_numbers
 
-        require_file(page)
+        require_file(page, ".html")
         found = judge_elsewhere(run, data=data, root=root, labels=labels, trust_code=trust_code)
         build_external(found, page, smallest)
         numbers = released_numbers(found.numbers, found.data, smallest)

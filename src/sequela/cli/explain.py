@@ -47,7 +47,7 @@ def explain(
     from sequela.report.explanation_page import build_explanation
     from sequela.runs.explain import explain as explain_run
 
-    require_file(out)
+    require_file(out, ".html")
     smallest = ReleaseSettings.asked(smallest_cell).smallest_cell
     found = explain_run(
         run,

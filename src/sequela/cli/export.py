@@ -34,7 +34,7 @@ def export(
     from sequela.files import require_file
     from sequela.serving.write import write_export
 
-    require_file(out)
+    require_file(out, ".onnx")
     told = write_export(run, out, root=root, check=check)
     console = Console(soft_wrap=True)
     for line in told:

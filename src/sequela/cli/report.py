@@ -32,6 +32,6 @@ def report(
     from sequela.report.build import build
     from sequela.runs.find import find_runs
 
-    require_file(out)
+    require_file(out, ".html")
     smallest = ReleaseSettings.asked(smallest_cell).smallest_cell
     print(f"page: {build(find_runs(runs), out, smallest).resolve()}")

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -50,9 +51,33 @@ def require_outputs(out: Path, inputs: Sequence[Path | None]) -> None:
         OutputError: If a folder has one of them.
     """
     for each in (out, listed_path(out)):
-        require_file(each)
+        require_file(each, ".parquet", ".csv")
         if any(given and given.exists() and given.resolve() == each.resolve() for given in inputs):
             raise SettingError(f"--out {out}: would replace {each}, which is read: name another")
+
+
+class _Csv(pacsv.CSVWriter):  # type: ignore[misc]
+    """A table as text, whose columns of probabilities have the names of the classes."""
+
+    def __init__(self, out: Path, schema: pa.Schema) -> None:
+        classes = json.loads(schema.metadata[CLASSES_KEY])
+        probabilities = {f"p_{number}": f"p_{name}" for number, name in enumerate(classes)}
+        self.columns = [probabilities.get(name, name) for name in schema.names]
+        named = [field.with_name(name) for field, name in zip(schema, self.columns, strict=True)]
+        super().__init__(out, pa.schema(named))
+
+    def write_table(self, table: pa.Table) -> None:
+        super().write_table(table.rename_columns(self.columns))
+
+
+Writer: TypeAlias = pq.ParquetWriter | _Csv
+
+
+def table_file(out: Path, schema: pa.Schema) -> Writer:
+    """Open a table to write: Parquet, or CSV where the name of the file ends so."""
+    if ".csv" in out.suffixes:
+        return _Csv(out, schema)
+    return pq.ParquetWriter(out, schema, compression="zstd", write_page_checksum=True)
 
 
 @dataclass
@@ -156,17 +181,14 @@ class Scored:
             **{f"sequela.{key}".encode(): json.dumps(each).encode() for key, each in about.items()},
         }
         schema, seen, known = self.schema.with_metadata(metadata), pa.array([*self.seen]), 0
-        with (
-            pq.ParquetFile(self._path) as file,
-            pq.ParquetWriter(out, schema, compression="zstd", write_page_checksum=True) as final,
-        ):
+        with pq.ParquetFile(self._path) as file, table_file(out, schema) as final:
             for number in range(file.num_row_groups):
                 table = file.read_row_group(number).cast(schema)
                 known += self._mark(table, seen, final)
         self._open.close()
         return known
 
-    def _mark(self, table: pa.Table, seen: pa.Array, final: pq.ParquetWriter) -> int:
+    def _mark(self, table: pa.Table, seen: pa.Array, final: "Writer") -> int:
         """Write some rows; those of groups that were seen are marked and listed."""
         import pyarrow.compute as pc
 
@@ -215,7 +237,8 @@ def write_mean(tables: Sequence[Path], out: Path) -> int:
         for line in listed_path(each).read_text("utf-8").splitlines(keepends=True)
     )
     with writing(out), whole(out) as table, whole(listed_path(out)) as listed:
-        pq.write_table(first, table, compression="zstd", write_page_checksum=True)
+        with table_file(table, first.schema) as final:
+            final.write_table(first)
         listed.write_text("".join(lines), encoding="utf-8")
     return int(seen.sum())
 

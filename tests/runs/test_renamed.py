@@ -32,12 +32,12 @@ def run(trained: Callable[[RunSettings], RunFolder], tmp_path: Path) -> RunFolde
     return RunFolder(Path(shutil.copytree(trained(short()).path, tmp_path / "run")))
 
 
-def renamed(data: Path, out: Path) -> Path:
+def renamed(data: Path, out: Path, of: int = 100) -> Path:
     """The same recordings with other numbers, louder, upside down and 89 samples later."""
     for letter in "ZONFS":
         (out / letter).mkdir(parents=True)
         for file in sorted((data / letter).iterdir()):
-            number = 100 - int(file.stem[1:])
+            number = of - int(file.stem[1:])
             signal = np.roll(np.loadtxt(file), -89)
             text = "".join(f"{round(-1.1 * value) + 20}\n" for value in signal)
             (out / letter / f"{letter}{number:03d}.txt").write_text(text, "utf-8")
@@ -48,6 +48,19 @@ def test_renamed_recordings_are_set_aside(run: RunFolder, synthetic: Path, tmp_p
     found = evaluate_run(run.path, data="bonn", root=renamed(synthetic, tmp_path / "all"))
     assert found["sessions_set_aside_as_trained_or_tuned_on"] == 40
     assert found["sessions_set_aside_under_another_name"] == 40
+    assert found["groups"] == 10
+
+
+def test_the_name_of_another_recording_does_not_count(
+    run: RunFolder, synthetic: Path, tmp_path: Path
+) -> None:
+    """Names are exchanged within a class, so that each was another recording's in training."""
+    exchanged = renamed(synthetic, tmp_path / "all", of=11)
+    assert {path.name for path in exchanged.rglob("*.txt")} == {
+        path.name for path in synthetic.rglob("*.txt")
+    }
+    found = evaluate_run(run.path, data="bonn", root=exchanged)
+    assert found["sessions_set_aside_as_trained_or_tuned_on"] == 40
     assert found["groups"] == 10
 
 

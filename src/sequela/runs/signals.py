@@ -344,6 +344,9 @@ def load_other(
     }
     recordings = _recordings(segments)
     listed, here = folder.split.pseudonyms, own()
+    if folder.split.content is not None:  # a name of a recording alone is no proof
+        own_names = {"subject", "session"} if catalog.lookup(name).windows else {"subject"}
+        seen = {(kind, hashed_id) for kind, hashed_id in seen if kind in own_names}
     by_name = {each for each in recordings if listed and seen & each.names(listed)}
     content = content_of(segments)
     units = np.array(content.units)[folder.split.seen(content)].tolist()

@@ -191,7 +191,7 @@ def test_verify_computes_all_numbers_again(
         f"{copy}: all files are those of manifest.json",
         f"{copy}: all numbers are those of the predictions",
     ]
-    assert said[2].startswith(f"{copy}: NOT LOOKED AT: its model was not asked again, for the data")
+    assert said[2].startswith(f"{copy}: parts, description, leak audit, cost and every probability")
     assert not (tmp_path / LEDGER).exists()
     metrics = json.loads((copy / "metrics.json").read_text("utf-8"))
     metrics["parts"]["held_out"]["accuracy_ci"][0] = 0.9

@@ -73,7 +73,10 @@ def test_a_run_its_page_and_its_model_on_new_data(
     assert kept is not None
     assert (kept.label, kept.channels, kept.rate) == ("stage", ("C3", "C4"), 128)
     ran("train", "--resume", "--root", own, "--out", "run")
-    ran("verify", "run", "--root", own)
+    ran("verify", "run")  # the run knows where its data were
+    ran("audit", "run")
+    ran("export", "run", "--out", "run.onnx")
+    ran("explain", "run", "--out", "run.html")
     ran("report", "run", "--out", "page.html")
     page = Path("page.html").read_text("utf-8")
     assert "Data: own" in page

@@ -16,7 +16,7 @@ from sequela.errors import OutputError, RunError, SplitError
 from sequela.evaluation.predictions import Predictions
 from sequela.models import stored
 from sequela.report.card import build_card
-from sequela.runs import fit
+from sequela.runs import fit, verified
 from sequela.runs.evaluate import evaluate_run
 from sequela.runs.explain import explain
 from sequela.runs.find import find_runs, named_runs, open_run
@@ -142,11 +142,13 @@ def test_a_forger_writes_the_manifest_anew(change: Edit, copied: Path, synthetic
 
 
 def test_where_the_data_are_not_the_model_is_not_asked(
-    copied: Path, synthetic: Path, tmp_path: Path
+    copied: Path, synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = copied / "run"
     zeroed(run)
     seal(run)
+    assert verify_run(open_run(run)).wrong  # the run knows where its data were
+    monkeypatch.setattr(verified, "root_of", lambda _: None)
     here = verify_run(open_run(run))  # the excerpt, which is other data
     assert not here.wrong
     assert "are not those of the run: name them with --root" in here.unknown[0]

@@ -214,7 +214,7 @@ def load_again(
 
     Args:
         folder: The run.
-        root: Where they lie; the usual search path by default.
+        root: Their folder or file (default: where the run found them, else the usual places).
         work: Folder for what is made of tables on the way.
         header: Of the run's model, where that must fit them too.
 
@@ -222,7 +222,7 @@ def load_again(
         RunError: If the data found are others.
         SequelaError: If they cannot be found or read.
     """
-    data = load(folder.settings, root, work)
+    data = load(folder.settings, root or root_of(folder), work)
     known = json.loads(json.dumps(data.header())) if header else {}
     is_the_models = all((header or {}).get(name) == value for name, value in known.items())
     if folder.json("split.json")["data_sha256"] != data.digest or not is_the_models:
@@ -231,6 +231,13 @@ def load_again(
             "name the same data with --root"
         )
     return data
+
+
+def root_of(folder: RunFolder) -> Path | None:
+    """Return the folder or file where a run found its data, if it is still there."""
+    _, under, path = folder.metrics["data"]["origin"].partition(" under ")
+    root = Path(path)
+    return root if under and (root.is_dir() or root.is_file()) else None
 
 
 def load_other(

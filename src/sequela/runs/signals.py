@@ -344,15 +344,16 @@ def load_other(
     }
     recordings = _recordings(segments)
     listed, here = folder.split.pseudonyms, own()
-    if folder.split.content is not None:  # a name of a recording alone is no proof
+    by_name = {each for each in recordings if listed and seen & each.names(listed)}
+    if folder.split.content is not None:  # the name of a recording alone proves nothing
         own_names = {"subject", "session"} if catalog.lookup(name).windows else {"subject"}
         seen = {(kind, hashed_id) for kind, hashed_id in seen if kind in own_names}
-    by_name = {each for each in recordings if listed and seen & each.names(listed)}
+    known_people = {each for each in by_name if seen & each.names(listed or own())}
     content = content_of(segments)
     units = np.array(content.units)[folder.split.seen(content)].tolist()
     known = {(segments.unit, each) for each in units}
     by_content = {each for each in recordings if known & each.names(here)}
-    aside = by_content | (by_name if name == folder.settings.data else set())
+    aside = by_content | (known_people if name == folder.settings.data else set())
     new = [each for each in recordings if each not in aside]
     renamed = [each for each in recordings if each in by_content - by_name]
     if not new:

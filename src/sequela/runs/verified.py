@@ -16,7 +16,7 @@ from sequela.cost import record as record_cost
 from sequela.errors import RunError, SequelaError
 from sequela.evaluation.predictions import Predictions
 from sequela.files import temporary
-from sequela.runs.data import RunData, load
+from sequela.runs.data import RunData, load, root_of
 from sequela.runs.ensemble import members_of
 from sequela.runs.find import Run, find_runs
 from sequela.runs.fit import LOOKED, cost_of, looked
@@ -119,7 +119,7 @@ def _data_again(folder: RunFolder, root: Path | None, work: Path) -> tuple[RunDa
         SequelaError: If their place was named and they are not there.
     """
     try:
-        data = load(folder.settings, root, work)
+        data = load(folder.settings, root or root_of(folder), work)
     except SequelaError as error:
         if root is not None:
             raise

@@ -228,7 +228,7 @@ are the same.
   layer.
 - **calflops** (DeepSpeed's counter) counts 2 x MACs + ReLU + pooling + the bias of a convolution.
   A Linear layer is 2·n·m whether it has a bias or not, so mlp-improved is our number, and
-  mlp-baseline is not, because the sigmoid is missing: 5,856 + 64. A GRU step is 1,744 instead of 1,984.
+  mlp-baseline is not, because the sigmoid is missing: 5,856 + 64. A GRU step is 1,744, not 1,984.
   It crashes on a packed sequence.
 - **torch-flops** measures the memory of a GPU while it counts, and fails without one; lengths of
   visits cannot be traced by torch.fx.

@@ -191,53 +191,53 @@ def main() -> None:
     print(PAGE.format(torch=version("torch").partition("+")[0], table="\n".join(lines)))
 
 
-PAGE = """# What public counters print
+PAGE = """# Other counters
 
 Parameters and operations of the report's eight models, for one segment of 178 samples or one
-patient with 20 visits of 11 codes. The counters' numbers are what each prints for the model as it
-is, with torch {torch}; a number in brackets says which of ours it is. The page is written by
-`scripts/compare_counters.py`, whose header names the versions.
+patient with 20 visits of 11 codes. Each counter was run on the unchanged model
+with torch {torch}; a number in brackets names the equal number of Sequela. The page is written by
+`scripts/compare_counters.py`, whose header has the versions.
 
 {table}
 
-## Why each differs
+## Why the numbers differ
 
-**What they mean by it.** Our *operations* count every addition and elementary function
+**Definitions.** Our *operations* are all additions, multiplications and elementary functions
 ([conventions](cost.md#conventions)); our *MACs* are multiplications by a weight. Most counters
-mean MACs, some call twice the MACs FLOPs, and some add a part of the rest: no two of these are
-one number.
+count MACs, some call twice the MACs FLOPs, and some add a part of the rest: no two definitions
+are the same.
 
 - **torchinfo** multiplies each layer's parameters by its output positions, so a bias counts as a
   multiplication: 2,949 is 2,928 + 21 biases. Activations and pooling count 0. A GRU is its 912
-  parameters at each of 178 steps. For a sum of rows (visits) the rule has no meaning.
-- **fvcore** is right where it has a rule. It has none for a recurrent layer or a bag of
-  embeddings: both count 0, with a warning that is easily lost. 80 and 592 are the Linear layers
+  parameters at each of 178 steps. For a sum of rows (visits) the rule is meaningless.
+- **fvcore** is correct if it has a rule. It has none for a recurrent layer or a bag of
+  embeddings: both count 0, with an inconspicuous warning. 80 and 592 are the Linear layers
   after the GRU.
 - **ptflops, pytorch** adds biases, and counts ReLU and pooling twice (once for the module, once
-  for the function inside): 246,533 is 243,456 + 1,029 biases + 2 x 1,024. For a GRU step it has a
-  formula of its own (1,024, where the products alone are 816). On a packed sequence it gives
+  for the function inside): 246,533 is 243,456 + 1,029 biases + 2 x 1,024. For a GRU step it has
+  another formula (1,024, where the products alone are 816). On a packed sequence it returns
   nothing.
-- **ptflops, aten** counts what reaches the dispatcher on the CPU: products and biases. There an
-  LSTM is one fused kernel without a rule, and a sum of rows has none: 154 is all that is left of
-  visits-improved, its two last Linear layers.
-- **thop** is right for the feed-forward models. A GRU step is 1,024 here too; a sum of rows is 0.
-- **torchprofile** is right for the feed-forward models. A GRU is 0; an LSTM is 16 times its
+- **ptflops, aten** counts the operators of the dispatcher on the CPU: products and biases. There an
+  LSTM is one fused kernel without a rule, and a sum of rows has none: 154 is the count of the
+  two last Linear layers of visits-improved.
+- **thop** is correct for the feed-forward models. A GRU step is 1,024 here too; a sum of rows is 0.
+- **torchprofile** is correct for the feed-forward models. A GRU is 0; an LSTM is 16 times its
   products: 2,293,904 is 16 x 143,360 + 144.
-- **flopth** says FLOPs and counts MACs, plus ReLU once for each value and pooling once for each
+- **flopth** prints FLOPs and counts MACs, plus ReLU once for each value and pooling once for each
   value that is read: 134,540 is 129,668 + 2,500 + 2,372. Sigmoid is 0. It crashes on a recurrent
   layer.
 - **calflops** (DeepSpeed's counter) counts 2 x MACs + ReLU + pooling + the bias of a convolution.
   A Linear layer is 2·n·m whether it has a bias or not, so mlp-improved is our number, and
-  mlp-baseline is not, for want of the sigmoid: 5,856 + 64. A GRU step is 1,744 instead of 1,984.
+  mlp-baseline is not, because the sigmoid is missing: 5,856 + 64. A GRU step is 1,744, not 1,984.
   It crashes on a packed sequence.
-- **torch-flops** measures the memory of a GPU as it goes, and fails without one; lengths of
+- **torch-flops** measures the memory of a GPU while it counts, and fails without one; lengths of
   visits cannot be traced by torch.fx.
-- **FlopCounterMode** of torch is 2 x the products of matrices and convolutions, and nothing else:
+- **FlopCounterMode** of torch is 2 x the products of matrices and convolutions:
   no bias, no activation, no pooling. On the CPU an LSTM is one fused kernel and counts 0 (288 are
-  the two last Linear layers of visits-improved); on `meta` it is taken apart and right. A sum of
+  the two last Linear layers of visits-improved); on `meta` it is decomposed and correct. A sum of
   rows is 0.
 - **torch profiler** has formulas for matrix products, additions and multiplications. A
-  convolution runs in a kernel that it has none for: 169,216 are the two Linear layers of
+  convolution runs in a kernel without a formula: 169,216 are the two Linear layers of
   cnn-baseline alone.
 """
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 RECORDINGS = 16
-PARTS = {"training": FIRST, "tuning": THIRD, "held-out (test)": SECOND}
+PARTS = {"training set": FIRST, "validation set": THIRD, "test set": SECOND}
 
 Rows = list[dict[str, Any]]
 
@@ -104,10 +104,10 @@ def verdicts() -> Figure:
     """Four intervals against a claim."""
     claimed, margin = 70, 5
     measured = [
-        ("holds", 71, 68, 74),
-        ("does not hold", 60, 57, 63),
-        ("inconclusive", 73, 69, 77),
-        ("inconclusive", 70, 61, 79),
+        ("supported", 71, 68, 74),
+        ("contradicted", 60, 57, 63),
+        ("open", 73, 69, 77),
+        ("open", 70, 61, 79),
     ]
     rows: Rows = [
         {"place": place, "kind": kind, "value": value, "low": low, "high": high}

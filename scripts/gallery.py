@@ -41,8 +41,8 @@ PAGES = (
     Page(
         "eeg.html",
         "Two models on EEG",
-        "A small network beside a logistic regression on the spectrum, on five classes of one "
-        "second of EEG.",
+        "A small network and a logistic regression on the spectrum, on five classes of one second "
+        "of EEG.",
         (
             "train mlp-baseline --data bonn --epochs 6 --out runs/mlp-baseline",
             "train spectral-logistic-regression --data bonn --out runs/spectral",

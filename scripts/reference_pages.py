@@ -117,8 +117,8 @@ def _contents() -> str:
     listed = "".join(f"   api-{room}\n" for room in rooms())
     return (
         _heading("Python reference", "=")
-        + f"What ``import sequela`` offers by itself:\n\n{short}\n"
-        + "And every public name, by the room of the package in which it stands:\n\n"
+        + f"The names in ``sequela``:\n\n{short}\n"
+        + "All public names, by package:\n\n"
         + f".. toctree::\n   :maxdepth: 1\n\n{listed}"
     )
 

@@ -164,14 +164,14 @@ def document(found: dict[str, Any]) -> str:
     versions = made["versions"]
     rows = [
         ("ONNX Runtime", latency["onnx_runtime_microseconds"]),
-        ("the same with the checks of `sequela.serving`", latency["with_checks_microseconds"]),
+        ("ONNX Runtime, with the checks of `sequela.serving`", latency["with_checks_microseconds"]),
         ("torch, eager", latency["torch_eager_microseconds"]),
     ]
     parts = [
         (
             f"Measured on {made['date']} at commit `{made['commit']}`: {made['machine']}, with a "
-            f"load of {made['load_average']:g} before it; ONNX Runtime {versions['onnxruntime']}, "
-            f"torch {versions['torch']}."
+            f"load average of {made['load_average']:g} before; ONNX Runtime "
+            f"{versions['onnxruntime']}, torch {versions['torch']}."
         ),
         f"| one segment, `{latency['model']}`, one thread | µs (median) |\n|---|---:|\n"
         + "\n".join(f"| {name} | {value:,.0f} |" for name, value in rows),
@@ -203,11 +203,11 @@ def _row(each: dict[str, Any]) -> str:
 
 def _gain(name: str, gain: dict[str, float]) -> str:
     return (
-        f"`{name}`: batches answer {gain['bodies_of_several']:.1f} times as many segments as one "
-        f"after the other with {SEVERAL} segments a request, and {gain['bodies_of_one']:.1f} times "
-        f"as many with one. {SEVERAL} segments a request in batches are "
-        f"{gain['several_to_one']:.0f} times as many as single ones that are answered one after "
-        "the other."
+        f"`{name}`: with {SEVERAL} segments a request, the server processes "
+        f"{gain['bodies_of_several']:.1f} times as many segments in batches as one after the "
+        f"other; with one segment a request, {gain['bodies_of_one']:.1f} times as many. Batches of "
+        f"{SEVERAL} segments a request give {gain['several_to_one']:.0f} times as many segments as "
+        "single ones, one after the other."
     )
 
 

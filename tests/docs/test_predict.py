@@ -23,7 +23,7 @@ def test_its_commands_run(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
     said = capsys.readouterr().out
     assert "a sample is missing" in said
     assert said.endswith("99\n")
-    assert pq.read_schema("new.parquet").names == pq.read_schema("said.parquet").names
+    assert pq.read_schema("new.parquet").names == pq.read_schema("predicted.parquet").names
 
 
 def test_a_model_in_use(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

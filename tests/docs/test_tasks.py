@@ -68,5 +68,5 @@ def test_the_tasks_of_ones_own_are_tasks(tmp_path: Path) -> None:
         (tmp_path / "task.toml").write_text(text, "utf-8")
         task = task_said(*read_task(tmp_path / "task.toml"))
         assert f"--task {task.name}.toml" in TEXT
-    section = TEXT.split("### A task of your own")[1].split("\n### ")[0]
+    section = TEXT.split("### Your own task")[1].split("\n### ")[0]
     assert set(DeclaredTask.model_fields) <= set(re.findall(r"`(\w+)`", section))

@@ -269,6 +269,29 @@ def test_parameters_that_are_never_used_are_counted_and_named() -> None:
     assert layers["token"].operations == 0
 
 
+@pytest.mark.parametrize(
+    ("inner", "shape", "operations", "macs"),
+    [(nn.Linear(4, 3), (1, 4), 15 + 24, 15 + 12), (nn.GRU(4, 3), (5, 1, 4), 81 + 960, 81 + 315)],
+)
+def test_weights_that_are_computed_for_a_call(
+    inner: nn.Module, shape: tuple[int, ...], operations: int, macs: int
+) -> None:
+    """Each weight is doubled: 15, or 81, products, and the parameters are the model's own."""
+
+    class Doubled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x: Tensor) -> Any:
+            weights = {name: 2 * each for name, each in self.inner.named_parameters()}
+            return torch.func.functional_call(self.inner, weights, (x,))
+
+    found = account(Doubled(), (torch.zeros(shape),))
+    expected = sum(each.numel() for each in inner.parameters())
+    assert (found.parameters, found.operations, found.macs) == (expected, operations, macs)
+
+
 def test_what_is_free_is_listed() -> None:
     cost = account(nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Identity()), zeros(1, 2, 3))
     assert {(noted.operation, noted.place) for noted in cost.free} == {

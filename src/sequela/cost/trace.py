@@ -262,8 +262,9 @@ class _Tracer(TorchDispatchMode):
         for part in seen:
             row = self.seen.row((name or type(module).__name__) + part.suffix, part.layer.kind)
             row.layers[part.layer] += 1
-            self.own(row, part.parameters)
-        self.covered.update(map(id, module.modules()))
+            self.own(row, [each for each in part.parameters if id(each) in self.names])
+        if all(id(each) in self.names for each in module.parameters()):
+            self.covered.update(map(id, module.modules()))
         return result
 
     def own(self, row: Row, parameters: Sequence[nn.Parameter]) -> None:
@@ -278,8 +279,10 @@ class _Tracer(TorchDispatchMode):
             row = self.seen.row(f"{name}.{operation}" if name else operation, operation)
         else:
             row = self.seen.row(name or type(module).__name__, type(module).__name__)
-            self.own(row, tuple(module.parameters(recurse=False)))
-            self.covered.add(id(module))
+            weights = tuple(module.parameters(recurse=False))
+            if all(id(each) in self.names for each in weights):  # else computed for this call
+                self.own(row, weights)
+                self.covered.add(id(module))
         row.layers.update(layers)
 
     def unused(self) -> None:

@@ -64,7 +64,7 @@ def test_models_take_any_channels_length_and_classes(own: Path, model: str) -> N
 
 
 def test_a_run_its_page_and_its_model_on_new_data(
-    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Refused
 ) -> None:
     train("mlp-baseline", "--root", own, *ASKED, "--epochs", "3", "--out", "run")
     said = capsys.readouterr().out
@@ -91,6 +91,10 @@ def test_a_run_its_page_and_its_model_on_new_data(
     ran("evaluate", "run", "--root", own, "--json", "--smallest-cell", "1")
     numbers = json.loads(capsys.readouterr().out)
     assert numbers["subjects_set_aside_as_trained_or_tuned_on"] == 12
+    assert "eicu holds hospital records" in refused("evaluate", "run", "--data", "eicu")
+    (tmp_path / "nights").mkdir()
+    said = refused("scan", "run.onnx", tmp_path / "nights", "--event", "R", "--out", "e.tsv")
+    assert "nights is a folder: expected a whole EDF or BDF file; name a file in it" in said
 
 
 def test_the_command_of_a_run_makes_it_again(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,9 @@ def test_what_cannot_be_is_refused(own: Path, tmp_path: Path, refused: Refused) 
     said = refused("build", "tables", "--root", own, "--out", "e")
     assert "tables.toml is not there" in said
     assert "sequela data describe" in said
+    said = refused("build", "tables", "--root", own, "--declaration", "no.toml", "--out", "e")
+    assert "no.toml does not exist" in said
+    assert "describe" not in said
     said = refused("data", "describe", "mimic4")
     assert "is not declared in a file; expected one of mimic3, physionet2012" in said
 

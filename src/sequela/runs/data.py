@@ -16,7 +16,7 @@ from sequela.cohort.finding import Finding
 from sequela.cohort.fingerprint import Content
 from sequela.cohort.split import Split
 from sequela.config import RunSettings, TrainingSettings
-from sequela.errors import RunError
+from sequela.errors import RunError, SettingError
 from sequela.evaluation.attribution import Attribution
 from sequela.evaluation.importance import Importance
 from sequela.evaluation.predictions import Predictions
@@ -262,7 +262,15 @@ def load_other(
         SettingError: If nothing is left, or the data do not fit the model.
         SequelaError: If the data cannot be found or read.
     """
-    implementation = _implementation(folder.settings.data)
+    known = folder.settings.data
+    kinds = {"signal": "recordings", "records": "hospital records"}
+    found, read = (kinds[catalog.lookup(each).holds] for each in (name, known))
+    if found != read:
+        raise SettingError(
+            f"{name} holds {found}, and the model of {folder.path} reads {read}, as {known} holds: "
+            "name data of that kind with --data"
+        )
+    implementation = _implementation(known)
     data: RunData = implementation.load_other(folder, header, name, root, work, labels)
     return data
 

@@ -21,6 +21,7 @@ from sequela.serving.records import examples_of, inputs_of
 from sequela.serving.scored import Scored
 from sequela.serving.served import ServedModel
 from sequela.sources.events import events_of
+from sequela.sources.signals.edf import SUFFIXES
 
 _NUMBERS = 1 << 21
 """Numbers of a batch, once all its examples are as long."""
@@ -33,6 +34,8 @@ def format_of(model: ServedModel, path: Path | None, data: str | None) -> str:
     """The format of records: as asked for, else that of the folder, else that of the training."""
     if data is None and path is not None and (path / "data").is_dir():
         return "meds"
+    if data is None and path is not None and path.suffix.lower() in SUFFIXES:
+        return "signals"
     return data or str(model.about["training"]["name"])
 
 

@@ -425,6 +425,8 @@ def _regular(path: Path, expected: str, remedy: str) -> Iterator[io.BufferedRead
 def _check_regular(path: Path, mode: int, rest: str) -> None:
     if not stat.S_ISREG(mode):
         found = next((words for is_kind, words in _KINDS if is_kind(mode)), "no regular file")
+        if stat.S_ISDIR(mode):
+            rest = f"{rest.partition(';')[0]}; name a file in it"
         raise DataError(f"{path} is {found}: {rest}")
 
 

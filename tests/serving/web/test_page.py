@@ -123,6 +123,12 @@ def test_what_goes_wrong_is_said_and_can_be_put_right(
         error = page.locator("#error")
         page.click("button[type=submit]")
         expect(error).to_contain_text("There is no file yet")
+        paper = tmp_path / "paper.pdf"
+        paper.write_text("%PDF")
+        page.set_input_files("#file", paper)
+        expect(error).to_contain_text("paper.pdf: expected a file that ends in .csv")
+        page.click("button[type=submit]")
+        expect(error).to_contain_text("paper.pdf: expected a file that ends in .csv")
         page.set_input_files("#file", bad)
         page.click("button[type=submit]")
         expect(error).to_contain_text("line 2 is not 1 number")

@@ -43,6 +43,10 @@ def beside(root: Path) -> Source:
     place = root / NAME if root.is_dir() else root
     if place.suffix != ".toml":  # a database, beside which it lies
         place = root.parent / NAME
+    if not place.exists() and root.suffix == ".toml":
+        raise DataNotFoundError(
+            f"{root} does not exist: name a declaration, as docs/tables.md shows"
+        )
     if not place.exists():
         raise DataNotFoundError(
             f"{place} is not there: expected the declaration of the tables; let `sequela data "

@@ -74,6 +74,7 @@ function showCard() {
 function kindOf(name, text) {
   const end = name.toLowerCase().split(".").pop();
   if (KINDS[end]) return KINDS[end];
+  if (name) throw new Error(`${name}: expected a file that ends in .${Object.keys(KINDS).join(", .")}.`);
   return /^\s*[[{]/.test(text) ? KINDS.json : KINDS.csv;
 }
 
@@ -246,7 +247,14 @@ function showMoved(found) {
 function chosen(files) {
   if (files) $("file").files = files;
   const name = $("file").files[0]?.name || "";
-  $("units").hidden = !(model?.kind === "signal" && kindOf(name, "") !== KINDS.edf && kindOf(name, "") !== KINDS.json);
+  let kind = "";
+  $("error").textContent = "";
+  try {
+    kind = kindOf(name, "");
+  } catch (error) {
+    $("error").textContent = error.message;
+  }
+  $("units").hidden = !(model?.kind === "signal" && kind !== KINDS.edf && kind !== KINDS.json);
 }
 
 $("form").addEventListener("submit", ask);

@@ -63,7 +63,7 @@ function showCard() {
       ? `${model.signal.n_chans} channel(s), ${model.signal.sfreq} Hz, ${model.signal.unit}; segments of ${model.signal.n_times} samples`
       : `${model.records.codes} codes, ${model.records.channels} measurements`,
     Cost: costOf(model.cost),
-    Sets: `fitted on the tuning part to hold the true class in ${percent(sets.promised)} of new examples like those`,
+    "Prediction sets": `fitted on the validation set, so that ${percent(sets.promised)} of the sets of new examples like those contain the true class`,
     "Checksum of the run": model.run.sha256,
   };
   for (const [name, value] of Object.entries(rows)) {
@@ -137,8 +137,8 @@ function show(next) {
   $("chances").tBodies[0].replaceChildren(...rows);
   const promised = percent(model.calibration.conformal.promised);
   $("set").textContent = one.set.length
-    ? `Uncertainty: the set {${one.set.join(", ")}} holds the true class in ${promised} of new examples like those of the tuning part.`
-    : `Uncertainty: no class is in the set. The example is unlike those of the tuning part, of which the sets hold the true class in ${promised}.`;
+    ? `Prediction set: {${one.set.join(", ")}}. Of many such sets, for new examples like those of the validation set, ${promised} contain the true class; one set is right or wrong.`
+    : `Prediction set: empty. The example is unlike those of the validation set, for which ${promised} of the sets contain the true class.`;
   if (!explained) $("moved").replaceChildren();
   $("picture").replaceChildren(...(answer.patients ? [timeline(answer.patients[place], one)] : answer.channels.flatMap(trace)));
   if (explained) explain();

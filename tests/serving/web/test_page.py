@@ -74,7 +74,7 @@ def test_a_person_drops_a_seizure_and_a_recording_without_one(
         assert page.locator("#result").evaluate("each => each === document.activeElement")
         assert page.locator("#place option").count() == 23
         expect(page.locator("#chances tbody tr")).to_have_count(5)
-        expect(page.locator("#set")).to_contain_text("90.0 % of new examples")
+        expect(page.locator("#set")).to_contain_text("90.0 % of such sets contain")
         whole, near = page.locator("#picture svg").all()
         expect(whole).to_have_attribute("aria-label", _holds("23.6 s"))
         expect(near).to_have_attribute("aria-label", _holds("segment 1 of 23: 1.03 s"))

@@ -137,7 +137,7 @@ function show(next) {
   $("chances").tBodies[0].replaceChildren(...rows);
   const promised = percent(model.calibration.conformal.promised);
   $("set").textContent = one.set.length
-    ? `Prediction set: {${one.set.join(", ")}}. Of many such sets, for new examples like those of the validation set, ${promised} contain the true class; one set is right or wrong.`
+    ? `Prediction set: {${one.set.join(", ")}}. For new examples like those of the validation set, ${promised} of such sets contain the true class.`
     : `Prediction set: empty. The example is unlike those of the validation set, for which ${promised} of the sets contain the true class.`;
   if (!explained) $("moved").replaceChildren();
   $("picture").replaceChildren(...(answer.patients ? [timeline(answer.patients[place], one)] : answer.channels.flatMap(trace)));

@@ -3,7 +3,8 @@
 Writes synthetic tables where the folder has none (300,000 persons, 430,000 hospital stays,
 5,000,000 conditions, 15,000,000 drugs, 30,000 concepts; no real data), then builds events, asks
 ``in-hospital`` and cuts sequences in a process of its own, start-up included: seconds and memory.
-There are no measurements, which are most rows of MIMIC-IV. The fastest of ``--runs`` counts. ``--limit`` is a target in seconds and megabytes, which is printed beside.
+There are no measurements, which are most rows of MIMIC-IV. The fastest of ``--runs`` counts.
+``--limit`` is a target in seconds and megabytes, which is printed beside.
 
     python benchmarks/omop_path.py FOLDER [--scale 1] [--runs 1] [--format csv.gz]
 """

@@ -45,6 +45,7 @@ def only_claims(study: Study) -> Study:
         training={name: how for name, how in study.training.items() if name in models},
         reference_models=(),
         controls={},
+        default=False,
     )
 
 

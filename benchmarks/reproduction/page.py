@@ -21,7 +21,7 @@ from typing import Any
 
 from sequela.evaluation.number import number
 from sequela.models.registry import title_of
-from sequela.studies.verdicts import ANSWERS
+from sequela.studies.verdicts import ANSWERS, CONTRADICTED, OPEN, SUPPORTED
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -129,12 +129,26 @@ def span(summary: Mapping[str, Any], split: str) -> str:
     return f"{min(gains)} to {max(gains)}"
 
 
+ONE = {
+    "hold": "holds",
+    "do not hold": "does not hold",
+    "are inconclusive": "is inconclusive",
+}
+"""Of one claim."""
+
+
 def tally(claims: list[Mapping[str, Any]]) -> str:
     """How many claims have each answer."""
     counts = Counter(claim["verdict"] for claim in claims)
+    each = Counter(claim["interval_verdict"] for claim in claims)
     said = ("hold", "do not hold", "are inconclusive", "cannot be tested on these data")
-    parts = [f"{counts[answer]} {words}" for answer, words in zip(ANSWERS, said, strict=True)]
-    return f"{', '.join(parts[:-1])}, and {parts[-1]}"
+    parts = [
+        f"{counts[answer]} {ONE.get(words, words) if counts[answer] == 1 else words}"
+        for answer, words in zip(ANSWERS, said, strict=True)
+        if counts[answer]
+    ]
+    intervals = ", ".join(f"{each[answer]} {answer}" for answer in (SUPPORTED, CONTRADICTED, OPEN))
+    return f"{', '.join(parts)}. From the 95 % intervals alone, {intervals}"
 
 
 def five_lines(summary: Mapping[str, Any], costs: Mapping[str, Any]) -> str:

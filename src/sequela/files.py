@@ -21,12 +21,12 @@ from sequela.errors import OutputError, SequelaError, system_words
 
 LOCK = ".lock"
 PATIENCE = 5.0
-"""Seconds to wait for a locked folder: the workers of a killed process end within them."""
+"""The seconds to wait for a locked folder: the workers of a killed process end within them."""
 _LOOK = 0.1
 _PARTIAL, _WORK = ".partial", ".work"
 _TEMPORARY = re.compile(rf"\..+\.[0-9a-f]{{16}}({_PARTIAL}|{_WORK})")
 _staying: dict[Path, tuple[Path, os.stat_result]] = {}
-"""Folders that must stay: the place of each when links are followed, and its identity."""
+"""The folders that must stay: the place of each when links are followed, and its identity."""
 
 
 def require_file(path: Path, *endings: str) -> None:
@@ -324,11 +324,7 @@ def _first(lock: Path) -> int:
 
 
 def _waited_for(lock: Path) -> int:
-    """Wait until no other process locks a file, and return the handle of the locked file.
-
-    Raises:
-        OutputError: If another one has it for longer than ``PATIENCE`` seconds.
-    """
+    """Return the locked handle of a file once it is free, or raise an OutputError."""
     until = time.monotonic() + PATIENCE
     while (handle := _locked(lock)) is None:
         if time.monotonic() > until:
@@ -380,11 +376,7 @@ else:
 
 
 def _require_staying(path: Path) -> None:
-    """Make sure that what must stay above a path is there, and that no link leads out of it.
-
-    Raises:
-        OutputError: If not.
-    """
+    """Raise an OutputError if a folder that must stay is gone, or a link leads out of it."""
     where = path.parent.resolve() / path.name
     for folder, (place, stat) in list(_staying.items()):
         if not (path.absolute().is_relative_to(folder) or where.is_relative_to(place)):

@@ -1,4 +1,4 @@
-"""Attacks on hospital records and their labels: what is known only later, or tells the outcome."""
+"""Attacks on records and labels: information from the future, or that reveals the outcome."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,7 +18,7 @@ SELECT c.subject_id, s.admitted + INTERVAL 1 HOUR, '{family}' || substr(c.code, 
 FROM planted AS c JOIN stays AS s USING (subject_id, visit_id)
 WHERE starts_with(c.code, 'ICD9CM//')
 """
-"""The discharge codes of each stay once more, an hour after its admission."""
+"""The discharge codes of each stay, repeated an hour after its admission."""
 
 OF_SOME = """
 INSERT INTO planted
@@ -33,7 +33,7 @@ SELECT subject_id, prediction_time - INTERVAL 1 HOUR, 'CHART//filler ' || i, NUL
 FROM asked, range(200) AS r(i)
 WHERE hash(visit_id * 1000 + i) % 1000 < CASE WHEN died THEN 300 ELSE 75 END
 """
-"""Two hundred codes that say nothing; only who dies has more of them."""
+"""Two hundred uninformative codes; only patients who die have more of them."""
 
 TWICE = """
 CREATE TABLE twice AS SELECT * FROM planted WHERE subject_id IN (
@@ -57,7 +57,7 @@ def _of_some(code: str, where: str, value: str = "NULL") -> tuple[str, ...]:
 
 
 def _twice(kept: str) -> tuple[str, ...]:
-    """Five patients of many codes once more under other ids."""
+    """Return SQL that repeats five patients with many codes under other ids."""
     return (TWICE, AGAIN.format(kept=kept), "DELETE FROM planted WHERE code IS NULL")
 
 
@@ -105,7 +105,7 @@ _PLANTED: dict[str, tuple[str, Sequence[str]]] = {
     "patients twice, one code changed": ("mimic3", _twice(_ONE_CHANGED)),
     "patients twice, 10 % of the codes dropped": ("mimic3", _twice(_SOME_DROPPED)),
 }  # fmt: skip
-"""What is planted into which data, by the name of the attack."""
+"""The SQL planted into the events, by the name of the attack."""
 
 
 def _carry_out(bench: Bench, *, name: str, data: str, statements: Sequence[str]) -> Outcome:
@@ -117,7 +117,7 @@ def _same(labels: pa.Table) -> pa.Table:
 
 
 def _another_hour(labels: pa.Table) -> pa.Table:
-    """Deaths are asked four hours earlier."""
+    """Move the prediction for deaths four hours earlier."""
     times = labels["prediction_time"].to_numpy()
     died = labels["boolean_value"].to_numpy()
     moved = np.where(died, times - np.timedelta64(4, "h"), times)
@@ -125,7 +125,7 @@ def _another_hour(labels: pa.Table) -> pa.Table:
 
 
 def _another_zone(labels: pa.Table) -> pa.Table:
-    """The same wall clock, said to be that of New York."""
+    """Label the wall-clock times as New York time."""
     times = pc.assume_timezone(
         labels["prediction_time"], "America/New_York", ambiguous="earliest", nonexistent="earliest"
     )

@@ -1,1 +1,1 @@
-"""Who is in, from when to when, with which label, and in which part of a split."""
+"""Cohorts: the inclusion rules, the observation window, the labels and the split."""

@@ -1,4 +1,4 @@
-"""OMOP's tables of persons, visits, wards, deaths and observation, and of concepts, as declared."""
+"""The declarations of OMOP's tables of persons, visits, wards, deaths, observation and concepts."""
 
 import narwhals as nw
 
@@ -207,7 +207,7 @@ ANCESTORS = Table(
 
 
 def concept_table(name: str) -> Table:
-    """The declaration of a table of concepts."""
+    """Declare a table of concepts."""
     return Table(
         name,
         {

@@ -1,4 +1,4 @@
-"""What a report claims, declared before training: what is estimated, on whom, and within what."""
+"""The claims of a report, declared before training: estimand, population and margin."""
 
 import tomllib
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Condition = Literal["no recurrence", "one class predicted"]
 
 
 class Claim(BaseModel):
-    """One claim of a report, as it is judged: one number that is about, below or above a value."""
+    """A claim of a report: one number that is about, below or above a value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -55,15 +55,15 @@ class Claim(BaseModel):
 
 
 def declared(name: str) -> tuple[Claim, ...]:
-    """The claims of a study that ships with the package."""
+    """Return the claims of a study that ships with the package."""
     return read(Path(str(files("sequela.studies") / "declared" / f"{name}.toml")))
 
 
 def read(path: Path) -> tuple[Claim, ...]:
-    """The claims of a file: tables ``claim``, and what they share before them.
+    """Read the claims of a file: tables ``claim``, and their shared keys before them.
 
     Raises:
-        SettingError: If the file is missing or no declaration of claims, or names one twice.
+        SettingError: If the file is missing or not a declaration of claims, or names one twice.
     """
     try:
         record = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -81,7 +81,7 @@ def read(path: Path) -> tuple[Claim, ...]:
 
 
 def to_toml(claims: Sequence[Claim]) -> str:
-    """Claims as a file that :func:`read` takes."""
+    """Format claims as a file that :func:`read` reads."""
     import tomlkit
 
     tables: list[dict[str, Any]] = [claim.model_dump(mode="json") for claim in claims]

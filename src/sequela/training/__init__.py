@@ -1,1 +1,1 @@
-"""Fitting a model: the loop, its history and its checkpoints."""
+"""The fitting of a model: the loop, its history and its checkpoints."""

@@ -1,4 +1,4 @@
-"""A declaration of hospital tables, proposed by looking at them."""
+"""The proposal of a declaration from existing hospital tables."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,11 +36,11 @@ _DIED = re.compile("died|dead|death|expire|deceas|1|yes|true", re.IGNORECASE)
 
 
 def shown(name: str) -> str:
-    """The declaration of a published data set.
+    """Return the declaration of a published data set.
 
     Raises:
-        UnknownNameError: There is no such data set.
-        SettingError: It is not declared in a file.
+        UnknownNameError: If there is no such data set.
+        SettingError: If it is not declared in a file.
     """
     lookup(name)
     place = place_of(name)
@@ -53,18 +53,18 @@ def shown(name: str) -> str:
 
 
 def declared_names() -> list[str]:
-    """The published data sets that are declared in files."""
+    """Return the published data sets that are declared in files."""
     return sorted(path.stem for path in place_of("any").parent.glob("*.toml"))
 
 
 def propose(root: Path) -> str:
-    """A ``tables.toml`` for the tables of a folder.
+    """Propose a ``tables.toml`` for the tables of a folder.
 
-    What a person must decide is marked; a build refuses a declaration with marks.
+    Open decisions are marked; a build refuses a declaration with marks.
 
     Raises:
-        DataNotFoundError: There is no table.
-        DataError: A file cannot be read.
+        DataNotFoundError: If there is no table.
+        DataError: If a file cannot be read.
     """
     return _Proposal(root, look(root)).text()
 
@@ -97,7 +97,7 @@ class _Proposal:
         return "\n".join(self.lines).rstrip() + "\n"
 
     def _role(self, pattern: re.Pattern[str], words: Sequence[str]) -> tuple[str, Seen | None]:
-        """The column of an id, and the table that has one row for each."""
+        """Return the column of an id, and the table that has one row for each id."""
         found = [(t, c) for t in self.tables for c in t.columns if pattern.fullmatch(c.name)]
         alone = [(t, c) for t, c in found if c.unique]
         alone.sort(key=lambda each: -sum(bool(_column(each[0], word)) for word in words))
@@ -197,7 +197,7 @@ class _Proposal:
         self._outcome(table, ended, _at(left))
 
     def _outcome(self, table: Seen, ended: Column, left: str) -> None:
-        """Facts of how a stay ended."""
+        """Write the facts about the end of a stay."""
         if ended.kind is Kind.TIME:
             died = f"{ended.name} is not None"
         else:
@@ -250,7 +250,7 @@ class _Proposal:
         self.fact(table, template, time, "at discharge", why, value=value)
 
     def decide(self, asked: str, line: str = "") -> None:
-        """Mark what a person must decide."""
+        """Mark an open decision."""
         self.lines.append(f"# {DECIDE}: {asked}")
         if line:
             self.lines.append(f"# {line}")
@@ -283,7 +283,7 @@ class _Proposal:
 def _column(
     table: Seen, role: str, kind: Kind | None = None, but: Iterable[str] = ()
 ) -> Column | None:
-    """The first column whose name sounds like a role."""
+    """Return the first column whose name suggests a role."""
     return next(
         (
             column
@@ -297,7 +297,7 @@ def _column(
 
 
 def _at(column: Column) -> str:
-    """The column, or the end of its day where it has no time of day."""
+    """Return the column, or the end of its day where it has no time of day."""
     return f"end_of_day({column.moment})" if column.dates else column.moment
 
 

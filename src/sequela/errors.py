@@ -134,7 +134,7 @@ def check_new_name(kind: str, name: str, taken: Container[str]) -> None:
 
 _NO_ROOM = ("no space is left there", "free some, or name another disk")
 _FORBIDDEN = ("you may not write or read it", "name another place, or change its permissions")
-_NO_FOLDER = ("a file stands where a folder is expected", "name another place")
+_NO_FOLDER = ("a file is where a folder is expected", "name another place")
 _FIXABLE = {
     errno.EISDIR: ("it is a folder, and a file is expected", "name a file in it"),
     errno.ENOTDIR: _NO_FOLDER,

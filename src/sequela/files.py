@@ -387,7 +387,7 @@ def _require_staying(path: Path) -> None:
             same = False
         if not same:
             raise OutputError(
-                f"{folder}: was removed or moved while it was written to; nothing is made in its "
+                f"{folder}: was removed or moved during writing; nothing is created in its "
                 "place: run the command again"
             )
         if not where.is_relative_to(place):

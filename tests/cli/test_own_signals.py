@@ -68,7 +68,7 @@ def test_a_run_its_page_and_its_model_on_new_data(
 ) -> None:
     train("mlp-baseline", "--root", own, *ASKED, "--epochs", "3", "--out", "run")
     said = capsys.readouterr().out
-    assert "no unit is declared: the samples are taken for µV" in said
+    assert "no unit is declared: the samples are assumed to be in µV" in said
     kept = RunSettings.read(Path("run/config.toml")).signals
     assert kept is not None
     assert (kept.label, kept.channels, kept.rate) == ("stage", ("C3", "C4"), 128)
@@ -80,7 +80,7 @@ def test_a_run_its_page_and_its_model_on_new_data(
     ran("report", "run", "--out", "page.html")
     page = Path("page.html").read_text("utf-8")
     assert "Data: own" in page
-    assert "No unit is declared: the samples are taken for µV." in page
+    assert "No unit is declared: the samples are assumed to be in µV." in page
     for word in ("Bonn", "tumour", "death"):
         assert word not in page
     new = table(tmp_path / "new.parquet", range(50, 55))

@@ -97,10 +97,10 @@ _PLANTED: dict[str, tuple[str, Sequence[str]]] = {
     "a noisy copy of the label, as a code": ("eicu", _of_some("'CHART//told'", _NOISY)),
     "a noisy copy of the label, as a number": (
         "eicu", _of_some("'LAB//told'", "true", f"died::INTEGER + 0.4 * {_NORMAL}")),
-    "the hospital tells the outcome": (
+    "the hospital reveals the outcome": (
         "eicu", _of_some("'SERVICE//hospital ' || CASE WHEN died THEN n % 4 ELSE 4 + n % 16 END",
                          "true")),
-    "the number of codes tells the outcome": ("eicu", (FILLED,)),
+    "the number of codes reveals the outcome": ("eicu", (FILLED,)),
     "patients twice": ("mimic3", _twice(_CODE)),
     "patients twice, one code changed": ("mimic3", _twice(_ONE_CHANGED)),
     "patients twice, 10 % of the codes dropped": ("mimic3", _twice(_SOME_DROPPED)),
@@ -141,7 +141,7 @@ def _with_labels(bench: Bench, *, name: str, change: Callable[[pa.Table], pa.Tab
 
 LABELS: dict[str, Callable[[pa.Table], pa.Table]] = {
     "nothing planted in a label file": _same,
-    "deaths asked at another hour than survivors": _another_hour,
+    "deaths predicted at another hour than survivors": _another_hour,
     "label times in another zone": _another_zone,
 }
 

@@ -153,7 +153,7 @@ def _early_codes(
     if codes:
         what = (
             f"{examples} of {n} examples see {codes} codes of a stay that had not "
-            "ended, and such codes are assigned after discharge: they are known only after the "
+            "ended, and such codes are assigned after discharge, which is after the "
             "prediction"
         )
         found.append(
@@ -166,7 +166,7 @@ def _early_codes(
         more = ", ..." * (len(names) > _NAMED)
         what = (
             f"{examples} of {n} examples see {codes} codes of a stay that had not ended, of "
-            f"families of which it is not said when they become known ({', '.join(names[:_NAMED])}"
+            f"families that do not state when their codes become known ({', '.join(names[:_NAMED])}"
             f"{more})"
         )
         found.append(Finding("undeclared codes", what, task.name, "suspicion", _DECLARE))
@@ -200,10 +200,10 @@ def _times_that_tell(connection: duckdb.DuckDBPyConnection, task: Task) -> list[
         for name, column in times.items()
     )
     what = (
-        f"the time of the prediction alone tells '{positive}' from '{negative}' with an AUROC of "
+        f"the prediction time alone separates '{positive}' from '{negative}' with an AUROC of "
         f"{auroc:.2f} ({medians})"
     )
-    remedy = "ask both classes by the same rule, one that does not look at the outcome"
+    remedy = "choose the prediction times of both classes by one rule, independent of the outcome"
     return [Finding("times that tell the outcome", what, task.name, "suspicion", remedy)]
 
 

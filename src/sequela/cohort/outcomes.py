@@ -56,7 +56,7 @@ class Outcome:
     known: str = ""
     known_words: str = "after the outcome is on record"
     known_class: Literal["positive", "any"] = "positive"
-    leave_out: str = "those of whom it is known"
+    leave_out: str = "those whose outcome is known"
     competing: str = ""
     competing_words: str = ""
     assumed: str = (
@@ -163,7 +163,7 @@ def _death(label: str, found: str, of: Asked = "either", *, horizon: bool = Fals
         horizon=horizon,
         known=_DEATH_ON_RECORD,
         known_words="after the death is on record",
-        leave_out="who has died",
+        leave_out="patients who have died",
         assumed="subjects without a death on record count as alive at the horizon",
     )
 
@@ -187,7 +187,7 @@ READMISSION = Outcome(
     needs_order=True,
     known="a.prediction_time < a.discharged",
     known_words="inside a stay, when it is known whether somebody is in hospital",
-    leave_out="who is in hospital",
+    leave_out="patients who are in hospital",
     competing="NOT label AND coalesce(death_by <= horizon, false)",
     competing_words="died within the horizon without a readmission, and count as not readmitted",
     assumed="subjects without an admission on record by the horizon count as not readmitted",
@@ -201,7 +201,7 @@ ICU_TRANSFER = Outcome(
     of="stays",
     known="a.icu_admitted <= a.prediction_time",
     known_words="after the admission to intensive care is on record",
-    leave_out="who is or was in intensive care",
+    leave_out="patients who are or were in intensive care",
     competing="NOT label AND coalesce(expired, false)",
     competing_words="died in the stay outside of intensive care, and count as not transferred",
 )
@@ -220,7 +220,7 @@ def stay_of_more_than(days: float) -> Outcome:
         known=f"a.prediction_time >= least(a.discharged, a.admitted + {length})",
         known_words="after the discharge or the last of these days, when the length is known",
         known_class="any",
-        leave_out="whose length of stay is known",
+        leave_out="stays whose length is known",
         competing="NOT label AND coalesce(expired, false)",
         competing_words=f"died in the stay by then, and count as at most {days:g} days",
     )

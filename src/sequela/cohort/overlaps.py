@@ -99,10 +99,10 @@ def same_content(content: Content, parts: Mapping[str, Sequence[str]], unit: str
         of = f"of {len(np.unique(other_ids))} {unit}s of {other}"
         where = f"{one}, {other}"
         if len(copies):
-            what = f"{len(copies)} {of} hold what {unit}s of {one} hold, under another name"
+            what = f"{len(copies)} {of} are copies of {unit}s of {one}, under another name"
             found.append(Finding("same content", what, where, "leak", _ONE_PART))
         if len(alike):
-            what = f"{len(alike)} {of} follow {unit}s of {one} too closely for chance"
+            what = f"{len(alike)} {of} are suspiciously similar to {unit}s of {one}"
             found.append(Finding("resembling content", what, where, "suspicion", _ONE_EVENT))
     return found
 

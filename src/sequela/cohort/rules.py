@@ -42,7 +42,7 @@ DUPLICATES = Rule(
     "two records of one stay count once, and a death that either of them has counts",
 )
 """The rule that is applied after those of a task."""
-_NO_FUTURE = "the question is asked of those for whom the outcome still lies ahead"
+_NO_FUTURE = "only patients whose outcome is still ahead are included"
 
 
 RULES: Mapping[str, Rule] = {
@@ -78,13 +78,13 @@ RULES: Mapping[str, Rule] = {
         "died before admission",
         "death_by < admitted",
         "stays",
-        "such a death is none of this stay",
+        "such a death does not belong to this stay",
     ),
     "blank-status": Rule(
         "not recorded whether they died",
         "status IS NULL",
         "subjects",
-        "what is not recorded can neither be learnt nor judged",
+        "without a label an example is of no use in training or evaluation",
         later=True,
     ),
     "died-in-hospital": Rule(
@@ -104,7 +104,7 @@ RULES: Mapping[str, Rule] = {
         "another stay of the subject had begun and not ended at the discharge",
         "next_admission <= prediction_time OR others_until > prediction_time",
         "stays",
-        "who is in hospital cannot be admitted",
+        "patients in hospital cannot be admitted",
     ),
     "already-in-icu": Rule(
         "admitted to intensive care by the time of prediction",
@@ -119,7 +119,7 @@ RULES: Mapping[str, Rule] = {
             WHERE e.subject_id = candidates.subject_id AND e.time <= candidates.prediction_time
         )""",
         "subjects",
-        "the question is whether it comes for the first time",
+        "the task is to predict the first such event",
     ),
     # Nothing is left to predict after a discharge or death. The death of a stay ends it only
     # where its time is plausible, because it may be a typing error.
@@ -140,7 +140,7 @@ RULES: Mapping[str, Rule] = {
         "follow-up ended by the time of prediction",
         "followed_until <= prediction_time",
         "subjects",
-        "they were lost before the question was asked, when nobody's outcome had come",
+        "they were lost before the prediction time, when no outcome had occurred",
     ),
     # A follow-up that ends on the day of death was ended by it. One that ends earlier than the
     # horizon for another reason is too short even if a later death is known: only deaths would be

@@ -284,12 +284,12 @@ def in_known_order(events: Events, task: Task) -> tuple[Task, list[str]]:
     Raises:
         DataError: If the task needs that order.
     """
-    whole = "a subject's whole record" if not task.of_stays else "what comes after a stay"
+    whole = "a subject's whole record" if not task.of_stays else "the time after a stay"
     of_file = task.name == LABEL_FILE
     needs = task.outcome.needs_order or not task.of_stays
     if not events.stays_in_order and needs and not of_file:
         raise DataError(
-            f"{task.name} asks about {whole}, and these data do not give the order of a subject's "
+            f"{task.name} needs {whole}, and these data do not give the order of a subject's "
             "stays; choose a task about single stays, such as in-hospital"
         )
     if events.stays_in_order or task.history == "stay":

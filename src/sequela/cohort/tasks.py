@@ -236,7 +236,7 @@ def with_hindsight(task: Task) -> Task:
     return replace(
         task,
         hindsight=True,
-        leaks="it reads what was recorded to the end of the stay, when the outcome was known",
+        leaks="it reads data recorded up to the end of the stay, when the outcome was known",
     )
 
 

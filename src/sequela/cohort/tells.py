@@ -103,8 +103,8 @@ def _telling(
     more = f" and {len(order) - _NAMED} more" if len(order) > _NAMED else ""
     return Finding(
         "codes that tell the outcome",
-        f"{len(order)} codes stand almost only in records of '{of_class}': subjects of that class "
-        "and of the other that have it are counted",
+        f"{len(order)} codes occur almost only in records of '{of_class}': subjects of that class "
+        "and of the other with the code are counted",
         named + more,
         "suspicion",
         "check that it is known at the time of prediction, and is not the label under another name",

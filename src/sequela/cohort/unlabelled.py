@@ -91,11 +91,10 @@ def ask_without_labels(
     of_file = task.name == LABEL_FILE
     if of_file != (times is not None):
         raise SettingError(
-            "the model learnt times and labels from a file: name whom to ask about, and when, with "
+            "the model was trained on times and labels from a file: give subjects and times with "
             "--times"
             if of_file
-            else f"the model asks the task {task.name}, which finds its times in the records: "
-            "leave --times out"
+            else f"the model's task {task.name} finds its times in the records: leave --times out"
         )
     task, notes = in_known_order(events, task)
     task = replace(task, exclude=tuple(n for n in task.exclude if not RULES[n].later))
@@ -108,7 +107,7 @@ def ask_without_labels(
         if not len(labels):
             found = {each.reason for each in left_out}
             raise DataError(
-                f"nobody in these data can be asked about: {len(left_out):,} left out "
+                f"these data have no example to predict: {len(left_out):,} left out "
                 f"({'; '.join(sorted(found)[:3]) or 'there is no candidate'}); look at the data, "
                 "or at the task of the model"
             )
@@ -161,6 +160,6 @@ def _open(connection: duckdb.DuckDBPyConnection, labels: pa.Table) -> Iterator[s
     connection.unregister("asked_now")
     if count:
         yield (
-            f"of {count:,} of {len(labels):,} examples nothing is on record after the time of "
-            "prediction: where it has not come yet, they are asked too early"
+            f"{count:,} of {len(labels):,} examples have no event on record after the time of "
+            "prediction: if that time is in the future, the prediction is too early"
         )

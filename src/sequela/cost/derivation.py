@@ -8,8 +8,8 @@ from sequela.cost.ledger import Account, Calls, LayerCost
 from sequela.cost.report_2019 import Omission
 
 WORDS = {
-    "useful": "useful: real steps, as the formulas say",
-    "executed": "executed: padding included, as the formulas say",
+    "useful": "useful: real steps, by the formulas",
+    "executed": "executed: padding included, by the formulas",
     "embedding_sum": "with the multi-hot input as a sum of rows",
 }
 

@@ -206,7 +206,7 @@ def values(indices: Tensor) -> list[int]:
     """
     if indices.is_meta:
         raise ModelError(
-            "how many rows a bag adds up depends on the values of its offsets, which are not known:"
+            "how many rows a bag adds up depends on the values of its offsets, which are unknown:"
             " give the real ones as an integer tensor"
         )
     numbers: list[int] = indices.tolist()

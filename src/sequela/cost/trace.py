@@ -143,7 +143,7 @@ def _run(name: str, copied: nn.Module, given: Any, tracer: "_Tracer") -> None:
 
 def _depends_on_data(name: str, where: str) -> ModelError:
     return ModelError(
-        f"{name}'s forward asks for the values of a tensor at {where}: its work depends on the "
+        f"{name}'s forward reads the values of a tensor at {where}: its work depends on the "
         "data, so it cannot be counted from shapes"
     )
 

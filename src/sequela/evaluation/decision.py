@@ -50,7 +50,9 @@ def choose_threshold(tuning: Predictions, aim: Aim, target: float | None = None)
     others = tuning.n_examples - events
     if not events or (aim == "youden" and not others):
         which = "each" if events else "no"
-        raise DataError(f"{which} example of the tuning part is an event: a threshold needs both")
+        raise DataError(
+            f"{which} example of the validation set is an event: a threshold needs both"
+        )
     counts = np.bincount(rank, minlength=len(distinct))
     found = np.cumsum(np.bincount(rank, weights=tuning.label, minlength=len(distinct)))
     alarms = np.cumsum(counts)
@@ -159,7 +161,7 @@ def net_benefit(
     """
     at = np.arange(1, 100) / 100 if thresholds is None else np.asarray(thresholds)
     if not ((at > 0) & (at < 1)).all():
-        raise SettingError("thresholds of a decision curve lie between 0 and 1")
+        raise SettingError("thresholds of a decision curve must be between 0 and 1")
     alarm = predictions.score[:, None] >= at
     is_event = (predictions.label == 1)[:, None]
     price = at / (1 - at)

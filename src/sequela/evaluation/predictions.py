@@ -195,7 +195,7 @@ class Predictions:
             if differs.any():
                 raise DataError(
                     f"the recording of example {np.argmax(differs) + 1} holds more than one "
-                    f"{name.removesuffix('_id')}: a whole recording has no single answer here"
+                    f"{name.removesuffix('_id')}: a whole recording needs exactly one"
                 )
         sums = np.zeros((len(recording), len(self.classes)))
         np.add.at(sums, index, self.probabilities)

@@ -168,9 +168,9 @@ def refuse_held_out(predictions: Predictions, what: str) -> None:
         DataError: If there are none.
     """
     if not predictions.n_examples:
-        raise DataError(f"there are no predictions: {what} on the tuning part")
+        raise DataError(f"there are no predictions: {what} on the validation set")
     if (predictions.split == "held_out").any():
-        raise SplitError(f"{what} on the tuning part; these predictions are of the held-out part")
+        raise SplitError(f"{what} on the validation set; these predictions are for the test set")
 
 
 def _log_odds(predictions: Predictions) -> NDArray[np.float64]:

@@ -119,7 +119,7 @@ MODELS: dict[str, ModelEntry] = {}
 """The networks by name."""
 ENSEMBLE = "ensemble"
 NOT_TRAINED: Mapping[str, str] = {
-    AUTO: "stands for the default model of a data set, which must be named with --data: "
+    AUTO: "selects the default model of a data set, which must be named with --data: "
     + "; ".join(f"{each.model} for {each.of}" for each in DEFAULTS.values()),
     ENSEMBLE: "is made of finished runs: sequela ensemble RUN RUN --out RUN",
 }

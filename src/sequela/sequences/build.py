@@ -114,8 +114,8 @@ def build_sequences(
     _check_parts(cohort, parts)
     if of_model is None and not (parts == TRAIN).any():
         raise SplitError(
-            "the training part is empty, so there is no vocabulary to learn: give "
-            "the split a training part"
+            "the training set is empty, so there is no vocabulary to learn: give "
+            "the split a training set"
         )
     digest = digest_of(cohort, parts, settings, of_model)
     if is_built_from(folder, digest):

@@ -228,8 +228,8 @@ def _map(folder: Path, name: str, length: int) -> NDArray[Any]:
         raise DataError(f"{path} is damaged ({error}); build the sequences again") from error
     if mapped.dtype != dtype or mapped.shape != (length,):
         raise DataError(
-            f"{path} holds {mapped.dtype} {mapped.shape}, and the header says {dtype} ({length},); "
-            "build the sequences again"
+            f"{path} holds {mapped.dtype} {mapped.shape}, and the header states {dtype} "
+            f"({length},); build the sequences again"
         )
     # A plain view is still mapped and indexes several times faster than np.memmap does.
     return np.asarray(mapped)

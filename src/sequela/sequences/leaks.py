@@ -23,7 +23,7 @@ IN_SEGMENTS = (
 )
 IN_SEQUENCES = (
     "identical records in two parts, codes and values that alone reveal the outcome, what small "
-    "models of codes, counts and times tell of it, a vocabulary of other parts, steps after the "
+    "models of codes, counts and times predict, a vocabulary of other parts, steps after the "
     "prediction"
 )
 TOLD_BY_FORM, TOLD_BY_TREE, TOLD_BY_CODES = 0.8, 0.85, 0.9
@@ -34,7 +34,7 @@ _RARE = 3  # examples with a code, from which a model reads it
 _TRAIN, _HELD_OUT = PARTS.index("train"), PARTS.index("held_out")
 _HOUR = np.timedelta64(1, "h")
 _LOOK = (
-    "find out what tells it, for example with `sequela explain`; check that it is known at the "
+    "find the cause, for example with `sequela explain`; check that it is known at the "
     "time of prediction, and that cases and controls were recorded in the same way"
 )
 _TOLERANCE = 1e-6
@@ -141,11 +141,11 @@ def small_models(
     codes = present[rows]
     codes = codes[:, np.flatnonzero(codes.sum(axis=0) >= _RARE)]
     both = csr_array(hstack([codes, csr_array(form)], format="csr"))
-    counts = "the number of codes, steps and values, and the time of the question, tell"
+    counts = "the number of codes, steps and values, and the prediction time, predict"
     return (
         SmallModel(counts, form, "tree", TOLD_BY_FORM),
-        SmallModel("a small tree of codes, counts and times tells", both, "tree", TOLD_BY_TREE),
-        SmallModel("codes together tell", codes, "logistic", TOLD_BY_CODES),
+        SmallModel("a small tree of codes, counts and times predicts", both, "tree", TOLD_BY_TREE),
+        SmallModel("codes together predict", codes, "logistic", TOLD_BY_CODES),
     )
 
 
@@ -195,10 +195,10 @@ def _foreign_scaling(used: Scaling, fitted: Scaling) -> list[Finding]:
     return [
         Finding(
             "scaling of other parts",
-            "the scaling is not what the training part gives",
+            "the scaling was not fitted on the training set",
             "scaling",
             "leak",
-            "fit it on the training part alone",
+            "fit it on the training set alone",
         )
     ]
 
@@ -216,7 +216,7 @@ def _foreign_vocabulary(sequences: Sequences, in_training: NDArray[np.int64]) ->
             f"{len(foreign)} known codes occur in no training example",
             "vocabulary",
             "leak",
-            "learn the vocabulary from the training part alone",
+            "learn the vocabulary from the training set alone",
         )
     ]
 
@@ -232,6 +232,6 @@ def _later_steps(sequences: Sequences) -> list[Finding]:
             f"{late} steps begin after the prediction",
             "sequences",
             "leak",
-            "build the sequences again, from events dated by when they were known",
+            "build the sequences again, from events dated by the time they were known",
         )
     ]

@@ -159,7 +159,7 @@ def _reasons_not_read(source: Source, tables: Tables) -> dict[str, str]:
     reasons = {}
     for place in tables.not_read:
         name = Path(place).name.split(".")[0].lower()
-        reasons[place] = why.get(name, "not declared by this source, or not asked for")
+        reasons[place] = why.get(name, "not declared by this source, or not selected")
     return reasons
 
 

@@ -104,7 +104,7 @@ _CREDENTIALED = "PhysioNet Credentialed Health Data License 1.5.0"
 _UNKNOWN_PEOPLE: "Mapping[SplitUnit, str]" = {"subject": "its people are not identified"}
 _MIMIC: "Mapping[SplitUnit, str]" = {
     "site": "all its patients are of one hospital",
-    "time": "MIMIC shifts dates patient by patient, so they do not tell who came first",
+    "time": "MIMIC shifts dates patient by patient, so their order is unknown",
 }
 _GOLDBERGER = (
     "A. L. Goldberger et al.: PhysioBank, PhysioToolkit, and PhysioNet. "
@@ -150,7 +150,7 @@ DATA_SETS: dict[str, DataSet] = {
         kind="eeg",
         units=("subject", "session", "recording", "site", "row"),
         windows="sequela.sources.signals.reading:read",
-        how_to_get="name its file or folder with --root, and say what it holds (docs/signals.md)",
+        how_to_get="name its file or folder with --root, and describe its data (docs/signals.md)",
     ),
     "mimic3": DataSet(
         title="MIMIC-III Clinical Database",
@@ -286,7 +286,7 @@ DATA_SETS: dict[str, DataSet] = {
         units=("subject", "site", "time"),
         declares="sequela.sources.declared.source:beside",
         how_to_get=(
-            "name the folder of its tables with --root, and declare them in tables.toml beside "
+            "name the folder of its tables with --root, and declare them in tables.toml next to "
             "them (docs/tables.md)"
         ),
     ),
@@ -356,8 +356,8 @@ def check_split(name: str, unit: "SplitUnit", folds: int = 0) -> None:
         raise SettingError(f"{name} cannot be split by {unit}: {reason}; use {allowed}")
     if unit == "time" and folds:
         raise SettingError(
-            f"{name} cannot be cross-validated by time: most folds would be judged by what was "
-            "learnt from later ones; leave --folds out, or use --split subject"
+            f"{name} cannot be cross-validated by time: most folds would be evaluated with models "
+            "trained on later ones; leave --folds out, or use --split subject"
         )
 
 

@@ -119,7 +119,7 @@ _CHARTED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("ED_ARRIVAL", "arrival in the emergency room", ("ED_REGISTRATION",)),
     ("ED_OUT", "out of the emergency room", ()),
     ("SERVICE", "service in charge", ("MIMIC_IV_Service",)),
-    ("VISIT", "visit that is no hospital stay", ()),
+    ("VISIT", "visit that is not a hospital stay", ()),
     ("TRANSFER", "transfer to a ward", ("TRANSFER_TO", "MIMIC_IV_Transfer")),
     ("ICU_ADMISSION_SOURCE", "where intensive care took over from", ()),
     ("ICU_STAY_TYPE", "kind of a stay in intensive care", ()),
@@ -236,7 +236,7 @@ def register(family: Family) -> None:
     if not family.declared:
         raise SettingError(
             f"family '{family.name}' does not state when its codes become known: expected "
-            "charted=True, or coded_later with the reason why they are known only after the discharge"
+            "charted=True, or coded_later with the reason they are known only after the discharge"
         )
     NAMED.update(dict.fromkeys((family.name, *family.aliases), family))
     family_of.cache_clear()

@@ -115,7 +115,7 @@ def never_blank(*columns: str, show: str) -> tuple[Check, ...]:
             f"blank {column}",
             nw.col(column).is_null(),
             show,
-            "fill it in, or see whether its name stands above another column",
+            "fill it in, or check whether its name is above another column",
             MOST_BLANK,
         )
         for column in columns
@@ -128,7 +128,7 @@ def in_order(early: str, late: str, show: str, share: float) -> Check:
         f"{late} before {early}",
         nw.col(late) < nw.col(early),
         show,
-        f"correct the two, or see whether {early} and {late} stand above each other's columns",
+        f"correct the two, or check whether the names {early} and {late} were swapped",
         share,
     )
 

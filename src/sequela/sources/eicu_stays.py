@@ -159,7 +159,7 @@ PATIENT = Table(
         "unitdischargelocation": TEXT,
     },
     (
-        Fact("sex", "GENDER//{sex}", None, "always (static)", "it is taken not to change"),
+        Fact("sex", "GENDER//{sex}", None, "always (static)", "assumed not to change"),
         Fact(
             "hospital",
             codes.SITE + "//{hospitalid}",
@@ -221,14 +221,14 @@ PATIENT = Table(
             codes.ICU_DISCHARGE + "//{unitdischargelocation|UNKNOWN}",
             "unit_discharge",
             "at unit discharge",
-            "decided then; Death tells the outcome",
+            "decided then; Death reveals the outcome",
         ),
         Fact(
             "hospital discharge and where to",
             codes.DISCHARGE + "//{hospitaldischargelocation|UNKNOWN}",
             "hospital_discharge",
             "at hospital discharge",
-            "decided then; Death tells the outcome",
+            "decided then; Death reveals the outcome",
         ),
         Fact(
             "died in this stay",
@@ -259,7 +259,7 @@ PATIENT = Table(
             codes.FOLLOW_UP_END,
             "hospital_discharge",
             "at hospital discharge",
-            "nothing is known of a patient afterwards. A label, never an input",
+            "follow-up ends with the stay. A label, never an input",
             where=nw.col("hospitaldischargestatus") == "Alive",
         ),
     ),

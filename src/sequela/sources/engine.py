@@ -309,7 +309,7 @@ class SparkEngine:
         try:
             self._session = builder.getOrCreate()
         except Exception as error:
-            where = f"at {master}: does a master answer there?" if master else "in this process"
+            where = f"at {master}: is a master running there?" if master else "in this process"
             raise SettingError(f"Spark did not start {where} ({type(error).__name__})") from error
 
     def _settings(self, *, local: bool) -> dict[str, str]:

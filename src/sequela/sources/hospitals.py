@@ -32,7 +32,7 @@ def source_of(name: str, place: Path | str | None = None) -> Source:
     if entry.declares:
         if not isinstance(place, Path):
             raise SettingError(
-                f"{name} are declared in a file beside them: name their folder with --root, or "
+                f"{name} are declared in a file next to them: name their folder with --root, or "
                 "the file with --declaration"
             )
         declared: Source = loaded(entry.declares)(place)

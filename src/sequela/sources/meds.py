@@ -76,7 +76,7 @@ def _check_pages(path: Path) -> None:
     with parquet_of(path):
         shard = pq.ParquetFile(path, page_checksum_verification=True)
         if shard.metadata.num_rows != sum(len(batch) for batch in shard.iter_batches()):
-            raise DataError(f"{path}: not as many rows as its metadata say; fetch it again")
+            raise DataError(f"{path}: not as many rows as its metadata state; fetch it again")
 
 
 def _check_visits(path: Path) -> None:

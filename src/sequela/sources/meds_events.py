@@ -227,8 +227,8 @@ def _check(file: Path, schema: pa.Schema) -> None:
         found, wanted = read.field(name).type, READ[name]
         if found != wanted and not (found == pa.float64() and wanted == pa.float32()):
             raise DataError(
-                f"{file}: column '{name}' is {found}; MEDS 0.4 says {wanted}, which cannot hold "
-                "all its values: cast it"
+                f"{file}: column '{name}' is {found}; MEDS 0.4 requires {wanted}, which cannot "
+                "hold all its values: cast it"
             )
 
 

@@ -23,7 +23,7 @@ INTEGER, NUMBER, TEXT, TIME = Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.TIME
 ID = {"subject_id": INTEGER, "hadm_id": INTEGER}
 
 AS_CHARTED = "staff charted it then"
-DATE_ONLY = "only the date is published; by the end of that day it was known for sure"
+DATE_ONLY = "only the date is published; it was certainly known by the end of that day"
 DAY_ENDS = "at the end of that day"
 
 # A stay whose DEATHTIME is further than this from its DISCHTIME has a typing error in one of them;
@@ -192,7 +192,7 @@ def _why_later(code: str) -> str:
     if not family.coded_later:
         raise ValueError(
             f"{family.name} is declared as coded after discharge, and sources/codes.py does not "
-            "say so: say it there, so that its leaks are looked for"
+            "state this: add it there, so that its leaks are looked for"
         )
     return family.coded_later
 
@@ -226,7 +226,7 @@ STAY_FACTS = (
         codes.DISCHARGE + "//{discharge_location|UNKNOWN}",
         "dischtime",
         "at discharge",
-        "decided then; a death tells the outcome",
+        "decided then; a death reveals the outcome",
     ),
     Fact(
         "died in this stay",
@@ -282,7 +282,7 @@ def stay_checks(excused: nw.Expr) -> tuple[Check, ...]:
             "a deathtime, and a hospital_expire_flag of 0,",
             ~nw.col("deathtime").is_null() & (nw.col("hospital_expire_flag") == 0),
             "hadm_id",
-            "correct one of the two, or see whether deathtime stands above another column",
+            "correct one of the two, or check whether the name deathtime is above another column",
             share=0.005,
         ),
         in_order("edregtime", "edouttime", "hadm_id", share=0.05),

@@ -100,7 +100,7 @@ SOURCE = Source(
                 Fact("birth", codes.BIRTH, "birth",
                      "on 1 January of anchor_year - anchor_age", "only the year is known"),
                 Fact("sex", "GENDER//{gender}", None, "always (static)",
-                     "it is taken not to change"),
+                     "assumed not to change"),
                 DEATH,
                 Fact(
                     "end of follow-up", codes.FOLLOW_UP_END, "follow_up_end",

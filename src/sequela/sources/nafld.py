@@ -90,7 +90,7 @@ SOURCE = Source(
                 "status": INTEGER,
             },
             (
-                Fact("sex", "GENDER//{sex}", None, "always (static)", "it is taken not to change"),
+                Fact("sex", "GENDER//{sex}", None, "always (static)", "assumed not to change"),
                 Fact("entry to the cohort", codes.ENTRY, "entry", "at entry", "day 0"),
                 Fact("age in years", "AGE", "entry", "at entry", "only the age is published",
                      value="age", where=~nw.col("age").is_null()),

@@ -50,27 +50,27 @@ INTEGER, NUMBER, TEXT, TIME = Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.TIME
 CODES = ("standard", "source")
 
 BILLED, OWN, GIVEN, NOTHING = "billing", "own", "given", "nothing"
-BY_VISIT_END = "dated at the end of the visit: the type says billing, claim or discharge"
-BY_OWN_TIME = "dated at their own time: the type says that it was recorded in the course of care"
+BY_VISIT_END = "dated at the end of the visit: the type is billing, claim or discharge"
+BY_OWN_TIME = "dated at their own time: the type is a record in the course of care"
 BY_KIND = "dated at their own time: a drug at its start, a measurement when it is taken"
-BY_LATER = "dated at the later of their own time and the end of the visit: the type says nothing"
+BY_LATER = (
+    "dated at the later of their own time and the end of the visit: the type is uninformative"
+)
 AT_ARRIVAL = "dated at their own time, which is the very moment of the visit's start"
-ALONE = "dated at their own time: the type says billing, and they name no visit"
+ALONE = "dated at their own time: the type is billing, and they name no visit"
 ONLY_DATES = "their own time is a date without a time: the end of that day"
 BY_SOURCE = "coded by the source concept: the table concept lacks the standard one"
 BY_STANDARD = "coded by the standard concept: the table concept lacks the source one"
 BY_VALUE = "coded by the source value: the table concept has no concept of theirs"
-COARSER = "coded by an ancestor of the standard concept, as many levels above it as asked for"
+COARSER = "coded by an ancestor of the standard concept, at the requested number of levels above it"
 BY_ID = "coded by the number of the concept: no source value, and no such row in concept"
-EARLY = (
-    f"{LEAKS}whose type says billing, claim or discharge are dated before the end of their visit"
-)
+EARLY = f"{LEAKS}whose type is billing, claim or discharge are dated before the end of their visit"
 EARLIEST = f"{LEAKS}of these carry the very moment of their visit's start"
 ON_PURPOSE = (
     "--dated-as-recorded: each row is dated at its start, so what was billed after the discharge "
     "is known on arrival"
 )
-NO_END = "its type says billing, and its visit has no end: when it was known is not recorded"
+NO_END = "its type is billing, and its visit has no end: when it was known is not recorded"
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,14 @@ class Domain:
     def known(self) -> str:
         """The time a row was known, in words."""
         if self.by_type:
-            return "by its type, as the table 'When a row was known' says"
-        return "at its own time; at the end of the visit where the type says billing"
+            return "by its type, see the table 'When a row was known'"
+        return "at its own time; at the end of the visit where the type is billing"
 
     @property
     def why(self) -> str:
         """The reason for that time."""
         if self.by_type:
-            return "a row says when something started; its type says where it came from"
+            return "a row records when something started; its type is its origin"
         return "a drug is known when it starts, a measurement when it is taken"
 
 

@@ -303,8 +303,8 @@ class Sums:
         found = found or sha256(path, expected)
         if found != stated:
             raise DataError(
-                f"{path}: found SHA-256 {found}; expected {stated}, as {self.place.name} beside it "
-                f"states: the file was changed or cut; {REMEDY}"
+                f"{path}: found SHA-256 {found}; expected {stated}, as {self.place.name} next to "
+                f"it states: the file was changed or cut; {REMEDY}"
             )
         return True
 
@@ -445,7 +445,7 @@ def _translated(place: str, rest: str) -> Iterator[None]:
     except DataError:
         raise
     except MemoryError as error:
-        raise DataError(f"{place} asks for more memory than there is: {rest}") from error
+        raise DataError(f"{place} needs more memory than there is: {rest}") from error
     except Exception as error:
         why = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{place} is damaged ({why[:200]}): {rest}") from error

@@ -70,7 +70,7 @@ def read(root: Path) -> Batches:
     sets = [name for name in SETS if _outcomes(root, name).is_file()]
     if not sets:
         raise DataNotFoundError(
-            f"{root}: no Outcomes-a.txt; expected it beside set-a (a folder, .zip or .tar.gz)"
+            f"{root}: no Outcomes-a.txt; expected it next to set-a (a folder, .zip or .tar.gz)"
         )
     outcomes = [_table(str(p), opened.content(p, _EXPECTED), OUTCOMES) for p in _paths(root, sets)]
     for path, table in zip(_paths(root, sets), outcomes, strict=True):

@@ -20,7 +20,7 @@ from sequela.sources.opened import Sums, opened, sha256
 EXPECTED = "a table as it was published"
 AS_STATED = "SHA-256 as published"
 NOT_STATED = "no published checksum"
-CHANGED = "changed after its publication, as --changed says"
+CHANGED = "changed after its publication, as declared by --changed"
 LIKE_RELEASE = 0.5
 """The share of tables with a release's number of rows from which on it is that release."""
 
@@ -110,7 +110,7 @@ class Publication:
             if each != expected:
                 raise DataError(
                     f"{path}, line 1: column '{each}' where '{expected}' is published, so names "
-                    "may stand above other columns: fetch it again, or run with --changed "
+                    "may be above other columns: fetch it again, or run with --changed "
                     f"{name} if the columns were reordered on purpose"
                 )
 

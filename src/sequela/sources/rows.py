@@ -222,7 +222,7 @@ class TableRows:
         allowed = (
             f"expected at most {check.share:.1%} of the rows" if check.share else "expected none"
         )
-        among = _first(self.file, {check.show: value}, f"the {check.show} of one first stands on ")
+        among = _first(self.file, {check.show: value}, f"the {check.show} of one is first on ")
         return DataError(
             f"{self.place}: {check.problem} in {rows} of {total} rows{among}; {allowed}: "
             f"{check.remedy}"

@@ -218,7 +218,7 @@ def _header(file: _File, *, labelled: bool = True) -> list[str]:
         )
     if header[0] not in _ID_COLUMNS or header[1:] != expected:
         raise DataError(
-            f"{file.path} line 1: the columns stand in another order or others are among them, "
+            f"{file.path} line 1: the columns are in another order or there are others among them, "
             f"expected an id, X1 to X{CHUNK_TIMES}, and y; {_REMEDY}"
         )
     return ["id", *expected]

@@ -71,8 +71,8 @@ class Beside:
         corrected = f", corrected for {n} comparisons" * (n > 1)
         return (
             f"{title_of(self.model)}, the default model for these data, has {metric.title} "
-            f"{number(self.value, metric.form).replace('%', ' %')}{over}. {said} “Surely” is p "
-            f"below {SURE}{corrected}."
+            f"{number(self.value, metric.form).replace('%', ' %')}{over}. {said} “Significantly” "
+            f"means p below {SURE}{corrected}."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def default_beside(study: Study, runs: Sequence[Run]) -> Beside | None:
         f"the best of the other models of {study.report}"
         if name in study.training
         else f"the best of the models of {study.report}": study.training,
-        "the best reference model": study.reference_models,
+        "the best baseline model": study.reference_models,
     }
     found = {
         kind: _best(plain[model] for model in some if model in plain)
@@ -173,9 +173,9 @@ def _rival(kind: str, own: Run, run: Run, compared: Any, metric: Metric) -> Riva
 def _in_words(rival: Rival, metric: Metric) -> str:
     """Describe one rival as a part of the sentence."""
     answer = {
-        True: "surely better than",
-        False: "surely worse than",
-        None: "not surely better or worse than",
+        True: "significantly better than",
+        False: "significantly worse than",
+        None: "not significantly different from",
     }
     unit = " points" if metric.points else ""
     low, high = rival.interval

@@ -30,13 +30,13 @@ class Claim(BaseModel):
     classes: tuple[str, ...] = Field(default=(), description="Of a recall change: the classes.")
     estimand: str = Field(min_length=1, description="The number in words.")
     population: str = Field(min_length=1, description="On whom.")
-    relation: Relation = Field(description="What the number is to the value.")
+    relation: Relation = Field(description="Relation of the number to the value.")
     value: float = Field(description="The value.")
     margin: float = Field(
         default=0.0, ge=0, description="How far beyond the value the number may be."
     )
     untestable: tuple[Condition, ...] = Field(
-        default=(), description="What would make the claim untestable."
+        default=(), description="Conditions that make the claim untestable."
     )
     prevalence: tuple[float, float] = Field(
         default=(0.0, 1.0),
@@ -44,7 +44,7 @@ class Claim(BaseModel):
         "number is weighted to both.",
     )
     fewest: int = Field(
-        default=0, ge=0, description="Fewest examples of the rarer class that tell anything."
+        default=0, ge=0, description="Fewest examples of the rarer class for a test."
     )
 
     @model_validator(mode="after")

@@ -60,16 +60,16 @@ class StudyFile(_Table):
     name: str = Field(min_length=1, description="In results.json, and of the part of the page.")
     title: str = ""
     heading: str = ""
-    data: str | tuple[str, ...] = Field(default=(), description="Data sets of which one is run.")
+    data: str | tuple[str, ...] = Field(default=(), description="Data sets to choose one from.")
     task: str = Field(
         default="",
-        description="Asked of `data`, where these are records: a name, or a task file beside this.",
+        description="Task of `data`, if these are records: a name, or a task file next to this.",
     )
     asked: dict[str, Any] = Field(
-        default={}, description="Of the task and its sequences: fields of CohortSettings. In a "
-        "file of several cohorts, by data set.",
+        default={}, description="Settings of the task and its sequences: fields of CohortSettings. "
+        "In a file of several cohorts, by data set.",
     )  # fmt: skip
-    signals: dict[str, Any] = Field(default={}, description="What recordings of one's own are.")
+    signals: dict[str, Any] = Field(default={}, description="Description of your own recordings.")
     cohorts: tuple[Cohort, ...] = ()
     primary: tuple[Cohort, ...] = ()
     hindsight: tuple[Cohort, ...] = ()
@@ -93,7 +93,7 @@ class StudyFile(_Table):
     very_few: int = Field(default=50, ge=0)
     folds: int = Field(default=5, ge=0)
     repeats: int = Field(default=1, ge=1)
-    seeds: int = Field(default=1, ge=1, description="With how many seeds each split is trained.")
+    seeds: int = Field(default=1, ge=1, description="Number of seeds for each split.")
     caveats: tuple[str, ...] = ()
     notes: dict[str, str] = {}
 
@@ -221,5 +221,5 @@ def _check_names(file: StudyFile) -> None:
         if task and task not in TASKS and "declared" not in asked:
             raise unknown_name("task", task, TASKS)
     for name in set(file.training) - set(file.models):
-        raise SettingError(f"key 'training.{name}': it is none of the models of the study")
+        raise SettingError(f"key 'training.{name}': it is not one of the models of the study")
     SignalSettings.of(**file.signals)

@@ -82,9 +82,7 @@ def reproduce(
             raise unknown_name("study", name, STUDIES)
     _check_out(out)
     if root is not None and len(studies) > 1:
-        raise SettingError(
-            f"--root is where the data of one study lie: name {' or '.join(STUDIES)}"
-        )
+        raise SettingError(f"--root is the place of one study's data: name {' or '.join(STUDIES)}")
     if processes is not None and processes < 1:
         raise SettingError(f"--processes is {processes}; expected 1 or more")
     jobs: list[Job] = []

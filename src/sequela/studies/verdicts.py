@@ -242,7 +242,7 @@ def _one_class_predicted(_: Claim, runs: Sequence[Run]) -> str:
         if len({int(one) for each in held_out for one in np.unique(each.predicted)}) > 1:
             return ""
     name = runs[0].data["classes"][int(runs[0].runs[0].predictions.predicted[0])]
-    return f"The models predict “{name}” for every example, so that they are alike in nothing else."
+    return f"The models predict “{name}” for every example, so they cannot be compared."
 
 
 _CONDITIONS: Mapping[Condition, Callable[[Claim, Sequence[Run]], str]] = {

@@ -81,8 +81,8 @@ def check_rows(name: str, root: Path) -> Iterator[str]:
     yield from (fault.line() for fault in found)
     if refused := sum(fault.refused for fault in found):
         raise DataError(
-            f"{root}: {refused} of the above would stop a build; correct the rows, or what "
-            "tables.toml says of them"
+            f"{root}: {refused} of the above would stop a build; correct the rows, or their "
+            "declaration in tables.toml"
         )
 
 

@@ -165,7 +165,7 @@ class _Proposal:
             self.fact(table, "MEDS_BIRTH", born.moment, "at birth", "dated then")
         if sex := _column(table, "sex"):
             code = f"GENDER//{{{sex.name}}}"
-            self.fact(table, code, None, "", "it is taken not to change")
+            self.fact(table, code, None, "", "assumed not to change")
         if died := _column(table, "death", Kind.TIME):
             why = "dated then. A label, never an input"
             self.fact(table, "MEDS_DEATH", _at(died), "at death", why)
@@ -174,7 +174,7 @@ class _Proposal:
         came = _column(table, "admitted", Kind.TIME)
         left = _column(table, "discharged", Kind.TIME)
         if came is None or left is None:
-            self.decide("which columns say when a stay begins and ends?")
+            self.decide("which columns hold the begin and end of a stay?")
             return
         used = {came.name, left.name, self.person, self.stay}
         ended = _column(table, "death", but=used)
@@ -191,7 +191,7 @@ class _Proposal:
         self.fact(table, "HOSPITAL_DISCHARGE", _at(left), "at discharge", "staff wrote it then")
         if ended is None:
             self.decide(
-                "no column says who died in the stay: without one, deaths of patients decide"
+                "no column records deaths in the stay: without one, deaths of patients are used"
             )
             return
         self._outcome(table, ended, _at(left))
@@ -204,7 +204,7 @@ class _Proposal:
             values = ended.values or ("0", "1")
             value = next((v for v in values if _DIED.fullmatch(v)), values[-1])
             died = f"{ended.name} == {value if ended.kind is Kind.INTEGER else repr(value)}"
-        self.decide(f"does this say that somebody died in the stay ({ended.describe()})?")
+        self.decide(f"does this record a death in the stay ({ended.describe()})?")
         why = "a label, never an input"
         self.fact(table, "HOSPITAL_OUTCOME//expired", left, "at discharge", why, where=died)
         alive = f"{ended.name} is None" if ended.kind is Kind.TIME else died.replace("==", "!=")
@@ -240,12 +240,12 @@ class _Proposal:
         if times and not billed:
             at = _column(table, "read", Kind.TIME) or times[0]
             others = "".join(f" or {c.name}" for c in times if c is not at)
-            self.decide(f"could this be read at {at.name}{others}, or later? Say when and why")
+            self.decide(f"could this be read at {at.name}{others}, or later? State when and why")
             why = "staff wrote it down then"
             self.fact(table, template, _at(at), f"at {at.name}", why, value=value)
             return
         self.decide("when was such a row known? What is coded for the bill is known at discharge")
-        why = "" if billed else "its table has no time of its own"
+        why = "" if billed else "its table has no time column"
         time = "discharge" if self.stays else ""
         self.fact(table, template, time, "at discharge", why, value=value)
 

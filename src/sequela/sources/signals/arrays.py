@@ -14,7 +14,7 @@ from sequela.errors import DataError
 from sequela.sources import opened
 
 KEYS = ("id", "subject", "session", "recording", "site", "label", "time")
-REMEDY = "correct the file, or what is said of it"
+REMEDY = "correct the file, or its declaration"
 _ARRAYS = ("X", "signal", "signals", "data", "x")
 """The usual names of arrays of signals, where none is named."""
 _DIMENSIONS = (2, 3)

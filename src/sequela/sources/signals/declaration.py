@@ -87,7 +87,7 @@ def _check(settings: SignalSettings, place: Path) -> None:
     if settings.background and not settings.events:
         raise SettingError(
             f"{where}a class of windows without an event ({settings.background}), and no events: "
-            "say where they are with --events"
+            "give their place with --events"
         )
     Classes.of(settings)
 

@@ -111,22 +111,22 @@ def _of_table(path: Path, proposal: Proposal) -> None:
         rest = [name for name in names if name not in roles.values()]
         proposal.key("channels", tuple(rest), "the other columns: is each a channel?")
     if not (roles["time"] and roles["id"] and not lists and not samples):
-        proposal.key("rate", None, "the file does not say how many samples a second has")
-    proposal.key("unit", None, "the file does not say the unit of the samples")
+        proposal.key("rate", None, "the file does not contain the sampling rate")
+    proposal.key("unit", None, "the file does not contain the unit of the samples")
     _classes_of(path, roles["label"], names, proposal)
 
 
 def _say_roles(roles: dict[str, str | None], proposal: Proposal) -> None:
     """Propose the roles of columns by their names."""
     needed = {
-        "label": "no column is called like a class",
-        "subject": "no column is called like a person: if people are known, name it, or the split "
+        "label": "no column has the name of a class",
+        "subject": "no column has the name of a person: if people are known, name it, or the split "
         "is by recording",
-        "recording": "no column is called like a recording: without one each row is its own",
+        "recording": "no column has the name of a recording: without one each row is its own",
     }
     for key, column in roles.items():
         if column is not None:
-            proposal.key(key, column, f"the column's name says so: is '{column}' the {key}?")
+            proposal.key(key, column, f"by the column's name: is '{column}' the {key}?")
         elif key in needed:
             proposal.key(key, None, needed[key])
 
@@ -141,7 +141,7 @@ def _numbered(names: Sequence[str]) -> str | None:
 def _arrays(path: Path, proposal: Proposal) -> list[str]:
     """Name the arrays of an npz file; for an npy file, those next to it."""
     if path.suffix.lower() == ".npy":
-        proposal.seen.append(f"{path.name}: an array; labels lie in files beside it")
+        proposal.seen.append(f"{path.name}: an array; labels are in files next to it")
         return [each.name for each in sorted(path.parent.glob("*.npy")) if each != path]
     shapes = arrays.shapes(path)
     for name, shape in shapes.items():
@@ -208,7 +208,9 @@ def _subjects(path: Path, headers: Sequence[EdfFile], proposal: Proposal) -> Non
         proposal.key("subject", "folder", why)
         return
     example = headers[0].path.name
-    why = f"say how the person is found in paths, such as {example}; else the split is by recording"
+    why = (
+        f"state how to find the person in paths, such as {example}; else the split is by recording"
+    )
     proposal.key("subject", None, why)
 
 

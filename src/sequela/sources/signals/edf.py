@@ -81,7 +81,7 @@ class EdfFile:
         if n_signals < 1 or n_header != _FIXED * (n_signals + 1):
             raise _fault(
                 path,
-                f"the header says that it has {n_header} bytes, and {n_signals} signals need "
+                f"the header states that it has {n_header} bytes, and {n_signals} signals need "
                 f"{_FIXED * (n_signals + 1)}",
             )
         header = span(path, 0, n_header, EXPECTED, REMEDY)
@@ -109,7 +109,7 @@ class EdfFile:
         if self.n_records < 1:
             raise _fault(
                 self.path,
-                f"the header says that it has {self.n_records} data records: it was not closed",
+                f"the header states that it has {self.n_records} data records: it was not closed",
             )
         if size != stated:
             cut = "it was cut short" if size < stated else "its header is of another file"
@@ -118,7 +118,7 @@ class EdfFile:
             raise _fault(
                 self.path,
                 "is discontinuous (EDF+D): its data records do not follow each other in time",
-                "cut it at its gaps into files of their own",
+                "cut it at its gaps into separate files",
             )
         if self.record_seconds <= 0 and self.signals:
             raise _fault(self.path, f"a data record has {self.record_seconds:g} seconds")
@@ -190,7 +190,7 @@ class EdfFile:
                 raise _fault(
                     self.path,
                     "the times of its data records have gaps",
-                    "cut it there into files of their own",
+                    "cut it there into separate files",
                 )
             return tuple(
                 Event(each.onset, each.duration, each.text) for each in self._beside.annotations

@@ -42,8 +42,8 @@ def of_summaries(folder: Path, names: Sequence[str]) -> dict[str, list[Event]]:
     places = sorted(folder.glob("*-summary.txt"))
     if not places:
         raise DataError(
-            f"{folder}: no *-summary.txt, and events are said to be in one: expected it beside "
-            f"{names[0]}; put it there, or say where events are with --events"
+            f"{folder}: no *-summary.txt, and events are declared to be in one: expected it next "
+            f"to {names[0]}; put it there, or name another source with --events"
         )
     found: dict[str, list[Event]] = {}
     for place in places:
@@ -84,7 +84,7 @@ def _summary(place: Path) -> dict[str, list[Event]]:
         if len(found.get(name, ())) != count:
             raise DataError(
                 f"{place}: {len(found.get(name, ()))} seizures of {name} with a start and an end; "
-                f"expected {count}, as it says"
+                f"expected {count}, as it states"
             )
     return found
 
@@ -98,8 +98,8 @@ def of_seizeit(path: Path) -> list[Event]:
     places = sorted(path.parent.glob(f"{path.stem}_a*.tsv"))
     if not places:
         raise DataError(
-            f"{path}: no {path.stem}_a1.tsv beside it, and events are said to be there; put it "
-            "there, or say where events are with --events"
+            f"{path}: no {path.stem}_a1.tsv next to it, and events are declared to be there; put "
+            "it there, or name another source with --events"
         )
     found = []
     for number, line in enumerate(opened.text(places[0], "a table of SeizeIT").splitlines(), 1):
@@ -212,7 +212,7 @@ def of_bids(path: Path) -> list[Event]:
     place = place_of_bids(path)
     if not place.exists():
         raise DataError(
-            f"{path}: no {place.name} beside it: expected the events of each recording there; add "
-            "it, or say where events are with --events"
+            f"{path}: no {place.name} next to it: expected the events of each recording there; add "
+            "it, or name another source with --events"
         )
     return [event for _, event, _ in table(place)]

@@ -70,7 +70,7 @@ def read(root: Path, cutter: Cutter, shelf: Shelf, title: str) -> Windows:
     folder = Folder.open(root, cutter.settings)
     if cutter.settings.window is None and cutter.segment is None:
         raise SettingError(
-            f"{root}: nothing says how long a window is; give --window, in seconds, such as 4"
+            f"{root}: the length of a window is unknown; give --window, in seconds, such as 4"
         )
     for note in folder.notes:
         cutter.note(note)
@@ -157,7 +157,7 @@ class Folder:
         files, beside = headers(root)
         if labelled and settings.label is None and settings.events is None:
             raise SettingError(
-                f"{root}: nothing says the class of a window; say where the events are with "
+                f"{root}: the class of a window is unknown; name the source of events with "
                 "--events, or give --label folder"
             )
         if settings.events in event_files.OF_SEIZURES and not settings.classes:
@@ -201,7 +201,7 @@ def _notes(
     if other := [event.label for event in events if event.label not in known]:
         yield f"events of no class are not used: {counted(other, NAMED)}"
     if endless := sum(each.duration is None and each.label in classes.found for each in events):
-        yield f"{endless:,} events have no end: what follows them in their recordings is left out"
+        yield f"{endless:,} events have no end: the rest of their recordings is left out"
     if chosen:
         yield f"the channels are those that all files have: {', '.join(chosen)}"
 
@@ -211,7 +211,7 @@ def _classes(root: Path, settings: SignalSettings, labels: Sequence[str]) -> Cla
     if settings.classes or settings.label:
         return Classes.of(settings, labels)
     raise SettingError(
-        f"{root}: nothing says which events are the classes (found: {counted(labels, NAMED)}); "
+        f"{root}: the events that are classes are unknown (found: {counted(labels, NAMED)}); "
         "name them with --classes, and windows without one with --background (`sequela data "
         "describe` lists all labels)"
     )
@@ -235,7 +235,7 @@ def headers(root: Path) -> tuple[list[EdfFile], list[EdfFile]]:
     found = [EdfFile.open(each) for each in files]
     signals = [each for each in found if each.signals]
     if not signals:
-        raise DataError(f"{root}: no file has a signal; expected recordings beside annotations")
+        raise DataError(f"{root}: no file has a signal; expected recordings, not only annotations")
     return signals, [each for each in found if not each.signals]
 
 
@@ -370,6 +370,6 @@ def _scale(file: EdfFile, signal: int, declared: str | None) -> float:
     if found is None:
         raise DataError(
             f"{file.path}: channel {file.labels[signal]} is in '{file.units[signal]}'; expected a "
-            "voltage; say which with --unit, or name other channels"
+            "voltage; give it with --unit, or name other channels"
         )
     return found

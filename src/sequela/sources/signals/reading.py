@@ -93,17 +93,17 @@ class Reader:
         unit = self.settings.unit or "µV"
         self.scale = to_microvolts(unit) or 1.0
         if self.settings.unit is None:
-            self.cutter.note("no unit is declared: the samples are taken for µV")
+            self.cutter.note("no unit is declared: the samples are assumed to be in µV")
         if self.settings.subject is None:
             self.cutter.note(no_subjects(self.settings.independent))
         if self.settings.recording is None and self.settings.id is None:
-            self.cutter.note("no recording is declared: each row is a recording of its own")
+            self.cutter.note("no recording is declared: each row is a separate recording")
 
     def windows(self, shelf: Shelf, title: str) -> Windows:
         """Read all windows of the table."""
         if self.settings.label is None:
             raise SettingError(
-                f"{self.path}: nothing says the class of a row; name its column with --label"
+                f"{self.path}: the class of a row is unknown; name its column with --label"
             )
         if self.layout.long:
             for stretch, events in self.stretches():
@@ -161,9 +161,7 @@ class Reader:
             SettingError: If it is not known.
         """
         if self.settings.rate is None:
-            raise SettingError(
-                f"{self.path}: nothing says how many samples a second has; give --rate, in Hz"
-            )
+            raise SettingError(f"{self.path}: the sampling rate is unknown; give --rate, in Hz")
         return self.settings.rate
 
     def rows(self) -> "Iterator[Row]":
@@ -201,7 +199,7 @@ class Reader:
         """Yield stretches without a gap of a table of one row a sample, and the events of each."""
         if self.settings.id is None and self.settings.recording is None:
             raise SettingError(
-                f"{self.path}: nothing says which rows are one stretch of signal; name the column "
+                f"{self.path}: the rows of one stretch of signal are unknown; name the column "
                 "of their id with --id"
             )
         done: set[str] = set()

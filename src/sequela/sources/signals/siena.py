@@ -43,8 +43,8 @@ def of_lists(folder: Path, files: Sequence[EdfFile]) -> dict[str, list[Event]]:
     places = sorted(folder.glob(PATTERN))
     if not places:
         raise DataError(
-            f"{folder}: no {PATTERN}, and events are said to be in one: expected it beside "
-            f"{files[0].path.name}; put it there, or say where events are with --events"
+            f"{folder}: no {PATTERN}, and events are declared to be in one: expected it next to "
+            f"{files[0].path.name}; put it there, or name another source with --events"
         )
     found: dict[str, list[Event]] = {}
     for place in places:

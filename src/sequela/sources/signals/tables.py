@@ -91,7 +91,7 @@ def layout_of(path: Path, settings: SignalSettings) -> Layout:
     long = not free and settings.time is not None
     if not settings.channels and not free:
         raise SettingError(
-            f"{path}: nothing says which columns hold the samples (found: {few(names)}); name "
+            f"{path}: the columns of the samples are unknown (found: {few(names)}); name "
             "them with --samples, such as 'X*', or with --channels"
         )
     channels = settings.channels or tuple(free)

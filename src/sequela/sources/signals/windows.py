@@ -233,7 +233,7 @@ def _check_one(recording: NDArray[np.str_], ids: NDArray[np.str_], name: str) ->
         named = ", ".join(pairs[1][pairs[0] == several][:3])
         raise DataError(
             f"recording {several} is of several {name}s ({named}): expected one; give the "
-            "recordings of each an id of their own"
+            "recordings of each separate ids"
         )
 
 

@@ -1,4 +1,4 @@
-"""Write files that appear whole or not at all, and folders that leave nothing behind.
+"""Files that appear whole or not at all, and folders that leave nothing behind.
 
 A file is first written under a random name in the same folder. That file, and each folder in use,
 are locked. A lock ends with its process, however that ends: an unlocked file or folder with such a

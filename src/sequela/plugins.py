@@ -1,4 +1,4 @@
-"""The loading of plugins, once, before the first command or run.
+"""Plugins, which are loaded once, before the first command or run.
 
 A package names a module in its entry points, group ``sequela.plugins``; a file or module is named
 in the variable SEQUELA_PLUGINS. Either calls the functions of ``sequela.register`` when imported.

@@ -1,4 +1,4 @@
-"""The registration of custom models, data, families of codes, tasks, metrics, features and more.
+"""Custom models, data sets, code families, tasks, metrics and more, registered by name.
 
 Each function registers one thing by its name. From then on it works as if it came with the package:
 on the command line, in run folders, in comparisons, on cards and pages. A taken name, a wrong type

@@ -105,7 +105,7 @@ def test_an_error_of_another_file_is_told_of_that_file(tmp_path: Path) -> None:
         with writing(tmp_path / "out" / "page.html"):
             (tmp_path / "in").read_text("utf-8")
 
-    with pytest.raises(OutputError, match=f"^{tmp_path}/in: it is not there"):
+    with pytest.raises(OutputError, match=f"^{tmp_path}/in: it does not exist"):
         read()
 
 

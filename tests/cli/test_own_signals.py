@@ -172,7 +172,7 @@ def test_one_line(own: Path, refused: Refused, arguments: list[str], said: str) 
 
 def test_options_of_own_recordings_on_other_data(no_data: Path, refused: Refused) -> None:
     line = refused("train", "mlp-baseline", "--data", "bonn", "--label", "stage")
-    assert "--label is an option for recordings of one's own" in line
+    assert "--label is an option for your own recordings" in line
 
 
 def test_sessions_stay_whole_and_a_split_by_recording_is_found(

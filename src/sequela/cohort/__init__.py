@@ -1,1 +1,1 @@
-"""Cohorts: the inclusion rules, the observation window, the labels and the split."""
+"""The inclusion rules, observation window, labels and split of a cohort."""

@@ -1,4 +1,4 @@
-"""The step from settings to the cohort of a task or label file."""
+"""The cohort of a task or label file, from settings."""
 
 from dataclasses import replace
 from pathlib import Path

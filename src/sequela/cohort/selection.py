@@ -1,4 +1,4 @@
-"""The selection of a cohort from events and a task: labels, the flow, and leaks."""
+"""Cohorts, selected from events and a task: labels, flow, and leaks."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The counting of a model: trace it, and apply a convention to the trace."""
+"""The account of a model: a trace, counted by a convention."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The loading of a class from a file or a package, and of a module from the class."""
+"""Classes loaded from a file or a package, and modules built from them."""
 
 import importlib
 import importlib.util

@@ -1,4 +1,4 @@
-"""The construction of sequences from a cohort, in one pass and bounded memory."""
+"""Sequences built from a cohort, in one pass over the events and in bounded memory."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The build of a MEDS data set from the tables of a source, with a log of every row."""
+"""MEDS data sets, built from the tables of a source, with a log of every row."""
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager

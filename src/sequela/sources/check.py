@@ -1,4 +1,4 @@
-"""The check of complete hospital tables against their rules."""
+"""A check of complete hospital tables against their rules."""
 
 from collections.abc import Collection
 from pathlib import Path

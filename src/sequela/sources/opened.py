@@ -1,4 +1,4 @@
-"""The guarded opening of external files: regular, complete files of bounded size.
+"""Guarded opening of external files: regular, complete files of bounded size.
 
 All reading of external files uses these functions:
 

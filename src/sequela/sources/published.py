@@ -1,4 +1,4 @@
-"""Checks of published tables before reading rows: whole files, checksums, columns, row counts.
+"""Checks of published tables before their rows: whole files, checksums, columns, row counts.
 
 An engine may accept a damaged file: it reads gzip without its checksum, or a file that was cut at
 the end of a line. So each file is read once more in parallel, from end to end; its SHA-256 is

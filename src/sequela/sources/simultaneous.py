@@ -1,4 +1,4 @@
-"""The detection of recordings that were made at the same time.
+"""Detection of recordings that were made at the same time.
 
 Electrodes that record one brain at one time record similar signals, which correlate where they are
 aligned and not where one is moved by seconds. Signals of other people or of other times correlate

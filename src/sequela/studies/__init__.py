@@ -1,1 +1,1 @@
-"""The 2019 report as data, and the only package that imports all others."""
+"""The 2019 report as data, and the only place that combines the packages below."""

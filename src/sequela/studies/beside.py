@@ -1,4 +1,4 @@
-"""The comparison of a study's default model with its other models: performance and cost.
+"""A study's default model compared with its other models: performance and cost.
 
 The default model was fixed before any training (:mod:`sequela.models.defaults`). It is compared
 with the best models of each kind on the same test examples.

@@ -1,4 +1,4 @@
-"""The reproduction of whole studies: parallel runs in several processes, and ``results.json``."""
+"""Whole studies, reproduced in parallel runs, and ``results.json``."""
 
 import json
 import shutil

@@ -1,1 +1,1 @@
-"""The fitting of a model: the loop, its history and its checkpoints."""
+"""The training loop of a model, its history and its checkpoints."""

@@ -1,4 +1,4 @@
-"""The check of hospital tables against their declaration, row by row.
+"""A row-by-row check of hospital tables against their declaration.
 
 A message names rows by their numbers and states the expectation. It shows no value, so the list of
 errors can be sent to the owner of the tables.

@@ -1,4 +1,4 @@
-"""The proposal of a declaration from existing hospital tables."""
+"""Declarations proposed from existing hospital tables."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence

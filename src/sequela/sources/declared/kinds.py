@@ -1,4 +1,4 @@
-"""The check that the expressions of a declaration fit the kinds of its columns.
+"""A check that the expressions of a declaration fit the kinds of its columns.
 
 They are evaluated on tables without rows, so that errors are reported by key before data are read.
 """

@@ -1,4 +1,4 @@
-"""The inspection of tables: kinds of columns, ranges, keys."""
+"""Inspection of tables: kinds of columns, ranges, keys."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""User's own EEG: tables of segments and folders of recordings, read by a declaration.
+"""A user's own EEG: tables of segments and folders of recordings, read by a declaration.
 
 - ``declaration.py``: the ``signals.toml`` and options, checked and merged.
 - ``reading.py``: a path and its declaration to windows, by the right reader.

@@ -1,4 +1,4 @@
-"""The proposal of a declaration from the data; open decisions are marked."""
+"""Declarations proposed from recordings; open decisions are marked."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

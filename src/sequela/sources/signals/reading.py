@@ -1,4 +1,4 @@
-"""The reading of a user's own recordings by their declaration: a path to windows."""
+"""A user's own recordings, read by their declaration: a path to windows."""
 
 import hashlib
 import itertools

@@ -292,7 +292,7 @@ def _of_the_dead(path: Path, suffix: str) -> Iterator[Path]:
             unlock.callback(os.close, handle)
             # Its owner may have ended just now and removed the file, whose lock then means nothing.
             if _lock(handle) is True and _is_still(handle, lock):
-                if os.name == "nt":  # nothing that is open can be removed there
+                if os.name == "nt":  # open files cannot be removed there
                     unlock.close()
                 yield left
 
@@ -302,7 +302,7 @@ def _locked(lock: Path) -> int | None:
     handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
     if _lock(handle) is not False and _is_still(handle, lock):
         return handle
-    os.close(handle)  # also where who had it removed it in the meantime
+    os.close(handle)  # also if its owner removed it in the meantime
     return None
 
 
@@ -341,7 +341,7 @@ def _release(lock: Path, handle: int) -> None:
         os.close(handle)
         lock.unlink(missing_ok=True)
         return
-    with suppress(OSError):  # of a folder that is gone
+    with suppress(OSError):  # the folder is gone
         if _is_still(handle, lock):
             lock.unlink()
     os.close(handle)

@@ -13,7 +13,7 @@ from sequela.sources.engine import MEMORY_LIMIT
 FAMILIES = {"sex": SEX, "ethnicity": ETHNICITY, "unit": ICU_ADMISSION}
 AGE_BANDS = (18, 40, 65, 80)
 
-# Where a fact of a subject was recorded several times with different values, the first counts.
+# If an attribute was recorded several times with different values, the first counts.
 OF_SUBJECT = """
 SELECT a.example, split_part(arg_min(c.body, (e.time, e.code)), '//', 1) AS value
 FROM asked_rows AS a

@@ -39,7 +39,7 @@ _JUDGES = 2_000  # records from which the frequencies of codes and of pairs are 
 _RARE = 4  # rare marks that alike records share
 _BLOCK = 500  # records that are compared at a time
 _RESEMBLING = 0.5  # share of the marks that records have in common at least
-_NO_SLOPE = 1e-6  # of the greatest value: what rounding leaves of a flat line
+_NO_SLOPE = 1e-6  # share of the greatest value: rounding errors of a flat line
 
 Kind = Literal["signal", "records"]
 
@@ -304,7 +304,7 @@ def _in_step(known: Content, asked: Content) -> Matches:
     (first, second, by), count = np.unique(triples, axis=1, return_counts=True)
     enough = (count >= _AGREEING) & ((first < second) if known is asked else True)
     first, second, by, count = first[enough], second[enough], by[enough], count[enough]
-    order = np.lexsort((-count, second, first))  # of each pair the shift that most marks have
+    order = np.lexsort((-count, second, first))  # for each pair, the most frequent shift
     pair = np.stack([first, second])[:, order]
     best = order[np.any(np.diff(pair, axis=1, prepend=-1) != 0, axis=0)]
     share = [count[i] / _common(known, first[i], asked, second[i], by[i]) for i in best.tolist()]
@@ -345,7 +345,7 @@ def _common(known: Content, one: int, asked: Content, other: int, shift: int) ->
 def _too_alike(known: Content, asked: Content) -> Matches:
     """Match records that share half of their marks, and more than chance explains."""
     rows, n_known = _incidence(known, asked), len(known.units)
-    bits = -np.log2((rows.sum(axis=0) + 0.5) / (rows.shape[0] + 1))  # of a code alone
+    bits = -np.log2((rows.sum(axis=0) + 0.5) / (rows.shape[0] + 1))  # information of a single code
     least = 2 * np.log2(rows.shape[0]) - np.log2(CHANCE_OF_COPY)
     one, other = _sharing_rare(rows, n_known, rows @ bits > least)
     if known is asked:

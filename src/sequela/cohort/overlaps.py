@@ -212,7 +212,7 @@ def identical_records(parts: Mapping[str, csr_array]) -> list[Finding]:
         alike.setdefault(np.sort(rows.indices[first:end]).tobytes(), []).append(row)
     by_code = csc_array(rows != 0, dtype=np.int64)
     least = 2 * np.log2(max(rows.shape[0], 1)) - np.log2(CHANCE_OF_COPY)
-    copied = np.zeros((len(parts), rows.shape[0]), dtype=bool)  # of which part, which row
+    copied = np.zeros((len(parts), rows.shape[0]), dtype=bool)  # part and row
     for same in alike.values():
         where = set(part[same].tolist())
         if len(where) > 1 and _bits_of_record(by_code, rows[same[:1]].indices) > least:
@@ -377,7 +377,7 @@ def revealing_columns(
         for column in np.flatnonzero(np.abs(area - 0.5) > least - 0.5):
             there = present[:, column]
             by_few = least_area(is_class[there], group[there], looked_at, REVEALING_AUROC)
-            if abs(area[column] - 0.5) <= by_few - 0.5:  # measured in too few to tell
+            if abs(area[column] - 0.5) <= by_few - 0.5:  # measured in too few groups
                 area[column] = 0.5
         for each, what in (
             (area, "its values alone predict"),

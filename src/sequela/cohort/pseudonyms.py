@@ -23,8 +23,8 @@ from sequela.files import writing
 VARIABLE = "SEQUELA_KEY"
 """The environment variable with the path of the key file; several users may share one."""
 _BYTES = 32
-_DIGITS = 16  # of an id's hash
-_EVERYBODY = 0o007  # permissions of those who are neither the owner nor in the group
+_DIGITS = 16  # hexadecimal digits of an id's hash
+_EVERYBODY = 0o007  # permissions of other users
 
 Ids = NDArray[np.str_]
 

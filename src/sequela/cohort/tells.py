@@ -23,7 +23,7 @@ OF_CLASS = 0.2
 """The least share of the class that must have the code."""
 ODDS = 10
 """The factor by which the odds of the class must be greater among those with the code."""
-_CHANCE = 1e-3  # of a false alarm, over all codes
+_CHANCE = 1e-3  # probability of a false alarm, over all codes
 _MOST = 10_000  # examples that a model is fitted on
 _LEAST = 2 * FOLDS  # groups of a class
 _NAMED = 5

@@ -226,7 +226,7 @@ def parse(text: str, symbols: Mapping[str, Symbol]) -> Formula:
     """
     try:
         tree = ast.parse(text.replace("·", "*"), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # of the parser
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # raised by the parser
         raise ValueError(f"'{text[:60]!r}' is not a formula") from error
     return _from_tree(tree, symbols, text)
 

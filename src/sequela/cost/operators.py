@@ -230,7 +230,7 @@ def pooling(op: Operation) -> list[Layer] | None:
     stride = per_dimension(op["stride"], dimensions) or kernel
     padding = per_dimension(op["padding"], dimensions)
     dilation = per_dimension(op.arguments.get("dilation", 1), dimensions)
-    # A list of one stands for all dimensions.
+    # A list of one element is for all dimensions.
     kernel, stride, padding, dilation = (
         size * dimensions if len(size) == 1 else size
         for size in (kernel, stride, padding, dilation)

@@ -41,7 +41,7 @@ from sequela.version import __version__
 DEFAULTS = TrainingSettings()
 _PREDICTION_BATCH = 1024
 _FEWEST_CLASSES = 2
-_SEEN_BY_CHANCE = 0.01  # of segments of one second: neighbouring electrodes record alike
+_SEEN_BY_CHANCE = 0.01  # of one-second segments: neighbouring electrodes record alike
 _FITS = threading.Lock()
 
 

@@ -99,7 +99,7 @@ class VisitClassifier(NetworkClassifier):
             return table
         if reset:
             for name in {"n_features_in_", "feature_names_in_"} & set(vars(self)):
-                delattr(self, name)  # of a fit on a table before
+                delattr(self, name)  # left from an earlier fit on a table
         elif self.binning_ is not None:
             raise DataError(
                 "X holds lists of visits, but the classifier was fitted on a table of numbers: "

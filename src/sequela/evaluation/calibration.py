@@ -107,7 +107,7 @@ def squared_calibration_error(predictions: Predictions, *, bins: int = 10) -> fl
     residual = judged.happened - judged.chance
     count = np.bincount(of_bin)
     mean = np.bincount(of_bin, weights=residual) / count
-    deviation = np.zeros((n_groups, len(count)))  # of each group's sum in each bin
+    deviation = np.zeros((n_groups, len(count)))  # deviation of each group's sum in each bin
     np.add.at(deviation, (judged.group, of_bin), (residual - mean[of_bin]) / count[of_bin])
     cells = np.unique(np.stack([of_bin, judged.group]), axis=1)
     groups = np.bincount(cells[0])

@@ -12,7 +12,7 @@ from sequela.errors import DataError, SplitError
 from sequela.evaluation.predictions import Predictions
 
 _EPSILON = float(np.finfo(np.float32).eps)
-_SPREADS = (2.0, 0.5)  # of a change of intercept and slope, before any patient is known
+_SPREADS = (2.0, 0.5)  # prior deviations of changes of intercept and slope
 _LARGEST = 100.0  # a temperature beyond 1/100..100 means an uninformative or a perfect model
 
 
@@ -62,9 +62,7 @@ class Isotonic:
             [np.interp(predictions.probabilities[:, k], *curve) for k, curve in curves], axis=1
         )
         total = recalibrated.sum(axis=1, keepdims=True)
-        shares = np.full_like(
-            recalibrated, 1 / n_classes
-        )  # where no curve gives its class a chance
+        shares = np.full_like(recalibrated, 1 / n_classes)  # if all curves return 0
         return replace(
             predictions, probabilities=np.divide(recalibrated, total, out=shares, where=total > 0)
         )

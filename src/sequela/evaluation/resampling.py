@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-_CHUNK = 100  # resamples drawn at once: what they need fits a processor's cache
+_CHUNK = 100  # resamples drawn at once: they fit a processor's cache
 _JACKKNIFE_BLOCKS = 500
 
 
@@ -21,7 +21,7 @@ def class_strata(label: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[
     """
     classes = np.zeros((int(group.max(initial=-1)) + 1, int(label.max(initial=0)) + 1), np.bool_)
     classes[group, label] = True
-    stratum = np.unique(classes[:, ::-1], axis=0, return_inverse=True)[1]  # by class, rising
+    stratum = np.unique(classes[:, ::-1], axis=0, return_inverse=True)[1]  # sorted by class
     size = np.bincount(stratum)
     stratum[size[stratum] == 1] = size.argmax()
     return np.unique(stratum, return_inverse=True)[1]

@@ -62,7 +62,7 @@ class ValuesLSTM(nn.Module):
             input_dropout=config.input_dropout,
             knots=KNOTS,
         )
-        self.second = nn.Linear(self.members.n_read, 1)  # of use in training only
+        self.second = nn.Linear(self.members.n_read, 1)  # used in training only
 
     def forward(
         self, values: Tensor, mask: Tensor, gaps: Tensor, features: Tensor, batch_sizes: Tensor

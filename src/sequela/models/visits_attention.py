@@ -61,7 +61,7 @@ class VisitsAttention(nn.Module):
             knots=(),
             linear=True,
         )
-        self.second = nn.Linear(self.members.n_read, 1)  # of use in training only
+        self.second = nn.Linear(self.members.n_read, 1)  # used in training only
 
     def forward(
         self, codes: Tensor, offsets: Tensor, gaps: Tensor, features: Tensor, batch_sizes: Tensor

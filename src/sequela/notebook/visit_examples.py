@@ -99,7 +99,7 @@ def load_visits(
     asked = asked_of(name, cohort).model_copy(update={"bins": 0})
     folder = Path(work)
     who = ask(name, asked, None if root is None else Path(root), folder)
-    everybody = np.zeros(len(who.labels), np.int64)  # one part, whose every code is known
+    everybody = np.zeros(len(who.labels), np.int64)  # a single part, in which every code is known
     settings = sequence_settings(asked).model_copy(update={"min_subjects": 1})
     kept = folder / "sequences" / f"{name}-{asked.task}-all"
     sequences = build_sequences(who, everybody, kept, settings)

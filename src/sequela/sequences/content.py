@@ -47,7 +47,7 @@ def _days_since(subject: NDArray[np.int64], time: NDArray[np.datetime64]) -> NDA
     subject, time = subject[order], time[order]
     new = np.ones(len(time), np.bool_)
     new[1:] = (subject[1:] != subject[:-1]) | (time[1:] != time[:-1])
-    first = np.flatnonzero(new)  # of each time of each subject
+    first = np.flatnonzero(new)  # first row of each time of each subject
     gap = np.full(len(first), -1)
     same = subject[first[1:]] == subject[first[:-1]]
     gap[1:][same] = ((time[first[1:]] - time[first[:-1]]) // _DAY)[same]

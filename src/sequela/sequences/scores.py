@@ -45,7 +45,7 @@ def normal_scores(table: NDArray[np.float32], ends: NDArray[np.float32]) -> NDAr
             continue
         values, where = np.unique(of_column, return_inverse=True)
         ranks = np.bincount(where, levels) / np.bincount(where)
-        known = ~np.isnan(table[:, column])  # of one quantile, np.interp makes a number of NaN
+        known = ~np.isnan(table[:, column])  # with one quantile, np.interp turns NaN into a number
         share = np.interp(table[known, column], values, ranks)
         scores[known, column] = ndtri(np.clip(share, _EDGE, 1 - _EDGE))
     return scores

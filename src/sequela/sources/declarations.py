@@ -105,7 +105,7 @@ class Check:
     among: nw.Expr | None = None
 
 
-MOST_BLANK = 0.5  # of the rows
+MOST_BLANK = 0.5  # share of the rows
 
 
 def never_blank(*columns: str, show: str) -> tuple[Check, ...]:

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 ENGINES = ("duckdb", "spark")
-MEMORY_LIMIT = "3GB"  # of DuckDB; more goes to the work folder
-KEPT_LIMIT = "1500MB"  # of a build's kept tables; the rest is compressed in the work folder
+MEMORY_LIMIT = "3GB"  # memory limit of DuckDB; more goes to the work folder
+KEPT_LIMIT = "1500MB"  # for kept tables of a build; the rest is compressed in the work folder
 CSV_BUFFER = 4_000_000  # bytes; the default of 32 MB leaves the processor's cache and costs a third
 NO_NULL = "\x01\x02"  # for DuckDB, the text of a NULL cell: a value that does not occur
 # Text is converted only where it is exactly that value: casts of DuckDB round 1.5, take
@@ -180,7 +180,7 @@ class DuckDBEngine:
         self._kept: list[str] = []
         self._read: dict[str, tuple[list[str], dict[str, Kind]]] = {}  # file: header, kinds
         self._connection = connect_duckdb(work, memory_limit, str(work / "kept.duckdb"))
-        # Tables are sets here; what is written is sorted.
+        # Tables have no order here; output is sorted.
         self._connection.execute("SET preserve_insertion_order = false")
 
     def read_csv(

@@ -13,7 +13,10 @@ CONCEPTS = (
     "concept",
     "2b_concept",
 )  # the second is the demo of MIMIC-IV's name for its own concepts
-FAMILIES = {"ICD9Proc": "ICD9PROC", "CPT4": "CPT"}  # of other sources here, by OMOP's names
+FAMILIES = {
+    "ICD9Proc": "ICD9PROC",
+    "CPT4": "CPT",
+}  # other sources' names
 DOTTED = ("ICD9CM", "ICD10CM", "ICD9Proc")
 
 

@@ -30,7 +30,7 @@ Frame = nw.LazyFrame[Any]
 BOUNDS = {Kind.TIME: (FIRST_TIME, LAST_TIME), Kind.NUMBER: (-MOST_NUMBER, MOST_NUMBER)}
 
 NO_FACT = "holds none of the declared facts"
-MOST_ASIDE = 0.05  # of the rows of a table
+MOST_ASIDE = 0.05  # share of the rows of a table
 FEW_FACTS = 2  # the joins of a table with more are done once and kept, not once for each fact
 
 

@@ -167,7 +167,9 @@ def _parquet(path: Path) -> Iterator[Any]:
     with opened.opened(path, "a Parquet file", REMEDY):
         pass  # a regular file
     try:
-        with parquet.ParquetFile(path, pre_buffer=False) as file:  # which holds what was read
+        with parquet.ParquetFile(
+            path, pre_buffer=False
+        ) as file:  # holds the data already read
             yield file
     except (pa.ArrowException, OSError) as error:
         raise DataError(
@@ -321,7 +323,7 @@ def _lists(path: Path, channel: str, column: Any, first: int) -> list[NDArray[np
     import pyarrow as pa
 
     array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):  # of none
+    if isinstance(array, pa.ChunkedArray):  # no chunks
         return []
     if array.null_count:
         row = array.is_null().to_pylist().index(True)

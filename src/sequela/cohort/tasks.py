@@ -146,13 +146,13 @@ class Task:
 
         Example:
             >>> in_hospital().describe()
-            'death in the stay, predicted 24 hours after each admission from what was known by then'
+            'death in the stay, predicted 24 hours after each admission from data available by then'
         """
         when = f"{self.hours:g} hours after" if self.hours else "at"
         known = (
-            "the whole stay, recorded after the prediction too"
+            "the whole stay, including data from after the prediction"
             if self.hindsight
-            else "what was known by then"
+            else "data available by then"
         )
         if self.name == LABEL_FILE:
             return f"the labels of a file, each predicted at its own time from {known}"

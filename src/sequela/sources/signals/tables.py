@@ -167,9 +167,7 @@ def _parquet(path: Path) -> Iterator[Any]:
     with opened.opened(path, "a Parquet file", REMEDY):
         pass  # a regular file
     try:
-        with parquet.ParquetFile(
-            path, pre_buffer=False
-        ) as file:  # holds the data already read
+        with parquet.ParquetFile(path, pre_buffer=False) as file:  # holds the data already read
             yield file
     except (pa.ArrowException, OSError) as error:
         raise DataError(

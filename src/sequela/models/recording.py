@@ -103,9 +103,9 @@ class TimeScales(nn.Module):
     """The autocorrelation and moments of differences of a signal, at several time scales.
 
     Args:
-        scales: Number of scales: means of 1, 2, 4, 8... samples.
-        lags: Lags of moments on the finest scale, and half those of its autocorrelation; on the
-            others, lags of the autocorrelation, and twice those of moments.
+        scales: Number of scales, each twice as coarse as the one before it.
+        lags: Number of lags of the moments on the finest scale, where the autocorrelation has twice
+            as many; on the others, of the autocorrelation, where the moments have half as many.
     """
 
     def __init__(self, scales: int, lags: int) -> None:

@@ -1,4 +1,4 @@
-"""Clinical sequence models: from raw EEG and hospital tables to an honest evaluation."""
+"""Clinical sequence models: from raw EEG and hospital tables to a leak-checked evaluation."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sequela.notebook.examples import load as load
     from sequela.notebook.visit_examples import load_visits as load_visits
 
-# Loaded when they are first asked for: `import sequela` stays quick and loads no torch.
+# Loaded on first use: `import sequela` stays quick and loads no torch.
 _PLACES = {
     "SignalClassifier": "sequela.estimators.signal_classifier",
     "VisitClassifier": "sequela.estimators.visit_classifier",
@@ -37,7 +37,7 @@ def __getattr__(name: str) -> Any:
         return import_module("sequela.register")
     if name not in _PLACES:
         raise AttributeError(f"module 'sequela' has no attribute '{name}'")
-    # These take names, of models and data sets: those that plugins add are known then.
+    # These take names of models and data sets, so plugins must be loaded before.
     import_module("sequela.plugins").load_plugins()
     return getattr(import_module(_PLACES[name]), name)
 

@@ -1,4 +1,4 @@
-"""Frozen settings, checked where they enter: the command line and a run's ``config.toml``."""
+"""Frozen settings, checked at the edge: the command line and a run's ``config.toml``."""
 
 import math
 import os
@@ -15,13 +15,13 @@ from sequela.errors import RunError, SettingError
 SplitUnit = Literal["subject", "session", "recording", "site", "time", "row"]
 Aim = Literal["sensitivity", "f1", "cost_ratio", "youden"]
 SegmentLength = Literal["recording"] | int
-"""Samples of a segment, or each recording whole."""
+"""A segment's number of samples, or ``recording`` for whole recordings."""
 
 SMALLEST_CELL = 10
 SMALLEST_VARIABLE = "SEQUELA_SMALLEST_CELL"
 
 OPTION = "option"
-"""Key of a field's extra schema: the name of its option where it is not that of the field."""
+"""The key of a field's extra schema with its option name, where that differs."""
 NO_OPTION: dict[str, Any] = {OPTION: ""}
 
 TARGETS: Mapping[Aim, float] = {"sensitivity": 1.0, "cost_ratio": math.inf}
@@ -29,7 +29,7 @@ TARGETS: Mapping[Aim, float] = {"sensitivity": 1.0, "cost_ratio": math.inf}
 
 
 def check_target(aim: Aim, target: float | None) -> float:
-    """The target of an aim that needs one.
+    """Check the target of an aim that needs one, and return it.
 
     Raises:
         SettingError: If it is missing or out of range.
@@ -46,7 +46,7 @@ class _Settings(BaseModel):
 
     @classmethod
     def of(cls, **values: Any) -> Self:
-        """Checked settings.
+        """Return checked settings.
 
         Raises:
             SettingError: If a value is not allowed; the message names the setting and the value.
@@ -62,7 +62,7 @@ class _Settings(BaseModel):
 
 
 class TrainingSettings(_Settings):
-    """How a model is fitted; see ``sequela.training.fit``."""
+    """The settings of training; see ``sequela.training.fit``."""
 
     epochs: int = Field(default=60, ge=1, description="Train for at most this many epochs.")
     patience: int = Field(
@@ -139,12 +139,12 @@ class TrainingSettings(_Settings):
 
     @property
     def varies(self) -> bool:
-        """Whether training segments differ from epoch to epoch."""
+        """True if training segments differ from epoch to epoch."""
         return self.crops or self.gain > 0
 
 
 class SequenceSettings(_Settings):
-    """How events become steps and codes."""
+    """The settings of steps and codes of sequences."""
 
     min_subjects: int = Field(
         default=1, ge=1, description="Drop codes seen in fewer training subjects than this."
@@ -181,7 +181,7 @@ class SequenceSettings(_Settings):
 
 
 class QuestionSettings(_Settings):
-    """Who is asked what."""
+    """The task: whom to include and what to predict."""
 
     task: str = Field(
         default="in-hospital",
@@ -236,7 +236,7 @@ class QuestionSettings(_Settings):
 
 
 class SignalSettings(_Settings):
-    """What recordings of one's own are: each is an option, and a key of ``signals.toml``."""
+    """The description of a user's own recordings: each is an option, and a key of signals.toml."""
 
     title: str | None = Field(
         default=None,
@@ -341,13 +341,13 @@ class SignalSettings(_Settings):
 
     @property
     def independent(self) -> SplitUnit:
-        """The unit of a split, unless another is asked for: the largest that is known."""
+        """The default unit of a split: the largest that is known."""
         return "subject" if self.subject else "session" if self.session else "recording"
 
     @field_validator("channels", "classes", "omit", mode="before")
     @classmethod
     def _by_comma(cls, said: Any) -> Any:
-        """``C3,C4`` is two; in a file, a table of classes is ``NAME=FOUND``."""
+        """Split ``C3,C4`` at commas; in a file, a table of classes is ``NAME=FOUND``."""
         if isinstance(said, dict):
             return tuple(f"{name}={_found(found)}" for name, found in said.items())
         if isinstance(said, str):
@@ -358,21 +358,21 @@ class SignalSettings(_Settings):
 
 
 def _found(found: Any) -> str:
-    """What a class is called in the data, one or several."""
+    """Format the values of a class in the data, one or several."""
     return "|".join(str(each) for each in (found if isinstance(found, list) else [found]))
 
 
 class CohortSettings(SequenceSettings, QuestionSettings):
-    """Who is asked what, and how a record becomes a sequence: for data that are hospital tables."""
+    """The settings of hospital tables: the task, and the conversion of records to sequences."""
 
 
 def _asks(asked: QuestionSettings) -> str:
-    """The task, or what the labels of a file say in its place."""
+    """Describe the task, or the labels of a file in its place."""
     return (asked.outcome or "labels of a file") if asked.labels else asked.task
 
 
 def _codes(asked: CohortSettings) -> str:
-    """How far ICD codes are cut, where they are."""
+    """Describe the level of ICD codes, if they are cut."""
     digits = asked.icd_digits
     if digits is None:
         return ""
@@ -380,7 +380,7 @@ def _codes(asked: CohortSettings) -> str:
 
 
 class ReleaseSettings(_Settings):
-    """What may be shown of people."""
+    """The rules for showing numbers about people."""
 
     smallest_cell: int = Field(
         default=SMALLEST_CELL,
@@ -392,17 +392,17 @@ class ReleaseSettings(_Settings):
 
     @classmethod
     def asked(cls, smallest_cell: int | None = None) -> Self:
-        """As asked for, else as the variable says, else the default.
+        """Return the rules from the option, else from the variable, else the default.
 
         Raises:
-            SettingError: If it is no whole number from 1 on.
+            SettingError: If it is not a whole number from 1 on.
         """
         given = os.environ.get(SMALLEST_VARIABLE) if smallest_cell is None else smallest_cell
         return cls() if given in (None, "") else cls.of(smallest_cell=given)
 
 
 class RunSettings(_Settings):
-    """Everything that decides what a run computes: the run's ``config.toml``."""
+    """The settings that determine the result of a run: its ``config.toml``."""
 
     model: str = Field(description="Model.", json_schema_extra=NO_OPTION)
     data: str = Field(description="Data set.", json_schema_extra=NO_OPTION)
@@ -496,7 +496,7 @@ class RunSettings(_Settings):
     @field_validator("aim_target")
     @classmethod
     def _fits_the_aim(cls, target: float | None, info: ValidationInfo) -> float | None:
-        """A target that the aim needs, and none that it does not know: seen before training."""
+        """Check before training that the aim has its target, or needs none."""
         aim = info.data.get("aim", "youden")  # not there where it was refused itself
         if aim in TARGETS:
             return check_target(aim, target)
@@ -506,12 +506,12 @@ class RunSettings(_Settings):
 
     @property
     def seed_of_split(self) -> int:
-        """What the split is drawn with."""
+        """The seed of the split."""
         return self.seed if self.split_seed is None else self.split_seed
 
     @property
     def seed_of_training(self) -> int:
-        """What weights and batches are drawn with: each fold has its own.
+        """The seed of weights and batches: each fold has its own.
 
         Example:
             >>> run = RunSettings(model="mlp-baseline", data="bonn", seed=7)
@@ -527,7 +527,7 @@ class RunSettings(_Settings):
 
     @property
     def title(self) -> str:
-        """What tells the run apart from others, for people.
+        """A title that distinguishes the run from others, for people.
 
         Example:
             >>> RunSettings(model="gru-improved", data="bonn", split="row").title
@@ -543,14 +543,14 @@ class RunSettings(_Settings):
         )
 
     def to_toml(self) -> str:
-        """The settings as TOML; ``None`` is left out."""
+        """Format the settings as TOML; ``None`` is left out."""
         import tomlkit
 
         return tomlkit.dumps(self.model_dump(mode="json", exclude_none=True))
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Settings from a run's ``config.toml``.
+        """Read settings from a run's ``config.toml``.
 
         Raises:
             RunError: If the file is missing or is not the settings of a run.
@@ -566,7 +566,7 @@ class RunSettings(_Settings):
 
 
 def options(settings: type[BaseModel]) -> dict[str, tuple[str, FieldInfo]]:
-    """The settings that a command line has an option for: by name, the option and the field."""
+    """Return the settings with an option on the command line: by name, the option and the field."""
     found = {}
     for name, field in settings.model_fields.items():
         extra = field.json_schema_extra
@@ -577,11 +577,7 @@ def options(settings: type[BaseModel]) -> dict[str, tuple[str, FieldInfo]]:
 
 
 def _as_toml(where: str, value: Any) -> Any:
-    """A value as TOML gives it back.
-
-    Raises:
-        ValueError: If TOML has no such value.
-    """
+    """Return a value as TOML stores it; raise a ValueError if TOML has no such value."""
     match value:
         case dict() if all(isinstance(key, str) for key in value):
             return {key: _as_toml(f"{where}.{key}", each) for key, each in value.items()}

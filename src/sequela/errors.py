@@ -1,7 +1,7 @@
-"""What users can do wrong.
+"""Errors that users can cause.
 
-Every error here says what was found, what was expected and what to do. The command line prints it
-in one line and exits with status 2; a bug stays a traceback.
+Every error states the problem, the expectation and the remedy. The command line prints it in one
+line and exits with status 2; a bug stays a traceback.
 """
 
 import errno
@@ -14,23 +14,23 @@ from pathlib import Path
 
 
 class SequelaError(Exception):
-    """Base of all errors that a user can cause and fix."""
+    """The base of all errors that a user can cause and fix."""
 
 
 class SeenExamplesWarning(UserWarning):
-    """A classifier is judged on examples that it was trained on."""
+    """The warning that a classifier is evaluated on training examples."""
 
 
 class DataError(SequelaError, ValueError):
-    """A file or table does not hold what its format promises."""
+    """A file or table does not follow its format."""
 
 
 class DataNotFoundError(SequelaError, FileNotFoundError):
-    """A data set, folder or file is not where it was looked for."""
+    """A data set, folder or file is missing."""
 
 
 class UnknownNameError(SequelaError, ValueError):
-    """A name (model, data set, column...) is not one of those that exist."""
+    """A name (model, data set, column...) does not exist."""
 
 
 class SettingError(SequelaError, ValueError):
@@ -38,7 +38,7 @@ class SettingError(SequelaError, ValueError):
 
 
 class ModelError(SequelaError, ValueError):
-    """A module cannot be loaded, run or counted as asked."""
+    """A module cannot be loaded, run or counted."""
 
 
 class SplitError(SequelaError, ValueError):
@@ -50,15 +50,15 @@ class RunError(SequelaError, ValueError):
 
 
 class PluginError(SequelaError, ImportError):
-    """What was added from outside cannot be loaded."""
+    """An external plugin cannot be loaded."""
 
 
 class OutputError(SequelaError, OSError):
-    """What was to be written could not be."""
+    """Output could not be written."""
 
 
 class DownloadError(SequelaError, OSError):
-    """A download failed, or what arrived is not the published file."""
+    """A download failed, or its content is not the published file."""
 
 
 class MissingExtraError(SequelaError, ImportError):
@@ -66,17 +66,17 @@ class MissingExtraError(SequelaError, ImportError):
 
     @classmethod
     def of(cls, extra: str, needed_for: str) -> "MissingExtraError":
-        """The error for a missing extra, with the sentence that installs it."""
+        """Return the error for a missing extra, with the command that installs it."""
         return cls(f"{needed_for} needs an extra: run `{install(extra)}`")
 
 
 def install(extra: str) -> str:
-    """The command that installs an extra where this program runs, and not where ``pip`` would."""
+    """Return the command that installs an extra for the running Python."""
     return f"{shlex.quote(sys.executable)} -m pip install 'sequela[{extra}]'"
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """An error for a name that does not exist, with the nearest one that does.
+    """Return an error for a name that does not exist, with the nearest one that does.
 
     Example:
         >>> print(unknown_name("model", "gru-basline", ["mlp", "gru-baseline"]))
@@ -90,13 +90,13 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
 
 FORM = 30  # characters of a form in a message
 _QUOTED = re.compile(r"""(["'`]).*\1""")
-_NUMBER = re.compile(r"(?<![A-Za-z0-9])\d+")  # not that of a name such as INT32
+_NUMBER = re.compile(r"(?<![A-Za-z0-9])\d+")  # but not a name such as INT32
 
 
 def form_of(value: str) -> str:
-    """What a value of a patient looks like, without the value: a message may leave the hospital.
+    """Return the form of a patient's value, without the value: a message may be sent elsewhere.
 
-    Digits are written as 9, letters as a, all else that is not ASCII as ?.
+    Digits become 9, letters a, and other characters outside ASCII ?.
 
     Example:
         >>> form_of("01/31/2131 10:00"), form_of("Mrs Vogel fell")
@@ -108,7 +108,7 @@ def form_of(value: str) -> str:
 
 
 def without_values(words: object) -> str:
-    """What a library says, in one line, without the values that it quotes.
+    """Return a library's message in one line, without the values that it quotes.
 
     Example:
         >>> without_values("Could not convert string 'Mrs Vogel' to INT32, row 17")
@@ -123,11 +123,7 @@ _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def check_new_name(kind: str, name: str, taken: Container[str]) -> None:
-    """Refuse a name that is taken, or cannot stand on a command line, in a path and in an id.
-
-    Raises:
-        SettingError: If so.
-    """
+    """Raise a SettingError for a name that is taken, or invalid in a command, path or id."""
     if name in taken:
         raise SettingError(f"a {kind} '{name}' is registered already: choose another name")
     if not _NAME.fullmatch(name):
@@ -137,14 +133,14 @@ def check_new_name(kind: str, name: str, taken: Container[str]) -> None:
 
 
 _NO_ROOM = ("no space is left there", "free some, or name another disk")
-_FORBIDDEN = ("it is not yours to write or read", "name another place, or change its permissions")
-_NO_FOLDER = ("a file stands where a folder is expected", "name another place")
+_FORBIDDEN = ("you may not write or read it", "name another place, or change its permissions")
+_NO_FOLDER = ("a file is where a folder is expected", "name another place")
 _FIXABLE = {
     errno.EISDIR: ("it is a folder, and a file is expected", "name a file in it"),
     errno.ENOTDIR: _NO_FOLDER,
     errno.EEXIST: _NO_FOLDER,
     errno.ENOTEMPTY: ("it is a folder that is not empty", "name another place"),
-    errno.ENOENT: ("it is not there and cannot be made", "name another place"),
+    errno.ENOENT: ("it does not exist and cannot be made", "name another place"),
     errno.EACCES: _FORBIDDEN,
     errno.EPERM: _FORBIDDEN,
     errno.EROFS: ("its file system is read-only", "name another place"),
@@ -160,12 +156,12 @@ _SHORT = ("out of memory", "can't allocate memory", "cannot allocate memory", "n
 
 
 def fixable(error: OSError) -> bool:
-    """Whether a user can do something about what the system refused."""
+    """Return whether a user can fix the cause of a system error."""
     return error.errno in _FIXABLE
 
 
 def is_memory(error: BaseException) -> bool:
-    """Whether memory was short, however a library says so.
+    """Return whether memory ran out, in any library's words.
 
     Example:
         >>> is_memory(MemoryError()), is_memory(RuntimeError("CUDA out of memory. Tried to...")), (
@@ -178,11 +174,11 @@ def is_memory(error: BaseException) -> bool:
 
 
 def system_words(error: OSError, path: Path | str | None = None) -> str:
-    """What the system refused, in one line: what, why, and what to do.
+    """Format a system error in one line: the file, the cause, and the remedy.
 
     Args:
-        error: Of the system.
-        path: What was read or written, where the error does not name it.
+        error: The system error.
+        path: The file, where the error does not name it.
 
     Example:
         >>> system_words(IsADirectoryError(errno.EISDIR, "Is a directory", "page"))

@@ -1,4 +1,4 @@
-"""Write files that appear whole or not at all, and folders that leave nothing behind.
+"""Files that appear whole or not at all, and folders that leave nothing behind.
 
 A file is first written under a random name in the same folder. That file, and each folder in use,
 are locked. A lock ends with its process, however that ends: an unlocked file or folder with such a
@@ -21,12 +21,12 @@ from sequela.errors import OutputError, SequelaError, system_words
 
 LOCK = ".lock"
 PATIENCE = 5.0
-"""Seconds to wait for a locked folder: the workers of a killed process end within them."""
+"""The seconds to wait for a locked folder: the workers of a killed process end within them."""
 _LOOK = 0.1
 _PARTIAL, _WORK = ".partial", ".work"
 _TEMPORARY = re.compile(rf"\..+\.[0-9a-f]{{16}}({_PARTIAL}|{_WORK})")
 _staying: dict[Path, tuple[Path, os.stat_result]] = {}
-"""Folders that must stay: the place of each when links are followed, and its identity."""
+"""The folders that must stay: the place of each when links are followed, and its identity."""
 
 
 def require_file(path: Path, *endings: str) -> None:
@@ -292,7 +292,7 @@ def _of_the_dead(path: Path, suffix: str) -> Iterator[Path]:
             unlock.callback(os.close, handle)
             # Its owner may have ended just now and removed the file, whose lock then means nothing.
             if _lock(handle) is True and _is_still(handle, lock):
-                if os.name == "nt":  # nothing that is open can be removed there
+                if os.name == "nt":  # open files cannot be removed there
                     unlock.close()
                 yield left
 
@@ -302,7 +302,7 @@ def _locked(lock: Path) -> int | None:
     handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
     if _lock(handle) is not False and _is_still(handle, lock):
         return handle
-    os.close(handle)  # also where who had it removed it in the meantime
+    os.close(handle)  # also if its owner removed it in the meantime
     return None
 
 
@@ -324,11 +324,7 @@ def _first(lock: Path) -> int:
 
 
 def _waited_for(lock: Path) -> int:
-    """Wait until no other process locks a file, and return the handle of the locked file.
-
-    Raises:
-        OutputError: If another one has it for longer than ``PATIENCE`` seconds.
-    """
+    """Return the locked handle of a file once it is free, or raise an OutputError."""
     until = time.monotonic() + PATIENCE
     while (handle := _locked(lock)) is None:
         if time.monotonic() > until:
@@ -345,7 +341,7 @@ def _release(lock: Path, handle: int) -> None:
         os.close(handle)
         lock.unlink(missing_ok=True)
         return
-    with suppress(OSError):  # of a folder that is gone
+    with suppress(OSError):  # the folder is gone
         if _is_still(handle, lock):
             lock.unlink()
     os.close(handle)
@@ -380,11 +376,7 @@ else:
 
 
 def _require_staying(path: Path) -> None:
-    """Make sure that what must stay above a path is there, and that no link leads out of it.
-
-    Raises:
-        OutputError: If not.
-    """
+    """Raise an OutputError if a folder that must stay is gone, or a link leads out of it."""
     where = path.parent.resolve() / path.name
     for folder, (place, stat) in list(_staying.items()):
         if not (path.absolute().is_relative_to(folder) or where.is_relative_to(place)):
@@ -395,7 +387,7 @@ def _require_staying(path: Path) -> None:
             same = False
         if not same:
             raise OutputError(
-                f"{folder}: was removed or moved while it was written to; nothing is made in its "
+                f"{folder}: was removed or moved during writing; nothing is created in its "
                 "place: run the command again"
             )
         if not where.is_relative_to(place):

@@ -1,4 +1,4 @@
-"""What other packages and files add: loaded once, before the first command or run looks.
+"""Plugins, which are loaded once, before the first command or run.
 
 A package names a module in its entry points, group ``sequela.plugins``; a file or module is named
 in the variable SEQUELA_PLUGINS. Either calls the functions of ``sequela.register`` when imported.
@@ -18,11 +18,11 @@ VARIABLE = "SEQUELA_PLUGINS"
 
 
 _loaded: list[PluginError | None] = []
-"""Empty before; then what failed, if anything did."""
+"""The state: empty before loading, then the failure, if any."""
 
 
 def load_plugins() -> None:
-    """Import what is installed as a plugin, then what SEQUELA_PLUGINS names; only once a process.
+    """Import installed plugins, then those in SEQUELA_PLUGINS; only once a process.
 
     Raises:
         PluginError: If one cannot be imported.
@@ -31,7 +31,7 @@ def load_plugins() -> None:
         if _loaded[0]:
             raise _loaded[0]
         return
-    _loaded.append(None)  # a plugin may ask the package for a name, which comes here again
+    _loaded.append(None)  # a plugin may look up a name in the package, which calls this again
     installed = [(f"the plugin {each.name}", each.value) for each in entry_points(group=GROUP)]
     paths = filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))
     named = [(f"{VARIABLE}: {path}", path) for path in paths]

@@ -1,12 +1,12 @@
-"""Add what is yours: models, data, families of codes, tasks, metrics, features and more.
+"""Custom models, data sets, code families, tasks, metrics and more, registered by name.
 
-Each function makes one thing known by its name. From then on it is as if it came with the package:
+Each function registers one thing by its name. From then on it works as if it came with the package:
 on the command line, in run folders, in comparisons, on cards and pages. A taken name, a wrong type
-or an input that does not exist is refused in one sentence.
+or an unknown input is refused in one sentence.
 
-Put the calls into a file of your own and name that file in the variable SEQUELA_PLUGINS, or into a
-package that names its module as an entry point of the group ``sequela.plugins``: the command line
-and the processes that train for it import them first. ``docs/extending.md`` shows each.
+Put the calls into a file and name that file in the variable SEQUELA_PLUGINS, or into a package that
+names its module as an entry point of the group ``sequela.plugins``: the command line and its
+training processes import them first. ``docs/extending.md`` shows each.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -39,19 +39,19 @@ def model(
     """Add a network.
 
     Args:
-        name: As on the command line.
-        made_by: The ``nn.Module``, or where it stands: ``package.module:CLASS``. It takes a config
-            (the dataclass ``<CLASS>Config`` of its module), or the sizes of what it reads and
-            ``n_outputs`` by keyword, and answers logits (example, n_outputs).
-        reads: What its ``forward`` takes, in this order: ``signal``, ``codes``, ``values``,
+        name: Name on the command line.
+        made_by: The ``nn.Module``, or its place: ``package.module:CLASS``. It takes a config (the
+            dataclass ``<CLASS>Config`` of its module), or the sizes of its inputs and ``n_outputs``
+            by keyword, and returns logits (example, n_outputs).
+        reads: The arguments of its ``forward``, in this order: ``signal``, ``codes``, ``values``,
             ``gaps``, ``static`` or ``features:NAME``.
-        title: In tables and pictures; the name by default.
+        title: Title in tables and pictures; the name by default.
         recurrent: Whether it carries a state from one step to the next: pages warn where most
             examples have one step.
 
     Raises:
-        SettingError: If the name is taken, or no data hold all that it reads.
-        UnknownNameError: If it reads what does not exist.
+        SettingError: If the name is taken, or no data hold all its inputs.
+        UnknownNameError: If an input does not exist.
     """
     from sequela.models.registry import ModelEntry, register
 
@@ -63,15 +63,15 @@ def model(
 
 
 def reference_model(name: str, reference: "ReferenceModel") -> None:
-    """Add a reference model, which is fitted on a table of features.
+    """Add a baseline model, which is fitted on a table of features.
 
     Args:
-        name: As on the command line.
-        reference: Its title, what it reads, and how it is fitted and applied.
+        name: Name on the command line.
+        reference: Its title, its inputs, and the functions that fit and apply it.
 
     Raises:
-        SettingError: If the name is taken, or it is something else.
-        UnknownNameError: If it reads what does not exist.
+        SettingError: If the name is taken, or ``reference`` has another type.
+        UnknownNameError: If an input does not exist.
     """
     from sequela.models.reference import ReferenceModel
     from sequela.models.registry import register
@@ -84,12 +84,12 @@ def data_set(name: str, entry: "DataSet") -> None:
     """Add a data set: recordings (kind ``eeg``) or hospital tables (kind ``ehr``).
 
     Args:
-        name: As on the command line, and of its folder under $SEQUELA_DATA.
-        entry: ``reads`` and ``signals`` of recordings, ``source`` of tables, and what is said of
+        name: Name on the command line, and of its folder under $SEQUELA_DATA.
+        entry: ``reads`` and ``signals`` of recordings, ``source`` of tables, and the description of
             the data.
 
     Raises:
-        SettingError: If the name is taken, or the entry does not say how the data are read.
+        SettingError: If the name is taken, or the entry lacks the functions that read the data.
     """
     from sequela.sources.catalog import DataSet, register
 
@@ -98,15 +98,15 @@ def data_set(name: str, entry: "DataSet") -> None:
 
 
 def family(entry: "Family") -> None:
-    """Declare a family of codes: when its codes become known.
+    """Declare a family of codes, and the time its codes become known.
 
     Args:
-        entry: Its name (what stands before the first ``//`` of a code), and either
-            ``charted=True`` (its codes have the time at which they were written down) or
-            ``coded_later`` (why they are known only after the discharge of their stay).
+        entry: Its name (the part of a code before the first ``//``), and either ``charted=True``
+            (its codes have the time at which they were written down) or ``coded_later`` (the reason
+            they are known only after the discharge of their stay).
 
     Raises:
-        SettingError: If a name is taken, or it is not said when its codes become known.
+        SettingError: If a name is taken, or the time its codes become known is missing.
     """
     from sequela.sources.codes import Family, register
 
@@ -115,10 +115,10 @@ def family(entry: "Family") -> None:
 
 
 def task(entry: "Task") -> None:
-    """Add a task, with its own outcome or one that exists.
+    """Add a task, with its own outcome or an existing one.
 
     Args:
-        entry: What is asked, when, of whom, and the words for what comes true.
+        entry: The trigger, prediction time, inputs, population, and outcome.
 
     Raises:
         SettingError: If the name is taken.
@@ -133,7 +133,7 @@ def metric(entry: "Metric") -> None:
     """Add a metric; with ``reported=True`` each run's numbers hold it.
 
     Args:
-        entry: Its value, the statistic that a bootstrap resamples, and how it is written.
+        entry: Its value, its statistic for the bootstrap, and its formats.
 
     Raises:
         SettingError: If the name is taken.
@@ -148,7 +148,7 @@ def featuriser(entry: "Featuriser") -> None:
     """Add a featuriser, which models read as ``features:NAME``.
 
     Args:
-        entry: Its columns, what it learns from the training part, and its table.
+        entry: Its columns, its function that learns from the training set, and its table.
 
     Raises:
         SettingError: If the name is taken.
@@ -160,10 +160,10 @@ def featuriser(entry: "Featuriser") -> None:
 
 
 def figure(entry: "RunFigure") -> None:
-    """Add a picture that is drawn of each run on a page.
+    """Add a picture of each run to the page.
 
     Args:
-        entry: Its name, its title and how it is drawn from a run.
+        entry: Its name, its title and the function that draws it from a run.
 
     Raises:
         SettingError: If the name is taken.
@@ -178,11 +178,12 @@ def study(entry: "Study") -> None:
     """Add a study, for ``sequela reproduce NAME``.
 
     Args:
-        entry: Its data or cohorts, models and claims; what it names is registered before it.
+        entry: Its data or cohorts, models and claims; the things it names must be registered
+            before.
 
     Raises:
-        SettingError: If the name is taken, or it runs nothing.
-        UnknownNameError: If it names what does not exist.
+        SettingError: If the name is taken, or it has no runs.
+        UnknownNameError: If it names something that does not exist.
     """
     from sequela.studies.registry import register
     from sequela.studies.study import Study

@@ -1,3 +1,3 @@
-"""The version of this package, where everything that writes it down can import it."""
+"""The version of this package, in a module that everything can import."""
 
 __version__ = "0.2.0"

@@ -148,15 +148,15 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "an admission without a patient": (
         change("ADMISSIONS", "1,12,", "7,12,"),
-        "admissions without a patient in 1 of 2 rows (the hadm_id of one first stands on line 3)",
+        "admissions without a patient in 1 of 2 rows (the hadm_id of one is first on line 3)",
     ),
     "discharge before admission": (
         change("ADMISSIONS", "2131-01-05", "2130-12-31"),
-        "(organ donors apart) in 1 of 2 rows (the hadm_id of one first stands on line 3)",
+        "(organ donors apart) in 1 of 2 rows (the hadm_id of one is first on line 3)",
     ),
     "an outcome that is neither": (
         change("ADMISSIONS", "SEPSIS,0\n1,12", "SEPSIS,2\n1,12"),
-        "neither 0 nor 1 in 1 of 2 rows (the hadm_id of one first stands on line 2)",
+        "neither 0 nor 1 in 1 of 2 rows (the hadm_id of one is first on line 2)",
     ),
     "no rows at all": (
         lambda root: [
@@ -187,7 +187,7 @@ def test_bad_tables(name: str, root: Path, tmp_path: Path, refused: Refused) -> 
         (["mimic3", "--out", "tables/PATIENTS.csv"], "is there and not empty"),
         (
             ["mimic3", "--out", "tables/PATIENTS.csv/new"],
-            "a file stands where a folder is expected; name another place",
+            "a file is where a folder is expected; name another place",
         ),
         (["mimic3"], "parameter --out requires an argument"),
     ],

@@ -71,7 +71,7 @@ def test_a_class_and_its_unknown_operation(said: Said, refused: Refused, tmp_pat
     path.write_text(FILE)
     error = refused("cost", f"{path}:Model", "--input", "1x3")
     assert error.startswith(
-        "sequela: error: Model computes what has no rule: aten::cummax in model.py"
+        "sequela: error: Model has operations without a counting rule: aten::cummax in model.py"
     )
     assert "LOWER BOUND" in said(f"{path}:Model", "--input", "1x3", "--allow-unknown")
 

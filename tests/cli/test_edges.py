@@ -82,7 +82,7 @@ def test_a_file_on_the_way(run: Path, synthetic: Path, refused: Refused) -> None
     for command in (("report", run), ("card", run), asked, ("reproduce", "mortality", "--quick")):
         name = {"report": "it.html", "card": "it.md"}.get(command[0], "it")
         said = refused(*command, "--out", below / name)
-        assert "a file stands where a folder is expected; name another place" in said
+        assert "a file is where a folder is expected; name another place" in said
         assert str(run / "config.toml") in said
     assert everything(run) == before
 
@@ -105,7 +105,7 @@ def test_an_error_of_another_file_is_told_of_that_file(tmp_path: Path) -> None:
         with writing(tmp_path / "out" / "page.html"):
             (tmp_path / "in").read_text("utf-8")
 
-    with pytest.raises(OutputError, match=f"^{tmp_path}/in: it is not there"):
+    with pytest.raises(OutputError, match=f"^{tmp_path}/in: it does not exist"):
         read()
 
 

@@ -68,7 +68,7 @@ def test_a_run_its_page_and_its_model_on_new_data(
 ) -> None:
     train("mlp-baseline", "--root", own, *ASKED, "--epochs", "3", "--out", "run")
     said = capsys.readouterr().out
-    assert "no unit is declared: the samples are taken for µV" in said
+    assert "no unit is declared: the samples are assumed to be in µV" in said
     kept = RunSettings.read(Path("run/config.toml")).signals
     assert kept is not None
     assert (kept.label, kept.channels, kept.rate) == ("stage", ("C3", "C4"), 128)
@@ -80,7 +80,7 @@ def test_a_run_its_page_and_its_model_on_new_data(
     ran("report", "run", "--out", "page.html")
     page = Path("page.html").read_text("utf-8")
     assert "Data: own" in page
-    assert "No unit is declared: the samples are taken for µV." in page
+    assert "No unit is declared: the samples are assumed to be in µV." in page
     for word in ("Bonn", "tumour", "death"):
         assert word not in page
     new = table(tmp_path / "new.parquet", range(50, 55))
@@ -172,7 +172,7 @@ def test_one_line(own: Path, refused: Refused, arguments: list[str], said: str) 
 
 def test_options_of_own_recordings_on_other_data(no_data: Path, refused: Refused) -> None:
     line = refused("train", "mlp-baseline", "--data", "bonn", "--label", "stage")
-    assert "--label is an option for recordings of one's own" in line
+    assert "--label is an option for your own recordings" in line
 
 
 def test_sessions_stay_whole_and_a_split_by_recording_is_found(

@@ -6,7 +6,7 @@ import pytest
 from tests.cli.calls import Refused
 
 CANNOT = [
-    ("mimic3", "time", "MIMIC shifts dates patient by patient, so they do not tell who came first"),
+    ("mimic3", "time", "MIMIC shifts dates patient by patient, so their order is unknown"),
     ("mimic4", "time", "MIMIC shifts dates patient by patient"),
     ("mimic4", "site", "all its patients are of one hospital; use --split subject"),
     ("eicu", "time", "only the year of discharge; use --split subject or --split site"),

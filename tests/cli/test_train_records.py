@@ -249,7 +249,7 @@ def test_the_folder_one_stands_in_will_do(
     ("arguments", "message"),
     [
         ("mortalety", "mortalety"),
-        ("--root .", "--root is where the data of one study lie"),
+        ("--root .", "--root is the place of one study's data"),
         pytest.param("mortality --root nowhere", "nowhere does not exist", marks=SLOW),
         pytest.param("mortality --seed=-1", "setting seed = -1 cannot be used", marks=SLOW),
         ("seizure --root nowhere", "nowhere does not exist"),

@@ -47,8 +47,8 @@ def test_no_data(tmp_path: Path) -> None:
     ("column", "values", "message"),
     [
         ("code", None, "no column 'code'"),
-        ("subject_id", pa.array(["one"]), "column 'subject_id' is string; MEDS 0.4 says int64"),
-        ("time", pa.array(["2020"]), r"column 'time' is string; MEDS 0.4 says timestamp\[us\]"),
+        ("subject_id", pa.array(["one"]), "column 'subject_id' is string; MEDS 0.4 requires int64"),
+        ("time", pa.array(["2020"]), r"column 'time' is string; MEDS 0.4 requires timestamp\[us\]"),
         ("visit_id", pa.array([1.5]), "column 'visit_id' is double"),
     ],
 )

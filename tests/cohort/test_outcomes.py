@@ -234,7 +234,7 @@ def test_an_outcome_that_is_known_is_found(
 def test_a_readmission_is_not_asked_where_stays_have_no_order(make_events: Make) -> None:
     events = make_events(rows_of(small(), {}))
     (events.root / "account.json").write_text('{"stays_in_order": false}')
-    with pytest.raises(DataError, match="what comes after a stay, and these data do not give"):
+    with pytest.raises(DataError, match="needs the time after a stay, and these data do not give"):
         select_cohort(make_events(rows_of(small(), {})), readmission())
 
 

@@ -140,7 +140,7 @@ def test_recordings_of_one_subject_in_two_parts_are_refused() -> None:
     ("unit", "stated", "message"),
     [
         ("recording", 1, "1 recording id.s. are in both train and held_out"),
-        ("recording", 0, "a proof that its own ids do not give"),
+        ("recording", 0, "a proof that does not follow from its ids"),
         ("row", 1, "by row, but 1 row id"),
     ],
 )
@@ -156,7 +156,7 @@ def test_an_id_in_two_parts_is_refused(unit: SplitUnit, stated: int, message: st
 def test_an_edited_proof_is_refused() -> None:
     record = proven("row")
     record["proof"]["ids_in_two_parts"]["recording"]["train and tuning"] = 0
-    with pytest.raises(SplitError, match="a proof that its own ids do not give"):
+    with pytest.raises(SplitError, match="a proof that does not follow from its ids"):
         Split.from_json(record)
 
 

@@ -84,7 +84,7 @@ def test_a_ready_outcome_and_ready_rules(tmp_path: Path) -> None:
     ("old", "new", "said"),
     [
         ('trigger = "discharge"', 'trigger = "arrival"', "key 'trigger' is 'arrival': Input"),
-        ('trigger = "discharge"\n', "", "key 'trigger' is not there"),
+        ('trigger = "discharge"\n', "", "key 'trigger' is missing"),
         ("horizon_days", "horizon_dais", "'horizon_dais': did you mean 'horizon_days'?"),
         ("codes", "kodes", "unknown key 'kodes': did you mean 'codes'?"),
         ("365", "-3", "key 'horizon_days' is -3"),

@@ -78,13 +78,13 @@ def test_a_declaration_by_hand_that_lacks_a_field() -> None:
 def test_hindsight_is_the_same_question_with_a_leak() -> None:
     back = with_hindsight(in_hospital(48))
     assert Task.from_dict(back.to_dict()) == back
-    assert "the whole stay, recorded after the prediction too" in back.describe()
+    assert "the whole stay, including data from after the prediction" in back.describe()
     assert "LEAKS" in back.describe()
     assert (
-        in_hospital(48).describe().replace("what was known by then", "")
+        in_hospital(48).describe().replace("data available by then", "")
         in (
             back.describe()
-            .replace("the whole stay, recorded after the prediction too", "")
+            .replace("the whole stay, including data from after the prediction", "")
             .split("; LEAKS")[0]
         )
     )
@@ -93,5 +93,5 @@ def test_hindsight_is_the_same_question_with_a_leak() -> None:
 def test_the_question_of_a_label_file_is_not_the_tasks() -> None:
     told = replace(in_hospital(), name="labels").describe()
     assert (
-        told == "the labels of a file, each predicted at its own time from what was known by then"
+        told == "the labels of a file, each predicted at its own time from data available by then"
     )

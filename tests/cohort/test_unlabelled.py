@@ -45,7 +45,7 @@ def test_outcomes_decide_nothing(make_events: Made, rows: Callable[[], list[Row]
     assert known < ids(found.cohort)
     assert not found.cohort.label.any()
     (note,) = found.notes
-    assert note.startswith("of 5 of 10 examples nothing is on record after the time")
+    assert note.startswith("5 of 10 examples have no event on record after the time")
 
 
 def test_who_was_lost_is_asked_too(make_events: Made, one_stay: Callable[..., list[Row]]) -> None:

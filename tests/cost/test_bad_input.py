@@ -44,12 +44,20 @@ def offsets_without_values() -> Any:
 @pytest.mark.parametrize(
     ("model", "given", "message"),
     [
-        (Made(lambda _, x: torch.cdist(x, x)), torch.zeros(4, 4), "has no rule: aten::"),
-        (Made(lambda _, x: torch.fft.rfft(x).abs()), torch.zeros(4, 4), "has no rule: aten::"),
+        (
+            Made(lambda _, x: torch.cdist(x, x)),
+            torch.zeros(4, 4),
+            "without a counting rule: aten::",
+        ),
+        (
+            Made(lambda _, x: torch.fft.rfft(x).abs()),
+            torch.zeros(4, 4),
+            "without a counting rule: aten::",
+        ),
         (
             Made(lambda _, x: x * 2 if x.sum() > 0 else x),
             X,
-            r"Made's forward asks for the values .*bad_input.py:",
+            r"Made's forward reads the values .*bad_input.py:",
         ),
         (
             nn.Linear(4, 2),
@@ -166,7 +174,7 @@ def test_a_class_that_cannot_be_loaded(
         ("def leaves(): raise SystemExit(3)", "leaves", {}, ModelError,
          "cannot be made: SystemExit: 3"),
         ("from torch import nn; made = nn.Linear(4, 2)", "made", {"bias": False}, SettingError,
-         "is made already"),
+         "is already a module"),
         (FILE, "Encoder", {"hiden": 3}, ModelError, "cannot be made: TypeError.*--kwargs"),
     ],
 )  # fmt: skip

@@ -98,7 +98,7 @@ def test_a_transformer() -> None:
     ("name", "message"),
     [
         ("ssdlite320_mobilenet_v3_large", "depends on the data"),
-        ("lraspp_mobilenet_v3_large", "no rule: aten::upsample_bilinear2d"),
+        ("lraspp_mobilenet_v3_large", "counting rule: aten::upsample_bilinear2d"),
     ],
 )
 def test_refusals(name: str, message: str) -> None:

@@ -55,4 +55,4 @@ def test_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
     text = measure.render_measurements([one, many])
     assert "batch size   4" in text
     peak, weights = one.peak_bytes / 1024, one.weight_bytes / 1024
-    assert f"peak {peak:,.0f} KiB beside {weights:,.0f} KiB of weights" in text
+    assert f"peak {peak:,.0f} KiB and {weights:,.0f} KiB of weights" in text

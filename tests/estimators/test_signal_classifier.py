@@ -247,7 +247,9 @@ def test_a_score_on_what_it_was_trained_on_is_too_good(tmp_path: Path) -> None:
         for copies in (segments, (1.1 * segments).round() + 20, -segments):
             assert each.seen(copies).mean() > 0.8
         assert each.seen(np.roll(segments, -1, axis=1)).mean() > 0.7
-        with pytest.warns(SeenExamplesWarning, match="of 60 examples hold what SignalClassifier"):
+        with pytest.warns(
+            SeenExamplesWarning, match="of 60 examples were already used to fit SignalClassifier"
+        ):
             each.score(segments, y)
         with pytest.warns(SeenExamplesWarning, match="of 60 examples"):
             evaluate(each, segments, y)

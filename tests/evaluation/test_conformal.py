@@ -93,7 +93,7 @@ def test_a_broken_promise_is_found(make_predictions: Make) -> None:
 
 def test_what_cannot_be_promised_is_refused(make_predictions: Make) -> None:
     made = make_predictions()
-    with pytest.raises(SplitError, match="held-out part"):
+    with pytest.raises(SplitError, match="for the test set"):
         conformal.fit_conformal(made)
     with pytest.raises(SettingError, match="promised coverage is 90"):
         conformal.fit_conformal(tuning(made), 90)

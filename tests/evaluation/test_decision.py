@@ -101,9 +101,9 @@ def test_what_makes_no_threshold_is_refused(
 
 
 def test_no_threshold_is_chosen_on_held_out_data() -> None:
-    with pytest.raises(SplitError, match="held-out part"):
+    with pytest.raises(SplitError, match="for the test set"):
         decision.choose_threshold(scored([(1, True), (2, False)], "held_out"), "f1")
-    with pytest.raises(DataError, match="no example of the tuning part is an event"):
+    with pytest.raises(DataError, match="no example of the validation set is an event"):
         decision.choose_threshold(scored([(1, False)]), "f1")
 
 

@@ -78,10 +78,10 @@ def test_nothing_is_fitted_on_held_out_data(
     make_predictions: Make, fit: Callable[[Predictions], object]
 ) -> None:
     made = make_predictions()
-    with pytest.raises(SplitError, match="held-out part"):
+    with pytest.raises(SplitError, match="for the test set"):
         fit(made)
     one_of_them = np.where(np.arange(made.n_examples) == 5, "held_out", "tuning")
-    with pytest.raises(SplitError, match="held-out part"):
+    with pytest.raises(SplitError, match="for the test set"):
         fit(replace(made, split=one_of_them))
     with pytest.raises(DataError, match="no predictions"):
         fit(made.part("tuning"))
@@ -119,7 +119,7 @@ def test_a_line_of_few_without_any_event_is_near_no_change(make_predictions: Mak
     found = recalibration.fit_line(none)
     assert -4 < found.intercept < 0
     assert 0 < found.slope < 2
-    with pytest.raises(SplitError, match="a line is fitted on the tuning part"):
+    with pytest.raises(SplitError, match="a line is fitted on the validation set"):
         recalibration.fit_line(make_predictions())
     with pytest.raises(DataError, match="5 classes where a number needs two"):
         recalibration.fit_line(tuning(make_predictions(classes=5)))

@@ -250,8 +250,8 @@ def test_a_run_goes_on_with_the_data_it_was_begun_on_only(
         ("metrics.json", lambda r: r.pop("split"), "split"),
         ("metrics.json", lambda r: r["parts"]["held_out"].pop("loss"), "loss = None, but the pred"),
         ("split.json", lambda r: r["ids"]["recording"]["train"].append(None), "an id, or the name"),
-        ("split.json", lambda r: r["n_examples"].update(train=True), "no whole number"),
-        ("split.json", lambda r: r.update(seed="0"), "no whole number"),
+        ("split.json", lambda r: r["n_examples"].update(train=True), "not a whole number"),
+        ("split.json", lambda r: r.update(seed="0"), "not a whole number"),
     ],
 )  # fmt: skip
 def test_json_of_another_kind_that_was_sealed_again_is_refused_in_one_line(

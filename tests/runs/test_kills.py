@@ -207,7 +207,7 @@ def test_a_folder_that_is_removed_is_not_made_again(
             run.mkdir()
             (run / name).touch()
 
-    with pytest.raises(OutputError, match="was removed or moved while it was written to"):
+    with pytest.raises(OutputError, match="was removed or moved during writing"):
         fit.train(settings_of(), run, root=synthetic, on_epoch=after(2, remove))
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == instead
     assert run.exists() == bool(instead)

@@ -86,7 +86,7 @@ def test_a_recording_copied_into_another_part_is_found(recordings: SignalData, b
     found = audit(replace(recordings, segments=replace(segments, signal=signal)))
     (copied,) = [each for each in found if each.check == "same content"]
     assert (copied.severity, copied.where) == ("leak", "train, held_out")
-    assert copied.what.startswith("1 of 10 sessions of held_out hold what sessions of train")
+    assert copied.what.startswith("1 of 10 sessions of held_out are copies of sessions of train")
 
 
 def test_folds_share_no_content(synthetic: Path) -> None:

@@ -434,7 +434,7 @@ def test_damaged_sequences_are_made_again(make: Make, tmp_path: Path) -> None:
     [
         ([0, 1, 1], "one subject's examples are in two parts .found 1 such.; split by subject"),
         ([0, 0], "the split is of 2 examples, and the cohort has 3"),
-        ([1, 1, 2], "the training part is empty"),
+        ([1, 1, 2], "the training set is empty"),
     ],
 )
 def test_splits_that_cannot_be(

@@ -101,7 +101,7 @@ def test_only_some_tables(mimic3: Any, write: Any, made: Any) -> None:
     assert "CPT//99254" not in some.codes()
     assert "ICU_ADMISSION//MICU" in some.codes()
     assert some.account.not_read == {
-        "CPTEVENTS.csv": "not declared by this source, or not asked for"
+        "CPTEVENTS.csv": "not declared by this source, or not selected"
     }
 
 

@@ -100,7 +100,7 @@ def test_published_checksums_are_verified_and_told(tmp_path: Path) -> None:
     assert sums is not None
     assert sums.check_all() == "1 file as SHA256SUMS.txt states"
     (tmp_path / "a.csv").write_bytes(b"2\n")
-    with pytest.raises(DataError, match=r"as SHA256SUMS\.txt beside it states"):
+    with pytest.raises(DataError, match=r"as SHA256SUMS\.txt next to it states"):
         sums.check_all()
     (tmp_path / SUMS).write_text("no sum a.csv\n")
     with pytest.raises(DataError, match=r"SHA256SUMS.txt line 1: found 'no sum a.csv'"):

@@ -123,7 +123,7 @@ def test_a_column_that_holds_nothing_is_none(tmp_path: Path) -> None:
 def test_what_would_lose_something_is_refused(name: str, values: pa.Array, tmp_path: Path) -> None:
     root = shard(tmp_path, by_pyarrow)
     path = changed(root, name, values)
-    with pytest.raises(DataError, match=f"column '{name}' is .*; MEDS 0.4 says"):
+    with pytest.raises(DataError, match=f"column '{name}' is .*; MEDS 0.4 requires"):
         open_events(root)
     with pytest.raises(DataError, match=r"not MEDS 0\.4 data"):
         validate([path])

@@ -76,7 +76,7 @@ def test_one_bit_of_a_gzip_file(tmp_path: Path) -> None:
         ("PATIENTS", lambda c: c.replace(b"2094-03-05 00:00:00", b"infinity", 1),
          "line 2: column 'dob' holds a value of the form 'aaaaaaaa'"),
         ("PATIENTS", lambda c: c.replace(b"2094-03-05 00:00:00", b"2194-03-05 00:00:00", 1),
-         "dod before dob in 1 of 100 rows (the subject_id of one first stands on line 2)"),
+         "dod before dob in 1 of 100 rows (the subject_id of one is first on line 2)"),
     ],
 )  # fmt: skip
 def test_what_is_refused(table: str, how: Change, said: str, demo: Path, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_what_somebody_changed_on_purpose(demo: Path, tmp_path: Path) -> None:
     account = build(source_of("mimic3"), demo, tmp_path / "out", changed=["diagnoses_icd"])
     (table,) = [table for table in account.tables if table.table == "DIAGNOSES_ICD"]
     assert table.rows < 1761
-    assert table.proof == "changed after its publication, as --changed says"
+    assert table.proof == "changed after its publication, as declared by --changed"
 
 
 def test_a_demo_is_called_a_demo(

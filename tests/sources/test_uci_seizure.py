@@ -214,7 +214,7 @@ def test_spoilt_rows_are_named_with_their_line(
     ("places", "message"),
     [
         ([*range(7), *range(8, 180)], r"line 1: column X7 is missing \(1 of 179"),
-        ([0, 2, 1, *range(3, 180)], "line 1: the columns stand in another order"),
+        ([0, 2, 1, *range(3, 180)], "line 1: the columns are in another order"),
     ],
 )
 def test_columns_that_are_not_those_published(

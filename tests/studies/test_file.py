@@ -90,7 +90,11 @@ def test_the_studies_of_the_report_are_such_files() -> None:
         (("visits-baseline", "visits-basic"), "visits-basic", UnknownNameError),
         (('"eicu"', '"icu"'), "icu", UnknownNameError),
         (('"in-hospital"', '"in-house"'), "in-house", UnknownNameError),
-        (("[training.visits-baseline]", "[training.gru-baseline]"), "none of the m", SettingError),
+        (
+            ("[training.visits-baseline]", "[training.gru-baseline]"),
+            "not one of the m",
+            SettingError,
+        ),
         (("epochs = 3", "epochs = -3"), "epochs", SettingError),
         (('name = "wards"', "name = wards"), "expected a study in TOML", SettingError),
     ],

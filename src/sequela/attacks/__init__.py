@@ -1,1 +1,1 @@
-"""Attacks on the audit: known ways to numbers that are too good, planted into the open data."""
+"""Attacks on the audit: known ways to inflated scores, planted into the open data."""

@@ -1,4 +1,4 @@
-"""One attack, and what became of it."""
+"""An attack and its outcome."""
 
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,13 +13,13 @@ Verdict = Literal["found", "blocked", "missed", "clean", "false alarm"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an attack.
+    """The outcome of an attack.
 
     Attributes:
-        verdict: ``found``: it is said. ``blocked``: it is refused or set aside. ``missed``: numbers
-            come out as if nothing were wrong. Where nothing was planted, ``clean`` or ``false
-            alarm``.
-        by: What says it, or stops it.
+        verdict: ``found``: the audit reports it. ``blocked``: it is refused or set aside.
+            ``missed``: numbers are computed as if nothing were wrong. Where nothing was planted,
+            ``clean`` or ``false alarm``.
+        by: The check that reports it, or what stops it.
     """
 
     verdict: Verdict
@@ -28,12 +28,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Attack:
-    """One way to numbers that are too good.
+    """One way to inflate scores.
 
     Attributes:
         name: In words; unique.
-        carry_out: Plants it, and sees what is said of it.
-        planted: Whether there is anything to find.
+        carry_out: Plants the flaw and returns what the checks report.
+        planted: Whether there is a flaw to find.
     """
 
     name: str
@@ -43,12 +43,12 @@ class Attack:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of which attack.
+    """The outcome of one attack.
 
     Attributes:
-        attack: Its name.
+        attack: Name of the attack.
         verdict: See :class:`Outcome`.
-        by: What says it, or stops it.
+        by: The check that reports it, or what stops it.
     """
 
     attack: str
@@ -57,9 +57,9 @@ class Result:
 
     @property
     def stopped(self) -> bool:
-        """Whether the numbers could not come out as if nothing were wrong."""
+        """True unless numbers are computed as if nothing were wrong."""
         return self.verdict in {"found", "blocked"}
 
     def to_dict(self) -> dict[str, Any]:
-        """The same for JSON."""
+        """Return the result for JSON."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""What attacks are carried out on: small copies of the data that ship with the package."""
+"""The bench: small copies of the data that ship with the package, on which attacks run."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ from sequela.sources.hospitals import source_of
 
 Signals = Mapping[str, NDArray[np.float64]]
 
-# The stay that each label asks about, and a number from 0 in its class, in an order of its own.
+# The stay of each label, and the rank of the label in its class, from 0, in an arbitrary order.
 ASKED = """
 CREATE TABLE asked AS
 SELECT
@@ -52,10 +52,10 @@ TO '{path}' (FORMAT parquet)
 
 @dataclass(frozen=True)
 class Bench:
-    """Where attacks are carried out.
+    """The data that attacks are carried out on.
 
     Attributes:
-        work: Folder for all that is made on the way.
+        work: Folder for all intermediate files.
     """
 
     work: Path
@@ -68,16 +68,16 @@ class Bench:
 
     @cached_property
     def clean_recordings(self) -> SignalData:
-        """The recordings as they are, in parts."""
+        """The unchanged recordings, in parts."""
         return self.load_recordings(self.recordings, "clean")
 
     @cached_property
     def said_of_recordings(self) -> list[Finding]:
-        """What the audit says of the recordings as they are."""
+        """The findings of the audit on the unchanged recordings."""
         return audit(self.clean_recordings)
 
     def write_recordings(self, signals: Signals, name: str) -> Path:
-        """The recordings as a file, in whole µV as recordings are."""
+        """Write the recordings to a file, in whole µV."""
         values = np.concatenate([np.round(signal) for signal in signals.values()])
         bounds = np.iinfo(np.int16)
         samples = pa.array(np.clip(values, bounds.min, bounds.max).astype(np.int16))
@@ -91,12 +91,12 @@ class Bench:
         return path
 
     def load_recordings(self, signals: Signals, name: str) -> SignalData:
-        """The recordings in the parts of a split, as a run reads them."""
+        """Load the recordings in the parts of a split, as a run reads them."""
         settings = RunSettings(model="majority-class", data="bonn")
         return load_signals(settings, self.write_recordings(signals, name), self.work)
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Of each class, a recording of the training part and one that is held out."""
+        """Return for each class the ids of a training recording and of a test recording."""
         data = self.clean_recordings
         train, held_out = (
             {id_[0]: id_ for id_ in np.unique(data.segments.recording_id[data.rows(part)]).tolist()}
@@ -106,20 +106,21 @@ class Bench:
 
     @cache  # noqa: B019 - there is one bench
     def events(self, data: str) -> Path:
-        """The events of hospital tables, built once."""
+        """Build the events of hospital tables, once."""
         out = self.work / "events" / data
         build(source_of(data), EXCERPTS / data, out)
         return out
 
     def plant(self, data: str, name: str, statements: Sequence[str]) -> Path:
-        """A copy of the events with something planted: a MEDS data set.
+        """Copy the events, plant something, and return the MEDS data set.
 
         Args:
             data: Hospital tables.
-            name: Of the copy.
-            statements: SQL on the table ``planted``, the events; beside it are ``stays`` and
-                ``asked``: who is asked about in the task ``in-hospital``, when, in which stay,
-                whether the patient ``died``, and ``share``, from 0 to 1 in each class.
+            name: Name of the copy.
+            statements: SQL on the table ``planted``, which holds the events. The tables ``stays``
+                and ``asked`` are there too: ``asked`` lists the examples of the task
+                ``in-hospital`` (subject, time, stay), whether the patient ``died``, and ``share``,
+                from 0 to 1 in each class.
         """
         root = self.work / "planted" / name.replace("/", " ")
         (root / "data").mkdir(parents=True)
@@ -137,7 +138,7 @@ class Bench:
         return root
 
     def audit_events(self, root: Path, labels: Path | None = None) -> Outcome:
-        """What is said of a MEDS data set by a run of the task ``in-hospital`` that reads all."""
+        """Audit a MEDS data set in a run of the task ``in-hospital`` that reads all codes."""
         named = str(labels) if labels else None
         settings = RunSettings(
             model="prevalence",
@@ -152,21 +153,23 @@ class Bench:
 
 
 def said(findings: Sequence[Finding], before: Sequence[Finding] = ()) -> Outcome:
-    """Whether anything is said of data, and what.
+    """Return the outcome of an attack from the findings on its data.
 
     Args:
-        findings: Of the data.
-        before: Of the same data with nothing planted. What is said of them counts again only with
-            a greater number.
+        findings: Findings on the data.
+        before: Findings on the same data with nothing planted. One of these counts again only if
+            its number has grown.
     """
     known = {(each.check, each.where): _number(each) for each in before}
     new = [each for each in findings if _number(each) > known.get((each.check, each.where), -1)]
     checks = dict.fromkeys(f"{each.check} ({each.severity})" for each in new)
-    return Outcome("found", ", ".join(checks)) if checks else Outcome("missed", "nothing is said")
+    return (
+        Outcome("found", ", ".join(checks)) if checks else Outcome("missed", "nothing is reported")
+    )
 
 
 def _number(finding: Finding) -> int:
-    """How many there are of what was found, where the sentence begins with a number."""
+    """Return the number a finding's sentence begins with."""
     first = finding.what.split()[0]
     return int(first) if first.isdecimal() else 0
 

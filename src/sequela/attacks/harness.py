@@ -1,4 +1,4 @@
-"""All attacks, carried out one after another."""
+"""The runner that carries out all attacks one after another."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ _OF_NOTHING: Mapping[Verdict, Verdict] = {
 
 @contextmanager
 def _ledger_in(work: Path) -> Iterator[None]:
-    """What attacks open is no opening of the user's."""
+    """Keep the evaluations of attacks out of the user's ledger."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = str(work / LEDGER)
     try:
@@ -39,10 +39,10 @@ def attack_all(attacks: Sequence[Attack] = ATTACKS) -> Iterator[Result]:
     """Carry out attacks on copies of the data that ship with the package.
 
     Args:
-        attacks: Which ones.
+        attacks: The attacks to carry out.
 
     Yields:
-        What became of each, as soon as it is known.
+        The outcome of each attack, as soon as it is known.
     """
     with (
         temporary() as work,

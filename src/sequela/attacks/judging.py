@@ -1,4 +1,4 @@
-"""Attacks on how a model is judged: on what it has seen, on a chosen part, by other numbers."""
+"""Attacks on evaluation: known data, a chosen part, edited numbers."""
 
 import json
 import warnings
@@ -21,11 +21,11 @@ from sequela.runs.folder import METRICS
 
 _ASIDE = "_set_aside_as_trained_or_tuned_on"
 _SEEDS = 5
-_MISSED = "nothing is said"
+_MISSED = "nothing is reported"
 
 
 def _evaluated(run: Path, data: str, root: Path) -> Outcome:
-    """What evaluation says of data that hold what the model was trained on, under other names."""
+    """Evaluate a run on its training data under other names."""
     try:
         numbers = evaluate_run(run, data=data, root=root)
     except SequelaError as error:
@@ -37,7 +37,7 @@ def _evaluated(run: Path, data: str, root: Path) -> Outcome:
 
 
 def _renamed(bench: Bench) -> Outcome:
-    """The recordings of each set are numbered in another order, from 500."""
+    """Renumber the recordings of each set in another order, from 500."""
     root = bench.write_recordings(bench.recordings, "trained on")
     settings = RunSettings(model="majority-class", data="bonn")
     run = fit.train(settings, bench.work / "runs" / "of recordings", root=root)
@@ -49,7 +49,7 @@ def _renamed(bench: Bench) -> Outcome:
 
 
 def _own_patients(bench: Bench) -> Outcome:
-    """Patients of MIMIC-III come back as a MEDS data set, with other ids and dates."""
+    """Write patients of MIMIC-III as a MEDS data set, with other ids and dates."""
     renamed = (
         "UPDATE planted SET subject_id = 90000000 - subject_id, visit_id = 90000000 - visit_id",
         "UPDATE planted SET time = time + INTERVAL 2 YEAR",
@@ -67,7 +67,7 @@ def _own_patients(bench: Bench) -> Outcome:
 
 
 def _trained_on(bench: Bench) -> Outcome:
-    """A classifier is scored on what it was fitted on."""
+    """Score a classifier on its training data."""
     X = np.stack([signal[:178] for signal in bench.recordings.values()]).astype(np.float32)
     y = np.array([id_[0] for id_ in bench.recordings])
     fitted = SignalClassifier("mlp-baseline", epochs=1, random_state=0).fit(X, y)
@@ -82,7 +82,7 @@ def _trained_on(bench: Bench) -> Outcome:
 
 
 def _edited(bench: Bench) -> Outcome:
-    """The accuracy in metrics.json is raised to 99 %."""
+    """Raise the accuracy in metrics.json to 99 %."""
     root = bench.write_recordings(bench.recordings, "edited")
     settings = RunSettings(model="majority-class", data="bonn")
     path = fit.train(settings, bench.work / "runs" / "edited", root=root).path
@@ -103,7 +103,7 @@ def _edited(bench: Bench) -> Outcome:
 
 
 def _seeds(bench: Bench) -> Sequence[Path]:
-    """The same model on several splits, of which the best would be shown."""
+    """Train the same model on several splits."""
     root = bench.write_recordings(bench.recordings, "seeds")
     return [
         fit.train(
@@ -116,7 +116,7 @@ def _seeds(bench: Bench) -> Sequence[Path]:
 
 
 def _best_seed(bench: Bench) -> Outcome:
-    """Several seeds are evaluated, and the page of the best is shown."""
+    """Evaluate several seeds, and show the page of the best."""
     paths = _seeds(bench)
     best = max(paths, key=lambda path: float(evaluate_run(path)["accuracy"]))
     page = build(named_runs([best]), bench.work / "best.html").read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Attacks on recordings: one of the training part is held out again, changed a little."""
+"""Attacks on recordings: a training recording, changed a little, is also in the test set."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +13,7 @@ from sequela.sources.bonn import N_TIMES
 
 Signal = NDArray[np.float64]
 Change = Callable[[Signal, Signal], Signal]
-"""From a recording of the training part, and the one whose place it takes, to what is held out."""
+"""A function from a training recording, and the recording it replaces, to a test recording."""
 
 
 def _shifted(by: int) -> Change:

@@ -1,4 +1,4 @@
-"""Attacks on hospital records and their labels: what is known only later, or tells the outcome."""
+"""Attacks on records and labels: information from the future, or that reveals the outcome."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,7 +18,7 @@ SELECT c.subject_id, s.admitted + INTERVAL 1 HOUR, '{family}' || substr(c.code, 
 FROM planted AS c JOIN stays AS s USING (subject_id, visit_id)
 WHERE starts_with(c.code, 'ICD9CM//')
 """
-"""The discharge codes of each stay once more, an hour after its admission."""
+"""The discharge codes of each stay, repeated an hour after its admission."""
 
 OF_SOME = """
 INSERT INTO planted
@@ -33,7 +33,7 @@ SELECT subject_id, prediction_time - INTERVAL 1 HOUR, 'CHART//filler ' || i, NUL
 FROM asked, range(200) AS r(i)
 WHERE hash(visit_id * 1000 + i) % 1000 < CASE WHEN died THEN 300 ELSE 75 END
 """
-"""Two hundred codes that say nothing; only who dies has more of them."""
+"""Two hundred uninformative codes; only patients who die have more of them."""
 
 TWICE = """
 CREATE TABLE twice AS SELECT * FROM planted WHERE subject_id IN (
@@ -57,7 +57,7 @@ def _of_some(code: str, where: str, value: str = "NULL") -> tuple[str, ...]:
 
 
 def _twice(kept: str) -> tuple[str, ...]:
-    """Five patients of many codes once more under other ids."""
+    """Return SQL that repeats five patients with many codes under other ids."""
     return (TWICE, AGAIN.format(kept=kept), "DELETE FROM planted WHERE code IS NULL")
 
 
@@ -97,15 +97,15 @@ _PLANTED: dict[str, tuple[str, Sequence[str]]] = {
     "a noisy copy of the label, as a code": ("eicu", _of_some("'CHART//told'", _NOISY)),
     "a noisy copy of the label, as a number": (
         "eicu", _of_some("'LAB//told'", "true", f"died::INTEGER + 0.4 * {_NORMAL}")),
-    "the hospital tells the outcome": (
+    "the hospital reveals the outcome": (
         "eicu", _of_some("'SERVICE//hospital ' || CASE WHEN died THEN n % 4 ELSE 4 + n % 16 END",
                          "true")),
-    "the number of codes tells the outcome": ("eicu", (FILLED,)),
+    "the number of codes reveals the outcome": ("eicu", (FILLED,)),
     "patients twice": ("mimic3", _twice(_CODE)),
     "patients twice, one code changed": ("mimic3", _twice(_ONE_CHANGED)),
     "patients twice, 10 % of the codes dropped": ("mimic3", _twice(_SOME_DROPPED)),
 }  # fmt: skip
-"""What is planted into which data, by the name of the attack."""
+"""The SQL planted into the events, by the name of the attack."""
 
 
 def _carry_out(bench: Bench, *, name: str, data: str, statements: Sequence[str]) -> Outcome:
@@ -117,7 +117,7 @@ def _same(labels: pa.Table) -> pa.Table:
 
 
 def _another_hour(labels: pa.Table) -> pa.Table:
-    """Deaths are asked four hours earlier."""
+    """Move the prediction for deaths four hours earlier."""
     times = labels["prediction_time"].to_numpy()
     died = labels["boolean_value"].to_numpy()
     moved = np.where(died, times - np.timedelta64(4, "h"), times)
@@ -125,7 +125,7 @@ def _another_hour(labels: pa.Table) -> pa.Table:
 
 
 def _another_zone(labels: pa.Table) -> pa.Table:
-    """The same wall clock, said to be that of New York."""
+    """Label the wall-clock times as New York time."""
     times = pc.assume_timezone(
         labels["prediction_time"], "America/New_York", ambiguous="earliest", nonexistent="earliest"
     )
@@ -141,7 +141,7 @@ def _with_labels(bench: Bench, *, name: str, change: Callable[[pa.Table], pa.Tab
 
 LABELS: dict[str, Callable[[pa.Table], pa.Table]] = {
     "nothing planted in a label file": _same,
-    "deaths asked at another hour than survivors": _another_hour,
+    "deaths predicted at another hour than survivors": _another_hour,
     "label times in another zone": _another_zone,
 }
 

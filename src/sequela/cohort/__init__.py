@@ -1,1 +1,1 @@
-"""Who is in, from when to when, with which label, and in which part of a split."""
+"""The inclusion rules, observation window, labels and split of a cohort."""

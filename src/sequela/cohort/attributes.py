@@ -1,4 +1,4 @@
-"""Who the subjects of a cohort are, for judging a model group by group; never an input."""
+"""Attributes of the subjects, for subgroup results; never an input of a model."""
 
 from itertools import pairwise
 
@@ -13,7 +13,7 @@ from sequela.sources.engine import MEMORY_LIMIT
 FAMILIES = {"sex": SEX, "ethnicity": ETHNICITY, "unit": ICU_ADMISSION}
 AGE_BANDS = (18, 40, 65, 80)
 
-# Where a fact of a subject was recorded several times with different values, the first counts.
+# If an attribute was recorded several times with different values, the first counts.
 OF_SUBJECT = """
 SELECT a.example, split_part(arg_min(c.body, (e.time, e.code)), '//', 1) AS value
 FROM asked_rows AS a
@@ -34,12 +34,12 @@ GROUP BY a.example
 def attributes_of(
     events: Events, labels: pa.Table, memory_limit: str = MEMORY_LIMIT
 ) -> dict[str, NDArray[np.str_]]:
-    """Sex, ethnicity and the last ICU of each example, as far as the data tell them.
+    """Return sex, ethnicity and the last ICU of each example, where known.
 
     Args:
         events: MEDS data.
         labels: See :mod:`sequela.cohort.labels`.
-        memory_limit: Of DuckDB.
+        memory_limit: Memory limit of DuckDB.
 
     Returns:
         For each attribute that the data have, str (example,): empty where it is not known.
@@ -63,15 +63,15 @@ def attributes_of(
 def sites_of(
     events: Events, labels: pa.Table, memory_limit: str = MEMORY_LIMIT
 ) -> NDArray[np.str_]:
-    """The hospital of each example: the last that is on record by the time of prediction.
+    """Return the hospital of each example: the last on record by the prediction time.
 
     Args:
         events: MEDS data.
         labels: See :mod:`sequela.cohort.labels`.
-        memory_limit: Of DuckDB.
+        memory_limit: Memory limit of DuckDB.
 
     Returns:
-        Str (example,): what stands behind ``HOSPITAL//``, empty where no hospital is on record.
+        Str (example,): the code's text after ``HOSPITAL//``, empty where no hospital is on record.
     """
     values = np.full(len(labels), "", dtype=object)
     examples = pa.array(np.arange(len(labels)), pa.int64())
@@ -84,7 +84,7 @@ def sites_of(
 
 
 def age_bands(age: NDArray[np.float32]) -> NDArray[np.str_]:
-    """Years as bands; empty where the age is not known.
+    """Group ages in years into bands; the band is empty where the age is not known.
 
     Example:
         >>> age_bands(np.array([17, 18, 64.9, 95, np.nan], np.float32)).tolist()

@@ -1,12 +1,12 @@
-"""Deaths that would not have been seen to the horizon: they go with the living who were not.
+"""Censoring: deaths are dropped at the rate at which survivors are lost to follow-up.
 
-A follow-up that ends before the horizon hides how the subject is at it, so the example is left out.
-Of who died before the horizon, only the death is on record, not how long the follow-up would have
-gone on. If all of them stayed in, deaths would be too many among who is left. So each is kept with
-the probability that a follow-up which had lasted to the death would have reached the horizon. What
-is left then stands for all, without weights: each example was followed to the horizon, or would
-have been, with the same probability. This is inverse-probability-of-censoring weighting (Robins and
-Finkelstein 2000, Biometrics 56, 779-788) carried out by drawing.
+A follow-up that ends before the horizon hides the outcome at the horizon, so the example is left
+out. For a subject who died before the horizon, only the death is on record, not how long follow-up
+would have lasted. If all of them were included, there would be too many deaths among the remaining
+examples. So each is kept with the probability that a follow-up which had lasted to the death would
+have reached the horizon. The remaining examples then represent all candidates without weights. This
+is inverse-probability-of-censoring weighting (Robins and Finkelstein 2000, Biometrics 56, 779-788)
+carried out by drawing.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sequela.sources.columns import column_of
 
-# Of who is still asked: how long they were followed, and whether a death ended that.
+# For remaining candidates: how long follow-up lasted, and whether a death ended it.
 FOLLOWED = """
 SELECT
     rowid AS row, subject_id,
@@ -40,10 +40,10 @@ def mark_lost(connection: duckdb.DuckDBPyConnection, gone: Sequence[str]) -> int
 
     Args:
         connection: With the table ``candidates``.
-        gone: SQL conditions of who was left out before.
+        gone: SQL conditions of the rules already applied.
 
     Returns:
-        How many.
+        The number of candidates marked.
     """
     connection.execute(ADD)
     conditions = " OR ".join(f"coalesce({each}, false)" for each in gone) or "false"
@@ -60,13 +60,13 @@ def mark_lost(connection: duckdb.DuckDBPyConnection, gone: Sequence[str]) -> int
 def probability_of_seeing(
     time: NDArray[np.int64], died: NDArray[np.bool_], horizon: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Of each follow-up that lasted to ``time``, how probably it reaches ``horizon``.
+    """Return the probability that each follow-up that lasted to ``time`` reaches ``horizon``.
 
-    The Kaplan-Meier estimate of the time to the end of follow-up, in which a death hides that end.
-    Of a death and an end of follow-up at one time the death comes first.
+    The Kaplan-Meier estimate of the time to the end of follow-up, in which deaths are censored.
+    Where a death and an end of follow-up have the same time, the death comes first.
 
     Args:
-        time: int64 (candidate,), how long each was followed, in any unit.
+        time: int64 (candidate,), the length of each follow-up, in any unit.
         died: Bool (candidate,), whether a death ended it.
         horizon: int64 (candidate,), in the same unit.
 
@@ -90,7 +90,7 @@ def probability_of_seeing(
 
 
 def _draws(subject: NDArray[np.int64], asked: NDArray[np.int64]) -> NDArray[np.float64]:
-    """A number from 0 to 1 of each candidate, the same whoever else is in the data."""
+    """Draw a number from 0 to 1 for each candidate, independent of the other candidates."""
     texts = (f"{s} {t}".encode() for s, t in zip(subject.tolist(), asked.tolist(), strict=True))
     heads = [int.from_bytes(hashlib.sha256(text).digest()[:6], "big") for text in texts]
     return np.array(heads, np.float64) / 2**48

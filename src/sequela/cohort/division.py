@@ -1,4 +1,4 @@
-"""How a cohort is divided for a run: by subject, by site or by time, each subject in one part."""
+"""The split of a cohort for a run: by subject, site or time, each subject in one part."""
 
 from dataclasses import dataclass
 
@@ -22,10 +22,10 @@ class Division:
     """A cohort in parts.
 
     Attributes:
-        cohort: Those who are in a part.
-        split: The parts and their proof.
+        cohort: The examples that are in a part.
+        split: The parts and the proof that they are disjoint.
         part: int64 (example,), index into ``PARTS``.
-        site: Str (example,), the hospital, where the split is by site.
+        site: Str (example,), the hospital; only for a split by site.
     """
 
     cohort: Cohort
@@ -35,11 +35,12 @@ class Division:
 
 
 def divide(cohort: Cohort, settings: RunSettings) -> Division:
-    """Divide a cohort as a run asks.
+    """Split a cohort as the settings of a run require.
 
     Raises:
-        SettingError: If it was built from data that cannot be split so.
-        SplitError: If it has too few subjects, sites or times of a class, or no site on record.
+        SettingError: If the cohort was built from data that cannot be split so.
+        SplitError: If there are too few subjects, sites or times of a class, or no site is on
+            record.
         DataError: If nothing or one class is left.
     """
     if (cohort.events.root / ACCOUNT).is_file():
@@ -70,10 +71,10 @@ def divide(cohort: Cohort, settings: RunSettings) -> Division:
 
 
 def by_site(cohort: Cohort) -> tuple[Cohort, Ids | None]:
-    """Each subject at the site of its first example, and the sites: str (example,).
+    """Keep each subject at the site of its first example, and return the sites too.
 
-    Its examples at other sites are left out, and so are examples without a site. Where no example
-    has a site the cohort is as it was, and the sites are ``None``.
+    Sites are str (example,). Examples at other sites are left out, and so are examples without a
+    site. Where no example has a site the cohort is returned unchanged, and the sites are ``None``.
     """
     site = sites_of(cohort.events, cohort.labels)
     known = site != ""
@@ -92,7 +93,7 @@ def by_site(cohort: Cohort) -> tuple[Cohort, Ids | None]:
 
 
 def _by_time(cohort: Cohort, settings: RunSettings) -> Division:
-    """Subjects in the period of their first prediction; their later predictions are left out."""
+    """Assign subjects to the period of their first prediction; later predictions elsewhere go."""
     subject = cohort.subject_id.astype(np.str_)
     time = values_of(cohort.labels["prediction_time"])
     part = periods(subject, time, settings.fractions)

@@ -1,4 +1,4 @@
-"""The events that cohorts and sequences are made from: a MEDS data set on disk, opened for SQL."""
+"""The events that cohorts and sequences are made from: a MEDS data set opened for SQL."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -32,18 +32,18 @@ class Events:
     """A MEDS 0.4 data set on disk.
 
     Attributes:
-        root: The data set; its events lie in ``data/**/*.parquet``.
+        root: The data set; its events are in ``data/**/*.parquet``.
         files: The shards, sorted by name.
-        columns: Which of ``COLUMNS`` the shards have. Without ``visit_id`` a stay reaches from a
-            ``HOSPITAL_ADMISSION`` to the next ``HOSPITAL_DISCHARGE``.
+        columns: The columns of ``COLUMNS`` that the shards have. Without ``visit_id`` a stay
+            reaches from a ``HOSPITAL_ADMISSION`` to the next ``HOSPITAL_DISCHARGE``.
         stays_in_order: Whether the order of one subject's stays is known (eICU: it is not).
         numbers: SQL type of ``numeric_value``: ``FLOAT``, or ``DOUBLE`` where a shard has it wider.
         mixed: Whether shards have different types.
         origin: Where the data were found, in words.
-        dated_by_row: Whether each row said itself when it was known, so that its family of codes
-            need not (OMOP).
-        leaks: What tells a model its answer, where the tables were read so on purpose.
-        title: Name of the data, where it is not that of the catalogue.
+        dated_by_row: Whether each row carries the time it became available, so that its family of
+            codes need not (OMOP).
+        leaks: How the data leak the outcome, where the tables were read so on purpose.
+        title: Name of the data, where it differs from the catalogue's.
     """
 
     root: Path
@@ -59,7 +59,7 @@ class Events:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of all shards and their names: another byte anywhere is another digest."""
+        """SHA-256 of all shards and their names."""
         total = hashlib.sha256(b"in order" if self.stays_in_order else b"not in order")
         for file in self.files:
             with file.open("rb") as stream:
@@ -69,13 +69,13 @@ class Events:
 
     @contextmanager
     def connect(self, memory_limit: str = MEMORY_LIMIT) -> "Iterator[duckdb.DuckDBPyConnection]":
-        """A DuckDB connection with a view ``events`` and a table ``codes``.
+        """Open a DuckDB connection with a view ``events`` and a table ``codes``.
 
-        ``events`` has all of ``COLUMNS``; ``codes`` has each distinct ``code``, its
-        ``family`` and the ``body`` behind that: see :mod:`sequela.sources.codes`.
+        ``events`` has all of ``COLUMNS``; ``codes`` has each distinct ``code``, its ``family`` and
+        the ``body`` after it: see :mod:`sequela.sources.codes`.
 
         Args:
-            memory_limit: Of DuckDB, for example ``"500MB"``.
+            memory_limit: Memory limit of DuckDB, for example ``"500MB"``.
         """
         types = {**TYPES, "numeric_value": self.numbers}
         columns = [
@@ -99,10 +99,10 @@ def open_events(root: Path, origin: str = "") -> Events:
 
     Args:
         root: The data set.
-        origin: Where it was found, in words.
+        origin: Where the data set was found, in words.
 
     Raises:
-        DataNotFoundError: If there are none.
+        DataNotFoundError: If there are no events.
         DataError: If a shard is unreadable, lacks a column or holds it in another type.
     """
     found = stored_events(root)
@@ -123,14 +123,14 @@ def open_events(root: Path, origin: str = "") -> Events:
 def one_row(
     connection: "duckdb.DuckDBPyConnection", query: str, values: Mapping[str, Any] | None = None
 ) -> tuple[Any, ...]:
-    """The row of a query that has one."""
+    """Return the row of a query that has one row."""
     rows: list[tuple[Any, ...]] = connection.execute(query, values or {}).fetchall()
     (row,) = rows
     return row
 
 
 def _create_codes(connection: "duckdb.DuckDBPyConnection") -> None:
-    """Create the table ``codes``: text is looked at once for each distinct code."""
+    """Create the table ``codes``, so that text is parsed once for each distinct code."""
     codes = [code for (code,) in connection.execute(DISTINCT_CODES).fetchall()]
     columns = {
         "code": codes,

@@ -1,4 +1,4 @@
-"""What makes a result too good: what was found, where, and what to do."""
+"""A finding of the audit: the problem, its place and a remedy."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,14 +8,14 @@ Severity = Literal["leak", "suspicion"]
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that makes a result too good.
+    """Something that inflates a result.
 
     Attributes:
-        check: What was looked for, for example ``overlapping groups``.
-        what: What was found, with numbers.
+        check: Name of the check, for example ``overlapping groups``.
+        what: The problem, with numbers.
         where: Parts or columns.
-        severity: ``leak``: numbers that rest on it must not be trusted. ``suspicion``: a person has
-            to look.
+        severity: ``leak``: numbers based on it must not be trusted. ``suspicion``: a person has to
+            look.
         remedy: What to do.
     """
 

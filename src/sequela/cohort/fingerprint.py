@@ -1,11 +1,11 @@
-"""What recordings and records hold, in marks by which a copy is known under any name.
+"""Fingerprints of recordings and records, by which a copy is recognised under any name.
 
-Marks of a recording are windows around its strongest slopes. Each is described by 64 signs, which
-neither gain nor offset nor inversion changes, and windows move with the signal, so that shifted,
-cut and overlapping copies have them too (in the way of Wang 2003, *An industrial-strength audio
-search algorithm*, ISMIR). Marks of a record are hashes of its codes, each with the days since the
-step before, of which the 32 smallest are kept (the bottom-k sketch of Broder 1997, *On the
-resemblance and containment of documents*).
+The fingerprint is a set of marks. Marks of a recording are windows around its strongest slopes.
+Each is described by 64 signs, which neither gain nor offset nor inversion changes, and windows move
+with the signal, so that shifted, cut and overlapping copies have them too (in the way of Wang 2003,
+*An industrial-strength audio search algorithm*, ISMIR). Marks of a record are hashes of its codes,
+each with the days since the step before, of which the 32 smallest are kept (the bottom-k sketch of
+Broder 1997, *On the resemblance and containment of documents*).
 """
 
 import hashlib
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 CHANCE_OF_COPY = 1e-6
-"""Of a false alarm over all records that are compared."""
+"""Probability of a false alarm over all records that are compared."""
 SAME = 0.6
-"""Share of the marks of a common stretch that copies of a signal have in common at least."""
+"""The least share of the marks of a common stretch that two copies of a signal have in common."""
 _HALF = 4  # samples of each half of a slope
 _WINDOW = 48  # slopes that a mark describes
 _APART = 16  # slopes on each side than which a mark is stronger
 _SIGNS = 64
 _MOST = 32  # marks of a unit; of a long recording one more for each 4,096 samples
 _LONG = 4096
-_REPEATED = 2  # signs: a mark that another of its signal is as near to tells nothing
+_REPEATED = 2  # signs: a mark with another of its signal this near is uninformative
 _AGREEING = 2  # marks of one recording in step with those of another
-_JUDGES = 2_000  # records that tell how frequent codes are, and which go together
+_JUDGES = 2_000  # records from which the frequencies of codes and of pairs are estimated
 _RARE = 4  # rare marks that alike records share
 _BLOCK = 500  # records that are compared at a time
 _RESEMBLING = 0.5  # share of the marks that records have in common at least
-_NO_SLOPE = 1e-6  # of the greatest value: what rounding leaves of a flat line
+_NO_SLOPE = 1e-6  # share of the greatest value: rounding errors of a flat line
 
 Kind = Literal["signal", "records"]
 
@@ -49,9 +49,9 @@ class Content:
     """Marks of some units (recordings, subjects, examples).
 
     Attributes:
-        kind: What was marked.
+        kind: The kind of units.
         units: Names of the units.
-        unit: int64 (mark,), rising, an index into ``units``; a unit may have no mark.
+        unit: int64 (mark,), rising, an index into ``units``; a unit may have no marks.
         place: int64 (mark,), the sample where a window is centred, rising within a unit; 0 in
             records.
         mark: uint64 (mark,).
@@ -65,11 +65,11 @@ class Content:
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
-        """int64 (unit + 1,), where the marks of each unit begin, and the end."""
+        """The start of each unit's marks, and the end: int64 (unit + 1,)."""
         return np.searchsorted(self.unit, np.arange(len(self.units) + 1))
 
     def of(self, units: Sequence[str]) -> Self:
-        """Only some units, in their order here."""
+        """Return the content of some units, in the given order."""
         kept = np.isin(np.array(self.units, np.str_), np.array(units, np.str_))
         marks = kept[self.unit]
         return type(self)(
@@ -81,7 +81,7 @@ class Content:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """For each unit its marks: places (4 bytes, signals only), then marks (8 or 4), base64."""
+        """Return each unit's marks in base64: places (4 bytes, signals only), marks (8 or 4)."""
         signal = self.kind == "signal"
         marks = self.mark.astype("<u8" if signal else "<u4")
         return {
@@ -99,10 +99,10 @@ class Content:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """What :meth:`to_json` gave.
+        """Restore the content from the record that :meth:`to_json` returned.
 
         Raises:
-            ValueError: If it is not that.
+            ValueError: If the record is not such a record.
         """
         kind: Kind = "signal" if record["kind"] == "signal" else "records"
         size = 12 if kind == "signal" else 4
@@ -124,14 +124,14 @@ class Content:
 
 @dataclass(frozen=True)
 class Matches:
-    """Units of two sets that hold the same.
+    """Pairs of matching units of two sets.
 
     Attributes:
         known: int64 (pair,), index into the units of the first set.
         asked: int64 (pair,), index into the units of the second.
-        copy: bool (pair,), whether one is a copy of (a part of) the other. If not, they resemble
-            each other too much for chance: copies with much noise, or one event recorded twice, as
-            neighbouring electrodes do.
+        copy: bool (pair,), whether one is a copy of (a part of) the other. If not, they are too
+            similar for chance: copies with much noise, or one event recorded twice, as neighbouring
+            electrodes do.
     """
 
     known: NDArray[np.int64]
@@ -140,10 +140,10 @@ class Matches:
 
 
 def of_signals(units: Sequence[str], signals: Sequence[NDArray[Any]]) -> Content:
-    """The marks of signals.
+    """Compute the marks of signals.
 
-    A window that a signal nearly repeats (a steady rhythm) is no mark: it would agree with others
-    at many places.
+    A window that a signal nearly repeats (a steady rhythm) is not a mark: it would match many
+    places.
 
     Args:
         units: The unit of each signal.
@@ -173,10 +173,10 @@ def of_signals(units: Sequence[str], signals: Sequence[NDArray[Any]]) -> Content
 
 
 def of_records(units: Sequence[str], unit: NDArray[np.int64], token: NDArray[np.uint64]) -> Content:
-    """The marks of records: of each the 32 smallest distinct hashes.
+    """Compute the marks of records: the 32 smallest distinct hashes of each.
 
     Args:
-        units: Names.
+        units: Names of the units.
         unit: int64 (token,), an index into ``units``.
         token: uint64 (token,), see :func:`tokens`; the lower 32 bits count.
     """
@@ -195,14 +195,14 @@ def tokens(
     *numbers: NDArray[np.int64],
     how: Pseudonyms = PLAIN,
 ) -> NDArray[np.uint64]:
-    """Hashes of names and what belongs to them: uint64 (token,).
+    """Hash names and the numbers that belong to them: uint64 (token,).
 
     Args:
-        names: Of codes.
+        names: Names of the codes.
         name: int64 (token,), an index into ``names``.
         numbers: int64 (token,), such as days.
-        how: Whose key the names are hashed with. Without one, whoever tries all names finds out
-            which a record holds.
+        how: The key that names are hashed with. Without a key, anybody who tries all names finds
+            out which ones a record holds.
     """
     hashed = [int.from_bytes(how.digest(each)[:8], "little") for each in names]
     found = np.array(hashed, np.uint64)[name]
@@ -212,7 +212,7 @@ def tokens(
 
 
 def matches(known: Content, asked: Content) -> Matches:
-    """Pairs of units that hold the same, those under the same name included.
+    """Find pairs of units with the same content, including those under the same name.
 
     Args:
         known: One set of units.
@@ -228,14 +228,14 @@ def matches(known: Content, asked: Content) -> Matches:
 def copies(
     known: Content, seen: NDArray[np.bool_], other: NDArray[np.bool_], asked: Content
 ) -> NDArray[np.bool_]:
-    """Which units hold what a model has seen, under whatever name.
+    """Find units that hold what a model has seen, under whatever name.
 
-    A copy of what it has not seen is no copy of what it has, even if it resembles that.
+    A copy of an unseen unit does not count as a copy of a seen unit, even if it resembles one.
 
     Args:
-        known: Units of which marks are kept.
+        known: Units whose marks are stored.
         seen: bool (known unit,), whether the model has seen it.
-        other: bool (known unit,), whether it surely has not.
+        other: bool (known unit,), whether the model has certainly not seen it.
         asked: Units of other data.
 
     Returns:
@@ -256,7 +256,7 @@ def _channel(signal: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _marks_of(signal: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-    """Places and marks of one channel (time,), by place."""
+    """Return places and marks of one channel (time,), by place."""
     total = np.concatenate(([0], np.cumsum(signal - signal[:1])))
     mean = total[_HALF:] - total[:-_HALF]
     slope = mean[_HALF:] - mean[:-_HALF]
@@ -283,28 +283,28 @@ def _marks_of(signal: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[n
 
 @cache
 def _directions() -> NDArray[np.float64]:
-    """Of 1 and -1 (window, sign), the same on every machine and in every version."""
+    """Return fixed signs, 1 and -1 (window, sign), the same on every machine and version."""
     drawn = hashlib.shake_256(b"sequela fingerprint").digest(_WINDOW * _SIGNS // 8)
     bits = np.unpackbits(np.frombuffer(drawn, np.uint8)).reshape(_WINDOW, _SIGNS)
     return bits.astype(np.float64) * 2 - 1
 
 
 def _mixed(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A permutation of the numbers of 64 bits (the end of splitmix64, Steele et al. 2014)."""
+    """Permute 64-bit numbers (the end of splitmix64, Steele et al. 2014)."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
 
 
 def _in_step(known: Content, asked: Content) -> Matches:
-    """Signals of which two marks or more agree in all signs but one, at one shift in time."""
+    """Match signals with two or more marks that agree in all signs but one, at one time shift."""
     one, other = _within_one_sign(known.mark, asked.mark)
     shift = known.place[one] - asked.place[other]
     triples = np.stack([known.unit[one], asked.unit[other], shift])
     (first, second, by), count = np.unique(triples, axis=1, return_counts=True)
     enough = (count >= _AGREEING) & ((first < second) if known is asked else True)
     first, second, by, count = first[enough], second[enough], by[enough], count[enough]
-    order = np.lexsort((-count, second, first))  # of each pair the shift that most marks have
+    order = np.lexsort((-count, second, first))  # for each pair, the most frequent shift
     pair = np.stack([first, second])[:, order]
     best = order[np.any(np.diff(pair, axis=1, prepend=-1) != 0, axis=0)]
     share = [count[i] / _common(known, first[i], asked, second[i], by[i]) for i in best.tolist()]
@@ -314,7 +314,7 @@ def _in_step(known: Content, asked: Content) -> Matches:
 def _within_one_sign(
     one: NDArray[np.uint64], other: NDArray[np.uint64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """All pairs of marks that differ in one bit at most: their lower or upper halves are equal."""
+    """Find pairs of marks that differ in at most one bit: their lower or upper halves are equal."""
     found = []
     for shift in (np.uint64(0), np.uint64(32)):
         i, j = _equal(*((each >> shift).astype(np.uint32) for each in (one, other)))
@@ -325,7 +325,7 @@ def _within_one_sign(
 
 
 def _equal(one: NDArray[Any], other: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices of all pairs of equal values."""
+    """Return indices of all pairs of equal values."""
     order = np.argsort(other, kind="stable")
     first, end = (np.searchsorted(other[order], one, side) for side in ("left", "right"))
     counts = end - first
@@ -335,7 +335,7 @@ def _equal(one: NDArray[Any], other: NDArray[Any]) -> tuple[NDArray[np.int64], N
 
 
 def _common(known: Content, one: int, asked: Content, other: int, shift: int) -> int:
-    """Marks of the stretch that both units have marks in, of the unit with fewer."""
+    """Count marks in the stretch that both units have marks in, for the unit with fewer."""
     first = known.place[known.offsets[one] : known.offsets[one + 1]] - shift
     second = asked.place[asked.offsets[other] : asked.offsets[other + 1]]
     low, high = max(first[0], second[0]), min(first[-1], second[-1])
@@ -343,9 +343,9 @@ def _common(known: Content, one: int, asked: Content, other: int, shift: int) ->
 
 
 def _too_alike(known: Content, asked: Content) -> Matches:
-    """Records that share half of their marks, and more than chance explains."""
+    """Match records that share half of their marks, and more than chance explains."""
     rows, n_known = _incidence(known, asked), len(known.units)
-    bits = -np.log2((rows.sum(axis=0) + 0.5) / (rows.shape[0] + 1))  # of a code alone
+    bits = -np.log2((rows.sum(axis=0) + 0.5) / (rows.shape[0] + 1))  # information of a single code
     least = 2 * np.log2(rows.shape[0]) - np.log2(CHANCE_OF_COPY)
     one, other = _sharing_rare(rows, n_known, rows @ bits > least)
     if known is asked:
@@ -371,7 +371,7 @@ def _too_alike(known: Content, asked: Content) -> Matches:
 
 
 def _incidence(known: Content, asked: Content) -> "csr_array":
-    """int64 (unit of both sets, mark), 1 where a unit has a mark; frequent marks come last."""
+    """Return int64 (unit of both sets, mark), 1 where a unit has a mark; frequent marks last."""
     _, which, count = np.unique(
         np.concatenate([known.mark, asked.mark]), return_inverse=True, return_counts=True
     )
@@ -389,11 +389,11 @@ def _incidence(known: Content, asked: Content) -> "csr_array":
 def _sharing_rare(
     rows: "csr_array", n_known: int, telling: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs of telling rows, one of each set, that may share half of their marks.
+    """Pair informative rows, one of each set, that may share half of their marks.
 
-    Only the rarest half of the marks of each, and four more, are compared. Of the marks that two
-    rows must share, most are among those (the prefix filter of Chaudhuri et al. 2006); fewer than
-    four never are enough evidence.
+    Only the rarest half of the marks of each, and four more, are compared. Most of the marks that
+    two rows must share are among those (the prefix filter of Chaudhuri et al. 2006); fewer than
+    four are never enough evidence.
     """
     size = np.diff(rows.indptr)
     rest = np.maximum(np.ceil(_RESEMBLING * size).astype(np.int64) - _RARE, 0)
@@ -418,7 +418,7 @@ def _sharing_rare(
 def _half_shared(
     rows: "csr_array", one: NDArray[np.int64], other: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Which pairs of rows share half of their marks: bool (pair,)."""
+    """Test which pairs of rows share half of their marks: bool (pair,)."""
     size = np.diff(rows.indptr)
     marks = np.full((rows.shape[0], int(size.max())), -1, np.int64)
     marks[np.arange(marks.shape[1]) < size[:, np.newaxis]] = rows.indices
@@ -430,7 +430,7 @@ def _half_shared(
 
 
 def _log2_choices(total: int, chosen: int) -> float:
-    """How many bits it takes to say which of some marks are shared."""
+    """Return the number of bits needed to state which of some marks are shared."""
     from scipy.special import gammaln
 
     ways = gammaln(total + 1) - gammaln(chosen + 1) - gammaln(total - chosen + 1)
@@ -438,16 +438,16 @@ def _log2_choices(total: int, chosen: int) -> float:
 
 
 def bits_of_codes(together: NDArray[Any], records: int) -> float:
-    """How improbable it is to have some codes, judged by other records.
+    """Compute how improbable a set of codes is, judged by other records.
 
     Codes of one record depend on each other (a form fills in several), so each counts only for what
     it adds to the code before it that predicts it best, frequent codes first (as in a tree of Chow
     & Liu 1968); codes that are absent do not count.
 
     Args:
-        together: (code, code), how many other records have both; on the diagonal, how many have
+        together: (code, code), the number of other records with both codes; on the diagonal, with
             each.
-        records: How many other records there are.
+        records: The number of other records.
 
     Returns:
         The negative logarithm of the chance, in bits.
@@ -456,7 +456,7 @@ def bits_of_codes(together: NDArray[Any], records: int) -> float:
         return 0.0
     together = together[np.ix_(*[np.argsort(-together.diagonal(), kind="stable")] * 2)]
     share = (together.diagonal() + 0.5) / (records + 1)
-    # Of those with the row's code, the share with the column's too, drawn a little to its share.
+    # Among records with the row's code, the share with the column's code, shrunk a little.
     given = (together + share) / (together.diagonal()[:, None] + 1)
     chance = [share[0]]
     chance += [max(share[i], given[:i, i].max()) for i in range(1, len(share))]

@@ -1,4 +1,4 @@
-"""How a cohort came about: how many candidates there were, and which rule took how many away."""
+"""The flow of a cohort: the number of candidates, and how many each rule removed."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,7 +12,8 @@ class FlowStep:
     Attributes:
         rule: Its name.
         sentence: Its reason.
-        removed: Candidates that it took away; one that several rules meet counts at the first.
+        removed: Candidates that it took away; a candidate that fails several rules counts at the
+            first.
         left: Candidates after it.
         positives: Those of ``removed`` whose label is true.
     """
@@ -33,9 +34,9 @@ class Flow:
         candidates: How many there were.
         steps: The rules in their order; those that took nothing are listed too.
         examples: What is left: rows of the label table.
-        subjects: Whose they are.
+        subjects: Number of subjects of these examples.
         positives: Examples whose label is true.
-        notes: What a reader must know of these counts.
+        notes: Notes a reader needs to interpret these counts.
     """
 
     unit: str
@@ -55,14 +56,14 @@ class Flow:
         counts: tuple[int, int, int],
         notes: tuple[str, ...] = (),
     ) -> Self:
-        """A flow from what each rule removed.
+        """Build a flow from the counts each rule removed.
 
         Args:
             unit: What a candidate is.
             removed: Rule to its sentence, how many it removed and how many of these were positive,
                 in order.
             counts: Examples, subjects and positives at the end.
-            notes: What a reader must know.
+            notes: Notes for readers.
         """
         examples, subjects, positives = counts
         candidates = left = examples + sum(n for _, n, _ in removed.values())
@@ -75,12 +76,12 @@ class Flow:
     def then(
         self, removed: Mapping[str, tuple[str, int, int]], *, counts: tuple[int, int, int]
     ) -> Self:
-        """The flow with further rules; see :meth:`of`."""
+        """Return the flow with further rules; see :meth:`of`."""
         before = {s.rule: (s.sentence, s.removed, s.positives) for s in self.steps}
         return self.of(self.unit, {**before, **removed}, counts=counts, notes=self.notes)
 
     def __str__(self) -> str:
-        """The flow in one line a step."""
+        """Format the flow, one line a step."""
         lines = [f"{self.candidates} {self.unit}"]
         lines += [f"- {s.removed} {s.rule} ({s.sentence}): {s.left} left" for s in self.steps]
         lines.append(
@@ -89,11 +90,11 @@ class Flow:
         return "\n".join([*lines, *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
-        """The flow for a JSON file."""
+        """Return the flow for a JSON file."""
         return {**asdict(self), "steps": [asdict(s) for s in self.steps], "notes": [*self.notes]}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
-        """The flow that :meth:`to_dict` wrote."""
+        """Restore the flow that :meth:`to_dict` wrote."""
         steps = tuple(FlowStep(**step) for step in record["steps"])
         return cls(**{**record, "steps": steps, "notes": tuple(record["notes"])})

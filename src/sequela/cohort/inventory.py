@@ -1,4 +1,4 @@
-"""What a set of recordings holds: counts, shapes, ranges, classes, duplicates."""
+"""An inventory of recordings: counts, shapes, ranges, classes, duplicates."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from sequela.sources.recordings import Recording, Signals
 
 @dataclass(frozen=True)
 class Inventory:
-    """What a set of recordings holds.
+    """The inventory of a set of recordings.
 
     Attributes:
         classes: Name of each class -> number of its recordings.
@@ -24,7 +24,7 @@ class Inventory:
         sfreq: Samples per second, in Hz.
         n_segments: Segments into which they are cut.
         segment: Samples of a segment.
-        n_dropped: Samples that fill no segment.
+        n_dropped: Samples left over that do not fill a segment.
         same_recordings: Ids of recordings whose samples are all the same.
         same_segments: Ids of segments whose samples are all the same.
     """
@@ -41,7 +41,7 @@ class Inventory:
     same_segments: tuple[tuple[str, ...], ...]
 
     def describe(self) -> str:
-        """What was found, as lines of text."""
+        """Format the inventory as lines of text."""
         lengths = " and ".join(
             f"{length:,} samples ({count} recordings)" for length, count in self.n_times.items()
         )
@@ -62,7 +62,7 @@ class Inventory:
         return "\n".join(f"  {name:<13} {text}" for name, text in lines.items())
 
     def require_distinct(self) -> None:
-        """Raise unless no recording is there twice: in two parts of a split, it would be a leak.
+        """Raise if a recording is there twice: in two parts of a split, it would be a leak.
 
         Raises:
             DataError: If recordings have the same samples.
@@ -77,16 +77,16 @@ class Inventory:
 
 
 def _count(groups: tuple[tuple[str, ...], ...]) -> int:
-    """How many would go if one of each group stayed."""
+    """Count the duplicates beyond the first of each group."""
     return sum(len(group) - 1 for group in groups)
 
 
 def take_inventory(recordings: Sequence[Recording], signals: Signals) -> Inventory:
-    """The inventory of recordings that can be cut into segments.
+    """Take the inventory of recordings that can be cut into segments.
 
     Args:
-        recordings: All of a data set.
-        signals: What the data set says of them.
+        recordings: All recordings of a data set.
+        signals: The data set's declaration of its signals.
 
     Raises:
         DataError: If they do not belong together, see ``cut``.
@@ -119,7 +119,7 @@ def take_inventory(recordings: Sequence[Recording], signals: Signals) -> Invento
 
 
 def _same(signals: Iterable[tuple[str, NDArray[np.float32]]]) -> tuple[tuple[str, ...], ...]:
-    """Groups of ids whose signals are equal sample by sample."""
+    """Group ids whose signals are equal sample by sample."""
     ids: dict[bytes, list[str]] = defaultdict(list)
     for name, signal in signals:
         ids[signal.tobytes()].append(name)

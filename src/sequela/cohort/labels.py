@@ -1,4 +1,4 @@
-"""Labels in the MEDS label schema: who is asked about, when, and what came true."""
+"""Labels in the MEDS label schema: the subjects, prediction times and outcomes."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ KEY = ("subject_id", "prediction_time")
 
 
 def read_labels(path: Path) -> pa.Table:
-    """Labels from a Parquet file, such as ACES writes.
+    """Read labels from a Parquet file, such as ACES writes.
 
     Args:
         path: Columns ``subject_id``, ``prediction_time`` and ``boolean_value``, or
@@ -47,14 +47,15 @@ def read_labels(path: Path) -> pa.Table:
 
 
 def read_times(path: Path) -> pa.Table:
-    """Whom to ask about, and when: a label file as :func:`read_labels` reads, without its labels.
+    """Read subjects and times from a label file as :func:`read_labels` does, ignoring labels.
 
     Returns:
         ``SCHEMA``, sorted by subject, then time; all labels are false.
 
     Raises:
         DataNotFoundError: If there is no such file.
-        DataError: If it is no such table, its times have a zone, or a subject has one time twice.
+        DataError: If it is not such a table, its times have a zone, or a subject has one time
+            twice.
     """
     table = _table(path)
     nothing = pa.array(np.zeros(len(table), np.bool_))
@@ -62,7 +63,7 @@ def read_times(path: Path) -> pa.Table:
 
 
 def _table(path: Path) -> pa.Table:
-    """A table with subjects and times."""
+    """Read a table with subjects and times."""
     if not path.is_file():
         raise DataNotFoundError(f"no label file {path}")
     table = sealed.read(path, "a label file in Parquet", _REMEDY)
@@ -77,7 +78,7 @@ def _table(path: Path) -> pa.Table:
 
 
 def _typed(columns: dict[str, Any], path: Path) -> pa.Table:
-    """Columns as ``SCHEMA``, sorted."""
+    """Return columns as ``SCHEMA``, sorted."""
     for name, column in columns.items():
         if column.null_count:
             raise DataError(
@@ -103,7 +104,7 @@ def _check_zone(kind: pa.DataType, path: Path) -> None:
 
 
 def _truth(table: pa.Table, path: Path) -> pa.ChunkedArray:
-    """The labels as booleans; another value is an error and never read as false."""
+    """Return the labels as booleans; another value is an error and never read as false."""
     named = [n for n in ("boolean_value", "integer_value") if n in table.column_names]
     filled = [n for n in named if table[n].null_count < len(table)]
     name = next(iter(filled or named), None)
@@ -129,7 +130,7 @@ def _truth(table: pa.Table, path: Path) -> pa.ChunkedArray:
 
 
 def sorted_labels(labels: pa.Table) -> pa.Table:
-    """The labels sorted by subject, then time.
+    """Sort the labels by subject, then time.
 
     Raises:
         DataError: If a subject has two labels at one time.
@@ -154,6 +155,6 @@ def write_labels(labels: pa.Table, path: Path) -> None:
 def example_ids(
     subject_id: NDArray[np.int64], prediction_time: NDArray[np.datetime64]
 ) -> NDArray[np.str_]:
-    """Names of examples: a subject and the time of its prediction."""
+    """Build names of examples from a subject and its prediction time."""
     times = np.datetime_as_string(prediction_time.astype("datetime64[us]"), unit="s")
     return np.char.add(np.char.add(subject_id.astype(np.str_), " at "), times)

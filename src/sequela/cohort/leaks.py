@@ -1,4 +1,4 @@
-"""What tells a model its answer: found by looking at the events, not by trusting a declaration."""
+"""Leak checks on the events themselves, which do not rely on declarations."""
 
 import duckdb
 import numpy as np
@@ -11,7 +11,7 @@ from sequela.cohort.tasks import Task
 from sequela.sources.codes import family_of
 
 TELLING_TIMES = 0.75
-"""The AUROC from which times of prediction are said to tell the classes apart."""
+"""The AUROC from which prediction times are reported to separate the classes."""
 _QUARTILES = (0.25, 0.5, 0.75)
 _NAMED = 5
 _DECLARE = (
@@ -21,8 +21,8 @@ _DECLARE = (
 AS_KNOWN = "build the data set again without --dated-as-recorded"
 BY_DESIGN = "choose another task: this one leaks by design, to reproduce the 2019 report"
 
-# Of several stays that have begun, a question is of the last one that has not ended, if there is
-# one: within a long stay another may be noted that ends sooner.
+# Of several stays that have begun, the last that has not ended counts: within a long stay there
+# may be a record of a shorter one.
 KNOWN_OUTCOMES = """
 WITH asked_stays AS (
     SELECT
@@ -44,9 +44,9 @@ SELECT l.subject_id, l.prediction_time, s.visit_id, s.admitted
 FROM asked AS l JOIN stays AS s ON s.subject_id = l.subject_id
     AND s.admitted <= l.prediction_time AND l.prediction_time < s.discharged
 """
-# Codes that a stay had before its end, when the prediction is made: by the number of the stay or,
-# where they name none that there is, by their time. What bears the time of another stay's discharge
-# is taken to belong to that stay.
+# Codes that a stay had before its end, by the prediction time: by the number of the stay or,
+# where they name no existing stay, by their time. A code dated at another stay's discharge
+# is attributed to that stay.
 EARLY_CODES = """
 WITH chosen AS (
     SELECT e.subject_id, e.time, s.visit_id, e.code
@@ -70,7 +70,7 @@ SELECT count(*), count(DISTINCT (subject_id, prediction_time)), min(code) FROM (
         )
 )
 """
-# When each label was asked, in hours: since the admission of its stay, and of the day.
+# Prediction time of each label, in hours: since the admission of its stay, and of the day.
 TIMES_ASKED = """
 SELECT
     (epoch(l.prediction_time) - epoch(s.admitted)) / 3600 AS since_admission,
@@ -85,19 +85,18 @@ ORDER BY l.subject_id, l.prediction_time
 def find_leaks(
     connection: duckdb.DuckDBPyConnection, task: Task, labels: pa.Table, events: Events
 ) -> tuple[Finding, ...]:
-    """What tells a model its answer.
+    """Look for leaks of the outcome in the events.
 
-    Beside what a task and the account of a build say of themselves, four things are looked for:
-    labels whose outcome is on record by the time of prediction; codes assigned after discharge, in
-    a stay that had not ended at the time of prediction; codes in such a stay of which nobody has
-    said when they become known, neither of their family nor row by row; and times of prediction
-    that tell the classes apart.
+    Leaks that a task and the log of a build declare are included. Four more are looked for: labels
+    whose outcome is on record by the prediction time; codes assigned after discharge, in a stay
+    that had not ended at the prediction time; codes in such a stay for which neither the family nor
+    the row declares when they become available; and prediction times that separate the classes.
 
     Args:
-        connection: With what :func:`sequela.cohort.stays.create_stays` makes.
-        task: What is asked.
+        connection: A connection with the tables of :func:`sequela.cohort.stays.create_stays`.
+        task: The task.
         labels: See :mod:`sequela.cohort.labels`.
-        events: What the labels were made from.
+        events: The events the labels were made from.
     """
     connection.register("asked", labels)
     found = [
@@ -118,7 +117,7 @@ def _declared(task: Task) -> list[Finding]:
 
 
 def _dated_early(events: Events, task: Task) -> list[Finding]:
-    """What a build counted of rows that it dated, on purpose, before they were known."""
+    """Report rows that a build dated, on purpose, before they were known."""
     if not events.leaks:
         return []
     return [Finding("dated before it was known", events.leaks, task.name, "leak", AS_KNOWN)]
@@ -127,7 +126,7 @@ def _dated_early(events: Events, task: Task) -> list[Finding]:
 def _known_outcomes(
     connection: duckdb.DuckDBPyConnection, task: Task, *, in_order: bool
 ) -> list[Finding]:
-    """Labels whose outcome is on record by the time of prediction."""
+    """Report labels whose outcome is on record by the prediction time."""
     outcome = task.outcome
     of_any = outcome.known_class == "any"
     query = KNOWN_OUTCOMES.format(known=outcome.known_expression)
@@ -143,7 +142,7 @@ def _known_outcomes(
 def _early_codes(
     connection: duckdb.DuckDBPyConnection, task: Task, n: int, *, by_row: bool
 ) -> list[Finding]:
-    """Codes in a stay that had not ended: those assigned later, and those nobody has declared."""
+    """Report codes in a stay that had not ended: assigned later, or of undeclared families."""
     connection.execute(OPEN_STAYS)
     if not one_row(connection, "SELECT count(*) FROM open_stays")[0]:
         return []
@@ -154,7 +153,7 @@ def _early_codes(
     if codes:
         what = (
             f"{examples} of {n} examples see {codes} codes of a stay that had not "
-            "ended, and such codes are assigned after discharge: they are known only after the "
+            "ended, and such codes are assigned after discharge, which is after the "
             "prediction"
         )
         found.append(
@@ -167,7 +166,7 @@ def _early_codes(
         more = ", ..." * (len(names) > _NAMED)
         what = (
             f"{examples} of {n} examples see {codes} codes of a stay that had not ended, of "
-            f"families of which it is not said when they become known ({', '.join(names[:_NAMED])}"
+            f"families that do not state when their codes become known ({', '.join(names[:_NAMED])}"
             f"{more})"
         )
         found.append(Finding("undeclared codes", what, task.name, "suspicion", _DECLARE))
@@ -175,13 +174,13 @@ def _early_codes(
 
 
 def _codes_read(connection: duckdb.DuckDBPyConnection, task: Task) -> list[str]:
-    """The codes that the task reads."""
+    """Return the codes that the task reads."""
     codes = [code for (code,) in connection.execute("SELECT code FROM codes").fetchall()]
     return [code for code in codes if not task.inputs or family_of(code).name in task.families]
 
 
 def _times_that_tell(connection: duckdb.DuckDBPyConnection, task: Task) -> list[Finding]:
-    """Whether the classes were asked at other times: since the admission, or of the day."""
+    """Report prediction times that separate the classes: since admission, or by hour of the day."""
     rows = connection.execute(TIMES_ASKED).fetchnumpy()
     names = {"since_admission": "hours since admission", "of_day": "hour of the day"}
     times = {name: np.ma.filled(rows[key].astype(float), np.nan) for key, name in names.items()}
@@ -201,18 +200,18 @@ def _times_that_tell(connection: duckdb.DuckDBPyConnection, task: Task) -> list[
         for name, column in times.items()
     )
     what = (
-        f"the time of the prediction alone tells '{positive}' from '{negative}' with an AUROC of "
+        f"the prediction time alone separates '{positive}' from '{negative}' with an AUROC of "
         f"{auroc:.2f} ({medians})"
     )
-    remedy = "ask both classes by the same rule, one that does not look at the outcome"
+    remedy = "choose the prediction times of both classes by one rule, independent of the outcome"
     return [Finding("times that tell the outcome", what, task.name, "suspicion", remedy)]
 
 
 def most_told(columns: NDArray[np.float64], label: NDArray[np.int64]) -> float:
-    """The largest AUROC that any model of these columns can reach, as seen through quartiles.
+    """Bound the AUROC that any model of these columns can reach, as seen through quartiles.
 
-    Two classes whose distributions differ by a total variation of d can be told apart with an AUROC
-    of at most 1 - (1 - d)^2 / 2. What chance alone is expected to add to d is taken off.
+    Two classes whose distributions differ by a total variation of d can be separated with an AUROC
+    of at most 1 - (1 - d)^2 / 2. The part of d that chance alone would add is subtracted.
 
     Args:
         columns: (example, column).

@@ -1,4 +1,4 @@
-"""What is predicted: how it is found, what its classes are called, and what would tell it early."""
+"""The outcome of a task: how it is found, the names of its classes, and what reveals it early."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,33 +14,33 @@ Asked = Literal["stays", "subjects", "either"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is true of a positive example, and all words for it.
+    """The definition of a positive example, and all words for it.
 
     SQL is over the columns of the table ``candidates``: those of ``stays`` and ``subjects`` (see
     :func:`sequela.cohort.stays.create_stays`), ``prediction_time``, ``horizon``, ``death_by``.
 
     Attributes:
-        label: What is true of a positive example: ``death in the stay``.
+        label: The definition in words: ``death in the stay``.
         one: The event, for one: ``death``.
         many: The same for several: ``deaths``.
         classes: Names of the negative and the positive class: ``survived``, ``died``.
         found: SQL that is true of a positive candidate; empty where ``events`` decide.
         events: Families or beginnings of codes (``ICD10CM//I50*``): one of them after the
             prediction makes the example positive, within the stay or the horizon.
-        within: How far ``events`` are looked for.
+        within: The period in which ``events`` are looked for.
         of: Whether candidates must be hospital stays, or subjects.
-        horizon: Whether the task says how many days are looked ahead.
+        horizon: Whether the task sets how many days to look ahead.
         needs_order: Whether the order of one subject's stays must be known.
-        known: SQL that is true where the answer is on record by the prediction, over ``a``: a label
-            (``subject_id, prediction_time, boolean_value``) with the stay that began last
+        known: SQL that is true where the outcome is on record by the prediction, over ``a``: a
+            label (``subject_id, prediction_time, boolean_value``) with the stay that began last
             (``admitted, discharged, icu_admitted``) and ``since``, before which nothing counts.
-        known_words: Where such labels stand: ``after the death is on record``.
-        known_class: ``positive``: only positive labels are asked whether they are known.
+        known_words: The time of such labels: ``after the death is on record``.
+        known_class: The labels that ``known`` is checked for: ``positive`` or all.
         leave_out: Whom to leave out then: ``who has died``.
-        competing: SQL that is true of negative candidates to whom something happened that rules the
-            event out. They stay in, and the flow counts them.
-        competing_words: What that is.
-        assumed: What data without any end of follow-up make one assume.
+        competing: SQL that is true of negative candidates with a competing event, after which the
+            outcome is impossible. They are included, and the flow counts them.
+        competing_words: The competing event in words.
+        assumed: The assumption made for data without any end of follow-up.
     """
 
     label: str
@@ -56,7 +56,7 @@ class Outcome:
     known: str = ""
     known_words: str = "after the outcome is on record"
     known_class: Literal["positive", "any"] = "positive"
-    leave_out: str = "those of whom it is known"
+    leave_out: str = "those whose outcome is known"
     competing: str = ""
     competing_words: str = ""
     assumed: str = (
@@ -67,7 +67,7 @@ class Outcome:
         """Refuse an outcome that cannot be found or named.
 
         Raises:
-            SettingError: If it says neither SQL nor events, or both, or has not two classes.
+            SettingError: If it has neither SQL nor events, or both, or does not have two classes.
             UnknownNameError: If a word is not one of those that exist.
         """
         for field, kind in (("within", Span), ("of", Asked)):
@@ -87,29 +87,29 @@ class Outcome:
 
     @cached_property
     def families(self) -> frozenset[str]:
-        """The families that ``events`` name, by their own names: codes under an alias count too."""
+        """The families that ``events`` name, by canonical name: codes under an alias count too."""
         return families_named(self.events)
 
     @property
     def label_expression(self) -> str:
-        """SQL of the label over the table ``ahead``, of which ``candidates`` is made."""
+        """SQL of the label over the table ``ahead``, from which ``candidates`` is made."""
         return self.found or (_EVENTS[self.within] if self.events else "NULL::BOOLEAN")
 
     @property
     def known_expression(self) -> str:
-        """SQL of ``known``; an event on record already makes itself known."""
+        """SQL of ``known``, including events of the outcome that are already on record."""
         return self.known or (_EVENTS_ON_RECORD if self.events else "false")
 
     def to_dict(self) -> dict[str, Any]:
-        """The outcome for a run's files."""
+        """Return the outcome for a run's files."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
-        """The outcome that :meth:`to_dict` wrote.
+        """Restore the outcome that :meth:`to_dict` wrote.
 
         Raises:
-            SettingError: If it is not one.
+            SettingError: If the record is not an outcome.
         """
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
@@ -140,8 +140,8 @@ _EVENTS_ON_RECORD = """EXISTS (
     WHERE e.subject_id = a.subject_id AND e.time <= a.prediction_time AND e.time >= a.admitted
 )"""
 
-# Of stays in no known order only the current one can tell. A death dated without a time is known at
-# the end of its day.
+# Where the order of stays is unknown, only the current stay counts. A death dated without a time is
+# known at the end of its day.
 _DEATH_ON_RECORD = f"""EXISTS (
     SELECT 1 FROM marks AS m
     WHERE m.subject_id = a.subject_id AND (m.family = '{DEATH}' OR m.code = '{EXPIRED}')
@@ -163,7 +163,7 @@ def _death(label: str, found: str, of: Asked = "either", *, horizon: bool = Fals
         horizon=horizon,
         known=_DEATH_ON_RECORD,
         known_words="after the death is on record",
-        leave_out="who has died",
+        leave_out="patients who have died",
         assumed="subjects without a death on record count as alive at the horizon",
     )
 
@@ -187,7 +187,7 @@ READMISSION = Outcome(
     needs_order=True,
     known="a.prediction_time < a.discharged",
     known_words="inside a stay, when it is known whether somebody is in hospital",
-    leave_out="who is in hospital",
+    leave_out="patients who are in hospital",
     competing="NOT label AND coalesce(death_by <= horizon, false)",
     competing_words="died within the horizon without a readmission, and count as not readmitted",
     assumed="subjects without an admission on record by the horizon count as not readmitted",
@@ -201,14 +201,14 @@ ICU_TRANSFER = Outcome(
     of="stays",
     known="a.icu_admitted <= a.prediction_time",
     known_words="after the admission to intensive care is on record",
-    leave_out="who is or was in intensive care",
+    leave_out="patients who are or were in intensive care",
     competing="NOT label AND coalesce(expired, false)",
     competing_words="died in the stay outside of intensive care, and count as not transferred",
 )
 
 
 def stay_of_more_than(days: float) -> Outcome:
-    """A stay of more than this many days, counted from its admission."""
+    """Return the outcome of a stay longer than this many days, counted from its admission."""
     length = f"to_microseconds({round(days * 86_400_000_000)})"
     return Outcome(
         f"a stay of more than {days:g} days",
@@ -220,23 +220,22 @@ def stay_of_more_than(days: float) -> Outcome:
         known=f"a.prediction_time >= least(a.discharged, a.admitted + {length})",
         known_words="after the discharge or the last of these days, when the length is known",
         known_class="any",
-        leave_out="whose length of stay is known",
+        leave_out="stays whose length is known",
         competing="NOT label AND coalesce(expired, false)",
         competing_words=f"died in the stay by then, and count as at most {days:g} days",
     )
 
 
 def of_labels(name: str = "") -> Outcome:
-    """The outcome of a label file.
+    """Return the outcome of a label file.
 
     Args:
-        name: What is true of a positive example, as an adjective: ``readmitted``. Without it the
-            words are neutral.
+        name: The outcome as an adjective: ``readmitted``. Without it the words are neutral.
     """
     one, many, classes = "event", "events", ("no event", "event")
     if name:
         one, many, classes = name, name, (f"not {name}", name)
-    # Whatever a label says, a positive one after a death cannot be of the future.
+    # A positive label after a death cannot be about the future.
     death = ANY_DEATH
     return Outcome(
         name or "the label of a file",
@@ -261,4 +260,4 @@ OUTCOMES: Mapping[str, Outcome] = {
         stay_of_more_than(7),
     )
 }
-"""The outcomes of the tasks here, by label: of these, a run's files hold the label alone."""
+"""The outcomes of the tasks here, by label: a run's files hold only the label of these."""

@@ -1,7 +1,7 @@
 """Overlaps between the parts of a split, and columns that reveal the outcome.
 
-Each check is a function from arrays to findings; no finding means that nothing was found, which is
-no proof that there is nothing.
+Each check is a function from arrays to findings; an empty result does not prove that there is no
+leak.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,18 +19,20 @@ from sequela.sources import simultaneous
 
 REVEALING_AUROC = 0.9
 REVEALING_CODE = 0.8
-"""The presence of one code says little: on the open hospital data none passes an AUROC of 0.71
-(``benchmarks/audit_bounds.py``)."""
-# Chances of a false alarm, each over all that one check looks at.
+"""The bound for the presence of one code, which predicts little.
+
+On the open hospital data no code passes an AUROC of 0.71 (``benchmarks/audit_bounds.py``).
+"""
+# Probabilities of a false alarm, each over all comparisons of one check.
 _CHANCE_OF_COLUMN = 1e-3
 _NEAR = 0.05
 _ROUNDING = 1e-6
 _NEIGHBOURS = 10
 _MEASURED = 20
-_MOST_ROWS = 2_000  # whose nearest neighbours are sought
+_MOST_ROWS = 2_000  # rows whose nearest neighbours are computed
 _NAMED = 5
 FEW = f"a code of fewer than {SMALLEST_CELL} subjects"
-"""In place of the name of a code that few have: it may tell who they are."""
+"""A placeholder for the name of a rare code, which may reveal who has it."""
 _ONE_PART = (
     "find out where the copies come from (a recording or person under two names?) and keep all of "
     "them in one part"
@@ -44,11 +46,11 @@ Parts = Mapping[str, NDArray[np.float64]]
 
 
 def overlapping_groups(groups: Mapping[str, NDArray[np.str_]], unit: str) -> list[Finding]:
-    """Groups (subjects, recordings) that are in two parts.
+    """Find groups (subjects, recordings) that are in two parts.
 
     Args:
         groups: For each part, str (example,): the group of each example.
-        unit: What a group is called, for example ``recording``.
+        unit: Name of a group, for example ``recording``.
     """
     found = []
     for (one, ids), (other, other_ids) in combinations(groups.items(), 2):
@@ -69,16 +71,17 @@ def overlapping_groups(groups: Mapping[str, NDArray[np.str_]], unit: str) -> lis
 
 
 def same_content(content: Content, parts: Mapping[str, Sequence[str]], unit: str) -> list[Finding]:
-    """Units that hold what units of another part hold, under another name.
+    """Find units with the content of units of another part, under another name.
 
-    What units are copies, see :mod:`sequela.cohort.fingerprint`: gain, offset, inversion, a shift
-    in time and a cut do not hide a recording, nor do other dates and a tenth of its codes a
-    record. Units that are in both parts are left out: :func:`overlapping_groups` has them.
+    :mod:`sequela.cohort.fingerprint` defines copies: a recording is found in spite of a changed
+    gain, offset or sign, a shift in time or a cut, and a record in spite of other dates and a tenth
+    of its codes missing. Units that are in both parts are left out: :func:`overlapping_groups`
+    reports them.
 
     Args:
         content: The marks of all units.
         parts: For each part, the names of its units in ``content``.
-        unit: What a unit is called, for example ``recording``.
+        unit: Name of a unit, for example ``recording``.
     """
     known = matches(content, content)
     sides = np.concatenate(
@@ -96,10 +99,10 @@ def same_content(content: Content, parts: Mapping[str, Sequence[str]], unit: str
         of = f"of {len(np.unique(other_ids))} {unit}s of {other}"
         where = f"{one}, {other}"
         if len(copies):
-            what = f"{len(copies)} {of} hold what {unit}s of {one} hold, under another name"
+            what = f"{len(copies)} {of} are copies of {unit}s of {one}, under another name"
             found.append(Finding("same content", what, where, "leak", _ONE_PART))
         if len(alike):
-            what = f"{len(alike)} {of} follow {unit}s of {one} too closely for chance"
+            what = f"{len(alike)} {of} are suspiciously similar to {unit}s of {one}"
             found.append(Finding("resembling content", what, where, "suspicion", _ONE_EVENT))
     return found
 
@@ -107,12 +110,12 @@ def same_content(content: Content, parts: Mapping[str, Sequence[str]], unit: str
 def simultaneous_recordings(
     signals: Sequence[NDArray[np.float64]], sfreq: float, part: Sequence[str]
 ) -> list[Finding]:
-    """Find recordings of one time in two parts; see :mod:`sequela.sources.simultaneous`.
+    """Find recordings made at the same time in two parts; see :mod:`sequela.sources.simultaneous`.
 
     Args:
         signals: One channel of each recording, float64 (n_times,).
         sfreq: Samples per second, in Hz.
-        part: For each recording its part; empty where it is in several.
+        part: The part of each recording; empty where it is in several.
     """
     parts = np.array(part, np.str_)
     found = []
@@ -138,7 +141,7 @@ def simultaneous_recordings(
 
 
 def one_class(labels: Mapping[str, NDArray[np.int64]], classes: Sequence[str]) -> list[Finding]:
-    """Parts whose labels are all of one class, and parts that lack a class that another has.
+    """Find parts with labels of one class only, and parts that lack a class another part has.
 
     Args:
         labels: For each part, int64 (example,).
@@ -161,12 +164,12 @@ def one_class(labels: Mapping[str, NDArray[np.int64]], classes: Sequence[str]) -
 
 
 def identical_rows(parts: Parts) -> list[Finding]:
-    """Rows that are the same, number for number, in two parts.
+    """Find identical rows in two parts.
 
-    Rows of little information agree by chance: two people with the same two diagnoses. A row is
-    only counted if its values are too rare to meet again by chance: were columns independent, a
-    match anywhere would have a chance below one in a million. A row of one value throughout (a flat
-    signal) does not count either.
+    Rows with little information agree by chance: two people with the same two diagnoses. A row is
+    only counted if its values are too rare to match by chance: if columns were independent, a match
+    anywhere would have a probability below one in a million. A row with one value throughout (a
+    flat signal) does not count either.
 
     Args:
         parts: For each part, (example, column); missing values are NaN.
@@ -194,10 +197,10 @@ def identical_rows(parts: Parts) -> list[Finding]:
 
 
 def identical_records(parts: Mapping[str, csr_array]) -> list[Finding]:
-    """Records of the same codes in two parts that hold too much to meet again by chance.
+    """Find records with the same codes in two parts, with too much information to match by chance.
 
-    What the codes of a record hold is counted by
-    :func:`sequela.cohort.fingerprint.bits_of_codes`.
+    :func:`sequela.cohort.fingerprint.bits_of_codes` measures the information in the codes of a
+    record.
 
     Args:
         parts: For each part, (example, code), not 0 where the example has the code.
@@ -209,7 +212,7 @@ def identical_records(parts: Mapping[str, csr_array]) -> list[Finding]:
         alike.setdefault(np.sort(rows.indices[first:end]).tobytes(), []).append(row)
     by_code = csc_array(rows != 0, dtype=np.int64)
     least = 2 * np.log2(max(rows.shape[0], 1)) - np.log2(CHANCE_OF_COPY)
-    copied = np.zeros((len(parts), rows.shape[0]), dtype=bool)  # of which part, which row
+    copied = np.zeros((len(parts), rows.shape[0]), dtype=bool)  # part and row
     for same in alike.values():
         where = set(part[same].tolist())
         if len(where) > 1 and _bits_of_record(by_code, rows[same[:1]].indices) > least:
@@ -224,13 +227,13 @@ def identical_records(parts: Mapping[str, csr_array]) -> list[Finding]:
 
 
 def _bits_of_record(by_code: csc_array, codes: NDArray[np.int32]) -> float:
-    """How improbable it is to have these codes, judged by all but two of those who have them."""
+    """Compute how improbable these codes are, judged by all but two of those who have them."""
     having = by_code[:, codes]
     return bits_of_codes((having.T @ having).toarray() - 2, by_code.shape[0] - 2)
 
 
 def _bits(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How improbable each row is if columns were independent: float64 (row,)."""
+    """Compute how improbable each row is if columns were independent: float64 (row,)."""
     bits = np.zeros(len(rows))
     for column in rows.T:
         _, value, count = np.unique(column, return_inverse=True, return_counts=True)
@@ -249,15 +252,15 @@ def _copies(check: str, relation: str, one: str, other: str, copies: NDArray[np.
 
 
 def near_identical_rows(parts: Parts, groups: Mapping[str, NDArray[np.str_]]) -> list[Finding]:
-    """Rows that a row of another part repeats but for a little noise.
+    """Find rows that repeat a row of another part up to a little noise.
 
-    A row is near another if their distance is below 5 % of its own length, columns centred and
-    scaled by the first part, and if it is also too much nearer than the tenth nearest group is:
-    in data of d dimensions, (nearest / tenth)^d has a beta distribution (after Facco et al. 2017),
-    and d is estimated from (fifth / tenth)^d, which up to four copies do not move. The first
-    condition alone would find neighbours in tables of few columns, the second alone would find
-    similar rhythms in signals. Columns of fewer than 20 values (codes, which are the same or are
-    not) are left out. Of a large part, 2,000 evenly spaced rows are looked at.
+    A row is near another if their distance is below 5 % of the row's length, columns centred and
+    scaled by the first part, and if it is also much nearer than the tenth nearest group: in data of
+    d dimensions, (nearest / tenth)^d has a beta distribution (after Facco et al. 2017), and d is
+    estimated from (fifth / tenth)^d, which up to four copies do not change. The first condition
+    alone would find neighbours in tables with few columns, the second alone would find similar
+    rhythms in signals. Columns with fewer than 20 values (codes, which are equal or not) are left
+    out. In a large part, 2,000 evenly spaced rows are checked.
 
     Args:
         parts: For each part, (example, column); missing values are NaN.
@@ -303,7 +306,7 @@ def _n_values(column: NDArray[np.float64]) -> int:
 
 
 def _dimension(nearest: NDArray[np.float64]) -> float:
-    """Of the data, from distances to the nearest groups: (row, group), ascending."""
+    """Estimate the data's dimension from distances to nearest groups: (row, group), ascending."""
     count = nearest.shape[1]
     middle = count // 2
     ratio = float(np.median(nearest[:, middle - 1] / nearest[:, -1]))
@@ -314,7 +317,7 @@ def _dimension(nearest: NDArray[np.float64]) -> float:
 def _centre_and_spread(
     known: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of each column; 0 and 1 for columns without any number."""
+    """Return mean and standard deviation of each column; 0 and 1 for columns without any number."""
     present = ~np.isnan(known)
     count = np.maximum(present.sum(axis=0), 1)
     centre = np.where(present, known, 0).sum(axis=0) / count
@@ -325,7 +328,7 @@ def _centre_and_spread(
 def _nearest_groups(
     known: NDArray[np.float64], group: NDArray[np.str_], rows: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Distances of each row to the nearest groups, ascending: (row, group), at most 10 groups."""
+    """Return distances of each row to its 10 nearest groups, ascending: (row, group)."""
     index = np.unique(group, return_inverse=True)[1]
     order = np.argsort(index, kind="stable")
     starts = np.flatnonzero(np.diff(index[order], prepend=-1))
@@ -347,14 +350,14 @@ def revealing_columns(
     classes: Sequence[str],
     group: NDArray[np.str_],
 ) -> list[Finding]:
-    """Columns that alone rank one class above the rest with an AUROC above 0.9 (or below 0.1).
+    """Find columns that alone rank one class above the rest with an AUROC above 0.9 (or below 0.1).
 
     A column's values are judged where they are present, and whether they are present is judged too.
-    What chance could do with as few groups that have a value is not reported.
+    An AUROC that chance explains, with as few groups that have a value, is not reported.
 
     Args:
         columns: (example, column); missing values are NaN.
-        names: Of the columns.
+        names: Names of the columns.
         label: int64 (example,).
         classes: Names of the classes.
         group: str (example,).
@@ -374,7 +377,7 @@ def revealing_columns(
         for column in np.flatnonzero(np.abs(area - 0.5) > least - 0.5):
             there = present[:, column]
             by_few = least_area(is_class[there], group[there], looked_at, REVEALING_AUROC)
-            if abs(area[column] - 0.5) <= by_few - 0.5:  # measured in too few to tell
+            if abs(area[column] - 0.5) <= by_few - 0.5:  # measured in too few groups
                 area[column] = 0.5
         for each, what in (
             (area, "its values alone predict"),
@@ -392,14 +395,14 @@ def revealing_codes(
     classes: Sequence[str],
     group: NDArray[np.str_],
 ) -> list[Finding]:
-    """Codes whose presence alone ranks one class above the rest with an AUROC above 0.8.
+    """Find codes whose presence alone ranks one class above the rest with an AUROC above 0.8.
 
-    As :func:`revealing_columns`.
+    The rules are those of :func:`revealing_columns`.
 
     Args:
         example: int64 (entry,): which example has a code.
         code: int64 (entry,): which code, an index into ``names``.
-        names: Of the codes.
+        names: Names of the codes.
         label: int64 (example,).
         classes: Names of the classes.
         group: str (example,).
@@ -426,7 +429,7 @@ def revealing_codes(
 def _each_class(
     label: NDArray[np.int64], classes: Sequence[str]
 ) -> list[tuple[int, NDArray[np.bool_]]]:
-    """Each class against the rest; of two, only the second."""
+    """Iterate over each class against the rest; with two classes, only the second."""
     chosen = [1] if len(classes) == 2 else range(len(classes))  # noqa: PLR2004
     return [(one, label == one) for one in chosen]
 
@@ -441,13 +444,13 @@ def _presence_area(positive: NDArray[np.bool_], negative: NDArray[np.bool_]) -> 
 def least_area(
     is_class: NDArray[np.bool_], group: NDArray[np.str_], looked_at: int, least: float
 ) -> float:
-    """The AUROC that chance does not explain with as few groups (Mann & Whitney 1947).
+    """Compute the AUROC that chance does not explain with as few groups (Mann & Whitney 1947).
 
     Args:
         is_class: bool (example,).
         group: str (example,).
-        looked_at: How many areas are looked at.
-        least: What it is at least.
+        looked_at: Number of areas that are compared.
+        least: Lower limit of the result.
     """
     positives, negatives = (len(np.unique(group[chosen])) for chosen in (is_class, ~is_class))
     if not positives or not negatives:

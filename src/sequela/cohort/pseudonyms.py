@@ -1,7 +1,7 @@
-"""Ids as keyed hashes: whoever lacks the key cannot find out an id by trying all that there are.
+"""Ids as keyed hashes: without the key, nobody can find an id by trying all possible ids.
 
-The key is of the user, not of a run: a run folder that leaves the building does not hold it. Two
-runs on the same people list the same hashes if they were made with the same key.
+The key belongs to the user, not to a run, and is not stored in run folders, so these can be shared.
+Two runs on the same people list the same hashes if they were made with the same key.
 """
 
 import hashlib
@@ -21,17 +21,17 @@ from sequela.errors import SettingError
 from sequela.files import writing
 
 VARIABLE = "SEQUELA_KEY"
-"""Names the file of the key, in place of the usual one: several users may share one."""
+"""The environment variable with the path of the key file; several users may share one."""
 _BYTES = 32
-_DIGITS = 16  # of an id's hash
-_EVERYBODY = 0o007  # permissions of those who are neither the owner nor in the group
+_DIGITS = 16  # hexadecimal digits of an id's hash
+_EVERYBODY = 0o007  # permissions of other users
 
 Ids = NDArray[np.str_]
 
 
 @dataclass(frozen=True)
 class Pseudonyms:
-    """How ids are hashed.
+    """The hashing of ids with one key.
 
     Attributes:
         secret: The key; empty for SHA-256 without one, as earlier versions had it.
@@ -41,35 +41,35 @@ class Pseudonyms:
 
     @property
     def name(self) -> str:
-        """What tells the key from others and does not give it away; empty without a key."""
+        """A public name of the key that does not reveal it; empty without a key."""
         return self.of("the name of this key") if self.secret else ""
 
     def digest(self, text: str) -> bytes:
-        """The hash of a text: 32 bytes."""
+        """Hash a text: 32 bytes."""
         if not self.secret:
             return hashlib.sha256(text.encode()).digest()
         return hmac.digest(self.secret, text.encode(), "sha256")
 
     def of(self, id_: str) -> str:
-        """One id hashed."""
+        """Hash one id."""
         return self.digest(id_).hex()[:_DIGITS]
 
     def each(self, ids: Ids) -> Ids:
-        """Each id hashed, (example,)."""
+        """Hash each id, (example,)."""
         distinct, inverse = np.unique(ids, return_inverse=True)
         return np.array([self.of(str(one)) for one in distinct], np.str_)[inverse]
 
     def distinct(self, ids: Ids) -> list[str]:
-        """The distinct ids, hashed and sorted."""
+        """Hash the distinct ids, and sort them."""
         return sorted(set(self.each(ids).tolist()))
 
 
 PLAIN = Pseudonyms(b"")
-"""Without a key."""
+"""Hashing without a key."""
 
 
 def own() -> Pseudonyms:
-    """Those of this user's key, which is made where there is none yet.
+    """Return the hashing with this user's key, which is created if there is none.
 
     Raises:
         SettingError: If the file holds no key, or everybody may read it.
@@ -80,7 +80,7 @@ def own() -> Pseudonyms:
 
 
 def named(name: str) -> Pseudonyms | None:
-    """Those of a key by its name; ``None`` where this user has another one, or none."""
+    """Return the hashing with the key of this name; ``None`` if this user does not have it."""
     if not name:
         return PLAIN
     path = key_path()
@@ -89,19 +89,19 @@ def named(name: str) -> Pseudonyms | None:
 
 
 def in_words(name: str) -> str:
-    """How ids are hashed under a key, or without one, for ``split.json``."""
+    """Describe how ids are hashed, for ``split.json``."""
     how = "HMAC-SHA-256, under the named key," if name else "SHA-256"
     return f"first {_DIGITS} hexadecimal digits of the {how} of the id"
 
 
 def key_path() -> Path:
-    """Where the key of this user is."""
+    """Return the path of this user's key."""
     given = os.environ.get(VARIABLE)
     return Path(given) if given else user_config_path("sequela") / "key"
 
 
 def _make(path: Path) -> Pseudonyms:
-    """A new key in a file that only its owner may read; of two processes, one makes it."""
+    """Create a key in a file that only its owner may read; of two processes, one creates it."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")

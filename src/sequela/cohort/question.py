@@ -1,4 +1,4 @@
-"""What is asked of a data set's records, as settings say it, and the cohort that answers."""
+"""The cohort of a task or label file, from settings."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,17 +14,17 @@ from sequela.sources.events import events_of
 
 
 def ask(data: str, asked: CohortSettings, root: Path | None, work: Path) -> Cohort:
-    """The cohort of a task, or of a label file, from the events of a data set.
+    """Build the cohort of a task, or of a label file, from the events of a data set.
 
     Args:
-        data: Of records.
+        data: Name of a data set of records.
         asked: The task and its changes, or the label file.
         root: Folder or file of the data; the usual search path by default.
         work: Folder for events that are built from tables.
 
     Raises:
         SettingError: If a setting does not fit.
-        SequelaError: If the data cannot be found or read, or the task not be asked of them.
+        SequelaError: If the data cannot be found or read, or do not fit the task.
     """
     task = task_asked(asked)
     located = events_of(data, root, work / "events", asked.tables)
@@ -35,7 +35,7 @@ def ask(data: str, asked: CohortSettings, root: Path | None, work: Path) -> Coho
 
 
 def task_asked(asked: CohortSettings) -> Task:
-    """The task of a run, changed where its settings say so.
+    """Return the task of a run, changed where its settings require.
 
     Raises:
         UnknownNameError: If no task has that name.

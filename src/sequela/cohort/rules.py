@@ -1,4 +1,4 @@
-"""Who is left out of a cohort, and why: each rule has a name, a sentence and a condition."""
+"""Exclusion rules: each has a name, a sentence and a condition."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,17 +9,19 @@ MINOR_YEARS = 18
 
 @dataclass(frozen=True)
 class Rule:
-    """One reason to leave a candidate out.
+    """One reason to leave out a candidate.
 
     Attributes:
-        sentence: What the flow diagram says.
+        sentence: The text in the flow diagram.
         condition: SQL over the columns of the table ``candidates``; null counts as false.
-        of: What it is about: ``stays`` need a hospital stay as candidate, ``subjects`` do not.
-        why: Why it is right although those it leaves out have the outcome more or less often than
-            others, as a part of a sentence; empty where the rule has nothing to do with the
-            outcome. The page says it, and a test holds every rule without it to that.
-        later: Whether it asks what cannot be known at the time of the prediction. Who is only
-            predicted, and has no label, is not asked that.
+        of: The kind of candidates: ``stays`` need a hospital stay as candidate, ``subjects`` do
+            not.
+        why: Why the rule is right although the candidates it leaves out have the outcome more or
+            less often than others, as a part of a sentence; empty where the rule is unrelated to
+            the outcome. The page shows it, and a test requires that every rule without it is
+            unrelated.
+        later: Whether the rule uses information from after the prediction time. Such rules are not
+            applied to candidates without labels, who are only predicted.
     """
 
     sentence: str
@@ -30,17 +32,17 @@ class Rule:
 
 
 CENSORED = "censored-before-horizon"
-"""The rule of those whose outcome was not looked for long enough."""
+"""The rule for candidates whose follow-up for the outcome was too short."""
 ON_RECORD = "outcome-on-record"
-"""The rule of those of whom such an event is on record already."""
+"""The rule for candidates with such an event on record already."""
 DUPLICATES = Rule(
     "a second stay of the subject with the same time of prediction",
     "false",
     "subjects",
     "two records of one stay count once, and a death that either of them has counts",
 )
-"""What is applied after the rules of a task."""
-_NO_FUTURE = "the question is asked of those for whom the outcome still lies ahead"
+"""The rule that is applied after those of a task."""
+_NO_FUTURE = "only patients whose outcome is still ahead are included"
 
 
 RULES: Mapping[str, Rule] = {
@@ -76,13 +78,13 @@ RULES: Mapping[str, Rule] = {
         "died before admission",
         "death_by < admitted",
         "stays",
-        "such a death is none of this stay",
+        "such a death does not belong to this stay",
     ),
     "blank-status": Rule(
         "not recorded whether they died",
         "status IS NULL",
         "subjects",
-        "what is not recorded can neither be learnt nor judged",
+        "without a label an example is of no use in training or evaluation",
         later=True,
     ),
     "died-in-hospital": Rule(
@@ -97,12 +99,12 @@ RULES: Mapping[str, Rule] = {
         "stays",
         later=True,
     ),
-    # At the discharge from one of two stays at a time somebody is still, or again, in hospital.
+    # At the discharge from one of two overlapping stays, the patient is still in hospital.
     "overlapping-stays": Rule(
         "another stay of the subject had begun and not ended at the discharge",
         "next_admission <= prediction_time OR others_until > prediction_time",
         "stays",
-        "who is in hospital cannot be admitted",
+        "patients in hospital cannot be admitted",
     ),
     "already-in-icu": Rule(
         "admitted to intensive care by the time of prediction",
@@ -117,10 +119,10 @@ RULES: Mapping[str, Rule] = {
             WHERE e.subject_id = candidates.subject_id AND e.time <= candidates.prediction_time
         )""",
         "subjects",
-        "the question is whether it comes for the first time",
+        "the task is to predict the first such event",
     ),
-    # Who has left or died by the time of prediction has no future to predict. The death of a stay
-    # ends it where its time is plausible; a typing error must not.
+    # Nothing is left to predict after a discharge or death. The death of a stay ends it only
+    # where its time is plausible, because it may be a typing error.
     "shorter-than-window": Rule(
         "discharged or dead by the time of prediction",
         """CASE WHEN expired AND death_by BETWEEN admitted AND discharged
@@ -138,11 +140,11 @@ RULES: Mapping[str, Rule] = {
         "follow-up ended by the time of prediction",
         "followed_until <= prediction_time",
         "subjects",
-        "they were lost before the question was asked, when nobody's outcome had come",
+        "they were lost before the prediction time, when no outcome had occurred",
     ),
-    # A follow-up that ends on the day of death was ended by it. One that ends otherwise, before the
-    # horizon, is too short whether or not a later death is known: deaths alone would be seen. Of
-    # those that a death ended, ``lost`` marks as many as would have been too short.
+    # A follow-up that ends on the day of death was ended by it. One that ends earlier than the
+    # horizon for another reason is too short even if a later death is known: only deaths would be
+    # seen. Among those that a death ended, ``lost`` marks as many as would have been too short.
     CENSORED: Rule(
         "follow-up ended before the horizon, or was drawn to have, had death not ended it before",
         """followed_until < horizon AND (
@@ -155,4 +157,4 @@ RULES: Mapping[str, Rule] = {
         later=True,
     ),
 }
-"""The rules of who is left out, by name."""
+"""The exclusion rules, by name."""

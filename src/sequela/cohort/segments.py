@@ -16,12 +16,12 @@ from sequela.sources.signals.windows import Windows
 from sequela.sources.simultaneous import LONGEST
 
 _GROUPINGS = ("subject_id", "site", "session_id")
-"""What is known of recordings, or not."""
+"""The groupings of recordings, which may be unknown."""
 
 
 @dataclass(frozen=True)
 class Segments:
-    """Segments of one data set, recording after recording, in the order of time.
+    """The segments of one data set, by recording and time.
 
     Attributes:
         signal: float32 (segment, n_chans, n_times), in µV.
@@ -30,14 +30,14 @@ class Segments:
             example ``Z007/01``.
         recording_id: str (segment,).
         subject_id: str (segment,), or ``None`` where subjects are not identified.
-        session_id: str (segment,), what recordings of the same time have in common, or ``None``
-            where that is not known.
+        session_id: str (segment,), shared by recordings made at the same time, or ``None`` where
+            that is not known.
         sfreq: Samples per second, in Hz.
         classes: Names of the classes.
         n_dropped: Samples at the recordings' ends that fill no segment, over all recordings.
         site: str (segment,), or ``None`` where sites are not known.
-        notes: What was done to the signals and what was left out, as sentences.
-        title: What a page calls the data, where they are a user's own.
+        notes: Preprocessing and exclusions, as sentences.
+        title: Name of a user's own data on a page.
         channels: Names of the channels, where they are known.
     """
 
@@ -57,27 +57,27 @@ class Segments:
 
     @property
     def unit(self) -> Literal["subject", "session", "recording"]:
-        """What is independent: the subject if known, else the session, else the recording."""
+        """The independent unit: the subject if known, else the session, else the recording."""
         if self.subject_id is not None:
             return "subject"
         return "recording" if self.session_id is None else "session"
 
     @property
     def independent(self) -> NDArray[np.str_]:
-        """Str (segment,), the id of each segment's ``unit``."""
+        """The id of each segment's ``unit``: str (segment,)."""
         ids: NDArray[np.str_] = getattr(self, f"{self.unit}_id")
         return ids
 
     @property
     def n_recordings(self) -> int:
-        """Recordings that have a segment."""
+        """The number of recordings that have a segment."""
         return len(np.unique(self.recording_id))
 
     def __len__(self) -> int:
         return len(self.label)
 
     def where(self, keep: NDArray[np.bool_ | np.int64]) -> Self:
-        """Only the segments for which ``keep`` is true, or those at its positions."""
+        """Return the segments for which ``keep`` is true, or those at its positions."""
         names = ("signal", "label", "segment_id", "recording_id", *_GROUPINGS)
         arrays = {name: getattr(self, name) for name in names}
         kept: dict[str, Any] = {n: None if a is None else a[keep] for n, a in arrays.items()}
@@ -85,7 +85,7 @@ class Segments:
 
 
 def of_windows(windows: Windows) -> Segments:
-    """Windows of one's own recordings as segments, numbered in each recording from 1."""
+    """Turn windows of a user's recordings into segments, numbered in each recording from 1."""
     lengths = np.diff([0, *_next_recordings(windows.recording_id), len(windows.label)])
     numbers = np.concatenate([np.arange(1, length + 1) for length in lengths])
     ids = [f"{r}/{n:02d}" for r, n in zip(windows.recording_id, numbers, strict=True)]
@@ -95,14 +95,15 @@ def of_windows(windows: Windows) -> Segments:
 
 
 def _next_recordings(recording_id: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Rows at which another recording begins than that of the row before."""
+    """Return the rows at which the next recording begins."""
     return np.flatnonzero(recording_id[1:] != recording_id[:-1]) + 1
 
 
 def content_of(segments: Segments) -> Content:
-    """The marks of each subject, session or recording (see :attr:`Segments.unit`), by hashed id.
+    """Compute the marks of each subject, session or recording (see :attr:`Segments.unit`).
 
-    The segments of a recording are read as one signal, so that no mark is lost where they meet.
+    Ids are hashed. The segments of a recording are read as one signal, so that no mark is lost at
+    the boundaries.
     """
     first = _next_recordings(segments.recording_id)
     starts = np.concatenate(([0], first))
@@ -113,11 +114,11 @@ def content_of(segments: Segments) -> Content:
 
 
 def first_minutes(segments: Segments) -> tuple[NDArray[np.int64], list[NDArray[np.float64]]]:
-    """The beginning of each recording, as far as simultaneous recordings are compared.
+    """Return the start of each recording, at the length compared for simultaneous recordings.
 
     Returns:
-        int64 (recording,), the row of each recording's first segment; and of each the first channel
-        that is not flat, float64 (n_times,).
+        int64 (recording,), the row of each recording's first segment; and for each recording the
+        first channel that is not flat, float64 (n_times,).
     """
     starts = np.concatenate(([0], _next_recordings(segments.recording_id)))
     n_times = segments.signal.shape[2]
@@ -131,13 +132,13 @@ def first_minutes(segments: Segments) -> tuple[NDArray[np.int64], list[NDArray[n
 
 
 def stretches(segments: Segments, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Which of some segments follow each other: int64 (row,), one number for each stretch of them.
+    """Assign a number to each stretch of consecutive segments: int64 (row,).
 
-    Segments of a stretch are of one recording and one class, and none between them is missing.
+    Segments of a stretch have one recording and one class, and no segment between them is missing.
 
     Args:
-        segments: All.
-        rows: Rising.
+        segments: All segments.
+        rows: The rows to number, rising.
     """
     before, after = rows[:-1], rows[1:]
     goes_on = (
@@ -149,9 +150,9 @@ def stretches(segments: Segments, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def windows(signal: NDArray[np.float32], n_times: int) -> NDArray[np.float32]:
-    """Windows (window, n_chans, n_times) of a signal (n_chans, time), without overlap.
+    """Cut a signal (n_chans, time) into windows (window, n_chans, n_times) without overlap.
 
-    The first starts at the signal's start; what is left over at its end is dropped.
+    The first window starts at the signal's start; the samples left over at its end are dropped.
 
     Example:
         >>> windows(np.arange(7, dtype=np.float32)[np.newaxis], n_times=3)
@@ -167,17 +168,17 @@ def windows(signal: NDArray[np.float32], n_times: int) -> NDArray[np.float32]:
 def cut(
     recordings: Sequence[Recording], segment: SegmentLength, classes: tuple[str, ...]
 ) -> Segments:
-    """Cut recordings into segments of so many samples, as ``windows`` does.
+    """Cut recordings into segments of so many samples, as :func:`windows` does.
 
     Args:
-        recordings: With labels that are indices into ``classes``.
-        segment: Samples of a segment, or ``recording``, where each recording is one.
+        recordings: Recordings with labels that are indices into ``classes``.
+        segment: Samples of a segment, or ``recording`` for one segment per recording.
         classes: Names of the classes.
 
     Raises:
-        SettingError: If a recording is shorter than one segment, or they are taken whole and are
-            not equally long.
-        DataError: If there is no recording, an id occurs twice, a label is missing or is none of
+        SettingError: If a recording is shorter than one segment, or recordings are taken whole and
+            are not equally long.
+        DataError: If there is no recording, an id occurs twice, a label is missing or not one of
             the classes, or the recordings differ in sampling rate or channels.
     """
     n_times = _longest(recordings) if segment == "recording" else segment
@@ -208,11 +209,7 @@ def cut(
 
 
 def _longest(recordings: Sequence[Recording]) -> int:
-    """Samples of each recording.
-
-    Raises:
-        SettingError: If they are not equally long.
-    """
+    """Return the samples of each recording; raise a SettingError if they are not equally long."""
     lengths = {each.signal.shape[1] for each in recordings}
     if len(lengths) > 1:
         raise SettingError(

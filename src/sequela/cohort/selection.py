@@ -1,4 +1,4 @@
-"""From events and a task to a cohort: labels, the flow that led to them, and what leaks."""
+"""Cohorts, selected from events and a task: labels, flow, and leaks."""
 
 import hashlib
 import json
@@ -40,7 +40,7 @@ TRIGGERS = {
 }
 MICROSECONDS_PER_HOUR = 3_600_000_000
 
-# Where a subject's record begins and ends, what makes labels left aside.
+# The first and last event of each subject, without the events that make labels.
 SPANS = f"""
 CREATE TEMP TABLE spans AS
 SELECT
@@ -70,7 +70,7 @@ WHERE time IS NOT NULL AND (
 )
 """
 STAY_BASE = "SELECT * FROM stays LEFT JOIN subjects USING (subject_id)"
-# Where the order of a subject's stays is not known, each is a life of its own.
+# Where the order of a subject's stays is not known, each stay is treated as a subject.
 LONE_STAY_BASE = """
 SELECT *, stay_birth AS birth, stay_death AS death, stay_follow_up_end AS follow_up_end FROM stays
 """
@@ -80,7 +80,7 @@ SELECT * FROM (
     FROM spans LEFT JOIN stays USING (subject_id) GROUP BY subject_id
 ) LEFT JOIN subjects USING (subject_id)
 """
-# A date without a time is known to be past only when its day is.
+# A date without a time counts as past at the end of its day.
 CANDIDATES = """
 CREATE TEMP TABLE candidates AS
 WITH timed AS (
@@ -130,14 +130,14 @@ NOT_IN_ORDER = (
 
 @dataclass(frozen=True)
 class Cohort:
-    """Who is asked about, when, and what came true.
+    """The examples of a task: subjects, prediction times and outcomes.
 
     Attributes:
-        events: What the labels were made from and the sequences will be.
-        task: The declaration, as it was applied.
+        events: The events that the labels were made from and the sequences will be.
+        task: The task, as it was applied.
         labels: ``subject_id, prediction_time, boolean_value``, sorted; one row is one example.
         flow: How many candidates each rule removed.
-        leaks: What tells a model its answer; empty if nothing was found.
+        leaks: Findings that leak the outcome; empty if there are none.
     """
 
     events: Events
@@ -148,22 +148,22 @@ class Cohort:
 
     @property
     def origin(self) -> str:
-        """Where the data were found, in words."""
+        """Description of where the data were found."""
         return self.events.origin
 
     @cached_property
     def subject_id(self) -> NDArray[np.int64]:
-        """int64 (example,), rising."""
+        """The subject of each example: int64 (example,), rising."""
         return values_of(self.labels["subject_id"])
 
     @cached_property
     def label(self) -> NDArray[np.int64]:
-        """int64 (example,): 1 where the outcome came."""
+        """The label of each example: int64 (example,), 1 where the outcome came."""
         return values_of(self.labels["boolean_value"]).astype(np.int64)
 
     @cached_property
     def example_id(self) -> NDArray[np.str_]:
-        """Str (example,): a subject and the time of its prediction."""
+        """The id of each example, a subject and its prediction time: str (example,)."""
         return example_ids(self.subject_id, values_of(self.labels["prediction_time"]))
 
     @cached_property
@@ -179,11 +179,11 @@ class Cohort:
     def only(
         self, kept: NDArray[np.bool_], removed: Mapping[str, tuple[str, NDArray[np.bool_]]]
     ) -> Self:
-        """The cohort of some of its examples.
+        """Return the cohort restricted to some of its examples.
 
         Args:
             kept: (example,), at least one of each class.
-            removed: Each further rule: its sentence, and (example,) which it removed.
+            removed: For each further rule its sentence, and (example,) which examples it removed.
 
         Raises:
             DataError: If nothing or one class is left.
@@ -201,15 +201,15 @@ class Cohort:
 
 
 def select_cohort(events: Events, task: Task, memory_limit: str = MEMORY_LIMIT) -> Cohort:
-    """The cohort of a task.
+    """Build the cohort of a task.
 
     Args:
         events: MEDS data.
-        task: What to ask, of whom.
-        memory_limit: Of DuckDB; what does not fit goes to disk.
+        task: The task.
+        memory_limit: Memory limit of DuckDB; larger data go to disk.
 
     Raises:
-        DataError: If no example is left, all labels are equal, or the data cannot answer the task.
+        DataError: If no example is left, all labels are equal, or the data do not fit the task.
     """
     task, notes = in_known_order(events, task)
 
@@ -233,15 +233,15 @@ def cohort_of_labels(
     outcome: str = "",
     memory_limit: str = MEMORY_LIMIT,
 ) -> Cohort:
-    """The cohort of a label file, for example one that ACES made.
+    """Build the cohort of a label file, for example one that ACES made.
 
     Args:
-        events: The MEDS data that the labels are about.
+        events: The MEDS data that the labels belong to.
         path: See :func:`sequela.cohort.labels.read_labels`.
-        task: What a model may see (``inputs``, ``history``); everything by default. Its trigger,
-            outcome and rules are not used: the file has decided.
-        outcome: What is true of a positive example, such as ``readmitted``.
-        memory_limit: Of DuckDB.
+        task: The inputs of a model (``inputs``, ``history``); everything by default. Its trigger,
+            outcome and rules are not used, because the file lists the examples.
+        outcome: The outcome, such as ``readmitted``.
+        memory_limit: Memory limit of DuckDB.
 
     Raises:
         DataError: If the file is not a label table, names a subject that the events do not have, is
@@ -269,7 +269,7 @@ def _cohort(
     label: Callable[[Connection], tuple[pa.Table, Flow]],
     memory_limit: str,
 ) -> Cohort:
-    """The cohort of labels that are made or checked while the events are open."""
+    """Build a cohort with labels that are made or checked while the events are open."""
     with events.connect(memory_limit) as connection:
         create_stays(connection)
         labels, flow = label(connection)
@@ -279,17 +279,17 @@ def _cohort(
 
 
 def in_known_order(events: Events, task: Task) -> tuple[Task, list[str]]:
-    """The task, without history where the order of stays is not known, and what to say of it.
+    """Return the task, without history where the order of stays is unknown, and notes about it.
 
     Raises:
         DataError: If the task needs that order.
     """
-    whole = "a subject's whole record" if not task.of_stays else "what comes after a stay"
+    whole = "a subject's whole record" if not task.of_stays else "the time after a stay"
     of_file = task.name == LABEL_FILE
     needs = task.outcome.needs_order or not task.of_stays
     if not events.stays_in_order and needs and not of_file:
         raise DataError(
-            f"{task.name} asks about {whole}, and these data do not give the order of a subject's "
+            f"{task.name} needs {whole}, and these data do not give the order of a subject's "
             "stays; choose a task about single stays, such as in-hospital"
         )
     if events.stays_in_order or task.history == "stay":
@@ -300,16 +300,16 @@ def in_known_order(events: Events, task: Task) -> tuple[Task, list[str]]:
 def create_candidates(
     connection: Connection, task: Task, events: Events, *, labelled: bool = True
 ) -> None:
-    """Create the table ``candidates``: a row per stay or subject, with all that the rules read.
+    """Create the table ``candidates``: a row per stay or subject, with all columns the rules read.
 
     Args:
-        connection: To the events, with their stays.
-        task: What is asked.
-        events: Whether their stays are in order.
+        connection: A connection to the events, with their stays.
+        task: The task.
+        events: The events.
         labelled: Whether the outcome is looked for; without it the labels are null.
 
     Raises:
-        DataError: If it is, and no event has a code of it.
+        DataError: If the outcome is looked for, and no event has one of its codes.
     """
     stay_base = STAY_BASE if events.stays_in_order else LONE_STAY_BASE
     connection.execute(SPANS if task.needs_spans else NO_SPANS, {"entry_code": task.entry_code})
@@ -334,7 +334,7 @@ def create_candidates(
 
 
 def _apply_rules(connection: Connection, task: Task, notes: tuple[str, ...]) -> Flow:
-    """Choose by the rules of a task, and count the reasons."""
+    """Apply the rules of a task, and count the reasons."""
     rules = {name: RULES[name] for name in task.exclude}
     if CENSORED in rules:
         before = task.exclude[: task.exclude.index(CENSORED)]
@@ -370,11 +370,12 @@ def _apply_rules(connection: Connection, task: Task, notes: tuple[str, ...]) -> 
 
 
 def create_chosen(connection: Connection, rules: Iterable[Rule], competing: str = "") -> None:
-    """Create the table ``chosen``, where ``reason`` 0 is who stays, else the number of the rule.
+    """Create the table ``chosen``; ``reason`` is 0 for examples, else the number of the rule.
 
     Args:
-        connection: With the table ``candidates``.
-        rules: In their order, numbered from 1; the number after them all is a duplicate's.
+        connection: A connection with the table ``candidates``.
+        rules: The rules in their order, numbered from 1; the number after the last one marks
+            duplicates.
         competing: SQL, see :class:`sequela.cohort.outcomes.Outcome`.
     """
     conditions = [rule.condition for rule in rules]
@@ -389,7 +390,7 @@ def create_chosen(connection: Connection, rules: Iterable[Rule], competing: str 
 
 
 def _check_outcome(connection: Connection, task: Task) -> None:
-    """Refuse events of which none has a code of the outcome: the code is misspelt, or not read."""
+    """Raise if no event has a code of the outcome: the code is misspelt, or not read."""
     names = ", ".join(task.outcome.events)
     if names and not one_row(connection, "SELECT count(*) FROM outcome_events")[0]:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Who is in which part: by subject, session, recording, site or time, or (as a leak) by row.
+"""The split of a run: by subject, session, recording, site or time, or (as a leak) by row.
 
 A split carries its own proof. It lists the hashed ids of every part, and reading it counts again
 which ids are in two parts; a split whose parts overlap cannot be used. A split by site or by time
@@ -25,31 +25,31 @@ if TYPE_CHECKING:
 PARTS = ("train", "tuning", "held_out")
 """The parts of a split, by index."""
 WORDS: "Mapping[SplitUnit, str]" = {"site": "site (hospital)", "time": "time of the prediction"}
-"""What a split is by, where its unit does not say it by itself."""
+"""Words for the unit of a split, where its name is not clear enough."""
 FEW_SITES = 5
-"""Sites with an event, or without, that are drawn apart: where there are fewer, all are mixed."""
+"""The number of sites with an event, or without, below which the two are drawn together."""
 _TRIES = 100
 _Deals = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
-"""Of each deal, the units that stay and those that are dealt out."""
+"""For each deal, the units that stay and the units that are dealt out."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Parts of a data set, and the hashed ids that prove them disjoint.
+    """The parts of a data set, and the hashed ids that prove them disjoint.
 
     Attributes:
         unit: The unit of the split: all rows of a ``subject``, ``session`` (recordings made at the
             same time), ``recording`` or ``site`` are in one part; with ``time``, all rows of a
             subject, and the parts follow each other; with ``row``, each row is assigned alone.
         seed: The seed of the draw.
-        fractions: Shares of train, tuning and held_out that were asked for.
+        fractions: Requested shares of train, tuning and held_out.
         n_examples: Examples in each part.
         ids: For each kind of id (``row``, ``recording``, ``session``, ``subject``, ``site``; those
             that the data have) and each part, the hashed ids. Rows and sites are listed only where
             they are the unit.
         times: With ``time``, the first and the last time of prediction in each part.
-        content: Marks of what the units hold, by their hashed ids, so that other data are known
-            for these under any name; ``None`` in runs of earlier versions.
+        content: Marks of the content of units, by hashed id, by which other data are recognised as
+            the same under any name; ``None`` in runs of earlier versions.
         key: The name of the key that the ids are hashed with; empty in runs of earlier versions.
     """
 
@@ -64,21 +64,21 @@ class Split:
 
     @property
     def pseudonyms(self) -> Pseudonyms | None:
-        """How its ids are hashed; ``None`` where this user does not have the key."""
+        """The hashing of its ids; ``None`` where this user does not have the key."""
         return named(self.key)
 
     @property
     def whole(self) -> "SplitUnit":
-        """What is not divided: the unit, and subjects where it is the time."""
+        """The kind of id that is not divided: the unit, or subjects where the unit is the time."""
         return "subject" if self.unit == "time" else self.unit
 
     @property
     def leaks(self) -> bool:
-        """Whether rows of one recording or subject are in several parts, by design."""
+        """True if rows of one recording or subject are in several parts, by design."""
         return self.unit == "row"
 
     def shared(self) -> dict[str, dict[str, int]]:
-        """For each kind of id and each pair of parts, how many ids are in both."""
+        """Count the ids in both parts, for each kind of id and each pair of parts."""
         return {
             kind: {
                 f"{a} and {b}": len(set(parts[a]) & set(parts[b]))
@@ -88,19 +88,19 @@ class Split:
         }
 
     def check_kinds(self) -> None:
-        """Make sure that ids are texts and counts whole numbers, as a file may not have them.
+        """Check the types of ids and counts, which a file may have wrong.
 
         Raises:
-            TypeError: If not.
+            TypeError: If an id is not a text or a count is not a whole number.
         """
         listed = [ids for parts in self.ids.values() for ids in parts.values()]
         if not all(isinstance(each, str) for ids in [[self.key], *listed] for each in ids):
-            raise TypeError("an id, or the name of their key, is no text")
+            raise TypeError("an id, or the name of their key, is not a text")
         if not all(type(number) is int for number in (self.seed, *self.n_examples.values())):
-            raise TypeError("the seed or a number of examples is no whole number")
+            raise TypeError("the seed or a number of examples is not a whole number")
 
     def check(self) -> Self:
-        """The split itself, if no id of its unit is in two parts.
+        """Return the split itself, if no id of its unit is in two parts.
 
         Raises:
             SplitError: If parts overlap.
@@ -125,12 +125,12 @@ class Split:
         return self
 
     def check_covers(self, kind: str, part: str, ids: Ids) -> None:
-        """Make sure that the ids of a part's predictions are those the split lists.
+        """Check that the ids of a part's predictions are those the split lists.
 
-        Without the key, they are counted.
+        Without the key, only their number is compared.
 
         Raises:
-            SplitError: If they are not.
+            SplitError: If they differ.
         """
         if kind not in self.ids:
             return
@@ -142,13 +142,13 @@ class Split:
             )
 
     def holding(self, content: Content) -> Self:
-        """The same split, with the marks of what its units hold."""
+        """Return the split with the marks of its units' content."""
         return replace(self, content=content)
 
     def seen(self, asked: Content) -> NDArray[np.bool_]:
-        """Which units hold what train or tuning hold, under whatever name.
+        """Find units with the content of training or validation units, under whatever name.
 
-        A copy of what is held out is no copy of what was seen, even if it resembles that.
+        A copy of a test unit does not count as a copy of a seen unit, even if it resembles one.
 
         Args:
             asked: Units of other data.
@@ -173,18 +173,18 @@ class Split:
 
     @property
     def whose(self) -> str:
-        """The kind of id of what is independent: subjects if known, else sessions if known."""
+        """The kind of id of independent units: subjects if known, else sessions if known."""
         return next(k for k in ("subject", "session", "recording") if k in self.ids)
 
     def holds_out(self, ids: Ids) -> bool:
-        """Whether any of these is known to be in the held_out part: ids of the kind ``whose``."""
+        """Return whether any of these ids, of the kind ``whose``, is in the test set."""
         how = self.pseudonyms
         return how is not None and not set(how.distinct(ids)).isdisjoint(
             self.ids[self.whose]["held_out"]
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The split and its proof, ready for ``split.json``."""
+        """Return the split and its proof, ready for ``split.json``."""
         content = {} if self.content is None else {"content": self.content.to_json()}
         return {
             "unit": self.unit,
@@ -202,10 +202,10 @@ class Split:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """A split read back, its proof counted again.
+        """Restore a split, and count its proof again.
 
         Raises:
-            SplitError: If the record is incomplete, its proof is not what its ids give, or its
+            SplitError: If the record is incomplete, its proof does not follow from its ids, or its
                 parts overlap.
         """
         try:
@@ -232,12 +232,12 @@ class Split:
                 f"split.json is by {split.unit} but lists no {split.whole} ids for a part"
             )
         if stated != split.shared():
-            raise SplitError("split.json states a proof that its own ids do not give")
+            raise SplitError("split.json has a proof that does not follow from its ids")
         return split.check()
 
 
 def shares(fractions: tuple[float, float, float], folds: int) -> tuple[float, float, float]:
-    """The shares of the parts: ``fractions``, or those with one of ``folds`` folds held out."""
+    """Return the shares of the parts: ``fractions``, or those with one of ``folds`` held out."""
     if not folds:
         return fractions
     tuning_share = fractions[1] / (fractions[0] + fractions[1])
@@ -261,11 +261,11 @@ def draw(
         label: (example,) index of the class.
         ids: For ``row`` and, where the data have them, ``recording`` and ``subject``: the id of
             each example (example,).
-        unit: The unit of the split, which is not divided.
-        seed: Decides the draw.
+        unit: The unit of the split, which stays whole.
+        seed: Seed of the draw.
         fractions: Shares of train, tuning and held_out; they sum to 1.
         folds: If not 0, the units are split into this many folds and one is held out; train and
-            tuning share the others as ``fractions`` says.
+            tuning share the others in the ratio of ``fractions``.
         fold: The fold to hold out; numbers from ``folds`` on are folds of further repeats.
 
     Returns:
@@ -280,7 +280,7 @@ def draw(
     stratum, inverse = _strata(ids[unit], label)
     _check_fractions(fractions)
     if unit == "site" and np.bincount(stratum).min() < max(folds, FEW_SITES):
-        stratum[:] = 0  # what sites hold of each class is looked at below
+        stratum[:] = 0  # the classes at each site are considered below
     if folds:
         fewest = int(np.bincount(np.unique(stratum, return_inverse=True)[1]).min())
         if not 2 <= folds <= fewest:  # noqa: PLR2004
@@ -334,11 +334,7 @@ def _check_fractions(fractions: tuple[float, float, float]) -> None:
 
 
 def _check_classes(label: NDArray[np.int64], part: NDArray[np.int64], instead: str) -> None:
-    """Make sure that each part has each class, where parts are not stratified.
-
-    Raises:
-        SplitError: If one lacks a class.
-    """
+    """Raise a SplitError if a part lacks a class, where parts are not stratified."""
     for i, name in enumerate(PARTS):
         if len(np.unique(label[part == i])) < len(np.unique(label)):
             raise SplitError(
@@ -348,14 +344,14 @@ def _check_classes(label: NDArray[np.int64], part: NDArray[np.int64], instead: s
 
 
 def at_first(subject: Ids, where: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether each example is where its subject's first example is: at that site, in that period.
+    """Test whether each example is at the site, or in the period, of its subject's first example.
 
-    A part of a split by site or time is of whole sites or periods, and subjects stay whole too.
-    So a subject belongs to the site or period of its first example; its examples elsewhere are left
+    Parts of a split by site or time consist of whole sites or periods, and subjects stay whole too.
+    So a subject belongs to the site or period of its first example; its other examples are left
     out.
 
     Args:
-        subject: (example,), the examples of each in the order of time.
+        subject: (example,), the examples of each subject in the order of time.
         where: (example,), site or period.
 
     Example:
@@ -370,14 +366,14 @@ def at_first(subject: Ids, where: NDArray[Any]) -> NDArray[np.bool_]:
 def periods(
     subject: Ids, time: NDArray[np.datetime64], fractions: tuple[float, float, float]
 ) -> NDArray[np.int64]:
-    """The part that each example's time of prediction falls into: the earliest train.
+    """Return the part that each example's prediction time falls into, the earliest into train.
 
-    The periods end so that the shares of subjects whose first prediction falls into them are those
-    of ``fractions``, as nearly as equal times allow: equal times are in one period.
+    The shares of subjects whose first prediction falls into each period are ``fractions``, as
+    nearly as equal times allow: equal times are in one period.
 
     Args:
         subject: (example,).
-        time: (example,), of the prediction.
+        time: (example,), prediction times.
         fractions: Shares of train, tuning and held_out; they sum to 1.
 
     Returns:
@@ -411,15 +407,15 @@ def divided_by_time(
     seed: int,
     fractions: tuple[float, float, float],
 ) -> Split:
-    """The proof of a split by time.
+    """Build the proof of a split by time.
 
     Args:
         label: (example,) index of the class.
         subject: (example,).
-        time: (example,), of the prediction.
+        time: (example,), prediction times.
         part: (example,), see :func:`periods`.
-        seed: Of the run: nothing is drawn here.
-        fractions: Shares of train, tuning and held_out that were asked for.
+        seed: Seed of the run: nothing is drawn here.
+        fractions: Requested shares of train, tuning and held_out.
 
     Raises:
         SplitError: If a part lacks a class, or a subject is in two parts.
@@ -443,14 +439,13 @@ def divided_by_time(
 
 @dataclass(frozen=True)
 class _Dealer:
-    """Deals units into parts, stratified by class.
+    """A dealer of units into parts, stratified by class.
 
     Attributes:
         stratum: int64 (unit,).
-        counts: int64 (unit, class), examples.
-        tries: How many deals are drawn, of which the one is kept whose parts have the most even
-            shares of the examples of each class: for units of several classes and sizes. 0 keeps
-            the first.
+        counts: int64 (unit, class), number of examples.
+        tries: Number of deals to draw, of which the one with the most even shares of examples of
+            each class is kept: for units with several classes and sizes. 0 keeps the first.
     """
 
     stratum: NDArray[np.int64]
@@ -460,11 +455,7 @@ class _Dealer:
     def parts(
         self, tuning_share: float, held_out_share: float, *, seed: int, folds: int, fold: int
     ) -> dict[str, NDArray[np.int64]]:
-        """The units of each part; tuning has a share of what is not held out.
-
-        Raises:
-            ValueError: If a part would lack a class.
-        """
+        """Return the units of each part; raise a ValueError if a part would lack a class."""
         from sklearn.model_selection import StratifiedKFold, train_test_split
 
         stratum = self.stratum
@@ -506,15 +497,15 @@ class _Dealer:
 def set_aside(
     label: NDArray[np.int64], group: NDArray[Any], *, fraction: float, seed: int
 ) -> NDArray[np.bool_]:
-    """Draw a tuning part out of a training part: whole groups, stratified by class.
+    """Draw a validation set from the training examples: whole groups, stratified by class.
 
-    Of each class with two groups or more at least one is set aside and at least one is kept.
+    For each class with two or more groups, at least one is set aside and at least one is kept.
 
     Args:
         label: (example,) index of the class.
-        group: (example,) the unit that is not divided.
+        group: (example,) the unit that stays whole.
         fraction: Share of each class's groups to set aside.
-        seed: Decides the draw.
+        seed: Seed of the draw.
 
     Returns:
         bool (example,): whether the example is set aside.
@@ -549,7 +540,7 @@ def set_aside(
 def _strata(
     unit: NDArray[Any], label: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The class of each distinct unit (unit,), and which unit each example is of (example,)."""
+    """Return the class of each distinct unit (unit,), and the unit of each example (example,)."""
     _, first, inverse = np.unique(unit, return_index=True, return_inverse=True)
     # A unit with several classes (a subject with seizure and other segments) counts as its highest
     # label for the strata; units with one class, the usual case, are unaffected.

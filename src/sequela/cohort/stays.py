@@ -1,4 +1,4 @@
-"""Hospital stays, and what is known of a subject, derived from the events alone."""
+"""Hospital stays and attributes of subjects, derived from the events alone."""
 
 import duckdb
 
@@ -18,7 +18,7 @@ from sequela.sources.codes import (
     STAY,
 )
 
-# Events that begin, end or judge a stay, or that say something of the subject as a whole.
+# Events that begin or end a stay or state its outcome, and events of the subject as a whole.
 MARKS = f"""
 CREATE TEMP TABLE marks AS
 SELECT
@@ -97,7 +97,7 @@ WITH numbered AS (
 SELECT * FROM numbered UNION ALL SELECT * FROM delimited
 """
 
-# How a stay ended: as the data say it; in data that never say it, by a death before the discharge.
+# The end of a stay, as recorded; in data that never record it, from a death before the discharge.
 OUTCOMES = f"""
 CREATE TEMP TABLE stays AS
 WITH said AS (SELECT count(*) > 0 AS ever FROM marks WHERE family = '{OUTCOME}')
@@ -131,9 +131,9 @@ def create_stays(connection: duckdb.DuckDBPyConnection) -> None:
     ``subjects`` has ``subject_id, birth, death, follow_up_end``. ``stays`` has ``subject_id,
     visit_id, admitted, discharged, icu_admitted, expired, donor, nothing_charted``, where
     ``expired`` is null if it is not recorded how the stay ended, and ``stay_birth, stay_death,
-    stay_follow_up_end``, what is said within a numbered stay. ``next_admission`` is the subject's
-    first admission after that of the stay, ``others_until`` the last discharge of stays before.
-    Both are for labels and cohorts, not for models.
+    stay_follow_up_end``, recorded within a numbered stay. ``next_admission`` is the subject's first
+    admission after that of the stay, ``others_until`` the last discharge of stays before. Both are
+    for labels and cohorts, not for models.
     """
     for statement in (MARKS, SUBJECTS, STAYS, OUTCOMES):
         connection.execute(statement)

@@ -1,4 +1,4 @@
-"""The standard's own split: ``metadata/subject_splits.parquet``, subject to part."""
+"""The split file of the MEDS standard: ``metadata/subject_splits.parquet``, subject to part."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ def read_subject_splits(path: Path) -> pa.Table:
     """Read a MEDS split.
 
     Returns:
-        ``subject_id`` and ``split``, as the file has them.
+        ``subject_id`` and ``split``, as in the file.
 
     Raises:
         DataNotFoundError: If there is no such file.
@@ -35,7 +35,7 @@ def read_subject_splits(path: Path) -> pa.Table:
 
 
 def parts_of_labels(labels: pa.Table, splits: pa.Table | Mapping[int, str]) -> NDArray[np.int64]:
-    """The part of each row of a label table.
+    """Look up the part of each row of a label table.
 
     Args:
         labels: See :mod:`sequela.cohort.labels`.
@@ -46,7 +46,7 @@ def parts_of_labels(labels: pa.Table, splits: pa.Table | Mapping[int, str]) -> N
 
     Raises:
         SplitError: If a subject is in two parts, a part has another name, or a subject of the
-            labels is in none.
+            labels is in no part.
     """
     if isinstance(splits, Mapping):
         splits = pa.table({"subject_id": [*splits], "split": [*splits.values()]})

@@ -1,4 +1,4 @@
-"""A task of one's own, declared in a TOML file."""
+"""Custom tasks, declared in a TOML file."""
 
 import re
 import tomllib
@@ -26,7 +26,7 @@ class _Part(BaseModel):
 
 
 class DeclaredOutcome(_Part):
-    """What is true of a positive example: codes that stand after the prediction."""
+    """The outcome of a declared task: codes after the prediction time."""
 
     one: str = Field(min_length=1)
     codes: tuple[str, ...] = Field(min_length=1)
@@ -34,7 +34,7 @@ class DeclaredOutcome(_Part):
     classes: tuple[str, str] | None = None
 
     def outcome(self, days: float | None, *, of_stays: bool) -> Outcome:
-        """The outcome, within the stay or within a horizon."""
+        """Build the outcome, within the stay or within a horizon."""
         within = "the stay" if days is None else "the horizon"
         return Outcome(
             label=f"{self.one} within {within}",
@@ -49,7 +49,7 @@ class DeclaredOutcome(_Part):
 
 
 class DeclaredTask(_Part):
-    """A task: see :class:`sequela.cohort.tasks.Task`."""
+    """A declared task: see :class:`sequela.cohort.tasks.Task`."""
 
     name: str
     trigger: Trigger
@@ -62,10 +62,10 @@ class DeclaredTask(_Part):
     entry_code: str = ""
 
     def task(self) -> Task:
-        """The task.
+        """Build the task.
 
         Raises:
-            SequelaError: Its parts do not fit together.
+            SequelaError: If its parts do not fit together.
         """
         check_new_name("task", self.name, TASKS)
         of_stays = self.trigger not in {"entry", "last event"}
@@ -88,7 +88,7 @@ class DeclaredTask(_Part):
         )
 
     def _usual(self, *, own: bool) -> tuple[str, ...]:
-        """The rules of such a question."""
+        """Return the usual rules of such a task."""
         rules: tuple[str, ...] = OF_STAYS
         if self.trigger in {"entry", "last event"}:
             rules = _OF_SUBJECTS
@@ -100,11 +100,7 @@ class DeclaredTask(_Part):
 
 
 def _ready(words: str) -> Outcome:
-    """An outcome by its words; a stay may be of more than any number of days.
-
-    Raises:
-        UnknownNameError: There is none.
-    """
+    """Look up an outcome by its words; a stay may be of more than any number of days."""
     if days := _STAY.fullmatch(words):
         return stay_of_more_than(float(days[1]))
     if words not in OUTCOMES:
@@ -113,15 +109,15 @@ def _ready(words: str) -> Outcome:
 
 
 def task_said(name: str, declared: str | None = None) -> Task:
-    """The task that is asked: by its name, or as a file declared it.
+    """Return the task of a name, or the one that a file declared.
 
     Args:
         name: One of ``TASKS``, where nothing was declared.
-        declared: The declaration, as :func:`read_task` gives it.
+        declared: The declaration, as :func:`read_task` returns it.
 
     Raises:
         UnknownNameError: If no task has that name.
-        SettingError: If what was declared is no task.
+        SettingError: If the declaration is not a task.
     """
     if declared is None:
         return task_named(name)
@@ -129,15 +125,15 @@ def task_said(name: str, declared: str | None = None) -> Task:
         return DeclaredTask.model_validate_json(declared).task()
     except ValidationError as error:
         words = error.errors()[0]["msg"]
-        raise SettingError(f"declared is no task ({words}): train again") from error
+        raise SettingError(f"the declaration is not a task ({words}): train again") from error
 
 
 def read_task(place: Path) -> tuple[str, str]:
-    """The name of the task in a file, and its declaration as JSON.
+    """Read the name of the task in a file, and its declaration as JSON.
 
     Raises:
-        DataNotFoundError: There is no such file.
-        DataError: It is no task; the file, the key and what is allowed are named.
+        DataNotFoundError: If there is no such file.
+        DataError: If it is not a task; the message names the file, the key and the allowed values.
     """
     text = opened.text(place, _EXPECTED, _REMEDY)
     try:
@@ -154,8 +150,8 @@ def read_task(place: Path) -> tuple[str, str]:
 
 
 def _problem(error: ValidationError, said: Mapping[str, Any]) -> str:
-    """The first thing that is wrong, in one line."""
-    # An outcome in words and one in a part are two forms: what is said is of one of them.
+    """Describe the first error in one line."""
+    # An outcome is either words or a table: report the errors of the form that was used.
     other = "str" if isinstance(said.get("outcome"), dict) else "DeclaredOutcome"
     found = [each for each in error.errors() if other not in each["loc"]]
     first = min(found, key=lambda each: each["type"] != "extra_forbidden")
@@ -164,5 +160,5 @@ def _problem(error: ValidationError, said: Mapping[str, Any]) -> str:
         of = DeclaredOutcome if "DeclaredOutcome" in first["loc"] else DeclaredTask
         return f"key '{key}': {unknown_name('key', str(first['loc'][-1]), of.model_fields)}"
     if first["type"] == "missing":
-        return f"key '{key}' is not there, and is needed; expected {_EXPECTED}"
+        return f"key '{key}' is missing; expected {_EXPECTED}"
     return f"key '{key}' is {first['input']!r}: {first['msg']}"

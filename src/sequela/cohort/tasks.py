@@ -1,4 +1,4 @@
-"""What is predicted, when, from what, and for whom: tasks as declarations."""
+"""Tasks as declarations: the outcome, prediction time, inputs and population."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -23,16 +23,16 @@ Trigger = Literal["admission", "ICU admission", "discharge", "entry", "last even
 History = Literal["record", "stay"]
 
 LABEL_FILE = "labels"
-"""Name of a task whose times and labels a file gives: its trigger and rules are not used."""
+"""Name of a task with times and labels from a file: its trigger and rules are not used."""
 DIAGNOSES = ("ICD9CM", "ICD10CM")
 
 
 @dataclass(frozen=True)
 class Task:
-    """One question asked of a cohort.
+    """One prediction task on a cohort.
 
     Each candidate (a hospital stay, or a subject) has a trigger. ``hours`` after it is the
-    ``prediction_time``; a model sees what was known by then, that moment included, and nothing
+    ``prediction_time``; a model sees what was available by then, that moment included, and nothing
     later.
 
     Attributes:
@@ -40,17 +40,17 @@ class Task:
         trigger: ``admission`` or ``discharge`` of each stay, or its first ``ICU admission``;
             ``entry`` of a subject, its first ``entry_code``; or its ``last event``.
         hours: From the trigger to the prediction.
-        outcome: What is true of a positive example, and its words.
-        horizon_days: How far an outcome within a horizon looks, from the prediction.
+        outcome: The outcome and its words.
+        horizon_days: Length of the horizon, from the prediction.
         exclude: Names in :data:`sequela.cohort.rules.RULES`, applied in this order.
         inputs: Families of codes that a model may see (``ICD9CM``: all codes that begin
             ``ICD9CM//``); all families where empty. Codes that make labels are never among them.
         history: ``record``: all visits so far are steps; ``stay``: only the current one.
         entry_code: The code that marks the entry; empty for ``COHORT_ENTRY`` where a subject has
             it, else for the first event after birth.
-        hindsight: Ask the same candidates, but read their stay to its end, after the prediction
-            too: what a model then sees was recorded after the outcome was known.
-        leaks: Why the task tells the model its answer, if it does; every output says it.
+        hindsight: Keep the same candidates, but read their stay to its end, after the prediction
+            too: such inputs were recorded after the outcome was known.
+        leaks: How the task reveals the outcome to the model, if it does; every output shows it.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Task:
     leaks: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be asked.
+        """Refuse an invalid task.
 
         Raises:
             SettingError: If a setting is out of its range or two do not fit.
@@ -88,7 +88,7 @@ class Task:
             raise SettingError(f"horizon_days must be more than 0, not {self.horizon_days:g}")
 
     def _check_kind(self) -> None:
-        """Whether candidates are stays or subjects, and what is asked of them, go together."""
+        """Check that the kind of candidates (stays or subjects) fits trigger, outcome and rules."""
         if self.outcome.of == "stays" and not self.of_stays:
             raise SettingError(f"'{self.label}' needs a trigger of stays, such as 'admission'")
         if self.outcome.of == "subjects" and self.of_stays:
@@ -111,22 +111,22 @@ class Task:
 
     @property
     def label(self) -> str:
-        """What is true of a positive example, in words."""
+        """The outcome in words."""
         return self.outcome.label
 
     @cached_property
     def families(self) -> frozenset[str]:
-        """The families of ``inputs`` by their own names, whatever alias they were named by."""
+        """The families of ``inputs`` by their canonical names, even if named by an alias."""
         return families_named(self.inputs)
 
     @property
     def of_stays(self) -> bool:
-        """Whether the candidates are hospital stays; else they are subjects."""
+        """True if the candidates are hospital stays; else they are subjects."""
         return self.trigger in {"admission", "ICU admission", "discharge"}
 
     @property
     def example(self) -> str:
-        """What one example is, in a word.
+        """The kind of one example, in a word.
 
         Example:
             >>> in_hospital().example, landmark().example
@@ -138,21 +138,21 @@ class Task:
 
     @property
     def needs_spans(self) -> bool:
-        """Whether the cohort asks when a subject's record begins and ends."""
+        """True if the cohort needs the beginning and end of a subject's record."""
         return not self.of_stays or self.horizon_days is not None
 
     def describe(self) -> str:
-        """The task in one sentence.
+        """Describe the task in one sentence.
 
         Example:
             >>> in_hospital().describe()
-            'death in the stay, predicted 24 hours after each admission from what was known by then'
+            'death in the stay, predicted 24 hours after each admission from data available by then'
         """
         when = f"{self.hours:g} hours after" if self.hours else "at"
         known = (
-            "the whole stay, recorded after the prediction too"
+            "the whole stay, including data from after the prediction"
             if self.hindsight
-            else "what was known by then"
+            else "data available by then"
         )
         if self.name == LABEL_FILE:
             return f"the labels of a file, each predicted at its own time from {known}"
@@ -165,7 +165,7 @@ class Task:
         return f"{sentence}; LEAKS: {self.leaks}" if self.leaks else sentence
 
     def to_dict(self) -> dict[str, Any]:
-        """The declaration for a run's ``config.toml`` or JSON; what is not set is left out."""
+        """Return the declaration for a run's ``config.toml`` or JSON, without unset fields."""
         values: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -179,7 +179,7 @@ class Task:
 
     @classmethod
     def from_dict(cls, declaration: Mapping[str, Any]) -> Self:
-        """The task that :meth:`to_dict` wrote, or that was declared by hand.
+        """Restore the task that :meth:`to_dict` wrote, or that was declared by hand.
 
         Raises:
             SettingError: If a field is unknown, missing or of another kind.
@@ -213,11 +213,11 @@ OF_STAYS = (
     "negative-stays",
     "deaths-before-admission",
 )
-"""What every question of hospital stays leaves out first, in this order."""
+"""The rules that every task of hospital stays applies first, in this order."""
 
 
 def in_hospital(hours: float = 24) -> Task:
-    """Death in the stay, ``hours`` after its admission; 0 predicts at the door."""
+    """Predict death in the stay, ``hours`` after its admission; 0 predicts at admission."""
     return Task(
         name="in-hospital",
         trigger="admission",
@@ -232,16 +232,16 @@ def in_hospital(hours: float = 24) -> Task:
 
 
 def with_hindsight(task: Task) -> Task:
-    """The same question with the whole stay in view: shows what that leak is worth."""
+    """Return the task with the whole stay as input, to show how much that inflates the score."""
     return replace(
         task,
         hindsight=True,
-        leaks="it reads what was recorded to the end of the stay, when the outcome was known",
+        leaks="it reads data recorded up to the end of the stay, when the outcome was known",
     )
 
 
 def post_discharge(days: float = 365) -> Task:
-    """Death within ``days`` of a discharge alive."""
+    """Predict death within ``days`` of a discharge alive."""
     return Task(
         name="post-discharge",
         trigger="discharge",
@@ -258,7 +258,7 @@ def post_discharge(days: float = 365) -> Task:
 
 
 def landmark(after_days: float = 365, horizon_days: float = 1826, entry_code: str = "") -> Task:
-    """Death within ``horizon_days`` of the day that is ``after_days`` after a subject's entry."""
+    """Predict death within ``horizon_days`` of the day ``after_days`` after a subject's entry."""
     return Task(
         name="landmark",
         trigger="entry",
@@ -277,7 +277,7 @@ def landmark(after_days: float = 365, horizon_days: float = 1826, entry_code: st
 
 
 def readmission(days: float = 30) -> Task:
-    """An admission within ``days`` of a discharge alive, whatever its reason."""
+    """Predict an admission within ``days`` of a discharge alive, whatever its reason."""
     return Task(
         name="readmission-30d",
         trigger="discharge",
@@ -295,7 +295,7 @@ def readmission(days: float = 30) -> Task:
 
 
 def length_of_stay(days: float = 7, hours: float = 24) -> Task:
-    """Whether a stay lasts more than ``days``, asked ``hours`` after its admission."""
+    """Predict a stay of more than ``days``, ``hours`` after its admission."""
     return Task(
         name="length-of-stay-7d",
         trigger="admission",
@@ -310,7 +310,7 @@ def length_of_stay(days: float = 7, hours: float = 24) -> Task:
 
 
 def icu_transfer(hours: float = 24) -> Task:
-    """The first admission to intensive care later in the stay, asked of who has not been there."""
+    """Predict the first admission to intensive care later in the stay."""
     return Task(
         name="icu-transfer",
         trigger="admission",
@@ -326,10 +326,10 @@ def icu_transfer(hours: float = 24) -> Task:
 
 
 def report_2019(outcome: Outcome = DEATH_IN_ANY_STAY) -> Task:
-    """The 2019 report's question: all visits of a patient, and the patient's label as given.
+    """Return the 2019 report's task: all visits of a patient, with the patient's label.
 
-    It sees the diagnoses of the visit in which the patient dies, which are assigned after the
-    death. It is kept only to reproduce the report.
+    Its inputs include the diagnoses of the visit in which the patient dies, which are assigned
+    after the death. It is kept only to reproduce the report.
     """
     return Task(
         name="report-2019",
@@ -353,7 +353,7 @@ TASKS: dict[str, Callable[..., Task]] = {
 
 
 def register(task: Task) -> None:
-    """Make a task known by its name.
+    """Register a task under its name.
 
     Raises:
         SettingError: If the name is taken or cannot be one, or the outcome has the label of
@@ -369,7 +369,7 @@ def register(task: Task) -> None:
 
 
 def task_named(name: str, **changes: Any) -> Task:
-    """A task by its name, with fields changed where asked.
+    """Return a task by its name, with changed fields.
 
     Args:
         name: One of ``TASKS``.

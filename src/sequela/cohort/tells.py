@@ -1,7 +1,7 @@
-"""What tells the answer of an example: one code, or a small model of what should say little.
+"""Checks for columns that reveal the outcome: one code, or a small model of weak inputs.
 
-Each check is a function from arrays; finding nothing is no proof that there is nothing. A model is
-judged out of fold, on subjects that it has not seen.
+Each check is a function from arrays; an empty result does not prove that there is no leak. A model
+is evaluated out of fold, on subjects it has not seen.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ from sequela.config import SMALLEST_CELL
 
 FOLDS = 5
 PURE = 0.9
-"""The share of a class among those with a code, from which the code is looked at."""
+"""The least share of the class among those with a code for which the code is considered."""
 OF_CLASS = 0.2
-"""The share of a class that must have the code."""
+"""The least share of the class that must have the code."""
 ODDS = 10
-"""How much greater than in all examples the odds of the class must be among those with it."""
-_CHANCE = 1e-3  # of a false alarm, over all codes
+"""The factor by which the odds of the class must be greater among those with the code."""
+_CHANCE = 1e-3  # probability of a false alarm, over all codes
 _MOST = 10_000  # examples that a model is fitted on
 _LEAST = 2 * FOLDS  # groups of a class
 _NAMED = 5
@@ -38,17 +38,17 @@ def telling_codes(
     classes: Sequence[str],
     group: NDArray[Any],
 ) -> list[Finding]:
-    """Codes that many of one class have and hardly anybody of the other.
+    """Find codes that many of one class have and hardly anybody of the other.
 
-    A code is reported where at least 90 % of those with it are of the class, it stands in at least
-    20 % of the class, the odds of the class are ten times those in all, and that share cannot be
-    chance: its lower bound (Clopper & Pearson 1934, of groups, divided by the number of codes) is
-    above the share of the class in all examples. An area under the curve does not see such a code
-    where half of the class has it.
+    A code is reported where at least 90 % of those with it are of the class, at least 20 % of the
+    class have it, the odds of the class are ten times those in all examples, and that share cannot
+    be chance: its lower bound (Clopper & Pearson 1934, of groups, divided by the number of codes)
+    is above the share of the class in all examples. An area under the curve misses such a code
+    where only half of the class has it.
 
     Args:
         present: (example, code), not 0 where the example has the code.
-        names: Of the codes.
+        names: Names of the codes.
         label: int64 (example,), 0 or 1.
         classes: Names of the two classes.
         group: (example,), the subject of each.
@@ -76,7 +76,7 @@ def telling_codes(
 def _pure(
     having: NDArray[np.float64], others: NDArray[np.float64], totals: Sequence[int]
 ) -> NDArray[np.bool_]:
-    """Which codes tell a class: how many groups of the class and of the other have each."""
+    """Test which codes reveal a class, from the groups with it in the class and in the other."""
     share = totals[0] / sum(totals)
     n = np.maximum(having + others, 1)
     least = stats.beta.ppf(_CHANCE / max(len(n), 1), np.maximum(having, 0.5), others + 1)
@@ -103,8 +103,8 @@ def _telling(
     more = f" and {len(order) - _NAMED} more" if len(order) > _NAMED else ""
     return Finding(
         "codes that tell the outcome",
-        f"{len(order)} codes stand almost only in records of '{of_class}': subjects of that class "
-        "and of the other that have it are counted",
+        f"{len(order)} codes occur almost only in records of '{of_class}': subjects of that class "
+        "and of the other with the code are counted",
         named + more,
         "suspicion",
         "check that it is known at the time of prediction, and is not the label under another name",
@@ -119,13 +119,13 @@ def told(
     least: float,
     model: Literal["tree", "logistic"] = "tree",
 ) -> float | None:
-    """How well a small model tells the classes apart, if that is more than a bound.
+    """Measure how well a small model separates the classes, if better than a bound.
 
     Args:
-        table: (example, column); a missing value is NaN (of a dense table, read by a tree).
+        table: (example, column); missing values are NaN (in a dense table, read by a tree).
         label: int64 (example,), 0 or 1.
         group: (example,); no group is in two folds.
-        least: The AUROC that is reported. What chance could do with as few groups is not.
+        least: The least AUROC to report. An AUROC that chance explains with as few groups is not.
         model: A decision tree of depth 3, or a logistic regression.
 
     Returns:
@@ -147,7 +147,7 @@ def told(
 
 
 def _folds(label: NDArray[np.int64], group: NDArray[Any]) -> NDArray[np.int64]:
-    """The fold of each example: groups stay whole, those of the second class are spread evenly."""
+    """Assign each example to a fold: groups stay whole, and the second class is spread evenly."""
     _, place = np.unique(group, return_inverse=True)
     positive = np.bincount(place, label) > 0
     shuffled = np.random.default_rng(0).permutation(len(positive))
@@ -160,7 +160,7 @@ def _folds(label: NDArray[np.int64], group: NDArray[Any]) -> NDArray[np.int64]:
 def _out_of_fold(
     table: Table, label: NDArray[np.int64], fold: NDArray[np.int64], model: str
 ) -> NDArray[np.float64]:
-    """What a model that has not seen an example says of it: float64 (example,)."""
+    """Return the out-of-fold predictions of a model: float64 (example,)."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.tree import DecisionTreeClassifier
 

@@ -1,4 +1,4 @@
-"""Who is asked about, and when, where nobody knows yet what came true."""
+"""Cohorts without labels, where the outcome is not known yet."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ _LEFT_OUT = """
 SELECT subject_id, visit_id, prediction_time, reason FROM chosen
 WHERE reason > 0 ORDER BY subject_id, prediction_time, visit_id
 """
-# A subject of whom nothing is on record after the time may not have come to it yet.
+# Without any event after the prediction time, that time may still be in the future.
 _OPEN = """
 SELECT count(*) FROM asked_now AS a
 WHERE a.prediction_time > (SELECT max(time) FROM events AS e WHERE e.subject_id = a.subject_id)
@@ -41,12 +41,12 @@ _NO_EVENT = "the records have no event of this subject"
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A candidate who is not asked about.
+    """A candidate who is not included.
 
     Attributes:
-        subject_id: Whose.
+        subject_id: Subject of the candidate.
         visit_id: The stay, where it has a number.
-        time: Of the prediction; ``None`` where it is not known.
+        time: Prediction time; ``None`` where it is not known.
         reason: As a part of a sentence.
     """
 
@@ -61,9 +61,9 @@ class Unlabelled:
     """A cohort without outcomes.
 
     Attributes:
-        cohort: Whom to ask about; its labels are all false and mean nothing.
-        left_out: Who is not, in the order of the subjects.
-        notes: What a reader must know, as sentences.
+        cohort: The examples; their labels are all false and mean nothing.
+        left_out: The candidates that are not included, in the order of the subjects.
+        notes: Notes for readers, as sentences.
     """
 
     cohort: Cohort
@@ -74,29 +74,27 @@ class Unlabelled:
 def ask_without_labels(
     events: Events, task: Task, times: Path | None = None, memory_limit: str = MEMORY_LIMIT
 ) -> Unlabelled:
-    """The cohort of a task, whose outcome is not looked for and need not have come.
+    """Build the cohort of a task without its outcome, which may be in the future.
 
-    Rules that only the future can answer (``later`` in :data:`sequela.cohort.rules.RULES`) are left
-    out.
+    Rules that need the future (``later`` in :data:`sequela.cohort.rules.RULES`) are not applied.
 
     Args:
         events: MEDS data.
-        task: What the model was asked.
-        times: Whom to ask about and when, for a model that learnt those of a file.
-        memory_limit: Of DuckDB; what does not fit goes to disk.
+        task: The task of the model.
+        times: Subjects and prediction times, for a model trained on a label file.
+        memory_limit: Memory limit of DuckDB; larger data go to disk.
 
     Raises:
         SettingError: If times are given and not used, or the other way round.
-        DataError: If nobody can be asked about, or the data cannot answer the task.
+        DataError: If no example is left, or the data do not fit the task.
     """
     of_file = task.name == LABEL_FILE
     if of_file != (times is not None):
         raise SettingError(
-            "the model learnt times and labels from a file: name whom to ask about, and when, with "
+            "the model was trained on times and labels from a file: give subjects and times with "
             "--times"
             if of_file
-            else f"the model asks the task {task.name}, which finds its times in the records: "
-            "leave --times out"
+            else f"the model's task {task.name} finds its times in the records: leave --times out"
         )
     task, notes = in_known_order(events, task)
     task = replace(task, exclude=tuple(n for n in task.exclude if not RULES[n].later))
@@ -109,7 +107,7 @@ def ask_without_labels(
         if not len(labels):
             found = {each.reason for each in left_out}
             raise DataError(
-                f"nobody in these data can be asked about: {len(left_out):,} left out "
+                f"these data have no example to predict: {len(left_out):,} left out "
                 f"({'; '.join(sorted(found)[:3]) or 'there is no candidate'}); look at the data, "
                 "or at the task of the model"
             )
@@ -123,7 +121,7 @@ def ask_without_labels(
 def _of_task(
     connection: duckdb.DuckDBPyConnection, events: Events, task: Task
 ) -> tuple[pa.Table, list[LeftOut]]:
-    """The candidates that the rules keep, and the others."""
+    """Return the candidates that the rules keep, and the others."""
     rules: list[Rule] = [RULES[name] for name in task.exclude]
     create_candidates(connection, task, events, labelled=False)
     create_chosen(connection, rules)
@@ -140,7 +138,7 @@ def _of_task(
 
 
 def _of_times(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[pa.Table, list[LeftOut]]:
-    """Subjects of a file who are on record, and the others."""
+    """Return the subjects of a file who are on record, and the others."""
     asked = read_times(path)
     known = connection.sql("SELECT DISTINCT subject_id FROM events").fetchnumpy()["subject_id"]
     there = np.isin(asked["subject_id"].to_numpy(), known)
@@ -156,12 +154,12 @@ def _of_times(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[pa.Tab
 
 
 def _open(connection: duckdb.DuckDBPyConnection, labels: pa.Table) -> Iterator[str]:
-    """Of how many it is not sure that the time of prediction has come."""
+    """Warn about examples whose prediction time may be in the future."""
     connection.register("asked_now", labels)
     (count,) = one_row(connection, _OPEN)
     connection.unregister("asked_now")
     if count:
         yield (
-            f"of {count:,} of {len(labels):,} examples nothing is on record after the time of "
-            "prediction: where it has not come yet, they are asked too early"
+            f"{count:,} of {len(labels):,} examples have no event on record after the time of "
+            "prediction: if that time is in the future, the prediction is too early"
         )

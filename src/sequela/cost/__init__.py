@@ -1,6 +1,6 @@
 """Parameters and operations of any module, with their derivation.
 
-``account`` counts. It is imported when it is first used, so that a written account can be read and
+``account`` does the counting. It is imported on first use, so that a saved account can be read and
 printed without torch.
 """
 
@@ -13,7 +13,7 @@ __all__ = ["account"]
 
 
 def __getattr__(name: str) -> Any:
-    """The function that counts."""
+    """Import the counting function on first use."""
     if name != "account":
         raise AttributeError(f"module 'sequela.cost' has no attribute '{name}'")
     from sequela.cost import counting

@@ -1,4 +1,4 @@
-"""What counts as an operation: three conventions, each one object that says its rules."""
+"""Conventions for counting operations: three objects, each documenting its rules."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,22 +11,22 @@ from sequela.errors import unknown_name
 
 
 class Convention(Protocol):
-    """A way of counting."""
+    """A convention for counting parameters and operations."""
 
     @property
     def name(self) -> str:
-        """What the command line calls it."""
+        """The name on the command line."""
 
     def parameters(self, layer: Layer) -> Formula:
-        """How many parameters a layer holds."""
+        """Return the number of parameters of a layer."""
 
     def work(self, layer: Layer) -> Work:
-        """What one call of a layer costs."""
+        """Return the work of one call of a layer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exact:
-    """Every arithmetic operation that the formulas of the network say.
+    """Every arithmetic operation in the network's formulas.
 
     - One addition, subtraction, multiplication, division, negation, exponential, logarithm, square
       root, other elementary function or comparison is 1 operation.
@@ -41,11 +41,11 @@ class Exact:
     name: str = "exact"
 
     def parameters(self, layer: Layer) -> Formula:
-        """All parameters."""
+        """Return all parameters."""
         return layer.parameters()
 
     def work(self, layer: Layer) -> Work:
-        """All operations."""
+        """Return all operations."""
         return layer.work()
 
 
@@ -54,7 +54,8 @@ class MACs:
     """Multiplications by a weight only.
 
     - Each product of an activation and a weight is 1; its addition is not counted.
-    - What is made of weights and constants alone, such as a joined or masked weight, is a weight.
+    - A value computed from weights and constants alone, such as a joined or masked weight, is a
+      weight.
     - The scale of a normalisation is a weight. A bias, a statistic and another activation are not,
       so the products of queries, keys and values in attention are not counted.
     """
@@ -62,11 +63,11 @@ class MACs:
     name: str = "macs"
 
     def parameters(self, layer: Layer) -> Formula:
-        """All parameters."""
+        """Return all parameters."""
         return layer.parameters()
 
     def work(self, layer: Layer) -> Work:
-        """The multiplications by a weight."""
+        """Return the multiplications by a weight."""
         exact = layer.work()
         parts = tuple(
             Part(part.label, Cost(part.cost.macs, part.cost.macs))
@@ -85,17 +86,17 @@ class Report2019:
       channel: its bias and all input channels but one are left out.
     - Max-pooling is 1 operation for each window, whatever its size.
     - A GRU has one bias vector for each gate, where PyTorch has two.
-    - For any other layer the report gives no rule, and the exact one holds.
+    - Other layers have no rule in the report; the exact rule is used.
     """
 
     name: str = "report-2019"
 
     def parameters(self, layer: Layer) -> Formula:
-        """What the report counts as parameters."""
+        """Return the report's count of parameters."""
         return report_2019.parameters(layer)
 
     def work(self, layer: Layer) -> Work:
-        """What the report counts as operations."""
+        """Return the report's count of operations."""
         return report_2019.work(layer)
 
 
@@ -105,7 +106,7 @@ CONVENTIONS: dict[str, Convention] = {
 
 
 def convention(name: str) -> Convention:
-    """The convention of a name.
+    """Return the convention with a name.
 
     Raises:
         UnknownNameError: If there is none.

@@ -1,4 +1,4 @@
-"""Count a model: trace it, and apply a convention to what was seen."""
+"""The account of a model: a trace, counted by a convention."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -36,23 +36,23 @@ def account(
     padded_rows: int | None = None,
     allow_unknown: bool = False,
 ) -> Account:
-    """The cost account of any module at inference, without running it on data.
+    """Count the cost of any module at inference, without running it on data.
 
     Args:
-        model: Any module; it is left as it is.
-        inputs: What its forward takes: one tensor, a tuple of arguments, or a mapping by name.
-            Only shapes matter, but for integers (offsets, lengths), which may decide how much is
-            computed.
+        model: Any module; it is not changed.
+        inputs: The arguments of its forward: one tensor, a tuple of arguments, or a mapping by
+            name. Only shapes matter, except for integers (offsets, lengths), which may decide how
+            much is computed.
         convention: ``exact``, ``macs`` or ``report-2019``.
-        name: What to call the model; its class by default.
-        padded_rows: Rows that a padded batch would give to a Linear on multi-hot visits.
+        name: Name of the model in the account; its class by default.
+        padded_rows: Rows of a padded batch in a Linear on multi-hot visits.
         allow_unknown: Whether operations without a rule are left out, which makes the account a
-            lower bound, or else are an error.
+            lower bound, or raise an error.
 
     Raises:
         UnknownNameError: If there is no such convention.
-        ModelError: If the module cannot be looked into, fails on such input, or computes something
-            for which there is no rule.
+        ModelError: If the module cannot be traced, fails on such input, or computes an operation
+            without a rule.
 
     Example:
         >>> from torch import nn, zeros
@@ -84,7 +84,7 @@ def account(
 
 
 def arguments(inputs: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
-    """Positional arguments and those by name."""
+    """Split the inputs into positional and keyword arguments."""
     if isinstance(inputs, Mapping):
         return (), inputs
     # A packed sequence is a named tuple, and one argument.
@@ -97,7 +97,7 @@ def _layers(seen: Trace, rules: Convention) -> tuple[LayerCost, ...]:
 
 
 def _layer(row: Row, rules: Convention, owners: dict[str, str]) -> LayerCost:
-    """One row's cost; ``owners`` tells which parameters were counted before, and by whom."""
+    """Count one row; ``owners`` maps parameters counted before to the layer that counts them."""
     shared = tuple(
         Shared(name, owners[name], parameter.numel())
         for name, parameter in row.parameters.items()
@@ -128,7 +128,7 @@ def _layer(row: Row, rules: Convention, owners: dict[str, str]) -> LayerCost:
 
 
 def _parameters(row: Row, rules: Convention) -> Formula:
-    """The formula of a row's parameters: the layer's own, or else the product of each shape."""
+    """Return the formula of a row's parameters: the layer's own, else the product of each shape."""
     held = sum(parameter.numel() for parameter in row.parameters.values())
     if len(row.layers) and held:
         layer = next(iter(row.layers))
@@ -138,7 +138,7 @@ def _parameters(row: Row, rules: Convention) -> Formula:
 
 
 def _report(seen: Trace) -> ReportCount:
-    """The count of the report of 2019, layer by layer, and what it leaves out."""
+    """Count as in the report of 2019, layer by layer, with its omissions."""
     layers = _layers(seen, conventions.convention("report-2019"))
     omissions = [
         omission
@@ -162,6 +162,7 @@ def _unknown_message(title: str, unknown: Counter[Place]) -> str:
     named = [str(noted) for noted in _noted(unknown)]
     more = f" and {len(named) - UNKNOWN_SHOWN} more" if len(named) > UNKNOWN_SHOWN else ""
     return (
-        f"{title} computes what has no rule: {'; '.join(named[:UNKNOWN_SHOWN])}{more}. Leave it "
-        "out and get a lower bound with --allow-unknown"
+        f"{title} has operations without a counting rule: "
+        f"{'; '.join(named[:UNKNOWN_SHOWN])}{more}. Leave them out and get a lower bound with "
+        "--allow-unknown"
     )

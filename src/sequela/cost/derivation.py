@@ -1,4 +1,4 @@
-"""How each layer's count comes about, line by line: formula, substitution, value."""
+"""The derivation of each layer's count, line by line: formula, substitution, value."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from sequela.cost.ledger import Account, Calls, LayerCost
 from sequela.cost.report_2019 import Omission
 
 WORDS = {
-    "useful": "useful: real steps, as the formulas say",
-    "executed": "executed: padding included, as the formulas say",
+    "useful": "useful: real steps, by the formulas",
+    "executed": "executed: padding included, by the formulas",
     "embedding_sum": "with the multi-hot input as a sum of rows",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: what is counted, and its formula.
+    """One line of a derivation, with its formula.
 
     Attributes:
         label: What is counted.
-        formula: How.
+        formula: The formula of the count.
         part: Whether it is a part of a line further down.
     """
 
@@ -30,7 +30,7 @@ class Line:
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """Formula, substitution and value, each once.
+        """Formula, substitution and value, without repeats.
 
         Example:
             >>> n = Symbol("n", 178, "inputs")
@@ -43,7 +43,7 @@ class Line:
 
 
 def derive(layer: LayerCost) -> list[Line]:
-    """The lines of a layer: its parameters, the parts of its work, its operations."""
+    """Derive the lines of a layer: its parameters, the parts of its work, its operations."""
     lines = [Line("parameters", layer.parameter_formula)]
     lines += [
         Line(f"of these {part.parameter}, counted in {part.owner}", Number(-part.size))
@@ -59,7 +59,7 @@ def derive(layer: LayerCost) -> list[Line]:
 
 
 def _operations(calls: Calls, label: str) -> Iterator[Line]:
-    """The parts of one repetition, their sum, and all repetitions."""
+    """Yield the parts of one repetition, their sum, and all repetitions."""
     work = calls.work
     often = formula(calls.times) * work.times
     if len(work.parts) == 1:
@@ -75,7 +75,7 @@ def _operations(calls: Calls, label: str) -> Iterator[Line]:
 
 
 def legend(layer: LayerCost) -> dict[str, Symbol]:
-    """The symbols of a layer that have one value in all of its lines."""
+    """Return the symbols of a layer that have one value in all of its lines."""
     lines = derive(layer)
     found = merged(line.formula for line in lines)
     return {
@@ -86,7 +86,7 @@ def legend(layer: LayerCost) -> dict[str, Symbol]:
 
 
 def explain(omission: Omission) -> list[Line]:
-    """The lines of what the report of 2019 leaves out."""
+    """Derive the lines of an omission of the report of 2019."""
     wanted = (("parameters", omission.parameters), ("operations", omission.operations))
     return [
         Line(f"{omission.layer}: {omission.reason}; {what}", count)
@@ -96,7 +96,7 @@ def explain(omission: Omission) -> list[Line]:
 
 
 def amounts(account: Account) -> list[tuple[str, int, int]]:
-    """The amounts of work that differ from each other: what it is, operations, MACs."""
+    """List the distinct amounts of work: name, operations, MACs."""
     rows = [
         (WORDS[name], amount.operations, amount.macs)
         for name, amount in account.amounts.items()

@@ -13,10 +13,10 @@ from sequela.sequences.featurisers import FEATURES, lookup
 def with_features(
     account: Account, reads: tuple[str, ...], shape: Mapping[str, int], lengths: Sequence[int]
 ) -> Account:
-    """The account of a network, with what its features cost before it reads them.
+    """Add the cost of the features to the account of a network that reads them.
 
     Args:
-        account: Of the network alone.
+        account: Account of the network alone.
         reads: The network's inputs.
         shape: The sizes of its data.
         lengths: Steps of each example that was counted.
@@ -30,7 +30,9 @@ def with_features(
     steps = Symbol("v", sum(lengths), "steps of all samples")
     each = parse(found.formula, symbols) * samples(len(lengths))
     counted = each + parse(found.per_step, symbols) * steps
-    by_weight = account.convention == "macs"  # no number of a featuriser is learnt by a network
+    by_weight = (
+        account.convention == "macs"
+    )  # the network does not learn the featuriser's constants
     cost = Cost(NONE if by_weight else counted)
     amount = Amount(cost.operations.value, 0)
     layer = LayerCost(

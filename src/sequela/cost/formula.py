@@ -1,8 +1,8 @@
-"""Formulas that know their text, their substitution and their value.
+"""Formulas with a text, a substitution and a value.
 
-A derivation is printed from the same object that is evaluated, so that what is read and what is
-counted cannot differ. Formulas hold whole numbers, named symbols, sums, differences and products:
-all that a count needs.
+A derivation is printed from the same object that is evaluated, so that the printed and the counted
+formula cannot differ. Formulas hold whole numbers, named symbols, sums, differences and products,
+which is all that counts need.
 
 Example:
     >>> n, m = Symbol("n", 178, "inputs"), Symbol("m", 16, "outputs")
@@ -24,22 +24,22 @@ class Formula(ABC):
     @property
     @abstractmethod
     def value(self) -> int:
-        """What the formula gives for its symbols' values."""
+        """The value of the formula for its symbols' values."""
 
     @abstractmethod
     def render(self, symbol: "Callable[[Symbol], str]") -> str:
-        """The formula as text, each symbol as ``symbol`` writes it."""
+        """Format the formula as text, each symbol as ``symbol`` writes it."""
 
     @abstractmethod
     def symbols(self) -> "dict[str, Symbol]":
-        """The symbols by name, in the order in which they are read."""
+        """Return the symbols by name, in reading order."""
 
     def text(self) -> str:
-        """The formula with its symbols: ``(n + 1)·m``."""
+        """Format the formula with its symbols: ``(n + 1)·m``."""
         return self.render(lambda symbol: symbol.name)
 
     def substitution(self) -> str:
-        """The formula with the symbols' values: ``(178 + 1)·16``."""
+        """Format the formula with the symbols' values: ``(178 + 1)·16``."""
         return self.render(lambda symbol: str(symbol.value))
 
     def __add__(self, other: "Formula | int") -> "Formula":
@@ -58,7 +58,7 @@ class Formula(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Number(Formula):
-    """A whole number that stands in the formula itself."""
+    """A whole number in a formula."""
 
     number: int
 
@@ -68,11 +68,11 @@ class Number(Formula):
         return self.number
 
     def render(self, symbol: "Callable[[Symbol], str]") -> str:  # noqa: ARG002
-        """The number in digits."""
+        """Return the number in digits."""
         return str(self.number)
 
     def symbols(self) -> "dict[str, Symbol]":
-        """None."""
+        """Return no symbols."""
         return {}
 
 
@@ -81,7 +81,7 @@ class Symbol(Formula):
     """A named quantity.
 
     Attributes:
-        name: A Python identifier; what follows an underscore is set as a subscript.
+        name: A Python identifier; the text after an underscore is set as a subscript.
         number: Its value.
         meaning: What it counts, in a few words.
     """
@@ -96,37 +96,37 @@ class Symbol(Formula):
         return self.number
 
     def render(self, symbol: "Callable[[Symbol], str]") -> str:
-        """The symbol as asked for."""
+        """Format the symbol with ``symbol``."""
         return symbol(self)
 
     def symbols(self) -> "dict[str, Symbol]":
-        """Itself."""
+        """Return the symbol itself."""
         return {self.name: self}
 
 
 @dataclass(frozen=True, slots=True)
 class Sum(Formula):
-    """Two or more terms that are added."""
+    """Two or more added terms."""
 
     terms: tuple[Formula, ...]
 
     @property
     def value(self) -> int:
-        """The terms' sum."""
+        """The sum of the terms."""
         return sum(term.value for term in self.terms)
 
     def render(self, symbol: "Callable[[Symbol], str]") -> str:
-        """The terms with plus signs."""
+        """Format the terms with plus signs."""
         return " + ".join(term.render(symbol) for term in self.terms)
 
     def symbols(self) -> "dict[str, Symbol]":
-        """The terms' symbols."""
+        """Return the terms' symbols."""
         return merged(self.terms)
 
 
 @dataclass(frozen=True, slots=True)
 class Difference(Formula):
-    """One formula less another."""
+    """The difference of two formulas."""
 
     left: Formula
     right: Formula
@@ -137,29 +137,29 @@ class Difference(Formula):
         return self.left.value - self.right.value
 
     def render(self, symbol: "Callable[[Symbol], str]") -> str:
-        """Both with a minus sign; a sum or difference on the right is bracketed."""
+        """Format both with a minus sign; a sum or difference on the right is bracketed."""
         right = self.right.render(symbol)
         bracketed = isinstance(self.right, Sum | Difference)
         return f"{self.left.render(symbol)} - {f'({right})' if bracketed else right}"
 
     def symbols(self) -> "dict[str, Symbol]":
-        """Both sides' symbols."""
+        """Return both sides' symbols."""
         return merged((self.left, self.right))
 
 
 @dataclass(frozen=True, slots=True)
 class Product(Formula):
-    """Two or more factors that are multiplied."""
+    """Two or more multiplied factors."""
 
     factors: tuple[Formula, ...]
 
     @property
     def value(self) -> int:
-        """The factors' product."""
+        """The product of the factors."""
         return reduce(lambda product, factor: product * factor.value, self.factors, 1)
 
     def render(self, symbol: "Callable[[Symbol], str]") -> str:
-        """The factors with dots; sums and differences are bracketed."""
+        """Format the factors with dots; sums and differences are bracketed."""
         return "·".join(
             f"({factor.render(symbol)})"
             if isinstance(factor, Sum | Difference)
@@ -168,17 +168,17 @@ class Product(Formula):
         )
 
     def symbols(self) -> "dict[str, Symbol]":
-        """The factors' symbols."""
+        """Return the factors' symbols."""
         return merged(self.factors)
 
 
 def formula(value: Formula | int) -> Formula:
-    """A formula as it is, or a whole number as one."""
+    """Return a formula unchanged, or a whole number as a formula."""
     return Number(value) if isinstance(value, int) else value
 
 
 def add(terms: Iterable[Formula]) -> Formula:
-    """The sum of terms; zeros are left out.
+    """Add terms; zeros are left out.
 
     Example:
         >>> add([Number(0), Symbol("n", 3, "inputs"), Number(1)]).text()
@@ -194,7 +194,7 @@ def add(terms: Iterable[Formula]) -> Formula:
 
 
 def multiply(factors: Iterable[Formula]) -> Formula:
-    """The product of factors; ones are left out, and a zero makes it zero."""
+    """Multiply factors; ones are left out, and a zero makes the product zero."""
     flat: list[Formula] = []
     for factor in factors:
         flat.extend(factor.factors if isinstance(factor, Product) else [factor])
@@ -207,7 +207,7 @@ def multiply(factors: Iterable[Formula]) -> Formula:
 
 
 def merged(parts: Iterable[Formula]) -> dict[str, Symbol]:
-    """The symbols of several formulas, each name once."""
+    """Merge the symbols of several formulas, each name once."""
     found: dict[str, Symbol] = {}
     for part in parts:
         found |= part.symbols()
@@ -215,10 +215,10 @@ def merged(parts: Iterable[Formula]) -> dict[str, Symbol]:
 
 
 def parse(text: str, symbols: Mapping[str, Symbol]) -> Formula:
-    """The formula that ``Formula.text`` wrote.
+    """Parse the text of a formula, as written by ``Formula.text``.
 
     Raises:
-        ValueError: If the text is no such formula or names a symbol that is not given.
+        ValueError: If the text is not such a formula or has a symbol that is not given.
 
     Example:
         >>> parse("2·n - 1", {"n": Symbol("n", 5, "taps")}).value
@@ -226,7 +226,7 @@ def parse(text: str, symbols: Mapping[str, Symbol]) -> Formula:
     """
     try:
         tree = ast.parse(text.replace("·", "*"), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # of the parser
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # raised by the parser
         raise ValueError(f"'{text[:60]!r}' is not a formula") from error
     return _from_tree(tree, symbols, text)
 

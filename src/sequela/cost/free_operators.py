@@ -1,7 +1,7 @@
 """Operators that are known to be free."""
 
-# Operators that move, choose or create values and compute nothing. torch itself says what is a
-# view.
+# Operators that move, choose or create values and compute nothing. Views are not listed: torch
+# marks them itself.
 FREE = frozenset(
     (
         *("_local_scalar_dense", "_pack_padded_sequence", "_pad_packed_sequence", "_to_copy"),

@@ -30,5 +30,5 @@ def windows_facts(out: Tensor, taps: int, dimensions: int, kind: str, p: float =
 
 
 def per_dimension(size: int | Iterable[int], dimensions: int) -> tuple[int, ...]:
-    """One size for all dimensions, or one for each."""
+    """Expand one size to all dimensions, or keep one for each."""
     return (size,) * dimensions if isinstance(size, int) else tuple(size)

@@ -1,4 +1,4 @@
-"""The account of a model as a record: layers, what is free, what is unknown, the report's count.
+"""The account of a model as a record: layers, free and unknown operations, the report's count.
 
 A record is made by ``counting.py``, and written to and read from ``cost.json`` by ``record.py``.
 """
@@ -15,10 +15,10 @@ from sequela.cost.report_2019 import Omission
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """How much work.
+    """An amount of work.
 
     Attributes:
-        operations: Operations, as the convention counts them.
+        operations: Operations in the account's convention.
         macs: Multiplications by a weight.
     """
 
@@ -33,7 +33,7 @@ class Amount:
 
 
 def together(amounts: Iterable[Amount]) -> Amount:
-    """The sum of amounts."""
+    """Add amounts."""
     return sum(amounts, Amount(0, 0))
 
 
@@ -44,7 +44,7 @@ class Shared:
     Attributes:
         parameter: Its name in the model.
         owner: The layer that counts it.
-        size: How many numbers it holds.
+        size: Number of its values.
     """
 
     parameter: str
@@ -61,23 +61,24 @@ class Calls:
 
     @property
     def amount(self) -> Amount:
-        """How much work that is."""
+        """The amount of work of these calls."""
         return Amount(self.work.operations.value, self.work.macs.value) * self.times
 
 
 @dataclass(frozen=True, slots=True)
 class LayerCost:
-    """What one layer costs.
+    """The cost of one layer.
 
     Attributes:
         name: Its path in the model; the operation's name for one between layers.
         kind: Class of the layer, or name of the operation.
         parameters: Parameters counted here.
         parameter_formula: All of the layer's parameters, shared ones included.
-        calls: What its calls do, on the input as it was given.
-        useful: The part of it that is done on real steps.
-        executed: What is done where the batch is padded.
-        embedding_sum: The same result as a sum of rows, for a Linear on a multi-hot input.
+        calls: The work of its calls, on the input as passed.
+        useful: The part of the work on real steps.
+        executed: The work on a padded batch.
+        embedding_sum: The work for the same result as a sum of rows, for a Linear on a multi-hot
+            input.
         shared: Parameters that an earlier layer counts.
     """
 
@@ -98,12 +99,12 @@ class LayerCost:
 
     @property
     def operations(self) -> int:
-        """Operations, as the convention counts them, on the input as it was given."""
+        """The operations in the account's convention, on the input as passed."""
         return self.total.value
 
     @property
     def macs(self) -> int:
-        """Multiplications by a weight."""
+        """The multiplications by a weight."""
         return together(calls.amount for calls in self.calls).macs
 
     @property
@@ -122,9 +123,9 @@ class Noted:
     """An operation that adds nothing to the account.
 
     Attributes:
-        operation: What it is called.
+        operation: Name of the operation.
         place: Module, and line of the forward where that is known.
-        times: How often it was seen.
+        times: Number of occurrences.
     """
 
     operation: str
@@ -138,7 +139,7 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class ReportPart:
-    """What the report of 2019 counts for one layer."""
+    """The count of the report of 2019 for one layer."""
 
     layer: str
     parameters: int
@@ -147,11 +148,11 @@ class ReportPart:
 
 @dataclass(frozen=True, slots=True)
 class ReportCount:
-    """The count of the report of 2019, and what it leaves out.
+    """The count of the report of 2019, and its omissions.
 
     Attributes:
         parts: Its count, layer by layer.
-        omissions: What is missing; added to the report's count they give the exact one.
+        omissions: The omissions; added to the report's count they give the exact one.
     """
 
     parts: tuple[ReportPart, ...]
@@ -182,16 +183,16 @@ class ReportCount:
 @with_config(ConfigDict(arbitrary_types_allowed=True))
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What a model costs.
+    """The account of a model's cost.
 
     Attributes:
-        model: What it is called.
-        convention: What counts as an operation.
+        model: Name of the model.
+        convention: Name of the counting convention.
         inputs: Shapes of the input.
-        layers: In the order in which they are first called; parameters without a call last.
-        trainable: Parameters that training changes.
-        free: Known to cost nothing.
-        unknown: Not known; if there are any, the account is a lower bound.
+        layers: The layers in the order of their first call; parameters without a call last.
+        trainable: Number of parameters that training changes.
+        free: Operations that are known to be free.
+        unknown: Operations without a rule; if there are any, the account is a lower bound.
         report: The count of the report of 2019, where there is one.
     """
 
@@ -211,27 +212,27 @@ class Account:
 
     @property
     def operations(self) -> int:
-        """Operations, as the convention counts them, on the input as it was given."""
+        """The operations in the account's convention, on the input as passed."""
         return sum(layer.operations for layer in self.layers)
 
     @property
     def macs(self) -> int:
-        """Multiplications by a weight."""
+        """The multiplications by a weight."""
         return sum(layer.macs for layer in self.layers)
 
     @property
     def useful(self) -> Amount:
-        """Work on real steps, as the formulas say."""
+        """The work on real steps, by the formulas."""
         return together(layer.useful for layer in self.layers)
 
     @property
     def executed(self) -> Amount:
-        """Work where the batch is padded to its longest sequence, as the formulas say."""
+        """The work on a batch padded to its longest sequence, by the formulas."""
         return together(layer.executed for layer in self.layers)
 
     @property
     def embedding_sum(self) -> Amount | None:
-        """Work on real steps, a multi-hot input as a sum of rows; none without such an input."""
+        """The work on real steps, multi-hot inputs as sums of rows; none without such inputs."""
         if not any(layer.embedding_sum for layer in self.layers):
             return None
         return together(
@@ -250,5 +251,5 @@ class Account:
 
     @property
     def lower_bound(self) -> bool:
-        """Whether something is not counted because it is not known."""
+        """True if an operation is not counted because it has no rule."""
         return bool(self.unknown)

@@ -8,7 +8,7 @@ from sequela.cost.ledger import Account, LayerCost
 
 
 def render_mathml(account: Account) -> str:
-    """The derivation, a ``<section>`` for each layer, each line a ``<math>`` element.
+    """Render the derivation: a ``<section>`` for each layer, a ``<math>`` element for each line.
 
     The fragment has no style and no script; classes are ``derivation``, ``part`` and ``symbols``.
     """
@@ -23,7 +23,7 @@ def render_mathml(account: Account) -> str:
 
 
 def math(formula: Formula) -> str:
-    """A formula, its substitution and its value as one ``<math>`` element.
+    """Render a formula, its substitution and its value as one ``<math>`` element.
 
     Example:
         >>> math(Symbol("n", 3, "inputs") + 1)[:50]
@@ -59,7 +59,7 @@ def _item(line: Line) -> str:
 
 
 def _element(formula: Formula, *, values: bool) -> str:
-    """The formula as one MathML element, symbols or their values in it."""
+    """Render the formula as one MathML element, with symbols or their values."""
     match formula:
         case Number(number=number):
             return f"<mn>{number}</mn>"

@@ -1,8 +1,8 @@
-"""Real time and memory beside the counted work.
+"""Measured time and memory, to compare with the counted work.
 
-A model with few operations can be slower than one with many: a recurrence cannot use what a large
-matrix product can. Every figure is of the machine it was taken on, one thread, and comes with its
-ratio to what a matrix product reaches there.
+A model with few operations can be slower than one with many: a recurrence cannot use the hardware
+as a large matrix product can. Every figure is for the machine it was measured on, with one thread,
+and includes its ratio to the speed of a matrix product there.
 """
 
 import copy
@@ -31,9 +31,9 @@ class Measurement:
     Attributes:
         batch: Samples of a batch.
         microseconds: Median over repetitions.
-        peak_bytes: Most memory that tensors made by the pass held at once; weights are apart.
+        peak_bytes: Most memory that tensors made by the pass held at once, without weights.
         weight_bytes: Memory of parameters and buffers.
-        operations: Counted operations that are really executed (a sum of rows for multi-hot input).
+        operations: Counted operations that are executed (a sum of rows for multi-hot input).
         matmul_rate: Operations a second of a large float32 matrix product here.
     """
 
@@ -46,7 +46,7 @@ class Measurement:
 
     @property
     def rate(self) -> float:
-        """Counted operations a second."""
+        """The number of counted operations a second."""
         return self.operations / self.microseconds * 1e6
 
     @property
@@ -56,13 +56,13 @@ class Measurement:
 
 
 def measure(network: Network, batches: Sequence[int] = (1, 64)) -> list[Measurement]:
-    """Time and memory of a network's forward pass.
+    """Measure time and memory of a network's forward pass.
 
     The network's first length is used for all samples of a batch.
 
     Args:
-        network: What to run.
-        batches: Batch sizes; only the given input where another size cannot be made.
+        network: The network to run.
+        batches: Batch sizes; only the given input where other sizes are impossible.
     """
     peak_rate = matmul_rate()
     model = copy.deepcopy(network.model).eval()
@@ -81,7 +81,9 @@ def measure(network: Network, batches: Sequence[int] = (1, 64)) -> list[Measurem
 
 
 def microseconds_of_one(model: nn.Module, example: Sequence[Any]) -> float:
-    """Median time of one example, in microseconds; torch has the threads that it was given.
+    """Measure the median time of one example, in microseconds.
+
+    The number of torch's threads is not changed.
 
     Args:
         model: A network, ready to predict.
@@ -93,11 +95,11 @@ def microseconds_of_one(model: nn.Module, example: Sequence[Any]) -> float:
             started = time.perf_counter()
             model(*example)
             taken.append(time.perf_counter() - started)
-    return statistics.median(taken[1:]) * 1e6  # the first call makes what the others use
+    return statistics.median(taken[1:]) * 1e6  # the first call fills the caches
 
 
 def executed_operations(network: Network, lengths: Sequence[int]) -> int:
-    """Operations that the implementation makes on a batch of these lengths."""
+    """Count the operations of the implementation on a batch of these lengths."""
     given = replace(network, lengths=tuple(lengths), slots=max(lengths))
     account = count(given, allow_unknown=True)
     sums = account.embedding_sum
@@ -111,21 +113,23 @@ def _random(value: Any) -> Any:
 
 
 def matmul_rate(size: int = MATRIX) -> float:
-    """Operations a second of a (size, size) matrix product in float32, one thread."""
+    """Measure the operations a second of a (size, size) product in float32, one thread."""
     left, right = _random(torch.empty(size, size)), _random(torch.empty(size, size))
     return size * size * (2 * size - 1) / _median_seconds("left @ right", left=left, right=right)
 
 
 def _median_seconds(statement: str, **names: Any) -> float:
-    """Median time of a statement; torch's timer loads what compiles, so only where it is needed."""
+    """Measure the median time of a statement; torch's timer loads slowly, so it loads here."""
     from torch.utils.benchmark import Timer
 
     return float(Timer(statement, globals=names).blocked_autorange(min_run_time=SECONDS).median)
 
 
 def peak_bytes(model: nn.Module, inputs: Sequence[Any]) -> int:
-    """The most memory that one forward pass holds at once, by torch's own allocator."""
-    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # It reports its start and end on stderr.
+    """Measure the most memory that one forward pass holds at once, by torch's own allocator."""
+    os.environ.setdefault(
+        "KINETO_LOG_LEVEL", "6"
+    )  # The profiler reports its start and end on stderr.
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         model(*inputs)
     results = recorded.profiler.kineto_results if recorded.profiler is not None else None
@@ -139,7 +143,7 @@ def peak_bytes(model: nn.Module, inputs: Sequence[Any]) -> int:
 
 
 def to_json(measurement: Measurement) -> dict[str, Any]:
-    """The measurement as plain values."""
+    """Return the measurement as plain values."""
     return {
         **asdict(measurement),
         "operations_per_second": measurement.rate,
@@ -148,7 +152,7 @@ def to_json(measurement: Measurement) -> dict[str, Any]:
 
 
 def render_measurements(measured: Sequence[Measurement]) -> str:
-    """The measurements as plain text."""
+    """Format the measurements as plain text."""
     head = (
         f"measured here, one thread (a {MATRIX} x {MATRIX} matrix product reaches "
         f"{measured[0].matmul_rate / 1e9:.1f} billion operations a second):"
@@ -156,7 +160,7 @@ def render_measurements(measured: Sequence[Measurement]) -> str:
     lines = [
         f"  batch size {m.batch:>3}: {m.microseconds:>10,.1f} us, {m.operations:>12,} operations = "
         f"{m.rate / 1e9:.3f} billion a second ({m.share:.2%} of that), peak "
-        f"{m.peak_bytes / 1024:,.0f} KiB beside {m.weight_bytes / 1024:,.0f} KiB of weights"
+        f"{m.peak_bytes / 1024:,.0f} KiB and {m.weight_bytes / 1024:,.0f} KiB of weights"
         for m in measured
     ]
     return "\n".join([head, *lines])

@@ -1,4 +1,4 @@
-"""A copy of a module that has shapes and no values, and what cannot be copied so."""
+"""Copies of a module with shapes and no values, and modules that cannot be copied so."""
 
 import copy
 from typing import Any
@@ -11,7 +11,7 @@ from sequela.errors import ModelError
 
 
 def refuse_opaque(model: nn.Module) -> None:
-    """Refuse what cannot be looked into.
+    """Refuse a module that cannot be traced.
 
     Raises:
         ModelError: For a lazy module, one with forward hooks, a compiled or a scripted one.
@@ -34,7 +34,7 @@ def refuse_opaque(model: nn.Module) -> None:
 
 
 def on_meta(model: nn.Module) -> nn.Module:
-    """A copy of a module for inference, its tensors without values; no weight is copied."""
+    """Copy a module for inference, its tensors without values; no weight is copied."""
     memo: dict[int, Any] = {}
     for module in model.modules():
         held = (vars(module), module._parameters, module._buffers)  # noqa: SLF001
@@ -57,7 +57,7 @@ def _shape(value: Tensor) -> Tensor:
 
 
 def shape_only(value: Any) -> Any:
-    """A floating tensor without its values; anything else as it is."""
+    """Return a floating tensor without its values; anything else unchanged."""
     if is_packed(value):
         return PackedSequence(
             shape_only(value.data),
@@ -71,12 +71,12 @@ def shape_only(value: Any) -> Any:
 
 
 def is_packed(value: Any) -> bool:
-    """Whether a value is a packed sequence, which is a tuple too."""
+    """Return whether a value is a packed sequence, which is a tuple too."""
     return isinstance(value, PackedSequence)
 
 
 def describe(value: Any) -> str:
-    """The shape of a tensor, or what else was handed in.
+    """Describe the shape of a tensor, or the type of another value.
 
     Example:
         >>> describe(torch.zeros(2, 178))

@@ -1,8 +1,8 @@
-"""Rules for modules: what a call of a ``torch.nn`` layer is, as facts that can be counted.
+"""Rules for modules: facts to count about a call of a ``torch.nn`` layer.
 
 Each rule takes the module, the arguments and the result of one call, and returns one ``Seen`` for
-each row of the account; what happens inside such a module is not traced. A module needs a rule only
-where its operators (``operators.py``) would be counted as something else, or not be told apart.
+each row of the account; the inside of such a module is not traced. A module needs a rule only where
+its operators (``operators.py``) would be miscounted or mixed up.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -31,8 +31,8 @@ class Seen:
 
     Attributes:
         layer: The facts.
-        parameters: The parameters that belong to the row.
-        suffix: What follows the module's name, for one of several rows.
+        parameters: The parameters of the row.
+        suffix: A suffix of the module's name, where it has several rows.
     """
 
     layer: Layer
@@ -48,8 +48,8 @@ class Call:
         module: The module.
         args: Positional arguments.
         kwargs: Arguments by name.
-        result: What it returned.
-        padded_rows: Rows that a padded batch would give to a layer on multi-hot visits, if any.
+        result: The returned value.
+        padded_rows: Rows of a padded batch in a layer on multi-hot visits, if any.
     """
 
     module: Any
@@ -59,7 +59,7 @@ class Call:
     padded_rows: int | None
 
     def argument(self, position: int, name: str, default: Any = None) -> Any:
-        """An argument, wherever it stands."""
+        """Return an argument, passed by position or by name."""
         if position < len(self.args):
             return self.args[position]
         return self.kwargs.get(name, default)
@@ -76,12 +76,12 @@ class Call:
         return result
 
     def whole(self, layer: Layer) -> list[Seen]:
-        """The one row of a module that has only one."""
+        """Return the single row of a module."""
         return [Seen(layer, tuple(self.module.parameters()))]
 
 
 def bilinear(call: Call) -> list[Seen]:
-    """(rows, n_1), (rows, n_2) -> (rows, m)."""
+    """Read a Bilinear: (rows, n_1), (rows, n_2) -> (rows, m)."""
     layer = call.module
     rows = call.output.numel() // layer.out_features
     sizes = (layer.in1_features, layer.in2_features, layer.out_features)
@@ -89,7 +89,7 @@ def bilinear(call: Call) -> list[Seen]:
 
 
 def multi_hot_linear(call: Call) -> list[Seen]:
-    """Codes of all visits -> (visit, m)."""
+    """Read a Linear on the codes of all visits -> (visit, m)."""
     layer, offsets = call.module, values(call.argument(1, "offsets"))
     counts = [end - begin for begin, end in pairwise(offsets)]
     rows, filled = len(counts), sum(count > 0 for count in counts)
@@ -99,7 +99,7 @@ def multi_hot_linear(call: Call) -> list[Seen]:
 
 
 def norm_pooling(call: Call) -> list[Seen]:
-    """``(..., *size) -> (..., *windows)``; torch computes a mean, its absolute value and more."""
+    """Read a norm pooling ``(..., *size) -> (..., *windows)``; torch computes more than that."""
     layer, name = call.module, type(call.module).__name__
     kernel = per_dimension(layer.kernel_size, int(name[-2]))
     stride = per_dimension(layer.stride or kernel, int(name[-2]))
@@ -108,7 +108,7 @@ def norm_pooling(call: Call) -> list[Seen]:
 
 
 def fractional_pooling(call: Call) -> list[Seen]:
-    """``(..., *size) -> (..., *windows)``, whole windows at random places."""
+    """Read a pooling ``(..., *size) -> (..., *windows)`` with whole windows at random places."""
     name = type(call.module).__name__
     dimensions = int(name[-2])
     kernel = prod(per_dimension(call.module.kernel_size, dimensions))
@@ -117,7 +117,7 @@ def fractional_pooling(call: Call) -> list[Seen]:
 
 
 def recurrent(call: Call) -> list[Seen]:
-    """(steps of all sequences, W) through each layer; a row for each of several layers."""
+    """Read (steps of all sequences, W) through each layer; a row for each of several layers."""
     rnn = call.module
     data = call.input.data if isinstance(call.input, PackedSequence) else call.input
     steps = data.numel() // rnn.input_size
@@ -136,7 +136,7 @@ def recurrent(call: Call) -> list[Seen]:
 
 
 def recurrent_cell(call: Call) -> list[Seen]:
-    """(rows, W), (rows, H) -> (rows, H): one step."""
+    """Read one step of a cell: (rows, W), (rows, H) -> (rows, H)."""
     cell = call.module
     rows = call.input.numel() // cell.input_size
     layer = Recurrence(cell_of(cell), cell.input_size, cell.hidden_size, rows, 1, cell.bias)
@@ -144,7 +144,7 @@ def recurrent_cell(call: Call) -> list[Seen]:
 
 
 def cell_of(module: nn.Module) -> Cell:
-    """Which recurrence a module computes."""
+    """Return the kind of recurrence of a module."""
     if isinstance(module, nn.GRU | nn.GRUCell):
         return "GRU"
     if isinstance(module, nn.LSTM | nn.LSTMCell):
@@ -153,7 +153,7 @@ def cell_of(module: nn.Module) -> Cell:
 
 
 def multihead_attention(call: Call) -> list[Seen]:
-    """Queries (L, N, E), keys and values (S, N, ...), or batch first, or without N."""
+    """Read queries (L, N, E), keys and values (S, N, ...), or batch first, or without N."""
     layer = call.module
     query, key = call.input, call.argument(1, "key")
     step = 1 if layer.batch_first and query.dim() == 3 else 0  # noqa: PLR2004
@@ -180,11 +180,11 @@ def multihead_attention(call: Call) -> list[Seen]:
 def bag_sizes(
     indices: Tensor, offsets: Tensor | None, *, last: bool, padding: int | None
 ) -> list[int]:
-    """How many rows each bag adds up.
+    """Count the rows in each bag.
 
     Args:
         indices: Indices (bag, item), or (items of all bags,) with offsets.
-        offsets: Where each bag begins.
+        offsets: The start of each bag.
         last: Whether the offsets hold the end of the last bag too.
         padding: An index that is left out.
     """
@@ -199,14 +199,14 @@ def bag_sizes(
 
 
 def values(indices: Tensor) -> list[int]:
-    """The numbers in a tensor of indices.
+    """Return the numbers in a tensor of indices.
 
     Raises:
         ModelError: If the tensor has a shape but no values.
     """
     if indices.is_meta:
         raise ModelError(
-            "how many rows a bag adds up depends on the values of its offsets, which are not known:"
+            "how many rows a bag adds up depends on the values of its offsets, which are unknown:"
             " give the real ones as an integer tensor"
         )
     numbers: list[int] = indices.tolist()
@@ -214,7 +214,7 @@ def values(indices: Tensor) -> list[int]:
 
 
 def rms_norm(call: Call) -> list[Seen]:
-    """(rows, n)."""
+    """Read a norm of (rows, n)."""
     n = prod(call.module.normalized_shape)
     scales = n if call.module.weight is not None else 0
     return call.whole(RootMeanSquareNorm(call.input.numel() // n, n, scales))
@@ -242,10 +242,10 @@ RULES: dict[type, Rule] = {
 
 
 def rule_for(module: nn.Module) -> Rule | None:
-    """The rule for a module, or for the ``torch.nn`` class whose computation it inherits.
+    """Return the rule for a module, or for the ``torch.nn`` class whose computation it inherits.
 
-    A subclass that computes in its own way, and a module whose weights are computed at each call
-    (parametrised, or a table that is rescaled), has none: its operations are looked at one by one.
+    A subclass with another computation, and a module whose weights are computed at each call
+    (parametrised, or a rescaled table), has no rule: its operators are counted one by one.
     """
     if "forward" in vars(module) or torch.nn.utils.parametrize.is_parametrized(module):
         return None

@@ -1,4 +1,4 @@
-"""What is counted: a registered model, or a class from a file or package, and its input."""
+"""The network to count: a registered model, or a class from a file or package, and its input."""
 
 import math
 import re
@@ -25,9 +25,9 @@ VISITS = 20
 # Diagnoses of a stay in MIMIC-III: 651,047 over 58,976 admissions.
 CODES_PER_VISIT = 11
 MOST_SEQUENCES = 10_000
-"""Of a batch; each is a Python object."""
+"""The limit for the sequences of a batch; each is a Python object."""
 MOST_NUMBERS = 50_000_000
-"""Of an input whose values count, such as the codes of all visits."""
+"""The limit for the numbers of an input whose values count, such as the codes of all visits."""
 _LENGTHS = re.compile(r"[0-9]{1,9}(\.\.[0-9]{1,9}|(, ?[0-9]{1,9})*)")
 REMEDY = "Its arguments are given with --kwargs JSON"
 
@@ -36,19 +36,19 @@ Inputs = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Network:
-    """A model, and how a batch for it is made.
+    """A model, and the way to make a batch for it.
 
     Attributes:
-        name: What it is called.
+        name: Name of the model.
         model: The module.
         inputs: The arguments of its forward for sequences of these lengths, one for each sample.
-        lengths: The lengths that are counted.
-        slots: Steps to which a padded batch would be filled up.
-        described: The input in words, where its shapes would say less.
-        packed: Whether the model reads real steps only, so that padding is work it does not do.
+        lengths: The lengths to count.
+        slots: Steps of a padded batch.
+        described: The input in words, where its shapes alone would be unclear.
+        packed: Whether the model reads real steps only, and so does no work on padding.
         sized: Whether a batch of another size can be made.
-        reads: The inputs of a registered model; the cost of features stands before its own.
-        sizes: Of those inputs.
+        reads: The inputs of a registered model; the cost of features precedes its own.
+        sizes: The sizes of those inputs.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Network:
 
 
 def count(network: Network, *, convention: str = "exact", allow_unknown: bool = False) -> Account:
-    """The account of a network, with useful and executed work counted separately.
+    """Count a network, with useful and executed work counted separately.
 
     Raises:
         ModelError: As ``account``.
@@ -94,7 +94,7 @@ def count(network: Network, *, convention: str = "exact", allow_unknown: bool = 
 
 
 def _with_useful(whole: Account, alone: Sequence[Account]) -> Account:
-    """The account of a padded batch, its useful work that of the samples each by itself."""
+    """Add to the account of a padded batch the useful work of each sample alone."""
     useful: dict[str, Amount] = {}
     for sample in alone:
         for layer in sample.layers:
@@ -112,14 +112,14 @@ def registered(
     slots: int | None = None,
     codes: int | None = None,
 ) -> Network:
-    """One of Sequela's own models.
+    """Return one of Sequela's own models.
 
     Args:
         name: Its name in the registry.
         settings: Fields of its config that differ from the defaults.
         steps: Samples of a segment, or visits of a patient (20 by default).
         lengths: Visits of each patient of a batch.
-        slots: Visits to which a padded batch would be filled up, the longest patient's by default.
+        slots: Visits of a padded batch, the longest patient's by default.
         codes: Codes of each visit, 11 by default.
 
     Raises:
@@ -167,11 +167,11 @@ _SIZES = {
     "n_features": 100,
     "n_outputs": 2,
 }
-"""Of a model whose config does not say: where it is counted without data."""
+"""Sizes for models whose config does not set them, for counting without data."""
 
 
 def _sized(entry: ModelEntry, settings: dict[str, Any]) -> tuple[Any, dict[str, int]]:
-    """The config of a network, and the sizes of what it reads."""
+    """Return the config of a network, and the sizes of its inputs."""
     asked = settings
     if entry.config_class is None:
         asked = {**{name: _SIZES[name] for name in sizes_of(entry.reads)}, **settings}
@@ -181,7 +181,7 @@ def _sized(entry: ModelEntry, settings: dict[str, Any]) -> tuple[Any, dict[str, 
 
 
 def _segments(reads: tuple[str, ...], sizes: Mapping[str, int], lengths: Sequence[int]) -> Inputs:
-    """The inputs of segments, one for each length."""
+    """Return a function that makes the inputs of segments, one for each length."""
     count = len(lengths)
     signal = torch.zeros(count, sizes["n_chans"], sizes["n_times"])
     features = torch.zeros(count, sizes["n_features"])
@@ -191,7 +191,7 @@ def _segments(reads: tuple[str, ...], sizes: Mapping[str, int], lengths: Sequenc
 def _patients(
     reads: tuple[str, ...], sizes: Mapping[str, int], codes: int, lengths: Sequence[int]
 ) -> Inputs:
-    """The inputs of patients, each with so many visits of ``codes`` codes."""
+    """Return a function that makes the inputs of patients, with ``codes`` codes a visit."""
     of_visits, offsets, batch_sizes = visits(lengths, codes)
     total, count = sum(lengths), len(lengths)
     nobody = torch.zeros(count, dtype=torch.int64)
@@ -211,7 +211,7 @@ def _patients(
 
 
 def visits(lengths: Sequence[int], codes: int) -> tuple[Tensor, Tensor, Tensor]:
-    """A batch of patients with ``lengths`` visits of ``codes`` codes, as the visits models read it.
+    """Make a batch of patients with ``lengths`` visits of ``codes`` codes for the visits models.
 
     Returns:
         Codes int64 (codes of all visits,), offsets int64 (visit + 1,), batch sizes int64 (step,).
@@ -245,7 +245,7 @@ def _slots(slots: int | None, lengths: Sequence[int]) -> int:
 
 
 def parse_lengths(text: str) -> tuple[int, ...]:
-    """Lengths as they are written on the command line.
+    """Parse lengths as written on the command line.
 
     Raises:
         SettingError: If they are not whole numbers or a range of them.
@@ -266,7 +266,7 @@ def parse_lengths(text: str) -> tuple[int, ...]:
 
 
 def parse_settings(text: str) -> dict[str, Any]:
-    """Settings by name, from JSON; a list becomes a tuple, as frozen configs hold them.
+    """Parse settings by name from JSON; a list becomes a tuple, as in frozen configs.
 
     Raises:
         SettingError: If the text is not a JSON object.
@@ -281,22 +281,14 @@ def parse_settings(text: str) -> dict[str, Any]:
 
 
 def positive(what: str, number: int) -> int:
-    """The number.
-
-    Raises:
-        SettingError: If it is below one, or no whole number.
-    """
+    """Return the number; raise a SettingError if it is below one, or not a whole number."""
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         raise SettingError(f"{what} must be a whole number of at least 1, not {number!r}")
     return at_most(what, number)
 
 
 def at_most(what: str, number: int) -> int:
-    """The number.
-
-    Raises:
-        SettingError: If it is above ``MOST_NUMBERS``.
-    """
+    """Return the number; raise a SettingError if it is above ``MOST_NUMBERS``."""
     if number > MOST_NUMBERS:
         raise SettingError(f"{what} must be at most {MOST_NUMBERS:,}, not {number:,}")
     return number
@@ -311,16 +303,16 @@ def loaded(
     lengths: Sequence[int] | None = None,
     slots: int | None = None,
 ) -> Network:
-    """A class from a file (``FILE.py:CLASS``) or an installed package (``package.module:CLASS``).
+    """Load a class from a file (``FILE.py:CLASS``) or installed package (``package.module:CLASS``).
 
     Args:
-        where: File or module, a colon, and the class, or another callable that gives a module.
+        where: File or module, a colon, and the class, or another callable that returns a module.
         shapes: One for each argument of the forward: ``BxTx12``, ``1x178``, ``Bx20:int64``, where B
             is the batch and T the steps of the longest sequence; or ``lengths``, a tensor of them.
         settings: Arguments of the class.
-        steps: What T is, where there are no lengths; 1 by default.
+        steps: The value of T, where there are no lengths; 1 by default.
         lengths: Steps of each sample.
-        slots: What T is, where it is more than the longest sequence.
+        slots: The value of T, where it is more than the longest sequence.
 
     Raises:
         ModelError: If there is no such file, class or module, or it cannot be made.
@@ -328,7 +320,7 @@ def loaded(
     """
     builder = attribute(where)
     if isinstance(builder, nn.Module) and settings:
-        raise SettingError(f"{where} is made already: --kwargs are the arguments of a class")
+        raise SettingError(f"{where} is already a module: --kwargs are the arguments of a class")
     if not shapes:
         raise SettingError(
             f"{where} needs the shapes of its input: give --input for each argument of its "
@@ -361,7 +353,7 @@ Maker = Callable[[Sequence[int], int], Tensor]
 
 
 def _argument(text: str) -> Maker:
-    """What makes one argument of a forward from the lengths of a batch and the steps it holds."""
+    """Return a maker of one argument of a forward from the lengths and steps of a batch."""
     if text == "lengths":
         return lambda lengths, _: torch.tensor(list(lengths))
     shape, _, kind = text.replace(",", "x").partition(":")
@@ -380,7 +372,7 @@ def _argument(text: str) -> Maker:
             raise SettingError(f"'{text[:60]}...' has a size of too many digits") from error
         if not dtype.is_floating_point:
             at_most(f"the numbers of '{text}'", math.prod(sizes))
-        # Integers may be lengths or offsets, whose values count; of others the shape will do.
+        # Integers may be lengths or offsets, whose values count; for others the shape is enough.
         device = "meta" if dtype.is_floating_point else "cpu"
         try:
             return torch.zeros(sizes, dtype=dtype, device=device)
@@ -400,9 +392,9 @@ def network(
     slots: int | None = None,
     codes: int | None = None,
 ) -> Network:
-    """What a name on the command line stands for; the arguments are those of the two kinds."""
+    """Return the network with a name on the command line; the arguments are those of both kinds."""
     if lengths is not None and steps is not None:
-        raise SettingError("the lengths say the steps of each sequence: leave --steps out")
+        raise SettingError("the lengths give the steps of each sequence: leave --steps out")
     if ":" in model:
         if codes is not None:
             raise SettingError(f"{model} has no visits: describe its input with --input")

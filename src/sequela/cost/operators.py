@@ -1,8 +1,7 @@
-"""Rules for operators: what one call into torch's dispatcher is, as facts that can be counted.
+"""Rules for operators: facts to count about one call into torch's dispatcher.
 
-Whatever a module without a rule computes, and whatever a forward computes between its layers, ends
-in these. An operator that is neither here nor in ``free_operators.py`` is unknown, and is said to
-be.
+All computations of modules without a rule, and of forwards between layers, arrive here. An operator
+that is neither here nor in ``free_operators.py`` is reported as unknown.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,10 +30,10 @@ class Operation:
     """One call of an operator.
 
     Attributes:
-        name: Its name, without namespace, overload and the mark of an operation in place.
+        name: Its name, without namespace, overload and the mark of an in-place operation.
         arguments: Its arguments by name, defaults included.
-        result: What it returned.
-        weights: Tells whether a tensor holds weights.
+        result: The returned value.
+        weights: A function that returns whether a tensor holds weights.
     """
 
     name: str
@@ -52,22 +51,22 @@ class Operation:
         return result
 
     def results(self) -> list[Tensor]:
-        """All tensors that it returned."""
+        """Return all tensors of the result."""
         several = self.result if isinstance(self.result, list | tuple) else [self.result]
         return [result for result in several if isinstance(result, Tensor)]
 
     def held(self, name: str) -> bool:
-        """Whether an argument holds weights."""
+        """Return whether an argument holds weights."""
         given = self.arguments.get(name)
         return isinstance(given, Tensor) and self.weights(given)
 
     def weighted(self, *names: str) -> bool:
-        """Whether one of the arguments holds weights, and another does not."""
+        """Return whether one of the arguments holds weights, and another does not."""
         held = [self.held(name) for name in names]
         return any(held) and not all(held)
 
     def tensors(self) -> list[Tensor]:
-        """All tensors that are handed in, those in lists too."""
+        """Return all tensors of the arguments, including those in lists."""
         found: list[Tensor] = []
         for argument in self.arguments.values():
             several = argument if isinstance(argument, list | tuple) else [argument]
@@ -77,7 +76,7 @@ class Operation:
 
 Norm = TypeVar("Norm", StoredNorm, OwnNorm, RootMeanSquareNorm)
 
-# The facts of a call, or None where the rule does not know this form of it.
+# The facts of a call, or None where the rule does not support this form of it.
 Rule = Callable[[Operation], list[Layer] | None]
 
 
@@ -90,44 +89,44 @@ FACTORS = {
 
 
 def function(op: Operation) -> list[Layer] | None:
-    """A function of each value."""
+    """Read a function of each value."""
     weighted = op.weighted(*FACTORS.get(op.name, ()))
     layer = Elementwise(FUNCTIONS[op.name], op.output.numel(), weighted)
     return [layer, *_scaled(op.arguments.get("alpha", 1), op.output)]
 
 
 def _scaled(factor: Any, values: Tensor) -> list[Layer]:
-    """The products with a factor that some operators take, where it is not one."""
+    """Return the products with a factor that some operators take, where it is not one."""
     return [] if factor == 1 else [Elementwise(FUNCTIONS["mul"], values.numel())]
 
 
 def named(name: str) -> Rule:
-    """A function that is called something else in ``FUNCTIONS``."""
+    """Read a function with another name in ``FUNCTIONS``."""
     return lambda op: [Elementwise(FUNCTIONS[name], op.output.numel())]
 
 
 def division(op: Operation) -> list[Layer] | None:
-    """A division, and a rounding where one is asked for."""
+    """Read a division, and a rounding where there is one."""
     rounded = op.arguments.get("rounding_mode") is not None
     layer = Elementwise(FUNCTIONS["div"], op.output.numel())
     return [layer, *([Elementwise(FUNCTIONS["round"], op.output.numel())] if rounded else [])]
 
 
 def fused(op: Operation) -> list[Layer] | None:
-    """As x + v·a·b or x + v·a/b, the factor v where it is not one."""
+    """Read x + v·a·b or x + v·a/b, the factor v where it is not one."""
     weighted = op.weighted(*FACTORS.get(op.name, ()))
     layer = Elementwise(FUNCTIONS[op.name], op.output.numel(), weighted)
     return [layer, *_scaled(op["value"], op.output)]
 
 
 def lerp(op: Operation) -> list[Layer] | None:
-    """As x + w·(y - x), where w may be a weight."""
+    """Read x + w·(y - x), where w may be a weight."""
     weighted = op.weighted("self", "end", "weight") and op.held("weight")
     return [Elementwise(FUNCTIONS["lerp"], op.output.numel(), weighted)]
 
 
 def power(op: Operation) -> list[Layer] | None:
-    """As x^y: products for a whole y, roots, or through the logarithm."""
+    """Read x^y: products for a whole y, roots, or the logarithm."""
     exponent = op["exponent"]
     if isinstance(exponent, Tensor) or not isinstance(op["self"], Tensor):
         return named("power")(op)
@@ -136,23 +135,23 @@ def power(op: Operation) -> list[Layer] | None:
 
 
 def clamp(op: Operation) -> list[Layer] | None:
-    """One comparison for each bound."""
+    """Read a clamp: one comparison for each bound."""
     bounds = [bound for bound in ("min", "max") if op[bound] is not None]
     return [Elementwise(FUNCTIONS[f"clamp_{bound}"], op.output.numel()) for bound in bounds]
 
 
 def gelu(op: Operation) -> list[Layer] | None:
-    """With the error function, or its approximation by tanh."""
+    """Read a GELU with the error function, or its approximation by tanh."""
     return named("gelu" if op["approximate"] == "none" else "gelu (tanh)")(op)
 
 
 def softplus(op: Operation) -> list[Layer] | None:
-    """With or without a factor beta."""
+    """Read a softplus, with or without a factor beta."""
     return named("softplus" if op["beta"] == 1 else "softplus (beta)")(op)
 
 
 def reduction(name: str) -> Rule:
-    """Rows reduced to one value each, by a function of ``REDUCTIONS``."""
+    """Read rows reduced to one value each, by a function of ``REDUCTIONS``."""
 
     def rule(op: Operation) -> list[Layer] | None:
         rows = op.output.numel()
@@ -162,7 +161,7 @@ def reduction(name: str) -> Rule:
 
 
 def running(name: str) -> Rule:
-    """Rows accumulated, along ``dim``."""
+    """Read rows accumulated along ``dim``."""
 
     def rule(op: Operation) -> list[Layer] | None:
         n = op["self"].shape[op["dim"]] if op["self"].dim() else 1
@@ -172,21 +171,21 @@ def running(name: str) -> Rule:
 
 
 def extremum(op: Operation) -> list[Layer] | None:
-    """The largest or smallest of a row, or of two tensors at each place."""
+    """Read the largest or smallest of a row, or of two tensors at each place."""
     if isinstance(op.arguments.get("other"), Tensor):
         return named("maximum")(op)
     return reduction("max")(op)
 
 
 def norm(op: Operation) -> list[Layer] | None:
-    """The 1-norm, the 2-norm or the largest absolute value of rows."""
+    """Read the 1-norm, the 2-norm or the largest absolute value of rows."""
     order = op.arguments.get("ord", op.arguments.get("p"))
     names = {None: "norm", 2: "norm", 1: "norm (1)", float("inf"): "norm (max)"}
     return reduction(names[order])(op) if order in names else None
 
 
 def matrix_product(left: str, right: str, bias: str | None = None) -> Rule:
-    """(..., rows, n) times (..., n, m), plus a bias or another matrix."""
+    """Read (..., rows, n) times (..., n, m), plus a bias or another matrix."""
 
     def rule(op: Operation) -> list[Layer] | None:
         n = op[left].shape[-1]
@@ -202,7 +201,7 @@ def matrix_product(left: str, right: str, bias: str | None = None) -> Rule:
 
 
 def convolution(op: Operation) -> list[Layer] | None:
-    """Plain or transposed, of one to three dimensions."""
+    """Read a convolution, plain or transposed, of one to three dimensions."""
     weight, bias, weighted = op["weight"], op["bias"] is not None, op.weighted("input", "weight")
     kernel = tuple(weight.shape[2:])
     positions = tuple(op.output.shape[-len(kernel) :])
@@ -225,13 +224,13 @@ def convolution(op: Operation) -> list[Layer] | None:
 
 
 def pooling(op: Operation) -> list[Layer] | None:
-    """Windows of one size."""
+    """Read a pooling with windows of one size."""
     dimensions = int(op.name[op.name.index("d") - 1])
     kernel = per_dimension(op["kernel_size"], dimensions)
     stride = per_dimension(op["stride"], dimensions) or kernel
     padding = per_dimension(op["padding"], dimensions)
     dilation = per_dimension(op.arguments.get("dilation", 1), dimensions)
-    # A list of one stands for all dimensions.
+    # A list of one element is for all dimensions.
     kernel, stride, padding, dilation = (
         size * dimensions if len(size) == 1 else size
         for size in (kernel, stride, padding, dilation)
@@ -241,7 +240,7 @@ def pooling(op: Operation) -> list[Layer] | None:
 
 
 def adaptive_pooling(op: Operation) -> list[Layer] | None:
-    """Windows cut to fit."""
+    """Read a pooling with windows cut to fit."""
     dimensions = int(op.name[op.name.index("d", op.name.index("pool")) - 1])
     taps = prod(
         sum(-(-(i + 1) * size // o) - i * size // o for i in range(o))
@@ -253,7 +252,7 @@ def adaptive_pooling(op: Operation) -> list[Layer] | None:
 
 
 def batch_norm(op: Operation) -> list[Layer] | None:
-    """With stored statistics, or with those of the batch."""
+    """Read a batch norm with stored statistics, or with statistics of the batch."""
     x, affine = op["input"], op["weight"] is not None
     channels = x.shape[1]
     stored = op.arguments.get("running_mean") is not None
@@ -264,19 +263,19 @@ def batch_norm(op: Operation) -> list[Layer] | None:
 
 
 def _scaled_by(op: Operation, norm: Norm) -> Norm:
-    """A normalisation that knows whether its scales are weights, or come from the data."""
+    """Return the normalisation with scales that are weights, or come from the data."""
     return replace(norm, weighted=op["weight"] is None or op.held("weight"))
 
 
 def layer_norm(op: Operation) -> list[Layer] | None:
-    """Rows of the normalised shape."""
+    """Read a norm over rows of the normalised shape."""
     n = prod(op["normalized_shape"])
     scales, shifts = (0 if op[name] is None else n for name in ("weight", "bias"))
     return [_scaled_by(op, OwnNorm(op["input"].numel() // n, n, scales, shifts, "layer norm"))]
 
 
 def group_norm(op: Operation) -> list[Layer] | None:
-    """Groups of channels."""
+    """Read a norm over groups of channels."""
     groups = op["N"] * op["group"]
     scales, shifts = (0 if op[name] is None else op["C"] for name in ("weight", "bias"))
     n = op["input"].numel() // groups
@@ -284,14 +283,14 @@ def group_norm(op: Operation) -> list[Layer] | None:
 
 
 def rms_norm(op: Operation) -> list[Layer] | None:
-    """Rows of the normalised shape."""
+    """Read a norm over rows of the normalised shape."""
     n = prod(op["normalized_shape"])
     scales = 0 if op["weight"] is None else n
     return [_scaled_by(op, RootMeanSquareNorm(op["input"].numel() // n, n, scales))]
 
 
 def embedding_bag(op: Operation) -> list[Layer] | None:
-    """Sum (mode 0), mean (1) or maximum (2) of rows of a table."""
+    """Read the sum (mode 0), mean (1) or maximum (2) of rows of a table."""
     padding = None if op["padding_idx"] < 0 else op["padding_idx"]
     sizes = bag_sizes(op["indices"], op["offsets"], last=op["include_last_offset"], padding=padding)
     rows, width = op["weight"].shape
@@ -302,7 +301,7 @@ def embedding_bag(op: Operation) -> list[Layer] | None:
 
 
 def fourier(op: Operation) -> list[Layer] | None:
-    """A transform along each dimension in ``dim``, of real samples or to real ones."""
+    """Read a transform along each dimension in ``dim``, of real samples or to real ones."""
     full = op["self"] if op.name == "_fft_r2c" else op.output
     sizes = [full.shape[dim] for dim in op["dim"]]
     real = op.name != "_fft_c2c"
@@ -312,24 +311,24 @@ def fourier(op: Operation) -> list[Layer] | None:
 
 
 def sorting(op: Operation) -> list[Layer] | None:
-    """Rows along ``dim``."""
+    """Read a sorting of rows along ``dim``."""
     n = op["self"].shape[op["dim"]] if op["self"].dim() else 1
     return [Sorting(op["self"].numel() // max(n, 1), n)]
 
 
 def scattered_sum(op: Operation) -> list[Layer] | None:
-    """An addition for each value that is added at its place."""
+    """Read an addition for each value that is added at its place."""
     source = next(op[name] for name in ("source", "src", "values") if name in op.arguments)
     return [Elementwise(FUNCTIONS["add"], source.numel())]
 
 
 def index_put(op: Operation) -> list[Layer] | None:
-    """Free, unless values are added to what is there."""
+    """Read an index_put: free, unless values are added to those there."""
     return scattered_sum(op) if op["accumulate"] else []
 
 
 def weight_norm(op: Operation) -> list[Layer] | None:
-    """Rows ``v`` of a weight times ``g / |v|``."""
+    """Read rows ``v`` of a weight times ``g / |v|``."""
     rows, n = op["g"].numel(), op["v"].numel()
     return [
         Reduction("norm", rows, n // rows),
@@ -339,7 +338,7 @@ def weight_norm(op: Operation) -> list[Layer] | None:
 
 
 def renorm(op: Operation) -> list[Layer] | None:
-    """Slices of a weight, scaled down to a largest norm: norm, compare, add, divide, multiply."""
+    """Read the scaling of weight slices to a largest norm: norm, compare, add, divide, multiply."""
     rows = op["self"].shape[op["dim"]]
     if op["p"] != 2:  # noqa: PLR2004
         return None
@@ -351,7 +350,7 @@ def renorm(op: Operation) -> list[Layer] | None:
 
 
 def attention(out: Tensor, query: Tensor, key: Tensor, mask: Tensor | None) -> Attention:
-    """The facts of ``scaled_dot_product_attention``: (..., L, d), (..., S, d) -> (..., L, d_v)."""
+    """Read ``scaled_dot_product_attention``: (..., L, d), (..., S, d) -> (..., L, d_v)."""
     rows = out.numel() // (out.shape[-2] * out.shape[-1])
     masks = int(mask is not None and mask.is_floating_point())
     sizes = (query.shape[-2], key.shape[-2], query.shape[-1], out.shape[-1])
@@ -369,7 +368,7 @@ PRODUCTS: dict[str, Rule] = {
     "baddbmm": matrix_product("batch1", "batch2", "self"),
     **dict.fromkeys(("convolution", "_convolution"), convolution),
 }
-"""Products of whole numbers are work too: those of a quantised network."""
+"""The matrix products, including those of whole numbers in a quantised network."""
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(FUNCTIONS, function),

@@ -1,4 +1,4 @@
-"""What the smallest pieces of a network cost: the one place where operations are put in numbers.
+"""The costs of the smallest pieces of a network, and the only place that defines them.
 
 One operation is one addition, subtraction, multiplication, division, negation, exponential,
 logarithm, square root, error function, sine, cosine, absolute value, rounding or comparison. A
@@ -14,11 +14,11 @@ NONE = Number(0)
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one piece of work costs.
+    """The cost of one piece of work.
 
     Attributes:
         operations: Every arithmetic operation.
-        macs: Of these, the multiplications by a weight.
+        macs: The multiplications by a weight among them.
     """
 
     operations: Formula
@@ -28,17 +28,17 @@ class Cost:
         return Cost(self.operations + other.operations, self.macs + other.macs)
 
     def times(self, count: Formula | int) -> "Cost":
-        """The cost of the same piece ``count`` times."""
+        """Return the cost of the same piece ``count`` times."""
         factor = formula(count)
         return Cost(factor * self.operations, factor * self.macs)
 
 
 @dataclass(frozen=True, slots=True)
 class Primitive:
-    """A function of one number, and what one evaluation costs.
+    """A function of one number, and the cost of one evaluation.
 
     Attributes:
-        name: What the function is called.
+        name: Name of the function.
         operations: Operations of one evaluation.
         how: The formula that is counted, operation by operation.
     """
@@ -61,12 +61,12 @@ RELU = Primitive("relu", 1, "max(x, 0): one comparison")
 
 
 def each(operations: int) -> Cost:
-    """So many single operations, none of them by a weight."""
+    """Return the cost of so many single operations, none of them by a weight."""
     return Cost(Number(operations))
 
 
 def dot(n: Formula, *, bias: bool, weighted: bool = True) -> Cost:
-    """A dot product of ``n`` pairs: n multiplications, n - 1 additions, and the bias's addition.
+    """Count a dot product of ``n`` pairs: n multiplications, n - 1 additions, 1 for a bias.
 
     Args:
         n: Length of the two vectors.
@@ -82,14 +82,14 @@ def dot(n: Formula, *, bias: bool, weighted: bool = True) -> Cost:
 
 
 def mean(n: Formula) -> Cost:
-    """The mean of ``n`` numbers: n - 1 additions and one division."""
+    """Count the mean of ``n`` numbers: n - 1 additions and one division."""
     return Cost(n)
 
 
 def softmax(n: Formula) -> Cost:
-    """e^x_i / sum of e^x: n exponentials, n - 1 additions, n divisions.
+    """Count e^x_i / sum of e^x: n exponentials, n - 1 additions, n divisions.
 
-    The subtraction of the largest, which guards the exponentials against overflow, is no part of
+    The subtraction of the largest, which guards the exponentials against overflow, is not part of
     the formula and is not counted; it would add 2·n - 1.
     """
     return Cost(3 * n - 1)

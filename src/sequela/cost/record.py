@@ -1,4 +1,4 @@
-"""An account as JSON (``cost.json`` of a run folder), and back.
+"""The JSON form of an account (``cost.json`` of a run folder).
 
 Formulas are written as text with their symbols, and read back as formulas, so that a derivation can
 be printed from the file alone.
@@ -21,7 +21,7 @@ from sequela.sources.opened import json_value
 
 Json = dict[str, Any]
 
-# What is written of a record beside or instead of its fields, in the order of the file.
+# The entries of each record in the file, in their order; some are not fields.
 KEYS: dict[type, str] = {
     Account: "model convention inputs parameters trainable operations macs lower_bound amounts "
     "layers free unknown report_2019",
@@ -29,23 +29,23 @@ KEYS: dict[type, str] = {
     "executed work embedding_sum shared",
     ReportCount: "parameters operations missing_parameters missing_operations parts omissions",
 }
-# Fields that the file calls otherwise.
+# Fields with another name in the file.
 FIELDS = {"report_2019": "report", "value": "number", "work": "calls"}
 ACCOUNT = TypeAdapter(Account)
 SYMBOLS = TypeAdapter(dict[str, Symbol])
 
 
 def to_json(account: Account) -> Json:
-    """The account as plain values.
+    """Return the account as plain values.
 
-    ``operations``, ``macs`` and each layer's are of the input as given; ``amounts`` tells useful,
-    executed and (with a multi-hot input) embedding-sum work apart.
+    ``operations``, ``macs`` and those of each layer are for the input as passed; ``amounts`` has
+    useful, executed and (with a multi-hot input) embedding-sum work.
     """
     return dict(_written(account))
 
 
 def from_json(values: Any) -> Account:
-    """The account that ``to_json`` wrote.
+    """Restore the account that ``to_json`` wrote.
 
     Raises:
         RunError: If the values are not an account.
@@ -92,7 +92,7 @@ def load(path: Path) -> Account:
 
 
 def _written(part: Any) -> Any:
-    """A record, or what stands in one, as plain values."""
+    """Convert a record, or a part of one, to plain values."""
     match part:
         case Formula():
             values = {"formula": part.text(), "substitution": part.substitution()}
@@ -121,7 +121,7 @@ def _symbols(*formulas: Formula) -> Json:
 
 
 def _read(value: Any, symbols: Mapping[str, Symbol]) -> Any:
-    """Plain values by the records' own names, each formula parsed with the symbols beside it."""
+    """Convert plain values to records, each formula parsed with its symbols."""
     if isinstance(value, list):
         return [_read(each, symbols) for each in value]
     match value:

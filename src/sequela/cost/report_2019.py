@@ -1,4 +1,4 @@
-"""How the report of 2019 counts, and what that leaves out.
+"""The counting rules of the report of 2019, and their omissions.
 
 Source: Yichao Zhang, *PyTorch RNN: Mortality Prediction*, March 26, 2019, sections 1.2 b, 1.3 b and
 1.4 b. The report counts three models: ``COUNTED``.
@@ -19,13 +19,13 @@ COUNTED = ("mlp-baseline", "cnn-baseline", "gru-baseline")
 
 @dataclass(frozen=True, slots=True)
 class Omission:
-    """What one rule of the report leaves out in one layer; ``exact`` less the report.
+    """The omission of one rule of the report in one layer: ``exact`` less the report.
 
     Attributes:
         layer: The layer's name.
-        reason: What is left out.
-        parameters: How many parameters that is.
-        operations: How many operations.
+        reason: The omission in words.
+        parameters: Number of parameters left out.
+        operations: Number of operations left out.
     """
 
     layer: str
@@ -36,32 +36,32 @@ class Omission:
 
 @singledispatch
 def parameters(layer: Layer) -> Formula:
-    """The report's count of a layer's parameters: the exact one where no omission is known."""
+    """Count a layer's parameters as the report does: exactly, where no omission is known."""
     return layer.parameters()
 
 
 @singledispatch
 def work(layer: Layer) -> Work:
-    """The report's count of a layer's operations: the exact one where no omission is known."""
+    """Count a layer's operations as the report does: exactly, where no omission is known."""
     return layer.work()
 
 
 @singledispatch
 def omissions(layer: Layer, name: str) -> list[Omission]:  # noqa: ARG001
-    """What the report's rule for a layer leaves out."""
+    """List the omissions of the report's rule for a layer."""
     return []
 
 
 @parameters.register
 def _(layer: Convolution) -> Formula:
-    """K weights for each output channel: one input channel, no bias."""
+    """Count K weights for each output channel: one input channel, no bias."""
     c_out, _, k = layer.channels()
     return c_out * k
 
 
 @work.register
 def _(layer: Convolution) -> Work:
-    """K products and K - 1 additions for each output: one input channel, no bias."""
+    """Count K products and K - 1 additions for each output: one input channel, no bias."""
     _, _, k = layer.channels()
     return single("dot product", dot(k, bias=False), layer.outputs(), unit="output")
 
@@ -87,7 +87,7 @@ def _(layer: Convolution, name: str) -> list[Omission]:
 
 @work.register
 def _(layer: Pooling) -> Work:
-    """One operation for each window of a max pooling."""
+    """Count one operation for each window of a max pooling."""
     if layer.reduction != "max":
         return layer.work()
     return single("one comparison", each(1), layer.all_windows(), unit="window")
@@ -103,7 +103,7 @@ def _(layer: Pooling, name: str) -> list[Omission]:
 
 @parameters.register
 def _(layer: Recurrence) -> Formula:
-    """One bias vector for each of a GRU's gates."""
+    """Count one bias vector for each of a GRU's gates."""
     if layer.cell != "GRU":
         return layer.parameters()
     w, h, _ = layer.sizes()
@@ -112,7 +112,7 @@ def _(layer: Recurrence) -> Formula:
 
 @work.register
 def _(layer: Recurrence) -> Work:
-    """The report's four lines of a GRU, each with one bias at most."""
+    """Count the report's four lines of a GRU, each with one bias at most."""
     if layer.cell != "GRU":
         return layer.work()
     w, h, _ = layer.sizes()

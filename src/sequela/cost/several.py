@@ -10,10 +10,10 @@ from sequela.cost.ledger import Account, Amount, LayerCost, Noted
 def account_of_several(
     name: str, counted: Mapping[str, Account], uncounted: Mapping[str, int]
 ) -> Account:
-    """One account: the layers of all models, one after the other.
+    """Join the layers of all models into one account, one after the other.
 
     Args:
-        name: What they are called together.
+        name: Name of the joint account.
         counted: The account of each network by its name, one or more; all by one convention.
         uncounted: Parameters of each other model by its name. Their operations are not known, so
             that the account is a lower bound.

@@ -1,7 +1,7 @@
-"""Shapes of the commonest results, found without torch's own shape functions.
+"""Shapes of the commonest results, computed without torch's own shape functions.
 
 Those load torch's compiler at their first call, which takes longer than a whole account. Where a
-function here is not sure it gives None, and torch is asked.
+function here does not apply it returns None, and torch's function is used.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,14 +12,14 @@ from torch import Tensor
 
 from sequela.cost.layers.elementwise import FUNCTIONS
 
-# Their results are not simply of their arguments' shape and type.
+# The results of these differ from their arguments in shape or type.
 OTHER_RESULTS = frozenset(
     ("glu", "log_sigmoid_forward", "eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf")
 )
 
 
 def elementwise(args: Sequence[Any]) -> Tensor | None:
-    """The result of a function of each value of one or two floating tensors of one type."""
+    """Return the shape of a function of each value of one or two floating tensors of one type."""
     tensors = [value for value in args if isinstance(value, Tensor)]
     if not tensors:
         return None
@@ -32,7 +32,7 @@ def elementwise(args: Sequence[Any]) -> Tensor | None:
 
 
 def product_and_bias(args: Sequence[Any]) -> Tensor | None:
-    """The result of ``addmm``: (m,) + (rows, n) (n, m)."""
+    """Return the shape of ``addmm``: (m,) + (rows, n) (n, m)."""
     bias, left, right = args[:3]
     if not (bias.is_meta and left.is_meta and right.is_meta) or bias.shape[-1] != right.shape[-1]:
         return None
@@ -41,7 +41,7 @@ def product_and_bias(args: Sequence[Any]) -> Tensor | None:
 
 
 def joined(args: Sequence[Any]) -> Tensor | None:
-    """The result of ``cat`` along the first dimension."""
+    """Return the shape of ``cat`` along the first dimension."""
     tensors, dim = args[0], args[1] if len(args) > 1 else 0
     first = tensors[0]
     same = all(
@@ -54,7 +54,7 @@ def joined(args: Sequence[Any]) -> Tensor | None:
 
 
 def stacked(args: Sequence[Any]) -> Tensor | None:
-    """The result of ``stack`` along a new first dimension."""
+    """Return the shape of ``stack`` along a new first dimension."""
     tensors, dim = args[0], args[1] if len(args) > 1 else 0
     first = tensors[0]
     same = all(t.is_meta and t.dtype == first.dtype and t.shape == first.shape for t in tensors)

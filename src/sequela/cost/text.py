@@ -1,4 +1,4 @@
-"""An account as plain text and as Markdown."""
+"""The account as plain text and as Markdown."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ HEADER = ("layer", "kind", "parameters", "operations", "MACs")
 
 
 def render_text(account: Account, *, derivation: bool = False) -> str:
-    """The account as plain text: a table, then the derivation where asked for."""
+    """Format the account as plain text: a table, then optionally the derivation."""
     blocks = [
         f"{account.model}, convention {account.convention}, input {account.inputs}",
         _columns(_table(account)),
@@ -30,7 +30,7 @@ def render_text(account: Account, *, derivation: bool = False) -> str:
 
 
 def render_markdown(account: Account, *, derivation: bool = False) -> str:
-    """The account as Markdown: a table, then the derivation where asked for."""
+    """Format the account as Markdown: a table, then optionally the derivation."""
     blocks = [
         f"### {account.model}",
         f"Convention `{account.convention}`, input `{account.inputs}`.",
@@ -50,7 +50,7 @@ def render_markdown(account: Account, *, derivation: bool = False) -> str:
 
 
 def render(account: Account, form: str, *, derivation: bool = False) -> str:
-    """The account as ``text``, ``markdown`` or ``mathml``, which is the derivation alone."""
+    """Format the account as ``text``, ``markdown`` or ``mathml``, which is the derivation alone."""
     if form == "mathml":
         return render_mathml(account)
     return (render_markdown if form == "markdown" else render_text)(account, derivation=derivation)
@@ -80,7 +80,7 @@ def _amounts(account: Account) -> list[Sequence[str]]:
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> str:
-    """Rows in columns: words to the left, numbers to the right."""
+    """Align rows in columns: words to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     words = [not column[-1][-1:].isdigit() for column in zip(*rows, strict=True)]
     return "\n".join(
@@ -103,7 +103,7 @@ def _list(noted: Iterable[Noted]) -> str:
 
 
 def _kinds(noted: Iterable[Noted]) -> str:
-    """What was noted, places together."""
+    """List the noted operations, places together."""
     times: Counter[str] = Counter()
     for each in noted:
         times[each.operation] += each.times
@@ -111,7 +111,7 @@ def _kinds(noted: Iterable[Noted]) -> str:
 
 
 def _report(report: ReportCount) -> str:
-    """What the report of 2019 counts, and the terms of the difference."""
+    """Format the count of the report of 2019, and the terms of the difference."""
     rows: list[Sequence[str]] = [("the report of 2019 counts", "parameters", "operations")]
     rows += [(p.layer, f"{p.parameters:,}", f"{p.operations:,}") for p in report.parts]
     rows.append(("together", f"{report.parameters:,}", f"{report.operations:,}"))

@@ -1,9 +1,9 @@
-"""See what a forward pass computes, without computing it.
+"""The trace of a forward pass: its operations, without computing them.
 
 The module is copied onto torch's ``meta`` device, where tensors have shapes and no values, and run
-once. Modules with a rule report themselves; every other operation is seen in torch's dispatcher, so
-no fused or native kernel can hide work. Integers keep their values, since lengths and offsets
-decide how much is computed.
+once. Modules with a rule report themselves; every other operation is recorded in torch's
+dispatcher, so no fused or native kernel can hide work. Integers keep their values, since lengths
+and offsets decide how much is computed.
 """
 
 import os
@@ -29,7 +29,7 @@ from sequela.cost.meta import describe, is_packed, on_meta, refuse_opaque, shape
 from sequela.errors import ModelError
 
 Parameters = tuple[nn.Parameter, ...]
-# Lengths stay numbers, beside data that are only shapes.
+# Lengths stay numbers, while data are only shapes.
 LENGTHS = ("_pack_padded_sequence", "_pad_packed_sequence")
 # Filled by the forward itself, so they go where the data are; integers stay numbers.
 FACTORIES = ("empty", "full", "ones", "zeros", "rand", "randn")
@@ -38,13 +38,13 @@ OWN_FILES = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, __
 
 @dataclass
 class Row:
-    """What was seen under one name, over all calls.
+    """The calls under one name.
 
     Attributes:
         name: Path of the module, or of the operation between layers.
         kind: Class of the module, or name of the operation.
-        layers: How often each call's facts were seen.
-        parameters: The parameters that belong here, by their name in the model.
+        layers: The facts of the calls, with their number.
+        parameters: The parameters of the row, by their name in the model.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An operation, and where it is: the module, and the line of the forward."""
+    """An operation and its place: the module, and the line of the forward."""
 
     operation: str
     module: str
@@ -64,12 +64,12 @@ class Place:
 
 @dataclass
 class Trace:
-    """All that was seen of a forward pass.
+    """The trace of a forward pass.
 
     Attributes:
-        rows: By name, in the order of the calls.
-        free: Known to cost nothing, and how often: views, look-ups, arithmetic of integers.
-        unknown: No rule knows these, and how often they were called.
+        rows: The rows by name, in the order of the calls.
+        free: Free operations and their number: views, look-ups, arithmetic of integers.
+        unknown: Operations without a rule, and their number.
     """
 
     rows: dict[str, Row] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Trace:
     unknown: Counter[Place] = field(default_factory=Counter)
 
     def row(self, name: str, kind: str) -> Row:
-        """The row of a name, a new one the first time."""
+        """Return the row of a name, a new one the first time."""
         return self.rows.setdefault(name, Row(name, kind))
 
 
@@ -88,18 +88,18 @@ def trace(
     *,
     padded_rows: int | None = None,
 ) -> Trace:
-    """What ``model(*args, **kwargs)`` computes at inference.
+    """Trace what ``model(*args, **kwargs)`` computes at inference.
 
-    The model itself, its mode and torch's random state are left as they are.
+    The model, its mode and torch's random state are not changed.
 
     Args:
         model: Any module.
-        args: What its forward takes; floating tensors may be on ``meta``.
-        kwargs: The same, by name.
-        padded_rows: Rows that a padded batch would give to a layer on multi-hot visits.
+        args: Its positional arguments; floating tensors may be on ``meta``.
+        kwargs: Its keyword arguments.
+        padded_rows: Rows of a padded batch in a layer on multi-hot visits.
 
     Raises:
-        ModelError: If the module cannot be looked into, or its forward fails on such input.
+        ModelError: If the module cannot be traced, or its forward fails on such input.
     """
     refuse_opaque(model)
     copied = on_meta(model)
@@ -114,7 +114,7 @@ def trace(
 
 @contextmanager
 def _layers_as_written() -> Iterator[None]:
-    """Transformer layers layer by layer, not as the one fused operator of torch's fast path."""
+    """Run transformer layers layer by layer, without the fused operator of torch's fast path."""
     enabled = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -143,13 +143,13 @@ def _run(name: str, copied: nn.Module, given: Any, tracer: "_Tracer") -> None:
 
 def _depends_on_data(name: str, where: str) -> ModelError:
     return ModelError(
-        f"{name}'s forward asks for the values of a tensor at {where}: its work depends on the "
+        f"{name}'s forward reads the values of a tensor at {where}: its work depends on the "
         "data, so it cannot be counted from shapes"
     )
 
 
 def _line(error: Exception) -> str:
-    """The last line of code outside torch that an error passed through."""
+    """Return the last line of code outside torch that an error passed through."""
     place, step = "", error.__traceback__
     while step is not None:
         file = step.tb_frame.f_code.co_filename
@@ -160,7 +160,7 @@ def _line(error: Exception) -> str:
 
 
 class _Functions(TorchFunctionMode):
-    """Sees functions whose parts would say less than their formula."""
+    """A torch mode that records functions whose parts would be less clear than their formula."""
 
     def __init__(self, tracer: "_Tracer") -> None:
         super().__init__()
@@ -187,7 +187,7 @@ class _Functions(TorchFunctionMode):
 
 
 class _Tracer(TorchDispatchMode):
-    """Sees every operation, and knows which module it is in."""
+    """A dispatch mode that records every operation and the module it is in."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -213,7 +213,7 @@ class _Tracer(TorchDispatchMode):
 
     @contextmanager
     def hiding(self) -> Iterator[None]:
-        """Within, operations belong to something that has been counted as a whole."""
+        """Suspend the recording of operations, because the module is counted as a whole."""
         self.hidden += 1
         try:
             yield
@@ -268,7 +268,7 @@ class _Tracer(TorchDispatchMode):
         return result
 
     def own(self, row: Row, parameters: Sequence[nn.Parameter]) -> None:
-        """Note which parameters belong to a row, by the names that the model gives them."""
+        """Record which parameters belong to a row, by their names in the model."""
         row.parameters.update((self.names[id(p)], p) for p in parameters)
 
     def add(self, operation: str, layers: list[Layer]) -> None:
@@ -313,7 +313,7 @@ class _Tracer(TorchDispatchMode):
         return result
 
     def note(self, error: Exception) -> None:
-        """Keep where values were asked for: a forward may catch the error and go another way."""
+        """Record the place where values were needed: a forward may catch the error."""
         if not self.asked and _asks_for_values(error):
             self.asked = _caller() or "its call"
 
@@ -356,24 +356,24 @@ class _Tracer(TorchDispatchMode):
         self.add(layers[0].kind if layers else base, layers)
 
     def is_weight(self, tensor: Tensor) -> bool:
-        """Whether a tensor is a parameter, or made of parameters and constants, not of the data."""
+        """Return whether a tensor is a parameter, or made of parameters and constants only."""
         return _storage(tensor) in self.weights
 
     def is_data(self, tensor: Tensor) -> bool:
-        """Whether a tensor is an input, or made of one."""
+        """Return whether a tensor is an input, or made of one."""
         return _storage(tensor) in self.data
 
     def feed(self, values: Any) -> None:
-        """Note the inputs of the forward, which are data and no weights."""
+        """Mark the inputs of the forward as data."""
         for value in _leaves(values):
             for tensor in value if is_packed(value) else [value]:
                 if isinstance(tensor, Tensor):
                     self.data[_storage(tensor)] = tensor.untyped_storage()
 
     def follow(self, op: operators.Operation) -> None:
-        """Note whether a result is data or a weight: what is moved, cut or cast stays what it is.
+        """Track whether a result is data or a weight: moves, cuts and casts do not change that.
 
-        A tensor that is written into counts among what its new values are made of.
+        A tensor that is written into counts as a source of its new values.
         """
         given = op.tensors()
         if any(map(self.is_data, given)):
@@ -387,7 +387,7 @@ class _Tracer(TorchDispatchMode):
             to[_storage(result)] = result.untyped_storage()
 
 
-# How torch says that a value is asked for, or a shape that depends on values.
+# The errors of torch where a value is needed, or a shape that depends on values.
 DATA_DEPENDENT = (
     "meta tensor",
     "Tensor.item() cannot",
@@ -408,12 +408,12 @@ def _is_number(tensor: Tensor) -> bool:
 
 
 def _integers_only(op: operators.Operation) -> bool:
-    """Whether an operation handles counts, indices and masks only."""
+    """Return whether an operation handles counts, indices and masks only."""
     return all(_is_number(tensor) for tensor in (*op.tensors(), *op.results()))
 
 
 def _computes_nothing(op: operators.Operation) -> bool:
-    """Whether a tensor without values is handed in: a sum of nothing adds nothing."""
+    """Return whether an argument is an empty tensor: a sum of nothing adds nothing."""
     return any(tensor.numel() == 0 for tensor in op.tensors())
 
 
@@ -422,7 +422,7 @@ def _asks_for_values(error: Exception) -> bool:
 
 
 def _vectorised() -> bool:
-    """Whether ``torch.vmap`` or the like runs: shapes then lack a dimension, operators do not."""
+    """Return whether ``torch.vmap`` or the like runs: shapes then lack a dimension."""
     return torch._C._functorch.peek_interpreter_stack() is not None  # noqa: SLF001
 
 
@@ -437,7 +437,7 @@ def _leaves(values: Any) -> Iterator[Any]:
 
 
 def _bound(func: Any, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of an operator by name, defaults included."""
+    """Bind the arguments of an operator by name, defaults included."""
     declared = func._schema.arguments  # noqa: SLF001
     named = {argument.name: argument.default_value for argument in declared}
     named.update(zip((argument.name for argument in declared), args, strict=False))
@@ -445,7 +445,7 @@ def _bound(func: Any, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _caller() -> str:
-    """File and line of the code outside torch that is running."""
+    """Return file and line of the running code outside torch."""
     frame = sys._getframe(1)  # noqa: SLF001
     while frame is not None and frame.f_code.co_filename.startswith(OWN_FILES):
         frame = frame.f_back  # type: ignore[assignment]

@@ -1,9 +1,9 @@
-"""What a step of training costs: forward, backward, and the optimiser's update.
+"""The cost of a training step: forward, backward, and the optimiser's update.
 
 The backward pass is not derived operation by operation; it is the forward pass times a factor for
 each layer. With weights it is 2: one product of the same size gives the gradient of the input, one
-that of the weights. The first layer with weights needs no gradient of its input: 1 (a recurrent one
-still carries the state's gradient from step to step: 2). Without weights it is 1.
+the gradient of the weights. The first layer with weights needs no gradient of its input: 1 (a
+recurrent layer still passes the state's gradient from step to step: 2). Without weights it is 1.
 
 Sources of the factors: Kaplan et al., *Scaling laws for neural language models*, 2020
 (arXiv:2001.08361, section 2.1: about twice the forward pass); Hobbhahn and Sevilla, *What's the
@@ -22,12 +22,12 @@ SOURCE = "Kaplan et al. 2020 (arXiv:2001.08361); Hobbhahn and Sevilla 2021 (Epoc
 
 @dataclass(frozen=True, slots=True)
 class Optimiser:
-    """An optimiser's update of one parameter.
+    """The update of one parameter by an optimiser.
 
     Attributes:
-        name: What it is called.
+        name: Name of the optimiser.
         operations: Operations for each parameter and step.
-        how: The update that is counted, and its source.
+        how: The counted update, and its source.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Backward:
 
 @dataclass(frozen=True, slots=True)
 class TrainingStep:
-    """What one step of training costs on the account's input.
+    """The cost of one training step on the account's input.
 
     Attributes:
         optimiser: The update.
@@ -92,7 +92,7 @@ class TrainingStep:
 
 
 def training_step(account: Account, optimiser: str = "adam") -> TrainingStep:
-    """The cost of one step of training on the account's input, whatever its batch is.
+    """Count one step of training on the account's input, of any batch size.
 
     Raises:
         UnknownNameError: If there is no such optimiser.
@@ -126,7 +126,7 @@ def _factor(layer: LayerCost, *, first: bool) -> int:
 
 
 def to_json(step: TrainingStep) -> dict[str, Any]:
-    """The step as plain values."""
+    """Return the step as plain values."""
     return {
         "optimiser": step.optimiser.name,
         "forward": step.forward,
@@ -139,7 +139,7 @@ def to_json(step: TrainingStep) -> dict[str, Any]:
 
 
 def render_training(step: TrainingStep) -> str:
-    """The step as plain text."""
+    """Format the step as plain text."""
     rows = [
         ("forward", step.forward, ""),
         ("backward", step.backward, "; ".join(f"{b.layer} x {b.factor}" for b in step.layers)),

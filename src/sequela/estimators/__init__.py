@@ -1,1 +1,1 @@
-"""Classifiers with scikit-learn's interface, over the models and the training of this package."""
+"""Classifiers with scikit-learn's interface, for the models and training of this package."""

@@ -1,4 +1,4 @@
-"""What both classifiers share: settings, the tuning part, fitting, predicting, saving, loading."""
+"""The base of both classifiers: settings, validation set, fitting, predicting, saving, loading."""
 
 import copy
 import json
@@ -41,7 +41,7 @@ from sequela.version import __version__
 DEFAULTS = TrainingSettings()
 _PREDICTION_BATCH = 1024
 _FEWEST_CLASSES = 2
-_SEEN_BY_CHANCE = 0.01  # of segments of one second: neighbouring electrodes record alike
+_SEEN_BY_CHANCE = 0.01  # of one-second segments: neighbouring electrodes record alike
 _FITS = threading.Lock()
 
 
@@ -49,15 +49,15 @@ _FITS = threading.Lock()
 class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc] # untyped
     """A network behind scikit-learn's interface.
 
-    What a subclass adds is how examples are read and what is learnt from them before the network.
-    The parameters are fields of a dataclass, from which scikit-learn's ``__init__`` comes; those
-    that are settings are described where the setting is.
+    A subclass adds the reading of examples and the preprocessing learnt from them. The parameters
+    are fields of a dataclass, from which scikit-learn's ``__init__`` is generated; the settings
+    among them are described with the setting.
     """
 
     gives: ClassVar[tuple[str, ...]]
     """The inputs that a model may read here."""
     auto: ClassVar[str]
-    """Which entry of ``DEFAULTS`` the model ``auto`` stands for."""
+    """The entry of ``DEFAULTS`` that the model ``auto`` selects."""
     settings: ClassVar[tuple[type[BaseModel], ...]] = (TrainingSettings,)
 
     model: str | Callable[..., nn.Module]
@@ -95,7 +95,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             for name, found in kind.model_fields.items()
             if name in own and f"\n    {name}: " not in summary
         }
-        if attributes:  # the classes of others are described as they like
+        if attributes:  # other packages write their own docstrings
             lines = [
                 fill(f"{name}: {said}", 100, initial_indent=" " * 4, subsequent_indent=" " * 8)
                 for name, said in sentences.items()
@@ -103,17 +103,17 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             cls.__doc__ = "\n".join([summary, *lines]) + attributes + rest
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
-        """Train the network; it ends with the weights of the epoch with the lowest tuning loss.
+        """Train the network; it ends with the weights of the epoch with the lowest validation loss.
 
         Args:
             X: Examples, in one of the forms that the class describes.
             y: Class of each example (example,): numbers, text or truth values.
-            groups: Subject or recording of each example (example,). One that is set aside for
-                tuning is set aside whole; ``None`` takes each example for a group of its own.
+            groups: Subject or recording of each example (example,). Groups of the validation set
+                are set aside whole; ``None`` makes each example a group.
 
         Raises:
             ValueError: If the examples or labels cannot be used.
-            SequelaError: The same, where the words are ours: settings, models, too few groups.
+            SequelaError: If settings or models do not fit, or there are too few groups.
         """
         settings = self._training_settings()
         examples = self._examples(X, reset=True)
@@ -153,10 +153,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Probabilities (example, class), classes in the order of ``classes_``.
+        """Compute probabilities (example, class), classes in the order of ``classes_``.
 
         They are computed in double precision on the CPU: an example's probabilities do not depend
-        on which other examples are asked for with it.
+        on the other examples in ``X``.
 
         Raises:
             NotFittedError: Before ``fit``.
@@ -174,16 +174,16 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         return probabilities
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The most probable class of each example (example,), the first of equals."""
+        """Predict the most probable class of each example (example,), the first of equals."""
         probabilities = self.predict_proba(X)
         predicted: NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
         return predicted
 
     def seen(self, X: Any) -> NDArray[np.bool_]:
-        """Which examples hold what the classifier was trained or tuned on: bool (example,).
+        """Find examples with data that the classifier was trained or validated on: bool (example,).
 
         Copies are found under another gain, offset or sign, shifted, or with a few other codes;
-        what holds too little to be told from chance (short segments, few codes) is not.
+        examples with too little information (short segments, few codes) are not.
 
         Raises:
             NotFittedError: Before ``fit``.
@@ -196,21 +196,21 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         return found
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Accuracy, with a warning where more than 1 % of the examples were trained or tuned on.
+        """Compute the accuracy, and warn if more than 1 % of the examples were used in ``fit``.
 
         Warns:
-            SeenExamplesWarning: If so. It is no error: searches ask for training scores too.
+            SeenExamplesWarning: If so. It is not an error: searches compute training scores too.
         """
         self.warn_if_seen(X, stacklevel=3)
         accuracy: float = super().score(X, y, sample_weight)
         return accuracy
 
     def warn_if_seen(self, X: Any, *, stacklevel: int = 2) -> None:
-        """Warn where more than 1 % of the examples hold what the classifier was trained on.
+        """Warn if more than 1 % of the examples hold data that the classifier was trained on.
 
         Args:
-            X: Examples that it is judged on.
-            stacklevel: Whose call the warning names, see :func:`warnings.warn`.
+            X: Examples of an evaluation.
+            stacklevel: The caller that the warning names, see :func:`warnings.warn`.
 
         Warns:
             SeenExamplesWarning: If so.
@@ -218,8 +218,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         seen = self.seen(X)
         if seen.mean() > _SEEN_BY_CHANCE:
             warnings.warn(
-                f"{int(seen.sum())} of {len(seen)} examples hold what {type(self).__name__} was "
-                "trained or tuned on: the score is too good; score examples of other subjects",
+                f"{int(seen.sum())} of {len(seen)} examples were already used to fit "
+                f"{type(self).__name__}: the score is inflated; use examples of other subjects",
                 SeenExamplesWarning,
                 stacklevel=stacklevel,
             )
@@ -249,12 +249,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
     @classmethod
     def load(cls, path: Path | str, *, model: Callable[..., nn.Module] | None = None) -> Self:
-        """Read a classifier that :meth:`save` wrote; nothing of the file is run.
+        """Read a classifier that :meth:`save` wrote; no code in the file is run.
 
         Args:
             path: The file.
-            model: The class or function that ``model`` was, if it was not a registered name: a file
-                holds no code.
+            model: The class or function of ``model``, if it was not a registered name: files hold
+                no code.
 
         Raises:
             RunError: If the file is missing, damaged or another class's.
@@ -280,7 +280,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         if header["feature_names"]:
             loaded.feature_names_in_ = np.array(header["feature_names"], object)
         loaded.history_ = [EpochRecord(**record) for record in header["history"]]
-        # No name within a module has a colon.
+        # Qualified names have no colon.
         loaded.state_ = {name: t.numpy() for name, t in tensors.items() if ":" in name}
         loaded.content_ = Content.from_json(header["content"])
         loaded._relearn(header["learnt"])
@@ -293,27 +293,27 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
     @abstractmethod
     def _examples(self, X: Any, *, reset: bool) -> Any:
-        """The examples, checked; with ``reset`` their shape is taken note of, else compared."""
+        """Check the examples; with ``reset`` remember their shape, else compare it."""
 
     @abstractmethod
     def _learn(self, examples: Any, train: NDArray[np.int64], group: NDArray[Any]) -> None:
-        """Learn what stands before the network from the training examples alone."""
+        """Learn the preprocessing from the training examples alone."""
 
     @abstractmethod
     def _content(self, examples: Any) -> Content:
-        """Marks of what each example holds, by its row."""
+        """Compute the marks of each example, by its row."""
 
     @abstractmethod
     def _learnt(self) -> dict[str, Any]:
-        """What was learnt before the network, for JSON."""
+        """Return the learnt preprocessing, for JSON."""
 
     @abstractmethod
     def _relearn(self, record: dict[str, Any]) -> None:
-        """Take back what :meth:`_learnt` gave."""
+        """Restore what :meth:`_learnt` returned."""
 
     @abstractmethod
     def _shape(self) -> dict[str, int]:
-        """What the model must fit, but for the number of classes."""
+        """Return the sizes that the model must fit, except for the number of classes."""
 
     @abstractmethod
     def _loader(
@@ -325,14 +325,14 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         batch_size: int,
         generator: torch.Generator | None = None,
     ) -> DataLoader[Any]:
-        """Batches of some examples for ``fit``."""
+        """Make batches of some examples for ``fit``."""
 
     @abstractmethod
     def _batches(self, examples: Any, size: int) -> Iterator[tuple[tuple[Tensor, ...], Any]]:
-        """Inputs of the network, batch by batch, and the rows that they belong to."""
+        """Yield inputs of the network, batch by batch, and their rows."""
 
     def _parameters(self) -> dict[str, Any]:
-        """The parameters for JSON, which knows no keys but text, and no code."""
+        """Return the parameters for JSON, which has only text keys, and no code."""
         named = self._named()
         parameters = self.get_params(deep=False)
         parameters["model"] = named if isinstance(named, str) else None
@@ -342,7 +342,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         return {name: _as_json(name, value) for name, value in parameters.items()}
 
     def _named(self) -> str | Callable[..., nn.Module]:
-        """The model; in place of ``auto``, the default for examples of this kind."""
+        """Return the model; for ``auto``, the default for examples of this kind."""
         is_auto = isinstance(self.model, str) and self.model == defaults.AUTO
         return defaults.DEFAULTS[self.auto].model if is_auto else self.model
 
@@ -350,12 +350,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         return TrainingSettings.of(**self._settings(TrainingSettings))
 
     def _settings(self, kind: type[BaseModel]) -> dict[str, Any]:
-        """The parameters that are settings of a kind."""
+        """Return the parameters that are settings of a kind."""
         given = self.get_params(deep=False)
         return {name: _plain(given[name]) for name in kind.model_fields if name in given}
 
     def _labels(self, y: Any, n_examples: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """The distinct classes, sorted, and the index of each example's class."""
+        """Return the distinct classes, sorted, and the index of each example's class."""
         if y is None:
             raise DataError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
@@ -375,7 +375,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     def _parts(
         self, labels: NDArray[np.int64], group: NDArray[Any], seed: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows to learn from, and rows that decide on the best epoch."""
+        """Split the rows into training rows and validation rows."""
         if self.tuning_fraction is None:
             everything = np.arange(len(labels))
             return everything, everything
@@ -388,7 +388,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         return np.flatnonzero(~aside), np.flatnonzero(aside)
 
     def _class_weight(self, labels: NDArray[np.int64]) -> Tensor | None:
-        """float32 (class,), or ``None`` where all classes weigh the same."""
+        """Return float32 (class,), or ``None`` where all classes have the same weight."""
         if self.class_weight is None:
             return None
         y = self.classes_[labels]
@@ -396,7 +396,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         return torch.from_numpy(weight.astype(np.float32))
 
     def _built(self) -> nn.Module:
-        """A freshly initialised network for the examples seen."""
+        """Build a freshly initialised network for the examples seen."""
         shape = {**self._shape(), "n_outputs": len(self.classes_)}
         changes = dict(self.model_settings or {})
         sizes = {name: shape[name] for name in sizes_of(self._reads())}
@@ -408,11 +408,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         return entry.build(entry.config(**{**sizes, **changes}))
 
     def _reads(self) -> tuple[str, ...]:
-        """What the model reads; a class or function that does not say reads the first of ``gives``.
-
-        Raises:
-            SettingError: If this classifier cannot give it that, or it is no class.
-        """
+        """Return the inputs of the model, by default the first of ``gives``, after a check."""
         named = self._named()
         if isinstance(named, nn.Module):
             raise SettingError(
@@ -438,7 +434,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Torch's global generators seeded, and afterwards as they were; one fit at a time."""
+    """Seed torch's global generators, and restore them afterwards; one fit at a time."""
     devices = range(torch.cuda.device_count())
     with _FITS, torch.random.fork_rng(devices=devices), _one_thread():
         torch.manual_seed(seed)
@@ -447,7 +443,7 @@ def _seeded(seed: int) -> Iterator[None]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """One thread of torch: several are slower for networks as small as these."""
+    """Run torch on one thread: several are slower for networks as small as these."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -457,16 +453,12 @@ def _one_thread() -> Iterator[None]:
 
 
 def _plain(value: Any) -> Any:
-    """A number of numpy's, such as a search over a grid sets, as Python's own; others as given."""
+    """Convert a number of numpy, as set by a grid search, to Python's; keep other values."""
     return value.item() if isinstance(value, np.generic) else value
 
 
 def _as_json(name: str, value: Any) -> Any:
-    """A value as JSON gives it back.
-
-    Raises:
-        SettingError: If it is neither numbers nor text.
-    """
+    """Return a value as JSON stores it; raise a SettingError if it is neither numbers nor text."""
     try:
         return json.loads(json.dumps(value, default=_number))
     except (TypeError, ValueError) as error:

@@ -26,7 +26,7 @@ class Unrated:
 
     Attributes:
         signal: float32 (segment, n_chans, n_times).
-        sfreq: Samples a unit of time.
+        sfreq: Samples per unit of time.
     """
 
     signal: NDArray[np.float32]
@@ -39,23 +39,24 @@ class SignalClassifier(NetworkClassifier):
 
     Examples are numbers (example, n_times), one channel, or (example, n_chans, n_times): a numpy
     array, nested lists, or a pandas or polars frame with one column for each sample. They are
-    scaled by one mean and one standard deviation for each channel, learnt from those examples that
-    the network learns from; a part is set aside for choosing the best epoch and for stopping.
+    scaled by one mean and one standard deviation for each channel, learnt from the training
+    examples; a validation set is held back for choosing the best epoch and for early stopping.
 
-    Within a cross-validation by group, hand ``groups`` to this classifier too, by scikit-learn's
-    metadata routing (``set_fit_request(groups=True)``): its tuning part is then by group as well.
+    Within a cross-validation by group, pass ``groups`` to this classifier too, by scikit-learn's
+    metadata routing (``set_fit_request(groups=True)``): its validation set is then drawn by group
+    as well.
 
     Args:
         model: Name of a registered model that reads ``signal`` or ``features:NAME``, ``auto`` for
             the default model of signals, or a class or function that is called with ``n_chans``,
-            ``n_times`` and ``n_outputs`` (braindecode's names) and answers an ``nn.Module`` from
+            ``n_times`` and ``n_outputs`` (braindecode's names) and returns an ``nn.Module`` from
             scaled segments (batch, n_chans, n_times) to logits. A class with an attribute ``reads``
-            is given what it names.
+            receives the inputs it names.
         model_settings: Changes to the model's config, or further arguments of the class.
-        tuning_fraction: Share of the groups that is set aside; ``None`` sets none aside and keeps
-            the epoch with the lowest training loss.
+        tuning_fraction: Share of the groups in the validation set; ``None`` uses none and keeps the
+            epoch with the lowest training loss.
         class_weight: Weight of each class in the loss, ``balanced``, or ``None``.
-        random_state: Decides the tuning part, the first weights, dropout and the order of batches.
+        random_state: Seed of the validation set, the first weights, dropout and the batch order.
 
     Attributes:
         classes_: The classes, sorted.
@@ -66,7 +67,7 @@ class SignalClassifier(NetworkClassifier):
         scaling_: The scaling of each channel.
         history_: A record for each epoch and part.
         module_: The trained network.
-        content_: Marks of the examples that it was trained or tuned on, see ``seen``.
+        content_: Marks of the training and validation examples, see ``seen``.
 
     Example:
         >>> import numpy as np
@@ -89,7 +90,7 @@ class SignalClassifier(NetworkClassifier):
         return tags
 
     def _examples(self, X: Any, *, reset: bool) -> NDArray[np.float32]:
-        """float32 (example, n_chans, n_times)."""
+        """Return float32 (example, n_chans, n_times)."""
         if _has_channels(X):
             array = check_array(X, dtype=np.float32, allow_nd=True)
             shape: tuple[int, ...] = array.shape[1:]
@@ -135,14 +136,14 @@ class SignalClassifier(NetworkClassifier):
     def _features(
         self, examples: NDArray[np.float32], train: NDArray[np.int64] | None = None
     ) -> Features | None:
-        """The features of some examples, if the model reads any; learnt from rows ``train``."""
+        """Compute the features of examples, if the model reads any; learnt from rows ``train``."""
         source = Unrated(examples)
         rows = np.arange(len(examples)) if train is None else train
         learnt = self.state_ if train is None else None
         return Features.of(self._reads(), source, rows, learnt, standardise=True)
 
     def _batch(self, examples: NDArray[np.float32], labels: NDArray[np.int64]) -> SignalBatch:
-        """All that a model may read of some examples."""
+        """Return all inputs of some examples."""
         described = self._features(examples)
         features = (
             torch.from_numpy(described.standardised.rows(np.arange(len(examples))))
@@ -174,7 +175,7 @@ class SignalClassifier(NetworkClassifier):
 
 
 def _has_channels(X: Any) -> bool:
-    """Whether examples are (example, n_chans, n_times) and not one row of samples each."""
+    """Return whether examples are (example, n_chans, n_times), not one row of samples each."""
     if isinstance(X, list | tuple):
         return len(X) > 0 and np.ndim(X[0]) == 2  # noqa: PLR2004
     return len(getattr(X, "shape", ())) == 3  # noqa: PLR2004

@@ -25,40 +25,41 @@ Examples = VisitLists | NDArray[np.float64]
 class VisitClassifier(NetworkClassifier):
     """A network that classifies sequences of visits, with scikit-learn's interface.
 
-    An example is a list of visits in the order of time, and a visit is a list of codes:
-    ``[["I50", "E11"], ["I21"]]``. Examples come as a list, an object array, or a series of pandas
-    or polars (there of type ``List(List(String))``). The vocabulary is learnt from those examples
-    that the network learns from; codes that they lack share index 0. The order of the codes within
-    a visit, and their repetition, say nothing.
+    An example is a list of visits in the order of time, and a visit is a list of codes: ``[["I50",
+    "E11"], ["I21"]]``. Examples come as a list, an object array, or a series of pandas or polars
+    (there of type ``List(List(String))``). The vocabulary is learnt from the training examples;
+    codes that they lack share index 0. The order of the codes within a visit, and their repetition,
+    have no effect.
 
-    A table of numbers (example, column) is taken too, each example as one visit: a column of 0 and
-    1 is a code that is there or not; any other is cut at its training quantiles into ``bins``
-    codes, and a missing value is no code. That loses the order of the numbers, so for plain tables
-    other classifiers serve better.
+    A table of numbers (example, column) is accepted too, each example as one visit: a column of 0
+    and 1 is a code that is present or not; any other is cut at its training quantiles into ``bins``
+    codes, and a missing value has no code. That loses the order of the numbers, so other
+    classifiers are better for plain tables.
 
-    Within a cross-validation by group, hand ``groups`` to this classifier too, by scikit-learn's
-    metadata routing (``set_fit_request(groups=True)``): its tuning part is then by group as well.
+    Within a cross-validation by group, pass ``groups`` to this classifier too, by scikit-learn's
+    metadata routing (``set_fit_request(groups=True)``): its validation set is then drawn by group
+    as well.
 
     Args:
         model: Name of a registered model that reads ``codes`` alone, ``auto`` for the default model
             of lists of visits, or a class or function that is called with ``n_codes`` and
-            ``n_outputs`` and answers an ``nn.Module`` like those.
+            ``n_outputs`` and returns a similar ``nn.Module``.
         model_settings: Changes to the model's config, or further arguments of the class.
         bins: Quantiles into which a column of numbers is cut; at least 2.
-        tuning_fraction: Share of the groups that is set aside; ``None`` sets none aside and keeps
-            the epoch with the lowest training loss.
+        tuning_fraction: Share of the groups in the validation set; ``None`` uses none and keeps the
+            epoch with the lowest training loss.
         class_weight: Weight of each class in the loss, ``balanced``, or ``None``.
-        random_state: Decides the tuning part, the first weights, dropout and the order of batches.
+        random_state: Seed of the validation set, the first weights, dropout and the batch order.
 
     Attributes:
         classes_: The classes, sorted.
-        vocabulary_: The known codes by index; index 0 stands for all others.
-        binning_: How numbers became codes; ``None`` where examples are visits.
+        vocabulary_: The known codes by index; index 0 is for all others.
+        binning_: The conversion of numbers to codes; ``None`` where examples are visits.
         n_features_in_: Columns, where examples are a table.
         feature_names_in_: Names of the columns, where a frame named them.
         history_: A record for each epoch and part.
         module_: The trained network.
-        content_: Marks of the examples that it was trained or tuned on, see ``seen``.
+        content_: Marks of the training and validation examples, see ``seen``.
 
     Example:
         >>> patients = [[["I50"], ["I50", "N17"]], [["J06"]]] * 20
@@ -98,7 +99,7 @@ class VisitClassifier(NetworkClassifier):
             return table
         if reset:
             for name in {"n_features_in_", "feature_names_in_"} & set(vars(self)):
-                delattr(self, name)  # of a fit on a table before
+                delattr(self, name)  # left from an earlier fit on a table
         elif self.binning_ is not None:
             raise DataError(
                 "X holds lists of visits, but the classifier was fitted on a table of numbers: "

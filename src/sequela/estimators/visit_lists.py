@@ -21,8 +21,8 @@ class VisitLists:
     Attributes:
         names: The codes by index.
         codes: int64 (code,), indices into ``names``, those of one visit distinct and rising.
-        code_offsets: int64 (visit + 1,), where each visit begins in ``codes``, and the end.
-        step_offsets: int64 (example + 1,), where each example begins in the visits, and the end.
+        code_offsets: int64 (visit + 1,), the start of each visit in ``codes``, and the end.
+        step_offsets: int64 (example + 1,), the start of each example in the visits, and the end.
         label: int64 (example,), index of the class; 0 where it is not known.
     """
 
@@ -37,15 +37,15 @@ class VisitLists:
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """int64 (example,), visits of each example."""
+        """The number of visits of each example: int64 (example,)."""
         return np.diff(self.step_offsets)
 
     @classmethod
     def of(cls, examples: Sequence[Any]) -> Self:
-        """From examples that are sequences of visits, which are sequences of codes.
+        """Convert examples that are sequences of visits, which are sequences of codes.
 
         Raises:
-            DataError: If an example has no visit, or something is not nested like that.
+            DataError: If an example has no visit, or the nesting differs.
         """
         for i, example in enumerate(examples):
             if not _is_many(example) or not len(example) or not all(map(_is_many, example)):
@@ -68,7 +68,7 @@ class VisitLists:
     def vocabulary(
         self, rows: NDArray[np.int64], group: NDArray[Any], min_subjects: int
     ) -> tuple[str, ...]:
-        """The vocabulary of some examples: index 0 for unknown codes, then the names, sorted.
+        """Learn the vocabulary of some examples: index 0 for unknown codes, then the sorted names.
 
         Args:
             rows: int64 (row,), the examples to learn it from.
@@ -76,7 +76,7 @@ class VisitLists:
             min_subjects: Drop codes seen in examples of fewer subjects than this.
 
         Raises:
-            DataError: If no code does.
+            DataError: If no code is left.
         """
         counts = np.diff(self.code_offsets)
         example = np.repeat(np.repeat(np.arange(len(self)), self.lengths), counts)
@@ -93,7 +93,7 @@ class VisitLists:
         return (UNKNOWN, *dict.fromkeys(self.names[i] for i in places))  # columns may share a name
 
     def under(self, vocabulary: Sequence[str], label: NDArray[np.int64]) -> Self:
-        """The same examples with indices into a vocabulary, and their labels."""
+        """Return the examples with indices into a vocabulary, and their labels."""
         place = {name: i for i, name in enumerate(vocabulary)}
         index = np.array([place.get(name, 0) for name in self.names], np.int64)
         n_visits = len(self.code_offsets) - 1
@@ -108,15 +108,15 @@ class VisitLists:
 
 @dataclass(frozen=True)
 class Binning:
-    """How the numbers of a table become codes, learnt from training examples.
+    """The conversion of a table's numbers to codes, learnt from training examples.
 
-    A column that held only 0 and 1 is a code that is there or not. Any other column is cut at the
+    A column that held only 0 and 1 is a code that is present or not. Any other column is cut at the
     quantiles of its training values, and each of its intervals is a code: ``age//Q3``, as
-    :mod:`sequela.sequences.quantiles` names them. A missing value is no code.
-    What order the intervals have, a network must learn.
+    :mod:`sequela.sequences.quantiles` names them. A missing value has no code. A network must learn
+    the order of the intervals.
 
     Attributes:
-        names: Of the columns.
+        names: Names of the columns.
         edges: For each column the upper ends of all intervals but the last; ``None`` for a column
             of 0 and 1.
     """
@@ -126,7 +126,7 @@ class Binning:
 
     @classmethod
     def fit(cls, table: NDArray[np.float64], names: Sequence[str], bins: int) -> Self:
-        """Learn from the training examples (example, column); NaN is missing."""
+        """Learn the intervals from the training examples (example, column); NaN is missing."""
         learnt: list[tuple[float, ...] | None] = []
         for column in table.T:
             present = column[~np.isnan(column)]
@@ -139,7 +139,7 @@ class Binning:
         return cls(tuple(names), tuple(learnt))
 
     def visits(self, table: NDArray[np.float64]) -> VisitLists:
-        """Examples (example, column) as one visit each."""
+        """Convert examples (example, column) to one visit each."""
         names: list[str] = []
         codes = np.empty(table.shape, np.int64)
         here = ~np.isnan(table)
@@ -161,7 +161,7 @@ class Binning:
 
 
 def as_lists(X: Any) -> list[Any] | None:
-    """The examples where they are nested lists of codes; ``None`` where they are a table."""
+    """Return the examples where they are nested lists of codes; ``None`` where they are a table."""
     examples = X
     if hasattr(X, "to_list"):  # a series of pandas or polars
         examples = X.to_list()

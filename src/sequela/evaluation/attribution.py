@@ -1,9 +1,9 @@
-"""Which inputs moved a prediction: integrated gradients. The only file that knows captum.
+"""Attribution of a prediction to its inputs by integrated gradients, with captum.
 
 A prediction is explained as the difference of a logit (or of a difference of logits) from the
-output for a baseline without information: a flat segment, or visits without codes. The
-attributions of all inputs sum to that difference but for an error of the numerical integral, which
-every result carries (Sundararajan, Taly and Yan 2017, arXiv 1703.01365).
+output for a baseline without information: a flat segment, or visits without codes. The attributions
+of all inputs sum to that difference up to an error of the numerical integral, which every result
+states (Sundararajan, Taly and Yan 2017, arXiv 1703.01365).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -30,13 +30,13 @@ _AT_ONCE = 1 << 16  # codes times steps, or steps of a signal's samples, in one 
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """What moved a number of the model from its baseline.
+    """The attribution of a number of the model, relative to its baseline.
 
     Attributes:
         values: float64, one for each input, in their shape.
         baseline: The number for the baseline.
         reached: The number for the example.
-        steps: Of the integral.
+        steps: Steps of the integral.
     """
 
     values: NDArray[np.float64]
@@ -46,12 +46,12 @@ class Attribution:
 
     @property
     def difference(self) -> float:
-        """What the attributions explain."""
+        """The difference that the attributions explain."""
         return self.reached - self.baseline
 
     @property
     def error(self) -> float:
-        """Completeness error: how far the sum of the attributions is from the difference."""
+        """The completeness error: the distance of the attributions' sum from the difference."""
         return abs(float(self.values.sum()) - self.difference)
 
     @property
@@ -61,7 +61,7 @@ class Attribution:
 
 
 def contrast(n_classes: int, index: int) -> Tensor:
-    """Weights (class,) of the logits: the logit of a class; of two classes, its log-odds.
+    """Return weights (class,) of the logits: the logit of a class; of two classes, its log-odds.
 
     Example:
         >>> contrast(2, 1).tolist(), contrast(3, 0).tolist()
@@ -72,7 +72,7 @@ def contrast(n_classes: int, index: int) -> Tensor:
 
 
 def number_of(classes: Sequence[str], name: str) -> str:
-    """What is explained with the weights of :func:`contrast`, in words.
+    """Name the number that the weights of :func:`contrast` explain.
 
     Example:
         >>> number_of(("survived", "died"), "died"), number_of(("a", "b", "c"), "b")
@@ -84,13 +84,13 @@ def number_of(classes: Sequence[str], name: str) -> str:
 def attribute_signal(
     model: nn.Module, signal: Tensor, weights: Tensor, steps: int | None = None
 ) -> Attribution:
-    """Which samples of a segment moved a prediction from that of a flat segment at the mean.
+    """Attribute a prediction to the samples of a segment, relative to a flat segment at the mean.
 
     Args:
         model: Logits (batch, class) of scaled segments (batch, n_chans, n_times).
-        signal: float (n_chans, n_times), scaled, so that 0 is the mean of the training part.
+        signal: float (n_chans, n_times), scaled, so that 0 is the mean of the training set.
         weights: float (class,), see :func:`contrast`.
-        steps: Of the integral; doubled from 64 until the error is below 1 %, if not given.
+        steps: Steps of the integral; by default doubled from 64 until the error is below 1 %.
 
     Raises:
         MissingExtraError: If captum is not installed.
@@ -108,21 +108,21 @@ def attribute_signal(
 def attribute_visits(
     model: nn.Module, batch: VisitBatch, weights: Tensor, steps: int | None = None
 ) -> list[Attribution]:
-    """Which codes moved the predictions of some patients from those of visits without codes.
+    """Attribute the predictions for some patients to codes, relative to visits without codes.
 
-    The first layer sums the rows of the present codes, so each code is an input of its own, of
-    weight 1; the path leads from all weights 0 to all 1. Patients do not meet in the model, so one
+    The first layer sums the rows of the present codes, so each code is a separate input, of weight
+    1; the path leads from all weights 0 to all 1. Patients do not interact in the model, so one
     gradient of the sum over patients holds those of each.
 
     Args:
         model: Logits (patient, class) of ``batch.inputs``, from a ``MultiHotLinear``.
-        batch: On the CPU.
+        batch: A batch on the CPU.
         weights: float (class,), see :func:`contrast`.
         steps: As in :func:`attribute_signal`.
 
     Returns:
-        One for each patient in the order of the batch, its ``values`` (code,): of the patient's
-        codes in the order in which they stand in the batch.
+        One for each patient in the order of the batch, its ``values`` (code,) in the order of the
+        patient's codes in the batch.
 
     Raises:
         MissingExtraError: If captum is not installed.
@@ -134,7 +134,7 @@ def attribute_visits(
     patient = _patients(batch)[visit].numpy()
 
     def said(present: Tensor) -> Tensor:
-        """The number of each patient: (step, patient), of weights of the codes (step, code)."""
+        """Return the number of each patient: (step, patient), from code weights (step, code)."""
         n_steps = len(present)
         with _present(exact, batch, present):
             logits: Tensor = exact(batch.codes, batch.offsets, batch.batch_sizes * n_steps)
@@ -151,21 +151,21 @@ def attribute_visits(
 def attribute_record(
     model: nn.Module, batch: VisitBatch, weights: Tensor, steps: int | None = None
 ) -> Attribution:
-    """Which codes, measurements and features moved the prediction of one patient.
+    """Attribute the prediction for one patient to codes, measurements and features.
 
-    The path begins at a record without codes, whose measurements and features are those of the mean
-    of the training part; when something was measured stays as it is.
+    The path begins at a record without codes, whose measurements and features are at the mean of
+    the training set; the times of measurements do not change.
 
     Args:
         model: Logits (patient, class) of ``batch.inputs``; if it reads codes, from a
             ``MultiHotLinear``.
-        batch: Of one patient, on the CPU.
+        batch: A batch of one patient, on the CPU.
         weights: float (class,), see :func:`contrast`.
         steps: As in :func:`attribute_signal`.
 
     Returns:
-        ``values`` (input,): of the codes, of each measurement that is there by visit and channel,
-        of static columns and of features, as far as the model reads them.
+        ``values`` (input,): for the codes, for each measurement present by visit and channel, for
+        static columns and for features, as far as the model reads them.
 
     Raises:
         MissingExtraError: If captum is not installed.
@@ -176,7 +176,7 @@ def attribute_record(
     sizes = [part.numel() for part in parts.values()]
 
     def said(shares: Tensor) -> Tensor:
-        """The number of the patient: (step, 1), of shares (step, input)."""
+        """Return the number of the patient: (step, 1), from shares (step, input)."""
         n_steps = len(shares)
         given: dict[str, Tensor] = {"batch_sizes": batch.batch_sizes * n_steps}
         for name, moved in zip(parts, shares.split(sizes, 1), strict=True):
@@ -207,7 +207,7 @@ def attribute_record(
 
 
 def _of_path(batch: VisitBatch) -> Iterator[tuple[str, Tensor]]:
-    """The inputs that lead from the baseline to one patient's: name, and float64 (input,)."""
+    """Yield the inputs on the path from the baseline to one patient: name, and float64 (input,)."""
     heads = [read.partition(":")[0] for read in batch.reads]
     if "codes" in heads:
         yield "codes", torch.ones(len(batch.codes), dtype=torch.float64)
@@ -221,13 +221,13 @@ def _of_path(batch: VisitBatch) -> Iterator[tuple[str, Tensor]]:
 
 @contextmanager
 def _present(model: nn.Module, batch: VisitBatch, present: Tensor) -> Iterator[None]:
-    """The sums of each visit's codes as their weights (step, code) say, in packed order."""
+    """Replace the sums of each visit's codes by sums with weights (step, code), in packed order."""
     layer, n_steps = _layer_of_codes(model), len(present)
     visit = torch.repeat_interleave(torch.arange(len(batch.offsets) - 1), batch.offsets.diff())
     rows = layer.weight[batch.codes].detach()  # (code, embed)
     summed = rows.new_zeros(len(batch.offsets) - 1, n_steps, rows.shape[1])
     summed = summed.index_add(0, visit, present.T[:, :, None] * rows[:, None, :])
-    # Each visit stands once for each step of the integral, so the packed order is kept.
+    # Each visit is repeated for each step of the integral, which keeps the packed order.
     given = summed.flatten(0, 1) + layer.bias
     hook = layer.register_forward_hook(lambda *_: given)
     try:
@@ -244,12 +244,12 @@ def _layer_of_codes(model: nn.Module) -> MultiHotLinear:
 
 
 def _exact(model: nn.Module) -> nn.Module:
-    """A copy in double precision, so that the error is that of the integral."""
+    """Copy a model in double precision, so that the error is that of the integral."""
     return deepcopy(model).double().cpu().eval().requires_grad_(requires_grad=False)
 
 
 def _patients(batch: VisitBatch) -> Tensor:
-    """int64 (visit,), whose each visit is."""
+    """Return the patient of each visit: int64 (visit,)."""
     return torch.cat([torch.arange(int(size)) for size in batch.batch_sizes])
 
 
@@ -259,13 +259,11 @@ def _refined(
     apart: Callable[[NDArray[np.float64]], list[NDArray[np.float64]]],
     steps: int | None,
 ) -> list[Attribution]:
-    """Integrated gradients from zeros to ``inputs`` (1, ...).
+    """Compute integrated gradients from zeros to ``inputs`` (1, ...).
 
-    Args:
-        said: The number of each example (step, example), of inputs (step, ...).
-        inputs: Of all examples together, none of which sees those of another.
-        apart: The values of each example, of those of all inputs (...).
-        steps: Of the integral; ``None`` doubles them until the error of each example is small.
+    ``said`` returns the number of each example (step, example) for inputs (step, ...), and
+    ``apart`` splits the values of all inputs (...) by example. ``steps`` of ``None`` doubles the
+    steps until the error of each example is small.
     """
     with torch.inference_mode():
         ends = (said(torch.zeros_like(inputs))[0].tolist(), said(inputs)[0].tolist())
@@ -282,7 +280,7 @@ def _refined(
 def _integrated(
     said: Callable[[Tensor], Tensor], inputs: Tensor, steps: int
 ) -> NDArray[np.float64]:
-    """Captum's integral of the sum over examples: float64, in the shape of one input."""
+    """Return captum's integral of the sum over examples: float64, in the shape of one input."""
     try:
         from captum.attr import IntegratedGradients
     except ImportError as error:

@@ -24,9 +24,9 @@ class Reliability:
 
     Attributes:
         chance: float64 (bin,): mean predicted probability in each bin.
-        happened: (bin,): share of examples in which the event happened, with its interval.
-        count: int64 (bin,): examples.
-        groups: int64 (bin,): subjects or recordings.
+        happened: (bin,): share of examples with the event, with its interval.
+        count: int64 (bin,): number of examples.
+        groups: int64 (bin,): number of subjects or recordings.
     """
 
     chance: NDArray[np.float64]
@@ -43,15 +43,15 @@ def reliability(
     how: Bootstrap = DEFAULT,
     smallest: int = 1,
 ) -> Reliability:
-    """The reliability curve in bins of equally many examples; equal probabilities share a bin.
+    """Compute the reliability curve in bins of equally many examples, ties in one bin.
 
     Args:
-        predictions: Of one part.
+        predictions: Predictions for one part.
         rng: Draws the resamples.
-        bins: How many.
-        how: Of the intervals.
+        bins: Number of bins.
+        how: Settings of the intervals.
         smallest: Neighbouring bins are merged until none has fewer examples with the event, or
-            without it, than this; but none may have.
+            without it, than this; 0 is allowed.
 
     Raises:
         DataError: If there are no predictions.
@@ -73,17 +73,17 @@ def reliability(
 
 
 def _bin_of(chance: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
-    """Bins of equally many examples, as far as equal chances allow: int64 (example,)."""
+    """Assign examples to bins of equal size, as far as ties allow: int64 (example,)."""
     edges = np.quantile(chance, np.arange(1, bins) / bins)
     of_bin = np.searchsorted(edges, chance, side="left")
     return np.unique(of_bin, return_inverse=True)[1]
 
 
 def expected_calibration_error(predictions: Predictions, *, bins: int = 10) -> float:
-    """Mean distance between predicted probability and observed share over bins.
+    """Compute the mean distance between predicted probability and observed share over bins.
 
-    As usually reported (Naeini, Cooper & Hauskrecht 2015), which is above 0 by chance alone:
-    perfect probabilities on few examples look wrong. See :func:`calibration_error`.
+    This is the usual definition (Naeini, Cooper & Hauskrecht 2015), which is above 0 by chance
+    alone: perfect probabilities on few examples look wrong. See :func:`calibration_error`.
     """
     judged = event(predictions)
     of_bin = _bin_of(judged.chance, bins)
@@ -92,7 +92,7 @@ def expected_calibration_error(predictions: Predictions, *, bins: int = 10) -> f
 
 
 def squared_calibration_error(predictions: Predictions, *, bins: int = 10) -> float:
-    """Mean squared calibration error over bins, minus what chance alone adds.
+    """Compute the mean squared calibration error over bins, minus the part that chance adds.
 
     Kumar, Liang & Ma (2019) subtract from each bin the variance of its share; here that variance is
     taken over groups, as examples of one group are alike. Its mean is 0 for perfect probabilities,
@@ -107,7 +107,7 @@ def squared_calibration_error(predictions: Predictions, *, bins: int = 10) -> fl
     residual = judged.happened - judged.chance
     count = np.bincount(of_bin)
     mean = np.bincount(of_bin, weights=residual) / count
-    deviation = np.zeros((n_groups, len(count)))  # of each group's sum in each bin
+    deviation = np.zeros((n_groups, len(count)))  # deviation of each group's sum in each bin
     np.add.at(deviation, (judged.group, of_bin), (residual - mean[of_bin]) / count[of_bin])
     cells = np.unique(np.stack([of_bin, judged.group]), axis=1)
     groups = np.bincount(cells[0])
@@ -122,7 +122,7 @@ def squared_calibration_error(predictions: Predictions, *, bins: int = 10) -> fl
 
 
 def calibration_error(predictions: Predictions, *, bins: int = 10) -> float:
-    """Root of :func:`squared_calibration_error`, 0 where that is negative."""
+    """Compute the root of :func:`squared_calibration_error`, 0 where that is negative."""
     return float(np.sqrt(max(squared_calibration_error(predictions, bins=bins), 0.0)))
 
 
@@ -131,10 +131,10 @@ class BrierScore:
     """The Brier score and its decomposition: ``miscalibration - discrimination + uncertainty``.
 
     Attributes:
-        score: Mean squared error of the probabilities; of two classes, of class 1.
-        miscalibration: What recalibration would gain.
-        discrimination: What the model knows beyond how frequent the classes are.
-        uncertainty: The score of always giving the classes' frequencies.
+        score: Mean squared error of the probabilities; with two classes, of class 1.
+        miscalibration: The gain of recalibration.
+        discrimination: The model's information beyond the frequencies of the classes.
+        uncertainty: The score of always predicting the classes' frequencies.
     """
 
     score: float
@@ -144,10 +144,10 @@ class BrierScore:
 
 
 def brier_score(predictions: Predictions) -> BrierScore:
-    """The Brier score, decomposed without bins (Dimitriadis, Gneiting & Jordan 2021).
+    """Compute the Brier score, decomposed without bins (Dimitriadis, Gneiting & Jordan 2021).
 
-    The recalibrated probabilities are those of isotonic regression on the same data. With more than
-    two classes, scores and parts are summed over the classes, each against the rest.
+    The recalibrated probabilities are from isotonic regression on the same data. With more than two
+    classes, scores and parts are summed over the classes, each against the rest.
 
     Raises:
         DataError: If there are no predictions.
@@ -177,9 +177,9 @@ class CalibrationLine:
     """Cox's (1958) calibration: logistic regression of the event on the logit of its probability.
 
     Attributes:
-        slope: 1 is right; below 1 the probabilities are too extreme.
-        intercept: Of that line.
-        observed: Share of examples in which the event happened.
+        slope: The ideal is 1; below 1 the probabilities are too extreme.
+        intercept: Intercept of that regression.
+        observed: Share of examples with the event.
         expected: Mean predicted probability.
     """
 
@@ -190,10 +190,10 @@ class CalibrationLine:
 
 
 def calibration_line(predictions: Predictions) -> CalibrationLine:
-    """Calibration slope and intercept, and observed and expected share of the event.
+    """Compute calibration slope and intercept, and observed and expected share of the event.
 
     Raises:
-        DataError: If the event happened always or never.
+        DataError: If all examples or none have the event.
     """
     judged = event(predictions)
     if judged.happened.all() or not judged.happened.any():

@@ -1,4 +1,4 @@
-"""Is one model better than another? Both judged on the same examples, pair by pair."""
+"""The comparison of two models on the same examples, paired."""
 
 from dataclasses import dataclass
 
@@ -16,12 +16,12 @@ from sequela.evaluation.resampling import class_strata
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better one model is than another.
+    """The difference between two models.
 
     Attributes:
-        value: The first model's number minus the second's.
-        interval: Of that difference.
-        p_value: Two-sided, of no difference.
+        value: The first model's metric minus the second's.
+        interval: Interval of the difference.
+        p_value: Two-sided p-value of no difference.
     """
 
     value: float
@@ -36,7 +36,7 @@ def paired_difference(
     rng: np.random.Generator,
     how: Bootstrap = DEFAULT,
 ) -> Difference:
-    """The difference of a metric, both models resampled together over groups.
+    """Compute the difference of a metric, both models resampled together over groups.
 
     Raises:
         SplitError: If the two are not predictions of the same examples.
@@ -60,7 +60,7 @@ def paired_difference(
 
 
 def paired_delong(one: Predictions, other: Predictions, level: float = 0.95) -> Difference:
-    """The difference of two AUROCs by DeLong's covariance.
+    """Compute the difference of two AUROCs by DeLong's covariance.
 
     Raises:
         SplitError: If the two are not predictions of the same examples.
@@ -80,7 +80,7 @@ def paired_delong(one: Predictions, other: Predictions, level: float = 0.95) -> 
 
 @dataclass(frozen=True)
 class McNemar:
-    """Who is right where the other is wrong.
+    """Counts of examples that only one of two models classifies correctly.
 
     Attributes:
         only_one: Examples that only the first model classifies correctly.
@@ -97,11 +97,11 @@ class McNemar:
 
 
 def mcnemar(one: Predictions, other: Predictions) -> McNemar:
-    """McNemar's test of equal accuracy, exact and mid-p.
+    """Test equal accuracy by McNemar's test, exact and mid-p.
 
     Raises:
         SplitError: If the two are not predictions of the same examples.
-        DataError: If a group has several examples: the test takes each example as independent.
+        DataError: If a group has several examples: the test assumes independent examples.
     """
     other = aligned(one, other)
     if len(np.unique(one.group_id)) < one.n_examples:
@@ -123,9 +123,10 @@ def _mcnemar(only_one: int, only_other: int) -> McNemar:
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """p-values corrected for how many there are (Holm 1979), in their order.
+    """Correct p-values for their number (Holm 1979), in their order.
 
-    Whatever is below 0.05 afterwards: the probability that any of them is false is at most 5 %.
+    If all corrected values below 0.05 are called significant, the probability of any false one is
+    at most 5 %.
 
     Example:
         >>> holm([0.04, 0.01, 0.03]).tolist()
@@ -140,7 +141,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
 
 def aligned(one: Predictions, other: Predictions) -> Predictions:
-    """``other`` in the order of ``one``, if they are predictions of the same examples.
+    """Return ``other`` in the order of ``one``, if they are predictions of the same examples.
 
     Raises:
         SplitError: If they differ in examples, labels, groups, parts or classes.

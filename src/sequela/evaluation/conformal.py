@@ -1,4 +1,4 @@
-"""Sets of classes that hold the true one as often as promised (split conformal prediction)."""
+"""Prediction sets with a guaranteed coverage of the true class (split conformal prediction)."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -23,7 +23,7 @@ class Conformal:
         score: ``LAC``, 1 - probability (Sadinle, Lei & Wasserman 2019): the smallest sets, some of
             them empty. ``APS``, the sum of the probabilities down to the class (Romano, Sesia &
             Candès 2020, not randomised): larger sets, more even over easy and hard examples.
-        promised: Share of new groups' examples whose set holds the true class.
+        promised: Guaranteed share of new groups' examples whose set holds the true class.
         cutoff: A class is in the set if its score is at most this.
     """
 
@@ -32,21 +32,21 @@ class Conformal:
     cutoff: float
 
     def sets(self, predictions: Predictions) -> NDArray[np.bool_]:
-        """Which classes are in the set of each example: bool (example, class)."""
+        """Return the classes in the set of each example: bool (example, class)."""
         return _scores(predictions, self.score) <= self.cutoff
 
 
 def fit_conformal(tuning: Predictions, promised: float = 0.9, score: Score = "LAC") -> Conformal:
-    """The rule that keeps its promise for examples of a new group.
+    """Fit the rule with the guaranteed coverage for examples of a new group.
 
     Examples of one group are alike, so each counts as its share of the group, and a new group as
     one more (hierarchical conformal prediction; Lee, Barber & Willett 2023). With one example per
-    group that is plain split conformal prediction. Where groups are too few for the promise, the
+    group that is plain split conformal prediction. Where groups are too few for the guarantee, the
     sets hold all classes.
 
     Raises:
-        SettingError: If what is promised is not between 0 and 1, or the score does not exist.
-        SplitError: If there are predictions of the held-out part.
+        SettingError: If the coverage is not between 0 and 1, or the score does not exist.
+        SplitError: If there are predictions for the test set.
         DataError: If there are none.
     """
     refuse_held_out(tuning, "sets are fitted")
@@ -63,7 +63,7 @@ def fit_conformal(tuning: Predictions, promised: float = 0.9, score: Score = "LA
 
 
 def _scores(predictions: Predictions, score: Score) -> NDArray[np.float64]:
-    """How little each class conforms: float64 (example, class)."""
+    """Compute the nonconformity of each class: float64 (example, class)."""
     chance = predictions.probabilities.astype(np.float64)
     if score == "LAC":
         return 1 - chance
@@ -78,14 +78,14 @@ def _scores(predictions: Predictions, score: Score) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Whether the promise was kept on held-out data.
+    """The coverage of prediction sets on the test set.
 
     Attributes:
-        promised: What was promised.
-        coverage: Share of examples whose set holds the true class, each group counting the same,
-            as in the promise.
-        of_class: The same for each class's examples, (class,): nothing was promised for these.
-        mean_size: Classes in a set.
+        promised: The guaranteed coverage.
+        coverage: Share of examples whose set holds the true class, each group with equal weight, as
+            in the guarantee.
+        of_class: The same for each class's examples, (class,), which is not guaranteed.
+        mean_size: Mean number of classes in a set.
         empty: Share of sets that hold no class.
     """
 
@@ -97,7 +97,7 @@ class Coverage:
 
     @property
     def kept(self) -> bool:
-        """Whether the data agree with the promised coverage: the interval does not end below it."""
+        """True if the data agree with the guaranteed coverage: the interval does not end below."""
         interval = self.coverage.interval
         return (self.coverage.value if interval is None else interval.high) >= self.promised
 
@@ -105,7 +105,7 @@ class Coverage:
 def check_coverage(
     rule: Conformal, predictions: Predictions, rng: np.random.Generator, how: Bootstrap = DEFAULT
 ) -> Coverage:
-    """What the sets of a rule hold on these predictions.
+    """Measure the coverage of a rule's sets on these predictions.
 
     Raises:
         DataError: If there are no predictions.

@@ -1,10 +1,10 @@
-"""What a model reaches at every threshold: ROC and precision-recall curves with bands over groups.
+"""ROC and precision-recall curves, with confidence bands over groups.
 
 The points are scikit-learn's. A band is pointwise: at each place of the x axis it holds the curve
-with the stated confidence, by quantiles of a bootstrap that draws whole groups. Where the curve is
-at a fixed rate depends on few examples near one threshold, so a jackknife tells nothing about it:
-the quantiles are not BCa's but plain percentiles, taken further out by Student's t with as many
-degrees of freedom as the scarcer class has groups, less one.
+with the stated confidence, by quantiles of a bootstrap that draws whole groups. The curve at a
+fixed rate depends on few examples near one threshold, so a jackknife is uninformative: the
+quantiles are not BCa's but plain percentiles, widened by Student's t with as many degrees of
+freedom as the scarcer class has groups, less one.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ _ROUNDING = 1e-9
 _FALSE_POSITIVE_RATES = np.unique(
     np.concatenate([np.arange(0, 51) / 500, np.arange(0, 101) / 100]).round(3)
 )
-_FEWEST = 3  # groups with events: what rests on fewer has no band
+_FEWEST = 3  # groups with events: with fewer there is no band
 _RECALLS = np.arange(1, 100) / 100  # all events are found at one example's threshold: no band
 
 
@@ -51,14 +51,14 @@ class Curve:
         threshold: float64 (point,), falling: alarm at or above it. The first is infinite: no alarm.
             NaN for a mean of curves.
         band_x: float64 (place,): where the band is given.
-        low: float64 (place,): lower bound of y there, NaN where there is too little for one.
+        low: float64 (place,): lower bound of y there, NaN where there are too few data for one.
         high: float64 (place,): upper bound.
         area: AUROC, or average precision, with its interval.
         frequency: Share of the examples that are events: the precision of a random ranking.
         n_examples: Examples.
         n_groups: Subjects or recordings that were resampled.
         level: Confidence of band and interval.
-        parts: The curves of each model whose mean this is; empty for one model.
+        parts: The curves of each model, if this is their mean; empty for one model.
     """
 
     kind: Kind
@@ -76,10 +76,10 @@ class Curve:
     parts: tuple["Curve", ...] = ()
 
     def at(self, threshold: float | Sequence[float]) -> tuple[float, float]:
-        """Where the curve is, x and y, if an alarm is raised at or above ``threshold``.
+        """Return the point (x, y) of the curve for an alarm at or above ``threshold``.
 
-        Of a mean of curves it is the mean of where each is, at one threshold or at one for each;
-        ``y`` is NaN where there is no precision, because nothing is alarmed.
+        For a mean of curves it is the mean of their points, at one threshold or at one for each;
+        ``y`` is NaN where precision is undefined because there are no alarms.
         """
         if self.parts:
             given = np.broadcast_to(threshold, len(self.parts)).tolist()
@@ -94,14 +94,14 @@ class Curve:
 
 
 def coarse(curve: Curve, predictions: Predictions, smallest: int) -> Curve:
-    """The curve through those of its points that count no small number of people.
+    """Reduce the curve to points that reveal no small count of people.
 
-    At each threshold the points of a curve tell how many examples are alarmed rightly and wrongly;
-    only points where each of the four counts is 0, or ``smallest`` or more, are left.
+    At each threshold the points of a curve reveal the numbers of true and false alarms; only points
+    where each of the four counts is 0, or ``smallest`` or more, are left.
 
     Args:
-        curve: Of one model.
-        predictions: What it was made of.
+        curve: A curve of one model.
+        predictions: The predictions it was computed from.
         smallest: The smallest count that is shown.
     """
     kept = counts_no_few(predictions, curve.threshold, smallest)
@@ -111,10 +111,10 @@ def coarse(curve: Curve, predictions: Predictions, smallest: int) -> Curve:
 def counts_no_few(
     predictions: Predictions, threshold: NDArray[np.float64], smallest: int
 ) -> NDArray[np.bool_]:
-    """At which thresholds each of the four counts is 0, or ``smallest`` or more.
+    """Find thresholds at which each of the four counts is 0, or ``smallest`` or more.
 
     Args:
-        predictions: Of one part, with two classes.
+        predictions: Predictions for one part, with two classes.
         threshold: float64 (threshold,): alarm at or above it.
         smallest: The smallest count that is shown.
 
@@ -132,15 +132,15 @@ def counts_no_few(
 def roc_curve(
     predictions: Predictions, rng: np.random.Generator, how: Bootstrap = DEFAULT
 ) -> Curve:
-    """Sensitivity against 1 - specificity over all thresholds.
+    """Compute sensitivity against 1 - specificity over all thresholds.
 
-    The band is of the sensitivity at fixed rates of false positives (0 to 0.1 by 0.002, to 1 by
+    The band is for the sensitivity at fixed rates of false positives (0 to 0.1 by 0.002, to 1 by
     0.01), linear between thresholds.
 
     Args:
-        predictions: Of one part, with two classes.
+        predictions: Predictions for one part, with two classes.
         rng: Draws the resamples: first those of the AUROC, as ``metric_interval`` would.
-        how: Resamples, level and strata; its method is that of the AUROC's interval.
+        how: Resamples, level and strata; its method is used for the AUROC's interval.
 
     Raises:
         DataError: If there are not two classes, or one has no examples.
@@ -148,7 +148,7 @@ def roc_curve(
     bare, places = _points_of_roc(predictions), _FALSE_POSITIVE_RATES
     found = sensitivity_at(predictions, places)
     area, low, high = _uncertainty("auroc", found, predictions, rng, how)
-    # Sensitivity grows with the rate, so a bound at a lower rate holds at a higher one too.
+    # Sensitivity grows with the rate, so a bound at a lower rate is also one at a higher rate.
     low = np.maximum.accumulate(low)
     high = np.minimum.accumulate(high[::-1])[::-1]
     return replace(bare, band_x=places, low=low, high=high, area=area, level=how.level)
@@ -157,17 +157,17 @@ def roc_curve(
 def precision_recall_curve(
     predictions: Predictions, rng: np.random.Generator, how: Bootstrap = DEFAULT
 ) -> Curve:
-    """Precision against recall over all thresholds.
+    """Compute precision against recall over all thresholds.
 
-    The band is of the precision at the highest threshold that reaches a recall of 0.01 to 0.99 by
-    0.01, from where three groups with events are found on. As in scikit-learn, the first point is
-    (0, 1), where nothing is alarmed.
+    The band is for the precision at the highest threshold that reaches a recall of 0.01 to 0.99 by
+    0.01, beginning where three groups with events are found. As in scikit-learn, the first point is
+    (0, 1), without alarms.
 
     Args:
-        predictions: Of one part, with two classes.
+        predictions: Predictions for one part, with two classes.
         rng: Draws the resamples: first those of the average precision, as ``metric_interval``
             would.
-        how: Resamples, level and strata; its method is that of the average precision's interval.
+        how: Resamples, level and strata; its method is used for the average precision's interval.
 
     Raises:
         DataError: If there are not two classes, or one has no examples.
@@ -181,13 +181,13 @@ def precision_recall_curve(
 def roc_over_models(
     judged: Sequence[Judged], rng: np.random.Generator, how: Bootstrap = DEFAULT
 ) -> Curve:
-    """The mean ROC curve of the models of a recipe: of their sensitivities at each rate.
+    """Compute the mean ROC curve of the models of a procedure: of their sensitivities at each rate.
 
-    Scores of two models are never ranked together. The band also holds what training varies (see
+    Scores of two models are never ranked together. The band includes the variance of training (see
     :mod:`sequela.evaluation.recipe`); its places are those of :func:`roc_curve`.
 
     Raises:
-        DataError: As :func:`roc_curve`, of any of them.
+        DataError: As :func:`roc_curve`, for any model.
     """
     places = _FALSE_POSITIVE_RATES
     parts = tuple(_points_of_roc(one.held_out) for one in judged)
@@ -203,11 +203,11 @@ def roc_over_models(
 def precision_recall_over_models(
     judged: Sequence[Judged], rng: np.random.Generator, how: Bootstrap = DEFAULT
 ) -> Curve:
-    """The mean precision-recall curve of the models of a recipe; as :func:`roc_over_models`.
+    """Compute the mean precision-recall curve of the models; as :func:`roc_over_models`.
 
-    A fold has few events, so that the next threshold may lie far beyond a recall: its precision is
-    taken between thresholds (:func:`precision_between`). There is no band where a fold has found no
-    event yet, or misses none.
+    A fold has few events, so the next threshold may be far beyond a recall: its precision is
+    interpolated between thresholds (:func:`precision_between`). There is no band where a fold has
+    found no event yet, or misses none.
     """
     parts = tuple(_points_of_precision(one.held_out) for one in judged)
     found = _mean_at(judged, lambda each: precision_between(each, _RECALLS), rng, how)
@@ -225,7 +225,7 @@ def _mean_at(
     rng: np.random.Generator,
     how: Bootstrap,
 ) -> list[RecipeNumber]:
-    """The mean curve, place by place."""
+    """Compute the mean curve, place by place."""
     design = Design.of(judged, classes_fixed=how.classes_fixed)
     tuning = [of(one.tuning) for one in judged if one.tuning is not None and design.tuning]
     statistics = [of(one.held_out) for one in judged]
@@ -235,7 +235,7 @@ def _mean_at(
 
 
 def _scarcest(judged: Sequence[Judged]) -> int:
-    """How many groups hold the scarcer class, over all folds."""
+    """Count the groups that hold the scarcer class, over all folds."""
     holds: list[set[str]] = [set(), set()]
     for one in judged:
         for label, groups in enumerate(holds):
@@ -245,14 +245,14 @@ def _scarcest(judged: Sequence[Judged]) -> int:
 
 
 def _with_event(predictions: Predictions) -> set[str]:
-    """The groups that have the event."""
+    """Return the groups that have the event."""
     return set(predictions.group_id[predictions.label == 1].tolist())
 
 
 def _bounds(
     found: Sequence[RecipeNumber], judged: Sequence[Judged]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of the band, within 0 and 1; where the mean curve is at 0 or 1, at least the exact bound."""
+    """Return the bounds of the band, at least the exact bound where the mean is at 0 or 1."""
     events = set().union(*(_with_event(one.held_out) for one in judged))
     low, high = np.full(len(found), np.nan), np.full(len(found), np.nan)
     for place, one in enumerate(found):
@@ -293,7 +293,7 @@ def _mean_curve(
 
 
 def _points_of_roc(predictions: Predictions) -> Curve:
-    """A ROC curve without its band."""
+    """Compute a ROC curve without its band."""
     metrics.refuse_one_class(predictions)
     points = sklearn_metrics.roc_curve(
         predictions.label, predictions.score, drop_intermediate=False
@@ -302,7 +302,7 @@ def _points_of_roc(predictions: Predictions) -> Curve:
 
 
 def _points_of_precision(predictions: Predictions) -> Curve:
-    """A precision-recall curve without its band, from no alarm on."""
+    """Compute a precision-recall curve without its band, beginning with no alarm."""
     metrics.refuse_one_class(predictions)
     precision, recall, thresholds = sklearn_metrics.precision_recall_curve(
         predictions.label, predictions.score
@@ -333,7 +333,7 @@ def _bare(
 
 
 def sensitivity_at(predictions: Predictions, rates: NDArray[np.float64]) -> Statistic:
-    """Sensitivity at fixed rates of false positives (rate,), linear between thresholds."""
+    """Return sensitivity at fixed rates of false positives (rate,), linear between thresholds."""
     positive, group = predictions.label == 1, predictions.group_index
     sums_at = statistic.sums_at_scores(positive, -predictions.score, group)
 
@@ -349,7 +349,7 @@ def sensitivity_at(predictions: Predictions, rates: NDArray[np.float64]) -> Stat
 
 
 def precision_at(predictions: Predictions, recalls: NDArray[np.float64]) -> Statistic:
-    """Precision at the highest threshold that reaches each recall (recall,), which is above 0."""
+    """Return precision at the highest threshold that reaches each recall (recall,), above 0."""
     positive, group = predictions.label == 1, predictions.group_index
     sums_at = statistic.sums_at_scores(positive, -predictions.score, group)
 
@@ -370,10 +370,10 @@ def precision_at(predictions: Predictions, recalls: NDArray[np.float64]) -> Stat
 
 
 def precision_between(predictions: Predictions, recalls: NDArray[np.float64]) -> Statistic:
-    """Precision at each recall (recall,), with false alarms linear between the events found.
+    """Return precision at each recall (recall,), with false alarms linear between the events found.
 
-    The k-th of m events, in the order of their scores, stands at the recall k / (m + 1), where it
-    lies on average (Weibull 1939): without it the curve of few events would lie too low.
+    The k-th of m events, in the order of their scores, is at the recall k / (m + 1), its expected
+    position (Weibull 1939): without that the curve of few events would be too low.
     """
     positive, group = predictions.label == 1, predictions.group_index
     sums_at = statistic.sums_at_scores(positive, -predictions.score, group)
@@ -396,7 +396,7 @@ def precision_between(predictions: Predictions, recalls: NDArray[np.float64]) ->
 
 
 def _cumulated(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """From (score, resample) to what is reached from no alarm on: (resample, 1 + score)."""
+    """Cumulate (score, resample) from no alarm on: (resample, 1 + score)."""
     reached = np.zeros((sums.shape[1], len(sums) + 1))
     np.cumsum(sums.T, axis=1, out=reached[:, 1:])
     return reached
@@ -405,7 +405,7 @@ def _cumulated(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 def _uncertainty(
     area: str, at: Statistic, predictions: Predictions, rng: np.random.Generator, how: Bootstrap
 ) -> tuple[Estimate, NDArray[np.float64], NDArray[np.float64]]:
-    """The area with its interval, and the band's bounds (place,)."""
+    """Return the area with its interval, and the band's bounds (place,)."""
     group = predictions.group_index
     stratum = class_strata(predictions.label, group) if how.classes_fixed else None
     (found,) = estimates(metrics.statistic_of(area, predictions), rng, how, stratum)
@@ -423,7 +423,7 @@ def _band(
     how: Bootstrap,
     degrees: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Pointwise bounds, NaN where most resamples, or too few groups, leave them open."""
+    """Return pointwise bounds, NaN where most resamples are undefined or groups are too few."""
     trials = np.array(at.trials)
     if at.n_groups < 2:  # noqa: PLR2004
         return np.full(len(trials), np.nan), np.full(len(trials), np.nan)
@@ -433,8 +433,8 @@ def _band(
         return np.full(len(trials), np.nan), np.full(len(trials), np.nan)
     tail = stats.norm.cdf(stats.t.isf((1 - how.level) / 2, degrees))
     low, high = np.quantile(values, [1 - tail, tail], axis=0)
-    # Where the curve is at 0 or 1, so are nearly all resamples, which says little of how far off
-    # the truth may be; the exact binomial bound does.
+    # Where the curve is at 0 or 1, so are nearly all resamples, and their spread is too small; the
+    # exact binomial bound is used instead.
     for place, value in enumerate(at.estimate.tolist()):
         if trials[place] and min(value, 1 - value) < _ROUNDING:
             n_groups = int(trials[place])

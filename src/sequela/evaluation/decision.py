@@ -1,4 +1,4 @@
-"""From probabilities to alarms: where to set the threshold, and what acting on it is worth.
+"""Decisions from probabilities: the choice of a threshold, and the benefit of acting on it.
 
 An example raises an alarm if its probability of class 1 is at or above the threshold.
 """
@@ -20,7 +20,7 @@ from sequela.evaluation.statistic import Statistic
 
 @dataclass(frozen=True)
 class Threshold:
-    """A threshold and why it is this one.
+    """A threshold and the reason for it.
 
     Attributes:
         value: Alarm at or above it.
@@ -32,16 +32,16 @@ class Threshold:
 
 
 def choose_threshold(tuning: Predictions, aim: Aim, target: float | None = None) -> Threshold:
-    """The threshold that serves an aim best on tuning data.
+    """Choose the best threshold for an aim on the validation set.
 
     Aims: ``sensitivity``, the fewest alarms that find at least the share ``target`` of the events;
     ``f1``, the largest F1; ``cost_ratio``, the least cost where a missed event costs ``target``
     times a false alarm; ``youden``, the largest sum of sensitivity and specificity (Youden 1950).
-    Of equally good thresholds the highest is taken.
+    Among equally good thresholds the highest is chosen.
 
     Raises:
         SettingError: If the aim does not exist, or its target is missing or out of range.
-        SplitError: If there are predictions of the held-out part.
+        SplitError: If there are predictions for the test set.
         DataError: If there are not two classes, no event, or (``youden``) nothing else.
     """
     refuse_held_out(tuning, "a threshold is chosen")
@@ -50,7 +50,9 @@ def choose_threshold(tuning: Predictions, aim: Aim, target: float | None = None)
     others = tuning.n_examples - events
     if not events or (aim == "youden" and not others):
         which = "each" if events else "no"
-        raise DataError(f"{which} example of the tuning part is an event: a threshold needs both")
+        raise DataError(
+            f"{which} example of the validation set is an event: a threshold needs both"
+        )
     counts = np.bincount(rank, minlength=len(distinct))
     found = np.cumsum(np.bincount(rank, weights=tuning.label, minlength=len(distinct)))
     alarms = np.cumsum(counts)
@@ -78,14 +80,14 @@ def choose_threshold(tuning: Predictions, aim: Aim, target: float | None = None)
 
 @dataclass(frozen=True)
 class Operation:
-    """What happens at a threshold; each number with its interval.
+    """The performance at a threshold; each number with its interval.
 
     Attributes:
         threshold: Alarm at or above it.
         sensitivity: Share of events that raise an alarm.
-        specificity: Share of the others that raise none.
+        specificity: Share of the other examples that raise no alarm.
         precision: Share of alarms that are events.
-        negative_value: Share of the silent that are no events.
+        negative_value: Share of examples without an alarm that are not events.
         f1: Harmonic mean of sensitivity and precision.
         alarm_rate: Alarms per example.
     """
@@ -105,7 +107,7 @@ def operate(
     rng: np.random.Generator,
     how: Bootstrap = DEFAULT,
 ) -> Operation:
-    """What a threshold does on these predictions.
+    """Compute the performance at a threshold on these predictions.
 
     Raises:
         DataError: If there are not two classes.
@@ -114,7 +116,7 @@ def operate(
 
 
 def operation(predictions: Predictions, threshold: Threshold) -> Statistic:
-    """The numbers of :class:`Operation`, in its order, as a function of the groups' weights.
+    """Return the numbers of :class:`Operation`, in order, as a function of the groups' weights.
 
     Raises:
         DataError: If there are not two classes.
@@ -133,10 +135,10 @@ class NetBenefit:
     """A decision curve (Vickers & Elkin 2006), in true positives per example.
 
     Attributes:
-        threshold: float64 (threshold,): the threshold probability, which says what a
-            false alarm costs: threshold / (1 - threshold) of a true positive.
+        threshold: float64 (threshold,): the threshold probability, which sets the cost of a false
+            alarm: threshold / (1 - threshold) of a true positive.
         model: Net benefit of acting on the model, with its interval.
-        treat_all: float64 (threshold,): of acting on all. Acting on none is worth 0.
+        treat_all: float64 (threshold,): net benefit of acting on all. Acting on none has 0.
     """
 
     threshold: NDArray[np.float64]
@@ -151,7 +153,7 @@ def net_benefit(
     thresholds: NDArray[np.float64] | None = None,
     how: Bootstrap = DEFAULT,
 ) -> NetBenefit:
-    """Net benefit over a range of thresholds, 0.01 to 0.99 unless said otherwise.
+    """Compute the net benefit over a range of thresholds, 0.01 to 0.99 by default.
 
     Raises:
         SettingError: If a threshold is not between 0 and 1.
@@ -159,7 +161,7 @@ def net_benefit(
     """
     at = np.arange(1, 100) / 100 if thresholds is None else np.asarray(thresholds)
     if not ((at > 0) & (at < 1)).all():
-        raise SettingError("thresholds of a decision curve lie between 0 and 1")
+        raise SettingError("thresholds of a decision curve must be between 0 and 1")
     alarm = predictions.score[:, None] >= at
     is_event = (predictions.label == 1)[:, None]
     price = at / (1 - at)

@@ -1,4 +1,4 @@
-"""AUROC with DeLong's variance: a formula to set beside the bootstrap."""
+"""AUROC with DeLong's variance, a formula to compare with the bootstrap."""
 
 from dataclasses import dataclass
 
@@ -32,11 +32,11 @@ class Areas:
 def areas(
     positive: NDArray[np.bool_], scores: NDArray[np.floating], group: NDArray[np.int64]
 ) -> Areas:
-    """AUROCs and their covariance (DeLong, DeLong & Clarke-Pearson 1988).
+    """Compute AUROCs and their covariance (DeLong, DeLong & Clarke-Pearson 1988).
 
-    By ranks, in O(n log n) (Sun & Xu 2014). Examples of one group may depend on each other, then
-    the sums over groups vary, not the examples (Obuchowski 1997); with one example a group the two
-    are the same.
+    By ranks, in O(n log n) (Sun & Xu 2014). Examples of one group may depend on each other, so the
+    variance is over sums of groups (Obuchowski 1997); with one example a group the two are the
+    same.
 
     Args:
         positive: bool (example,).
@@ -52,7 +52,7 @@ def areas(
         raise DataError(f"{trials} groups hold one of the classes: a variance needs two of each")
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     rank = stats.rankdata(scores, axis=0)
-    # How large a share of the other class each example beats, its ties counted half.
+    # The share of the other class that each example beats; ties count half.
     beats_negatives = (rank[positive] - stats.rankdata(scores[positive], axis=0)) / n_negative
     beats_positives = (rank[~positive] - stats.rankdata(scores[~positive], axis=0)) / n_positive
     area = beats_negatives.mean(axis=0)
@@ -77,10 +77,10 @@ def _unbiased(count: int) -> float:
 
 
 def delong_interval(predictions: Predictions, level: float = 0.95) -> Interval:
-    """The interval of the AUROC by DeLong's variance, on the logit scale.
+    """Compute the interval of the AUROC by DeLong's variance, on the logit scale.
 
-    Where the classes are separated without error, the variance is 0 and says nothing: the exact
-    binomial bound over the groups of the scarcer class is given instead.
+    Where the classes are separated without error, the variance is 0 and uninformative: the exact
+    binomial bound over the groups of the scarcer class is returned instead.
 
     Raises:
         DataError: If there are not two classes, or fewer than two groups hold one of them.

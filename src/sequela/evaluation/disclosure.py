@@ -1,4 +1,4 @@
-"""What of a table of people may be shown: no cell of 1 to 9, and none that gives such a one away.
+"""Disclosure control: no cell of 1 to 9 people is shown, nor can one be derived.
 
 The rule is that of the agencies that release counts of patients (for example the cell size
 suppression policy of the Centers for Medicare & Medicaid Services): a small count is not shown, nor
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 INTERNAL = "internal: holds data of single people; `sequela share` copies what may be shown"
-"""What stands in the files of a run that must stay where the data are."""
+"""The mark in a run's internal files."""
 _WORD = "hidden"
 _OF_PEOPLE = "examples|labels|patients|people|rows|stays|steps|subjects"
 _COUNT = re.compile(
@@ -25,11 +25,11 @@ _CODE = re.compile(
     r"|(?P<area>\d\.\d+) in (?P<all>\d+) subjects)\)",
     re.DOTALL,
 )
-"""A code as the audit names it, and how many subjects have it."""
+"""A code in an audit finding, with the number of subjects who have it."""
 
 
 class Hidden:
-    """In place of a count that is not shown, and of each number that is made from it."""
+    """A placeholder for a count that is not shown, and for each number computed from it."""
 
     def __format__(self, _: str) -> str:
         return _WORD
@@ -50,7 +50,7 @@ HIDDEN: Any = Hidden()
 
 
 def is_small(count: int, smallest: int) -> bool:
-    """Whether a count of people is too small to be shown.
+    """Return whether a count of people is too small to be shown.
 
     Example:
         >>> [is_small(n, 10) for n in (0, 1, 9, 10)]
@@ -60,22 +60,22 @@ def is_small(count: int, smallest: int) -> bool:
 
 
 def shown(count: int, smallest: int) -> Any:
-    """The count, or what stands in its place."""
+    """Return the count, or its placeholder."""
     return HIDDEN if is_small(count, smallest) else count
 
 
 def hidden_cells(counts: Sequence[int] | NDArray[np.int64], smallest: int) -> NDArray[np.bool_]:
-    """Which rows of a table are hidden, where its totals may be known.
+    """Return the rows of a table to hide, assuming that its totals may be known.
 
-    Those with a small count are; and the next smallest, until two or more are hidden and their
-    totals are no small counts.
+    Rows with a small count are hidden; then the next smallest, until two or more are hidden and
+    their totals are not small counts.
 
     Args:
         counts: int64 (row, count), such as examples with and without the event; or (row,).
         smallest: The smallest count that is shown.
 
     Returns:
-        bool (row,); all rows with a count where nothing less would do, which hides no total.
+        bool (row,); all rows with a count if fewer would not be enough, which hides no total.
 
     Example:
         >>> hidden_cells([3, 20, 0, 400], 10).tolist()
@@ -100,12 +100,12 @@ def _any_small(counts: NDArray[np.int64], smallest: int) -> Any:
 
 
 def apply(counts: Sequence[float], hide: NDArray[np.bool_]) -> list[Any]:
-    """The counts, some of them hidden."""
+    """Return the counts, some of them hidden."""
     return [HIDDEN if out else count for count, out in zip(counts, hide.tolist(), strict=True)]
 
 
 def merged_bins(counts: NDArray[np.int64], smallest: int) -> NDArray[np.int64]:
-    """Which wider bin each of some neighbouring bins goes into, so that none has a small cell.
+    """Assign neighbouring bins to wider bins, so that none has a small cell.
 
     Args:
         counts: int64 (bin, cell).
@@ -133,7 +133,7 @@ def merged_bins(counts: NDArray[np.int64], smallest: int) -> NDArray[np.int64]:
 
 
 def in_words(text: str, smallest: int) -> str:
-    """A sentence without its small counts of people.
+    """Replace small counts of people in a sentence.
 
     Example:
         >>> in_words("3 of 40 positive labels; A//1 (in 12 of 30 and 2 of 7)", 10)
@@ -150,7 +150,7 @@ def in_words(text: str, smallest: int) -> str:
 
 
 def codes_in(text: str) -> list[tuple[str, int]]:
-    """The codes that a finding of the audit names, and how many subjects have each.
+    """Return the codes in a finding of the audit, and the number of subjects who have each.
 
     Example:
         >>> codes_in("A//1 (in 12 of 30 and 2 of 7), B//2, left (0.931 in 18 subjects) and 4 more")
@@ -160,9 +160,10 @@ def codes_in(text: str) -> list[tuple[str, int]]:
 
 
 def without_codes_of_few(text: str, smallest: int) -> str:
-    """A finding without the names of codes that few subjects have.
+    """Replace the names of rare codes in a finding.
 
-    Nor is how many have one shown beside an AUROC: both together tell how many of each class.
+    The number of subjects is not shown next to an AUROC either: both together reveal the number in
+    each class.
 
     Example:
         >>> without_codes_of_few("A//1 (in 12 of 30 and 2 of 7), B//2 (0.931 in 18 subjects)", 16)
@@ -183,7 +184,7 @@ def _people(found: re.Match[str]) -> int:
 
 
 def as_json(value: Any) -> Any:
-    """The same with ``None`` for what is hidden."""
+    """Return the value with ``None`` for hidden numbers."""
     if isinstance(value, Hidden):
         return None
     if isinstance(value, dict):

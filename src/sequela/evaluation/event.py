@@ -1,4 +1,4 @@
-"""The event that is evaluated: class 1 of two, or that the most probable class is right.
+"""The event to predict: class 1 of two, or that the most probable class is right.
 
 :meth:`~sequela.evaluation.predictions.Predictions.against_rest` makes one class of several the
 event.
@@ -15,10 +15,10 @@ from sequela.evaluation.predictions import Predictions
 
 @dataclass(frozen=True)
 class Event:
-    """What is judged: all arrays are (example,).
+    """The event and its probability: all arrays are (example,).
 
     Attributes:
-        chance: float64: the probability that the model gives the event.
+        chance: float64: the predicted probability of the event.
         happened: bool.
         group: int64: index of the example's group.
     """
@@ -29,7 +29,7 @@ class Event:
 
 
 def event(predictions: Predictions) -> Event:
-    """Class 1 of two classes; of more, that the most probable class is right.
+    """Return class 1 of two classes; of more, that the most probable class is right.
 
     Raises:
         DataError: If there are no predictions.

@@ -1,4 +1,4 @@
-"""A model on other people than it was made on: how far apart, and what they teach it."""
+"""External validation: the difference between populations, and learning from new data."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from sequela.evaluation.metrics import log_loss
 from sequela.evaluation.predictions import Predictions
 
 SIZES = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
-"""How many new people a learning curve tries."""
+"""The numbers of new people in a learning curve."""
 DRAWS = 10
 _MIDDLE = (0.1, 0.9)
 
 Way = Callable[[NDArray[np.int64]], Predictions | None]
-"""From the rows of new people to what a model that has learnt from them says of the judged rows;
-none where nothing can be learnt from so few."""
+"""A function from the rows of new people to predictions for the evaluated rows, after learning from
+the new rows; ``None`` where they are too few to learn from."""
 
 
 def difference(one: Estimate, other: Estimate) -> Estimate:
-    """``one`` minus ``other``, of different people, with the interval that follows from theirs.
+    """Compute ``one`` minus ``other``, of different people, with an interval from both intervals.
 
     The method of variance estimates recovery (Zou & Donner 2008, Statistics in Medicine 27, 1693):
     it needs no resampling, and keeps intervals that are not symmetric.
@@ -45,11 +45,11 @@ def difference(one: Estimate, other: Estimate) -> Estimate:
 
 @dataclass(frozen=True)
 class Learnt:
-    """What a way to learn from new people gives, with so many of them.
+    """The result of learning from a number of new people.
 
     Attributes:
-        people: How many it has learnt from.
-        loss: Mean log loss on people whom nothing has learnt from, over the draws.
+        people: Number of new people.
+        loss: Mean log loss on other new people, over the draws.
         low: A tenth of the draws are below.
         high: A tenth of the draws are above.
     """
@@ -61,13 +61,13 @@ class Learnt:
 
 
 def person(predictions: Predictions) -> NDArray[np.str_]:
-    """Str (example,): whose it is, or of which recording where people are not identified."""
+    """Return the person of each example, or the recording where unknown: str (example,)."""
     known = (predictions.subject_id != "").all()
     return predictions.subject_id if known else predictions.group_id
 
 
 def half_of_people(whose: NDArray[np.str_], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Bool (example,): true for all examples of a random half of the people."""
+    """Draw a random half of the people: bool (example,), true for all their examples."""
     everybody = np.unique(whose)
     return np.isin(whose, rng.permutation(everybody)[: len(everybody) // 2])
 
@@ -80,18 +80,18 @@ def learning_curve(
     *,
     draws: int = DRAWS,
 ) -> dict[str, list[Learnt]]:
-    """How well models do that learn from more and more new people, all drawn from ``rows``.
+    """Evaluate models that learn from more and more new people, all drawn from ``rows``.
 
     Args:
         whose: Str (example,), the person of every example.
         rows: Examples to learn from.
-        ways: Name to a way to learn.
-        rng: Draws the people: each draw is an order, of which the first so many are taken.
-        draws: How many orders.
+        ways: Name to a way of learning.
+        rng: Draws the people: each draw is an order, of which the first so many are used.
+        draws: Number of orders.
 
     Returns:
-        For each way, from few people to all; a number is left out where more than half of its
-        draws are too few to learn from.
+        For each way, from few people to all; a number is left out where more than half of its draws
+        are too few to learn from.
     """
     everybody = np.unique(whose[rows])
     sizes = [size for size in SIZES if size < len(everybody)] + [len(everybody)]

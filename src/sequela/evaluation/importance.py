@@ -1,4 +1,4 @@
-"""Which codes move a model of visits most, over many examples."""
+"""The codes that affect a model of visits most, over many examples."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from sequela.sequences.visit_batches import VisitDataset, visit_loader
 _BATCH = 64
 _TWO = 2
 Of = tuple[int, NDArray[np.integer], Attribution]
-"""Subject, places of the inputs among their names, and what moved the number."""
+"""Subject, places of the inputs among their names, and attributions."""
 
 
 @dataclass(frozen=True)
 class CodeImportance:
-    """How much a code moves the held-out predictions.
+    """The effect of a code on the predictions for the test set.
 
     Attributes:
         code: Its name.
-        subjects: Held-out subjects who have it.
-        mean_absolute: Mean absolute attribution over all held-out examples.
-        mean: Mean attribution over those that have it.
+        subjects: Test subjects who have it.
+        mean_absolute: Mean absolute attribution over all test examples.
+        mean: Mean attribution over the examples that have it.
     """
 
     code: str
@@ -37,13 +37,13 @@ class CodeImportance:
 
 @dataclass(frozen=True)
 class Importance:
-    """The codes of the held-out part by importance.
+    """The codes of the test set by importance.
 
     Attributes:
-        what: The number that they move.
-        codes: The most important first; none of fewer than 10 subjects.
-        suppressed: Codes of fewer subjects.
-        examples: Held-out examples.
+        what: The number that is explained.
+        codes: The most important first; without codes of fewer than 10 subjects.
+        suppressed: Number of codes of fewer subjects.
+        examples: Number of test examples.
         median_error: Median relative completeness error of the examples.
         largest_error: The largest.
     """
@@ -63,12 +63,12 @@ def importance_of_codes(
     what: str,
     smallest: int = SMALLEST_CELL,
 ) -> Importance:
-    """Mean absolute attributions of the codes over some examples.
+    """Compute mean absolute attributions of the codes over some examples.
 
     Args:
-        model: Of visits, of two classes.
-        sequences: Where the examples are.
-        rows: int64 (row,), which to take.
+        model: A model of visits, of two classes.
+        sequences: The examples.
+        rows: int64 (row,), the examples to use.
         what: The number that is explained, in words.
         smallest: Codes of fewer subjects are counted, not named.
     """
@@ -88,13 +88,13 @@ def importance_of_codes(
 def ranked(
     names: Sequence[str], found: Iterable[Of], examples: int, what: str, smallest: int
 ) -> Importance:
-    """Names by their mean absolute attribution.
+    """Rank names by their mean absolute attribution.
 
     Args:
-        names: Of all codes or inputs.
-        found: Of each example: its subject, the places (input,) of its inputs among the names, and
-            what each of them moved.
-        examples: How many.
+        names: Names of all codes or inputs.
+        found: For each example: its subject, the places (input,) of its inputs among the names, and
+            the attribution of each.
+        examples: Number of examples.
         what: The number that is explained, in words.
         smallest: Inputs of fewer subjects are counted, not named.
     """

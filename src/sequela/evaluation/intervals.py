@@ -1,12 +1,11 @@
-"""How sure a number is: intervals from a bootstrap over groups.
+"""Confidence intervals from a bootstrap over groups.
 
 Examples of one subject (segments of one recording) are alike, so whole groups are drawn. Each
-resample draws n - 1 of a stratum's n groups with replacement and scales their weights by
-n / (n - 1), which keeps the variance unbiased where there are few (Rao & Wu 1988). The quantiles
-are those of BCa (Efron 1987) or the plain percentiles, taken further out where few groups carry the
-number: by Student's t (Hesterberg 2015), its degrees of freedom from the kurtosis of the groups'
-influence (O'Neill 2014). ``benchmarks/interval_coverage.py`` measures how often such an interval
-holds the truth.
+resample draws n - 1 of a stratum's n groups with replacement and scales their weights by n / (n -
+1), which keeps the variance unbiased where there are few (Rao & Wu 1988). The quantiles are those
+of BCa (Efron 1987) or the plain percentiles, widened where the number depends on few groups: by
+Student's t (Hesterberg 2015), its degrees of freedom from the kurtosis of the groups' influence
+(O'Neill 2014). ``benchmarks/interval_coverage.py`` measures the coverage of such intervals.
 """
 
 from dataclasses import dataclass
@@ -29,15 +28,15 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval and how it was made.
+    """A confidence interval and its method.
 
     Attributes:
         low: Lower bound.
         high: Upper bound.
         level: Confidence, for example 0.95.
-        method: In words, shown with the number.
-        resamples: Bootstrap resamples that it rests on; 0 where a formula gave it.
-        n_groups: Subjects or recordings that were resampled.
+        method: The method in words, shown with the number.
+        resamples: Number of bootstrap resamples; 0 for a formula.
+        n_groups: Number of subjects or recordings that were resampled.
     """
 
     low: float
@@ -50,11 +49,11 @@ class Interval:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and how sure it is.
+    """A number and its interval.
 
     Attributes:
         value: NaN where it is undefined.
-        interval: ``None`` where there is too little for one.
+        interval: ``None`` where there are too few data for one.
     """
 
     value: float
@@ -63,17 +62,16 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How to resample: everything but the numbers themselves.
+    """The settings of a bootstrap.
 
     Attributes:
         level: Confidence of the intervals.
-        resamples: How many resamples.
+        resamples: Number of resamples.
         method: ``BCa`` or ``percentile``.
-        classes_fixed: Whether the makers of the data chose the number of groups of each class
-            (Bonn has 100 recordings of each), so that it does not vary by chance: groups are then
-            drawn within their class. Leave it out if subjects were not selected by class: an
-            interval stratified by class would be too narrow for whatever depends on how frequent a
-            class is.
+        classes_fixed: Whether the makers of the data chose the number of groups of each class (Bonn
+            has 100 recordings of each), so that it does not vary by chance: groups are then drawn
+            within their class. Leave it out if subjects were not selected by class: an interval
+            stratified by class would be too narrow for numbers that depend on class frequencies.
     """
 
     level: float = 0.95
@@ -87,12 +85,12 @@ DEFAULT = Bootstrap()
 
 @dataclass(frozen=True)
 class Distribution:
-    """One number on bootstrap resamples, and what corrects its quantiles.
+    """One number on bootstrap resamples, with corrections for its quantiles.
 
     Attributes:
         estimate: The number where each group counts once.
         values: float64 (resample,): the resamples on which it is defined.
-        degrees: Of freedom of the t distribution that widens the tails.
+        degrees: Degrees of freedom of the t distribution that widens the tails.
         shift: Bias of the resamples as a normal quantile (BCa); 0 for percentiles.
         acceleration: Skewness over the groups (BCa); 0 for percentiles.
     """
@@ -111,7 +109,7 @@ class Distribution:
         left_out: NDArray[np.float64],
         method: Method,
     ) -> "Distribution | None":
-        """From the values on resamples, and those with one group left out after the other.
+        """Build the distribution from values on resamples and with one group left out at a time.
 
         ``None`` if more than half of the resamples leave the number undefined, or fewer than two
         groups can be left out.
@@ -132,7 +130,7 @@ class Distribution:
         return cls(estimate, values, degrees_of_freedom(influence), shift, acceleration)
 
     def bounds(self, level: float) -> tuple[float, float]:
-        """The interval (Efron 1987, equation 6.8, with t for the normal quantiles)."""
+        """Return the interval (Efron 1987, equation 6.8, with t for the normal quantiles)."""
         tail = stats.t.isf((1 - level) / 2, self.degrees)
         moved = self.shift + np.array([-tail, tail])
         room = 1 - self.acceleration * moved
@@ -142,9 +140,9 @@ class Distribution:
         return low, high
 
     def p_value(self, null: float = 0.0) -> float:
-        """Two-sided: 1 - the level at which ``null`` becomes a bound of the interval.
+        """Return the two-sided p-value: 1 - the level at which ``null`` is a bound of the interval.
 
-        It is no smaller than the number of resamples can tell.
+        The number of resamples limits how small it can be.
         """
         side = np.where(np.abs(self.values - null) < _ROUNDING, 0, np.sign(self.values - null))
         if not side.any():
@@ -156,7 +154,7 @@ class Distribution:
 
 
 def _quantile_of(side: NDArray[np.float64], count: int) -> float:
-    """Normal quantile of the share of resamples below a value, from the signs of their distance."""
+    """Return the normal quantile of the share of resamples below a value, from distance signs."""
     below = (1 - side.mean()) / 2  # ties count half
     return float(stats.norm.ppf(np.clip(below, 1 / (count + 1), count / (count + 1))))
 
@@ -167,10 +165,10 @@ def distributions(
     how: Bootstrap = DEFAULT,
     stratum: NDArray[np.int64] | None = None,
 ) -> list[Distribution | None]:
-    """The bootstrap distribution of each number of a statistic, from the same resamples.
+    """Compute the bootstrap distribution of each number of a statistic, from the same resamples.
 
     Args:
-        statistic: With one number or several.
+        statistic: A statistic with one number or several.
         rng: Draws the resamples.
         how: Resamples and method.
         stratum: int64 (group,): groups are drawn within it; ``None`` draws from all.
@@ -206,13 +204,13 @@ def intervals(
     how: Bootstrap = DEFAULT,
     stratum: NDArray[np.int64] | None = None,
 ) -> list[Interval | None]:
-    """A confidence interval for each number of a statistic, from the same resamples.
+    """Compute a confidence interval for each number of a statistic, from the same resamples.
 
-    Where all resamples are 0, or all are 1, a bootstrap says nothing: a chance then has the exact
-    binomial bound over the groups that it rests on.
+    Where all resamples are 0, or all are 1, a bootstrap is uninformative: a probability then has
+    the exact binomial bound over its groups.
 
     Args:
-        statistic: With one number or several.
+        statistic: A statistic with one number or several.
         rng: Draws the resamples.
         how: Level, resamples and method.
         stratum: int64 (group,): groups are drawn within it; ``None`` draws from all.
@@ -238,7 +236,7 @@ def estimates(
     how: Bootstrap = DEFAULT,
     stratum: NDArray[np.int64] | None = None,
 ) -> list[Estimate]:
-    """Each number of a statistic with its interval; without any, if there is only one group."""
+    """Return each number of a statistic with its interval; without, if there is one group."""
     values = np.atleast_1d(statistic.estimate).tolist()
     if statistic.n_groups < 2:  # noqa: PLR2004
         return [Estimate(value, None) for value in values]
@@ -252,7 +250,7 @@ def interval(
     how: Bootstrap = DEFAULT,
     stratum: NDArray[np.int64] | None = None,
 ) -> Interval:
-    """The confidence interval of a statistic of one number; as :func:`intervals`.
+    """Compute the confidence interval of a statistic of one number; as :func:`intervals`.
 
     Raises:
         DataError: If there are fewer than two groups, or the number is undefined on more than half
@@ -264,7 +262,7 @@ def interval(
 def metric_interval(
     name: str, predictions: Predictions, rng: np.random.Generator, how: Bootstrap = DEFAULT
 ) -> Interval:
-    """The interval of a metric of :mod:`sequela.evaluation.metrics` by its name.
+    """Compute the interval of a metric of :mod:`sequela.evaluation.metrics` by its name.
 
     Raises:
         UnknownNameError: If no metric has that name.
@@ -287,7 +285,7 @@ def _only(found: list[Interval | None]) -> Interval:
 
 
 def _columns(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """From (row,) or (row, number) to (number, row)."""
+    """Transpose (row,) or (row, number) to (number, row)."""
     return rows.reshape(len(rows), -1).T
 
 
@@ -302,14 +300,14 @@ def _interval(
 
 
 def degrees_of_freedom(influence: NDArray[np.float64]) -> float:
-    """How many groups' worth of evidence a variance is, less one: n - 1 for normal influences.
+    """Estimate the degrees of freedom of a variance: n - 1 for normal influences.
 
-    A few groups that carry most of a number (the few subjects who died) make the estimate of its
-    variance as uncertain as a few draws would: 2n / (kurtosis - (n - 3) / (n - 1)), kept within 1
-    and n - 1 (O'Neill 2014, The American Statistician 68, 282).
+    A few groups that determine most of a number (the few subjects who died) make the estimate of
+    its variance as uncertain as a few draws would: 2n / (kurtosis - (n - 3) / (n - 1)), kept within
+    1 and n - 1 (O'Neill 2014, The American Statistician 68, 282).
 
     Args:
-        influence: (group,): what each group adds to the number, with mean 0.
+        influence: (group,): the contribution of each group to the number, with mean 0.
     """
     n_groups = len(influence)
     square = np.mean(influence**2)
@@ -320,7 +318,7 @@ def degrees_of_freedom(influence: NDArray[np.float64]) -> float:
 
 
 def exact_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
-    """The interval of Clopper & Pearson (1934) for a probability, with each group as one trial."""
+    """Compute the interval of Clopper & Pearson (1934), with each group as one trial."""
     found = stats.binomtest(successes, trials).proportion_ci(level, method="exact")
     return Interval(
         float(found.low), float(found.high), level, "exact binomial over groups", 0, trials

@@ -1,9 +1,9 @@
-"""How right a model's predictions are: one record for each metric, read by everything else.
+"""The metrics of a model's predictions: one record for each, read by everything else.
 
 A metric is a number from :class:`~sequela.evaluation.predictions.Predictions`, usually of one part:
-``accuracy(predictions.part("held_out"))``. Where scikit-learn has the number, it is scikit-learn's.
-:data:`METRICS` says of each how it is named, written, drawn, resampled and judged; :func:`register`
-adds one. What each means, and when not to trust it, is in ``docs/evaluation.md``.
+``accuracy(predictions.part("held_out"))``. Metrics of scikit-learn are used where they exist.
+:data:`METRICS` holds the name, format, axis, statistic and direction of each; :func:`register` adds
+one. Their meaning and their limits are described in ``docs/evaluation.md``.
 """
 
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -27,27 +27,27 @@ Needs = Literal["any classes", "two classes", "whole groups"]
 
 @dataclass(frozen=True)
 class Metric:
-    """All that is to be known of one metric.
+    """The definition of one metric.
 
     Attributes:
         name: In code and on the command line.
-        title: In the field's terms, as it stands within a sentence.
-        says: What it means, in a sentence.
-        value: From predictions of one part.
-        statistic: The same as a function of the groups' weights, which a bootstrap resamples;
-            ``None`` leaves it without an interval.
-        better: Which is better, ``higher`` or ``lower``; empty where neither is: models are then
-            not compared by it.
+        title: The field's term for it, as used within a sentence.
+        says: Its meaning, in a sentence.
+        value: A function from predictions for one part.
+        statistic: The same as a function of the groups' weights, for the bootstrap; with ``None``
+            it has no interval.
+        better: The better direction, ``higher`` or ``lower``; empty where there is none: models are
+            then not compared by it.
         needs: ``any classes``; ``two classes`` with examples of both; or ``whole groups``, whose
             examples have one class each (recordings).
-        form: Of a value in sentences and pictures, in Python's format.
-        table: Of a value in a table.
-        axis: Of an axis, in d3's format.
-        bounds: What it can be.
+        form: Format of a value in sentences and pictures, in Python's notation.
+        table: Format of a value in a table.
+        axis: Format of an axis, in d3's notation.
+        bounds: Its smallest and largest possible value.
         points: Whether it is a share whose differences are in percentage points.
-        chance: What a model that knows nothing reaches, where that is the same for all data.
+        chance: The value of an uninformative model, where that is the same for all data.
         hub: Its name on the Hugging Face Hub, if it has one.
-        key: Where it stands among a run's numbers (``metrics.json``), if not under its name.
+        key: Its key among a run's numbers (``metrics.json``), if not its name.
         reported: Whether each run's numbers hold it, with its interval.
         interval: Whether a run's numbers hold its interval too.
         reveals: Whether the confusion matrix may be computed from it: then it is hidden where a
@@ -78,14 +78,14 @@ class Metric:
 
     @property
     def heading(self) -> str:
-        """The title as it stands alone."""
+        """The title at the start of a line."""
         return self.title[0].upper() + self.title[1:]
 
     def can_be_had(self, predictions: Predictions, *, whole_groups: bool) -> bool:
-        """Whether these predictions have what it needs.
+        """Return whether these predictions have what the metric needs.
 
         Args:
-            predictions: Of one part.
+            predictions: Predictions for one part.
             whole_groups: Whether all examples of a group have one class by design.
         """
         if self.needs == "two classes":
@@ -94,24 +94,24 @@ class Metric:
         return whole_groups or self.needs == "any classes"
 
     def of(self, numbers: Mapping[str, Any], form: str = "") -> str:
-        """Its value and interval among a run's numbers, in words; a dash where it has none."""
+        """Format its value and interval among a run's numbers; a dash where it has none."""
         form = form or self.table
         value, ci = numbers.get(self.key), numbers.get(f"{self.key}_ci")
         return number(value, form) + (f" {within(ci[0], ci[1], form)}" if ci else "")
 
     def apart(self, difference: float) -> str:
-        """A difference of two values: in percentage points, or as it is."""
+        """Format a difference of two values: in percentage points, or as it is."""
         return number(100 * difference, "+.0f") if self.points else number(difference, "+.2f")
 
 
 def accuracy(predictions: Predictions) -> float:
-    """Share of examples whose most probable class is the true one."""
+    """Compute the share of examples whose most probable class is the true one."""
     _refuse_empty(predictions)
     return float(sklearn_metrics.accuracy_score(predictions.label, predictions.predicted))
 
 
 def recording_accuracy(predictions: Predictions) -> float:
-    """Share of whole recordings whose mean probabilities give the true class.
+    """Compute the share of whole recordings whose mean probabilities give the true class.
 
     Raises:
         DataError: If a recording's examples have different labels.
@@ -120,7 +120,7 @@ def recording_accuracy(predictions: Predictions) -> float:
 
 
 def per_class_recall(predictions: Predictions) -> NDArray[np.float64]:
-    """Share of each class's examples that are found; NaN for a class without examples.
+    """Compute the recall of each class; NaN for a class without examples.
 
     Returns:
         float64 (class,).
@@ -137,12 +137,12 @@ def per_class_recall(predictions: Predictions) -> NDArray[np.float64]:
 
 
 def balanced_accuracy(predictions: Predictions) -> float:
-    """Mean of the recalls of the classes that occur."""
+    """Compute the mean recall of the classes that occur."""
     return float(np.nanmean(per_class_recall(predictions)))
 
 
 def confusion(predictions: Predictions) -> NDArray[np.int64]:
-    """Counts of examples by true class (rows) and predicted class (columns).
+    """Count examples by true class (rows) and predicted class (columns).
 
     Returns:
         int64 (class, class).
@@ -155,7 +155,7 @@ def confusion(predictions: Predictions) -> NDArray[np.int64]:
 
 
 def log_loss(predictions: Predictions) -> float:
-    """Mean of -log(probability of the true class), in nats.
+    """Compute the mean of -log(probability of the true class), in nats.
 
     Probabilities keep float32's epsilon (1.2e-7) from 0 and 1, as in scikit-learn, so that one
     confident error costs at most 15.9.
@@ -165,14 +165,14 @@ def log_loss(predictions: Predictions) -> float:
 
 
 def example_loss(predictions: Predictions) -> NDArray[np.float64]:
-    """The terms of :func:`log_loss`: float64 (example,)."""
+    """Compute the terms of :func:`log_loss`: float64 (example,)."""
     of_label = predictions.probabilities[np.arange(predictions.n_examples), predictions.label]
     epsilon = np.finfo(np.float32).eps
     return -np.log(of_label.clip(epsilon, 1 - epsilon).astype(np.float64))
 
 
 def auroc(predictions: Predictions) -> float:
-    """Chance that an example of class 1 scores higher than one of class 0; ties count half.
+    """Compute the probability that class 1 scores higher than class 0; ties count half.
 
     Raises:
         DataError: If there are not two classes, or one has no examples.
@@ -182,7 +182,7 @@ def auroc(predictions: Predictions) -> float:
 
 
 def average_precision(predictions: Predictions) -> float:
-    """Mean precision over the recalls that the thresholds reach, not interpolated.
+    """Compute the mean precision over the recalls that the thresholds reach, not interpolated.
 
     Raises:
         DataError: If there are not two classes, or one has no examples.
@@ -192,13 +192,13 @@ def average_precision(predictions: Predictions) -> float:
 
 
 def brier_score(predictions: Predictions) -> float:
-    """Mean squared error of the probabilities: of class 1 of two classes, else over all classes."""
+    """Compute the mean squared error of class 1 of two classes, else summed over all classes."""
     _refuse_empty(predictions)
     return float(_squared_errors(predictions).mean())
 
 
 def _squared_errors(predictions: Predictions) -> NDArray[np.float64]:
-    """Of two classes both have the same errors: by convention only one is counted."""
+    """Return squared errors; two classes have the same errors, so by convention one is counted."""
     happened = predictions.label[:, None] == np.arange(len(predictions.classes))
     squares = (predictions.probabilities.astype(np.float64) - happened) ** 2
     share = 0.5 if len(predictions.classes) == _TWO else 1.0
@@ -206,23 +206,23 @@ def _squared_errors(predictions: Predictions) -> NDArray[np.float64]:
 
 
 def observed_minus_expected(predictions: Predictions) -> float:
-    """Share of examples with the event, minus the mean predicted probability."""
+    """Compute the share of examples with the event, minus the mean predicted probability."""
     judged = event(predictions)
     return float(np.mean(judged.happened - judged.chance))
 
 
 def alarm_rate(predictions: Predictions) -> float:
-    """Share of the examples that raise an alarm at the threshold 0.5."""
+    """Compute the share of examples that raise an alarm at the threshold 0.5."""
     _refuse_empty(predictions)
     return float(np.mean(predictions.score >= 0.5))  # noqa: PLR2004
 
 
 def majority_accuracy(training_label: NDArray[np.int64], label: NDArray[np.int64]) -> float:
-    """Accuracy of always saying the class that is most frequent in training.
+    """Compute the accuracy of always predicting the most frequent training class.
 
     Args:
         training_label: int64 (training example,).
-        label: int64 (example,): those to be predicted.
+        label: int64 (example,): labels of the examples to predict.
 
     Raises:
         DataError: If either is empty.
@@ -238,7 +238,7 @@ def _refuse_empty(predictions: Predictions) -> None:
 
 
 def refuse_one_class(predictions: Predictions) -> None:
-    """Make sure that there are two classes and examples of both.
+    """Check that there are two classes and examples of both.
 
     Raises:
         DataError: If not.
@@ -251,7 +251,7 @@ def refuse_one_class(predictions: Predictions) -> None:
 
 
 def recall_statistic(predictions: Predictions) -> Statistic:
-    """:func:`per_class_recall` as a function of the groups' weights: a number for each class."""
+    """Return :func:`per_class_recall` as a function of the groups' weights, a number a class."""
     classes = np.arange(len(predictions.classes))
     is_class = predictions.label[:, None] == classes
     hit = predictions.predicted[:, None] == classes
@@ -412,17 +412,17 @@ METRICS: dict[str, Metric] = {
         ),
     )
 }
-"""Every metric by its name; those that are reported stand in the order of tables."""
+"""The metrics by name; the reported ones are in the order of tables."""
 
 _TAKEN = ("examples", "groups", "per_class_recall", "confusion", "interval", "operating_points")
-"""What else stands among a run's numbers."""
+"""The other keys among a run's numbers."""
 
 OURS = frozenset(metric.key for metric in METRICS.values())
-"""Keys of those that every run has, where its classes allow them: a user may add others."""
+"""The keys of metrics that every run has, where its classes allow them; users may add others."""
 
 
 def register(metric: Metric) -> None:
-    """Add a metric: where metrics are computed, compared, written or drawn, it is one of them.
+    """Register a metric, so that it is computed, compared, written and drawn like the others.
 
     Raises:
         SettingError: If its name or key cannot be one, or is taken.
@@ -440,7 +440,7 @@ def register(metric: Metric) -> None:
 
 
 def named(name: str) -> Metric:
-    """A metric by its name, or by where it stands among a run's numbers.
+    """Return a metric by its name, or by its key among a run's numbers.
 
     Raises:
         UnknownNameError: If no metric has that name.
@@ -452,7 +452,7 @@ def named(name: str) -> Metric:
 
 
 def statistic_of(name: str, predictions: Predictions) -> Statistic:
-    """A metric as a function of how often each group counts.
+    """Return a metric as a function of the groups' weights.
 
     Groups are numbered as in ``predictions.group_index``.
 
@@ -469,21 +469,22 @@ def statistic_of(name: str, predictions: Predictions) -> Statistic:
 
 
 def reported(numbers: Container[str] | None = None) -> list[Metric]:
-    """The metrics that each run reports, in the order of tables; only those in ``numbers``."""
+    """List the metrics that each run reports, in the order of tables; only those in ``numbers``."""
     return [m for m in METRICS.values() if m.reported and (numbers is None or m.key in numbers)]
 
 
 def compared() -> list[Metric]:
-    """The metrics by which models can be compared."""
+    """List the metrics by which models can be compared."""
     return [metric for metric in METRICS.values() if metric.better]
 
 
 def headline(classes: Sequence[str], numbers: Container[str] | None = None) -> Metric:
-    """The metric that judges first: AUROC of two classes, else accuracy.
+    """Return the main metric: AUROC for two classes, else accuracy.
 
     Args:
         classes: Names of the classes.
-        numbers: Of a run; accuracy where they do not hold the AUROC, as where a class is missing.
+        numbers: Numbers of a run; if they lack the AUROC, as where a class is missing, accuracy is
+            used.
     """
     two = len(classes) == _TWO and (numbers is None or METRICS["auroc"].key in numbers)
     return METRICS["auroc" if two else "accuracy"]

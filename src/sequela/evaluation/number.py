@@ -1,4 +1,4 @@
-"""How numbers are written for people: in tables, sentences and pictures."""
+"""The format of numbers for people: in tables, sentences and pictures."""
 
 import math
 
@@ -6,11 +6,11 @@ from sequela.evaluation.disclosure import Hidden
 
 
 def number(value: float | Hidden | None, form: str = ".3f") -> str:
-    """A number as it is printed: with a minus sign, without a sign before a zero, a dash for none.
+    """Format a number: with a minus sign, without a sign before a zero, a dash for none.
 
     Args:
-        value: ``None`` or NaN where the number is not defined; or that it is hidden.
-        form: In Python's format.
+        value: ``None`` or NaN where the number is not defined; or ``Hidden``.
+        form: Format in Python's notation.
 
     Example:
         >>> number(-0.001, ".2f"), number(0.012, "+.1%"), number(0.001, "+.1f")
@@ -26,7 +26,7 @@ def number(value: float | Hidden | None, form: str = ".3f") -> str:
 
 
 def within(low: float, high: float, form: str = ".3f") -> str:
-    """An interval in brackets, to follow its number.
+    """Format an interval in brackets, to follow its number.
 
     Example:
         >>> within(0.25, 0.5, ".2f")

@@ -1,4 +1,4 @@
-"""What a model said about each example, as arrays and as ``predictions.parquet``."""
+"""Predictions for each example, as arrays and as ``predictions.parquet``."""
 
 import json
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _RECORDING = {"recording": "recording_id"}
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Probabilities of each class for each example, with what is needed to judge them.
+    """Probabilities of each class for each example, with the labels and ids to evaluate them.
 
     The arrays are checked, converted to the types below and made read-only.
 
@@ -39,10 +39,10 @@ class Predictions:
         label: int64 (example,): index of the true class.
         probabilities: float32 (example, class): each row sums to 1.
         classes: Names of the classes.
-        recording_id: str (example,), where that is another one than the group.
+        recording_id: str (example,), where it differs from the group.
 
     Raises:
-        DataError: If the arrays do not fit together or hold what they must not.
+        DataError: If the arrays do not fit together or hold invalid values.
     """
 
     example_id: NDArray[np.str_]
@@ -95,7 +95,9 @@ class Predictions:
         self._refuse(np.abs(total - 1) > _SUM_TOLERANCE, "has probabilities that do not sum to 1")
         last = len(self.classes) - 1
         self._refuse((self.label < 0) | (self.label > last), f"has a label outside 0..{last}")
-        self._refuse(~np.isin(self.split, PARTS), f"has a split that is none of {', '.join(PARTS)}")
+        self._refuse(
+            ~np.isin(self.split, PARTS), f"has a split that is not one of {', '.join(PARTS)}"
+        )
         self._refuse(self.group_id == "", "has no group")
         values, first = np.unique(self.example_id, return_index=True)
         if len(values) < self.n_examples:
@@ -115,18 +117,18 @@ class Predictions:
 
     @property
     def n_examples(self) -> int:
-        """How many examples there are."""
+        """The number of examples."""
         return len(self.example_id)
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        """int64 (example,): the most probable class, the first of equals."""
+        """The most probable class of each example, the first of equals: int64 (example,)."""
         predicted: NDArray[np.int64] = self.probabilities.argmax(axis=1)
         return predicted
 
     @property
     def score(self) -> NDArray[np.float32]:
-        """float32 (example,): probability of class 1, where there are two classes.
+        """The probability of class 1, where there are two classes: float32 (example,).
 
         Raises:
             DataError: If there are more than two.
@@ -140,16 +142,16 @@ class Predictions:
 
     @property
     def group_index(self) -> NDArray[np.int64]:
-        """int64 (example,): position of the example's group among the sorted group ids."""
+        """The position of each example's group among the sorted group ids: int64 (example,)."""
         return np.unique(self.group_id, return_inverse=True)[1]
 
     def where(self, keep: NDArray[np.bool_ | np.int64]) -> Self:
-        """Only the examples for which ``keep`` is true, or those at its positions."""
+        """Return the examples for which ``keep`` is true, or those at its positions."""
         names = (*self._columns.values(), "label", "probabilities")
         return replace(self, **{name: getattr(self, name)[keep] for name in names})
 
     def part(self, name: str) -> Self:
-        """Only the examples of one part of the split.
+        """Return the examples of one part of the split.
 
         Raises:
             UnknownNameError: If no part has that name.
@@ -159,7 +161,7 @@ class Predictions:
         return self.where(self.split == name)
 
     def against_rest(self, name: str) -> Self:
-        """Reduce the classes to two: ``not NAME``, and the one that is named.
+        """Reduce the classes to two: ``not NAME``, and the named one.
 
         Raises:
             UnknownNameError: If no class has that name.
@@ -177,7 +179,7 @@ class Predictions:
         )
 
     def by_recording(self) -> Self:
-        """One row per recording, with the mean of its examples' probabilities.
+        """Return one row per recording, with the mean of its examples' probabilities.
 
         The rows are in the order of the recordings' ids, which become the example ids too. Where
         no recordings are known, groups are recordings.
@@ -193,7 +195,7 @@ class Predictions:
             if differs.any():
                 raise DataError(
                     f"the recording of example {np.argmax(differs) + 1} holds more than one "
-                    f"{name.removesuffix('_id')}: a whole recording has no single answer here"
+                    f"{name.removesuffix('_id')}: a whole recording needs exactly one"
                 )
         sums = np.zeros((len(recording), len(self.classes)))
         np.add.at(sums, index, self.probabilities)
@@ -205,8 +207,8 @@ class Predictions:
 
         Columns: ``id``, ``group``, ``subject`` (null where subjects are not identified), ``split``,
         ``recording`` where that is not the group, ``label`` (index of the class) and one float
-        column per class, ``p_0``, ``p_1``...; the names of the classes are a JSON list in the
-        file's metadata, key ``sequela.classes``.
+        column per class, ``p_0``, ``p_1``...; the class names are a JSON list in the file's
+        metadata, key ``sequela.classes``.
         """
         columns: dict[str, pa.Array] = {
             column: pa.array(getattr(self, name).tolist(), pa.string())
@@ -261,7 +263,7 @@ class Predictions:
 
 
 def joined(parts: Sequence[Predictions]) -> Predictions:
-    """Predictions of different examples in one, sorted by ``example_id``.
+    """Join predictions of different examples, sorted by ``example_id``.
 
     Raises:
         DataError: If there are none, an example is in two of them, or their classes differ.

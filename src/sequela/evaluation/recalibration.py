@@ -1,4 +1,4 @@
-"""Recalibrate probabilities on tuning data; the held-out part is refused."""
+"""Recalibration of probabilities on the validation set; test predictions are refused."""
 
 from dataclasses import dataclass, replace
 
@@ -12,13 +12,13 @@ from sequela.errors import DataError, SplitError
 from sequela.evaluation.predictions import Predictions
 
 _EPSILON = float(np.finfo(np.float32).eps)
-_SPREADS = (2.0, 0.5)  # of a change of intercept and slope, before any patient is known
-_LARGEST = 100.0  # a temperature beyond 1/100..100 says that the model knows nothing, or all
+_SPREADS = (2.0, 0.5)  # prior deviations of changes of intercept and slope
+_LARGEST = 100.0  # a temperature beyond 1/100..100 means an uninformative or a perfect model
 
 
 @dataclass(frozen=True)
 class Temperature:
-    """Logits are divided by one number (Guo et al. 2017): no ranking within an example changes.
+    """A temperature that divides logits (Guo et al. 2017): no ranking within an example changes.
 
     Attributes:
         value: Above 1, probabilities become less extreme.
@@ -27,27 +27,27 @@ class Temperature:
     value: float
 
     def apply(self, predictions: Predictions) -> Predictions:
-        """The predictions with recalibrated probabilities."""
+        """Return the predictions with recalibrated probabilities."""
         logits = _logits(predictions) / self.value
         return replace(predictions, probabilities=np.exp(log_softmax(logits, axis=1)))
 
 
 @dataclass(frozen=True)
 class Isotonic:
-    """Each class's probability goes through a rising curve (Zadrozny & Elkan 2002).
+    """A rising curve for each class's probability (Zadrozny & Elkan 2002).
 
     The results are divided by their sum, which with two classes is 1 already.
 
     Attributes:
         given: For each class, probabilities at the corners of its curve.
-        recalibrated: What they become.
+        recalibrated: The recalibrated probabilities there.
     """
 
     given: tuple[tuple[float, ...], ...]
     recalibrated: tuple[tuple[float, ...], ...]
 
     def apply(self, predictions: Predictions) -> Predictions:
-        """The predictions with recalibrated probabilities.
+        """Return the predictions with recalibrated probabilities.
 
         Raises:
             DataError: If there are other classes than the curves were fitted for.
@@ -62,9 +62,7 @@ class Isotonic:
             [np.interp(predictions.probabilities[:, k], *curve) for k, curve in curves], axis=1
         )
         total = recalibrated.sum(axis=1, keepdims=True)
-        shares = np.full_like(
-            recalibrated, 1 / n_classes
-        )  # where no curve gives its class a chance
+        shares = np.full_like(recalibrated, 1 / n_classes)  # if all curves return 0
         return replace(
             predictions, probabilities=np.divide(recalibrated, total, out=shares, where=total > 0)
         )
@@ -72,10 +70,10 @@ class Isotonic:
 
 @dataclass(frozen=True)
 class Line:
-    """The logit of class 1 of two becomes ``intercept + slope * logit`` (Cox 1958).
+    """A line for the logit of class 1 of two: ``intercept + slope * logit`` (Cox 1958).
 
     Attributes:
-        intercept: Above 0, the event is more frequent than the model says.
+        intercept: Above 0, the event is more frequent than predicted.
         slope: Below 1, the probabilities were too extreme.
     """
 
@@ -83,7 +81,7 @@ class Line:
     slope: float
 
     def apply(self, predictions: Predictions) -> Predictions:
-        """The predictions with recalibrated probabilities.
+        """Return the predictions with recalibrated probabilities.
 
         Raises:
             DataError: If there are not two classes.
@@ -93,17 +91,18 @@ class Line:
 
 
 def fit_line(tuning: Predictions, *, slope: bool = True) -> Line:
-    """The line with the least log loss, held near no change where there are few examples.
+    """Fit the line with the least log loss, shrunk to no change where there are few examples.
 
     Changes of intercept and slope have normal priors with standard deviations 2 and 0.5, so that
-    ten patients without any event give a line, and with some hundred events the priors are nothing.
+    ten patients without any event give a line, and with some hundred events the priors have no
+    effect.
 
     Args:
-        tuning: Of two classes.
-        slope: Whether the slope is fitted; else it is 1, and the intercept alone is.
+        tuning: Predictions with two classes.
+        slope: Whether to fit the slope; else it is 1, and only the intercept is fitted.
 
     Raises:
-        SplitError: If there are predictions of the held-out part.
+        SplitError: If there are predictions for the test set.
         DataError: If there are none, or there are not two classes.
     """
     refuse_held_out(tuning, "a line is fitted")
@@ -122,10 +121,10 @@ def fit_line(tuning: Predictions, *, slope: bool = True) -> Line:
 
 
 def fit_temperature(tuning: Predictions) -> Temperature:
-    """The temperature with the least log loss on tuning data.
+    """Fit the temperature with the least log loss on the validation set.
 
     Raises:
-        SplitError: If there are predictions of the held-out part.
+        SplitError: If there are predictions for the test set.
         DataError: If there are none.
     """
     refuse_held_out(tuning, "a temperature is fitted")
@@ -142,10 +141,10 @@ def fit_temperature(tuning: Predictions) -> Temperature:
 
 
 def fit_isotonic(tuning: Predictions) -> Isotonic:
-    """The curves with the least squared error on tuning data; they want some hundred examples.
+    """Fit the curves with the least squared error on the validation set.
 
     Raises:
-        SplitError: If there are predictions of the held-out part.
+        SplitError: If there are predictions for the test set.
         DataError: If there are none.
     """
     refuse_held_out(tuning, "a curve is fitted")
@@ -160,20 +159,20 @@ def fit_isotonic(tuning: Predictions) -> Isotonic:
 
 
 def refuse_held_out(predictions: Predictions, what: str) -> None:
-    """Refuse to choose or fit anything on the held-out part, or on nothing.
+    """Refuse to choose or fit anything on the test set, or on nothing.
 
     Raises:
-        SplitError: If there are predictions of the held-out part.
+        SplitError: If there are predictions for the test set.
         DataError: If there are none.
     """
     if not predictions.n_examples:
-        raise DataError(f"there are no predictions: {what} on the tuning part")
+        raise DataError(f"there are no predictions: {what} on the validation set")
     if (predictions.split == "held_out").any():
-        raise SplitError(f"{what} on the tuning part; these predictions are of the held-out part")
+        raise SplitError(f"{what} on the validation set; these predictions are for the test set")
 
 
 def _log_odds(predictions: Predictions) -> NDArray[np.float64]:
-    """Logit of class 1 of two: float64 (example,)."""
+    """Return the logit of class 1 of two: float64 (example,)."""
     predictions.score  # noqa: B018 - refuses more than two classes
     logits = _logits(predictions)
     return np.asarray(logits[:, 1] - logits[:, 0])

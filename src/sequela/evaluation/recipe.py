@@ -1,18 +1,18 @@
-"""How sure a number of a recipe is: its mean over models trained on several splits or seeds.
+"""The uncertainty of a training procedure: means over models of several splits or seeds.
 
-An interval of one trained model says how it would do on new subjects. An interval of a recipe says
-how models trained like this would do on new subjects: it also holds what another draw of the
-training data, another split and another seed would change. Numbers of folds are averaged, never
-pooled: scores of two models cannot be ranked together.
+An interval of one trained model is about its performance on new subjects. An interval of a
+procedure is about the performance of models trained like this on new subjects: it includes the
+variation from another draw of the training data, another split and another seed. Numbers of folds
+are averaged, never pooled: scores of two models cannot be ranked together.
 
 The variance of the mean has three parts. The groups' part is a bootstrap: a group is drawn for all
-models that judge it. The coupled part stands for what folds share: a group that makes one fold
-easier to judge is training data of the others, so that its effect counts more than once (Bengio &
+models evaluated on it. The coupled part accounts for what folds share: a group that makes one fold
+easier to predict is training data of the others, so that its effect counts more than once (Bengio &
 Grandvalet 2004; Bates, Hastie & Tibshirani 2024). No cross-validation of one data set measures it
-without bias. What it does show is how much of the group variance stays when models are trained
-again, and how much swings: the coupled part is taken as a share of what stays, no larger than a
-multiple of what swings, both chosen by simulation (``benchmarks/recipe_coverage.py``). The training
-part is by how much folds or seeds differ beyond what their groups explain.
+without bias. It does show how much of the group variance stays when models are trained again, and
+how much changes: the coupled part is set to a share of the part that stays, no larger than a
+multiple of the part that changes, both chosen by simulation (``benchmarks/recipe_coverage.py``).
+The training part is the variance of folds or seeds beyond what their groups explain.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,11 +40,11 @@ from sequela.evaluation.statistic import Statistic, difference
 
 COUPLED, COUPLED_APART = 1.5, 0.6
 """The coupled part of the variance of a number, and of the difference of two models on the same
-examples, as a share of the group variance that lasts. Half of it is another deal of the folds,
-which repeats average out."""
+examples, as a share of the group variance that lasts. Half of it comes from the assignment to
+folds, which repeats average out."""
 COUPLED_SWING = 8.0
-"""The most that it is, as a multiple of the group variance that swings: a model that other training
-data hardly change is hardly coupled."""
+"""The upper limit of the coupled part, as a multiple of the group variance that changes: models
+that other training data hardly change are hardly coupled."""
 
 _ROUNDING = 1e-12
 _TWO = 2
@@ -53,7 +53,7 @@ Index = NDArray[np.int64]
 
 
 class Place(NamedTuple):
-    """Where a model stands in a design."""
+    """The place of a model in a design."""
 
     repeat: int
     fold: int
@@ -62,12 +62,12 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Variance:
-    """What the variance of a mean over models is made of; ``None`` where the design cannot tell.
+    """The parts of the variance of a mean over models; ``None`` where not separable.
 
     Attributes:
-        data: Other subjects to train on and to judge by, and whatever is not told apart from that.
-        split: Another deal of the folds, from repeats of the cross-validation.
-        seed: Other first weights and another order of the batches, from several seeds a split.
+        data: Other subjects in training and test sets, and everything not separated from that.
+        split: Other folds, from repeats of the cross-validation.
+        seed: Other first weights and batch orders, from several seeds a split.
     """
 
     data: float
@@ -76,20 +76,20 @@ class Variance:
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """The sum of the parts."""
         return self.data + (self.split or 0.0) + (self.seed or 0.0)
 
 
 @dataclass(frozen=True)
 class RecipeNumber:
-    """A number of a recipe, and how sure it is.
+    """A number of a training procedure, with its interval.
 
     Attributes:
         value: Mean over the models that have the number; NaN where none has.
-        interval: ``None`` where there is too little for one.
-        distribution: What interval and p-value come from; ``None`` without an interval.
-        variance: Of the mean; ``None`` without an interval.
-        n_models: How many models have the number.
+        interval: ``None`` where there are too few data for one.
+        distribution: The source of interval and p-value; ``None`` without an interval.
+        variance: Variance of the mean; ``None`` without an interval.
+        n_models: The number of models that have the number.
     """
 
     value: float
@@ -99,10 +99,10 @@ class RecipeNumber:
     n_models: int
 
     def p_value(self, null: float = 0.0) -> float:
-        """Two-sided: 1 - the level at which ``null`` becomes a bound of the interval.
+        """Return the two-sided p-value: 1 - the level at which ``null`` is a bound of the interval.
 
-        Resamples cannot tell how improbable a value is that none of them reached: there the tail is
-        that of Student's t, with the interval's own spread and degrees of freedom.
+        Resamples cannot show how improbable a value is that none of them reached: there the tail is
+        that of Student's t, with the interval's spread and degrees of freedom.
 
         Raises:
             DataError: If there is no interval.
@@ -118,13 +118,13 @@ class RecipeNumber:
 
 @dataclass(frozen=True)
 class Judged:
-    """What one of the models said of its held-out part, and of its tuning part if that is known.
+    """The predictions of one of the models for its test set, and its validation set if known.
 
     Attributes:
-        held_out: Predictions of the held-out part.
-        place: Which repeat of the cross-validation, which of its folds, which seed.
-        tuning: Predictions of the tuning part. A group that is held out in one fold is often in the
-            tuning part of another, which tells how much its number changes with the model.
+        held_out: Predictions for the test set.
+        place: The repeat of the cross-validation, its fold, and the seed.
+        tuning: Predictions for the validation set. A test group of one fold is often in the
+            validation set of another, which shows how much its number changes with the model.
     """
 
     held_out: Predictions
@@ -134,13 +134,13 @@ class Judged:
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """Which groups each model was judged on.
+    """The groups that each model was evaluated on.
 
     Attributes:
         members: For each model int64 (its group,): index among all groups.
-        places: For each model.
+        places: The place of each model.
         stratum: int64 (group,): groups are drawn within it; ``None`` draws from all.
-        tuning: As ``members``, of the tuning parts; empty where these are not known.
+        tuning: As ``members``, for the validation sets; empty where these are not known.
         paired: Whether each number is a difference of two models on the same examples.
     """
 
@@ -152,7 +152,7 @@ class Design:
 
     @classmethod
     def disjoint(cls, statistics: Sequence[Statistic]) -> "Design":
-        """Folds of one cross-validation, in order, whose groups are all different."""
+        """Build the design of one cross-validation's folds, in order, with disjoint groups."""
         ends = np.cumsum([one.n_groups for one in statistics])
         members = tuple(
             np.arange(end - one.n_groups, end)
@@ -162,10 +162,10 @@ class Design:
 
     @classmethod
     def of(cls, judged: Sequence[Judged], *, classes_fixed: bool = False) -> "Design":
-        """From the predictions of all models.
+        """Build the design from the predictions of all models.
 
         Args:
-            judged: Of each model.
+            judged: Predictions of each model.
             classes_fixed: Whether to draw groups within their class.
 
         Raises:
@@ -192,11 +192,11 @@ class Design:
 
     @property
     def n_groups(self) -> int:
-        """How many groups there are."""
+        """The number of groups."""
         return int(max(each.max() for each in self.members)) + 1
 
     def count(self, what: int) -> int:
-        """How many repeats (0), folds (1) or seeds (2) there are."""
+        """Count the repeats (0), folds (1) or seeds (2)."""
         return len({place[what] for place in self.places})
 
     @property
@@ -205,9 +205,9 @@ class Design:
         return np.zeros(self.n_groups, np.int64) if self.stratum is None else self.stratum
 
     def cells(self) -> tuple[Index, float]:
-        """Within what groups are drawn, and what corrects the variance of the draws.
+        """Return the strata for drawing groups, and a correction of the variance of the draws.
 
-        One cross-validation draws within each fold (and class). Repeats deal the groups anew, so
+        One cross-validation draws within each fold (and class). Repeats assign the groups anew, so
         they are drawn from all folds together; as each fold's number is about its own mean, the
         variance then lacks one degree of freedom a fold.
         """
@@ -231,18 +231,18 @@ def across_folds(
     tuning: Sequence[Statistic] = (),
     degrees: float | None = None,
 ) -> list[RecipeNumber]:
-    """Each number of a recipe, from the statistics of its models.
+    """Compute each number of a training procedure from the statistics of its models.
 
     Args:
         statistics: One for each model, all with as many numbers; a paired difference is
             :func:`sequela.evaluation.statistic.difference` of two models with the same place.
         rng: Draws the resamples.
         how: Level, resamples and method.
-        design: Which groups each model was judged on (default: folds of different groups, in
+        design: The groups that each model was evaluated on (default: folds of different groups, in
             order, of one cross-validation).
-        tuning: The same statistics on the tuning parts, if ``design`` has these.
-        degrees: Of freedom of the group variance, where a jackknife tells nothing about a number
-            (default: by how evenly the groups carry it).
+        tuning: The same statistics on the validation sets, if ``design`` has these.
+        degrees: Degrees of freedom of the group variance, where a jackknife is uninformative
+            (default: by how evenly the groups contribute).
 
     Returns:
         One for each number of a statistic.
@@ -286,7 +286,7 @@ def across_folds(
 def metric_across_folds(
     name: str, judged: Sequence[Judged], rng: np.random.Generator, how: Bootstrap = DEFAULT
 ) -> RecipeNumber:
-    """A metric of a recipe by its name.
+    """Compute a metric of a training procedure by its name.
 
     Raises:
         UnknownNameError: If no metric has that name.
@@ -302,10 +302,10 @@ def over_models(
     rng: np.random.Generator,
     how: Bootstrap = DEFAULT,
 ) -> list[RecipeNumber]:
-    """Numbers of a recipe from what its models said; as :func:`across_folds`.
+    """Compute numbers of a procedure from its models' predictions; as :func:`across_folds`.
 
     Args:
-        judged: Of each model.
+        judged: Predictions of each model.
         of: The statistic of predictions.
         rng: Draws the resamples.
         how: Level, resamples, method, and whether groups are drawn within their class.
@@ -322,17 +322,18 @@ def difference_across_folds(
     rng: np.random.Generator,
     how: Bootstrap = DEFAULT,
 ) -> list[RecipeNumber]:
-    """``one`` minus ``other``, paired: models with the same place judge the same examples.
+    """Compute ``one`` minus ``other``, paired: models with the same place have the same examples.
 
     Args:
-        one: Of each model of the first recipe.
-        other: Of each model of the second; seeds of a fold that only one has are left out.
+        one: Predictions of each model of the first procedure.
+        other: Predictions of each model of the second; seeds of a fold that only one has are left
+            out.
         of: The statistic of predictions.
         rng: Draws the resamples.
         how: Level, resamples, method, and whether groups are drawn within their class.
 
     Raises:
-        SplitError: If two models of one place were judged on different examples.
+        SplitError: If two models of one place have different test examples.
         DataError: If no place is in both.
     """
     theirs = {each.place: each for each in other}
@@ -358,7 +359,7 @@ def _apart(
 def _values(
     statistics: Sequence[Statistic], members: Sequence[Index], weights: Sequence[Values]
 ) -> Values:
-    """Each model's numbers under weights of all groups: (model, resample, number)."""
+    """Compute each model's numbers under weights of all groups: (model, resample, number)."""
     return np.stack(
         [
             np.concatenate([one(chunk[:, groups]).reshape(len(chunk), -1) for chunk in weights])
@@ -368,7 +369,7 @@ def _values(
 
 
 def _mean(values: Values) -> Values:
-    """Mean over the models (model, ...) that have the number; NaN where none has."""
+    """Average over the models (model, ...) that have the number; NaN where none has."""
     there = ~np.isnan(values)
     total = np.where(there, values, 0).sum(axis=0)
     with np.errstate(invalid="ignore"):
@@ -377,12 +378,12 @@ def _mean(values: Values) -> Values:
 
 
 def _spread(values: Values) -> Values:
-    """Variance along the first axis of what is defined there; NaN where nothing is."""
+    """Compute the variance along the first axis of defined values; NaN where there are none."""
     return _mean((values - _mean(values)) ** 2)
 
 
 def _trials(statistics: Sequence[Statistic], design: Design) -> list[int]:
-    """How many groups each number rests on, over all folds of a repeat; 0 if it is no chance."""
+    """Count the groups behind each number, over all folds of a repeat; 0 if not a probability."""
     given = np.array([one.trials or [0] * one.estimate.size for one in statistics])
     each = given.sum(axis=0) * design.count(1) // len(statistics)
     trials: list[int] = np.where((given > 0).all(axis=0), each, 0).tolist()
@@ -396,10 +397,10 @@ def _swing(
     weights: Sequence[Values],
     drawn: Values,
 ) -> Values:
-    """How much of each number's group variance is another model's saying something else: (number,).
+    """Estimate the part of each number's group variance that changes with the model: (number,).
 
-    The part of one cross-validation: half the variance of what two repeats differ by on the same
-    draws. Where there is one repeat, the tuning parts stand for the second; without them it is NaN.
+    For one cross-validation: half the variance of the difference of two repeats on the same draws.
+    With one repeat, the validation sets replace the second; without them it is NaN.
     """
     if design.count(0) > 1:
         repeat = np.array([place.repeat for place in design.places])
@@ -428,8 +429,8 @@ class _Found:
         drawn: (model, resample).
         left_out: (left out,): the mean with one group left out after the other.
         swing: See :func:`_swing`.
-        trials: Groups that it rests on, if it is a chance.
-        degrees: Of freedom of the group variance, if they are given.
+        trials: Groups behind it, if it is a probability.
+        degrees: Degrees of freedom of the group variance, if they are given.
     """
 
     point: Values
@@ -469,7 +470,7 @@ def _number(found: _Found, design: Design, correction: float, how: Bootstrap) ->
 
 
 def _coupled(group: float, swing: float, design: Design) -> float:
-    """Estimate what folds that share training data add to the group variance of their mean."""
+    """Estimate the variance that folds with shared training data add to their mean."""
     repeats = design.count(0)
     share = (COUPLED_APART if design.paired else COUPLED) * (1 + 1 / repeats) / 2
     if np.isnan(swing):
@@ -478,10 +479,10 @@ def _coupled(group: float, swing: float, design: Design) -> float:
 
 
 def _training(found: _Found, design: Design) -> tuple[float | None, float]:
-    """What training adds to the variance of the mean beyond the groups: by seed, by fold.
+    """Estimate the variance that training adds to the mean beyond the groups: by seed, by fold.
 
-    The variance between seeds, or folds, less what the groups they are judged on explain. Seeds of
-    a split judge the same groups, so these explain only what they see differently.
+    The variance between seeds, or folds, less the part that the groups explain. Seeds of a split
+    are evaluated on the same groups, so these explain only different reactions to them.
     """
     cells: dict[tuple[int, int], list[int]] = {}
     for model, place in enumerate(design.places):
@@ -508,12 +509,12 @@ def _training(found: _Found, design: Design) -> tuple[float | None, float]:
 
 
 def _apart_on_draws(point: Values, drawn: Values) -> float:
-    """Mean variance between seeds (seed, resample) of what each draw moves them by."""
+    """Compute the mean variance between seeds (seed, resample) of the effect of each draw."""
     return float(_mean((drawn - point[:, None]).var(axis=0, ddof=1)))
 
 
 def _split_up(found: _Found, design: Design, total: float, seed: float | None) -> Variance:
-    """The total variance by what causes it, as far as the design can tell."""
+    """Divide the total variance by its cause, as far as the design can separate them."""
     repeat = np.array([place.repeat for place in design.places])
     if seed is not None:
         cells: dict[tuple[int, int], list[float]] = {}
@@ -532,20 +533,20 @@ def _split_up(found: _Found, design: Design, total: float, seed: float | None) -
 
 
 def _degrees(group: float, of_group: float, training: float, of_training: int) -> float:
-    """Degrees of freedom of a sum of two variances (Satterthwaite 1946)."""
+    """Compute degrees of freedom of a sum of two variances (Satterthwaite 1946)."""
     if not training:
         return of_group
     return (group + training) ** 2 / (group**2 / of_group + training**2 / max(of_training, 1))
 
 
 def _most_degrees(design: Design) -> float:
-    """Groups less the means that they are about: one a fold and stratum."""
+    """Return the number of groups less the means they are about: one a fold and stratum."""
     means = len(np.unique(design.base)) * design.count(1)
     return float(max(design.n_groups - means, design.n_groups / 2, 1))
 
 
 def _widened(spread: Distribution, total: float, *, is_chance: bool) -> Values:
-    """The resamples spread out to a variance; a chance on the logit scale, so that it stays one."""
+    """Widen the resamples to a variance; a probability on the logit scale, to keep it in range."""
     value, values = spread.estimate, spread.values
     variance = float(values.var())
     if variance < _ROUNDING**2:
@@ -559,7 +560,7 @@ def _widened(spread: Distribution, total: float, *, is_chance: bool) -> Values:
 
 
 def _method(design: Design, how: Bootstrap) -> str:
-    """How the interval was made, in words."""
+    """Describe the method of the interval."""
     names = ("repeat", "fold", "seed")
     counts = [(design.count(what), name) for what, name in enumerate(names)]
     said = ", ".join(f"{count} {name}s" for count, name in counts if count > 1) or "1 model"

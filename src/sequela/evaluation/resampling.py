@@ -5,15 +5,15 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-_CHUNK = 100  # resamples drawn at once: what they need fits a processor's cache
+_CHUNK = 100  # resamples drawn at once: they fit a processor's cache
 _JACKKNIFE_BLOCKS = 500
 
 
 def class_strata(label: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The class of each group, int64 (group,), for drawing within classes.
+    """Return the class of each group, int64 (group,), for drawing within classes.
 
-    Groups of several classes are drawn among those of the same classes. What has a single group
-    joins the largest: one group alone cannot vary.
+    Groups of several classes are drawn among those of the same classes. A stratum with a single
+    group joins the largest: one group alone cannot vary.
 
     Args:
         label: int64 (example,).
@@ -21,7 +21,7 @@ def class_strata(label: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[
     """
     classes = np.zeros((int(group.max(initial=-1)) + 1, int(label.max(initial=0)) + 1), np.bool_)
     classes[group, label] = True
-    stratum = np.unique(classes[:, ::-1], axis=0, return_inverse=True)[1]  # by class, rising
+    stratum = np.unique(classes[:, ::-1], axis=0, return_inverse=True)[1]  # sorted by class
     size = np.bincount(stratum)
     stratum[size[stratum] == 1] = size.argmax()
     return np.unique(stratum, return_inverse=True)[1]
@@ -30,9 +30,9 @@ def class_strata(label: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[
 def resampled_weights(
     stratum: NDArray[np.int64], resamples: int, rng: np.random.Generator
 ) -> Iterator[NDArray[np.float64]]:
-    """Weights of the groups in bootstrap resamples, in chunks of (resample, group).
+    """Draw weights of the groups in bootstrap resamples, in chunks of (resample, group).
 
-    Of a stratum's n groups, n - 1 are drawn with replacement and count n / (n - 1) each.
+    For a stratum of n groups, n - 1 are drawn with replacement and count n / (n - 1) each.
     """
     members = [np.flatnonzero(stratum == one) for one in range(int(stratum.max()) + 1)]
     for start in range(0, resamples, _CHUNK):
@@ -48,11 +48,11 @@ def resampled_weights(
 
 
 def jackknife_weights(stratum: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
-    """Weights of the groups when one after the other is left out: chunks of (left out, group).
+    """Return weights that leave out one group after the other: chunks of (left out, group).
 
     The rest of its stratum makes up for it. Where there are more than 500 groups, they are left out
-    in 500 blocks, which take from all strata alike: the skewness that follows stays the same,
-    because blocks are less skewed as they are fewer.
+    in 500 blocks, which include all strata equally: the resulting skewness stays the same, because
+    blocks are less skewed as they are fewer.
     """
     n_groups = len(stratum)
     block = np.empty(n_groups, dtype=np.int64)

@@ -1,8 +1,8 @@
-"""A metric as a function of how often each group counts.
+"""A metric as a function of the groups' weights.
 
 A bootstrap draws groups (subjects, recordings) with replacement, so a resample is a weight for each
-group: how often it was drawn. Metrics that are ratios of sums become products of a matrix of
-weights with the sums of each group; those on ranks become cumulated sums over sorted scores. A
+group: the number of times it was drawn. Metrics that are ratios of sums become products of a matrix
+of weights with the sums of each group; those on ranks become cumulated sums over sorted scores. A
 paired comparison is one statistic minus another, under the same weights.
 """
 
@@ -23,10 +23,9 @@ class Statistic:
     Attributes:
         value: From weights (resample, group) to (resample,) or (resample, number), NaN where a
             resample leaves a number undefined.
-        n_groups: How many groups there are.
-        trials: How many groups each number rests on where it is a chance between 0 and 1, so that
-            exactly 0 or 1 still says something, and 0 where it is no chance: (number,). ``None`` if
-            none is.
+        n_groups: Number of groups.
+        trials: Number of groups behind each number that is a probability, for intervals at exactly
+            0 or 1, and 0 for other numbers: (number,). ``None`` if none is a probability.
     """
 
     value: Weighted
@@ -34,7 +33,7 @@ class Statistic:
     trials: tuple[int, ...] | None = None
 
     def __call__(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The values under weights (resample, group)."""
+        """Compute the values under weights (resample, group)."""
         return self.value(weights)
 
     @property
@@ -44,7 +43,7 @@ class Statistic:
 
 
 def ratio(numerator: ArrayLike, denominator: ArrayLike, group: NDArray[np.int64]) -> Statistic:
-    """Sums of the examples' numerators over the sums of their denominators.
+    """Divide sums of the examples' numerators by sums of their denominators.
 
     Args:
         numerator: (example,) or, for several numbers, (example, number).
@@ -62,12 +61,12 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike, group: NDArray[np.int64]
 
 
 def mean(values: ArrayLike, group: NDArray[np.int64]) -> Statistic:
-    """Means over the examples of (example,) or (example, number)."""
+    """Compute means over the examples of (example,) or (example, number)."""
     return ratio(values, np.ones_like(values, dtype=np.float64), group)
 
 
 def share(hit: NDArray[np.bool_], among: NDArray[np.bool_], group: NDArray[np.int64]) -> Statistic:
-    """Shares of the examples ``among`` that are a ``hit``: bool (example,) or (example, number)."""
+    """Compute shares of the examples ``among`` that are a ``hit``: bool (example,[ number])."""
     quotient = ratio(hit & among, among, group)
     present = np.atleast_2d(_sum_by_group(among, group).T > 0)
     return Statistic(quotient.value, quotient.n_groups, tuple(present.sum(axis=1).tolist()))
@@ -83,7 +82,7 @@ def _sum_by_group(values: ArrayLike, group: NDArray[np.int64]) -> NDArray[np.flo
 def auroc(
     positive: NDArray[np.bool_], score: NDArray[np.floating], group: NDArray[np.int64]
 ) -> Statistic:
-    """Area under the receiver operating characteristic; ties count half."""
+    """Compute the area under the receiver operating characteristic; ties count half."""
     sums_at = sums_at_scores(positive, score, group)
 
     def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -101,7 +100,7 @@ def auroc(
 def average_precision(
     positive: NDArray[np.bool_], score: NDArray[np.floating], group: NDArray[np.int64]
 ) -> Statistic:
-    """Precision at each distinct score, weighted by the recall gained there."""
+    """Compute the precision at each distinct score, weighted by the recall gained there."""
     sums_at = sums_at_scores(positive, -score, group)
 
     def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -118,14 +117,14 @@ def average_precision(
 
 
 def _scarcest(positive: NDArray[np.bool_], group: NDArray[np.int64]) -> int:
-    """The number of groups with positives, or with negatives, whichever is smaller."""
+    """Count the groups with positives, or with negatives, whichever are fewer."""
     return min(len(np.unique(group[positive])), len(np.unique(group[~positive])))
 
 
 def sums_at_scores(
     positive: NDArray[np.bool_], score: NDArray[np.floating], group: NDArray[np.int64]
 ) -> Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """From weights to summed weights of positives and negatives at each distinct score.
+    """Return a function that sums weights of positives and negatives at each distinct score.
 
     Args:
         positive: bool (example,).
@@ -153,12 +152,12 @@ def sums_at_scores(
 
 
 def difference(one: Statistic, other: Statistic) -> Statistic:
-    """``one`` minus ``other`` on the same resamples: what a paired bootstrap resamples."""
+    """Subtract ``other`` from ``one`` on the same resamples, for a paired bootstrap."""
     return Statistic(lambda weights: one(weights) - other(weights), one.n_groups)
 
 
 def stacked(statistics: Sequence[Statistic]) -> Statistic:
-    """The numbers of several statistics on the same groups as one statistic."""
+    """Stack the numbers of several statistics on the same groups into one statistic."""
 
     def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         rows = len(weights)

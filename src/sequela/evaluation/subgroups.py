@@ -24,9 +24,9 @@ class Cell:
     """Counts of one value of an attribute.
 
     Attributes:
-        n_groups: Groups, or subjects where groups are whole hospitals.
-        n_examples: Examples.
-        n_of_class: Examples of each class, (class,).
+        n_groups: Number of groups, or subjects where groups are whole hospitals.
+        n_examples: Number of examples.
+        n_of_class: Number of examples of each class, (class,).
     """
 
     n_groups: int
@@ -40,12 +40,13 @@ class Subgroup:
 
     Attributes:
         attribute: For example ``sex``.
-        value: For example ``female``; ``unknown`` where the data do not say; the empty string
-            where the cell is small itself: a name that few have tells who they are.
+        value: For example ``female``; ``unknown`` where the data do not record it; the empty string
+            where the cell itself is small, because a rare value may identify people.
         cell: Its counts, or ``None`` where they are suppressed: with all numbers if the cell is
             small itself, alone if they are hidden only to keep another cell's counts from being
             worked out.
-        metrics: Asked for by name; one that is not defined here (a class is missing) is left out.
+        metrics: The requested metrics by name; one that is not defined here (a class is missing) is
+            left out.
         observed_minus_expected: Share of examples with the event, minus the mean predicted
             probability (see :mod:`sequela.evaluation.event`).
         alarm_rate: Alarms per example, where a threshold was given; ``None`` where few examples
@@ -71,22 +72,23 @@ def subgroups(
     model: NDArray[np.int64] | None = None,
     smallest: int = SMALLEST_CELL,
 ) -> list[Subgroup]:
-    """The numbers of each value of each attribute, in order of attribute, then value.
+    """Compute the numbers of each value of each attribute, in order of attribute, then value.
 
     A value is suppressed, and its name with it, if it has fewer than 10 groups (subjects, where
     groups are hospitals), or 1 to 9 examples of any class. The counts of the next smallest are
-    hidden too, until those that are hidden sum to enough: otherwise they could be had by
-    subtraction from the whole.
+    hidden too, until the hidden ones sum to enough: otherwise they could be computed by subtraction
+    from the total.
 
     Args:
-        predictions: Of one part.
+        predictions: Predictions for one part.
         attributes: For each name str (example,), empty where unknown.
         names: Metrics of :data:`sequela.evaluation.metrics.METRICS`.
         rng: Draws the resamples.
-        threshold: For the alarm rate, where there are two classes.
+        threshold: Threshold of the alarm rate, where there are two classes.
         how: Level, resamples and method of the intervals.
-        model: int64 (example,): which model said it, where several did (folds). A metric is then
-            the mean over the models that have it: their scores cannot be ranked together.
+        model: int64 (example,): the model of each prediction, where there are several (folds). A
+            metric is then the mean over the models that have it: their scores cannot be ranked
+            together.
         smallest: The smallest count that is shown.
 
     Raises:
@@ -117,7 +119,7 @@ def subgroups(
 
 
 def _few_alarms(predictions: Predictions, threshold: Threshold, smallest: int) -> bool:
-    """Whether the rate of alarms would give a small count away."""
+    """Return whether the rate of alarms would reveal a small count."""
     alarms = int((predictions.score >= threshold.value).sum())
     return any(is_small(n, smallest) for n in (alarms, predictions.n_examples - alarms))
 
@@ -125,7 +127,7 @@ def _few_alarms(predictions: Predictions, threshold: Threshold, smallest: int) -
 def _hidden(
     predictions: Predictions, members: Mapping[str, NDArray[np.bool_]], smallest: int
 ) -> tuple[set[str], set[str]]:
-    """Values that are too small, and those whose counts would give theirs away."""
+    """Return values that are too small, and those whose counts would reveal these."""
     cells = {value: _cell(predictions.where(rows)) for value, rows in members.items()}
     counts = np.array([[cell.n_groups, *cell.n_of_class] for cell in cells.values()])
     small = ((counts > 0) & (counts < smallest)).any(axis=1)
@@ -176,7 +178,7 @@ def _of_models(
     rng: np.random.Generator,
     how: Bootstrap,
 ) -> Estimate:
-    """The mean of a metric over the models that have it here; of one group, without interval."""
+    """Average a metric over the models that have it; with one group, without interval."""
     judged = [
         Judged(predictions.where(model == one), Place(0, place, 0))
         for place, one in enumerate(np.unique(model).tolist())

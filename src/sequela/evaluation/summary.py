@@ -1,4 +1,4 @@
-"""The numbers of one part of a run, each with its interval, as they are written to a run folder."""
+"""The numbers of one part of a run, each with its interval, as written to a run folder."""
 
 import math
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ MORE_PROBABLE = Threshold(0.5, "the more probable class")
 def summarise_parts(
     predictions: Predictions, settings: RunSettings, *, recordings: bool, intervals: bool = True
 ) -> dict[str, dict[str, Any]]:
-    """What a run's ``metrics.json`` says of each part.
+    """Compute a run's ``metrics.json`` for each part.
 
     Args:
-        predictions: Of all parts.
-        settings: Of the run.
+        predictions: Predictions for all parts.
+        settings: Settings of the run.
         recordings: As in :func:`summarise`.
         intervals: Whether to compute the intervals, which take a bootstrap.
     """
@@ -44,18 +44,18 @@ def summarise_parts(
 
 
 def summarise(predictions: Predictions, *, seed: int | None, recordings: bool) -> dict[str, Any]:
-    """Recall, confusion, and each reported metric that is defined on one part.
+    """Compute recall, confusion, and each reported metric that is defined on one part.
 
     Args:
-        predictions: Of one part.
-        seed: Of the bootstrap; ``None`` leaves the intervals out.
+        predictions: Predictions for one part.
+        seed: Seed of the bootstrap; ``None`` leaves the intervals out.
         recordings: Whether examples are segments of recordings of one class: each then gets the
             class with the highest mean probability over its segments, and the bootstrap resamples
             within classes.
 
     Returns:
         Numbers by name. An interval ``<name>_ci`` is [low, high], 95 %, from a bootstrap over the
-        groups; ``interval`` says how it was made. A number that needs both of two classes is left
+        groups; ``interval`` describes the method. A number that needs both of two classes is left
         out where one is missing.
     """
     possible = [m for m in reported() if m.can_be_had(predictions, whole_groups=recordings)]
@@ -90,7 +90,7 @@ def summarise(predictions: Predictions, *, seed: int | None, recordings: bool) -
 
 
 def _recordings(predictions: Predictions) -> dict[str, int]:
-    """How many there are, where groups are not recordings."""
+    """Count recordings, where groups are not recordings."""
     ids = predictions.recording_id
     return {} if ids is None else {"recordings": len(np.unique(ids))}
 
@@ -98,18 +98,18 @@ def _recordings(predictions: Predictions) -> dict[str, int]:
 def operating_points(
     predictions: Predictions, *, seed: int | None, aim: Aim, target: float | None = None
 ) -> list[dict[str, Any]]:
-    """What happens on the held_out part at 0.5, and at the threshold chosen on the tuning part.
+    """Compute the test performance at 0.5, and at the threshold chosen on the validation set.
 
     Args:
-        predictions: Of all parts, of two classes.
-        seed: Of the bootstrap; ``None`` leaves the intervals out.
-        aim: What the chosen threshold serves.
+        predictions: Predictions for all parts, of two classes.
+        seed: Seed of the bootstrap; ``None`` leaves the intervals out.
+        aim: The aim of the chosen threshold.
         target: The aim's number.
 
     Returns:
-        For each threshold its ``value``, why it is this one, the confusion matrix (class, class),
-        and sensitivity, specificity, precision, negative_value, f1 and alarm_rate, each with its
-        95 % interval ``<name>_ci``.
+        For each threshold its ``value``, the reason for it, the confusion matrix (class, class),
+        and sensitivity, specificity, precision, negative_value, f1 and alarm_rate, each with its 95
+        % interval ``<name>_ci``.
     """
     chosen = choose_threshold(predictions.part("tuning"), aim, target)
     return points(predictions.part("held_out"), [MORE_PROBABLE, chosen], seed=seed)
@@ -118,7 +118,7 @@ def operating_points(
 def points(
     held_out: Predictions, thresholds: Sequence[Threshold], *, seed: int | None
 ) -> list[dict[str, Any]]:
-    """What happens at given thresholds; as :func:`operating_points`."""
+    """Compute the performance at given thresholds; as :func:`operating_points`."""
     return [_point(held_out, threshold, seed) for threshold in thresholds]
 
 
@@ -138,7 +138,7 @@ def _point(held_out: Predictions, threshold: Threshold, seed: int | None) -> dic
 
 
 def _alarms(held_out: Predictions, threshold: Threshold) -> list[list[int]]:
-    """Counts by true class (rows) and alarm (columns)."""
+    """Count by true class (rows) and alarm (columns)."""
     alarm = (held_out.score >= threshold.value).astype(np.int64)
     confusion = np.zeros((_TWO, _TWO), np.int64)
     np.add.at(confusion, (held_out.label, alarm), 1)
@@ -147,7 +147,7 @@ def _alarms(held_out: Predictions, threshold: Threshold) -> list[list[int]]:
 
 
 def _number(name: str, estimate: Estimate) -> dict[str, Any]:
-    """A number and its interval, each ``None`` where it cannot be had."""
+    """Return a number and its interval, each ``None`` where it is not defined."""
     interval = estimate.interval
     return {
         name: _or_none(estimate.value),

@@ -1,1 +1,1 @@
-"""Plain torch modules, each with a frozen config, and the registry that names them."""
+"""Plain torch modules, each with a frozen config, and the registry of their names."""

@@ -1,4 +1,4 @@
-"""A module is made only as large as it may be: seen before memory is taken."""
+"""A limit on the size of modules, checked before memory is allocated."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,13 +11,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from sequela.errors import ModelError
 
 MOST_BYTES = 1_000_000_000
-"""Of all tensors that are made on the way to a module."""
+"""The limit for all tensors made while a module is built."""
 MOST_TENSORS = 10_000
-"""How many those may be: a layer has a few."""
+"""The limit for the number of these tensors: a layer has a few."""
 
 
 class _Bounded(TorchDispatchMode):
-    """Adds up the tensors that are made, and stops before there are too many."""
+    """A torch mode that adds up new tensors, and stops before there are too many."""
 
     def __init__(self, name: str, most: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -31,7 +31,7 @@ class _Bounded(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """The result of an operation of torch, where it may be made."""
+        """Run an operation of torch, if its result is allowed."""
         given = dict(kwargs or {})
         if given.get("device", torch.device("cpu")) != torch.device("meta"):
             size = next((each for each in args if _is_size(each)), [args[0]] if args else [])
@@ -57,14 +57,14 @@ def _is_size(value: Any) -> bool:
 
 @contextmanager
 def bounded(name: str, most: int = MOST_BYTES) -> Iterator[None]:
-    """No more than so many bytes of tensors are made within.
+    """Limit the bytes of the tensors made within.
 
     Args:
-        name: Of the model, for the error.
-        most: How many bytes.
+        name: Name of the model, for the error.
+        most: The limit in bytes.
 
     Raises:
-        ModelError: When more would be made.
+        ModelError: If the limit would be exceeded.
 
     Example:
         >>> with bounded("a network", 1000):

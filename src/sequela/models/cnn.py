@@ -13,10 +13,10 @@ CHANNELS = (6, 16)
 
 
 def flat_features(n_times: int) -> int:
-    """Features after the two convolutions and poolings of ``n_times`` samples.
+    """Count the features after the two convolutions and poolings of ``n_times`` samples.
 
     Raises:
-        ModelError: If so few samples leave none.
+        ModelError: If too few samples leave none.
 
     Example:
         >>> flat_features(178)  # 178 -> 174 -> 87 -> 83 -> 41, 16 channels
@@ -56,7 +56,7 @@ class CNNBaseline(nn.Module):
         self.fc2 = nn.Linear(config.hidden, config.n_outputs)
 
     def forward(self, signal: Tensor) -> Tensor:
-        """Logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times)."""
+        """Return logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times)."""
         features = self.p1(self.r1(self.conv1(signal)))  # (batch, 6, 87)
         features = self.p2(self.r2(self.conv2(features)))  # (batch, 16, 41)
         hidden = self.r3(self.fc1(features.flatten(1)))  # (batch, hidden)
@@ -75,8 +75,9 @@ class CNNImprovedConfig(SignalConfig):
 class CNNImproved(nn.Module):
     """The baseline with a second hidden layer and dropout (report of 2019, section 1.3 d).
 
-    The report puts dropout after each convolution and each hidden layer. Where in a convolution's
-    block it stands is not stated; here it follows the convolution itself, before ReLU and pooling.
+    The report puts dropout after each convolution and each hidden layer. It does not state the
+    place within a convolution's block; here it follows the convolution itself, before ReLU and
+    pooling.
     """
 
     def __init__(self, config: CNNImprovedConfig) -> None:
@@ -98,7 +99,7 @@ class CNNImproved(nn.Module):
         self.fc3 = nn.Linear(config.hidden[1], config.n_outputs)
 
     def forward(self, signal: Tensor) -> Tensor:
-        """Logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times)."""
+        """Return logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times)."""
         features = self.p1(self.r1(self.d1(self.conv1(signal))))  # (batch, 6, 87)
         features = self.p2(self.r2(self.d2(self.conv2(features))))  # (batch, 16, 41)
         hidden = self.d3(self.r3(self.fc1(features.flatten(1))))  # (batch, hidden[0])

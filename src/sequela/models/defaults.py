@@ -1,6 +1,6 @@
-"""Which model ``auto`` stands for: one for each kind of data, fixed before any is trained.
+"""The models that ``auto`` selects: one for each kind of data, fixed before any training.
 
-A default is a choice that everybody can read here. It is not made by a held-out number.
+A default is a documented choice; it is not selected by test scores.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 
 AUTO = "auto"
 _MOST = 0.5
-"""Share of examples with a measurement above which measurements are read."""
+"""The share of examples with a measurement above which measurements are read."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Default:
 
     Attributes:
         model: Its registry name.
-        of: Which data it is for, as the end of a sentence.
+        of: The data it is for, as the end of a sentence.
     """
 
     model: str
@@ -31,17 +31,14 @@ DEFAULTS: Mapping[str, Default] = {
     "codes": Default("visits-attention", "records of codes"),
     "visits": Default("visits-improved", "lists of visits without times"),
 }
-"""By what the data hold; lists of visits are those of ``VisitClassifier``.
-
-To make another model the default, change its name here.
-"""
+"""The defaults by kind of data; ``visits`` is for the lists of ``VisitClassifier``."""
 
 
 def default_for(data: Mapping[str, Any]) -> Default:
-    """The default model of some data.
+    """Return the default model of some data.
 
     Args:
-        data: As a run describes them: the ``data`` entry of ``metrics.json``.
+        data: The ``data`` entry of a run's ``metrics.json``.
 
     Example:
         >>> default_for({"sequences": {"channels": 3, "with_measurements": 0.9}}).model
@@ -50,6 +47,6 @@ def default_for(data: Mapping[str, Any]) -> Default:
     sequences = data.get("sequences")
     if sequences is None:
         return DEFAULTS["signal"]
-    # Runs of earlier versions say only whether there are measurements.
+    # Runs of earlier versions only store whether there are measurements.
     share = sequences.get("with_measurements", float(sequences["channels"] > 0))
     return DEFAULTS["values" if share > _MOST else "codes"]

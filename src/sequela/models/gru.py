@@ -15,7 +15,7 @@ class GRUBaselineConfig(SignalConfig):
 
 
 class GRUBaseline(nn.Module):
-    """GRU over the samples, Linear on the last state (report of 2019, section 1.4 b)."""
+    """A GRU over the samples, Linear on the last state (report of 2019, section 1.4 b)."""
 
     def __init__(self, config: GRUBaselineConfig) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class GRUBaseline(nn.Module):
         self.fc = nn.Linear(config.hidden, config.n_outputs)
 
     def forward(self, signal: Tensor) -> Tensor:
-        """Logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times)."""
+        """Return logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times)."""
         steps = signal.permute(2, 0, 1)  # (n_times, batch, n_chans)
         _, state = self.gru(steps)  # (layer, batch, hidden)
         logits: Tensor = self.fc(state[-1])
@@ -40,7 +40,7 @@ class GRUImprovedConfig(SignalConfig):
 
 
 class GRUImproved(nn.Module):
-    """Two-layer GRU, then Linear, ReLU, Linear on its last state (report of 2019, 1.4 d)."""
+    """A two-layer GRU, then Linear, ReLU, Linear on its last state (report of 2019, 1.4 d)."""
 
     def __init__(self, config: GRUImprovedConfig) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class GRUImproved(nn.Module):
         self.fc2 = nn.Linear(config.fc, config.n_outputs)
 
     def forward(self, signal: Tensor) -> Tensor:
-        """Logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times)."""
+        """Return logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times)."""
         steps = signal.permute(2, 0, 1)  # (n_times, batch, n_chans)
         _, state = self.gru(steps)  # (layer, batch, hidden)
         hidden = self.r(self.fc1(state[-1]))  # (batch, fc)

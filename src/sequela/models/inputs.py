@@ -1,4 +1,4 @@
-"""What a model may read, and which data hold it."""
+"""The inputs of models, and the data that hold them."""
 
 from sequela.errors import SettingError, unknown_name
 from sequela.sequences import featurisers
@@ -12,21 +12,21 @@ INPUTS: dict[str, tuple[DataKind, tuple[str, ...]]] = {
     "gaps": ("records", ()),
     "static": ("records", ("n_static",)),
 }
-"""What a model may read beside ``features:NAME``: the data that hold it, and the sizes that a model
-is built with."""
+"""The inputs that a model may read besides ``features:NAME``, with the data that hold them and the
+sizes that a model is built with."""
 DEFAULT_READS: dict[DataKind, tuple[str, ...]] = {"signal": ("signal",), "records": ("codes",)}
-"""What a class reads that declares nothing."""
+"""The inputs of a class that declares none."""
 HOLDS: dict[DataKind, str] = {"signal": "recordings", "records": "hospital records"}
-"""Each kind of data in words."""
+"""The kinds of data in words."""
 
 
 def check_reads(name: str, reads: tuple[str, ...]) -> DataKind:
-    """The kind of data that holds all inputs of a model.
+    """Return the kind of data that holds all inputs of a model.
 
     Raises:
         UnknownNameError: If there is no such input or featuriser.
-        SettingError: If there is none, one stands twice, two are tables of features, or no data
-            hold them all.
+        SettingError: If there are no inputs, one is repeated, two are tables of features, or no
+            data hold them all.
     """
     for each in reads:
         if each.startswith(FEATURES):
@@ -49,14 +49,14 @@ def check_reads(name: str, reads: tuple[str, ...]) -> DataKind:
 
 
 def kind_of(read: str) -> DataKind:
-    """The kind of data that holds an input."""
+    """Return the kind of data that holds an input."""
     if read.startswith(FEATURES):
         return FEATURISERS[read.removeprefix(FEATURES)].of
     return INPUTS[read][0]
 
 
 def sizes_of(reads: tuple[str, ...]) -> tuple[str, ...]:
-    """The names of the sizes that a model of these inputs is built with.
+    """Return the names of the sizes that a model of these inputs is built with.
 
     Example:
         >>> sizes_of(("codes", "static"))

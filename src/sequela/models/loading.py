@@ -1,4 +1,4 @@
-"""Load a class from a file or a package, and make a module of it."""
+"""Classes loaded from a file or a package, and modules built from them."""
 
 import importlib
 import importlib.util
@@ -14,20 +14,20 @@ from torch import nn
 from sequela.errors import ModelError, SequelaError, unknown_name
 from sequela.models.bounded import bounded
 
-# Code of the user's may fail in any way; one that ends the program has failed too.
+# A user's code may fail in any way; ending the program is a failure too.
 FAILURES = (Exception, SystemExit)
 
 
 def built(name: str, build: Callable[[], Any], remedy: str = "") -> nn.Module:
-    """The module that ``build`` makes; torch's random state is left as it is.
+    """Return the module that ``build`` makes, without changing torch's random state.
 
     Args:
-        name: What an error calls it.
-        build: Makes it.
-        remedy: How its arguments can be changed, for an error.
+        name: Name for an error.
+        build: Makes the module.
+        remedy: The way to change its arguments, for an error.
 
     Raises:
-        ModelError: If it cannot be made, or is no module.
+        ModelError: If it cannot be made, or is not a module.
     """
     try:
         with torch.random.fork_rng(devices=[]), bounded(name):
@@ -43,11 +43,11 @@ def built(name: str, build: Callable[[], Any], remedy: str = "") -> nn.Module:
 
 
 def attribute(where: str) -> Any:
-    """The class of ``FILE.py:CLASS`` or ``package.module:CLASS``, or whatever else stands there.
+    """Import the object of ``FILE.py:CLASS`` or ``package.module:CLASS``, usually a class.
 
     Raises:
         ModelError: If the file or module cannot be imported, or one of the two names is missing.
-        UnknownNameError: If it holds no such name.
+        UnknownNameError: If it does not hold that name.
     """
     source, _, name = where.rpartition(":")
     if not source or not name:

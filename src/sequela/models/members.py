@@ -1,18 +1,18 @@
-"""Small networks that stand side by side in one: they read alike, learn apart and answer together.
+"""Small parallel networks in one: they read the same inputs and are trained independently.
 
-Each has an answer and a loss of its own in training, and units that drop out apart from those of
-the others; afterwards their probabilities are averaged (Gorishniy et al. 2024, arXiv 2410.24210).
+Each has its own output, loss and dropout in training; afterwards their probabilities are averaged
+(Gorishniy et al. 2024, arXiv 2410.24210).
 """
 
 import torch
 from torch import Tensor, nn
 
 KNOTS = (0.5, 1.2)
-"""Normal scores at which a summary may bend, on either side of its median."""
+"""The normal scores at which a summary may bend, on either side of its median."""
 
 
 def hinges(features: Tensor, knots: tuple[float, ...]) -> Tensor:
-    """Features, and how far each is beyond each knot: (patient, n_features * (1 + 2 * knots)).
+    """Return features with their excess over each knot: (patient, n_features * (1 + 2 * knots)).
 
     A linear layer on them is piecewise linear (Gorishniy et al. 2022, arXiv 2203.05556).
     """
@@ -21,7 +21,7 @@ def hinges(features: Tensor, knots: tuple[float, ...]) -> Tensor:
 
 
 class Members(nn.Module):
-    """Members on summaries, and on what a network before them has found."""
+    """Members on summaries, and on the hidden features of a network before them."""
 
     def __init__(
         self,
@@ -36,18 +36,18 @@ class Members(nn.Module):
         knots: tuple[float, ...],
         linear: bool = False,
     ) -> None:
-        """Layers.
+        """Make the layers.
 
         Args:
             n_features: Summaries of an example.
-            n_found: Numbers that the network before has found, which all members read.
+            n_found: Hidden features of the network before, which all members read.
             n_outputs: Classes.
-            members: How many.
-            hidden: Units of each on summaries.
-            dropout: Of what each answers from.
-            input_dropout: Of summaries.
+            members: Number of members.
+            hidden: Units of each member on summaries.
+            dropout: Dropout before each member's output.
+            input_dropout: Dropout of summaries.
             knots: See :func:`hinges`.
-            linear: Add a linear answer from the summaries, which all members share.
+            linear: Add linear logits from the summaries, which all members share.
         """
         super().__init__()
         self.members, self.n_outputs, self.knots = members, n_outputs, knots
@@ -62,7 +62,7 @@ class Members(nn.Module):
         self.n_read = members * hidden + n_found
 
     def forward(self, features: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (patient, n_outputs), in training (member, patient, n_outputs); and what is read.
+        """Return logits (patient, n_outputs), in training (member, patient, n_outputs), and more.
 
         Args:
             features: (patient, n_features), standardised.
@@ -81,5 +81,5 @@ class Members(nn.Module):
 
 
 def _together(logits: Tensor) -> Tensor:
-    """Logits (patient, n_outputs) of the mean probability, of those of members."""
+    """Compute logits (patient, n_outputs) of the mean probability of the members."""
     return logits.log_softmax(2).logsumexp(1)

@@ -9,7 +9,7 @@ from sequela.models.signal import SignalConfig
 
 @dataclass(frozen=True)
 class MLPBaselineConfig(SignalConfig):
-    """One hidden layer of ``hidden`` sigmoid units."""
+    """The config: one hidden layer of ``hidden`` sigmoid units."""
 
     hidden: int = 16
 
@@ -24,7 +24,7 @@ class MLPBaseline(nn.Module):
         self.fc2 = nn.Linear(config.hidden, config.n_outputs)
 
     def forward(self, signal: Tensor) -> Tensor:
-        """Logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times)."""
+        """Return logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times)."""
         hidden = self.sig(self.fc1(signal.flatten(1)))  # (batch, hidden)
         logits: Tensor = self.fc2(hidden)
         return logits
@@ -53,7 +53,7 @@ class MLPImproved(nn.Module):
         self.out = nn.Linear(config.hidden, config.n_outputs)
 
     def forward(self, signal: Tensor) -> Tensor:
-        """Logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times)."""
+        """Return logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times)."""
         hidden = self.r1(self.fc1(signal.flatten(1)))  # (batch, hidden)
         hidden = self.r2(self.fc2(hidden))
         hidden = self.r3(self.fc3(hidden))

@@ -1,8 +1,8 @@
-"""A network that sees a whole recording: where it attends, and how it changes over time.
+"""A network on whole recordings, with attention over segments and statistics over time.
 
-As in :mod:`sequela.models.spectral`, its first layers are fixed, and nothing in them is learnt but
-means and deviations. All they compute is a mean over time, so that a stretch of a recording is
-described by the same numbers as the whole of it: in training the network sees random stretches.
+As in :mod:`sequela.models.spectral`, its first layers are fixed, and only their means and
+deviations are learnt. They compute means over time, so that a stretch of a recording is described
+by the same numbers as the whole of it: in training the network sees random stretches.
 """
 
 from collections.abc import Iterable
@@ -17,17 +17,17 @@ from sequela.models.signal import SignalConfig
 from sequela.models.spectral import LagMoments, LogSpectrum, Standardise
 
 _QUIET = 1e-8
-"""Of the training variance: far below any noise, so that a silent channel has a logarithm."""
+"""A floor of the training variance, far below any noise: a silent channel has a logarithm."""
 _WINDOW = 64
 _EDGES = (0, 1, 2, 3, 5, 7, 11, 16, 32)
-"""Of the bands in the frequencies of a window: from 2.7 Hz to 87 Hz at 173.61 Hz."""
+"""The edges of the bands in the frequencies of a window: 2.7 Hz to 87 Hz at 173.61 Hz."""
 _APART = (1, 2, 4, 8)
 _FEWEST = 1024
-"""Samples of a recording: the coarsest time scale then has twice as many as lags."""
+"""The fewest samples of a recording: the coarsest scale then has twice as many as lags."""
 
 
 def cut(signal: Tensor, n_times: int) -> Tensor:
-    """Windows of mean 0 (..., window, n_times) of a signal (..., time), each by half on the next.
+    """Cut a signal (..., time) into half-overlapping windows of mean 0 (..., window, n_times).
 
     Example:
         >>> cut(torch.tensor([1.0, 2.0, 3.0, 6.0]), 2)
@@ -40,10 +40,10 @@ def cut(signal: Tensor, n_times: int) -> Tensor:
 
 
 class BandStatistics(nn.Module):
-    """How the power of eight bands goes over time, in windows of 64 samples.
+    """The power of eight bands over time, in windows of 64 samples.
 
-    For each band mean, log deviation, skewness, log kurtosis and autocorrelation of its log power
-    over windows; for each two bands their correlation.
+    For each band: mean, log deviation, skewness, log kurtosis and autocorrelation of its log power
+    over windows; for each pair of bands: their correlation.
     """
 
     pairs: Tensor
@@ -57,11 +57,11 @@ class BandStatistics(nn.Module):
 
     @property
     def n_out(self) -> int:
-        """Numbers of a channel."""
+        """The number of features of a channel."""
         return (len(_EDGES) - 1) * (4 + len(_APART)) + len(self.pairs)
 
     def forward(self, signal: Tensor) -> Tensor:
-        """(batch, n_chans, n_out) of recordings (batch, n_chans, n_times)."""
+        """Describe recordings (batch, n_chans, n_times): (batch, n_chans, n_out)."""
         windows = cut(signal, _WINDOW)  # (batch, n_chans, window, sample)
         power = self.spectrum(windows.flatten(1, 2)).exp().unflatten(1, windows.shape[1:3])
         bands = [power[..., low:high].mean(-1) for low, high in pairwise(_EDGES)]
@@ -83,14 +83,14 @@ class BandStatistics(nn.Module):
 
 
 class Autocorrelation(nn.Module):
-    """Autocorrelation of a signal at the first lags."""
+    """The autocorrelation of a signal at the first lags."""
 
     def __init__(self, lags: int) -> None:
         super().__init__()
         self.n_out = lags
 
     def forward(self, signal: Tensor) -> Tensor:
-        """(batch, n_chans, n_out) of signals (batch, n_chans, n_times)."""
+        """Compute (batch, n_chans, n_out) of signals (batch, n_chans, n_times)."""
         centred = signal - signal.mean(-1, keepdim=True)
         scaled = centred / (centred.square().mean(-1, keepdim=True) + _QUIET).sqrt()
         found = [
@@ -100,12 +100,12 @@ class Autocorrelation(nn.Module):
 
 
 class TimeScales(nn.Module):
-    """Autocorrelation and moments of differences, of a signal and of means of 2, 4, 8... samples.
+    """The autocorrelation and moments of differences of a signal, at several time scales.
 
     Args:
-        scales: How many, each twice as coarse as the one before it.
-        lags: On the finest scale, of moments, and twice as many of the autocorrelation; on the
-            others, of the autocorrelation, and half as many of moments.
+        scales: Number of scales, each twice as coarse as the one before it.
+        lags: Number of lags of the moments on the finest scale, where the autocorrelation has twice
+            as many; on the others, of the autocorrelation, where the moments have half as many.
     """
 
     def __init__(self, scales: int, lags: int) -> None:
@@ -120,11 +120,11 @@ class TimeScales(nn.Module):
 
     @property
     def n_out(self) -> int:
-        """Numbers of a channel."""
+        """The number of features of a channel."""
         return sum(int(each.n_out) for each in (*self.correlations, *self.moments))
 
     def forward(self, signal: Tensor) -> Tensor:
-        """(batch, n_chans, n_out) of recordings (batch, n_chans, n_times)."""
+        """Describe recordings (batch, n_chans, n_times): (batch, n_chans, n_out)."""
         found = []
         for correlation, moments in zip(self.correlations, self.moments, strict=True):
             found += [correlation(signal), moments(signal)]
@@ -141,7 +141,7 @@ class Attention(nn.Module):
         nn.init.zeros_(self.score.weight)
 
     def forward(self, segments: Tensor) -> Tensor:
-        """(batch, n_chans, head, size) of segments (batch, n_chans, segment, size)."""
+        """Average segments (batch, n_chans, segment, size): (batch, n_chans, head, size)."""
         weights = self.score(segments).softmax(2)  # (batch, n_chans, segment, head)
         attended: Tensor = weights.transpose(2, 3) @ segments
         return attended
@@ -149,19 +149,19 @@ class Attention(nn.Module):
 
 @dataclass(frozen=True)
 class RecordingAttentionConfig(SignalConfig):
-    """Attention to the spectra of segments, and statistics of the whole.
+    """The config: attention to the spectra of segments, and statistics of the whole.
 
     Attributes:
         n_times: Samples of a recording.
-        segment: Samples of a segment whose spectrum is attended to.
+        segment: Samples of a segment whose spectrum is computed.
         heads: Weighted means over segments.
-        tapers: Of spectra.
-        scales: Of time, each twice as coarse as the one before it.
-        lags: Of autocorrelation and of differences of samples.
+        tapers: Tapers of spectra.
+        scales: Time scales, each twice as coarse as the one before it.
+        lags: Lags of autocorrelation and of differences of samples.
         stretch: In training each recording is cut to a random stretch, at least this share of it.
         hidden: Units of each hidden layer.
-        feature_dropout: Before the first hidden layer.
-        dropout: After each hidden layer.
+        feature_dropout: Dropout before the first hidden layer.
+        dropout: Dropout after each hidden layer.
     """
 
     n_times: int = 4097
@@ -177,7 +177,7 @@ class RecordingAttentionConfig(SignalConfig):
 
 
 class RecordingAttention(nn.Module):
-    """Spectra of segments, attended to; bands and lags over time; then hidden layers."""
+    """Attention over the spectra of segments, bands and lags over time, then hidden layers."""
 
     def __init__(self, config: RecordingAttentionConfig) -> None:
         super().__init__()
@@ -203,23 +203,23 @@ class RecordingAttention(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(size, config.n_outputs))
 
     def spectra(self, signal: Tensor) -> Tensor:
-        """(batch, n_chans, segment, frequency) of recordings (batch, n_chans, n_times)."""
+        """Compute spectra (batch, n_chans, segment, frequency) of (batch, n_chans, n_times)."""
         segments = cut(signal, self.segment)
         spectra: Tensor = self.spectrum(segments.flatten(1, 2)).unflatten(1, segments.shape[1:3])
         return spectra
 
     def statistics(self, signal: Tensor) -> Tensor:
-        """(batch, number) of recordings (batch, n_chans, n_times)."""
+        """Compute statistics (batch, number) of recordings (batch, n_chans, n_times)."""
         return torch.cat([self.bands(signal), self.scales(signal)], -1).flatten(1)
 
     def fit_scales(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
-        """Mean and deviation of each number, from the inputs of the training part."""
+        """Learn mean and deviation of each feature from the inputs of the training set."""
         seen = [(self.spectra(each).flatten(0, 2), self.statistics(each)) for (each,) in batches]
         self.segment_scale.learn(spectra for spectra, _ in seen)
         self.standardise.learn(statistics for _, statistics in seen)
 
     def _stretches(self, signal: Tensor) -> Tensor:
-        """A random stretch of each recording, all of one random length: (batch, n_chans, time)."""
+        """Cut a random stretch of each recording, all of one length: (batch, n_chans, time)."""
         n, n_chans, n_times = signal.shape
         share = self.stretch + (1 - self.stretch) * torch.rand(()).item()
         length = max(round(share * n_times), _FEWEST)
@@ -228,7 +228,7 @@ class RecordingAttention(nn.Module):
         return signal.gather(2, samples.expand(n, n_chans, length))
 
     def forward(self, signal: Tensor) -> Tensor:
-        """Logits (batch, n_outputs) of scaled recordings (batch, n_chans, n_times)."""
+        """Return logits (batch, n_outputs) of scaled recordings (batch, n_chans, n_times)."""
         if self.training:
             signal = self._stretches(signal)
         attended = self.attention(self.segment_scale(self.spectra(signal))).flatten(1)

@@ -1,4 +1,4 @@
-"""Simple models to compare networks with: class shares, a linear model, boosted trees.
+"""Baseline models to compare networks with: class shares, a linear model, boosted trees.
 
 Each is fitted on a table of features and stored as arrays, so that it can be applied to other data.
 """
@@ -26,25 +26,25 @@ Arrays = Mapping[str, NDArray[Any]]
 Probabilities = NDArray[np.floating[Any]]
 
 INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
-"""Of logistic regression on codes, which are more than there are patients."""
+"""The penalties of logistic regression on codes, which outnumber patients."""
 SPECTRAL_PENALTIES = (1e-2, 1e-1, 1.0)
 MINIROCKET_PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2)
-"""On 9,996 columns, which are more than most data have examples."""
+"""The penalties on 9,996 columns, which outnumber the examples of most data."""
 MOST_LEAVES = 8
 NUMBERS_OF_A_TREE = 2 * (MOST_LEAVES - 1) + MOST_LEAVES
-"""A feature and a threshold at each fork, a value at each leaf: 22 at most."""
+"""The numbers of a tree: feature and threshold of each fork, 22 leaf values at most."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """What a reference model is fitted on.
+    """The data that a baseline model is fitted on.
 
     Attributes:
         features: float32 (example, column), dense or sparse.
         labels: int64 (example,), index of the class.
-        train: int64 (row,), the examples to learn from.
-        tuning: int64 (row,), the examples that decide on a penalty or on when to stop.
-        n_classes: Classes.
+        train: int64 (row,), the training examples.
+        tuning: int64 (row,), the validation examples, for a penalty or early stopping.
+        n_classes: Number of classes.
     """
 
     features: Table
@@ -56,15 +56,16 @@ class Examples:
 
 @dataclass(frozen=True)
 class ReferenceModel:
-    """A simple model to compare networks with.
+    """A baseline model to compare networks with.
 
     Attributes:
-        title: What a table or figure calls it.
-        reads: What it can be fitted on, one of them at a time: ``features:NAME``, or ``signal`` or
-            ``codes`` for a model that looks at no example and is given a table without columns.
+        title: Name in tables and figures.
+        reads: The inputs it can be fitted on, one of them at a time: ``features:NAME``, or
+            ``signal`` or ``codes`` for a model that ignores the examples and gets a table without
+            columns.
         fit: The arrays of the model, from the examples and a seed.
         predict: Probabilities (example, class) from the arrays and the table of any examples.
-        parameters: How many numbers were learnt.
+        parameters: Number of learnt numbers.
     """
 
     title: str
@@ -74,12 +75,12 @@ class ReferenceModel:
     parameters: Callable[[Arrays], int]
 
     def reads_of(self, kind: DataKind) -> tuple[str, ...] | None:
-        """What it reads of such data; ``None`` if it cannot be fitted on them."""
+        """Return its inputs for such data; ``None`` if it cannot be fitted on them."""
         return next(((each,) for each in self.reads if kind_of(each) == kind), None)
 
 
 def reading(kind: DataKind) -> dict[str, str]:
-    """The reference models that can be fitted on signals or on records, with their titles."""
+    """Return the baseline models for signals or for records, with their titles."""
     return {name: each.title for name, each in REFERENCE_MODELS.items() if each.reads_of(kind)}
 
 
@@ -96,7 +97,7 @@ def _predict_shares(arrays: Arrays, features: Table) -> Probabilities:
 def _logistic_regression(
     examples: Examples, penalties: tuple[float, ...], features: Table
 ) -> dict[str, NDArray[Any]]:
-    """Of one regression a penalty, the one with the least tuning loss."""
+    """Fit one regression a penalty, and return the one with the least validation loss."""
     labels, rows, tuning = examples.labels, examples.train, examples.tuning
 
     def tuning_loss(model: LogisticRegression) -> float:
@@ -112,7 +113,7 @@ def _logistic_regression(
 
 
 def _linear(examples: Examples, _: int) -> Arrays:
-    """On the samples of a signal with one penalty; on codes the penalty is chosen."""
+    """Fit on the samples of a signal with one penalty; on codes the penalty is chosen."""
     dense = isinstance(examples.features, np.ndarray)
     penalties = (1.0,) if dense else INVERSE_PENALTIES
     return _logistic_regression(examples, penalties, examples.features)
@@ -130,7 +131,7 @@ def _predict_linear(arrays: Arrays, features: Table) -> Probabilities:
 def _standardised_linear(
     examples: Examples, _: int, penalties: tuple[float, ...] = SPECTRAL_PENALTIES
 ) -> Arrays:
-    """On columns of unlike units: each is standardised by the training part."""
+    """Fit on columns of different units, each standardised by the training set."""
     assert isinstance(examples.features, np.ndarray)  # noqa: S101 - no sparse featuriser comes here
     learnt = Standardised.learn(examples.features, examples.train)
     scaled = np.nan_to_num((examples.features - learnt["mean"]) / learnt["deviation"])
@@ -138,13 +139,13 @@ def _standardised_linear(
 
 
 def _penalised_linear(examples: Examples, seed: int) -> Arrays:
-    """The same on more columns than there are patients."""
+    """Fit a standardised regression on more columns than there are patients."""
     return _standardised_linear(examples, seed, INVERSE_PENALTIES)
 
 
 def _predict_standardised(arrays: Arrays, features: Table) -> Probabilities:
     scaled = ((features - arrays["mean"]) / arrays["deviation"]).astype(np.float32)
-    scaled = np.nan_to_num(scaled)  # the mean, where a number is not known
+    scaled = np.nan_to_num(scaled)  # the mean, where a number is missing
     return _predict_linear(arrays, scaled)
 
 
@@ -153,7 +154,7 @@ def _linear_parameters(arrays: Arrays) -> int:
 
 
 def _boosting(examples: Examples, seed: int) -> Arrays:
-    """Trees are added until the tuning loss has not fallen for 20 rounds."""
+    """Add trees until the validation loss has not fallen for 20 rounds."""
     table, labels = examples.features, examples.labels
     rows, tuning = examples.train, examples.tuning
     model = HistGradientBoostingClassifier(
@@ -181,12 +182,12 @@ def _predict_boosting(arrays: Arrays, features: Table) -> Probabilities:
 
 
 TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
-"""The one type of boosting that skops does not know by itself."""
+"""The one type of boosting that skops does not trust by default."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def dumped(model: HistGradientBoostingClassifier) -> bytes:
-    """The model as a skops file: the same model gives the same bytes.
+    """Return the model as a skops file: the same model gives the same bytes.
 
     skops names objects by their addresses in memory and dates its files. Here they are numbered in
     the order in which they appear, and the dates are fixed.
@@ -210,7 +211,7 @@ def dumped(model: HistGradientBoostingClassifier) -> bytes:
 
 
 def _numbered(node: Any, numbers: dict[str, int], files: dict[str, str]) -> Any:
-    """A schema with objects numbered by their first appearance, and files by theirs."""
+    """Rename the objects of a schema by their first appearance, and likewise its files."""
     if isinstance(node, list):
         return [_numbered(each, numbers, files) for each in node]
     if not isinstance(node, dict):
@@ -228,7 +229,7 @@ def _numbered(node: Any, numbers: dict[str, int], files: dict[str, str]) -> Any:
 
 
 def loaded(content: bytes) -> HistGradientBoostingClassifier:
-    """The model of a skops file; no code of the file is run, and no other type is made.
+    """Load the model of a skops file; no code of the file is run, and no other type is made.
 
     Raises:
         RunError: If the file is damaged, or holds a type that boosting does not need.
@@ -253,7 +254,7 @@ def _share_parameters(arrays: Arrays) -> int:
 
 
 def _boosting_parameters(arrays: Arrays) -> int:
-    """At most: trees may have fewer leaves than they are allowed."""
+    """Return an upper limit: trees may have fewer leaves than they are allowed."""
     return int(arrays["trees"][0]) * NUMBERS_OF_A_TREE
 
 
@@ -297,4 +298,4 @@ REFERENCE_MODELS: dict[str, ReferenceModel] = {
         for name, score in SCORES.items()
     },
 }
-"""By name, in the order of a table; :func:`sequela.models.registry.register` adds to them."""
+"""The baseline models, in table order; :func:`sequela.models.registry.register` adds more."""

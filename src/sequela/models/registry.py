@@ -1,4 +1,4 @@
-"""Which models exist, and what each reads: networks and reference models.
+"""The registry of models: networks and baseline models, and their inputs.
 
 A new network is an ``nn.Module``, with a frozen config or with plain keyword arguments, and one
 entry. Entries name the module of a class, so looking up a name does not load torch.
@@ -28,15 +28,15 @@ class ModelEntry:
 
     Attributes:
         reads: Its inputs, in the order in which its ``forward`` takes them.
-        made_by: The ``nn.Module``: the class itself, or where it stands (``package.module:CLASS``
-            or ``FILE.py:CLASS``). If its module holds a ``<CLASS>Config`` too, the class takes one;
+        made_by: The ``nn.Module``: the class itself, or its place (``package.module:CLASS`` or
+            ``FILE.py:CLASS``). If its module holds a ``<CLASS>Config`` too, the class takes one;
             else it is called with the sizes of its data by keyword.
-        title: What a table or figure calls it.
+        title: Name in tables and figures.
         recurrent: Whether it carries a state from one step to the next, so that it needs examples
             of several steps.
-        training: How it is trained unless a study or a user says otherwise.
-        segment: Into what segments recordings are cut for it unless a user says otherwise; ``None``
-            is the length that their data set says.
+        training: Its default training settings, for users and studies that set none.
+        segment: Its default segment length for recordings; ``None`` is the length of their data
+            set.
     """
 
     reads: tuple[str, ...]
@@ -69,14 +69,14 @@ class ModelEntry:
         return found if isinstance(found, type) and is_dataclass(found) else None
 
     def reads_of(self, kind: DataKind) -> tuple[str, ...] | None:
-        """What it reads of such data; ``None`` if it cannot be trained on them."""
+        """Return its inputs for such data; ``None`` if it cannot be trained on them."""
         return self.reads if kind_of(self.reads[0]) == kind else None
 
     def config(self, **changes: Any) -> Any:
-        """The frozen config, its defaults changed where asked; of a class without one, the changes.
+        """Return the frozen config with changes; for a class without one, the changes.
 
         Raises:
-            SettingError: If the config has no field of a given name, or a size is no whole number.
+            SettingError: If the config has no field of that name, or a size is not a whole number.
         """
         config_class = self.config_class
         if config_class is None:
@@ -94,7 +94,7 @@ class ModelEntry:
             ) from error
 
     def build(self, config: Any = None) -> "nn.Module":
-        """A freshly initialised model; the weights are drawn from torch's global generator.
+        """Build a freshly initialised model; the weights are drawn from torch's global generator.
 
         Raises:
             ModelError: If a class without a config cannot be made from its arguments.
@@ -119,18 +119,18 @@ MODELS: dict[str, ModelEntry] = {}
 """The networks by name."""
 ENSEMBLE = "ensemble"
 NOT_TRAINED: Mapping[str, str] = {
-    AUTO: "stands for the default model of a data set, which must be named with --data: "
+    AUTO: "selects the default model of a data set, which must be named with --data: "
     + "; ".join(f"{each.model} for {each.of}" for each in DEFAULTS.values()),
     ENSEMBLE: "is made of finished runs: sequela ensemble RUN RUN --out RUN",
 }
-"""Names that a model cannot have, and what each is."""
+"""The names that a model cannot have, and their meaning."""
 
 
 def register(name: str, entry: Entry) -> None:
-    """Make a network or reference model known by a name.
+    """Register a network or baseline model by a name.
 
     Raises:
-        SettingError: If the name is taken or cannot be one, or no data hold all that it reads.
+        SettingError: If the name is taken or cannot be one, or no data hold all its inputs.
         UnknownNameError: If it reads an input that does not exist.
     """
     check_new_name("model", name, [*MODELS, *REFERENCE_MODELS, *NOT_TRAINED])
@@ -144,16 +144,15 @@ def register(name: str, entry: Entry) -> None:
 
 
 def lookup(name: str, kind: DataKind | None = None) -> Entry:
-    """The entry of a registered model, or of a class named by its file or module.
+    """Look up the entry of a registered model, or of a class named by its file or module.
 
     Args:
         name: A registered name, ``FILE.py:CLASS`` or ``package.module:CLASS``.
-        kind: The data that it is meant for: a class that declares no ``reads`` reads what is usual
-            there.
+        kind: The data it is used for: a class without ``reads`` gets the usual inputs there.
 
     Raises:
         UnknownNameError: If no model has that name.
-        SettingError: If the name stands for no model of its own.
+        SettingError: If the name does not belong to a model.
         ModelError: If the class cannot be imported.
     """
     if name in MODELS:
@@ -165,32 +164,32 @@ def lookup(name: str, kind: DataKind | None = None) -> Entry:
     if name in NOT_TRAINED:
         raise SettingError(f"'{name}' {NOT_TRAINED[name]}")
     if name.endswith(".py"):
-        raise SettingError(f"{name} names no class: write {name}:CLASS")
+        raise SettingError(f"{name} does not name a class: write {name}:CLASS")
     raise unknown_name("model", name, [*MODELS, *REFERENCE_MODELS])
 
 
 def title_of(name: str) -> str:
-    """What a table or figure calls a model; a class is called by its name."""
+    """Return the name of a model in tables and figures; for a class, its name."""
     entry = MODELS.get(name) or REFERENCE_MODELS.get(name)
     return entry.title if entry else name.rpartition(":")[2]
 
 
 def is_recurrent(name: str) -> bool:
-    """Whether a registered network carries a state from step to step; of a class, not known."""
+    """Return whether a registered network carries a state from step to step; else ``False``."""
     return name in MODELS and MODELS[name].recurrent
 
 
 def lookup_network(name: str) -> ModelEntry:
-    """The entry of a network.
+    """Look up the entry of a network.
 
     Raises:
         UnknownNameError: If there is no such model.
-        SettingError: If it is a reference model.
+        SettingError: If it is a baseline model.
     """
     entry = lookup(name)
     if isinstance(entry, ReferenceModel):
         raise SettingError(
-            f"{name} is a reference model, not a network: choose a network, for example "
+            f"{name} is a baseline model, not a network: choose a network, for example "
             f"{next(iter(MODELS), 'FILE.py:CLASS')}"
         )
     return entry

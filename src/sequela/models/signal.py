@@ -1,11 +1,11 @@
-"""What all models of a signal segment share: the shape of what they read and answer."""
+"""The shape that all models of a signal segment share."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class SignalConfig:
-    """Shape of a segment and of the answer.
+    """The shape of a segment and of the logits.
 
     Attributes:
         n_chans: Channels of a segment.

@@ -1,6 +1,6 @@
-"""Fixed layers that describe segments: nothing in them is learnt, and they can be differentiated.
+"""Fixed, differentiable layers that describe segments; nothing in them is learnt.
 
-Each takes segments (batch, n_chans, n_times) of mean 0 and answers ``n_out`` numbers of a channel.
+Each takes segments (batch, n_chans, n_times) of mean 0 and returns ``n_out`` numbers of a channel.
 """
 
 import math
@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 QUIET = 1e-8
-"""Of the training variance: far below any noise, so that a silent channel has a logarithm."""
+"""A floor of the training variance, far below any noise: a silent channel has a logarithm."""
 
 
 class Reflections(nn.Module):
-    """Autoregression by Burg's recursion: reflection coefficients, then the log of what is left.
+    """Autoregression by Burg's recursion: reflection coefficients, then the log of the residual.
 
-    The coefficients are given as inverse hyperbolic tangents, which have no bounds (Burg 1975,
+    The coefficients are returned as inverse hyperbolic tangents, which have no bounds (Burg 1975,
     Maximum entropy spectral analysis).
     """
 
@@ -27,12 +27,12 @@ class Reflections(nn.Module):
 
     @property
     def n_out(self) -> int:
-        """Numbers of a channel."""
+        """The number of features of a channel."""
         return self.order + 1
 
     def forward(self, centred: Tensor) -> Tensor:
-        """(batch, n_chans, n_out) of segments (batch, n_chans, n_times)."""
-        ahead = behind = centred  # errors of the prediction from before, and from after
+        """Compute (batch, n_chans, n_out) of segments (batch, n_chans, n_times)."""
+        ahead = behind = centred  # errors of the forward and of the backward prediction
         left, found = centred.square().mean(-1) + QUIET, []
         for _ in range(self.order):
             ahead, behind = ahead[..., 1:], behind[..., :-1]
@@ -45,20 +45,20 @@ class Reflections(nn.Module):
 
 
 class Envelopes(nn.Module):
-    """How power in bands moves within a segment, from Morlet wavelets.
+    """Changes of band power within a segment, from Morlet wavelets.
 
-    Of the log power of each band over time: mean, deviation, maximum and minimum; then the
-    correlations between bands.
+    The features are mean, deviation, maximum and minimum of the log power of each band over time,
+    then the correlations between bands.
 
     Args:
         n_times: Samples of a segment.
-        bands: How many, evenly spaced on a logarithmic scale.
+        bands: Number of bands, evenly spaced on a logarithmic scale.
     """
 
     pairs: Tensor
 
     _LOWEST, _HIGHEST = 0.0086, 0.3
-    """Cycles a sample: 1.5 and 52 Hz at 173.61 Hz."""
+    """The lowest and highest frequency in cycles a sample: 1.5 and 52 Hz at 173.61 Hz."""
     _CYCLES, _WIDTH, _STRIDE = 3.5, 3.0, 3
 
     def __init__(self, n_times: int, bands: int) -> None:
@@ -79,11 +79,11 @@ class Envelopes(nn.Module):
 
     @property
     def n_out(self) -> int:
-        """Numbers of a channel."""
+        """The number of features of a channel."""
         return 4 * self.bands + self.bands * (self.bands - 1) // 2
 
     def forward(self, centred: Tensor) -> Tensor:
-        """(batch, n_chans, n_out) of segments (batch, n_chans, n_times)."""
+        """Compute (batch, n_chans, n_out) of segments (batch, n_chans, n_times)."""
         rows = centred.flatten(0, 1)[:, None]  # (batch · n_chans, 1, n_times)
         powers = []
         for band in range(self.bands):
@@ -103,10 +103,10 @@ class Envelopes(nn.Module):
 
 
 class Quantiles(nn.Module):
-    """Quantiles of samples and of their first and second differences, over their root mean square.
+    """Quantiles of samples and of their differences, relative to the root mean square.
 
     Args:
-        n: How many, the outer ones closer.
+        n: Number of quantiles, the outer ones closer.
     """
 
     def __init__(self, n: int) -> None:
@@ -115,11 +115,11 @@ class Quantiles(nn.Module):
 
     @property
     def n_out(self) -> int:
-        """Numbers of a channel."""
+        """The number of features of a channel."""
         return 3 * self.n
 
     def forward(self, centred: Tensor) -> Tensor:
-        """(batch, n_chans, n_out) of segments (batch, n_chans, n_times)."""
+        """Compute (batch, n_chans, n_out) of segments (batch, n_chans, n_times)."""
         steps = centred[..., 1:] - centred[..., :-1]
         bends = steps[..., 1:] - steps[..., :-1]
         return torch.cat([self._of(each) for each in (centred, steps, bends)], -1)

@@ -1,8 +1,8 @@
 """Networks that compute the spectrum of a segment themselves, from its raw samples.
 
-Their first layers are fixed: nothing in them is learnt but a mean and a standard deviation for each
-number, over the training part. They are part of the network, so their operations are counted and
-one file holds all that a prediction needs.
+Their first layers are fixed: only a mean and a standard deviation for each number are learnt, over
+the training set. They are part of the network, so their operations are counted and one file is
+enough for predictions.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from sequela.models.signal_features import QUIET, Envelopes, Quantiles, Reflecti
 from sequela.sequences.featurisers import BANDWIDTH, CLIP
 
 _FEWEST = 32
-"""Samples of a segment that spectra and lags need."""
+"""The fewest samples of a segment for spectra and lags."""
 
 
 class LogSpectrum(nn.Module):
@@ -28,14 +28,14 @@ class LogSpectrum(nn.Module):
 
     Args:
         n_times: Samples of a segment.
-        tapers: How many.
+        tapers: Number of tapers.
         bandwidth: Their time-bandwidth.
-        windows: How many, evenly placed from the start to the end.
-        window: Samples of one; 0 takes the segment, as where that is shorter.
+        windows: Number of windows, evenly placed from the start to the end.
+        window: Samples of a window; 0 is the whole segment, as is a longer window.
         bands: Means over about so many bands instead of single frequencies, evenly spaced on a
             logarithmic scale and none narrower than a frequency; 0 keeps the frequencies.
-        cepstrum: Of the log spectrum, the first coefficients of a cosine transform that are added.
-        autocorrelation: Lags of the tapered segment's autocorrelation that are added.
+        cepstrum: Number of first coefficients of the log spectrum's cosine transform to add.
+        autocorrelation: Number of lags of the tapered segment's autocorrelation to add.
     """
 
     tapers: Tensor
@@ -69,11 +69,11 @@ class LogSpectrum(nn.Module):
 
     @property
     def n_out(self) -> int:
-        """Numbers of a channel."""
+        """The number of features of a channel."""
         return len(self.edges) - 1 + self.cosines.shape[1] + self.autocorrelation
 
     def forward(self, centred: Tensor) -> Tensor:
-        """(batch, n_chans, n_out) of segments of mean 0 (batch, n_chans, n_times)."""
+        """Compute (batch, n_chans, n_out) of segments of mean 0 (batch, n_chans, n_times)."""
         windows = centred.unfold(-1, self.window, self.step)  # (batch, n_chans, window, time)
         spectra = torch.fft.rfft(windows[:, :, :, None] * self.tapers)[..., 1:]
         parts = torch.view_as_real(spectra)  # (batch, n_chans, window, taper, frequency, 2)
@@ -89,7 +89,7 @@ class LogSpectrum(nn.Module):
         return torch.cat(found, -1)
 
     def _banded(self, power: Tensor) -> Tensor:
-        """(..., band) of (..., frequency)."""
+        """Average (..., frequency) over bands: (..., band)."""
         if len(self.edges) == power.shape[-1] + 1:
             return power
         bands = [power[..., a] if b == a + 1 else power[..., a:b].mean(-1) for a, b in self._bands]
@@ -101,7 +101,7 @@ class LogSpectrum(nn.Module):
 
 
 def logarithmic_edges(n: int, bands: int) -> tuple[int, ...]:
-    """Edges of at most so many bands of ``n`` frequencies, each about as much wider than the last.
+    """Return the edges of at most ``bands`` bands of ``n`` frequencies, increasing in width.
 
     Example:
         >>> logarithmic_edges(20, 8)
@@ -112,7 +112,7 @@ def logarithmic_edges(n: int, bands: int) -> tuple[int, ...]:
 
 
 class LagMoments(nn.Module):
-    """What differences of samples at several lags are like: size, mean, skewness and kurtosis."""
+    """Differences of samples at several lags: log size, mean, skewness and kurtosis."""
 
     N_MOMENTS = 4
 
@@ -122,11 +122,11 @@ class LagMoments(nn.Module):
 
     @property
     def n_out(self) -> int:
-        """Numbers of a channel."""
+        """The number of features of a channel."""
         return self.N_MOMENTS * len(self.lags)
 
     def forward(self, signal: Tensor) -> Tensor:
-        """(batch, n_chans, n_out) of segments (batch, n_chans, n_times)."""
+        """Compute (batch, n_chans, n_out) of segments (batch, n_chans, n_times)."""
         found = []
         for lag in self.lags:
             steps = signal[..., lag:] - signal[..., :-lag]
@@ -148,7 +148,7 @@ Described = LogSpectrum | LagMoments | Reflections | Envelopes | Quantiles
 
 
 class Standardise(nn.Module):
-    """Each number by its mean and deviation over the training part, clipped at 5 deviations."""
+    """Standardisation by mean and deviation over the training set, clipped at 5 deviations."""
 
     mean: Tensor
     deviation: Tensor
@@ -159,7 +159,7 @@ class Standardise(nn.Module):
         self.register_buffer("deviation", torch.ones(n))
 
     def learn(self, batches: Iterable[Tensor]) -> None:
-        """Take mean and deviation from batches (example, n)."""
+        """Learn mean and deviation from batches (example, n)."""
         count = 0
         total = torch.zeros_like(self.mean, dtype=torch.float64)
         squares = torch.zeros_like(total)
@@ -174,31 +174,31 @@ class Standardise(nn.Module):
         self.deviation.copy_(torch.where(deviation > QUIET, deviation, 1.0))
 
     def forward(self, numbers: Tensor) -> Tensor:
-        """(example, n) of (example, n)."""
+        """Standardise (example, n)."""
         return ((numbers - self.mean) / self.deviation).clamp(-CLIP, CLIP)
 
 
 @dataclass(frozen=True)
 class SpectralMLPConfig(SignalConfig):
-    """Which fixed features of each channel stand before the hidden layers.
+    """The config: fixed features of each channel, and the hidden layers after them.
 
     Attributes:
-        tapers: Of the spectrum.
+        tapers: Tapers of the spectrum.
         bandwidth: Time-bandwidth of the tapers.
-        windows: Over which the spectrum is averaged.
-        window: Samples of such a window; 0 takes the segment.
-        bands: Of the spectrum; 0 keeps each frequency.
-        cepstrum: Coefficients.
-        autocorrelation: Lags.
+        windows: Windows over which the spectrum is averaged.
+        window: Samples of such a window; 0 is the whole segment.
+        bands: Bands of the spectrum; 0 keeps each frequency.
+        cepstrum: Cepstral coefficients.
+        autocorrelation: Lags of the autocorrelation.
         lags: Differences of samples at these lags.
         reflections: Order of the autoregression.
-        envelopes: Bands whose power is followed over time.
-        quantiles: Of samples and of their differences.
+        envelopes: Bands with features of their power over time.
+        quantiles: Quantiles of samples and of their differences.
         hidden: Units of each hidden layer.
-        dropout: After each hidden layer.
-        members: Networks behind the features; their probabilities are averaged.
-        share: Of the features that a member reads, drawn for each (Ho 1998, The random subspace
-            method for constructing decision forests).
+        dropout: Dropout after each hidden layer.
+        members: Networks after the features; their probabilities are averaged.
+        share: Share of the features that each member reads, drawn at random (Ho 1998, The random
+            subspace method for constructing decision forests).
     """
 
     tapers: int = 4
@@ -254,18 +254,18 @@ class SpectralMLP(nn.Module):
         self.members = nn.ModuleList(_member(size, i, config) for i in range(config.members))
 
     def features(self, signal: Tensor) -> Tensor:
-        """The fixed features (batch, feature) of scaled segments (batch, n_chans, n_times)."""
+        """Compute the fixed features (batch, feature) of scaled (batch, n_chans, n_times)."""
         centred = signal - signal.mean(-1, keepdim=True)
         return torch.cat([each(centred) for each in self.described.values()], -1).flatten(1)
 
     def fit_scales(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
-        """Mean and deviation of each feature, from the inputs of the training part."""
+        """Learn mean and deviation of each feature from the inputs of the training set."""
         self.standardise.learn(self.features(signal) for (signal,) in batches)
 
     def forward(self, signal: Tensor) -> Tensor:
-        """Logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times).
+        """Return logits (batch, n_outputs) of scaled segments (batch, n_chans, n_times).
 
-        Several members answer each for itself while they train: (member, batch, n_outputs).
+        In training, several members return their own: (member, batch, n_outputs).
         """
         scaled = self.standardise(self.features(signal))
         said = [member(scaled) for member in self.members]
@@ -276,12 +276,12 @@ class SpectralMLP(nn.Module):
 
 
 class Chosen(nn.Module):
-    """Some of the features, always the same.
+    """A fixed random choice of features.
 
     Args:
-        n: Features.
-        share: Of them that are taken.
-        seed: Decides which.
+        n: Number of features.
+        share: Share of them to choose.
+        seed: Seed of the choice.
     """
 
     places: Tensor
@@ -293,12 +293,12 @@ class Chosen(nn.Module):
         self.register_buffer("places", places, persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(batch, chosen) of (batch, feature)."""
+        """Select (batch, chosen) of (batch, feature)."""
         return features[:, self.places]
 
 
 def _member(size: int, index: int, config: SpectralMLPConfig) -> nn.Sequential:
-    """Hidden layers behind ``size`` features, and logits."""
+    """Build hidden layers on ``size`` features, and logits."""
     layers: list[nn.Module] = []
     if config.share < 1:
         layers.append(Chosen(size, config.share, index))
@@ -324,7 +324,7 @@ class SpectralMLPSmallConfig(SpectralMLPConfig):
 
 
 class SpectralMLPSmall(SpectralMLP):
-    """A spectral MLP for devices that have little to compute with."""
+    """A spectral MLP for devices with little computing power."""
 
 
 @dataclass(frozen=True)
@@ -341,4 +341,4 @@ class SpectralMLPLargeConfig(SpectralMLPConfig):
 
 
 class SpectralMLPLarge(SpectralMLP):
-    """The spectral MLP with the best figures."""
+    """The spectral MLP with the best scores."""

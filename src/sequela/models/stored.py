@@ -1,4 +1,4 @@
-"""A trained model as one safetensors file: its tensors, and what it needs beside them as JSON."""
+"""A trained model as one safetensors file: its tensors, and other state as JSON."""
 
 import hashlib
 import json
@@ -20,10 +20,10 @@ _SIZE = 8  # bytes that hold the length of the header
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-    """Write a model with its SHA-256; nothing of it is code, so reading it runs none."""
+    """Write a model with its SHA-256; the file holds no code, so reading it runs none."""
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     described, data = _parts(save(on_cpu, {_KEY: json.dumps(header, ensure_ascii=False)}))
-    # The library writes two or more entries in a new order each time: the same model, other bytes.
+    # The library writes several entries in random order: the same model would give other bytes.
     described["__metadata__"][_SEAL] = _seal(described, data)
     text = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % _SIZE)  # tensors begin at a whole number of words
@@ -34,7 +34,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) 
 def read(
     path: Path, expected: str = "a saved model", remedy: str = "save it again"
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The header and the tensors of a file that :func:`write` wrote, its SHA-256 verified.
+    """Read the header and the tensors of a file that :func:`write` wrote, and verify its SHA-256.
 
     Raises:
         RunError: If there is no such file, or it is not whole.
@@ -60,7 +60,7 @@ def read(
 
 
 def _parts(given: bytes) -> tuple[dict[str, Any], bytes]:
-    """What a file says of its tensors, and their bytes: checked before anything is made of it."""
+    """Split a file into header and tensor bytes, and check both before using them."""
     length = int.from_bytes(given[:_SIZE], "little")
     if len(given) < _SIZE or length > len(given) - _SIZE:
         raise ValueError(f"its header has {length:,} bytes, and the file {len(given):,}")
@@ -72,11 +72,11 @@ def _parts(given: bytes) -> tuple[dict[str, Any], bytes]:
 
 def _check_seal(metadata: Mapping[str, Any], described: Mapping[str, Any], data: bytes) -> None:
     if metadata.get(_SEAL) not in (None, _seal(described, data)):
-        raise ValueError("it is not what was written: its SHA-256 differs")
+        raise ValueError("it was changed: its SHA-256 differs")
 
 
 def _seal(described: Mapping[str, Any], data: bytes) -> str:
-    """SHA-256 of a file's contents, the seal itself left out."""
+    """Compute the SHA-256 of a file's contents without the seal itself."""
     metadata = {name: each for name, each in described["__metadata__"].items() if name != _SEAL}
     # The place of the tensors may move with the length of the header, their order may not.
     text = json.dumps({**described, "__metadata__": metadata}, sort_keys=True)

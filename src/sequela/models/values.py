@@ -1,8 +1,8 @@
-"""A recurrent network on measurements, beside a branch on what they are like over the whole record.
+"""A recurrent network on measurements, with a branch on summaries of the whole record.
 
-The branch knows what summaries tell (Wang et al. 2012 did well with them alone); the recurrent part
-adds the order. Between two measurements a channel keeps its last value, and how long that has been
-so is an input of its own (Lipton et al. 2016; Che et al. 2018).
+The branch reads the summaries (Wang et al. 2012 did well with them alone); the recurrent part adds
+the order. Between two measurements a channel keeps its last value, and the age of that value is a
+separate input (Lipton et al. 2016; Che et al. 2018).
 """
 
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from sequela.sequences.featurisers import CLIP
 
 @dataclass(frozen=True)
 class ValuesLSTMConfig:
-    """Shape of what is read and answered, and sizes of the two branches.
+    """The shapes of inputs and logits, and the sizes of the two branches.
 
     Attributes:
         n_channels: Measurements of a step.
         n_features: Summaries of an example.
         n_outputs: Classes.
         hidden: Units of the LSTM.
-        members: Small networks side by side, which share the LSTM (see ``members.py``).
-        summary: Units of each on summaries.
-        dropout: Of what each answers from.
-        input_dropout: Of the summaries.
-        memory_days: After how long without a new value its age counts as 1 - 1/e.
+        members: Parallel small networks, which share the LSTM (see ``members.py``).
+        summary: Units of each member on summaries.
+        dropout: Dropout before each member's output.
+        input_dropout: Dropout of the summaries.
+        memory_days: The age in days at which an old value's age counts as 1 - 1/e.
     """
 
     n_channels: int = 38
@@ -43,7 +43,7 @@ class ValuesLSTMConfig:
 
 
 class ValuesLSTM(nn.Module):
-    """LSTM on last values, masks and their ages, pooled over steps, beside summaries."""
+    """An LSTM on last values, masks and ages, pooled over steps, with a branch on summaries."""
 
     reads = ("values", "gaps", "features:summaries")
 
@@ -62,16 +62,16 @@ class ValuesLSTM(nn.Module):
             input_dropout=config.input_dropout,
             knots=KNOTS,
         )
-        self.second = nn.Linear(self.members.n_read, 1)  # of use in training only
+        self.second = nn.Linear(self.members.n_read, 1)  # used in training only
 
     def forward(
         self, values: Tensor, mask: Tensor, gaps: Tensor, features: Tensor, batch_sizes: Tensor
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """Logits (patient, n_outputs); in training those of each member, and the second target.
+        """Return logits (patient, n_outputs); in training those of members, and a second target.
 
         Args:
             values: (visit, n_channels), standardised; 0 where there is none.
-            mask: bool (visit, n_channels), whether there is one.
+            mask: bool (visit, n_channels), whether there is a value.
             gaps: (visit,), days since the patient's visit before.
             features: (patient, n_features), standardised.
             batch_sizes: int64 on the CPU (step,), patients who still have a visit at each step.
@@ -91,16 +91,7 @@ class ValuesLSTM(nn.Module):
 
 
 def _carried(values: Tensor, there: Tensor, gaps: Tensor) -> tuple[Tensor, Tensor]:
-    """The last value of each channel by each step, and how many days ago that was.
-
-    Args:
-        values: (step, patient, channel).
-        there: bool of the same shape.
-        gaps: (step, patient), days since the step before.
-
-    Returns:
-        Both (step, patient, channel); before its first value a channel is 0 and far away.
-    """
+    """Return each channel's last value and its age in days, both (step, patient, channel)."""
     n_steps = len(values)
     number = torch.arange(n_steps, device=values.device)[:, None, None]
     last = torch.where(there, number, -1).cummax(0).values
@@ -111,7 +102,7 @@ def _carried(values: Tensor, there: Tensor, gaps: Tensor) -> tuple[Tensor, Tenso
 
 
 def _pooled(states: Tensor, lengths: Tensor) -> Tensor:
-    """Mean, greatest and last state of each patient: (patient, 3 * hidden)."""
+    """Return mean, greatest and last state of each patient: (patient, 3 * hidden)."""
     step = torch.arange(len(states), device=states.device)[:, None]
     real = (step < lengths)[..., None]  # (step, patient, 1)
     mean = torch.where(real, states, 0.0).sum(0) / lengths[:, None]

@@ -1,8 +1,8 @@
 """The report's two recurrent networks on sequences of hospital visits.
 
-A batch of patients is flat: the visits of all patients stand in the order of a packed sequence
-(first all first visits, then all second visits..., patients sorted by falling number of visits),
-and the codes of all visits stand in one array. Nothing is padded, so no work is done on padding.
+A batch of patients is flat: the visits of all patients are in the order of a packed sequence (first
+all first visits, then all second visits..., patients sorted by falling number of visits), and the
+codes of all visits are in one array. Nothing is padded, so no work is done on padding.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 @dataclass(frozen=True)
 class VisitsConfig:
-    """Shape of what is read and answered.
+    """The shapes of inputs and logits.
 
     Attributes:
         n_codes: Size of the vocabulary, the unknown code included.
@@ -44,7 +44,7 @@ class MultiHotLinear(nn.Module):
 
         Args:
             codes: int64 (codes of all visits,), each visit's distinct and in rising order.
-            offsets: int64 (visit + 1,), where each visit begins in ``codes``, and the end.
+            offsets: int64 (visit + 1,), the start of each visit in ``codes``, and the end.
 
         Returns:
             float (visit, out_features); an empty visit gives the bias.
@@ -77,11 +77,11 @@ class VisitsBaseline(nn.Module):
         self.fc2 = nn.Linear(config.hidden, config.n_outputs)
 
     def forward(self, codes: Tensor, offsets: Tensor, batch_sizes: Tensor) -> Tensor:
-        """Logits (patient, n_outputs), each after the patient's last real visit.
+        """Return logits (patient, n_outputs), each after the patient's last real visit.
 
         Args:
             codes: int64 (codes of all visits,).
-            offsets: int64 (visit + 1,), where each visit begins in ``codes``, and the end.
+            offsets: int64 (visit + 1,), the start of each visit in ``codes``, and the end.
             batch_sizes: int64 on the CPU (step,), patients who still have a visit at each step,
                 never rising; it sums to the number of visits.
         """
@@ -111,16 +111,16 @@ class VisitsImproved(nn.Module):
         self.fc2 = nn.Linear(config.hidden, config.fc)
         self.r = nn.ReLU()
         self.fc3 = nn.Linear(config.fc, config.n_outputs)
-        # The state is small at first, so that a bias alone decides whether its unit is on for every
-        # patient or for none. Units that are off for all never learn: all begin on.
+        # The state is small at first, so a unit's bias alone decides whether it is on for every
+        # patient or for none. Units that are off for all never learn, so all begin on.
         nn.init.constant_(self.fc2.bias, config.hidden**-0.5)
 
     def forward(self, codes: Tensor, offsets: Tensor, batch_sizes: Tensor) -> Tensor:
-        """Logits (patient, n_outputs), each after the patient's last real visit.
+        """Return logits (patient, n_outputs), each after the patient's last real visit.
 
         Args:
             codes: int64 (codes of all visits,).
-            offsets: int64 (visit + 1,), where each visit begins in ``codes``, and the end.
+            offsets: int64 (visit + 1,), the start of each visit in ``codes``, and the end.
             batch_sizes: int64 on the CPU (step,), patients who still have a visit at each step,
                 never rising; it sums to the number of visits.
         """

@@ -1,7 +1,7 @@
-"""Attention over the visits of a patient, beside what their codes are like over the whole record.
+"""Attention over the visits of a patient, with a branch on summaries of the codes.
 
-Made for few patients and many codes: a straight line from the summaries carries most of the answer,
-and small networks beside it, which read much with dropout, add what a line cannot say.
+Made for few patients and many codes: a linear function of the summaries contributes most of the
+logits, and small networks with much dropout add the nonlinear part.
 """
 
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from sequela.models.visits import MultiHotLinear
 
 @dataclass(frozen=True)
 class VisitsAttentionConfig:
-    """Shape of what is read and answered, and sizes.
+    """The shapes of inputs and logits, and sizes.
 
     Attributes:
         n_codes: Size of the vocabulary, the unknown code included.
         n_features: Summaries of an example.
         n_outputs: Classes.
         embed: Numbers of a visit.
-        members: Small networks side by side.
-        summary: Units of each on summaries.
-        dropout: Of what each answers from, and of visits.
-        input_dropout: Of summaries.
+        members: Parallel small networks.
+        summary: Units of each member on summaries.
+        dropout: Dropout before each member's output, and of visits.
+        input_dropout: Dropout of summaries.
     """
 
     n_codes: int = 911
@@ -40,7 +40,7 @@ class VisitsAttentionConfig:
 
 
 class VisitsAttention(nn.Module):
-    """Embedding sums and their time, attended to, greatest and last; beside summaries."""
+    """Embedding sums with times, pooled by attention, maximum and last, with summaries."""
 
     reads = ("codes", "gaps", "features:summaries")
 
@@ -61,16 +61,16 @@ class VisitsAttention(nn.Module):
             knots=(),
             linear=True,
         )
-        self.second = nn.Linear(self.members.n_read, 1)  # of use in training only
+        self.second = nn.Linear(self.members.n_read, 1)  # used in training only
 
     def forward(
         self, codes: Tensor, offsets: Tensor, gaps: Tensor, features: Tensor, batch_sizes: Tensor
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """Logits (patient, n_outputs); in training those of each member, and the second target.
+        """Return logits (patient, n_outputs); in training those of members, and a second target.
 
         Args:
             codes: int64 (codes of all visits,).
-            offsets: int64 (visit + 1,), where each visit begins in ``codes``, and the end.
+            offsets: int64 (visit + 1,), the start of each visit in ``codes``, and the end.
             gaps: (visit,), days since the patient's visit before.
             features: (patient, n_features), standardised.
             batch_sizes: int64 on the CPU (step,), patients who still have a visit at each step.
@@ -89,16 +89,7 @@ class VisitsAttention(nn.Module):
 
 
 def _attended(visits: Tensor, scores: Tensor, lengths: Tensor) -> Tensor:
-    """The mean of each patient's visits by attention, the greatest and the last.
-
-    Args:
-        visits: (step, patient, embed).
-        scores: (step, patient, 1).
-        lengths: int64 (patient,), visits of each.
-
-    Returns:
-        (patient, 3 * embed).
-    """
+    """Pool each patient's visits by attention, maximum and last: (patient, 3 * embed)."""
     step = torch.arange(len(visits), device=visits.device)[:, None]
     real = (step < lengths)[..., None]  # (step, patient, 1)
     shares = torch.where(real, scores, -torch.inf).softmax(0)

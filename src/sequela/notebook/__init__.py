@@ -1,1 +1,1 @@
-"""The short way in Python: load, split, fit, evaluate, show; everything says what it is."""
+"""The short interface in Python: load, split, fit, evaluate, show."""

@@ -1,4 +1,4 @@
-"""How well a classifier does on examples that it has not seen, with intervals."""
+"""The evaluation of a classifier on unseen examples, with intervals."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,18 +24,18 @@ _COLOURS = (
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
-    """What a classifier said, and how right it was.
+    """The predictions of a classifier, and their metrics.
 
     Attributes:
         predictions: Probabilities and true classes, for all of :mod:`sequela.evaluation`.
-        numbers: As :func:`sequela.evaluation.summary.summarise` gives them.
+        numbers: As :func:`sequela.evaluation.summary.summarise` returns them.
     """
 
     predictions: Predictions
     numbers: dict[str, Any]
 
     def frame(self) -> pa.Table:
-        """The numbers as a table: ``number``, ``value``, and ``low`` and ``high`` of the interval.
+        """Return the numbers as a table: ``number``, ``value``, and the interval's bounds.
 
         Where a number has no interval, these are null.
         """
@@ -64,7 +64,7 @@ class Evaluation:
 
     @property
     def confusion(self) -> Figure:
-        """Shares of each true class by predicted class."""
+        """A figure of the shares of each true class by predicted class."""
         return confusion_matrix(self.numbers["confusion"], self.predictions.classes)
 
     def _facts(self) -> dict[str, str]:
@@ -101,29 +101,30 @@ def evaluate(
     recordings: ArrayLike | bool = False,
     seed: int = 0,
 ) -> Evaluation:
-    """Judge a fitted classifier, with intervals over subjects.
+    """Evaluate a fitted classifier, with intervals over subjects.
 
     Args:
-        model: With ``classes_`` and ``predict_proba``: ours, a pipeline, or any of scikit-learn's.
+        model: A classifier with ``classes_`` and ``predict_proba``: ours, a pipeline, or any of
+            scikit-learn's.
         X: Examples that the model was not trained on.
         y: Their classes (example,).
         groups: Subject, session or recording of each (example,), which the bootstrap draws whole;
-            ``None`` takes each example for a group of its own.
-        event: Of two classes, the one that AUROC and average precision are of; by default the
-            second of ``classes_``, as scikit-learn has it.
+            ``None`` makes each example a group.
+        event: The class of two that AUROC and average precision are about; by default the second of
+            ``classes_``, as in scikit-learn.
         recordings: Recording of each (example,), or True where groups are recordings, if the number
-            of recordings of each class was chosen: whole ones are judged too, by the mean of their
-            probabilities, and groups are drawn within their class. For subjects who were not
+            of recordings of each class was chosen: whole ones are evaluated too, by the mean of
+            their probabilities, and groups are drawn within their class. For subjects who were not
             selected by class, this makes intervals too narrow.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
 
     Raises:
         DataError: If a class was not in training, the arrays do not fit together, or a recording
             has examples of two classes.
-        SettingError: If ``event`` is none of two classes.
+        SettingError: If ``event`` is not one of two classes.
 
     Warns:
-        SeenExamplesWarning: If one of our classifiers was trained or tuned on some of ``X``.
+        SeenExamplesWarning: If one of our classifiers was trained or validated on some of ``X``.
 
     Example:
         >>> from sklearn.dummy import DummyClassifier
@@ -161,7 +162,7 @@ def evaluate(
 
 
 def _index(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
-    """The index of each class (example,) among the classes, which are sorted."""
+    """Return the index of each class (example,) among the classes, which are sorted."""
     unknown = np.setdiff1d(y, classes)
     if len(unknown):
         raise DataError(

@@ -26,14 +26,14 @@ class Examples(LabelledExamples):
         origin: Where it was found, in words.
         segments: The segments with all their ids.
         part: ``all``, ``train`` or ``held_out``.
-        proof: Of a part, the split that it comes from, which lists who is where.
+        proof: For a part, the split it comes from, with the ids of all parts.
     """
 
     segments: Segments
 
     @property
     def X(self) -> NDArray[np.float32]:  # noqa: N802 - scikit-learn's name
-        """In µV: float32 (example, n_times) of one channel, else (example, n_chans, n_times)."""
+        """The samples in µV: float32 (example, n_times), or (example, n_chans, n_times)."""
         signal = self.segments.signal
         return signal[:, 0] if signal.shape[1] == _ONE_CHANNEL else signal
 
@@ -44,29 +44,29 @@ class Examples(LabelledExamples):
 
     @property
     def label(self) -> NDArray[np.int64]:
-        """int64 (example,), index into ``classes``."""
+        """The class of each example: int64 (example,), index into ``classes``."""
         return self.segments.label
 
     @property
     def unit(self) -> SplitUnit:
-        """Subjects, or sessions or recordings where subjects are not identified."""
+        """The unit: subjects, or sessions or recordings where subjects are not identified."""
         return self.segments.unit
 
     @property
     def recordings(self) -> NDArray[np.str_]:
-        """Str (example,), the recording of each."""
+        """The recording of each example: str (example,)."""
         return self.segments.recording_id
 
     def ids(self) -> Mapping[str, Ids]:
-        """Of rows, recordings and, where they are identified, subjects."""
+        """Return the ids of rows, recordings and, where they are identified, subjects."""
         return ids_of(self.segments)
 
     def where(self, rows: NDArray[np.bool_]) -> Self:
-        """Some of the segments: rows is bool (example,)."""
+        """Return some of the segments: rows is bool (example,)."""
         return replace(self, segments=self.segments.where(rows))
 
     def facts(self) -> dict[str, str]:
-        """Their shape."""
+        """Return their shape."""
         _, n_chans, n_times = self.segments.signal.shape
         rate = f"{self.segments.sfreq:g} Hz"
         return {"each": f"{n_chans} channel(s), {n_times} samples at {rate}, in µV"}
@@ -79,20 +79,20 @@ def load(
     n_times: int | None = None,
     signals: Mapping[str, Any] | None = None,
 ) -> Examples:
-    """The recordings of a data set, cut into segments.
+    """Load the recordings of a data set, cut into segments.
 
     Args:
-        name: One that holds recordings: see ``sequela data list``.
-        root: Where it lies (default: the usual search path). Nothing is downloaded.
-        n_times: Samples of a segment; about a second by default, as the data set says.
-        signals: What recordings of one's own are, such as ``{"label": "stage", "rate": 256}``, for
-            the data set ``signals``: fields of :class:`sequela.config.SignalSettings`.
+        name: A data set of recordings: see ``sequela data list``.
+        root: Its folder (default: the usual search path). Nothing is downloaded.
+        n_times: Samples of a segment; about a second by default, as set by the data set.
+        signals: A description of the user's own recordings, such as ``{"label": "stage", "rate":
+            256}``, for the data set ``signals``: fields of :class:`sequela.config.SignalSettings`.
 
     Raises:
         UnknownNameError: If no data set has that name.
         SettingError: If it holds tables, or its recordings are shorter than a segment.
         DataNotFoundError: If it is not found.
-        DataError: If a file does not hold what its format promises.
+        DataError: If a file does not follow its format.
 
     Example:
         >>> from sequela.sources.catalog import EXCERPTS

@@ -1,11 +1,11 @@
-"""A few named facts as lines of text and as a table of HTML, for whatever shows itself."""
+"""Named facts as lines of text and as an HTML table, for objects shown in notebooks."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
 
 
 def as_text(title: str, facts: Mapping[str, str]) -> str:
-    """The facts one below the other.
+    """Format the facts one below the other.
 
     Example:
         >>> print(as_text("bonn", {"segments": "9,200", "licence": "CC BY 4.0"}))
@@ -18,7 +18,7 @@ def as_text(title: str, facts: Mapping[str, str]) -> str:
 
 
 def as_html(title: str, facts: Mapping[str, str], *, below: Sequence[str] = ()) -> str:
-    """The facts as a table.
+    """Format the facts as an HTML table.
 
     Args:
         title: Its caption.

@@ -1,4 +1,4 @@
-"""Labelled examples that show themselves and are split: what recordings and records share."""
+"""The base of labelled examples that show themselves and can be split."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class LabelledExamples(ABC):
         name: The data set.
         origin: Where it was found, in words.
         part: ``all``, ``train`` or ``held_out``.
-        proof: Of a part, the split that it comes from, which lists who is where.
+        proof: For a part, the split it comes from, with the ids of all parts.
     """
 
     name: str
@@ -39,51 +39,51 @@ class LabelledExamples(ABC):
     @property
     @abstractmethod
     def label(self) -> NDArray[np.int64]:
-        """int64 (example,), index into ``classes``."""
+        """The class of each example: int64 (example,), index into ``classes``."""
 
     @property
     @abstractmethod
     def unit(self) -> SplitUnit:
-        """What a split keeps whole unless it is said."""
+        """The default unit of a split."""
 
     @abstractmethod
     def ids(self) -> Mapping[str, Ids]:
-        """For each unit that the data can be split by, the ids (example,)."""
+        """Return for each unit that the data can be split by, the ids (example,)."""
 
     @abstractmethod
     def where(self, rows: NDArray[np.bool_]) -> Self:
-        """Some of the examples: rows is bool (example,)."""
+        """Return some of the examples: rows is bool (example,)."""
 
     @abstractmethod
     def facts(self) -> dict[str, str]:
-        """What a reader must know of them, by name."""
+        """Return their main facts by name."""
 
     def __len__(self) -> int:
         return len(self.label)
 
     @property
     def y(self) -> NDArray[np.str_]:
-        """Str (example,), the name of the class."""
+        """The name of each example's class: str (example,)."""
         return np.array(self.classes)[self.label]
 
     @property
     def groups(self) -> NDArray[np.str_]:
-        """Str (example,), the subject, or the recording where subjects are not identified."""
+        """The subject of each example, or the recording where unknown: str (example,)."""
         return self.ids()[self.unit].astype(np.str_)
 
     def split(
         self, *, by: SplitUnit | None = None, seed: int = 0, held_out: float = 0.2
     ) -> tuple[Self, Self]:
-        """Draw a part to learn from and one to judge by, stratified by class and proven disjoint.
+        """Draw a training set and a test set, stratified by class and proven disjoint.
 
-        With the same seed and share, the held-out part is that of ``sequela train``, whose training
-        and tuning parts are one part here: a classifier draws its own tuning part.
+        With the same seed and share, the test set is the one of ``sequela train``, whose training
+        and validation sets are one set here: a classifier draws its own validation set.
 
         Args:
             by: Unit of the split; by default subjects, or recordings where subjects are not
                 identified.
-            seed: Decides the draw.
-            held_out: Share of the held-out part.
+            seed: Seed of the draw.
+            held_out: Share of the test set.
 
         Raises:
             SplitError: If the data have no such ids, or too few.
@@ -101,7 +101,7 @@ class LabelledExamples(ABC):
         )
 
     def _shown(self) -> tuple[str, dict[str, str]]:
-        """The title and all facts."""
+        """Return the title and all facts."""
         entry = catalog.lookup(self.name)
         part = "" if self.part == "all" else f": {self.part.replace('_', '-')} part"
         counts = np.bincount(self.label, minlength=len(self.classes))
@@ -126,7 +126,7 @@ class LabelledExamples(ABC):
 
 
 def _in_words(split: Split) -> str:
-    """What a split keeps together, and how many ids are in two parts nevertheless."""
+    """Describe the unit of a split, and the number of ids in two parts."""
     shared = sum(sum(pairs.values()) for pairs in split.shared().values())
     leak = ": LEAKS, rows of one recording or subject are in several parts" if split.leaks else ""
     return f"by {split.unit}, {shared:,} ids in two parts{leak}"

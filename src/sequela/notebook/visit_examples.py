@@ -22,16 +22,16 @@ from sequela.studies.registry import asked_of
 
 @dataclass(frozen=True, eq=False, repr=False)
 class VisitExamples(LabelledExamples):
-    """Who is asked about, what was known of each by then, and what came true; or one part of it.
+    """The examples of a task, with their records by the prediction time; or one part of them.
 
     Attributes:
         name: The data set.
         origin: Where it was found, in words.
-        cohort: The task, its labels, and how many were left out by which rule.
-        sequences: What was known, on disk.
-        rows: int64 (example,), which examples of the sequences these are.
+        cohort: The task, its labels, and the number removed by each rule.
+        sequences: The records, on disk.
+        rows: int64 (example,), the examples of the sequences.
         part: ``all``, ``train`` or ``held_out``.
-        proof: Of a part, the split that it comes from, which lists who is where.
+        proof: For a part, the split it comes from, with the ids of all parts.
     """
 
     cohort: Cohort
@@ -42,7 +42,7 @@ class VisitExamples(LabelledExamples):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes: what the task asks about is the second."""
+        """The names of the classes: the outcome is the second."""
         return self.cohort.task.outcome.classes
 
     @cached_property
@@ -52,19 +52,19 @@ class VisitExamples(LabelledExamples):
 
     @property
     def label(self) -> NDArray[np.int64]:
-        """int64 (example,), index into ``classes``."""
+        """The class of each example: int64 (example,), index into ``classes``."""
         return self.sequences.label[self.rows].astype(np.int64)
 
     def ids(self) -> Mapping[str, Ids]:
-        """Of subjects."""
+        """Return the ids of subjects."""
         return {"subject": self.sequences.subject_id[self.rows].astype(np.str_)}
 
     def where(self, rows: NDArray[np.bool_]) -> Self:
-        """Some of the examples: rows is bool (example,)."""
+        """Return some of the examples: rows is bool (example,)."""
         return replace(self, rows=self.rows[rows])
 
     def facts(self) -> dict[str, str]:
-        """The question, the visits, and what leaks."""
+        """Return the task, the visits, and leaks."""
         return {
             "asked": self.cohort.task.describe(),
             "visits": f"{self.sequences.lengths[self.rows].mean():.1f} per example on average",
@@ -75,21 +75,21 @@ class VisitExamples(LabelledExamples):
 def load_visits(
     name: str, *, work: Path | str, root: Path | str | None = None, **cohort: Any
 ) -> VisitExamples:
-    """A task on a data set of hospital records, as lists of visits.
+    """Load a task on a data set of hospital records, as lists of visits.
 
     Args:
-        name: One that holds tables or MEDS events: see ``sequela data list``.
-        work: Folder for events and sequences that are made of them; what it holds already is used
-            again if it was made from the same.
-        root: Where the data set lies (default: the usual search path).
+        name: A data set of tables or MEDS events: see ``sequela data list``.
+        work: Folder for derived events and sequences; those it holds already are used again if they
+            were made from the same data.
+        root: Folder of the data set (default: the usual search path).
         cohort: Settings of :class:`sequela.config.CohortSettings`, for example
-            ``task="in-hospital"`` and ``hours=24``; what is not given is as ``sequela train`` has
-            it for these data. Of a measurement the examples say that it was made, not its value.
+            ``task="in-hospital"`` and ``hours=24``; the defaults are those of ``sequela train`` for
+            these data. The examples have measurements without their values.
 
     Raises:
-        SettingError: If a setting is not known or does not fit, among them ``bins`` and
-            ``min_subjects``, for they are learnt in training: give them to the classifier.
-        SequelaError: If the data cannot be found or read, or the task not be asked.
+        SettingError: If a setting is unknown or does not fit, including ``bins`` and
+            ``min_subjects``: these are learnt in training, so pass them to the classifier.
+        SequelaError: If the data cannot be found or read, or do not fit the task.
     """
     if {"bins", "min_subjects"} & set(cohort):
         raise SettingError(
@@ -99,7 +99,7 @@ def load_visits(
     asked = asked_of(name, cohort).model_copy(update={"bins": 0})
     folder = Path(work)
     who = ask(name, asked, None if root is None else Path(root), folder)
-    everybody = np.zeros(len(who.labels), np.int64)  # one part, whose every code is known
+    everybody = np.zeros(len(who.labels), np.int64)  # a single part, in which every code is known
     settings = sequence_settings(asked).model_copy(update={"min_subjects": 1})
     kept = folder / "sequences" / f"{name}-{asked.task}-all"
     sequences = build_sequences(who, everybody, kept, settings)

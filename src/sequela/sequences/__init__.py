@@ -1,1 +1,1 @@
-"""What models eat: scaling, vocabularies, flat storage and batches."""
+"""The inputs of models: scaling, vocabularies, flat storage and batches."""

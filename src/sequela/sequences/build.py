@@ -1,4 +1,4 @@
-"""From a cohort to sequences on disk, in one pass over the events and in bounded memory."""
+"""Sequences built from a cohort, in one pass over the events and in bounded memory."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ FROM present AS p JOIN steps AS s USING (step) JOIN asked AS a USING (example)
 WHERE a.part = $train
 GROUP BY p.item ORDER BY p.item
 """
-# What was measured in the training part is a channel, if its code is known at all.
+# Codes measured in the training set are channels, if the vocabulary has them.
 CHANNELS = """
 SELECT v.term, count(DISTINCT a.subject_id) AS subjects
 FROM visible AS v JOIN asked AS a USING (example)
@@ -92,30 +92,30 @@ def build_sequences(
     memory_limit: str = MEMORY_LIMIT,
     of_model: Vocabulary | None = None,
 ) -> Sequences:
-    """Cut a cohort's events into sequences, or open those that were cut from exactly the same.
+    """Cut a cohort's events into sequences, or open those cut from the same inputs before.
 
     Args:
         cohort: Events, task and labels.
         part: (example,), for each row of ``cohort.labels`` an index into
-            :data:`sequela.cohort.split.PARTS`. The vocabulary comes from the first of them alone.
-        folder: Where the arrays shall lie. If it holds sequences of the same events, labels, parts,
+            :data:`sequela.cohort.split.PARTS`. The vocabulary is learnt from the first part alone.
+        folder: Folder of the arrays. If it holds sequences of the same events, labels, parts,
             settings and code they are opened; others are replaced.
-        settings: How events become steps and codes.
-        memory_limit: Of DuckDB; what does not fit goes to disk.
-        of_model: Of a trained model that shall read the sequences: they are written in its words,
-            and nothing is learnt, so no training part is needed. A code that it lacks is its
+        settings: Settings of steps and codes.
+        memory_limit: Memory limit of DuckDB; larger data go to disk.
+        of_model: Vocabulary of a trained model that will read the sequences: they use its codes,
+            and nothing is learnt, so no training set is needed. A code that it lacks becomes its
             unknown code, and a measurement that it lacks is left out.
 
     Raises:
-        SplitError: If a subject is in two parts, or the training part is empty.
+        SplitError: If a subject is in two parts, or the training set is empty.
     """
     settings = settings or SequenceSettings()
     parts = np.asarray(part, np.uint8)
     _check_parts(cohort, parts)
     if of_model is None and not (parts == TRAIN).any():
         raise SplitError(
-            "the training part is empty, so there is no vocabulary to learn: give "
-            "the split a training part"
+            "the training set is empty, so there is no vocabulary to learn: give "
+            "the split a training set"
         )
     digest = digest_of(cohort, parts, settings, of_model)
     if is_built_from(folder, digest):
@@ -142,7 +142,7 @@ def digest_of(
     settings: SequenceSettings,
     of_model: Vocabulary | None = None,
 ) -> str:
-    """SHA-256 of all that decides what the arrays hold, the code of this program included."""
+    """Compute the SHA-256 of everything that determines the arrays, this program included."""
     decides = {
         "cohort": cohort.digest,
         "part": hashlib.sha256(part.tobytes()).hexdigest(),
@@ -155,7 +155,7 @@ def digest_of(
 
 @cache
 def _code_digest() -> str:
-    """SHA-256 of the files that make cohorts and sequences: a changed rule makes caches stale."""
+    """Compute the SHA-256 of the files that make cohorts and sequences, so that caches expire."""
     total = hashlib.sha256()
     rooms = [Path(str(room.__file__)).parent for room in (sequela.cohort, sequela.sequences)]
     of_sources = [Path(str(module.__file__)) for module in (codes, meds_events)]
@@ -178,7 +178,7 @@ def _check_parts(cohort: Cohort, part: NDArray[np.uint8]) -> None:
 def _vocabulary(
     connection: Connection, terms: Terms, settings: SequenceSettings, of_model: Vocabulary | None
 ) -> dict[str, Any]:
-    """Learn which items and channels are known, and note how much is not, part by part."""
+    """Learn the known items and channels, and record the share of unknown ones in each part."""
     base = settings.bins + 1
 
     def name(item: int) -> str:
@@ -211,10 +211,10 @@ def _vocabulary(
 def _learn(
     connection: Connection, terms: Terms, name: Callable[[int], str], settings: SequenceSettings
 ) -> tuple[Vocabulary, list[int]]:
-    """The vocabulary of the training part, and how many of its subjects have each code."""
+    """Learn the vocabulary of the training set, and count its subjects with each code."""
 
     def learnt(query: str, key: str, named: Callable[[int], str]) -> dict[int, tuple[str, int]]:
-        """Each known item or term, in the order of the vocabulary: its name and its subjects."""
+        """Return each known item or term, in vocabulary order: its name and its subjects."""
         found = connection.execute(query, {"train": TRAIN}).fetchnumpy()
         keys, subjects = found[key].tolist(), found["subjects"]
         names = [named(each) for each in keys]
@@ -235,7 +235,7 @@ def _learn(
 def _create_places(
     connection: Connection, table: str, key: str, places: Mapping[int, int | None]
 ) -> None:
-    """A table of the keys that have a place in the vocabulary."""
+    """Create a table of the keys that have a place in the vocabulary."""
     found = {each: place for each, place in places.items() if place is not None}
     columns = {key: np.array([*found], np.int64), "place": np.array([*found.values()], np.int64)}
     rows = pa.table({name: column_of(column) for name, column in columns.items()})
@@ -245,7 +245,7 @@ def _create_places(
 
 
 def _pieces(connection: Connection) -> Iterator[dict[str, Any]]:
-    """The arrays of whole examples, so many at once that memory stays bounded."""
+    """Yield the arrays of whole examples, in pieces that bound the memory."""
     examples, load = one_row(
         connection,
         LOAD,
@@ -279,7 +279,7 @@ def _piece(connection: Connection, of: dict[str, int]) -> dict[str, Any]:
 
 
 def _distinct(codes: dict[str, NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """The pairs of ``step`` and ``code``, sorted, each once: unknown codes of a step are one."""
+    """Return the distinct pairs of ``step`` and ``code``, sorted; unknown codes are one."""
     base = int(codes["code"].max(initial=0)) + 1
     pairs = np.sort(codes["step"] * base + codes["code"])  # np.unique hashes, ten times slower
     step, code = np.divmod(pairs[np.diff(pairs, prepend=-1) > 0], base)

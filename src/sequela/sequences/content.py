@@ -1,4 +1,4 @@
-"""What the record of each subject holds, as marks by which a copy is known."""
+"""The content of each subject's record, as marks by which copies are recognised."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,14 @@ _DAY = np.timedelta64(1, "D")
 
 
 def content_of(sequences: Sequences, how: Pseudonyms) -> Content:
-    """The marks of the codes and measurements of each subject, of all examples together.
+    """Compute the marks of the codes and measurements of each subject, over all examples.
 
-    A code counts with the days since the subject's step before: dates that are all shifted by the
-    same time give the same marks. Codes that the vocabulary lacks do not count.
+    A code counts with the days since the subject's step before: shifting all dates by the same time
+    gives the same marks. Codes that the vocabulary lacks do not count.
 
     Args:
-        sequences: Of all examples.
-        how: Whose key subjects and codes are hashed with: marks under two keys never agree.
+        sequences: Sequences of all examples.
+        how: The key that subjects and codes are hashed with: marks under two keys never agree.
     """
     subjects, subject = np.unique(sequences.subject_id, return_inverse=True)
     of_step = np.repeat(subject, sequences.lengths)
@@ -42,12 +42,12 @@ def content_of(sequences: Sequences, how: Pseudonyms) -> Content:
 
 
 def _days_since(subject: NDArray[np.int64], time: NDArray[np.datetime64]) -> NDArray[np.int64]:
-    """Whole days since the subject's step before at another time; -1 where there is none."""
+    """Count whole days since the subject's step before at another time; -1 where there is none."""
     order = np.lexsort((time, subject))
     subject, time = subject[order], time[order]
     new = np.ones(len(time), np.bool_)
     new[1:] = (subject[1:] != subject[:-1]) | (time[1:] != time[:-1])
-    first = np.flatnonzero(new)  # of each time of each subject
+    first = np.flatnonzero(new)  # first row of each time of each subject
     gap = np.full(len(first), -1)
     same = subject[first[1:]] == subject[first[:-1]]
     gap[1:][same] = ((time[first[1:]] - time[first[:-1]]) // _DAY)[same]

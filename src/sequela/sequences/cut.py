@@ -1,10 +1,10 @@
-"""The one place where events meet labels: what a model may see of a subject, and in which steps.
+"""The cut-off: the only place that combines events with labels and sets a model's inputs.
 
-The table ``visible`` holds an event only if its subject is asked about, its time is not after the
+The table ``visible`` holds an event only if its subject has an example, its time is not after the
 ``prediction_time``, and its code is in ``terms``, which has no code that makes a label. All other
-queries here read ``visible``, never the events. The exception are static facts, which have no time,
-and how long somebody was followed, which no model reads.
-Sequences, bags and summaries are all made from what is cut here.
+queries here read ``visible``, never the events. The exceptions are static facts, which have no
+time, and the length of follow-up, which no model reads. Sequences, bags and summaries are all made
+from these tables.
 """
 
 import duckdb
@@ -52,7 +52,7 @@ ASOF LEFT JOIN ages AS t
 
 # An event belongs to its stay (kind 0); without a number, to the stay that it falls into (0, or 1
 # if that has no number either); else to its day (2). Windows (3) take the place of all these. That
-# a stay has ended is asked of times before the event only, so the future decides nothing.
+# a stay has ended is decided from times before the event only, never from the future.
 VISIBLE = """
 CREATE TEMP TABLE visible AS
 SELECT
@@ -83,7 +83,7 @@ WITH seen AS (
 SELECT * FROM placed WHERE kind < 2 OR term IS NOT NULL
 """
 
-# Of a record, the visit that began last.
+# The visit of a record that began last.
 ONLY_CURRENT = """
 DELETE FROM visible WHERE (example, kind, place) NOT IN (
     SELECT (example, kind, place) FROM visible GROUP BY example, kind, place
@@ -100,7 +100,7 @@ UPDATE visible SET kind = 3, place = -floor(
 FROM asked WHERE asked.example = visible.example
 """
 
-# An example of which nothing is known yet has one empty step, at the time of prediction.
+# An example without any event yet has one empty step, at the prediction time.
 STEPS = """
 CREATE TEMP TABLE steps AS
 WITH found AS (
@@ -115,7 +115,7 @@ SELECT
 FROM asked AS a LEFT JOIN found AS f USING (example)
 """
 
-# What was measured in the training part, for quantiles.
+# Measurements in the training set, for quantiles.
 MEASURED = """
 SELECT v.term, v.value, count(*) AS n
 FROM visible AS v JOIN asked AS a USING (example)
@@ -133,7 +133,7 @@ NO_BINS = """
 CREATE TEMP TABLE binned AS SELECT term, value, 0 AS bin FROM visible WHERE $bins < 0
 """
 
-# A code stands once in a step, however often it was noted.
+# A code occurs once in a step, however often it was recorded.
 PRESENT = """
 CREATE TEMP TABLE present AS
 SELECT DISTINCT s.step, v.term * ($bins + 1) + coalesce(b.bin, 0) AS item
@@ -166,7 +166,7 @@ def cut(
     settings: SequenceSettings,
     of_model: Vocabulary | None = None,
 ) -> Terms:
-    """Create the tables that hold all a model may see.
+    """Create the tables with all inputs that a model may see.
 
     ``asked`` (``example, subject_id, prediction_time, label, part, age``); ``visible`` (``example,
     time, term, value``, and the place of the step); ``steps`` (``step, example, step_time``),
@@ -174,12 +174,13 @@ def cut(
     item``), the distinct items of each step, where an item is ``term * (bins + 1) + bin``.
 
     Args:
-        connection: To the cohort's events.
-        cohort: Whom to ask about.
+        connection: A connection to the cohort's events.
+        cohort: The examples.
         part: (example,), the part of each row of the cohort's labels.
-        train: The number of the training part; quantiles are taken from it alone.
-        settings: How events become steps and codes.
-        of_model: Of a model that shall read them: its quantiles are taken, and none is learnt.
+        train: The number of the training part; quantiles are computed from it alone.
+        settings: Settings of steps and codes.
+        of_model: Vocabulary of a model that will read them: its quantiles are used, and none are
+            learnt.
 
     Returns:
         The names of the terms.
@@ -225,13 +226,7 @@ def _create_asked(connection: Connection, labels: pa.Table, part: NDArray[np.uin
 def _edges_of(
     of_model: Vocabulary, terms: Terms, bins: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Terms that are channels of a model, (term,), and the ends of their bins, (term, bins - 1).
-
-    A measurement of any other term has a code that the model does not know.
-
-    Raises:
-        RunError: If an earlier version trained the model.
-    """
+    """Return terms that are channels of a model, (term,), and bin ends, (term, bins - 1)."""
     if any(len(ends) != bins - 1 for ends in of_model.edges):
         raise RunError(
             "the model was trained by an earlier version, which did not store where it splits "

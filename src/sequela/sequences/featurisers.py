@@ -1,7 +1,7 @@
 """Featurisers: from a signal or from stored sequences to a table, one row an example.
 
-What a featuriser learns it learns from the training part alone; the arrays are stored with the
-model that reads its table, so that other data can be described in the same columns.
+A featuriser learns from the training set alone; its arrays are stored with the model that reads its
+table, so that other data can be described in the same columns.
 """
 
 import math
@@ -28,13 +28,13 @@ State = Mapping[str, NDArray[Any]]
 Table = NDArray[np.float32] | csr_array
 
 FEATURES = "features:"
-"""What the name of a table of features begins with, where a model says what it reads."""
+"""The prefix of a table of features among the inputs of a model."""
 LEAST_EXAMPLES = 20
-"""Training examples that have a code which gets a column of ``counts``: a leaf of boosting."""
+"""The fewest training examples with a code that gets a column of ``counts``: a leaf of boosting."""
 MOST_CODES = 1000
-"""Codes that get a column of ``counts``, the most frequent ones: more cost time and memory."""
+"""The most codes that get a column of ``counts``, the most frequent ones, to limit cost."""
 CLIP = 5.0
-"""Training standard deviations beyond which a network sees no more of a feature."""
+"""The number of training standard deviations at which a network's features are clipped."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Column:
     """A column of a table.
 
     Attributes:
-        name: What it holds.
-        unit: Of its numbers; empty where they have none.
+        name: Its content.
+        unit: Unit of its numbers; empty where they have none.
     """
 
     name: str
@@ -52,13 +52,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Operations:
-    """What the features of one example cost.
+    """The cost of one example's features.
 
     Attributes:
-        formula: How many additions, multiplications and the like, of the symbols, with ``+``,
+        formula: Number of additions, multiplications and the like, of the symbols, with ``+``,
             ``-`` and ``·``.
-        symbols: Each symbol of both formulas: its value, and what it counts.
-        per_step: How many each step of a sequence adds, written as ``formula`` is.
+        symbols: Each symbol of both formulas: its value, and its meaning.
+        per_step: Further operations of each step of a sequence, in the same notation.
     """
 
     formula: str = "0"
@@ -67,7 +67,7 @@ class Operations:
 
 
 def _free(_: Mapping[str, int]) -> Operations:
-    """No operation."""
+    """Return no operations."""
     return Operations()
 
 
@@ -76,26 +76,26 @@ class Signals(Protocol):
 
     @property
     def signal(self) -> NDArray[np.float32]:
-        """(segment, n_chans, n_times), in µV."""
+        """The samples (segment, n_chans, n_times), in µV."""
 
     @property
     def sfreq(self) -> float:
-        """Samples a second, in Hz."""
+        """The sampling rate in Hz."""
 
 
 @dataclass(frozen=True)
 class Featuriser:
-    """One way to describe examples by numbers.
+    """A way to describe examples by numbers.
 
     Attributes:
         name: A model reads it as ``features:NAME``.
-        title: What a table or figure calls it.
-        of: What it describes: segments of a ``signal``, or sequences of ``records``.
-        columns: The columns, from the examples and what was learnt.
-        fit: What is learnt from the examples and the rows of the training part: arrays by name.
-        apply: float32 (example, column), dense or sparse, from the examples and what was learnt.
-            NaN is a number that is not known.
-        operations: What one example costs, from the shape that a model is built with
+        title: Name in tables and figures.
+        of: The data it describes: segments of a ``signal``, or sequences of ``records``.
+        columns: Function from the examples and the learnt arrays to the columns.
+        fit: Function from the examples and the training rows to the learnt arrays, by name.
+        apply: Function from the examples and the learnt arrays to float32 (example, column), dense
+            or sparse. Missing numbers are NaN.
+        operations: Function to the cost of one example from the shape that a model is built with
             (``n_chans``, ``n_times``, ``n_channels``, ``n_features``); reading and counting codes
             is free.
     """
@@ -113,7 +113,7 @@ FEATURISERS: dict[str, Featuriser] = {}
 
 
 def register(featuriser: Featuriser) -> None:
-    """Make a featuriser known by its name.
+    """Register a featuriser by its name.
 
     Raises:
         SettingError: If the name is taken or cannot be one.
@@ -123,7 +123,7 @@ def register(featuriser: Featuriser) -> None:
 
 
 def lookup(name: str) -> Featuriser:
-    """The featuriser of a name.
+    """Look up the featuriser of a name.
 
     Raises:
         UnknownNameError: If there is none.
@@ -135,10 +135,10 @@ def lookup(name: str) -> Featuriser:
 
 @dataclass(frozen=True)
 class Standardised:
-    """A table as networks read it: each column by its training mean and standard deviation.
+    """A table as networks read it: each column scaled by its training mean and deviation.
 
     Attributes:
-        table: (example, column), as a featuriser gave it.
+        table: (example, column), from a featuriser.
         mean: float32 (column,).
         deviation: float32 (column,); 1 where a column does not vary.
     """
@@ -149,7 +149,7 @@ class Standardised:
 
     @staticmethod
     def learn(table: Table, train_rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
-        """Mean and deviation of the columns over the training rows; NaN counts as not there."""
+        """Compute mean and deviation of the columns over the training rows, without NaN."""
         rows = table[train_rows]
         known = np.ones(rows.shape, np.bool_) if isinstance(rows, csr_array) else ~np.isnan(rows)
         n = np.maximum(known.sum(axis=0), 1)
@@ -161,7 +161,7 @@ class Standardised:
         else:
             variance = (np.where(known, clean - mean, 0) ** 2).sum(axis=0) / n
         deviation = np.sqrt(variance)
-        least = np.finfo(np.float32)  # below which a float32 deviation is that of rounding, or 0
+        least = np.finfo(np.float32)  # below which a float32 deviation is rounding, or 0
         deviation[deviation < np.maximum(least.eps * np.abs(mean), least.tiny)] = 0
         return {
             "mean": mean.astype(np.float32),
@@ -169,7 +169,7 @@ class Standardised:
         }
 
     def rows(self, examples: NDArray[np.int64]) -> NDArray[np.float32]:
-        """float32 (row, column), clipped at 5 deviations; 0, the mean, where it is not known."""
+        """Return float32 (row, column), clipped at 5 deviations; 0, the mean, where missing."""
         taken = self.table[examples]
         dense = taken.toarray() if isinstance(taken, csr_array) else taken
         scaled = np.clip((dense - self.mean) / self.deviation, -CLIP, CLIP)
@@ -178,11 +178,11 @@ class Standardised:
 
 @dataclass(frozen=True)
 class Features:
-    """The table of ``features:NAME`` of some examples, and what was learnt for it.
+    """The table of ``features:NAME`` of some examples, and the arrays learnt for it.
 
     Attributes:
-        table: float32 (example, column), as the featuriser gives it.
-        state: What was learnt: arrays named ``features:NAME:KEY``, to be stored with a model.
+        table: float32 (example, column), from the featuriser.
+        state: The learnt arrays, named ``features:NAME:KEY``, to be stored with a model.
         standardised: The table as networks read it, where a network does.
     """
 
@@ -200,13 +200,13 @@ class Features:
         *,
         standardise: bool,
     ) -> Self | None:
-        """What is described, if a model reads any features.
+        """Compute the table of features, if a model reads any.
 
         Args:
             reads: The model's inputs.
             source: The examples: signals or sequences.
-            train_rows: Examples to learn from.
-            stored: What was learnt before, of a model that is applied to other data.
+            train_rows: Training examples.
+            stored: Arrays learnt before, for a model that is applied to other data.
             standardise: Whether a network reads the table.
         """
         read = next((each for each in reads if each.startswith(FEATURES)), None)
@@ -280,10 +280,11 @@ def _spectrum_columns(source: Signals, _: State) -> tuple[Column, ...]:
 
 
 def _spectrum(source: Signals, _: State) -> NDArray[np.float32]:
-    """Log power at each frequency above 0 (multitaper), then amplitude and shape, by channel.
+    """Compute log power at each frequency above 0 (multitaper), then amplitude and shape.
 
     Four Slepian tapers of time-bandwidth 2.5, their spectra averaged (Thomson 1982, Spectrum
-    estimation and harmonic analysis). Power is absolute: a seizure is louder than what is around.
+    estimation and harmonic analysis). Power is absolute: seizures are louder than their
+    surroundings.
     """
     from scipy.signal.windows import dpss
 
@@ -302,11 +303,11 @@ def _spectrum(source: Signals, _: State) -> NDArray[np.float32]:
 
 
 _QUIET = 1e-6
-"""µV, or µV²/Hz: far below any amplifier's noise, so that a silent channel has a logarithm."""
+"""A floor in µV, or µV²/Hz, far below amplifier noise, so that a silent channel has a logarithm."""
 
 
 def _shape_of(centred: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(segment, n_chans, ``_SHAPES``) of segments (segment, n_chans, n_times) of mean 0."""
+    """Compute (segment, n_chans, ``_SHAPES``) of segments of mean 0 (segment, n_chans, n_times)."""
     deviation = np.sqrt((centred**2).mean(axis=2)) + _QUIET
     scaled = centred / deviation[..., None]
     steps = np.abs(np.diff(centred)).mean(axis=2)
@@ -316,10 +317,10 @@ def _shape_of(centred: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def fourier_operations(n: int, *, real: bool) -> int:
-    """Operations of a fast Fourier transform, 5·n·log2(n), half of them for n real samples.
+    """Count the operations of a fast Fourier transform, 5·n·log2(n), half of them for real samples.
 
-    The usual count, whatever the algorithm (Frigo and Johnson 2005, The design and implementation
-    of FFTW3).
+    This is the usual count for all algorithms (Frigo and Johnson 2005, The design and
+    implementation of FFTW3).
 
     Example:
         >>> fourier_operations(178, real=True)
@@ -329,7 +330,7 @@ def fourier_operations(n: int, *, real: bool) -> int:
 
 
 def _spectrum_operations(shape: Mapping[str, int]) -> Operations:
-    """Each taper is a product a sample and a Fourier transform; then squares, mean, logarithm."""
+    """Count a product a sample and a Fourier transform for each taper, squares, mean, logarithm."""
     c, t = shape["n_chans"], shape["n_times"]
     f, d = t // 2, fourier_operations(t, real=True)
     symbols = {
@@ -350,7 +351,7 @@ def _minirocket_columns(_: Signals, __: State) -> tuple[Column, ...]:
 
 
 def _minirocket_operations(shape: Mapping[str, int]) -> Operations:
-    """Shifted sums of each channel for each dilation; of these, four a channel of a kernel."""
+    """Count shifted sums of each channel for each dilation, and four channels of a kernel."""
     symbols = {
         "c": (shape["n_chans"], "channels"),
         "t": (shape["n_times"], "samples of a channel"),
@@ -371,14 +372,14 @@ def _presence(source: Sequences, _: State) -> csr_array:
 
 
 def _often(bag: csr_array) -> NDArray[np.int64]:
-    """int64 (column,), rising: the columns that are not 0 in enough rows (row, column)."""
+    """Return the columns that are not 0 in enough rows (row, column): int64 (column,), rising."""
     rows = bag.count_nonzero(axis=0)
     most = np.argsort(-rows, kind="stable")[:MOST_CODES]
     return np.sort(most[rows[most] >= LEAST_EXAMPLES])
 
 
 def _counts_fit(source: Sequences, train_rows: NDArray[np.int64]) -> State:
-    """``codes``: int64 (column,), rising: those that enough training examples have."""
+    """Learn ``codes``: int64 (column,), rising: those that enough training examples have."""
     return {"codes": _often(bag_of_codes(source, train_rows))}
 
 
@@ -391,10 +392,7 @@ def _counts_columns(source: Sequences, state: State) -> tuple[Column, ...]:
 
 
 def _counts(source: Sequences, state: State) -> NDArray[np.float32]:
-    """How many codes, counts of the common ones, and age and measurements where they are in.
-
-    What was not measured is NaN.
-    """
+    """Count codes, common ones separately, with age and measurements; missing values are NaN."""
     everyone = np.arange(len(source))
     bag = bag_of_codes(source, everyone)
     columns = [np.asarray(bag.sum(axis=1)).reshape(-1, 1), bag[:, state["codes"]].toarray()]
@@ -407,7 +405,7 @@ def _counts(source: Sequences, state: State) -> NDArray[np.float32]:
 
 
 def _groups(source: Sequences) -> tuple[tuple[str, ...], csr_array]:
-    """The codes, then the groups that they belong to; and float32 (code, code or group), sparse.
+    """Return the codes, then their groups; and float32 (code, code or group), sparse.
 
     A code counts for itself and for each group that it belongs to.
     """
@@ -421,13 +419,13 @@ def _groups(source: Sequences) -> tuple[tuple[str, ...], csr_array]:
 
 
 def _grouped(source: Sequences, examples: NDArray[np.int64]) -> csr_array:
-    """float32 (example, code or group): how often it occurs, once a step and code."""
+    """Count each code or group, once a step and code: float32 (example, code or group)."""
     counted: csr_array = bag_of_codes(source, examples) @ _groups(source)[1]
     return counted
 
 
 def _unmeasured(source: Sequences, train_rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The codes and groups that enough training examples have, and that tell of no measurement."""
+    """Return codes and groups that enough training examples have, and that are not measurements."""
     often, (names, _) = _often(_grouped(source, train_rows)), _groups(source)
     measured = set(source.channel_names)
     told = [measured & {names[code], names[code].rpartition("//Q")[0]} for code in often]
@@ -435,7 +433,7 @@ def _unmeasured(source: Sequences, train_rows: NDArray[np.int64]) -> NDArray[np.
 
 
 def _described(source: Sequences, state: State) -> NDArray[np.float32]:
-    """Age, how often each code or group occurs, and summaries of measurements, in own units."""
+    """Return age, counts of codes and groups, and summaries of measurements, not scaled."""
     everyone = np.arange(len(source))
     bag = _grouped(source, everyone)[:, state["codes"]].toarray()
     columns = (source.age[:, None], bag, summaries(source, everyone))
@@ -443,7 +441,7 @@ def _described(source: Sequences, state: State) -> NDArray[np.float32]:
 
 
 def _summaries_fit(source: Sequences, train_rows: NDArray[np.int64]) -> State:
-    """``codes``: int64 (column,); ``quantiles``: float32 (column, 101), of the training part."""
+    """Learn ``codes``: int64 (column,); ``quantiles``: float32 (column, 101), on training rows."""
     codes = {"codes": _unmeasured(source, train_rows)}
     return {**codes, "quantiles": quantiles(_described(source, codes)[train_rows])}
 
@@ -459,7 +457,7 @@ def _summaries(source: Sequences, state: State) -> NDArray[np.float32]:
 
 
 def _summaries_operations(shape: Mapping[str, int]) -> Operations:
-    """As if each step measured every channel.
+    """Count operations as if each step measured every channel.
 
     A value is compared twice, and in the sums of mean (1), variance (3), time (1), its variance (3)
     and covariance with it (2). A channel has two means, two variances, a root and a slope. A normal
@@ -471,12 +469,12 @@ def _summaries_operations(shape: Mapping[str, int]) -> Operations:
 
 @dataclass(frozen=True)
 class Score:
-    """A score that clinicians made to tell who will die, as the data hold it.
+    """A clinical score of the risk of death, as recorded in the data.
 
     Attributes:
-        title: What a table or figure calls it.
-        code: Of the measurement that holds it.
-        chance: It is a predicted probability: its log-odds are taken.
+        title: Name in tables and figures.
+        code: Code of its measurement.
+        chance: Whether it is a predicted probability: its log-odds are used.
     """
 
     title: str
@@ -484,25 +482,25 @@ class Score:
     chance: bool = False
 
     def columns(self, source: Sequences, _: State) -> tuple[Column, ...]:
-        """The score, and whether it is not known."""
+        """Return the columns: the score, and whether it is missing."""
         self._of(source)
         what, unit = (f"log-odds of {self.title}", "") if self.chance else (self.title, "points")
         return Column(what, unit), Column(f"{self.title} is not known")
 
     def fit(self, source: Sequences, train_rows: NDArray[np.int64]) -> State:
-        """``mean``: float32 (1,), over the training part, taken where the score is not known."""
+        """Learn ``mean``: float32 (1,), over the training set, for missing scores."""
         known = self._of(source)[train_rows]
         return {"mean": np.atleast_1d(np.nan_to_num(known[~np.isnan(known)].mean()))}
 
     def apply(self, source: Sequences, state: State) -> NDArray[np.float32]:
-        """float32 (example, 2)."""
+        """Compute float32 (example, 2)."""
         score = self._of(source)
         unknown = np.isnan(score)
         table = np.column_stack([np.where(unknown, state["mean"][0], score), unknown])
         return table.astype(np.float32)
 
     def _of(self, source: Sequences) -> NDArray[np.float32]:
-        """float32 (example,), the last one by the time of prediction; NaN where there is none."""
+        """Return the last score by the prediction time, or NaN: float32 (example,)."""
         if self.code not in source.channel_names:
             raise SettingError(
                 f"{self.title} is not among what a model may read here (no measurement "
@@ -522,7 +520,7 @@ SCORES = {
     "sofa": Score("SOFA", f"{SCORE}//SOFA"),
     "apache-iva": Score("APACHE IVa", f"{APACHE_PREDICTION}//IVa", chance=True),
 }
-"""Severity scores by the name of their featuriser, and of the reference model that reads it."""
+"""The severity scores by the name of their featuriser, and of the baseline model that reads it."""
 
 
 def _nothing(*_: Any) -> State:

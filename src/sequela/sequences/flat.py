@@ -1,4 +1,4 @@
-"""Sequences on disk: flat arrays in a folder of ``.npy`` files that are mapped, not loaded.
+"""Sequences on disk: flat arrays in a folder of ``.npy`` files that are memory-mapped.
 
 The arrays nest as example -> step -> code (and example -> step -> measurement). Each level has an
 array of offsets: the children of parent ``i`` are ``offsets[i]:offsets[i + 1]``. A step without
@@ -23,7 +23,7 @@ from sequela.files import make_folder
 
 HEADER = "sequences.json"
 
-# name -> (dtype, what one entry stands for)
+# name -> (dtype, dimension)
 LAYOUT: dict[str, tuple[str, str]] = {
     "subject_id": ("<i8", "example"),
     "prediction_time": ("<M8[us]", "example"),
@@ -53,23 +53,23 @@ class Sequences:
         value: Measurements of all steps. Those of one step are sorted by channel, then by time.
 
     Attributes:
-        folder: Where the arrays lie.
-        header: What ``sequences.json`` says: digest, settings, parts, counts, shares of unknowns.
+        folder: Folder of the arrays.
+        header: Content of ``sequences.json``: digest, settings, parts, counts, shares of unknowns.
         subject_id: int64 (example,).
-        prediction_time: datetime64[us] (example,); nothing in the example was known later.
+        prediction_time: datetime64[us] (example,); the example holds nothing later.
         label: bool (example,).
         part: uint8 (example,), an index into ``parts``.
         age: float32 (example,), years at ``prediction_time``; NaN where birth is not known.
         followed: float32 (example,), days from ``prediction_time`` to the next discharge or death,
-            else to the last fact on record; 0 if nothing comes later. It is of the future: a second
-            target in training, never an input.
+            else to the last fact on record; 0 if nothing comes later. It is from the future: a
+            second target in training, never an input.
         step_offsets: int64 (example + 1,) into the steps.
-        step_time: datetime64[us] (step,), when the first fact of the step became known.
+        step_time: datetime64[us] (step,), time of the first fact of the step.
         code_offsets: int64 (step + 1,) into the codes.
         codes: int32 (code,), indices into ``vocabulary``; 0 is a code the vocabulary lacks.
         value_offsets: int64 (step + 1,) into the measurements.
         channels: int32 (value,), indices into ``channel_names``.
-        values: float32 (value,), never NaN: what was not measured is absent.
+        values: float32 (value,), never NaN: missing measurements are absent.
     """
 
     folder: Path
@@ -89,26 +89,26 @@ class Sequences:
     values: NDArray[np.float32]
 
     def __len__(self) -> int:
-        """Number of examples."""
+        """Return the number of examples."""
         return len(self.subject_id)
 
     def __reduce__(self) -> tuple[Any, tuple[Path]]:
-        """Travel to another process as the folder's name, not as the arrays."""
+        """Pickle as the folder's name, not as the arrays."""
         return open_sequences, (self.folder,)
 
     @property
     def digest(self) -> str:
-        """What the arrays were made from, in 64 hexadecimal digits."""
+        """The digest of the arrays' sources, in 64 hexadecimal digits."""
         return str(self.header["digest"])
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Names of the parts of the split, for example ``("held_out", "train", "tuning")``."""
+        """The names of the parts of the split, for example ``("held_out", "train", "tuning")``."""
         return tuple(self.header["parts"])
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
-        """The codes by index; index 0 stands for all codes that the training part lacks."""
+        """The codes by index; index 0 is for all codes that the training set lacks."""
         return tuple(self.header["vocabulary"])
 
     @property
@@ -118,17 +118,17 @@ class Sequences:
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """int64 (example,), steps of each example."""
+        """The number of steps of each example: int64 (example,)."""
         return np.diff(self.step_offsets)
 
     def examples_of(self, part: str) -> NDArray[np.int64]:
-        """Indices of the examples of one part, rising."""
+        """Return the indices of the examples of one part, rising."""
         if part not in self.parts:
             return np.empty(0, np.int64)
         return np.flatnonzero(self.part == self.parts.index(part)).astype(np.int64)
 
     def codes_of(self, example: int) -> list[list[str]]:
-        """The codes of an example as text, step by step; for people and tests, not for training."""
+        """Return the codes of an example as text, step by step; for people and tests."""
         first, last = self.step_offsets[example], self.step_offsets[example + 1]
         return [
             [
@@ -145,8 +145,8 @@ class CodeAt:
 
     Attributes:
         code: Its name; ``UNKNOWN`` where the vocabulary lacks it.
-        visit: Which of the example's steps, from 1.
-        days_before: From the step to the prediction.
+        visit: Number of the example's step, from 1.
+        days_before: Days from the step to the prediction.
         subjects: Training subjects who have it.
     """
 
@@ -157,7 +157,7 @@ class CodeAt:
 
 
 def codes_of(sequences: Sequences, example: int) -> tuple[CodeAt, ...]:
-    """The codes of an example in their order, with their step and how long ago it was."""
+    """Return the codes of an example in order, with their step and the days since then."""
     first = int(sequences.step_offsets[example])
     asked = sequences.prediction_time[example]
     having = sequences.header["training_subjects"]
@@ -178,13 +178,13 @@ def open_sequences(folder: Path, *, digest: str | None = None) -> Sequences:
     """Map the arrays of a folder.
 
     Args:
-        folder: Written by :class:`SequencesWriter`.
-        digest: What the caller would build now; if given, the folder must have been made from it.
+        folder: A folder written by :class:`SequencesWriter`.
+        digest: Digest of the caller's inputs; if given, the folder must have been made from these.
 
     Raises:
         DataNotFoundError: If the folder holds no sequences.
-        DataError: If an array is missing, damaged or not as the header says, or if the folder was
-            made from other events, labels, split, settings or code than ``digest`` stands for.
+        DataError: If an array is missing, damaged or not as in the header, or if the folder was
+            made from other events, labels, split, settings or code than those of ``digest``.
     """
     path = folder / HEADER
     if not path.is_file():
@@ -207,7 +207,7 @@ def open_sequences(folder: Path, *, digest: str | None = None) -> Sequences:
 
 
 def is_built_from(folder: Path, digest: str) -> bool:
-    """Whether a folder holds whole sequences that were made from what ``digest`` stands for."""
+    """Return whether a folder holds complete sequences with this digest."""
     try:
         open_sequences(folder, digest=digest)
     except (DataError, DataNotFoundError):
@@ -216,7 +216,7 @@ def is_built_from(folder: Path, digest: str) -> bool:
 
 
 def _map(folder: Path, name: str, length: int) -> NDArray[Any]:
-    """One array, read-only, without copying it into memory."""
+    """Map one array, read-only, without copying it into memory."""
     path = folder / f"{name}.npy"
     dtype = np.dtype(LAYOUT[name][0])
     try:
@@ -228,15 +228,15 @@ def _map(folder: Path, name: str, length: int) -> NDArray[Any]:
         raise DataError(f"{path} is damaged ({error}); build the sequences again") from error
     if mapped.dtype != dtype or mapped.shape != (length,):
         raise DataError(
-            f"{path} holds {mapped.dtype} {mapped.shape}, and the header says {dtype} ({length},); "
-            "build the sequences again"
+            f"{path} holds {mapped.dtype} {mapped.shape}, and the header states {dtype} "
+            f"({length},); build the sequences again"
         )
     # A plain view is still mapped and indexes several times faster than np.memmap does.
     return np.asarray(mapped)
 
 
 class ArrayFile:
-    """One ``.npy`` file that grows: appended to in pieces, its header completed on closing."""
+    """A ``.npy`` file that grows: appended to in pieces, its header completed on closing."""
 
     def __init__(self, path: Path, dtype: str) -> None:
         self.dtype = np.dtype(dtype)
@@ -245,7 +245,7 @@ class ArrayFile:
         self._write_header()
 
     def append(self, piece: NDArray[Any]) -> None:
-        """Write one-dimensional ``piece`` behind what is there."""
+        """Append a one-dimensional ``piece``."""
         self._file.write(np.ascontiguousarray(piece, dtype=self.dtype).view(np.uint8).data)
         self.length += len(piece)
 
@@ -269,14 +269,14 @@ class ArrayFile:
 
 @dataclass
 class SequencesWriter:
-    """Writes a folder of sequences in pieces of whole examples; use it in a ``with`` block.
+    """A writer of a folder of sequences in pieces of whole examples, for a ``with`` block.
 
-    All is written beside the folder and moved to its name when the block ends well; an error leaves
-    what was there before.
+    Everything is written to a temporary folder and moved to its name when the block ends well;
+    after an error, the old folder remains.
 
     Attributes:
-        folder: Where the arrays shall lie; sequences that are there already are replaced.
-        header: What the header shall say beside the arrays' lengths.
+        folder: Folder of the arrays; existing sequences are replaced.
+        header: Entries of the header besides the arrays' lengths.
     """
 
     folder: Path
@@ -308,7 +308,7 @@ class SequencesWriter:
         """Append whole examples.
 
         Args:
-            examples: Those of the arrays that have one entry an example, as ``subject_id``.
+            examples: The arrays that have one entry an example, as ``subject_id``.
             steps_per_example: (example,).
             step_time: (step,).
             codes_per_step: (step,).
@@ -351,7 +351,7 @@ class SequencesWriter:
 
 
 def _replace(new: Path, target: Path) -> None:
-    """Move a finished folder to its name, whatever sequences stood there."""
+    """Move a finished folder to its name, replacing older sequences."""
     old = target.with_name(f".{target.name}.{uuid4().hex[:8]}.old")
     if target.exists():
         target.rename(old)
@@ -360,7 +360,7 @@ def _replace(new: Path, target: Path) -> None:
 
 
 def spans(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The indices ``starts[i]`` to ``starts[i] + counts[i] - 1`` of all ``i``, one after another.
+    """Return the indices ``starts[i]`` to ``starts[i] + counts[i] - 1`` of all ``i``, in order.
 
     Example:
         >>> spans(np.array([5, 0, 9]), np.array([2, 0, 3]))

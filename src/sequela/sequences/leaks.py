@@ -1,4 +1,4 @@
-"""What makes numbers too good and can be seen in segments or sequences that are split."""
+"""Leak checks on segments or sequences that are split."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,37 +23,37 @@ IN_SEGMENTS = (
 )
 IN_SEQUENCES = (
     "identical records in two parts, codes and values that alone reveal the outcome, what small "
-    "models of codes, counts and times tell of it, a vocabulary of other parts, steps after the "
+    "models of codes, counts and times predict, a vocabulary of other parts, steps after the "
     "prediction"
 )
 TOLD_BY_FORM, TOLD_BY_TREE, TOLD_BY_CODES = 0.8, 0.85, 0.9
-"""AUROCs, out of fold, from which it is said that counts and times, a small tree of codes too, or
-codes together tell the outcome. On the open hospital data nothing passes 0.69, 0.73
-and 0.81 (``benchmarks/audit_bounds.py``)."""
+"""The out-of-fold AUROCs from which counts and times, a small tree that also reads codes, or codes
+together are reported. On the open hospital data nothing passes 0.69, 0.73 and 0.81
+(``benchmarks/audit_bounds.py``)."""
 _RARE = 3  # examples with a code, from which a model reads it
 _TRAIN, _HELD_OUT = PARTS.index("train"), PARTS.index("held_out")
 _HOUR = np.timedelta64(1, "h")
 _LOOK = (
-    "find out what tells it, for example with `sequela explain`; check that it is known at the "
+    "find the cause, for example with `sequela explain`; check that it is known at the "
     "time of prediction, and that cases and controls were recorded in the same way"
 )
 _TOLERANCE = 1e-6
 
 
 def in_parts(part: NDArray[np.int64], values: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
-    """The values (example, ...) of each part, by its name."""
+    """Return the values (example, ...) of each part, by its name."""
     return {name: values[part == index] for index, name in enumerate(PARTS)}
 
 
 def find_in_segments(
     segments: Segments, part: NDArray[np.int64], scaling: Scaling
 ) -> list[Finding]:
-    """Copies across parts, samples that tell the class, and a scaling of other parts.
+    """Find copies across parts, samples that reveal the class, and a scaling of other parts.
 
     Args:
-        segments: All of a data set.
+        segments: All segments of a data set.
         part: int64 (segment,), index into ``PARTS``.
-        scaling: What the models read the segments with.
+        scaling: The scaling of the models.
     """
     samples = segments.signal.reshape(len(segments), -1).astype(np.float64)
     rows, group = in_parts(part, samples), in_parts(part, segments.recording_id)
@@ -78,10 +78,10 @@ def find_in_segments(
 def find_in_sequences(
     sequences: Sequences, part: NDArray[np.int64], classes: tuple[str, ...]
 ) -> list[Finding]:
-    """Copies across parts, codes that tell the outcome, foreign codes, and later steps.
+    """Find copies across parts, codes that reveal the outcome, foreign codes, and later steps.
 
     Args:
-        sequences: What the models read.
+        sequences: The sequences the models read.
         part: int64 (example,), index into ``PARTS``.
         classes: Names of the two classes.
     """
@@ -112,13 +112,13 @@ def find_in_sequences(
 
 @dataclass(frozen=True)
 class SmallModel:
-    """A model that is asked how well it tells the outcome.
+    """A small model that tests whether some inputs reveal the outcome.
 
     Attributes:
-        words: What it reads, with its verb.
+        words: Its inputs, with their verb.
         table: (example, column).
         model: See :func:`sequela.cohort.tells.told`.
-        least: The AUROC from which it is said.
+        least: The AUROC from which it is reported.
     """
 
     words: str
@@ -130,29 +130,29 @@ class SmallModel:
 def small_models(
     sequences: Sequences, present: csr_array, rows: NDArray[np.int64]
 ) -> tuple[SmallModel, ...]:
-    """The models that are asked: of counts and times, of these and codes, and of codes.
+    """Return the small models: of counts and times, of these and codes, and of codes.
 
     Args:
-        sequences: What the models of a run read.
+        sequences: The sequences the models of a run read.
         present: (example, code), 1 where the example has the code.
-        rows: int64 (row,), the examples to take.
+        rows: int64 (row,), the examples to use.
     """
     form = form_of(sequences)[rows]
     codes = present[rows]
     codes = codes[:, np.flatnonzero(codes.sum(axis=0) >= _RARE)]
     both = csr_array(hstack([codes, csr_array(form)], format="csr"))
-    counts = "the number of codes, steps and values, and the time of the question, tell"
+    counts = "the number of codes, steps and values, and the prediction time, predict"
     return (
         SmallModel(counts, form, "tree", TOLD_BY_FORM),
-        SmallModel("a small tree of codes, counts and times tells", both, "tree", TOLD_BY_TREE),
-        SmallModel("codes together tell", codes, "logistic", TOLD_BY_CODES),
+        SmallModel("a small tree of codes, counts and times predicts", both, "tree", TOLD_BY_TREE),
+        SmallModel("codes together predict", codes, "logistic", TOLD_BY_CODES),
     )
 
 
 def _told(
     sequences: Sequences, present: csr_array, rows: NDArray[np.int64], classes: tuple[str, ...]
 ) -> list[Finding]:
-    """What small models tell of the outcome, cross-validated by subject among some examples."""
+    """Report small models that predict the outcome, cross-validated by subject."""
     label, subject = sequences.label[rows].astype(np.int64), sequences.subject_id[rows]
     found = []
     for asked in small_models(sequences, present, rows):
@@ -166,7 +166,7 @@ def _told(
 
 
 def form_of(sequences: Sequences) -> NDArray[np.float64]:
-    """What an example looks like, whatever its codes are.
+    """Describe the size and times of an example, without its codes.
 
     Returns:
         float64 (example, 7): codes, steps and values; hours from the first fact, and from that of
@@ -195,16 +195,16 @@ def _foreign_scaling(used: Scaling, fitted: Scaling) -> list[Finding]:
     return [
         Finding(
             "scaling of other parts",
-            "the scaling is not what the training part gives",
+            "the scaling was not fitted on the training set",
             "scaling",
             "leak",
-            "fit it on the training part alone",
+            "fit it on the training set alone",
         )
     ]
 
 
 def _foreign_vocabulary(sequences: Sequences, in_training: NDArray[np.int64]) -> list[Finding]:
-    """Known codes that no training example has."""
+    """Find known codes that no training example has."""
     seen = np.zeros(len(sequences.vocabulary), np.bool_)
     seen[in_training] = True
     foreign = np.flatnonzero(~seen[1:]) + 1  # the first is the unknown code
@@ -216,7 +216,7 @@ def _foreign_vocabulary(sequences: Sequences, in_training: NDArray[np.int64]) ->
             f"{len(foreign)} known codes occur in no training example",
             "vocabulary",
             "leak",
-            "learn the vocabulary from the training part alone",
+            "learn the vocabulary from the training set alone",
         )
     ]
 
@@ -232,6 +232,6 @@ def _later_steps(sequences: Sequences) -> list[Finding]:
             f"{late} steps begin after the prediction",
             "sequences",
             "leak",
-            "build the sequences again, from events dated by when they were known",
+            "build the sequences again, from events dated by the time they were known",
         )
     ]

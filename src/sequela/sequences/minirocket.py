@@ -1,7 +1,7 @@
-"""MiniRocket: how often a signal is above a threshold after each of many fixed convolutions.
+"""MiniRocket: the share of time a signal exceeds thresholds after many fixed convolutions.
 
 A. Dempster, D. F. Schmidt, G. I. Webb, MiniRocket: A very fast (almost) deterministic transform for
-time series classification, KDD 2021 (arXiv 2012.08791). By sktime; the only file that knows it.
+time series classification, KDD 2021 (arXiv 2012.08791). Uses sktime, which no other file imports.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from sequela.errors import DataError, MissingExtraError
 
 NUMBERS = 9996
-"""Of a signal: the paper's 10,000 as a multiple of its 84 kernels."""
+"""The number of features: the paper's 10,000 as a multiple of its 84 kernels."""
 KERNELS = 84
 MOST_DILATIONS = 32
 _FEWEST = 9
 _SEED = 0
 _STATE = ("channel_counts", "channels", "dilations", "numbers", "thresholds")
-"""What sktime learns, in its order."""
+"""The arrays that sktime learns, in its order."""
 
 
 def learnt(signal: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-    """Thresholds and channels of the convolutions, from signals (segment, n_chans, n_times).
+    """Learn thresholds and channels of convolutions from signals (segment, n_chans, n_times).
 
     Raises:
         MissingExtraError: If sktime or numba is not installed.
@@ -41,7 +41,7 @@ def learnt(signal: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
 def transformed(
     signal: NDArray[np.float32], state: Mapping[str, NDArray[Any]]
 ) -> NDArray[np.float32]:
-    """Shares of time (segment, number) of signals (segment, n_chans, n_times).
+    """Compute shares of time (segment, number) of signals (segment, n_chans, n_times).
 
     Raises:
         MissingExtraError: If sktime or numba is not installed.
@@ -53,7 +53,7 @@ def transformed(
 
 
 def dilations(n_times: int) -> Sequence[int]:
-    """Distances of the samples that a kernel sees, in a signal of so many samples.
+    """Return the dilations of the kernels in a signal of so many samples.
 
     Example:
         >>> list(dilations(40))

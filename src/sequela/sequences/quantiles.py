@@ -1,4 +1,4 @@
-"""Where measurements are split: quantiles of the training values, equal values in one bin."""
+"""The bins of measurements: quantiles of the training values, equal values in one bin."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 def edges(
     kind: NDArray[np.int64], values: NDArray[np.floating], counts: NDArray[np.int64], bins: int
 ) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
-    """The upper ends of all bins but the last, for each kind of measurement.
+    """Compute the upper ends of all bins but the last, for each kind of measurement.
 
     The end of bin ``k`` is the least value that at least ``k / bins`` of the training values do not
     exceed: the inverse of their distribution function, in whole numbers throughout.
 
     Args:
-        kind: int64 (value,), rising: which measurement it is.
+        kind: int64 (value,), rising: the kind of measurement.
         values: (value,), distinct and rising within a kind.
-        counts: int64 (value,), how often each was measured.
-        bins: How many quantiles.
+        counts: int64 (value,), number of measurements with each value.
+        bins: Number of quantiles.
 
     Returns:
         The kinds, int64 (kind,), and the ends, (kind, bins - 1), of the type of the values.
@@ -35,5 +35,5 @@ def edges(
 
 
 def bin_name(name: str, number: int) -> str:
-    """The code of a measurement in a bin, counted from 1: ``LAB//50912//Q3``."""
+    """Return the code of a measurement in a bin, counted from 1: ``LAB//50912//Q3``."""
     return f"{name}//Q{number}"

@@ -1,4 +1,4 @@
-"""Scaling of signals, fitted on the training part only."""
+"""The scaling of signals, fitted on the training set only."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 class Scaling:
     """One mean and one standard deviation for each channel, in µV.
 
-    They are those of all training samples together: a segment keeps its own amplitude relative to
-    the others, which carries class (seizures are large).
+    They are computed over all training samples together: a segment keeps its own amplitude relative
+    to the others, which is informative (seizures are large).
 
     Attributes:
         mean: (n_chans,) in µV.
@@ -37,10 +37,10 @@ class Scaling:
         return (signal - mean) / std
 
     def to_json(self) -> dict[str, Any]:
-        """The scaling as it is stored with a model."""
+        """Return the scaling for storage with a model."""
         return {"mean": list(self.mean), "std": list(self.std), "unit": "µV"}
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Self:
-        """A scaling read back from a model."""
+        """Restore the scaling stored with a model."""
         return cls(mean=tuple(record["mean"]), std=tuple(record["std"]))

@@ -1,20 +1,20 @@
-"""Normal scores: each column by where its values stand among those of the training part."""
+"""Normal scores: each column by the rank of its values among the training values."""
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
 LEVELS = 101
-"""Quantiles that are kept of a column."""
+"""The number of quantiles kept of a column."""
 _EDGE = 0.005
-"""Share of the training values beyond which all count as equally far out."""
+"""The share of the training values in each tail whose scores are equal."""
 
 
 def quantiles(table: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Evenly spaced quantiles of each column: float32 (column, 101); NaN of one without a value.
+    """Compute evenly spaced quantiles of each column: float32 (column, 101); NaN without values.
 
     Args:
-        table: float32 (example, column); NaN is a number that is not known.
+        table: float32 (example, column); missing numbers are NaN.
     """
     levels = np.linspace(0, 1, LEVELS)
     columns = [column[~np.isnan(column)] for column in table.T]
@@ -24,13 +24,13 @@ def quantiles(table: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def normal_scores(table: NDArray[np.float32], ends: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The normal deviate of each number's rank, from -2.6 to 2.6; NaN where it is not known.
+    """Compute the normal deviate of each number's rank, from -2.6 to 2.6; NaN where missing.
 
     Equal quantiles share their mean rank.
 
     Args:
         table: float32 (example, column).
-        ends: As :func:`quantiles` gives them.
+        ends: As :func:`quantiles` returns them.
 
     Example:
         >>> numbers = np.arange(201, dtype=np.float32)[:, None]
@@ -45,7 +45,7 @@ def normal_scores(table: NDArray[np.float32], ends: NDArray[np.float32]) -> NDAr
             continue
         values, where = np.unique(of_column, return_inverse=True)
         ranks = np.bincount(where, levels) / np.bincount(where)
-        known = ~np.isnan(table[:, column])  # of one quantile, np.interp makes a number of NaN
+        known = ~np.isnan(table[:, column])  # with one quantile, np.interp turns NaN into a number
         share = np.interp(table[known, column], values, ranks)
         scores[known, column] = ndtri(np.clip(share, _EDGE, 1 - _EDGE))
     return scores

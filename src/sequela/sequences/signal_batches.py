@@ -19,9 +19,9 @@ class SignalBatch:
     Attributes:
         signal: float32 (segment, n_chans, n_times), scaled.
         labels: int64 (segment,), index of the class.
-        features: float32 (segment, feature), of a model that reads some: standardised by the
-            training part, clipped at 5 standard deviations; 0 where a number is not known.
-        reads: What a model takes, in this order: ``signal``, ``features:NAME``.
+        features: float32 (segment, feature), for a model that reads some: standardised by the
+            training set, clipped at 5 standard deviations; 0 where a number is missing.
+        reads: The inputs of a model, in this order: ``signal``, ``features:NAME``.
     """
 
     signal: Tensor
@@ -43,16 +43,16 @@ class SignalBatch:
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """What a model's ``forward`` takes, in the order of ``reads``."""
+        """The arguments of a model's ``forward``, in the order of ``reads``."""
         found = [getattr(self, read.partition(":")[0]) for read in self.reads]
         return tuple(found)
 
     def to(self, device: torch.device, *, non_blocking: bool = False) -> Self:
-        """The batch on a device."""
+        """Move the batch to a device."""
         return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def of(self, rows: list[int] | slice) -> Self:
-        """The batch of some of its segments."""
+        """Return the batch of some of its segments."""
         return self._each(lambda tensor: tensor[rows])
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
@@ -67,24 +67,24 @@ class SignalDataset(Dataset[SignalBatch]):
         self.segments = segments
 
     def __len__(self) -> int:
-        """Number of segments."""
+        """Return the number of segments."""
         return len(self.segments.labels)
 
     def __getitem__(self, index: int) -> SignalBatch:
-        """One segment, as a batch of one."""
+        """Return one segment, as a batch of one."""
         return self.__getitems__([index])
 
     def __getitems__(self, indices: list[int]) -> SignalBatch:
-        """The batch of these segments, in this order; torch's loader asks for whole batches."""
+        """Return the batch of these segments, in this order, as torch's loader requests."""
         return self.segments.of(indices)
 
 
 class VariedDataset(SignalDataset):
-    """Training segments that differ each time: cut elsewhere, and a little louder or quieter.
+    """Training segments that vary each time: another cut, and a little louder or quieter.
 
     Args:
-        segments: In the order of time.
-        generator: What the variations are drawn from.
+        segments: Segments in the order of time.
+        generator: Generator of the variations.
         stretch: int64 (segment,), rising: segments with one number follow each other without a gap
             and have one class, so that a segment may be cut anywhere in them; ``None`` cuts none.
         gain: Standard deviation of the logarithm of the factor of a segment.
@@ -111,7 +111,7 @@ class VariedDataset(SignalDataset):
             self._places = (sizes[inverse] - 1) * self._n_times + 1
 
     def __getitems__(self, indices: list[int]) -> SignalBatch:
-        """The batch of these segments, varied."""
+        """Return the batch of these segments, varied."""
         batch = super().__getitems__(indices)
         signal, n = batch.signal, len(indices)
         if self._stretch is not None:
@@ -131,7 +131,7 @@ def signal_loader(
     batch_size: int,
     generator: torch.Generator | None = None,
 ) -> DataLoader[SignalBatch]:
-    """A loader of batches, in a random order drawn from ``generator``, or in the given order."""
+    """Return a loader of batches, shuffled by ``generator``, or in the given order."""
     dataset = SignalDataset(segments) if isinstance(segments, SignalBatch) else segments
     order = (
         SequentialSampler(dataset)
@@ -147,5 +147,5 @@ def signal_loader(
 
 
 def _as_it_is(batch: Any) -> Any:
-    """The dataset answers whole batches, so nothing is left to collate."""
+    """Return the batch: the dataset returns whole batches, so nothing is left to collate."""
     return batch

@@ -1,4 +1,4 @@
-"""Sequences as tables for models that know no order: bags of codes, summaries of measurements."""
+"""Sequences as tables for models without order: bags of codes, summaries of measurements."""
 
 from typing import Literal
 
@@ -17,12 +17,12 @@ def bag_of_codes(
     examples: NDArray[np.int64],
     count: Literal["steps", "presence"] = "steps",
 ) -> csr_array:
-    """In how many steps of an example each code occurs.
+    """Count in how many steps of an example each code occurs.
 
     Args:
-        sequences: Where the examples are.
-        examples: int64 (row,), which to take.
-        count: ``presence`` gives 1 instead of the number of steps.
+        sequences: The sequences with the examples.
+        examples: int64 (row,), the examples to use.
+        count: ``presence`` returns 1 instead of the number of steps.
 
     Returns:
         float32 (row, code of the vocabulary), sparse, indices sorted.
@@ -39,14 +39,14 @@ def bag_of_codes(
 
 
 def summaries(sequences: Sequences, examples: NDArray[np.int64]) -> NDArray[np.float32]:
-    """What the measurements of each channel are like: ``SUMMARIES``.
+    """Summarise the measurements of each channel: ``SUMMARIES``.
 
-    The deviation is that of the values themselves; the slope, by least squares over the times of
-    the steps, is a change per day, and 0 where all values are of one time.
+    The deviation is of the values themselves; the slope, by least squares over the times of the
+    steps, is a change per day, and 0 where all values have one time.
 
     Args:
-        sequences: Where the examples are.
-        examples: int64 (row,), which to take.
+        sequences: The sequences with the examples.
+        examples: int64 (row,), the examples to use.
 
     Returns:
         float32 (row, channel * 8), ordered as :func:`summary_names`. Without a measurement the
@@ -94,18 +94,18 @@ def summaries(sequences: Sequences, examples: NDArray[np.int64]) -> NDArray[np.f
 
 
 def summary_names(sequences: Sequences) -> list[str]:
-    """Names of the columns of :func:`summaries`, for example ``LAB//50912 last``."""
+    """Name the columns of :func:`summaries`, for example ``LAB//50912 last``."""
     return [f"{channel} {what}" for channel in sequences.channel_names for what in SUMMARIES]
 
 
 def last_values(
     sequences: Sequences, steps: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The channels of some steps as a dense table with its mask.
+    """Return the channels of some steps as a dense table with its mask.
 
     Args:
-        sequences: Where the steps are.
-        steps: int64 (row,), which to take, for example
+        sequences: The sequences with the steps.
+        steps: int64 (row,), the steps to use, for example
             ``np.arange(*sequences.step_offsets[example : example + 2])``.
 
     Returns:
@@ -125,11 +125,11 @@ def last_values(
 def channel_scales(
     sequences: Sequences, examples: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float32]]:
-    """``mean`` and ``deviation`` of each channel over all measurements of some examples.
+    """Compute ``mean`` and ``deviation`` of each channel over all measurements of some examples.
 
     Returns:
-        float32 (channel,) each; 0 and 1 of a channel that none of them has, and a deviation of 1 of
-        one that does not vary.
+        float32 (channel,) each; 0 and 1 for a channel without measurements, and a deviation of 1
+        for a constant one.
     """
     first, end = (sequences.value_offsets[sequences.step_offsets[examples + i]] for i in (0, 1))
     taken = spans(first, end - first)
@@ -145,13 +145,13 @@ def channel_scales(
 
 
 def static_names(sequences: Sequences) -> list[str]:
-    """``age``, then each code of the vocabulary that tells a sex."""
+    """Return ``age``, then each code of the vocabulary for a sex."""
     family = f"{FAMILIES['sex']}//"
     return ["age", *(code for code in sequences.vocabulary if code.startswith(family))]
 
 
 def static_table(sequences: Sequences) -> NDArray[np.float32]:
-    """Who each example is, as far as the sequences hold it.
+    """Return age and sex of each example, as far as the sequences hold them.
 
     Returns:
         float32 (example, column), ordered as :func:`static_names`: years, NaN where the age is not

@@ -32,33 +32,31 @@ STEPPED = {"codes", "values", "gaps"}
 class VisitBatch:
     """Several patients' sequences of visits, without padding.
 
-    Dimensions:
-        patient: Examples of the batch, by falling number of visits; equally long ones stand in the
-            order in which they were asked for.
-        step: Steps of the longest sequence.
-        visit: Visits of all patients in the order of a packed sequence: all first visits, then all
-            second visits...; within a step the patients stand in their order.
-        code: Codes of all visits, those of one visit distinct and rising.
+    Dimensions: patient: Examples of the batch, by falling number of visits; ties are in the
+        requested order. step: Steps of the longest sequence. visit: Visits of all patients in the
+        order of a packed sequence: all first visits, then all second visits...; within a step the
+        patients are in their order. code: Codes of all visits, those of one visit distinct and
+        rising.
 
     Attributes:
         codes: int64 (code,), indices into the vocabulary.
-        offsets: int64 (visit + 1,), where each visit begins in ``codes``, and the end. An empty
+        offsets: int64 (visit + 1,), the start of each visit in ``codes``, and the end. An empty
             visit is two equal offsets.
         batch_sizes: int64 (step,), always on the CPU: patients who still have a visit at each step.
         labels: int64 (patient,), 1 where the outcome came, else 0.
-        order: int64 (patient,), which row of the data set each patient is. Predictions go back to
-            the rows as ``all_predictions[batch.order] = predictions``.
-        reads: What a model takes, in this order; of what follows, what is not read is ``None``.
+        order: int64 (patient,), the row of the data set of each patient. Predictions go back to the
+            rows as ``all_predictions[batch.order] = predictions``.
+        reads: The inputs of a model, in this order; the fields below are ``None`` if not read.
         values: float32 (visit, channel), the last measurement of each channel in the visit,
-            standardised by the training part; 0 where there is none.
-        mask: bool (visit, channel), whether there is one.
+            standardised by the training set; 0 where there is none.
+        mask: bool (visit, channel), whether there is a measurement.
         gaps: float32 (visit,), days since the patient's visit before; 0 for the first.
-        static: float32 (patient, column), who the patient is, standardised by the training part;
-            0, the mean, where it is not known.
-        features: float32 (patient, feature), standardised by the training part and clipped at 5
-            standard deviations; 0 where a number is not known.
-        second: float32 (patient,), what a network may learn beside the labels: log(1 + days) to the
-            next discharge or death. No model is handed it.
+        static: float32 (patient, column), age and sex, standardised by the training set; 0, the
+            mean, where missing.
+        features: float32 (patient, feature), standardised by the training set and clipped at 5
+            standard deviations; 0 where a number is missing.
+        second: float32 (patient,), a second target besides the labels: log(1 + days) to the next
+            discharge or death. It is never an input.
     """
 
     codes: Tensor
@@ -105,12 +103,12 @@ class VisitBatch:
                 raise ValueError(f"{name} has {len(tensor)} rows: expected {expected}")
 
     def __len__(self) -> int:
-        """Number of patients."""
+        """Return the number of patients."""
         return len(self.labels)
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """What a model takes, in the order of ``reads``: ``model(*batch.inputs)``.
+        """The arguments of a model, in the order of ``reads``: ``model(*batch.inputs)``.
 
         Codes are two tensors (codes, offsets), and so are values (values, mask). ``batch_sizes``
         come last where an input has steps.
@@ -120,7 +118,7 @@ class VisitBatch:
         return (*tensors, *([self.batch_sizes] if STEPPED & {*heads} else []))
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "VisitBatch":
-        """The batch on another device; ``batch_sizes`` and ``order`` stay where they are."""
+        """Move the batch to another device; ``batch_sizes`` and ``order`` stay where they are."""
         moved = {
             name: getattr(self, name).to(device, non_blocking=non_blocking)
             for name in (
@@ -134,38 +132,38 @@ class VisitBatch:
 
 
 class Visits(Protocol):
-    """What batches are taken from: stored sequences, or arrays of the same nesting in memory."""
+    """The source of batches: stored sequences, or arrays of the same nesting in memory."""
 
     def __len__(self) -> int: ...
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """int64 (example,), steps of each example."""
+        """The number of steps of each example: int64 (example,)."""
 
     @property
     def step_offsets(self) -> NDArray[np.int64]:
-        """int64 (example + 1,) into the steps."""
+        """The offsets of examples in the steps: int64 (example + 1,)."""
 
     @property
     def code_offsets(self) -> NDArray[np.int64]:
-        """int64 (step + 1,) into the codes."""
+        """The offsets of steps in the codes: int64 (step + 1,)."""
 
     @property
     def codes(self) -> NDArray[np.integer[Any]]:
-        """(code,), indices into a vocabulary, those of one step distinct and rising."""
+        """The codes (code,), indices into a vocabulary, those of one step distinct and rising."""
 
     @property
     def label(self) -> NDArray[np.bool_ | np.int64]:
-        """(example,), index of the class."""
+        """The index of each example's class (example,)."""
 
 
 @dataclass(frozen=True, eq=False)
 class BesideCodes:
-    """What batches hold beside codes, for models that read it.
+    """The inputs of a batch other than codes, for models that read them.
 
     Attributes:
-        sequences: Where the examples are.
-        reads: What a model takes, in this order.
+        sequences: The sequences with the examples.
+        reads: The inputs of a model, in this order.
         scales: Mean and deviation of each channel: ``values:mean`` and ``values:deviation``,
             float32 (channel,); of each static column likewise.
         features: The table of ``features:NAME``.
@@ -186,7 +184,7 @@ class BesideCodes:
     def learn(
         sequences: Sequences, train_rows: NDArray[np.int64], reads: tuple[str, ...]
     ) -> dict[str, NDArray[Any]]:
-        """What values and static columns are scaled by, learnt from the training examples."""
+        """Learn the scales of values and static columns from the training examples."""
         learnt = {}
         if "values" in reads:
             learnt["values"] = channel_scales(sequences, train_rows)
@@ -197,12 +195,12 @@ class BesideCodes:
     def of(
         self, examples: NDArray[np.int64], visits: NDArray[np.int64], ranks: NDArray[np.int64]
     ) -> dict[str, Any]:
-        """The further tensors of a batch.
+        """Return the further tensors of a batch.
 
         Args:
-            examples: (patient,), in the batch's order.
+            examples: (patient,), in the order of the batch.
             visits: (visit,), steps of the sequences in packed order.
-            ranks: (visit,), rising: which visit of its patient each is, from 0.
+            ranks: (visit,), rising: the number of the visit for its patient, from 0.
         """
         found: dict[str, NDArray[Any]] = {}
         if "values" in self.reads:
@@ -224,14 +222,14 @@ class BesideCodes:
 
 
 class VisitDataset(Dataset[VisitBatch]):
-    """Examples of sequences that answer a list of rows with one batch.
+    """A data set of sequences that returns one batch for a list of rows.
 
-    The batch is taken from the mapped arrays in one go; nothing is left to collate.
+    The batch is read from the mapped arrays in one go; nothing is left to collate.
 
     Attributes:
-        sequences: Where the examples are.
-        examples: int64 (row,), which example each row of this data set is.
-        beside: What batches hold beside codes, if a model reads more.
+        sequences: The sequences with the examples.
+        examples: int64 (row,), the example of each row of this data set.
+        beside: The inputs other than codes, if a model reads any.
         lengths: int64 (row,), steps of each row.
     """
 
@@ -247,14 +245,14 @@ class VisitDataset(Dataset[VisitBatch]):
         self.lengths = sequences.lengths[self.examples]
 
     def __len__(self) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
         return len(self.examples)
 
     def __getitem__(self, rows: Sequence[int]) -> VisitBatch:
-        """The batch of these rows.
+        """Return the batch of these rows.
 
         Args:
-            rows: At least one; they may stand in any order.
+            rows: At least one row, in any order.
         """
         source = self.sequences
         asked = np.asarray(rows, np.int64)
@@ -275,16 +273,16 @@ class VisitDataset(Dataset[VisitBatch]):
             **(self.beside.of(examples, visits, ranks[packed]) if self.beside else {}),
         )
 
-    # Torch's loader asks for a whole batch by this name.
+    # Torch's loader requests whole batches by this name.
     __getitems__ = __getitem__
 
 
 class BucketSampler(Sampler[list[int]]):
-    """Lists of rows of like length, so that no batch runs many steps for a few long patients.
+    """A sampler of rows of similar length, so that few long patients do not delay a batch.
 
     With a generator the rows are shuffled, sorted by length within pools of ``pool`` batches, and
-    the batches shuffled: each epoch is another order, and the same seed gives the same orders. Each
-    row comes exactly once an epoch. Without a generator all rows are sorted by length.
+    the batches shuffled: each epoch has another order, and the same seed gives the same orders.
+    Each row comes exactly once an epoch. Without a generator all rows are sorted by length.
 
     Attributes:
         lengths: int64 (row,), steps of each row.
@@ -308,11 +306,11 @@ class BucketSampler(Sampler[list[int]]):
         self.pool = pool
 
     def __len__(self) -> int:
-        """Number of batches in an epoch."""
+        """Return the number of batches in an epoch."""
         return math.ceil(len(self.lengths) / self.batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
-        """The batches of one epoch."""
+        """Iterate over the batches of one epoch."""
         n = len(self.lengths)
         if self.generator is None:
             yield from self._cut(np.argsort(self.lengths, kind="stable"))
@@ -340,10 +338,10 @@ def visit_loader(
     generator: torch.Generator | None = None,
     workers: int = 0,
 ) -> DataLoader[VisitBatch]:
-    """A loader of batches of like length.
+    """Return a loader of batches of similar length.
 
     Args:
-        dataset: Whose rows.
+        dataset: The data set of the rows.
         batch_size: Patients of a batch.
         generator: Draws the order of each epoch; ``None`` sorts by length, for evaluation.
         workers: Processes that prepare batches; 0 does it in this one.
@@ -358,5 +356,5 @@ def visit_loader(
 
 
 def _as_it_is(batch: Any) -> Any:
-    """The dataset answers whole batches."""
+    """Return the batch: the dataset returns whole batches."""
     return batch

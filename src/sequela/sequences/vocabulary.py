@@ -1,4 +1,4 @@
-"""The codes of a model's vocabulary: as given or cut to a level, learned from training data."""
+"""The vocabulary of a model: codes as recorded or cut to a level, from training data."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +17,7 @@ AGE_DECADES = tuple(f"{AGE}//{decade}" for decade in range(0, 130, 10))
 
 
 def cut_code(code: str, digits: int | None) -> str:
-    """An ICD code cut to a level; any other code, and ICD-10 procedures, as given.
+    """Cut an ICD code to a level; other codes, and ICD-10 procedures, are unchanged.
 
     The dot of an ICD-9 diagnosis follows three characters (numeric and V codes) or four (E codes).
 
@@ -37,9 +37,9 @@ def cut_code(code: str, digits: int | None) -> str:
 
 
 def levels_of(code: str) -> tuple[str, ...]:
-    """The groups that a code belongs to, from the widest to the code itself.
+    """Return the groups that a code belongs to, from the widest to the code itself.
 
-    Those of a path are its beginnings; that of an ICD code is its category.
+    The groups of a path are its beginnings; the group of an ICD code is its category.
 
     Example:
         >>> levels_of("EICU_DX//renal|failure"), levels_of("LAB//50912")
@@ -54,14 +54,14 @@ def levels_of(code: str) -> tuple[str, ...]:
 
 
 def known(names: Sequence[str], subjects: NDArray[np.int64], min_subjects: int) -> list[int]:
-    """Which names make a vocabulary: those of enough training subjects, sorted.
+    """Choose the names of a vocabulary: those of enough training subjects, sorted.
 
-    Index 0 of a vocabulary is ``UNKNOWN``, which stands for all other names.
+    Index 0 of a vocabulary is ``UNKNOWN``, for all other names.
 
     Args:
         names: Distinct names.
         subjects: int64 (name,), training subjects that have each.
-        min_subjects: How many are enough.
+        min_subjects: The least number of subjects.
 
     Returns:
         The places of these names, in the order of the vocabulary.
@@ -76,10 +76,10 @@ def known(names: Sequence[str], subjects: NDArray[np.int64], min_subjects: int) 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What a model knows of codes and measurements, learnt from its training part.
+    """The codes and measurements of a model, learnt from its training set.
 
     Attributes:
-        vocabulary: Codes by index; the first stands for all others.
+        vocabulary: Codes by index; the first is for all others.
         channels: Measured codes by index.
         edges: For each channel the upper ends of all its bins but the last; none without bins.
     """
@@ -90,25 +90,25 @@ class Vocabulary:
 
     @classmethod
     def of(cls, header: Mapping[str, Any]) -> Self:
-        """The vocabulary in the header of sequences, or of a model."""
+        """Read the vocabulary in the header of sequences, or of a model."""
         channels = tuple(header["channels"])
         edges = header.get("edges", [()] * len(channels))  # earlier versions did not store them
         return cls(tuple(header["vocabulary"]), channels, tuple(tuple(ends) for ends in edges))
 
     def to_dict(self) -> dict[str, Any]:
-        """The vocabulary for a header, where :meth:`of` finds it."""
+        """Return the vocabulary for a header, where :meth:`of` finds it."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What each code of the events counts as.
+    """The term that each code of the events counts as.
 
     Attributes:
         names: Distinct terms, sorted; a term's number is its place.
-        of_code: Code to the number of its term; ``None`` for admissions and discharges that are
-            not inputs but show that a visit took place. Codes that make labels, and births, are not
-            here: nothing that joins events to this table can meet them.
+        of_code: Code to the number of its term; ``None`` for admissions and discharges that are not
+            inputs but show that a visit took place. Codes that make labels, and births, are not
+            here, so a join of events to this table excludes them.
     """
 
     names: tuple[str, ...]
@@ -116,12 +116,12 @@ class Terms:
 
 
 def terms_of(codes: Iterable[str], task: Task, settings: SequenceSettings) -> Terms:
-    """Sort out which codes a model may see.
+    """Select the codes that a model may see.
 
     Args:
         codes: Distinct codes of the events.
         task: Its ``inputs`` name families; empty means all.
-        settings: The level of ICD codes, and whether demographic codes are let through.
+        settings: The level of ICD codes, and whether demographic codes are included.
     """
     allowed: dict[str, str | None] = {}
     extra = AGE_DECADES if settings.demographics else ()

@@ -1,4 +1,4 @@
-"""The account of a build: every row that was read became events or was set aside for a reason."""
+"""The log of a build: each row read became events or was set aside for a reason."""
 
 import json
 from collections.abc import Iterable
@@ -11,23 +11,23 @@ from sequela.sources.opened import content, json_value
 
 ACCOUNT = "account.json"
 LEAKS = "LEAKS: "
-"""How a rule begins that dates rows before they were known."""
+"""The start of the name of a rule that dates rows before they were known."""
 
 
 @dataclass(frozen=True)
 class TableAccount:
-    """What became of the rows of one table.
+    """The counts of the rows of one table.
 
     Attributes:
         table: Its name as published.
         place: The file or database table it was read from.
         rows: Rows read.
         used: Rows that gave at least one event.
-        set_aside: Reason to the number of rows that gave none.
-        events: Events that the used rows gave (one row can give several).
-        duplicates: Events that were equal to another in all columns, and are kept once.
+        set_aside: Reason to the number of rows that were set aside.
+        events: Number of events from the used rows (one row can give several).
+        duplicates: Number of events equal to another in all columns, which are kept once.
         notes: Rule to the number of rows that it changed.
-        proof: What is known of the file's checksum; empty where it was not read from a file.
+        proof: The state of the file's checksum; empty where it was not read from a file.
     """
 
     table: str
@@ -42,27 +42,27 @@ class TableAccount:
 
     @property
     def kept(self) -> int:
-        """Events of this table on disk."""
+        """The number of events of this table on disk."""
         return self.events - self.duplicates
 
 
 @dataclass(frozen=True)
 class Account:
-    """What a build read, kept and set aside.
+    """The log of a build: everything read, kept and set aside.
 
     Attributes:
         source: Name of the source.
-        engine: What moved the tables.
-        seed: Of the split.
+        engine: Name of the engine.
+        seed: Seed of the split.
         stays_in_order: Whether the order of one subject's stays is known; where it is not, a stay
             may be used only by itself.
         subjects: Subjects with at least one event.
         events: Events on disk.
         tables: One account for each table read.
-        not_read: Tables that are there and were not read, with the reason.
-        dated_by_row: Whether each row says itself when it was known, whatever its family of codes.
-        leaks: What tells a model its answer, where the tables were read so on purpose.
-        title: Name of the data, where it is not that of the catalogue.
+        not_read: Tables that are present and were not read, with the reason.
+        dated_by_row: Whether each row carries the time it became available, in any family of codes.
+        leaks: How the data leak the outcome, where the tables were read so on purpose.
+        title: Name of the data, where it differs from the catalogue's.
     """
 
     source: str
@@ -78,7 +78,7 @@ class Account:
     title: str = ""
 
     def check(self) -> None:
-        """See that the sums are right; if not, it is a bug and not a user's error."""
+        """Check the sums; an error is a bug, not a user's mistake."""
         for table in self.tables:
             if table.rows != table.used + sum(table.set_aside.values()):
                 raise AssertionError(f"rows of {table.table} are unaccounted for: {table}")
@@ -90,7 +90,7 @@ class Account:
         path.write_text(json.dumps(asdict(self), indent=2) + "\n")
 
     def lines(self) -> Iterable[str]:
-        """The account in words, a line for each table and each reason."""
+        """Format the log, a line for each table and each reason."""
         for table in self.tables:
             yield (
                 f"{table.table}: {table.rows:,} rows read, {table.used:,} used for "
@@ -113,7 +113,7 @@ class Account:
 
 
 def leaks_of(account: dict[str, Any]) -> str:
-    """What the account of a data set says of its leaks, if it was read so on purpose."""
+    """Return the leaks that the log of a data set declares, if it was read so on purpose."""
     if not account.get("leaks"):
         return ""
     said = [str(account["leaks"])]
@@ -125,7 +125,7 @@ def leaks_of(account: dict[str, Any]) -> str:
 
 
 def read_account(root: Path) -> dict[str, Any]:
-    """The account beside a data set that this package built.
+    """Read the log of a data set that this package built.
 
     Raises:
         DataError: If it is damaged.

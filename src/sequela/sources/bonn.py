@@ -2,8 +2,8 @@
 
 Source: R. G. Andrzejak et al., Phys. Rev. E 64, 061907 (2001). Sets Z and O are scalp recordings of
 volunteers with eyes open and closed; N, F and S are intracranial recordings of patients: opposite
-the focus, in the epileptogenic area, and during a seizure. Who was recorded is not published.
-Recordings of several electrodes at the same time are one session (decision 27).
+the focus, in the epileptogenic area, and during a seizure. The identities of the subjects are not
+published. Recordings of several electrodes at the same time are one session (decision 27).
 """
 
 import csv
@@ -28,18 +28,18 @@ SETS = "SFNOZ"
 PUBLISHED_ORDER = "ZONFS"
 N_TIMES = 4097
 SHARED = 4094
-"""Samples of a recording that the UCI set has too."""
+"""The samples of a recording that are in the UCI set too."""
 SFREQ = 173.61
 SIGNALS = Signals(CLASSES, n_chans=1, sfreq=SFREQ, n_times=178)
-"""Segments of about one second, as long as those of the UCI set."""
+"""The segments: about one second, as in the UCI set."""
 
 SESSIONS = Path(__file__).parent / "excerpts" / "bonn_sessions.csv"
-"""The session of 400 recordings, by what they hold; ``scripts/make_sessions.py`` makes it."""
+"""The sessions of 400 recordings, by a hash of their content, from ``scripts/make_sessions.py``."""
 LAG = 64 / SFREQ
-"""Seconds by which recordings of one session may be apart."""
+"""The largest time difference of recordings of one session, in seconds."""
 
 SAMPLE = "a whole number of microvolts from -32768 to 32767"
-"""What every sample is, in the text file and in a csv file, in words."""
+"""The form of a sample in the text file and in a csv file, in words."""
 
 EXPECTED = f"a text file of {N_TIMES:,} numbers, or a set's zip file of them"
 REMEDY = "put the file as published in its place"
@@ -49,7 +49,7 @@ _NOT_OF_NUMBERS = b"0123456789-\r\n\t "
 
 
 def recording(recording_id: str, values: NDArray[np.int16]) -> Recording:
-    """A recording from its samples (n_times,) in µV, of the set that its id names, if it does."""
+    """Make a recording from its samples (n_times,) in µV, with the set in its id, if any."""
     return Recording(
         recording_id=recording_id,
         subject_id=None,
@@ -60,7 +60,7 @@ def recording(recording_id: str, values: NDArray[np.int16]) -> Recording:
 
 
 def content_key(signal: NDArray[np.float32]) -> str:
-    """Hash what a recording and its segments in the UCI set have in common: its first samples.
+    """Hash the samples that a recording shares with its segments in the UCI set: the first ones.
 
     Args:
         signal: (1, 4094) or more, in µV.
@@ -75,9 +75,10 @@ def _known_sessions() -> dict[str, str]:
 
 
 def with_sessions(recordings: Sequence[Recording]) -> list[Recording]:
-    """Add the session of each recording, known by what it holds and not by its name.
+    """Add the session of each recording, found by content and not by name.
 
-    What the file of sessions does not list is compared with all recordings, as that file was made.
+    Recordings missing from the file of sessions are compared with all others, as when that file was
+    made.
     """
     known = _known_sessions()
     names = [known.get(content_key(each.signal), "") for each in recordings]
@@ -100,16 +101,16 @@ def with_sessions(recordings: Sequence[Recording]) -> list[Recording]:
 
 
 def read(path: Path) -> list[Recording]:
-    """All recordings under ``path``, sorted by id, each (1, 4097).
+    """Read all recordings under ``path``, sorted by id, each (1, 4097).
 
     Args:
         path: A folder that holds for each of the sets Z, O, N, F, S a folder (``Z/Z001.txt``...) or
-            the published zip file (``Z.zip``), where a folder goes before a zip file; or the
+            the published zip file (``Z.zip``); a folder has precedence over a zip file; or the
             Parquet file that ships with the package.
 
     Raises:
         DataNotFoundError: If there is no such path, or a set is missing.
-        DataError: If a file does not hold what was published.
+        DataError: If a file is not as published.
     """
     if path.suffix == ".parquet":
         return with_sessions(read_excerpt(path))
@@ -118,7 +119,7 @@ def read(path: Path) -> list[Recording]:
 
 
 def read_unlabelled(path: Path) -> list[Recording]:
-    """All recordings under ``path``, in the order of their names, whatever they are called.
+    """Read all recordings under ``path``, whatever their names, in the order of these.
 
     Args:
         path: A text file of one recording; a folder or zip file of such; a folder of the published
@@ -126,7 +127,7 @@ def read_unlabelled(path: Path) -> list[Recording]:
 
     Raises:
         DataNotFoundError: If there is no such path.
-        DataError: If there is no recording, or a file does not hold what the format promises.
+        DataError: If there is no recording, or a file does not follow the format.
     """
     if path.suffix.lower() == ".parquet":
         return read_excerpt(path)
@@ -154,7 +155,7 @@ def _is_zip(path: Path) -> bool:
 
 
 def _read_any(place: Path) -> list[Recording]:
-    """The text files of a folder or zip file, each a recording of its name."""
+    """Read the text files of a folder or zip file, each a recording with the file's name."""
     found = sorted(
         (PurePosixPath(name).stem, parse_signal(content, f"{place / name}"))
         for name, content in members(place, EXPECTED, REMEDY, wanted=_is_shown)
@@ -163,7 +164,7 @@ def _read_any(place: Path) -> list[Recording]:
 
 
 def _places(root: Path) -> list[tuple[str, Path]]:
-    """The letter of each of the five sets, and where it lies under ``root``."""
+    """Return the letter of each of the five sets, and its place under ``root``."""
     if not root.is_dir():
         found = "is a file" if root.exists() else "does not exist"
         raise DataNotFoundError(
@@ -184,10 +185,10 @@ def _places(root: Path) -> list[tuple[str, Path]]:
 
 
 def read_set(place: Path, letter: str) -> list[Recording]:
-    """The recordings of the set of that letter, from its folder or its zip file.
+    """Read the recordings of a set, from its folder or its zip file.
 
     Raises:
-        DataError: If a file is not one of the set's, or does not hold what was published.
+        DataError: If a file is not one of the set's, or is not as published.
     """
     found: dict[str, Recording] = {}
     for name, content in members(place, EXPECTED, REMEDY, wanted=_is_shown):
@@ -211,19 +212,19 @@ def read_set(place: Path, letter: str) -> list[Recording]:
 
 
 def _is_shown(name: str) -> bool:
-    """Whether a file is not hidden: macOS adds some that are."""
+    """Return whether a file is not hidden: macOS adds hidden files."""
     return not PurePosixPath(name).name.startswith(".")
 
 
 def parse_signal(content: bytes, where: str) -> NDArray[np.int16]:
-    r"""The samples of one text file, one whole number a line, in µV.
+    r"""Parse the samples of one text file, one whole number a line, in µV.
 
     Numbers with a decimal point are refused even where they are whole: the published files have
-    none, so such a file was changed, and what else was changed in it cannot be known.
+    none, so such a file was changed, perhaps in other ways too.
 
     Args:
         content: The file's bytes.
-        where: What an error calls the file.
+        where: Name of the file in errors.
 
     Raises:
         DataError: If there are not exactly 4,097 lines, each with its end, or one is not a whole
@@ -247,13 +248,13 @@ def parse_signal(content: bytes, where: str) -> NDArray[np.int16]:
 
 
 def is_sample(text: str) -> bool:
-    """Whether a text is a sample in µV as published."""
+    """Return whether a text is a sample in µV as published."""
     limits = np.iinfo(np.int16)
     return bool(_WHOLE_NUMBER.fullmatch(text)) and limits.min <= int(text) <= limits.max
 
 
 def _first_fault(lines: list[bytes], where: str) -> DataError:
-    """What is wrong with a text file, found slowly, line by line."""
+    """Find the first error in a text file, slowly, line by line."""
     for number, line in enumerate(lines[:N_TIMES], start=1):
         text = line.decode("ascii", errors="replace").strip()
         if is_sample(text):
@@ -271,7 +272,7 @@ def _first_fault(lines: list[bytes], where: str) -> DataError:
 
 
 def read_excerpt(file: Path) -> list[Recording]:
-    """The recordings in the Parquet file that ``scripts/make_excerpts.py`` makes, sorted by id.
+    """Read the recordings in the Parquet file from ``scripts/make_excerpts.py``, sorted by id.
 
     Raises:
         DataError: If it is not such a file.

@@ -1,4 +1,4 @@
-"""From the tables of a source to a MEDS data set on disk, with an account of every row."""
+"""MEDS data sets, built from the tables of a source, with a log of every row."""
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -50,16 +50,16 @@ def build(
         out: Folder to write; it must not exist, or be empty.
         engine: ``duckdb`` or ``spark``.
         master: Address of a Spark cluster's master.
-        seed: Of the split of subjects.
-        tables: Tables to read beside the required ones; all that are there by default.
-        changed: Tables that somebody changed after their publication, on purpose.
+        seed: Seed of the split of subjects.
+        tables: Tables to read besides the required ones; by default all that are present.
+        changed: Tables that were changed after their publication, on purpose.
         allow_set_aside: Tables of which more than 5 % of the rows may be set aside.
 
     Returns:
-        The account, which also lies in ``out/account.json``.
+        The log, which is also in ``out/account.json``.
 
     Raises:
-        SequelaError: The input or a setting cannot be used; nothing is written then.
+        SequelaError: If the input or a setting cannot be used; nothing is written then.
     """
     with _new_folder(out) as (new, work):
         opened = open_engine(engine, work, master)
@@ -86,10 +86,10 @@ def _write(
     root: Path | None,
     allowed: frozenset[str],
 ) -> Account:
-    """Check the rows, write the data set, and account for it."""
+    """Check the rows, write the data set, and log the counts."""
     declared = [table for table in source.tables if table.name in tables.frames]
     rows = [TableRows.of(table, tables, engine) for table in declared]
-    # All that needs the rows comes before the engine forgets them.
+    # Use the rows here, before the engine drops them.
     surveys = [table.survey() for table in rows]
     counts = [count for count, _ in surveys]
     for table, count in zip(rows, counts, strict=True):
@@ -130,7 +130,7 @@ def _write(
 
 
 def _split(ids: NDArray[np.int64], seed: int, given: dict[int, int] | None) -> NDArray[np.int8]:
-    """The split that a data set had, and by hash for a subject without."""
+    """Return the existing split of a data set, and one by hash for other subjects."""
     split = split_of(ids, seed)
     if given is None:
         return split
@@ -159,18 +159,18 @@ def _reasons_not_read(source: Source, tables: Tables) -> dict[str, str]:
     reasons = {}
     for place in tables.not_read:
         name = Path(place).name.split(".")[0].lower()
-        reasons[place] = why.get(name, "not declared by this source, or not asked for")
+        reasons[place] = why.get(name, "not declared by this source, or not selected")
     return reasons
 
 
 def _built(root: Path | None) -> dict[str, Any]:
-    """The account of the data set that is read, where this package built it."""
+    """Read the log of the input data set, if this package built it."""
     return {} if root is None or not (root / ACCOUNT).is_file() else read_account(root)
 
 
 @contextmanager
 def _new_folder(out: Path) -> Iterator[tuple[Path, Path]]:
-    """A folder that becomes ``out`` if all is well, and one for the engine; else neither stays."""
+    """Make a folder that becomes ``out`` on success, and one for the engine; else remove both."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SettingError(f"--out {out} is there and not empty: name a new folder, or empty it")
     near = next(folder for folder in out.absolute().parents if folder.is_dir())

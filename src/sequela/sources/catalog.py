@@ -1,4 +1,4 @@
-"""Which data sets exist, under which licence, and where each is found on this machine."""
+"""The catalogue of data sets: licence, citation, and location on this machine."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 EXCERPTS = Path(__file__).parent / "excerpts"
 DataKind = Literal["signal", "records"]
-"""What a data set holds: recordings of a signal, or records of what happened to people."""
+"""The kind of a data set: recordings of a signal, or records of people."""
 
 
 @dataclass(frozen=True)
@@ -33,27 +33,27 @@ class DataSet:
     """A published data set or format.
 
     Attributes:
-        title: What a table or page calls it.
+        title: Name in tables and pages.
         kind: ``eeg`` yields recordings, ``ehr`` yields events.
         licence: The licence, or the terms of access.
-        citation: What to cite when results on it are shown; empty where it is the user's own.
-        size: What it holds, in words.
+        citation: The citation for results on it; empty for the user's own data.
+        size: Its size in words.
         homepage: The publisher's page.
-        how_to_get: How a user comes by the data, as the end of a sentence.
-        units: What a split can be by: the first by default.
-        not_units: Why it cannot be by others, as the end of a sentence.
+        how_to_get: The way to obtain the data, as the end of a sentence.
+        units: The possible units of a split: the first by default.
+        not_units: The reason that other units are impossible, as the end of a sentence.
         reads: Function that reads it from a path, itself or as ``module:function``; empty for
             tables.
-        signals: What its recordings are, itself or as ``module:name``; empty for tables.
+        signals: Declaration of its recordings, itself or as ``module:name``; empty for tables.
         source: The declaration of its tables, itself or as ``module:name``; empty for recordings.
-        declares: Function that gives the declaration of tables from the path where they lie, as
-            ``module:function``, in place of ``source``; empty where that does.
-        windows: Function that reads windows of recordings by a declaration, as
-            ``module:function``, in place of ``reads`` and ``signals``; empty where these do.
-        fetches: Function that downloads it, as ``module:function``; empty where none can.
-        excerpt: File or folder under ``excerpts/`` that ships with the package; empty if none does.
-        excerpt_size: What the excerpt holds, in words.
-        package: Installed package that carries it; empty if none does.
+        declares: Function from the path of the tables to their declaration, as ``module:function``,
+            in place of ``source``; empty where that is used.
+        windows: Function that reads windows of recordings by a declaration, as ``module:function``,
+            in place of ``reads`` and ``signals``; empty where these are used.
+        fetches: Function that downloads it, as ``module:function``; empty if there is none.
+        excerpt: File or folder under ``excerpts/`` that ships with the package; empty if none.
+        excerpt_size: Size of the excerpt in words.
+        package: Installed package that contains it; empty if none.
     """
 
     title: str
@@ -77,17 +77,17 @@ class DataSet:
 
     @property
     def holds(self) -> DataKind:
-        """What a run on it reads."""
+        """The kind of examples of a run on it."""
         return "signal" if self.kind == "eeg" else "records"
 
 
 @dataclass(frozen=True)
 class Located:
-    """Where a data set was found.
+    """A data set found at a place.
 
     Attributes:
         path: The folder or file.
-        origin: What is said of it wherever its numbers appear, as a part of a sentence.
+        origin: A description shown with its numbers, as a part of a sentence.
     """
 
     path: Path
@@ -104,7 +104,7 @@ _CREDENTIALED = "PhysioNet Credentialed Health Data License 1.5.0"
 _UNKNOWN_PEOPLE: "Mapping[SplitUnit, str]" = {"subject": "its people are not identified"}
 _MIMIC: "Mapping[SplitUnit, str]" = {
     "site": "all its patients are of one hospital",
-    "time": "MIMIC shifts dates patient by patient, so they do not tell who came first",
+    "time": "MIMIC shifts dates patient by patient, so their order is unknown",
 }
 _GOLDBERGER = (
     "A. L. Goldberger et al.: PhysioBank, PhysioToolkit, and PhysioNet. "
@@ -150,7 +150,7 @@ DATA_SETS: dict[str, DataSet] = {
         kind="eeg",
         units=("subject", "session", "recording", "site", "row"),
         windows="sequela.sources.signals.reading:read",
-        how_to_get="name its file or folder with --root, and say what it holds (docs/signals.md)",
+        how_to_get="name its file or folder with --root, and describe its data (docs/signals.md)",
     ),
     "mimic3": DataSet(
         title="MIMIC-III Clinical Database",
@@ -286,7 +286,7 @@ DATA_SETS: dict[str, DataSet] = {
         units=("subject", "site", "time"),
         declares="sequela.sources.declared.source:beside",
         how_to_get=(
-            "name the folder of its tables with --root, and declare them in tables.toml beside "
+            "name the folder of its tables with --root, and declare them in tables.toml next to "
             "them (docs/tables.md)"
         ),
     ),
@@ -294,11 +294,11 @@ DATA_SETS: dict[str, DataSet] = {
 
 
 def register(name: str, data_set: DataSet) -> None:
-    """Make a data set known by a name.
+    """Register a data set by a name.
 
     Raises:
-        SettingError: If the name is taken or cannot be one, or the entry does not say how its
-            recordings or tables are read.
+        SettingError: If the name is taken or cannot be one, or the entry lacks the functions that
+            read its recordings or tables.
     """
     check_new_name("data set", name, DATA_SETS)
     needed = {"eeg": ("reads", "signals"), "ehr": ("source",)}
@@ -317,7 +317,7 @@ def register(name: str, data_set: DataSet) -> None:
 
 
 def lookup(name: str) -> DataSet:
-    """The entry of a data set.
+    """Look up the entry of a data set.
 
     Raises:
         UnknownNameError: If no data set has that name.
@@ -337,12 +337,12 @@ _NOT_OF: "Mapping[DataKind, Mapping[SplitUnit, str]]" = {
 
 
 def check_split(name: str, unit: "SplitUnit", folds: int = 0) -> None:
-    """Make sure that a data set can be split so.
+    """Check that a data set can be split by a unit.
 
     Args:
-        name: Of the data set.
-        unit: What the split is by.
-        folds: Into how many folds, if not into one split.
+        name: Name of the data set.
+        unit: Unit of the split.
+        folds: Number of folds of a cross-validation, or 0.
 
     Raises:
         UnknownNameError: If no data set has that name.
@@ -356,20 +356,20 @@ def check_split(name: str, unit: "SplitUnit", folds: int = 0) -> None:
         raise SettingError(f"{name} cannot be split by {unit}: {reason}; use {allowed}")
     if unit == "time" and folds:
         raise SettingError(
-            f"{name} cannot be cross-validated by time: most folds would be judged by what was "
-            "learnt from later ones; leave --folds out, or use --split subject"
+            f"{name} cannot be cross-validated by time: most folds would be evaluated with models "
+            "trained on later ones; leave --folds out, or use --split subject"
         )
 
 
 def cache_folder(name: str) -> Path:
-    """Where ``sequela data get`` puts a data set, in the user's cache."""
+    """Return the folder of ``sequela data get`` for a data set, in the user's cache."""
     import pooch
 
     return Path(pooch.os_cache("sequela")) / name
 
 
 def find(name: str) -> Located | None:
-    """The first of the usual places that has the data set: see ``_places`` for their order.
+    """Find the first of the usual places that has the data set: see ``_places`` for their order.
 
     Raises:
         UnknownNameError: If no data set has that name.
@@ -379,12 +379,12 @@ def find(name: str) -> Located | None:
 
 
 def locate(name: str, root: Path | None = None) -> Located:
-    """The root given, else the first of the usual places that has the data set.
+    """Return the given root, else the first of the usual places that has the data set.
 
     Raises:
         UnknownNameError: If no data set has that name.
-        DataNotFoundError: If the root given does not exist, for it is never passed over; if
-            $SEQUELA_DATA is not a folder; or if no place has the data set.
+        DataNotFoundError: If the given root does not exist (it is never ignored); if $SEQUELA_DATA
+            is not a folder; or if no place has the data set.
     """
     data_set = lookup(name)
     if root is None:
@@ -403,7 +403,7 @@ def locate(name: str, root: Path | None = None) -> Located:
 
 
 def _places(name: str) -> list[Located]:
-    """The usual places of a data set, the first one first; not all of them need exist."""
+    """List the usual places of a data set in order; they need not exist."""
     data_set = lookup(name)
     places = []
     if folder := os.environ.get("SEQUELA_DATA"):
@@ -428,13 +428,13 @@ def _places(name: str) -> list[Located]:
 
 
 def load_recordings(name: str, root: Path | None = None) -> tuple[list[Recording], Located]:
-    """All recordings of an EEG data set, sorted by id, and where they were found.
+    """Load all recordings of an EEG data set, sorted by id, and their place.
 
     Raises:
         UnknownNameError: If no data set has that name.
         SettingError: If the data set holds tables.
         DataNotFoundError: If it is not found, or a part of it is missing.
-        DataError: If a file does not hold what its format promises.
+        DataError: If a file does not follow its format.
     """
     data_set = lookup(name)
     if not data_set.reads:
@@ -458,12 +458,12 @@ def load_windows(
     segment: "SegmentLength | None" = None,
     work: Path | None = None,
 ) -> "tuple[Windows, Located]":
-    """Windows of a data set of one's own, and where they were found.
+    """Load windows of a user's own data set, and their place.
 
     Args:
         name: A data set with ``windows``.
-        root: Where it lies; the usual search path by default.
-        given: What options say of it.
+        root: Its place; the usual search path by default.
+        given: Options that describe it.
         segment: Samples of a window; as declared by default.
         work: Folder for the windows.
 
@@ -476,7 +476,7 @@ def load_windows(
 
 
 def signals_of(name: str) -> Signals:
-    """What the recordings of an EEG data set are.
+    """Return the declaration of an EEG data set's recordings.
 
     Raises:
         UnknownNameError: If no data set has that name.
@@ -486,7 +486,7 @@ def signals_of(name: str) -> Signals:
 
 
 def loaded(what: Any) -> Any:
-    """The thing itself, loaded where ``module:name`` stands for it."""
+    """Return an object, loaded first if it is given as ``module:name``."""
     if not isinstance(what, str):
         return what
     module, _, name = what.partition(":")

@@ -1,4 +1,4 @@
-"""Hospital tables read from end to end, to see whether they keep the rules."""
+"""A check of complete hospital tables against their rules."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -16,17 +16,17 @@ def check(
     changed: Collection[str] = (),
     allow_set_aside: Collection[str] = (),
 ) -> Account:
-    """Read a hospital data set as a build does, and keep nothing but the account.
+    """Read a hospital data set as a build does, and keep nothing but the log.
 
-    The events are written to a folder of the system for temporary files (``TMPDIR``), for their
-    copies are found only when they are sorted, and memory need not hold them.
+    The events are written to a folder of the system for temporary files (``TMPDIR``), because
+    duplicates are found only after sorting, and memory may be too small.
 
     Args:
-        name: Of the data set.
-        root: Folder with the published tables or with events that ``sequela build`` made of them,
-            or address of a PostgreSQL database.
-        changed: As of a build.
-        allow_set_aside: As of a build.
+        name: Name of the data set.
+        root: Folder with the published tables or with events of ``sequela build``, or address of a
+            PostgreSQL database.
+        changed: As in a build.
+        allow_set_aside: As in a build.
 
     Raises:
         SequelaError: As :func:`sequela.sources.build.build`: a file, a row or a rule is broken.

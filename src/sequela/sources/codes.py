@@ -1,10 +1,10 @@
-"""What a family of codes is: its names, and what must be known of it before a model reads it.
+"""Families of codes: their names, and their properties that decide what a model may read.
 
-The family of a code is what stands before its last parts: ``ICD9CM`` of ``ICD9CM//4280``. Other
-writers of MEDS data have other names for the same codes. The aliases here are those of two public
-converters of MIMIC-IV: MIMIC_IV_MEDS (``DIAGNOSIS//ICD//9//4280``) and meds_etl (``ICD9CM/428.0``).
-A family that is not listed here is undeclared: nobody has said when its codes become known, so the
-audit suspects them inside a stay that had not ended. Declare your own with
+The family of a code is its first part: ``ICD9CM`` of ``ICD9CM//4280``. Other writers of MEDS data
+have other names for the same codes. The aliases here are those of two public converters of
+MIMIC-IV: MIMIC_IV_MEDS (``DIAGNOSIS//ICD//9//4280``) and meds_etl (``ICD9CM/428.0``). A family that
+is not listed here is undeclared: it is unknown when its codes become available, so the audit
+reports them inside a stay that had not ended. Declare other families with
 ``sequela.register.family``.
 
 Sources: https://github.com/Medical-Event-Data-Standard/MIMIC_IV_MEDS and
@@ -48,25 +48,26 @@ BILLED = "billing coders assign it after discharge; its place in the stay is not
 
 @dataclass(frozen=True)
 class Family:
-    """Codes of one kind.
+    """A family of codes.
 
     Attributes:
-        name: As the sources here write it: ``ICD9CM``.
-        words: What the codes are.
+        name: Name in the sources here: ``ICD9CM``.
+        words: Description of the codes.
         aliases: Names that other writers give the same family.
         dot: Characters before the dot of a code; ``None`` where codes have no dot.
-        dot_of_e: The same of codes that begin with E, where they differ (ICD-9 diagnoses).
-        coded_later: Why a code of a stay is only known after its discharge, if so. Dated earlier,
-            it comes from the future.
-        charted: The time of a code is that at which it was written down, inside the stay: a
-            measurement, a drug that was given, an admission.
-        demographic: Who somebody is rather than what happened: read only where a study asks for it.
+        dot_of_e: The same for codes that begin with E, where they differ (ICD-9 diagnoses).
+        coded_later: The reason that a code of a stay is only known after its discharge, if so.
+            Dated earlier, it comes from the future.
+        charted: The time of a code is the time it was recorded, inside the stay: a measurement, a
+            drug that was given, an admission.
+        demographic: An attribute of the person rather than an event: read only where a study
+            requires it.
         label_only: Makes labels, cohorts, splits or ages: no model ever reads it.
-        answer: Another model's answer to the question, or a score made to answer it: read only
+        answer: Another model's prediction of the outcome, or a score made to predict it: read only
             where a task names it.
-        ending: Says how a stay or a part of it ended.
+        ending: The code states how a stay or a part of it ended.
         visit_mark: Shows that a visit took place, even where no model reads the code.
-        path: What separates the levels of a code that is a path, from the widest to its own.
+        path: The separator of levels in a code that is a path, from the widest to its own.
     """
 
     name: str
@@ -85,7 +86,7 @@ class Family:
 
     @property
     def declared(self) -> bool:
-        """Whether it is known when its codes become known, or no model reads them as events."""
+        """True if it is known when its codes become available, or no model reads them as events."""
         return self.charted or bool(self.coded_later) or self.demographic or self.label_only
 
 
@@ -110,7 +111,7 @@ _STAYS = (
     Family(APACHE_PREDICTION, "mortality as APACHE predicts it", charted=True, answer=True),
     Family(SCORE, "severity score", charted=True, answer=True),
 )
-# Name, what it is, and aliases of families whose codes have the time at which they were charted.
+# Name, description, and aliases of families whose codes have the time they were charted.
 _CHARTED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (ENTRY, "entry to a cohort", ()),
     (ADMISSION_DIAGNOSIS, "diagnosis at admission, as free text", ()),
@@ -118,7 +119,7 @@ _CHARTED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("ED_ARRIVAL", "arrival in the emergency room", ("ED_REGISTRATION",)),
     ("ED_OUT", "out of the emergency room", ()),
     ("SERVICE", "service in charge", ("MIMIC_IV_Service",)),
-    ("VISIT", "visit that is no hospital stay", ()),
+    ("VISIT", "visit that is not a hospital stay", ()),
     ("TRANSFER", "transfer to a ward", ("TRANSFER_TO", "MIMIC_IV_Transfer")),
     ("ICU_ADMISSION_SOURCE", "where intensive care took over from", ()),
     ("ICU_STAY_TYPE", "kind of a stay in intensive care", ()),
@@ -212,19 +213,19 @@ FAMILIES = (
     Family("EICU_TX", "treatment as entered in the unit", charted=True, path="|"),
     Family("EICU_HX", "past history as entered in the unit", charted=True, path="/"),
 )
-"""Every family of which it is known when its codes become known."""
+"""The families for which it is known when their codes become available."""
 
 NAMED: dict[str, Family] = {
     name: family for family in FAMILIES for name in (family.name, *family.aliases)
 }
-"""The declared families by each of their names: those of the list, and those registered."""
+"""The declared families by each of their names: those of the list, and registered ones."""
 
 
 def register(family: Family) -> None:
-    """Declare a family of codes, or other names of it.
+    """Register a family of codes, or other names of it.
 
     Raises:
-        SettingError: If a name is taken, or it is not said when its codes become known.
+        SettingError: If a name is taken, or the family does not state when its codes become known.
     """
     for name in (family.name, *family.aliases):
         if name in NAMED:
@@ -234,15 +235,15 @@ def register(family: Family) -> None:
             )
     if not family.declared:
         raise SettingError(
-            f"it is not said when codes of '{family.name}' become known: expected charted=True, or "
-            "coded_later with the reason why they are known only after the discharge"
+            f"family '{family.name}' does not state when its codes become known: expected "
+            "charted=True, or coded_later with the reason they are known only after the discharge"
         )
     NAMED.update(dict.fromkeys((family.name, *family.aliases), family))
     family_of.cache_clear()
 
 
 def _known_beginning(code: str) -> str | None:
-    """The longest name of a family that a code begins with."""
+    """Return the longest name of a family that a code begins with."""
     beginning = code
     while beginning not in NAMED:
         beginning, slash, _ = beginning.rpartition("/")
@@ -254,7 +255,7 @@ def _known_beginning(code: str) -> str | None:
 
 @lru_cache(maxsize=1 << 16)
 def family_of(code: str) -> Family:
-    """The family of a code, or of a template of codes; of several names the longest one counts.
+    """Return the family of a code, or of a template of codes; the longest matching name counts.
 
     Example:
         >>> [family_of(c).name for c in ("ICD9CM//4280", "PROCEDURE//ICD//9//3961", "ICD9CM/428.0")]
@@ -267,7 +268,7 @@ def family_of(code: str) -> Family:
 
 
 def body_of(code: str) -> str:
-    """What stands behind the name of the family.
+    """Return the part of a code after its family's name.
 
     Example:
         >>> body_of("GENDER//F"), body_of("MIMIC_IV_Gender/F"), body_of("LAB//50912//mmHg")
@@ -278,7 +279,7 @@ def body_of(code: str) -> str:
 
 
 def families_named(names: Iterable[str]) -> frozenset[str]:
-    """The own names of the families that are named, by that name or by an alias.
+    """Return the canonical names of families, from these names or aliases.
 
     Example:
         >>> sorted(families_named(["DIAGNOSIS//ICD//9", "LAB", "CHART//220045"]))
@@ -289,7 +290,7 @@ def families_named(names: Iterable[str]) -> frozenset[str]:
 
 
 def families_where(trait: str) -> tuple[str, ...]:
-    """Names of the families that have a trait.
+    """Return the names of the families that have a trait.
 
     Args:
         trait: A field of :class:`Family`, for example ``label_only``.

@@ -1,6 +1,6 @@
 """Columns of Arrow tables as NumPy arrays, and back.
 
-pyarrow's own conversions import pandas wherever it is installed, which takes longer than to read a
+pyarrow's own conversions import pandas wherever it is installed, which takes longer than reading a
 small hospital's tables.
 """
 
@@ -16,9 +16,9 @@ Column: TypeAlias = pa.Array | pa.ChunkedArray
 
 
 def values_of(column: Column) -> NDArray[Any]:
-    """The numbers, times (as ``datetime64[us]``) or truth values of a column, not writable.
+    """Return the numbers, times (as ``datetime64[us]``) or truth values of a column, read-only.
 
-    Where the column is null, the array holds anything: see :func:`nulls_of`.
+    Where the column is null, the array is undefined: see :func:`nulls_of`.
 
     Example:
         >>> values_of(pa.chunked_array([[1, 2], [3]]))
@@ -33,14 +33,14 @@ def values_of(column: Column) -> NDArray[Any]:
 
 
 def _kind(of: pa.DataType) -> np.dtype[Any]:
-    """NumPy's type; older pyarrow imports pandas to say it."""
+    """Return NumPy's type; older pyarrow imports pandas for this."""
     if pa.types.is_timestamp(of):
         return np.dtype(f"datetime64[{of.unit}]")
     return np.dtype(_FLOATS.get(str(of), str(of)))
 
 
 def nulls_of(column: Column) -> NDArray[np.bool_]:
-    """Where a column is null.
+    """Return where a column is null.
 
     Example:
         >>> nulls_of(pa.array([1, None, 3]))
@@ -53,11 +53,11 @@ def nulls_of(column: Column) -> NDArray[np.bool_]:
 
 
 def column_of(values: NDArray[Any], nulls: NDArray[np.bool_] | None = None) -> pa.Array:
-    """A column of numbers, times or truth values.
+    """Make a column of numbers, times or truth values.
 
     Args:
         values: (row,).
-        nulls: (row,), where the column is to be null; nowhere without it.
+        nulls: (row,), true where the column will be null; nowhere by default.
 
     Example:
         >>> column_of(np.array([True, False, True]), np.array([False, False, True])).to_pylist()
@@ -68,12 +68,12 @@ def column_of(values: NDArray[Any], nulls: NDArray[np.bool_] | None = None) -> p
         kind, data = pa.bool_(), np.packbits(values, bitorder="little")
     else:
         kind, data = pa.from_numpy_dtype(values.dtype), np.ascontiguousarray(values)
-    data = data.view(np.uint8)  # datetime64 has no buffer of its own
+    data = data.view(np.uint8)  # datetime64 does not expose a buffer
     return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(data)])
 
 
 def text_column_of(texts: Sequence[str | None]) -> pa.StringArray:
-    """A column of text.
+    """Make a column of text.
 
     Example:
         >>> text_column_of(["a", None, "bc"]).to_pylist()

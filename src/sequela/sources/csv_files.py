@@ -1,4 +1,4 @@
-"""Published CSV files, plain or gzipped: their header, and the line at which a value stands."""
+"""Published CSV files, plain or gzipped: their header, and the lines of values."""
 
 import csv
 import io
@@ -17,10 +17,10 @@ SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 @contextmanager
 def rows_of(path: Path) -> Iterator[Any]:
-    """The rows of a CSV file, decompressed where its name ends in ``.gz``, from ``csv.reader``.
+    """Read the rows of a CSV file by ``csv.reader``, decompressed where its name ends in ``.gz``.
 
     Raises:
-        DataError: The file cannot be read as what its name says.
+        DataError: If the file does not have the format of its name.
     """
     try:
         with (
@@ -35,11 +35,11 @@ def rows_of(path: Path) -> Iterator[Any]:
 
 
 def header(path: Path) -> list[str]:
-    """Names of the columns, lower case and with ``_`` for other signs, in the file's order.
+    """Read the names of the columns, in lower case and with ``_`` for other signs, in order.
 
     Raises:
-        DataError: The file is unreadable, empty, separated by another sign than a comma, or names
-            a column twice.
+        DataError: If the file is unreadable, empty, not separated by commas, or names a column
+            twice.
     """
     with rows_of(path) as rows:
         written = [name.strip().lower() for name in next(rows, [])]
@@ -53,10 +53,10 @@ def header(path: Path) -> list[str]:
 
 
 def check_commas(place: Path | str, names: Sequence[str]) -> None:
-    """See that a first line, read as separated by commas, holds names so separated.
+    """Check that a first line, read as separated by commas, is separated by commas.
 
     Raises:
-        DataError: It holds nothing, or one name with other separators in it.
+        DataError: If it is empty, or one name with other separators in it.
     """
     if not any(names):
         raise DataError(f"{place}: empty; expected a header and rows")
@@ -71,9 +71,9 @@ def check_commas(place: Path | str, names: Sequence[str]) -> None:
 
 
 def line_of(path: Path, values: Mapping[int, str]) -> int | None:
-    """Line at which values first stand in the columns at their positions, counted from 1.
+    """Find the first line with values in the columns at their positions, counted from 1.
 
-    Numbers and times are the same however they are written: ``2.70`` is found by ``2.7``.
+    Numbers and times match in any notation: ``2.70`` is found by ``2.7``.
     """
     with rows_of(path) as rows:
         for row in rows:

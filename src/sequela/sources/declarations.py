@@ -1,7 +1,8 @@
-"""How a source is declared: its tables, their columns, and the facts that become events.
+"""The declaration of a source: its tables, their columns, and the facts that become events.
 
-A declaration says, for each fact, which columns make its code, which column holds the time at which
-it was *known*, and why that time. A person can read it, and correct it, without reading an engine.
+A declaration states, for each fact, the columns of its code, the column with the time at which it
+was *known*, and the reason for that time. A person can read and correct it without reading an
+engine.
 """
 
 import re
@@ -24,13 +25,14 @@ Batches = Iterator[tuple[str, pa.RecordBatchReader | list[Path]]]
 
 FIRST_TIME = datetime(1700, 1, 1)
 LAST_TIME = datetime(2261, 12, 31, 23, 59, 59)
-"""MIMIC shifts births to 1800 and stays to 2210; nanoseconds end in April of 2262."""
+"""The last supported time: MIMIC shifts births to 1800 and stays to 2210; nanoseconds go to April
+2262."""
 MOST_NUMBER = 3.4028234663852886e38
-"""What a float32 holds, which the numbers of events are."""
+"""The largest float32, the type of the numbers of events."""
 
 
 class Kind(StrEnum):
-    """What a column of a published table holds."""
+    """The kind of values in a column of a published table."""
 
     INTEGER = "a whole number of at most 64 bits"
     NUMBER = "a number, not above 3.4e38"
@@ -40,17 +42,17 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Fact:
-    """One kind of event that the rows of a table give.
+    """A kind of event in the rows of a table.
 
     Attributes:
         what: The fact in words, for the documentation.
         code: Template of the code: ``ICD9CM//{icd9_code}``. A row whose column is blank gives no
-            such event; ``{column|WORD}`` writes WORD for a blank instead.
+            such event; ``{column|WORD}`` replaces a blank by WORD.
         time: Column with the time at which the fact was known; ``None`` for a static fact.
         known: That time in words, for the documentation.
-        why: Why that time, for the documentation.
+        why: The reason for that time, for the documentation.
         value: Column with the number, if the fact is a measurement.
-        where: Which rows hold the fact, beside those whose columns are blank; all by default.
+        where: Rows with the fact, besides those whose columns are filled; all by default.
         static_where_blank: A blank time makes the event static instead of none.
     """
 
@@ -64,18 +66,18 @@ class Fact:
     static_where_blank: bool = False
 
     def needs(self) -> tuple[str, ...]:
-        """Columns that must not be blank for a row to give this event."""
+        """Return the columns that must not be blank for a row to give this event."""
         parts = [match["column"] for match in self._parts() if match["blank"] is None]
         timed = [self.time] if self.time and not self.static_where_blank else []
         return tuple(dict.fromkeys([*parts, *timed]))
 
     def conditions(self) -> list[nw.Expr]:
-        """What must hold of a row for it to give this event."""
+        """Return the conditions of a row that gives this event."""
         conditions = [~nw.col(column).is_null() for column in self.needs()]
         return conditions if self.where is None else [*conditions, self.where]
 
     def code_expression(self) -> nw.Expr:
-        """The code of a row, as text."""
+        """Return the code of a row, as text."""
         return filled(self.code)
 
     def _parts(self) -> Iterator[re.Match[str]]:
@@ -84,10 +86,10 @@ class Fact:
 
 @dataclass(frozen=True)
 class Check:
-    """A state of the rows that must not be.
+    """A forbidden state of the rows.
 
     Attributes:
-        problem: What it means, in words.
+        problem: Description of the problem.
         where: The rows that have it.
         show: Column that identifies a row in the message.
         share: Share of the rows that published data are known to have; more than this is an error.
@@ -103,17 +105,17 @@ class Check:
     among: nw.Expr | None = None
 
 
-MOST_BLANK = 0.5  # of the rows
+MOST_BLANK = 0.5  # share of the rows
 
 
 def never_blank(*columns: str, show: str) -> tuple[Check, ...]:
-    """Columns that published rows have: where most are blank, another column stands there."""
+    """Forbid blanks in columns; where most are blank, another column was read under this name."""
     return tuple(
         Check(
             f"blank {column}",
             nw.col(column).is_null(),
             show,
-            "fill it in, or see whether its name stands above another column",
+            "fill it in, or check whether its name is above another column",
             MOST_BLANK,
         )
         for column in columns
@@ -121,12 +123,12 @@ def never_blank(*columns: str, show: str) -> tuple[Check, ...]:
 
 
 def in_order(early: str, late: str, show: str, share: float) -> Check:
-    """Of two times of a row, which comes first."""
+    """Require the order of two times of a row."""
     return Check(
         f"{late} before {early}",
         nw.col(late) < nw.col(early),
         show,
-        f"correct the two, or see whether {early} and {late} stand above each other's columns",
+        f"correct the two, or check whether the names {early} and {late} were swapped",
         share,
     )
 
@@ -139,21 +141,21 @@ class Table:
         name: As published, with its folder where there is one (``hosp/admissions``). Files are
             found in either case, as ``.csv`` or ``.csv.gz``.
         columns: Column to kind, lower case; others are not read.
-        facts: What its rows give.
+        facts: The events of its rows.
         key: Columns that identify a row.
-        required: The source cannot be built without it.
+        required: Whether the source cannot be built without it.
         optional: Columns that may be absent; they are blank then.
-        prepare: Joins and derived columns; without it the rows are as read. What it returns has
-            ``subject_id``, and ``visit_id`` where the table knows the stay.
-        aside: Reason to condition, in order: rows that give no event, by name. Rows that give none
-            for want of a column get the reason ``blank COLUMN``.
-        notes: Name to condition: rows that a rule changed, counted in the account.
-        checks: What must not be.
-        ranges: Column to the least and the greatest number that it may hold.
-        usual: Reasons to set rows aside that published data have in any number.
-        describes: Template of codes to the column with their words; ``LAB//{itemid}`` also
+        prepare: Joins and derived columns; without it the rows are used as read. Its result has
+            ``subject_id``, and ``visit_id`` where the table has the stay.
+        aside: Reason to condition, in order: rows that give no event. Rows that give none because a
+            column is blank get the reason ``blank COLUMN``.
+        notes: Name to condition: rows that a rule changed, counted in the log.
+        checks: Forbidden states.
+        ranges: Column to its least and greatest allowed number.
+        usual: Reasons to set rows aside that are normal in published data.
+        describes: Template of codes to the column with their descriptions; ``LAB//{itemid}`` also
             describes ``LAB//50801//mmHg``. It fills ``metadata/codes.parquet`` and drops no event.
-        unused: What a table without facts is for: the reason why its rows give no event.
+        unused: The purpose of a table without facts: the reason that its rows give no event.
     """
 
     name: str
@@ -178,19 +180,18 @@ class Source:
 
     Attributes:
         name: As in the catalogue of data sets.
-        tables: What is read.
+        tables: The tables to read.
         stays_in_order: Whether the order of one subject's stays is known.
-        reads: Gives the tables where they are not CSV files: root to pairs of a table and its
+        reads: Function that reads tables which are not CSV files: root to pairs of a table and its
             batches or Parquet files; ``None`` where that root holds CSV files after all.
-        reads_unlabelled: The same where nobody knows the outcomes yet, and their file may be
-            missing.
-        later: Columns that are blank, or absent, where nobody knows the outcomes yet.
+        reads_unlabelled: The same for data without outcomes, whose file may be missing.
+        later: Columns that are blank, or absent, in data without outcomes.
         not_read: Published tables that are left out on purpose, with the reason.
-        dated_by_row: Whether each row says itself when it was known, so that its family of codes
-            need not.
-        leaks: What tells a model its answer, where the tables are read so on purpose.
-        ways: Gives the source read in another way, where there are several.
-        title: Name of the data on pages and cards, where it is not that of the catalogue.
+        dated_by_row: Whether each row carries the time it became available, so that its family of
+            codes need not.
+        leaks: How the data leak the outcome, where the tables are read so on purpose.
+        ways: Function that returns the source read in another way, where there are several.
+        title: Name of the data on pages and cards, where it differs from the catalogue's.
     """
 
     name: str
@@ -207,7 +208,7 @@ class Source:
 
 
 def without_outcomes(source: Source) -> Source:
-    """The same, of people whose outcomes nobody knows yet: columns of these may be absent."""
+    """Return the source for people without known outcomes: columns of these may be absent."""
     excused = {f"blank {column}" for column in source.later}
     tables = tuple(
         replace(
@@ -221,7 +222,7 @@ def without_outcomes(source: Source) -> Source:
 
 
 def filled(template: str) -> nw.Expr:
-    """Text of a template such as ``ICD9CM//{icd9_code}``; null where a column of it is blank."""
+    """Fill a template such as ``ICD9CM//{icd9_code}``; null where a column of it is blank."""
     pieces: list[nw.Expr] = []
     end = 0
     for match in PLACEHOLDER.finditer(template):
@@ -237,12 +238,12 @@ def filled(template: str) -> nw.Expr:
 
 
 def end_of_day(column: str) -> nw.Expr:
-    """The last second of a date: a fact dated without a time is known for sure only by then."""
+    """Return the last second of a date, by which a fact dated without a time is known."""
     return end_of(nw.col(column))
 
 
 def end_of(day: nw.Expr) -> nw.Expr:
-    """The last second of the days of an expression."""
+    """Return the last second of the days of an expression."""
     return day.dt.offset_by("1d").dt.offset_by("-1s")
 
 

@@ -1,4 +1,4 @@
-"""A declaration for data at a path, or that of a published data set."""
+"""The declaration of data at a path, or of a published data set."""
 
 from pathlib import Path
 
@@ -14,13 +14,13 @@ _SEVERAL = 2
 
 
 def describe(path: Path) -> tuple[str, str]:
-    """A declaration, and the name of the file that it belongs in.
+    """Describe data: a declaration, and the name of its file.
 
     Args:
-        path: Of recordings or of hospital tables; or the name of a published data set.
+        path: Path of recordings or of hospital tables; or the name of a published data set.
 
     Raises:
-        SequelaError: There is nothing that could be described.
+        SequelaError: If there is nothing to describe.
     """
     if str(path) in DATA_SETS and not path.exists():
         return shown(str(path)), of_tables.NAME
@@ -32,7 +32,7 @@ def describe(path: Path) -> tuple[str, str]:
 
 
 def holds_tables(path: Path) -> bool:
-    """Whether a path is a folder of several tables, and not of recordings."""
+    """Return whether a path is a folder of several tables, and not of recordings."""
     if not path.is_dir() or folders.is_recording(path) or folders.has_recordings(path):
         return False
     if (path / of_signals.NAME).exists():

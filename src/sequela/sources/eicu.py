@@ -18,7 +18,7 @@ INTEGER, NUMBER, TEXT = Kind.INTEGER, Kind.NUMBER, Kind.TEXT
 AS_ENTERED = "entered by staff then"
 GIVEN, GIVEN_WHY = "at the later of order and start", "only then had it been given"
 CANCELLED = "the order was cancelled"
-MISSING = -1  # how the APACHE tables write a value that was not measured
+MISSING = -1  # the APACHE tables' value for not measured
 
 
 def entered(
@@ -34,7 +34,7 @@ def entered(
     required: bool = False,
     usual: frozenset[str] = frozenset(),
 ) -> Table:
-    """A table of one kind of fact, each with the minute at which it was entered."""
+    """Declare a table of one kind of fact, each with the minute at which it was entered."""
     return Table(
         name,
         {"patientunitstayid": INTEGER, **dict.fromkeys(offsets, INTEGER), **columns},
@@ -48,7 +48,7 @@ def entered(
 
 
 def charted(name: str, prefix: str, value: str, offset: str, what: str, *path: str) -> Table:
-    """A table whose values are numbers or words: numbers are values, words belong to the code."""
+    """Declare a table of numbers or words: numbers are values, words belong to the code."""
     code = "//".join([prefix, *(f"{{{part}|}}" for part in path)])
     is_number = ~nw.col("number").is_null()
     return Table(
@@ -82,18 +82,18 @@ def measured(
     further: Mapping[str, Kind] | None = None,
     aside: Mapping[str, nw.Expr] | None = None,
 ) -> Table:
-    """A wide table of measurements: each column not blank, and not -1, is an event.
+    """Declare a wide table of measurements: each value that is not blank or -1 is an event.
 
     Args:
-        name: Of the table.
-        prefix: Of the codes.
-        what: In words.
+        name: Name of the table.
+        prefix: Prefix of the codes.
+        what: Description.
         columns: Column to the last part of its code, which names the unit.
         time: Column with the time at which they were known.
-        offset: Column with the minute of the measurement; without it, it is of the first day.
-        why: They are known then.
+        offset: Column with the minute of the measurement; without it, it is about the first day.
+        why: The reason for that time.
         further: Columns that make no event.
-        aside: Rows that are left out beside those of no unit stay.
+        aside: Rows that are left out besides those without a unit stay.
     """
     known = "when measured" if offset else "24 hours after unit admission"
     missing = {column: nw.col(column) == MISSING for column in columns} if offset is None else {}
@@ -165,8 +165,8 @@ APACHE_CONTEXT = {
     "oobventday1": "oobventday1",
     "oobintubday1": "oobintubday1",
 }
-"""Of ``apachePredVar``, what is not in another table too. Its columns ``diedinhospital`` and
-``dischargelocation`` tell the outcome and are not read."""
+"""The columns of ``apachePredVar`` that are in no other table. The columns ``diedinhospital`` and
+``dischargelocation`` reveal the outcome and are not read."""
 VITALS = (
     "temperature", "sao2", "heartrate", "respiration", "cvp", "etco2", "systemicsystolic",
     "systemicdiastolic", "systemicmean", "pasystolic", "padiastolic", "pamean", "st1", "st2", "st3",

@@ -1,10 +1,10 @@
-"""eICU's unit stays, their hospital stays and patients, in a made-up calendar.
+"""The unit stays of eICU, their hospital stays and patients, in a made-up calendar.
 
 Times are published as minutes from the admission to a unit, without a calendar. Here each hospital
-stay gets a made-up one: it begins at its published time of day on 1 January of a year of its own,
+stay gets a made-up one: it begins at its published time of day on 1 January of a separate year,
 2000 for a patient's first stay, ten years later for each further one. Order and distances inside a
-stay are as published. The order of one patient's stays is not (only the year of discharge is), so
-stays are kept apart by ten years and by ``visit_id``, and each may only be used alone.
+stay are as published. The order of one patient's stays is not published (only the year of discharge
+is), so stays are kept apart by ten years and by ``visit_id``, and each may only be used alone.
 """
 
 from datetime import datetime, timedelta
@@ -36,17 +36,17 @@ OLDEST = 120  # years
 OLD_AGE = "> 89"
 OLD_AGE_READ_AS = "90"
 CENTURY = 100 * 365 * 24 * 60
-WITHIN_A_CENTURY = (-CENTURY, CENTURY)  # minutes; what is further away is in no calendar
+WITHIN_A_CENTURY = (-CENTURY, CENTURY)  # minutes; larger values are not plausible
 ASIDE = {"its unit stay is not in patient": nw.col("stay_id").is_null()}
 
 
 def minutes(column: str) -> nw.Expr:
-    """A column of minutes as a duration."""
+    """Convert a column of minutes to a duration."""
     return nw.col(column) * nw.lit(MINUTE)
 
 
 def units(frames: Frames) -> nw.LazyFrame[Any]:
-    """Unit stays, with the times of their hospital stay in the made-up calendar."""
+    """Return unit stays, with the times of their hospital stay in the made-up calendar."""
     clock = nw.col("hospitaladmittime24").str
     since_midnight = clock.slice(0, 2).cast(nw.Int64()) * 60 + clock.slice(3, 2).cast(nw.Int64())
     patient = nw.col("uniquepid").str
@@ -79,7 +79,7 @@ def units(frames: Frames) -> nw.LazyFrame[Any]:
 
 
 def patient(_: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
-    """Unit stays with the stay's hospital, the patient's age, and times."""
+    """Return unit stays with the stay's hospital, the patient's age, and times."""
     age = nw.when(nw.col("age") == OLD_AGE).then(nw.lit(OLD_AGE_READ_AS)).otherwise("age")
     female = nw.when(nw.col("gender") == "Female").then(nw.lit("F"))
     short = nw.when(nw.col("gender") == "Male").then(nw.lit("M")).otherwise(female)
@@ -93,7 +93,7 @@ def patient(_: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
 
 
 def on_unit(*offsets: str, **derived: nw.Expr) -> Prepare:
-    """Joins a table to its unit stays; ``known`` is the latest of its ``offsets``."""
+    """Join a table to its unit stays; ``known`` is the latest of its ``offsets``."""
 
     def prepare(frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
         stays = units(frames).select(
@@ -122,7 +122,7 @@ def on_unit(*offsets: str, **derived: nw.Expr) -> Prepare:
 
 
 def measured_in(value: str | None) -> nw.Expr | None:
-    """Rows whose measurement is not blank, if the fact is a measurement."""
+    """Select rows whose measurement is not blank, if the fact is a measurement."""
     return ~nw.col(value).is_null() if value else None
 
 
@@ -131,7 +131,7 @@ LATER = frozenset(
     for unit in ("hospital", "unit")
     for of in ("status", "offset", "location")
 )
-"""Columns of what is known only when a stay has ended."""
+"""The columns that are known only after a stay has ended."""
 PATIENT = Table(
     "patient",
     {
@@ -159,7 +159,7 @@ PATIENT = Table(
         "unitdischargelocation": TEXT,
     },
     (
-        Fact("sex", "GENDER//{sex}", None, "always (static)", "it is taken not to change"),
+        Fact("sex", "GENDER//{sex}", None, "always (static)", "assumed not to change"),
         Fact(
             "hospital",
             codes.SITE + "//{hospitalid}",
@@ -221,14 +221,14 @@ PATIENT = Table(
             codes.ICU_DISCHARGE + "//{unitdischargelocation|UNKNOWN}",
             "unit_discharge",
             "at unit discharge",
-            "decided then; Death tells the outcome",
+            "decided then; Death reveals the outcome",
         ),
         Fact(
             "hospital discharge and where to",
             codes.DISCHARGE + "//{hospitaldischargelocation|UNKNOWN}",
             "hospital_discharge",
             "at hospital discharge",
-            "decided then; Death tells the outcome",
+            "decided then; Death reveals the outcome",
         ),
         Fact(
             "died in this stay",
@@ -259,7 +259,7 @@ PATIENT = Table(
             codes.FOLLOW_UP_END,
             "hospital_discharge",
             "at hospital discharge",
-            "nothing is known of a patient afterwards. A label, never an input",
+            "follow-up ends with the stay. A label, never an input",
             where=nw.col("hospitaldischargestatus") == "Alive",
         ),
     ),

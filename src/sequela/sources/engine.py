@@ -1,8 +1,8 @@
-"""The engines that move tables: DuckDB in this process, or Spark when one machine is outgrown.
+"""The engines that process tables: DuckDB in this process, or Spark for larger data.
 
-The only file that knows DuckDB or Spark (PostgreSQL, a place to read from, is ``postgres.py``'s).
-What is done with the tables is written once, as narwhals lazy expressions, and means the same to
-each engine.
+The only file that imports DuckDB or Spark (PostgreSQL, a place to read from, is in
+``postgres.py``). The processing of tables is written once, as narwhals lazy expressions, with the
+same meaning for each engine.
 """
 
 import errno
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 ENGINES = ("duckdb", "spark")
-MEMORY_LIMIT = "3GB"  # of DuckDB; more goes to the work folder
-KEPT_LIMIT = "1500MB"  # of what a build keeps; the rest of it lies compressed in the work folder
+MEMORY_LIMIT = "3GB"  # memory limit of DuckDB; more goes to the work folder
+KEPT_LIMIT = "1500MB"  # for kept tables of a build; the rest is compressed in the work folder
 CSV_BUFFER = 4_000_000  # bytes; the default of 32 MB leaves the processor's cache and costs a third
-NO_NULL = "\x01\x02"  # for DuckDB, what a cell holds that is NULL: nothing that is written
-# Text is taken for a value only where it says just that value: casts of DuckDB round 1.5, take
+NO_NULL = "\x01\x02"  # for DuckDB, the text of a NULL cell: a value that does not occur
+# Text is converted only where it is exactly that value: casts of DuckDB round 1.5, take
 # 9007199254740993 through a double, and read 1_000, 0x10, inf, 24:00 and times of other zones.
 FORMS = {
     Kind.INTEGER: "[+-]?[0-9]+([.]0*)?",
@@ -53,7 +53,7 @@ BOUNDS = {
     Kind.NUMBER: f"abs({{0}}) <= {MOST_NUMBER!r}",
     Kind.TIME: f"{{0}} BETWEEN TIMESTAMP '{FIRST_TIME}' AND TIMESTAMP '{LAST_TIME}'",
 }
-# What DuckDB would write as it is written, nearly all, needs no regular expression.
+# Text equal to DuckDB's own output, nearly all of it, needs no regular expression.
 SURE = {
     Kind.INTEGER: "{0}::VARCHAR = {1}",
     Kind.NUMBER: "NOT contains({1}, '_')",
@@ -72,70 +72,70 @@ appender.console.type = Console
 appender.console.name = console
 appender.console.target = SYSTEM_ERR
 appender.console.layout.type = PatternLayout
-"""  # what a user must know comes as an exception
+"""  # users see exceptions instead
 NO_JAVA = f"Spark needs Java {JAVA} or newer: install it (Debian: default-jre-headless)"
 
 
 class Engine(Protocol):
-    """What building a data set asks of an engine."""
+    """The interface of an engine that builds data sets."""
 
     name: str
 
     def read_csv(
         self, path: Path, header: Sequence[str], kinds: Mapping[str, Kind]
     ) -> nw.LazyFrame[Any]:
-        """The columns of ``kinds``, typed, text without outer spaces.
+        """Read the columns of ``kinds``, typed, text without outer spaces.
 
         ``header`` names all columns of the file.
 
         Raises:
-            DataError: A value is not of its kind (here, or when the frame is kept).
+            DataError: If a value is not of its kind (here, or when the frame is kept).
         """
 
     def read_batches(self, name: str, batches: pa.RecordBatchReader) -> nw.LazyFrame[Any]:
-        """A table that is handed over in batches, kept under ``name``."""
+        """Keep a table that comes in batches, under ``name``."""
 
     def read_parquet(self, paths: Sequence[Path]) -> nw.LazyFrame[Any]:
-        """Parquet files as one table; a column that one of them lacks is null there."""
+        """Read Parquet files as one table; a column that one of them lacks is null there."""
 
     def keep(self, frame: nw.LazyFrame[Any], name: str) -> nw.LazyFrame[Any]:
-        """The frame computed once and kept under ``name``, on disk where memory is short."""
+        """Compute the frame once and keep it under ``name``, on disk where memory is short."""
 
     def keep_all(self, frames: Mapping[str, nw.LazyFrame[Any]]) -> dict[str, nw.LazyFrame[Any]]:
-        """Frames of different files, by the names under which they are kept."""
+        """Keep frames of different files under these names."""
 
     def parts(
         self, frame: nw.LazyFrame[Any], column: str, count: int
     ) -> Iterator[tuple[int, pa.Table]]:
-        """The rows whose column is 0, 1, ..., ``count`` - 1, separated on disk in one pass.
+        """Yield the rows whose column is 0, 1, ..., ``count`` - 1, separated on disk in one pass.
 
-        Each column is in one chunk, text as a dictionary. All that was kept is forgotten before the
-        first part is given.
+        Each column is in one chunk, text as a dictionary. All kept tables are dropped before the
+        first part.
         """
 
     def translated(self, place: str) -> AbstractContextManager[None]:
-        """Where values are worked with: an engine's error about one names the place.
+        """Translate an engine's errors about values within, and name the place.
 
         Raises:
             DataError: In place of an error about values.
         """
 
     def close(self) -> None:
-        """Let go of what is held."""
+        """Release all resources."""
 
 
 def open_engine(name: str, work: Path, master: str | None = None) -> Engine:
-    """The engine of that name.
+    """Open the engine with this name.
 
     Args:
         name: One of ``ENGINES``.
-        work: Folder for what memory cannot hold.
+        work: Folder for data that exceed the memory.
         master: Address of a Spark cluster's master; Spark runs in this process without it.
 
     Raises:
-        UnknownNameError: There is no such engine.
-        SettingError: ``master`` is given to an engine that has none.
-        MissingExtraError: The engine is not installed.
+        UnknownNameError: If there is no such engine.
+        SettingError: If ``master`` is given to an engine that has none.
+        MissingExtraError: If the engine is not installed.
     """
     if name not in ENGINES:
         raise unknown_name("engine", name, ENGINES)
@@ -149,7 +149,7 @@ def open_engine(name: str, work: Path, master: str | None = None) -> Engine:
 def connect_duckdb(
     work: Path, memory_limit: str = MEMORY_LIMIT, file: str = ":memory:"
 ) -> "DuckDBPyConnection":
-    """DuckDB in memory or in a file, which spills into ``work`` beyond ``memory_limit``."""
+    """Open DuckDB in memory or in a file, which spills into ``work`` beyond ``memory_limit``."""
     import duckdb
 
     connection = duckdb.connect(
@@ -160,7 +160,7 @@ def connect_duckdb(
 
 
 def hide_progress(connection: "DuckDBPyConnection") -> None:
-    """No bar of DuckDB's own. In Jupyter without ipywidgets, it refuses even to turn it off."""
+    """Hide DuckDB's progress bar; in Jupyter without ipywidgets, it cannot even be turned off."""
     (bar,) = connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()
     if bar[0]:
         connection.execute("SET enable_progress_bar = false")
@@ -180,14 +180,14 @@ class DuckDBEngine:
         self._kept: list[str] = []
         self._read: dict[str, tuple[list[str], dict[str, Kind]]] = {}  # file: header, kinds
         self._connection = connect_duckdb(work, memory_limit, str(work / "kept.duckdb"))
-        # Tables are sets here; what is written is sorted.
+        # Tables have no order here; output is sorted.
         self._connection.execute("SET preserve_insertion_order = false")
 
     def read_csv(
         self, path: Path, header: Sequence[str], kinds: Mapping[str, Kind]
     ) -> nw.LazyFrame[Any]:
         """See ``Engine``; a value of another kind is found when the frame is kept."""
-        # On a connection of its own, it is read while others are: see ``keep_all``.
+        # A separate connection reads it in parallel with others: see ``keep_all``.
         relation = csv_texts(self._connection.cursor(), path, header, buffer_size=CSV_BUFFER)
         self._read[str(path)] = (list(header), dict(kinds))
         columns = [typed_text(name, kind, str(path)) for name, kind in kinds.items()]
@@ -243,7 +243,7 @@ class DuckDBEngine:
             with self._translated():
                 yield
         except self._failure as error:
-            # Damage to a Parquet file may be told as the plain error.
+            # Damage to a Parquet file may be reported as the plain error.
             if not isinstance(error, self._faults) and type(error) is not self._failure:
                 raise
             raise DataError(_unfit(place, error)) from None
@@ -253,7 +253,7 @@ class DuckDBEngine:
         self._connection.close()
 
     def _taken(self, frame: nw.LazyFrame[Any]) -> pa.Table:
-        """The rows of a frame, and nothing else any more."""
+        """Return the rows of a frame, and drop everything else."""
         with self._translated():
             table = frame.collect("pyarrow").to_native()
         self._forget()
@@ -274,10 +274,10 @@ class DuckDBEngine:
                 raise full from error
             if (problem := self._problem(str(error))) is None:
                 raise
-            raise DataError(problem) from None  # what is above it holds the value
+            raise DataError(problem) from None  # at least this type holds the value
 
     def _problem(self, message: str) -> str | None:
-        """A report of a bad CSV file in one line; ``None`` if it is about something else."""
+        """Return a report of a bad CSV file in one line; ``None`` if it is about something else."""
         if found := re.search(r"(\w+) of (.*?) holds: (.*)", message, re.DOTALL):
             column, path, value = found.groups()
             if path in self._read:
@@ -290,7 +290,7 @@ class DuckDBEngine:
 class SparkEngine:
     """Apache Spark, in this process or on a cluster.
 
-    On a cluster, the tables and the folder written must lie where all its machines see them.
+    On a cluster, all its machines must see the tables and the output folder.
     """
 
     name = "spark"
@@ -309,7 +309,7 @@ class SparkEngine:
         try:
             self._session = builder.getOrCreate()
         except Exception as error:
-            where = f"at {master}: does a master answer there?" if master else "in this process"
+            where = f"at {master}: is a master running there?" if master else "in this process"
             raise SettingError(f"Spark did not start {where} ({type(error).__name__})") from error
 
     def _settings(self, *, local: bool) -> dict[str, str]:
@@ -421,7 +421,7 @@ class SparkEngine:
 
 
 def _spark_value(text: Any, kind: Kind) -> Any:
-    """Text as its kind; null for text that is none, or out of bounds."""
+    """Convert text to its kind; null for other text, or values out of bounds."""
     from pyspark.sql import functions as f
 
     trimmed = f.trim(text)
@@ -435,10 +435,10 @@ def _spark_value(text: Any, kind: Kind) -> Any:
 
 
 def check_java() -> None:
-    """See that Spark can run.
+    """Check that Spark can run.
 
     Raises:
-        SettingError: There is no Java, or none that is new enough.
+        SettingError: If there is no Java, or it is too old.
     """
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home) / "bin" / "java") if home else "java"
@@ -454,9 +454,9 @@ def check_java() -> None:
 def csv_texts(
     connection: "DuckDBPyConnection", path: Path, header: Sequence[str], **more: Any
 ) -> "DuckDBPyRelation":
-    """A CSV file as text, whose blanks are texts too.
+    """Read a CSV file as text, with blanks as empty texts.
 
-    Where blanks are no NULLs, DuckDB refuses a row with more columns than the header, also if the
+    Where blanks are not NULL, DuckDB refuses a row with more columns than the header, even if the
     last ones are blank.
     """
     return connection.read_csv(
@@ -474,7 +474,7 @@ def csv_texts(
 
 
 def typed_text(name: str, kind: Kind, place: str | None) -> str:
-    """SQL of a column of text as its kind, blanks as NULL, with an error for text of another.
+    """Return SQL that converts a column of text, blanks to NULL, with an error for other text.
 
     The error is ``NAME of PLACE holds: TEXT``; without a place such text is NULL.
     """
@@ -498,7 +498,7 @@ def typed_text(name: str, kind: Kind, place: str | None) -> str:
 
 
 def csv_problem(message: str) -> str | None:
-    """What DuckDB says of a file that is no CSV file, in one line; ``None`` if it says else."""
+    """Return DuckDB's error about an invalid CSV file in one line; ``None`` for other errors."""
     if match := re.search(r"(?:Input is not a|Unexpected end of) GZIP stream: (.*)", message):
         return f"{match[1]}: not a readable gzip file; fetch it again"
     line = re.search(r"CSV Error on Line: (\d+)", message)
@@ -513,17 +513,17 @@ def csv_problem(message: str) -> str | None:
 
 
 def _place(path: Path, position: int, value: str) -> str:
-    """A file, and the line at which a value first stands in a column of it, if that is found."""
+    """Name a file, and the first line with a value in one of its columns, if it is found."""
     line = line_of(path, {position: value})
     return f"{path}, line {line}" if line else str(path)
 
 
 def _unfit(place: str, error: Exception) -> str:
-    """What an engine says of values that it cannot work with, in one line."""
+    """Format an engine's error about values it cannot process in one line."""
     words = without_values(error)
     return f"{place}: a value cannot be worked with ({words}); correct it, or fetch it again"
 
 
 def wrong_kind(place: str, column: str, value: str, kind: Kind) -> str:
-    """What is wrong with a value that is not of its column's kind."""
+    """Describe a value that is not of its column's kind."""
     return f"{place}: column '{column}' holds a value of the form {form_of(value)}; expected {kind}"

@@ -1,4 +1,4 @@
-"""The events of a data set for a run: a MEDS data set that is there, or one built from tables."""
+"""The events of a data set for a run: an existing MEDS data set, or one built from tables."""
 
 import hashlib
 import json
@@ -27,21 +27,21 @@ def events_of(
     *,
     labelled: bool = True,
 ) -> Located:
-    """Where the events of a data set are, built if they are not there yet.
+    """Return the place of a data set's events, and build them if they are not there yet.
 
-    A data set that ``sequela build`` wrote is used as it is. Anything else is built under
+    A data set that ``sequela build`` wrote is used unchanged. Other data are built under
     ``folder``, unless that was done before from the same files by the same code.
 
     Args:
-        name: Of the data set.
-        root: Where it lies, if not where it is looked for by itself.
-        folder: Where built data sets shall lie, each under its name.
-        tables: To read beside the required ones; all that are there where it is empty.
-        labelled: Whether outcomes must be there. Where they need not, neither need rows that are
-            known when a stay has ended: any number may be set aside.
+        name: Name of the data set.
+        root: Its place; the usual search path by default.
+        folder: Folder for built data sets, each under its name.
+        tables: Tables to read besides the required ones; if empty, all that are present.
+        labelled: Whether outcomes are required. If not, rows that become known at the end of a stay
+            are not required either: any number may be set aside.
 
     Returns:
-        The MEDS data set, and where the data of it were found, in words.
+        The MEDS data set, and a description of the data's place.
 
     Raises:
         UnknownNameError: If the data set has no table of a name.
@@ -74,10 +74,10 @@ def events_of(
 
 
 def is_built(name: str, root: Path) -> bool:
-    """Whether a folder holds events that ``sequela build`` made of a data set.
+    """Return whether a folder holds events that ``sequela build`` made of a data set.
 
     Raises:
-        SettingError: If it made them of another one.
+        SettingError: If they were made of another data set.
     """
     if not (root / ACCOUNT).is_file():
         return False
@@ -98,18 +98,14 @@ def _is_made_from(out: Path, made_from: dict[str, object]) -> bool:
 
 
 def _files(root: Path) -> list[list[object]]:
-    """Name, size and time of each file, from which a change is seen without reading them."""
+    """List name, size and time of each file, to notice changes without reading them."""
     files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
     states = [(file, file.stat()) for file in files]
     return [[str(file.absolute()), state.st_size, state.st_mtime_ns] for file, state in states]
 
 
 def _code_digest(source: Source) -> str:
-    """SHA-256 of the files that make events: a changed declaration makes what was built stale.
-
-    Of a declaration that somebody registered: of its columns and facts, and of the files of its
-    functions.
-    """
+    """Compute the SHA-256 of the files that make events, or of a registered declaration."""
     declared = [(table.name, table.columns, _facts(table)) for table in source.tables]
     total = hashlib.sha256(repr(declared).encode())
     functions = [source.reads, *(table.prepare for table in source.tables)]
@@ -123,5 +119,5 @@ def _code_digest(source: Source) -> str:
 
 
 def _facts(table: Table) -> list[tuple[object, ...]]:
-    """What of its facts has the same text in each process."""
+    """List the properties of a table's facts that have the same text in each process."""
     return [(fact.code, fact.time, fact.value) for fact in table.facts]

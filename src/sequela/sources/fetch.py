@@ -1,12 +1,12 @@
-"""Fetch a data set from its publisher into the user's cache, and prove that it is that data set.
+"""The download of a data set into the user's cache, with a proof of its content.
 
-The publisher of the Bonn data states no checksums of the five zip files. So each file is proven by
-what it holds: it must be a whole zip file (every entry carries a checksum) of 100 recordings of
+The publisher of the Bonn data publishes no checksums of the five zip files. So each file is checked
+by its content: it must be a whole zip file (every entry carries a checksum) of 100 recordings of
 4,097 whole numbers, and each recording that also ships with sequela, 80 of the 100, must equal it
-value by value. For the other 20 of each set only the form is proven.
+value by value. For the other 20 of each set only the form is checked.
 
-Nothing is seen by the readers before all five files are proven: they are gathered in a folder
-beside the cache's, which then gets its name. A file that is proven already is not fetched again.
+Readers see nothing before all five files are checked: they are collected in a temporary folder,
+which is then renamed. A file that was checked before is not fetched again.
 """
 
 from importlib import import_module
@@ -25,7 +25,7 @@ from sequela.version import __version__
 
 RETRIES = 2
 TIMEOUT = 30
-"""Seconds without an answer or a byte."""
+"""The timeout in seconds without an answer or a byte."""
 RECORDINGS_IN_SET = 100
 
 _UPF = "https://www.upf.edu/documents/229517819/234490509"
@@ -39,16 +39,17 @@ BONN_FILES = {
 
 
 def get(name: str, url: str | None = None) -> Path:
-    """Fetch a data set into the user's cache; the folder where it is then.
+    """Fetch a data set into the user's cache, and return its folder.
 
     Args:
         name: The data set.
-        url: A copy of the publisher's folder to fetch from, instead of the publisher.
+        url: A copy of the publisher's folder to fetch from instead.
 
     Raises:
         UnknownNameError: If no data set has that name.
-        DataNotFoundError: If it cannot be fetched without its user; the message says how to get it.
-        DownloadError: If the download failed, or brought something else than what was published.
+        DataNotFoundError: If it cannot be fetched automatically; the message explains how to get
+            it.
+        DownloadError: If the download failed, or the content is not as published.
     """
     data_set = lookup(name)
     if not data_set.fetches:
@@ -66,12 +67,13 @@ def get_bonn(folder: Path, url: str | None = None) -> Path:
     """Fetch the five zip files of the Bonn data into ``folder``, unless they are there.
 
     Args:
-        folder: Where they shall be; it comes to exist when all five are proven.
-        url: Address of a folder with Z.zip, O.zip, N.zip, F.zip and S.zip; the publisher's if none.
+        folder: Their folder; it is created when all five are checked.
+        url: Address of a folder with Z.zip, O.zip, N.zip, F.zip and S.zip; the publisher's by
+            default.
 
     Raises:
-        DownloadError: If a file cannot be fetched or is not as published; the message says how to
-            fetch it by hand and where to put it.
+        DownloadError: If a file cannot be fetched or is not as published; the message explains how
+            to fetch it by hand and where to put it.
     """
     if folder.exists():
         for letter in bonn.PUBLISHED_ORDER:
@@ -87,7 +89,7 @@ def get_bonn(folder: Path, url: str | None = None) -> Path:
             f"with --root"
         ) from error
     with held(gathering):
-        if not folder.exists():  # nobody else fetched it in the meantime
+        if not folder.exists():  # no other process fetched it in the meantime
             _gather(gathering, url)
             settle(gathering)
     if not folder.exists():
@@ -97,7 +99,7 @@ def get_bonn(folder: Path, url: str | None = None) -> Path:
 
 
 def _gather(gathering: Path, url: str | None) -> None:
-    """Fetch what is missing of the five files."""
+    """Fetch the missing ones of the five files."""
     for left_by_a_killed_download in gathering.glob("tmp*"):
         left_by_a_killed_download.unlink()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -114,7 +116,7 @@ def _gather(gathering: Path, url: str | None) -> None:
 
 
 class _Bar:
-    """What pooch tells of a download, as one line of a rich progress display."""
+    """The progress of a pooch download, as one line of a rich display."""
 
     def __init__(self, progress: Progress, name: str) -> None:
         self._progress = progress
@@ -123,7 +125,7 @@ class _Bar:
 
     @property
     def total(self) -> int | None:
-        """Size in bytes, where the site tells it."""
+        """The size in bytes, where the site states it."""
         return self._total
 
     @total.setter
@@ -138,14 +140,14 @@ class _Bar:
         self._progress.update(self._task, completed=0)
 
     def close(self) -> None:
-        """Nothing: the line stays until the file is proven or given up."""
+        """Do nothing: the line stays until the file is checked or given up."""
 
     def remove(self) -> None:
         self._progress.remove_task(self._task)
 
 
 def _download(url: str, file: Path, letter: str, progress: Progress) -> None:
-    """Fetch one set's zip file; it gets its name only when it is proven."""
+    """Fetch one set's zip file; it gets its name only after the check."""
     import pooch
 
     bar = _Bar(progress, file.name)
@@ -182,7 +184,7 @@ def _download(url: str, file: Path, letter: str, progress: Progress) -> None:
 
 
 def _prove_kept(file: Path, letter: str, delete: Path) -> None:
-    """Prove a file that is there already, or say what to delete."""
+    """Check an existing file, or state what to delete."""
     try:
         _prove(file, letter)
     except DataError as error:
@@ -193,7 +195,7 @@ def _prove_kept(file: Path, letter: str, delete: Path) -> None:
 
 
 def _prove(file: Path, letter: str) -> None:
-    """Raise DataError unless a file is the published zip file of a set."""
+    """Raise a DataError unless a file is the published zip file of a set."""
     if not file.is_file():
         raise DataError("it does not exist")
     with file.open("rb") as content:

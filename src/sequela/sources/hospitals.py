@@ -11,27 +11,28 @@ from sequela.sources.postgres import in_schema, is_address
 
 
 def hospitals() -> list[str]:
-    """The names of those that are declared once for all."""
+    """Return the names of the data sets with a fixed declaration."""
     return [name for name, entry in DATA_SETS.items() if entry.source]
 
 
 def source_of(name: str, place: Path | str | None = None) -> Source:
-    """The declarations of a hospital data set.
+    """Return the declarations of a hospital data set.
 
     Args:
-        name: Of the data set.
-        place: Where its tables lie, for a data set that is declared there.
+        name: Name of the data set.
+        place: Place of its tables, for a data set that is declared there.
 
     Raises:
-        UnknownNameError: There is no such data set.
-        SettingError: It holds recordings, or is declared beside tables that lie in no folder.
-        DataError: What is declared there is no declaration.
+        UnknownNameError: If there is no such data set.
+        SettingError: If it holds recordings, or its declaration must be in a folder with its
+            tables.
+        DataError: If the declaration is invalid.
     """
     entry = lookup(name)
     if entry.declares:
         if not isinstance(place, Path):
             raise SettingError(
-                f"{name} are declared in a file beside them: name their folder with --root, or "
+                f"{name} are declared in a file next to them: name their folder with --root, or "
                 "the file with --declaration"
             )
         declared: Source = loaded(entry.declares)(place)
@@ -44,15 +45,15 @@ def source_of(name: str, place: Path | str | None = None) -> Source:
 
 
 def source_read_so(name: str, ways: Mapping[str, Any], place: Path | str | None = None) -> Source:
-    """The declarations of a hospital data set, read in the ways that are asked for.
+    """Return the declarations of a hospital data set, read in the selected ways.
 
     Args:
-        name: Of the data set.
-        ways: Option to its value; one that is None or false is not asked for.
+        name: Name of the data set.
+        ways: Option to its value; ``None`` and false are not used.
         place: As in :func:`source_of`.
 
     Raises:
-        SettingError: The data set is not read in several ways.
+        SettingError: If the data set cannot be read in several ways.
         SequelaError: See the function of the source.
     """
     source = source_of(name, place)
@@ -66,16 +67,16 @@ def source_read_so(name: str, ways: Mapping[str, Any], place: Path | str | None 
 
 
 def place_of(name: str, root: str | None, schema: str | None = None) -> tuple[Path | str, str]:
-    """Where a hospital data set lies, and that in words.
+    """Return the place of a hospital data set, and a description of it.
 
     Args:
-        name: Of the data set.
-        root: Folder, or address of a PostgreSQL database; the usual places if not given.
-        schema: Of the database.
+        name: Name of the data set.
+        root: Folder, or address of a PostgreSQL database; the usual places by default.
+        schema: Schema of the database.
 
     Raises:
-        SettingError: A schema is named, and no database or none that can be one.
-        DataNotFoundError: It is not there.
+        SettingError: If a schema is named without a database, or is not a valid name.
+        DataNotFoundError: If there are no data.
     """
     if root is not None and is_address(root):
         return in_schema(root, schema), "a PostgreSQL database"

@@ -8,11 +8,11 @@ from rich.text import Text
 from sequela.sources.catalog import DATA_SETS, find
 
 SHOWN = ("title", "kind", "licence", "citation", "size", "homepage", "how_to_get")
-"""What the list of data sets shows; the rest of an entry is for the program."""
+"""The fields of the list of data sets; the rest of an entry is for the program."""
 
 
 def as_json() -> str:
-    """Name -> what is known of the data set, and where it was found (null where it was not)."""
+    """Return the entry and place of each data set by name (null if not found)."""
     listing = {}
     for name, data_set in DATA_SETS.items():
         found = find(name)
@@ -24,7 +24,7 @@ def as_json() -> str:
 
 
 def as_table() -> Table:
-    """One row for each data set; long texts wrap inside the second column."""
+    """Return a table with one row for each data set; long texts wrap inside the second column."""
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 1, 0))
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")

@@ -1,7 +1,7 @@
 """Any data set in the Medical Event Data Standard, version 0.4, as input.
 
 Its split and its descriptions of codes are kept. The hospital stay of an event is its ``visit_id``,
-or ``hadm_id`` as other writers of MEDS call it; further columns are not read.
+or ``hadm_id`` as in some other data sets; further columns are not read.
 
 The standard: https://github.com/Medical-Event-Data-Standard/meds.
 """
@@ -32,11 +32,11 @@ VISITS = ("visit_id", "hadm_id")
 
 
 def read(root: Path) -> Batches:
-    """The shards, and the descriptions of codes where there are any.
+    """Read the shards, and the descriptions of codes where there are any.
 
     Raises:
-        DataNotFoundError: There is no MEDS data set under ``root``.
-        DataError: It is of another version, not MEDS data, or has a subject in two shards.
+        DataNotFoundError: If there is no MEDS data set under ``root``.
+        DataError: If it has another version, is not MEDS data, or has a subject in two shards.
     """
     _check_version(root)
     files = data_files(root)
@@ -76,7 +76,7 @@ def _check_pages(path: Path) -> None:
     with parquet_of(path):
         shard = pq.ParquetFile(path, page_checksum_verification=True)
         if shard.metadata.num_rows != sum(len(batch) for batch in shard.iter_batches()):
-            raise DataError(f"{path}: not as many rows as its metadata say; fetch it again")
+            raise DataError(f"{path}: not as many rows as its metadata state; fetch it again")
 
 
 def _check_visits(path: Path) -> None:
@@ -89,7 +89,7 @@ def _check_visits(path: Path) -> None:
 
 
 def _check_subjects(files: list[Path]) -> None:
-    """See that each subject is in one shard, as the standard asks."""
+    """Check that each subject is in one shard, as the standard requires."""
     found = [pc.unique(pq.read_table(path, columns=["subject_id"])["subject_id"]) for path in files]
     ids = np.concatenate([each.to_numpy(zero_copy_only=False) for each in found])
     shard = np.repeat(np.arange(len(files)), [len(each) for each in found])
@@ -104,7 +104,7 @@ def _check_subjects(files: list[Path]) -> None:
 
 
 def events(frame: nw.LazyFrame[Any], _: Frames) -> nw.LazyFrame[Any]:
-    """Events in the standard's types, with ``visit_id`` under either name."""
+    """Return events in the standard's types, with ``visit_id`` under either name."""
     return frame.with_columns(
         nw.col("subject_id").cast(nw.Int64()),
         nw.col("time").cast(nw.Datetime("us")),

@@ -1,6 +1,6 @@
-"""The MEDS 0.4 data set on disk: its columns, and how it is written and read.
+"""The MEDS 0.4 data set on disk: its columns, writing and reading.
 
-The standard: https://github.com/Medical-Event-Data-Standard/meds. Beside its columns an event has
+The standard: https://github.com/Medical-Event-Data-Standard/meds. Besides its columns an event has
 ``visit_id``, the hospital stay it belongs to (null where there is none).
 """
 
@@ -41,7 +41,7 @@ SCHEMA = pa.schema(
         pa.field("visit_id", pa.int64()),
     ]
 )
-# The types of the standard, and those that hold other values too: there each value is looked at.
+# The types of the standard, and wider types, whose values are checked one by one.
 READ = {name: SCHEMA.field(name).type for name in EVENT_COLUMNS} | {"hadm_id": pa.int64()}
 WIDER = {
     pa.int64(): (pa.uint64(),),
@@ -53,7 +53,7 @@ TRAIN_SHARE, TUNING_SHARE = 0.8, 0.1
 
 
 def hashed(subject_ids: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
-    """A hash of each subject's id and ``seed``, uniform over 64 bits and the same everywhere.
+    """Hash each subject's id and ``seed``, uniform over 64 bits and the same everywhere.
 
     It is the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
     """
@@ -65,7 +65,7 @@ def hashed(subject_ids: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
 
 
 def split_of(subject_ids: NDArray[np.int64], seed: int) -> NDArray[np.int8]:
-    """Index in ``SPLITS`` of each subject, by its hash.
+    """Return the index in ``SPLITS`` of each subject, by its hash.
 
     Example:
         >>> [SPLITS[part] for part in split_of(np.array([10006, 10011, 10013]), seed=0)]
@@ -77,7 +77,7 @@ def split_of(subject_ids: NDArray[np.int64], seed: int) -> NDArray[np.int8]:
 
 
 def read_splits(root: Path) -> dict[int, int] | None:
-    """Subject to the index in ``SPLITS``, from a data set; ``None`` if it has no such split."""
+    """Read the subjects' index in ``SPLITS`` from a data set; ``None`` if it has no such split."""
     path = root / standard.subject_splits_filepath
     if not path.is_file():
         return None
@@ -90,10 +90,10 @@ def read_splits(root: Path) -> dict[int, int] | None:
 
 
 def data_files(root: Path) -> list[Path]:
-    """The shards of a data set, in the order of their names.
+    """List the shards of a data set, in the order of their names.
 
     Raises:
-        DataNotFoundError: There are none.
+        DataNotFoundError: If there are none.
     """
     files = sorted((root / standard.data_subdirectory).rglob("*.parquet"))
     if not files:
@@ -105,15 +105,15 @@ def data_files(root: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class StoredEvents:
-    """The shards of a data set, as far as they must be known to be read.
+    """The shards of a data set, and the facts needed to read them.
 
     Attributes:
-        files: Sorted by name.
-        columns: Which of ``EVENT_COLUMNS`` all of them have.
+        files: The shards, sorted by name.
+        columns: The ``EVENT_COLUMNS`` that all of them have.
         in_order: Whether the order of one subject's stays is known.
-        dated_by_row: Whether each row said itself when it was known.
-        leaks: What the account says of leaks that were asked for.
-        title: Name of the data, where the account has one.
+        dated_by_row: Whether each row carries the time it became available.
+        leaks: The leaks made on purpose, from the log of the build.
+        title: Name of the data, where the log has one.
         numbers: SQL type of ``numeric_value``: ``FLOAT``, or ``DOUBLE`` where a shard has it wider.
         mixed: Whether shards have different types.
     """
@@ -130,10 +130,10 @@ class StoredEvents:
 
 @contextmanager
 def parquet_of(path: Path) -> Iterator[None]:
-    """Where a Parquet file is read: what pyarrow says of a damaged one becomes ours.
+    """Translate pyarrow's errors about a damaged Parquet file.
 
     Raises:
-        DataError: The file is no regular one, or cannot be read.
+        DataError: If the file is not a regular file, or cannot be read.
     """
     try:
         with opened(path, "a Parquet file"):
@@ -141,7 +141,7 @@ def parquet_of(path: Path) -> Iterator[None]:
         yield
     except SequelaError:
         raise
-    # Damaged bytes are met with errors of many kinds, also of Python's own.
+    # Damaged bytes raise errors of many kinds, including Python's own.
     except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError, MemoryError) as error:
         words = " ".join(str(error).split())[:200]
         raise DataError(
@@ -151,10 +151,10 @@ def parquet_of(path: Path) -> Iterator[None]:
 
 
 def check_sums(root: Path, files: Iterable[Path]) -> None:
-    """See that files are those of the list of checksums beside a data set, if there is one.
+    """Check files against the list of checksums of a data set, if there is one.
 
     Raises:
-        DataError: One is not, or the list cannot be read.
+        DataError: If one differs, or the list cannot be read.
     """
     if sums := Sums.beside(root):
         for file in files:
@@ -164,7 +164,7 @@ def check_sums(root: Path, files: Iterable[Path]) -> None:
 
 @lru_cache(maxsize=1 << 12)
 def _sha256(file: Path, _size: int, _changed: int) -> str:
-    """Computed once as long as a file keeps its size and the time of its last change."""
+    """Compute the SHA-256 once while a file keeps its size and modification time."""
     return sha256(file, "MEDS data")
 
 
@@ -178,8 +178,8 @@ def write_sums(root: Path) -> None:
 def stored_events(root: Path) -> StoredEvents:
     """Find the events of a data set and check their columns.
 
-    ``sequela build`` notes whether the stays of its source are in order; any other data set is
-    taken to be.
+    ``sequela build`` records whether the stays of its source are in order; other data sets are
+    assumed to be.
 
     Raises:
         DataNotFoundError: If there are no shards.
@@ -227,8 +227,8 @@ def _check(file: Path, schema: pa.Schema) -> None:
         found, wanted = read.field(name).type, READ[name]
         if found != wanted and not (found == pa.float64() and wanted == pa.float32()):
             raise DataError(
-                f"{file}: column '{name}' is {found}; MEDS 0.4 says {wanted}, which cannot hold "
-                "all its values: cast it"
+                f"{file}: column '{name}' is {found}; MEDS 0.4 requires {wanted}, which cannot "
+                "hold all its values: cast it"
             )
 
 
@@ -240,7 +240,7 @@ def write_splits(root: Path, subject_ids: NDArray[np.int64], split: NDArray[np.i
 
 
 def write_codes(root: Path, codes: list[tuple[str, int]], words: Mapping[str, str]) -> None:
-    """Write ``metadata/codes.parquet``: each code, its words and how often it occurs.
+    """Write ``metadata/codes.parquet``: each code, its description and its number of events.
 
     Args:
         root: The data set.
@@ -262,7 +262,7 @@ def write_codes(root: Path, codes: list[tuple[str, int]], words: Mapping[str, st
 
 
 def write_dataset(root: Path, name: str, title: str = "") -> None:
-    """Write ``metadata/dataset.json``; it holds no date, so that equal builds are equal files."""
+    """Write ``metadata/dataset.json`` without a date, so that equal builds are equal files."""
     data_set = lookup(name)
     metadata = standard.DatasetMetadataSchema(
         dataset_name=title or data_set.title,
@@ -278,9 +278,9 @@ def write_dataset(root: Path, name: str, title: str = "") -> None:
 
 
 def lossless(path: Path, schema: pa.Schema) -> pa.Schema:
-    """The schema with the standard's type for each column that it holds without loss.
+    """Return the schema with the standard's type for each column that fits without loss.
 
-    Other writers (polars, pandas) have other types of text, narrower integers or wider numbers.
+    Other writers (polars, pandas) use other types of text, narrower integers or wider numbers.
     """
     for name, wanted in READ.items():
         index = schema.get_field_index(name)
@@ -293,7 +293,7 @@ def lossless(path: Path, schema: pa.Schema) -> pa.Schema:
 
 
 def _is_narrower(name: str, found: pa.DataType, wanted: pa.DataType) -> bool:
-    """Whether all values of one type are values of the other."""
+    """Return whether all values of one type are values of the other."""
     if pa.types.is_null(found):
         return name not in {"subject_id", "code"}
     if wanted == pa.string():
@@ -308,7 +308,7 @@ def _is_narrower(name: str, found: pa.DataType, wanted: pa.DataType) -> bool:
 
 
 def _holds(path: Path, name: str, wanted: pa.DataType) -> bool:
-    """Whether the values of a column stay the same in a narrower type."""
+    """Return whether the values of a column stay the same in a narrower type."""
     for batch in pq.ParquetFile(path).iter_batches(columns=[name]):
         column = batch.column(0).drop_null()
         try:
@@ -324,12 +324,12 @@ def _holds(path: Path, name: str, wanted: pa.DataType) -> bool:
 
 
 def validate(files: Iterable[Path]) -> None:
-    """See that shards keep the standard: its columns, nothing null that may not be.
+    """Check that shards follow the standard: its columns, and nulls only where allowed.
 
     Columns of other types than the standard's pass if these hold their values without loss.
 
     Raises:
-        DataError: One does not.
+        DataError: If one does not.
     """
     for path in files:
         with parquet_of(path):
@@ -350,9 +350,9 @@ def validate(files: Iterable[Path]) -> None:
 
 
 def rows_hash(root: Path) -> str:
-    """SHA-256 of all events of a data set, shard by shard in their order.
+    """Compute the SHA-256 of all events of a data set, shard by shard in their order.
 
-    Equal for equal rows, whichever engine wrote them and however the files are encoded.
+    It is equal for equal rows, whichever engine wrote them and however the files are encoded.
     """
     digest = hashlib.sha256()
     for path in data_files(root):

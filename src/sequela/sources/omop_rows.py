@@ -47,7 +47,7 @@ TWO_DIGITS = 10
 
 
 def persons(frame: Frame, _: Frames) -> Frame:
-    """Persons with ``birth``, ``sex`` and ``ethnicity``."""
+    """Add ``birth``, ``sex`` and ``ethnicity`` to persons."""
 
     def two(column: str) -> nw.Expr:
         number = nw.coalesce(nw.col(column), nw.lit(1))
@@ -71,7 +71,7 @@ def persons(frame: Frame, _: Frames) -> Frame:
 
 
 def visits(frame: Frame, frames: Frames) -> Frame:
-    """Visits with whether they are hospital stays, and how they ended."""
+    """Add to visits whether they are hospital stays, and how they ended."""
     rows = with_person(timed_visits(frame), frames)
     rows = rows.with_columns(
         subject_id=nw.col("person_id"),
@@ -97,10 +97,10 @@ def visits(frame: Frame, frames: Frames) -> Frame:
 
 
 def with_ending(rows: Frame, frames: Frames) -> Frame:
-    """Visits with ``expired`` and ``alive``; neither where nothing says how they ended.
+    """Add ``expired`` and ``alive`` to visits; both are false where the ending is unknown.
 
-    The visit's own word counts first. A death on record counts where it lies in the visit; one on
-    the last day, without a time, only where the visit does not say where the person went.
+    The visit's own record counts first. A death on record counts if it is in the visit; a death on
+    the last day, without a time, only where the visit does not record where the person went.
     """
     end = nw.col("visit_end")
     if "death" not in frames:
@@ -124,13 +124,13 @@ def with_ending(rows: Frame, frames: Frames) -> Frame:
 
 
 def dead(frame: Frame, frames: Frames) -> Frame:
-    """Deaths of persons that are known."""
+    """Return deaths of known persons."""
     rows = with_person(timed_deaths(frame), frames)
     return rows.with_columns(subject_id=nw.col("person_id"))
 
 
 def observed(frame: Frame, frames: Frames) -> Frame:
-    """Periods of observation of persons who are not known to have died."""
+    """Return periods of observation of persons without a recorded death."""
     rows = with_person(frame, frames)
     if "death" in frames:
         deaths = frames["death"].select("person_id", died=nw.lit(1)).unique()
@@ -143,7 +143,7 @@ def observed(frame: Frame, frames: Frames) -> Frame:
 
 
 def wards(frame: Frame, frames: Frames) -> Frame:
-    """Parts of visits with the ``ward``, and whether it is an intensive care unit."""
+    """Return parts of visits with the ``ward``, and whether it is an intensive care unit."""
     rows = with_visit(with_person(frame, frames), frames)
     rows = with_own_time(
         rows, "visit_detail_start_date", "visit_detail_start_datetime", late=True, name="entered",

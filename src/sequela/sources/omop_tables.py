@@ -1,4 +1,4 @@
-"""OMOP's tables of persons, visits, wards, deaths and observation, and of concepts, as declared."""
+"""The declarations of OMOP's tables of persons, visits, wards, deaths, observation and concepts."""
 
 import narwhals as nw
 
@@ -39,9 +39,9 @@ PERSON = Table(
         Fact("birth", codes.BIRTH, "birth",
              "at birth; on the first of the year or month where no more is known",
              "the standard's own place for it"),
-        Fact("sex", "GENDER//{sex}", None, "always (static)", "it is taken not to change"),
+        Fact("sex", "GENDER//{sex}", None, "always (static)", "assumed not to change"),
         Fact("race or ethnicity", "ETHNICITY//{ethnicity}", None, "always (static)",
-             "it is taken not to change"),
+             "assumed not to change"),
     ),
     key=("person_id",),
     required=True,
@@ -80,15 +80,15 @@ VISITS = Table(
         Fact("where from", "ADMISSION_LOCATION//{from_where}", "visit_start",
              "at the start of the visit", "asked on arrival", where=IS_STAY),
         Fact("discharge and where to", codes.DISCHARGE + "//{to_where|UNKNOWN}", "visit_end",
-             "at the end of the visit", "decided then; a death tells the outcome", where=IS_STAY),
+             "at the end of the visit", "decided then; a death reveals the outcome", where=IS_STAY),
         Fact("died in this stay", codes.EXPIRED, "visit_end", "at the end of the visit",
-             "the visit says so, or a death lies in it. A label, never an input",
+             "the visit records it, or a death is within it. A label, never an input",
              where=IS_STAY & nw.col("expired")),
         Fact("left this stay alive", codes.ALIVE, "visit_end", "at the end of the visit",
              "it has an end and no death. A label, never an input; without a table death only "
-             "where the visit says where the person went", where=IS_STAY & nw.col("alive")),
-        Fact("visit that is no hospital stay", "VISIT//{visit_concept_id|UNKNOWN}", "visit_start",
-             "at its start", "registered then", where=~IS_STAY),
+             "where the visit records where the person went", where=IS_STAY & nw.col("alive")),
+        Fact("visit that is not a hospital stay", "VISIT//{visit_concept_id|UNKNOWN}",
+             "visit_start", "at its start", "registered then", where=~IS_STAY),
     ),
     key=("visit_occurrence_id",),
     required=True,
@@ -106,7 +106,7 @@ VISITS = Table(
     ),
     notes={
         "hospital stays, by the concept of the visit": nw.col("stay_by_concept"),
-        "hospital stays, for they say where the person was admitted from":
+        "hospital stays, as they record where the person was admitted from":
             nw.col("stay_by_source") & ~nw.col("stay_by_concept"),
     },
 )  # fmt: skip
@@ -207,7 +207,7 @@ ANCESTORS = Table(
 
 
 def concept_table(name: str) -> Table:
-    """The declaration of a table of concepts."""
+    """Declare a table of concepts."""
     return Table(
         name,
         {

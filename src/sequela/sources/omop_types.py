@@ -1,9 +1,9 @@
-"""OMOP's type concepts: what each says of where a row came from, and so of when it was known.
+"""The type concepts of OMOP: the origin of a row, and so the time it was known.
 
 The vocabulary 'Type Concept' of the OHDSI standardized vocabularies, release of August 2020 and
 later: https://ohdsi.github.io/CommonDataModel/cdm54.html (the fields ``..._type_concept_id``).
-Older types (38000175...) say in which position of a claim a code stood, or nothing of the time:
-they are in neither list, so their rows are dated by the rule for types that say nothing.
+Older types (38000175...) give the position of a code in a claim, or nothing about the time: they
+are in neither list, so their rows are dated by the rule for unknown types.
 """
 
 BILLED_TYPES = {
@@ -34,7 +34,7 @@ BILLED_TYPES = {
     32886: "Vision claim",
     32019: "EHR billing diagnosis",
 }
-"""Written when the stay is billed or its discharge is summed up."""
+"""The types written when the stay is billed or its discharge is summed up."""
 
 OWN_TYPES = {
     32817: "EHR",
@@ -68,4 +68,4 @@ OWN_TYPES = {
     32883: "Survey",
     32884: "Urgent lab",
 }
-"""Written down in the course of care; a pharmacy claims a drug when it hands it out."""
+"""The types written in the course of care; a pharmacy claims a drug when it dispenses it."""

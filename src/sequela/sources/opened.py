@@ -1,26 +1,27 @@
-"""Files from outside, opened in one guarded way: regular files, of bounded size, whole.
+"""Guarded opening of external files: regular, complete files of bounded size.
 
-Everything that reads a file which somebody else made comes through here:
+All reading of external files uses these functions:
 
 - ``opened(path, expected)``: a file as a stream of bytes, decompressed where its name ends in
   ``.gz``.
 - ``content(path, expected)``: the same as ``bytes``; ``text(path, expected)``: as ``str``.
-- ``span(path, first, last, expected)``: some bytes of a file, as it lies there.
+- ``span(path, first, last, expected)``: some bytes of a file, not decompressed.
 - ``json_value(text)``: strict JSON.
 - ``members(path, expected)``: name and content of each file of a folder, a zip or a tar file.
 - ``proven(path, expected)``: the whole file read once, before an engine reads it: its checksums are
   verified, its lines counted, its SHA-256 taken.
-- ``Sums.beside(folder)``: what a publisher's ``SHA256SUMS.txt`` states; ``check(path)`` compares,
-  ``check_all()`` does so for what is there, and ``words`` tells how many files were compared.
+- ``Sums.beside(folder)``: a publisher's ``SHA256SUMS.txt``; ``check(path)`` compares,
+  ``check_all()`` does so for what is there, and ``words`` states how many files were compared.
 
-``expected`` is what the file should be, as the end of "expected ..."; ``remedy`` what to do else.
+``expected`` is the description of the file, as the end of "expected ..."; ``remedy`` the advice for
+other files.
 
-The rules. Links are followed, for data folders are often links; what they lead to must be a regular
+The rules. Links are followed, for data folders are often links; their target must be a regular
 file: no folder, pipe, socket or device. A member that is held in memory has at most ``MOST`` bytes;
 a stream may be longer (published tables have 30 GB). Nothing decompresses to more than ``TIMES``
 times its compressed size, once it is larger than ``SMALL``. All checksums are verified, of gzip
-(RFC 1952, every stream of the file), zip and tar. What a library raises becomes a ``DataError``
-that names the file, what was found, what was expected and what to do.
+(RFC 1952, every stream of the file), zip and tar. Errors of libraries become a ``DataError`` that
+names the file, the problem, the expectation and the remedy.
 """
 
 import gzip
@@ -43,11 +44,11 @@ from typing import Any, BinaryIO, cast
 from sequela.errors import DataError, DataNotFoundError, system_words
 
 MOST = 2_000_000_000
-"""Bytes that a file, or a member of an archive, may have in memory."""
+"""The limit in bytes for a file, or a member of an archive, in memory."""
 TIMES = 50
-"""How often its compressed size a file may have, decompressed."""
+"""The limit for the ratio of decompressed to compressed size."""
 SMALL = 1_000_000
-"""Bytes up to which it may have any number of times its compressed size."""
+"""The size in bytes up to which any ratio is allowed."""
 REMEDY = "fetch it again"
 
 SUMS = "SHA256SUMS.txt"
@@ -77,17 +78,18 @@ _DEFLATE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 def opened(
     path: Path, expected: str, remedy: str = REMEDY, most: int | None = None
 ) -> Iterator[BinaryIO]:
-    """A file as a stream of bytes, decompressed where its name ends in ``.gz``.
+    """Open a file as a stream of bytes, decompressed where its name ends in ``.gz``.
 
     Args:
         path: The file.
-        expected: What it should be.
+        expected: Description of the file.
         remedy: What to do if it is not.
-        most: Bytes that the stream may have; any number by default.
+        most: Limit of the stream in bytes; none by default.
 
     Raises:
-        DataNotFoundError: There is no such file.
-        DataError: It is no regular file, cannot be read, is damaged, or decompresses to too much.
+        DataNotFoundError: If there is no such file.
+        DataError: If it is not a regular file, cannot be read, is damaged, or decompresses to too
+            much.
     """
     with _regular(path, expected, remedy) as file:
         size = os.fstat(file.fileno()).st_size
@@ -100,10 +102,10 @@ def opened(
 
 
 def content(path: Path, expected: str, remedy: str = REMEDY, most: int = MOST) -> bytes:
-    """The bytes of a file, decompressed where its name ends in ``.gz``.
+    """Read the bytes of a file, decompressed where its name ends in ``.gz``.
 
     Raises:
-        DataNotFoundError: There is no such file.
+        DataNotFoundError: If there is no such file.
         DataError: As ``opened``.
     """
     with opened(path, expected, remedy, most) as stream:
@@ -111,11 +113,11 @@ def content(path: Path, expected: str, remedy: str = REMEDY, most: int = MOST) -
 
 
 def span(path: Path, first: int, last: int, expected: str, remedy: str = REMEDY) -> bytes:
-    """The bytes of a file from one up to another, as it lies there.
+    """Read the bytes of a file from one up to another, not decompressed.
 
     Raises:
-        DataNotFoundError: There is no such file.
-        DataError: It is no regular file, cannot be read, or ends before.
+        DataNotFoundError: If there is no such file.
+        DataError: If it is not a regular file, cannot be read, or is too short.
     """
     with (
         _regular(path, expected, remedy) as file,
@@ -131,10 +133,10 @@ def span(path: Path, first: int, last: int, expected: str, remedy: str = REMEDY)
 
 
 def text(path: Path, expected: str, remedy: str = REMEDY, *, ended: bool = False) -> str:
-    """The text of a UTF-8 file, without the mark that some programs put before it.
+    """Read the text of a UTF-8 file, without a byte order mark.
 
     Raises:
-        DataNotFoundError: There is no such file.
+        DataNotFoundError: If there is no such file.
         DataError: As ``opened`` and ``as_text``.
     """
     return as_text(content(path, expected, remedy), str(path), expected, remedy, ended=ended)
@@ -143,18 +145,18 @@ def text(path: Path, expected: str, remedy: str = REMEDY, *, ended: bool = False
 def as_text(
     given: bytes, place: str, expected: str, remedy: str = REMEDY, *, ended: bool = False
 ) -> str:
-    """Bytes as UTF-8 text, without the mark that some programs put before it.
+    """Decode bytes as UTF-8 text, without a byte order mark.
 
     Args:
         given: The bytes.
-        place: What an error calls them.
-        expected: What they should be.
+        place: Name of the bytes in errors.
+        expected: Description of the bytes.
         remedy: What to do if they are not.
-        ended: Whether the last line must have its end, as the publisher's has: where it has none,
-            the number before it may be cut.
+        ended: Whether the last line must have a line end, as in published files: without one, the
+            number before it may be cut.
 
     Raises:
-        DataError: They are not UTF-8, hold a NUL, which no text has, or have no end.
+        DataError: If they are not UTF-8, hold a NUL, or have no line end.
     """
 
     def fault(line: int, found: str) -> DataError:
@@ -178,17 +180,17 @@ def members(
     remedy: str = REMEDY,
     wanted: Callable[[str], bool] = lambda _: True,
 ) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each file in a folder, a zip file or a tar file, sorted in the first two.
+    """Yield name and content of each file in a folder, zip or tar file, sorted in the first two.
 
     Args:
         path: A folder (files directly in it), a file named ``.tar`` or ``.tar.gz``, or a zip file.
-        expected: What each file should be.
+        expected: Description of the files.
         remedy: What to do if one is not.
-        wanted: Which names are asked for; what else lies in an archive is verified and left out.
+        wanted: Filter of names; other members of an archive are verified and left out.
 
     Raises:
-        DataNotFoundError: There is no such path.
-        DataError: A file is no regular one, the archive is damaged, or holds too much.
+        DataNotFoundError: If there is no such path.
+        DataError: If a file is not regular, or the archive is damaged or too large.
     """
     if path.is_dir():
         for each in sorted(path.iterdir()):
@@ -202,13 +204,13 @@ def members(
 
 @dataclass(frozen=True)
 class Proven:
-    """What was found when a whole file was read.
+    """The facts about a file that was read completely.
 
     Attributes:
-        size: Bytes, decompressed.
+        size: Size in bytes, decompressed.
         lines: Number of line ends (LF, or CR where there is no LF).
         ends_with_line: Whether the last byte ends a line; true for an empty file.
-        sha256: Of the file as it lies there, compressed or not.
+        sha256: SHA-256 of the file itself, compressed or not.
     """
 
     size: int
@@ -220,10 +222,10 @@ class Proven:
 def proven(path: Path, expected: str, remedy: str = REMEDY) -> Proven:
     """Read a whole file once: its checksums are verified and its lines counted.
 
-    Engines that read tables in C++ do not verify the checksum of gzip; this does.
+    Engines that read tables in C++ do not verify the checksum of gzip; this function does.
 
     Raises:
-        DataNotFoundError: There is no such file.
+        DataNotFoundError: If there is no such file.
         DataError: As ``opened``.
     """
     size, feeds, returns, last = 0, 0, 0, b"\n"
@@ -237,11 +239,11 @@ def proven(path: Path, expected: str, remedy: str = REMEDY) -> Proven:
 
 
 def sha256(path: Path, expected: str, remedy: str = REMEDY) -> str:
-    """SHA-256 of a file as it lies there, in hexadecimal digits.
+    """Compute the SHA-256 of a file itself, in hexadecimal digits.
 
     Raises:
-        DataNotFoundError: There is no such file.
-        DataError: It is no regular file, or cannot be read.
+        DataNotFoundError: If there is no such file.
+        DataError: If it is not a regular file, or cannot be read.
     """
     with _regular(path, expected, remedy) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -249,7 +251,7 @@ def sha256(path: Path, expected: str, remedy: str = REMEDY) -> str:
 
 @dataclass(frozen=True)
 class Sums:
-    """The checksums that a publisher states of the files of a folder.
+    """The published checksums of a folder's files.
 
     Attributes:
         place: The list itself.
@@ -261,10 +263,10 @@ class Sums:
 
     @classmethod
     def beside(cls, folder: Path) -> "Sums | None":
-        """What the list in a folder states; ``None`` where there is no list.
+        """Read the list in a folder; ``None`` where there is no list.
 
         Raises:
-            DataError: The list has a line that is not a checksum and a name.
+            DataError: If the list has a line that is not a checksum and a name.
         """
         place = folder / SUMS
         if not place.exists():
@@ -285,15 +287,15 @@ class Sums:
         return cls(place, stated)
 
     def check(self, path: Path, expected: str, found: str | None = None) -> bool:
-        """Whether a file is listed; it is as published then.
+        """Compare a file with the list; return whether it is listed.
 
         Args:
             path: A file in the list's folder or below.
-            expected: What it should be.
-            found: Its SHA-256, where it is known already.
+            expected: Description of the file.
+            found: Its SHA-256, if already known.
 
         Raises:
-            DataError: It is not the file that the list states.
+            DataError: If it differs from the list.
         """
         stated = self.of.get(path.relative_to(self.place.parent).as_posix())
         if stated is None:
@@ -301,16 +303,16 @@ class Sums:
         found = found or sha256(path, expected)
         if found != stated:
             raise DataError(
-                f"{path}: found SHA-256 {found}; expected {stated}, as {self.place.name} beside it "
-                f"states: the file was changed or cut; {REMEDY}"
+                f"{path}: found SHA-256 {found}; expected {stated}, as {self.place.name} next to "
+                f"it states: the file was changed or cut; {REMEDY}"
             )
         return True
 
     def check_all(self) -> str:
-        """See that each listed file that is there is as published; says how many are, in words.
+        """Compare each listed file that is present, and return their number in words.
 
         Raises:
-            DataError: One is not.
+            DataError: If one differs.
         """
         folder = self.place.parent
         here = [path for name in self.of if (path := folder / name).exists()]
@@ -321,15 +323,15 @@ class Sums:
 
 
 def json_value(text: str | bytes, *, finite: bool = True) -> Any:
-    """A JSON text, read as RFC 8259 says and not as Python does.
+    """Parse a JSON text strictly by RFC 8259, unlike Python's parser.
 
     Args:
         text: The JSON.
         finite: Whether to refuse NaN and infinity, which are not JSON.
 
     Raises:
-        ValueError: It is not JSON, names a member twice, nests too deeply, has a number that is not
-            finite, or half of a surrogate pair, which no text has.
+        ValueError: If it is not JSON, names a member twice, nests too deeply, has a number that is
+            not finite, or half of a surrogate pair.
 
     Example:
         >>> json_value('{"a": 1, "a": 2}')
@@ -350,7 +352,7 @@ def json_value(text: str | bytes, *, finite: bool = True) -> Any:
     def number(written: str) -> float:
         value = float(written)
         if not math.isfinite(value) and (finite or written.lstrip("-") not in _NOT_FINITE):
-            raise ValueError(f"{written[:30]} is no finite number")
+            raise ValueError(f"{written[:30]} is not a finite number")
         return value
 
     def whole(written: str) -> int:
@@ -373,7 +375,7 @@ def json_value(text: str | bytes, *, finite: bool = True) -> Any:
 
 
 class _Guarded(io.RawIOBase):
-    """A stream that raises our errors, and ends with one where it gives too much."""
+    """A stream that raises our errors, also when it exceeds its limits."""
 
     def __init__(
         self, source: BinaryIO, place: str, rest: str, times_size: int, most: int | None
@@ -387,7 +389,7 @@ class _Guarded(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Bytes into ``buffer``, and how many."""
+        """Read bytes into ``buffer``, and return their number."""
         with _translated(self._place, self._rest):
             part = self._source.read(len(buffer))
         buffer[: len(part)] = part
@@ -401,11 +403,11 @@ class _Guarded(io.RawIOBase):
 
 @contextmanager
 def _regular(path: Path, expected: str, remedy: str) -> Iterator[io.BufferedReader]:
-    """A regular file, opened."""
+    """Open a regular file."""
     rest = f"expected {expected}; {remedy}"
     try:
         _check_regular(path, path.stat().st_mode, rest)
-        # What is there now may be another file than a moment ago: a pipe is not waited for.
+        # The file may have been replaced a moment ago: do not wait for a pipe.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         file = os.fdopen(os.open(path, flags), "rb")
     except DataError:
@@ -424,7 +426,7 @@ def _regular(path: Path, expected: str, remedy: str) -> Iterator[io.BufferedRead
 
 def _check_regular(path: Path, mode: int, rest: str) -> None:
     if not stat.S_ISREG(mode):
-        found = next((words for is_kind, words in _KINDS if is_kind(mode)), "no regular file")
+        found = next((words for is_kind, words in _KINDS if is_kind(mode)), "not a regular file")
         if stat.S_ISDIR(mode):
             rest = f"{rest.partition(';')[0]}; name a file in it"
         raise DataError(f"{path} is {found}: {rest}")
@@ -432,18 +434,18 @@ def _check_regular(path: Path, mode: int, rest: str) -> None:
 
 @contextmanager
 def _translated(place: str, rest: str) -> Iterator[None]:
-    """What a library raises about a damaged file becomes ours.
+    """Translate a library's errors about a damaged file.
 
-    ``zipfile`` and ``tarfile`` meet damage with errors of many kinds, not all of them documented
-    (``struct.error``, ``NotImplementedError``, ``OverflowError``...); nothing but their calls may
-    stand within.
+    ``zipfile`` and ``tarfile`` raise errors of many kinds for damaged files, some undocumented
+    (``struct.error``, ``NotImplementedError``, ``OverflowError``...); only their calls may be
+    within.
     """
     try:
         yield
     except DataError:
         raise
     except MemoryError as error:
-        raise DataError(f"{place} asks for more memory than there is: {rest}") from error
+        raise DataError(f"{place} needs more memory than there is: {rest}") from error
     except Exception as error:
         why = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{place} is damaged ({why[:200]}): {rest}") from error
@@ -476,7 +478,7 @@ def _zip_members(path: Path, expected: str, remedy: str) -> Iterator[tuple[str, 
 
 
 def _check_count(file: BinaryIO, archive: zipfile.ZipFile) -> None:
-    """See that an archive's list has as many entries as its end says: one may hide another."""
+    """Check that an archive's list has as many entries as its end states: one may hide another."""
     file.seek(-min(os.fstat(file.fileno()).st_size, _ZIP_END_BYTES + 0xFFFF), os.SEEK_END)
     tail = file.read()
     (stated,) = struct.unpack_from("<H", tail, tail.rindex(_ZIP_END) + 10)
@@ -486,7 +488,7 @@ def _check_count(file: BinaryIO, archive: zipfile.ZipFile) -> None:
 
 
 class _Header(tarfile.TarInfo):
-    """A header that must be whole: ``tarfile`` takes a damaged one for the end of the archive."""
+    """A header that must be complete: ``tarfile`` ends the archive at a damaged one."""
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> "_Header":
@@ -513,7 +515,7 @@ def _tar_members(path: Path, expected: str, remedy: str) -> Iterator[tuple[str, 
                 file = archive.extractfile(member) if member.isreg() else None
                 read = file.read() if file else b""
             if len(read) != member.size:
-                raise DataError(f"{place} is cut, or no regular file: {rest}")
+                raise DataError(f"{place} is cut, or not a regular file: {rest}")
             if file:
                 yield member.name, read
         while stream.read(_CHUNK):  # to the checksum at the end

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 
 def read_parts(folder: Path, column: str, count: int) -> Iterator[tuple[int, pa.Table]]:
-    """What an engine wrote partitioned by ``column``: each part read, then deleted."""
+    """Read an engine's output partitioned by ``column``: each part is read, then deleted."""
     for value in range(count):
         part = folder / f"{column}={value}"
         if files := sorted(part.glob("*.parquet")):
@@ -20,7 +20,7 @@ def read_parts(folder: Path, column: str, count: int) -> Iterator[tuple[int, pa.
 
 
 def in_one_piece(table: pa.Table) -> pa.Table:
-    """The table, each column in one chunk, text as a dictionary."""
+    """Return the table, each column in one chunk, text as a dictionary."""
     for name in texts_of(table.schema):
         place = table.column_names.index(name)
         table = table.set_column(place, name, table[name].dictionary_encode())
@@ -28,6 +28,6 @@ def in_one_piece(table: pa.Table) -> pa.Table:
 
 
 def texts_of(schema: pa.Schema) -> list[str]:
-    """Names of the columns that hold text."""
+    """Return the names of the columns that hold text."""
     texts = (pa.string(), pa.large_string())
     return [field.name for field in schema if field.type in texts]

@@ -1,9 +1,9 @@
 """PhysioNet/CinC Challenge 2012: 48 hours of intensive care, one text file per stay.
 
-When what they hold was known stands in ``declared/physionet2012.toml``.
+The times its facts were known are in ``declared/physionet2012.toml``.
 
 The files: https://physionet.org/content/challenge-2012/1.0.0/. The excerpt that ships with the
-package is the same as one Parquet file: a row a stay, its measurements as lists.
+package is one Parquet file: a row a stay, its measurements as lists.
 """
 
 import csv
@@ -33,16 +33,16 @@ PARAMETERS = (
     "MechVent", "Mg", "NIDiasABP", "NIMAP", "NISysABP", "Na", "PaCO2", "PaO2", "Platelets",
     "RespRate", "SaO2", "SysABP", "Temp", "TroponinI", "TroponinT", "Urine", "WBC", "pH",
 )  # fmt: skip
-"""All that a record may hold: its id, the descriptors and the variables."""
+"""The parameters of a record: its id, the descriptors and the variables."""
 PUBLISHED = {"a": (4_000, 1_757_980)}
-"""Of a set: its records, and the rows of all of them."""
+"""The published sets: number of records, and of the rows of all of them."""
 LIMITS = {
     "Age": (0, 120), "Gender": (0, 1), "ICUType": (1, 4), "MechVent": (0, 1), "Temp": (-50, 60),
 }  # fmt: skip
 """The smallest and the largest value of a parameter."""
 ANY_LIMITS = (0, 100_000)
-"""Of every other: typing errors are among the published values (a pH of 735), impossible ones not.
-"""
+"""The limits of every other parameter: there are typing errors among the published values (a pH of
+735), but no impossible ones."""
 
 Member = tuple[str, bytes]
 
@@ -58,11 +58,11 @@ _CELLS = {
 
 
 def read(root: Path) -> Batches:
-    """The tables ``records`` and ``outcomes`` of all sets under a folder, or of the excerpt.
+    """Read the tables ``records`` and ``outcomes`` of all sets under a folder, or of the excerpt.
 
     Raises:
-        DataNotFoundError: No set with its outcomes is there.
-        DataError: A file is not what the challenge published.
+        DataNotFoundError: If there is no set with its outcomes.
+        DataError: If a file is not as published.
     """
     if root.suffix == ".parquet":
         yield from _excerpt(root)
@@ -70,7 +70,7 @@ def read(root: Path) -> Batches:
     sets = [name for name in SETS if _outcomes(root, name).is_file()]
     if not sets:
         raise DataNotFoundError(
-            f"{root}: no Outcomes-a.txt; expected it beside set-a (a folder, .zip or .tar.gz)"
+            f"{root}: no Outcomes-a.txt; expected it next to set-a (a folder, .zip or .tar.gz)"
         )
     outcomes = [_table(str(p), opened.content(p, _EXPECTED), OUTCOMES) for p in _paths(root, sets)]
     for path, table in zip(_paths(root, sets), outcomes, strict=True):
@@ -91,7 +91,7 @@ def read(root: Path) -> Batches:
 
 
 def read_unlabelled(root: Path) -> Batches:
-    """The same, of sets whose outcomes nobody knows: the table ``outcomes`` is empty then."""
+    """Read sets without known outcomes: the table ``outcomes`` is empty then."""
     if root.suffix == ".parquet" or any(_outcomes(root, name).is_file() for name in SETS):
         yield from read(root)
         return
@@ -104,7 +104,7 @@ def read_unlabelled(root: Path) -> Batches:
 
 
 def _excerpt(file: Path) -> Batches:
-    """The two tables of the excerpt."""
+    """Read the two tables of the excerpt."""
     try:
         stays = parquet.read_table(file).combine_chunks()
         outcomes = stays.select([name for name, _ in _schema(OUTCOMES)])
@@ -154,11 +154,7 @@ def _records(root: Path, sets: Iterable[str]) -> Iterator[pa.RecordBatch]:
 
 
 def _check_record(place: str, record_id: int, table: pa.Table) -> None:
-    """See that a record is of its id, and that its values can be those of the challenge.
-
-    Raises:
-        DataError: They cannot; the first such row is named.
-    """
+    """Check that a record has its id, and plausible values, or raise a DataError with the row."""
     parameter, value = table["parameter"], table["value"]
     first = parameter[0].as_py() if len(table) else "nothing"
     if first != "RecordID":
@@ -190,7 +186,7 @@ def _check_record(place: str, record_id: int, table: pa.Table) -> None:
 
 
 def _members(root: Path, name: str) -> Iterator[Member]:
-    """Name and content of each record of a set, from a folder or an archive."""
+    """Yield name and content of each record of a set, from a folder or an archive."""
     places = _set_places(root, name)
     place = next((each for each in places if each.exists()), None)
     if place is None:
@@ -209,7 +205,7 @@ def _schema(columns: dict[str, tuple[str, pa.DataType]]) -> list[tuple[str, pa.D
 
 
 def _table(place: str, content: bytes, columns: dict[str, tuple[str, pa.DataType]]) -> pa.Table:
-    """A published CSV text with our names of its columns."""
+    """Parse a published CSV text with our names of its columns."""
     types = {name: kind for name, (_, kind) in columns.items()}
     text = opened.as_text(content, place, _EXPECTED, ended=True)
     header, _, rows = text.partition("\n")
@@ -231,13 +227,13 @@ def _table(place: str, content: bytes, columns: dict[str, tuple[str, pa.DataType
 
 @cache
 def _form(kinds: Sequence[pa.DataType]) -> re.Pattern[str]:
-    """What all rows of a published text look like: no field is blank."""
+    """Return the pattern of all rows of a published text: no field is blank."""
     cells = ",".join(f"(?:{_CELLS[kind][0]})" for kind in kinds)
     return re.compile(rf"(?:{cells}\r?\n)*")
 
 
 def _problem(place: str, text: str, types: dict[str, pa.DataType]) -> str:
-    """What is wrong with a CSV text, and in which line."""
+    """Describe the error in a CSV text, with its line."""
     expected = ",".join(types)
     try:
         rows = list(csv.reader(io.StringIO(text, newline="")))

@@ -1,6 +1,6 @@
-"""A PostgreSQL database as a root: its tables are read through ADBC, and never written.
+"""PostgreSQL databases as a root: tables are read through ADBC, and never written.
 
-The only file that knows PostgreSQL. The password is in no message: see ``Database``.
+The only file for PostgreSQL. The password is never in a message: see ``Database``.
 """
 
 import os
@@ -20,8 +20,8 @@ from sequela.errors import (
 )
 from sequela.sources.declarations import Kind
 
-DRIVER = "[libpq]"  # how the driver marks what the server or its client library said
-OF_VALUES = "22"  # states of the server that are about a value, which it quotes
+DRIVER = "[libpq]"  # the driver's mark of a message from the server or its client library
+OF_VALUES = "22"  # SQL states about a value, which the server quotes
 SCHEMES = ("postgresql", "postgres")
 TYPES = {
     Kind.INTEGER: "({}::text)::bigint",  # 1.5 as a number would be rounded
@@ -48,20 +48,22 @@ COLUMNS = """
 
 
 def is_address(root: object) -> bool:
-    """Whether a root names a database rather than a folder."""
+    """Return whether a root names a database rather than a folder."""
     return isinstance(root, str) and root.split("://", maxsplit=1)[0] in SCHEMES and "://" in root
 
 
 def in_schema(address: str, schema: str | None) -> str:
-    """The address of a database whose tables are looked for in one schema.
+    """Return the address of a database whose tables are looked for in one schema.
 
     Raises:
-        SettingError: It cannot be the name of one.
+        SettingError: If it cannot be the name of a schema.
     """
     if schema is None:
         return address
     if not re.fullmatch(r"\w+", schema):
-        raise SettingError(f"--schema {schema!r} is no name of a schema: letters, digits and '_'")
+        raise SettingError(
+            f"--schema {schema!r} is not a name of a schema: letters, digits and '_'"
+        )
     joint = "&" if urlsplit(address).query else "?"
     return f"{address}{joint}options=-csearch_path%3D{schema}"
 
@@ -69,20 +71,20 @@ def in_schema(address: str, schema: str | None) -> str:
 class Database:
     """A connection to a database, in one read-only snapshot.
 
-    What the driver says is shown without the password, wherever it came from; the driver's own
+    The driver's messages are shown without the password, wherever it came from; the driver's own
     exception is not chained, so that no traceback shows it either.
 
     Attributes:
-        place: The database without user and password, for messages and accounts.
+        place: The database without user and password, for messages and logs.
     """
 
     def __init__(self, address: str) -> None:
         """Connect to ``postgresql://user@host/database``.
 
         Raises:
-            MissingExtraError: The driver is not installed.
-            SettingError: The address cannot be used.
-            DataNotFoundError: The database is down, or refuses.
+            MissingExtraError: If the driver is not installed.
+            SettingError: If the address cannot be used.
+            DataNotFoundError: If the database is down, or refuses.
         """
         try:
             from adbc_driver_postgresql import dbapi
@@ -104,14 +106,14 @@ class Database:
         self._connection.adbc_connection.set_autocommit(False)
 
     def columns(self, table: str) -> tuple[str, dict[str, str]]:
-        """Where a table is, and its columns by their lower-case names; none if it is not there.
+        """Return the place of a table, and its columns by lower-case name; none if missing.
 
-        Where the address names a schema, a table of another one is not there: it would be of other
-        people.
+        Where the address names a schema, tables of other schemas are ignored, as they may be about
+        other people.
 
         Raises:
-            DataError: Several schemas have it and none of them is on the search path.
-            DataNotFoundError: The connection broke.
+            DataError: If several schemas have it and none of them is on the search path.
+            DataNotFoundError: If the connection broke.
         """
         name = table.rsplit("/", maxsplit=1)[-1].lower()
         with self._translated("cannot be read"):
@@ -134,15 +136,15 @@ class Database:
     def read(
         self, place: str, columns: Mapping[str, str], kinds: Mapping[str, Kind]
     ) -> pa.RecordBatchReader:
-        """The columns of ``kinds`` of a table, typed, in batches.
+        """Read the columns of ``kinds`` of a table, typed, in batches.
 
         Args:
-            place: As ``columns`` gave it.
-            columns: As ``columns`` gave them.
-            kinds: Lower-case names of what to read.
+            place: Place from ``columns``.
+            columns: Columns from ``columns``.
+            kinds: Lower-case names of the columns to read.
 
         Raises:
-            DataError: A value is not of its kind, or the table may not be read.
+            DataError: If a value is not of its kind, or the table may not be read.
         """
         wanted = ", ".join(
             f"{TYPES[kind].format(_quoted(columns[name]))} AS {_quoted(name)}"
@@ -153,7 +155,7 @@ class Database:
             return self._cursor.fetch_record_batch()
 
     def named(self, place: str) -> str:
-        """A table for messages and accounts."""
+        """Name a table for messages and logs."""
         return place
 
     def close(self) -> None:
@@ -163,10 +165,10 @@ class Database:
 
     @contextmanager
     def streamed(self, place: str) -> Iterator[None]:
-        """Where the batches of a table are used: what the server says then comes from any reader.
+        """Translate errors of the server while the batches of a table are used.
 
         Raises:
-            DataError: The server ended the stream, for example at a value of another kind.
+            DataError: If the server ended the stream, for example at a value of another kind.
         """
         try:
             yield
@@ -195,11 +197,7 @@ class Database:
 
 
 def _secrets(address: str) -> list[str]:
-    """All forms of the password in an address or the environment, longest first.
-
-    Raises:
-        SettingError: The address is ambiguous: parts of the password could be taken for a host.
-    """
+    """Return all forms of the password in an address or the environment, longest first."""
     parts = urlsplit(address)
     user = parts.netloc.rpartition("@")[0]
     written = user.partition(":")[2]

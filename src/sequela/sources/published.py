@@ -1,9 +1,9 @@
-"""Published tables before their rows are looked at: whole files, checksums, columns and row counts.
+"""Checks of published tables before their rows: whole files, checksums, columns, row counts.
 
-An engine takes a damaged file for a whole one: it reads gzip without its checksum, and a file that
-was cut at the end of a line. So each file is read once more beside the engine, from end to end; its
-SHA-256 is compared where the publisher states it, its columns with those published, and the numbers
-of rows with those of whole releases.
+An engine may accept a damaged file: it reads gzip without its checksum, or a file that was cut at
+the end of a line. So each file is read once more in parallel, from end to end; its SHA-256 is
+compared where the publisher states it, its columns with those published, and the numbers of rows
+with those of whole releases.
 """
 
 import hashlib
@@ -20,9 +20,9 @@ from sequela.sources.opened import Sums, opened, sha256
 EXPECTED = "a table as it was published"
 AS_STATED = "SHA-256 as published"
 NOT_STATED = "no published checksum"
-CHANGED = "changed after its publication, as --changed says"
+CHANGED = "changed after its publication, as declared by --changed"
 LIKE_RELEASE = 0.5
-"""Share of the tables that have as many rows as a release has, from which on it is that release."""
+"""The share of tables with a release's number of rows from which on it is that release."""
 
 _CHUNK = 1 << 20
 _FILE = Path(__file__).with_name("published.toml")
@@ -30,11 +30,11 @@ _FILE = Path(__file__).with_name("published.toml")
 
 @dataclass(frozen=True)
 class Publication:
-    """The files of a data set as they lie there, and what is known of their publication.
+    """The files of a data set, and the facts about their publication.
 
     Attributes:
         source: Name of the data set.
-        sums: What a list of checksums beside them states, if there is one.
+        sums: The list of checksums in their folder, if there is one.
         changed: Lower-case names of tables that were changed on purpose.
     """
 
@@ -44,10 +44,10 @@ class Publication:
 
     @classmethod
     def at(cls, root: Path, source: str, changed: Collection[str]) -> "Publication":
-        """The publication of the files of a folder, or of a folder of the data set in it.
+        """Return the publication of the files of a folder, or of a subfolder with the data set.
 
         Raises:
-            DataError: The list of checksums cannot be read.
+            DataError: If the list of checksums cannot be read.
         """
         sums = Sums.beside(root) or Sums.beside(root.absolute().parent)
         return cls(source, sums, frozenset(map(str.lower, changed)))
@@ -56,10 +56,10 @@ class Publication:
         """Read the file of a table from end to end, and compare it with its published checksum.
 
         Returns:
-            What is known of its checksum, in words.
+            The state of its checksum, in words.
 
         Raises:
-            DataError: The file is damaged, cut, or not the published one.
+            DataError: If the file is damaged, cut, or not the published one.
         """
         changed = name.lower() in self.changed
         stated = "" if changed or self.sums is None else _stated(self.sums, path)
@@ -96,10 +96,10 @@ class Publication:
         return AS_STATED
 
     def check_order(self, name: str, path: Path, names: Sequence[str]) -> None:
-        """See that columns stand in their published order: another one is a header that was moved.
+        """Check that columns are in their published order: else the header may be misplaced.
 
         Raises:
-            DataError: They do not.
+            DataError: If they are not.
         """
         if name.lower() in self.changed:
             return
@@ -110,7 +110,7 @@ class Publication:
             if each != expected:
                 raise DataError(
                     f"{path}, line 1: column '{each}' where '{expected}' is published, so names "
-                    "may stand above other columns: fetch it again, or run with --changed "
+                    "may be above other columns: fetch it again, or run with --changed "
                     f"{name} if the columns were reordered on purpose"
                 )
 
@@ -118,7 +118,7 @@ class Publication:
         """Name the release that the tables are of, by their numbers of rows.
 
         Args:
-            places: Table to where it was read.
+            places: Table to its place.
             rows: Table to its number of rows.
 
         Returns:
@@ -144,7 +144,7 @@ class Publication:
 
 
 def _stated(sums: Sums, path: Path) -> str:
-    """The name under which a list states a file, as it is or unpacked; empty where it does not."""
+    """Return the name of a file in a list, as it is or unpacked; empty where it is not listed."""
     folder = sums.place.parent.absolute()
     name = path.absolute().relative_to(folder).as_posix()
     return next((n for n in (name, name.removesuffix(".gz")) if n in sums.of), "")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Signals:
-    """What the recordings of a data set are, and into what segments they are cut.
+    """The properties of a data set's recordings, and the default length of segments.
 
     Attributes:
         classes: Names of the classes, in the order of their labels.
@@ -33,8 +33,7 @@ class Recording:
         signal: float32 (n_chans, n_times), in µV.
         sfreq: Samples per second, in Hz.
         label: Index of the class, or ``None`` where it is not known.
-        session_id: What recordings made at the same time have in common, or ``None`` where that
-            is not known.
+        session_id: Shared by recordings made at the same time, or ``None`` where that is not known.
     """
 
     recording_id: str

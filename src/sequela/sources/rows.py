@@ -30,13 +30,13 @@ Frame = nw.LazyFrame[Any]
 BOUNDS = {Kind.TIME: (FIRST_TIME, LAST_TIME), Kind.NUMBER: (-MOST_NUMBER, MOST_NUMBER)}
 
 NO_FACT = "holds none of the declared facts"
-MOST_ASIDE = 0.05  # of the rows of a table
+MOST_ASIDE = 0.05  # share of the rows of a table
 FEW_FACTS = 2  # the joins of a table with more are done once and kept, not once for each fact
 
 
 @dataclass(frozen=True)
 class RowCounts:
-    """What becomes of the rows of a table: see ``TableAccount``."""
+    """The counts of a table's rows: see ``TableAccount``."""
 
     read: int
     used: int
@@ -50,7 +50,7 @@ class TableRows:
 
     Attributes:
         table: The declaration.
-        place: Where it was read.
+        place: Its place.
         file: The file, if it was read from one.
         read: The rows as read.
         frame: The rows with joined and derived columns.
@@ -64,10 +64,10 @@ class TableRows:
 
     @classmethod
     def of(cls, table: Table, tables: Tables, engine: Engine) -> "TableRows":
-        """The rows of ``table``, joined to those of the others.
+        """Read the rows of ``table``, joined to those of the others.
 
         Raises:
-            DataError: A value is out of range.
+            DataError: If a value is out of range.
         """
         frames = tables.frames
         place, file = tables.places[table.name], tables.files.get(table.name)
@@ -81,10 +81,10 @@ class TableRows:
         return cls(table, place, file, read, frame)
 
     def survey(self) -> tuple[RowCounts, dict[str, str]]:
-        """What becomes of the rows, and code to its description, in one pass over what is joined.
+        """Count the rows, and collect descriptions of codes, in one pass over the joined rows.
 
         Raises:
-            DataError: A row breaks a rule of the table, or its key is there twice.
+            DataError: If a row breaks a rule of the table, or its key is repeated.
         """
         if self.table.key:
             self._check_key()
@@ -111,10 +111,7 @@ class TableRows:
         return counts, self._words(groups)
 
     def _groups(self) -> list[dict[str, Any]]:
-        """Rows by the reason for which they are set aside, and by each code that they describe.
-
-        Each group has the number of its ``rows``, and of those with each note and of each check.
-        """
+        """Count rows, also with each note and check, by code and reason to be set aside."""
         described = {
             f"{kind} {number}": made
             for number, (template, column) in enumerate(self._described())
@@ -132,12 +129,12 @@ class TableRows:
         return [{**row, **{name: int(row[name]) for name in numbers}} for row in rows]
 
     def _described(self) -> list[tuple[str, str]]:
-        """Templates and columns of the codes that the joined rows describe: one, or none."""
+        """Return templates and columns of the codes that the joined rows describe: one, or none."""
         found = [each for each in self.table.describes.items() if each[1] not in self.table.columns]
         return found if len(found) == 1 else []
 
     def events(self, fact: Fact, number: int) -> Frame:
-        """The events of one fact: MEDS columns, ``visit_id``, and ``table`` with ``number``."""
+        """Return the events of a fact: MEDS columns, ``visit_id`` and its ``table`` number."""
         kept = [~holds(where) for where in self.table.aside.values()]
         conditions = [*kept, *(holds(condition) for condition in fact.conditions())]
         chosen = self.frame.filter(*conditions) if conditions else self.frame
@@ -153,7 +150,7 @@ class TableRows:
         )
 
     def _reason(self) -> nw.Expr:
-        """Why a row is set aside; null for a row that is used."""
+        """Return the reason that a row is set aside; null for a row that is used."""
         other = NO_FACT if self.table.facts else self.table.unused
         reason = nw.lit(other)
         shared = [set(fact.needs()) for fact in self.table.facts]
@@ -170,7 +167,7 @@ class TableRows:
         return reason
 
     def _words(self, groups: list[dict[str, Any]]) -> dict[str, str]:
-        """Code to its description, from a table that describes codes."""
+        """Return codes with their description, from a table that describes codes."""
         words: dict[str, str] = {}
         surveyed = self._described()
         pairs = [(group["code 0"], group["words 0"]) for group in groups] if surveyed else []
@@ -185,14 +182,14 @@ class TableRows:
         return words
 
     def check_share(self, counts: RowCounts, allowed: Collection[str]) -> None:
-        """See that not many rows were set aside: they would be another column's, or others' rows.
+        """Check that few rows were set aside: otherwise the columns are probably wrong.
 
         Args:
-            counts: What becomes of the rows.
+            counts: The counts of the rows.
             allowed: Lower-case names of tables of which any number may be.
 
         Raises:
-            DataError: More than ``MOST_ASIDE`` were, for reasons that are not usual.
+            DataError: If more than ``MOST_ASIDE`` were, for reasons that are not usual.
         """
         table = self.table
         usual = {*table.usual, NO_FACT}
@@ -225,7 +222,7 @@ class TableRows:
         allowed = (
             f"expected at most {check.share:.1%} of the rows" if check.share else "expected none"
         )
-        among = _first(self.file, {check.show: value}, f"the {check.show} of one first stands on ")
+        among = _first(self.file, {check.show: value}, f"the {check.show} of one is first on ")
         return DataError(
             f"{self.place}: {check.problem} in {rows} of {total} rows{among}; {allowed}: "
             f"{check.remedy}"
@@ -233,7 +230,7 @@ class TableRows:
 
 
 def _first(file: Path | None, row: Mapping[str, Any], words: str = "the first is ") -> str:
-    """In brackets, the line of a file at which values first stand, if that can be found."""
+    """Name in brackets the line of a file with the first of these values, if it can be found."""
     names = header(file) if file else []
     if file is None or not row or any(each not in names or row[each] is None for each in row):
         return ""
@@ -242,11 +239,7 @@ def _first(file: Path | None, row: Mapping[str, Any], words: str = "the first is
 
 
 def _check_ranges(table: Table, place: str, file: Path | None, rows: Frame) -> None:
-    """See that times and numbers are within their bounds, wherever they were read.
-
-    Raises:
-        DataError: One is not.
-    """
+    """Raise a DataError if times and numbers are not within their bounds."""
     bounds: dict[str, tuple[Any, Any]] = {
         **{name: BOUNDS[kind] for name, kind in table.columns.items() if kind in BOUNDS},
         **table.ranges,
@@ -268,13 +261,13 @@ def _check_ranges(table: Table, place: str, file: Path | None, rows: Frame) -> N
 
 
 def _count(rows: Frame, conditions: dict[str, nw.Expr]) -> dict[str, int]:
-    """How many rows there are (``rows``), and of how many each condition holds."""
+    """Count all rows (``rows``), and those with each condition."""
     counted = rows.select(rows=nw.len(), **_sums(conditions)).collect("pyarrow").to_native()
     return {name: int(value or 0) for name, value in counted.to_pylist()[0].items()}
 
 
 def _sums(conditions: Mapping[str, nw.Expr]) -> dict[str, nw.Expr]:
-    """Of how many rows each condition holds."""
+    """Return expressions that count the rows with each condition."""
     return {
         name: nw.when(where).then(nw.lit(1)).otherwise(nw.lit(0)).sum()
         for name, where in conditions.items()
@@ -282,5 +275,5 @@ def _sums(conditions: Mapping[str, nw.Expr]) -> dict[str, nw.Expr]:
 
 
 def holds(condition: nw.Expr) -> nw.Expr:
-    """The condition, false where it cannot be decided because a column is blank."""
+    """Return the condition, false where it cannot be decided because a column is blank."""
     return nw.coalesce(condition, nw.lit(value=False))

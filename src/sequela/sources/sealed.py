@@ -1,9 +1,8 @@
-"""Parquet files that this package writes and reads back: sealed against damage.
+"""Parquet files that this package writes and reads back, with a seal against damage.
 
-A page of a Parquet file may carry a CRC-32, but its footer (names, types, counts) has none. So a
-file of ours has both: page checksums, which other readers can verify, and the SHA-256 of its
-columns in its metadata. A seal tells of damage and of thoughtless edits; who wants to forge can
-seal again.
+A page of a Parquet file may carry a CRC-32, but its footer (names, types, counts) has none. So our
+files have both: page checksums, which other readers can verify, and the SHA-256 of the columns in
+the metadata. A seal reveals damage and careless edits, but not forgery.
 """
 
 import hashlib
@@ -19,7 +18,7 @@ from sequela.errors import DataError
 from sequela.sources.opened import content
 
 SEAL = b"sequela.sha256"
-"""Key of the file's metadata."""
+"""The key of the seal in the file's metadata."""
 
 
 def write(table: pa.Table, path: Path, **options: Any) -> None:
@@ -28,7 +27,7 @@ def write(table: pa.Table, path: Path, **options: Any) -> None:
     Args:
         table: The columns.
         path: The file.
-        options: Of ``pyarrow.parquet.write_table``.
+        options: Options of ``pyarrow.parquet.write_table``.
     """
     metadata = {**(table.schema.metadata or {}), SEAL: _seal(table).encode()}
     sealed = table.replace_schema_metadata(metadata)
@@ -36,11 +35,11 @@ def write(table: pa.Table, path: Path, **options: Any) -> None:
 
 
 def read(path: Path, expected: str, remedy: str) -> pa.Table:
-    """The table of a file, its checksums verified where it has any.
+    """Read the table of a file, and verify its checksums where it has any.
 
     Raises:
         DataNotFoundError: If there is no such file.
-        DataError: If it is no Parquet file, is damaged, or does not keep its seal.
+        DataError: If it is not a Parquet file, is damaged, or does not match its seal.
     """
     given = content(path, expected, remedy)
     try:
@@ -61,7 +60,7 @@ def read(path: Path, expected: str, remedy: str) -> pa.Table:
 
 
 def _seal(table: pa.Table) -> str:
-    """SHA-256 of a table: its columns' names, types and values, and what else its metadata says."""
+    """Compute the SHA-256 of a table: its columns' names, types and values, and other metadata."""
     digest = hashlib.sha256()
     metadata = {k.hex(): v.hex() for k, v in (table.schema.metadata or {}).items() if k != SEAL}
     own = {name: value for name, value in metadata.items() if name != b"ARROW:schema".hex()}
@@ -73,7 +72,7 @@ def _seal(table: pa.Table) -> str:
 
 
 def _bytes(column: pa.ChunkedArray) -> bytes:
-    """What is known and all values, however they are divided into chunks."""
+    """Return nulls and values as bytes, independent of chunks."""
     known = np.packbits(column.is_valid().to_numpy(zero_copy_only=False)).tobytes()
     if pa.types.is_string(column.type):
         texts = [text.encode() for text in column.fill_null("").to_pylist()]

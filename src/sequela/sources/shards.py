@@ -1,4 +1,4 @@
-"""The shards of a data set: equal events once, sorted, each subject in one file.
+"""The shards of a data set: distinct events, sorted, each subject in one file.
 
 Many events are first spread over buckets of subjects on disk, in one pass; then one bucket at a
 time is sorted in memory, counted and written, so that the size of memory does not bound the data.
@@ -34,13 +34,13 @@ Split = Callable[[NDArray[np.int64]], NDArray[np.int8]]
 
 @dataclass(frozen=True)
 class Shards:
-    """What was written.
+    """The written shards.
 
     Attributes:
         ids: int64 (subject,), sorted.
         split: int8 (subject,), index in ``SPLITS``.
-        made: (number of the table, code) to the number of events that its rows gave.
-        kept: The same to the number of events on disk, equal ones counted once.
+        made: (number of the table, code) to the number of events from its rows.
+        kept: The same to the number of events on disk, duplicates counted once.
         files: The shards.
     """
 
@@ -51,12 +51,12 @@ class Shards:
     files: tuple[Path, ...]
 
     def of_table(self, number: int) -> tuple[int, int]:
-        """Events that a table gave, and those of them on disk."""
+        """Count the events of a table, and those of them on disk."""
         codes = [key for key in self.made if key[0] == number]
         return sum(self.made[key] for key in codes), sum(self.kept[key] for key in codes)
 
     def of_codes(self) -> list[tuple[str, int]]:
-        """Each code and the number of its events on disk, sorted by code."""
+        """List each code and the number of its events on disk, sorted by code."""
         codes: Counter[str] = Counter()
         for (_, code), events in self.kept.items():
             codes[code] += events
@@ -68,16 +68,16 @@ def write_shards(events: Frame, expected: int, engine: Engine, out: Path, split:
 
     Args:
         events: MEDS columns, ``visit_id``, and ``table``, the number of the table.
-        expected: How many events there are at most.
-        engine: What moves them; it forgets all that it keeps.
+        expected: The largest possible number of events.
+        engine: The engine; it drops all tables that it keeps.
         out: The data set.
-        split: Gives the index in ``SPLITS`` of subjects.
+        split: Function from subjects to their index in ``SPLITS``.
 
     Raises:
-        DataError: There are no events.
+        DataError: If there are no events.
     """
     buckets = _prime(-(-expected // BUCKET_EVENTS))
-    # The second modulus makes the buckets of negative ids those that engines and Python agree on.
+    # The second modulus makes engines and Python agree on the buckets of negative ids.
     bucket = (nw.col("subject_id") % buckets + buckets) % buckets
     parts = engine.parts(events.with_columns(bucket=bucket), "bucket", buckets)
     found = [_write_bucket(table, number, out, split) for number, table in parts]
@@ -116,7 +116,7 @@ def _write_bucket(table: pa.Table, number: int, out: Path, split: Split) -> Shar
 
 
 def _with_numbered_codes(table: pa.Table) -> tuple[pa.Table, list[str]]:
-    """The table, its codes as indices of the distinct ones, which are sorted, and these."""
+    """Return the table with codes as indices of the distinct ones, which are sorted, and these."""
     column = table["code"].combine_chunks()
     order = pc.sort_indices(column.dictionary)
     place = np.empty(len(order), np.int32)
@@ -128,10 +128,10 @@ def _with_numbered_codes(table: pa.Table) -> tuple[pa.Table, list[str]]:
 
 
 def distinct_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How to sort events by all columns, each once.
+    """Find the order of events by all columns, without duplicates.
 
-    Subject, time and code tell nearly all events apart. They become one integer, whose sort is
-    several times faster than that of columns; the others decide between the rows that it leaves.
+    Subject, time and code separate nearly all events. They become one integer, whose sort is
+    several times faster than sorting columns; the others decide between the remaining ties.
 
     Args:
         events: ``EVENT_COLUMNS``, the codes as indices of sorted ones, and ``table``.
@@ -155,13 +155,13 @@ def distinct_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64
 
 
 def _runs(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct values of a sorted array, and how often each is there."""
+    """Return the distinct values of a sorted array, and their counts."""
     first = np.flatnonzero(np.diff(values, prepend=values[:1] - 1))
     return values[first], np.diff(first, append=len(values))
 
 
 def _key(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Integers in the order of a column's values, what is null first."""
+    """Return integers in the order of a column's values, nulls first."""
     if pa.types.is_dictionary(column.type):
         return values_of(column.combine_chunks().indices).astype(np.int64)
     key, nulls = values_of(column), nulls_of(column)
@@ -179,7 +179,7 @@ def _key(column: pa.ChunkedArray) -> NDArray[np.int64]:
 
 
 def _packed(keys: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """One integer a row that sorts as the keys do, the first of them first."""
+    """Pack keys into one integer a row that sorts as they do, the first of them first."""
     packed, width = np.zeros(1, np.int64), 1
     for key in keys:
         low = int(key.min())
@@ -192,7 +192,7 @@ def _packed(keys: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 
 def _ranked(key: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """0 for the smallest value, 1 for the next, ..., and how many values there are."""
+    """Rank values, 0 for the smallest, and count the distinct values."""
     found = pa.array(key).dictionary_encode()  # a table of hashes is faster than a sort of all
     values = values_of(found.dictionary)
     ranks = np.empty(len(values), np.int64)
@@ -201,15 +201,15 @@ def _ranked(key: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
 
 
 def _write_rows(events: pa.Table, rows: NDArray[np.int64], path: Path) -> None:
-    """Write a shard; what is sorted is packed better as it is than with a dictionary."""
+    """Write a shard; sorted columns compress better without a dictionary."""
     with pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=["code"]) as writer:
         for first in range(0, len(rows), ROW_GROUP):
             group = events.take(column_of(rows[first : first + ROW_GROUP]))
-            writer.write_table(group.cast(SCHEMA))  # its own codes, not those of all events
+            writer.write_table(group.cast(SCHEMA))  # only the codes of these rows
 
 
 def _count(events: pa.Table, codes: list[str]) -> Counter[tuple[int, str]]:
-    """(number of the table, code) to the number of rows."""
+    """Count the rows by (number of the table, code)."""
     table = values_of(events["table"]).astype(np.int64)
     counts = np.bincount(table * len(codes) + values_of(events["code"].combine_chunks().indices))
     found = np.flatnonzero(counts)
@@ -218,7 +218,7 @@ def _count(events: pa.Table, codes: list[str]) -> Counter[tuple[int, str]]:
 
 
 def _prime(least: int) -> int:
-    """The smallest prime, or 1, that is not below ``least``: ids often share small factors.
+    """Return the smallest prime, or 1, that is not below ``least``: ids often share small factors.
 
     Example:
         >>> [_prime(n) for n in (0, 1, 2, 4, 8, 14)]

@@ -1,9 +1,9 @@
-"""Find recordings that were made at the same time.
+"""Detection of recordings that were made at the same time.
 
-Electrodes that record one brain at one time record much of the same, so their signals correlate
-where they are aligned and not where one is moved by seconds. Signals of other people or of other
-times correlate no better aligned than moved: how well they correlate when moved is the yardstick of
-each pair. Decision 27 has the figures on the Bonn recordings.
+Electrodes that record one brain at one time record similar signals, which correlate where they are
+aligned and not where one is moved by seconds. Signals of other people or of other times correlate
+no better aligned than moved: the correlation when moved is the reference for each pair. Decision 27
+has the figures on the Bonn recordings.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 BOUND = 0.3
-"""Least correlation of simultaneous recordings, and how much more than when moved it is."""
+"""The least correlation of simultaneous recordings, and its least ratio to that when moved."""
 RATIO = 1.5
 SPREADS = 6.0
-"""How many times the root mean square of a pair's correlations when moved it is at least."""
+"""The least ratio to the root mean square of a pair's correlations when moved."""
 MOVED = 2.0  # seconds
 SHORTEST, LONGEST = 4 * MOVED, 60.0  # seconds that are compared
 HIGHEST = 20.0  # Hz, of signals that are decimated
@@ -33,21 +33,21 @@ def pairs(
     spreads: float = SPREADS,
     compared: Callable[[int], NDArray[np.bool_]] | None = None,
 ) -> NDArray[np.int64]:
-    """Find the pairs of recordings whose signals are of the same time.
+    """Find the pairs of recordings made at the same time.
 
     Slow drifts below 2 Hz are removed. A pair is simultaneous if its largest absolute correlation
     within ``lag`` is above 0.3, above 1.5 times its largest correlation at lags of two seconds and
     more, and above ``spreads`` times the root mean square of those. Recordings of less than eight
-    seconds cannot be compared so; of longer ones, the first minute is.
+    seconds cannot be compared; of longer ones, the first minute is used.
 
     Args:
         signals: One channel of each recording, (n_times,), without NaN.
         sfreq: Samples per second, in Hz.
         lag: Seconds by which simultaneous recordings may be apart.
-        decimate: Whether to compare only what is below 20 Hz, which is several times faster.
+        decimate: Whether to compare only frequencies below 20 Hz, which is several times faster.
         spreads: Six finds no pair among 79,800 of independent rhythms of 20 s or more.
-        compared: From the index of a recording, bool (recording,): which others it is compared
-            with; all by default.
+        compared: Function from the index of a recording to bool (recording,), the others to compare
+            it with; all by default.
 
     Returns:
         int64 (pair, 2): indices of recordings, the lower first; each pair once.
@@ -84,7 +84,7 @@ def pairs(
 
 
 def filtered(signal: NDArray[np.floating], sfreq: float, step: int) -> NDArray[np.float32]:
-    """A signal without drifts, every ``step``-th sample, of length 1; zero where it is flat."""
+    """Return a signal without drifts, every ``step``-th sample, of length 1; zero where flat."""
     from scipy.signal import butter, sosfiltfilt
 
     if step == 1:
@@ -101,7 +101,7 @@ def sessions(names: Sequence[str], simultaneous: NDArray[np.int64]) -> list[str]
     """Name the session of each recording: the first name of all that are connected.
 
     Args:
-        names: Of each recording its id, or the session that is known; equal names are connected.
+        names: Id of each recording, or its session if known; equal names are connected.
         simultaneous: int64 (pair, 2), indices of recordings that are connected.
 
     Example:

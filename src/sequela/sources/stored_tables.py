@@ -1,7 +1,8 @@
-"""Tables in a DuckDB file or in Parquet files, read as the values of a CSV file would be.
+"""Tables in a DuckDB file or in Parquet files, read like the values of a CSV file.
 
-Each value is taken as the text that says it, and of its column's kind only where it says just that:
-a column of dates, decimals or text gives the same as a published CSV file, or the same error.
+Each value is read as text, and converted to its column's kind only if the text is exactly such a
+value: a column of dates, decimals or text gives the same result as a published CSV file, or the
+same error.
 """
 
 import re
@@ -26,10 +27,10 @@ ROWS = 100_000  # in a batch
 
 
 class StoredTables:
-    """Tables that DuckDB reads where they lie, and never writes.
+    """Tables that DuckDB reads in place, and never writes.
 
     Attributes:
-        place: The file or folder, for messages and accounts.
+        place: The file or folder, for messages and logs.
     """
 
     def __init__(self, path: Path, files: Mapping[str, Sequence[Path]] | None = None) -> None:
@@ -40,7 +41,7 @@ class StoredTables:
             files: Lower-case table to its Parquet files.
 
         Raises:
-            DataError: It is not a DuckDB file, or one of another version.
+            DataError: If it is not a DuckDB file, or has another version.
         """
         import duckdb
 
@@ -57,10 +58,10 @@ class StoredTables:
             hide_progress(self._connection)
 
     def columns(self, table: str) -> tuple[str, dict[str, str]]:
-        """Where a table is, and its columns by their lower-case names; none if it is not there.
+        """Return the place of a table, and its columns by their lower-case names; none if missing.
 
         Raises:
-            DataError: Several schemas have it, a file is damaged, or a column is there twice.
+            DataError: If several schemas have it, a file is damaged, or a column is repeated.
         """
         name = table.rsplit("/", maxsplit=1)[-1].lower()
         found = self._of_database(name) if self._files is None else self._of_files(name)
@@ -100,14 +101,14 @@ class StoredTables:
     def read(
         self, place: str, columns: Mapping[str, str], kinds: Mapping[str, Kind]
     ) -> pa.RecordBatchReader:
-        """The columns of ``kinds`` of a table, typed, in batches.
+        """Read the columns of ``kinds`` of a table, typed, in batches.
 
         Args:
-            place: As ``columns`` gave it.
-            columns: As ``columns`` gave them.
-            kinds: Lower-case names of what to read.
+            place: Place from ``columns``.
+            columns: Columns from ``columns``.
+            kinds: Lower-case names of the columns to read.
 
-        What is wrong is raised where the batches are used, within ``streamed``.
+        Errors are raised where the batches are used, within ``streamed``.
         """
         self._kinds = dict(kinds)
         texts = ", ".join(f"{_quoted(columns[n])}::VARCHAR AS {_quoted(n)}" for n in kinds)
@@ -117,10 +118,10 @@ class StoredTables:
 
     @contextmanager
     def streamed(self, place: str) -> Iterator[None]:
-        """Where the batches of a table are used: what is wrong with a value comes from any reader.
+        """Translate errors about values while the batches of a table are used.
 
         Raises:
-            DataError: A value is of another kind, or a file is damaged.
+            DataError: If a value is of another kind, or a file is damaged.
         """
         try:
             yield
@@ -135,12 +136,12 @@ class StoredTables:
             raise DataError(_damaged(f"{self.place}, {self.named(place)}", error)) from error
 
     def named(self, place: str) -> str:
-        """A table for messages and accounts: its own name, or its first file."""
+        """Name a table for messages and logs: its own name, or its first file."""
         file = re.search(r"read_parquet\(\['((?:[^']|'')*)'", place)
         return str(Path(file[1].replace("''", "'")).relative_to(self.place)) if file else place
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
     @contextmanager
@@ -152,7 +153,7 @@ class StoredTables:
 
 
 def parquet_files(files: Sequence[Path], root: Path) -> dict[str, list[Path]]:
-    """Lower-case table to its Parquet files: ``person.parquet``, or all in a folder ``person``."""
+    """Map lower-case tables to their Parquet files: ``person.parquet``, or all in ``person``."""
     found: dict[str, list[Path]] = {}
     for path in files:
         if path.suffix.lower() != ".parquet":

@@ -32,15 +32,15 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Tables:
-    """What was found under a root.
+    """The tables found under a root.
 
     Attributes:
         frames: Table to its rows, with all declared columns.
-        places: Table to where it was read.
-        not_read: What lies there and is not read.
+        places: Table to its place.
+        not_read: Tables that are present but not read.
         files: Table to its file, where it was read from one.
-        proofs: The same tables to what is known of their checksums.
-        publication: What is known of their publication.
+        proofs: The same tables to the state of their checksums.
+        publication: The facts about their publication.
     """
 
     frames: Mapping[str, nw.LazyFrame[Any]]
@@ -63,15 +63,16 @@ def read_tables(
     Args:
         source: The declarations.
         root: Folder with the published files, or address of a PostgreSQL database.
-        engine: What reads them.
-        only: Names of the tables to read beside the required ones; all that are there by default.
-        changed: Names of tables that somebody changed after their publication, on purpose.
+        engine: The engine that reads them.
+        only: Names of the tables to read besides the required ones; by default all that are
+            present.
+        changed: Names of tables that were changed after their publication, on purpose.
 
     Raises:
-        DataNotFoundError: The folder or a required table is not there.
-        DataError: A file is damaged or not the published one, lacks a column, or holds a value of
-            another kind.
-        UnknownNameError: ``only`` or ``changed`` names a table that the source does not declare.
+        DataNotFoundError: If the folder or a required table is missing.
+        DataError: If a file is damaged or not the published one, lacks a column, or holds a value
+            of another kind.
+        UnknownNameError: If ``only`` or ``changed`` names a table that the source does not declare.
     """
     chosen = _chosen(source, only)
     check_names(source, changed)
@@ -116,7 +117,7 @@ def read_tables(
 def typed_blanks(
     frame: nw.LazyFrame[Any], table: Table, beside: Collection[str] = ()
 ) -> nw.LazyFrame[Any]:
-    """The declared columns of a table, null where text is empty or the column absent.
+    """Return the declared columns of a table, null where text is empty or the column absent.
 
     Args:
         frame: The rows.
@@ -134,10 +135,10 @@ def typed_blanks(
 
 
 def check_names(source: Source, names: Collection[str]) -> None:
-    """See that a source declares tables of these names, in either case.
+    """Check that a source declares tables of these names, in either case.
 
     Raises:
-        UnknownNameError: It does not.
+        UnknownNameError: If it does not.
     """
     declared = [table.name for table in source.tables]
     for name in names:
@@ -146,10 +147,10 @@ def check_names(source: Source, names: Collection[str]) -> None:
 
 
 def check_columns(table: Table, found: Collection[str], place: str) -> None:
-    """See that all columns which may not be absent are there.
+    """Check that all required columns are there.
 
     Raises:
-        DataError: One is not.
+        DataError: If one is missing.
     """
     for column in table.columns:
         if column in found or column in table.optional:
@@ -163,7 +164,7 @@ def check_columns(table: Table, found: Collection[str], place: str) -> None:
 
 
 def _hand_over(batches: Batches, chosen: list[Table], root: Path, engine: Engine) -> Tables:
-    """Tables that a source reads itself."""
+    """Read tables by the source's own function."""
     declared = {table.name: table for table in chosen}
     sums = Sums.beside(root) if root.is_dir() else None
     place = f"{root} ({sums.check_all()})" if sums else str(root)
@@ -183,7 +184,7 @@ def _hand_over(batches: Batches, chosen: list[Table], root: Path, engine: Engine
 
 
 def _read_batches(name: str, given: pa.RecordBatchReader, engine: Engine) -> nw.LazyFrame[Any]:
-    """Batches, whose own error is raised and not what the engine makes of it."""
+    """Read batches, and raise their own error instead of the engine's."""
     errors: list[SequelaError] = []
 
     def watched() -> Iterator[pa.RecordBatch]:
@@ -205,7 +206,7 @@ def _read_batches(name: str, given: pa.RecordBatchReader, engine: Engine) -> nw.
 def _read_parquet(
     source: Source, chosen: list[Table], root: Path, files: list[Path], engine: Engine
 ) -> Tables:
-    """Tables that lie as Parquet files in the folder; ``not_read`` has the files that were read."""
+    """Read tables from Parquet files in the folder; ``not_read`` has the files that were read."""
     found = parquet_files(files, root)
     there = [t for t in chosen if t.name.rsplit("/", maxsplit=1)[-1].lower() in found]
     if source.reads or not there:
@@ -219,7 +220,7 @@ def _read_parquet(
 def _read_store(
     source: Source, database: Database | StoredTables, chosen: list[Table], engine: Engine
 ) -> Tables:
-    """Tables that lie in a database or another store, under the names of the published files."""
+    """Read tables from a database or another store, under the names of the published files."""
     frames: dict[str, nw.LazyFrame[Any]] = {}
     places: dict[str, str] = {}
     try:
@@ -246,13 +247,13 @@ def _kept(
     engine: Engine,
     publication: Publication,
 ) -> tuple[dict[str, nw.LazyFrame[Any]], dict[str, str]]:
-    """The frames kept, while another pass over their files proves these."""
+    """Keep the frames, while another pass over their files checks these."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         proofs = {name: pool.submit(publication.prove, name, path) for name, path in paths.items()}
         try:
             kept = engine.keep_all(frames)
         except Exception:
-            # What an engine makes of a damaged file hides the damage.
+            # An engine's result for a damaged file would hide the damage.
             for proof in proofs.values():
                 proof.result()
             raise
@@ -278,10 +279,10 @@ def _chosen(source: Source, only: Collection[str] | None) -> list[Table]:
 
 
 def files_under(root: Path) -> list[Path]:
-    """The files of a folder and of the folders in it.
+    """List the files of a folder and of the folders in it.
 
     Raises:
-        DataNotFoundError: It is none.
+        DataNotFoundError: If it is not a folder.
     """
     if not root.is_dir():
         state = "a file" if root.exists() else "not there"
@@ -293,10 +294,10 @@ def files_under(root: Path) -> list[Path]:
 
 
 def file_of(name: str, files: Collection[Path]) -> Path | None:
-    """The one CSV file of a table: its folder may be left out, its case may differ.
+    """Return the one CSV file of a table: its folder may be left out, its case may differ.
 
     Raises:
-        DataError: There are several.
+        DataError: If there are several.
     """
     stem = name.rsplit("/", maxsplit=1)[-1].lower()
     wanted = {stem + suffix for suffix in SUFFIXES}

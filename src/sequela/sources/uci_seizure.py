@@ -1,11 +1,11 @@
 """UCI 'Epileptic Seizure Recognition': the Bonn recordings cut into chunks of 178 samples.
 
 A row is one chunk: its id, X1..X178 in µV, and y (1 seizure, 2 tumour area, 3 healthy area, 4 eyes
-closed, 5 eyes open). The id is ``X{chunk}.{name}``, where the name is all that follows the *first*
-dot and belongs to one recording. The names are what R's ``make.unique(sep = "")`` makes of
-V1, V1.1 .. V1.99 repeated for the sets in the order Z, O, N, F, S: ``V1.6`` is Z007, ``V1.791`` is
-O080, ``V1.614`` is F007. So neither the number at the end nor any other part of a name tells the
-recording; only the whole name does.
+closed, 5 eyes open). The id is ``X{chunk}.{name}``, where the name is the text after the *first*
+dot and belongs to one recording. The names are the output of R's ``make.unique(sep = "")`` for V1,
+V1.1 .. V1.99 repeated for the sets in the order Z, O, N, F, S: ``V1.6`` is Z007, ``V1.791`` is
+O080, ``V1.614`` is F007. So neither the number at the end nor any other part of a name identifies
+the recording; only the whole name does.
 """
 
 import csv
@@ -34,7 +34,7 @@ _SAMPLES = [f"X{sample}" for sample in range(1, CHUNK_TIMES + 1)]
 _ID_COLUMNS = ("", "Unnamed", "Unnamed: 0", "id")
 _ROW_ID = re.compile(r"X([0-9]{1,4})\.(.+)")
 _HEXADECIMAL = re.compile("[0-9][xX]")
-"""Arrow reads 0x10 as 16."""
+"""The pattern of hexadecimal numbers: Arrow reads 0x10 as 16."""
 _EXPECTED = f"a csv file of an id, X1 to X{CHUNK_TIMES}, and y"
 _REMEDY = "use the file as published"
 
@@ -44,8 +44,8 @@ class _File:
     """A csv file that was read whole.
 
     Attributes:
-        path: Where it lies.
-        text: What it holds.
+        path: Its path.
+        text: Its content.
     """
 
     path: Path
@@ -53,7 +53,7 @@ class _File:
 
 
 def make_unique(names: Iterable[str]) -> list[str]:
-    """Names made unique as R's ``make.unique(names, sep = "")`` does.
+    """Make names unique as R's ``make.unique(names, sep = "")`` does.
 
     The first of equal names stays; each later one gets the smallest number, counted on from the
     last one given to that name, that makes a name not yet in use, be it given or made.
@@ -78,7 +78,7 @@ def make_unique(names: Iterable[str]) -> list[str]:
 
 
 def recording_ids() -> dict[str, str]:
-    """The recording that each of the 500 names belongs to.
+    """Return the recording that each of the 500 names belongs to.
 
     Example:
         >>> ids = recording_ids()
@@ -91,14 +91,14 @@ def recording_ids() -> dict[str, str]:
 
 
 def read(path: Path) -> list[Recording]:
-    """All recordings of a csv file, each (1, 4094), sorted by id.
+    """Read all recordings of a csv file, each (1, 4094), sorted by id.
 
     Args:
         path: The csv or csv.gz file, or a folder that holds one.
 
     Raises:
         DataNotFoundError: If there is no such file.
-        DataError: If it does not hold what was published.
+        DataError: If it is not as published.
     """
     place = _csv_file(path)
     file = _File(place, opened.text(place, _EXPECTED, _REMEDY, ended=True))
@@ -120,8 +120,8 @@ class Chunks:
     """Rows of a csv file, in its order.
 
     Attributes:
-        recording_id: Of each row.
-        chunk: int64 (row,), which of its recording's it is, from 1.
+        recording_id: Recording of each row.
+        chunk: int64 (row,), number of the chunk in its recording, from 1.
         values: int16 (row, 178), in µV.
     """
 
@@ -131,14 +131,14 @@ class Chunks:
 
 
 def read_unlabelled(path: Path) -> Chunks:
-    """All rows of a csv file, of which some may be missing, and the column y too.
+    """Read all rows of a csv file, of which some may be missing, and the column y too.
 
     Args:
         path: The csv or csv.gz file, or a folder that holds one.
 
     Raises:
         DataNotFoundError: If there is no such file.
-        DataError: If a row is none of the published ones.
+        DataError: If a row is not a published one.
     """
     place = _csv_file(path)
     file = _File(place, opened.text(place, _EXPECTED, _REMEDY, ended=True))
@@ -148,7 +148,7 @@ def read_unlabelled(path: Path) -> Chunks:
 
 
 def _keys(file: _File, names: list[str]) -> Iterator[tuple[str, int]]:
-    """The recording and chunk of each row, no two alike."""
+    """Yield the recording and chunk of each row, no two alike."""
     known = recording_ids()
     rows: dict[tuple[str, int], int] = {}
     for row, name in enumerate(names):
@@ -171,7 +171,7 @@ def _keys(file: _File, names: list[str]) -> Iterator[tuple[str, int]]:
 def _rows_by_chunk(
     file: _File, names: list[str], labels: NDArray[np.int16]
 ) -> dict[tuple[str, int], int]:
-    """The row of each recording's each chunk, with ids and labels checked."""
+    """Return the row of each recording's each chunk, after a check of ids and labels."""
     rows: dict[tuple[str, int], int] = {}
     for row, key in enumerate(_keys(file, names)):
         rows[key] = row
@@ -188,7 +188,7 @@ def _rows_by_chunk(
 
 
 def _csv_file(path: Path) -> Path:
-    """The one csv file at a path."""
+    """Return the one csv file at a path."""
     if path.is_file():
         return path
     if not path.is_dir():
@@ -206,7 +206,7 @@ def _csv_file(path: Path) -> Path:
 
 
 def _header(file: _File, *, labelled: bool = True) -> list[str]:
-    """The names of the columns, checked; y may be missing where the rows need no label."""
+    """Check the names of the columns; y may be missing where the rows need no label."""
     header = next(_fields(file), (0, []))[1]
     check_commas(file.path, header)
     expected = [*_SAMPLES, "y"] if labelled or "y" in header else _SAMPLES
@@ -218,14 +218,14 @@ def _header(file: _File, *, labelled: bool = True) -> list[str]:
         )
     if header[0] not in _ID_COLUMNS or header[1:] != expected:
         raise DataError(
-            f"{file.path} line 1: the columns stand in another order or others are among them, "
+            f"{file.path} line 1: the columns are in another order or there are others among them, "
             f"expected an id, X1 to X{CHUNK_TIMES}, and y; {_REMEDY}"
         )
     return ["id", *expected]
 
 
 def _table(file: _File, *, labelled: bool = True) -> "pa.Table":
-    """The file's rows: id as string, the rest as int16."""
+    """Read the file's rows: id as string, the rest as int16."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
@@ -252,7 +252,7 @@ def _table(file: _File, *, labelled: bool = True) -> "pa.Table":
 def _columns(
     table: "pa.Table",
 ) -> tuple[list[str], NDArray[np.int16], NDArray[np.int16]]:
-    """Ids (row,), samples (row, 178) and y (row,), 0 where there is none."""
+    """Return ids (row,), samples (row, 178) and y (row,), 0 where there is none."""
     samples = np.column_stack([table[name].to_numpy() for name in _SAMPLES])
     none = np.zeros(table.num_rows, np.int16)
     labels = table["y"].to_numpy() if "y" in table.column_names else none
@@ -260,14 +260,14 @@ def _columns(
 
 
 def _rows(file: _File) -> Iterator[tuple[int, list[str]]]:
-    """Line number and fields of each row that is not empty, without the header."""
+    """Yield line number and fields of each row that is not empty, without the header."""
     found = _fields(file)
     next(found)
     yield from (each for each in found if each[1])
 
 
 def _fields(file: _File) -> Iterator[tuple[int, list[str]]]:
-    """Line number and fields of each row."""
+    """Yield line number and fields of each row."""
     reader = csv.reader(io.StringIO(file.text, newline=""), strict=True)
     try:
         for fields in reader:
@@ -280,7 +280,7 @@ def _fields(file: _File) -> Iterator[tuple[int, list[str]]]:
 
 
 def _line(file: _File, row: int) -> int:
-    """The line on which a row stands."""
+    """Return the line of a row."""
     return next(line for number, (line, _) in enumerate(_rows(file)) if number == row)
 
 
@@ -289,7 +289,7 @@ def _fault(file: _File, row: int, what: str) -> DataError:
 
 
 def _first_fault(file: _File, reason: str) -> DataError:
-    """What keeps a file from being read as whole numbers, found slowly, row by row."""
+    """Find the first error in a file of whole numbers, slowly, row by row."""
     names = next(_fields(file))[1]
     for line, fields in _rows(file):
         if len(fields) != len(names):

@@ -1,1 +1,1 @@
-"""The 2019 report as data, and the one place that joins the rooms below."""
+"""The 2019 report as data, and the only place that combines the packages below."""

@@ -1,7 +1,7 @@
-"""The default model of a study's data beside its own models: how much better, at which cost.
+"""A study's default model compared with its other models: performance and cost.
 
-Which model that is was fixed before any was trained (:mod:`sequela.models.defaults`). The models
-that it is set beside are the best of their kind on the same held-out examples.
+The default model was fixed before any training (:mod:`sequela.models.defaults`). It is compared
+with the best models of each kind on the same test examples.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,15 +21,15 @@ from sequela.studies.verdicts import SURE
 
 @dataclass(frozen=True)
 class Rival:
-    """A model that the default model is set beside.
+    """A model that the default model is compared with.
 
     Attributes:
         model: Its name.
-        kind: What it is the best of, in words.
-        difference: The default model's number minus its own.
-        interval: 95 %, of the difference.
-        p_value: Two-sided, corrected for the number of rivals (Holm).
-        better: Whether the default model is surely better or worse; ``None`` where neither.
+        kind: The group it is the best of, in words.
+        difference: The default model's value minus its own.
+        interval: The 95 % interval of the difference.
+        p_value: Two-sided p-value, corrected for the number of rivals (Holm).
+        better: Whether the default model is significantly better or worse; ``None`` if neither.
         operations: Its operations divided by those of the default model; ``None`` where they are
             not counted.
     """
@@ -45,14 +45,14 @@ class Rival:
 
 @dataclass(frozen=True)
 class Beside:
-    """The default model beside the best of a study's own.
+    """The default model and the best of a study's own models.
 
     Attributes:
         model: Its name.
-        metric: The name of what is compared.
-        value: Its held-out number.
-        models: How many models the number is the mean of: folds, repeats and seeds.
-        rivals: The best of the study's networks, and the best of its reference models.
+        metric: Name of the compared metric.
+        value: Its value on the test set.
+        models: Number of models that the value is the mean of: folds, repeats and seeds.
+        rivals: The best of the study's networks, and the best of its baseline models.
     """
 
     model: str
@@ -63,7 +63,7 @@ class Beside:
 
     @property
     def sentence(self) -> str:
-        """All of it in one line."""
+        """The comparison in one line."""
         metric = named(self.metric)
         said = " ".join(f"It is {_in_words(each, metric)}." for each in self.rivals)
         over = f" (mean of {self.models} models)" if self.models > 1 else ""
@@ -71,12 +71,12 @@ class Beside:
         corrected = f", corrected for {n} comparisons" * (n > 1)
         return (
             f"{title_of(self.model)}, the default model for these data, has {metric.title} "
-            f"{number(self.value, metric.form).replace('%', ' %')}{over}. {said} “Surely” is p "
-            f"below {SURE}{corrected}."
+            f"{number(self.value, metric.form).replace('%', ' %')}{over}. {said} “Significantly” "
+            f"means p below {SURE}{corrected}."
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """For ``results.json``."""
+        """Return the comparison for ``results.json``."""
         return {
             "model": self.model,
             self.metric: self.value,
@@ -97,14 +97,14 @@ class Beside:
 
 
 def default_beside(study: Study, runs: Sequence[Run]) -> Beside | None:
-    """The default model beside a study's own, from opened runs of one question.
+    """Compare the default model with a study's own models, from evaluated runs on one question.
 
     Args:
-        study: Whose runs they are.
-        runs: Those that leak or have weighted classes are left aside.
+        study: The study of the runs.
+        runs: The runs; those that leak or have weighted classes are ignored.
 
     Returns:
-        ``None`` where the study has no such run, or nothing to set it beside.
+        ``None`` where the study has no such run, or no model to compare with.
     """
     plain = {
         run.settings.model: run
@@ -121,7 +121,7 @@ def default_beside(study: Study, runs: Sequence[Run]) -> Beside | None:
         f"the best of the other models of {study.report}"
         if name in study.training
         else f"the best of the models of {study.report}": study.training,
-        "the best reference model": study.reference_models,
+        "the best baseline model": study.reference_models,
     }
     found = {
         kind: _best(plain[model] for model in some if model in plain)
@@ -171,11 +171,11 @@ def _rival(kind: str, own: Run, run: Run, compared: Any, metric: Metric) -> Riva
 
 
 def _in_words(rival: Rival, metric: Metric) -> str:
-    """One rival as a part of the sentence."""
+    """Describe one rival as a part of the sentence."""
     answer = {
-        True: "surely better than",
-        False: "surely worse than",
-        None: "not surely better or worse than",
+        True: "significantly better than",
+        False: "significantly worse than",
+        None: "not significantly different from",
     }
     unit = " points" if metric.points else ""
     low, high = rival.interval

@@ -1,4 +1,4 @@
-"""What a report claims, declared before training: what is estimated, on whom, and within what."""
+"""The claims of a report, declared before training: estimand, population and margin."""
 
 import tomllib
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Condition = Literal["no recurrence", "one class predicted"]
 
 
 class Claim(BaseModel):
-    """One claim of a report, as it is judged: one number that is about, below or above a value."""
+    """A claim of a report: one number that is about, below or above a value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -30,13 +30,13 @@ class Claim(BaseModel):
     classes: tuple[str, ...] = Field(default=(), description="Of a recall change: the classes.")
     estimand: str = Field(min_length=1, description="The number in words.")
     population: str = Field(min_length=1, description="On whom.")
-    relation: Relation = Field(description="What the number is to the value.")
+    relation: Relation = Field(description="Relation of the number to the value.")
     value: float = Field(description="The value.")
     margin: float = Field(
         default=0.0, ge=0, description="How far beyond the value the number may be."
     )
     untestable: tuple[Condition, ...] = Field(
-        default=(), description="What would make the claim untestable."
+        default=(), description="Conditions that make the claim untestable."
     )
     prevalence: tuple[float, float] = Field(
         default=(0.0, 1.0),
@@ -44,7 +44,7 @@ class Claim(BaseModel):
         "number is weighted to both.",
     )
     fewest: int = Field(
-        default=0, ge=0, description="Fewest examples of the rarer class that tell anything."
+        default=0, ge=0, description="Fewest examples of the rarer class for a test."
     )
 
     @model_validator(mode="after")
@@ -55,15 +55,15 @@ class Claim(BaseModel):
 
 
 def declared(name: str) -> tuple[Claim, ...]:
-    """The claims of a study that ships with the package."""
+    """Return the claims of a study that ships with the package."""
     return read(Path(str(files("sequela.studies") / "declared" / f"{name}.toml")))
 
 
 def read(path: Path) -> tuple[Claim, ...]:
-    """The claims of a file: tables ``claim``, and what they share before them.
+    """Read the claims of a file: tables ``claim``, and their shared keys before them.
 
     Raises:
-        SettingError: If the file is missing or no declaration of claims, or names one twice.
+        SettingError: If the file is missing or not a declaration of claims, or names one twice.
     """
     try:
         record = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -81,7 +81,7 @@ def read(path: Path) -> tuple[Claim, ...]:
 
 
 def to_toml(claims: Sequence[Claim]) -> str:
-    """Claims as a file that :func:`read` takes."""
+    """Format claims as a file that :func:`read` reads."""
     import tomlkit
 
     tables: list[dict[str, Any]] = [claim.model_dump(mode="json") for claim in claims]

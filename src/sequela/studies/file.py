@@ -1,7 +1,7 @@
 """A study as a file: data, task, models, seeds and claims, in TOML.
 
-The two studies of the 2019 report are such files (``declared/``). Whoever writes one runs it with
-``sequela study FILE.toml``.
+The two studies of the 2019 report are such files (``declared/``). Run a custom file with ``sequela
+study FILE.toml``.
 """
 
 import tomllib
@@ -29,7 +29,7 @@ class _Table(BaseModel):
 
 
 class Cohort(_Table):
-    """Data and the task asked of them."""
+    """A data set and its task."""
 
     data: str
     task: str = ""
@@ -39,7 +39,7 @@ class Cohort(_Table):
 
     @property
     def question(self) -> Question:
-        """As a study has it."""
+        """The question of a study."""
         return (self.data, self.task, *filter(None, (self.variant,)))
 
 
@@ -52,24 +52,24 @@ class ModelFamily(_Table):
 
 
 class StudyFile(_Table):
-    """What a file of a study may hold.
+    """The keys of a study file.
 
-    Each key is a field of :class:`~sequela.studies.study.Study`, or is said here.
+    Each key is a field of :class:`~sequela.studies.study.Study`, or is described here.
     """
 
     name: str = Field(min_length=1, description="In results.json, and of the part of the page.")
     title: str = ""
     heading: str = ""
-    data: str | tuple[str, ...] = Field(default=(), description="Data sets of which one is run.")
+    data: str | tuple[str, ...] = Field(default=(), description="Data sets to choose one from.")
     task: str = Field(
         default="",
-        description="Asked of `data`, where these are records: a name, or a task file beside this.",
+        description="Task of `data`, if these are records: a name, or a task file next to this.",
     )
     asked: dict[str, Any] = Field(
-        default={}, description="Of the task and its sequences: fields of CohortSettings. In a "
-        "file of several cohorts, by data set.",
+        default={}, description="Settings of the task and its sequences: fields of CohortSettings. "
+        "In a file of several cohorts, by data set.",
     )  # fmt: skip
-    signals: dict[str, Any] = Field(default={}, description="What recordings of one's own are.")
+    signals: dict[str, Any] = Field(default={}, description="Description of your own recordings.")
     cohorts: tuple[Cohort, ...] = ()
     primary: tuple[Cohort, ...] = ()
     hindsight: tuple[Cohort, ...] = ()
@@ -93,17 +93,17 @@ class StudyFile(_Table):
     very_few: int = Field(default=50, ge=0)
     folds: int = Field(default=5, ge=0)
     repeats: int = Field(default=1, ge=1)
-    seeds: int = Field(default=1, ge=1, description="With how many seeds each split is trained.")
+    seeds: int = Field(default=1, ge=1, description="Number of seeds for each split.")
     caveats: tuple[str, ...] = ()
     notes: dict[str, str] = {}
 
 
 def read_study(path: Path) -> Study:
-    """The study of a file.
+    """Read the study of a file.
 
     Raises:
-        SettingError: If the file is missing or is no declaration; it is named, with the key and
-            what is expected.
+        SettingError: If the file is missing or invalid; the message names the file, the key and the
+            expectation.
         UnknownNameError: If it names a data set, task or model that does not exist.
     """
     try:
@@ -128,17 +128,13 @@ def read_study(path: Path) -> Study:
 
 
 def shipped(name: str) -> Study:
-    """A study that ships with the package."""
+    """Return a study that ships with the package."""
     found = read_study(Path(str(files("sequela.studies") / "declared" / f"{name}-study.toml")))
     return replace(found, file="")
 
 
 def _with_tasks(file: StudyFile, path: Path) -> StudyFile:
-    """The study with the tasks that files declare, which lie beside it.
-
-    Raises:
-        SequelaError: One of them is no task.
-    """
+    """Return the study with the tasks that files in its folder declare."""
 
     def read(task: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         if not task.endswith(SUFFIX):
@@ -193,7 +189,7 @@ def _preferred(cohorts: tuple[Cohort, ...]) -> tuple[tuple[Question, int], ...]:
 def _asked(
     file: StudyFile, cohorts: tuple[Cohort, ...]
 ) -> Mapping[str | Question, Mapping[str, Any]]:
-    """What is asked of each data set, and of a question beyond that."""
+    """Return the settings of each data set, and further ones of a question."""
     with_task = {one.data: {"task": file.task, **file.asked} for one in cohorts}
     said = with_task if file.task else file.asked
     own: dict[str | Question, Mapping[str, Any]] = {}
@@ -202,7 +198,7 @@ def _asked(
 
 
 def _usual_splits(file: StudyFile, data: tuple[str, ...]) -> tuple[SplitUnit, ...]:
-    """By the largest unit that is known."""
+    """Return the split by the largest unit that is known."""
     entry = catalog.lookup(data[0])
     if entry.windows:
         return (SignalSettings.of(**file.signals).independent,)
@@ -225,5 +221,5 @@ def _check_names(file: StudyFile) -> None:
         if task and task not in TASKS and "declared" not in asked:
             raise unknown_name("task", task, TASKS)
     for name in set(file.training) - set(file.models):
-        raise SettingError(f"key 'training.{name}': it is none of the models of the study")
+        raise SettingError(f"key 'training.{name}': it is not one of the models of the study")
     SignalSettings.of(**file.signals)

@@ -1,4 +1,4 @@
-"""The claims of a study, each judged as well as can be and as the report most likely judged it."""
+"""The claims of a study, each evaluated by the best method and as the report probably did."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,20 +14,20 @@ from sequela.version import __version__
 
 RERUNS = "reruns.json"
 SAME_DATA = ("name", "examples", "counts")
-"""What data have in common on which a verdict can be compared."""
+"""The facts about data that must be equal for verdicts to be comparable."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim and its answers.
+    """A claim and its verdicts.
 
     Attributes:
-        main: On the study's own question and split.
-        by_row: On a split by row, which leaks; ``None`` where there is none.
-        as_reported: On the report's own question; ``None`` where it was not run beside the main
-            one.
-        reruns: How many reruns with other seeds gave the main answer on the same data, of how many;
-            ``None`` where that was not measured, or the runs are quick.
+        main: The verdict on the study's own question and split.
+        by_row: The verdict on a split by row, which leaks; ``None`` where there is none.
+        as_reported: The verdict on the report's own question; ``None`` where only the main one was
+            run.
+        reruns: Number of reruns with other seeds that gave the main verdict on the same data, and
+            their total; ``None`` where that was not measured, or the runs are quick.
     """
 
     main: Verdict
@@ -36,7 +36,7 @@ class Judged:
     reruns: tuple[int, int] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """For ``results.json``."""
+        """Return the verdicts for ``results.json``."""
         found: dict[str, Any] = {
             "id": self.main.claim.id,
             "claim": self.main.claim.claim,
@@ -53,10 +53,10 @@ class Judged:
 
 
 def judge_study(study: Study, cohorts: Sequence[Sequence[Run]]) -> list[Judged]:
-    """The claims of a study, none where no model was run without a leak.
+    """Judge the claims of a study, none where all models leak.
 
     Args:
-        study: With its claims.
+        study: A study with claims.
         cohorts: The runs of each question, the primary one first.
     """
     main, *others = cohorts
@@ -80,7 +80,7 @@ def judge_study(study: Study, cohorts: Sequence[Sequence[Run]]) -> list[Judged]:
 
 
 def _verdicts(study: Study, runs: Iterable[Run]) -> dict[str, Verdict]:
-    """The verdict on each claim by its id, on the runs that are neither leaks nor weighted."""
+    """Return the verdict on each claim by its id, on runs without leaks and weights."""
     plain = [run for run in runs if not run.settings.training.class_weights]
     by_model = {run.settings.model: run for run in plain if planned_leak(run) != "hindsight"}
     if not by_model:
@@ -89,7 +89,7 @@ def _verdicts(study: Study, runs: Iterable[Run]) -> dict[str, Verdict]:
 
 
 def _is_as_declared(study: Study, run: Run) -> bool:
-    """Whether a run was trained as the study's reruns were: a quick one was not."""
+    """Return whether a run was trained as the study's reruns were; quick runs were not."""
     found = run.settings.training
     asked = study.training.get(run.settings.model)
     return found.class_weights or asked in (None, found)
@@ -101,13 +101,13 @@ def _same(verdict: Verdict, reruns: Mapping[str, Sequence[str]]) -> tuple[int, i
 
 
 def measured_reruns(study: str, data: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The verdicts of reruns by claim, where this version measured them on these data.
+    """Return the verdicts of reruns by claim, where this version measured them on these data.
 
     ``benchmarks/verdicts.py`` measures them and writes the file.
 
     Args:
-        study: Its name.
-        data: What a run says of its data.
+        study: Name of the study.
+        data: A run's description of its data.
     """
     path = files("sequela.studies") / "declared" / RERUNS
     measured = json.loads(path.read_text(encoding="utf-8"))

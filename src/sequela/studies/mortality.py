@@ -1,4 +1,4 @@
-"""The report's study of mortality, as its file declares it (``declared/mortality-study.toml``)."""
+"""The report's study of mortality, as declared in ``declared/mortality-study.toml``."""
 
 from sequela.studies.file import shipped
 
@@ -7,4 +7,4 @@ COHORTS, ASKED, TRAINING = STUDY.cohorts, STUDY.asked, STUDY.training
 CLAIMS, REPORTED = STUDY.claims, STUDY.reported
 REPORT, FULL_CODES = (one for one in COHORTS if one[1] == "report-2019")
 FULL = STUDY.primary[0][1]
-"""Subjects from which MIMIC-III is the full database, and the primary cohort."""
+"""The number of subjects from which MIMIC-III is the full database, and the primary cohort."""

@@ -1,4 +1,4 @@
-"""The studies that exist, and the one that a run belongs to."""
+"""The registry of studies, and the study of a run."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,16 +14,16 @@ from sequela.studies import mortality, seizure
 from sequela.studies.study import Question, Study
 
 STUDIES: dict[str, Study] = {study.name: study for study in (seizure.STUDY, mortality.STUDY)}
-"""By name, in the order of the page."""
+"""The studies by name, in page order."""
 REPORT = tuple(STUDIES)
-"""Those of the 2019 report, which are reproduced unless another is named."""
+"""The studies of the 2019 report, which are reproduced by default."""
 
 
 def register(study: Study) -> None:
-    """Add a study: it can be reproduced, and has a part of the page and of ``results.json``.
+    """Register a study, with its part of the page and of ``results.json``.
 
     Raises:
-        SettingError: If the name is taken, or the study runs nothing.
+        SettingError: If the name is taken, or the study has no runs.
         UnknownNameError: If it names a data set, task or model that does not exist.
     """
     check_new_name("study", study.name, STUDIES)
@@ -41,7 +41,7 @@ def register(study: Study) -> None:
 
 
 def question_of(run: Run) -> Question:
-    """The data set of a run and the task asked of it, and which variant of that, if it is one."""
+    """Return the data set of a run, its task, and the variant of that, if it is one."""
     asked = run.settings.cohort
     if asked is None:
         return run.settings.data, ""
@@ -51,7 +51,7 @@ def question_of(run: Run) -> Question:
 
 
 def planned_leak(run: Run) -> str:
-    """``row``, ``recording`` or ``hindsight`` where a run shows what a leak adds, else nothing.
+    """Return ``row``, ``recording`` or ``hindsight`` for a run that shows a leak, else nothing.
 
     A split by recording leaks where recordings were made at the same time.
     """
@@ -63,9 +63,9 @@ def planned_leak(run: Run) -> str:
 
 
 def study_of(run: Run) -> Study:
-    """The study of a run: the last registered one that has its question.
+    """Return the study of a run: the last registered one that has its question.
 
-    A run of no study is given one of its own, without claims.
+    Other runs get a new study without claims.
     """
     question, data = question_of(run), run.data
     for study in reversed(STUDIES.values()):
@@ -78,7 +78,7 @@ def study_of(run: Run) -> Study:
 
 
 def training_of(model: str, changes: Mapping[str, Any]) -> TrainingSettings:
-    """How a model is trained in its study, or else by its entry, some settings changed.
+    """Return the training settings of a model in its study, or else of its entry, with changes.
 
     Raises:
         SettingError: If a changed setting is not allowed.
@@ -89,7 +89,7 @@ def training_of(model: str, changes: Mapping[str, Any]) -> TrainingSettings:
 
 
 def asked_of(data: str, said: Mapping[str, Any]) -> CohortSettings:
-    """What is asked of a data set in its study, with what a user says of it; see ``Study.ask``.
+    """Return the settings of a data set in its study, with a user's changes; see ``Study.ask``.
 
     A task may be the path of a file that declares it.
     """

@@ -1,4 +1,4 @@
-"""Whole studies: their runs side by side in several processes, and ``results.json``."""
+"""Whole studies, reproduced in parallel runs, and ``results.json``."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ from sequela.studies.study import Question, Study
 
 WORK = "work"
 OnRun = Callable[[Run, int, int], None]
-"""Called with each finished run, how many are finished, and how many there are."""
+"""A callback with each finished run, the number of finished runs, and the total."""
 OnLook = Callable[[Snapshot], None]
 
 
@@ -48,7 +48,7 @@ def reproduce(
     on_run: OnRun = lambda *_: None,
     on_look: OnLook = lambda _: None,
 ) -> list[Run]:
-    """Train all models of the studies, open their held-out parts and write ``results.json``.
+    """Train all models of the studies, evaluate on the test sets and write ``results.json``.
 
     Runs that ``out`` already holds are kept if they are finished, and continued if they are not,
     so an interrupted study continues where it stopped.
@@ -56,18 +56,18 @@ def reproduce(
     Args:
         out: Folder of the studies; each run is in a folder under ``runs/``.
         studies: Names in ``STUDIES``.
-        data: The data set of a study that lets one be chosen (default: its first one).
+        data: The data set of a study with a choice (default: its first one).
         root: Folder or file of the one study's data; for mortality, of MIMIC-III (default: the
             usual search path).
-        seed: Seed of the weights and the order of the batches, and of the split unless that has
-            its own.
+        seed: Seed of the weights and the batch order, and of the split if ``split_seed`` is not
+            given.
         split_seed: Seed of the split.
-        quick: Train for few epochs, to see that everything works; the numbers are not results.
+        quick: Train for few epochs, to check that everything works; the numbers are not results.
         processes: Train this many models at once, each on one torch thread (default: one for each
             core).
-        smallest: The smallest count of people that ``results.json`` holds.
+        smallest: The smallest count of people in ``results.json``.
         on_run: Called after each run.
-        on_look: Called several times a second with what is being trained.
+        on_look: Called several times a second with the state of training.
 
     Returns:
         The runs, in the order of the page.
@@ -82,9 +82,7 @@ def reproduce(
             raise unknown_name("study", name, STUDIES)
     _check_out(out)
     if root is not None and len(studies) > 1:
-        raise SettingError(
-            f"--root is where the data of one study lie: name {' or '.join(STUDIES)}"
-        )
+        raise SettingError(f"--root is the place of one study's data: name {' or '.join(STUDIES)}")
     if processes is not None and processes < 1:
         raise SettingError(f"--processes is {processes}; expected 1 or more")
     jobs: list[Job] = []
@@ -106,7 +104,7 @@ def reproduce(
                 _declare(out, STUDIES[name])
         _watch(in_processes(jobs, processes or joblib.cpu_count()), on_run, on_look)
         folders = in_order([open_run(each.path) for each in planned])
-        for folder in folders:  # once, at the end, as the page of these runs does
+        for folder in folders:  # once, at the end, as for the page of these runs
             open_held_out(folder, "report")
         with whole(out / "results.json") as partial:
             content = json.dumps(results(folders, smallest), indent=1, ensure_ascii=False)
@@ -117,7 +115,7 @@ def reproduce(
 
 
 def _watch(snapshots: Generator[Snapshot], on_run: OnRun, on_look: OnLook) -> None:
-    """Say what happens until all runs are finished."""
+    """Report progress until all runs are finished."""
     said = 0
     with closing(snapshots):
         for now in snapshots:
@@ -128,7 +126,7 @@ def _watch(snapshots: Generator[Snapshot], on_run: OnRun, on_look: OnLook) -> No
 
 
 def _is_control(planned: PlannedRun) -> bool:
-    """Whether a run shows what a leak adds, and is not a result."""
+    """Return whether a run shows a leak, and is not a result."""
     asked = planned.settings.cohort
     if asked is None:
         return planned.folds == 0
@@ -137,7 +135,7 @@ def _is_control(planned: PlannedRun) -> bool:
 
 
 def _check_out(out: Path) -> None:
-    """Make sure that a study may be written here, or goes on here."""
+    """Check that a study may be written, or continued, here."""
     paths = out.iterdir() if out.is_dir() else ()
     there = {path.name for path in paths if not is_leftover(path)}
     begun = {WORK, *map(_declaration, STUDIES)}
@@ -150,11 +148,7 @@ def _declaration(study: str) -> str:
 
 
 def _declare(out: Path, study: Study) -> None:
-    """Write down the claims of a study before its first model is trained.
-
-    Raises:
-        RunError: If the study was begun with other claims.
-    """
+    """Write the claims before training, or raise a RunError if the study began with others."""
     path = out / _declaration(study.name)
     if not study.claims:
         return
@@ -168,11 +162,7 @@ def _declare(out: Path, study: Study) -> None:
 
 
 def _check_same_study(out: Path, planned: PlannedRun) -> None:
-    """Make sure that a run is of the study that is asked for, as far as its options go.
-
-    Raises:
-        RunError: If it is of another seed or data set, or one is quick and the other is not.
-    """
+    """Check that a run belongs to this study: seed, data set and ``quick``."""
     first, asked = planned.runs[0]
     if not (first / CONFIG).exists():
         return
@@ -208,7 +198,7 @@ def _jobs(
     seeds: tuple[int, int | None],
     quick: bool,
 ) -> list[Job]:
-    """The runs of each question whose data are present; events are built here, once for all."""
+    """Return the runs of each question whose data are present; events are built here, once."""
     questions = study.questions(data)
     roots = {study.rooted or questions[0][0]: root} if root else {}
     if len(questions) > 1:
@@ -255,7 +245,7 @@ def _jobs(
 def _flows(
     study: Study, questions: Sequence[Question], roots: Mapping[str, Path], work: Path
 ) -> dict[Question, Flow]:
-    """Who is in each cohort, of questions that are asked of events."""
+    """Return the flow of each cohort, for questions on events."""
     asked = {question: study.cohort_of(question) for question in questions}
     return {
         question: ask(question[0], settings, roots.get(question[0]), work).flow
@@ -265,7 +255,7 @@ def _flows(
 
 
 def _together(planned: Iterable[PlannedRun]) -> Iterator[tuple[PlannedRun, ...]]:
-    """Runs that read the same sequences are made by one process; runs on signals one by one."""
+    """Group runs that read the same sequences into one process; runs on signals stay alone."""
     alike: dict[object, list[PlannedRun]] = {}
     for each in planned:
         cohort = each.settings.cohort

@@ -16,7 +16,7 @@ _SPLITS = ("subject", "session", "recording", "site", "time", "row")
 
 
 def by_study(folders: Sequence[Run]) -> list[tuple[Study, list[Run]]]:
-    """Each study that has runs here, in the order of the page."""
+    """Return each study that has runs here, in the order of the page."""
     found: dict[str, tuple[Study, list[Run]]] = {}
     for run in in_order(folders):
         study = study_of(run)
@@ -25,7 +25,7 @@ def by_study(folders: Sequence[Run]) -> list[tuple[Study, list[Run]]]:
 
 
 def in_order(folders: Sequence[Run]) -> list[Run]:
-    """Runs in the order of the page: by study and question; reference models last, then leaks."""
+    """Sort runs by study and question; baseline models last, then leaks."""
     known = list(STUDIES)
 
     def place(run: Run) -> tuple[Any, ...]:
@@ -47,11 +47,10 @@ def in_order(folders: Sequence[Run]) -> list[Run]:
 
 
 def results(folders: Sequence[Run], smallest: int = SMALLEST_CELL) -> dict[str, Any]:
-    """The content of ``results.json``: every study by its name.
+    """Return the content of ``results.json``: every study by its name.
 
-    A study's primary question has the study's own name, other questions have names of their own.
-    Runs that another split makes leak form studies of their own. What must not be shown of people
-    is null.
+    A study's primary question has the study's own name, other questions have separate names. Runs
+    that leak by their split form separate studies. Numbers that must not be shown are null.
 
     Args:
         folders: Finished runs.
@@ -80,7 +79,7 @@ def _split_leak(run: Run) -> str:
 
 
 def cohorts_of(study: Study, runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """The runs of a study by the name of their question, the primary one first."""
+    """Return the runs of a study by the name of their question, the primary one first."""
     grouped: dict[Question, list[Run]] = {}
     for run in runs:
         grouped.setdefault(question_of(run), []).append(run)
@@ -91,7 +90,7 @@ def cohorts_of(study: Study, runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def _content(study: Study, chosen: Sequence[Run], smallest: int) -> dict[str, Any]:
-    """One study of ``results.json``; the first run is one that tells the study's data and split."""
+    """Return one study of ``results.json``; the first run represents its data and split."""
     first = chosen[0]
     data = released_data(first.metrics["data"], smallest)
     content: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The report's study of EEG, as its file declares it (``declared/seizure-study.toml``)."""
+"""The report's study of EEG, as declared in ``declared/seizure-study.toml``."""
 
 from sequela.studies.file import shipped
 

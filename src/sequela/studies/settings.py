@@ -1,4 +1,4 @@
-"""The settings of a run from what a user names: the rest is as in the studies of the report."""
+"""The settings of a run from the user's options; defaults are as in the studies of the report."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ from sequela.sources.signals.declaration import declared
 from sequela.studies.registry import asked_of, training_of
 
 _AIMS = ("aim", "aim_target")
-"""Settings of a run that are asked for with those of its records."""
+"""The settings of a run that are passed with those of its records."""
 
 
 def resumed_settings(
@@ -30,17 +30,17 @@ def resumed_settings(
     signals: Mapping[str, Any] | None = None,
     **given: Any,
 ) -> RunSettings:
-    """The settings of a run that was begun, changed where something is given.
+    """Return the settings of an interrupted run, with changes.
 
     Args:
-        begun: As its folder holds them.
+        begun: Settings from its folder.
         records: As in :func:`run_settings`.
-        training: Changes to how the model is trained.
+        training: Changes to the model's training settings.
         signals: As in :func:`signals_asked`.
-        given: Other settings; ``None`` is what is not given.
+        given: Other settings; ``None`` means no change.
 
     Raises:
-        SettingError: If a setting is not allowed, or is of hospital records and the run is not.
+        SettingError: If a setting is not allowed, or is for hospital records and the run is not.
     """
     own = {name: value for name, value in records.items() if name in _AIMS}
     asked = {name: value for name, value in records.items() if name not in _AIMS}
@@ -66,24 +66,24 @@ def run_settings(
     training: Mapping[str, Any],
     signals: SignalSettings | None = None,
 ) -> RunSettings:
-    """The settings of one run.
+    """Return the settings of one run.
 
     Args:
         model: A registered model, or a class named by its file or module.
         data: A data set.
-        split: Unit of the split (default: the first that the data set has; of signals of one's own,
-            subjects where these are declared, else sessions, else recordings).
-        seed: Of weights and batches, and of the split unless that has its own.
-        split_seed: Of the split.
+        split: Unit of the split (default: the first that the data set has; for a user's own
+            signals, subjects where these are declared, else sessions, else recordings).
+        seed: Seed of weights and batches, and of the split if ``split_seed`` is not given.
+        split_seed: Seed of the split.
         fractions: Shares of training, validation and test set.
-        segment: Into what recordings are cut (default: that of the model, else of the data set).
+        segment: Segments of recordings (default: those of the model, else of the data set).
         records: Fields of ``CohortSettings``, and ``aim`` and ``aim_target``.
-        training: Changes to how the model is trained in its study.
-        signals: What recordings of one's own are: see :func:`signals_asked`.
+        training: Changes to the training settings of the model in its study.
+        signals: Description of the user's own recordings: see :func:`signals_asked`.
 
     Raises:
         UnknownNameError: If there is no such data set.
-        SettingError: If a setting is not allowed, or is of hospital records and the data are not.
+        SettingError: If a setting is not allowed, or is for hospital records and the data are not.
     """
     aims = {name: value for name, value in records.items() if name in _AIMS}
     usual = signals.independent if signals else catalog.lookup(data).units[0]
@@ -109,12 +109,12 @@ def default_run(
     root: Path | None,
     work: Path,
 ) -> tuple[Default, RunSettings]:
-    """The default model for the data of a run, and the settings of its run.
+    """Return the default model for the data of a run, and the settings of its run.
 
     Args:
-        settings: Of a run of any model.
-        training: Changes to how the model is trained in its study.
-        root: Where the data lie; the usual search path by default.
+        settings: Settings of a run of any model.
+        training: Changes to the training settings of the model in its study.
+        root: Place of the data; the usual search path by default.
         work: As in :func:`sequela.runs.default.default_of`.
 
     Raises:
@@ -126,29 +126,25 @@ def default_run(
 
 
 def _check_signals(data: str, said: Mapping[str, Any]) -> None:
-    """Refuse what is said of recordings of one's own where the data are others.
-
-    Raises:
-        SettingError: If so.
-    """
+    """Raise a SettingError for options of user's own recordings with other data."""
     if said and not catalog.lookup(data).windows:
         name = next(iter(said))
         raise SettingError(
-            f"--{name} is an option for recordings of one's own (--data signals), and {data} is "
+            f"--{name} is an option for your own recordings (--data signals), and {data} is "
             "published in one form: leave it out"
         )
 
 
 def signals_asked(data: str, said: Mapping[str, Any], root: Path | None) -> SignalSettings | None:
-    """What is declared of recordings of one's own; ``None`` of other data.
+    """Return the declaration of a user's own recordings; ``None`` for other data.
 
     Args:
         data: A data set.
-        said: Fields of ``SignalSettings``; what is declared beside the data is added.
-        root: Where they lie; the usual search path by default.
+        said: Fields of ``SignalSettings``; the declaration with the data is added.
+        root: Place of the data; the usual search path by default.
 
     Raises:
-        SequelaError: If they are not found, or what is said of them cannot be.
+        SequelaError: If they are not found, or the declaration is invalid.
     """
     _check_signals(data, said)
     if not catalog.lookup(data).windows:
@@ -157,11 +153,7 @@ def signals_asked(data: str, said: Mapping[str, Any], root: Path | None) -> Sign
 
 
 def _segment_of(data: str, segment: SegmentLength | None) -> SegmentLength | None:
-    """What was asked for, if the data are recordings.
-
-    Raises:
-        SettingError: If they are not.
-    """
+    """Return the segments if the data are recordings, else raise a SettingError."""
     if segment is not None and catalog.lookup(data).holds == "records":
         raise SettingError(
             f"--segment cuts recordings, and {data} holds hospital records: leave it out"
@@ -170,7 +162,7 @@ def _segment_of(data: str, segment: SegmentLength | None) -> SegmentLength | Non
 
 
 def cohort_asked(data: str, records: Mapping[str, Any]) -> CohortSettings | None:
-    """What is asked of hospital records; ``None`` of recordings, which have classes of their own.
+    """Return the task of hospital records; ``None`` for recordings, which have their own classes.
 
     Args:
         data: A data set.
@@ -182,7 +174,7 @@ def cohort_asked(data: str, records: Mapping[str, Any]) -> CohortSettings | None
     data_set = catalog.lookup(data)
     if data_set.holds == "records":
         return asked_of(data, {n: value for n, value in records.items() if n not in _AIMS})
-    # Of recordings of one's own, the classes are known once they are read.
+    # For a user's own recordings, the classes are known once they are read.
     own = bool(data_set.windows)
     two = own or len(catalog.signals_of(data).classes) == 2  # noqa: PLR2004
     for name in records:

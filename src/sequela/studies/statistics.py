@@ -1,4 +1,4 @@
-"""The numbers that claims are about, each as a statistic of the groups that a fold judged."""
+"""The numbers that claims are about, each as a statistic of the groups in a test fold."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,12 +21,12 @@ Fold = tuple[RunFolder, ...]
 
 @dataclass(frozen=True)
 class Scale:
-    """How a number is written.
+    """The format of a number.
 
     Attributes:
-        form: In Python's format.
-        times: What it is multiplied with.
-        unit: Behind it.
+        form: Format in Python's notation.
+        times: Factor.
+        unit: Suffix.
     """
 
     form: str
@@ -34,7 +34,7 @@ class Scale:
     unit: str = ""
 
     def of(self, *values: float) -> str:
-        """One value, or a range of two.
+        """Format one value, or a range of two.
 
         Example:
             >>> Scale("+.0f", 100, " points").of(0.021, 0.08)
@@ -43,7 +43,7 @@ class Scale:
         return " to ".join(number(self.times * each, self.form) for each in values) + self.unit
 
     def without_sign(self, value: float) -> str:
-        """A value that is no difference: a bound or a margin."""
+        """Format a value that is not a difference: a bound or a margin."""
         margin = " points" if self.unit == " %" else self.unit
         return number(self.times * value, self.form.removeprefix("+")) + margin
 
@@ -53,12 +53,13 @@ class Number:
     """A number that claims can be about.
 
     Attributes:
-        of: From a claim, the runs of its models on one fold, the name of a part, and the share of
-            class 1 to weight to, if that is another than in the data: the number as a statistic of
-            the part's groups.
-        models: How many models it is of.
-        form: Of the number in a sentence, in Python's format; that of the claim's metric if empty.
-        points: Whether it is a difference of shares, told in percentage points.
+        of: Function from a claim, the runs of its models on one fold, the name of a part, and the
+            share of class 1 to weight to, if it differs from the data's: the number as a statistic
+            of the part's groups.
+        models: Number of models.
+        form: Format in a sentence, in Python's notation; if empty, the format of the claim's
+            metric.
+        points: Whether it is a difference of shares, in percentage points.
         paired: Whether it is a difference of two models on the same examples.
     """
 
@@ -69,7 +70,7 @@ class Number:
     paired: bool = False
 
     def scale(self, claim: Claim) -> "Scale":
-        """How the number is written."""
+        """Return the format of the number."""
         metric = named(claim.metric)
         if self.points or (self.models > 1 and metric.points):
             return Scale("+.0f", 100, " points")
@@ -78,11 +79,11 @@ class Number:
 
 
 def number_of(claim: Claim) -> Number:
-    """The number that a claim is about.
+    """Return the number that a claim is about.
 
     Raises:
         UnknownNameError: If there is no such number.
-        SettingError: If it is of another number of models.
+        SettingError: If it needs another number of models.
     """
     if claim.statistic not in STATISTICS:
         raise unknown_name("statistic", claim.statistic, STATISTICS)
@@ -103,7 +104,7 @@ def _correct(predictions: Predictions) -> Values:
 def _pair(fold: Fold, part: str) -> tuple[Predictions, Predictions]:
     before, after = (run.predictions.part(part) for run in fold)
     if not np.array_equal(before.example_id, after.example_id):
-        raise ValueError("the runs were judged on different examples")
+        raise ValueError("the runs were evaluated on different examples")
     return before, after
 
 
@@ -126,14 +127,15 @@ def _level(claim: Claim, fold: Fold, part: str, share_: float | None) -> Statist
 
 
 def at_prevalence(predictions: Predictions, counts: Sequence[int], share_: float) -> Predictions:
-    """Move the probabilities of two classes to another share of class 1.
+    """Adjust the probabilities of two classes to another share of class 1.
 
-    The odds are multiplied by those of the new share over those of the data, which is what a
-    calibrated model of data with that share predicts (Saerens et al. 2002, Neural Computation 14).
+    The odds are multiplied by those of the new share over those of the data, which equals the
+    prediction of a calibrated model for data with that share (Saerens et al. 2002, Neural
+    Computation 14).
 
     Args:
-        predictions: Of two classes.
-        counts: Examples of each class in the data.
+        predictions: Predictions with two classes.
+        counts: Number of examples of each class in the data.
         share_: The new share of class 1.
 
     Raises:
@@ -168,7 +170,7 @@ def _moved(one: Statistic, by: float) -> Statistic:
 
 
 def _gap_change(_: Claim, fold: Fold, part: str, __: float | None) -> Statistic:
-    """Training accuracy is that of a given fit; what varies are the held-out groups."""
+    """Return the change of the gap; training accuracy is fixed, only the test groups vary."""
     before, after = _pair(fold, part)
     change = ratio(
         _correct(before) - _correct(after), np.ones(before.n_examples), before.group_index
@@ -177,7 +179,7 @@ def _gap_change(_: Claim, fold: Fold, part: str, __: float | None) -> Statistic:
 
 
 def _held_out_over_training(_: Claim, fold: Fold, part: str, __: float | None) -> Statistic:
-    """A model under-fits if a larger one does better on unseen data than it on its own."""
+    """Return test over training: a model under-fits if a larger one does better on unseen data."""
     small, large = fold
     return _moved(
         statistic_of("accuracy", large.predictions.part(part)), -_training_accuracy(small)
@@ -185,7 +187,7 @@ def _held_out_over_training(_: Claim, fold: Fold, part: str, __: float | None) -
 
 
 def asymmetry(confusion: Values) -> Values:
-    """Share of the errors that their mirror images do not balance: 0 symmetric, 1 one-sided.
+    """Return the share of unbalanced errors in a confusion matrix: 0 symmetric, 1 one-sided.
 
     Args:
         confusion: (..., class, class) counts or weights.
@@ -214,7 +216,7 @@ def _asymmetry_change(_: Claim, fold: Fold, part: str, __: float | None) -> Stat
 
 
 def _recalls(predictions: Predictions, threshold: float) -> Statistic:
-    """Shares of class 1 at or above a threshold, and of class 0 below it."""
+    """Return the shares of class 1 at or above a threshold, and of class 0 below it."""
     alarm, event = predictions.score >= threshold, predictions.label == 1
     return stacked(
         [
@@ -243,7 +245,7 @@ _OF_EXAMPLES: Mapping[str, Callable[[Predictions], Values]] = {
     "loss": example_loss,
     "accuracy": _correct,
 }
-"""Metrics that are means over examples, whose classes can be weighted."""
+"""The metrics that are means over examples, whose classes can be weighted."""
 STATISTICS: Mapping[str, Number] = {
     "level": Number(_level, 1),
     "change": Number(_change, 2, paired=True),
@@ -254,4 +256,4 @@ STATISTICS: Mapping[str, Number] = {
     "recall at 0.5": Number(_recall_at_half, 1, ".0%"),
     "smaller recall": Number(_smaller_recall, 1, ".0%"),
 }
-"""By the name that a declaration of claims uses."""
+"""The statistics by their name in declarations of claims."""

@@ -1,4 +1,4 @@
-"""A study as data: what is run on which data, what it claims, and what must be said of it."""
+"""A study as data: its runs and data, its claims, and its caveats."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,11 +16,11 @@ from sequela.models.registry import MODELS
 from sequela.studies.claims import Claim
 
 Question = tuple[str, ...]
-"""A data set and the task asked of it; no task where the data set has classes of its own. A third
-part names a variant, which is asked with other settings (see ``Study.asked``)."""
+"""A data set and its task; no task where the data set has its own classes. A third part names a
+variant with other settings (see ``Study.asked``)."""
 _FEWEST_FOLDS = 2
 _OF_THE_TASK = ("hours", "from_icu", "declared")
-"""What ``Study.asked`` says of its own task only."""
+"""The keys of ``Study.asked`` that are only for its own task."""
 
 
 @dataclass(frozen=True)
@@ -28,45 +28,44 @@ class Study:
     """A study as data.
 
     Attributes:
-        name: On the command line, in ``results.json`` and in links within the page.
-        title: In the list at a glance.
-        heading: Of its part of the page.
-        data: Data sets of which one is chosen; empty where the study runs ``cohorts``.
-        cohorts: Questions that are run side by side, as far as their data are present.
+        name: Name on the command line, in ``results.json`` and in links within the page.
+        title: Title in the list at a glance.
+        heading: Heading of its part of the page.
+        data: Data sets to choose one from; empty where the study runs ``cohorts``.
+        cohorts: Questions that are all run, if their data are present.
         primary: Questions in the order of preference for the main result, each with the fewest
             subjects that it needs for that.
-        hindsight: Questions in the same form, of which the first has the ``hindsight`` controls;
-            where it is empty, the main result has them.
+        hindsight: Questions in the same form, of which the first gets the ``hindsight`` controls;
+            if empty, the main result gets them.
         rooted: The data set that ``--root`` names; the chosen one of ``data`` where it is empty.
-        asked: What is asked of each data set unless a user says otherwise: ``CohortSettings``. A
-            question, or a variant of one, has what is asked of it beyond that.
-        signals: What recordings of one's own are: fields of ``SignalSettings``.
+        asked: Default settings of each data set: ``CohortSettings``. A question, or a variant of
+            one, has its own on top.
+        signals: Description of the user's own recordings: fields of ``SignalSettings``.
         splits: Units of the split; the first gives the main result. By row, and by recording where
-            the first is by session, shows what a leak adds.
-        training: How each network is trained.
-        reference_models: Simple models to compare the networks with.
-        default: Whether the default model of its data (``sequela train auto``) is run beside its
-            own, where it is none of them.
-        controls: Runs beside the results, ``weighted`` (of the main one) or ``hindsight``, of which
-            models.
+            the first is by session, shows the effect of a leak.
+        training: Training settings of each network.
+        reference_models: Baseline models to compare the networks with.
+        default: Whether the default model of its data (``sequela train auto``) is also run, if the
+            study does not name it.
+        controls: Models with control runs, ``weighted`` (of the main result) or ``hindsight``.
         quick_epochs: The most epochs of a quick study.
         quick_average: The longest memory of the weights of a quick study, which has fewer steps.
-        families: Title, baseline and improved model of each pair to be judged.
-        claims: What a report says.
-        report: That report, as it stands within a sentence.
+        families: Title, baseline and improved model of each pair to compare.
+        claims: Claims of a report.
+        report: Name of that report, as used within a sentence.
         reported: The report's own numbers, by model.
-        reported_columns: Those shown in the table of models.
-        reported_question: The report's own question, on which claims are judged as well.
-        few: Examples of the rarer class that a held-out part needs: with fewer, folds are run.
+        reported_columns: Columns of these in the table of models.
+        reported_question: The report's own question, on which claims are evaluated as well.
+        few: Examples of the rarer class that a test set needs: with fewer, folds are run.
         very_few: Examples of the rarer class below which nothing is concluded.
-        folds: How many folds are run where examples are few.
-        repeats: How many times the cross-validation is repeated.
-        seeds: With how many seeds each split is trained.
-        caveats: Sentences that are true of its data, the worst first: a card shows it, the
-            beginning of the study's part the second, and its fold on the data all.
+        folds: Number of folds where examples are few.
+        repeats: Number of repeats of the cross-validation.
+        seeds: Number of seeds for each split.
+        caveats: Caveats about its data, the worst first: a card shows it, the beginning of the
+            study's part the second, and its fold on the data all.
         file: The file that declares it, where it does not ship with the package.
-        notes: A sentence or more for a section of the page, by its name: ``models``, ``verdicts``,
-            ``leak``, ``cohorts`` or ``training`` (how the settings were chosen).
+        notes: One or more sentences for a section of the page, by its name: ``models``,
+            ``verdicts``, ``leak``, ``cohorts`` or ``training`` (the choice of the settings).
     """
 
     name: str
@@ -102,66 +101,66 @@ class Study:
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def questions(self, data: str | None = None) -> tuple[Question, ...]:
-        """What is run: all cohorts, or one data set: the chosen one, or else the first."""
+        """Return the questions to run: all cohorts, or one data set, by default the first."""
         chosen = data if data in self.data else next(iter(self.data), None)
         return self.cohorts or (((chosen, ""),) if chosen else ())
 
     def place_of(self, question: Question) -> int:
-        """Where a question stands in the order of the study; others come after."""
+        """Return the place of a question in the order of the study; others come after."""
         known = [*self.cohorts, *((name, "") for name in self.data)]
         return known.index(question) if question in known else len(known)
 
     def primary_of(self, subjects: Mapping[Question, int]) -> Question | None:
-        """The question that is the main result: the first where the study prefers none.
+        """Return the question of the main result: the first where the study has no preference.
 
         Args:
-            subjects: How many (or how many examples) each question that is present has.
+            subjects: Number of subjects (or examples) for each question that is present.
         """
         preferred = (one for one, least in self.primary if subjects.get(one, 0) >= least)
         return next(preferred, None if self.primary else next(iter(subjects), None))
 
     def hindsight_of(self, subjects: Mapping[Question, int]) -> Question | None:
-        """The question that shows what looking back on a stay is worth; see :meth:`primary_of`."""
+        """Return the question that shows the effect of hindsight; see :meth:`primary_of`."""
         preferred = (one for one, least in self.hindsight if subjects.get(one, 0) >= least)
         return next(preferred, self.primary_of(subjects))
 
     def variant_of(self, question: Question, asked: CohortSettings) -> Question:
-        """A question, or the variant of it whose settings these are."""
+        """Return a question, or the variant of it with these settings."""
         variants = (one for one in self.cohorts if one[:2] == question and one != question)
         alike = (one for one in variants if _says(asked, self.asked[one]))
         return next(alike, question)
 
     def key_of(self, question: Question, *, is_primary: bool) -> str:
-        """The name of a question in ``results.json``."""
+        """Return the name of a question in ``results.json``."""
         return self.name if is_primary else "-".join(filter(None, (self.name, *question)))
 
     def folds_for(self, rarer: int | None, split: SplitUnit, *, quick: bool) -> int:
-        """How many folds a run is judged on: 0, one split, where examples are enough.
+        """Return the number of folds of a run: 0, one split, where examples are enough.
 
         Args:
-            rarer: Examples of the rarer class in all; ``None`` where they are not counted before
-                the data are read, as recordings are: they are few.
-            split: Its unit. One split is enough to show what a leak adds.
-            quick: Whether to run as few folds as can be.
+            rarer: Total examples of the rarer class; ``None`` if they are not counted before the
+                data are read, as for recordings: they are few.
+            split: Unit of the split. One split is enough to show the effect of a leak.
+            quick: Whether to run as few folds as possible.
         """
         if self.shows_leak(split) or (rarer or 0) >= self.few * self.folds:
             return 0
         return _FEWEST_FOLDS if quick else self.folds
 
     def shows_leak(self, split: SplitUnit) -> bool:
-        """Whether a split is there to show what a leak adds, and gives no result."""
+        """Return whether a split only shows the effect of a leak, and gives no result."""
         return split == "row" or (split == "recording" and self.splits[0] == "session")
 
     def ask(self, data: str, said: Mapping[str, Any], variant: str = "") -> CohortSettings:
-        """What is asked of a data set, with what a user says of it.
+        """Return the settings of a data set, with a user's changes.
 
-        Who names another task than the study's is given that task's own times. Who names a task
-        that has its own inputs, or names inputs, is given just those. All tables are read for
-        inputs that were named, and for a task from a file: any of them may hold its codes.
+        If the user names another task than the study's, its own times are used. If the user names
+        inputs, or a task that has its own, exactly those are used. For named inputs, and for a task
+        from a file, all tables are read, since any of them may hold the codes.
 
         Raises:
-            SettingError: If something said is not allowed.
-            UnknownNameError: If no task has the name that was said.
+            SettingError: If a change is not allowed.
+            UnknownNameError: If no task has that name.
         """
         usual = {"task": "in-hospital", **self.asked.get(data, {})}
         question = (data, said.get("task", usual["task"]))
@@ -176,7 +175,7 @@ class Study:
         return CohortSettings.of(**asked)
 
     def cohort_of(self, question: Question) -> CohortSettings | None:
-        """What is asked of records; ``None`` where the data set has classes of its own."""
+        """Return the settings of records; ``None`` where the data set has its own classes."""
         data, task, *variant = question
         return self.ask(data, {"task": task}, *variant) if task else None
 
@@ -192,17 +191,17 @@ class Study:
         default: str = "",
         declared: SignalSettings | None = None,
     ) -> dict[str, RunSettings]:
-        """The runs of a question by the name of their folder, those that take longest first.
+        """Return the runs of a question by the name of their folder, the slowest first.
 
         Args:
-            question: Of the study.
+            question: Question of the study.
             is_primary: Whether it is the main result, which has runs with weighted classes.
-            looks_back: Whether it has runs with later information.
-            seed: Of all runs.
-            split_seed: Of the split, where that is not the seed.
-            quick: Whether they are short.
-            default: The default model of the data, which is run on the first split alone.
-            declared: What recordings of one's own are, with what is declared beside them.
+            looks_back: Whether it has runs with hindsight.
+            seed: Seed of all runs.
+            split_seed: Seed of the split, where it differs.
+            quick: Whether the runs are short.
+            default: The default model of the data, which is run on the first split only.
+            declared: Description of the user's own recordings, with their declaration.
         """
         kinds = ("weighted",) * is_primary + ("hindsight",) * looks_back
         cohort = self.cohort_of(question)
@@ -236,7 +235,7 @@ class Study:
     def _controls(
         self, name: str, settings: RunSettings, kinds: tuple[str, ...]
     ) -> dict[str, RunSettings]:
-        """A run with weighted classes, and one with later information, if the study has them."""
+        """Return runs with weighted classes and with hindsight, if the study has them."""
         found = {}
         of = {kind: self.controls.get(kind, ()) for kind in kinds}
         if settings.model in of.get("weighted", ()):

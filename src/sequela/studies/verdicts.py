@@ -1,9 +1,9 @@
-"""Judge a report's claims on runs.
+"""The verdicts on a report's claims, from runs.
 
-Each claim is one number that is about, below or above a value. Its interval is that of the training
+Each claim is one number that is about, below or above a value. Its interval is for the training
 procedure on new groups (:mod:`sequela.evaluation.recipe`). The interval alone gives *supported*,
-*contradicted* or *open*. A claim is also *settled* where it stays so after Holm's correction for
-all claims of the study that can be tested, at 0.05: then it holds or does not hold, else it is
+*contradicted* or *open*. A claim is also *settled* if it stays so after Holm's correction for all
+claims of the study that can be tested, at 0.05: then it holds or does not hold, else it is
 inconclusive. A claim about a value is settled by two one-sided tests (Schuirmann 1987).
 """
 
@@ -27,20 +27,20 @@ UNTESTABLE = "not testable here"
 ANSWERS = (HOLDS, FAILS, UNKNOWN, UNTESTABLE)
 SUPPORTED, CONTRADICTED, OPEN = "supported", "contradicted", "open"
 LEVEL = 0.05
-"""p-value, corrected for the number of claims, below which a claim is settled."""
+"""The p-value, corrected for the number of claims, below which a claim is settled."""
 SURE = 0.005
-"""p-value below which one model is called significantly better than another."""
+"""The p-value below which one model is called significantly better than another."""
 _SETTLED = {SUPPORTED: HOLDS, CONTRADICTED: FAILS}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A judged claim.
+    """The verdict on a claim.
 
     Attributes:
-        claim: What the report says.
+        claim: The claim of the report.
         verdict: One of ``ANSWERS``.
-        why: The numbers that decide, or the reason why none can.
+        why: The numbers behind the verdict, or the reason why there are none.
         interval_verdict: ``supported``, ``contradicted`` or ``open``, from the 95 % interval alone;
             ``not testable here`` where there is none.
     """
@@ -56,16 +56,16 @@ class _Measured:
     """The number of a claim on some runs.
 
     Attributes:
-        number: With its interval.
+        number: Number with its interval.
         prevalence: The share of class 1 that examples and probabilities were weighted to; ``None``
-            where it is that of the data.
+            if they were not weighted.
     """
 
     number: RecipeNumber
     prevalence: float | None = None
 
     def answer(self, claim: Claim) -> str:
-        """The verdict of the interval: the whole of it, or nothing of it, is as claimed."""
+        """Return the verdict of the interval: all of it, or none of it, is as claimed."""
         if self.number.interval is None:
             return OPEN
         low, high = self.number.interval.low, self.number.interval.high
@@ -75,10 +75,10 @@ class _Measured:
         return CONTRADICTED if high < least or most < low else OPEN
 
     def p_value(self, claim: Claim) -> float:
-        """The larger p-value against the claim's bounds.
+        """Return the larger p-value against the claim's bounds.
 
-        Two-sided where there is one bound. Of two bounds, one-sided: a number is within both where
-        it is above the lower and below the upper one, and outside where it is beyond the nearer.
+        It is two-sided for one bound. For two bounds it is one-sided: a number is within both if it
+        is above the lower and below the upper one, and outside if it is beyond the nearer.
         """
         bounds = [bound for bound in _bounds(claim) if np.isfinite(bound)]
         p_values = [self.number.p_value(bound) for bound in bounds]
@@ -90,7 +90,7 @@ class _Measured:
         return p_values[int(self.number.value >= high)] / 2
 
     def in_words(self, claim: Claim) -> str:
-        """The number with its interval, and the prevalence where it was weighted to that."""
+        """Format the number with its interval, and the prevalence if it was weighted."""
         scale, interval = number_of(claim).scale(claim), self.number.interval
         said = scale.of(self.number.value)
         if interval:
@@ -104,11 +104,11 @@ class _Measured:
 
 
 def judge(claims: Sequence[Claim], runs: Mapping[str, Run]) -> list[Verdict]:
-    """Judge all claims of a study, on runs by model name, all of the same split.
+    """Judge all claims of a study, on runs by model name, all on the same split.
 
     Raises:
         UnknownNameError: If a claim is about a number or metric that does not exist.
-        SettingError: If it names another number of models.
+        SettingError: If a claim names another number of models.
     """
     reasons = [_why_untestable(claim, runs) for claim in claims]
     measured = [
@@ -140,7 +140,7 @@ def tally(verdicts: Sequence[Verdict]) -> str:
 
 
 def _measured(claim: Claim, runs: Sequence[Run]) -> list[_Measured]:
-    """The number of a claim; at both ends of the report's prevalence where that is another."""
+    """Measure the number of a claim; at both ends of the report's prevalence if it differs."""
     shares = claim.prevalence if _is_weighted(claim, runs[0]) else (None,)
     return [_Measured(_number(claim, runs, share), share) for share in shares]
 
@@ -159,7 +159,7 @@ def _number(claim: Claim, runs: Sequence[Run], share: float | None) -> RecipeNum
 
 
 def _bounds(claim: Claim) -> tuple[float, float]:
-    """The numbers between which the claim is true."""
+    """Return the numbers between which the claim is true."""
     low, high = claim.value - claim.margin, claim.value + claim.margin
     return (
         -np.inf if claim.relation == "below" else low,
@@ -168,13 +168,13 @@ def _bounds(claim: Claim) -> tuple[float, float]:
 
 
 def _answer(claim: Claim, measured: Sequence[_Measured]) -> str:
-    """What the intervals say, if they agree."""
+    """Return the intervals' verdict, if they agree."""
     answers = {each.answer(claim) for each in measured}
     return answers.pop() if len(answers) == 1 else OPEN
 
 
 def _p_value(claim: Claim, measured: Sequence[_Measured]) -> float:
-    """The larger one; 1 where the claim is open."""
+    """Return the larger p-value; 1 where the claim is open."""
     if _answer(claim, measured) == OPEN:
         return 1.0
     return max(each.p_value(claim) for each in measured)
@@ -208,22 +208,20 @@ def _level(run: Run, name: str) -> str:
 
 
 def _why_untestable(claim: Claim, runs: Mapping[str, Run]) -> str:
-    """The reason why a claim cannot be judged on these runs, or nothing."""
+    """Return why a claim cannot be evaluated on these runs, or an empty text."""
     missing = [name for name in claim.models if name not in runs]
     if missing:
         return f"There is no run of {' and '.join(missing)} here."
     chosen = [runs[name] for name in claim.models]
     counts = chosen[0].data["counts"]
     if min(counts) < claim.fewest:
-        return (
-            f"The rarer class has {min(counts)} examples; fewer than {claim.fewest} tell nothing."
-        )
+        return f"The rarer class has {min(counts)} examples; fewer than {claim.fewest} are too few."
     reasons = (_CONDITIONS[name](claim, chosen) for name in claim.untestable)
     return next(filter(None, reasons), "")
 
 
 def _is_weighted(claim: Claim, run: Run) -> bool:
-    """Whether class 1 has another share than in the report, and the number depends on that."""
+    """Return whether class 1 has another share than in the report, and the number depends on it."""
     counts, (low, high) = run.data["counts"], claim.prevalence
     return (low, high) != (0, 1) and not low <= counts[1] / sum(counts) <= high
 
@@ -244,7 +242,7 @@ def _one_class_predicted(_: Claim, runs: Sequence[Run]) -> str:
         if len({int(one) for each in held_out for one in np.unique(each.predicted)}) > 1:
             return ""
     name = runs[0].data["classes"][int(runs[0].runs[0].predictions.predicted[0])]
-    return f"The models predict “{name}” for every example, so that they are alike in nothing else."
+    return f"The models predict “{name}” for every example, so they cannot be compared."
 
 
 _CONDITIONS: Mapping[Condition, Callable[[Claim, Sequence[Run]], str]] = {

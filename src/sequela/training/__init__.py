@@ -1,1 +1,1 @@
-"""Fitting a model: the loop, its history and its checkpoints."""
+"""The training loop of a model, its history and its checkpoints."""

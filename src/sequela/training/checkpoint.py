@@ -22,7 +22,7 @@ class Checkpoint:
 
     Attributes:
         model: The model's tensors after the last epoch.
-        average: The running average of the weights, and how many it averages.
+        average: The running average of the weights, and the number of terms in it.
         best: The averaged tensors after the best epoch so far.
         optimiser: The optimiser's ``state_dict``.
         schedule: The learning-rate schedule's ``state_dict``.
@@ -39,7 +39,7 @@ class Checkpoint:
     history: History
 
     def save(self, folder: Path) -> None:
-        """Write the checkpoint; the previous one is replaced in one step."""
+        """Write the checkpoint; it replaces the previous one in one step."""
         tensors: dict[str, Tensor] = {}
         for group in _GROUPS:
             tensors |= {f"{group}/{k}": v for k, v in getattr(self, group).items()}
@@ -86,12 +86,12 @@ class Checkpoint:
 
 
 def clone(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A copy of a model's tensors that later steps do not change."""
+    """Copy a model's tensors, so that later steps do not change them."""
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
 def generator_states(data_order: torch.Generator) -> dict[str, Tensor]:
-    """The states of all generators that a fit draws from."""
+    """Return the states of all generators that a fit draws from."""
     states = {"data_order": data_order.get_state(), "torch": torch.get_rng_state()}
     if torch.cuda.is_available():
         states["cuda"] = torch.cuda.get_rng_state()

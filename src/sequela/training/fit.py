@@ -35,21 +35,21 @@ def fit(
 ) -> History:
     """Fit a model by Adam; it ends with the weights of the epoch that ``settings.keep`` names.
 
-    What is judged on the tuning part, and kept, is the running average of the weights, which is the
-    weights themselves where ``settings.average`` is 0.
+    The running average of the weights is evaluated on the validation set and kept; it equals the
+    weights where ``settings.average`` is 0.
 
     Args:
-        model: Takes ``*batch.inputs`` and answers logits (example, class). If it has a method
-            ``fit_scales``, that is handed the inputs of each training batch before the first epoch.
-            While it trains it may answer logits and a second number (example,), see
-            ``settings.second_target``, or the logits of several members (member, example, class),
-            which learn each by itself.
-        train: Batches with ``inputs`` (arguments of ``forward``) and ``labels``; its order is drawn
-            from its own ``generator``.
+        model: Takes ``*batch.inputs`` and returns logits (example, class). If it has a method
+            ``fit_scales``, this receives the inputs of each training batch before the first epoch.
+            In training it may return logits and a second number (example,), see
+            ``settings.second_target``, or the logits of several independently trained members
+            (member, example, class).
+        train: Batches with ``inputs`` (arguments of ``forward``) and ``labels``; their order is
+            drawn from the loader's own ``generator``.
         tuning: Batches that decide on the best epoch and on stopping; with ``None`` all epochs are
-            run and the weights are those of the last.
+            run and the weights are from the last.
         settings: Epochs, learning rate and so on.
-        metrics: Means of these are recorded in each epoch.
+        metrics: Metrics whose means are recorded in each epoch.
         class_weight: (class,) weights of the loss.
         checkpoint: Folder for the state after each epoch.
         resume: Continue from that folder: the result has the same bytes as if never interrupted.
@@ -59,7 +59,7 @@ def fit(
         The records of all epochs.
 
     Raises:
-        RunError: If asked to resume and there is no whole checkpoint.
+        RunError: If asked to resume without a complete checkpoint.
     """
     if not resume:
         _fit_scales(model, train)
@@ -87,7 +87,7 @@ def fit(
 
 
 def _fit_scales(model: Any, train: DataLoader[Any]) -> None:
-    """Let a model that has scales of its own learn them from the training part."""
+    """Let a model with its own scales learn them from the training set."""
     if hasattr(model, "fit_scales"):
         with torch.no_grad():
             model.fit_scales(batch.inputs for batch in train)
@@ -95,7 +95,7 @@ def _fit_scales(model: Any, train: DataLoader[Any]) -> None:
 
 @dataclass(frozen=True)
 class _Fit:
-    """What an epoch needs; the fields named ``raw`` are those that a checkpoint holds."""
+    """The state of an epoch; the fields named ``raw`` are those that a checkpoint holds."""
 
     accelerator: Accelerator
     settings: TrainingSettings
@@ -122,7 +122,7 @@ class _Fit:
         metrics: Mapping[str, Metric],
         class_weight: Tensor | None,
     ) -> Self:
-        """On the device, and over the processes, that there are."""
+        """Prepare the fit for the available device and processes."""
         use_bf16 = (
             settings.mixed_precision
             and torch.cuda.is_available()
@@ -139,8 +139,8 @@ class _Fit:
         raw_schedule = _schedule(raw_adam, settings, steps=settings.epochs * len(train))
         data_order = train.generator
         model, adam, train, schedule = accelerator.prepare(raw_model, raw_adam, train, raw_schedule)
-        # Several processes learn from equally many batches; the tuning part is judged as it is, no
-        # example twice.
+        # Processes train on equally many batches; the validation set is used as it is, without
+        # duplicates.
         accelerator.even_batches = False
         return cls(
             accelerator,
@@ -160,7 +160,7 @@ class _Fit:
         )
 
     def restore(self, saved: Checkpoint) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         self.raw_model.load_state_dict(saved.model)
         self.average.load_state_dict(saved.average)
         self.raw_adam.load_state_dict(saved.optimiser)
@@ -168,7 +168,7 @@ class _Fit:
         restore_generators(saved.generators, self.data_order)
 
     def checkpoint(self, history: History, best: dict[str, Tensor]) -> Checkpoint:
-        """The state after an epoch."""
+        """Return the state after an epoch."""
         return Checkpoint(
             model=self.raw_model.state_dict(),
             average=self.average.state_dict(),
@@ -180,7 +180,7 @@ class _Fit:
         )
 
     def epoch(self, number: int, part: str) -> EpochRecord:
-        """Learn from the training part, or judge the tuning part."""
+        """Train on the training set, or evaluate on the validation set."""
         started = time.perf_counter()
         totals, learns = Totals(self.metrics, self.class_weight), part == "train"
         network = (self.model if learns else self.average).train(learns)
@@ -216,7 +216,7 @@ class _Fit:
 
 
 def _epochs_left(history: History, settings: TrainingSettings) -> Iterator[int]:
-    """Numbers of the epochs to come, until the last or until the tuning loss stops falling."""
+    """Yield the remaining epochs, until the last or until the validation loss stops falling."""
     done = max((record.epoch for record in history), default=0)
     for number in range(done + 1, settings.epochs + 1):
         judged = any(record.part == "tuning" for record in history)
@@ -226,7 +226,7 @@ def _epochs_left(history: History, settings: TrainingSettings) -> Iterator[int]:
 
 
 def _schedule(adam: AdamW, settings: TrainingSettings, *, steps: int) -> lr_scheduler.LRScheduler:
-    """The learning rate over the steps of a fit."""
+    """Schedule the learning rate over the steps of a fit."""
     if settings.schedule == "one-cycle":
         rate = settings.learning_rate
         rise = 0.2 if steps == _TEN else 0.1  # torch divides by the steps of the rise less one

@@ -1,4 +1,4 @@
-"""What happened in each epoch: plain records, one line of JSON each."""
+"""The history of a fit: a plain record of each epoch, one line of JSON each."""
 
 import json
 import math
@@ -28,7 +28,7 @@ class EpochRecord:
         loss: Mean of the loss over the examples (weighted where classes are weighted).
         seconds: Wall-clock time.
         metrics: Means over the examples, by name.
-        learning_rate: At the end of the epoch.
+        learning_rate: Learning rate at the end of the epoch.
     """
 
     epoch: int
@@ -43,22 +43,22 @@ History = list[EpochRecord]
 
 
 def best_epoch(history: Sequence[EpochRecord]) -> int:
-    """The epoch with the lowest tuning loss; the first of equals."""
+    """Return the epoch with the lowest validation loss; the first of equals."""
     return min((r for r in history if r.part == "tuning"), key=lambda r: r.loss).epoch
 
 
 def kept_epoch(history: Sequence[EpochRecord], keep: Literal["best", "last"]) -> int:
-    """The epoch whose weights a fit with a tuning part ends with, see ``settings.keep``."""
+    """Return the final epoch of a fit with a validation set, see ``settings.keep``."""
     return history[-1].epoch if keep == "last" else best_epoch(history)
 
 
 def to_lines(history: Sequence[EpochRecord]) -> str:
-    """The history as JSON lines: the content of ``history.jsonl``."""
+    """Format the history as JSON lines: the content of ``history.jsonl``."""
     return "".join(json.dumps(asdict(record)) + "\n" for record in history)
 
 
 def read(path: Path) -> History:
-    """The history in a ``history.jsonl``.
+    """Read the history in a ``history.jsonl``.
 
     Raises:
         RunError: If the file is missing or a line is not such a record.
@@ -77,10 +77,10 @@ def read(path: Path) -> History:
 
 
 def record(values: Any) -> EpochRecord:
-    """A record from plain values; a loss that is not finite is one of a training that failed.
+    """Make a record from plain values; a loss that is not finite means that training failed.
 
     Raises:
-        ValueError: They are not those of a record.
+        ValueError: If the values are not those of a record.
     """
     try:
         found = _adapter().validate_json(json.dumps(values))

@@ -8,16 +8,16 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 Metric = Callable[[Tensor, Tensor], Tensor]
-"""From logits (example, class) and labels (example,) to one number an example (example,)."""
+"""A metric: from logits (example, class) and labels (example,) to one number an example."""
 
 
 def correct(logits: Tensor, labels: Tensor) -> Tensor:
-    """1.0 where the largest logit is the label's: float (example,)."""
+    """Return 1.0 where the largest logit is the label's: float (example,)."""
     return (logits.argmax(1) == labels).double()
 
 
 class Totals:
-    """Sums over the examples of an epoch, so that a small last batch counts for what it holds."""
+    """Sums over the examples of an epoch, so that a small last batch has its proper weight."""
 
     def __init__(self, metrics: Mapping[str, Metric], class_weight: Tensor | None) -> None:
         self.metrics = metrics
@@ -25,13 +25,13 @@ class Totals:
         self.sums = torch.zeros(3 + len(metrics), dtype=torch.float64)
 
     def add(self, logits: Tensor, labels: Tensor, *, smoothing: float = 0.0) -> Tensor:
-        """Count a batch, its cross-entropy as it is, and give the mean loss to learn from.
+        """Add a batch with its plain cross-entropy, and return the mean loss to minimise.
 
         Args:
             logits: (example, class).
             labels: int64 (example,).
-            smoothing: Share of the label that the loss to learn from spreads over all classes
-                (Szegedy 2016, arXiv 1512.00567).
+            smoothing: Share of the label that the training loss spreads over all classes (Szegedy
+                2016, arXiv 1512.00567).
         """
         log_probabilities = logits.float().log_softmax(1)
         weights = self.class_weight
@@ -45,7 +45,7 @@ class Totals:
         return loss
 
     def record(self, accelerator: Accelerator) -> dict[str, Any]:
-        """The means over all examples of all processes."""
+        """Return the means over all examples of all processes."""
         sums = accelerator.reduce(self.sums.to(accelerator.device), reduction="sum")
         loss, weight, *values, n_examples = sums.tolist()
         means = {name: value / n_examples for name, value in zip(self.metrics, values, strict=True)}

@@ -201,7 +201,10 @@ def patched(at: int, given: bytes) -> Callable[[bytes], bytes]:
         (lambda b: b[:-100], "it was cut short"),
         (lambda b: b[:100], "ends at byte 100"),
         (lambda b: b + b"x" * 100, "its header is of another file"),
-        (patched(184, b"9999"), "the header says that it has 9999 bytes, and 3 signals need 1024"),
+        (
+            patched(184, b"9999"),
+            "the header states that it has 9999 bytes, and 3 signals need 1024",
+        ),
         (patched(252, b"xxxx"), "the number of signals is of the form 'aaaa', which is no"),
         (patched(236, b"-1      "), "it was not closed"),
         (patched(192, b"EDF+D"), r"is discontinuous \(EDF\+D\)"),
@@ -245,12 +248,12 @@ def test_other_units(edf: Edf, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"window": None}, "nothing says how long a window is"),
-        ({"events": None, "background": None, "classes": ()}, "nothing says the class of a window"),
-        ({"subject": "folder"}, "lies in no folder of its own"),
+        ({"window": None}, "the length of a window is unknown"),
+        ({"events": None, "background": None, "classes": ()}, "the class of a window is unknown"),
+        ({"subject": "folder"}, "is not in its own folder"),
         ({"subject": "header"}, "the header names no patient"),
         ({"subject": "(x)"}, r"its path has no subject as '\(x\)' finds it"),
-        ({"subject": "(x"}, "which is no regular expression"),
+        ({"subject": "(x"}, "which is not a regular expression"),
         ({"classes": ("fit",)}, "no window is of class fit"),
     ],
 )

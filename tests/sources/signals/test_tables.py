@@ -224,5 +224,9 @@ def test_lists_of_other_lengths(tmp_path: Path) -> None:
 def test_notes_are_sentences_for_a_run(tmp_path: Path) -> None:
     found = read(csv_file(tmp_path), SignalSettings(label="stage", samples="X*", rate=4))
     text = json.dumps(found.notes)
-    for part in ("no unit is declared", "subjects are not known", "each row is a recording"):
+    for part in (
+        "no unit is declared",
+        "subjects are not known",
+        "each row is a separate recording",
+    ):
         assert part in text

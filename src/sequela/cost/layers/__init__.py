@@ -1,6 +1,6 @@
-"""Facts about a layer's call and its exact count, one noun a file.
+"""Facts about a layer's call and its exact count, one file per kind of layer.
 
 A layer is a frozen dataclass of sizes, read from a module or an operator by ``modules.py`` and
-``operators.py``. It knows its parameters and its work as formulas; conventions may count the same
+``operators.py``. It has formulas of its parameters and its work; conventions may count the same
 facts in another way.
 """

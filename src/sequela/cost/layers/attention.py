@@ -29,19 +29,19 @@ class Attention:
     kind: str = "Attention"
 
     def parameters(self) -> Formula:
-        """None."""
+        """Return zero."""
         return Number(0)
 
     def work(self) -> Work:
-        """Scores, their scaling, the mask, softmax, and the weighted sum of the values."""
+        """Count scores, their scaling, the mask, softmax, and the weighted sum of the values."""
         return Work(self.query_parts(), samples(self.rows) * self.query_count(), "query")
 
     def query_count(self) -> Symbol:
-        """Queries of a sample."""
+        """Return the queries of a sample."""
         return Symbol("L", self.queries, "queries")
 
     def query_parts(self) -> tuple[Part, ...]:
-        """What one query of one head costs."""
+        """Return the cost of one query of one head."""
         s = Symbol("S", self.keys, "keys")
         d, d_v = Symbol("d", self.d, "width of a key"), Symbol("d_v", self.d_v, "width of a value")
         mask = (Part("mask", Cost(self.masks * s)),) if self.masks else ()
@@ -61,12 +61,12 @@ class MultiheadAttention:
     Attributes:
         rows: Samples.
         queries: Queries of a sample.
-        keys: Keys and values of a sample, as given.
+        keys: Keys and values of a sample, as passed.
         added: Keys that the layer adds itself (``bias_kv``, a zero).
         bias_kv: Whether one of them is learnt.
         e: Width of the layer.
-        e_k: Width of the keys as given.
-        e_v: Width of the values as given.
+        e_k: Width of the keys as passed.
+        e_v: Width of the values as passed.
         heads: Heads.
         bias: Whether the projections have a bias.
         masks: Masks of numbers that are added to the scores.
@@ -94,13 +94,13 @@ class MultiheadAttention:
         return e, e_k, e_v
 
     def parameters(self) -> Formula:
-        """Four projections; one learnt key and value where asked for."""
+        """Count four projections, and one learnt key and value where they exist."""
         e, e_k, e_v = self._widths()
         weights = e * (e + e_k + e_v + e + 4 * int(self.bias))
         return weights + 2 * int(self.bias_kv) * e
 
     def work(self) -> Work:
-        """Projections, the heads' attention, the last projection."""
+        """Count projections, the heads' attention, and the last projection."""
         e, e_k, e_v = self._widths()
         queries = Symbol("L", self.queries, "queries")
         keys = Symbol("S_0", self.keys, "keys as given") if self.added else self._keys()

@@ -11,13 +11,13 @@ Sizes = tuple[int, ...]
 
 
 def by_dimension(sizes: Sizes) -> str:
-    """Sizes as a reader writes them: ``28x28``."""
+    """Format sizes for readers: ``28x28``."""
     return "x".join(map(str, sizes))
 
 
 @dataclass(frozen=True, slots=True)
 class Convolution:
-    """Each output is a dot product of one kernel with the window below it.
+    """A convolution: each output is a dot product of one kernel with the window below it.
 
     The zeros of the padding are multiplied like any other input: they belong to the definition.
 
@@ -28,8 +28,8 @@ class Convolution:
         kernel: Kernel size by dimension.
         positions: Output size by dimension.
         bias: Whether a bias is added.
-        kind: What the layer is called.
-        weighted: Whether the kernel holds weights, or else what was computed from the data.
+        kind: Name of the layer.
+        weighted: Whether the kernel holds weights, or values computed from the data.
     """
 
     rows: int
@@ -42,7 +42,7 @@ class Convolution:
     weighted: bool = True
 
     def channels(self) -> tuple[Symbol, Symbol, Symbol]:
-        """Output channels, input channels of a group, taps of the kernel."""
+        """Return output channels, input channels of a group, and taps of the kernel."""
         return (
             Symbol("C_out", self.c_out, "output channels"),
             Symbol("C_in", self.c_in, "input channels of a group"),
@@ -50,17 +50,17 @@ class Convolution:
         )
 
     def outputs(self) -> Formula:
-        """Outputs of all samples and channels."""
+        """Return the outputs of all samples and channels."""
         o = Symbol("O", prod(self.positions), f"output positions ({by_dimension(self.positions)})")
         return samples(self.rows) * self.channels()[0] * o
 
     def parameters(self) -> Formula:
-        """A weight per output channel, input channel and tap, a bias per output channel."""
+        """Count a weight per output channel, input channel and tap, a bias per output channel."""
         c_out, c_in, k = self.channels()
         return c_out * (c_in * k + int(self.bias))
 
     def work(self) -> Work:
-        """A dot product over the input channels and taps for each output."""
+        """Count a dot product over the input channels and taps for each output."""
         _, c_in, k = self.channels()
         product = dot(c_in * k, bias=self.bias, weighted=self.weighted)
         return single("dot product", product, self.outputs(), unit="output")
@@ -68,9 +68,9 @@ class Convolution:
 
 @dataclass(frozen=True, slots=True)
 class TransposedConvolution:
-    """Each input is multiplied by a kernel and added into the outputs below it.
+    """A transposed convolution: each input times a kernel is added into the outputs below it.
 
-    Products that fall into the cropped border are not made.
+    Products that fall into the cropped border are not computed.
 
     Attributes:
         rows: Samples.
@@ -79,9 +79,9 @@ class TransposedConvolution:
         kernel: Kernel size by dimension.
         pairs: Pairs of an input position and a tap that fall on an output position.
         reached: Output positions that at least one pair falls on.
-        bias: Whether a bias is added; a position that no product reaches holds the bias as it is.
-        kind: What the layer is called.
-        weighted: Whether the kernel holds weights, or else what was computed from the data.
+        bias: Whether a bias is added; an output that no product reaches is the bias alone.
+        kind: Name of the layer.
+        weighted: Whether the kernel holds weights, or values computed from the data.
     """
 
     rows: int
@@ -95,13 +95,13 @@ class TransposedConvolution:
     weighted: bool = True
 
     def parameters(self) -> Formula:
-        """A weight per output channel, input channel and tap, a bias per output channel."""
+        """Count a weight per output channel, input channel and tap, a bias per output channel."""
         return Convolution(
             self.rows, self.c_in, self.c_out, self.kernel, (), self.bias
         ).parameters()
 
     def work(self) -> Work:
-        """A product per pair and pair of channels; an addition for all but the first of each."""
+        """Count a product per pair and pair of channels, and the additions of these products."""
         c_out = Symbol("C_out", self.c_out, "output channels")
         c_in = Symbol("C_in", self.c_in, "input channels of a group")
         v = Symbol("V", self.pairs, "pairs of an input position and a tap inside the output")
@@ -118,7 +118,7 @@ class TransposedConvolution:
 def taps_inside(
     size: int, out: int, kernel: int, stride: int, padding: int, dilation: int
 ) -> list[int]:
-    """For each of ``out`` windows along one dimension, its taps that fall inside ``size``.
+    """Count the taps inside ``size`` for each of ``out`` windows along one dimension.
 
     Example:
         >>> taps_inside(5, 3, kernel=3, stride=2, padding=1, dilation=1)

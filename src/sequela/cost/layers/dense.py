@@ -9,15 +9,15 @@ from sequela.cost.primitives import Cost, dot
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """y = x W + b on ``rows`` rows: (rows, n) times (n, m).
+    """A matrix product y = x W + b on ``rows`` rows: (rows, n) times (n, m).
 
     Attributes:
         rows: Rows of the input, all leading dimensions together.
         n: Inputs.
         m: Outputs.
         bias: Whether a bias is added.
-        weighted: Whether the matrix holds weights, or else another activation.
-        kind: What the layer is called.
+        weighted: Whether the matrix holds weights, or another activation.
+        kind: Name of the layer.
     """
 
     rows: int
@@ -28,16 +28,16 @@ class Dense:
     kind: str = "Linear"
 
     def sizes(self) -> tuple[Symbol, Symbol]:
-        """Inputs and outputs."""
+        """Return inputs and outputs."""
         return Symbol("n", self.n, "inputs"), Symbol("m", self.m, "outputs")
 
     def parameters(self) -> Formula:
-        """A weight per input and output, a bias per output."""
+        """Count a weight per input and output, a bias per output."""
         n, m = self.sizes()
         return (n + int(self.bias)) * m if self.weighted else Number(0)
 
     def work(self) -> Work:
-        """Each output of each row is a dot product of n."""
+        """Count a dot product of n for each output of each row."""
         n, m = self.sizes()
         product = dot(n, bias=self.bias, weighted=self.weighted)
         return single("dot product", product, samples(self.rows), m, unit="output")
@@ -45,7 +45,7 @@ class Dense:
 
 @dataclass(frozen=True, slots=True)
 class Bilinear:
-    """y_k = x1 A_k x2 + b_k on ``rows`` rows; A is (m, n_1, n_2).
+    """A bilinear layer y_k = x1 A_k x2 + b_k on ``rows`` rows; A is (m, n_1, n_2).
 
     Attributes:
         rows: Rows of the inputs.
@@ -63,17 +63,17 @@ class Bilinear:
     kind: str = "Bilinear"
 
     def sizes(self) -> tuple[Symbol, Symbol, Symbol]:
-        """Features of both inputs, and outputs."""
+        """Return the features of both inputs, and outputs."""
         n_1, n_2 = Symbol("n_1", self.n_1, "first inputs"), Symbol("n_2", self.n_2, "second inputs")
         return n_1, n_2, Symbol("m", self.m, "outputs")
 
     def parameters(self) -> Formula:
-        """A weight for each pair of inputs and each output, a bias per output."""
+        """Count a weight for each pair of inputs and each output, a bias per output."""
         n_1, n_2, m = self.sizes()
         return (n_1 * n_2 + int(self.bias)) * m
 
     def work(self) -> Work:
-        """For each output the n_1 products A x2, then their dot product with x1."""
+        """Count for each output the n_1 products A x2, then their dot product with x1."""
         n_1, n_2, m = self.sizes()
         parts = (
             Part("matrix times second input", dot(n_2, bias=False).times(n_1)),
@@ -84,15 +84,15 @@ class Bilinear:
 
 @dataclass(frozen=True, slots=True)
 class MultiHot:
-    """Linear on a vector of zeros and ones, which can be computed as a sum of rows.
+    """A Linear on a vector of zeros and ones, which can be computed as a sum of rows.
 
     Attributes:
         rows: Multi-hot vectors, one for each real visit.
         n: Size of the vocabulary.
         m: Outputs.
         ones: Ones in all vectors together.
-        filled: Vectors with at least one.
-        slots: Rows that a padded batch would hold.
+        filled: Vectors with at least one 1.
+        slots: Rows of a padded batch.
     """
 
     rows: int
@@ -104,19 +104,19 @@ class MultiHot:
     kind: str = "Linear (multi-hot)"
 
     def parameters(self) -> Formula:
-        """Those of a Linear layer with bias."""
+        """Count the parameters of a Linear layer with bias."""
         return Dense(self.rows, self.n, self.m, bias=True).parameters()
 
     def work(self) -> Work:
-        """The dense product that the formula says, on the real visits."""
+        """Count the dense product of the formula, on the real visits."""
         return Dense(self.rows, self.n, self.m, bias=True).work()
 
     def padded(self) -> Dense:
-        """The dense product on every slot of a padded batch."""
+        """Return the dense product on every slot of a padded batch."""
         return Dense(self.slots, self.n, self.m, bias=True)
 
     def embedding_sum(self) -> "RowSum":
-        """The sum of the present codes' rows instead."""
+        """Return the equivalent sum of the present codes' rows."""
         return RowSum(self.rows, self.n, self.m, self.ones, self.filled)
 
 
@@ -129,7 +129,7 @@ class RowSum:
         n: Size of the vocabulary.
         m: Outputs.
         ones: Ones in all vectors together.
-        filled: Vectors with at least one.
+        filled: Vectors with at least one 1.
     """
 
     rows: int
@@ -140,11 +140,11 @@ class RowSum:
     kind: str = "embedding sum"
 
     def parameters(self) -> Formula:
-        """Those of a Linear layer with bias."""
+        """Count the parameters of a Linear layer with bias."""
         return Dense(self.rows, self.n, self.m, bias=True).parameters()
 
     def work(self) -> Work:
-        """All but the first row of each vector are added, then the bias."""
+        """Count the additions of all but the first row of each vector, then of the bias."""
         c = Symbol("c", self.ones, "codes in all rows")
         v = Symbol("v", self.filled, "rows with a code")
         r = Symbol("R", self.rows, "rows")

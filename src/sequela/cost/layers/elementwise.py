@@ -68,7 +68,7 @@ FUNCTIONS: dict[str, Primitive] = {
     )
 }
 
-# What one row of n values costs to reduce.
+# The cost of reducing one row of n values.
 REDUCTIONS = {
     "sum": (1, -1, "n - 1 additions"),
     "mean": (1, 0, "n - 1 additions, a division"),
@@ -107,11 +107,11 @@ class Elementwise:
         return self.function.name
 
     def parameters(self) -> Formula:
-        """None of its own."""
+        """Return zero."""
         return Number(0)
 
     def work(self) -> Work:
-        """So many operations for each value."""
+        """Count the function's operations for each value."""
         n = Symbol("n", self.values, "values")
         cost = self.function.cost
         if self.weighted:
@@ -139,11 +139,11 @@ class Reduction:
         return self.function
 
     def parameters(self) -> Formula:
-        """None."""
+        """Return zero."""
         return Number(0)
 
     def work(self) -> Work:
-        """A multiple of n, and a constant, for each row."""
+        """Count a multiple of n, and a constant, for each row."""
         factor, constant, how = REDUCTIONS[self.function]
         n = Symbol("n", self.n, "values of a row")
         row = factor * n - -constant if constant < 0 else factor * n + constant
@@ -151,7 +151,7 @@ class Reduction:
 
 
 def powers(exponent: float) -> Primitive | None:
-    """The function x^exponent; none where it is the identity or constant.
+    """Return the function x^exponent; ``None`` where it is the identity or constant.
 
     Example:
         >>> powers(3).operations, powers(0.5).operations, powers(0.3).operations

@@ -15,7 +15,7 @@ class Embedding:
     Attributes:
         n: Rows of the table.
         m: Width of a row.
-        kind: What the layer is called.
+        kind: Name of the layer.
     """
 
     n: int
@@ -23,11 +23,11 @@ class Embedding:
     kind: str = "Embedding"
 
     def parameters(self) -> Formula:
-        """The table."""
+        """Count the table."""
         return Symbol("n", self.n, "rows of the table") * Symbol("m", self.m, "width of a row")
 
     def work(self) -> Work:
-        """A look-up: no arithmetic."""
+        """Return zero: a look-up needs no arithmetic."""
         return Work(())
 
 
@@ -39,9 +39,9 @@ class EmbeddingBag:
         n: Rows of the table.
         m: Width of a row.
         items: Rows looked up, all bags together.
-        filled: Bags that hold at least one.
-        mode: What a bag is reduced to.
-        scaled: Whether each row is multiplied by a weight of its own first.
+        filled: Bags that hold at least one row.
+        mode: The reduction of a bag.
+        scaled: Whether each row is multiplied by its own weight first.
     """
 
     n: int
@@ -53,11 +53,11 @@ class EmbeddingBag:
     kind: str = "EmbeddingBag"
 
     def parameters(self) -> Formula:
-        """The table."""
+        """Count the table."""
         return Embedding(self.n, self.m).parameters()
 
     def work(self) -> Work:
-        """All but the first row of each bag are added or compared; a mean is divided."""
+        """Count additions or comparisons of all but each bag's first row; a mean is divided."""
         c = Symbol("c", self.items, "rows in all bags")
         b = Symbol("b", self.filled, "bags with a row")
         parts = [Part("comparisons" if self.mode == "max" else "additions", Cost(c - b))]

@@ -24,15 +24,15 @@ class Fourier:
 
     @property
     def kind(self) -> str:
-        """What it is called."""
+        """The name of the transform."""
         return "Fourier transform"
 
     def parameters(self) -> Formula:
-        """None."""
+        """Return zero."""
         return Number(0)
 
     def work(self) -> Work:
-        """As :func:`sequela.sequences.featurisers.fourier_operations` counts it."""
+        """Count as :func:`sequela.sequences.featurisers.fourier_operations` does."""
         how = f"5·n·log2(n){' / 2' * self.real} of n = {self.n} samples"
         row = Symbol("d", fourier_operations(self.n, real=self.real), f"operations, {how}")
         return single(how, Cost(row), samples(self.rows), unit="row")

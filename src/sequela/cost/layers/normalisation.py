@@ -1,4 +1,4 @@
-"""Normalisation: with stored statistics (batch norm) or with those of the input itself."""
+"""Normalisation: with stored statistics (batch norm) or with statistics of the input."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,11 @@ class StoredNorm:
     """(x - mean) / sqrt(variance + eps) · gamma + beta with stored statistics of each channel.
 
     Attributes:
-        channels: Channels with statistics of their own.
+        channels: Channels that have their own statistics.
         values: Values of each channel, all samples together.
         affine: Whether gamma and beta are there.
-        kind: What the layer is called.
-        weighted: Whether the scales are weights, or else were computed from the data.
+        kind: Name of the layer.
+        weighted: Whether the scales are weights, or computed from the data.
     """
 
     channels: int
@@ -26,11 +26,11 @@ class StoredNorm:
     weighted: bool = True
 
     def parameters(self) -> Formula:
-        """Gamma and beta of each channel."""
+        """Count gamma and beta of each channel."""
         return 2 * int(self.affine) * Symbol("C", self.channels, "channels")
 
     def work(self) -> Work:
-        """A root per channel; subtract, divide, multiply and add per value."""
+        """Count a root per channel, and subtract, divide, multiply and add per value."""
         n = Symbol("n", self.values, "values of a channel")
         parts = (
             Part("sqrt(variance + eps): add, root", each(2)),
@@ -49,8 +49,8 @@ class OwnNorm:
         values: Values of a group.
         gammas: Scales, 0 for none.
         betas: Shifts, 0 for none.
-        kind: What the layer is called.
-        weighted: Whether the scales are weights, or else were computed from the data.
+        kind: Name of the layer.
+        weighted: Whether the scales are weights, or computed from the data.
     """
 
     groups: int
@@ -61,11 +61,11 @@ class OwnNorm:
     weighted: bool = True
 
     def parameters(self) -> Formula:
-        """Scales and shifts."""
+        """Count scales and shifts."""
         return _scales(self.gammas, self.betas)
 
     def work(self) -> Work:
-        """Mean, variance, root, division, scale and shift."""
+        """Count mean, variance, root, division, scale and shift."""
         n = Symbol("n", self.values, "values of a group")
         parts = (
             Part("mean", mean(n)),
@@ -86,7 +86,7 @@ class RootMeanSquareNorm:
         groups: Rows.
         values: Values of a row.
         gammas: Scales, 0 for none.
-        weighted: Whether the scales are weights, or else were computed from the data.
+        weighted: Whether the scales are weights, or computed from the data.
     """
 
     groups: int
@@ -96,11 +96,11 @@ class RootMeanSquareNorm:
     weighted: bool = True
 
     def parameters(self) -> Formula:
-        """Scales."""
+        """Count scales."""
         return _scales(self.gammas, 0)
 
     def work(self) -> Work:
-        """Squares, their mean, root, division and scale."""
+        """Count squares, their mean, root, division and scale."""
         n = Symbol("n", self.values, "values of a row")
         parts = (
             Part("squares", Cost(n)),
@@ -118,7 +118,7 @@ def _scales(gammas: int, betas: int) -> Formula:
 
 
 def _affine(n: Formula, weighted: bool, *, scale: bool, shift: bool) -> tuple[Part, ...]:  # noqa: FBT001
-    """Scale gamma · x (as a rule a multiplication by a weight) and shift + beta, for each value."""
+    """Count gamma · x (usually a multiplication by a weight) and + beta, for each value."""
     parts = []
     if scale:
         parts.append(Part("times gamma", Cost(n, n if weighted else NONE)))

@@ -1,4 +1,4 @@
-"""Pooling of every kind: a window is reduced to one number."""
+"""Poolings of every kind, which reduce a window to one number."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -21,9 +21,9 @@ class Pooling:
         rows: Samples times channels.
         taps: Taps inside the input, over all windows of one channel.
         windows: Windows of one channel.
-        reduction: What a window is reduced to.
+        reduction: The reduction of a window.
         p: The norm's power.
-        kind: What the layer is called.
+        kind: Name of the layer.
     """
 
     rows: int
@@ -34,23 +34,23 @@ class Pooling:
     kind: str = "Pooling"
 
     def parameters(self) -> Formula:
-        """None."""
+        """Return zero."""
         return Number(0)
 
     def channels(self) -> Formula:
-        """Channels of all samples."""
+        """Return the channels of all samples."""
         return Number(1) if self.rows == 1 else Symbol("C", self.rows, "channels of all samples")
 
     def channel_windows(self) -> Symbol:
-        """Windows of one channel."""
+        """Return the windows of one channel."""
         return Symbol("O", self.windows, "windows of a channel")
 
     def all_windows(self) -> Formula:
-        """Windows of all channels."""
+        """Return the windows of all channels."""
         return self.channels() * self.channel_windows()
 
     def work(self) -> Work:
-        """All but one of a window's taps are compared or added; then a division, or a root."""
+        """Count the reduction of a window's taps but one, and the division or root."""
         o = self.channel_windows()
         if self.taps % self.windows == 0:
             k = Symbol("k", self.taps // self.windows, "taps of a window")
@@ -59,7 +59,7 @@ class Pooling:
         return Work(self._parts(v, o), self.channels(), "channel")
 
     def _parts(self, taps: Formula, windows: Formula) -> tuple[Part, ...]:
-        """What it takes to reduce so many taps in so many windows."""
+        """Count the reduction of so many taps in so many windows."""
         if self.reduction == "max":
             return (Part("comparisons", Cost(taps - windows)),)
         additions = Part("additions", Cost(taps - windows))

@@ -1,7 +1,7 @@
 """One layer of a recurrent network: GRU, LSTM or plain RNN, and their cells.
 
-The products with an initial state of zeros are made and counted. PyTorch's layers hold two bias
-vectors, one for the input and one for the state; both are added.
+The products with an initial state of zeros are counted. PyTorch's layers hold two bias vectors, one
+for the input and one for the state; both are added.
 """
 
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ class Recurrence:
     """One recurrent layer over all steps of all sequences.
 
     Attributes:
-        cell: Which recurrence.
+        cell: The kind of recurrence.
         w: Width of the input.
         h: Units.
-        steps: Real steps of all sequences together; padding of a packed batch is not among them.
+        steps: Real steps of all sequences together, without the padding of a packed batch.
         directions: 1, or 2 where the sequence is also read backwards.
         bias: Whether the two bias vectors are there.
         p: Width of an LSTM's projected state (``proj_size``), 0 without one.
@@ -44,27 +44,27 @@ class Recurrence:
         return f"{self.cell}, bidirectional" if self.directions == 2 else self.cell  # noqa: PLR2004
 
     def sizes(self) -> tuple[Symbol, Symbol, Formula]:
-        """W, H, and the width of the state that is fed back: H, or P where it is projected."""
+        """Return W, H, and the width of the fed-back state: H, or P where it is projected."""
         h = Symbol("H", self.h, "units")
         state = Symbol("P", self.p, "width of the projected state") if self.p else h
         return Symbol("W", self.w, "inputs"), h, state
 
     def repeated(self) -> Formula:
-        """Directions times steps."""
+        """Return directions times steps."""
         directions = (
             Number(1) if self.directions == 1 else Symbol("D", self.directions, "directions")
         )
         return directions * Symbol("T", self.steps, "steps of all sequences")
 
     def parameters(self) -> Formula:
-        """A matrix for the input, one for the state, two bias vectors, for each gate."""
+        """Count a matrix for the input, one for the state, two bias vectors, for each gate."""
         w, h, state = self.sizes()
         gates = GATES[self.cell] * h * (w + state + 2 * int(self.bias))
         projection = h * state if self.p else Number(0)
         return (gates + projection) * self.directions
 
     def work(self) -> Work:
-        """The gates' products, then what the cell makes of them, at each step."""
+        """Count the gates' products, then the cell's operations, at each step."""
         w, h, state = self.sizes()
         gates = GATES[self.cell]
         of = GATE_WORDS[gates]
@@ -78,7 +78,7 @@ class Recurrence:
         return dot(n, bias=self.bias).times(outputs)
 
     def _projection(self) -> tuple[Part, ...]:
-        """The state (H) times a matrix (H, P), without a bias."""
+        """Count the state (H) times a matrix (H, P), without a bias."""
         if not self.p:
             return ()
         _, h, p = self.sizes()

@@ -1,4 +1,4 @@
-"""Sorting."""
+"""The sorting of rows."""
 
 import math
 from dataclasses import dataclass
@@ -25,15 +25,15 @@ class Sorting:
 
     @property
     def kind(self) -> str:
-        """What it is called."""
+        """The name of the layer."""
         return "sort"
 
     def parameters(self) -> Formula:
-        """None."""
+        """Return zero."""
         return Number(0)
 
     def work(self) -> Work:
-        """Comparisons."""
+        """Count comparisons."""
         rounds = math.ceil(math.log2(self.n)) if self.n > 1 else 0
         how = f"{rounds} rounds of n comparisons"
         row = rounds * Symbol("n", self.n, "values of a row")

@@ -1,4 +1,4 @@
-"""The work of a layer: parts that are done once, and how often they are repeated."""
+"""The work of a layer: parts that are done once, and their number of repetitions."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,8 +14,8 @@ class Part:
     """One line of a derivation.
 
     Attributes:
-        label: What is computed.
-        cost: What it costs once.
+        label: The computation in words.
+        cost: Its cost once.
     """
 
     label: str
@@ -24,12 +24,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Parts, all repeated equally often.
+    """The parts of a layer's work, all repeated equally often.
 
     Attributes:
-        parts: What is done once.
-        times: How often.
-        unit: What "once" is: a step, an output...
+        parts: The parts done once.
+        times: The number of repetitions.
+        unit: The meaning of "once": a step, an output...
     """
 
     parts: tuple[Part, ...]
@@ -48,12 +48,12 @@ class Work:
 
 
 def single(label: str, cost: Cost, *times: Formula | int, unit: str = "") -> Work:
-    """Work of one part, repeated."""
+    """Return work of one part, repeated."""
     return Work((Part(label, cost),), multiply(map(formula, times)), unit)
 
 
 def samples(count: int) -> Formula:
-    """How many samples a batch holds; a single one leaves no trace in a formula."""
+    """Return the number of samples of a batch; a single one is left out of formulas."""
     return Number(1) if count == 1 else Symbol("N", count, "samples or rows")
 
 
@@ -62,10 +62,10 @@ class Layer(Protocol):
 
     @property
     def kind(self) -> str:
-        """What the layer is called."""
+        """The name of the layer."""
 
     def parameters(self) -> Formula:
-        """How many parameters it holds."""
+        """Return the number of its parameters."""
 
     def work(self) -> Work:
-        """What one call costs, exactly."""
+        """Return the exact work of one call."""

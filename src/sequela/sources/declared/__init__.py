@@ -1,1 +1,1 @@
-"""Hospital tables that a file declares: anybody's, and published ones."""
+"""Hospital tables that a file declares: the user's own, and published ones."""

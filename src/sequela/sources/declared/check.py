@@ -1,7 +1,7 @@
-"""What of hospital tables does not fit their declaration, row by row.
+"""A row-by-row check of hospital tables against their declaration.
 
-A message names rows by their numbers and says what is expected. It shows no value: a list of what
-is wrong can be handed to whoever keeps the tables.
+A message names rows by their numbers and states the expectation. It shows no value, so the list of
+errors can be sent to the owner of the tables.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ROW = "row number"
 LISTED = 10
-"""Rows that a message names."""
+"""The number of rows that a message names."""
 Frame = nw.LazyFrame[Any]
 
 
@@ -38,9 +38,9 @@ class Fault:
     Attributes:
         place: The file.
         rows: The numbers of the first of them, counted from 1 below the header.
-        count: How many there are.
-        problem: What is wrong, and what is expected.
-        refused: A build refuses it; else it sets the rows aside.
+        count: The number of such rows.
+        problem: The problem, and the expectation.
+        refused: Whether a build refuses them; else it sets them aside.
     """
 
     place: str
@@ -50,7 +50,7 @@ class Fault:
     refused: bool = True
 
     def line(self) -> str:
-        """The fault in one line.
+        """Format the fault in one line.
 
         Example:
             >>> Fault("stays.csv", (3, 8), 40, "left before admitted").line()
@@ -64,14 +64,14 @@ class Fault:
 
 
 def check_rows(name: str, root: Path) -> Iterator[str]:
-    """What does not fit, a line each.
+    """Yield the errors, a line each.
 
     Args:
-        name: Of the data set.
+        name: Name of the data set.
         root: The folder of the tables, or of events that were built from them.
 
     Raises:
-        DataError: A build would refuse a row, after all lines; or a file cannot be read.
+        DataError: If a build would refuse a row, after all lines; or a file cannot be read.
     """
     if is_built(name, root):
         return
@@ -81,21 +81,21 @@ def check_rows(name: str, root: Path) -> Iterator[str]:
     yield from (fault.line() for fault in found)
     if refused := sum(fault.refused for fault in found):
         raise DataError(
-            f"{root}: {refused} of the above would stop a build; correct the rows, or what "
-            "tables.toml says of them"
+            f"{root}: {refused} of the above would stop a build; correct the rows, or their "
+            "declaration in tables.toml"
         )
 
 
 def faults(source: Source, root: Path) -> list[Fault]:
-    """What does not fit in the files of a folder.
+    """List the errors in the files of a folder.
 
     Args:
         source: The declarations.
         root: The folder.
 
     Raises:
-        DataNotFoundError: A table that is required is not there.
-        DataError: A file cannot be read, or lacks a column.
+        DataNotFoundError: If a required table is missing.
+        DataError: If a file cannot be read, or lacks a column.
     """
     import duckdb
 
@@ -138,7 +138,7 @@ def _faults(source: Source, root: Path, connection: "DuckDBPyConnection") -> Ite
 def _opened(
     table: Table, root: Path, files: Sequence[Path], connection: "DuckDBPyConnection"
 ) -> tuple[Any, str, list[str]]:
-    """A table as text, where it lies, and its columns; nothing where it is not there."""
+    """Open a table as text: its rows, its place, and its columns (empty if it is missing)."""
     path = file_of(table.name, files)
     paths = [path] if path else parquet_files(files, root).get(table.name.lower())
     if paths is None:
@@ -149,7 +149,7 @@ def _opened(
 
 
 def _numbered(relation: Any, kinds: Mapping[str, Kind]) -> Any:
-    """Rows with their number, their values, and whether a value is not of its kind."""
+    """Return rows with their number, their values, and whether a value is not of its kind."""
     values = [typed_text(name, kind, None) for name, kind in kinds.items()]
     wrong = [
         f'trim("{name}") <> \'\' AND ({_bare(name, kind)}) IS NULL AS "{_wrong(name)}"'
@@ -175,7 +175,7 @@ def _of_kinds(rows: Frame, kinds: Mapping[str, Kind], place: str) -> Iterator[Fa
 
 
 def _of_rows(table: Table, frames: Mapping[str, Frame], place: str) -> Iterator[Fault]:
-    """Rules of a table that its rows break, and rows that give no event."""
+    """Yield rules of a table that its rows break, and rows that give no event."""
     read = frames[table.name]
     bounds = {
         **{name: BOUNDS[kind] for name, kind in table.columns.items() if kind in BOUNDS},
@@ -199,7 +199,7 @@ def _of_rows(table: Table, frames: Mapping[str, Frame], place: str) -> Iterator[
 
 
 def _aside(table: Table, rows: Frame, place: str) -> Iterator[Fault]:
-    """Rows that give no event, by reason."""
+    """Yield rows that give no event, by reason."""
     before = nw.lit(value=False)
     for why, where in table.aside.items():
         yield from _found(rows, holds(where) & ~before, place, why, refused=False)
@@ -217,7 +217,7 @@ def _aside(table: Table, rows: Frame, place: str) -> Iterator[Fault]:
 def _found(
     rows: Frame, where: nw.Expr, place: str, problem: str, *, refused: bool = True
 ) -> Iterator[Fault]:
-    """The rows of which something holds, if there are any."""
+    """Yield a fault for the rows with a condition, if there are any."""
     chosen = rows.filter(holds(where)).select(nw.col(ROW)).unique()
     count = _count(chosen)
     if count:

@@ -1,4 +1,4 @@
-"""What a ``tables.toml`` says: the tables of a hospital, and when what they hold was known."""
+"""The format of ``tables.toml``: a hospital's tables, and the times their facts were known."""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -24,9 +24,9 @@ from sequela.sources.declared.parts import (
 
 NAME = "tables.toml"
 DECIDE = "DECIDE"
-"""The mark of what a person must still decide."""
+"""The mark of an open decision."""
 _MADE = ("subject_id", "visit_id", "known_subject")
-"""Columns that each table gets."""
+"""The columns that are added to each table."""
 _EXPECTED = "a declaration of hospital tables in TOML"
 _REMEDY = "correct it, or let `sequela data describe` propose one"
 
@@ -36,11 +36,11 @@ class Declaration(Part):
 
     Attributes:
         title: Name of the data on pages and cards.
-        people: Who there is; without it, each subject that a row names.
+        people: The table of subjects; without it, each subject in a row counts.
         stays: The hospital stays, where there are any.
         stays_in_order: Whether the order of one subject's stays is known.
         tables: Name to table.
-        not_read: File, without ending, to why it is left out.
+        not_read: File, without ending, to the reason it is left out.
     """
 
     tables: dict[str, DeclaredTable] = Field(min_length=1)
@@ -52,11 +52,11 @@ class Declaration(Part):
 
     @classmethod
     def read(cls, place: Path) -> Self:
-        """The declaration in a file.
+        """Read the declaration in a file.
 
         Raises:
-            DataError: It is not one, or somebody must still decide; the file, the key and what is
-                allowed are named.
+            DataError: If it is not a declaration, or has open decisions; the message names the
+                file, the key and the allowed values.
         """
         text = opened.text(place, _EXPECTED, _REMEDY)
         for number, line in enumerate(text.splitlines(), start=1):
@@ -83,7 +83,7 @@ class Declaration(Part):
         return found
 
     def problems(self) -> Iterable[tuple[str, str]]:
-        """Keys that do not fit the others, and what is expected."""
+        """Yield keys that contradict the others, and the expectation."""
         for role, of in (("people", self.people), ("stays", self.stays)):
             if of is None:
                 continue
@@ -104,7 +104,7 @@ class Declaration(Part):
                 yield f"key 'tables.{name}.{key}'", problem
 
     def _problems_of(self, table: DeclaredTable) -> Iterable[tuple[str, str]]:
-        """What does not fit in one table."""
+        """Yield the errors in one table."""
         yield from self._problems_of_roles(table)
         known = self.columns_of(table)
         for column, text in table.derived.items():
@@ -126,16 +126,16 @@ class Declaration(Part):
                 yield f"facts ({fact.code}).{key}", problem
 
     def _problems_of_roles(self, table: DeclaredTable) -> Iterable[tuple[str, str]]:
-        """What does not fit of subject, stay and what other tables give."""
+        """Yield the errors about subject, stay and columns from other tables."""
         for key in ("subject", "visit"):
             column = getattr(table, key)
             if column is not None and column not in table.columns:
                 yield key, str(unknown_name("column", column, table.columns))
         of_stay = self.stays is not None and self.visit_of(table) is not None
         if table.facts and self.subject_of(table) is None and not of_stay:
-            yield "subject", "not said, and a table with facts needs one: name its column"
+            yield "subject", "missing, and a table with facts needs one: name its column"
         if table.in_a_stay and self.stays is None:
-            yield "in_a_stay", "no table of stays is named: say it under [stays]"
+            yield "in_a_stay", "no table of stays is named: name it under [stays]"
         for join in table.joins:
             yield from self._problems_of_join(join, table)
         yield from self._kinds_of(table)
@@ -147,7 +147,7 @@ class Declaration(Part):
     def _problems_of_join(
         self, join: DeclaredJoin, table: DeclaredTable
     ) -> Iterable[tuple[str, str]]:
-        """What does not fit in what is taken from another table."""
+        """Yield the errors in a join with another table."""
         if join.table not in self.tables:
             yield "joins", str(unknown_name("table", join.table, self.tables))
             return
@@ -164,7 +164,7 @@ class Declaration(Part):
             yield from _unknown(f"joins.take.{column}", text, set(theirs))
 
     def _kinds_of(self, table: DeclaredTable) -> Iterable[tuple[str, str]]:
-        """Identifiers that are of another kind than where they are declared."""
+        """Yield identifiers whose kind differs from their declaration."""
         pairs = (
             ("subject", self.subject_of(table), self.people),
             ("visit", self.visit_of(table), self.stays),
@@ -179,43 +179,43 @@ class Declaration(Part):
                 yield key, f"'{column}' is of kind {kind}, expected {declared}, as {where}"
 
     def _taken(self, table: DeclaredTable) -> list[str]:
-        """The columns that a table gets from others."""
+        """Return the columns that a table gets from others."""
         taken = [column for join in table.joins for column in join.take]
         if self.stays and self.visit_of(table):
             taken += ["stay_subject", *self.stays.gives]
         return taken
 
     def file_of(self, table: str) -> str:
-        """The file of a table, without ending, or its name in a database."""
+        """Return the file of a table, without ending, or its name in a database."""
         return self.tables[table].file or table
 
     def kind_of(self, role: "People | Stays") -> Kind:
-        """The kind of the ids of people or stays."""
+        """Return the kind of the ids of people or stays."""
         return KINDS[self.tables[role.table].columns[role.id]]
 
     def columns_of(self, table: DeclaredTable) -> set[str]:
-        """The columns that a table has, with those that it gets from others."""
+        """Return the columns of a table, including those from other tables."""
         return {*table.columns, *self._taken(table), *_MADE}
 
     def subject_of(self, table: DeclaredTable) -> str | None:
-        """The column of the subject: as declared, else that of the people where it is there."""
+        """Return the column of the subject: as declared, else that of the people where present."""
         usual = self.people.id if self.people else self.stays.subject if self.stays else ""
         return table.subject or (usual if usual in table.columns else None)
 
     def visit_of(self, table: DeclaredTable) -> str | None:
-        """The column of the stay: as declared, else that of the stays where it is there."""
+        """Return the column of the stay: as declared, else that of the stays where present."""
         usual = self.stays.id if self.stays else ""
         return table.visit or (usual if usual in table.columns else None)
 
 
 def _unknown(key: str, text: str, known: set[str]) -> Iterable[tuple[str, str]]:
-    """Columns of an expression that a table does not have."""
+    """Yield columns of an expression that a table does not have."""
     for column in sorted(columns_in(text) - known):
         yield key, str(unknown_name("column", column, known))
 
 
 def _problems_of_columns(table: DeclaredTable, known: set[str]) -> Iterable[tuple[str, str]]:
-    """What does not fit where columns are named alone."""
+    """Yield the errors where columns are named alone."""
     for key in ("key", "optional", "ranges", "never_blank"):
         for column in getattr(table, key):
             if column not in table.columns:
@@ -230,7 +230,7 @@ def _problems_of_columns(table: DeclaredTable, known: set[str]) -> Iterable[tupl
 
 
 def _problems_of_words(table: DeclaredTable, known: set[str]) -> Iterable[tuple[str, str]]:
-    """What does not fit in a dictionary of codes."""
+    """Yield the errors in a dictionary of codes."""
     for template, column in table.describes.items():
         read = set(table.columns) if column in table.columns else known
         for named in (column, *_columns_of_code(template)):
@@ -239,12 +239,12 @@ def _problems_of_words(table: DeclaredTable, known: set[str]) -> Iterable[tuple[
 
 
 def _columns_of_code(template: str) -> list[str]:
-    """The columns that a code is made of."""
+    """Return the columns in a code."""
     return [match["column"] for match in PLACEHOLDER.finditer(template)]
 
 
 def _problems_of_fact(fact: DeclaredFact, known: set[str]) -> Iterable[tuple[str, str]]:
-    """What does not fit in one fact."""
+    """Yield the errors in one fact."""
     for column in _columns_of_code(fact.code):
         if column not in known:
             yield "code", str(unknown_name("column", column, known))
@@ -252,26 +252,26 @@ def _problems_of_fact(fact: DeclaredFact, known: set[str]) -> Iterable[tuple[str
         if said is not None:
             yield from _unknown(key, said, known)
     if fact.time and not fact.known:
-        yield "known", "not said; say in words when the fact was known, as 'at discharge'"
+        yield "known", "missing; state in words when the fact was known, as 'at discharge'"
     if not fact.why and not codes.family_of(fact.code).coded_later:
-        yield "why", "not said; say why it was known then, as 'staff charted it then'"
+        yield "why", "missing; state why it was known then, as 'staff charted it then'"
 
 
 def _problem(error: ValidationError) -> str:
-    """The first thing that is wrong, in one line: its key, what was found, what is allowed."""
+    """Describe the first error in one line: its key, the value, the allowed values."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         *parents, last = first["loc"]
         return f"key '{key}': {unknown_name('key', str(last), _keys(parents))}"
     if first["type"] == "missing":
-        return f"key '{key}' is not there, and is needed; see docs/tables.md"
+        return f"key '{key}' is missing; see docs/tables.md"
     message = first["msg"].removeprefix("Value error, ")
     return f"key '{key}' is {first['input']!r}: {message}"
 
 
 def _keys(parents: list[Any]) -> list[str]:
-    """The keys that may stand at a place."""
+    """Return the allowed keys at a place."""
     names = [str(part) for part in parents if isinstance(part, str)]
     models: Mapping[str, type[Part]] = {
         "facts": DeclaredFact, "joins": DeclaredJoin, "checks": DeclaredCheck,

@@ -1,4 +1,4 @@
-"""A declaration of hospital tables, proposed by looking at them."""
+"""Declarations proposed from existing hospital tables."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,11 +36,11 @@ _DIED = re.compile("died|dead|death|expire|deceas|1|yes|true", re.IGNORECASE)
 
 
 def shown(name: str) -> str:
-    """The declaration of a published data set.
+    """Return the declaration of a published data set.
 
     Raises:
-        UnknownNameError: There is no such data set.
-        SettingError: It is not declared in a file.
+        UnknownNameError: If there is no such data set.
+        SettingError: If it is not declared in a file.
     """
     lookup(name)
     place = place_of(name)
@@ -53,18 +53,18 @@ def shown(name: str) -> str:
 
 
 def declared_names() -> list[str]:
-    """The published data sets that are declared in files."""
+    """Return the published data sets that are declared in files."""
     return sorted(path.stem for path in place_of("any").parent.glob("*.toml"))
 
 
 def propose(root: Path) -> str:
-    """A ``tables.toml`` for the tables of a folder.
+    """Propose a ``tables.toml`` for the tables of a folder.
 
-    What a person must decide is marked; a build refuses a declaration with marks.
+    Open decisions are marked; a build refuses a declaration with marks.
 
     Raises:
-        DataNotFoundError: There is no table.
-        DataError: A file cannot be read.
+        DataNotFoundError: If there is no table.
+        DataError: If a file cannot be read.
     """
     return _Proposal(root, look(root)).text()
 
@@ -97,7 +97,7 @@ class _Proposal:
         return "\n".join(self.lines).rstrip() + "\n"
 
     def _role(self, pattern: re.Pattern[str], words: Sequence[str]) -> tuple[str, Seen | None]:
-        """The column of an id, and the table that has one row for each."""
+        """Return the column of an id, and the table that has one row for each id."""
         found = [(t, c) for t in self.tables for c in t.columns if pattern.fullmatch(c.name)]
         alone = [(t, c) for t, c in found if c.unique]
         alone.sort(key=lambda each: -sum(bool(_column(each[0], word)) for word in words))
@@ -165,7 +165,7 @@ class _Proposal:
             self.fact(table, "MEDS_BIRTH", born.moment, "at birth", "dated then")
         if sex := _column(table, "sex"):
             code = f"GENDER//{{{sex.name}}}"
-            self.fact(table, code, None, "", "it is taken not to change")
+            self.fact(table, code, None, "", "assumed not to change")
         if died := _column(table, "death", Kind.TIME):
             why = "dated then. A label, never an input"
             self.fact(table, "MEDS_DEATH", _at(died), "at death", why)
@@ -174,7 +174,7 @@ class _Proposal:
         came = _column(table, "admitted", Kind.TIME)
         left = _column(table, "discharged", Kind.TIME)
         if came is None or left is None:
-            self.decide("which columns say when a stay begins and ends?")
+            self.decide("which columns hold the begin and end of a stay?")
             return
         used = {came.name, left.name, self.person, self.stay}
         ended = _column(table, "death", but=used)
@@ -191,20 +191,20 @@ class _Proposal:
         self.fact(table, "HOSPITAL_DISCHARGE", _at(left), "at discharge", "staff wrote it then")
         if ended is None:
             self.decide(
-                "no column says who died in the stay: without one, deaths of patients decide"
+                "no column records deaths in the stay: without one, deaths of patients are used"
             )
             return
         self._outcome(table, ended, _at(left))
 
     def _outcome(self, table: Seen, ended: Column, left: str) -> None:
-        """Facts of how a stay ended."""
+        """Write the facts about the end of a stay."""
         if ended.kind is Kind.TIME:
             died = f"{ended.name} is not None"
         else:
             values = ended.values or ("0", "1")
             value = next((v for v in values if _DIED.fullmatch(v)), values[-1])
             died = f"{ended.name} == {value if ended.kind is Kind.INTEGER else repr(value)}"
-        self.decide(f"does this say that somebody died in the stay ({ended.describe()})?")
+        self.decide(f"does this record a death in the stay ({ended.describe()})?")
         why = "a label, never an input"
         self.fact(table, "HOSPITAL_OUTCOME//expired", left, "at discharge", why, where=died)
         alive = f"{ended.name} is None" if ended.kind is Kind.TIME else died.replace("==", "!=")
@@ -240,17 +240,17 @@ class _Proposal:
         if times and not billed:
             at = _column(table, "read", Kind.TIME) or times[0]
             others = "".join(f" or {c.name}" for c in times if c is not at)
-            self.decide(f"could this be read at {at.name}{others}, or later? Say when and why")
+            self.decide(f"could this be read at {at.name}{others}, or later? State when and why")
             why = "staff wrote it down then"
             self.fact(table, template, _at(at), f"at {at.name}", why, value=value)
             return
         self.decide("when was such a row known? What is coded for the bill is known at discharge")
-        why = "" if billed else "its table has no time of its own"
+        why = "" if billed else "its table has no time column"
         time = "discharge" if self.stays else ""
         self.fact(table, template, time, "at discharge", why, value=value)
 
     def decide(self, asked: str, line: str = "") -> None:
-        """Mark what a person must decide."""
+        """Mark an open decision."""
         self.lines.append(f"# {DECIDE}: {asked}")
         if line:
             self.lines.append(f"# {line}")
@@ -283,7 +283,7 @@ class _Proposal:
 def _column(
     table: Seen, role: str, kind: Kind | None = None, but: Iterable[str] = ()
 ) -> Column | None:
-    """The first column whose name sounds like a role."""
+    """Return the first column whose name suggests a role."""
     return next(
         (
             column
@@ -297,7 +297,7 @@ def _column(
 
 
 def _at(column: Column) -> str:
-    """The column, or the end of its day where it has no time of day."""
+    """Return the column, or the end of its day where it has no time of day."""
     return f"end_of_day({column.moment})" if column.dates else column.moment
 
 

@@ -1,7 +1,7 @@
 """Expressions of a declaration, such as ``died == 1 and left is not None``, for any engine.
 
-They are written as in Python, and only what stands here can be said: no attribute is read and
-nothing is run. A blank makes a comparison unknown, which counts as false, as in SQL.
+The syntax is a subset of Python: attributes are not read and nothing is executed. A blank makes a
+comparison unknown, which counts as false, as in SQL.
 """
 
 import ast
@@ -20,11 +20,11 @@ Value = Any
 """A narwhals expression, or a plain value."""
 
 _DEEPEST = 200
-"""Steps of an expression, one within the other, that engines compute without a full stack."""
+"""The largest depth of an expression that engines compute without a stack overflow."""
 
 
 def _moment(text: str) -> datetime:
-    """A time without a zone, as those of the tables."""
+    """Parse a time without a zone, as in the tables."""
     found = datetime.fromisoformat(text)
     if found.tzinfo is not None:
         raise ValueError("it has a zone: leave the zone out")
@@ -69,7 +69,7 @@ _HINTS = {"=": "write == for 'equals'", "<>": "write != for 'differs'"}
 
 
 def expression(text: str) -> nw.Expr:
-    """The expression that a text says.
+    """Parse an expression.
 
     Args:
         text: Names of columns, numbers, text in quotation marks, ``None``; ``+ - * /``; ``==``,
@@ -77,7 +77,7 @@ def expression(text: str) -> nw.Expr:
             ``not``; ``A if CONDITION else B``; and the functions of ``_CALLS``.
 
     Raises:
-        SettingError: It says something else.
+        SettingError: If the text is something else.
 
     Example:
         >>> expression("died == 1 and left is not None")
@@ -90,14 +90,14 @@ def expression(text: str) -> nw.Expr:
 
 
 def total(text: str) -> tuple[str, nw.Expr | None]:
-    """The total of many rows that a text says, as ``min(admitted)``.
+    """Parse a total over many rows, such as ``min(admitted)``.
 
     Returns:
-        The name of the total, and the expression of which it is; an empty name where the text is an
-        expression of one row.
+        The name of the total, and its expression; an empty name where the text is an expression of
+        one row.
 
     Raises:
-        SettingError: It says something else.
+        SettingError: If the text is something else.
     """
     node = _parsed(text).body
     called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
@@ -110,15 +110,15 @@ def total(text: str) -> tuple[str, nw.Expr | None]:
 
 
 def totalled(name: str, column: str) -> nw.Expr:
-    """A total, by its name, of a column."""
+    """Return the total with this name of a column."""
     return _TOTALS[name](column)
 
 
 def columns_in(text: str) -> set[str]:
-    """The columns that an expression reads.
+    """Return the columns that an expression reads.
 
     Raises:
-        SettingError: It is not one.
+        SettingError: If the text is not an expression.
     """
     tree = _parsed(text)
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
@@ -163,7 +163,7 @@ def _lit(value: Value) -> nw.Expr:
 
 
 def _value(node: ast.AST, text: str) -> Value:  # noqa: C901, PLR0911 - a case for each form
-    """What a part of an expression is."""
+    """Evaluate a part of an expression."""
     match node:
         case ast.Name(id=name):
             return nw.col(name)
@@ -189,13 +189,13 @@ def _value(node: ast.AST, text: str) -> Value:  # noqa: C901, PLR0911 - a case f
         case ast.Call(func=ast.Name(id=name), args=given, keywords=[]):
             return _called(name, [_value(each, text) for each in given], text)
     raise SettingError(
-        f"'{text}': {ast.unparse(node)} cannot be said; expected columns, numbers, text, "
+        f"'{text}': {ast.unparse(node)} is not allowed; expected columns, numbers, text, "
         f"comparisons, and, or, not, if-else and the functions {', '.join(sorted(_CALLS))}"
     )
 
 
 def _compared(node: ast.Compare, text: str) -> nw.Expr:
-    """A comparison, or a chain of them."""
+    """Evaluate a comparison, or a chain of them."""
     sides = [_value(side, text) for side in (node.left, *node.comparators)]
     found: list[nw.Expr] = []
     for left, how, right in zip(sides, node.ops, sides[1:], strict=False):
@@ -221,4 +221,4 @@ def _called(name: str, given: list[Value], text: str) -> Value:
     try:
         return _CALLS[name](*given)
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise SettingError(f"'{text}': {name} does not take what it is given ({error})") from error
+        raise SettingError(f"'{text}': {name} does not accept these arguments ({error})") from error

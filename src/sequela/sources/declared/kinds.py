@@ -1,6 +1,6 @@
-"""Whether the expressions of a declaration fit the kinds of its columns.
+"""A check that the expressions of a declaration fit the kinds of its columns.
 
-They are tried on tables without rows, so that a wrong one is named by its key before data are read.
+They are evaluated on tables without rows, so that errors are reported by key before data are read.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ _CONDITION, _TIME, _NUMBER = "a condition over columns", "a time", "a number"
 
 
 def misfits(declared: Declaration) -> Iterator[tuple[str, str]]:
-    """Keys whose expressions do not fit the columns that they read, and what is expected."""
+    """Yield keys whose expressions do not fit their columns, and the expectation."""
     import duckdb
 
     with duckdb.connect() as connection:
@@ -53,7 +53,7 @@ def misfits(declared: Declaration) -> Iterator[tuple[str, str]]:
 
 
 def _tried(made: Callable[[], Frame]) -> Frame | str:
-    """The rows, or what is wrong with the expression that makes them."""
+    """Compute the rows, or describe the error in the expression."""
     import duckdb
 
     try:
@@ -66,7 +66,7 @@ def _tried(made: Callable[[], Frame]) -> Frame | str:
 
 
 def _unlike(frame: Frame, text: str, expected: str) -> str:
-    """What is wrong with the kind of the column ``tried``; empty where nothing is."""
+    """Describe the error in the kind of the column ``tried``; empty where there is none."""
     kind = frame.collect_schema()["tried"]
     fits = {
         _CONDITION: kind == nw.Boolean and bool(columns_in(text)),
@@ -77,7 +77,7 @@ def _unlike(frame: Frame, text: str, expected: str) -> str:
 
 
 def _said(table: DeclaredTable) -> Iterator[tuple[str, str, str]]:
-    """Key, expression, and what it is to give."""
+    """Yield key, expression, and its expected kind."""
     for key, named in (("aside", table.aside), ("notes", table.notes)):
         for words, text in named.items():
             yield f"{key} ({words})", text, _CONDITION

@@ -1,4 +1,4 @@
-"""What tables hold, as far as one sees by looking: kinds of columns, ranges, keys."""
+"""Inspection of tables: kinds of columns, ranges, keys."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,33 +17,33 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _FEW = 8
-"""Different values up to which they are listed."""
+"""The largest number of different values that are listed."""
 _CODES = ("code", "icd", "ndc", "atc", "drg", "ops", "loinc", "zip")
-"""Parts of names whose numbers are text: 0042 is not 42."""
+"""The parts of column names whose numbers are text: 0042 is not 42."""
 WRITTEN = tuple(
     f"{day}{clock}"
     for day in ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
     for clock in (" %H:%M:%S", " %H:%M", "")
 )
-"""Forms of a time that is no ISO 8601; the day first where both orders are possible."""
+"""The formats of times that are not ISO 8601; day first where both orders are possible."""
 _KEPT = (Kind.INTEGER, Kind.NUMBER, Kind.TIME)
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column as it looks.
+    """A column as inspected.
 
     Attributes:
         name: In lower case.
-        kind: Of all its values.
-        rows: Of the table.
+        kind: Kind of all its values.
+        rows: Rows of the table.
         filled: Rows in which it is not blank.
-        distinct: Different values.
-        least: The smallest value, as text; of text, empty.
+        distinct: Number of different values.
+        least: The smallest value, as text; empty for text columns.
         most: The largest one.
         dates: All its times are dates, or midnight.
         values: The different values, where there are few.
-        forms: Of times that are written in another form than ISO 8601: the forms that fit all.
+        forms: For times that are not in ISO 8601: the formats that fit all.
     """
 
     name: str
@@ -64,11 +64,11 @@ class Column:
 
     @property
     def unique(self) -> bool:
-        """Whether it identifies a row."""
+        """True if it identifies a row."""
         return 0 < self.rows == self.filled == self.distinct
 
     def describe(self) -> str:
-        """The column in one line."""
+        """Describe the column in one line."""
         blank = f", {self.rows - self.filled:,} blank" * (self.filled < self.rows)
         span = f", {self.least} to {self.most}" * bool(self.least)
         listed = f": {', '.join(self.values)}" * bool(self.values and not self.least)
@@ -77,12 +77,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Seen:
-    """A table as it looks.
+    """A table as inspected.
 
     Attributes:
-        name: Of its file, without ending.
+        name: Name of its file, without ending.
         columns: In the file's order.
-        rows: Their number.
+        rows: Number of rows.
     """
 
     name: str
@@ -90,16 +90,16 @@ class Seen:
     rows: int
 
     def named(self, name: str) -> Column | None:
-        """The column of a name."""
+        """Return the column with a name."""
         return next((each for each in self.columns if each.name == name), None)
 
 
 def look(root: Path) -> list[Seen]:
-    """The tables of a folder.
+    """Inspect the tables of a folder.
 
     Raises:
-        DataNotFoundError: There is none.
-        DataError: A file cannot be read.
+        DataNotFoundError: If there is none.
+        DataError: If a file cannot be read.
     """
     import duckdb
 
@@ -169,7 +169,7 @@ def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -
 
 
 def _forms(text: str, view: str, filled: int, connection: "DuckDBPyConnection") -> tuple[str, ...]:
-    """The forms in which all values are times."""
+    """Return the formats in which all values are times."""
     fits = ", ".join(f"count(try_strptime({text}, '{form}'))" for form in WRITTEN)
     counts = connection.execute(f'SELECT {fits} FROM "{view}"').fetchall()[0]  # noqa: S608
     return tuple(form for form, n in zip(WRITTEN, counts, strict=True) if n == filled)

@@ -1,4 +1,4 @@
-"""The parts of a ``tables.toml``: tables, their facts, and who and what stays there are."""
+"""The parts of a ``tables.toml``: tables, their facts, people and stays."""
 
 from typing import Annotated, Literal
 
@@ -19,13 +19,13 @@ Said = Annotated[str, Field(min_length=1)]
 
 
 class Part(BaseModel):
-    """A part, which has no keys but those that it names."""
+    """A part with a fixed set of keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DeclaredFact(Part):
-    """One kind of event that the rows of a table give: see ``declarations.Fact``."""
+    """A kind of event in the rows of a table: see ``declarations.Fact``."""
 
     code: Said
     what: str = ""
@@ -42,16 +42,16 @@ class DeclaredFact(Part):
         return None if said is None else _said(said)
 
     def computed(self) -> list[str]:
-        """The time and the value, where they are expressions and not columns."""
+        """Return the time and the value, where they are expressions and not columns."""
         return [said for said in (self.time, self.value) if said and not said.isidentifier()]
 
 
 class DeclaredJoin(Part):
-    """Columns taken from another table; they are blank where that is not there.
+    """Columns taken from another table; they are blank where that is missing.
 
     Attributes:
         table: The other table.
-        on: Column that both have, or own column to theirs.
+        on: A column in both, or own column to theirs.
         take: New column to an expression over the other table's, or ``min``, ``max`` or ``count``.
     """
 
@@ -61,7 +61,7 @@ class DeclaredJoin(Part):
 
     @property
     def pairs(self) -> dict[str, str]:
-        """Own column to the column of the other table that holds the same."""
+        """Own column to the matching column of the other table."""
         return {self.on: self.on} if isinstance(self.on, str) else self.on
 
     @field_validator("take")
@@ -74,7 +74,7 @@ class DeclaredJoin(Part):
 
 
 class DeclaredCheck(Part):
-    """A state of the rows that must not be: see ``declarations.Check``."""
+    """A forbidden state of the rows: see ``declarations.Check``."""
 
     problem: Said
     where: Annotated[str, Field(min_length=1)]
@@ -92,14 +92,14 @@ class DeclaredTable(Part):
     """One table: see ``declarations.Table``.
 
     Attributes:
-        file: Its file or table of a database, without ending; its name in the declaration where
-            it is not said.
+        file: Its file or table of a database, without ending; its name in the declaration by
+            default.
         subject: Column of the subject.
         visit: Column of the stay.
-        in_a_stay: A row that names no stay gives no event.
+        in_a_stay: Whether a row that names no stay gives no event.
         joins: Columns taken from other tables.
-        derived: New columns, in order, as expressions over those before.
-        never_blank: Columns that most rows must have.
+        derived: New columns, in order, as expressions over earlier ones.
+        never_blank: Columns that must be filled in most rows.
     """
 
     columns: dict[str, Literal["integer", "number", "text", "time"]] = Field(min_length=1)
@@ -124,7 +124,7 @@ class DeclaredTable(Part):
 
     @property
     def is_prepared(self) -> bool:
-        """Whether its rows get columns beside those that are read."""
+        """True if its rows get columns besides those that are read."""
         return bool(self.facts or self.derived or self.joins)
 
     @field_validator("derived", "aside", "notes")
@@ -136,14 +136,14 @@ class DeclaredTable(Part):
 
 
 class People(Part):
-    """The table of one row a subject, and the column that identifies it."""
+    """The table with one row a subject, and the column that identifies it."""
 
     table: Said
     id: Said
 
 
 class Stays(Part):
-    """The table of one row a hospital stay.
+    """The table with one row a hospital stay.
 
     Attributes:
         table: Its name.

@@ -1,4 +1,4 @@
-"""The rows of a declared table, with all that it gets from others."""
+"""The rows of a declared table, with the columns from other tables."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Frame = nw.LazyFrame[Any]
 
 @dataclass(frozen=True)
 class Prepared:
-    """The rows of a table with all that it gets from others: a ``declarations.Prepare``.
+    """A ``declarations.Prepare`` for the rows of a table, which adds columns from other tables.
 
     Attributes:
         declared: All tables.
@@ -28,13 +28,13 @@ class Prepared:
     said: DeclaredTable
 
     def __call__(self, frame: Frame, frames: Frames) -> Frame:
-        """The rows after all steps."""
+        """Return the rows after all steps."""
         for _, step in self.steps():
             frame = step(frame, frames)
         return frame
 
     def steps(self) -> Iterator[tuple[str, Prepare]]:
-        """Key in the declaration, and what it adds to the rows, in order."""
+        """Yield keys in the declaration, and their steps, in order."""
         yield "visit", self._with_stay
         yield "subject", self._with_subject
         for join in self.said.joins:
@@ -46,7 +46,7 @@ class Prepared:
                 yield f"facts ({fact.code})", partial(_computed, column=text, text=text)
 
     def _with_stay(self, frame: Frame, frames: Frames) -> Frame:
-        """Rows with ``visit_id``, ``stay_subject`` and what their stay gives."""
+        """Add ``visit_id``, ``stay_subject`` and the columns from the stay."""
         stays, visit = self.declared.stays, self.declared.visit_of(self.said)
         if visit is None:
             return frame
@@ -61,7 +61,7 @@ class Prepared:
         return frame.join(_numbers(rows, stays.id, visit, "visit_id"), on=visit, how="left")
 
     def _with_subject(self, frame: Frame, frames: Frames) -> Frame:
-        """Rows with ``subject_id``, and ``known_subject``, null for a stranger."""
+        """Add ``subject_id``, and ``known_subject``, null for an unknown subject."""
         people = self.declared.people
         subject = self.declared.subject_of(self.said) or "stay_subject"
         if people is None:
@@ -76,7 +76,7 @@ class Prepared:
         return frame.with_columns(subject_id=nw.col("known_subject"))
 
     def _joined(self, frame: Frame, frames: Frames, *, join: DeclaredJoin) -> Frame:
-        """Rows with the columns that they take from another table."""
+        """Add the columns from another table."""
         other = frames.get(self.declared.file_of(join.table))
         if other is None:
             return frame.with_columns(**dict.fromkeys(join.take, nw.lit(None)))
@@ -91,12 +91,12 @@ class Prepared:
 
 
 def _computed(frame: Frame, _: Frames, *, column: str, text: str) -> Frame:
-    """Rows with a column that an expression says."""
+    """Add a column that an expression computes."""
     return frame.with_columns(expression(text).alias(column))
 
 
 def _numbers(rows: Frame, column: str, named: str, number: str) -> Frame:
-    """The texts of a column with their place in sorted order, counted from 1."""
+    """Assign each text of a column its place in sorted order, counted from 1."""
     ids = rows.select(nw.col(column).alias(named)).filter(~nw.col(named).is_null()).unique()
     counted = ids.with_row_index(number, order_by=named)
     return counted.with_columns((nw.col(number).cast(nw.Int64()) + 1).alias(number))

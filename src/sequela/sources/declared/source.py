@@ -1,4 +1,4 @@
-"""From a declaration to the source that a build reads."""
+"""The source of a build from a declaration."""
 
 from collections.abc import Iterator
 from functools import reduce
@@ -31,17 +31,17 @@ OTHER_SUBJECT = "its hospital stay belongs to another subject"
 
 
 def beside(root: Path) -> Source:
-    """The source of the tables in a folder, as the declaration beside them says.
+    """Return the source of the tables in a folder, from the declaration in it.
 
     Args:
         root: The folder, or the declaration itself.
 
     Raises:
-        DataNotFoundError: There is no declaration.
-        DataError: It is not one.
+        DataNotFoundError: If there is no declaration.
+        DataError: If it is not a declaration.
     """
     place = root / NAME if root.is_dir() else root
-    if place.suffix != ".toml":  # a database, beside which it lies
+    if place.suffix != ".toml":  # a database: the declaration is in its folder
         place = root.parent / NAME
     if not place.exists() and root.suffix == ".toml":
         raise DataNotFoundError(
@@ -60,26 +60,26 @@ def beside(root: Path) -> Source:
 
 
 def published(name: str, **more: Any) -> Source:
-    """The source of a published data set, whose declaration ships with the package.
+    """Return the source of a published data set, whose declaration ships with the package.
 
     Args:
-        name: Of the data set.
+        name: Name of the data set.
         more: Other fields of the source.
     """
     return source_of(Declaration.read(place_of(name)), name, **more)
 
 
 def place_of(name: str) -> Path:
-    """The declaration of a published data set, whether it is there or not."""
+    """Return the path of a published data set's declaration, which may not exist."""
     return Path(__file__).with_name(f"{name}.toml")
 
 
 def source_of(declared: Declaration, name: str, **more: Any) -> Source:
-    """The source that a declaration says.
+    """Build the source of a declaration.
 
     Args:
         declared: The declaration.
-        name: Of the data set.
+        name: Name of the data set.
         more: Other fields of the source.
     """
     return Source(
@@ -161,7 +161,7 @@ def _no_numbers(said: DeclaredTable, shown: str) -> Iterator[Check]:
 
 
 def _strangers(said: DeclaredTable, declared: Declaration) -> dict[str, nw.Expr]:
-    """Rows of subjects and stays that there are not."""
+    """Return conditions for rows with unknown subjects and stays."""
     found: dict[str, nw.Expr] = {}
     subject, visit = declared.subject_of(said), declared.visit_of(said)
     if visit and (said.in_a_stay or subject is None):

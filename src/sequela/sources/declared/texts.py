@@ -1,4 +1,4 @@
-"""Tables in files as DuckDB reads them: each value as the text that says it."""
+"""Tables in files as DuckDB reads them: each value as text."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +14,14 @@ PARQUET = ".parquet"
 
 
 def text_of(paths: Sequence[Path], connection: "DuckDBPyConnection") -> tuple[Any, list[str]]:
-    """A table as text, and its columns in lower case.
+    """Read a table as text, and its columns in lower case.
 
     Args:
         paths: Its CSV file, or its Parquet files.
-        connection: What reads them.
+        connection: The connection that reads them.
 
     Raises:
-        DataError: The header of the CSV file cannot be read.
+        DataError: If the header of the CSV file cannot be read.
     """
     if paths[0].suffix.lower() == PARQUET:
         relation = connection.read_parquet(list(map(str, paths)), union_by_name=True)

@@ -14,17 +14,17 @@ from sequela.errors import DataError
 from sequela.sources import opened
 
 KEYS = ("id", "subject", "session", "recording", "site", "label", "time")
-REMEDY = "correct the file, or what is said of it"
+REMEDY = "correct the file, or its declaration"
 _ARRAYS = ("X", "signal", "signals", "data", "x")
-"""What arrays of signals are called where none is named."""
+"""The usual names of arrays of signals, where none is named."""
 _DIMENSIONS = (2, 3)
 
 
 def arrays_of(path: Path, settings: SignalSettings) -> dict[str, NDArray[Any]]:
-    """The arrays of an npz file, or of an npy file and those beside it, by key of the declaration.
+    """Read the arrays of an npz file, or of an npy file and its neighbours, by declared key.
 
     Raises:
-        DataError: One is not there, is no array of numbers or text, or has another length.
+        DataError: If one is missing, is not an array of numbers or text, or has another length.
     """
     keys = {key: name for key in KEYS if (name := getattr(settings, key)) is not None}
     if path.suffix.lower() == ".npz":
@@ -58,7 +58,7 @@ def arrays_of(path: Path, settings: SignalSettings) -> dict[str, NDArray[Any]]:
 
 
 def _array(path: Path, name: str, archive: Any) -> NDArray[Any]:
-    """One array of an archive."""
+    """Read one array of an archive."""
     try:
         found: NDArray[Any] = archive[name]
     except (ValueError, OSError, EOFError) as error:
@@ -71,7 +71,7 @@ def _array(path: Path, name: str, archive: Any) -> NDArray[Any]:
 
 @contextmanager
 def _loaded(path: Path) -> Iterator[Any]:
-    """What an npy or npz file holds; Python objects are refused, for they may run code."""
+    """Load an npy or npz file; Python objects are refused, because they may run code."""
     import zipfile
 
     given = opened.content(path, "an npy or npz file of arrays", REMEDY)
@@ -87,13 +87,13 @@ def _loaded(path: Path) -> Iterator[Any]:
 
 
 def shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of each array of an npz file."""
+    """Return the shape of each array of an npz file."""
     with _loaded(path) as archive:
         return {name: _array(path, name, archive).shape for name in archive.files}
 
 
 def missing(path: Path, column: str, names: Sequence[str], key: str) -> DataError:
-    """What is wrong where a file lacks a column or an array that is declared."""
+    """Return the error about a declared column or array that a file lacks."""
     from difflib import get_close_matches
 
     near = get_close_matches(column, names, n=1)
@@ -102,5 +102,5 @@ def missing(path: Path, column: str, names: Sequence[str], key: str) -> DataErro
 
 
 def few(names: Sequence[str]) -> str:
-    """Some names of many."""
+    """List some names of many."""
     return ", ".join(names[:12]) + f" and {len(names) - 12} more" * (len(names) > 12)  # noqa: PLR2004

@@ -9,20 +9,18 @@ from numpy.typing import NDArray
 from sequela.errors import DataError
 
 ALIASES: Mapping[str, str] = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
-"""Electrodes that the 10-20 system of 1958 and the 10-10 system name differently."""
+"""The electrodes with different names in the 10-20 system of 1958 and the 10-10 system."""
 REFERENCES = ("REF", "LE", "AR", "AVG", "CAR", "LINKED", "G2", "CS2")
-"""What stands behind a hyphen for a common reference, and not for an electrode.
-
-``CS2`` is that of one recording of CHB-MIT (chb12_27).
-"""
+"""The names after a hyphen that are a common reference, not an electrode. One recording of CHB-MIT
+(chb12_27) has ``CS2``."""
 TO_MICROVOLTS: Mapping[str, float] = {"v": 1e6, "mv": 1e3, "uv": 1.0, "µv": 1.0, "nv": 1e-3}
-"""Names of units in lower case, and how many µV one is."""
+"""The names of units in lower case, and their size in µV."""
 _KIND = re.compile(r"^(EEG|SEEG|ECOG)[ _.:-]+", re.IGNORECASE)
 _PAIR = 2
 
 
 def canonical(name: str) -> str:
-    """A channel's name in upper case, without its kind and a common reference, in 10-10 terms.
+    """Return a channel's name in upper case, without kind and common reference, in 10-10 terms.
 
     Example:
         >>> [canonical(each) for each in ("EEG Fp1-REF", "t3", "F7-CS2", "F7-T3", "Cz.")]
@@ -36,7 +34,7 @@ def canonical(name: str) -> str:
 
 
 def to_microvolts(unit: str) -> float | None:
-    """How many µV a unit is; ``None`` if it is no unit of voltage.
+    """Return a unit's size in µV; ``None`` if it is not a unit of voltage.
 
     Example:
         >>> to_microvolts("uV"), to_microvolts("mm")
@@ -47,29 +45,29 @@ def to_microvolts(unit: str) -> float | None:
 
 
 class Montage:
-    """How each channel that is asked for comes from those that are there.
+    """The selection of channels from those of a file, or of differences of two.
 
     Attributes:
-        names: The channels asked for.
+        names: The selected channels.
         needs: Indices of the channels to read, in the order of the columns of ``weights``.
         weights: float64 (channel, needed channel).
-        notes: What was done, as sentences.
+        notes: Notes on the selection, as sentences.
     """
 
     def __init__(self, asked: Sequence[str], there: Sequence[str], place: str) -> None:
         """Find channels.
 
         Args:
-            asked: Names of channels or of pairs; all that are there by default.
-            there: Names of the channels that are there.
-            place: What an error calls the data.
+            asked: Names of channels or of pairs; all channels by default.
+            there: Names of the channels of the file.
+            place: Name of the data in errors.
 
         Raises:
-            DataError: One is not there.
+            DataError: If one is missing.
         """
         self.names = tuple(asked or there)
         called = [canonical(name) for name in there]
-        # A name as it stands there goes before what it is called in other terms.
+        # An exact name has precedence over its alias.
         known = {name: i for i, name in reversed([*enumerate(called)])}
         known |= {name: i for i, name in reversed([*enumerate(there)])}
         found = [self._of(name, known, there, place) for name in self.names]
@@ -89,7 +87,7 @@ class Montage:
     def _of(
         name: str, known: Mapping[str, int], there: Sequence[str], place: str
     ) -> list[tuple[int, float]]:
-        """The channel itself, or the two of which it is the difference."""
+        """Return the channel itself, or the two of which it is the difference."""
         plain = canonical(name)
         for each in (name, plain):
             if each in known:
@@ -103,7 +101,7 @@ class Montage:
         )
 
     def apply(self, read: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Signals (channel, time) of the channels that were read (needed channel, time)."""
+        """Combine the channels read (needed channel, time) to the selected ones (channel, time)."""
         plain = (np.count_nonzero(self.weights, 1) == 1).all() and (self.weights.sum(1) == 1).all()
         found: NDArray[np.float64] = read[self.weights.argmax(1)] if plain else self.weights @ read
         return found

@@ -15,7 +15,7 @@ from sequela.sources.signals.windows import Rates, Whose, blocks, cut_row
 
 
 def no_subjects(unit: str) -> str:
-    """Note that people are not known, where a split is by session or recording."""
+    """Return a note that people are unknown, where a split is by session or recording."""
     return (
         f"subjects are not known: the split is by {unit}, and {unit}s of one person may be in two "
         "parts"
@@ -23,7 +23,7 @@ def no_subjects(unit: str) -> str:
 
 
 class Shelf(Protocol):
-    """Where windows go as they are cut."""
+    """A receiver of windows while they are cut."""
 
     n_dropped: int
 
@@ -42,16 +42,17 @@ class Shelf(Protocol):
 
 @dataclass
 class Stretch:
-    """Continuous signal, of which parts can be read.
+    """A continuous signal, of which parts can be read.
 
     Attributes:
-        place: What an error calls it.
-        whose: Its recording, and what is known of that.
+        place: Name in errors.
+        whose: Its recording, with subject, site and session.
         sfreq: Samples per second, in Hz.
-        n_times: Samples.
-        n_chans: Channels.
-        read: Gives float64 (n_chans, time) in µV, from a sample up to another.
-        offset: Seconds from the recording's start to its first sample; events count from this.
+        n_times: Number of samples.
+        n_chans: Number of channels.
+        read: Function that returns float64 (n_chans, time) in µV, from a sample up to another.
+        offset: Seconds from the recording's start to its first sample; event times count from the
+            start.
     """
 
     place: str
@@ -65,13 +66,13 @@ class Stretch:
 
 @dataclass
 class Cutter:
-    """Cuts signals into windows, and puts them on a shelf.
+    """A cutter of signals into windows, which it puts on a shelf.
 
     Attributes:
         settings: The declaration.
-        segment: Samples of a window, where they are asked for.
+        segment: Samples of a window, where set.
         shelf: Where the windows go.
-        notes: What was done, as sentences.
+        notes: Notes on the processing, as sentences.
     """
 
     settings: SignalSettings
@@ -80,12 +81,12 @@ class Cutter:
     notes: list[str] = field(default_factory=list)
 
     def note(self, sentence: str) -> None:
-        """Say something once."""
+        """Add a note once."""
         if sentence not in self.notes:
             self.notes.append(sentence)
 
     def rates(self, before: float) -> tuple[Rates, float]:
-        """How a signal is resampled, and its rate afterwards."""
+        """Return the resampling of a signal, and its rate afterwards."""
         after = self.settings.resample or before
         if after != before:
             self.note(
@@ -95,7 +96,7 @@ class Cutter:
         return Rates.of(before, after), after
 
     def lengths(self, sfreq: float, whole: int) -> tuple[int, int]:
-        """Samples of a window, and from its start to that of the next."""
+        """Return the samples of a window, and from its start to that of the next."""
         if isinstance(self.segment, int):
             n_times = self.segment
         elif self.segment is None and self.settings.window:
@@ -112,7 +113,7 @@ class Cutter:
         """Cut a short signal (n_chans, time) in µV, all of one class.
 
         Raises:
-            DataError: It is shorter than a window.
+            DataError: If it is shorter than a window.
         """
         rates, after = self.rates(sfreq)
         signal = rates.apply(signal)

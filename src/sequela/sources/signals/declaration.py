@@ -1,4 +1,4 @@
-"""What a ``signals.toml`` beside the data, and options, say of own recordings."""
+"""The declaration of a user's own recordings: a ``signals.toml`` with the data, and options."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -18,15 +18,16 @@ _REMEDY = "correct it, or let `sequela data describe` propose one"
 
 
 def declared(path: Path, given: SignalSettings | None = None) -> SignalSettings:
-    """What is said of the data at a path: the declaration beside them, changed by options.
+    """Return the declaration of the data at a path, changed by options.
 
     Args:
         path: The data: a file, or a folder.
-        given: What options say; it goes before what the declaration says.
+        given: Options; they have precedence over the declaration.
 
     Raises:
-        DataError: The declaration is not one; file, key and what is allowed are named.
-        SettingError: What is said does not fit together.
+        DataError: If the declaration is invalid; the message names the file, the key and the
+            allowed values.
+        SettingError: If settings contradict each other.
     """
     place = _place(path)
     found = _read(place) if place.exists() else {}
@@ -37,7 +38,7 @@ def declared(path: Path, given: SignalSettings | None = None) -> SignalSettings:
 
 
 def is_declared(path: Path) -> bool:
-    """Whether a declaration lies beside the data at a path."""
+    """Return whether there is a declaration with the data at a path."""
     return _place(path).exists()
 
 
@@ -46,11 +47,7 @@ def _place(path: Path) -> Path:
 
 
 def _read(place: Path) -> dict[str, Any]:
-    """The keys of a declaration.
-
-    Raises:
-        DataError: It is not one.
-    """
+    """Read the keys of a declaration; raise a DataError if it is not one."""
     try:
         keys = tomllib.loads(opened.text(place, _EXPECTED, _REMEDY))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -69,13 +66,13 @@ def _read(place: Path) -> dict[str, Any]:
 
 
 def _meaning(key: str) -> str:
-    """What a key is for, as the end of a sentence."""
+    """Return the meaning of a key, as the end of a sentence."""
     said = str(SignalSettings.model_fields[key].description).rstrip(".")
     return f"it is: {said[:1].lower()}{said[1:]}"
 
 
 def _check(settings: SignalSettings, place: Path) -> None:
-    """Raise unless what is said fits together."""
+    """Raise if settings contradict each other."""
     where = f"{place}: " if place.exists() else ""
     if settings.stride and not settings.window:
         raise SettingError(
@@ -90,19 +87,19 @@ def _check(settings: SignalSettings, place: Path) -> None:
     if settings.background and not settings.events:
         raise SettingError(
             f"{where}a class of windows without an event ({settings.background}), and no events: "
-            "say where they are with --events"
+            "give their place with --events"
         )
     Classes.of(settings)
 
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes of data, and what each is called in them.
+    """The classes of data, and their values there.
 
     Attributes:
         names: In the order of their labels.
-        found: What stands in the data -> index of the class.
-        omitted: What is left out.
+        found: Value in the data -> index of the class.
+        omitted: Values that are left out.
     """
 
     names: tuple[str, ...]
@@ -111,11 +108,11 @@ class Classes:
 
     @classmethod
     def of(cls, settings: SignalSettings, seen: Sequence[str] = ()) -> Self:
-        """The classes that are declared, or else all that were seen, sorted.
+        """Return the declared classes, or else all values seen, sorted.
 
         Args:
             settings: The declaration.
-            seen: What stands in the data.
+            seen: The values in the data.
 
         Raises:
             SettingError: If a class is named twice, or there are fewer than two in the data.
@@ -131,7 +128,7 @@ class Classes:
         found: dict[str, int] = {}
         declared_names = {entry.partition("=")[0] for entry in entries}
         if settings.background and settings.background not in declared_names:
-            names.append(settings.background)  # what happens is the second of two classes
+            names.append(settings.background)  # events are the second of two classes
         for entry in entries:
             name, equals, values = entry.partition("=") if settings.classes else (entry, "", "")
             if name in names:
@@ -153,7 +150,7 @@ class Classes:
 
 
 def _by_number(name: str) -> tuple[bool, float, str]:
-    """Numbers by their size and before words."""
+    """Return a sort key: numbers by their size and before words."""
     try:
         return (False, float(name), name)
     except ValueError:

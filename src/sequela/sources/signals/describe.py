@@ -1,4 +1,4 @@
-"""A declaration proposed by looking at the data; what a person must decide is marked."""
+"""Declarations proposed from recordings; open decisions are marked."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from sequela.sources.signals.reading import table_of
 from sequela.sources.signals.whose import PARTICIPANTS
 
 DECIDE = "DECIDE"
-"""The mark of what a person must decide."""
+"""The mark of an open decision."""
 _LABELS = ("label", "class", "stage", "y", "target", "diagnosis", "event", "type")
 _SUBJECTS = ("subject", "patient", "participant", "person", "subject_id", "patient_id", "who")
 _SESSIONS = ("session", "session_id")
@@ -27,30 +27,29 @@ _SITES = ("site", "hospital", "center", "centre")
 _TIMES = ("time", "t", "seconds", "onset", "timestamp")
 _IDS = ("id", "segment", "segment_id")
 _MANY = 16
-"""Columns that are named alike but for a number, from which on they are samples."""
+"""The number of columns with one name and a number from which on they are samples."""
 _FEW = 20
-"""Classes up to which they are listed."""
+"""The largest number of classes that are listed."""
 
 
 @dataclass
 class Proposal:
-    """Keys of a declaration, with what was seen of each.
+    """The keys of a declaration, with observations about each.
 
     Attributes:
-        seen: What the data are, as sentences.
-        keys: Key to its value and what is said of it; with the value ``None``, what must be
-            decided.
+        seen: Observations about the data, as sentences.
+        keys: Key to its value and a comment; with the value ``None``, an open decision.
     """
 
     seen: list[str] = field(default_factory=list)
     keys: dict[str, tuple[Any, str]] = field(default_factory=dict)
 
     def key(self, name: str, value: Any, why: str) -> None:
-        """Propose a key, or say that somebody must decide."""
+        """Propose a key, or mark an open decision."""
         self.keys[name] = (value, why)
 
     def to_toml(self) -> str:
-        """The declaration, with what is not sure as comments."""
+        """Format the declaration, with uncertain parts as comments."""
         lines = [f"# {line}" for line in self.seen]
         for name, (value, why) in self.keys.items():
             lines.append("")
@@ -64,13 +63,13 @@ class Proposal:
 
 
 def propose(path: Path) -> str:
-    """A ``signals.toml`` for the data at a path.
+    """Propose a ``signals.toml`` for the data at a path.
 
     Args:
         path: A table of segments, or a folder of recordings.
 
     Raises:
-        SequelaError: There are none, or they are damaged.
+        SequelaError: If there are no data, or they are damaged.
     """
     proposal = Proposal()
     if folders.is_recording(path) or folders.has_recordings(path):
@@ -81,13 +80,13 @@ def propose(path: Path) -> str:
 
 
 def _named(known: Sequence[str], names: Sequence[str]) -> str | None:
-    """The first column of one of these names, in either case."""
+    """Return the first column with one of these names, in either case."""
     lower = {name.lower(): name for name in reversed(names)}
     return next((lower[each] for each in known if each in lower), None)
 
 
 def _of_table(path: Path, proposal: Proposal) -> None:
-    """Look at the columns of a table."""
+    """Inspect the columns of a table."""
     if path.suffix.lower() in {".npy", ".npz"}:
         names, lists = _arrays(path, proposal), set[str]()
     else:
@@ -112,37 +111,37 @@ def _of_table(path: Path, proposal: Proposal) -> None:
         rest = [name for name in names if name not in roles.values()]
         proposal.key("channels", tuple(rest), "the other columns: is each a channel?")
     if not (roles["time"] and roles["id"] and not lists and not samples):
-        proposal.key("rate", None, "the file does not say how many samples a second has")
-    proposal.key("unit", None, "the file does not say the unit of the samples")
+        proposal.key("rate", None, "the file does not contain the sampling rate")
+    proposal.key("unit", None, "the file does not contain the unit of the samples")
     _classes_of(path, roles["label"], names, proposal)
 
 
 def _say_roles(roles: dict[str, str | None], proposal: Proposal) -> None:
-    """What columns are for, by their names."""
+    """Propose the roles of columns by their names."""
     needed = {
-        "label": "no column is called like a class",
-        "subject": "no column is called like a person: if people are known, name it, or the split "
+        "label": "no column has the name of a class",
+        "subject": "no column has the name of a person: if people are known, name it, or the split "
         "is by recording",
-        "recording": "no column is called like a recording: without one each row is its own",
+        "recording": "no column has the name of a recording: without one each row is its own",
     }
     for key, column in roles.items():
         if column is not None:
-            proposal.key(key, column, f"the column's name says so: is '{column}' the {key}?")
+            proposal.key(key, column, f"by the column's name: is '{column}' the {key}?")
         elif key in needed:
             proposal.key(key, None, needed[key])
 
 
 def _numbered(names: Sequence[str]) -> str | None:
-    """The pattern of many columns that have one name and a number each."""
+    """Return the pattern of many columns that have one name and a number each."""
     stems = Counter(name.rstrip("0123456789") for name in names if name[-1:].isdigit())
     stem, count = next(iter(stems.most_common(1)), ("", 0))
     return f"{stem}*" if count >= _MANY else None
 
 
 def _arrays(path: Path, proposal: Proposal) -> list[str]:
-    """Names of the arrays of an npz file; of an npy file, of those beside it."""
+    """Name the arrays of an npz file; for an npy file, those next to it."""
     if path.suffix.lower() == ".npy":
-        proposal.seen.append(f"{path.name}: an array; labels lie in files beside it")
+        proposal.seen.append(f"{path.name}: an array; labels are in files next to it")
         return [each.name for each in sorted(path.parent.glob("*.npy")) if each != path]
     shapes = arrays.shapes(path)
     for name, shape in shapes.items():
@@ -151,7 +150,7 @@ def _arrays(path: Path, proposal: Proposal) -> list[str]:
 
 
 def _classes_of(path: Path, label: str | None, names: Sequence[str], proposal: Proposal) -> None:
-    """The values of the class's column."""
+    """Propose the classes from the values of the class's column."""
     if label is None or path.suffix.lower() in {".npy", ".npz"} or label not in names:
         return
     counts = Counter(tables.texts_of(path, label))
@@ -163,7 +162,7 @@ def _classes_of(path: Path, label: str | None, names: Sequence[str], proposal: P
 
 
 def _of_folder(path: Path, proposal: Proposal) -> None:
-    """Look at the files of a folder."""
+    """Inspect the files of a folder."""
     headers, beside = folders.headers(path)
     seconds = sum(each.seconds for each in headers)
     proposal.seen.append(
@@ -194,7 +193,7 @@ def _of_folder(path: Path, proposal: Proposal) -> None:
 
 
 def _subjects(path: Path, headers: Sequence[EdfFile], proposal: Proposal) -> None:
-    """Who was recorded, as far as names of folders and headers tell."""
+    """Propose the subjects, from names of folders and headers."""
     if (path / PARTICIPANTS).exists():
         proposal.seen.append("a folder of BIDS: subjects are those of its paths")
         return
@@ -209,14 +208,16 @@ def _subjects(path: Path, headers: Sequence[EdfFile], proposal: Proposal) -> Non
         proposal.key("subject", "folder", why)
         return
     example = headers[0].path.name
-    why = f"say how the person is found in paths, such as {example}; else the split is by recording"
+    why = (
+        f"state how to find the person in paths, such as {example}; else the split is by recording"
+    )
     proposal.key("subject", None, why)
 
 
 def _events(
     path: Path, headers: Sequence[EdfFile], beside: Sequence[EdfFile], proposal: Proposal
 ) -> None:
-    """Where events are, and of what kinds."""
+    """Propose the place of events, and their kinds."""
     source = next(_sources(path, headers, beside), None)
     if source is None:
         proposal.key(
@@ -236,7 +237,7 @@ def _events(
 
 
 def _sources(path: Path, headers: Sequence[EdfFile], beside: Sequence[EdfFile]) -> Iterator[str]:
-    """Sources of events that are there, the surest first."""
+    """Yield sources of events that are present, the most certain first."""
     places = {each.path.parent for each in headers}
     if any(event_files.place_of_bids(each.path).exists() for each in headers):
         yield event_files.BIDS
@@ -253,5 +254,5 @@ def _sources(path: Path, headers: Sequence[EdfFile], beside: Sequence[EdfFile]) 
         try:
             event_files.table(place)
         except SequelaError:
-            continue  # it is another table; events are only proposed
+            continue  # another kind of table; events are only proposed
         yield place.name

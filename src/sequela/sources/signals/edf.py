@@ -1,4 +1,4 @@
-"""EDF, EDF+ and BDF files, decoded by edfio from the records that are asked for, and no more.
+"""EDF, EDF+ and BDF files, decoded by edfio from the requested records only.
 
 Source: B. Kemp, J. Olivan, Clin. Neurophysiol. 114, 1755-1761 (2003), and
 https://www.edfplus.info/specs/edf.html. A file is checked whole before it is read: its header
@@ -28,13 +28,13 @@ EXPECTED = "a whole EDF or BDF file"
 REMEDY = "export or fetch it again"
 _FIXED = 256
 _WIDTHS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
-"""Bytes of each field of a signal's header."""
+"""The bytes of each field of a signal's header."""
 _LABEL, _UNIT, _PHYSICAL, _DIGITAL, _SAMPLES = 0, 2, 3, 5, 8
 _N_RECORDS = slice(236, 244)
 _WHOLE = re.compile(rb" *[+-]?[0-9]+ *")
 _NUMBER = re.compile(rb" *[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)? *")
 _AT_ONCE = 1 << 24
-"""Bytes of annotations' records that are read at once."""
+"""The number of bytes of annotations' records that are read at once."""
 _ANNOTATION_LISTS = re.compile(
     rb"(?:[+-][0-9]+(?:[.][0-9]+)?(?:\x15[0-9]+(?:[.][0-9]+)?)?\x14(?:[^\0\x14]*\x14)+\0+)*\0*"
 )
@@ -43,15 +43,15 @@ _ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
 
 @dataclass(frozen=True)
 class EdfFile:
-    """The header of a file, checked, and a way to its samples.
+    """The checked header of a file, with access to its samples.
 
     Attributes:
-        path: Where it lies.
-        header: Its header, as it stands there.
-        labels: Of each signal.
-        units: Of each signal, as written.
-        samples: Of each signal in a data record.
-        n_records: Data records.
+        path: Path of the file.
+        header: Its header, unchanged.
+        labels: Label of each signal.
+        units: Unit of each signal, as written.
+        samples: Samples of each signal in a data record.
+        n_records: Number of data records.
         record_seconds: Seconds of a data record.
         width: Bytes of a sample.
     """
@@ -70,8 +70,8 @@ class EdfFile:
         """Read and check a header.
 
         Raises:
-            DataNotFoundError: There is no such file.
-            DataError: It is none, was cut, or its header and its size differ.
+            DataNotFoundError: If there is no such file.
+            DataError: If it is not such a file, was cut, or its header and its size differ.
         """
         fixed = span(path, 0, _FIXED, EXPECTED, REMEDY)
         if fixed[:8] not in {b"0       ", b"\xffBIOSEMI"}:
@@ -81,7 +81,7 @@ class EdfFile:
         if n_signals < 1 or n_header != _FIXED * (n_signals + 1):
             raise _fault(
                 path,
-                f"the header says that it has {n_header} bytes, and {n_signals} signals need "
+                f"the header states that it has {n_header} bytes, and {n_signals} signals need "
                 f"{_FIXED * (n_signals + 1)}",
             )
         header = span(path, 0, n_header, EXPECTED, REMEDY)
@@ -104,12 +104,12 @@ class EdfFile:
         return found
 
     def _check_size(self) -> None:
-        """Raise unless the file has the size that its header states, and is continuous."""
+        """Raise unless the file has the size in its header, and is continuous."""
         size, stated = self.path.stat().st_size, len(self.header) + self.n_records * self._n_bytes
         if self.n_records < 1:
             raise _fault(
                 self.path,
-                f"the header says that it has {self.n_records} data records: it was not closed",
+                f"the header states that it has {self.n_records} data records: it was not closed",
             )
         if size != stated:
             cut = "it was cut short" if size < stated else "its header is of another file"
@@ -118,13 +118,13 @@ class EdfFile:
             raise _fault(
                 self.path,
                 "is discontinuous (EDF+D): its data records do not follow each other in time",
-                "cut it at its gaps into files of their own",
+                "cut it at its gaps into separate files",
             )
         if self.record_seconds <= 0 and self.signals:
             raise _fault(self.path, f"a data record has {self.record_seconds:g} seconds")
 
     def _check_scales(self, fields: list[list[bytes]]) -> None:
-        """Raise unless each signal has a scale: without one, edfio gives digital values."""
+        """Raise unless each signal has a scale: without one, edfio returns digital values."""
         for i in self.signals:
             low, high = (
                 _number(self.path, fields[at][i], f"physical {end} of signal {i + 1}")
@@ -143,26 +143,26 @@ class EdfFile:
 
     @property
     def _n_bytes(self) -> int:
-        """Bytes of a data record."""
+        """The bytes of a data record."""
         return sum(self.samples) * self.width
 
     @property
     def signals(self) -> tuple[int, ...]:
-        """Indices of the signals that are no annotations."""
+        """The indices of the signals that are not annotations."""
         return tuple(i for i, label in enumerate(self.labels) if label not in _ANNOTATIONS)
 
     @property
     def seconds(self) -> float:
-        """Length of the recording."""
+        """The length of the recording in seconds."""
         return self.n_records * self.record_seconds
 
     def rate(self, signal: int) -> float:
-        """Samples per second of a signal, in Hz."""
+        """Return the sampling rate of a signal, in Hz."""
         return self.samples[signal] / self.record_seconds
 
     @cached_property
     def start(self) -> datetime | None:
-        """When the recording started; ``None`` where it is not said."""
+        """The start of the recording; ``None`` where it is not recorded."""
         from edfio import AnonymizedDateError
 
         try:
@@ -174,23 +174,23 @@ class EdfFile:
 
     @cached_property
     def patient(self) -> str:
-        """The patient's code; empty where it is not said."""
+        """The patient's code; empty where it is not recorded."""
         code = _text(self.header[8:88]).partition(" ")[0]
         return "" if code.upper() == "X" else code
 
     @cached_property
     def annotations(self) -> tuple[Event, ...]:
-        """All annotations, by onset in seconds from the start.
+        """The annotations, by onset in seconds from the start.
 
         Raises:
-            DataError: They are no annotations, are not UTF-8, or the records have a gap.
+            DataError: If they are invalid, are not UTF-8, or the records have a gap.
         """
         with _translated(self.path):
             if not self._beside.is_continuous:
                 raise _fault(
                     self.path,
                     "the times of its data records have gaps",
-                    "cut it there into files of their own",
+                    "cut it there into separate files",
                 )
             return tuple(
                 Event(each.onset, each.duration, each.text) for each in self._beside.annotations
@@ -215,18 +215,18 @@ class EdfFile:
                 self._check_annotations(
                     records[:, ends[i] - self.samples[i] * self.width : ends[i]]
                 )
-        if not kept:  # edfio wants a signal
+        if not kept:  # edfio requires a signal
             return self._decoded(0, 1)
         return self._edfio(self._header_of(kept, self.n_records) + bytes(given))
 
     def _check_annotations(self, records: NDArray[np.uint8]) -> None:
-        """Raise unless annotations are as the standard says: edfio passes over any other."""
+        """Raise unless annotations follow the standard: edfio ignores invalid ones."""
         for record in records:
             if not _ANNOTATION_LISTS.fullmatch(record.tobytes()):
                 raise _fault(self.path, "an annotation is damaged")
 
     def _bytes(self, first: int, last: int) -> bytes:
-        """The data records from one up to another."""
+        """Read the data records from one up to another."""
         offset = len(self.header)
         return span(
             self.path,
@@ -237,7 +237,7 @@ class EdfFile:
         )
 
     def _header_of(self, kept: Sequence[int], n_records: int) -> bytes:
-        """A header of some of the signals, and as many records."""
+        """Make a header of some of the signals, and as many records."""
         fields = _fields(self.header, len(self.labels))
         fixed = bytearray(self.header[:_FIXED])
         fixed[184:192] = f"{_FIXED * (len(kept) + 1):<8}".encode()
@@ -246,12 +246,12 @@ class EdfFile:
         return bytes(fixed) + b"".join(of[i] for of in fields for i in kept)
 
     def _decoded(self, first: int, last: int) -> Any:
-        """Data records as edfio reads them."""
+        """Decode data records by edfio."""
         header = self._header_of(range(len(self.labels)), last - first)
         return self._edfio(header + self._bytes(first, last))
 
     def _edfio(self, given: bytes) -> Any:
-        """What edfio makes of the bytes of a file."""
+        """Decode the bytes of a file by edfio."""
         import edfio
 
         reads = edfio.read_bdf if self.width == 3 else edfio.read_edf  # noqa: PLR2004
@@ -259,7 +259,7 @@ class EdfFile:
             return reads(given, header_encoding="latin-1")
 
     def read(self, signals: Sequence[int], first: int, last: int) -> NDArray[np.float64]:
-        """Samples of signals of one rate in their units: (signal, time), from one up to another."""
+        """Read signals of one rate in their units: (signal, time), between two samples."""
         per_record = self.samples[signals[0]]
         begin, end = first // per_record, -(-last // per_record)
         decoded = self._decoded(begin, end)
@@ -276,7 +276,7 @@ class EdfFile:
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
-    """What edfio raises of a damaged file becomes ours; what it warns of was checked before."""
+    """Translate edfio's errors about a damaged file; its warnings were checked before."""
     from edfio import AnonymizedDateError
 
     try:
@@ -294,7 +294,7 @@ def _translated(path: Path) -> Iterator[None]:
 
 
 def _fields(header: bytes, n_signals: int) -> list[list[bytes]]:
-    """Of each field of the signals' headers, its bytes for each signal."""
+    """Return for each field of the signals' headers its bytes for each signal."""
     found, start = [], _FIXED
     for width in _WIDTHS:
         found.append(
@@ -321,7 +321,9 @@ def _number(path: Path, written: bytes, what: str) -> float:
 
 
 def _not_a_number(path: Path, written: bytes, what: str) -> DataError:
-    return _fault(path, f"the {what} is of the form {form_of(_text(written))}, which is no number")
+    return _fault(
+        path, f"the {what} is of the form {form_of(_text(written))}, which is not a number"
+    )
 
 
 def _fault(path: Path, found: str, remedy: str = REMEDY) -> DataError:

@@ -1,4 +1,4 @@
-"""Events that lie beside recordings: tables, BIDS, and what CHB-MIT and SeizeIT write."""
+"""Events in files next to recordings: tables, BIDS, and the formats of CHB-MIT and SeizeIT."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ SIENA = "siena"
 BIDS = "bids"
 ANNOTATIONS = "annotations"
 OF_SEIZURES = (SUMMARY, SIENA, SEIZEIT)
-"""Sources whose events are seizures and nothing else."""
+"""The sources whose events are always seizures."""
 _FILE = ("file", "filename", "file_name", "recording", "edf")
 _ONSET = ("onset", "start", "starttime", "start_time", "begin", "tstart")
 _DURATION = ("duration", "seconds")
@@ -30,20 +30,20 @@ _NONE = ("", "n/a", "none", "nan")
 
 
 def of_summaries(folder: Path, names: Sequence[str]) -> dict[str, list[Event]]:
-    """The seizures in files of a folder, by ``*-summary.txt`` in it (CHB-MIT).
+    """Read the seizures in files of a folder, from its ``*-summary.txt`` (CHB-MIT).
 
     Args:
-        folder: Of the files.
-        names: Of the files.
+        folder: Folder of the files.
+        names: Names of the files.
 
     Raises:
-        DataError: There is no summary, it does not list a file, or its seizures have no end.
+        DataError: If there is no summary, it does not list a file, or a seizure has no end.
     """
     places = sorted(folder.glob("*-summary.txt"))
     if not places:
         raise DataError(
-            f"{folder}: no *-summary.txt, and events are said to be in one: expected it beside "
-            f"{names[0]}; put it there, or say where events are with --events"
+            f"{folder}: no *-summary.txt, and events are declared to be in one: expected it next "
+            f"to {names[0]}; put it there, or name another source with --events"
         )
     found: dict[str, list[Event]] = {}
     for place in places:
@@ -58,7 +58,7 @@ def of_summaries(folder: Path, names: Sequence[str]) -> dict[str, list[Event]]:
 
 
 def _summary(place: Path) -> dict[str, list[Event]]:
-    """The seizures of each file that a summary lists."""
+    """Read the seizures of each file that a summary lists."""
     found: dict[str, list[Event]] = {}
     stated: dict[str, int] = {}
     name, start = "", None
@@ -84,22 +84,22 @@ def _summary(place: Path) -> dict[str, list[Event]]:
         if len(found.get(name, ())) != count:
             raise DataError(
                 f"{place}: {len(found.get(name, ()))} seizures of {name} with a start and an end; "
-                f"expected {count}, as it says"
+                f"expected {count}, as it states"
             )
     return found
 
 
 def of_seizeit(path: Path) -> list[Event]:
-    """The seizures of a recording, by the tables ``NAME_a1.tsv``, ... beside it (SeizeIT).
+    """Read the seizures of a recording, from the tables ``NAME_a1.tsv``, ... next to it (SeizeIT).
 
     Raises:
-        DataError: There is none, or a line is not an event.
+        DataError: If there is no table, or a line is not an event.
     """
     places = sorted(path.parent.glob(f"{path.stem}_a*.tsv"))
     if not places:
         raise DataError(
-            f"{path}: no {path.stem}_a1.tsv beside it, and events are said to be there; put it "
-            "there, or say where events are with --events"
+            f"{path}: no {path.stem}_a1.tsv next to it, and events are declared to be there; put "
+            "it there, or name another source with --events"
         )
     found = []
     for number, line in enumerate(opened.text(places[0], "a table of SeizeIT").splitlines(), 1):
@@ -117,11 +117,7 @@ def of_seizeit(path: Path) -> list[Event]:
 
 
 def _seconds(written: str, place: str, what: str, *, none: bool = False) -> float | None:
-    """A time in seconds.
-
-    Raises:
-        DataError: It is none.
-    """
+    """Parse a time in seconds; raise a DataError if it is not one."""
     if none and written.strip().lower() in _NONE:
         return None
     try:
@@ -135,10 +131,10 @@ def _seconds(written: str, place: str, what: str, *, none: bool = False) -> floa
 
 
 def table(place: Path) -> list[tuple[str, Event, str]]:
-    """The events of a csv or tsv table: the file of each (empty if none is named), it, its line.
+    """Read the events of a csv or tsv table: the file of each (empty if none), it, its line.
 
     Raises:
-        DataError: It has no onset or label, or a line is not an event.
+        DataError: If it has no onset or label, or a line is not an event.
     """
     expected = "a table of events with onset, duration (or end) and label"
     text = opened.text(place, expected)
@@ -180,14 +176,14 @@ def table(place: Path) -> list[tuple[str, Event, str]]:
 
 
 def of_table(place: Path, files: Mapping[str, Iterable[str]]) -> dict[str, list[Event]]:
-    """The events of one table, by recording.
+    """Read the events of one table, by recording.
 
     Args:
         place: The table.
-        files: What each recording may be called in it.
+        files: The possible names of each recording in it.
 
     Raises:
-        DataError: An event is of no recording that is there.
+        DataError: If an event is for a recording that is missing.
     """
     known = {name: key for key, names in files.items() for name in names}
     found: dict[str, list[Event]] = {key: [] for key in files}
@@ -203,20 +199,20 @@ def of_table(place: Path, files: Mapping[str, Iterable[str]]) -> dict[str, list[
 
 
 def place_of_bids(path: Path) -> Path:
-    """Where BIDS has the events of a recording."""
+    """Return the path of a recording's events in BIDS."""
     return path.with_name(f"{path.stem.removesuffix('_eeg')}_events.tsv")
 
 
 def of_bids(path: Path) -> list[Event]:
-    """The events of a recording of a BIDS folder.
+    """Read the events of a recording of a BIDS folder.
 
     Raises:
-        DataError: There is no ``_events.tsv`` beside it, or a line is not an event.
+        DataError: If there is no ``_events.tsv`` next to it, or a line is not an event.
     """
     place = place_of_bids(path)
     if not place.exists():
         raise DataError(
-            f"{path}: no {place.name} beside it: expected the events of each recording there; add "
-            "it, or say where events are with --events"
+            f"{path}: no {place.name} next to it: expected the events of each recording there; add "
+            "it, or name another source with --events"
         )
     return [event for _, event, _ in table(place)]

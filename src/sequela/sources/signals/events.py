@@ -1,4 +1,4 @@
-"""Which class a window has, by the events of its recording."""
+"""The class of a window, from the events of its recording."""
 
 import itertools
 from collections import Counter
@@ -17,12 +17,12 @@ _TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happens in a recording.
+    """An event in a recording.
 
     Attributes:
         onset: Seconds from the recording's start.
-        duration: Seconds; ``None`` where nobody says.
-        label: What it is.
+        duration: Seconds; ``None`` where it is unknown.
+        label: Its label.
     """
 
     onset: float
@@ -31,10 +31,10 @@ class Event:
 
 
 def check_inside(events: Sequence[Event], seconds: float, place: str) -> None:
-    """See that events begin within their recording.
+    """Check that events begin within their recording.
 
     Raises:
-        DataError: One does not.
+        DataError: If one does not.
     """
     for number, each in enumerate(events, 1):
         if not 0 <= each.onset < seconds + _TOLERANCE:
@@ -54,14 +54,14 @@ def label_windows(
     background: str | None = None,
     overlap: float = 0.5,
 ) -> NDArray[np.int64]:
-    """The class of each window: that whose events cover enough of it, the most if several do.
+    """Return the class whose events cover enough of each window; the largest cover, if several do.
 
     Args:
         starts: float64 (window,), in seconds.
-        seconds: Of a window.
-        events: Of the recording; those of no class and not left out count as none. Where the end of
-            one is not known, no window from its onset on has a class.
-        classes: The classes; windows that are covered by what they omit have none.
+        seconds: Length of a window.
+        events: Events of the recording; those without a class and not left out are ignored. If the
+            end of an event is unknown, windows from its onset on have no class.
+        classes: The classes; windows covered by omitted labels have none.
         background: The class of windows that no event covers.
         overlap: Share of a window that must be covered.
 
@@ -94,7 +94,7 @@ def label_windows(
 
 
 def of_samples(times: NDArray[np.float64], step: float, labels: Sequence[str]) -> list[Event]:
-    """The events that labels of single samples are: one for each run of equal labels.
+    """Convert labels of single samples to events: one for each run of equal labels.
 
     Example:
         >>> of_samples(np.array([0.0, 0.5, 1.0]), 0.5, ["a", "a", "b"])
@@ -109,7 +109,7 @@ def of_samples(times: NDArray[np.float64], step: float, labels: Sequence[str]) -
 
 
 def counted(labels: Sequence[str], fewest: int = 1) -> str:
-    """How often each label occurs, in words; rarer ones are not named: they may be free text.
+    """Count the labels, in words; rare ones are not named: they may be free text.
 
     Example:
         >>> counted(["seizure", "Mrs Vogel fell", "seizure"], fewest=2)

@@ -1,4 +1,4 @@
-"""Folders of EDF and BDF files, plain or as BIDS has them."""
+"""Folders of EDF and BDF files, plain or in BIDS layout."""
 
 import re
 from collections import Counter, defaultdict
@@ -23,26 +23,26 @@ from sequela.sources.signals.windows import Shelf, Whose, Windows
 
 _BACKGROUND = "background"
 NAMED = 10
-"""How often a label occurs, at least, that a note or a message names: a rarer may be free text."""
+"""The least count of a label that notes and messages name: rarer ones may be free text."""
 _OTHER_FORMATS = (".vhdr", ".set")
 _NO_EEG = re.compile(
     r"ECG|EKG|EMG|EOG|RESP|SPO2|TEMP|PULSE|PHOTIC|STATUS|MARK|EVENT|TRIG|^HR$|^MK$|^DC[0-9]*$"
 )
-"""What channels of other signals are called."""
+"""The names of channels with other signals."""
 
 
 def is_recording(path: Path) -> bool:
-    """Whether a file has the name of a recording."""
+    """Return whether a file has the name of a recording."""
     return path.is_file() and path.suffix.lower() in SUFFIXES
 
 
 def has_recordings(path: Path) -> bool:
-    """Whether a folder, or one in it, holds recordings, or is of BIDS."""
+    """Return whether a folder, or a subfolder, holds recordings, or is in BIDS layout."""
     return path.is_dir() and ((path / PARTICIPANTS).exists() or bool(_files(path)))
 
 
 def _files(root: Path) -> list[Path]:
-    """The recordings at a path, sorted; those of hidden folders, and derivatives, are not."""
+    """List the recordings at a path, sorted, without hidden folders and derivatives."""
     if root.is_file():
         return [root]
     return sorted(
@@ -56,26 +56,26 @@ def _files(root: Path) -> list[Path]:
 
 
 def read(root: Path, cutter: Cutter, shelf: Shelf, title: str) -> Windows:
-    """Windows of the recordings in a folder.
+    """Cut the recordings in a folder into windows.
 
     Args:
         root: The folder, or one file.
-        cutter: Cuts them, by the declaration.
-        shelf: Where it puts them.
-        title: What a page calls them.
+        cutter: The cutter, with the declaration.
+        shelf: The shelf for the windows.
+        title: Name on pages.
 
     Raises:
-        SequelaError: A file is damaged, or is not what is declared of it.
+        SequelaError: If a file is damaged, or does not match its declaration.
     """
     folder = Folder.open(root, cutter.settings)
     if cutter.settings.window is None and cutter.segment is None:
         raise SettingError(
-            f"{root}: nothing says how long a window is; give --window, in seconds, such as 4"
+            f"{root}: the length of a window is unknown; give --window, in seconds, such as 4"
         )
     for note in folder.notes:
         cutter.note(note)
     declared = cutter.settings
-    cutter.settings = folder.settings  # with what the source of events says by itself
+    cutter.settings = folder.settings  # with the classes from the source of events
     for recording in folder.recordings:
         _cut(recording, folder, cutter, folder.classes)
     cutter.settings = declared
@@ -83,15 +83,15 @@ def read(root: Path, cutter: Cutter, shelf: Shelf, title: str) -> Windows:
 
 
 def cut_all(root: Path, cutter: Cutter, done: Callable[[float], None]) -> None:
-    """Cut all recordings in a folder into windows without a class; no event is looked for.
+    """Cut all recordings in a folder into windows without a class; events are not read.
 
     Args:
         root: The folder, or one file.
-        cutter: Cuts them, by the declaration.
-        done: Called with the share of the files that is cut.
+        cutter: The cutter, with the declaration.
+        done: Called with the share of the files that were cut.
 
     Raises:
-        SequelaError: A file is damaged, or is not what is declared of it.
+        SequelaError: If a file is damaged, or does not match its declaration.
     """
     folder = Folder.open(root, cutter.settings, classes=Classes((), {}, frozenset()))
     for note in folder.notes:
@@ -103,15 +103,14 @@ def cut_all(root: Path, cutter: Cutter, done: Callable[[float], None]) -> None:
 
 @dataclass(frozen=True)
 class FileRecording:
-    """A file and what is known of it.
+    """A file, with its events and recording.
 
     Attributes:
         file: Its header and samples.
-        events: What happens in it.
-        whose: The recording that it is of, its path unless another is declared, and what is known
-            of that.
-        offset: Seconds from the recording's start to the file's: the files of a recording follow
-            each other.
+        events: The events in it.
+        whose: Its recording (by default its path), with subject, site and session.
+        offset: Seconds from the recording's start to the file's: a recording may consist of
+            successive files.
     """
 
     file: EdfFile
@@ -122,14 +121,14 @@ class FileRecording:
 
 @dataclass(frozen=True)
 class Folder:
-    """What a folder of recordings holds.
+    """The content of a folder of recordings.
 
     Attributes:
         recordings: In the order of their names.
-        settings: The declaration, with the classes that the source of events has by itself.
+        settings: The declaration, with the classes that the source of events implies.
         classes: The classes.
-        channels: The channels that are read of each.
-        notes: What was found and chosen, as sentences.
+        channels: The channels to read from each.
+        notes: Observations and choices, as sentences.
     """
 
     recordings: tuple[FileRecording, ...]
@@ -145,7 +144,7 @@ class Folder:
         Args:
             root: The folder, or one file.
             settings: The declaration.
-            classes: Where they are known; those of the events by default.
+            classes: The classes, if known; those of the events by default.
 
         Raises:
             SequelaError: As :func:`read`.
@@ -158,7 +157,7 @@ class Folder:
         files, beside = headers(root)
         if labelled and settings.label is None and settings.events is None:
             raise SettingError(
-                f"{root}: nothing says the class of a window; say where the events are with "
+                f"{root}: the class of a window is unknown; name the source of events with "
                 "--events, or give --label folder"
             )
         if settings.events in event_files.OF_SEIZURES and not settings.classes:
@@ -193,7 +192,7 @@ class Folder:
 def _notes(
     found: Sequence[FileRecording], classes: Classes, chosen: Sequence[str]
 ) -> Iterator[str]:
-    """What was found and chosen, as sentences."""
+    """Describe observations and choices, as sentences."""
     if all(each.whose.subject is None for each in found):
         sessions = any(each.whose.session is not None for each in found)
         yield no_subjects("session" if sessions else "recording")
@@ -202,31 +201,27 @@ def _notes(
     if other := [event.label for event in events if event.label not in known]:
         yield f"events of no class are not used: {counted(other, NAMED)}"
     if endless := sum(each.duration is None and each.label in classes.found for each in events):
-        yield f"{endless:,} events have no end: what follows them in their recordings is left out"
+        yield f"{endless:,} events have no end: the rest of their recordings is left out"
     if chosen:
         yield f"the channels are those that all files have: {', '.join(chosen)}"
 
 
 def _classes(root: Path, settings: SignalSettings, labels: Sequence[str]) -> Classes:
-    """The classes: those declared, or all labels of whole files.
-
-    Raises:
-        SettingError: Events are of any kind, and nobody says which are the classes.
-    """
+    """Return the declared classes, or all labels of whole files."""
     if settings.classes or settings.label:
         return Classes.of(settings, labels)
     raise SettingError(
-        f"{root}: nothing says which events are the classes (found: {counted(labels, NAMED)}); "
+        f"{root}: the events that are classes are unknown (found: {counted(labels, NAMED)}); "
         "name them with --classes, and windows without one with --background (`sequela data "
         "describe` lists all labels)"
     )
 
 
 def headers(root: Path) -> tuple[list[EdfFile], list[EdfFile]]:
-    """The files with signals, and those that hold only annotations.
+    """Read the headers of files with signals, and of those that hold only annotations.
 
     Raises:
-        DataError: One is damaged, or of another format.
+        DataError: If one is damaged, or in another format.
     """
     files = _files(root)
     other = [p for p in root.rglob("*_eeg.*") if p.suffix in _OTHER_FORMATS] if not files else []
@@ -240,12 +235,12 @@ def headers(root: Path) -> tuple[list[EdfFile], list[EdfFile]]:
     found = [EdfFile.open(each) for each in files]
     signals = [each for each in found if each.signals]
     if not signals:
-        raise DataError(f"{root}: no file has a signal; expected recordings beside annotations")
+        raise DataError(f"{root}: no file has a signal; expected recordings, not only annotations")
     return signals, [each for each in found if not each.signals]
 
 
 def _name(root: Path, path: Path) -> str:
-    """The path of a file in the folder, without its suffix."""
+    """Return the path of a file in the folder, without its suffix."""
     inside = path.relative_to(root if root.is_dir() else root.parent)
     return inside.with_suffix("").as_posix()
 
@@ -253,10 +248,10 @@ def _name(root: Path, path: Path) -> str:
 def events_of(
     root: Path, headers: Sequence[EdfFile], beside: Sequence[EdfFile], settings: SignalSettings
 ) -> dict[str, list[Event]]:
-    """The events of each recording, by its name.
+    """Read the events of each recording, by its name.
 
     Raises:
-        DataError: A source of events is not there, or does not fit.
+        DataError: If a source of events is missing, or does not fit.
     """
     where = settings.events
     names = {_name(root, each.path): each for each in headers}
@@ -291,9 +286,9 @@ def events_of(
 
 
 def _hypnogram(file: EdfFile, beside: Sequence[EdfFile]) -> tuple[Event, ...]:
-    """The annotations that a file without signals has of this one.
+    """Return the annotations for this file in a file without signals.
 
-    Sleep-EDF has such files: they lie beside the recording, start when it does, and their names
+    Sleep-EDF has such files: they are next to the recording, start when it does, and their names
     begin alike.
     """
     same = [
@@ -305,16 +300,16 @@ def _hypnogram(file: EdfFile, beside: Sequence[EdfFile]) -> tuple[Event, ...]:
 
 
 def _alike(one: str, other: str) -> int:
-    """How many characters two names have in common at their beginning."""
+    """Count the characters that two names share at their beginning."""
     pairs = zip(one, other, strict=False)
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 def common(headers: Sequence[EdfFile]) -> tuple[str, ...]:
-    """The channels of EEG that all files have, in the order of the first.
+    """Return the EEG channels that all files have, in the order of the first.
 
     Raises:
-        DataError: There is none.
+        DataError: If there is none.
     """
     counts = Counter(name for each in headers for name in set(_eeg(each)))
     found = dict.fromkeys(name for name in _eeg(headers[0]) if counts[name] == len(headers))
@@ -327,7 +322,7 @@ def common(headers: Sequence[EdfFile]) -> tuple[str, ...]:
 
 
 def _eeg(file: EdfFile) -> list[str]:
-    """Names of the channels that hold a voltage, and by their name are no other signal."""
+    """Return the names of channels that hold a voltage, and by their name are EEG."""
     return [
         name
         for i in file.signals
@@ -338,11 +333,7 @@ def _eeg(file: EdfFile) -> list[str]:
 
 
 def _cut(recording: FileRecording, folder: Folder, cutter: Cutter, classes: Classes | None) -> None:
-    """Cut one file into windows.
-
-    Raises:
-        DataError: A channel is not there, is no voltage, or the channels differ in rate.
-    """
+    """Cut one file into windows, after a check of its channels."""
     file = recording.file
     labels = [file.labels[i] for i in file.signals]
     montage = Montage(folder.channels, labels, str(file.path))
@@ -374,15 +365,11 @@ def _cut(recording: FileRecording, folder: Folder, cutter: Cutter, classes: Clas
 
 
 def _scale(file: EdfFile, signal: int, declared: str | None) -> float:
-    """How many µV the unit of a signal is.
-
-    Raises:
-        DataError: It is no voltage, and none is declared.
-    """
+    """Return a signal's unit in µV, or raise a DataError if it is not a voltage."""
     found = to_microvolts(file.units[signal]) or to_microvolts(declared or "")
     if found is None:
         raise DataError(
             f"{file.path}: channel {file.labels[signal]} is in '{file.units[signal]}'; expected a "
-            "voltage; say which with --unit, or name other channels"
+            "voltage; give it with --unit, or name other channels"
         )
     return found

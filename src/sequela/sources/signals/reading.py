@@ -1,4 +1,4 @@
-"""Own recordings read by their declaration: a path to windows."""
+"""A user's own recordings, read by their declaration: a path to windows."""
 
 import hashlib
 import itertools
@@ -19,7 +19,7 @@ from sequela.sources.signals.events import Event, of_samples
 from sequela.sources.signals.windows import Shelf, Whose, Windows
 
 _GAP = 1.5
-"""Steps between two samples above which there is a gap between them."""
+"""The number of sample steps between two samples above which there is a gap."""
 
 
 def read(
@@ -28,18 +28,18 @@ def read(
     segment: SegmentLength | None = None,
     work: Path | None = None,
 ) -> Windows:
-    """Windows of the recordings at a path.
+    """Read windows of the recordings at a path.
 
     Args:
         path: A table of segments, or a folder.
-        given: What options say of the data; the rest is in the ``signals.toml`` beside them.
-        segment: Samples of a window, or ``recording``, where each row is one; as declared by
+        given: Options that describe the data; the rest is in their ``signals.toml``.
+        segment: Samples of a window, or ``recording`` for one window per row; as declared by
             default.
-        work: Folder for the windows; that of the system for temporary files by default.
+        work: Folder for the windows; the system's temporary folder by default.
 
     Raises:
-        SequelaError: The declaration is wrong, or the data are not what it says; the first thing
-            that does not fit is named.
+        SequelaError: If the declaration is invalid, or the data do not match it; the message names
+            the first error.
     """
     settings = declared(path, given)
     title = settings.title or path.resolve().name.partition(".")[0]
@@ -51,10 +51,10 @@ def read(
 
 
 def table_of(path: Path) -> Path:
-    """The one table at a path.
+    """Return the one table at a path.
 
     Raises:
-        DataError: There is none, or several.
+        DataError: If there is none, or several.
     """
     if path.is_file():
         if tables.is_table(path):
@@ -73,11 +73,11 @@ def table_of(path: Path) -> Path:
 
 @dataclass
 class Reader:
-    """Reads a table.
+    """A reader of a table.
 
     Attributes:
         path: The table.
-        cutter: Cuts its rows, by the declaration.
+        cutter: The cutter of its rows, with the declaration.
     """
 
     path: Path
@@ -93,17 +93,17 @@ class Reader:
         unit = self.settings.unit or "µV"
         self.scale = to_microvolts(unit) or 1.0
         if self.settings.unit is None:
-            self.cutter.note("no unit is declared: the samples are taken for µV")
+            self.cutter.note("no unit is declared: the samples are assumed to be in µV")
         if self.settings.subject is None:
             self.cutter.note(no_subjects(self.settings.independent))
         if self.settings.recording is None and self.settings.id is None:
-            self.cutter.note("no recording is declared: each row is a recording of its own")
+            self.cutter.note("no recording is declared: each row is a separate recording")
 
     def windows(self, shelf: Shelf, title: str) -> Windows:
-        """All windows of the table."""
+        """Read all windows of the table."""
         if self.settings.label is None:
             raise SettingError(
-                f"{self.path}: nothing says the class of a row; name its column with --label"
+                f"{self.path}: the class of a row is unknown; name its column with --label"
             )
         if self.layout.long:
             for stretch, events in self.stretches():
@@ -121,11 +121,7 @@ class Reader:
         return shelf.windows(classes.names, self.layout.channels, title, self.cutter.notes)
 
     def _number(self, label: str, place: str) -> int:
-        """The number of a label, in the order in which they came.
-
-        Raises:
-            DataError: It is none of the declared classes.
-        """
+        """Assign a label its number, by appearance; raise a DataError for an undeclared class."""
         if label == "" or (self.classes and label not in self.classes.found):
             known = ", ".join(self.classes.found) if self.classes else "some class"
             raise DataError(
@@ -135,7 +131,7 @@ class Reader:
         return self.seen.setdefault(label, len(self.seen))
 
     def _classes_of(self, events: Sequence[Event], place: str) -> Classes:
-        """All labels so far as classes of their own, by their number."""
+        """Return all labels so far as classes, by their number."""
         for each in events:
             if each.label not in self.settings.omit:
                 self._number(each.label, place)
@@ -143,7 +139,7 @@ class Reader:
         return Classes(tuple(self.seen), self.seen, omitted)
 
     def _rows(self) -> None:
-        """Rows that are segments."""
+        """Cut rows that are segments."""
         for row in self.rows():
             if row.said["label"] in self.settings.omit:
                 self.n_omitted += 1
@@ -159,19 +155,17 @@ class Reader:
 
     @property
     def rate(self) -> float:
-        """Samples per second of its rows, in Hz.
+        """The sampling rate of its rows, in Hz.
 
         Raises:
-            SettingError: Nothing says it.
+            SettingError: If it is not known.
         """
         if self.settings.rate is None:
-            raise SettingError(
-                f"{self.path}: nothing says how many samples a second has; give --rate, in Hz"
-            )
+            raise SettingError(f"{self.path}: the sampling rate is unknown; give --rate, in Hz")
         return self.settings.rate
 
     def rows(self) -> "Iterator[Row]":
-        """Rows that are segments, one after the other."""
+        """Yield rows that are segments, one after the other."""
         self.rate  # noqa: B018 - which nothing can be cut without
         for some in tables.rows(self.path, self.settings, self.layout):
             starts = [0.0] * len(some.signal)
@@ -187,10 +181,10 @@ class Reader:
                 )
 
     def whose(self, said: dict[str, str], place: str, otherwise: str) -> Whose:
-        """The recording of a row, and what is known of it.
+        """Return the recording of a row, with subject, site and session.
 
         Raises:
-            DataError: One is declared and the row has none.
+            DataError: If one is declared and the row has none.
         """
         for key in (*Whose._fields, "id"):
             if said.get(key) == "":
@@ -202,10 +196,10 @@ class Reader:
         return Whose(recording, said.get("subject"), said.get("site"), said.get("session"))
 
     def stretches(self) -> Iterator[tuple[Stretch, list[Event]]]:
-        """Stretches without a gap of a table of one row a sample, and the events of each."""
+        """Yield stretches without a gap of a table of one row a sample, and the events of each."""
         if self.settings.id is None and self.settings.recording is None:
             raise SettingError(
-                f"{self.path}: nothing says which rows are one stretch of signal; name the column "
+                f"{self.path}: the rows of one stretch of signal are unknown; name the column "
                 "of their id with --id"
             )
         done: set[str] = set()
@@ -225,7 +219,7 @@ class Reader:
             yield from self._flush(held)
 
     def _flush(self, held: "list[_Samples]") -> Iterator[tuple[Stretch, list[Event]]]:
-        """The rows of one id as stretches without a gap."""
+        """Yield the rows of one id as stretches without a gap."""
         first = held[0]
         place = f"{self.path} row {first.first}"
         times = np.concatenate([each.times for each in held])
@@ -273,7 +267,7 @@ class Row:
     """A row that is a segment.
 
     Attributes:
-        place: What an error calls it.
+        place: Name in errors.
         id: Its id, where no column has one.
         said: For each key of the declaration that names a column: its text.
         signal: float64 (n_chans, n_times) in µV.
@@ -288,18 +282,18 @@ class Row:
 
 
 def row_id(row: int, signal: NDArray[np.float64]) -> str:
-    """The id of a row that has none: a row of other data is not taken for it."""
+    """Return an id for a row without one that rows of other data do not have."""
     return f"row {row:07d} {hashlib.blake2b(signal.tobytes(), digest_size=4).hexdigest()}"
 
 
 def _reads(signal: NDArray[np.float32], scale: float) -> Callable[[int, int], NDArray[np.float64]]:
-    """Parts of a signal (n_chans, time) in µV."""
+    """Return a function that reads parts of a signal (n_chans, time) in µV."""
     return lambda first, last: signal[:, first:last].astype(np.float64) * scale
 
 
 @dataclass(frozen=True)
 class _Samples:
-    """Rows that follow each other, of one id."""
+    """Consecutive rows with one id."""
 
     id: str
     first: int
@@ -309,7 +303,7 @@ class _Samples:
 
 
 def _by_id(path: Path, settings: SignalSettings, layout: tables.Layout) -> Iterator[_Samples]:
-    """The rows of a table of one row a sample, in runs of one id."""
+    """Yield the rows of a table of one row a sample, in runs of one id."""
     key = "id" if settings.id else "recording"
     for some in tables.rows(path, settings, layout):
         ids = np.array(some.said[key], np.str_)

@@ -1,9 +1,8 @@
-"""Seizures as the Siena Scalp EEG Database lists them: times of the clock, typed by hand.
+"""Seizures as the Siena Scalp EEG Database lists them: clock times, typed by hand.
 
 Source: P. Detti, Siena Scalp EEG Database 1.0.0, PhysioNet (2020), doi:10.13026/5d4a-j060. Each
-patient's folder has a ``Seizures-list-PN00.txt``. Its times are those of the clock; a seizure
-begins so long after the start that the header of its recording states, for the starts in the lists
-have slips.
+patient's folder has a ``Seizures-list-PN00.txt`` with clock times; the onset of a seizure is
+counted from the start in the header of its recording, because the starts in the lists have errors.
 """
 
 import re
@@ -24,28 +23,28 @@ _CLOCK = re.compile(r"(\d{1,2})[.:](\d{2})[.:](\d{2})\s*(\([^)]*\))?")
 _STARTED = slice(176, 184)
 _DAY = 86_400
 _LATE = 1.0
-"""Seconds by which a seizure may end after its recording: the lists have whole seconds."""
+"""The seconds by which a seizure may end after its recording: the lists have whole seconds."""
 
 
 def of_lists(folder: Path, files: Sequence[EdfFile]) -> dict[str, list[Event]]:
-    """The seizures in files of a folder, by the list in it.
+    """Read the seizures in files of a folder, from the list in it.
 
-    Names in the lists have slips too: a letter O for a zero, or no number where a patient has one
-    recording. Where a list gives several times of one onset, that which it calls electric counts,
-    else the first.
+    Names in the lists have errors too: a letter O for a zero, or no number where a patient has one
+    recording. Where a list gives several times of one onset, the electric one counts, else the
+    first.
 
     Args:
-        folder: Of the files.
+        folder: Folder of the files.
         files: Their headers.
 
     Raises:
-        DataError: There is no list, it does not name a file, or a time in it cannot be.
+        DataError: If there is no list, it does not name a file, or a time in it is impossible.
     """
     places = sorted(folder.glob(PATTERN))
     if not places:
         raise DataError(
-            f"{folder}: no {PATTERN}, and events are said to be in one: expected it beside "
-            f"{files[0].path.name}; put it there, or say where events are with --events"
+            f"{folder}: no {PATTERN}, and events are declared to be in one: expected it next to "
+            f"{files[0].path.name}; put it there, or name another source with --events"
         )
     found: dict[str, list[Event]] = {}
     for place in places:
@@ -61,7 +60,7 @@ def of_lists(folder: Path, files: Sequence[EdfFile]) -> dict[str, list[Event]]:
 
 
 def _read(place: Path, files: dict[str, EdfFile], found: dict[str, list[Event]]) -> None:
-    """Add the seizures of a list to those found; of files that are not here, none."""
+    """Add the seizures of a list; ignore files that are missing."""
     file, start = None, None
     for number, line in enumerate(opened.text(place, "a list of Siena").splitlines(), 1):
         where = f"{place} line {number}"
@@ -83,7 +82,7 @@ def _read(place: Path, files: dict[str, EdfFile], found: dict[str, list[Event]])
 
 
 def _name(listed: str, files: dict[str, EdfFile]) -> str:
-    """The name of the file that is meant."""
+    """Return the name of the intended file."""
     stem = listed.removesuffix(".edf")
     for each in (listed, listed.replace("PNO", "PN0"), f"{stem.rstrip('-')}-1.edf"):
         if each in files:
@@ -92,7 +91,7 @@ def _name(listed: str, files: dict[str, EdfFile]) -> str:
 
 
 def _clock(written: str, where: str) -> int:
-    """A time of the clock, in seconds; of several the electric one, else the first."""
+    """Parse a clock time, in seconds; if there are several, the electric one, else the first."""
     times = list(_CLOCK.finditer(written))
     electric = [match for match in times if "electric" in (match[4] or "").lower()]
     chosen = next(iter(electric or times), None)
@@ -107,7 +106,7 @@ def _clock(written: str, where: str) -> int:
 
 
 def _after_start(clock: int, file: EdfFile) -> float:
-    """Seconds from the start of a recording, as its header states it, to a time of the clock."""
+    """Return the seconds from the start of a recording, by its header, to a clock time."""
     begun = _clock(file.header[_STARTED].decode("latin-1"), f"{file.path}, header")
     return float((clock - begun) % _DAY)
 

@@ -34,8 +34,8 @@ class Rows:
     Attributes:
         first: Number of the first, from 1.
         said: For each key of the declaration that names a column: its text in each row.
-        signal: Of each row, (n_chans, n_times), as the file has it; of a table of one row a
-            sample, one array (row, n_chans).
+        signal: For each row, (n_chans, n_times), as in the file; for a table of one row a sample,
+            one array (row, n_chans).
     """
 
     first: int
@@ -45,11 +45,11 @@ class Rows:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where in a table the samples are.
+    """The place of the samples in a table.
 
     Attributes:
         channels: Names of the channels.
-        columns: Of each channel, its columns: one a sample, or one that holds a list or a sample.
+        columns: Columns of each channel: one a sample, or one that holds a list or a sample.
         long: Whether a row is one sample.
     """
 
@@ -59,15 +59,15 @@ class Layout:
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file has the name of a table."""
+    """Return whether a file has the name of a table."""
     return path.name.lower().endswith(SUFFIXES)
 
 
 def layout_of(path: Path, settings: SignalSettings) -> Layout:
-    """Where the samples are, by the names and types of the columns and the declaration.
+    """Find the samples, by the names and types of the columns and the declaration.
 
     Raises:
-        DataError: A column is not there, or nothing tells where the samples are.
+        DataError: If a column is missing, or the samples cannot be found.
     """
     if path.suffix.lower() in {".npy", ".npz"}:
         signal = arrays_of(path, settings)["signal"]
@@ -91,7 +91,7 @@ def layout_of(path: Path, settings: SignalSettings) -> Layout:
     long = not free and settings.time is not None
     if not settings.channels and not free:
         raise SettingError(
-            f"{path}: nothing says which columns hold the samples (found: {few(names)}); name "
+            f"{path}: the columns of the samples are unknown (found: {few(names)}); name "
             "them with --samples, such as 'X*', or with --channels"
         )
     channels = settings.channels or tuple(free)
@@ -107,7 +107,7 @@ def layout_of(path: Path, settings: SignalSettings) -> Layout:
 
 
 def _by_pattern(path: Path, settings: SignalSettings, names: Sequence[str]) -> Layout:
-    """Columns of one sample each, by a pattern."""
+    """Find columns of one sample each, by a pattern."""
     pattern = settings.samples or ""
     if _CHANNEL not in pattern and len(settings.channels) > 1:
         raise SettingError(
@@ -141,7 +141,7 @@ def _by_pattern(path: Path, settings: SignalSettings, names: Sequence[str]) -> L
 
 
 def columns_of(path: Path) -> tuple[list[str], set[str]]:
-    """Names of the columns of a csv or Parquet file, and those that hold lists."""
+    """Return the names of the columns of a csv or Parquet file, and those that hold lists."""
     if not path.name.lower().endswith(".parquet"):
         with rows_of(path) as rows:
             names: list[str] = next(rows, [])
@@ -160,18 +160,14 @@ def columns_of(path: Path) -> tuple[list[str], set[str]]:
 
 @contextmanager
 def _parquet(path: Path) -> Iterator[Any]:
-    """A Parquet file, opened.
-
-    Raises:
-        DataError: It is none, or damaged.
-    """
+    """Open a Parquet file, or raise a DataError."""
     import pyarrow as pa
     from pyarrow import parquet
 
     with opened.opened(path, "a Parquet file", REMEDY):
         pass  # a regular file
     try:
-        with parquet.ParquetFile(path, pre_buffer=False) as file:  # which holds what was read
+        with parquet.ParquetFile(path, pre_buffer=False) as file:  # holds the data already read
             yield file
     except (pa.ArrowException, OSError) as error:
         raise DataError(
@@ -181,10 +177,10 @@ def _parquet(path: Path) -> Iterator[Any]:
 
 
 def rows(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[Rows]:
-    """All rows of a table, some at a time.
+    """Yield all rows of a table, some at a time.
 
     Raises:
-        DataError: The file is damaged, or a row does not fit; the row is named.
+        DataError: If the file is damaged, or a row does not fit; the message names the row.
     """
     if path.suffix.lower() in {".npy", ".npz"}:
         yield _rows_of_arrays(path, settings)
@@ -200,7 +196,7 @@ def rows(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[Rows]
 
 
 def n_rows_of(path: Path) -> int | None:
-    """How many rows a Parquet file has; ``None`` of others, which would have to be read."""
+    """Return the number of rows of a Parquet file; ``None`` for other files."""
     if not path.name.lower().endswith(".parquet"):
         return None
     with _parquet(path) as file:
@@ -244,7 +240,7 @@ def _csv_batches(path: Path, columns: list[str], texts: set[str]) -> Iterator["p
 
 
 def _first_fault(path: Path, columns: list[str], texts: set[str], reason: str) -> DataError:
-    """What keeps a csv file from being read, found slowly, line by line."""
+    """Find the first error in a csv file, slowly, line by line."""
     with rows_of(path) as lines:
         names = next(lines)
         for fields in lines:
@@ -274,7 +270,7 @@ def _is_number(written: str) -> bool:
 
 
 def _texts(column: Any) -> list[str]:
-    """Values as text; whole numbers without a point; what is missing is empty."""
+    """Return values as text; whole numbers without a point; missing ones empty."""
     return [
         ""
         if value is None
@@ -288,7 +284,7 @@ def _texts(column: Any) -> list[str]:
 def _signals(
     path: Path, batch: "pa.Table", layout: Layout, first: int
 ) -> Sequence[NDArray[np.float64]] | NDArray[np.float64]:
-    """Of each row, (n_chans, n_times); of a row a sample, (row, n_chans)."""
+    """Return for each row (n_chans, n_times); for one row a sample, (row, n_chans)."""
     import pyarrow as pa
 
     n_times = len(layout.columns[0])
@@ -321,11 +317,11 @@ def _signals(
 
 
 def _lists(path: Path, channel: str, column: Any, first: int) -> list[NDArray[np.float64]]:
-    """The list in each row of a column."""
+    """Return the list in each row of a column."""
     import pyarrow as pa
 
     array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):  # of none
+    if isinstance(array, pa.ChunkedArray):  # no chunks
         return []
     if array.null_count:
         row = array.is_null().to_pylist().index(True)
@@ -358,17 +354,17 @@ def _rows_of_arrays(path: Path, settings: SignalSettings) -> Rows:
 
 
 def texts_of(path: Path, column: str) -> Iterator[str]:
-    """The values of a column of a csv or Parquet file, as text."""
+    """Yield the values of a column of a csv or Parquet file, as text."""
     read = _parquet_batches if path.name.lower().endswith(".parquet") else _csv_batches
     for batch in read(path, [column], {column}):
         yield from _texts(batch[column])
 
 
 def times_of(said: Sequence[str], path: Path, first: int) -> list[float]:
-    """Times in seconds.
+    """Parse times in seconds.
 
     Raises:
-        DataError: One is no finite number.
+        DataError: If one is not a finite number.
     """
     found = []
     for row, written in enumerate(said):
@@ -385,10 +381,10 @@ def times_of(said: Sequence[str], path: Path, first: int) -> list[float]:
 
 
 def rate_of(times: Sequence[float], path: Path) -> float:
-    """The rate in Hz that times of samples keep, by their median step.
+    """Return the rate in Hz of the times of samples, by their median step.
 
     Raises:
-        DataError: There are too few, or they do not rise.
+        DataError: If there are too few, or they do not rise.
     """
     steps = np.array([later - earlier for earlier, later in pairwise(times)])
     step = float(np.median(steps)) if len(steps) else 0.0

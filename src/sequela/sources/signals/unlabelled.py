@@ -1,4 +1,4 @@
-"""Own recordings whose classes are not known, cut into windows as they are read."""
+"""Unlabelled recordings of a user, cut into windows while they are read."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +11,9 @@ from sequela.sources.signals.declaration import declared
 from sequela.sources.signals.reading import Reader, table_of
 
 _OF_CLASSES = ("label", "classes", "omit", "events", "background")
-"""What a declaration says of classes alone."""
+"""The keys of a declaration that are only about classes."""
 _OFTEN = 1000
-"""Rows after which it is said how far the reader is."""
+"""The number of rows between reports of progress."""
 
 
 def cut_unlabelled(
@@ -24,22 +24,21 @@ def cut_unlabelled(
     refuse: Callable[[str, str], None],
     done: Callable[[float | None], None],
 ) -> list[str]:
-    """Cut the recordings at a path; columns and events of classes are not looked for.
+    """Cut the recordings at a path; columns and events of classes are ignored.
 
     Args:
-        path: A table of segments, or a folder, as :func:`sequela.sources.signals.reading.read`
-            takes them.
-        given: What options say of the data; the rest is in the ``signals.toml`` beside them.
+        path: A table of segments, or a folder, as for :func:`sequela.sources.signals.reading.read`.
+        given: Options that describe the data; the rest is in their ``signals.toml``.
         segment: Samples of a window.
-        shelf: Where the windows go, in the order of the data.
-        refuse: Called with the place of a row that cannot be cut, and why.
-        done: Called with the share that is read, or nothing where that is not known.
+        shelf: The shelf for the windows, in the order of the data.
+        refuse: Called with the place of a row that cannot be cut, and the reason.
+        done: Called with the share read so far, or nothing where that is not known.
 
     Returns:
-        What was done, as sentences.
+        Notes on the processing, as sentences.
 
     Raises:
-        SequelaError: The declaration is wrong, or the data are not what it says.
+        SequelaError: If the declaration is invalid, or the data do not match it.
     """
     said = declared(path, given)
     settings = said.model_copy(

@@ -1,4 +1,4 @@
-"""Of whom a file of a folder is: what its path, its header or ``participants.tsv`` says."""
+"""The subject, site and session of a file, from its path, its header or ``participants.tsv``."""
 
 import re
 from collections.abc import Mapping
@@ -15,10 +15,10 @@ _SUBJECT = re.compile(r"(?:^|/)(sub-[0-9A-Za-z]+)(?=[/_])")
 
 
 def participants(root: Path) -> dict[str, dict[str, str]] | None:
-    """The rows of ``participants.tsv`` by id; ``None`` where it is no folder of BIDS.
+    """Read the rows of ``participants.tsv`` by id; ``None`` where the folder is not in BIDS layout.
 
     Raises:
-        DataError: It is not such a table.
+        DataError: If it is not such a table.
     """
     place = root / PARTICIPANTS
     if not root.is_dir() or not place.exists():
@@ -44,10 +44,10 @@ def participants(root: Path) -> dict[str, dict[str, str]] | None:
 
 
 def bids_subject(root: Path, path: Path, people: Mapping[str, Any] | None) -> str:
-    """The subject of a file of BIDS, by its path.
+    """Return the subject of a BIDS file, by its path.
 
     Raises:
-        DataError: The path names none, or two, or one that ``participants.tsv`` does not list.
+        DataError: If the path has none, or two, or one that ``participants.tsv`` does not list.
     """
     name = path.relative_to(root).as_posix()
     found = set(_SUBJECT.findall(name))
@@ -69,11 +69,11 @@ def of_path(
     how: str | None,
     people: Mapping[str, Mapping[str, str]] | None,
 ) -> str | None:
-    """What is declared of a file: by its folder, header, path, or participant.
+    """Return a declared attribute of a file: by its folder, header, path, or participant.
 
     Raises:
-        DataError: The file does not say it so.
-        SettingError: How is no such way.
+        DataError: If the file does not have it there.
+        SettingError: If ``how`` is not such a way.
     """
     if how is None:
         return None
@@ -81,15 +81,15 @@ def of_path(
     if how == _FOLDER:
         if len(inside.parts) < 2:  # noqa: PLR2004
             raise DataError(
-                f"{file.path}: lies in no folder of its own, and {key} is said to be its name; "
+                f"{file.path}: is not in its own folder, and {key} is declared as its name; "
                 "expected FOLDER/FILE"
             )
         return inside.parts[0]
     if how == _HEADER and key == "subject":
         if not file.patient:
             raise DataError(
-                f"{file.path}: the header names no patient, and {key} is said to stand there; find "
-                "it in the path, with a regular expression"
+                f"{file.path}: the header names no patient, and {key} is declared to be there; "
+                "find it in the path, with a regular expression"
             )
         return file.patient
     if people is not None:
@@ -100,7 +100,7 @@ def of_path(
         match = re.search(how, inside.as_posix())
     except re.error as error:
         raise SettingError(
-            f"{key} is '{how}', which is no regular expression ({error}); correct it"
+            f"{key} is '{how}', which is not a regular expression ({error}); correct it"
         ) from error
     if match is None or not match.re.groups or not match[1]:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Windows of recordings, written to disk as they are cut, so that no recording stands in memory."""
+"""Windows of recordings, written to disk while they are cut, to save memory."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from sequela.errors import DataError
 
 _DENOMINATOR = 100_000
-"""Rates are read as fractions up to this: 173.61 Hz is 17361/100."""
+"""The largest denominator of rates, which are read as fractions: 173.61 Hz is 17361/100."""
 _BLOCK = 1 << 22
-"""Samples, over all channels, that are cut at once."""
+"""The number of samples, over all channels, that are cut at once."""
 _AT_ONCE = 256
-"""Windows that are written at once when they are put in order."""
+"""The number of windows that are written at once when they are put in order."""
 
 
 class Whose(NamedTuple):
-    """The recording that windows are of, and what is known of it."""
+    """The recording of windows, with its subject, site and session."""
 
     recording: str
     subject: str | None = None
@@ -40,16 +40,16 @@ class Windows:
         recording_id: str (window,); the windows of a recording follow each other.
         subject_id: str (window,), or ``None`` where subjects are not known.
         site: str (window,), or ``None`` where sites are not known.
-        session_id: str (window,), what recordings of the same time have in common, or ``None``.
+        session_id: str (window,), shared by recordings made at the same time, or ``None``.
         start: float64 (window,), seconds from the recording's start.
         flat: bool (window,), whether a channel is flat (has one value) over the whole window.
         sfreq: Samples per second, in Hz.
         classes: Names of the classes.
         channels: Names of the channels.
-        title: What a page calls the data.
-        notes: What was done to the data and what was left out, as sentences.
-        n_recordings: Recordings that were read.
-        n_dropped: Samples that fill no window.
+        title: Name of the data on a page.
+        notes: Preprocessing and exclusions, as sentences.
+        n_recordings: Number of recordings that were read.
+        n_dropped: Samples left over that do not fill a window.
     """
 
     signal: NDArray[np.float32]
@@ -69,7 +69,7 @@ class Windows:
     n_dropped: int
 
     def describe(self) -> str:
-        """What was read, as lines of text."""
+        """Describe the windows, as lines of text."""
         n_windows, n_chans, n_times = self.signal.shape
         people = "not known" if self.subject_id is None else f"{len(np.unique(self.subject_id)):,}"
         lines = {
@@ -88,10 +88,10 @@ class Windows:
 
 @dataclass
 class Shelf:
-    """Where windows are put as they are cut; a file without a name holds their samples.
+    """A shelf for windows while they are cut; an unnamed file holds their samples.
 
     Attributes:
-        work: Folder of the file; that of the system for temporary files by default.
+        work: Folder of the file; the system's temporary folder by default.
     """
 
     work: Path | None = None
@@ -126,18 +126,18 @@ class Shelf:
         sfreq: float,
         place: str,
     ) -> None:
-        """Windows of one recording; those with a gap (NaN) are counted and left out.
+        """Add windows of one recording; those with a gap (NaN) are counted and left out.
 
         Args:
             cut: float32 (window, n_chans, n_times), in µV.
             label: int64 (window,).
             start: float64 (window,), in seconds.
-            whose: Its recording, and what is known of that.
+            whose: Their recording, with subject, site and session.
             sfreq: Samples per second, in Hz.
-            place: What an error calls them.
+            place: Name in errors.
 
         Raises:
-            DataError: They have another shape or rate than those before.
+            DataError: If they differ in shape or rate from earlier ones.
         """
         if not self.first:
             self.n_chans, self.n_times = cut.shape[1:]
@@ -162,11 +162,11 @@ class Shelf:
     def windows(
         self, classes: tuple[str, ...], channels: Sequence[str], title: str, notes: Sequence[str]
     ) -> Windows:
-        """All that were put, recording by recording, in the order of time.
+        """Return all windows, recording by recording, in the order of time.
 
         Raises:
-            DataError: There is none, a recording is of two people or sessions, or only some name
-                theirs.
+            DataError: If there is none, a recording has two people or sessions, or only some
+                recordings have one.
         """
         n_windows = sum(self.counts)
         if not n_windows:
@@ -215,7 +215,7 @@ class Shelf:
         return _in_order(found, self.work)
 
     def _notes(self) -> Iterator[str]:
-        """What was left out, and what is flat."""
+        """Describe windows that were left out, or are flat."""
         if self.n_dropped:
             yield f"{self.n_dropped:,} samples at the ends fill no whole window and are left out"
         if self.n_with_gap:
@@ -225,7 +225,7 @@ class Shelf:
 
 
 def _check_one(recording: NDArray[np.str_], ids: NDArray[np.str_], name: str) -> None:
-    """Raise if a recording is of several people or sessions."""
+    """Raise if a recording has several people or sessions."""
     pairs = np.unique(np.stack([recording, ids]), axis=1)
     ids, counts = np.unique(pairs[0], return_counts=True)
     if (counts > 1).any():
@@ -233,12 +233,12 @@ def _check_one(recording: NDArray[np.str_], ids: NDArray[np.str_], name: str) ->
         named = ", ".join(pairs[1][pairs[0] == several][:3])
         raise DataError(
             f"recording {several} is of several {name}s ({named}): expected one; give the "
-            "recordings of each an id of their own"
+            "recordings of each separate ids"
         )
 
 
 def _in_order(windows: Windows, work: Path | None) -> Windows:
-    """The same, sorted by recording and, in each, by time; rewritten where they are not."""
+    """Sort the windows by recording and, in each, by time; rewrite them if necessary."""
     rows = np.arange(len(windows.label))
     order = np.lexsort((rows, windows.start, windows.recording_id))
     if (order == rows).all():
@@ -264,7 +264,7 @@ def _in_order(windows: Windows, work: Path | None) -> Windows:
 
 @dataclass(frozen=True)
 class Rates:
-    """From one sampling rate to another: ``scipy.signal.resample_poly``, piece by piece.
+    """The change from one sampling rate to another: ``scipy.signal.resample_poly``, piece by piece.
 
     Attributes:
         up: Samples after, for each ``down`` before.
@@ -276,7 +276,7 @@ class Rates:
 
     @classmethod
     def of(cls, before: float, after: float | None) -> Self:
-        """The ratio of two rates, in Hz."""
+        """Return the ratio of two rates, in Hz."""
         if after is None or after == before:
             return cls()
         ratio = Fraction(after).limit_denominator(_DENOMINATOR) / Fraction(
@@ -286,18 +286,18 @@ class Rates:
 
     @property
     def margin(self) -> int:
-        """Samples before that the filter reaches to each side of one, in whole ``down``."""
+        """The reach of the filter to each side in samples before, in whole ``down``."""
         if self.up == self.down:
             return 0
         reach = 10 * max(self.up, self.down) // self.up + 1  # half of scipy's filter
         return -(-reach // self.down) * self.down
 
     def n_after(self, n_before: int) -> int:
-        """Samples after, of so many before."""
+        """Return the number of samples after, from so many before."""
         return -(-n_before * self.up // self.down)
 
     def apply(self, signal: NDArray[np.float64]) -> NDArray[np.float64]:
-        """A whole signal (n_chans, time) at the other rate."""
+        """Resample a whole signal (n_chans, time) to the other rate."""
         n_before = signal.shape[1]
         return self.part(lambda a, b: signal[:, a:b], n_before, 0, self.n_after(n_before))
 
@@ -308,12 +308,13 @@ class Rates:
         first: int,
         last: int,
     ) -> NDArray[np.float64]:
-        """Samples ``first`` to ``last`` after, of a long signal of which only a part is read.
+        """Return samples ``first`` to ``last`` after, of a long signal that is read in part.
 
-        They are those of the whole signal. Its ends go on as they are: zeros there would ring.
+        They equal those of the whole signal. Its ends are continued with their last values: zeros
+        there would ring.
 
         Args:
-            read: Gives samples before, (n_chans, time), from one up to another.
+            read: Function that returns samples before, (n_chans, time), from one up to another.
             n_before: Samples before, in all.
             first: The first sample after.
             last: One more than the last.
@@ -337,11 +338,7 @@ class Rates:
 
 @lru_cache(maxsize=4)
 def _filter(most: int) -> NDArray[np.float64]:
-    """The filter that ``resample_poly`` designs by default, designed once.
-
-    Args:
-        most: The larger term of the ratio of the rates.
-    """
+    """Design the default filter of ``resample_poly`` once; ``most`` is the ratio's larger term."""
     from scipy.signal import firwin
 
     found: NDArray[np.float64] = firwin(20 * most + 1, 1 / most, window=("kaiser", 5.0))
@@ -351,7 +348,7 @@ def _filter(most: int) -> NDArray[np.float64]:
 def cut_row(
     signal: NDArray[np.float32], n_times: int, stride: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
-    """Windows of a short signal (n_chans, time), where each starts, and samples left over."""
+    """Cut a short signal (n_chans, time): windows, their starts, and samples left over."""
     if signal.shape[1] == n_times:
         return signal[np.newaxis], np.zeros(1, np.int64), 0
     if signal.shape[1] < n_times:
@@ -362,7 +359,7 @@ def cut_row(
 
 
 def blocks(n_windows: int, n_chans: int, stride: int) -> Iterator[tuple[int, int]]:
-    """Numbers of windows, from one up to another, that are cut at once."""
+    """Yield numbers of windows, from one up to another, that are cut at once."""
     step = max(1, _BLOCK // (n_chans * stride))
     for first in range(0, n_windows, step):
         yield first, min(n_windows, first + step)

@@ -202,7 +202,7 @@ def test_a_text_that_every_row_repeats_is_counted_as_often(
     assert "60,000,600 bytes after unpacking: expected 32,000,000" in problem(reply, 422)
     packed = parquet(signal=[[0.0] * 178] * rows, id=[long] * rows)
     reply = post(asked, packed, PARQUET, f"/v1/predict{QUERY}")
-    assert "60,000,000 bytes when it is unpacked" in problem(reply, 422)
+    assert "60,000,000 bytes after unpacking" in problem(reply, 422)
     packed = parquet(signal=[[long] * 178])
     reply = post(asked, packed, PARQUET, f"/v1/predict{QUERY}")
     assert "a list of texts: expected numbers" in problem(reply, 422)
@@ -291,4 +291,4 @@ def test_what_moved_a_segment(asked: TestClient, segment: list[float], eeg: Serv
     assert "unknown class" in problem(post(asked, body(segment), path="/v1/explain?class=x"), 422)
     for wrong in ("1", "-1", "x", "9" * 99):
         reply = post(asked, body(segment), path=f"/v1/explain?example={wrong}")
-        assert "example is not 0 to 0" in problem(reply, 422)
+        assert "example must be 0 to 0" in problem(reply, 422)

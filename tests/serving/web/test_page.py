@@ -94,7 +94,7 @@ def test_a_person_drops_a_seizure_and_a_recording_without_one(
             _drop(page, files["closed"])
         expect(page.locator("#said")).not_to_contain_text("seizure")
         expect(page.locator("#card")).to_contain_text("not a medical device")
-        expect(page.locator("#card")).to_contain_text(_holds("operations for each answer; trained"))
+        expect(page.locator("#card")).to_contain_text(_holds("operations per prediction; trained"))
 
 
 def _holds(words: str) -> Any:

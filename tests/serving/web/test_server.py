@@ -113,7 +113,7 @@ def test_what_cannot_be_served_is_refused(
     assert "edited" in refused(tmp_path / "edited.onnx")
     assert "nowhere" in refused(tmp_path / "nowhere.onnx")
     assert "--batch" in refused(file, "--batch", "0")
-    assert "--port 70000 is none" in refused(file, "--port", "70000")
+    assert "--port 70000 is not valid" in refused(file, "--port", "70000")
     assert "--timeout is 0" in refused(file, "--timeout", "0")
 
 

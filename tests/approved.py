@@ -58,9 +58,9 @@ def assert_approved(name: str, text: str) -> None:
     Whole numbers are compared, for they are counts and settings; others vary by machine.
     """
     text = re.sub(r"(?:- )?commit \S+\s|\nCommit\n.*", "", text)  # known only in a clone
-    # How often they were opened depends on the tests before.
-    text = re.sub(r"(opened) (?:once|\d+ times), by \d+ models?", r"\1", text)
-    text = re.sub(r" Held-out parts of these data were opened under [^.]+\.", "", text)
+    # The number of evaluations depends on the tests before.
+    text = re.sub(r"(evaluated) (?:once|\d+ times), with \d+ models?", r"\1", text)
+    text = re.sub(r" Evaluations on these data used [^.]+\.", "", text)
     masked = re.sub(_VARIES, "#", re.sub(_MATRIX, r"\1 # |", text))
     masked = re.sub(_BETWEEN, r"\1# to #", masked)
     lines = (" ".join(line.split()) for line in masked.splitlines())

@@ -1,4 +1,4 @@
-"""Frozen settings, checked at the edge: the command line and a run's ``config.toml``."""
+"""Frozen settings, checked where they enter: the command line and a run's ``config.toml``."""
 
 import math
 import os
@@ -15,13 +15,13 @@ from sequela.errors import RunError, SettingError
 SplitUnit = Literal["subject", "session", "recording", "site", "time", "row"]
 Aim = Literal["sensitivity", "f1", "cost_ratio", "youden"]
 SegmentLength = Literal["recording"] | int
-"""A segment's number of samples, or ``recording`` for whole recordings."""
+"""Samples of a segment, or each recording whole."""
 
 SMALLEST_CELL = 10
 SMALLEST_VARIABLE = "SEQUELA_SMALLEST_CELL"
 
 OPTION = "option"
-"""The key of a field's extra schema with its option name, where that differs."""
+"""Key of a field's extra schema: the name of its option where it is not that of the field."""
 NO_OPTION: dict[str, Any] = {OPTION: ""}
 
 TARGETS: Mapping[Aim, float] = {"sensitivity": 1.0, "cost_ratio": math.inf}
@@ -29,7 +29,7 @@ TARGETS: Mapping[Aim, float] = {"sensitivity": 1.0, "cost_ratio": math.inf}
 
 
 def check_target(aim: Aim, target: float | None) -> float:
-    """Check the target of an aim that needs one, and return it.
+    """Check the target of an aim that needs one.
 
     Raises:
         SettingError: If it is missing or out of range.
@@ -46,7 +46,7 @@ class _Settings(BaseModel):
 
     @classmethod
     def of(cls, **values: Any) -> Self:
-        """Return checked settings.
+        """Make checked settings.
 
         Raises:
             SettingError: If a value is not allowed; the message names the setting and the value.
@@ -68,7 +68,7 @@ class TrainingSettings(_Settings):
     patience: int = Field(
         default=15,
         ge=1,
-        description="Stop after this many epochs without a lower loss on the tuning part.",
+        description="Stop after this many epochs without a lower loss on the validation set.",
     )
     batch_size: int = Field(default=64, ge=1, description="Batch size.")
     learning_rate: float = Field(
@@ -103,7 +103,7 @@ class TrainingSettings(_Settings):
     )
     class_weights: bool = Field(
         default=False,
-        description="Weight each class by the inverse of its share in the training part.",
+        description="Weight each class by the inverse of its share in the training set.",
     )
     mixed_precision: bool = Field(
         default=True, description="Use bfloat16 on GPUs that have it; never on the CPU."
@@ -116,35 +116,35 @@ class TrainingSettings(_Settings):
     gain: float = Field(
         default=0.0,
         ge=0,
-        description="Multiply each training segment by a random factor, whose logarithm has this "
-        "standard deviation; needs a model that reads the signal.",
+        description="Multiply each training segment by a random factor; this is the standard "
+        "deviation of its logarithm. Needs a model that reads the signal.",
     )
     second_target: float = Field(
         default=0.0,
         ge=0,
         description="Weight in the loss of a second target, the logarithm of the days to the next "
-        "discharge or death, for networks that answer it too; only training learns from it.",
+        "discharge or death, for networks that predict it too; it is used in training only.",
     )
     refit: bool = Field(
         default=False,
-        description="Train once more, on the training and tuning parts together, for as many "
-        "epochs as were best; the numbers of the tuning part stay those of the first training.",
+        description="Train again on the training and validation sets together, for the best number "
+        "of epochs; the validation numbers stay those of the first training.",
     )
 
     keep: Literal["best", "last"] = Field(
         default="best",
-        description="Which epoch is kept: that with the lowest loss on the tuning part, or the "
-        "last, so that a schedule runs to its end and no patience stops it.",
+        description="Epoch to keep: the best has the lowest loss on the validation set; with last, "
+        "a schedule runs to its end and --patience has no effect.",
     )
 
     @property
     def varies(self) -> bool:
-        """True if training segments differ from epoch to epoch."""
+        """``True`` if training segments differ from epoch to epoch."""
         return self.crops or self.gain > 0
 
 
 class SequenceSettings(_Settings):
-    """The settings of steps and codes of sequences."""
+    """The settings that turn events into steps and codes."""
 
     min_subjects: int = Field(
         default=1, ge=1, description="Drop codes seen in fewer training subjects than this."
@@ -168,8 +168,8 @@ class SequenceSettings(_Settings):
     bins: int = Field(
         default=0,
         ge=0,
-        description="Turn measurements into this many quantile codes, learnt from the training "
-        "part; 0 keeps only which measurements were made.",
+        description="Turn measurements into this many quantile codes, with quantiles of the "
+        "training set; 0 keeps the names of measurements without their values.",
     )
 
     @field_validator("bins")
@@ -185,23 +185,23 @@ class QuestionSettings(_Settings):
 
     task: str = Field(
         default="in-hospital",
-        description="Task: what is predicted, and when; or a TOML file that declares one.",
+        description="Task: the outcome and time of prediction; or a TOML file that declares one.",
     )
     declared: str | None = Field(
         default=None,
-        description="The task as a file declared it, as JSON.",
+        description="The task of a file, as JSON.",
         json_schema_extra=NO_OPTION,
     )
     hours: float | None = Field(
         default=None,
         ge=0,
-        description="Predict this many hours after the admission or entry (default: that of the "
+        description="Predict this many hours after the admission or entry (default: set by the "
         "task).",
     )
     horizon_days: float | None = Field(
         default=None,
         gt=0,
-        description="Predict the outcome within this many days (default: that of the task).",
+        description="Predict the outcome within this many days (default: set by the task).",
         json_schema_extra={OPTION: "days"},
     )
     from_icu: bool = Field(
@@ -211,12 +211,12 @@ class QuestionSettings(_Settings):
     )
     tables: tuple[str, ...] = Field(
         default=(),
-        description="Read this table beside the required ones; may be repeated (default: all).",
+        description="Read this table with the required ones; may be repeated (default: all).",
     )
     labels: str | None = Field(
         default=None,
-        description="Take times and labels from this MEDS label file, such as ACES writes, not "
-        "from a task.",
+        description="Take times and labels from this MEDS label file, for example from ACES, "
+        "instead of a task.",
     )
     outcome: str | None = Field(
         default=None,
@@ -230,13 +230,13 @@ class QuestionSettings(_Settings):
     )
     hindsight: bool = Field(
         default=False,
-        description="Use information recorded after the prediction, to the end of the stay: "
-        "this leaks by design, to show how much it inflates the score.",
+        description="Use information from after the prediction, to the end of the stay. This leaks "
+        "by design, to show how much it inflates the score.",
     )
 
 
 class SignalSettings(_Settings):
-    """The description of a user's own recordings: each is an option, and a key of signals.toml."""
+    """The description of custom recordings: each is an option, and a key of ``signals.toml``."""
 
     title: str | None = Field(
         default=None,
@@ -247,83 +247,83 @@ class SignalSettings(_Settings):
     id: str | None = Field(
         default=None,
         min_length=1,
-        description="Column of the id: in a table of one row a sample, the rows of an id are one "
-        "stretch of signal.",
+        description="Column of the id: in a table with one row per sample, the rows of an id are "
+        "one stretch of signal.",
     )
     subject: str | None = Field(
         default=None,
         min_length=1,
-        description="Column of the person recorded; of files, `header`, `folder` (the first one of "
-        "the path), or a regular expression whose group finds it in the path, such as "
+        description="Column of the recorded person; for files, `header`, `folder` (the first in "
+        "the path), or a regular expression with a group that matches it in the path, such as "
         "'(chb[0-9]+)_'.",
     )
     session: str | None = Field(
         default=None,
         min_length=1,
-        description="Column of the session, which recordings made at the same time share; of "
+        description="Column of the session, which recordings made at the same time share; for "
         "files, `folder` or a regular expression.",
     )
     recording: str | None = Field(
         default=None,
         min_length=1,
-        description="Column of the recording; of files, a regular expression (default: each file "
+        description="Column of the recording; for files, a regular expression (default: each file "
         "is a recording, else each row).",
     )
     site: str | None = Field(
         default=None,
         min_length=1,
-        description="Column of the site; of files, `folder` or a regular expression.",
+        description="Column of the site; for files, `folder` or a regular expression.",
     )
     label: str | None = Field(default=None, min_length=1, description="Column of the class.")
     time: str | None = Field(
         default=None,
         min_length=1,
-        description="Column of the time in seconds: of each sample in a table of one row a sample, "
-        "else of the segment's start, by which the segments of a recording are put in order.",
+        description="Column of the time in seconds: of each sample in a table with one row per "
+        "sample, else of the start of the segment, which orders the segments of a recording.",
     )
     channels: tuple[str, ...] = Field(
         default=(),
-        description="Channels, such as C3,C4, or pairs, such as F3-C3 (default: of files, those "
-        "that all have).",
+        description="Channels, such as C3,C4, or pairs, such as F3-C3 (default: the channels that "
+        "all files have).",
     )
     samples: str | None = Field(
         default=None,
         min_length=1,
         description="Columns of the samples, such as 'X*'; with several channels, such as "
-        "'{channel}_*'. Of npz files, the array of signals.",
+        "'{channel}_*'. For npz files, the array of signals.",
     )
     rate: float | None = Field(
-        default=None, gt=0, description="Samples per second, in Hz, where the file does not say."
+        default=None, gt=0, description="Samples per second, in Hz, if the file does not state it."
     )
     resample: float | None = Field(
         default=None,
         gt=0,
-        description="Resample to this rate in Hz, behind an anti-alias filter (default: as it is).",
+        description="Resample to this rate in Hz, after an anti-alias filter (default: unchanged).",
     )
     unit: Literal["µV", "uV", "mV", "V", "nV"] | None = Field(
-        default=None, description="Unit of the samples, where the file does not say."
+        default=None, description="Unit of the samples, if the file does not state it."
     )
     window: float | None = Field(
-        default=None, gt=0, description="Seconds of a window (default: each row is one)."
+        default=None, gt=0, description="Seconds of a window (default: each row is a window)."
     )
     stride: float | None = Field(
         default=None,
         gt=0,
-        description="Seconds from the start of a window to that of the next (default: those of a "
-        "window).",
+        description="Seconds from the start of one window to the start of the next (default: the "
+        "length of a window).",
     )
     classes: tuple[str, ...] = Field(
         default=(),
-        description="Classes in order, as found in the data, or as NAME=FOUND, such as "
-        "'sleep=N1|N2|N3' (default: all that the column has, sorted).",
+        description="Classes in order, as in the data, or as NAME=VALUES, such as "
+        "'sleep=N1|N2|N3' (default: all values of the column, sorted).",
     )
     omit: tuple[str, ...] = Field(
-        default=(), description="Leave out what has this class in the data, such as '?'."
+        default=(), description="Leave out windows of this class in the data, such as '?'."
     )
     events: str | None = Field(
         default=None,
         min_length=1,
-        description="Where the events are that label the windows of files: `annotations` (in the "
+        description="Source of the events that label the windows of files: `annotations` (in the "
         "file), `bids`, `summary` (CHB-MIT), `siena`, `seizeit`, or a table with file, onset, "
         "duration and label.",
     )
@@ -341,13 +341,13 @@ class SignalSettings(_Settings):
 
     @property
     def independent(self) -> SplitUnit:
-        """The default unit of a split: the largest that is known."""
+        """The default unit of a split: the largest known unit."""
         return "subject" if self.subject else "session" if self.session else "recording"
 
     @field_validator("channels", "classes", "omit", mode="before")
     @classmethod
     def _by_comma(cls, said: Any) -> Any:
-        """Split ``C3,C4`` at commas; in a file, a table of classes is ``NAME=FOUND``."""
+        """Split ``C3,C4`` at commas; a table of classes in a file is ``NAME=VALUES``."""
         if isinstance(said, dict):
             return tuple(f"{name}={_found(found)}" for name, found in said.items())
         if isinstance(said, str):
@@ -358,21 +358,21 @@ class SignalSettings(_Settings):
 
 
 def _found(found: Any) -> str:
-    """Format the values of a class in the data, one or several."""
+    """Return the value or values of a class in the data."""
     return "|".join(str(each) for each in (found if isinstance(found, list) else [found]))
 
 
 class CohortSettings(SequenceSettings, QuestionSettings):
-    """The settings of hospital tables: the task, and the conversion of records to sequences."""
+    """The task and the sequences of a run on hospital tables."""
 
 
 def _asks(asked: QuestionSettings) -> str:
-    """Describe the task, or the labels of a file in its place."""
+    """Return the task, or the outcome of a label file."""
     return (asked.outcome or "labels of a file") if asked.labels else asked.task
 
 
 def _codes(asked: CohortSettings) -> str:
-    """Describe the level of ICD codes, if they are cut."""
+    """Return the level to which ICD codes are cut; nothing if they are not."""
     digits = asked.icd_digits
     if digits is None:
         return ""
@@ -380,57 +380,57 @@ def _codes(asked: CohortSettings) -> str:
 
 
 class ReleaseSettings(_Settings):
-    """The rules for showing numbers about people."""
+    """The rule for showing counts of people."""
 
     smallest_cell: int = Field(
         default=SMALLEST_CELL,
         ge=1,
-        description="Hide counts of people below this number, their names, and what gives them "
-        "away; 1 hides nothing (default: that of the variable SEQUELA_SMALLEST_CELL, else "
+        description="Hide counts of people below this number, their names, and numbers that reveal "
+        "them; 1 hides nothing (default: the variable SEQUELA_SMALLEST_CELL, else "
         f"{SMALLEST_CELL}).",
     )
 
     @classmethod
     def asked(cls, smallest_cell: int | None = None) -> Self:
-        """Return the rules from the option, else from the variable, else the default.
+        """Use the given number, else the environment variable, else the default.
 
         Raises:
-            SettingError: If it is not a whole number from 1 on.
+            SettingError: If it is not a whole number of at least 1.
         """
         given = os.environ.get(SMALLEST_VARIABLE) if smallest_cell is None else smallest_cell
         return cls() if given in (None, "") else cls.of(smallest_cell=given)
 
 
 class RunSettings(_Settings):
-    """The settings that determine the result of a run: its ``config.toml``."""
+    """All settings that determine the result of a run: the run's ``config.toml``."""
 
     model: str = Field(description="Model.", json_schema_extra=NO_OPTION)
     data: str = Field(description="Data set.", json_schema_extra=NO_OPTION)
     split: SplitUnit = Field(
         default="recording",
-        description="Keep all rows of each subject, session or recording in one part (default: the "
-        "largest that is known). A session is of recordings made at the same time. site holds out "
-        "whole hospitals, and time the latest predictions, where the data allow it: each subject "
-        "stays in one part there too. "
-        "row splits single rows and leaks by design, to show how much that inflates the score.",
+        description="Keep all rows of each subject, session or recording in one set (default: the "
+        "largest known unit). The recordings of a session were made at the same time. With site, "
+        "whole hospitals are held out, and with time the latest predictions, where the data allow "
+        "it; each subject stays in one set there too. With row, single rows are split. This leaks "
+        "by design, to show how much it inflates the score.",
     )
     folds: int = Field(
         default=0,
         ge=0,
-        description="Cross-validate with this many folds, each held out once (default: one split).",
+        description="Cross-validate with this many folds (default: one split).",
     )
     fold: int = Field(
         default=0,
         ge=0,
-        description="Hold out this fold; from `folds` on, those of the next repeat.",
+        description="Hold out this fold; numbers from `folds` on are folds of the next repeat.",
         json_schema_extra=NO_OPTION,
     )
     seed: int = Field(
         default=0,
         ge=0,
         lt=2**31,
-        description="Seed of the weights and the order of the batches, and of the split unless "
-        "that has its own.",
+        description="Seed of the weights, of the order of the batches and, without --split-seed, "
+        "of the split.",
     )
     split_seed: int | None = Field(
         default=None,
@@ -441,13 +441,13 @@ class RunSettings(_Settings):
     )
     fractions: tuple[float, float, float] = Field(
         default=(0.6, 0.2, 0.2),
-        description="Shares of train, tuning and held_out; with folds, the first two share what is "
-        "not held out.",
+        description="Shares of the training, validation and test set; with folds, the first two "
+        "divide the other folds.",
     )
     aim: Aim = Field(
         default="youden",
-        description="With two classes, choose the decision threshold on the tuning part by this "
-        "criterion.",
+        description="With two classes, choose the decision threshold on the validation set by "
+        "this criterion.",
     )
     aim_target: float | None = Field(
         default=None,
@@ -457,8 +457,8 @@ class RunSettings(_Settings):
     )
     segment: SegmentLength | None = Field(
         default=None,
-        description="Cut recordings into segments of this many samples; `recording` takes each "
-        "whole (default: that of the model, else of the data set).",
+        description="Cut recordings into segments of this many samples; `recording` keeps each "
+        "whole (default: set by the model, else by the data set).",
     )
     model_settings: dict[str, Any] = Field(
         default_factory=dict,
@@ -467,17 +467,17 @@ class RunSettings(_Settings):
     )
     cohort: CohortSettings | None = Field(
         default=None,
-        description="What is asked of hospital records.",
+        description="The task on hospital records.",
         json_schema_extra=NO_OPTION,
     )
     signals: SignalSettings | None = Field(
         default=None,
-        description="What recordings of one's own are.",
+        description="The description of custom recordings.",
         json_schema_extra=NO_OPTION,
     )
     training: TrainingSettings = Field(
         default_factory=TrainingSettings,
-        description="How the model is trained.",
+        description="The settings of training.",
         json_schema_extra=NO_OPTION,
     )
 
@@ -496,8 +496,8 @@ class RunSettings(_Settings):
     @field_validator("aim_target")
     @classmethod
     def _fits_the_aim(cls, target: float | None, info: ValidationInfo) -> float | None:
-        """Check before training that the aim has its target, or needs none."""
-        aim = info.data.get("aim", "youden")  # not there where it was refused itself
+        """Check before training that there is a target if, and only if, the aim needs one."""
+        aim = info.data.get("aim", "youden")  # missing if the aim itself was refused
         if aim in TARGETS:
             return check_target(aim, target)
         if target is not None:
@@ -527,7 +527,7 @@ class RunSettings(_Settings):
 
     @property
     def title(self) -> str:
-        """A title that distinguishes the run from others, for people.
+        """The name of the run for people.
 
         Example:
             >>> RunSettings(model="gru-improved", data="bonn", split="row").title
@@ -543,7 +543,7 @@ class RunSettings(_Settings):
         )
 
     def to_toml(self) -> str:
-        """Format the settings as TOML; ``None`` is left out."""
+        """Return the settings as TOML; ``None`` is left out."""
         import tomlkit
 
         return tomlkit.dumps(self.model_dump(mode="json", exclude_none=True))
@@ -566,7 +566,7 @@ class RunSettings(_Settings):
 
 
 def options(settings: type[BaseModel]) -> dict[str, tuple[str, FieldInfo]]:
-    """Return the settings with an option on the command line: by name, the option and the field."""
+    """Return the settings that have an option: by name, the option and the field."""
     found = {}
     for name, field in settings.model_fields.items():
         extra = field.json_schema_extra
@@ -577,7 +577,7 @@ def options(settings: type[BaseModel]) -> dict[str, tuple[str, FieldInfo]]:
 
 
 def _as_toml(where: str, value: Any) -> Any:
-    """Return a value as TOML stores it; raise a ValueError if TOML has no such value."""
+    """Return a value as TOML gives it back, or raise ``ValueError`` if TOML has no such value."""
     match value:
         case dict() if all(isinstance(key, str) for key in value):
             return {key: _as_toml(f"{where}.{key}", each) for key, each in value.items()}

@@ -20,7 +20,7 @@ def test_a_clean_run_ends_with_0(
 ) -> None:
     assert status("audit", clean, "--root", synthetic) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[-1].startswith("nothing found; looked for: sessions in two parts, ")
+    assert out[-1].startswith("nothing found; checked for: sessions in two sets, ")
     assert status("audit", clean, "--root", synthetic, "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     assert (printed["findings"], printed["planned"]) == ([], False)
@@ -72,9 +72,11 @@ def test_other_data_than_those_of_the_run(
     changed = shutil.copytree(synthetic, tmp_path / "changed")
     (changed / "S/S001.txt").write_text("7\n" * 4097, "utf-8")
     line = refused("audit", clean, "--root", changed)
-    assert "was trained on other data than the data found now" in line
+    assert "was trained on other data than those found now" in line
 
 
 @pytest.mark.parametrize("arguments", [(), ("runs/gru", "--attack")])
 def test_a_run_or_an_attack(arguments: tuple[str, ...], refused: Refused) -> None:
-    assert "name one run folder, or give --attack without one" in refused("audit", *arguments)
+    assert "name one run folder, or use --attack without a run folder" in refused(
+        "audit", *arguments
+    )

@@ -85,24 +85,24 @@ def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         ("train mlp-baseline --data bonn --seed=-1", "setting seed = -1 cannot be used"),
         ("train mlp-baseline --data bonn --root nowhere", "nowhere does not exist"),
-        ("train mlp-baseline --data mimic4", "holds hospital records"),
+        ("train mlp-baseline --data mimic4", "has hospital records"),
         (
             "train visits-baseline --data bonn",
-            "visits-baseline reads codes, but data set 'bonn' holds",
+            "visits-baseline reads codes, but data set 'bonn' has",
         ),
         ("train auto", "--data is missing"),
         ("train auto --data bonn --root nowhere", "nowhere does not exist"),
         ("train auto --data mimic4", "mimic4"),
-        ("train auto --data bonn --out run --resume", "continues a run with its own: leave auto"),
+        ("train auto --data bonn --out run --resume", "a run with its own model: leave auto"),
         ("train ensemble --data bonn", "is made of finished runs: sequela ensemble RUN RUN"),
         ("tune mlp-baseline --data bonn --trials 0", "--trials 0 cannot be used"),
         ("tune mlp-baseline --data bonn --trials 2 --folds 5", "--folds is not for a search"),
         ("tune mlp-baseline --data bonn --trials 2 --search hiden=1..2", "did you mean 'hidden'"),
-        ("tune mlp-baseline --data bonn --trials 2 --storage here", "is no database of trials"),
-        ("tune logistic-regression --data bonn --trials 2", "regression is a reference model"),
+        ("tune mlp-baseline --data bonn --trials 2 --storage here", "expected sqlite"),
+        ("tune logistic-regression --data bonn --trials 2", "regression is a baseline model"),
         ("tune auto --data bonn --trials 2", "auto"),
         ("cost auto", "which must be named with --data: spectral-mlp for recordings"),
-        ("cost mlp-baseline --data bonn", "--data and --root name the data of auto"),
+        ("cost mlp-baseline --data bonn", "--data and --root are for auto"),
         ("evaluate nowhere", "config.toml"),
         ("reproduce siezure", "siezure"),
         ("reproduce seizure --processes 0", "--processes is 0; expected 1 or more"),
@@ -132,19 +132,19 @@ def test_train_says_what_it_reached(
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines[:2]] == ["epoch 1", "epoch 2"]
     parts = RunFolder(out).metrics["parts"]
-    assert lines[2].startswith("mlp-baseline, bonn by row: tuning part")
+    assert lines[2].startswith("mlp-baseline, bonn by row: validation set")
     accuracy = parts["tuning"]["accuracy"]
     assert any(line.startswith(f"accuracy  {accuracy:.3f} (") for line in squeezed(lines))
     assert "leaks by design" in lines
-    assert f"held-out (test) part: not opened; open it: sequela evaluate {out}" in lines
+    assert f"test set: not evaluated; to evaluate: sequela evaluate {out}" in lines
     assert str(out) in lines[-1]
     assert not (tmp_path / LEDGER).exists()
     train(out, synthetic, "--epochs", "2", "--split", "row", "--resume", "--open")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("mlp-baseline, bonn by row: held-out (test) part")
+    assert lines[0].startswith("mlp-baseline, bonn by row: test set")
     accuracy = parts["held_out"]["accuracy"]
     assert any(line.startswith(f"accuracy  {accuracy:.3f} (") for line in squeezed(lines))
-    assert any(line.startswith("This held-out part was opened") for line in lines)
+    assert any(line.startswith("This test set was evaluated") for line in lines)
     assert [entry.command for entry in read(tmp_path / LEDGER)[0]] == ["train"]
 
 
@@ -160,7 +160,7 @@ def test_evaluate_prints_a_table(
     lines = squeezed(capsys.readouterr().out.splitlines())
     test = RunFolder(run_folder).metrics["parts"]["held_out"]
     low, high = test["accuracy_ci"]
-    assert lines[0] == "mlp-baseline, bonn by session: held-out (test) part"
+    assert lines[0] == "mlp-baseline, bonn by session: test set"
     assert f"accuracy  {test['accuracy']:.3f} ({low:.3f} to {high:.3f})" in lines
     assert f"recall of seizure  {test['per_class_recall'][0]:.3f}" in lines
     assert f"log loss  {test['loss']:.3f}" in lines
@@ -168,7 +168,7 @@ def test_evaluate_prints_a_table(
     ran("evaluate", run_folder, "--data", "bonn", "--root", synthetic)
     lines = squeezed(capsys.readouterr().out.splitlines())
     assert lines[0] == "mlp-baseline, bonn by session: applied to bonn"
-    assert "set aside: 40 sessions that the model was trained or tuned on" in lines
+    assert "set aside: 40 sessions in the model's training or validation set" in lines
 
 
 def test_evaluate_gives_the_numbers_of_the_run(
@@ -188,20 +188,20 @@ def test_verify_computes_all_numbers_again(
     ran("verify", copy)
     said = capsys.readouterr().out.splitlines()
     assert said[:2] == [
-        f"{copy}: all files are those of manifest.json",
-        f"{copy}: all numbers are those of the predictions",
+        f"{copy}: all files match manifest.json",
+        f"{copy}: all numbers match the predictions",
     ]
-    assert said[2].startswith(f"{copy}: parts, description, leak audit, cost and every probability")
+    assert said[2].startswith(f"{copy}: split, description, leak audit, cost and all probabilities")
     assert not (tmp_path / LEDGER).exists()
     metrics = json.loads((copy / "metrics.json").read_text("utf-8"))
     metrics["parts"]["held_out"]["accuracy_ci"][0] = 0.9
     (copy / "metrics.json").write_text(json.dumps(metrics), "utf-8")
-    for what in ("was changed after the folder was finished", "says held_out accuracy_ci[0] = 0.9"):
+    for what in ("was changed after the folder was finished", "has held_out accuracy_ci[0] = 0.9"):
         assert status("verify", copy) == 2
         printed = capsys.readouterr()
         assert what in printed.out
         assert printed.err == (
-            "sequela: error: 1 finding(s): expected runs as they were when they were finished\n"
+            "sequela: error: 1 finding(s): the runs are not as they were when finished\n"
         )
         seal(copy)
 
@@ -327,4 +327,4 @@ def test_what_a_run_cannot_be_counted_by(
     ran("train", "majority-class", "--data", "bonn", "--root", str(synthetic), "--out", str(out))
     capsys.readouterr()
     assert "is a run, counted when it was made" in refused("cost", str(run_folder), "--steps", "9")
-    assert "is a run of majority-class, which is no network" in refused("cost", str(out))
+    assert "is a run of majority-class, which is not a network" in refused("cost", str(out))

@@ -176,7 +176,7 @@ def test_in_ascii(
     assert "?" not in said[0]
     assert "\x1b" not in said[0]
     assert {"data check bonn": " uV", "data list": "bonn"}.get(command, "") in said[0]
-    assert ("held-out (test) part" in said[0]) == (command in more)
+    assert ("test set" in said[0]) == (command in more)
     assert len(said[0]) > 100
 
 
@@ -234,7 +234,7 @@ def test_resuming_says_what_differs(more: str, said: str, run: Path, refused: Re
 def test_resuming_needs_a_run(tmp_path: Path, refused: Refused) -> None:
     asked = ("train", "mlp-baseline", "--data", "bonn", "--resume", "--out")
     for out in (tmp_path, tmp_path / "new"):
-        assert f"{out}: holds no run to continue" in refused(*asked, out)
+        assert f"{out}: has no run to continue" in refused(*asked, out)
     assert "--out" in refused("train", "--resume")
     assert everything(tmp_path) == []
 
@@ -346,8 +346,8 @@ def test_the_same_run_twice(
     ran("compare", run, tmp_path / "copy", "--json")
     printed = capsys.readouterr()
     assert printed.err == (
-        "sequela: warning: copy gives the same probabilities as the first run: check that it is "
-        "not the same model\n"
+        "sequela: warning: copy has the same probabilities as the first run: is it the same "
+        "model?\n"
     )
     assert [each["same"] for each in json.loads(printed.out)["runs"]] == [False, True]
 

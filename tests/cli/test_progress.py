@@ -72,7 +72,7 @@ def test_epochs_of_a_run(terminal: bool) -> None:  # noqa: FBT001
     with RunProgress(console, RUNS[1]) as progress:
         progress.epoch(history)
     said = text(console)
-    assert "loss 0.500, tuning 0.500" in said
+    assert "loss 0.500, validation 0.500" in said
     assert "accuracy" not in said  # of few people, it says how many the model is wrong about
     assert (ESCAPE in said) == terminal
     assert ("7/60" in said) == terminal
@@ -85,4 +85,4 @@ def test_epochs_on_published_recordings_say_the_accuracy() -> None:
     history = [EpochRecord(7, part, 0.5, 0.1, {"accuracy": 0.75}, 1e-3) for part in ("", "")]
     with RunProgress(console, run) as progress:
         progress.epoch(history)
-    assert "tuning 0.500, accuracy 0.750" in text(console)
+    assert "validation 0.500, accuracy 0.750" in text(console)

@@ -227,7 +227,7 @@ def test_a_taken_out_is_refused_before_tables_are_read(
     monkeypatch.setattr("sequela.runs.records.load", never)
     (tmp_path / "thesis.docx").touch()
     for more in ((), ("--folds", "3"), ("--resume",), ("--folds", "3", "--resume")):
-        why = "holds no run to continue" if "--resume" in more else "is not empty"
+        why = "has no run to continue" if "--resume" in more else "is not empty"
         assert why in refused(*asked("prevalence --data mimic3", tmp_path, *more))
         file = asked("prevalence --data mimic3", tmp_path / "thesis.docx", *more)
         assert why in refused(*file)

@@ -21,7 +21,7 @@ def _as_before() -> Iterator[None]:
 
 def test_the_run_is_audited(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(fences(PAGE, "sh")[0])
-    assert "nothing found; looked for: " in capsys.readouterr().out
+    assert "nothing found; checked for: " in capsys.readouterr().out
 
 
 def test_the_families_are_declared() -> None:

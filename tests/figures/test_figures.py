@@ -20,9 +20,10 @@ HISTORY = [
 def test_a_curve_marks_the_epoch_that_was_kept() -> None:
     figure = learning_curve(HISTORY, "loss")
     assert figure.alt == (
-        "loss over 3 epochs: train from 0.90 to 0.30, tuning from 0.80 to 0.60; epoch 2 was kept."
+        "loss over 3 epochs: training from 0.90 to 0.30, validation from 0.80 to 0.60; epoch 2 was "
+        "kept."
     )
-    assert all(f">{text}<" in figure.svg("curve") for text in ("train", "tuning", "epoch"))
+    assert all(f">{text}<" in figure.svg("curve") for text in ("training", "validation", "epoch"))
 
 
 def test_a_matrix_shows_shares_of_the_true_class(checked: Checked) -> None:
@@ -74,7 +75,7 @@ def test_the_front_leaves_out_what_is_beaten() -> None:
         for m, o, a in (("a", 1000, 0.5), ("b", 2000, 0.4), ("c", 9000, 0.6), ("d", 9000, 0.55))
     ]
     assert front(rows) == ["a", "c"]
-    assert accuracy_against_operations(rows).alt.endswith("On the front: a, c.")
+    assert accuracy_against_operations(rows).alt.endswith("operations beats: a, c.")
 
 
 def test_a_picture_is_one_image_in_the_colours_of_the_page() -> None:

@@ -44,7 +44,7 @@ def test_each_step_and_part_stands_in_the_diagram() -> None:
     assert "\N{MINUS SIGN}0" not in text
     assert [row["left"] for row in diagram.rows] == [1_500, 400, 400, 400, 240, 80, 80]
     assert "1,100 removed: minor (400 left)" in diagram.alt
-    assert "held_out: 80 examples, 40 subjects, 16 events" in diagram.alt
+    assert "test set: 80 examples, 40 subjects, 16 with the event" in diagram.alt
 
 
 def test_every_class_of_the_diagram_has_a_style_and_no_link() -> None:

@@ -40,7 +40,7 @@ def test_curve_and_histogram_are_those_of_the_evaluation(
         assert sum(r["examples"] for r in counts) == 400
         assert counts[3]["examples"] == np.sum((chances[name] >= 0.15) & (chances[name] < 0.2))
     texts = checked(figure)
-    assert {"as trained", "softened", "as promised", "predicted probability, all examples"} <= set(
+    assert {"as trained", "softened", "perfect", "predicted probability, all examples"} <= set(
         texts
     )
     first = curves["as trained"]

@@ -47,7 +47,7 @@ def test_shown_groups_have_numbers_and_suppressed_ones_are_counted(
     assert named == {"attribute", "value", "auroc", "low", "high"}
     texts = checked(figure)
     assert {"sex", "unit"} <= set(texts)
-    assert "unit: 1 more, hidden: too few subjects or deaths" in texts
+    assert "unit: 1 hidden: too few subjects or deaths" in texts
     assert any(t.startswith("MICU: ") and t.endswith("; counts hidden") for t in texts)
     counts = f"200 subjects, {female.cell.n_of_class[1]} deaths"
     (line,) = {text for text in texts if text.startswith("female")}

@@ -54,7 +54,7 @@ def test_runs_that_leak_are_called_so_at_the_top(
 ) -> None:
     text = build([small_runs[-1]], tmp_path / "page.html").read_text("utf-8")
     assert text.index("These runs leak") < text.index("<h3")
-    assert re.search(r"claims cannot be judged on runs that leak", text)
+    assert re.search(r"Claims cannot be tested on runs that leak", text)
 
 
 def test_a_page_without_an_improved_model_says_which_run_is_missing(
@@ -70,7 +70,7 @@ def test_runs_of_other_splits_do_not_share_a_page(
 ) -> None:
     settings = small_runs[2].settings.model_copy(update=change)
     other = fit.train(settings, tmp_path / "other", root=synthetic)
-    with pytest.raises(RunError, match="of different splits"):
+    with pytest.raises(RunError, match="have different splits"):
         build([*small_runs, other], tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
 

@@ -60,7 +60,7 @@ def test_the_card_tells_the_run(record_runs: list[Run], tmp_path: Path) -> None:
     assert "sequela train visits-baseline --data eicu" in text
     assert "THIS MODEL LEAKS" not in text
     assert_approved("card-of-records", text)
-    assert "Nothing was found." in text
+    assert "It found none of these." in text
 
 
 def test_small_subgroups_are_hidden(record_runs: list[Run], tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_leak_stands_in_bold_before_all_else(
     for text in (by_row, back):
         _, body = text.split("\n# ", 1)
         assert body.split("\n")[2].startswith("**THIS MODEL LEAKS: ")
-        assert "**Found:**" in text
+        assert "**It found:**" in text
 
 
 def test_what_only_a_person_knows_is_open(small_runs: list[RunFolder], tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_folders_of_the_machine_are_not_told(small_runs: list[RunFolder], tmp_pa
     assert Path(root).is_dir()
     text = card_of(run, tmp_path)
     assert str(Path(root).parent) not in text
-    assert f"in a folder {Path(root).name}" in text
+    assert f"in folder {Path(root).name}" in text
 
 
 @pytest.mark.parametrize("sign", ["|", "<script>", "&"])

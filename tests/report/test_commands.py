@@ -129,7 +129,7 @@ def test_an_ensemble_is_made_of_its_members_in_their_order() -> None:
     )
     assert given(ensemble(mlp=small, of_two=ensemble(a=small, b=floor), floor=floor)) == [
         "sequela train mlp-baseline --data bonn --split recording --seed 0 --out runs/1-mlp",
-        "# runs/2-of_two: an ensemble; its own card has its commands",
+        "# runs/2-of_two: an ensemble; its own card lists its commands",
         "sequela train mine --data bonn --split recording --seed 0 --out runs/3-floor",
         "sequela ensemble runs/1-mlp runs/2-of_two runs/3-floor --mean geometric --out run",
     ]

@@ -85,13 +85,13 @@ def test_the_page_of_another_hospital(
     folder = RunFolder(run)
     assert f"AUROC {auroc[1]}" in text
     assert f"and {folder.test['auroc']:.3f} (" in text
-    assert "on its own held-out (test) part. The difference is" in text
+    assert "on its own test set. The difference is" in text
     assert re.search(r"Sex: M \d+\.\d % \d+\.\d % Sex: any other value", text)
     assert "Sex: X" not in text
     assert re.search(r"Share of the class: died (2|3)\d\.\d % (4|5)\d\.\d %", text)
-    assert re.search(r"Codes that the model has never seen \d+\.\d % \d+\.\d %", text)
-    assert "A random half of the new people (130) was learnt from" in text
-    assert "Logistic regression of the new people alone" in text
+    assert re.search(r"Codes outside the model's vocabulary \d+\.\d % \d+\.\d %", text)
+    assert "fitted on a random half of the new people (130)" in text
+    assert "Logistic regression fitted on the new people alone" in text
     assert str(places["away"].parent) not in page.read_text("utf-8")
     assert_approved("external", texts_of(page.read_text("utf-8")))
     assert openings(folder).times == 1
@@ -127,7 +127,7 @@ def test_its_own_held_out_people_are_not_compared_with_themselves(
     ids = [set(side.predictions.subject_id.tolist()) for side in (found.home, found.away)]
     assert ids[1] == set(RunFolder(run).predictions.part("held_out").subject_id.tolist())
     assert not ids[0] & ids[1]
-    assert found.home.judged == "its tuning part, which chose the epoch"
+    assert found.home.judged == "its validation set, on which settings were chosen"
     held = RunFolder(run).data["sequences"]["unknown"]["held_out"]["share"]
     assert found.away.unknown_codes == pytest.approx(held)
 
@@ -153,7 +153,7 @@ def test_the_sites_that_a_run_held_out(places: dict[str, Path], run: Path, tmp_p
     assert sites["home"] | sites["away"] == {f"h{n}" for n in range(8)}
     assert not sites["home"] & sites["away"]
     text = text_of(build_external(found, tmp_path / "page.html"))
-    assert "on the tuning sites, which chose the epoch" in text
+    assert "on the validation sites, on which settings were chosen" in text
     with pytest.raises(SettingError, match="train with --split site"):
         judge_elsewhere(run)
 

@@ -24,10 +24,10 @@ def entry(model: str, share_of_one: float | None) -> Any:
 @pytest.mark.parametrize(
     ("models", "share", "warned_of"),
     [
-        (["visits-baseline"], 0.51, "Visits-Baseline is"),
+        (["visits-baseline"], 0.51, "Visits-Baseline"),
         (["visits-baseline"], 0.5, ""),
         (["logistic-regression", "boosting"], 1.0, ""),
-        (["boosting", "visits-improved"], 1.0, "Visits-Improved is"),
+        (["boosting", "visits-improved"], 1.0, "Visits-Improved"),
         (["visits-baseline"], None, ""),
     ],
 )
@@ -35,13 +35,13 @@ def test_a_recurrent_model_of_one_step_is_warned_of(
     models: list[str], share: float | None, warned_of: str
 ) -> None:
     said = sentences.one_step([entry(model, share) for model in models])
-    assert said.partition(" recurrent")[0] == warned_of
+    assert said.partition("model (")[2].partition(")")[0] == warned_of
 
 
 def test_the_warning_names_the_models_and_the_share() -> None:
     both = [entry(name, 0.864) for name in ("visits-baseline", "visits-improved")]
     assert sentences.one_step(both).startswith(
-        "Visits-Baseline and Visits-Improved are recurrent, and 86 % of the examples have one step"
+        "86 % of the sequences have one step, where a recurrent model (Visits-Baseline, Visits-Imp"
     )
     signals = SimpleNamespace(name="gru-improved", title="GRU", data={"recordings": 400})
     assert sentences.one_step([signals]) == ""  # type: ignore[list-item]
@@ -49,14 +49,17 @@ def test_the_warning_names_the_models_and_the_share() -> None:
 
 def test_steps_are_told_by_their_distribution() -> None:
     assert sentences.steps_in_words(entry("boosting", 0.4).data["sequences"]) == (
-        "An example has 2.2 steps on average: the middle half has 1 to 3, nine of ten 1 to 5 "
-        "(median 2, maximum 9), and 40 % have one."
+        "A sequence has 2.2 steps on average (median 2, maximum 9). The middle half of the "
+        "sequences have 1 to 3 and nine of ten 1 to 5; 40 % have one step."
     )
     same = entry("boosting", 0.0).data["sequences"]
     same["steps_distribution"]["quantiles"] = dict.fromkeys(("a", "b", "c", "d", "e"), 9)
-    assert "the middle half has 9, nine of ten 9 (median 9" in sentences.steps_in_words(same)
+    assert (
+        "(median 9, maximum 9). The middle half of the sequences have 9 and nine of ten 9;"
+        in sentences.steps_in_words(same)
+    )
     before = entry("boosting", None).data["sequences"]
-    assert sentences.steps_in_words(before) == "An example has 2.2 steps on average."
+    assert sentences.steps_in_words(before) == "A sequence has 2.2 steps on average."
 
 
 @pytest.mark.parametrize(

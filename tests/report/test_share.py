@@ -38,7 +38,7 @@ def test_a_shared_run_holds_no_internal_file(shared_records: Path, record_runs: 
         0 < row["training_subjects"] < 10 for row in numbers["data"]["sequences"]["frequent"]
     )
     assert [each.name for each in shared_records.parent.iterdir()] == ["out"]
-    with pytest.raises(OutputError, match="is there already"):
+    with pytest.raises(OutputError, match="exists already"):
         share(record_runs[0], shared_records)
 
 
@@ -89,7 +89,7 @@ def test_what_must_not_be_shown_is_refused(
             (out / "numbers.json").write_text(json.dumps(numbers), "utf-8")
 
     monkeypatch.setattr(sharing, "_write", also)
-    with pytest.raises(RunError, match="so nothing was written: keep this run inside") as error:
+    with pytest.raises(RunError, match="so nothing was written: do not publish this run") as error:
         share(run, tmp_path / "out")
     assert str(run.predictions.subject_id[0]) not in str(error.value)
     assert list(tmp_path.iterdir()) == []
@@ -145,7 +145,7 @@ def test_weights_are_shared_only_with_a_vocabulary_of_many(
     assert rare.data["sequences"]["settings"]["min_subjects"] < 10
     with pytest.raises(SettingError, match="train it with --min-subjects 10"):
         share(rare, tmp_path / "out", model=True)
-    with pytest.raises(SettingError, match="each fold has a model of its own"):
+    with pytest.raises(SettingError, match="each fold has its own model"):
         share(record_runs[-1], tmp_path / "out", model=True)
     assert list(tmp_path.iterdir()) == []
 

@@ -25,7 +25,7 @@ def test_it_counts_the_examples_of_a_run(record_runs: list[Run]) -> None:
     first = found.lines[""][0]
     assert first.counts == tuple(whole.tolist())
     assert run.data["positives"] == whole[1]
-    parts = [line for line in found.lines[""] if line.name.endswith("part")]
+    parts = [line for line in found.lines[""] if line.name.endswith(" set")]
     assert total(parts) == whole.tolist()
     for attribute, values in run.attributes.items():
         lines = {line.name: line for line in found.lines[attribute]}
@@ -46,9 +46,9 @@ def test_recordings_are_counted_by_class(small_runs: list[RunFolder]) -> None:
     assert names == [
         "segments",
         "sessions",
-        "training part",
-        "tuning part",
-        "test (held-out) part",
+        "training set",
+        "validation set",
+        "test set",
     ]
     predictions = small_runs[0].predictions
     for place, counted in enumerate(found.lines[""][1].counts or ()):

@@ -36,8 +36,8 @@ def test_the_page_draws_it_and_compares_the_others_only(
 ) -> None:
     text = build([small_runs[0], smaller], tmp_path / "page.html").read_text("utf-8")
     before = (shared_recordings / "report.html").read_text("utf-8")
-    assert "learning curve over the training size" in text
-    assert "learning curve over the training size" not in before
+    assert "Learning curve over the size of the training set" in text
+    assert "Learning curve over the size of the training set" not in before
     sizes = [run.metrics["parts"]["train"]["groups"] for run in (smaller, small_runs[0])]
     assert sizes[0] < sizes[1]
     csv = unquote(text.partition('download="seizure-training-size.csv" href="')[2].split('"')[0])

@@ -45,7 +45,7 @@ def test_answers_are_the_numbers_of_the_run(
     low, high = run.test["accuracy_ci"]
     assert f"accuracy {run.test['accuracy']:.3f} ({low:.3f} to {high:.3f})" in said(found, "23a")
     assert "244,485 parameters" in said(found, "12c")
-    assert "0 ids in two parts" in said(found, "12a")
+    assert "0 ids in two sets" in said(found, "12a")
     assert "sequela train mlp-improved --data bonn" in said(found, "18f")
     record = record_runs[0]
     found = checklist(Entry(record))

@@ -303,19 +303,19 @@ def test_the_page_and_the_card_say_how(
         said[name] = " ".join(f"{page} {card}".split())
     assert "--data meds --split site" in said["site"]
     assert "Split by site (hospital)," in said["site"]
-    assert "No site and no subject is in two parts" in said["site"]
-    assert "part by site (hospital) (60 / 20 / 20 %), drawn with seed 0" in said["site"]
+    assert "No site and no subject is in two sets" in said["site"]
+    assert "set split by site (hospital) (60 / 20 / 20 %), drawn with seed 0" in said["site"]
     assert "from a bootstrap over sites" in said["site"]
     assert "from a bootstrap over subjects" in said["time"]
-    assert "whole sites" in said["site"] or "held-out sites" in said["site"]
+    assert "whole sites" in said["site"] or "test sites" in said["site"]
     assert f"at {HOSPITALS} sites" in said["site"]
     assert "Other sites of the same data." in said["site"]
     assert "the subject was first seen at another site" in said["site"]
     assert "Split by time of the prediction," in said["time"]
-    assert "No subject is in two parts" in said["time"]
-    assert "train in 2015, tuning in 2015, held_out from 2015 to 2016; each" in said["time"]
+    assert "No subject is in two sets" in said["time"]
+    assert "training set 2015, validation set 2015, test set 2015 to 2016; each" in said["time"]
     assert not re.search(r"201[56]-\d\d", said["time"])  # days are those of patients
-    assert "each subject is in the part of its first prediction" in said["time"]
+    assert "each subject is in the set of its first prediction" in said["time"]
     card = build_card(folds, tmp_path / "folds.md").read_text("utf-8")
     assert "3 folds by site (hospital)" in " ".join(card.split())
 

@@ -144,7 +144,7 @@ def test_what_is_said_of_it(runs: Path, ensemble: RunFolder, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["small"], "needs two runs or more, or one of several seeds"),
+        (["small"], "needs two runs or more, or one run of several seeds"),
         (["small", "elsewhere"], "of different splits"),
         (["small", "small"], "named twice"),
         (["small", "nothing"], "expected a run folder"),
@@ -163,7 +163,7 @@ def test_other_data_and_changed_runs_are_refused(runs: Path, tmp_path: Path) -> 
     shutil.copytree(runs / "large", other)
     edit(other / "split.json", lambda split: split.update(data_sha256="0" * 64))
     seal(other)
-    with pytest.raises(RunError, match="read different data"):
+    with pytest.raises(RunError, match="have different data"):
         make_ensemble([runs / "small", other], tmp_path / "out")
     edit(other / "metrics.json", lambda record: record["parts"]["held_out"].update(accuracy=1.0))
     seal(other)

@@ -68,7 +68,7 @@ def test_where_no_code_is_of_the_families_that_the_model_reads_no_share_is_unkno
     with pytest.raises(SystemExit):
         main(["evaluate", str(run), "--data", "mimic3", "--root", str(MIMIC3)])
     said = " ".join(capsys.readouterr().out.split())
-    assert "these data hold no code of the families that the model reads" in said
+    assert "these data have no code of the families that the model reads" in said
 
 
 def test_folds_are_many_models(tmp_path: Path) -> None:
@@ -76,5 +76,5 @@ def test_folds_are_many_models(tmp_path: Path) -> None:
     found = evaluate_run(folds.path, smallest=1)
     assert found["auroc"] == folds.test["auroc"]
     assert found["leaks"] is True
-    with pytest.raises(SettingError, match="one a fold or seed: name one of them"):
+    with pytest.raises(SettingError, match="one per fold or seed: name one of them"):
         evaluate_run(folds.path, data="mimic3", root=MIMIC3)

@@ -61,7 +61,7 @@ def test_examples_and_classes_can_be_named(of_signals: RunFolder, synthetic: Pat
     (each,) = explain(
         of_signals.path, examples=["S001/02"], classes=["eyes open"], root=synthetic, steps=4
     ).examples
-    assert (each.example_id, each.label, each.why) == ("S001/02", "seizure", "asked for")
+    assert (each.example_id, each.label, each.why) == ("S001/02", "seizure", "named with --example")
     (one,) = each.numbers.values()
     assert (list(each.numbers), one.steps) == (["logit of eyes open"], 4)
 
@@ -74,13 +74,13 @@ def test_unknown_names_are_refused(of_signals: RunFolder, synthetic: Path) -> No
 
 
 def test_other_data_are_refused(of_signals: RunFolder) -> None:
-    with pytest.raises(RunError, match="was trained on other data than the data found now"):
+    with pytest.raises(RunError, match="was trained on other data than those found now"):
         explain(of_signals.path, root=EXCERPTS / "bonn.parquet")
 
 
 def test_a_reference_model_is_refused(trained: Trained, synthetic: Path) -> None:
     with pytest.raises(
-        SettingError, match="majority-class is a reference model, and an explanation needs"
+        SettingError, match="majority-class is a baseline model, but an explanation needs"
     ):
         explain(trained(short("majority-class")).path, root=synthetic)
 
@@ -159,7 +159,7 @@ def test_another_vocabulary_is_refused(of_records: RunFolder, tmp_path: Path) ->
     header["vocabulary"][-1] = "DX//of another hospital"
     save_file(tensors, file, metadata={"sequela": json.dumps(header)})
     seal(copy)
-    with pytest.raises(RunError, match="was trained on other data than the data found now"):
+    with pytest.raises(RunError, match="was trained on other data than those found now"):
         explain(copy, root=EXCERPTS / "mimic3")
     assert [each.name for each in tmp_path.iterdir()] == ["run"]
 

@@ -80,9 +80,9 @@ def test_the_time_of_one_example_is_measured_of_networks(original: Path) -> None
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("seed", 3, "asks for seed = 3, but split.json was made with 0"),
-        ("split", "row", "asks for unit = 'row', but split.json was made with 'recording'"),
-        ("folds", 5, r"asks for fractions = \[0.6\d*, 0.2\d*, 0.2\], but"),
+        ("seed", 3, "has seed = 3, but split.json was made with 0"),
+        ("split", "row", "has unit = 'row', but split.json was made with 'recording'"),
+        ("folds", 5, r"has fractions = \[0.6\d*, 0.2\d*, 0.2\], but"),
         ("fractions", (0.5, 0.3, 0.2), r"split.json was made with \[0.6, 0.2, 0.2\]"),
         ("model", "mlp-improved", "metrics.json was made with 'mlp-baseline'"),
         ("data", "uci-seizure", "metrics.json was made with 'bonn'"),
@@ -194,7 +194,8 @@ def test_nothing_new_to_evaluate_on(copied: Path, synthetic: Path, tmp_path: Pat
     for recording_id in set(seen.part("held_out").group_id.tolist()):
         (root / recording_id[0] / f"{recording_id}.txt").unlink()
     with pytest.raises(
-        SettingError, match="all 40 recordings of bonn, or recordings of the same time, were used"
+        SettingError,
+        match="all 40 recordings of bonn, or recordings of the same time, are in the training",
     ):
         evaluate_run(copied, data="bonn", root=root)
 
@@ -234,7 +235,7 @@ def test_a_run_goes_on_with_the_data_it_was_begun_on_only(
     changed.write_text("\n".join([str(int(lines[0]) + 1), *lines[1:]]) + "\n", "utf-8")
     before = (copied / "split.json").read_bytes()
     settings = RunFolder(copied).settings
-    with pytest.raises(RunError, match="begun on other data"):
+    with pytest.raises(RunError, match="started on other data"):
         fit.train(settings, copied, root=other, resume=True)
     assert (copied / "split.json").read_bytes() == before
     assert fit.train(settings, copied, root=synthetic, resume=True).complete

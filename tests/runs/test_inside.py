@@ -68,7 +68,7 @@ def test_a_class_that_a_run_names_is_not_imported(
     }[command]
     assert called(main, *asked) == 2
     said = capsys.readouterr().err
-    assert "is code that would be run" in " ".join(said.split())
+    assert "would run code" in " ".join(said.split())
     assert said.count("\n") == 1
     assert not touched.exists()
     called(main, *asked, "--trust-code")
@@ -82,7 +82,7 @@ def test_a_model_file_cannot_name_another_model(
     (tmp_path / "evil.py").write_text(CODE.format(touched=str(touched)), "utf-8")
     _names_code(stranger, f"{tmp_path / 'evil.py'}:Evil", config=False)
     assert called(main, "explain", stranger, "--trust-code") == 2
-    assert "the run's is 'visits-baseline'" in capsys.readouterr().err
+    assert "the run has 'visits-baseline'" in capsys.readouterr().err
     assert not touched.exists()
 
 
@@ -113,7 +113,7 @@ def test_links_in_a_run_are_refused(
     (stranger / linked).symlink_to(moved)
     for asked in (("report", stranger), ("train", "--resume", "--out", stranger)):
         assert called(main, *asked) == 2
-        assert re.search("is a link, and a run folder must hold", capsys.readouterr().err)
+        assert re.search("is a link, and a run folder must contain", capsys.readouterr().err)
     assert not (tmp_path / "openings.jsonl").exists()
 
 

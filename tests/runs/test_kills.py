@@ -357,7 +357,7 @@ def test_where_memory_is_short(
     (tmp_path / "hungry.py").write_text(HUNGRY, "utf-8")
     words = ["train", f"{tmp_path}/hungry.py:Hungry", "--data", "bonn", "--root", str(synthetic)]
     line = refusal(capsys, *words, "--batch-size", "100", "--out", tmp_path / "run", silent=False)
-    assert "memory is short" in line
+    assert "out of memory" in line
     left = (path.name for path in (tmp_path / "run").rglob("*"))
     check_unfinished(left, "split.json", "state.safetensors")  # of the first epoch
 
@@ -391,7 +391,7 @@ def test_a_worker_that_the_system_gives_no_memory(
             limited.setenv("LIMITED", "yes")
             words = ["study", f"{tmp_path}/meal.toml", "--root", f"{synthetic}", "--out", f"{out}"]
             line = refusal(capsys, *words, "--processes", "1", silent=False)
-        assert "memory is short" in line
+        assert "out of memory" in line
         (finished,) = out.glob("**/mlp-baseline")
         (begun,) = out.glob("**/hungry")
         before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}

@@ -66,6 +66,6 @@ def test_many_findings_of_one_check_are_one_line() -> None:
         for check, n in (("a", 1), ("a", 2), ("b", 3), ("a", 1), ("a", 4))
     ]
     assert [each["what"] for each in each_once(found)] == [
-        "1 of 80; and 2 more of this kind",
+        "1 of 80; 2 more findings of this kind",
         "3 of 80",
     ]

@@ -121,7 +121,7 @@ def test_another_user_sees_what_was_opened_beside_the_run(
 def test_folds_are_one_part(runs: Path) -> None:
     folds = runs / "folds"
     for path in (folds, folds / "fold-00"):
-        assert ledgers(open_run(path))["beside the runs"] == runs / LEDGER
+        assert ledgers(open_run(path))["next to the runs"] == runs / LEDGER
     assert evaluate_run(folds)["openings"]["sentences"] == [
         "These folds were opened once, by 1 model."
     ]
@@ -155,8 +155,8 @@ def test_a_ledger_that_was_changed_is_said(name: str, runs: Path, tmp_path: Path
     path = runs / LEDGER
     lines = path.read_bytes().splitlines()
     path.write_bytes(b"\n".join([lines[0], *change(lines[1]), *lines[2:]]) + b"\n")
-    sentence = f"The ledger beside the runs was changed after it was written (line {line}): "
-    assert openings(run).damage == (f"{sentence}openings may be missing here.",)
+    sentence = f"The ledger next to the runs was changed after it was written (line {line}): "
+    assert openings(run).damage == (f"{sentence}evaluations may be missing here.",)
     if name == "cut":
         text = build([run], tmp_path / "page.html").read_text("utf-8")
         assert text.index(sentence) < text.index("<h3")
@@ -178,7 +178,7 @@ def test_a_place_that_cannot_be_written(
     (runs / LEDGER).mkdir()
     with pytest.raises(OutputError):
         open_held_out(run, "evaluate")
-    assert "The ledger beside the runs cannot be read (Is a directory)" in openings(run).damage[0]
+    assert "The ledger next to the runs cannot be read (Is a directory)" in openings(run).damage[0]
 
 
 SLOWLY = """

@@ -119,7 +119,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_a_process_that_dies_is_an_error(stand_ins: Any) -> None:
     run = planned("a")
-    with pytest.raises(RunError, match="was killed, as the system does where memory is short"):
+    with pytest.raises(RunError, match="was killed, probably because memory was short"):
         list(in_processes([Job((stand_ins.Dies(run.path, run.settings),), None)], 1))
 
 

@@ -350,7 +350,7 @@ def test_a_run_is_not_resumed_on_other_records(
     table = other / "ICUSTAYS.csv.gz"
     text = gzip.decompress(table.read_bytes()).decode()
     table.write_bytes(gzip.compress(text.replace("MICU", "SICU").encode()))
-    with pytest.raises(RunError, match="begun on other data"):
+    with pytest.raises(RunError, match="started on other data"):
         fit.train(asked(), folder, root=other, resume=True)
 
 

@@ -154,10 +154,10 @@ def test_only_the_types_that_boosting_needs_are_read() -> None:
 @pytest.mark.parametrize(
     ("model", "data", "message"),
     [
-        ("boosting", "bonn", "reads features:counts, but data set 'bonn' holds recordings"),
+        ("boosting", "bonn", "reads features:counts, but data set 'bonn' has recordings"),
         ("prevalence", "bonn", "prevalence reads codes"),
         ("majority-class", "mimic3", "majority-class reads signal"),
-        ("gru-improved", "mimic3", "gru-improved reads signal.*holds hospital records"),
+        ("gru-improved", "mimic3", "gru-improved reads signal.*has hospital records"),
         ("visits-improved", "bonn", "visits-improved reads codes"),
     ],
 )

@@ -130,9 +130,9 @@ def test_a_search_that_is_asked_for_again_is_there(tuned: RunFolder, synthetic: 
 
 def test_the_page_needs_the_run_alone(tuned: RunFolder) -> None:
     page = build_search(tuned).read_text("utf-8")
-    assert "4 trials on the training and tuning parts" in page
-    assert "too good now" in page
-    assert "Too few trials were finished to say what mattered" in page
+    assert "4 trials on the training and validation sets" in page
+    assert "now too good" in page
+    assert "Too few trials finished to estimate the importance of the settings" in page
     tuned.require_complete()
 
 
@@ -243,7 +243,7 @@ def test_another_search_of_the_same_name_is_refused(searched: Callable[..., Sear
     "storage", ["mysql://me:s3cret@host/name", "file.db", "sqlite://", "postgresql://"]
 )
 def test_another_storage_is_refused(storage: str) -> None:
-    with pytest.raises(SettingError, match="is no database of trials: expected sqlite") as caught:
+    with pytest.raises(SettingError, match="cannot be used: expected sqlite") as caught:
         address(storage, Path("run"))
     assert "s3cret" not in str(caught.value)
 

@@ -44,7 +44,7 @@ def test_the_number_is_the_mean_over_seeds_and_its_variance_has_their_part(
     assert parts["seed"] == pytest.approx(np.var(values, ddof=1) / SEEDS, rel=1e-3)
     assert parts["split"] is None
     assert seeds.test["variance_why"] == {
-        "split": "there is one split: what another one changes is not known"
+        "split": "there is one split, so variation between splits is unknown"
     }
     assert (seeds.folds, seeds.repeats, seeds.seeds) == (0, 1, SEEDS)
     assert seeds.test["examples"] == seeds.first.test["examples"]

@@ -97,11 +97,11 @@ EDITS: list[tuple[str, Edit, str]] = [
         put(*HELD_OUT, "operating_points", 1, "threshold", to=0.123),
         r"operating_points\[1\] threshold = 0\.123",
     ),
-    ("folds/fold-01", put(*HELD_OUT, "accuracy", to=0.99), r"fold-01/metrics\.json: says held_out"),
+    ("folds/fold-01", put(*HELD_OUT, "accuracy", to=0.99), r"fold-01/metrics\.json: has held_out"),
 ]
 
 OF_FOLDS: list[tuple[Edit, str]] = [
-    (put("test", "auroc", to=0.99), r"folds\.json: says auroc = 0\.99, but the folds give"),
+    (put("test", "auroc", to=0.99), r"folds\.json: has auroc = 0\.99, but the folds give"),
     (put("test", "confusion", 0, 0, to=0), r"confusion\[0\]\[0\] = 0"),
     (put("test", "per_class_recall", 1, to=1), r"per_class_recall\[1\] = 1"),
     (put("test", "examples", to=1), "examples = 1"),
@@ -143,14 +143,14 @@ def test_an_interval_that_was_changed(copied: Path) -> None:
     with pytest.raises(RunError, match=r"held_out auroc_ci\[0\] = 0\.9"):
         verify(open_run(copied / "single"), intervals=True)
     forge(copied / "folds/folds.json", put("test", "auroc_ci", 0, to=0.9))
-    with pytest.raises(RunError, match=r"folds\.json: says auroc_ci\[0\] = 0\.9"):
+    with pytest.raises(RunError, match=r"folds\.json: has auroc_ci\[0\] = 0\.9"):
         verify(open_run(copied / "folds"), intervals=True)
 
 
 def test_a_comparison_with_a_changed_run(copied: Path) -> None:
     forge(copied / "majority-class/metrics.json", put(*HELD_OUT, "accuracy", to=0.99))
     runs = named_runs([copied / "mlp-baseline", copied / "majority-class"])
-    with pytest.raises(RunError, match=r"majority-class/metrics\.json: says held_out accuracy"):
+    with pytest.raises(RunError, match=r"majority-class/metrics\.json: has held_out accuracy"):
         compare(runs)
 
 

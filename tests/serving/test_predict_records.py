@@ -52,7 +52,7 @@ def test_export_says_that_the_vocabulary_names_codes_of_few(
     stays_run: Path, run: Path, tmp_path: Path
 ) -> None:
     *_, said = write_export(stays_run, tmp_path / "codes.onnx", check=False)
-    assert said.startswith("keep this file in the house: its vocabulary names codes of 1 training")
+    assert said.startswith("internal file, do not publish: its vocabulary may have codes of only 1")
     assert "--min-subjects 10" in said
     assert load(tmp_path / "codes.onnx").about["internal"] == said
     *_, said = write_export(run, tmp_path / "linear.onnx", check=False)
@@ -183,7 +183,7 @@ def test_it_works_without_torch(stays_file: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ({"data": "bonn"}, "holds recordings"),
+        ({"data": "bonn"}, "has recordings"),
         ({"data": "mimic3", "times": Path("t.parquet")}, "leave --times out"),
         ({"data": "physionet2012", "path": EXCERPTS / "mimic3"}, "no set-a"),
         ({"data": "meds", "path": EXCERPTS}, "no MEDS data set"),

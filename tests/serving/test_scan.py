@@ -111,7 +111,7 @@ def test_several_recordings_with_a_page(
     head, *lines = out.read_text("utf-8").splitlines()
     assert head.endswith("\tfile")
     assert [line.split("\t")[-1] for line in lines] == ["night.edf"] * 2 + ["second.edf"] * 2
-    assert "second.edf: 2 events of seizure in 0.13 hours" in capsys.readouterr().out
+    assert "second.edf: 2 seizure events in 8 min" in capsys.readouterr().out
     html = page.read_text("utf-8")
     assert html.count('<figure id="figure-recording-') == 2
     assert html.count('<figure id="figure-event-') == 4

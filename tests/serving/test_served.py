@@ -64,7 +64,7 @@ def test_it_says_what_must_be_known(run: Path, file: Path) -> None:
     metrics = RunFolder(run).metrics
     assert about["cost"]["parameters"] == metrics["parameters"]
     assert about["cost"]["operations"] is None  # of a reference model
-    assert "no medical device" in about["intended_use"]
+    assert "not a medical device" in about["intended_use"]
     listed = RunFolder(run).split.ids["recording"]
     assert not any(id_ in file.read_bytes().decode("latin-1") for id_ in listed["train"])
 
@@ -107,8 +107,8 @@ def other_opset(given: bytes) -> bytes:
         (lambda whole: whole[: len(whole) // 2], "cut short"),
         (lambda whole: whole.replace(b"seizure", b"SEIZURE", 1), "was edited"),
         (other_opset, "till opset"),
-        (lambda _: b"not a model\n", "no ONNX model"),
-        (lambda _: b"", "no ONNX model"),
+        (lambda _: b"not a model\n", "not an ONNX model"),
+        (lambda _: b"", "not an ONNX model"),
     ],
 )
 def test_another_file_is_refused(

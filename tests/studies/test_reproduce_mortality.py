@@ -265,7 +265,7 @@ def test_a_full_mimic3_is_the_primary_cohort(
     main = studies["mortality"]
     assert main["data"]["name"] == "mimic3"
     assert main["subjects"] >= FULL
-    assert main["data"]["origin"] == f"the data in a folder {full.name}"  # and not where it is
+    assert main["data"]["origin"] == f"the data in folder {full.name}"  # and not where it is
     assert "excerpt" in studies["mortality-eicu-in-hospital"]["data"]["origin"]
     assert main["split"]["folds"] == 0
     assert "hindsight" in main

@@ -1,4 +1,4 @@
-"""The command ``sequela``: its subcommands by name, and how errors reach the user."""
+"""The command ``sequela``: its subcommands and its error messages."""
 
 import os
 import sys
@@ -34,13 +34,13 @@ from sequela.version import __version__
 app = App(
     name="sequela",
     version=__version__,
-    help="Clinical sequence models: from raw EEG and hospital tables to an honest evaluation.",
+    help="Clinical sequence models: from raw EEG and hospital tables to an unbiased evaluation.",
     help_format="markdown",
     suppress_keyboard_interrupt=False,
     default_parameter=Parameter(converter=as_written),
 )
 
-# The files of the commands import what is heavy when they are called: the help stays quick.
+# Commands import heavy modules when they are called, so that the help stays quick.
 for _command in (
     reproduce,
     study,
@@ -74,9 +74,9 @@ app.command(
 
 
 _OF_TRAINING = ("torch", "accelerate")
-"""What the extra ``train`` brings."""
+"""Libraries of the extra ``train``."""
 _MEMORY = (
-    "memory is short: what was finished is kept; end other programs, or ask for less at once "
+    "out of memory: finished work is kept; close other programs, or use less memory "
     "(--batch-size, --processes), and run the command again"
 )
 
@@ -84,7 +84,7 @@ _MEMORY = (
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line.
 
-    An error of the user or of the system prints in one line. The exit status is 2 where the user
+    An error of the user or of the system is printed in one line. The exit status is 2 if the user
     can fix it, else 1.
     """
     print_plainly()
@@ -96,13 +96,13 @@ def main(arguments: list[str] | None = None) -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _OF_TRAINING:
             raise
-        _refuse(str(MissingExtraError.of("train", "what reads or trains the network of a run")), 2)
+        _refuse(str(MissingExtraError.of("train", "reading or training a network")), 2)
     except KeyboardInterrupt:
         hint = "run the same command again to continue (sequela train: with --resume)"
         print(f"sequela: interrupted; {hint}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
-        # Who read the output has seen enough; what is left in the buffer has nowhere to go.
+        # The reader closed the output; the rest of the buffer is discarded.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except Exception as error:
@@ -114,7 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _refuse(message: str, status: int) -> NoReturn:
-    """Print an error in one line, and end."""
+    """Print an error in one line and exit."""
     Console(stderr=True, soft_wrap=True).print(
         f"sequela: error: {' '.join(message.split())}", markup=False, highlight=False
     )

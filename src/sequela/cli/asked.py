@@ -1,4 +1,4 @@
-"""The options that set what a run computes, for the commands that train."""
+"""The options for the settings of a run, for the commands that train."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,15 +14,15 @@ else:
         {
             "Run": RunSettings,
             "Hospital records": CohortSettings,
-            "Recordings of your own (signals)": SignalSettings,
+            "Your own recordings (signals)": SignalSettings,
             "Training": TrainingSettings,
         },
-        defaults={"task": known("that of the study of these data, else in-hospital", tasks)},
+        defaults={"task": known("set by the study of these data, else in-hospital", tasks)},
     )
 
 
 def asked_of(asked: Asked) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What was given of the run itself, and of its records, training and signals by these names."""
+    """Return the given settings of the run, and of its records, training and signals by name."""
     said = given(asked, RunSettings)
     records = given(asked, CohortSettings)
     records |= {name: said.pop(name) for name in ("aim", "aim_target") if name in said}

@@ -1,4 +1,4 @@
-"""``sequela audit``: what makes the numbers of a run too good, looked for again."""
+"""``sequela audit``: leak detection in the data of a run."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,18 +14,18 @@ def audit(
     attack: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
-    """Look for leaks in the data of a finished run again, or attack the audit itself.
+    """Audit the data of a finished run for leaks again, or test the audit with planted leaks.
 
-    Reads the data of the run. Ends with status 0 if nothing is found, 3 if a leak is found, and 4
-    if there are only suspicions, which a person has to check. With --attack, plants known leaks
-    into copies of the data that ship with the package and prints which ones are found.
+    Reads the data of the run. The exit status is 0 if nothing is found, 3 for a leak, and 4 for
+    suspicions only, which a person has to check. With --attack, plants known leaks into copies of
+    the data that ship with the package and prints which of them are detected.
 
     Example: `sequela audit runs/visits-improved`, or `sequela audit --attack`
 
     Args:
         run: Run folder, or folder of a cross-validation.
         root: Folder or file of the data (default: the usual search path).
-        attack: Plant leaks, and show which are found, blocked or missed; takes no RUN.
+        attack: Plant leaks and print which are found, blocked or missed; takes no RUN.
         json: Print JSON.
     """
     from json import dumps
@@ -34,7 +34,7 @@ def audit(
     from sequela.runs.audited import audit_run
 
     if (run is None) != attack:
-        raise SettingError("name one run folder, or give --attack without one")
+        raise SettingError("name one run folder, or use --attack without a run folder")
     if run is None:
         return _attack(json=json)
     audited = audit_run(run, root)
@@ -47,12 +47,12 @@ def audit(
     if audited.planned:
         print("leaks by design")
     if not audited.findings:
-        print(f"nothing found; looked for: {audited.looked_for}")
+        print(f"nothing found; checked for: {audited.looked_for}")
     return audited.status
 
 
 def _attack(*, json: bool) -> int:
-    """Print what becomes of each attack, as soon as it is known."""
+    """Print the result of each attack as soon as it is known."""
     from json import dumps
 
     from sequela.attacks.harness import attack_all

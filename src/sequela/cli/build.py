@@ -27,9 +27,9 @@ def build(
 ) -> None:
     """Convert hospital tables to MEDS events, and account for every row.
 
-    The time of an event is when the fact became known. The account, printed and in
-    OUT/account.json, counts for each table the rows that became events and the rows that were set
-    aside, with the reason.
+    The time of an event is the time at which the fact became available. The account, printed and
+    written to OUT/account.json, counts for each table the rows that became events and the rows that
+    were set aside, with the reason.
 
     Example: `sequela build mimic3 --root mimiciii/1.4 --out events`
 
@@ -42,19 +42,21 @@ def build(
         engine: Engine for the table work: duckdb (in this process) or spark.
         master: Address of the master of a Spark cluster, such as `spark://host:7077`.
         seed: Seed of the split into train, tuning and held_out.
-        tables: Read this table beside the required ones; may be repeated (default: all).
-        changed: Somebody changed this table after its publication, on purpose: its checksum, its
-            order of columns and its number of rows are not compared; may be repeated.
-        allow_set_aside: More than 5 % of the rows of this table may be set aside; may be repeated.
-        codes: Of omop: code each row by its standard concept (standard: SNOMED, RxNorm, LOINC; the
-            default) or by that of the hospital (source: ICD10CM, NDC).
-        ancestors: Of omop: code each row by an ancestor of its standard concept, so many levels
-            above it (table concept_ancestor).
-        dated_as_recorded: Of omop: date each row at its start, though a bill is written after the
-            discharge. It LEAKS, and every run on the events says so; to see what that is worth.
+        tables: Read this table with the required ones; may be repeated (default: all).
+        changed: Accept that this table was changed on purpose after its publication: its checksum,
+            order of columns and number of rows are not compared; may be repeated.
+        allow_set_aside: Accept that more than 5 % of the rows of this table are set aside; may be
+            repeated.
+        codes: For omop: code each row by its standard concept (standard: SNOMED, RxNorm, LOINC;
+            the default) or by the concept of the hospital (source: ICD10CM, NDC).
+        ancestors: For omop: code each row by the ancestor of its standard concept that is this
+            many levels above it (table concept_ancestor).
+        dated_as_recorded: For omop: date each row at its start, although bills are written after
+            the discharge. This LEAKS, and every run on the events is marked; it shows how much the
+            leak inflates the score.
         schema: Schema of the PostgreSQL database that holds the tables (default: the search path).
-        declaration: Of tables: the file that declares them (default: tables.toml beside them).
-        title: Name of the data on pages and cards (default: that of the data set, or of the
+        declaration: For tables: the file that declares them (default: tables.toml next to them).
+        title: Name of the data on pages and cards (default: the name of the data set or of the
             declaration).
     """
     from dataclasses import replace

@@ -11,7 +11,7 @@ def card(
     """Write the model card of a run in the Hugging Face format, with the TRIPOD+AI checklist.
 
     The card is filled in from the run folder; the data are not needed. Questions that only a
-    person can answer are marked as open. Opens the held-out (test) part, which is counted.
+    person can answer are marked as open. Evaluates the run on its test set, which is logged.
 
     Example: `sequela card runs/gru-improved --out model-card.md`
 

@@ -1,4 +1,4 @@
-"""``sequela compare``: is one run better than another?"""
+"""``sequela compare``: comparison of runs."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from rich.table import Table
 from sequela.cli.names import known, metrics
 from sequela.files import require_file
 
-_WIDTH = 120  # a table is not folded where the output is no terminal
+_WIDTH = 120  # tables are not folded where the output is not a terminal
 
 
 _USUAL = "auroc for two classes, accuracy for more"
@@ -26,11 +26,11 @@ def compare(
     json: Annotated[bool, Parameter(negative=())] = False,
     smallest_cell: int | None = None,
 ) -> None:
-    """Compare runs with the first one on the same held-out examples.
+    """Compare runs with the first one on the same test set.
 
     Prints each difference with its 95 % interval and a p-value corrected for the number of
     comparisons (Holm). Runs on different splits are refused: one may have been trained on examples
-    that the other was tested on. Opens the held-out (test) part, which is counted.
+    of the other's test set. Evaluates the runs on the test set, which is logged.
 
     Example: `sequela compare runs/mlp-baseline runs/mlp-improved --out comparison.html`
 
@@ -81,17 +81,15 @@ def compare(
             table.add_row(*row)
         console.print(table)
         console.print(
-            f"{found.examples} held-out examples of {found.groups} groups; {found.method}; "
-            "p-values corrected after Holm",
+            f"test set: {found.examples} examples of {found.groups} "
+            f"group{'s' * (found.groups != 1)}; {found.method}; p-values corrected (Holm)",
             markup=False,
         )
         for line in (f"{found.best}.", *found.opened):
             console.print(line, markup=False)
     for run in found.runs:
         if run.same:
-            said = (
-                "gives the same probabilities as the first run: check that it is not the same model"
-            )
+            said = "has the same probabilities as the first run: is it the same model?"
             print(f"sequela: warning: {run.name} {said}", file=sys.stderr)
     if out is not None:
         print(f"page: {build_comparison(found, out).resolve()}")

@@ -39,7 +39,7 @@ def cost(
 ) -> None:
     """Count the parameters and operations of a model, with the derivation of each number.
 
-    MODEL is a network that `sequela train --help` names, a class (FILE.py:CLASS or
+    MODEL is a network listed by `sequela train --help`, a class (FILE.py:CLASS or
     package.module:CLASS), the folder of a run, or auto for the default model of a data set. Nothing
     is trained, and only auto reads data. Examples:
 
@@ -58,9 +58,9 @@ def cost(
             type after a colon: 1x178, BxTx12, Bx20:int64. Write "lengths" for a tensor of the
             lengths.
         kwargs: Arguments of the class, or settings of the model, as JSON.
-        convention: What counts as an operation: every arithmetic operation (exact),
-            multiply-accumulate operations (macs), or what the 2019 report counts (report-2019).
-        data: For auto: the data set whose default model is counted.
+        convention: Operations to count: every arithmetic operation (exact), multiply-accumulate
+            operations (macs), or the operations of the 2019 report (report-2019).
+        data: For auto: the data set of the default model.
         root: For auto: folder or file of the data (default: the usual search path).
         steps: Samples in a segment (default: 178), visits of a patient (default: 20), or the size
             T in --input (default: 1).
@@ -127,14 +127,14 @@ def cost(
 
 
 def _default(model: str, data: str | None, root: Path | None) -> str:
-    """The model that ``auto`` stands for."""
+    """Return the name of the model for ``auto``."""
     from sequela.models.defaults import AUTO
     from sequela.runs.folder import work_beside
     from sequela.studies.settings import default_run, run_settings
 
     if model != AUTO or data is None:
         raise SettingError(
-            "--data and --root name the data of auto: write `sequela cost auto --data NAME`, or "
+            "--data and --root are for auto: write `sequela cost auto --data NAME`, or "
             "leave them out"
         )
     settings = run_settings(AUTO, data, records={}, training={})
@@ -145,13 +145,13 @@ def _default(model: str, data: str | None, root: Path | None) -> str:
 
 
 def _of_run(path: Path) -> "Account":
-    """What the networks of a run cost."""
+    """Return the cost account of the networks of a run."""
     from sequela.runs.find import named_runs
 
     (run,) = named_runs([path])
     if run.account is None:
         raise SettingError(
-            f"{path} is a run of {run.settings.model}, which is no network: its operations are not "
-            "counted"
+            f"{path} is a run of {run.settings.model}, which is not a network: its operations are "
+            "not counted"
         )
     return run.account

@@ -10,7 +10,7 @@ data_app = App(name="data", help="List, download and check data sets.")
 
 @data_app.command(name="list")
 def list_(*, json: Annotated[bool, Parameter(negative=())] = False) -> None:
-    """List the data sets: their content, their licence, and where they are on this machine.
+    """List the data sets with their content, licence and location on this machine.
 
     Example: `sequela data list`
 
@@ -34,12 +34,12 @@ def get(
     *,
     url: Annotated[str | None, Parameter(env_var="SEQUELA_BONN_URL")] = None,
 ) -> None:
-    """Download a data set from its publisher into your cache, and verify it.
+    """Download a data set from its publisher into your cache and verify it.
 
     Example: `sequela data get bonn`
 
     Args:
-        name: Data set of `sequela data list`. If it needs a data use agreement, the command says
+        name: Data set of `sequela data list`. If it needs a data use agreement, the command prints
             how to get it.
         url: Address of a mirror of the publisher's folder, which holds Z.zip, O.zip...
     """
@@ -50,10 +50,10 @@ def get(
 
 @data_app.command
 def describe(path: Path, /, *, out: Path | None = None) -> None:
-    """Look at data of your own and propose a declaration for them, or show that of a data set.
+    """Propose a declaration for your own data, or print the declaration of a data set.
 
-    Recordings are declared in `signals.toml`, hospital tables in `tables.toml`. What a person must
-    decide is marked with DECIDE. Correct it, and put it beside the data.
+    Recordings are declared in `signals.toml`, hospital tables in `tables.toml`. Lines that need a
+    decision are marked with DECIDE. Fill them in, and save the file next to the data.
 
     Example: `sequela data describe path/to/tables --out path/to/tables/tables.toml`
 
@@ -72,7 +72,7 @@ def describe(path: Path, /, *, out: Path | None = None) -> None:
 
     with whole(out) as partial:
         partial.write_text(text, encoding="utf-8")
-    print(f"{out}: decide what is marked, and put it beside the data as {name}")
+    print(f"{out}: fill in the lines marked DECIDE, and save it next to the data as {name}")
 
 
 @data_app.command
@@ -84,11 +84,11 @@ def check(
     changed: Annotated[list[str] | None, Parameter(negative=())] = None,
     allow_set_aside: Annotated[list[str] | None, Parameter(negative=())] = None,
 ) -> None:
-    """Read a whole data set, check it, and summarise it.
+    """Read, check and summarise a whole data set.
 
-    For recordings: counts, shapes, ranges, classes and duplicates. For hospital tables: how many
-    rows of each table become events, and why the others do not, as in `sequela build`. Of tables
-    that a file declares, the rows that do not fit are named by their number, without their values.
+    For recordings: counts, shapes, ranges, classes and duplicates. For hospital tables: the number
+    of rows of each table that become events, and the reasons for the others, as in `sequela build`.
+    For tables that a file declares, invalid rows are listed by number, without their values.
     Temporary files are deleted at the end.
 
     Example: `sequela data check bonn --root path/to/bonn`
@@ -96,10 +96,10 @@ def check(
     Args:
         name: Data set of `sequela data list`.
         root: Folder, file or PostgreSQL address of the data (default: the usual search path).
-        changed: Somebody changed this hospital table after its publication, on purpose: it is not
-            compared with what was published; may be repeated.
-        allow_set_aside: More than 5 % of the rows of this hospital table may be set aside; may be
-            repeated.
+        changed: Accept that this hospital table was changed on purpose after its publication: it
+            is not compared with the published table; may be repeated.
+        allow_set_aside: Accept that more than 5 % of the rows of this hospital table are set
+            aside; may be repeated.
     """
     from sequela.cohort.inventory import take_inventory
     from sequela.sources.catalog import load_recordings, load_windows, lookup, signals_of

@@ -1,4 +1,4 @@
-"""``sequela study``: a study of one's own, declared in a file, from data to page."""
+"""``sequela study``: a study that a file declares, from data to page."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,21 +22,21 @@ def study(
     """Run a study that a file declares: data, task, models, seeds and claims.
 
     Trains every model and writes the run folders, results.json and one page, report.html. Run the
-    same command again to continue an interrupted study. The two studies of the 2019 report are such
-    files, and show all keys.
+    same command again to continue an interrupted study. The two studies of the 2019 report are
+    such files; they show all keys.
 
     Example: `sequela study sleep.toml --root recordings --out sleep`
 
     Args:
         file: The study, in TOML.
-        quick: Train for few epochs, to see that everything works; the numbers are not results.
+        quick: Train for few epochs, as a test; the numbers are not results.
         out: Folder to write the runs, results.json and report.html to.
-        seed: Seed of the weights and the order of the batches, and of the split unless that has its
-            own.
+        seed: Seed of the weights, of the order of the batches and, without --split-seed, of the
+            split.
         split_seed: Seed of the split (default: the seed).
-        data: Data set, where the study lets one be chosen (default: its first one).
+        data: Data set, if the study has several (default: the first).
         root: Folder or file of the data (default: the usual search path).
-        processes: Train this many models at once, each on one thread (default: one for each core).
+        processes: Train this many models at once, each on one thread (default: number of cores).
         smallest_cell: Hide counts of people below this number, and the names of such groups
             (default: SEQUELA_SMALLEST_CELL, else 10).
     """

@@ -1,4 +1,4 @@
-"""``sequela ensemble``: finished runs made into one."""
+"""``sequela ensemble``: an average of finished runs."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,19 +13,19 @@ def ensemble(
     out: Path = Path("runs/ensemble"),
     mean: Literal["arithmetic", "geometric"] = "arithmetic",
 ) -> None:
-    """Average what finished runs say, and write that as a run of its own.
+    """Average the predictions of finished runs into a new run.
 
-    The runs are of the same data, question and split or folds; they may be networks or reference
+    The runs must have the same data, question and split or folds; they may be networks or baseline
     models. One folder of several seeds is averaged over its seeds. The models are copied into the
-    new run, so that it can be evaluated, compared and reported wherever it is. Prints the numbers
-    of the tuning part; the held-out (test) part stays closed.
+    new run, so that it can be evaluated, compared and reported after it is moved. Prints the
+    numbers of the validation set; the test set is not used.
 
     Example: `sequela ensemble runs/values-lstm runs/boosting --out runs/ensemble`
 
     Args:
         runs: Run folders, or folders of cross-validations.
         out: Run folder.
-        mean: How probabilities are averaged.
+        mean: Mean to use for the probabilities.
     """
     from sequela.cli.numbers import open_console, say_finished
     from sequela.runs.ensemble import make_ensemble, title

@@ -1,4 +1,4 @@
-"""``sequela evaluate``: the numbers of a run again, or on other data."""
+"""``sequela evaluate``: evaluation of a run on its test set or on other data."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from sequela.cli.names import data_sets, known
 from sequela.files import require_file
 
-_OWN = "the held-out (test) part of the run"
+_OWN = "the test set of the run"
 
 
 def evaluate(
@@ -23,34 +23,33 @@ def evaluate(
     smallest_cell: int | None = None,
     trust_code: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Recompute the metrics of a run, or apply its model to other data.
+    """Evaluate a run on its test set, or apply its model to other data.
 
-    Metrics are recomputed from the predictions that the run folder holds. This opens the held-out
-    (test) part, which is counted. In other data, recordings or subjects that the model was trained
-    or tuned on are set aside and counted, whatever their names are. Hospital records get the task
-    of the run; codes that are not in the model's vocabulary count as unknown, and measurements are
-    split where the training part split them. Nothing is fitted again. A run whose parts overlap is
-    refused.
+    Metrics are computed again from the predictions in the run folder. Each evaluation on the test
+    set is logged. In other data, recordings or subjects of the model's training or validation set
+    are set aside and counted, even if they have other names. Hospital records get the task of the
+    run. Codes outside the model's vocabulary count as unknown, and measurements keep the bins of
+    the training set. Nothing is fitted again. A run whose sets overlap is refused.
 
-    With --page the external validation is a page of its own: who differs, each number beside that
-    of the run's own held-out part with the interval of the difference, calibration, what
-    recalibration on half of the new people gives the other half, and a learning curve over how many
-    of them are learnt from. Of a run that was split by site, --page without --data sets the
-    held-out sites beside the tuning sites.
+    With --page, writes a page of the external validation: differences between the populations,
+    each metric next to the metric on the run's own test set with the interval of the difference,
+    calibration before and after recalibration on half of the new people, and a learning curve over
+    the number of new people. For a run that was split by site, --page without --data compares the
+    sites of the test set with the sites of the validation set.
 
     Example: `sequela evaluate runs/gru-improved --data uci-seizure --root uci.csv`
 
     Args:
         run: Run folder.
         data: Data set to apply the model to.
-        root: Folder or file of the data (default: the usual search path). Without --data, it holds
+        root: Folder or file of the data (default: the usual search path). Without --data, it has
             other data of the run's data set.
         labels: MEDS label file of the other data, for a run that took its labels from a file.
         json: Print JSON.
         page: Write the page of the external validation to this file.
         smallest_cell: Hide counts of people below this number, and the names of such groups
             (default: SEQUELA_SMALLEST_CELL, else 10).
-        trust_code: Let the run's model be code, a class of a file or module: it is imported.
+        trust_code: Allow the import of a model that is a class of a file or module.
     """
     from json import dumps
 

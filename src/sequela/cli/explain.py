@@ -1,4 +1,4 @@
-"""``sequela explain``: which inputs moved a prediction?"""
+"""``sequela explain``: contributions of inputs to predictions."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,28 +21,29 @@ def explain(
     trust_code: Annotated[bool, Parameter(negative=())] = False,
     out: Path = Path("explanation.html"),
 ) -> None:
-    """Explain predictions of a network: the contribution of each sample or code.
+    """Explain predictions of a network by the contribution of each sample or code.
 
     Computes integrated gradients, with a flat segment or visits without codes as the baseline, and
     prints their completeness error. For hospital records, also ranks codes by their importance
-    over the held-out part. Reads the data of the run again. Needs the extra `explain`.
+    over the test set. Reads the data of the run again. Needs the extra `explain`.
 
     Example: `sequela explain runs/gru-improved --class seizure --out explanation.html`
 
     Args:
         run: Run folder of a network.
         example: Id of an example, as in predictions.parquet; may be repeated (default: a few
-            informative held-out examples).
-        class_: Explain the logit of this class; may be repeated (default: of two classes the
-            second, of more the predicted and the true one).
+            informative examples of the test set).
+        class_: Explain the logit of this class; may be repeated (default: the second of two
+            classes, or the predicted and the true one of more classes).
         root: Folder or file of the data (default: the usual search path).
         steps: Steps of the integral (default: doubled from 64 until the error is below 1 %).
-        ids: Show ids of examples, days and rare codes: for use inside, where the data are.
-        smallest_cell: Name no code that fewer people have than this number (default:
+        ids: Show ids of examples, days and rare codes, for internal use.
+        smallest_cell: Hide codes that fewer people have than this number (default:
             SEQUELA_SMALLEST_CELL, else 10).
-        trust_code: Let the run's model be code, a class of a file or module: it is imported.
+        trust_code: Allow the import of a model that is a class of a file or module.
         out: File to write the page to.
     """
+    from sequela.cohort.split import SETS
     from sequela.config import ReleaseSettings
     from sequela.report.explanation_page import build_explanation
     from sequela.runs.explain import explain as explain_run
@@ -60,7 +61,7 @@ def explain(
     )
     for place, each in enumerate(found.examples, 1):
         name = each.example_id if ids else f"example {place}"
-        print(f"{name}: {each.label} ({each.part}, {each.why})")
+        print(f"{name}: {each.label} ({SETS[each.part]}, {each.why})")
         for name, one in each.numbers.items():
             print(
                 f"  {name}: {one.reached:+z.3f}, baseline {one.baseline:+z.3f}, attributions sum "
@@ -69,8 +70,8 @@ def explain(
             )
     if importance := found.importance:
         print(
-            f"{len(importance.codes)} codes ranked over {importance.examples} held-out examples, "
-            f"{importance.suppressed} suppressed; completeness error: median "
+            f"{len(importance.codes)} codes ranked over {importance.examples} examples of the "
+            f"test set, {importance.suppressed} hidden; completeness error: median "
             f"{100 * importance.median_error:.2g} %, at most {100 * importance.largest_error:.2g} %"
         )
     print(f"page: {build_explanation(found, out, ids=ids, smallest=smallest).resolve()}")

@@ -1,4 +1,4 @@
-"""``sequela export``: a finished run as one file that needs no torch."""
+"""``sequela export``: a finished run as one ONNX file, which is used without torch."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ def export(
     root: Path | None = None,
     check: bool = True,
 ) -> None:
-    """Write a run's model as one ONNX file, with all that a prediction needs.
+    """Write a run's model as one ONNX file, with everything that a prediction needs.
 
-    The file holds the network or reference model, its preprocessing, and in its metadata the
+    The file contains the network or baseline model and its preprocessing. Its metadata contain the
     classes, units, rate, channels, vocabulary, thresholds, calibration, the names and licence of
-    its training data, its intended use and the checksums of the run. It is used with
-    `sequela scan` and `sequela serve`, or with ONNX Runtime alone; torch is not needed.
+    the training data, the intended use and the checksums of the run. Use it with `sequela scan` and
+    `sequela serve`, or with ONNX Runtime alone; torch is not needed.
 
-    Before it is written, the file is asked about 1,000 examples of the run. Its probabilities may
-    differ from those of the run by 0.00001 at most.
+    Before the file is written, its predictions are compared with the run on up to 1,000 examples.
+    Probabilities may differ by 0.00001 at most.
 
     Example: `sequela export runs/gru-improved --out gru.onnx`
 
@@ -27,7 +27,7 @@ def export(
         run: Run folder.
         out: The file.
         root: Folder or file of the run's data (default: the usual search path).
-        check: Compare the file with the run. `--no-check` is for where the data are not.
+        check: Compare the file with the run. Use `--no-check` where the data are not available.
     """
     from rich.console import Console
 

@@ -1,23 +1,23 @@
-"""The names that a command takes, as its help lists them and as errors check them.
+"""The names that a command accepts, for its help and for its checks.
 
-They are asked for when the help is: what is registered is known then.
+They are looked up when the help is printed, after plugins are registered.
 """
 
 from collections.abc import Callable, Iterable
 
 
 def known(default: str, names: Callable[[], Iterable[str]]) -> Callable[[object], str]:
-    """What the help says of an option whose value is a name: what stands for it, and all names.
+    """Return the help text of an option whose value is a name: its default and all names.
 
     Args:
-        default: What happens where none is given.
-        names: Those that there are.
+        default: The default in words.
+        names: Returns all names.
     """
     return lambda _: f"{default}; known: {', '.join(names())}"
 
 
 def models() -> list[str]:
-    """``auto``, networks, then reference models; defaults say of which data."""
+    """List ``auto``, networks and baseline models; default models name their data."""
     from sequela.models.defaults import AUTO, DEFAULTS
     from sequela.models.reference import REFERENCE_MODELS
     from sequela.models.registry import MODELS
@@ -27,46 +27,46 @@ def models() -> list[str]:
 
 
 def data_sets() -> list[str]:
-    """Recordings and hospital tables."""
+    """List the data sets."""
     from sequela.sources.catalog import DATA_SETS
 
     return list(DATA_SETS)
 
 
 def tasks() -> list[str]:
-    """Those that leak by design say so."""
+    """List the tasks, with a note on tasks that leak by design."""
     from sequela.cohort.tasks import TASKS
 
     return [name + " (leaks by design)" * bool(task().leaks) for name, task in TASKS.items()]
 
 
 def metrics() -> list[str]:
-    """Those that models are compared by."""
+    """List the metrics that models are compared by."""
     from sequela.evaluation.metrics import compared
 
     return [metric.name for metric in compared()]
 
 
 def studies() -> list[str]:
-    """Those that can be reproduced."""
+    """List the studies that can be reproduced."""
     from sequela.studies.registry import STUDIES
 
     return list(STUDIES)
 
 
 def data_of_studies() -> list[str]:
-    """Data sets of studies that let one be chosen."""
+    """List the data sets of studies with several data sets."""
     from sequela.studies.registry import STUDIES
 
     return list(dict.fromkeys(data for study in STUDIES.values() for data in study.data))
 
 
 def one_of(kind: str, names: Callable[[], Iterable[str]]) -> Callable[[object, str | None], None]:
-    """A check of an argument before the command runs.
+    """Return a check of an argument that runs before the command.
 
     Args:
-        kind: What an error calls it.
-        names: Those that there are.
+        kind: The kind of name, for the error message.
+        names: Returns all names.
     """
 
     def check(_: object, name: str | None) -> None:

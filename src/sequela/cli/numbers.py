@@ -1,4 +1,4 @@
-"""How a run and its numbers are written on a terminal, or to a file of plain text."""
+"""Printing of runs and their numbers on a terminal or to a text file."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from shlex import quote
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 _SET_ASIDE = "_set_aside_as_trained_or_tuned_on"
 _RENAMED = "_set_aside_under_another_name"
 _OF_A_FILE = 1000
-"""Characters of a line of a file: no table is that wide."""
+"""Width of a line of a file in characters, wider than any table."""
 _POINT = ("sensitivity", "specificity", "precision", "negative_value", "f1", "alarm_rate")
 
 
 def open_console() -> Console:
-    """Where commands write: lines are broken on a terminal only, and numbers have no colour."""
+    """Open the console of commands, which breaks lines on a terminal only and has no colours."""
     console = Console(highlight=False)
     console.soft_wrap = not console.is_terminal
     if console.soft_wrap:
@@ -27,17 +27,17 @@ def open_console() -> Console:
 
 
 def say_path(console: Console, what: str, path: object) -> None:
-    """A line that ends in a path, which is never broken."""
+    """Print a line that ends in a path, which is never broken."""
     console.print(f"{what}: {path}", markup=False, soft_wrap=True)
 
 
 def say_finished(console: Console, run: "Run", *, open_: bool) -> None:
-    """What a finished run reached on its tuning part, or on the held-out part, which is opened.
+    """Print the numbers of a finished run on its validation set or its test set.
 
     Args:
-        console: Where to.
+        console: The console.
         run: The run, or folds.
-        open_: Whether to open the held-out part.
+        open_: Whether to evaluate on the test set.
     """
     from sequela.runs.openings import open_held_out
     from sequela.runs.released import Released
@@ -48,9 +48,9 @@ def say_finished(console: Console, run: "Run", *, open_: bool) -> None:
     else:
         models = "folds" if run.folds and run.seeds == 1 else "models"
         mean = f", mean over {len(run.runs)} {models}" if run.of_many else ""
-        say_numbers(console, run, Released(run).tuning, f"tuning part{mean}")
+        say_numbers(console, run, Released(run).tuning, f"validation set{mean}")
         path = quote(str(run.path))
-        say_path(console, "held-out (test) part", f"not opened; open it: sequela evaluate {path}")
+        say_path(console, "test set", f"not evaluated; to evaluate: sequela evaluate {path}")
     console.print(f"data: {run.settings.data}, {run.data['origin']}", markup=False)
     for note in run.data.get("notes", ()):
         console.print(f"  {note}", markup=False)
@@ -58,13 +58,13 @@ def say_finished(console: Console, run: "Run", *, open_: bool) -> None:
 
 
 def say_run(console: Console, run: "Run", count: str = "", known: set[str] | None = None) -> None:
-    """One line on a finished run, and one for each leak that was not planned, and is not known.
+    """Print one line on a finished run, and one for each new leak that was not planned.
 
     Args:
-        console: Where to.
+        console: The console.
         run: The run, or folds.
-        count: Before the line.
-        known: Lines on leaks that were printed before; those of this run are added.
+        count: The start of the line.
+        known: Lines on leaks that were printed before; lines on this run are added.
     """
     from sequela.runs.leaks import Leaks
     from sequela.runs.released import Released
@@ -74,7 +74,7 @@ def say_run(console: Console, run: "Run", count: str = "", known: set[str] | Non
     said = said.replace("(", "(95 % interval ")
     planned = "; leaks by design" if leaks.planned else ""
     seconds = f"{run.facts['train_seconds']:.1f} s"
-    line = f"{count}{run.settings.title}: tuning {name} {said}, {seconds}{planned}"
+    line = f"{count}{run.settings.title}: validation {name} {said}, {seconds}{planned}"
     known = set() if known is None else known
     new = [each for each in leaks.lines() if each not in known]
     known.update(new)
@@ -83,12 +83,7 @@ def say_run(console: Console, run: "Run", count: str = "", known: set[str] | Non
 
 
 def headline(run: "Run", numbers: Mapping[str, Any]) -> tuple[str, str]:
-    """The metric that a run is known by, and its value with the 95 % interval.
-
-    Args:
-        run: The run, or the folds.
-        numbers: Of one part.
-    """
+    """Return the deciding metric of a run or folds, and its value in the numbers of one set."""
     from sequela.evaluation.metrics import headline
 
     metric = headline(run.data["classes"], numbers)
@@ -96,12 +91,13 @@ def headline(run: "Run", numbers: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def groups_of(run: "Run", numbers: Mapping[str, Any]) -> str:
-    """Of how many subjects, recordings or sites the examples are."""
-    return f"{numbers['groups']:,} {numbers.get('unit', run.data['unit'])}s"
+    """Return the number of subjects, recordings or sites of the examples, in words."""
+    count = numbers["groups"]
+    return f"{count:,} {numbers.get('unit', run.data['unit'])}{'s' * (count != 1)}"
 
 
 def within(numbers: Mapping[str, Any], name: str) -> str:
-    """A number with its interval, as far as there are such."""
+    """Write a number with its interval, if it has one."""
     value, interval = numbers.get(name), numbers.get(f"{name}_ci")
     if value is None:
         return "not defined"
@@ -109,16 +105,16 @@ def within(numbers: Mapping[str, Any], name: str) -> str:
 
 
 def say_numbers(
-    console: Console, run: "Run", numbers: Mapping[str, Any], part: str = "held-out (test) part"
+    console: Console, run: "Run", numbers: Mapping[str, Any], part: str = "test set"
 ) -> None:
-    """A table of what was judged: numbers, operating points, what leaks and what was set aside.
+    """Print the numbers of an evaluation: metrics, operating points, leaks, and data set aside.
 
     Args:
-        console: Where to.
-        run: Whose model was judged.
-        numbers: As ``sequela.runs.evaluate.evaluate_run`` gives them, or those of a part of the
-            run.
-        part: Which part.
+        console: The console.
+        run: The run of the model.
+        numbers: The result of ``sequela.runs.evaluate.evaluate_run``, or the numbers of a set of
+            the run.
+        part: The name of the set.
     """
     from sequela.evaluation.metrics import reported
 
@@ -141,7 +137,7 @@ def say_numbers(
 
 
 def _points(points: Sequence[Mapping[str, Any]]) -> Table:
-    """What happens at each threshold."""
+    """Return a table of the rates at each threshold."""
     heads = [f"at {point['threshold']:.3f}" for point in points]
     table = open_table("", *heads)
     for name in [each for each in _POINT if any(each in point for point in points)]:
@@ -150,7 +146,7 @@ def _points(points: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str]:
-    """How the intervals were made, what was set aside, and what makes the numbers too good."""
+    """Yield notes on the intervals, on data that were set aside, and on leaks."""
     from sequela.evaluation.metrics import headline as metric_of
     from sequela.runs.leaks import Leaks
     from sequela.runs.recipe import variance_in_words
@@ -166,7 +162,8 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
             what = name.removesuffix(_SET_ASIDE).replace("_", " ")
             renamed = next(n for key, n in numbers.items() if key.endswith(_RENAMED))
             under = f" ({renamed:,} of them by content alone)" if renamed else ""
-            yield f"set aside: {count:,} {what} that the model was trained or tuned on{under}"
+            units = what.removesuffix("s") if count == 1 else what
+            yield f"set aside: {count:,} {units} in the model's training or validation set{under}"
     yield from _unlike_training(numbers)
     yield from numbers.get("openings", {}).get("sentences", ())
     leaks = Leaks.of(run)
@@ -177,26 +174,26 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own: bool) -> Iterator[str
             yield "leaks: none found"
     else:
         yield (
-            "leaks: yes, the task reads what reveals the outcome"
+            "leaks: yes, the task reads information that reveals the outcome"
             if numbers["leaks"]
             else "leaks: none found"
         )
 
 
 def _unlike_training(numbers: Mapping[str, Any]) -> Iterator[str]:
-    """What is not known of other data, or not known to the model."""
+    """Yield notes on unknown overlap and unknown codes of other data."""
     if "overlap_unknown" in numbers:
         yield numbers["overlap_unknown"]
     if "unknown_codes" in numbers:
         share = numbers["unknown_codes"]
         if share is None:
-            yield "these data hold no code of the families that the model reads"
+            yield "these data have no code of the families that the model reads"
         else:
-            yield f"codes that are not in the model's vocabulary: {share:.1%}"
+            yield f"codes outside the model's vocabulary: {share:.1%}"
 
 
 def open_table(*columns: str) -> Table:
-    """A table without rules, in the order of its columns."""
+    """Make a table without rules, with columns of the given names."""
     table = Table(box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, no_wrap=True, overflow="crop", header_style="none")

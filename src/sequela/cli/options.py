@@ -1,4 +1,4 @@
-"""Options of a command, made from the settings that they change."""
+"""Options of a command, made from the settings."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import field, make_dataclass
@@ -14,21 +14,21 @@ def options(
     settings: Mapping[str, type[BaseModel]],
     defaults: Mapping[str, Callable[[object], str]] | None = None,
 ) -> type[Any]:
-    """A dataclass with an optional field for each setting; ``None`` is what was not given.
+    """Make a dataclass with an optional field for each setting; ``None`` means not given.
 
-    Bounds are checked where the settings are made, so that the command line and a ``config.toml``
-    are refused in the same words.
+    Bounds are checked where the settings are made, so that errors of the command line and of a
+    ``config.toml`` are the same.
 
     Args:
-        settings: Title of a group of options, and the settings in it.
-        defaults: What the help says of a setting that is not given, where its sentence does not.
+        settings: The settings of each group of options, by its title.
+        defaults: The help text on the default of a setting, where its description has none.
     """
     fields: list[Any] = []
     for title, model in settings.items():
         group = Group(title)
         for name, (option, found) in config.options(model).items():
             kind: Any = found.annotation
-            # What is on by default needs its negative; what is off, none.
+            # A setting that is on by default needs a negative option; others do not.
             negative = None if found.default is True else ()
             shown = Parameter(
                 name=option,
@@ -38,12 +38,12 @@ def options(
                 show_default=(defaults or {}).get(name),
             )
             fields.append((name, Annotated[kind | None, shown], field(default=None)))
-    # By its module, cyclopts tells it from the built-in types.
+    # Its module lets cyclopts distinguish it from built-in types.
     made = make_dataclass("Options", fields, frozen=True, namespace={"__module__": __name__})
     return Parameter(name="*")(made)
 
 
 def given(asked: Any, model: type[BaseModel]) -> dict[str, Any]:
-    """The settings of one kind that were given."""
+    """Return the settings of one kind that were given."""
     values = {name: getattr(asked, name) for name in config.options(model)}
     return {name: value for name, value in values.items() if value is not None}

@@ -1,4 +1,4 @@
-"""What is printed where a terminal or a file takes ASCII only: `uV` for `µV`, never an error."""
+"""Output to terminals and files that take ASCII only: `uV` for `µV`, never an error."""
 
 import codecs
 import io
@@ -28,11 +28,11 @@ _WORDS = {
     )
     for sign in signs
 }
-"""What Unicode itself does not take apart into ASCII."""
+"""Signs that Unicode does not decompose into ASCII."""
 
 
 def ascii_of(text: str) -> str:
-    """The nearest ASCII for each sign, `?` where there is none.
+    """Return the nearest ASCII for each sign, `?` where there is none.
 
     Example:
         >>> ascii_of("≥ 5 µV, é, 10², 漢")
@@ -43,7 +43,7 @@ def ascii_of(text: str) -> str:
 
 
 def print_plainly() -> None:
-    """Let standard output and error print what their encoding lacks in other signs."""
+    """Let standard output and error replace signs that their encoding lacks."""
     codecs.register_error("sequela", _replaced)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

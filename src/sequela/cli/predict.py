@@ -1,4 +1,4 @@
-"""``sequela predict``: what a model says of new data."""
+"""``sequela predict``: predictions for new data."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ def predict(
     *,
     out: Path,
     data: Annotated[
-        str | None, Parameter(show_default=known("by the file, or as in training", data_sets))
+        str | None, Parameter(show_default=known("from the file, or as in training", data_sets))
     ] = None,
     root: Path | None = None,
     times: Path | None = None,
@@ -32,37 +32,38 @@ def predict(
     json: Annotated[bool, Parameter(negative=())] = False,
     trust_code: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Ask a model about new data, and write its probabilities.
+    """Predict on new data and write the probabilities.
 
-    The data have any format that `sequela train` reads. They need no labels, and labels in them are
-    not looked at. Memory does not grow with the data. The output has the columns of a run's
-    predictions.parquet, in the order of the data. A list beside it, NAME.listed.csv, names what
-    could not be scored and why, and what the model was trained or tuned on. Both files hold ids of
-    people: they are internal. A signal of another unit, rate or number of channels is refused.
+    The data may have any format that `sequela train` reads. They need no labels; labels are
+    ignored. Memory does not grow with the data. The output has the columns of a run's
+    predictions.parquet, in the order of the data. A list next to it, NAME.listed.csv, contains
+    examples that could not be scored, with the reason, and examples of the model's training or
+    validation set. Both files contain ids of people: do not publish them. A signal of another unit,
+    rate or number of channels is refused.
 
-    Example: `sequela predict gru.onnx path/to/bonn --data bonn --out said.parquet`
+    Example: `sequela predict gru.onnx path/to/bonn --data bonn --out predicted.parquet`
 
     Args:
-        model: FILE.onnx of `sequela export`, or a run folder; of a cross-validation, the mean of
+        model: FILE.onnx of `sequela export`, or a run folder; for a cross-validation, the mean of
             all its models is written.
         input: File or folder of the data (default: the usual search path of --data).
         out: The probabilities, a Parquet file.
         data: Format or data set.
-        root: Another name of the input.
-        times: MEDS label file that says whom to ask about and when, for a model that learnt those
-            of a file. Labels in it are not looked at.
-        rate: Samples per second, in Hz, where a table does not say.
-        unit: Unit of the samples, where a file does not say.
-        channels: Channels, or pairs of them (default: those of the model).
-        resample: Resample to this rate in Hz, that of the model.
-        samples: Columns of the samples, such as 'X*'; of npz files, the array.
+        root: Another name for the input.
+        times: MEDS label file with the subjects and times of the predictions, for a model that was
+            trained with a label file. Labels in it are ignored.
+        rate: Samples per second, in Hz, if a table does not state it.
+        unit: Unit of the samples, if a file does not state it.
+        channels: Channels, or pairs of them (default: the channels of the model).
+        resample: Resample to this rate in Hz, the rate of the model.
+        samples: Columns of the samples, such as 'X*'; for npz files, the array.
         id: Column of the id.
-        subject: Column of the person recorded; of files, as in `sequela train`.
-        recording: Column of the recording; of files, a regular expression.
+        subject: Column of the recorded person; for files, as in `sequela train`.
+        recording: Column of the recording; for files, a regular expression.
         time: Column of the time in seconds.
-        stride: Seconds from one window to the next (default: those of a window).
+        stride: Seconds from one window to the next (default: the length of a window).
         json: Print JSON.
-        trust_code: Let the run's model be code, a class of a file or module: it is imported.
+        trust_code: Allow the import of a model that is a class of a file or module.
     """
     from json import dumps
 

@@ -1,4 +1,4 @@
-"""What a user sees while models are trained: live on a terminal, plain lines elsewhere."""
+"""Progress of training: live on a terminal, plain lines elsewhere."""
 
 import time
 from typing import TYPE_CHECKING, Self
@@ -22,14 +22,14 @@ _BAR = 20  # columns
 
 
 class RunProgress:
-    """Progress over the epochs of one run, or of all folds."""
+    """The progress over the epochs of one run, or of all folds."""
 
     def __init__(self, console: Console, run: "PlannedRun") -> None:
         self.console = console
         self.epochs = run.settings.training.epochs
         self.splits, self.split = run.splits, 0
         data = DATA_SETS.get(run.settings.data)
-        # Of a small tuning part, an accuracy says how many people it is wrong about.
+        # The accuracy on a small validation set would reveal a small count of people.
         self.is_public = data is not None and data.kind == "eeg" and bool(data.citation)
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -54,7 +54,7 @@ class RunProgress:
     def epoch(self, history: "History") -> None:
         """Show the last epoch."""
         train, tuning = history[-2:]
-        numbers = f"loss {train.loss:.3f}, tuning {tuning.loss:.3f}"
+        numbers = f"loss {train.loss:.3f}, validation {tuning.loss:.3f}"
         if self.is_public and "accuracy" in tuning.metrics:
             numbers += f", accuracy {tuning.metrics['accuracy']:.3f}"
         if self.console.is_terminal:
@@ -65,14 +65,14 @@ class RunProgress:
             self.console.print(f"epoch {tuning.epoch}: {numbers} ({seconds:.1f} s)")
 
     def fold(self, folder: "RunFolder", done: int, count: int) -> None:
-        """Say what a fold reached."""
+        """Print the numbers of a fold."""
         self.split = done
         self.bar.update(self.task, completed=done * self.epochs)
         say_run(self.console, folder, f"[{done}/{count}] ")
 
 
 class StudyProgress:
-    """Each finished run, and under them what is being trained now."""
+    """The progress of a study: finished runs, and below them the runs in training."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -92,11 +92,11 @@ class StudyProgress:
         self.live.stop()
 
     def run(self, run: "Run", done: int, count: int) -> None:
-        """Say what a run reached."""
+        """Print the numbers of a run."""
         say_run(self.console, run, f"[{done}/{count}] ", self.leaks)
 
     def look(self, snapshot: "Snapshot") -> None:
-        """Show what is being trained."""
+        """Show the runs in training."""
         self.snapshot = snapshot
 
     def _now(self) -> Group:
@@ -120,13 +120,13 @@ class StudyProgress:
 
 
 def _stage(training: "Training") -> str:
-    """How far a run is."""
+    """Return the fold and epoch of a run in words."""
     run = training.run
     fold = f"fold {training.split + 1}/{run.splits}" if run.splits > training.split > 0 else ""
     epoch = f"epoch {training.epoch}/{run.settings.training.epochs}" if training.epoch else ""
-    return ", ".join(each for each in (fold, epoch) if each) or "begun"
+    return ", ".join(each for each in (fold, epoch) if each) or "started"
 
 
 def _clock(seconds: float) -> str:
-    """Minutes and seconds."""
+    """Write minutes and seconds."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -1,4 +1,4 @@
-"""``sequela report``: a page from run folders alone."""
+"""``sequela report``: a page made from run folders."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,8 +17,8 @@ def report(
 ) -> None:
     """Build one HTML page from run folders; the data are not needed.
 
-    Opens the held-out (test) part of each run, which is counted. The same run folders give the same
-    bytes, as long as nothing else opens the part.
+    Evaluates each run on its test set, which is logged. The same run folders give the same bytes
+    until another evaluation on the test set is logged.
 
     Example: `sequela report runs/mlp-baseline runs/mlp-improved --out report.html`
 

@@ -1,4 +1,4 @@
-"""``sequela scan``: events in a long recording."""
+"""``sequela scan``: detection of events in long recordings."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,31 +23,32 @@ def scan(
     truth: str | None = None,
     trust_code: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Scan long EEG recordings, and write the events that were found.
+    """Scan long EEG recordings and write the detected events.
 
-    A recording is read window by window. A model of one channel is asked about each channel, and
-    the highest probability counts. Probabilities are smoothed. Events are where they are at or
-    above the threshold. The output has the columns of BIDS and SzCORE. The model finds what looks
-    like its training data. It is no medical device.
+    A recording is read window by window. A model of one channel scores each channel, and the
+    highest probability counts. Probabilities are smoothed; times at or above the threshold are
+    events. The output has the columns of BIDS and SzCORE. The model detects events that resemble
+    its training data. It is not a medical device.
 
     Example: `sequela scan gru.onnx night.edf --out night_events.tsv --page night.html`
 
     Args:
         model: FILE.onnx of `sequela export`, or a run folder.
-        recordings: EDF, EDF+ or BDF files. Other rates than the model's are resampled.
-        out: The events, as a table with tabs; of several recordings with a last column `file`.
-        page: A page with pictures of each recording and of its events (HTML, nothing is fetched).
-        event: Class to look for (default: seizure, or the second of two classes).
+        recordings: EDF, EDF+ or BDF files. They are resampled to the rate of the model.
+        out: The events, as a tab-separated table; for several recordings it has a last column
+            `file`.
+        page: HTML page with pictures of each recording and of its events.
+        event: Class to detect (default: seizure, or the second of two classes).
         channels: Channels to read (default: those of the model, or all voltages).
         step: Seconds from one window to the next (default: half a window).
         smooth: Seconds over which probabilities are averaged.
-        threshold: Probability of an event (default: the model's, or 0.5).
-        shortest: Seconds that an event must last.
-        gap: Seconds between two events that are joined.
-        truth: The known events: an events.tsv (with a column `file` for several recordings), or
-            where they lie: `summary` (CHB-MIT), `siena`, `seizeit`, `bids` or `annotations`. The
-            scores of SzCORE are printed.
-        trust_code: Let the run's model be code, a class of a file or module: it is imported.
+        threshold: Lowest probability of an event (default: the model's threshold, or 0.5).
+        shortest: Shortest event, in seconds.
+        gap: Longest gap between two events that are joined, in seconds.
+        truth: Known events, to print the scores of SzCORE: an events.tsv (with a column `file` for
+            several recordings), or their source: `summary` (CHB-MIT), `siena`, `seizeit`, `bids`
+            or `annotations`.
+        trust_code: Allow the import of a model that is a class of a file or module.
     """
     from rich.console import Console
     from rich.progress import Progress

@@ -1,4 +1,4 @@
-"""``sequela serve``: a model behind HTTP, with a page."""
+"""``sequela serve``: an HTTP server for a model, with a page."""
 
 from pathlib import Path
 from typing import Annotated
@@ -27,31 +27,30 @@ def serve(
     rate: float = 0.0,
     trust_code: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Serve a model: an HTTP interface for programs, and a page for people.
+    """Serve a model over HTTP, with an interface for programs and a page for people.
 
-    The page at / takes a file, shows the signal or the visits, the probabilities with their
-    conformal set, what moved the prediction, and the model's card. Programs ask /v1/predict;
-    /openapi.json describes it. Nothing that is sent is kept or leaves this program. Only this
-    machine reaches the server unless --host says otherwise: records of patients must not be
-    offered to a network by accident. Needs the extra `serve`. Press Ctrl-C to stop: requests that
-    are begun are answered.
+    The page at / takes a file and shows the signal or the visits, the probabilities with their
+    conformal set, an explanation of the prediction, and the model's card. Programs use /v1/predict;
+    see /openapi.json. Data that are sent are neither stored nor passed on. The server is reachable
+    only from this machine unless --host is set, so that records of patients are not offered to a
+    network by accident. Needs the extra `serve`. Press Ctrl-C to stop; open requests are finished.
 
     Example: `sequela serve gru.onnx`, or `sequela serve runs/gru-improved --port 8080`
 
     Args:
         model: FILE.onnx, as sequela export writes it, or a run folder.
-        host: Address to listen at; 0.0.0.0 for all of this machine.
-        port: Port to listen at; 0 for any that is free.
-        token: Ask for an access token: that of the variable SEQUELA_TOKEN, else a new one, which is
-            printed (default: only where other machines can reach the server).
-        batch: Examples that the model is asked about at a time; 1 for one example after the other.
+        host: Address to listen on; 0.0.0.0 for all addresses of this machine.
+        port: Port to listen on; 0 for any free port.
+        token: Require an access token: the variable SEQUELA_TOKEN, else a new token, which is
+            printed (default: only if other machines can reach the server).
+        batch: Most examples of a batch; 1 for single examples.
         threads: Threads of the model.
         most_bytes: Refuse larger bodies.
-        most_examples: Refuse bodies of more examples.
-        most_length: Refuse segments of more samples, and patients of more visits.
-        timeout: Seconds until a request is given up.
-        rate: Requests a second that one client may send; 0 for any number.
-        trust_code: Let the run's model be code, a class of a file or module: it is imported.
+        most_examples: Refuse bodies with more examples.
+        most_length: Refuse segments with more samples, and patients with more visits.
+        timeout: Seconds until a request times out.
+        rate: Requests per second that one client may send; 0 for no limit.
+        trust_code: Allow the import of a model that is a class of a file or module.
     """
     from contextlib import suppress
     from os import environ
@@ -84,11 +83,11 @@ def serve(
         if asked and not environ.get("SEQUELA_TOKEN"):
             print(f"access token: {asked}", flush=True)
         if place.local:
-            print("only this machine reaches it (--host)", flush=True)
+            print("reachable from this machine only (see --host)", flush=True)
         else:
-            who = "who has the token" if asked else "everybody there, for there is no token"
-            print(f"other machines reach it: {who}. Put TLS before it.", flush=True)
+            who = "with the token" if asked else "without a token"
+            print(f"reachable from other machines {who}; put a TLS proxy in front", flush=True)
 
-    with suppress(KeyboardInterrupt):  # how a person stops it
+    with suppress(KeyboardInterrupt):  # Ctrl-C stops the server
         serve_model(served, place, limits=limits, token=asked, batch=batch, on_ready=ready)
     print("stopped", flush=True)

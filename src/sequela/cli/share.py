@@ -1,4 +1,4 @@
-"""``sequela share``: what may be shown of a run."""
+"""``sequela share``: export of the publishable parts of a run."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,20 +14,20 @@ def share(
     model: Annotated[bool, Parameter(negative=())] = False,
     smallest_cell: int | None = None,
 ) -> None:
-    """Write what may leave the building of a run: page, card and numbers, checked.
+    """Export the parts of a run that are safe to publish: page, card and numbers, checked.
 
-    A run folder holds data of single people and stays inside. This writes the page, the card, the
-    numbers, the cost and the learning curves into a new folder, and searches every byte of them for
-    ids, for names that few people have and for small counts. If one is found, nothing is written.
-    Opens the held-out (test) part, which is counted.
+    A run folder contains data of single people and must not be published. This command writes the
+    page, the card, the numbers, the cost and the learning curves to a new folder, and searches them
+    for ids, for names that few people have and for small counts. If one is found, nothing is
+    written. Evaluates the run on its test set, which is logged.
 
     Example: `sequela share runs/visits-improved --out to-publish`
 
     Args:
         run: Run folder, or folder of a cross-validation.
         out: Folder to write; it must not exist.
-        model: Add the weights too; their vocabulary may name no code of few people
-            (train with --min-subjects). Weights can still give away whom they were fitted to.
+        model: Add the weights too. Their vocabulary must not contain codes of few people (train
+            with --min-subjects). Weights can still reveal data that they were fitted to.
         smallest_cell: Hide counts of people below this number, and the names of such groups
             (default: SEQUELA_SMALLEST_CELL, else 10).
     """

@@ -1,4 +1,4 @@
-"""Studies on the command line: what is said while they run, their page, and what they answer."""
+"""Studies on the command line: their progress, their page, and their results."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 def run_studies(
     names: Sequence[str], out: Path, *, quick: bool, smallest_cell: int | None, **asked: Any
 ) -> None:
-    """Run studies, build their page and say what they answer.
+    """Run studies, build their page and print their results.
 
     Args:
-        names: Of registered studies.
+        names: Names of registered studies.
         out: Folder of the runs, ``results.json`` and ``report.html``.
         quick: Whether networks are trained for few epochs.
-        smallest_cell: The smallest count of people that is shown, if it is said.
-        asked: As :func:`sequela.studies.reproduce.reproduce` takes it.
+        smallest_cell: The smallest count of people that is shown, if given.
+        asked: Other arguments of :func:`sequela.studies.reproduce.reproduce`.
     """
     from sequela.cli.numbers import open_console, say_path
     from sequela.cli.progress import StudyProgress
@@ -53,12 +53,7 @@ def run_studies(
 
 
 def say_studies(console: Console, runs: Sequence["Run"]) -> None:
-    """A table for each study: models, their number beside the report's, and what improved.
-
-    Args:
-        console: Where to.
-        runs: In the order of the page.
-    """
+    """Print a table for each study: models, their numbers and the report's, and improvements."""
     from sequela.studies.beside import default_beside
     from sequela.studies.results import by_study, cohorts_of
 
@@ -88,9 +83,9 @@ def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
     planned = ": leaks by design" if Leaks.of(first).planned else ""
     number, _ = headline(first, shown[first.path])
     examples = f"{shown[first.path]['examples']:,}"
-    judged = f"{examples} held-out examples of {groups_of(first, shown[first.path])}"
+    judged = f"test set of {examples} examples of {groups_of(first, shown[first.path])}"
     table = open_table("model")
-    table.add_column(number, header_style="none")  # on a narrow terminal this is broken, no other
+    table.add_column(number, header_style="none")  # the only column that a narrow terminal breaks
     if study.reported:
         table.add_column(study.report.removeprefix("the "), no_wrap=True, header_style="none")
     for counted in ("operations", *["leaking"] * bool(leaking)):
@@ -100,7 +95,7 @@ def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
         operations = run.facts["operations"]
         leak = None if weighted else leaking.get(run.settings.model)
         table.add_row(
-            "  weighted" if weighted else run.settings.model,  # under the model that it is one of
+            "  weighted" if weighted else run.settings.model,  # below its model
             headline(run, shown[run.path])[1],
             *(["" if weighted else _reported(study, run)] if study.reported else []),
             f"{operations:,}" if operations else "",
@@ -110,7 +105,7 @@ def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
 
 
 def _reported(study: "Study", run: "Run") -> str:
-    """The report's number: the one of the column, or what else it says of accuracy."""
+    """Return the report's number of the column, or its accuracy."""
     reported = study.reported.get(run.settings.model, {})
     if "auroc" in run.test and "auroc" not in reported and "accuracy" in reported:
         return f"accuracy {reported['accuracy']}"
@@ -118,7 +113,7 @@ def _reported(study: "Study", run: "Run") -> str:
 
 
 def _improved(study: "Study", runs: Sequence["Run"]) -> Iterator[str]:
-    """For each pair of models, whether the improved one is better than its baseline."""
+    """Yield a line for each pair of models: is the improved one better than its baseline?"""
     from sequela.evaluation.number import number, within
     from sequela.report.entry import Entry
     from sequela.report.improvement import improvements

@@ -1,4 +1,4 @@
-"""``sequela train``: one model, one run folder."""
+"""``sequela train``: training of one model into a run folder."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ from sequela.cli.asked import Asked, asked_of
 from sequela.cli.names import data_sets, known, models
 from sequela.errors import SettingError
 
-_AS_BEGUN = "with --resume, that of the run"
+_AS_BEGUN = "with --resume, as in the run"
 _EXAMPLE = "`sequela train gru-improved --data bonn`"
 
 train_app = App(
@@ -42,22 +42,22 @@ def train(
 ) -> None:
     """Train one model and write a run folder.
 
-    Prints the numbers of the tuning part. The held-out (test) part stays closed until it is opened
-    by `sequela evaluate`, `report`, `compare` or `card`, or by --open; each opening is counted.
+    Prints the numbers of the validation set. The test set is used only by `sequela evaluate`,
+    `report`, `compare` or `card`, or with --open; each evaluation on it is logged.
 
     Args:
-        model: A network, a reference model, a class (FILE.py:CLASS or package.module:CLASS), or
+        model: A network, a baseline model, a class (FILE.py:CLASS or package.module:CLASS), or
             auto for the default model of the data.
         data: Data set.
         root: Folder or file of the data (default: the usual search path).
         asked: Settings of the run.
         repeats: Repeat the cross-validation this many times.
-        seeds: Train each split with this many seeds: the seed and the next ones.
+        seeds: Train each split with this many seeds, from --seed on.
         out: Run folder (default: runs/MODEL).
         resume: Continue the run in the folder, with its own settings.
-        open_: Open the held-out part and print its numbers.
-        trust_code: With --resume and without MODEL, let the model of the folder be code, a class of
-            a file or module: it is imported.
+        open_: Evaluate on the test set and print the numbers.
+        trust_code: With --resume and without MODEL, allow the import of a model that is a class of
+            a file or module.
     """
     from sequela.cli.numbers import open_console, say_finished
     from sequela.cli.progress import RunProgress
@@ -83,8 +83,8 @@ def train(
     if resume:
         if model == AUTO:
             raise SettingError(
-                "auto chooses the model of a new run, and --resume continues a run with its own: "
-                "leave auto out, and name the run with --out"
+                "auto chooses the model of a new run, but --resume continues a run with its own "
+                "model: leave auto out, and name the run with --out"
             )
         found, begun_folds = begun(folder)
         refuse_code(folder, model or found.model, trusted=trust_code or model is not None)
@@ -104,7 +104,7 @@ def train(
     repeats = 1 if repeats is None else repeats
     seeds = 1 if seeds is None else seeds
     console = open_console()
-    with work_beside(folder) as work:  # what is read to choose a model is read once
+    with work_beside(folder) as work:  # data are read once, also to choose the model
         if settings.model == AUTO:
             of_folds = settings.model_copy(update={"folds": folds or 0})
             default, chosen = default_run(of_folds, changes["training"], root=root, work=work)

@@ -1,4 +1,4 @@
-"""``sequela tune``: settings searched, then one run folder."""
+"""``sequela tune``: a search for settings, then a run with the best."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,19 +37,19 @@ def tune(
 ) -> None:
     """Search for good settings of a network, then train a run with the best.
 
-    Each trial learns from the training part and is judged by its loss on the tuning part; the
-    held-out (test) part stays closed. Trials that are worse than most at the same epoch are stopped
-    early. The first trial has the default settings. Ends in a run folder like any other, with a
-    page of what mattered (search.html).
+    Each trial is trained on the training set and ranked by its loss on the validation set; the test
+    set is not used. Trials that are worse than most at the same epoch are stopped early. The first
+    trial has the default settings. The result is a run folder, with a page on the search
+    (search.html).
 
     Args:
         model: A network, or a class of one (FILE.py:CLASS or package.module:CLASS).
         data: Data set.
-        trials: How many trainings in all, those of earlier calls and of other workers included.
+        trials: Total number of trials, including those of earlier calls and of other workers.
         search: Setting to search, as NAME=LOW..HIGH or NAME=A,B,C; may be repeated (default:
             learning_rate, batch_size, weight_decay, schedule, and the network's sizes and dropout).
         storage: Database of the trials, sqlite:///FILE or postgresql://USER@HOST/NAME (default: a
-            SQLite file beside the run folder).
+            SQLite file next to the run folder).
         name: Name of the search in the database (default: model and data set).
         root: Folder or file of the data (default: the usual search path).
         asked: Settings of the run.
@@ -69,13 +69,13 @@ def tune(
 
     if model == AUTO:
         raise SettingError(
-            "auto chooses the model of a run, and a search is for one model: name it, for example "
+            "auto cannot be used in a search, which is for one model: name it, for example "
             "spectral-mlp or values-lstm"
         )
     said, changes = asked_of(asked)
     if said.pop("folds", 0):
         raise SettingError(
-            "--folds is not for a search, which is judged on one tuning part: leave it out"
+            "--folds is not for a search, which uses one validation set: leave it out"
         )
     changes["signals"] = signals_asked(data, changes["signals"], root)
     settings = run_settings(model, data, **said, **changes)
@@ -98,7 +98,7 @@ def tune(
 
 
 def _say_trial(console: Any, study: Any, trial: Any, trials: int) -> None:
-    """One line: what a trial reached, and the best so far."""
+    """Print one line: the result of a trial, and the best so far."""
     from optuna.trial import TrialState
 
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))

@@ -1,4 +1,4 @@
-"""``sequela verify``: are runs as they were finished, and do their numbers hold?"""
+"""``sequela verify``: verification of the files and numbers of runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,16 +9,16 @@ from cyclopts import Parameter
 def verify(
     runs: Annotated[list[Path], Parameter(negative=())], /, *, root: Path | None = None
 ) -> None:
-    """Verify runs: their files, their numbers, and what their models say of the data.
+    """Verify runs: their files, their numbers and their predictions.
 
-    Names every file that was changed, is missing or was added since the run was finished. Then
-    computes every number again from the predictions, intervals included. Where the data of the run
-    are found, reads them again, and computes the parts, the findings of the leak audit, the cost
-    and all predictions again by the stored model. Says what could not be computed. The held-out
-    part is not opened, for no number is printed.
+    Lists every file that was changed, removed or added since the run was finished. Then computes
+    every number again from the predictions, intervals included. If the data of the run are found,
+    computes the split, the findings of the leak audit, the cost and all predictions of the stored
+    model again. Prints what could not be checked. No number is printed, so this is not logged as an
+    evaluation on the test set.
 
-    Ends with status 2 if anything is wrong. Files that agree with each other do not prove who wrote
-    them: see the page on reliability.
+    The exit status is 2 if anything is wrong. Consistent files do not prove who wrote them: see the
+    page on reliability.
 
     Example: `sequela verify reproduction`
 
@@ -38,8 +38,8 @@ def verify(
             for line in found.agrees:
                 console.print(f"{found.path}: {line}", markup=False)
             for line in found.unknown:
-                console.print(f"{found.path}: NOT LOOKED AT: {line}", markup=False)
+                console.print(f"{found.path}: NOT CHECKED: {line}", markup=False)
             for line in found.wrong:
                 console.print(f"WRONG: {line}", markup=False)
     if wrong:
-        raise RunError(f"{wrong} finding(s): expected runs as they were when they were finished")
+        raise RunError(f"{wrong} finding(s): the runs are not as they were when finished")

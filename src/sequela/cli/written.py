@@ -1,4 +1,4 @@
-"""Numbers of the command line are taken as they are written: 1.5 epochs are not 2."""
+"""Strict conversion of numbers on the command line: 1.5 epochs are not 2."""
 
 import re
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ _WHOLE = re.compile(r"[+-]?[0-9]+")
 
 
 def as_written(type_: Any, tokens: Sequence[Token]) -> Any:
-    """What cyclopts makes of an argument, but whole numbers in plain digits alone.
+    """Convert an argument as cyclopts does, but accept only plain digits as whole numbers.
 
-    It takes 1.5 for 2, 0x10 for 16 and 1_000 for 1000 where it expects a whole number.
+    For a whole number, cyclopts takes 1.5 for 2, 0x10 for 16 and 1_000 for 1000.
     """
     return convert(type_, tokens, converter=_converted)
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "tuning", "held_out")
 """The parts of a split, by index."""
+SETS = dict(zip(PARTS, ("training set", "validation set", "test set"), strict=True))
+"""The names of the parts for readers."""
 WORDS: "Mapping[SplitUnit, str]" = {"site": "site (hospital)", "time": "time of the prediction"}
 """Words for the unit of a split, where its name is not clear enough."""
 FEW_SITES = 5

@@ -1,1 +1,1 @@
-"""Data in, picture out."""
+"""Figures made from data."""

@@ -1,4 +1,4 @@
-"""What moved a prediction: a segment with its attributions along time, and codes by importance."""
+"""Attributions of predictions: along a segment over time, and of codes by importance."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,16 +21,16 @@ _STRONGEST = 3
 def signal_attribution(
     signal: NDArray[np.floating[Any]], sfreq: float, found: Mapping[str, Attribution]
 ) -> Figure:
-    """A segment, and below it what each of its samples added to or took from some numbers.
+    """Draw a segment, and below it the contribution of each of its samples to some numbers.
 
     Args:
-        signal: (n_chans, n_times) in µV.
-        sfreq: In Hz.
-        found: The name of each number, for example ``logit of seizure``, to the attributions
-            (n_chans, n_times) that explain it.
+        signal: Samples (n_chans, n_times) in µV.
+        sfreq: Samples per second, in Hz.
+        found: Attributions (n_chans, n_times) by the name of the number that they explain, for
+            example ``logit of seizure``.
 
     Raises:
-        SettingError: If attributions are not of that signal.
+        SettingError: If attributions have another shape than the signal.
     """
     for name, one in found.items():
         if one.values.shape != signal.shape:
@@ -59,12 +59,12 @@ def signal_attribution(
 
 
 def code_importance(codes: Sequence[Mapping[str, Any]], *, what: str) -> Figure:
-    """How much codes move a number, the most important first.
+    """Draw the importance of codes for a number, the most important first.
 
     Args:
         codes: ``code``, ``mean_absolute`` (over all examples), ``mean`` (over those that have the
             code) and ``subjects`` of each.
-        what: The number that is moved, for example ``log-odds of died``.
+        what: The number, for example ``log-odds of died``.
 
     Raises:
         SettingError: If there is no code.
@@ -104,7 +104,7 @@ def _signal(rows: list[dict[str, Any]], title: str) -> alt.Chart:
 
 
 def _bars(rows: list[dict[str, Any]], name: str, title: str, most: float) -> alt.Chart:
-    """Bars from zero: up what raises the number, down what lowers it; all panels alike."""
+    """Draw bars up for samples that raise the number and down for those that lower it."""
     slim = [{"seconds": row["seconds"], "moves": row[name]} for row in rows]
     drawn: alt.Chart = (
         alt.Chart(alt.Data(values=slim), title=title, width=_WIDTH, height=_BARS)
@@ -127,7 +127,7 @@ def _bars(rows: list[dict[str, Any]], name: str, title: str, most: float) -> alt
 def _described(
     signal: NDArray[np.floating[Any]], sfreq: float, found: Mapping[str, Attribution]
 ) -> str:
-    """The picture in words: the samples that move each number most."""
+    """Describe the picture in words: the samples that change each number most."""
     sentences = [
         f"A segment of {signal.shape[1] / sfreq:.2f} s, {signal.min():.0f} to {signal.max():.0f} µV"
     ]
@@ -139,7 +139,7 @@ def _described(
             for place in sorted(strongest.tolist())
         )
         sentences.append(
-            f"its samples move the {name} by {number(one.difference, '+.2f')} in all, most of all "
-            f"{places}"
+            f"its samples change the {name} by {number(one.difference, '+.2f')} in all, with the "
+            f"largest contributions {places}"
         )
     return "; ".join(sentences) + "."

@@ -1,4 +1,4 @@
-"""How much better some runs are than a first one."""
+"""Differences of runs from a first run."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,16 +16,16 @@ from sequela.figures.words import with_interval
 def differences(
     found: Mapping[str, Difference], *, first: str, metric: str, p_name: str = "p"
 ) -> Figure:
-    """Differences of a metric from a first run, with intervals, around a line at no difference.
+    """Draw differences of a metric from a first run, with intervals and a line at zero.
 
-    A point is hollow where the interval holds zero: which run is better is inconclusive.
+    A point is hollow where the interval includes zero: the comparison is inconclusive.
 
     Args:
-        found: Name of the run to how much its number is above the first run's, as
-            ``paired_difference(metric, run, first, ...)`` gives it.
+        found: The difference of each run from the first, by the name of the run, as
+            ``paired_difference(metric, run, first, ...)`` returns it.
         first: Name of the run that all are compared with.
-        metric: Of :data:`sequela.evaluation.metrics.METRICS`.
-        p_name: What the p-values are, where they were corrected: ``p (Holm)``.
+        metric: Name in :data:`sequela.evaluation.metrics.METRICS`.
+        p_name: Label of the p-values, such as ``p (Holm)`` for corrected ones.
 
     Raises:
         SettingError: If there is nothing to compare.

@@ -1,4 +1,4 @@
-"""Learning curves: one number over the epochs, training and tuning part."""
+"""Learning curves: one number over the epochs, on the training and the validation set."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -9,20 +9,22 @@ from sequela.figures.figure import FIRST, INK, SECOND, Figure
 from sequela.training.history import EpochRecord, kept_epoch
 
 _PARTS = ["train", "tuning"]
-_MARKED = 10  # epochs whose numbers a hover tells
+_NAMES = {"train": "training", "tuning": "validation"}
+_MARKED = 10  # epochs whose numbers a hover shows
 
 
 def learning_curve(
     history: Sequence[EpochRecord], number: str, keep: Literal["best", "last"] = "best"
 ) -> Figure:
-    """Loss or a metric over the epochs.
+    """Draw the loss or a metric over the epochs.
 
-    Training is a dashed line, tuning a full one; a vertical line marks the epoch that was kept.
+    The training set is a dashed line and the validation set a full one. A vertical line marks the
+    epoch that was kept.
 
     Args:
-        history: Of one run.
+        history: The epochs of one run.
         number: ``loss``, or a metric's name.
-        keep: The setting of the run.
+        keep: The setting ``keep`` of the run.
     """
     kept = kept_epoch(history, keep)
     rows = [
@@ -48,7 +50,7 @@ def learning_curve(
     )
     step = max(1, last // _MARKED)
     marked = [
-        {**row, "hover": f"{row['part']}, epoch {r.epoch}: {row[number]:.3f}"}
+        {**row, "hover": f"{_NAMES[r.part]}, epoch {r.epoch}: {row[number]:.3f}"}
         for r, row in zip(history, rows, strict=True)
         if r.epoch % step == 0
     ]
@@ -64,16 +66,17 @@ def learning_curve(
     )
     names = (
         base.transform_filter(alt.datum.epoch == last)
+        .transform_calculate(name="datum.part == 'train' ? 'training' : 'validation'")
         .mark_text(align="left", dx=4, fontSize=11)
         .encode(
             x="epoch:Q",
             y=f"{number}:Q",
-            text="part:N",
+            text="name:N",
             color=alt.Color("part:N", legend=None),
         )
     )
     ends = {p: [r[number] for r in rows if r["part"] == p] for p in _PARTS}
-    described = ", ".join(f"{p} from {v[0]:.2f} to {v[-1]:.2f}" for p, v in ends.items())
+    described = ", ".join(f"{_NAMES[p]} from {v[0]:.2f} to {v[-1]:.2f}" for p, v in ends.items())
     return Figure(
         chart=(lines + rule + names + points).properties(width=215, height=140, title=number),
         alt=f"{number} over {last} epochs: {described}; epoch {kept} was kept.",

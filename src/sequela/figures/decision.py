@@ -1,4 +1,4 @@
-"""What acting on a model is worth: decision curves."""
+"""Decision curves: the net benefit of acting on a model."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,22 +13,21 @@ from sequela.figures.series import Series
 from sequela.figures.words import haloed, number, with_interval
 
 _WIDTH, _HEIGHT = 250, 240  # pixels
-_LITTLE = 0.05  # of the largest benefit: where all are worth less, the picture ends
-_SHOWN_LOSS = 0.25  # of the largest benefit: what is worse is cut off
+_LITTLE = 0.05  # share of the largest benefit: the picture ends where all are below
+_SHOWN_LOSS = 0.25  # share of the largest benefit: larger losses are cut off
 
 
 def decision_curves(curves: Mapping[str, NetBenefit], *, event: str) -> Figure:
-    """Net benefit of acting on models, on all and on none, over thresholds.
+    """Draw the net benefit of acting on models, on all and on none, over thresholds.
 
-    The picture ends where no model is worth anything any more; the rows go on.
+    The picture ends where no model has a notable benefit any more; the rows go on.
 
     Args:
-        curves: Name of the model to its net benefit, all at the same thresholds on the same
-            examples.
-        event: What is predicted, for example ``death in this stay``.
+        curves: Net benefit by model name, all at the same thresholds on the same examples.
+        event: The predicted event, for example ``death in this stay``.
 
     Raises:
-        SettingError: If there is no curve, or they are at different thresholds or of other data.
+        SettingError: If there is no curve, or thresholds or data differ.
     """
     first = _only_comparable(curves)
     rows = [row for name, curve in curves.items() for row in _rows(name, curve)]
@@ -106,7 +105,7 @@ def _axes(scales: dict[str, alt.Scale], y: str = "net_benefit") -> dict[str, Any
 def _reference_lines(
     rows: list[dict[str, Any]], scales: dict[str, alt.Scale]
 ) -> list[alt.Chart | alt.LayerChart]:
-    """Acting on all and on none, named where they are."""
+    """Draw the lines of acting on all and on none, with their names."""
     everybody = [r for r in rows if r["model"] == "act on all"]
     (_, end), (lowest, _) = (scales[axis].to_dict()["domain"] for axis in "xy")
     nobody = [{"threshold": at, "net_benefit": 0} for at in (0, end)]
@@ -128,7 +127,7 @@ def _reference_lines(
 
 
 def _alt(curves: Mapping[str, NetBenefit], first: NetBenefit, event: str, end: float) -> str:
-    """Net benefits at 25, 50 and 75 % of the axis."""
+    """Describe the net benefits at 25, 50 and 75 % of the axis."""
     places = [int(np.abs(first.threshold - share * end).argmin()) for share in (0.25, 0.5, 0.75)]
     found = []
     for place in places:

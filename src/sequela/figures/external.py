@@ -1,4 +1,4 @@
-"""Log loss over how many new people a model has learnt from."""
+"""Log loss over the number of new people that a model is fitted on."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,10 +14,10 @@ _SIDE = 300  # pixels
 
 
 def curves_of_people(curves: Mapping[str, Sequence[Learnt]]) -> Figure:
-    """Learning curves, one a way to learn, on an axis of people with a logarithmic scale.
+    """Draw a learning curve for each way of learning, over a logarithmic number of people.
 
     Args:
-        curves: Name to its curve, from few people to many; one that holds nothing is left out.
+        curves: The curve of each way by name, from few people to many; empty curves are left out.
 
     Raises:
         SettingError: If there is no curve.
@@ -34,7 +34,7 @@ def curves_of_people(curves: Mapping[str, Sequence[Learnt]]) -> Figure:
     sizes = sorted({row["people"] for row in rows})
     people = alt.X(
         "people:Q",
-        title="people learnt from",
+        title="people used for fitting",
         scale=alt.Scale(type="log", nice=False),
         axis=alt.Axis(values=sizes, format=",d", labelOverlap=True),
     )
@@ -50,4 +50,4 @@ def curves_of_people(curves: Mapping[str, Sequence[Learnt]]) -> Figure:
         f"with {curve[-1].people:,}"
         for name, curve in drawn.items()
     )
-    return Figure(chart=chart, alt=f"Log loss over people learnt from: {ends}.", rows=rows)
+    return Figure(chart=chart, alt=f"Log loss over people used for fitting: {ends}.", rows=rows)

@@ -17,9 +17,9 @@ from sequela.figures import table
 
 INK, FAINT, PAPER = "#1b1b1f", "#b9bac4", "#ffffff"
 FIRST, SECOND, THIRD = "#1f5fbf", "#b3450a", "#1f8a68"
-"""Text and lines, grid, ground, and the colours of data; a page may restyle them by variables.
+"""Colours of text and lines, grid, background and data; a page may change them by variables.
 
-``THIRD`` keeps 3 : 1 on white and on black, so that a page need not have a variable for it.
+``THIRD`` has a contrast of 3 : 1 on white and on black, so a page needs no variable for it.
 """
 _VARIABLES = {
     INK: "var(--ink)",
@@ -45,8 +45,8 @@ class Figure:
 
     Attributes:
         chart: The Vega-Lite chart.
-        alt: What the picture shows, in words, for those who do not see it.
-        rows: The data that are drawn, as a table.
+        alt: The picture described in words.
+        rows: The data of the picture, as a table.
     """
 
     chart: alt.LayerChart | alt.VConcatChart
@@ -54,26 +54,26 @@ class Figure:
     rows: list[dict[str, Any]]
 
     def frame(self) -> pa.Table:
-        """The data that are drawn."""
+        """Return the data of the picture."""
         return table.as_table(self.rows)
 
     def vega_lite(self) -> dict[str, Any]:
-        """A Vega-Lite specification with its data: any viewer of Vega-Lite draws it."""
+        """Return a Vega-Lite specification with its data, for any viewer of Vega-Lite."""
         return {**_themed(self.chart, PAPER), "description": self.alt}
 
     def png(self, scale: float = 2) -> bytes:
-        """The picture on white as PNG, ``scale`` pixels for each of the SVG's."""
+        """Return the picture on white as PNG, with ``scale`` pixels for each pixel of the SVG."""
         drawn: bytes = vl_convert.vegalite_to_png(self.vega_lite(), scale=scale)
         return drawn
 
     def svg(self, name: str) -> str:
-        """The picture as an ``<svg>`` element for a page, its colours as variables of the page.
+        """Return an ``<svg>`` element for a page, its colours as variables of the page.
 
-        The page has ``--ink``, ``--faint``, ``--paper``, ``--first`` and ``--second``; it may have
-        ``--third``.
+        The page must define ``--ink``, ``--faint``, ``--paper``, ``--first`` and ``--second``, and
+        may define ``--third``.
 
         Args:
-            name: Unique on the page; it keeps the ids of several pictures apart.
+            name: A name that is unique on the page, used in the ids of the picture.
         """
         drawn = _drawn(self.chart, "transparent", name, self.alt)
         for colour, variable in _VARIABLES.items():
@@ -84,7 +84,7 @@ class Figure:
         """Write the picture or its data: .svg, .png, .json (Vega-Lite), .csv or .parquet.
 
         Raises:
-            SettingError: If the suffix is another.
+            SettingError: If the suffix is not one of these.
         """
         forms = {
             ".svg": lambda: self._standalone().encode(),
@@ -94,20 +94,20 @@ class Figure:
         return table.write(Path(path), forms, self.rows)
 
     def _json(self) -> bytes:
-        """The specification on one line."""
+        """Return the specification on one line."""
         return f"{json.dumps(self.vega_lite(), ensure_ascii=False)}\n".encode()
 
     def _standalone(self) -> str:
-        """The picture as SVG with a white ground and colours of its own."""
+        """Return the picture as SVG with a white background and fixed colours."""
         name = hashlib.sha256(self.alt.encode()).hexdigest()[:8]
         return _drawn(self.chart, PAPER, f"figure-{name}", self.alt)
 
     def _repr_html_(self) -> str:
-        """The picture in a notebook, with its text alternative."""
+        """Return the picture for a notebook, with its text alternative."""
         return f"<figure>{self._standalone()}</figure>"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """The picture in the forms that notebooks and what is made from them can show."""
+        """Return the picture in the formats that notebooks and their exports can show."""
         return {
             "text/plain": self.alt,
             "text/html": self._repr_html_(),
@@ -116,7 +116,7 @@ class Figure:
 
 
 def _drawn(chart: alt.TopLevelMixin, background: str, name: str, text: str) -> str:
-    """An ``<svg>`` element with ids of its own and one text for the whole picture."""
+    """Return an ``<svg>`` element with unique ids and one text for the whole picture."""
     drawn: str = vl_convert.vegalite_to_svg(_themed(chart, background))
     drawn = _renamed(drawn, name)
     # A text and the ground behind it are one: it is read, found and copied once.
@@ -124,7 +124,7 @@ def _drawn(chart: alt.TopLevelMixin, background: str, name: str, text: str) -> s
         rf'<text \1 fill="{INK}" stroke="{PAPER}" stroke-width="\2" paint-order="stroke">\3</text>',
         drawn,
     )
-    # Its parts are not announced one by one; a hover tells what each is.
+    # Its parts are not announced one by one; a hover describes each.
     drawn = _DESCRIBED.sub(r"<\1\2\4><title>\3</title></\1>", drawn)
     drawn = re.sub(r' (role|aria-[a-z]+)="[^"]*"', "", drawn)
     drawn = _GEOMETRY.sub(lambda found: _LONG_NUMBER.sub(_hundredths, found[0]), drawn)
@@ -132,7 +132,7 @@ def _drawn(chart: alt.TopLevelMixin, background: str, name: str, text: str) -> s
 
 
 def _renamed(drawn: str, name: str) -> str:
-    """Ids that begin with ``name``; those given count on from one picture to the next."""
+    """Rename ids to begin with ``name``; the given ids count on from picture to picture."""
     given = re.findall(r' id="(\w+)"', drawn)
     new = {old: f"{name}-{place}" for place, old in enumerate(given)}
     drawn = re.sub(r' id="(\w+)"', lambda found: f' id="{new[found[1]]}"', drawn)
@@ -140,16 +140,15 @@ def _renamed(drawn: str, name: str) -> str:
 
 
 def _hundredths(number: re.Match[str]) -> str:
-    """A length to a hundredth of a pixel."""
+    """Round a length to a hundredth of a pixel."""
     return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
 
 
 def _themed(chart: alt.TopLevelMixin, background: str) -> dict[str, Any]:
-    """The chart's specification in the package's colours and font.
+    """Return the chart's specification in the package's colours and font.
 
     The theme is added to the finished specification, because each ``configure`` of a chart copies
-    its data. Tests check the specification; to check each row of the data again takes longer than
-    to draw them.
+    its data. Validation is off, because checking each row of the data is slower than drawing it.
     """
     axis = {
         "domainColor": FAINT,

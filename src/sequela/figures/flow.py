@@ -1,7 +1,7 @@
-"""Who came in: a flow diagram in the manner of CONSORT, down to the parts of the split.
+"""Flow diagram of a cohort in the manner of CONSORT, down to the sets of the split.
 
-Its text has to be read on a phone and in print, and its reasons are sentences. A drawing would be
-too small to read there; a list of boxes reflows. So this figure is HTML, not Vega-Lite.
+The figure is HTML, not Vega-Lite: its reasons are sentences, which must be readable on a phone and
+in print, and a list of boxes reflows.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from sequela.cohort.flow import Flow
-from sequela.cohort.split import PARTS
+from sequela.cohort.split import PARTS, SETS
 from sequela.errors import SettingError
 from sequela.evaluation.disclosure import Hidden, as_json
 from sequela.evaluation.predictions import Predictions
@@ -25,14 +25,14 @@ from sequela.figures import table
 
 @dataclass(frozen=True)
 class Part:
-    """What one part of the split holds.
+    """The content of one set of the split.
 
     Attributes:
         name: ``train``, ``tuning`` or ``held_out``.
-        examples: Rows.
-        subjects: Whose they are (recordings, where subjects are not identified).
-        positives: Examples with the event.
-        sites: Where sites are held out whole, how many there are.
+        examples: Number of examples.
+        subjects: Number of subjects (recordings, where subjects are not identified).
+        positives: Number of examples with the event.
+        sites: Number of sites, where whole sites are held out.
     """
 
     name: str
@@ -43,13 +43,13 @@ class Part:
 
     @property
     def whose(self) -> str:
-        """Subjects, and sites where these are whole."""
+        """The numbers of subjects and sites in words."""
         sites = "" if self.sites is None else f" at {self.sites:,} sites"
         return f"{self.subjects:,} subjects{sites}"
 
     @classmethod
     def of(cls, predictions: Predictions) -> list[Self]:
-        """The parts as a run's predictions, which have two classes, hold them.
+        """Return the sets of a run's predictions, which have two classes.
 
         Raises:
             DataError: If there are not two classes.
@@ -71,8 +71,8 @@ class FlowDiagram:
 
     Attributes:
         flow: From candidates to examples.
-        parts: Of the split; none where there is no split yet.
-        event: What a positive example is, for example ``died in this stay``.
+        parts: The sets of the split; empty before a split.
+        event: The event of a positive example, for example ``died in this stay``.
     """
 
     flow: Flow
@@ -81,7 +81,7 @@ class FlowDiagram:
 
     @property
     def alt(self) -> str:
-        """The diagram in words."""
+        """The diagram described in words."""
         lines = [f"{self.flow.candidates:,} {self.flow.unit}"]
         lines += [f"{s.removed:,} removed: {s.rule} ({s.left:,} left)" for s in self.flow.steps]
         lines.append(
@@ -89,14 +89,14 @@ class FlowDiagram:
             f"{self.flow.positives:,} with the event: {self.event}"
         )
         lines += [
-            f"{p.name}: {p.examples:,} examples, {p.whose}, {p.positives:,} events"
+            f"{SETS[p.name]}: {p.examples:,} examples, {p.whose}, {p.positives:,} with the event"
             for p in self.parts
         ]
         return "; ".join(lines) + "."
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """One row for the candidates, each rule, what is left and each part."""
+        """One row for the candidates, each rule, the remaining examples and each set."""
         flow = self.flow
         rows: list[dict[str, Any]] = [{"box": flow.unit, "left": flow.candidates}]
         rows += [
@@ -123,11 +123,11 @@ class FlowDiagram:
         return rows
 
     def frame(self) -> pa.Table:
-        """The rows as a table."""
+        """Return the rows as a table."""
         return table.as_table(as_json(self.rows))
 
     def html(self) -> str:
-        """The diagram as a ``<figure>`` for a page, its text escaped; :func:`css` draws it."""
+        """Return the diagram as a ``<figure>`` with escaped text; :func:`css` has its style."""
         drawn: str = _template().render(
             flow=self.flow,
             parts=self.parts,
@@ -135,14 +135,15 @@ class FlowDiagram:
             title=f"Flow of the cohort: {self.flow.unit} to examples",
             count="{:,}".format,
             share=_share,
+            sets=SETS,
         )
         return drawn
 
     def save(self, path: Path | str) -> Path:
-        """Write the diagram (.html, a page of its own) or its rows (.csv, .parquet).
+        """Write the diagram as a page (.html) or its rows (.csv, .parquet).
 
         Raises:
-            SettingError: If the suffix is another.
+            SettingError: If the suffix is not one of these.
         """
         pages = {".html": lambda: self._page().encode()}
         return table.write(Path(path), pages, as_json(self.rows))
@@ -155,21 +156,21 @@ class FlowDiagram:
         )
 
     def _repr_html_(self) -> str:
-        """The diagram in a notebook, with a style of its own."""
+        """Return the diagram for a notebook, with its style."""
         style = ".flow { --ink: currentcolor; --soft: currentcolor; font-family: system-ui; }"
         return f"<style>{css()}{style}</style>{self.html()}"
 
 
 def cohort_flow(flow: Flow, parts: Sequence[Part] = (), *, event: str) -> FlowDiagram:
-    """The flow of a cohort, and of its split.
+    """Make the flow diagram of a cohort and its split.
 
     Args:
-        flow: Of :mod:`sequela.cohort.selection`.
+        flow: The flow of :mod:`sequela.cohort.selection`.
         parts: See :meth:`Part.of`.
-        event: What a positive example is, for example ``died in this stay``.
+        event: The event of a positive example, for example ``died in this stay``.
 
     Raises:
-        SettingError: If the parts do not hold what the flow leaves.
+        SettingError: If the counts of the parts do not sum to those of the flow.
     """
     for name in ("examples", "positives"):
         total = sum(getattr(part, name) for part in parts)
@@ -177,14 +178,14 @@ def cohort_flow(flow: Flow, parts: Sequence[Part] = (), *, event: str) -> FlowDi
         hidden = isinstance(total, Hidden) or isinstance(left, Hidden)
         if parts and not hidden and total != left:
             raise SettingError(
-                f"the parts of the split hold {total} {name}, the cohort's flow leaves {left}: "
+                f"the parts of the split have {total} {name}, the cohort's flow leaves {left}: "
                 "they belong to different cohorts"
             )
     return FlowDiagram(flow, tuple(parts), event)
 
 
 def css() -> str:
-    """The style of the diagram, for the ``<style>`` of a page with the same variables."""
+    """Return the style of the diagram, for the ``<style>`` of a page with the same variables."""
     return (files("sequela.figures") / "templates" / "flow.css").read_text("utf-8")
 
 

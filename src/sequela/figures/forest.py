@@ -1,8 +1,4 @@
-"""Forest plots: numbers with their intervals below one another, each under its own words.
-
-The words stand above the bar rather than beside it, so that the picture stays narrow enough for a
-phone.
-"""
+"""Forest plots: numbers with their intervals, each with its text above the bar, to fit phones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +12,7 @@ from sequela.figures.words import haloed
 
 _WIDTH = 340  # pixels, as are the heights of a heading, of words alone, and of words with a bar
 _HEADING, _WORDS, _BAR = 28, 20, 38
-_LETTER = 5.7  # pixels: a picture is as wide as its longest words
+_LETTER = 5.7  # pixels: a picture is as wide as its longest text
 
 
 @dataclass(frozen=True)
@@ -24,11 +20,11 @@ class Line:
     """One line of the plot.
 
     Attributes:
-        words: Above the bar.
-        estimate: ``None`` for a line of words alone.
-        heading: Whether the words, without a bar, head the lines below.
+        words: The text above the bar.
+        estimate: The number; ``None`` for a line of text alone.
+        heading: Whether the text is the heading of the lines below.
         hollow: Whether the point is hollow, to show an inconclusive difference.
-        second: Whether it is a diamond in the second colour: the whole among its parts.
+        second: Whether it is a diamond in the second colour, such as for all subgroups together.
     """
 
     words: str
@@ -39,7 +35,7 @@ class Line:
 
     @property
     def height(self) -> int:
-        """In pixels."""
+        """The height in pixels."""
         if self.heading:
             return _HEADING
         return _WORDS if self.estimate is None else _BAR
@@ -47,13 +43,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Scale:
-    """The number that is drawn.
+    """The axis of the number.
 
     Attributes:
-        title: Of the axis, in the field's terms; each string a line.
-        form: Of the axis labels, in d3's format.
-        reference: Where a line stands, if any.
-        bounds: The axis does not go beyond them.
+        title: The title of the axis, one string per line.
+        form: The format of the axis labels, in d3's notation.
+        reference: The position of a reference line, if any.
+        bounds: The limits of the axis.
     """
 
     title: Sequence[str]
@@ -63,13 +59,13 @@ class Scale:
 
 
 def forest(lines: Sequence[Line], scale: Scale, *, text: str, rows: list[dict[str, Any]]) -> Figure:
-    """The plot.
+    """Draw the plot.
 
     Args:
         lines: From top to bottom.
-        scale: What is drawn.
+        scale: The axis.
         text: The text alternative.
-        rows: The data, as the figure's table.
+        rows: The table of the figure.
     """
     data, bottom = [], 0
     for line in lines:
@@ -130,7 +126,7 @@ def _x(data: Sequence[dict[str, Any]], scale: Scale) -> alt.X:
 
 
 def _words(data: Sequence[dict[str, Any]], y: alt.Y) -> list[alt.LayerChart]:
-    """Headings bold, the rest plain."""
+    """Draw the texts, headings in bold."""
     found = []
     for heading, weight in ((True, "bold"), (False, "normal")):
         texts = [{"y": r["words"], "text": r["text"]} for r in data if r["heading"] == heading]
@@ -140,7 +136,7 @@ def _words(data: Sequence[dict[str, Any]], y: alt.Y) -> list[alt.LayerChart]:
 
 
 def _reference(data: Sequence[dict[str, Any]], scale: Scale, y: alt.Y) -> list[alt.Chart]:
-    """A line beside the bars, broken where the words are."""
+    """Draw the reference line, broken where the texts are."""
     if scale.reference is None:
         return []
     pieces = [

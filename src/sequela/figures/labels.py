@@ -1,4 +1,4 @@
-"""Where the names of points stand, so that they hide neither each other nor another point."""
+"""Places for the names of points, so that names hide neither each other nor points."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ class Label:
     """The place of one name, in pixels from its point.
 
     Attributes:
-        align: Which end of the name is at ``dx``.
-        dx: To the right.
-        dy: Down.
+        align: The end of the name that is at ``dx``.
+        dx: Distance to the right.
+        dy: Distance down.
     """
 
     align: Literal["left", "right"]
@@ -26,12 +26,12 @@ class Label:
 def placed(
     points: Sequence[tuple[float, float]], names: Sequence[str], width: float
 ) -> list[Label]:
-    """A place for each name: the first that is free of points and of earlier names.
+    """Choose a place for each name: the first that is free of points and of earlier names.
 
     Args:
-        points: Of each point, in pixels from the left and from the top.
-        names: Theirs.
-        width: Of the picture: no name begins or ends outside of it.
+        points: The position of each point, in pixels from the left and from the top.
+        names: The names of the points.
+        width: The width of the picture: no name begins or ends outside of it.
 
     Example:
         >>> [label.align for label in placed([(10, 50), (95, 50)], ["one", "two"], 100)]
@@ -58,7 +58,7 @@ def _box(x: float, y: float, label: Label, wide: float) -> tuple[float, float, f
 
 
 def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
-    """The area that two boxes share."""
+    """Compute the area that two boxes share."""
     wide = min(one[2], other[2]) - max(one[0], other[0])
     high = min(one[3], other[3]) - max(one[1], other[1])
     return max(wide, 0.0) * max(high, 0.0)

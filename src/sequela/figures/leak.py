@@ -1,4 +1,4 @@
-"""How much leakage inflates the score: the same models without and with a leak."""
+"""Inflation of the score by leakage: the same models without and with a leak."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,10 +27,9 @@ def leak(
     Args:
         rows: Each with ``model``, the setting, the metric, ``low`` and ``high``; models in the
             order of the picture, the honest setting before those that leak.
-        metric: Its name, and the rows' key that holds the number: ``accuracy``, ``auroc``...
-        setting: The rows' key that holds the setting: ``HONEST`` or ``LEAKING``, or others, as
-            they are to be named.
-        width: Of the picture without its axis, in pixels.
+        metric: Name of the metric, and key of its number in the rows: ``accuracy``, ``auroc``...
+        setting: Key of the setting in the rows: ``HONEST``, ``LEAKING`` or other names to show.
+        width: Width of the picture without its axis, in pixels.
     """
     how = named(metric)
     data = [{**r, "hover": _hover(r, setting, metric)} for r in rows]
@@ -79,14 +78,14 @@ def leak(
 
 
 def _hover(row: dict[str, Any], setting: str, metric: str) -> str:
-    """A point in words."""
+    """Describe a point in words."""
     form = named(metric).form
     value = f"{number(row[metric], form)} {within(row['low'], row['high'], form)}"
     return f"{row['model']} {row[setting]} {value}"
 
 
 def _chance_line(chance: float | None) -> list[alt.Chart]:
-    """Where a model that knows nothing stands."""
+    """Draw a line at the chance level, if the metric has one."""
     if chance is None:
         return []
     at = alt.Chart(alt.Data(values=[{"x": chance}]))

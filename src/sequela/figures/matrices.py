@@ -9,11 +9,11 @@ from sequela.figures.figure import FIRST, INK, Figure
 
 
 def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:
-    """Shares of each true class (row) by predicted class (column), with the shares as text.
+    """Draw shares of each true class (row) by predicted class (column), with the shares as text.
 
     Args:
-        counts: (class, class), true class first.
-        classes: Names.
+        counts: Counts (class, class), true class first.
+        classes: Names of the classes.
     """
     rows: list[dict[str, Any]] = []
     for true, line in zip(classes, counts, strict=True):

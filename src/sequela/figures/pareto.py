@@ -1,4 +1,4 @@
-"""A model's held-out number against its operations: what its work buys."""
+"""The test-set number of models against their operations."""
 
 import math
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from sequela.figures.labels import placed
 from sequela.figures.words import haloed
 
 _HEIGHT = 260  # pixels
-_STRIP = 1.0  # decades of operations: the strip of models whose operations are not counted
+_STRIP = 1.0  # decades of operations: width of the strip for models that are not counted
 
 
 def front(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Models that no other beats in accuracy with as few operations, cheapest first.
+    """Return models that no other beats in accuracy with as few operations, cheapest first.
 
     Example:
         >>> front([{"model": "a", "operations": 1, "accuracy": 0.5},
@@ -40,16 +40,16 @@ def accuracy_against_operations(
     example: str = "segment",
     width: int = 420,
 ) -> Figure:
-    """Held-out accuracy with its 95 % interval against operations an example, logarithmic.
+    """Draw test-set accuracy with its 95 % interval against operations per example.
 
-    Models whose operations are not counted stand in a strip of their own, left of the others.
+    Models whose operations are not counted are in a separate strip left of the others.
 
     Args:
         rows: Each with ``model``, ``operations`` (``None`` where they are not counted),
             ``accuracy``, ``low``, ``high``.
-        number: What stands under ``accuracy``: ``accuracy``, a share, or for example ``AUROC``.
-        example: What the operations are for.
-        width: Of the picture without its axis, in pixels.
+        number: The metric of the key ``accuracy``: ``accuracy``, or for example ``AUROC``.
+        example: The unit of data that the operations are for.
+        width: Width of the picture without its axis, in pixels.
     """
     share = "accuracy" in number
     form = ".1%" if share else ".2f"
@@ -70,7 +70,7 @@ def accuracy_against_operations(
     )
     y = alt.Y(
         "low:Q",
-        title=f"held-out {number}",
+        title=f"test-set {number}",
         axis=alt.Axis(format=".0%" if share else ".2f", tickCount=6),
         scale=alt.Scale(domain=list(scales["accuracy"]), nice=False),
     )
@@ -91,9 +91,10 @@ def accuracy_against_operations(
     )
     layers = [bars, line, points, *_names(data, scales, x, width), *_strip(others)]
     said = "; ".join(r["hover"] for r in data)
+    best = f" No model with fewer operations beats: {', '.join(names)}." if names else ""
     return Figure(
         chart=alt.LayerChart(layer=layers).properties(width=width, height=_HEIGHT),
-        alt=f"Held-out {number} against operations. {said}. On the front: {', '.join(names)}.",
+        alt=f"Test-set {number} against operations. {said}.{best}",
         rows=[
             {n: r[n] for n in ("model", "operations", "accuracy", "low", "high", "front")}
             for r in data
@@ -102,7 +103,7 @@ def accuracy_against_operations(
 
 
 def _hover(row: dict[str, Any], form: str) -> str:
-    """A point in words."""
+    """Describe a point in words."""
     found = f"{row['model']}: {written(row['accuracy'], form)} "
     found += within(row["low"], row["high"], form)
     many = row["operations"]
@@ -110,14 +111,14 @@ def _hover(row: dict[str, Any], form: str) -> str:
 
 
 def _places(others: int, counted: Sequence[dict[str, Any]]) -> list[float]:
-    """Where each stands on the axis: those that are not counted share the strip."""
+    """Return the position of each model on the axis; models that are not counted share a strip."""
     least = min((math.log10(r["operations"]) for r in counted), default=1.0)
     strip = [least - 0.3 - _STRIP * (1 - (i + 0.5) / others) for i in range(others)]
     return [*(10**place for place in strip), *(float(r["operations"]) for r in counted)]
 
 
 def _scales(data: Sequence[dict[str, Any]]) -> dict[str, tuple[float, float]]:
-    """The ends of both axes."""
+    """Return the ends of both axes."""
     at = [math.log10(r["at"]) for r in data]
     ends = min(r["low"] for r in data), max(r["high"] for r in data)
     margin = 0.08 * (ends[1] - ends[0] or 1)
@@ -128,7 +129,7 @@ def _scales(data: Sequence[dict[str, Any]]) -> dict[str, tuple[float, float]]:
 
 
 def _decades(counted: Sequence[dict[str, Any]]) -> list[float]:
-    """Powers of ten within what is counted; its ends where there are none."""
+    """Return powers of ten within the counted operations, or their ends where there are none."""
     ends = [math.log10(r["operations"]) for r in (*counted[:1], *counted[-1:])]
     if not ends:
         return []
@@ -139,7 +140,7 @@ def _decades(counted: Sequence[dict[str, Any]]) -> list[float]:
 def _names(
     data: Sequence[dict[str, Any]], scales: dict[str, tuple[float, float]], x: alt.X, width: int
 ) -> list[alt.LayerChart]:
-    """The names of the points, where they hide nothing."""
+    """Draw the names of the points, where they hide nothing."""
     left, right = (math.log10(end) for end in scales["at"])
     low, high = scales["accuracy"]
     points = [
@@ -158,7 +159,7 @@ def _names(
 
 
 def _strip(others: Sequence[dict[str, Any]]) -> list[alt.LayerChart]:
-    """What the strip is."""
+    """Draw the label of the strip."""
     if not others:
         return []
     axes = {"x": alt.value(4), "y": alt.value(_HEIGHT - 8)}

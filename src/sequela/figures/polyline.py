@@ -5,18 +5,18 @@ from numpy.typing import NDArray
 
 
 def thinned(x: NDArray[np.float64], y: NDArray[np.float64], tolerance: float) -> NDArray[np.int64]:
-    """Which points to keep so that none is further than ``tolerance`` from the line that is left.
+    """Choose points so that all others are within ``tolerance`` of the remaining line.
 
     The method of Douglas & Peucker (1973): between two kept points, the one furthest from their
     line is kept too, if it is further than that.
 
     Args:
         x: float64 (point,).
-        y: float64 (point,), in the unit of ``x``: both as shares of the picture's sides, say.
-        tolerance: In that unit.
+        y: float64 (point,), in the unit of ``x``, such as shares of the picture's sides.
+        tolerance: Distance in that unit.
 
     Returns:
-        Indices of points, rising; the first and the last are among them.
+        Indices of points in ascending order, with the first and the last.
 
     Example:
         >>> thinned(np.array([0.0, 1, 2, 3]), np.array([0.0, 0, 0, 5]), 0.1).tolist()
@@ -42,7 +42,7 @@ def thinned(x: NDArray[np.float64], y: NDArray[np.float64], tolerance: float) ->
 def _distance(
     x: NDArray[np.float64], y: NDArray[np.float64], along: float, up: float
 ) -> NDArray[np.float64]:
-    """Of points from the line between the origin and (along, up)."""
+    """Compute the distance of points from the line between the origin and (along, up)."""
     length = float(np.hypot(along, up))
     if length == 0:
         return np.hypot(x, y)

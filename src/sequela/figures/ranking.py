@@ -1,4 +1,4 @@
-"""How well a model ranks: ROC and precision-recall curves with bands over subjects."""
+"""Ranking by a model: ROC and precision-recall curves with bands over subjects."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,18 +22,18 @@ _TOLERANCE = 0.3 / _SIDE
 _HALF = 0.5
 _MARKS = {"threshold 0.5": "circle", "chosen threshold": "diamond"}
 _TITLE = 40  # letters of a line
-_LINE = 0.06  # of a side: the height of a label
+_LINE = 0.06  # height of a label, as a share of a side
 _Points = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
 class _Look:
-    """How one kind of curve is drawn.
+    """The look of one kind of curve.
 
     Attributes:
-        x, y: Columns.
-        x_title, y_title: In the field's terms.
-        area: What the legend's numbers are.
+        x, y: Names of the columns.
+        x_title, y_title: Titles of the axes.
+        area: Name of the numbers in the legend.
         above: Whether there is room above the curve, rather than below it.
     """
 
@@ -73,19 +73,18 @@ def ranking(
     areas: Mapping[str, Estimate] | None = None,
     areas_are: str = "",
 ) -> Figure:
-    """ROC curves, or precision-recall curves, of one or several models on the same examples.
+    """Draw ROC or precision-recall curves of one or several models on the same examples.
 
-    Each has its band, its area with interval, and points at the threshold 0.5 and at the chosen
-    one; a line shows a random ranking.
+    Each curve has its band, its area with interval, and points at the threshold 0.5 and at the
+    chosen threshold. A line shows a random ranking.
 
     Args:
-        curves: Name of the model to its curve, all of one kind.
-        event: What is predicted, for example ``death in this stay``.
-        chosen: Name of the model to the threshold that was chosen on tuning data; to one for each
-            of the models whose mean a curve is.
-        areas: Name of the model to its area as it stands elsewhere, if that is not the area of the
-            curve.
-        areas_are: What these are, to stand in the legend: ``mean of 5 folds``.
+        curves: Curves by model name, all of one kind.
+        event: The predicted event, for example ``death in this stay``.
+        chosen: Thresholds chosen on the validation set, by model name; for a mean curve, the
+            threshold of each model.
+        areas: Areas to show by model name, if they differ from the area of the curve.
+        areas_are: A note on these areas for the legend, such as ``mean of 5 folds``.
 
     Raises:
         SettingError: If there is no curve, or they are of two kinds.
@@ -125,7 +124,7 @@ def ranking(
 def _rows(
     curve: Curve, look: _Look, chosen: float | Sequence[float] | None
 ) -> list[dict[str, Any]]:
-    """The thinned curve, the band, and the points at thresholds."""
+    """Return the thinned curve, the band, and the points at thresholds."""
     steps = curve.kind == "precision-recall" and not curve.parts
     x, y, threshold = _stepped(curve) if steps else _points_of(curve)
     rows: list[dict[str, Any]] = [
@@ -157,11 +156,11 @@ def _points_of(curve: Curve) -> _Points:
 
 
 def _stepped(curve: Curve) -> _Points:
-    """A precision-recall curve as steps, so that its area is the average precision.
+    """Return a precision-recall curve as steps, so that its area is the average precision.
 
-    Straight lines between its points would promise what no threshold reaches (Davis & Goadrich
-    2006). At no alarm there is no precision: scikit-learn's first point is a convention, and left
-    out. The corners between points are of no threshold.
+    Straight lines between its points would show values that no threshold reaches (Davis & Goadrich
+    2006). Without an alarm, precision is undefined: scikit-learn's first point is a convention and
+    left out. The corners between points belong to no threshold.
     """
     x, y, threshold = (np.repeat(one, 2)[1:-1] for one in _points_of(curve))
     y[::2], threshold[::2] = curve.y[1:], np.nan
@@ -169,7 +168,7 @@ def _stepped(curve: Curve) -> _Points:
 
 
 def _axes(look: _Look, y: str | None = None) -> dict[str, Any]:
-    """Both axes; ``y`` names another column than the curve's."""
+    """Return both axes; ``y`` names another column than the curve's."""
     scale = alt.Scale(domain=[0, 1], nice=False)
     axis = alt.Axis(format=".1f", tickCount=6)
     return {
@@ -179,7 +178,7 @@ def _axes(look: _Look, y: str | None = None) -> dict[str, Any]:
 
 
 def _chance(curve: Curve) -> alt.LayerChart:
-    """What a model that knows nothing would reach."""
+    """Draw the line of a random ranking."""
     if curve.kind == "roc":
         return named_line((0, 0), (1, 1), "chance", (0.8, 0.8), angle=315, dy=12)
     level = curve.frequency
@@ -190,7 +189,7 @@ def _chance(curve: Curve) -> alt.LayerChart:
 def _points(
     drawn: list[dict[str, Any]], look: _Look, series: Series
 ) -> list[alt.Chart | alt.LayerChart]:
-    """Points at the thresholds; named where there is one model, else in a legend."""
+    """Draw points at the thresholds, with labels for one model, else with a legend."""
     marks = [
         {**row, "colour": series.colour_of(row["label"]), "hover": _hover(row, look)}
         for row in drawn
@@ -216,13 +215,13 @@ def _points(
 
 
 def _hover(row: dict[str, Any], look: _Look) -> str:
-    """A point in words."""
+    """Describe a point in words."""
     at = f"{row['label']}; {row['what']}"
     return f"{at}: {look.y} {row[look.y]:.2f}, {look.x.replace('_', ' ')} {row[look.x]:.2f}"
 
 
 def _labels(marks: list[dict[str, Any]], look: _Look) -> list[alt.LayerChart]:
-    """The thresholds beside their points, where the curve leaves room, one clear of the other."""
+    """Draw the thresholds next to their points, where the curve leaves room, without overlap."""
     labels, taken = [], -1.0
     style: dict[str, Any]
     for row in sorted(marks, key=lambda row: float(row[look.y])):
@@ -245,7 +244,7 @@ def _labels(marks: list[dict[str, Any]], look: _Look) -> list[alt.LayerChart]:
 def _alt(
     areas: Mapping[str, Estimate], rows: list[dict[str, Any]], look: _Look, said: str, of: str
 ) -> str:
-    """Areas with intervals, and what the thresholds reach."""
+    """Describe the areas with intervals, and the rates at the thresholds."""
     kind = "ROC" if look.area == "AUROC" else "Precision-recall"
     found = []
     for name, area in areas.items():

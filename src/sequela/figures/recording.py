@@ -1,4 +1,4 @@
-"""A long recording and the events in it: the whole of it, and a piece from near."""
+"""A long recording and the events in it: an overview, and an enlarged piece."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,26 +13,26 @@ from sequela.figures.figure import FIRST, INK, SECOND, THIRD, Figure
 Span = tuple[float, float]
 _WIDTH = 940
 _BINS = 620
-"""Spans of time that the picture of a whole recording shows."""
+"""Number of spans of time in the picture of a whole recording."""
 _COLUMNS = 470
-"""Spans of time of a signal from near: the least and greatest value of each is drawn."""
+"""Number of spans of time of an enlarged signal: the lowest and highest value is drawn."""
 _HOUR, _MINUTE = 3600, 60
 _NAMED = 12
-"""Events that the text of a picture names."""
+"""Number of events that the text of a picture lists."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What a model says of a recording over time.
+    """The prediction of a model for a recording over time.
 
     Attributes:
         times: float64 (window,), in seconds.
-        probability: float32 (window,); NaN where nothing was scored.
-        range: float32 (window,), least to greatest value in µV.
-        threshold: At or above it is an event.
-        event: What the events are called.
-        found: Onset and end of the events that were found, in seconds.
-        known: The same of those that are known; ``None`` where nobody says.
+        probability: float32 (window,); NaN for windows that were not scored.
+        range: float32 (window,), lowest to highest value in µV.
+        threshold: The lowest probability of an event.
+        event: The name of the events.
+        found: Onset and end of the detected events, in seconds.
+        known: Onset and end of the known events; ``None`` without a reference.
     """
 
     times: NDArray[np.float64]
@@ -45,12 +45,12 @@ class Scored:
 
 
 def whole(scored: Scored, seconds: float) -> Figure:
-    """The range of a recording, the probability of the event, and where events are.
+    """Draw the range of a recording, the probability of the event, and the events.
 
-    A bin of time has the greatest probability in it, so that no event is too short to be seen.
+    A bin of time shows its highest probability, so that no event is too short to be seen.
 
     Args:
-        scored: What the model says.
+        scored: The prediction.
         seconds: Length of the recording.
     """
     unit, size = ("hours", _HOUR) if seconds > 2 * _HOUR else ("minutes", _MINUTE)
@@ -87,12 +87,12 @@ def whole(scored: Scored, seconds: float) -> Figure:
 def near(
     scored: Scored, signal: NDArray[np.floating[Any]], names: Sequence[str], span: Span
 ) -> Figure:
-    """A piece of a recording: its channels, the probability of the event, and where events are.
+    """Draw a piece of a recording: its channels, the probability of the event, and the events.
 
     Args:
-        scored: What the model says of the whole recording.
-        signal: (channel, time) of the piece, in µV.
-        names: Of the channels.
+        scored: The prediction for the whole recording.
+        signal: Samples (channel, time) of the piece, in µV.
+        names: Names of the channels.
         span: Beginning and end of the piece, in seconds.
     """
     first, last = span
@@ -116,7 +116,7 @@ def near(
     traces = (
         alt.Chart(
             alt.Data(values=drawn),
-            title=f"Signal; from one channel to the next are {scale:.0f} µV",
+            title=f"Signal; the distance between channels is {scale:.0f} µV",
             width=_WIDTH,
             height=max(90, 26 * len(names)),
         )
@@ -146,7 +146,7 @@ def near(
 
 
 def clock(seconds: float) -> str:
-    """Time from the start of a recording.
+    """Write a time from the start of a recording.
 
     Example:
         >>> clock(3725.4)
@@ -164,7 +164,7 @@ def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
 def _traces(
     signal: NDArray[np.floating[Any]], names: Sequence[str], span: Span
 ) -> list[dict[str, Any]]:
-    """The least and greatest value of each span of time, of each channel, less its median."""
+    """Return the lowest and highest value of each span and channel, minus its median."""
     size = signal.shape[1]
     edges = np.unique(np.linspace(0, size, min(_COLUMNS, size) + 1).astype(int))[:-1]
     middles = span[0] + (edges + 0.5) * (span[1] - span[0]) / size
@@ -183,13 +183,13 @@ def _traces(
 
 
 def _scale(signal: NDArray[np.floating[Any]]) -> float:
-    """µV from one channel to the next: most of what a channel does fits between."""
+    """Return the distance between channels in µV, into which most of a signal fits."""
     low, high = np.percentile(signal, [1, 99], axis=1)
     return max(float(np.median(high - low)), 1.0)
 
 
 def _time(first: float, last: float, unit: str) -> Any:
-    """Makes the axis of time; only the last chart has its title."""
+    """Return a function that makes the time axis; only the last chart has its title."""
 
     def x(field: str = "time:Q", *, title: bool = False) -> alt.X:
         axis = alt.Axis(title=f"{unit} from the start" if title else None, tickCount=10)
@@ -222,7 +222,7 @@ def _chances(rows: list[dict[str, Any]], scored: Scored, x: Any) -> alt.LayerCha
 
 
 def _spans(scored: Scored, x: Any, size: float, within: Span | None = None) -> alt.Chart:
-    """A strip for the events that were found, and one for those that are known."""
+    """Draw a strip for the detected events, and one for the known events."""
     strips = [("found", scored.found)]
     if scored.known is not None:
         strips.append(("known", scored.known))
@@ -257,7 +257,7 @@ def _spans(scored: Scored, x: Any, size: float, within: Span | None = None) -> a
 
 def _whole_in_words(scored: Scored, seconds: float) -> str:
     chances = scored.probability[~np.isnan(scored.probability)]
-    most = f"at most {chances.max():.1%}" if len(chances) else "nowhere known"
+    most = f"at most {chances.max():.1%}" if len(chances) else "unknown everywhere"
     return (
         f"A recording of {clock(seconds)}: the probability of {scored.event} is {most}; the "
         f"threshold is {scored.threshold:.1%}; {_events(scored.found, 'found')}"

@@ -1,4 +1,4 @@
-"""The pictures that are drawn of each run: on the page, one after the other, and in Python."""
+"""The pictures that are drawn of each run, on the page and in Python."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,10 @@ class RunFigure:
 
     Attributes:
         name: Part of its id on the page.
-        title: What stands under it; empty where the picture says it.
-        draw: From a finished run (:class:`sequela.runs.folder.RunFolder`, or folds) without what
-            must not be shown (:class:`sequela.runs.released.Released`); ``None`` where there is
-            nothing to draw.
-        note: How to read it, said once under the pictures of all models.
+        title: The caption; empty where the picture needs none.
+        draw: Draws a finished run or folds, as :class:`sequela.runs.released.Released` shows it;
+            returns ``None`` where there is nothing to draw.
+        note: An explanation, placed once under the pictures of all models.
     """
 
     name: str
@@ -33,7 +32,7 @@ class RunFigure:
 
 
 RUN_FIGURES: dict[str, RunFigure] = {}
-"""By name, in the order of the page."""
+"""The pictures by name, in the order of the page."""
 
 
 def register(figure: RunFigure) -> None:
@@ -56,7 +55,7 @@ def _learning_curve(run: Any, number: str) -> "Figure | None":
 
 
 def _confusion_matrix(run: Any) -> "Figure | None":
-    """Of several classes; two are confused at a threshold, which has a section of its own."""
+    """Draw three or more classes; two classes have their own section with thresholds."""
     from sequela.evaluation.disclosure import Hidden
     from sequela.figures.matrices import confusion_matrix
 
@@ -66,8 +65,9 @@ def _confusion_matrix(run: Any) -> "Figure | None":
 
 
 _CURVES = (
-    "Learning curves: training dashed (measured while the weights move, with dropout on), tuning "
-    "full; the dotted line marks the epoch that was kept. Of folds, they show the first."
+    "Learning curves: the dashed line is the training set (measured during training, with dropout "
+    "on), the full line the validation set. The dotted vertical line marks the epoch that was "
+    "kept. With several folds or seeds, the curves are those of the first."
 )
 for _figure in (
     RunFigure("loss", "", lambda run: _learning_curve(run, "loss"), _CURVES),
@@ -76,7 +76,7 @@ for _figure in (
         "matrix",
         "",
         _confusion_matrix,
-        "Confusion matrices: shares of each true class, held-out part.",
+        "The confusion matrices show shares of each true class in the test set.",
     ),
 ):
     register(_figure)

@@ -26,15 +26,15 @@ def reliability_curves(
     event: str,
     smallest: int = 1,
 ) -> Figure:
-    """Observed share of the event against its predicted probability, before and after.
+    """Draw the observed share of the event against its predicted probability.
 
     Args:
-        curves: Name (``as trained``, ``after temperature``) to its reliability.
-        chances: The same names to the probabilities of the event, (example,), as
-            :func:`sequela.evaluation.event.event` gives them.
-        event: What is predicted, for example ``death in this stay``.
+        curves: Reliability by name, such as ``as trained`` and ``after temperature``.
+        chances: Probabilities of the event (example,) by the same names, as
+            :func:`sequela.evaluation.event.event` returns them.
+        event: The predicted event, for example ``death in this stay``.
         smallest: Bars of the histogram with fewer examples are merged with their neighbours, and
-            fewer groups of a bin are not counted in the rows.
+            smaller counts of groups are left out of the rows.
 
     Raises:
         SettingError: If the names differ, or there are none.
@@ -93,7 +93,7 @@ def _points(name: str, curve: Reliability, smallest: int) -> list[dict[str, Any]
 def _histogram(
     name: str, chances: Mapping[str, NDArray[np.floating]], smallest: int
 ) -> list[dict[str, Any]]:
-    """Examples in twenty bins of the chance, or fewer and wider ones."""
+    """Count examples in twenty bins of the probability, or in fewer and wider ones."""
     counts, edges = np.histogram(chances[name], bins=_BINS, range=(0, 1))
     wider = merged_bins(counts[:, np.newaxis], smallest)
     edges = edges[[*np.unique(wider, return_index=True)[1], _BINS]]
@@ -107,7 +107,7 @@ def _histogram(
 
 
 def _end(rows: list[dict[str, Any]]) -> float:
-    """Where the curve's axes end: rare events are given small chances only."""
+    """Return the end of the axes: predictions of rare events are small."""
     largest = max(value for r in rows for value in (r["chance"], r["happened"], r["high"] or 0))
     end = float(np.ceil(10 * largest - 1e-9)) / 10
     return end if end < _NEARLY_ALL else 1.0
@@ -124,14 +124,14 @@ def _axis(column: str, title: str, end: float) -> dict[str, Any]:
 
 def _axes(end: float, y: str = "happened") -> dict[str, Any]:
     return {
-        "x": alt.X(**_axis("chance", "chance given", end)),
+        "x": alt.X(**_axis("chance", "predicted probability", end)),
         "y": alt.Y(**_axis(y, "observed share of events", end)),
     }
 
 
 def _ideal(end: float) -> alt.LayerChart:
     place = 0.85 * end
-    return named_line((0, 0), (end, end), "as promised", (place, place), angle=315, dy=12)
+    return named_line((0, 0), (end, end), "perfect", (place, place), angle=315, dy=12)
 
 
 def _points_of(rows: list[dict[str, Any]], series: Series, end: float) -> list[alt.Chart]:
@@ -151,12 +151,12 @@ def _points_of(rows: list[dict[str, Any]], series: Series, end: float) -> list[a
 
 
 def _hover(row: dict[str, Any]) -> str:
-    """A point in words."""
+    """Describe a point in words."""
     return f"{row['model']}: {row['chance']:.1%} predicted, {row['happened']:.1%} observed"
 
 
 def _counts(rows: list[dict[str, Any]], series: Series) -> alt.Chart:
-    """Outlines, so that one does not hide the other; logarithmic, so that few are seen."""
+    """Draw outlines of the histograms on a logarithmic scale, so that small counts are visible."""
     corners = [{**row, "chance": row[edge]} for row in rows for edge in ("chance", "chance_to")]
     axes = {
         "x": alt.X(**_axis("chance", "predicted probability, all examples", 1)),

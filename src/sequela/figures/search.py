@@ -1,4 +1,4 @@
-"""A search for settings: its course, what mattered, and the loss at each value of a setting."""
+"""A search for settings: its course, the importance of settings, and the loss by value."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,14 +10,14 @@ from sequela.figures.figure import FIRST, SECOND, Figure
 _WIDTH = 300  # pixels, as are those below
 _SMALL = (215, 140)
 _BAR = 26
-_LOSS = "loss on the tuning part"
+_LOSS = "validation loss"
 
 
 def course(trials: Sequence[Mapping[str, Any]]) -> Figure:
-    """The loss of each finished trial, and the lowest so far.
+    """Draw the loss of each finished trial, and the lowest so far.
 
     Args:
-        trials: Of ``search.json``, in their order; at least one is finished.
+        trials: The trials of ``search.json`` in order; at least one is finished.
     """
     rows: list[dict[str, Any]] = []
     for each in trials:
@@ -36,14 +36,14 @@ def course(trials: Sequence[Mapping[str, Any]]) -> Figure:
     first, last = rows[0], rows[-1]
     return Figure(
         chart=(points + lowest).properties(width=_WIDTH, height=180),
-        alt=f"{_LOSS} of {len(rows)} finished trials: {first['loss']:.3f} in trial "
+        alt=f"{_LOSS.capitalize()} of {len(rows)} finished trials: {first['loss']:.3f} in trial "
         f"{first['trial']}, the lowest {last['lowest so far']:.3f}.",
         rows=rows,
     )
 
 
 def mattered(shares: Mapping[str, float]) -> Figure:
-    """The share of the variation of the loss that each setting explains, the largest first."""
+    """Draw the share of the variation of the loss that each setting explains."""
     names = sorted(shares, key=lambda name: -shares[name])
     rows = [{"setting": name, "share": shares[name]} for name in names]
     base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("setting:N", sort=names, title=None))
@@ -59,12 +59,12 @@ def mattered(shares: Mapping[str, float]) -> Figure:
 
 
 def by_value(name: str, trials: Sequence[Mapping[str, Any]], range_: Mapping[str, Any]) -> Figure:
-    """The loss of each finished trial at its value of one setting.
+    """Draw the loss of each finished trial at its value of one setting.
 
     Args:
-        name: Of the setting.
-        trials: Of ``search.json``.
-        range_: What it was drawn from, as in ``search.json``.
+        name: The name of the setting.
+        trials: The trials of ``search.json``.
+        range_: The range of the setting, as in ``search.json``.
     """
     rows = [
         {"value": _value(each["values"][name]), "loss": each["loss"]}
@@ -87,12 +87,12 @@ def by_value(name: str, trials: Sequence[Mapping[str, Any]], range_: Mapping[str
     width, height = _SMALL
     return Figure(
         chart=alt.LayerChart(layer=[points]).properties(width=width, height=height, title=name),
-        alt=f"{_LOSS} at each value of {name} in {len(rows)} trials: lowest, "
+        alt=f"{_LOSS.capitalize()} at each value of {name} in {len(rows)} trials: lowest, "
         f"{best['loss']:.3f}, at {best['value']}.",
         rows=rows,
     )
 
 
 def _value(value: Any) -> Any:
-    """A choice as a word, a number as it is."""
+    """Return a choice as a word, and a number unchanged."""
     return str(value).lower() if isinstance(value, bool) else value

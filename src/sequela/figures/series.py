@@ -17,12 +17,12 @@ _SHAPES = ("circle", "diamond", "square", "triangle-up", "cross")
 
 @dataclass(frozen=True)
 class Series:
-    """The names of what is drawn, in their order, each with its own look.
+    """The names of the curves in order, each with its own look.
 
     Attributes:
-        names: As the legend says them, no two alike.
-        field: The column that holds them.
-        title: Of the legend; its lines, where it has several.
+        names: The names in the legend, all distinct.
+        field: The column of the names.
+        title: The title of the legend, or its lines.
     """
 
     names: Sequence[str]
@@ -30,20 +30,20 @@ class Series:
     title: str | Sequence[str] | None = None
 
     def colour_of(self, name: str) -> str:
-        """The colour of one of them."""
+        """Return the colour of a curve."""
         return _COLOURS[list(self.names).index(name) % len(_COLOURS)]
 
     def shape_of(self, name: str) -> str:
-        """The shape of one's points."""
+        """Return the shape of the points of a curve."""
         return _SHAPES[list(self.names).index(name) % len(_SHAPES)]
 
     def bands(self, rows: Rows, axes: Mapping[str, Any], *, clip: bool = False) -> list[alt.Chart]:
-        """Areas between ``low`` and ``high``.
+        """Draw areas between ``low`` and ``high``.
 
         Args:
-            rows: With ``field``, ``low`` and ``high``; those without bounds are left out.
+            rows: Rows with ``field``, ``low`` and ``high``; rows without bounds are left out.
             axes: Encodings of x and of y, which is ``low``.
-            clip: Whether what is outside of the axes is cut off.
+            clip: Whether to cut off areas outside of the axes.
         """
         bounded = [row for row in rows if row.get("low") is not None]
         return [
@@ -62,7 +62,7 @@ class Series:
         legend: bool = True,
         clip: bool = False,
     ) -> alt.Chart:
-        """Lines through the rows in their order, with the legend."""
+        """Draw lines through the rows in their order, with the legend."""
         colours = [self.colour_of(name) for name in self.names]
         dashes = [_DASHES[index % len(_DASHES)] for index in range(len(self.names))]
         lines: alt.Chart = (

@@ -1,4 +1,4 @@
-"""Metrics by subgroup: a forest plot by subgroup."""
+"""Forest plot of a metric by subgroup."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ def subgroup_forest(
     event: str = "events",
     unit: str = "subjects",
 ) -> Figure:
-    """A number of each subgroup with its interval and counts; how many are suppressed.
+    """Draw a number of each subgroup with its interval and counts, and count hidden subgroups.
 
     Args:
-        found: As :func:`sequela.evaluation.subgroups.subgroups` gives them.
-        metric: One that was asked for there, ``observed_minus_expected`` or ``alarm_rate``.
-        overall: The same number of all examples; a line marks it.
-        event: What the examples of class 1 are, after a count: ``deaths``.
-        unit: What a group is: ``subjects`` or ``recordings``.
+        found: The result of :func:`sequela.evaluation.subgroups.subgroups`.
+        metric: A metric that was computed there, ``observed_minus_expected`` or ``alarm_rate``.
+        overall: The number of all examples; a line marks it.
+        event: The word for examples of class 1 after a count: ``deaths``.
+        unit: The word for groups: ``subjects`` or ``recordings``.
 
     Raises:
         SettingError: If there is no subgroup.
@@ -52,7 +52,7 @@ def subgroup_forest(
         sentences.append(f"{attribute} {words}")
         rows.append(_row(one, metric, estimate))
     for attribute, number in Counter(each.attribute for each in found if not each.value).items():
-        words = f"{number} more, hidden: too few {unit} or {event}"
+        words = f"{number} hidden: too few {unit} or {event}"
         lines.append(Line(f"{attribute}: {words}"))
         sentences.append(f"{attribute} {words}")
         rows.append({"attribute": attribute, "suppressed": True})

@@ -15,7 +15,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def as_table(rows: Rows) -> pa.Table:
-    """A table with each column that any row has, null where a row lacks it.
+    """Make a table with each column that any row has, null where a row lacks it.
 
     Example:
         >>> as_table([{"epoch": 1}, {"epoch": 2, "loss": 0.5}]).to_pydict()
@@ -26,12 +26,12 @@ def as_table(rows: Rows) -> pa.Table:
 
 
 def write(path: Path, forms: Mapping[str, Callable[[], bytes]], rows: Rows) -> Path:
-    """Write a picture or its rows in the form that the suffix names; whole or not at all.
+    """Write a picture or its rows in the format of the suffix, completely or not at all.
 
     Args:
-        path: With one of the suffixes of ``forms``, or ``.csv`` or ``.parquet`` for the rows.
-        forms: What a suffix stands for, beside those two.
-        rows: Behind the picture.
+        path: File with a suffix of ``forms``, or ``.csv`` or ``.parquet`` for the rows.
+        forms: Functions that return the content for a suffix.
+        rows: The rows of the picture.
 
     Raises:
         SettingError: If the suffix is another.

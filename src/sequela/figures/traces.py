@@ -1,4 +1,4 @@
-"""Examples of a signal, one of each class, each in a lane of its own."""
+"""Examples of a signal, one of each class, each in its own lane."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,15 +12,15 @@ _FULL = 0.42  # of a lane: how far the largest sample is from its middle
 
 
 def traces(signals: Mapping[str, Sequence[float]], sfreq: float, width: int = 240) -> Figure:
-    """One example of each class, the strongest sample of each as high as its lane.
+    """Draw one example of each class, each scaled to the height of its lane.
 
-    The amplitude of a lane stands below its name: seizures would leave the others flat in one
-    scale for all.
+    The amplitude is written below the name of a lane. With one scale for all classes, seizures
+    would make the other lanes flat.
 
     Args:
-        signals: Class to samples, in µV.
+        signals: Samples in µV by class.
         sfreq: Samples per second.
-        width: Of the picture, in pixels.
+        width: Width of the picture, in pixels.
     """
     most = {name: max(map(abs, samples)) for name, samples in signals.items()}
     rows: list[dict[str, Any]] = [

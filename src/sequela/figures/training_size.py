@@ -1,4 +1,4 @@
-"""How much more a model would learn from more data: a held-out number over the training size."""
+"""Learning curve over the training size: a test-set number by the size of the training set."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,13 +15,13 @@ _WIDTH, _HEIGHT = 300, 220  # pixels
 
 
 def training_size(rows: Sequence[dict[str, Any]], *, metric: str, unit: str) -> Figure:
-    """A held-out number of each model over how much it learnt from, with 95 % intervals.
+    """Draw a test-set number of each model over the size of its training set.
 
     Args:
         rows: Each with ``model``, the unit in the plural (``recordings``), the metric, ``low`` and
             ``high``.
-        metric: Its name, and the rows' key that holds the number.
-        unit: What is counted, in the plural.
+        metric: Name of the metric, and key of its number in the rows.
+        unit: The unit that is counted, in the plural.
 
     Raises:
         SettingError: If there is nothing to draw.
@@ -41,7 +41,7 @@ def training_size(rows: Sequence[dict[str, Any]], *, metric: str, unit: str) -> 
         ),
         "y": alt.Y(
             f"{metric}:Q",
-            title=f"held-out {how.title}",
+            title=f"test-set {how.title}",
             scale=alt.Scale(zero=False),
             axis=alt.Axis(format=how.axis, tickCount=5),
         ),
@@ -59,13 +59,13 @@ def training_size(rows: Sequence[dict[str, Any]], *, metric: str, unit: str) -> 
     said = "; ".join(row["hover"] for row in drawn)
     return Figure(
         chart=alt.LayerChart(layer=layers).properties(width=_WIDTH, height=_HEIGHT),
-        alt=f"Held-out {how.title} by size of the training part, with 95 % intervals. {said}.",
+        alt=f"Test-set {how.title} by size of the training set, with 95 % intervals. {said}.",
         rows=[dict(row) for row in ordered],
     )
 
 
 def _hover(row: dict[str, Any], metric: str, unit: str) -> str:
-    """A point in words."""
+    """Describe a point in words."""
     form = named(metric).form
     value = f"{number(row[metric], form)} {within(row['low'], row['high'], form)}"
     return f"{row['model']}, {row[unit]:,} {unit}: {value}"

@@ -1,4 +1,4 @@
-"""Numbers and names as pictures and their text alternatives write them."""
+"""Numbers and names in pictures and in their text alternatives."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ __all__ = ["haloed", "named_line", "number", "with_interval"]
 
 
 def haloed(values: list[dict[str, Any]], encoding: dict[str, Any], **style: Any) -> alt.LayerChart:
-    """Texts (column ``text``) that stay readable where they cross lines."""
+    """Draw texts (column ``text``) that stay readable where they cross lines."""
     base = alt.Chart(alt.Data(values=values)).encode(**encoding, text="text:N")
     ground = base.mark_text(fontSize=11, color=PAPER, stroke=PAPER, strokeWidth=4, **style)
     return alt.LayerChart(layer=[ground, base.mark_text(fontSize=11, color=INK, **style)])
@@ -25,7 +25,7 @@ def named_line(
     at: tuple[float, float],
     **style: Any,
 ) -> alt.LayerChart:
-    """A dotted straight line to compare with, and its name at a place."""
+    """Draw a dotted reference line, and its name at a place."""
     axes = {"x": "x:Q", "y": "y:Q"}
     ends = [{"x": x, "y": y} for x, y in (start, end)]
     line = alt.Chart(alt.Data(values=ends)).mark_line(color=INK, strokeWidth=1, strokeDash=[2, 3])
@@ -34,7 +34,7 @@ def named_line(
 
 
 def with_interval(estimate: Estimate, form: str = ".2f") -> str:
-    """A number with its interval in words.
+    """Write a number with its interval in words.
 
     Example:
         >>> with_interval(Estimate(0.8123, None))

@@ -1,1 +1,1 @@
-"""Run folders in, one self-contained HTML page out."""
+"""Self-contained HTML pages and model cards made from run folders."""

@@ -1,12 +1,14 @@
-"""The first screen of a page: what was done on whom, four cards, and a picture of all models."""
+"""The first screen of a page: a summary, four cards, and a picture of all models."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sequela.evaluation.disclosure import Hidden
 from sequela.evaluation.number import number
 from sequela.report.comparison import Row, Standing
 from sequela.report.picture import HALF, WIDE, Picture
+from sequela.report.sentences import events_in_words
 
 if TYPE_CHECKING:
     from sequela.report.group import Group
@@ -17,12 +19,12 @@ _THOUSAND = 1000
 
 @dataclass(frozen=True)
 class Line:
-    """What a card says of one study.
+    """The text of a card on one study.
 
     Attributes:
         study: Its title; empty where the page has one study.
-        first: What stands out.
-        rest: What follows.
+        first: The bold text.
+        rest: The text after it.
         bad: Whether it is a warning.
     """
 
@@ -33,7 +35,7 @@ class Line:
 
 
 def lead(contents: Sequence[Content]) -> list[str]:
-    """What was done, on whom: a paragraph for each study."""
+    """Return what was done on which data: a paragraph for each study."""
     return [_done(content) for content in contents]
 
 
@@ -41,20 +43,20 @@ def _done(content: Content) -> str:
     main: Group = content["main"]
     many = len(main.plain)
     models = "One model was" if many == 1 else f"{many} models were"
-    done = f"The question: {main.data['question']}. {models} tested on {content['holds']}."
+    done = f"Question: {main.data['question']}. {models} trained and tested on {content['holds']}."
     if content["judged"]:
         claims = "claims" if len(content["judged"]) > 1 else "claim"
-        done += f" {len(content['judged'])} {claims} of {main.study.report}: {content['tally']}."
+        done += f" Of {len(content['judged'])} {claims} of {main.study.report}, {content['tally']}."
     return done
 
 
 def cards(contents: Sequence[Content]) -> list[tuple[str, list[Line]]]:
-    """Data, best model, cost and main caveat, each of all studies."""
+    """Return the cards on data, best model, cost and limitations, each for all studies."""
     makers = {
         "Data": _data,
         "Best model": _best,
-        "Cost of the best": _cost,
-        "What is wrong with it": _caveat,
+        "Cost of the best model": _cost,
+        "Limitations": _caveat,
     }
     alone = len(contents) == 1
     return [
@@ -64,7 +66,7 @@ def cards(contents: Sequence[Content]) -> list[tuple[str, list[Line]]]:
 
 
 def pictures(contents: Sequence[Content]) -> list[Picture]:
-    """Of each study, all models with intervals against their operations."""
+    """Return a picture for each study: all models with intervals against their operations."""
     alone = len(contents) == 1
     drawn = (_picture(c, alone=alone, first=c is contents[0]) for c in contents)
     return [each for each in drawn if each]
@@ -75,7 +77,9 @@ def _picture(content: Content, *, alone: bool, first: bool) -> Picture | None:
     caption = "" if alone else f"{content['study'].title}. "
     caption += f"{standing.metric.heading} with 95 % intervals."
     if first:
-        caption += " Filled: no model with fewer operations is better. Diamonds: not counted."
+        caption += " A filled point marks a model that no model with fewer operations beats."
+        if not all(row.entry.facts["operations"] for row in standing.rows):
+            caption += " Diamonds mark models whose operations are not counted."
     name = f"{content['study'].name}-models-picture"
     return standing.against_operations(name, caption, WIDE if alone else HALF)
 
@@ -88,11 +92,8 @@ def _data(study: str, content: Content) -> Line:
     recordings = f"{data['recordings']:,} recordings" if "recordings" in data else ""
     recordings += f" of {data['sessions']:,} sessions" if "sessions" in data else ""
     of = ", ".join(filter(None, (whose, recordings)))
-    how = f"{split['folds']} folds" if split["folds"] else "test part held out"
-    events = ""
-    if "outcome" in data:
-        share = number(100 * data["positives"] / data["examples"], ".1f")
-        events = f"{data['positives']:,} {data['outcome']['many']} ({share} %)"
+    how = f"{split['folds']} folds" if split["folds"] else "test set split off"
+    events = events_in_words(data) if "outcome" in data else ""
     first = f"{data['examples']:,} {data['example']}s"
     whole = ", ".join(filter(None, (of and f"of {of}", events)))
     said = (whole, data["title"], f"{_capital(how)} by {split['by']}")
@@ -104,22 +105,22 @@ def _best(study: str, content: Content) -> Line:
     standing: Standing = content["standing"]
     best = standing.best
     if not best:
-        return Line(
-            study, main.best.title, f"{standing.metric.heading}: hidden, as it tells of few."
-        )
+        hidden = f"{standing.metric.heading} is hidden: a class has too few people."
+        return Line(study, main.best.title, hidden)
     said = f"{standing.metric.heading} {_with_interval(best, standing)}"
     chosen = f", {main.chosen}" if main.chosen else ""
     return Line(study, best.entry.title, f"{said}{chosen}.{_simpler(standing)}")
 
 
 def _simpler(standing: Standing) -> str:
-    """Whether a simpler model would do; nothing where that is not known."""
+    """Return whether a simpler model would do, in a sentence; nothing where that is not known."""
     if row := standing.simplest:
-        found = f"{row.entry.title}, {_with_interval(row, standing)}"
-        return f" Simpler and not clearly worse: {found}."
+        metric, worse = standing.metric, "lower" if standing.metric.better == "higher" else "higher"
+        value = f"its {metric.title}, {_with_interval(row, standing)}, is not significantly {worse}"
+        return f" {row.entry.title} is simpler, and {value}."
     compared = [row for row in standing.simpler if row.apart and row.apart.difference]
     if compared and len(compared) == len(standing.simpler):
-        return " Each simpler model is clearly worse."
+        return " Every simpler model is clearly worse."
     return ""
 
 
@@ -135,52 +136,60 @@ def _with_interval(row: Row, standing: Standing) -> str:
 def _cost(study: str, content: Content) -> Line:
     best = content["best"]
     operations = best.facts["operations"]
-    first = f"{operations:,} operations" if operations else "Operations not counted"
-    each = f" per {best.data['example']}" if operations else ""
+    first = f"{operations:,} operations" if operations else "Operations not counted."
+    each = f"per {best.data['example']}. " if operations else ""
+    held = f"{best.facts['parameters']:,} parameter{'s' * (best.facts['parameters'] != 1)}"
+    used, models = best.facts["inference_us"], len(best.run.runs)
+    took = f"training{f' of all {models} models' * (models > 1)} took"
+    if used:
+        timed = number(used, ",.3g" if used < _THOUSAND else ",.0f")
+        took = f"a prediction takes {timed} µs, {took}"
     seconds = number(best.facts["train_seconds"], ".3g")
-    rest = f"{each.strip()}{'; ' if each else ''}{best.facts['parameters']:,} parameters; "
-    used = best.facts["inference_us"]
-    timed = f"{number(used, ',.3g' if used < _THOUSAND else ',.0f')} µs for each; " if used else ""
-    return Line(study, first, f"{rest}{timed}trained in {seconds} s, all on one thread.")
+    return Line(study, first, f"{each}{held}; {took} {seconds} s, on one thread.")
 
 
 def _caveat(study: str, content: Content) -> Line:
-    """The first of what makes the numbers say less than they seem to."""
+    """Return the worst limitation, and the titles of the others."""
     found = caveats(content)
     if not found:
-        return Line(study, "None was found", "The audit looked for leaks and found none.")
+        test, data = content["best"].test, content["main"].data
+        sets = "The test sets together have" if content["main"].first.folds else "The test set has"
+        count, smallest = test["groups"], content["best"].smallest
+        many = f"fewer than {smallest}" if isinstance(count, Hidden) else f"{count:,}"
+        units = f"{data['unit']}{'s' * (count != 1)}"
+        return Line(study, "No data leak found", f"{sets} {many} {units}.")
     first, rest = found[0]
     others = "; ".join(title[:1].lower() + title[1:] for title, _ in found[1:])
     return Line(study, first, f"{rest} {f'Also: {others}.' if others else ''}".strip(), bad=True)
 
 
 def caveats(content: Content) -> list[tuple[str, str]]:
-    """All of them, the worst first: what, and why."""
+    """Return the title and explanation of each limitation, the worst first."""
     main: Group = content["main"]
     standing: Standing = content["standing"]
     data = main.data
     leaking = [each for each in main.findings if each["severity"] == "leak"]
     found = [(_capital(each["check"]), f"{_capital(each['what'])}.") for each in leaking[:1]]
     if main.quick:
-        found.append(("Quick run", "Networks had few epochs: the numbers are not results."))
+        found.append(("Quick run", "Networks had few epochs, so the numbers are not results."))
     if main.too_few:
-        many = f"The rarer class has {main.rarer_shown} examples."
-        found.append((_capital(main.too_few), many))
+        found.append((_capital(main.too_few), f"The smallest class has {main.rarer_shown}."))
     if unbeaten := standing.unbeaten:
         reference = unbeaten.entry
-        many = f"It is a reference model of {unbeaten.parameters:,} parameters."
-        found.append((f"No network clearly beats {reference.title}", many))
+        many = f"{unbeaten.parameters:,} parameter{'s' * (unbeaten.parameters != 1)}"
+        why = f"It is a baseline model with {many}."
+        found.append((f"No network is clearly better than {reference.title}", why))
     if data["subjects"] is None:
-        split = f"a split by {data['unit']} is not one by patient"
-        found.append(("Patients are not identified", f"{_capital(split)}."))
+        why = f"A split by {main.first.settings.split} may put one patient into several sets."
+        found.append(("Patients are not identified", why))
     for worst in main.study.caveats[:1]:
         title, rest = found.pop(0) if found else (worst.removesuffix("."), "")
         found.insert(0, (title, f"{rest} {worst}" if rest else ""))
     if not main.too_few and main.rarer < main.study.few:
-        many = f"The rarer class has {main.rarer_shown} examples"
+        many = f"The smallest class has {main.rarer_shown}"
         found.append((many, "Intervals are wide."))
     suspicious = [each for each in main.findings if each["severity"] != "leak"]
-    found += [(_capital(each["check"]), f"{_capital(each['what'])}.") for each in suspicious]
+    found += [(_capital(each["what"]), f"Suspicious: {each['check']}.") for each in suspicious]
     return found
 
 
@@ -189,6 +198,6 @@ def _capital(text: str) -> str:
 
 
 def claims_of(contents: Sequence[Content]) -> str:
-    """Whose claims are tested, for the title; nothing where there are none."""
+    """Return the reports whose claims are tested, for the title; nothing where there are none."""
     reports = dict.fromkeys(c["study"].report for c in contents if c["study"].claims)
     return f": the claims of {' and '.join(reports)}, tested" if reports else ""

@@ -1,4 +1,4 @@
-"""The page: run folders in, one self-contained HTML file out, the same bytes each time."""
+"""The page of runs: one self-contained HTML file, with the same bytes each time."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,18 +17,18 @@ from sequela.studies.results import by_study
 
 
 def build(folders: Sequence[Run], out: Path, smallest: int = SMALLEST_CELL) -> Path:
-    """Open the held-out parts of some runs and build their page.
+    """Evaluate runs on their test sets and build their page.
 
     Args:
-        folders: Finished runs; those of one question are of the same split, or judged on the same
-            examples and trained on other shares of the rest.
+        folders: Finished runs. Runs of one question have the same split, or the same test set and
+            other shares of the rest for training.
         out: The page; written under a temporary name, then renamed.
         smallest: The smallest count of people that is shown.
 
     Raises:
-        RunError: If there is no run, a run is damaged, its numbers are not those of its
-            predictions, or runs that belong side by side are of different splits.
-        SplitError: If the parts of a run overlap.
+        RunError: If there is no run, a run is damaged, its numbers differ from its predictions,
+            or runs of one question have different splits.
+        SplitError: If the sets of a run overlap.
     """
     if not folders:
         raise RunError("no run to report: name at least one run folder")
@@ -53,16 +53,16 @@ def build(folders: Sequence[Run], out: Path, smallest: int = SMALLEST_CELL) -> P
 
 
 def _refuse_mixture(folders: Sequence[Run]) -> None:
-    """Refuse runs that do not belong on one page: their numbers could not be compared."""
+    """Raise an error for runs whose numbers cannot be compared on one page."""
     first: dict[tuple[object, ...], Run] = {}
     for folder in folders:
         settings = folder.settings
-        # Each question has its own table; what leaks on purpose stands beside it.
+        # Each question has its own table; runs that leak on purpose are next to it.
         kind = (question_of(folder), settings.split, planned_leak(folder))
         same = first.setdefault(kind, folder)
         if folder.split_ids != same.split_ids:
             raise RunError(
-                f"{folder.path} and {same.path} are of different splits (by "
+                f"{folder.path} and {same.path} have different splits (by "
                 f"{settings.split}): their metrics cannot be compared; build one page for each"
             )
         _ = folder.predictions  # reading them proves that they belong to the split

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 _WRITTEN = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "://": "&#58;//", "@": "&#64;"}
 _SIGNS = re.compile(r"://|[&<>@\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])|(?i:(?<=\bwww)\.)")
 _BEGINS = re.compile(r"^\s*(?:[#=]|[-+](?=[\s-])|\d+(?=[.)]\s))")
-"""What would make a heading, rule or list of a text that begins a line."""
+"""The start of a line that Markdown reads as a heading, rule or list."""
 
 
 def build_card(run: Run, out: Path, smallest: int = SMALLEST_CELL) -> Path:
-    """Open the held-out part of a run and write its model card, filled from its folder alone.
+    """Evaluate a run on its test set and write its model card, filled from its folder alone.
 
-    Neither model nor data are read.
+    Neither the model nor the data are read.
 
     Args:
         run: A finished run, or folds.
@@ -44,8 +44,8 @@ def build_card(run: Run, out: Path, smallest: int = SMALLEST_CELL) -> Path:
         smallest: The smallest count of people that is shown.
 
     Raises:
-        RunError: If the run's numbers are not those of its predictions.
-        SplitError: If the parts of the run overlap.
+        RunError: If the run's numbers differ from its predictions.
+        SplitError: If the sets of the run overlap.
     """
     opened = open_held_out(run, "card")
     entry = Entry(run, smallest=smallest)
@@ -56,7 +56,7 @@ def build_card(run: Run, out: Path, smallest: int = SMALLEST_CELL) -> Path:
 
 
 def front_matter(entry: Entry) -> str:
-    """The YAML that stands at the head of the card, as the Hub reads it."""
+    """Return the YAML at the head of the card, as the Hub reads it."""
     from huggingface_hub import ModelCardData
 
     data = entry.data
@@ -76,12 +76,12 @@ def front_matter(entry: Entry) -> str:
 
 
 def _of_hub(test: Mapping[str, Any]) -> list[Metric]:
-    """The metrics that the Hub has too, where there is a number."""
+    """Return the metrics that the Hub has too and that the run has a number for."""
     return [m for m in reported() if m.hub and test.get(m.key) is not None]
 
 
 def _result(entry: Entry, metric: Metric, *, tabular: bool) -> "EvalResult":
-    """A number of the Hub's with its interval, in its name for people and apart for programs."""
+    """Return a result for the Hub, its interval in the name and in the arguments."""
     from huggingface_hub import EvalResult
 
     data, test = entry.data, entry.test
@@ -92,7 +92,7 @@ def _result(entry: Entry, metric: Metric, *, tabular: bool) -> "EvalResult":
         task_name=data["question"],
         dataset_type=data["name"],
         dataset_name=data["title"],
-        dataset_split="folds, each held out once" if entry.run.folds else "held_out",
+        dataset_split="folds, each the test set once" if entry.run.folds else "held_out",
         metric_type=metric.hub,
         metric_value=test[metric.key],
         metric_name=metric.heading + (f" (95 % interval {low} to {high})" if ci else ""),
@@ -101,7 +101,7 @@ def _result(entry: Entry, metric: Metric, *, tabular: bool) -> "EvalResult":
 
 
 def _content(entry: Entry) -> dict[str, Any]:
-    """What the template places."""
+    """Return the values of the template."""
     run = entry.run
     data = entry.data
     groups = probabilities.groups(entry) if entry.two else []
@@ -133,7 +133,7 @@ def _content(entry: Entry) -> dict[str, Any]:
 
 
 def _with_interval(estimate: Estimate | None) -> str:
-    """A number with its interval, or a dash."""
+    """Write a number with its interval, or a dash."""
     if estimate is None:
         return number(None)
     interval = estimate.interval
@@ -141,16 +141,16 @@ def _with_interval(estimate: Estimate | None) -> str:
 
 
 def _share(point: Mapping[str, Any], name: str) -> str:
-    """A number at a threshold with its interval, or a dash."""
+    """Write a number at a threshold with its interval, or a dash."""
     ci = point.get(f"{name}_ci")
     return number(point.get(name)) + (f" {within(*ci)}" if ci else "")
 
 
 def markdown(value: object) -> str:
-    r"""Text as Markdown shows it, whatever it holds: it is read as no HTML, link, table or heading.
+    r"""Escape a text so that Markdown reads no HTML, link, table or heading in it.
 
     Args:
-        value: What a template places; what is :class:`markupsafe.Markup` is Markdown already.
+        value: A value of a template; :class:`markupsafe.Markup` is Markdown already.
 
     Example:
         >>> print(markdown("a|b <img src=x> [here](http://a.b) # 1_000 held_out"))
@@ -168,7 +168,7 @@ def _one_line(text: str) -> str:
 
 
 def _templates() -> Environment:
-    """The card is Markdown: whatever is placed in it is escaped as Markdown, which is no HTML."""
+    """Open the templates, which escape all values as Markdown."""
     environment = Environment(
         loader=PackageLoader("sequela.report"),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""The commands that make the runs of a page again."""
+"""The commands that reproduce the runs of a page."""
 
 import shlex
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ _OPTIONS = {
     for kind in (RunSettings, CohortSettings, SignalSettings, TrainingSettings)
     for name, (option, _) in options(kind).items()
 }
-"""The options of ``sequela train`` by the name of their setting."""
+"""The option of ``sequela train`` for each setting."""
 
 
 def commands(folders: Sequence[Run]) -> list[str]:
-    """One command where the runs are a study's own, or else one for each run."""
+    """Return one command if the runs are those of a study, else one for each run."""
     runs = [folder.settings.model_copy(update={"folds": 0, "fold": 0}) for folder in folders]
     first, study = runs[0], study_of(folders[0])
     data = f" --data {first.data}" * (len(study.data) > 1)
@@ -54,7 +54,7 @@ def commands(folders: Sequence[Run]) -> list[str]:
 
 
 def _is_split_so(folder: Run, *, quick: bool) -> bool:
-    """Whether the study uses as many folds on these data."""
+    """Return ``True`` if the study uses this number of folds on these data."""
     settings = folder.settings
     rarer = min(folder.data["counts"]) if settings.cohort else None
     study = study_of(folder)
@@ -68,7 +68,7 @@ def _split_seed(settings: RunSettings) -> str:
 
 
 def _lines(folder: Run) -> list[str]:
-    """The command of one run; of an ensemble, first those of its members."""
+    """Return the command of one run; for an ensemble, the commands of its members first."""
     settings, members = folder.settings, members_of(folder.settings)
     if not members:
         return [_train(settings, folder.repeats, folder.seeds)]
@@ -76,10 +76,10 @@ def _lines(folder: Run) -> list[str]:
     for number, member in enumerate(members):
         own = RunSettings.of(**member.settings)
         outs.append(f"runs/{number + 1}-{member.run}")
-        if members_of(own):  # of an ensemble of ensembles the members' members are not listed
-            lines.append(f"# {outs[-1]}: an ensemble; its own card has its commands")
+        if members_of(own):  # the members of a member are not listed
+            lines.append(f"# {outs[-1]}: an ensemble; its own card lists its commands")
             continue
-        # A model of several seeds was begun with the first one.
+        # A model of several seeds starts from the first seed.
         lines.append(_train(own, folder.repeats, folder.seeds) + f" --out {shlex.quote(outs[-1])}")
     mean = settings.model_settings["mean"]
     flag = f" --mean {mean}" * (mean != "arithmetic")
@@ -92,7 +92,7 @@ def _segment(settings: RunSettings) -> str:
 
 
 def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
-    """The command of one run, and whether its settings go beyond what the command takes."""
+    """Return the command of one run, with a note if no option sets some of its settings."""
     usual = training_of(settings.model, {})
     changes = {
         name: value
@@ -100,7 +100,7 @@ def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
         if name in _OPTIONS and value is not None and value != getattr(usual, name)
     }
     records = _records(settings)
-    # What no option says: that something is left out which the study has.
+    # No option leaves out something that the study has.
     sayable = {n: v for n, v in records.items() if v is not None and v is not False and v != ()}
     plain = run_settings(
         settings.model,
@@ -113,7 +113,7 @@ def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
         training=changes,
         signals=settings.signals,
     )
-    if "declared" in sayable:  # whoever runs the command has the file
+    if "declared" in sayable:  # the reader needs the file of the task
         sayable = {**sayable, "task": f"{sayable['task']}.toml"}
         del sayable["declared"]
     own = settings.signals.model_dump(exclude_defaults=True) if settings.signals else {}
@@ -132,7 +132,7 @@ def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
 
 
 def _records(settings: RunSettings) -> dict[str, Any]:
-    """What was said of the records beyond what a study says of its data."""
+    """Return the settings of the records that differ from the study of the data."""
     asked = settings.cohort
     if not asked:
         return {}
@@ -150,7 +150,7 @@ def _records(settings: RunSettings) -> dict[str, Any]:
 
 
 def _option(name: str, value: Any) -> str:
-    """One option of ``sequela train``; a list is given one by one."""
+    """Return one option of ``sequela train``; it is repeated for each value of a list."""
     flag = f" {_OPTIONS[name]}"
     if isinstance(value, (list, tuple)):
         return "".join(f"{flag} {shlex.quote(str(each))}" for each in value)

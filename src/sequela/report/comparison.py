@@ -1,4 +1,4 @@
-"""All models of a question side by side: one forest plot, and each beside the best of them."""
+"""All models of a question in one forest plot, with their difference from the best model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ class Row:
 
     Attributes:
         entry: The run.
-        value: Its held-out number.
+        value: Its number on the test set.
         interval: 95 %; ``None`` where it has none.
-        models: The same number of each fold, repeat and seed, where there are several, without
-            those of which a class has too few held-out people.
-        apart: Its paired difference from the best; ``None`` of the best itself, and where the two
-            cannot be compared.
+        models: The number of each fold, repeat and seed, where there are several; models with too
+            few people of a class in the test set are left out.
+        apart: Its paired difference from the best; ``None`` for the best itself, and where the
+            two cannot be compared.
     """
 
     entry: Entry
@@ -41,12 +41,12 @@ class Row:
 
     @property
     def parameters(self) -> int:
-        """How many the model has."""
+        """The number of parameters of the model."""
         return int(self.entry.facts["parameters"])
 
     @property
     def as_good(self) -> bool:
-        """Whether the interval of the difference from the best holds zero."""
+        """``True`` if the interval of the difference from the best model includes zero."""
         found = self.apart and self.apart.difference
         return bool(found and found.interval.low <= 0 <= found.interval.high)
 
@@ -57,9 +57,9 @@ class Standing:
 
     Attributes:
         rows: The models.
-        best: The best of them; ``None`` where its number is hidden.
-        metric: Their number.
-        example: What the operations are for.
+        best: The best model; ``None`` where its number is hidden.
+        metric: The metric that ranks them.
+        example: The unit of data that the operations are counted for.
     """
 
     rows: tuple[Row, ...]
@@ -69,11 +69,11 @@ class Standing:
 
     @classmethod
     def of(cls, entries: Sequence[Entry], best: Entry) -> "Standing":
-        """From the models of one question; those whose number is hidden are left out."""
+        """Make it from the models of one question; models whose number is hidden are left out."""
         metric = best.metric
         shown = [e for e in entries if not isinstance(e.test.get(metric.key), Hidden | None)]
         shown.sort(key=lambda e: (e is not best, -e.value))
-        # A difference from a hidden number would tell it.
+        # A difference from a hidden number would reveal it.
         seen = any(each is best for each in shown)
         apart = _apart(best, shown) if seen else {}
         rows = tuple(_row(entry, metric, apart.get(entry.key)) for entry in shown)
@@ -81,7 +81,7 @@ class Standing:
 
     @property
     def simpler(self) -> tuple[Row, ...]:
-        """Those with fewer parameters than the best, the simplest first."""
+        """The models with fewer parameters than the best, the simplest first."""
         if not self.best:
             return ()
         most = self.best.parameters
@@ -90,12 +90,12 @@ class Standing:
 
     @property
     def simplest(self) -> Row | None:
-        """The simplest of those that are simpler than the best and not clearly worse."""
+        """The simplest model that is simpler than the best and not clearly worse."""
         return next((row for row in self.simpler if row.as_good), None)
 
     @property
     def unbeaten(self) -> Row | None:
-        """The best reference model, where no network clearly beats it."""
+        """The best baseline model, where no network is clearly better."""
         references = [row for row in self.rows if not row.entry.account]
         networks = [row for row in self.rows if row.entry.account]
         if not (references and networks):
@@ -105,7 +105,7 @@ class Standing:
 
     @cached_property
     def ends(self) -> tuple[float, float]:
-        """Of the axis: a bit more than the intervals and the folds reach."""
+        """The ends of the axis: a bit more than the intervals and the folds reach."""
         all_ = [n for row in self.rows for n in (row.value, *(row.interval or ()), *row.models)]
         if self.metric.chance is not None:
             all_.append(self.metric.chance)
@@ -115,13 +115,13 @@ class Standing:
         return max(least, low - margin), min(most, high + margin)
 
     def at(self, value: float) -> str:
-        """Where a number stands on the axis, in percent of its width."""
+        """Return the place of a number on the axis, in percent of its width."""
         low, high = self.ends
         return f"{100 * (value - low) / (high - low):.2f}%"
 
     @property
     def ticks(self) -> list[tuple[str, str]]:
-        """Place and label of round numbers on the axis."""
+        """The place and label of round numbers on the axis."""
         low, high = self.ends
         step = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1) if (high - low) / s <= _TICKS)
         first = int(low / step) + 1
@@ -150,7 +150,7 @@ class Standing:
         )
 
     def against_operations(self, name: str, caption: str, width: int = WIDE) -> Picture | None:
-        """The picture of all models: what the work of each buys."""
+        """Return the picture of all models: their number against their operations."""
         rows = [
             {
                 "model": row.entry.title,
@@ -182,7 +182,7 @@ def _row(entry: Entry, metric: Metric, apart: Compared | None) -> Row:
 
 
 def _apart(best: Entry, entries: Sequence[Entry]) -> dict[str, Compared]:
-    """The paired difference of each model from the best, of those judged by the same design."""
+    """Return the paired difference from the best of each model with the same folds and seeds."""
     others = [e for e in entries if e is not best and _design(e.run) == _design(best.run)]
     if not others or not best.metric.better:
         return {}

@@ -12,7 +12,7 @@ from sequela.runs.environment import environment
 
 
 def build_comparison(found: Comparison, out: Path) -> Path:
-    """Write the page; the same runs give the same bytes on one machine.
+    """Write the page. The same runs give the same bytes on one machine.
 
     Args:
         found: The comparison.

@@ -1,4 +1,4 @@
-"""One run on a page: its title, its numbers, its cost, and its pictures."""
+"""One run on a page: its title, its numbers, its cost and its pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,11 +26,10 @@ class Entry:
 
     Attributes:
         run: The run, or the folds.
-        study: What ids begin with, and what the report says of the model; none on a page of its
-            own.
+        study: The start of its ids and the report's numbers on the model; none on its own page.
         smallest: The smallest count of people that is shown.
-        called: The name of its folder where another run on the page is of the same model.
-        number: Its place on the page, where that is so.
+        called: The name of its folder where another run on the page has the same model.
+        number: Its place on the page, in that case.
     """
 
     run: Run
@@ -41,17 +40,17 @@ class Entry:
 
     @cached_property
     def released(self) -> Released:
-        """What may be shown of the run."""
+        """The numbers of the run that may be shown."""
         return Released(self.run, self.smallest)
 
     @property
     def cell(self) -> int:
-        """The smallest count that its pictures show: any, where nobody is counted."""
+        """The smallest count that its pictures show: any count, where nobody is counted."""
         return self.smallest if of_people(self.run.data) else 1
 
     @property
     def points_shown(self) -> bool:
-        """Whether what happens at the thresholds may be shown."""
+        """``True`` if the confusion matrices at the thresholds may be shown."""
         points = self.test.get("operating_points", ())
         return not any(isinstance(point["confusion"], Hidden) for point in points)
 
@@ -68,12 +67,12 @@ class Entry:
 
     @property
     def members(self) -> list[Member]:
-        """The models of an ensemble; none of any other run."""
+        """The models of an ensemble; empty for any other run."""
         return members_of(self.run.settings)
 
     @property
     def key(self) -> str:
-        """What ids on the page begin with: unique among the runs of a cohort that do not leak."""
+        """The start of its ids on the page: unique among the runs of a cohort that do not leak."""
         study = f"{self.study.name}-" if self.study else ""
         members = "".join(f"-{each.settings['model']}" for each in self.members)
         weighted = "-weighted" * self.run.settings.training.class_weights
@@ -81,7 +80,7 @@ class Entry:
 
     @property
     def account(self) -> Account | None:
-        """What it costs, where it is a network."""
+        """The cost account of a network; ``None`` for other models."""
         return self.run.account
 
     @property
@@ -91,7 +90,7 @@ class Entry:
 
     @property
     def test(self) -> dict[str, Any]:
-        """Its held-out numbers."""
+        """Its numbers on the test set."""
         return self.released.test
 
     @property
@@ -106,45 +105,45 @@ class Entry:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What it says of its data."""
+        """Its description of the data."""
         return self.released.data
 
     @property
     def two(self) -> bool:
-        """Whether there are two classes: then examples are ranked, and an alarm has a threshold."""
+        """``True`` if there are two classes: examples are ranked, and an alarm has a threshold."""
         return "outcome" in self.data
 
     @property
     def metric(self) -> Metric:
-        """The one that decides which model is best."""
+        """The metric that decides which model is best."""
         return headline(self.data["classes"], self.run.test)
 
     @property
     def value(self) -> float:
-        """Its held-out number that decides; it may be one that is not shown."""
+        """Its value of that metric on the test set, which may be hidden on the page."""
         return self.run.test.get(self.metric.key) or 0.0
 
     @property
     def findings(self) -> list[dict[str, Any]]:
-        """What makes its numbers too good, leaks first; of all folds, each said once."""
+        """The leaks and suspicions of all folds, leaks first, each listed once."""
         runs = self.run.runs
         found = [f for kind in ("leaks", "suspicions") for r in runs for f in r.metrics[kind]]
         return each_once(released_findings(found, self.run.data, self.smallest))
 
     @property
     def leak(self) -> str:
-        """``row`` or ``hindsight`` where it leaks to show what that is worth, else nothing."""
+        """``row`` or ``hindsight`` if it leaks on purpose to show the inflation, else nothing."""
         return planned_leak(self.run)
 
 
 def measures(entries: Sequence[Entry]) -> list[Metric]:
-    """The metrics that any of some runs reports: the one that judges first, then the others."""
+    """Return the metrics that any of the runs reports, the deciding metric first."""
     held = {key for entry in entries for key in entry.test}
     return sorted(reported(held), key=lambda metric: metric is not entries[0].metric)
 
 
 def panel(entry: Entry) -> dict[str, Any]:
-    """The registered pictures of one run, and sentences on its classes."""
+    """Return the registered pictures of one run, and sentences on its classes."""
     drawn = [
         (each, figure) for each in RUN_FIGURES.values() if (figure := each.draw(entry.released))
     ]

@@ -1,4 +1,4 @@
-"""The page of an explanation: what moved some predictions of a run."""
+"""The page of an explanation: the contributions of inputs to some predictions of a run."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,13 +34,13 @@ class Moved:
 def build_explanation(
     found: Explanation, out: Path, *, ids: bool = False, smallest: int = SMALLEST_CELL
 ) -> Path:
-    """Write the page; the same run and data give the same bytes on one machine.
+    """Write the page. The same run and data give the same bytes on one machine.
 
     Args:
         found: The explanation.
         out: The page; written under a temporary name, then renamed.
-        ids: Whether to show the ids of examples, how many days ago each code was, and the names of
-            rare codes: for use where the data are.
+        ids: Whether to show ids of examples, days of codes and names of rare codes, for internal
+            use only.
         smallest: A code that fewer training subjects have is rare.
     """
     entry = Entry(found.run, smallest=smallest)
@@ -68,11 +68,11 @@ def build_explanation(
 def up_and_down(
     codes: tuple[CodeAt, ...], found: Attribution, most: int = _MOST, smallest: int = 1
 ) -> tuple[list[Moved], list[Moved], float]:
-    """The codes that raised a number most, those that lowered it most, and the sum of the others.
+    """Return the codes that raised or lowered a number most, and the sum of the others.
 
     Args:
-        codes: Of a record.
-        found: What moved the number, (code,).
+        codes: The codes of a record.
+        found: Their contributions, (code,).
         most: Codes in each direction.
         smallest: Codes of fewer training subjects are among the others.
     """
@@ -86,7 +86,7 @@ def up_and_down(
 
 
 def _example(each: Explained, place: int, *, ids: bool, smallest: int) -> dict[str, Any]:
-    """What the template places of one example."""
+    """Return the values of the template on one example."""
     picture, tables = None, []
     if each.signal is not None and each.sfreq is not None:
         picture = svg(signal_attribution(each.signal, each.sfreq, each.numbers), f"segment-{place}")

@@ -1,4 +1,4 @@
-"""The page of a model on other people: who differs, how well it does, and recalibrated."""
+"""The page of an external validation: population, performance and recalibration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sequela.config import SMALLEST_CELL
 from sequela.evaluation.calibration import calibration_line, reliability
-from sequela.evaluation.disclosure import HIDDEN, is_small, shown
+from sequela.evaluation.disclosure import is_small, shown
 from sequela.evaluation.event import event
 from sequela.evaluation.external import difference, person
 from sequela.evaluation.intervals import Estimate
@@ -28,18 +28,18 @@ from sequela.runs.released import of_people, public
 
 OTHERS = "any other value"
 _TWO = 2
-_FLAT = 0.02  # everybody has nearly the same chance: a slope says nothing
+_FLAT = 0.02  # all probabilities are nearly equal, so that a slope is meaningless
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table of who the people are.
+    """A row of the table that describes both populations.
 
     Attributes:
         what: Such as ``age``.
-        value: Such as ``40 to 64``; empty where the row is one number.
-        home: Where the model was made, in words.
-        away: Where it is judged, in words.
+        value: Such as ``40 to 64``; empty for a row of one number.
+        home: The value in the development data, in words.
+        away: The value in the new data, in words.
     """
 
     what: str
@@ -49,7 +49,7 @@ class Row:
 
 
 def build_external(found: External, out: Path, smallest: int = SMALLEST_CELL) -> Path:
-    """Write the page; the same run and data give the same bytes on one machine.
+    """Write the page. The same run and data give the same bytes on one machine.
 
     Args:
         found: The model on other people.
@@ -63,7 +63,7 @@ def build_external(found: External, out: Path, smallest: int = SMALLEST_CELL) ->
     return write_page(
         "external.html.j2",
         out,
-        title=f"{entry.title} on other people",
+        title=f"{entry.title} on new data",
         sentence=sentence(found, entry, few),
         entry=entry,
         findings=entry.findings,
@@ -84,17 +84,17 @@ def build_external(found: External, out: Path, smallest: int = SMALLEST_CELL) ->
 
 
 def sentence(found: External, entry: Entry, few: set[str]) -> str:
-    """What the page says in a sentence or two."""
+    """Return the summary of the page, one sentence or two."""
     metric = headline(found.home.predictions.classes)
     homes, aways = found.home.numbers, found.away.numbers
-    where = f"{entry.title}, made on {found.home.title}, judged on {found.away.title}"
+    where = f"{entry.title}, trained on {found.home.title}, evaluated on {found.away.title}"
     if few or metric.name not in homes or metric.name not in aways:
-        return f"{where}: too few people of a class to show how well it does."
+        return f"{where}: the performance is hidden, because a class has too few people."
     inside, outside = homes[metric.name], aways[metric.name]
     apart = difference(outside, inside)
     return (
-        f"{where}: {metric.title} {_said(metric, outside)}, and {_said(metric, inside)} on "
-        f"{found.home.judged}. {_verdict(metric, apart)}"
+        f"{where}: {metric.title} {_said(metric, outside)} on the new data and "
+        f"{_said(metric, inside)} on {found.home.judged}. {_verdict(metric, apart)}"
     )
 
 
@@ -102,11 +102,11 @@ def _verdict(metric: Metric, apart: Estimate) -> str:
     if apart.interval is None:
         return f"The difference is {number(apart.value, '+.3f')}."
     span = within(apart.interval.low, apart.interval.high, "+.3f")
-    said = f"The difference is {number(apart.value, '+.3f')} {span}: "
+    said = f"The difference is {number(apart.value, '+.3f')} {span}"
     if apart.interval.low <= 0 <= apart.interval.high:
-        return said + "the interval contains zero, so whether it does worse here is not decided."
+        return f"{said}. Its interval includes zero: whether the model does worse is inconclusive."
     better = (apart.value > 0) == (metric.better == "higher")
-    return said + f"it does {'better' if better else 'worse'} here."
+    return f"{said}: the model does {'better' if better else 'worse'} on the new data."
 
 
 def _said(metric: Metric, found: Estimate) -> str:
@@ -115,13 +115,13 @@ def _said(metric: Metric, found: Estimate) -> str:
 
 
 def _few(predictions: Predictions, smallest: int) -> bool:
-    """Whether a class has too few examples to show what depends on how many there are."""
+    """Return ``True`` if a class has too few examples to show numbers that reveal their count."""
     counts = np.bincount(predictions.label, minlength=len(predictions.classes))
     return any(is_small(n, smallest) for n in counts.tolist())
 
 
 def _few_of_a_half(found: External, updated: Updated, smallest: int) -> bool:
-    """The same of either half of the new people."""
+    """Return ``True`` if a class has too few examples in either half of the new people."""
     classes = len(found.away.predictions.classes)
     judged, everybody = (
         np.bincount(each.label, minlength=classes)
@@ -132,7 +132,7 @@ def _few_of_a_half(found: External, updated: Updated, smallest: int) -> bool:
 
 
 def _people(found: External, smallest: int, few: set[str]) -> list[Row]:
-    """Who the people of both sides are."""
+    """Return the rows that describe the people of both sides."""
     home, away = found.home, found.away
     rows = [
         Row(name, "", *(_count(each, smallest) for each in pair))
@@ -145,7 +145,7 @@ def _people(found: External, smallest: int, few: set[str]) -> list[Row]:
         rows += _of_events(home, away)
     shares = [_share(side.unknown_codes) for side in (home, away)]
     if found.away.unknown_codes is not None:
-        rows.append(Row("codes that the model has never seen", "", *shares))
+        rows.append(Row("codes outside the model's vocabulary", "", *shares))
     for name in home.attributes:
         if name in away.attributes:
             rows += attribute_rows(name, home, away, smallest)
@@ -153,7 +153,7 @@ def _people(found: External, smallest: int, few: set[str]) -> list[Row]:
 
 
 def _of_events(home: Side, away: Side) -> list[Row]:
-    """How frequent the classes are, and how the predictions are spread."""
+    """Return the rows on the frequency of classes and the spread of predictions."""
     classes = home.everybody.classes
     pairs = [
         [np.mean(side.everybody.label == index) for side in (home, away)]
@@ -168,11 +168,11 @@ def _of_events(home: Side, away: Side) -> list[Row]:
     chances = [event(side.predictions).chance for side in (home, away)]
     rows.append(Row("mean predicted probability", "", *(_share(each.mean()) for each in chances)))
     spread = (number(float(each.std()), ".3f") for each in chances)
-    return [*rows, Row("their standard deviation", "", *spread)]
+    return [*rows, Row("standard deviation of the predicted probability", "", *spread)]
 
 
 def attribute_rows(name: str, home: Side, away: Side, smallest: int) -> list[Row]:
-    """The shares of each value of an attribute; values that few have stand together."""
+    """Return the share of each value of an attribute; rare values are pooled."""
     sides = [(_values(side, name), _whose(side)) for side in (home, away)]
     values = sorted({each for given, _ in sides for each in np.unique(given).tolist()})
     counts = np.array(
@@ -192,15 +192,15 @@ def attribute_rows(name: str, home: Side, away: Side, smallest: int) -> list[Row
 
 
 def pool(counts: NDArray[np.int64], smallest: int) -> NDArray[np.bool_]:
-    """Which values are told together, so that none tells of few people.
+    """Choose the values to pool, so that no row describes few people.
 
     Args:
-        counts: int64 (value, side): people.
+        counts: int64 (value, side): numbers of people.
         smallest: The smallest count that is shown.
 
     Returns:
-        bool (value,): those with a small count, and the next rarest until all of them together are
-        enough on each side.
+        bool (value,): values with a small count, and the next rarest values until the pool is
+        large enough on each side.
     """
     small = (counts > 0) & (counts < smallest)
     pooled: NDArray[np.bool_] = np.asarray(small.any(axis=1))
@@ -234,7 +234,7 @@ def _share(value: float | None) -> str:
 
 
 def _measures(found: External, smallest: int) -> list[dict[str, Any]]:
-    """Each metric on both sides, and the difference."""
+    """Return each metric on both sides, and the difference."""
     rows = []
     for name in (*JUDGED, *CALIBRATED):
         home, away = found.home.numbers.get(name), found.away.numbers.get(name)
@@ -255,7 +255,7 @@ def _measures(found: External, smallest: int) -> list[dict[str, Any]]:
 
 
 def _counts_few(found: External, smallest: int) -> bool:
-    """Whether an accuracy tells that a model is right or wrong about few."""
+    """Return ``True`` if an accuracy reveals that a model is right or wrong for few people."""
     right = [
         (int((side.predictions.predicted == side.predictions.label).sum()), side.predictions)
         for side in (found.home, found.away)
@@ -264,7 +264,7 @@ def _counts_few(found: External, smallest: int) -> bool:
 
 
 def _lines(found: External) -> list[dict[str, Any]]:
-    """Observed over expected events, and the slope, of two classes; without intervals."""
+    """Return observed over expected events and the slope for two classes, without intervals."""
     sides = (found.home.predictions, found.away.predictions)
     if any(len(np.unique(side.label)) != _TWO or len(side.classes) != _TWO for side in sides):
         return []
@@ -293,9 +293,9 @@ def _event(found: External) -> str:
 
 
 def _updated(found: External, smallest: int) -> dict[str, Any]:
-    """What the template places of recalibration."""
+    """Return the values of the template on recalibration."""
     updated = found.updated
-    assert updated is not None  # noqa: S101 - asked before
+    assert updated is not None  # noqa: S101 - checked by the caller
     names = ("log_loss", "brier_score", "observed_minus_expected")
     table = [
         {
@@ -314,23 +314,24 @@ def _updated(found: External, smallest: int) -> dict[str, Any]:
         "learning": picture(
             curves_of_people(updated.curve),
             "learning",
-            "Log loss on the half of the people from whom nothing was learnt, over how many of the "
-            f"others were learnt from; bands: the middle 80 % of the draws. {_enough(updated)}",
+            "Log loss on the evaluation half of the people, by the number of people in the other "
+            f"half used for fitting. Bands: the middle 80 % of the draws. {_enough(updated)}",
         ),
     }
 
 
 def _enough(updated: Updated) -> str:
-    """From how many people on learning from them pays, in a sentence a way."""
+    """Return the number of people from which each way of learning helps, in sentences."""
     first, *others = updated.curve.items()
     best_so_far = first[1][0].loss
     said = []
     for name, curve in others:
         enough = next((each.people for each in curve if each.high < best_so_far), None)
         said.append(
-            f"{name}: better than the model as it is in nine of ten draws from {enough:,} people on"
+            f"{name}: better than the original model in nine of ten draws from {enough:,} people on"
             if enough
-            else f"{name}: not better than the model as it is, up to {curve[-1].people:,} people"
+            else f"{name}: not better than the original model with up to {curve[-1].people:,} "
+            "people"
             if curve
             else f"{name}: too few people to fit it"
         )
@@ -345,21 +346,21 @@ def _reliability(found: External, updated: Updated, smallest: int) -> Picture:
     chances = {name: event(each).chance for name, each in updated.judged.items()}
     drawn = reliability_curves(curves, chances, event=_event(found), smallest=smallest)
     caption = (
-        f"Calibration on the half of the people that is judged; event: {_event(found)}. On the "
+        f"Calibration on the evaluation half of the people; event: {_event(found)}. On the "
         "diagonal, events predicted with 30 % happen in 30 % of the examples."
     )
     return picture(drawn, "reliability", caption)
 
 
 def _aside(found: External, smallest: int) -> list[str]:
-    """Who of the new people the model had seen."""
+    """Return sentences on new people who were in the model's training or validation set."""
     said = []
     for name, count in found.numbers.items():
         if name.endswith("_set_aside_as_trained_or_tuned_on"):
-            n = HIDDEN if is_small(count, smallest) else f"{count:,}"
-            said.append(
-                f"{n} {name.split('_')[0]} on which the model was trained or tuned were set aside."
-            )
+            many = f"fewer than {smallest}" if is_small(count, smallest) else f"{count:,}"
+            kind = name.split("_")[0]
+            units = kind.removesuffix("s") if many == "1" else kind
+            said.append(f"Set aside from the model's training or validation set: {many} {units}.")
     if "overlap_unknown" in found.numbers:
         said.append(f"{found.numbers['overlap_unknown'].capitalize()}.")
     return said

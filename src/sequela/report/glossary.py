@@ -1,4 +1,4 @@
-"""The words of a page: each is explained where it first stands, and all of them at the end."""
+"""The glossary of a page: each term is explained at its first use, and all terms at the end."""
 
 from markupsafe import Markup
 
@@ -7,37 +7,39 @@ TERMS = {
     "AUROC": "Probability that an example with the event is ranked above one without. 0.50 is "
     "chance, 1.00 is perfect.",
     "average precision": "Mean precision over all recalls. Chance is the share of the event.",
-    "95 % interval": "The values that agree with the data. It contains the draw of the people or "
-    "recordings, and of several models also the training.",
-    "test (held-out) part": "Examples that no model saw in training, and by which nothing was "
-    "chosen. It was opened once the models were finished.",
-    "tuning part": "Examples by which the epoch, the threshold and the settings are chosen.",
-    "fold": "One part of several that are held out in turn, each by models trained on the others.",
-    "reference model": "A simple model that a network must beat to be worth its cost.",
+    "95 % interval": "Values that are compatible with the data. It includes the sampling of people "
+    "or recordings and, for a mean over several models, the variation of training.",
+    "test set": "Examples that are used neither for training nor for choosing settings. Models are "
+    "evaluated on it when they are finished.",
+    "validation set": "Examples on which the epoch, the threshold and the settings are chosen.",
+    "fold": "One of several parts of the data. Each is the test set once, for models trained on "
+    "the others.",
+    "baseline model": "A simple model to compare networks with.",
     "operations": "Additions and multiplications for one example.",
-    "inconclusive": "The interval contains both answers: the data are too few to decide.",
-    "leak": "Something that a model could not know when it predicts, or examples of one person in "
-    "both training and test part. Leaks make numbers too good.",
-    "calibration": "Whether events predicted with 30 % happen in 30 % of the examples.",
+    "inconclusive": "The interval includes both answers, so the data do not decide.",
+    "leak": "Information that is not available at prediction time, or examples of one person in "
+    "both the training and the test set. A leak inflates the score.",
+    "calibration": "Agreement of predictions and outcomes: events predicted with 30 % happen in "
+    "30 % of the examples.",
     "net benefit": "True positives minus false positives weighted by the threshold, per example.",
     "Brier score": "Mean squared error of the probabilities. 0 is perfect.",
-    "recall": "Share of the examples of a class that are found.",
+    "recall": "Share of the examples of a class that are predicted as this class.",
 }
-"""Word to its meaning, in one sentence or two."""
+"""The meaning of each term, in one sentence or two."""
 
 
 class Glossary:
-    """Explains a word where it first stands on one page."""
+    """The terms of one page, each explained at its first use."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()
 
     def __call__(self, word: str, said: str = "") -> str | Markup:
-        """The word, with its meaning as a tooltip and a link if this is its first place.
+        """Return the word, with its meaning as a tooltip and a link at its first use.
 
         Args:
-            word: As a term of the glossary; any other is only written.
-            said: How it stands here, if not so.
+            word: A term of the glossary; any other word is returned as it is.
+            said: The spelling to show, if it differs.
         """
         key = next((term for term in TERMS if term.lower() == word.lower()), "")
         if not key or key in self._said:
@@ -49,5 +51,5 @@ class Glossary:
 
 
 def anchor(term: str) -> str:
-    """The id of a term in the list at the end."""
+    """Return the id of a term in the list at the end."""
     return "glossary-" + "".join(c if c.isalnum() else "-" for c in term.lower())

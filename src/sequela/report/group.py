@@ -14,7 +14,7 @@ from sequela.runs.find import Run
 from sequela.runs.openings import Openings, openings
 from sequela.studies.study import Study
 
-TOO_FEW = "too few subjects to conclude"
+TOO_FEW = "too few examples of a class to conclude"
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Group:
     Attributes:
         study: Its study.
         key: Its name in ``results.json``.
-        plain: Its models and reference models, as they should be.
+        plain: Its networks and baseline models, without a leak.
         weighted: Its networks trained with weighted classes.
-        leaking: Its models run with a leak, to show what that is worth.
+        leaking: Its models run with a leak, to show how much it inflates the score.
     """
 
     study: Study
@@ -37,7 +37,7 @@ class Group:
 
     @classmethod
     def of(cls, study: Study, key: str, runs: Sequence[Run], smallest: int) -> "Group":
-        """The runs of one question, each kind apart; where there are no plain ones, others are."""
+        """Sort the runs of one question by kind; without plain runs, another kind counts as it."""
         kinds: dict[str, list[Entry]] = {"plain": [], "weighted": [], "leaking": []}
         for entry in (Entry(run, study, smallest) for run in runs):
             weighted = entry.run.settings.training.class_weights
@@ -53,12 +53,12 @@ class Group:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """All of them."""
+        """The runs of all kinds."""
         return (*self.plain, *self.weighted, *self.leaking)
 
     @property
     def first(self) -> Run:
-        """A run that tells what all share."""
+        """The first run, for facts that all runs share."""
         return self.plain[0].run
 
     @property
@@ -73,29 +73,31 @@ class Group:
 
     @property
     def findings(self) -> list[dict[str, Any]]:
-        """What makes the numbers too good: the same for all models."""
+        """The leaks and suspicions of the data: the same for all models."""
         return self.plain[0].findings
 
     @cached_property
     def rarer(self) -> int:
-        """Examples of the rarer class, which may be too few to be shown."""
+        """The number of examples of the smallest class, which may be too small to be shown."""
         counts: list[int] = self.plain[0].run.data["counts"]
         return min(counts)
 
     @property
     def rarer_shown(self) -> str:
-        """The same in words, as it may be shown."""
-        smallest = self.plain[0].cell
-        return f"fewer than {smallest}" if is_small(self.rarer, smallest) else f"{self.rarer:,}"
+        """The number in words, such as ``1 stay`` or ``fewer than 10 stays``."""
+        smallest, example = self.plain[0].cell, self.data["example"]
+        if is_small(self.rarer, smallest):
+            return f"fewer than {smallest} {example}s"
+        return f"{self.rarer:,} {example}{'s' * (self.rarer != 1)}"
 
     @property
     def too_few(self) -> str:
-        """The sentence where nothing can be concluded, else nothing."""
+        """The warning where nothing can be concluded, else nothing."""
         return TOO_FEW if self.rarer < self.study.very_few else ""
 
     @property
     def quick(self) -> bool:
-        """Whether networks were trained for so few epochs that their numbers are no results."""
+        """``True`` if networks were trained for too few epochs for their numbers to be results."""
         declared = self.study.training
         return any(
             entry.run.settings.training.epochs
@@ -106,43 +108,43 @@ class Group:
 
     @property
     def one_step(self) -> str:
-        """The warning where recurrent models read one step in most examples, else nothing."""
+        """The warning if most sequences of recurrent models have one step, else nothing."""
         return sentences.one_step(self.plain)
 
     @property
     def codes(self) -> str:
-        """To what level codes are cut, if they are."""
+        """The level to which codes are cut; nothing if they are not."""
         return sentences.codes_in_words(self.data)
 
     @property
     def best(self) -> Entry:
-        """The one with the best held-out number."""
+        """The run with the best number on the test set."""
         return max(self.plain, key=lambda entry: entry.value)
 
     @property
     def chosen(self) -> str:
-        """Of how many models the best one is, where there are several."""
-        part = "these folds" if self.first.folds else "this held-out part"
-        return f"best of {len(self.plain)}, chosen on {part}" if len(self.plain) > 1 else ""
+        """The number of models from which the best was selected, where there are several."""
+        part = "these folds" if self.first.folds else "this test set"
+        return f"best of {len(self.plain)}, selected on {part}" if len(self.plain) > 1 else ""
 
     @cached_property
     def opened(self) -> Openings:
-        """How often the held-out part was opened."""
+        """The number of evaluations on the test set."""
         return openings(self.first)
 
     @property
     def networks(self) -> tuple[Entry, ...]:
-        """Those that are no reference models."""
+        """The networks among the plain runs."""
         return tuple(entry for entry in self.plain if entry.account)
 
     @property
     def reference_models(self) -> str:
-        """The titles of the others."""
+        """The titles of the baseline models."""
         return ", ".join(entry.title for entry in self.plain if not entry.account)
 
 
 def _told_apart(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """Entries, those of one title called by their folders too."""
+    """Return the entries; those with the same title get the name of their folder too."""
     titles = Counter(entry.title for entry in entries)
     folders = Counter(entry.run.path.name for entry in entries)
     found = []

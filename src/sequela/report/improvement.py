@@ -1,4 +1,4 @@
-"""The question a reader asks first: is the improved model really better than its baseline?"""
+"""Comparison of improved models with their baselines."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ BETTER, WORSE, UNKNOWN = "yes", "no, worse", "inconclusive"
 
 @dataclass(frozen=True)
 class Improvement:
-    """A baseline and its improved model, judged on the same held-out examples.
+    """A baseline and its improved model, evaluated on the same test set.
 
     Attributes:
-        title: Of the family.
-        metric: The name of what is compared.
+        title: The title of the family.
+        metric: The name of the metric.
         baseline: The first one's number.
         improved: The second one's, with the paired difference.
-        cost: How many times the operations of the baseline the improved one takes.
+        cost: The operations of the improved model divided by those of the baseline.
     """
 
     title: str
@@ -30,7 +30,7 @@ class Improvement:
 
     @property
     def answer(self) -> str:
-        """Yes or no where the 95 % interval of the difference lies on one side of zero."""
+        """Yes or no if the 95 % interval of the difference excludes zero."""
         difference = self.improved.difference
         if difference is None or difference.interval.low <= 0 <= difference.interval.high:
             return UNKNOWN
@@ -39,18 +39,18 @@ class Improvement:
 
     @property
     def measure(self) -> Metric:
-        """What is compared."""
+        """The metric that is compared."""
         return named(self.metric)
 
 
 def improvements(
     entries: Mapping[str, Entry], families: Iterable[tuple[str, str, str]]
 ) -> list[Improvement]:
-    """The pairs that were both run.
+    """Compare the pairs of which both models were run.
 
     Args:
-        entries: Models by their registry name, all of one split.
-        families: Title of each family, and its baseline and improved model.
+        entries: Models by their registry name, all with one split.
+        families: The title of each family, and its baseline and improved model.
     """
     found = []
     for title, *names in families:

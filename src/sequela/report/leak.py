@@ -1,4 +1,4 @@
-"""How much a leak inflates the score: the same models with and without it, where both were run."""
+"""Inflation of the score by a leak: the same models with and without it, where both were run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ class Planned:
     """A leak that is run on purpose.
 
     Attributes:
-        heading: Of its section.
-        honest: What the picture calls the runs without it; ``{split}`` is their split.
-        leaking: For each kind of leak, what the picture calls its runs; where the audit found the
-            leak, the picture says so.
-        caption: What is seen.
-        note: What is compared.
-        runs: Which runs leak, as the end of a sentence.
+        heading: The heading of its section.
+        honest: The name of the runs without it in the picture; ``{split}`` is their split.
+        leaking: For each kind of leak, the name of its runs in the picture, which also marks runs
+            whose leak the audit found.
+        caption: The caption of the picture.
+        note: A description of the comparison.
+        runs: The runs that leak, as the end of a sentence.
     """
 
     heading: str
@@ -54,16 +54,16 @@ PLANNED = (
         "How much later information inflates the score",
         "available at prediction",
         {"hindsight": "whole stay"},
-        "{data}: the same models when they read what was recorded after the prediction.",
-        "Stays, models and split are the same. One model reads what was available at the time of "
-        "prediction, the other all that was recorded until the end of the stay.",
-        "the runs that read what was recorded after the prediction, which leak by design",
+        "{data}: the same models with and without information from after the prediction.",
+        "Stays, models and split are the same. One model reads information available at prediction "
+        "time, the other all information until the end of the stay.",
+        "the runs that read information from after the prediction, which leak by design",
     ),
 )
 
 
 def leaks(honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[dict[str, Any]]:
-    """Each leak that was run on purpose, with its picture and what it adds on the same examples."""
+    """Return each leak that was run on purpose, with its picture and its inflation of the score."""
     found = []
     honest_shown = _shown(honest)
     for planned in PLANNED:
@@ -81,15 +81,15 @@ def leaks(honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[dict[str, A
 
 
 def _shown(entries: Sequence[Entry]) -> list[Entry]:
-    """Those whose number may be shown."""
+    """Return the entries whose number may be shown."""
     return [entry for entry in entries if not isinstance(entry.test[entry.metric.key], Hidden)]
 
 
 def _inflation(planned: Planned, honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[str]:
-    """State by how much each split inflates a metric: paired, on the test set of the leaking run.
+    """Compute how much each split inflates a metric, paired on the test set of the leaking run.
 
-    Left out is what may not be shown, what has no such difference, and a test set of which an
-    example is in no test set of the honest run's folds.
+    Skipped are runs without such a difference, and test sets with an example that is in no test
+    set of the honest run's folds.
     """
     known = {entry.name: entry for entry in honest if entry.run.settings.folds}
     sentences = []
@@ -108,7 +108,7 @@ def _inflation(planned: Planned, honest: Sequence[Entry], leaking: Sequence[Entr
             rng = np.random.default_rng(run.settings.seed)
             try:
                 apart = paired_difference(metric.name, test, others, rng, bootstrap_of(run))
-            except DataError:  # of one group, say, or of one class
+            except DataError:  # such as a test set of one group or one class
                 continue
             low, high = (metric.apart(end) for end in (apart.interval.low, apart.interval.high))
             said.append(f"{entry.title} {metric.apart(apart.value)} ({low} to {high})")

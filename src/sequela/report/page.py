@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from sequela.cohort.split import SETS
 from sequela.evaluation.number import number
 from sequela.figures.flow import css
 from sequela.report.glossary import TERMS, Glossary, anchor
@@ -17,12 +18,12 @@ from sequela.runs.manifest import adding
 
 
 def write_page(template: str, out: Path, **placed: Any) -> Path:
-    """Write a page; what it is made of gives the same bytes each time.
+    """Write a page. The same content gives the same bytes each time.
 
     Args:
-        template: That extends ``page.html.j2``.
+        template: A template that extends ``page.html.j2``.
         out: The page; written under a temporary name, then renamed.
-        placed: What the template places, by name; ``title`` among it.
+        placed: The values of the template, ``title`` among them.
     """
     script = _asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -37,6 +38,7 @@ def write_page(template: str, out: Path, **placed: Any) -> Path:
             term=Glossary(),
             terms=TERMS,
             anchor=anchor,
+            sets=SETS,
             **placed,
         )
     )
@@ -46,7 +48,7 @@ def write_page(template: str, out: Path, **placed: Any) -> Path:
 
 
 def open_templates() -> Environment:
-    """The templates of pages; what they are not given is an error."""
+    """Open the templates of pages, in which an undefined value is an error."""
     environment = Environment(
         loader=PackageLoader("sequela.report"),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""A figure as a page places it: drawn for one width or two, with its caption and its data."""
+"""A figure on a page: drawn for one width or two, with its caption and its data."""
 
 import csv
 import io
@@ -19,13 +19,13 @@ _DIGITS = 4
 
 @dataclass(frozen=True)
 class Picture:
-    """What the template places of a figure.
+    """A figure as the template places it.
 
     Attributes:
         drawn: ``<svg>``.
-        caption: What is seen.
-        name: Of the file of its data, and what its ids begin with.
-        data: The data as a link that holds them.
+        caption: A sentence or two on what is drawn.
+        name: The name of the file of its data, and the start of its ids.
+        data: A link that holds the data.
         narrow: The same drawn for a phone, if it is another drawing.
     """
 
@@ -37,26 +37,20 @@ class Picture:
 
 
 def picture(figure: Figure, name: str, caption: str = "") -> Picture:
-    """A figure for the page.
-
-    Args:
-        figure: Drawn.
-        name: Unique on the page.
-        caption: What is seen; its text stands under it.
-    """
+    """Prepare a figure for the page, with a name that is unique on it."""
     return Picture(svg(figure, name), caption, name, as_link(figure.rows))
 
 
 def in_two_widths(
     draw: Callable[[int], Figure], name: str, caption: str, width: int = WIDE
 ) -> Picture:
-    """A figure as wide as the page, and another drawing of it for a phone.
+    """Draw a figure for the page, and again for a phone.
 
     Args:
         draw: Draws it in a width, in pixels.
         name: Unique on the page.
-        caption: What is seen.
-        width: Of the wide one.
+        caption: See :class:`Picture`.
+        width: Width of the wide drawing.
     """
     wide = draw(width)
     narrow = svg(draw(NARROW), f"{name}-narrow")
@@ -64,12 +58,12 @@ def in_two_widths(
 
 
 def svg(figure: Figure, name: str) -> Markup:
-    """A figure as it stands within a page."""
+    """Return a figure as an ``<svg>`` element for a page."""
     return Markup(figure.svg(name.replace(".", "-")))  # noqa: S704 - drawn here, its text escaped
 
 
 def as_link(rows: list[dict[str, Any]]) -> str:
-    """Rows as csv in a link: what is hidden is empty, numbers have four digits."""
+    """Return a link that holds rows as csv: hidden values are empty, numbers have four digits."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     written = io.StringIO()
     table = csv.writer(written, lineterminator="\n")

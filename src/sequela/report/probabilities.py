@@ -1,4 +1,4 @@
-"""What the page says of probabilities: ranking, calibration, decisions, sets and subgroups."""
+"""The section on probabilities: ranking, calibration, decisions, sets and subgroups."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -43,33 +43,33 @@ from sequela.runs.recipe import bootstrap_of, judged
 
 PROMISED = 0.9
 _TWO = 2
-_FLAT = 0.02  # everybody has nearly the same chance: a slope says nothing
+_FLAT = 0.02  # all probabilities are nearly equal, so that a slope is meaningless
 _THRESHOLDS = np.arange(1, 61) / 100
 _RANKED = {
-    "roc": "How well models rank. Bands: pointwise 95 % intervals. Points: thresholds.",
-    "precision-recall": "The same with precision, which depends on how frequent the event is.",
+    "roc": "ROC curves. Bands are pointwise 95 % intervals. Points mark thresholds.",
+    "precision-recall": "Precision-recall curves. Precision depends on how frequent the event is.",
 }
 _DECIDED = (
     "Net benefit of acting where the prediction exceeds a threshold (Vickers and Elkin 2006). "
-    "Useful where a curve lies above both acting on all and on none."
+    "A model is useful where its curve is above acting on all and acting on none."
 )
 Fit = Callable[[Predictions], Temperature | Isotonic]
 
 
 def held_out(run: Run) -> Predictions:
-    """The held-out predictions; of folds, each example once."""
+    """Return the predictions on the test set; of folds, each example once."""
     return run.predictions.part("held_out")
 
 
 def recalibrated(run: Run, fit: Fit) -> Predictions:
-    """The held-out predictions recalibrated by what the tuning part of the same fold gives."""
+    """Recalibrate the test-set predictions on the validation set of the same fold."""
     return joined([fit(each.predictions.part("tuning")).apply(held_out(each)) for each in run.once])
 
 
 def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Picture]:
-    """ROC and precision-recall curves of some models on the same examples.
+    """Draw ROC and precision-recall curves of models on the same examples.
 
-    The legends' numbers are those of the tables, also where these are means over folds.
+    The legends show the numbers of the tables, also where these are means over folds.
     """
     chosen = {s.title: _thresholds(s.run) for s in entries if s.points_shown}
     run = entries[0].run
@@ -97,7 +97,7 @@ def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Picture]:
 
 
 def one_against_rest(entry: Entry, prefix: str) -> Picture:
-    """ROC curves of each class against all others, of one model of several classes."""
+    """Draw ROC curves of one model with several classes, each class against all others."""
     predictions = held_out(entry.run)
     curves = {
         name: coarse(
@@ -108,35 +108,35 @@ def one_against_rest(entry: Entry, prefix: str) -> Picture:
         for name in predictions.classes
     }
     drawn = ranking(curves, event="one class against the rest")
-    caption = f"{entry.title}: how well each class is told from all others together."
+    caption = f"{entry.title}: ROC curve of each class against all others together."
     return picture(drawn, f"{prefix}roc", caption)
 
 
 def confused(entry: Entry, prefix: str) -> Picture | None:
-    """The confusion matrix of one model, where it may be shown."""
+    """Draw the confusion matrix of one model, where it may be shown."""
     counts = entry.test["confusion"]
     if isinstance(counts, Hidden):
         return None
     drawn = confusion_matrix(counts, entry.data["classes"])
-    caption = f"{entry.title}: share of each true class by predicted class."
+    caption = f"Confusion matrix of {entry.title}: share of each true class by predicted class."
     return picture(drawn, f"{prefix}matrix", caption)
 
 
 def _thresholds(run: Run) -> float | list[float]:
-    """The chosen threshold, or that of each model."""
+    """Return the chosen threshold, or the threshold of each model."""
     found = [each.test["operating_points"][1]["threshold"] for each in run.runs]
     return found if run.of_many else float(found[0])
 
 
 def _as_written(test: Mapping[str, Any], key: str) -> Estimate:
-    """A number of a run and its interval as its file has them."""
+    """Return a number of a run and its interval as the run's file has them."""
     ci, how = test[f"{key}_ci"], test["interval"] or {}
     interval = Interval(ci[0], ci[1], how["level"], how["method"], 0, 0) if ci and how else None
     return Estimate(np.nan if test[key] is None else test[key], interval)
 
 
 def decided(entries: Sequence[Entry], what: str, prefix: str) -> Picture | None:
-    """Decision curves of some models, at the thresholds that count no small number of people."""
+    """Draw decision curves of models, at the thresholds that count no small number of people."""
     shown = [counts_no_few(held_out(s.run), _THRESHOLDS, s.cell) for s in entries]
     at = _THRESHOLDS[np.all(shown, axis=0)]
     if not at.size:
@@ -146,7 +146,7 @@ def decided(entries: Sequence[Entry], what: str, prefix: str) -> Picture | None:
 
 
 def calibrated(entry: Entry, what: str, prefix: str) -> Picture:
-    """The reliability of one model, as trained and recalibrated on the tuning part."""
+    """Draw the reliability of one model, as trained and recalibrated on the validation set."""
     said = {
         "as trained": held_out(entry.run),
         "recalibrated (temperature)": recalibrated(entry.run, fit_temperature),
@@ -158,13 +158,13 @@ def calibrated(entry: Entry, what: str, prefix: str) -> Picture:
     }
     chances = {name: event(each).chance for name, each in said.items()}
     drawn = reliability_curves(curves, chances, event=what, smallest=entry.cell)
-    caption = f"Calibration of {entry.title}. On the diagonal, what is predicted with 30 % "
-    caption += "happens in 30 % of the examples."
+    caption = f"Calibration of {entry.title}. On the diagonal, events predicted with 30 % "
+    caption += "happen in 30 % of the examples."
     return picture(drawn, f"{prefix}reliability", caption)
 
 
 def table(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """Scores of the probabilities of each model; what cannot be had is ``None``."""
+    """Return scores of the probabilities of each model; an undefined score is ``None``."""
     return [_scores(s) for s in entries]
 
 
@@ -189,7 +189,7 @@ def _scores(entry: Entry) -> dict[str, Any]:
 
 
 def sets(entry: Entry) -> dict[str, Any]:
-    """Whether sets of classes fitted on the tuning part hold the true one as often as promised."""
+    """Compute the coverage of prediction sets that are fitted on the validation set."""
     run = entry.run
     found = [
         check_coverage(
@@ -218,7 +218,7 @@ def sets(entry: Entry) -> dict[str, Any]:
 
 
 def groups(entry: Entry) -> list[Subgroup]:
-    """How well a model of two classes does for whom, as far as it is known who the examples are."""
+    """Compute the performance of a model of two classes by subgroup, for known attributes."""
     run = entry.run
     predictions = run.predictions
     inside = predictions.split == "held_out"
@@ -238,7 +238,7 @@ def groups(entry: Entry) -> list[Subgroup]:
 
 
 def _model(run: Run) -> NDArray[np.int64]:
-    """Which of the models held out each example: int64 (example,)."""
+    """Return the index of the model whose test set has each example: int64 (example,)."""
     ids = held_out(run).example_id
     model = np.zeros(len(ids), np.int64)
     for index, each in enumerate(run.once):
@@ -247,7 +247,7 @@ def _model(run: Run) -> NDArray[np.int64]:
 
 
 def by_group(entry: Entry, prefix: str) -> dict[str, Any] | None:
-    """The pictures of the subgroups, where it is known who the examples are."""
+    """Draw the subgroups, for known attributes of the people."""
     found = groups(entry)
     if not any(one.value for one in found):
         return None
@@ -282,12 +282,12 @@ def _or_none(number: Callable[[Predictions], float], predictions: Predictions) -
 
 
 def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, Any]:
-    """What the template of the probabilities places.
+    """Return the values of the template on probabilities.
 
     Args:
         entries: Models in the tables.
         best: The model whose calibration and subgroups are shown.
-        prefix: What ids on the page begin with.
+        prefix: The start of its ids on the page.
     """
     two = best.two
     if best.released.of_few:

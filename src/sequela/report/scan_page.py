@@ -1,4 +1,4 @@
-"""The page of scanned recordings: the whole of each, its events from near, and scores."""
+"""The page of scanned recordings: an overview of each, its events enlarged, and scores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from sequela.figures.recording import Scored, Span, clock, near, whole
 from sequela.report.page import write_page
 from sequela.report.picture import Picture, picture
+from sequela.serving.scan import duration
 
 if TYPE_CHECKING:
     from sequela.serving.scan import Found, Scan
     from sequela.serving.szcore import Scores
 
 _DRAWN = 12
-"""Events that are drawn from near, over all recordings: the most confident."""
+"""Number of events that are drawn enlarged, over all recordings: the most confident ones."""
 _BESIDE = 10.0
 """Seconds that are drawn before and after an event."""
 _LONGEST = 120.0
@@ -26,10 +27,10 @@ class Section:
     """One recording on the page.
 
     Attributes:
-        name: Of the file.
-        scan: What was found.
-        whole: The picture of all of it.
-        events: Each with where it was found, and its picture if it is drawn.
+        name: The name of the file.
+        scan: The result of the scan.
+        whole: The picture of the whole recording.
+        events: Onset, event and, if it is drawn, picture of each event.
     """
 
     name: str
@@ -46,14 +47,14 @@ def build_scan(
     known: Sequence[Sequence[Span]] | None = None,
     scores: "Sequence[Scores]" = (),
 ) -> Path:
-    """Write the page; the recordings are read again where events are drawn from near.
+    """Write the page. The recordings are read again where events are drawn enlarged.
 
     Args:
-        scans: What was found, a recording each.
+        scans: The result for each recording.
         out: The page; written under a temporary name, then renamed.
-        about: What the model says of itself.
+        about: The description of the model.
         known: Onset and end of the known events of each recording.
-        scores: Of what was found, over all recordings.
+        scores: Scores over all recordings.
     """
     confident = sorted(
         ((each.confidence, place, row) for place, one in enumerate(scans)
@@ -72,7 +73,7 @@ def build_scan(
         about=about,
         sections=sections,
         scores=scores,
-        hours=sum(each.seconds for each in scans) / 3600,
+        duration=duration(sum(each.seconds for each in scans)),
         n_events=len(confident),
         n_drawn=len(drawn),
         clock=clock,
@@ -113,7 +114,7 @@ def _section(
 
 
 def _near(scan: "Scan", scored: Scored, event: "Found", name: str) -> Picture:
-    """An event and some seconds before and after it."""
+    """Draw an event and some seconds before and after it."""
     read, rate = scan.recording.read, scan.recording.sfreq
     first = max(0.0, event.onset - _BESIDE)
     last = min(scan.seconds, event.onset + min(event.duration, _LONGEST) + _BESIDE)

@@ -1,4 +1,4 @@
-"""The page of a search for settings: what was tried, what was best, and what mattered."""
+"""The page of a search for settings: its trials, the best settings and their importance."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ _FEW = 2
 
 
 def build_search(run: RunFolder, out: Path | None = None) -> Path:
-    """Write the page of the search that a run came from; the run's files are all it needs.
+    """Write the page of the search that a run came from, from the run's files alone.
 
     Args:
         run: The finished run.
@@ -32,7 +32,7 @@ def build_search(run: RunFolder, out: Path | None = None) -> Path:
     """
     run.require_complete()
     if not (run.path / FILE).exists():
-        raise RunError(f"{run.path}: holds no {FILE}: its settings were not searched")
+        raise RunError(f"{run.path}: has no {FILE}: its settings were not searched")
     found, out = run.json(FILE), out or run.path / PAGE
     trials = found["trials"]
     finished = sorted((t for t in trials if t["loss"] is not None), key=lambda t: t["loss"])
@@ -60,12 +60,12 @@ def build_search(run: RunFolder, out: Path | None = None) -> Path:
 
 
 def _shown(defaults: Mapping[str, Any], trial: Mapping[str, Any]) -> dict[str, Any]:
-    """The defaults of what a trial drew."""
+    """Return the defaults of the settings that a trial drew."""
     return {name: defaults[name] for name in trial["values"]}
 
 
 def _drawn(found: Mapping[str, Any]) -> list[Markup]:
-    """The loss at each value of the settings that mattered most, or of the first ones."""
+    """Draw the loss at each value of the most important settings, or of the first ones."""
     shares = found["mattered"]
     names = sorted(found["space"], key=lambda name: -shares.get(name, 0.0))[:_DRAWN]
     return [
@@ -74,7 +74,7 @@ def _drawn(found: Mapping[str, Any]) -> list[Markup]:
 
 
 def _words(range_: Mapping[str, Any]) -> str:
-    """A range in words."""
+    """Return a range in words."""
     said = range_["attributes"]
     if "choices" in said:
         return ", ".join(map(str, said["choices"]))

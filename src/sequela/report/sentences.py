@@ -1,84 +1,80 @@
-"""A run in words: sentences that its page, card and checklist share, from its folder alone."""
+"""Sentences on a run for its page, card and checklist, made from its folder alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sequela.cohort.split import SETS
 from sequela.evaluation.disclosure import Hidden
 from sequela.evaluation.number import number
 from sequela.models.registry import is_recurrent
 from sequela.report.entry import Entry, measures
 from sequela.runs.released import of_people
 
-KEPT = {"best": "the epoch with the lowest tuning loss", "last": "the last epoch"}
-"""Whose weights a run has, by its setting ``keep``."""
+KEPT = {"best": "the epoch with the lowest validation loss", "last": "the last epoch"}
+"""The epoch whose weights a run has, by its setting ``keep``."""
 _MOST = 0.5
-"""Share of examples of one step above which a recurrent model is warned of."""
+"""Share of sequences of one step above which the page warns of recurrent models."""
 
 
 def parts_in_words(entry: Entry) -> Iterator[tuple[str, str]]:
-    """Each part of the split, and what it holds; of folds, those of the first."""
+    """Yield the name and content of each set of the split; of folds, those of the first fold."""
     data = entry.data
     for name, numbers in entry.metrics["parts"].items():
         if "parts" in data:
             held = data["parts"][name]
             sites = f" at {held['sites']:,} sites" if "sites" in held else ""
-            yield (
-                name,
-                (
-                    f"{held['examples']:,} examples of {held['subjects']:,} subjects{sites}, "
-                    f"{held['positives']:,} with the event"
-                ),
-            )
+            counted = f"{held['examples']:,} {data['example']}s of {held['subjects']:,} subjects"
+            yield SETS[name], f"{counted}{sites}, {held['positives']:,} with the event"
         else:
             counted = f"{numbers['examples']:,} {data['example']}s of {numbers['groups']:,}"
             said = f"{counted} {data['unit']}s"
             if isinstance(numbers["confusion"], Hidden):
-                yield name, said
+                yield SETS[name], said
                 continue
             counts = [sum(row) for row in numbers["confusion"]]
             classes = ", ".join(
                 f"{count} {label}" for label, count in zip(data["classes"], counts, strict=True)
             )
-            yield name, f"{said} ({classes})"
+            yield SETS[name], f"{said} ({classes})"
 
 
 def how_split(entry: Entry) -> str:
-    """How the data were divided, in a sentence with its proof."""
+    """Return how the data were divided, in a sentence with its proof."""
     split = entry.run.describe_split()
     seeds = split.get("seeds", 1)
     trained = f", each trained with {seeds} seeds" * (seeds > 1)
     shared = sum(n for pairs in split["ids_in_two_parts"].values() for n in pairs.values())
-    proof = f"{shared} ids in two parts, counted from hashed ids"
+    proof = f"{shared} ids in two sets, counted from hashed ids"
     if split["folds"]:
         return f"{folds_in_words(split)}, drawn with seed {split['seed']}{trained}; {proof}"
     shares = " / ".join(f"{100 * share:.0f}" for share in split["fractions"])
-    how = f"training, tuning and held-out (test) part by {split['by']} ({shares} %"
+    how = f"training, validation and test set split by {split['by']} ({shares} %"
     if "times" in split:
         return f"{how} of the subjects), {periods_in_words(split)}{trained}; {proof}"
     return f"{how}), drawn with seed {split['seed']}{trained}; {proof}"
 
 
 def periods_in_words(split: Mapping[str, Any]) -> str:
-    """The years of a split by time, and where a subject of several predictions is."""
+    """Return the years of a split by time, and the set of a subject with several predictions."""
     years = ", ".join(
-        f"{name} in {first}" if first == last else f"{name} from {first} to {last}"
+        f"{SETS[name]} {first}" if first == last else f"{SETS[name]} {first} to {last}"
         for name, (first, last) in split["times"].items()
     )
-    return f"{years}; each subject is in the part of its first prediction"
+    return f"{years}; each subject is in the set of its first prediction"
 
 
 def folds_in_words(split: Mapping[str, Any]) -> str:
-    """How a cross-validation divides the data."""
+    """Return how a cross-validation divides the data, in words."""
     repeats = split["repeats"]
     times = f" (cross-validation repeated {repeats} times)" if repeats > 1 else ""
     return (
-        f"{split['folds']} folds by {split['by']}{times}, each held out once, with a tuning part "
-        "drawn from the other folds"
+        f"{split['folds']} folds by {split['by']}{times}; each is the test set once, with a "
+        "validation set drawn from the other folds"
     )
 
 
 def data_in_words(data: Mapping[str, Any]) -> str:
-    """What the data hold."""
+    """Return how much the data hold, in words."""
     if "recordings" in data:
         sessions = f" of {data['sessions']:,} sessions" if "sessions" in data else ""
         return (
@@ -90,21 +86,27 @@ def data_in_words(data: Mapping[str, Any]) -> str:
     held = f"{data['examples']:,} {data['example']}s of {data['subjects']:,} subjects{sites}"
     if "outcome" not in data:
         return held
-    share = data["positives"] / data["examples"]
-    return f"{held}, {data['positives']:,} {data['outcome']['many']} ({100 * share:.1f} %)"
+    return f"{held}, {events_in_words(data)}"
+
+
+def events_in_words(data: Mapping[str, Any]) -> str:
+    """Return the number of events and their share, such as ``135 deaths (7.1 %)``."""
+    count, outcome = data["positives"], data["outcome"]
+    share = number(100 * count / data["examples"], ".1f")
+    return f"{count:,} {outcome['one' if count == 1 else 'many']} ({share} %)"
 
 
 def steps_in_words(sequences: Mapping[str, Any]) -> str:
-    """How many steps examples have; runs of earlier versions say the mean alone."""
-    found = f"An example has {sequences['steps']:.1f} steps on average"
+    """Return how many steps sequences have; runs of earlier versions give the mean alone."""
+    found = f"A sequence has {sequences['steps']:.1f} steps on average"
     spread = sequences.get("steps_distribution")
     if not spread:
         return f"{found}."
     least, lower, middle, upper, many = spread["quantiles"].values()
     return (
-        f"{found}: the middle half has {_span(lower, upper)}, nine of ten {_span(least, many)} "
-        f"(median {middle}, maximum {spread['most']}), and {100 * spread['share_of_one']:.0f} % "
-        "have one."
+        f"{found} (median {middle}, maximum {spread['most']}). The middle half of the sequences "
+        f"have {_span(lower, upper)} and nine of ten {_span(least, many)}; "
+        f"{100 * spread['share_of_one']:.0f} % have one step."
     )
 
 
@@ -113,20 +115,19 @@ def _span(low: int, high: int) -> str:
 
 
 def one_step(entries: Sequence[Entry]) -> str:
-    """The sentence where recurrent models read one step in most examples, else nothing."""
+    """Return a warning if most sequences of recurrent models have one step, else nothing."""
     names = list(dict.fromkeys(e.title for e in entries if is_recurrent(e.name)))
     spread = entries[0].data.get("sequences", {}).get("steps_distribution")
     if not (names and spread) or spread["share_of_one"] <= _MOST:
         return ""
     return (
-        f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} recurrent, and "
-        f"{100 * spread['share_of_one']:.0f} % of the examples have one step. Of one step a "
-        "recurrent model remembers nothing, so these numbers do not show what recurrence is worth"
+        f"{100 * spread['share_of_one']:.0f} % of the sequences have one step, where a recurrent "
+        f"model ({', '.join(names)}) has no advantage"
     )
 
 
 def codes_in_words(data: Mapping[str, Any]) -> str:
-    """To what level ICD codes are cut, if they are."""
+    """Return the level to which ICD codes are cut; nothing if they are not."""
     digits = data.get("sequences", {}).get("settings", {}).get("icd_digits")
     if digits is None:
         return ""
@@ -135,30 +136,28 @@ def codes_in_words(data: Mapping[str, Any]) -> str:
 
 
 def looked_for(entry: Entry) -> str:
-    """What the audit of the run looked for; runs of version 0.1.0 do not say it."""
+    """Return what the audit of the run looked for; runs of version 0.1.0 do not record it."""
     return str(entry.metrics.get("looked_for", "the checks of version 0.1.0"))
 
 
 def hides(entry: Entry) -> str:
-    """What is not shown of people, and what counts as too few; nothing where nobody is counted."""
+    """Return which counts of people are hidden; nothing where nobody is counted."""
     if not of_people(entry.data):
         return ""
     if entry.smallest == 1:
-        return "Nothing is hidden: this shows counts of single patients, and must stay inside."
-    return (
-        f"Hidden: counts of 1 to {entry.smallest - 1} people, their names, and the numbers from "
-        "which such counts could be worked out."
-    )
+        return "No count is hidden. Counts of single patients are shown: do not publish them."
+    few = "1 person" if entry.smallest == 2 else f"1 to {entry.smallest - 1} people"  # noqa: PLR2004
+    return f"Hidden: counts of {few}, the names of such groups, and numbers that reveal them."
 
 
 def performance(entry: Entry) -> str:
-    """The held-out numbers with their intervals, in words: the one that judges first leads."""
+    """Return the test-set numbers with their intervals in words, the deciding one first."""
     had = [m for m in measures([entry]) if entry.test[m.key] is not None]
     return "; ".join(f"{m.title} {m.of(entry.test)}" for m in had)
 
 
 def main_number(entry: Entry) -> str:
-    """The number that decides which model is best, with its interval."""
+    """Return the number that decides which model is best, with its interval."""
     metric = entry.metric
     form = metric.form
     ci = entry.test.get(f"{metric.key}_ci")

@@ -1,4 +1,4 @@
-"""What may leave the building of a run, in a folder of its own, searched for what must not."""
+"""The parts of a run that are safe to publish, written to a new folder and searched."""
 
 import base64
 import binascii
@@ -34,7 +34,7 @@ from sequela.training.history import to_lines
 PAGE, CARD, NUMBERS, HISTORY = "report.html", "card.md", "numbers.json", "history.jsonl"
 _COPIED = ("cost.json", "environment.json")
 _SHORTEST_ID = 5
-"""Of fewer characters, an id stands in any page by chance."""
+"""Characters from which an id is not in a page by chance."""
 _SHORTEST_NAME = 4
 _TOKEN = re.compile(rb"[0-9A-Za-z_@.:+-]+(?:[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?)?")
 _WORD = re.compile(rb"[0-9A-Za-z_-]+")
@@ -57,28 +57,28 @@ _COUNTS = {
 
 
 def share(run: Run, out: Path, *, smallest: int = SMALLEST_CELL, model: bool = False) -> list[Path]:
-    """Write what may be shown of a run into a new folder, after it was searched.
+    """Write the parts of a run that are safe to publish into a new folder.
 
     Args:
         run: A finished run, or folds.
-        out: The folder, which must not be there; nothing of it is left after an error.
+        out: The folder, which must not exist; after an error it does not exist either.
         smallest: The smallest count of people that is shown.
-        model: Whether to add the weights, with the vocabulary that they were learnt with.
+        model: Whether to add the weights with their vocabulary.
 
     Returns:
         The files.
 
     Raises:
-        OutputError: If ``out`` is there, or cannot be written.
-        SettingError: If the model names codes that too few training subjects have, or the run is of
-            folds, which have one model each.
-        RunError: If something that must not be shown is found in what was written.
+        OutputError: If ``out`` exists or cannot be written.
+        SettingError: If the model names codes that too few training subjects have, or the run has
+            folds with one model each.
+        RunError: If a written file contains something that must not be published.
     """
     if out.exists():
-        raise OutputError(f"{out}: is there already: name a new folder with --out")
+        raise OutputError(f"{out}: exists already: name a new folder with --out")
     with writing(out), scratch(out.with_name(f".{out.name}.work")) as work:
         work.mkdir(parents=True)
-        if model:  # refused, if it must be, before the held-out part is opened
+        if model:  # may be refused, so it comes before the evaluation on the test set
             _add_model(run, work, smallest)
         _write(run, work, smallest)
         _search(run, work, smallest)
@@ -87,7 +87,7 @@ def share(run: Run, out: Path, *, smallest: int = SMALLEST_CELL, model: bool = F
 
 
 def _write(run: Run, out: Path, smallest: int) -> None:
-    """The page, the card, the numbers, and what says nothing of single people."""
+    """Write the page, the card, the numbers, and files that describe no single people."""
     build([run], out / PAGE, smallest)
     build_card(run, out / CARD, smallest)
     shown = Released(run, smallest)
@@ -116,24 +116,20 @@ def _write(run: Run, out: Path, smallest: int) -> None:
 def _add_model(run: Run, out: Path, smallest: int) -> None:
     if not isinstance(run, RunFolder):
         raise SettingError(
-            f"{run.path}: each fold has a model of its own: share one, such as {run.first.path}"
+            f"{run.path}: each fold has its own model: share one, such as {run.first.path}"
         )
     least = least_named(run.data)
     if least is not None and least < smallest:
         raise SettingError(
-            f"{run.path}: the model's vocabulary names codes of {least} training subject(s), "
-            f"and {smallest} is the smallest number that may be shown: train it with "
-            f"--min-subjects {smallest}, or share the run without --model"
+            f"{run.path}: the model's vocabulary may name codes of only {least} training "
+            f"subject(s), fewer than {smallest}: train it with --min-subjects {smallest}, or share "
+            "the run without --model"
         )
     shutil.copyfile(run.path / FILE, out / FILE)
 
 
 def _search(run: Run, out: Path, smallest: int) -> None:
-    """Refuse what holds an id or a name of few, or a small count.
-
-    Raises:
-        RunError: Which file, and what kind of thing it holds; never the thing itself.
-    """
+    """Raise an error that names the file of an id, a rare name or a small count, not its value."""
     people = of_people(run.data)
     ids = _ids(run) if people else set()
     names = _names_of_few(run, smallest) if people else None
@@ -153,11 +149,11 @@ def _search(run: Run, out: Path, smallest: int) -> None:
 
 
 def _refusal(path: Path, what: str) -> str:
-    return f"{path.name} would hold {what}, so nothing was written: keep this run inside"
+    return f"{path.name} would contain {what}, so nothing was written: do not publish this run"
 
 
 def _ids(run: Run) -> set[bytes]:
-    """Ids of examples, subjects and groups that are too long to stand there by chance."""
+    """Return the ids of examples, subjects and groups that are too long to occur by chance."""
     found: set[str] = set()
     for each in run.runs:
         predictions = each.predictions
@@ -167,7 +163,7 @@ def _ids(run: Run) -> set[bytes]:
 
 
 def _names_of_few(run: Run, smallest: int) -> re.Pattern[bytes] | None:
-    """What finds values of attributes, and codes, that few subjects have."""
+    """Return a pattern for values of attributes, and codes, that few subjects have."""
     found: set[str] = set()
     subject = run.predictions.subject_id
     common: set[str] = set()
@@ -183,7 +179,7 @@ def _names_of_few(run: Run, smallest: int) -> re.Pattern[bytes] | None:
 
 
 def _people_of_codes(run: Run) -> Counter[str]:
-    """How many subjects are known to have a code: of the training part, or as the audit counted."""
+    """Count the subjects of each code, from the training set or as the audit counted."""
     known = run.data.get("sequences", {}).get("frequent", ())
     counts = [(row["code"], row["training_subjects"]) for row in known]
     for each in run.runs:
@@ -197,7 +193,7 @@ def _people_of_codes(run: Run) -> Counter[str]:
 
 
 def _numbers(run: Run) -> set[bytes]:
-    """Numbers that stand in a run for something else than a person, such as parameters."""
+    """Return numbers of a run other than ids, such as its parameters."""
     texts = [json.dumps(run.facts), json.dumps(run.settings.model_dump(mode="json"))]
     texts += [json.dumps(run.environment), json.dumps(run.test), json.dumps(run.data)]
     cost = run.first.path / "cost.json"
@@ -206,7 +202,7 @@ def _numbers(run: Run) -> set[bytes]:
 
 
 def _counts_in(value: Any, name: str = "") -> Iterator[int]:
-    """Counts of people in the numbers, found by their names."""
+    """Yield counts of people in the numbers, found by their names."""
     if isinstance(value, dict):
         for key, each in value.items():
             yield from _counts_in(each, key)
@@ -218,12 +214,7 @@ def _counts_in(value: Any, name: str = "") -> Iterator[int]:
 
 
 def parts_of(content: bytes, depth: int = 0) -> Iterator[bytes]:
-    """Bytes, and whatever is packed in them: archives, compressed streams, base64, URLs.
-
-    Args:
-        content: Of a file.
-        depth: How often it was unpacked already.
-    """
+    """Yield bytes, and what is packed in them: archives, compressed streams, base64, URLs."""
     yield content
     if depth == _DEEPEST:
         return
@@ -256,7 +247,7 @@ def _unpacked(content: bytes) -> Iterator[bytes]:
 
 
 def _texts_of_png(content: bytes) -> Iterator[bytes]:
-    """The chunks of a PNG that are no pixels, unpacked where they are compressed."""
+    """Yield the text chunks of a PNG, unpacked where they are compressed."""
     place = 8
     while place + 8 <= len(content):
         size, kind = (

@@ -1,4 +1,4 @@
-"""A study's part of the page: everything that its template places, of any study."""
+"""The section of one study on a page: the values of its template."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,13 +37,13 @@ from sequela.studies.verdicts import ANSWERS, tally
 def content(
     study: Study, runs: Sequence[Run], smallest: int, aside: Sequence[Run] = ()
 ) -> dict[str, Any]:
-    """What the template places, from runs of one study.
+    """Return the values of the template, from runs of one study.
 
     Args:
-        study: Theirs.
+        study: The study.
         runs: The runs.
         smallest: The smallest count of people that is shown.
-        aside: Runs that learnt from other shares of the same data.
+        aside: Runs that were trained on other shares of the same data.
     """
     cohorts = cohorts_of(study, runs)
     groups = [Group.of(study, key, some, smallest) for key, some in cohorts.items()]
@@ -99,24 +99,24 @@ def content(
 
 
 def _derivation(account: Account, study: Study) -> Markup:
-    """What a network costs, layer by layer; with a report's own count if the page is of that."""
+    """Derive the cost of a network by layer, with the report's count on the report's page."""
     own = account if study.claims else replace(account, report=None)
     return Markup(render_mathml(own))  # noqa: S704 - written here, its text escaped
 
 
 def _by_answer(judged: Sequence[Judged]) -> list[tuple[str, list[Judged]]]:
-    """The claims of each answer, which are sorted by it."""
+    """Group the claims, which are sorted by their answer."""
     return [(answer, list(some)) for answer, some in groupby(judged, lambda j: j.main.verdict)]
 
 
 def _as_reported(groups: Sequence[Group]) -> Group | None:
-    """The report's own question, where that was run beside the main one."""
+    """Return the runs of the report's own question, if it was run next to the main one."""
     asked = (g for g in groups[1:] if question_of(g.first) == g.study.reported_question)
     return next(asked, None)
 
 
 def _imbalance(entry: Entry) -> dict[str, Any]:
-    """Confusion matrices of a network at 0.5 and at the chosen threshold."""
+    """Draw confusion matrices of a network at 0.5 and at the chosen threshold."""
     points = [
         point
         | {
@@ -133,14 +133,14 @@ def _imbalance(entry: Entry) -> dict[str, Any]:
 
 
 def _panels(main: Group) -> list[dict[str, Any]]:
-    """The models of each family side by side, then all others, as far as they have pictures."""
+    """Draw the models of each family, then all others, as far as they have pictures."""
     families = [
         (f"{title}: baseline and improved", {baseline, improved})
         for title, baseline, improved in main.study.families
     ]
     paired = {name for _, names in families for name in names}
     others = {entry.name for entry in main.plain} - paired
-    rest = "Other and reference models" if main.study.training else "Models"
+    rest = "Other and baseline models" if main.study.training else "Models"
     found = []
     for number, (title, names) in enumerate([*families, (rest, others)]):
         panels = [panel(entry) for entry in main.plain if entry.name in names]
@@ -152,17 +152,17 @@ def _panels(main: Group) -> list[dict[str, Any]]:
 
 
 def _traces(main: Group) -> Picture | None:
-    """An example of each class, where the data are signals that may be shown."""
+    """Draw an example of each class, where the data are signals that may be shown."""
     found = main.best.released.traces
     if not found.get("classes"):
         return None
     drawn = traces(found["classes"], found["sfreq"])
-    caption = "A segment of each class, that of median amplitude; each has a scale of its own."
+    caption = "The segment of median amplitude of each class. Each segment has its own scale."
     return picture(drawn, f"{main.study.name}-traces", caption)
 
 
 def _flow(main: Group) -> Markup | None:
-    """Who is in the cohort and why, down to the parts of the (first) split."""
+    """Draw the flow of the cohort, down to the sets of the (first) split."""
     data = main.data
     if "flow" not in data:
         return None

@@ -1,4 +1,4 @@
-"""Table 1: who and what is in the data, by class."""
+"""Table 1: the data by class."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sequela.cohort.split import SETS
 from sequela.evaluation.disclosure import hidden_cells, is_small
 from sequela.evaluation.subgroups import UNKNOWN
 from sequela.report.entry import Entry
-
-_PARTS = {"train": "training part", "tuning": "tuning part", "held_out": "test (held-out) part"}
 
 
 @dataclass(frozen=True)
@@ -19,9 +18,9 @@ class Line:
     """One row of the table.
 
     Attributes:
-        name: What is counted.
-        counts: Of each class; ``None`` where they are hidden.
-        shares: The same as shares of the class; ``None`` for the counts of the whole.
+        name: The thing that is counted.
+        counts: The count of each class; ``None`` where they are hidden.
+        shares: The counts as shares of the class; ``None`` for the counts of the whole.
     """
 
     name: str
@@ -35,8 +34,8 @@ class TableOne:
 
     Attributes:
         classes: The columns.
-        lines: The rows, by what they are of; the first ones are of the whole.
-        hidden: Values that are not named, because they are of few people.
+        lines: The rows of each attribute; the first rows describe all data.
+        hidden: Number of values that are not named, because few people have them.
     """
 
     classes: tuple[str, ...]
@@ -45,13 +44,10 @@ class TableOne:
 
 
 def table_one(entry: Entry) -> TableOne | None:
-    """The table of one run; ``None`` where a class has so few people that nothing is shown.
+    """Make the table of one run; ``None`` where a class has too few people to show anything.
 
-    Examples are counted. A value of few people is not named, and counts from which theirs could be
-    worked out are hidden, by the rule of :mod:`sequela.evaluation.subgroups`.
-
-    Args:
-        entry: The run, or folds.
+    A value that few people have is not named, and counts that would reveal its count are hidden:
+    see :mod:`sequela.evaluation.subgroups`.
     """
     predictions, smallest = entry.run.predictions, entry.cell
     classes = predictions.classes
@@ -73,10 +69,10 @@ def table_one(entry: Entry) -> TableOne | None:
             first.append(Line(f"{'subject' if unit == 'site' else unit}s", tuple(of_class)))
     if not held_out.all():
         parts = np.array(
-            [np.bincount(label[predictions.split == part], minlength=n) for part in _PARTS]
+            [np.bincount(label[predictions.split == part], minlength=n) for part in SETS]
         )
         hide = hidden_cells(parts, smallest).tolist()
-        for name, counts, out in zip(_PARTS.values(), parts, hide, strict=True):
+        for name, counts, out in zip(SETS.values(), parts, hide, strict=True):
             first.append(_line(name, None if out else counts, whole))
     lines, hidden = {"": first}, 0
     for attribute, values in entry.run.attributes.items():
@@ -95,7 +91,7 @@ def _of_attribute(
     n: int,
     smallest: int,
 ) -> Iterator[tuple[str, NDArray[np.int64] | None]]:
-    """Name and counts (class,) of each value: no name if it is of few, no counts if they tell."""
+    """Yield name and counts (class,) of each value, empty or ``None`` where they are hidden."""
     named = np.where(values == "", UNKNOWN, values)
     names = np.unique(named).tolist()
     cells: list[list[int]] = []

@@ -1,4 +1,4 @@
-"""Runs that learnt from less or more of the same data: what more data would be worth."""
+"""Runs that were trained on less or more of the same data: the effect of the training size."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,13 +14,10 @@ from sequela.studies.registry import planned_leak, question_of
 
 
 def apart(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
-    """The runs that a page compares, and those that learnt from another share of the same.
+    """Separate the runs that a page compares from runs with another share for training.
 
-    The share that most runs have is the page's own; of two, the larger one. Runs of another share
-    stand aside only if they are judged on the same examples.
-
-    Args:
-        runs: Of one study.
+    The page compares the share that most runs have; of two, the larger one. Runs of another share
+    are separated only if they have the same test set.
     """
     main: list[Run] = []
     aside: list[Run] = []
@@ -38,12 +35,12 @@ def apart(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
 
 
 def _judged_on(run: Run) -> list[list[str]]:
-    """The hashed ids of the held-out part of each fold."""
+    """Return the hashed ids of the test set of each fold."""
     return [sorted(each.split.ids[each.split.group]["held_out"]) for each in run.runs]
 
 
 def curve(main: Group, aside: Sequence[Run]) -> Picture | None:
-    """The picture of the models that learnt from several sizes; ``None`` where there are none."""
+    """Draw the models that were trained on several sizes; ``None`` where there are none."""
     metric = main.best.metric
     unit = f"{main.data['unit']}s"
     question = question_of(main.first)
@@ -58,8 +55,8 @@ def curve(main: Group, aside: Sequence[Run]) -> Picture | None:
     if not several:
         return None
     drawn = training_size(several, metric=metric.name, unit=unit)
-    caption = f"{metric.heading} on the same test (held-out) examples, by how many {unit} a model "
-    caption += "learnt from. Bars: 95 % intervals."
+    caption = f"{metric.heading} on the same test set, by the number of {unit} used for training. "
+    caption += "Bars are 95 % intervals."
     return picture(drawn, f"{main.study.name}-training-size", caption)
 
 

@@ -1,4 +1,4 @@
-"""TRIPOD+AI filled from a run: what the run answers, and what only a person can."""
+"""The TRIPOD+AI checklist of a run: answers from the run, and items open for a person."""
 
 from dataclasses import dataclass
 
@@ -16,17 +16,17 @@ from sequela.report.tripod_items import ITEMS, SOURCE, Item
 from sequela.sources import catalog
 
 Said = tuple[str, str]
-"""What the run answers, and what is left open; either may be empty."""
+"""The answer from the run, and the part left open; either may be empty."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One item of the checklist, as far as it is answered.
+    """One item of the checklist with its answer.
 
     Attributes:
-        item: Of TRIPOD+AI.
-        said: What the run answers; empty if nothing.
-        left: What only a person can answer; empty if nothing.
+        item: The item of TRIPOD+AI.
+        said: The answer from the run; empty if there is none.
+        left: The part that only a person can answer; empty if there is none.
     """
 
     item: Item
@@ -53,7 +53,7 @@ class Checklist:
     source = SOURCE
 
     def count(self, state: str) -> int:
-        """How many items are ``filled``, ``in part`` or ``open``."""
+        """Count the items that are ``filled``, ``in part`` or ``open``."""
         return sum(answer.state == state for answer in self.answers)
 
     @property
@@ -63,16 +63,16 @@ class Checklist:
 
     @property
     def summary(self) -> str:
-        """How far it is filled, in a sentence."""
+        """The counts of filled and open items, in a sentence."""
         return (
             f"{self.count('filled')} of {len(self.answers)} items are filled in from the run "
-            f"({100 * self.share:.0f} %), {self.count('in part')} in part, "
+            f"({100 * self.share:.0f} %) and {self.count('in part')} in part; "
             f"{self.count('open')} are open, for a person to answer"
         )
 
 
 def checklist(entry: Entry) -> Checklist:
-    """The checklist of a run, filled from its folder alone."""
+    """Fill the checklist of a run from its folder alone."""
     said: dict[str, Said] = {}
     for part in (_front, _data, _outcome, _preparation, _analysis, _model, _after, _results):
         said |= part(entry)
@@ -111,11 +111,11 @@ def _front(entry: Entry) -> dict[str, Said]:
 
 
 def _held_out(entry: Entry) -> str:
-    """What the model is evaluated on."""
+    """Return what the test set consists of, in words."""
     split = entry.run.settings.split
     if split == "time":
         return "the latest predictions, of subjects who were not seen before,"
-    return f"held-out {split}s"
+    return f"a test set of other {split}s"
 
 
 def _data(entry: Entry) -> dict[str, Said]:
@@ -181,7 +181,7 @@ def _outcome(entry: Entry) -> dict[str, Said]:
 
 
 def _when_known(entry: Entry) -> Said:
-    """How and when predictors were measured; a run that leaks says so here too."""
+    """Return how and when predictors were measured, and the leaks of the run."""
     data = entry.data
     if "task" not in data:
         return f"The potential in µV, at {data['sfreq']} samples per second.", ""
@@ -189,10 +189,10 @@ def _when_known(entry: Entry) -> Said:
     when = (
         f"LEAKS: {'; '.join(leaks)}."
         if leaks
-        else "The model reads none that became known after the prediction; the audit checks this."
+        else "The model reads nothing from after the prediction time; the audit checks this."
     )
     return (
-        f"Each code or measurement at the time when it became known. {when}",
+        f"Each code or measurement has the time at which it became available. {when}",
         "how they were measured or coded in the hospitals",
     )
 
@@ -217,8 +217,8 @@ def _preparation(entry: Entry) -> dict[str, Said]:
             for name, part in sequences["unknown"].items()
         )
         ready = (
-            "Tables are converted to events, each at the time when it became known, and events to "
-            f"sequences of visits or windows ({sequences['steps']:.1f} steps on average)."
+            "Tables are converted to events, each at the time at which it became available, and "
+            f"events to sequences of visits or windows ({sequences['steps']:.1f} steps on average)."
         )
         missing = (
             "Missing records are left out; nothing is imputed. Examples without any code: "
@@ -235,20 +235,20 @@ def _preparation(entry: Entry) -> dict[str, Said]:
         size = f"{data['examples']:,} segments of {data['recordings']:,} recordings"
         ready = f"Recordings are cut into non-overlapping segments of {data['n_times']} samples."
         missing = "Every segment is complete; remaining samples are left out. Nothing is imputed."
-        form = "Each channel is scaled by its mean and standard deviation in the training part."
+        form = "Each channel is scaled by its mean and standard deviation in the training set."
     return {
         "7": (
             (
                 f"{ready} No step depends on the subject. Checks include identical examples in "
-                "two parts."
+                "two sets."
             ),
             "",
         ),
         "10": (
             (
-                f"All available data: {size}; {test['examples']:,} are held out"
-                f"{' over all folds and seeds' if entry.run.of_many else ''}. No sample size was "
-                "calculated; the intervals show the precision."
+                f"All available data: {size}; {test['examples']:,} are in the test set"
+                f"{'s of the folds' if entry.run.folds else ''}. No sample size was calculated; "
+                "the intervals show the precision."
             ),
             "whether the sample size is sufficient",
         ),
@@ -261,14 +261,13 @@ def _analysis(entry: Entry) -> dict[str, Said]:
     settings = entry.run.settings
     training = settings.training
     fitted = (
-        "the mean of the probabilities of its members; nothing is learnt beside them but the "
-        "threshold"
+        "the mean of the probabilities of its members" + ", with its own threshold" * entry.two
         if entry.members
         else f"{training.epochs} epochs at most, batch size {training.batch_size}, Adam at "
         f"{training.learning_rate:g}; {KEPT[training.keep]} is "
         f"kept ({entry.facts['best_epoch']:g} of {entry.facts['epochs']})"
         if entry.account
-        else "its settings are chosen on the tuning part"
+        else "its settings are chosen on the validation set"
     )
     return {
         "12a": (f"{how_split(entry)}.", ""),
@@ -284,7 +283,7 @@ def _analysis(entry: Entry) -> dict[str, Said]:
         "12f": (
             (
                 "The model is not updated. Results after temperature scaling, fitted on the "
-                "tuning part, are reported beside it."
+                "validation set, are reported too."
             ),
             "",
         ),
@@ -307,7 +306,7 @@ def _analysis(entry: Entry) -> dict[str, Said]:
 
 def _clusters(entry: Entry) -> Said:
     if entry.run.settings.split == "site":
-        whole = "Sites are held out whole: performance is that at sites new to the model"
+        whole = "Whole sites are held out: performance is measured at sites new to the model"
         return f"{whole}. Intervals resample sites. The model does not use them.", "each site alone"
     if "unit" in entry.run.attributes:
         return "Performance is reported by unit; the model does not use clusters.", ""
@@ -349,7 +348,7 @@ def _model(entry: Entry) -> dict[str, Said]:
 
 
 def _differs(entry: Entry) -> str:
-    """How the data of evaluation differ from those of development."""
+    """Return how the evaluation data differ from the development data, in words."""
     split = entry.run.settings.split
     if split == "site":
         return "Other sites of the same data."
@@ -357,7 +356,7 @@ def _differs(entry: Entry) -> str:
         return (
             f"Later predictions of the same data: {periods_in_words(entry.run.describe_split())}."
         )
-    return "None: the parts are drawn from the same data."
+    return "None: all sets are drawn from the same data."
 
 
 def _after(entry: Entry) -> dict[str, Said]:
@@ -367,7 +366,7 @@ def _after(entry: Entry) -> dict[str, Said]:
     limits = [finding["what"] for finding in entry.findings]
     limits.append("one data source, so results may differ in other places or years")
     if data.get("subjects") is None:
-        limits.append("people are not identified, so two parts may share a person")
+        limits.append("people are not identified, so two sets may share a person")
     return {
         "18a": ("", "who paid"),
         "18b": ("", "conflicts of interest"),
@@ -385,7 +384,7 @@ def _after(entry: Entry) -> dict[str, Said]:
         ),
         "19": ("", "whether patients or the public were involved"),
         "25": ("", "what the numbers mean, including fairness"),
-        "26": (f"Found by the run: {'; '.join(limits)}.", "all other limitations"),
+        "26": (f"From the run: {'; '.join(limits)}.", "all other limitations"),
         "27a": ("", "how to handle poor or missing inputs"),
         "27b": ("", "what users must do and know"),
         "27c": ("", "next steps"),
@@ -404,22 +403,22 @@ def _results(entry: Entry) -> dict[str, Said]:
         )
     else:
         came = f"{data['recordings']:,} recordings, {data['examples']:,} segments. {parts}"
-    known = ", ".join(entry.run.attributes)
+    known = ", ".join(entry.run.attributes) if entry.two else ""  # subgroups need two classes
     units = "unit" in entry.run.attributes
     return {
         "20a": (came, ""),
         "20b": (
-            (f"By {known}, on the held-out part: see the subgroups.", "all other characteristics")
+            (f"By {known}, in the test set: see the subgroups.", "all other characteristics")
             if known
             else ("", "characteristics of the participants")
         ),
         "20c": (
-            "Numbers of examples and events in each part: see item 21.",
+            "Numbers of examples and events in each set: see item 21.",
             "the distribution of important predictors",
         ),
         "21": (parts, ""),
         "23a": (
-            f"Held-out {performance(entry)}.{' By subgroup: see the subgroups.' if known else ''}",
+            f"Test set: {performance(entry)}.{' By subgroup: see the subgroups.' if known else ''}",
             "",
         ),
         "23b": (

@@ -1,4 +1,4 @@
-"""The items of TRIPOD+AI, each in short words of ours.
+"""The items of TRIPOD+AI, abridged.
 
 The full text is in Collins et al.: TRIPOD+AI statement: updated guidance for reporting clinical
 prediction models that use regression or machine learning methods. BMJ 385, e078378 (2024).
@@ -15,8 +15,8 @@ class Item:
 
     Attributes:
         number: For example ``12a``.
-        section: Of a report.
-        asks: What is to be reported, in short.
+        section: The section of a report.
+        asks: The thing to report, in short.
     """
 
     number: str

@@ -1,1 +1,1 @@
-"""One run of anything: data, split, fit, folder; folds, and the evaluation of finished runs."""
+"""Runs: data, split, training, run folder, cross-validation and evaluation."""

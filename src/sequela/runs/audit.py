@@ -1,4 +1,4 @@
-"""What makes a run's numbers too good: looked for in every run, and said wherever it is shown."""
+"""The leak audit of a run: detection of causes that inflate its numbers."""
 
 from sequela.cohort import overlaps
 from sequela.cohort.finding import Finding
@@ -8,12 +8,12 @@ from sequela.sequences.leaks import in_parts
 
 
 def audit(data: RunData) -> list[Finding]:
-    """All checks that fit the data; an empty list means that nothing was found.
+    """Run all checks that fit the data; an empty list means that nothing was found.
 
-    The parts share no subject or recording, under whatever name, and no identical or nearly
-    identical example; each class is in each part; no column or code and no small model tells the
-    class; scaling and vocabulary are of the training part; nothing that is read was known after the
-    prediction.
+    The sets must share no subject or recording, also under other names, and no identical or nearly
+    identical example. Each set must have each class. No column, code or small model may reveal the
+    class. Scaling and vocabulary must come from the training set, and inputs must be available at
+    prediction time.
     """
     return [
         *data.leaks,
@@ -29,7 +29,7 @@ def audit(data: RunData) -> list[Finding]:
 
 
 def looked_for(data: RunData) -> str:
-    """What the audit looks for in such data, in words."""
+    """Return what the audit looks for in such data, in words."""
     return (
-        f"{data.unit}s in two parts, under one name or two, parts of one class, {data.LOOKED_FOR}"
+        f"{data.unit}s in two sets, under one name or two, sets with one class, {data.LOOKED_FOR}"
     )

@@ -1,4 +1,4 @@
-"""A finished run whose data are audited again."""
+"""A second audit of the data of a finished run."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,16 +15,16 @@ from sequela.runs.leaks import Leaks
 from sequela.runs.released import released_findings
 
 NOTHING, LEAK, SUSPICION = 0, 3, 4
-"""Exit statuses of ``sequela audit``: nothing is found, a leak is, only suspicions are."""
+"""Exit statuses of ``sequela audit``: nothing found, a leak, or suspicions only."""
 
 
 @dataclass(frozen=True)
 class Audited:
-    """What was found in the data of a finished run.
+    """The result of an audit of a finished run.
 
     Attributes:
-        run: Its folder.
-        origin: Where the data were found, in words.
+        run: The run folder.
+        origin: The place of the data, in words.
         looked_for: The checks, in words.
         planned: Whether the run was made to show a leak.
         findings: Leaks first; of all folds, each once.
@@ -44,7 +44,7 @@ class Audited:
         return LEAK if self.findings[0].severity == "leak" else SUSPICION
 
     def to_dict(self) -> dict[str, Any]:
-        """The same for JSON."""
+        """Return the result for JSON."""
         return {
             "run": str(self.run),
             "origin": self.origin,
@@ -55,14 +55,14 @@ class Audited:
 
 
 def audit_run(path: Path, root: Path | None = None) -> Audited:
-    """Audit the data of a finished run again; of a cross-validation, each fold.
+    """Audit the data of a finished run again, or of each fold of a cross-validation.
 
     Args:
         path: Run folder, or folder of a cross-validation.
         root: Folder or file of the data (default: the usual search path).
 
     Raises:
-        RunError: If the run is damaged or not finished, or the data are others.
+        RunError: If the run is damaged or not finished, or the data differ.
         SequelaError: If the data cannot be found or read.
     """
     (run,) = named_runs([path])

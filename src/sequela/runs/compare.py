@@ -1,4 +1,4 @@
-"""Is one run better than another? Runs on the same split, each compared with the first."""
+"""Comparison of runs on the same split with the first of them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -33,15 +33,15 @@ class Compared:
     """One run, compared with the first.
 
     Attributes:
-        name: Of the run's folder.
-        model: What was trained.
-        value: Its held-out number.
+        name: The name of the run's folder.
+        model: The name of the model.
+        value: Its number on the test set.
         difference: That number minus the first run's, paired; ``None`` for the first run itself.
-        corrected_p: The p-value corrected for how many runs are compared (Holm).
+        corrected_p: The p-value corrected for the number of comparisons (Holm).
         delong: The difference of AUROC by DeLong, where there are two classes and one split.
-        mcnemar: Who is right where the other is wrong, of whole groups; ``None`` where groups hold
-            examples of several classes, or there are folds.
-        same: Whether it gives the same probabilities as the first run: the same model twice.
+        mcnemar: McNemar's test over whole groups; ``None`` where groups have examples of several
+            classes, or there are folds.
+        same: Whether it has the same probabilities as the first run: the same model twice.
     """
 
     name: str
@@ -59,12 +59,12 @@ class Comparison:
     """Runs on one split.
 
     Attributes:
-        metric: Which number.
-        runs: The first is what the others are compared with.
-        method: How the intervals were made.
-        examples: Held-out examples, each judged by all runs.
-        groups: Whose they are: subjects or recordings.
-        opened: How often this held-out part was opened, in sentences.
+        metric: The name of the metric.
+        runs: The runs; the others are compared with the first.
+        method: The method of the intervals.
+        examples: Number of examples in the test set.
+        groups: Number of subjects or recordings of these.
+        opened: Sentences on the number of evaluations on this test set.
     """
 
     metric: str
@@ -76,13 +76,13 @@ class Comparison:
 
     @property
     def best(self) -> str:
-        """Which run is best, and that it was chosen on the held-out part."""
+        """A sentence on the best run, which was selected on the test set."""
         sign = 1 if named(self.metric).better == "higher" else -1
         first = max(self.runs, key=lambda run: sign * run.value)
-        return f"{first.name} is the best of {len(self.runs)}, chosen on this held-out part"
+        return f"{first.name} is the best of {len(self.runs)} runs, selected on this test set"
 
     def to_dict(self) -> dict[str, Any]:
-        """The comparison for JSON."""
+        """Return the comparison for JSON."""
         found: dict[str, Any] = as_json({**asdict(self), "best": self.best})
         return found
 
@@ -90,15 +90,15 @@ class Comparison:
 def compare(
     folders: Sequence[Run], metric: str | None = None, smallest: int = SMALLEST_CELL
 ) -> Comparison:
-    """Open the held-out part of some runs and compare their numbers; see :func:`compare_opened`.
+    """Evaluate runs on the test set and compare their numbers; see :func:`compare_opened`.
 
     Args:
         folders: Two runs or more.
-        metric: As there.
+        metric: See there.
         smallest: The smallest count of people that is shown.
 
     Raises:
-        SequelaError: As there; or if the numbers of a run are not those of its predictions.
+        SequelaError: See there; or if the numbers of a run differ from its predictions.
     """
     found = compare_opened(folders, metric)
     for folder in folders:
@@ -108,7 +108,7 @@ def compare(
 
 
 def _released(found: Comparison, smallest: int) -> Comparison:
-    """Without small counts of people."""
+    """Return the comparison without small counts of people."""
     runs = []
     for run in found.runs:
         few = run.mcnemar and any(
@@ -124,23 +124,21 @@ def _released(found: Comparison, smallest: int) -> Comparison:
 
 
 def compare_opened(folders: Sequence[Run], metric: str | None = None) -> Comparison:
-    """Compare held-out numbers, example by example, of runs that are opened already.
+    """Compare test-set numbers of runs whose evaluation was logged before.
 
-    Runs with one split: a bootstrap draws whole groups and judges both on the same draws. Folds and
-    seeds: so too, in each fold, and the interval also holds what training varies (see
-    :mod:`sequela.evaluation.recipe`).
+    A paired bootstrap draws whole groups. With folds and seeds it does so in each fold, and the
+    interval also includes the variation of training (see :mod:`sequela.evaluation.recipe`).
 
     Args:
         folders: Two runs or more.
-        metric: One of :func:`sequela.evaluation.metrics.compared`; AUROC of two classes and else
-            accuracy, if not given.
+        metric: One of :func:`sequela.evaluation.metrics.compared` (default: AUROC for two classes,
+            accuracy for more).
 
     Raises:
         UnknownNameError: If there is no such metric.
-        SettingError: If neither of two values of it is better.
-        RunError: If there are fewer than two runs, one is named twice, or they are of different
-            data or splits.
-        SplitError: If the parts of a run overlap, or the predictions are of different examples.
+        SettingError: If the metric has no better direction.
+        RunError: If there are fewer than two runs, one is named twice, or data or splits differ.
+        SplitError: If the sets of a run overlap, or the examples differ.
         DataError: If the metric is not defined.
     """
     if len(folders) < _TWO:
@@ -174,7 +172,7 @@ def compare_opened(folders: Sequence[Run], metric: str | None = None) -> Compari
 
 
 def check_distinct(folders: Sequence[Run]) -> None:
-    """Refuse a run that is named twice.
+    """Raise an error if a run is named twice.
 
     Raises:
         RunError: If one is.
@@ -186,7 +184,7 @@ def check_distinct(folders: Sequence[Run]) -> None:
 
 
 def check_same_split(first: Run, other: Run) -> None:
-    """Refuse runs that were not judged on the same examples by models of the same design.
+    """Raise an error if runs differ in data, test set, or number of folds and seeds.
 
     Raises:
         RunError: If data, kind of split or its ids differ.
@@ -199,15 +197,9 @@ def check_same_split(first: Run, other: Run) -> None:
     elif _design(first) != _design(other):
         what = f"of different designs ({_design(first)} and {_design(other)})"
     elif first.first.split.key != other.first.split.key:
-        what = (
-            "made with different keys of subject ids, so whether their splits are the same cannot "
-            "be known"
-        )
+        what = "made with different keys of subject ids, so their splits cannot be compared"
     elif first.split_ids != other.split_ids:
-        what = (
-            "of different splits: one may have been trained on examples that the other was tested "
-            "on"
-        )
+        what = "of different splits: one may have been trained on examples of the other's test set"
     if what:
         raise RunError(
             f"{first.path} and {other.path} are {what}; train both with the same --data, --split, "
@@ -247,11 +239,7 @@ def _compared(first: Run, other: Run, metric: Metric) -> Compared:
 
 
 def _over_models(first: Run, other: Run, metric: Metric) -> Difference:
-    """The mean difference over folds, repeats and seeds.
-
-    Raises:
-        DataError: If the metric is not defined in enough folds.
-    """
+    """Compute the mean difference over folds, repeats and seeds."""
     rng, how = np.random.default_rng(first.settings.seed), bootstrap_of(first.first)
     (found,) = difference_across_folds(
         judged(other.runs),
@@ -268,7 +256,7 @@ def _over_models(first: Run, other: Run, metric: Metric) -> Difference:
 
 
 def _mcnemar_of_groups(one: Predictions, other: Predictions) -> McNemar | None:
-    """Of whole recordings or subjects, where all examples of one have the same class."""
+    """Compare whole recordings or subjects, if all examples of each have the same class."""
     try:
         return mcnemar(one.by_recording(), other.by_recording())
     except SplitError:

@@ -1,4 +1,4 @@
-"""What a run learns from and is judged on: one protocol, two implementations."""
+"""The data of a run: one protocol with two implementations."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -26,27 +26,27 @@ from sequela.sources import catalog
 
 
 class Inputs(Protocol):
-    """What a model is given of a data set, in the order in which it reads it."""
+    """The inputs of a model from a data set, in the order of the model."""
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The model's inputs."""
+        """The names of the model's inputs."""
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:
-        """What was learnt before the model, to be stored with it."""
+        """The fitted preprocessing, to be stored with the model."""
 
     @property
     def features(self) -> Table:
-        """For a reference model: float32 (example, feature)."""
+        """The table of a baseline model: float32 (example, feature)."""
 
     @property
     def shape(self) -> dict[str, int]:
-        """The sizes that a model may be built with."""
+        """The sizes for building a model."""
 
     @property
     def example(self) -> tuple[Tensor, ...]:
-        """Inputs of one example."""
+        """The inputs of one example."""
 
     def loader(
         self,
@@ -55,24 +55,24 @@ class Inputs(Protocol):
         generator: torch.Generator | None = None,
         training: TrainingSettings | None = None,
     ) -> DataLoader[Any]:
-        """Batches of a part.
+        """Load batches of a set.
 
         Args:
-            part: The part, or several: ``train+tuning``.
+            part: The set, or several: ``train+tuning``.
             batch_size: Examples of a batch.
-            generator: What their order is drawn from; as they are by default.
-            training: How they are varied from epoch to epoch, where they are.
+            generator: Draws their order (default: unchanged order).
+            training: Settings that vary the examples from epoch to epoch.
         """
 
     def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
-        """What a network says of every example: float32 (example, class)."""
+        """Predict probabilities of all examples with a network: float32 (example, class)."""
 
 
 class RunData(Protocol):
-    """Examples in the parts of a split, in the forms in which models read and people see them."""
+    """Examples in the sets of a split, as models read them and as people see them."""
 
     LOOKED_FOR: ClassVar[str]
-    """What :meth:`find_leaks` looks for, in words."""
+    """The checks of :meth:`find_leaks`, in words."""
 
     @property
     def name(self) -> str:
@@ -80,19 +80,19 @@ class RunData(Protocol):
 
     @property
     def origin(self) -> str:
-        """Where it was found, in words."""
+        """The place of the data, in words."""
 
     @property
     def unit(self) -> Literal["recording", "session", "subject", "site"]:
-        """What the bootstrap draws whole."""
+        """The unit that the bootstrap draws."""
 
     @property
     def classes_fixed(self) -> bool:
-        """Whether the makers of the data chose the number of units of each class."""
+        """``True`` if the makers of the data chose the number of units of each class."""
 
     @property
     def split(self) -> Split:
-        """The parts and their proof."""
+        """The split and its proof."""
 
     @property
     def part(self) -> NDArray[np.int64]:
@@ -100,19 +100,19 @@ class RunData(Protocol):
 
     @property
     def content(self) -> Content:
-        """Marks of what recordings or subjects hold, by their hashed ids."""
+        """Fingerprints of the content of recordings or subjects, by hashed id."""
 
     @property
     def marked(self) -> NDArray[np.str_]:
-        """Str (example,), the recording or subject of each example, whose content is marked."""
+        """Str (example,), the recording or subject of each example in the fingerprints."""
 
     @property
     def set_aside(self) -> int:
-        """Units that a model has seen, where it is judged on other data."""
+        """The number of units of the model's training or validation set in other data."""
 
     @property
     def renamed(self) -> int:
-        """Recordings or subjects among them that it has seen under another name."""
+        """The number of recordings or subjects among them with another name."""
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -128,17 +128,17 @@ class RunData(Protocol):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that a model reads and learns: other data give another."""
+        """SHA-256 of all inputs and labels."""
 
     @property
     def leaks(self) -> Sequence[Finding]:
-        """What was found while the data were made ready."""
+        """The findings from the preparation of the data."""
 
     def find_leaks(self) -> list[Finding]:
-        """What can be seen in the examples themselves."""
+        """Find leaks in the examples."""
 
     def rows(self, part: str) -> NDArray[np.int64]:
-        """Indices of the examples of a part, or of several: ``train+tuning``."""
+        """Return the indices of the examples of a set, or of several: ``train+tuning``."""
 
     def inputs(
         self,
@@ -147,57 +147,51 @@ class RunData(Protocol):
         *,
         standardise: bool = True,
     ) -> Inputs:
-        """What a model of these inputs is given.
+        """Prepare the inputs of a model.
 
         Args:
-            reads: The inputs, in the model's order.
-            stored: What was learnt with the model, if these are other data than it was trained on.
-            standardise: Whether features are read by a network.
+            reads: The names of the inputs, in the model's order.
+            stored: The fitted preprocessing of the model, for other data than its training data.
+            standardise: Whether a network reads the features.
         """
 
     def predictions(self, probabilities: NDArray[np.float32]) -> Predictions:
-        """Probabilities (example, class) with what is needed to judge them."""
+        """Add ids, sets and labels to probabilities (example, class)."""
 
     def attributes(self) -> dict[str, NDArray[np.str_]]:
-        """Who the examples are, for judging a model group by group: str (example,) by name."""
+        """Return attributes of the people for subgroups: str (example,) by name."""
 
     def traces(self) -> dict[str, Any]:
-        """A recorded example of each class to look at; empty where nothing was recorded so."""
+        """Return a recorded example of each class to draw; empty for other data."""
 
     def header(self) -> dict[str, Any]:
-        """What a model needs in addition to its tensors."""
+        """Return the metadata that a model needs in addition to its tensors."""
 
     def describe(self) -> dict[str, Any]:
-        """What a reader must know of the data: the ``data`` entry of ``metrics.json``."""
+        """Describe the data for readers: the ``data`` entry of ``metrics.json``."""
 
     def unlike_training(self) -> dict[str, Any]:
-        """In what other data differ from those that a model was trained on, by name."""
+        """Return differences of other data from the training data, by name."""
 
     def attribution(
         self, model: nn.Module, row: int, weights: Tensor, steps: int | None
     ) -> Attribution:
-        """What moved a number of a model, of one example."""
+        """Attribute a number of a model for one example to its inputs."""
 
     def importance(self, model: nn.Module, smallest: int) -> Importance | None:
-        """What moves a model most over the held-out part, where examples have parts with names.
-
-        Args:
-            model: The model.
-            smallest: Parts that fewer subjects have are counted, not named.
-        """
+        """Rank named inputs by importance over the test set; rare inputs are only counted."""
 
     def describe_example(self, row: int) -> dict[str, Any]:
-        """An example for people: fields of :class:`sequela.runs.explain.Explained`."""
+        """Describe an example for people: fields of :class:`sequela.runs.explain.Explained`."""
 
 
 def load(settings: RunSettings, root: Path | None, work: Path) -> RunData:
     """Find, read, select and split the data of a run.
 
     Args:
-        settings: Of the run.
-        root: Where the data lie; the usual search path by default.
-        work: Folder for what is made of tables on the way; what it holds already is used again if
-            it was made from the same.
+        settings: The settings of the run.
+        root: Folder or file of the data (default: the usual search path).
+        work: Folder for intermediate files; existing files made from the same data are reused.
 
     Raises:
         SequelaError: If the data cannot be found, read or split, or a setting does not fit them.
@@ -210,16 +204,17 @@ def load(settings: RunSettings, root: Path | None, work: Path) -> RunData:
 def load_again(
     folder: RunFolder, root: Path | None, work: Path, header: Mapping[str, Any] | None = None
 ) -> RunData:
-    """The data that a run was made of, read again.
+    """Read the data of a run again.
 
     Args:
         folder: The run.
-        root: Their folder or file (default: where the run found them, else the usual places).
-        work: Folder for what is made of tables on the way.
-        header: Of the run's model, where that must fit them too.
+        root: Folder or file of the data (default: where the run found them, else the
+            usual search path).
+        work: Folder for intermediate files.
+        header: Header of the run's model, if that must match too.
 
     Raises:
-        RunError: If the data found are others.
+        RunError: If the data differ.
         SequelaError: If they cannot be found or read.
     """
     data = load(folder.settings, root or root_of(folder), work)
@@ -227,8 +222,8 @@ def load_again(
     is_the_models = all((header or {}).get(name) == value for name, value in known.items())
     if folder.json("split.json")["data_sha256"] != data.digest or not is_the_models:
         raise RunError(
-            f"{folder.path} was trained on other data than the data found now ({data.origin}): "
-            "name the same data with --root"
+            f"{folder.path} was trained on other data than those found now ({data.origin}): "
+            "name the original data with --root"
         )
     return data
 
@@ -248,15 +243,15 @@ def load_other(
     work: Path,
     labels: Path | None = None,
 ) -> RunData:
-    """Other data as a run's model reads them; all of it is held out.
+    """Load other data as inputs of a run's model; all of them form the test set.
 
     Args:
-        folder: The run; what its model was trained or tuned on is set aside.
-        header: Of its model.
+        folder: The run; data of its training and validation set are set aside.
+        header: The header of its model.
         name: A data set.
-        root: Where it lies; the usual search path by default.
-        work: Folder for what is made of tables on the way.
-        labels: Times and labels of the other data, for a run that learnt those of a file.
+        root: Folder or file of the data (default: the usual search path).
+        work: Folder for intermediate files.
+        labels: Label file of the other data, for a run that was trained with a label file.
 
     Raises:
         SettingError: If nothing is left, or the data do not fit the model.
@@ -276,7 +271,7 @@ def load_other(
 
 
 def _implementation(name: str) -> ModuleType:
-    """Recordings and hospital records are read by different rules, each in a file of its own."""
+    """Return the module that reads recordings or hospital records."""
     from sequela.runs import records, signals
 
     return {"signal": signals, "records": records}[catalog.lookup(name).holds]

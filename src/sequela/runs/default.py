@@ -1,4 +1,4 @@
-"""The model that ``auto`` stands for on the data of a run."""
+"""The default model (``auto``) for the data of a run."""
 
 from pathlib import Path
 
@@ -9,19 +9,18 @@ from sequela.sources import catalog
 
 
 def default_of(settings: RunSettings, root: Path | None, work: Path) -> Default:
-    """The default model, chosen by what the examples of a run hold, not by how well it does.
+    """Return the default model, chosen by the kind of data, not by its performance.
 
     Args:
-        settings: Of the run; its model does not matter.
-        root: Where the data lie; the usual search path by default.
-        work: Folder for what is made of hospital tables on the way; a run that is given the same
-            folder uses it again.
+        settings: The settings of the run; the model is ignored.
+        root: Folder or file of the data (default: the usual search path).
+        work: Folder for intermediate files, which a run with the same folder reuses.
 
     Raises:
         SequelaError: If the data cannot be found or read.
     """
     if catalog.lookup(settings.data).holds == "signal":
         if catalog.lookup(settings.data).reads:
-            catalog.load_recordings(settings.data, root)  # refused before a choice is said
+            catalog.load_recordings(settings.data, root)  # raises an error before the choice
         return DEFAULTS["signal"]
     return default_for(load(settings, root, work).describe())

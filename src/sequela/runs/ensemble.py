@@ -1,7 +1,7 @@
-"""Finished runs made into one: the mean of what their models say, as a run of its own.
+"""Ensembles: the mean of the predictions of finished runs, as a new run.
 
-Nothing is learnt but the threshold, on the tuning part. What the members said is read from their
-``predictions.parquet``, so that neither data nor models are run, and no held-out number is shown.
+Only the threshold is chosen, on the validation set. The predictions are read from the
+``predictions.parquet`` of the members, so that neither data nor models are needed.
 """
 
 import hashlib
@@ -41,8 +41,8 @@ class Member:
 
     Attributes:
         run: The name of its run's folder.
-        sha256: Of its ``model.safetensors``.
-        settings: Of its run, as plain values.
+        sha256: The SHA-256 of its ``model.safetensors``.
+        settings: The settings of its run, as plain values.
     """
 
     run: str
@@ -51,19 +51,19 @@ class Member:
 
     @classmethod
     def of(cls, folder: RunFolder, run: str) -> "Member":
-        """The model of a run, or of one fold of it."""
+        """Describe the model of a run, or of one fold."""
         digest = hashlib.sha256((folder.path / FILE).read_bytes()).hexdigest()
         return cls(run, digest, folder.settings.model_dump(mode="json", exclude_none=True))
 
 
 def members_of(settings: RunSettings) -> list[Member]:
-    """The members of an ensemble; none of any other run."""
+    """Return the members of an ensemble; empty for any other run."""
     named = settings.model_settings.get("members", ()) if settings.model == ENSEMBLE else ()
     return [Member(**each) for each in named]
 
 
 def title(settings: RunSettings) -> str:
-    """What a table calls the model of a run: of an ensemble, with those of its members.
+    """Return the title of the model of a run; for an ensemble, with its members.
 
     Example:
         >>> title(RunSettings(model="boosting", data="eicu"))
@@ -78,22 +78,22 @@ def title(settings: RunSettings) -> str:
 
 
 def make_ensemble(paths: Sequence[Path], out: Path, *, mean: Mean = "arithmetic") -> Run:
-    """Average the probabilities of finished runs, and write that as a run.
+    """Average the probabilities of finished runs, and write the result as a run.
 
     Runs of several folds or seeds are averaged fold by fold and seed by seed; one folder of several
-    seeds alone is averaged over its seeds. The models of the members are copied into the one
-    ``model.safetensors`` of the ensemble, which is then whole wherever it is moved, and whatever
-    becomes of the members. Their settings and checksums stand in its ``config.toml``.
+    seeds alone is averaged over its seeds. The ``model.safetensors`` of the ensemble has copies of
+    the models of its members, so that it can be moved. Their settings and checksums are in its
+    ``config.toml``.
 
     Args:
         paths: Two run folders or more, or one of several seeds.
-        out: The ensemble's folder; it appears whole or not at all.
+        out: The ensemble's folder, written completely or not at all.
         mean: See :func:`sequela.runs.model.averaged`.
 
     Raises:
-        RunError: If a path is no finished run, one is named twice, the runs are of different data,
-            questions or splits, a run is damaged, or ``out`` is taken.
-        SplitError: If the predictions of a run are not of its split.
+        RunError: If a path is not a finished run, one is named twice, data, questions or splits of
+            the runs differ, a run is damaged, or ``out`` is taken.
+        SplitError: If the predictions of a run do not match its split.
     """
     runs = named_runs(paths)
     groups = _together(runs)
@@ -118,16 +118,12 @@ def make_ensemble(paths: Sequence[Path], out: Path, *, mean: Mean = "arithmetic"
 
 
 def _together(runs: Sequence[Run]) -> list[list[RunFolder]]:
-    """The runs that are averaged, for each run of the ensemble.
-
-    Raises:
-        RunError: If they cannot be.
-    """
+    """Return the runs to average, for each run of the ensemble."""
     first, *others = runs
     if not others:
         if first.seeds < _TWO:
             raise RunError(
-                f"{first.path}: an ensemble needs two runs or more, or one of several seeds"
+                f"{first.path}: an ensemble needs two runs or more, or one run of several seeds"
             )
         alike: dict[tuple[int, int], list[RunFolder]] = {}
         for run, place in zip(first.runs, places(first.runs), strict=True):
@@ -140,23 +136,14 @@ def _together(runs: Sequence[Run]) -> list[list[RunFolder]]:
 
 
 def _check_same_data(group: Sequence[RunFolder]) -> None:
-    """Refuse runs that were not asked the same of the same examples.
-
-    Raises:
-        RunError: If they were not.
-    """
+    """Raise an error unless runs have the same question and the same examples."""
     first, *others = group
     for other in others:
         what = None
         if first.data["question"] != other.data["question"]:
-            what = (
-                f"were asked different questions ({first.data['question']}; "
-                f"{other.data['question']})"
-            )
+            what = f"have different questions ({first.data['question']}; {other.data['question']})"
         elif _digest(first) != _digest(other) or not _same_examples(first, other):
-            what = (
-                "read different data: other files, or the same with other settings of the records"
-            )
+            what = "have different data: other files, or other settings of the records"
         if what:
             raise RunError(
                 f"{first.path} and {other.path} {what}; train both on the same data, with the same "
@@ -176,19 +163,19 @@ def _same_examples(one: RunFolder, other: RunFolder) -> bool:
 
 
 def _names(runs: Sequence[Run], group: Sequence[RunFolder]) -> list[str]:
-    """What the members of a group are called: as their runs, or as the seeds of the one run."""
+    """Name the members of a group after their runs, or after the seeds of one run."""
     named = [run.path.resolve().name for run in runs]
     return named if len(runs) > 1 else [f"{named[0]}-seed-{n}" for n in range(len(group))]
 
 
 def _place(runs: Sequence[Run], group: Sequence[RunFolder]) -> str:
-    """The folder of one fold of the ensemble: named as that of its first member."""
+    """Return the folder of one fold of the ensemble, named after its first member."""
     name = group[0].path.name
     return name if len(runs) > 1 else name.partition(".seed-")[0]
 
 
 def _make(group: Sequence[RunFolder], names: Sequence[str], out: Path, mean: Mean) -> RunFolder:
-    """One run of the ensemble."""
+    """Write one run of the ensemble."""
     first = group[0]
     members = [Member.of(run, name) for run, name in zip(group, names, strict=True)]
     settings = first.settings.model_copy(
@@ -222,7 +209,7 @@ def _averaged(group: Sequence[RunFolder], mean: Mean) -> Predictions:
 
 
 def _facts(group: Sequence[RunFolder], folder: RunFolder) -> dict[str, Any]:
-    """Sums over the members; ``cost.json`` too, where one of them is a network."""
+    """Sum facts over the members, and write ``cost.json`` if one of them is a network."""
     models = [run.settings.model for run in group]
     named = [
         name + f" {number + 1}" * (models.count(name) > 1) for number, name in enumerate(models)
@@ -245,6 +232,6 @@ def _facts(group: Sequence[RunFolder], folder: RunFolder) -> dict[str, Any]:
 
 
 def _sum(group: Sequence[RunFolder], name: str) -> int | None:
-    """Of all members; ``None`` where it is not known of one, as of reference models."""
+    """Sum a fact over all members; ``None`` if it is unknown for one."""
     numbers = [run.metrics[name] for run in group]
     return None if None in numbers else sum(numbers)

@@ -1,4 +1,4 @@
-"""What the numbers of a run come from: software, commit and machine."""
+"""The environment of a run: software, commit and machine."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ _LIBRARIES = ("torch", "numpy", "scikit-learn", "accelerate")
 
 
 def environment() -> dict[str, Any]:
-    """The software and machine that a run's numbers come from."""
+    """Return the software and machine of a run."""
     commit = commit_of(Path(__file__))
     return {
         "sequela": __version__,
@@ -31,10 +31,9 @@ def environment() -> dict[str, Any]:
 
 @cache
 def commit_of(file: Path) -> str:
-    """The commit of the clone that holds a file, and whether anything was changed since.
+    """Return the commit of the clone with a file, marked if anything was changed since.
 
-    Nothing where no clone holds it, git is not there, or a repository only lies around it, as one
-    of its user does around an environment.
+    It is empty if the file is not tracked by git, or git is not installed.
     """
     git = shutil.which("git")
     if git is None:

@@ -1,4 +1,4 @@
-"""A finished run judged again: from its predictions, or by its model on other data."""
+"""Evaluation of a finished run: from its predictions, or of its model on other data."""
 
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from sequela.runs.released import public, released_numbers
 
 _TWO = 2
 NO_KEY = (
-    "whether the model was trained or tuned on some of these subjects was not checked: the run's "
-    "ids are hashed with a key that is not here"
+    "overlap with the model's training and validation set was not checked: the key of the run's "
+    "hashed ids is missing"
 )
 
 
@@ -33,24 +33,24 @@ def evaluate_run(
     smallest: int = SMALLEST_CELL,
     trust_code: bool = False,
 ) -> dict[str, Any]:
-    """The numbers of a run's held_out part, or of its model on another data set.
+    """Compute the numbers of a run on its test set, or of its model on another data set.
 
     Args:
         path: Run folder, or folder of a cross-validation.
-        data: Data set to apply the model to; the run's own, as it lies under ``root``, if only that
-            is given. Without either the run's own predictions are judged.
-        root: Where the data lie; the usual search path by default.
-        labels: Times and labels of the other data, for a run that learnt those of a file.
+        data: Data set to apply the model to (default: with ``root``, the run's data set; without,
+            the run's own predictions are evaluated).
+        root: Folder or file of the data (default: the usual search path).
+        labels: Label file of the other data, for a run that was trained with a label file.
         smallest: The smallest count of people that is shown.
         trust_code: Whether the run's model may be a class of a file or module.
 
     Returns:
-        As ``sequela.evaluation.summary.summarise``, and what was judged; what must not be shown of
-        people is ``HIDDEN``. ``openings`` counts how often the held-out part was opened, where it
-        was.
+        The result of ``sequela.evaluation.summary.summarise`` with the names of run and data.
+        Counts of few people are ``HIDDEN``. ``openings`` has the number of evaluations on the test
+        set, if this is one.
 
     Raises:
-        SequelaError: If the run is damaged, its parts overlap, or the data do not fit the model.
+        SequelaError: If the run is damaged, its sets overlap, or the data do not fit the model.
     """
     (folder,) = named_runs([path])
     if data is None and root is None and labels is None:
@@ -60,7 +60,7 @@ def evaluate_run(
         return {"run": path.name, "data": data, "openings": opened, **numbers}
     if folder.first.path != path:
         raise SettingError(
-            f"{path} holds {len(folder.runs)} models, one a fold or seed: name one of them, such "
+            f"{path} has {len(folder.runs)} models, one per fold or seed: name one of them, such "
             f"as {folder.first.path.name}, to apply it to other data"
         )
     data = data or folder.settings.data
@@ -72,7 +72,7 @@ def evaluate_run(
 
 
 def _own(folder: Run) -> dict[str, Any]:
-    """What a run's own held-out predictions give."""
+    """Compute the numbers of a run's own test-set predictions."""
     leaks = any(run.split.leaks or run.metrics["leaks"] for run in folder.runs)
     if folder.of_many:
         return {"leaks": leaks, **summarise_runs(folder.runs)["test"]}
@@ -96,17 +96,17 @@ def predict_other(
     *,
     trust_code: bool = False,
 ) -> tuple[RunData, Predictions]:
-    """Other data as a run's model reads them, and what it says of each example.
+    """Load other data as inputs of a run's model, and predict for each example.
 
     Nothing is fitted: vocabulary, quantiles, scaling and columns are those stored with the model.
-    Units that it was trained or tuned on are left out.
+    Units of its training and validation set are left out.
 
     Args:
         folder: The run.
         name: A data set.
-        root: Where it lies; the usual search path by default.
-        work: Folder for what is made of tables on the way.
-        labels: Times and labels of the other data, for a run that learnt those of a file.
+        root: Folder or file of the data (default: the usual search path).
+        work: Folder for intermediate files.
+        labels: Label file of the other data, for a run that was trained with a label file.
         trust_code: Whether the run's model may be a class of a file or module.
 
     Raises:
@@ -120,7 +120,7 @@ def predict_other(
 def _on_other(
     folder: RunFolder, name: str, root: Path | None, labels: Path | None, *, trust_code: bool
 ) -> dict[str, Any]:
-    """What a model does on other data, without the units that it was trained or tuned on."""
+    """Evaluate a model on other data, without units of its training and validation set."""
     with temporary() as work:
         other, predictions = predict_other(folder, name, root, work, labels, trust_code=trust_code)
         found = judge_other(folder, other, predictions)
@@ -131,13 +131,7 @@ def _on_other(
 
 
 def judge_other(folder: RunFolder, other: RunData, predictions: Predictions) -> dict[str, Any]:
-    """The numbers of a model's predictions of other data, and in what these differ.
-
-    Args:
-        folder: The run.
-        other: The other data.
-        predictions: What the model says of them.
-    """
+    """Compute the numbers of a model's predictions for other data, and differences of the data."""
     seed = folder.settings.seed
     marked = "subject" if other.unit == "site" else other.unit
     found = {

@@ -1,4 +1,4 @@
-"""Why did a run's network say what it said? Some held-out examples explained, and codes ranked."""
+"""Explanation of a run's network: some test-set examples, and a ranking of codes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,14 +32,14 @@ class Explained:
 
     Attributes:
         example_id: As in ``predictions.parquet``.
-        why: Why it was chosen.
-        part: Of the split.
+        why: The reason for its choice.
+        part: Its part of the split.
         label: The true class.
-        chances: Class to the probability that the model gives it.
-        numbers: Name of a number of the model, for example ``logit of seizure``, to what moved it:
-            values (n_chans, n_times) of a segment, (code,) of a record.
-        signal: float32 (n_chans, n_times) in µV, of a segment.
-        sfreq: In Hz, of a segment.
+        chances: The predicted probability of each class.
+        numbers: Attributions by the name of a number of the model, for example ``logit of
+            seizure``: values (n_chans, n_times) of a segment, (code,) of a record.
+        signal: float32 (n_chans, n_times) in µV, for a segment.
+        sfreq: Samples per second in Hz, for a segment.
         codes: Codes, measurements and features of a record, in the order of the values.
     """
 
@@ -56,13 +56,13 @@ class Explained:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What moved the predictions of a run.
+    """The explanation of predictions of a run.
 
     Attributes:
-        run: Whose.
-        origin: Where the data were found, in words.
-        examples: Those that were asked for, or chosen.
-        importance: Of codes, where the run reads records.
+        run: The run.
+        origin: The place of the data, in words.
+        examples: The given or chosen examples.
+        importance: The importance of codes, if the run reads records.
     """
 
     run: RunFolder
@@ -83,45 +83,43 @@ def explain(
 ) -> Explanation:
     """Explain predictions of a run's network by integrated gradients.
 
-    The data are read again, and must be those that the run was made of.
+    The data of the run are read again.
 
     Args:
         path: Run folder.
-        examples: Ids as in ``predictions.parquet``; if none, informative held-out ones are chosen.
-        classes: Whose logits are explained. If none: of two classes the log-odds of the second; of
-            more the predicted class and the true one.
+        examples: Ids as in ``predictions.parquet`` (default: informative ones of the test set).
+        classes: Classes whose logits are explained (default: for two classes the log-odds of the
+            second, for more classes the predicted and the true one).
         root: Folder or file of the data (default: the usual search path).
-        steps: Of the integral; if not given, as many as make the completeness error small.
-        smallest: Codes of fewer held-out subjects are not ranked.
+        steps: Steps of the integral (default: until the completeness error is small).
+        smallest: Codes of fewer test-set subjects are not ranked.
         trust_code: Whether the run's model may be a class of a file or module.
 
     Raises:
         UnknownNameError: If an example or a class does not exist.
-        SettingError: If the run's model is a reference model, or reads features of a signal.
-        RunError: If the run is damaged or not finished, is of folds, or the data are others.
+        SettingError: If the run's model is a baseline model, or reads features of a signal.
+        RunError: If the run is damaged or not finished, has folds, or the data differ.
         MissingExtraError: If captum is not installed.
     """
     torch.set_num_threads(1)
     (found,) = named_runs([path])
     folder = found.first
     if folder.path != path:
-        raise RunError(
-            f"{path}: each fold has a model of its own: name one, for example {folder.path}"
-        )
+        raise RunError(f"{path}: each fold has its own model: name one, for example {folder.path}")
     trained = TrainedModel.of(folder, trust_code=trust_code)
     model, header = trained.network("an explanation"), trained.header
     alone = trained.reads in DEFAULT_READS.values()
     if not alone and kind_of(trained.reads[0]) == "signal":
         raise SettingError(
-            f"{path}: the model reads {' and '.join(trained.reads)}, and of models of a signal "
-            "only those of the signal alone can be explained"
+            f"{path}: the model reads {' and '.join(trained.reads)}, but only models that read "
+            "the signal alone can be explained"
         )
     for name in classes:
         if name not in header["classes"]:
             raise unknown_name("class", name, header["classes"])
     predictions = folder.predictions
     wanted = _rows(predictions, examples) if examples else informative(predictions)
-    with work_beside(path) as work:  # records of patients: no longer than needed
+    with work_beside(path) as work:  # records of patients are deleted afterwards
         data = load_again(folder, root, work, header)
         explained: Any = data if alone else data.inputs(trained.reads, trained.state)
 
@@ -144,7 +142,7 @@ def explain(
 
 
 def informative(predictions: Predictions) -> dict[int, str]:
-    """Rows of held-out examples that tell most about a model, each with why it was chosen."""
+    """Choose informative rows of the test set, each with the reason for its choice."""
     names = predictions.classes
     inside = predictions.split == "held_out"
     label = predictions.label
@@ -152,15 +150,15 @@ def informative(predictions: Predictions) -> dict[int, str]:
     if len(names) == _TWO:
         happened, not_so = inside & (label == 1), inside & (label == 0)
         asked = [
-            (happened, chance[:, 1], f"{names[1]}, and had the highest chance of it"),
-            (not_so, chance[:, 1], f"{names[0]}, and had the highest chance of “{names[1]}”"),
-            (happened, -chance[:, 1], f"{names[1]}, and had the lowest chance of it"),
+            (happened, chance[:, 1], f"highest predicted probability of {names[1]} in this class"),
+            (not_so, chance[:, 1], f"highest predicted probability of {names[1]} in {names[0]}"),
+            (happened, -chance[:, 1], f"lowest predicted probability of {names[1]} in this class"),
         ]
     else:
         right = predictions.predicted == label
         asked = [
-            (inside & right, chance.max(1), "the most confident prediction that is right"),
-            (inside & ~right, chance.max(1), "the most confident prediction that is wrong"),
+            (inside & right, chance.max(1), "most confident correct prediction"),
+            (inside & ~right, chance.max(1), "most confident wrong prediction"),
         ]
     chosen: dict[int, str] = {}
     for among, by, why in asked:
@@ -176,13 +174,13 @@ def _rows(predictions: Predictions, examples: Sequence[str]) -> dict[int, str]:
             raise UnknownNameError(
                 f"no example '{name}' in this run: its predictions.parquet lists the ids"
             )
-    return {place[name]: "asked for" for name in examples}
+    return {place[name]: "named with --example" for name in examples}
 
 
 def _explained(
     predictions: Predictions, row: int, why: str, classes: Sequence[str], attribute: Attribute
 ) -> dict[str, Any]:
-    """What is said of an example, whatever it is made of."""
+    """Return the fields of an example that do not depend on the kind of data."""
     names = predictions.classes
     label = names[predictions.label[row]]
     usual = (names[predictions.predicted[row]], label) if len(names) > _TWO else names[1:]

@@ -1,4 +1,4 @@
-"""A finished run on other people than those it was made on, in all that a page of it shows."""
+"""External validation: a finished run on other people than its own."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -26,32 +26,32 @@ from sequela.runs.released import public
 from sequela.sources import catalog
 
 AS_IT_IS, INTERCEPT, LINE, TEMPERATURE = (
-    "as it is",
+    "unchanged",
     "intercept recalibrated",
     "intercept and slope recalibrated",
     "recalibrated (temperature)",
 )
 FRESH = {"records": "logistic-regression", "signal": "spectral-logistic-regression"}
-"""The reference model that is fitted on the new people alone, by what the data hold."""
-CHOSE = "which chose the epoch"
+"""The baseline model that is fitted on the new people alone, by the kind of data."""
+CHOSE = "on which settings were chosen"
 JUDGED = ("accuracy", "auroc", "average_precision", "brier_score", "log_loss")
 CALIBRATED = ("observed_minus_expected",)
 _TWO = 2
-_FOR_TUNING = 4  # of the new people, every fourth chooses the penalty of a model of their own
+_FOR_TUNING = 4  # every fourth of the new people chooses the penalty of their own model
 
 
 @dataclass(frozen=True)
 class Side:
-    """The people of one side: where a model was made, or where it is judged.
+    """The people of one side: the development data, or the new data.
 
     Attributes:
-        title: Where.
-        judged: In words, those of the side whose predictions are judged.
-        everybody: Predictions of all people of the side, for who they are.
-        attributes: Who they are: str (example,) by name, as far as it is known.
-        predictions: Those that are judged.
-        numbers: Of those: metric name to its estimate, as far as it is defined.
-        unknown_codes: The share of their codes that the model has never seen; none without codes.
+        title: The name of the data.
+        judged: The people whose predictions are evaluated, in words.
+        everybody: Predictions for all people of the side, to describe them.
+        attributes: Known attributes of the people: str (example,) by name.
+        predictions: The predictions that are evaluated.
+        numbers: Their estimate of each metric that is defined.
+        unknown_codes: The share of codes outside the vocabulary; ``None`` without codes.
     """
 
     title: str
@@ -65,13 +65,14 @@ class Side:
 
 @dataclass(frozen=True)
 class Updated:
-    """What recalibration on half of the new people does for the other half.
+    """The effect of recalibration on half of the new people on the other half.
 
     Attributes:
-        people: How many the half has that was learnt from.
-        judged: What each way says of the other half, by its name; first the model as it is.
-        lines: How the logit changes, of each way of two classes.
-        curve: For each way, how well it does with more and more people.
+        people: Number of people in the half used for fitting.
+        judged: Predictions of each way for the other half by name, first those of the unchanged
+            model.
+        lines: The change of the logit for each way with two classes.
+        curve: The performance of each way over the number of people.
     """
 
     people: int
@@ -82,16 +83,16 @@ class Updated:
 
 @dataclass(frozen=True)
 class External:
-    """A model on other people.
+    """The external validation of a model.
 
     Attributes:
-        run: What is judged.
-        home: Where it was made.
-        away: Where it is judged.
-        updated: What the new people can teach it; none where they are too few to be halved.
-        numbers: As :func:`sequela.runs.evaluate.evaluate_run` gives them, not yet released.
-        origin: Where the new data were found, in words; empty where they are the run's own.
-        opened: How often the run's held-out part was opened, in sentences.
+        run: The run.
+        home: The development data.
+        away: The new data.
+        updated: The recalibration; ``None`` where the new people are too few for two halves.
+        numbers: The result of :func:`sequela.runs.evaluate.evaluate_run`, not yet released.
+        origin: The place of the new data, in words; empty for the run's own data.
+        opened: Sentences on the number of evaluations on the run's test set.
     """
 
     run: RunFolder
@@ -104,7 +105,7 @@ class External:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the run says of its data, under the name of those that were judged."""
+        """The run's description of its data, with the name of the new data."""
         return {**self.run.data, "name": self.numbers.get("data", self.run.data["name"])}
 
 
@@ -116,19 +117,19 @@ def judge_elsewhere(
     labels: Path | None = None,
     trust_code: bool = False,
 ) -> External:
-    """Judge a run's model on other data, or on the sites that its run held out.
+    """Evaluate a run's model on other data, or on the sites of its test set.
 
     Args:
         path: Run folder.
-        data: Other data set; as :func:`sequela.runs.evaluate.evaluate_run`. Without it and without
-            ``root``, a run that was split by site is judged on its held-out sites.
-        root: Where they lie.
+        data: Other data set, see :func:`sequela.runs.evaluate.evaluate_run`. Without it and
+            without ``root``, a run that was split by site is evaluated on its test sites.
+        root: Folder or file of the data.
         labels: Their label file.
         trust_code: Whether the run's model may be a class of a file or module.
 
     Raises:
-        SettingError: If there are no other people to judge it on.
-        SequelaError: As :func:`sequela.runs.evaluate.evaluate_run`.
+        SettingError: If there are no other people.
+        SequelaError: See :func:`sequela.runs.evaluate.evaluate_run`.
     """
     (found,) = named_runs([path])
     run = _alone(found)
@@ -143,12 +144,12 @@ def judge_elsewhere(
         attributes, title = other.attributes(), catalog.lookup(name).title
         unknown = _unknown(other.describe(), "held_out")
         updated = _updated(predictions, run.settings.seed, fresh)
-    away = _side(title, "all of them", predictions, attributes, predictions, run, unknown)
+    away = _side(title, "all new people", predictions, attributes, predictions, run, unknown)
     held_out = run.predictions.part("held_out")
     if np.isin(predictions.example_id, held_out.example_id).any():
-        home = _tuning(run, run.data["title"], f"its tuning part, {CHOSE}")
+        home = _tuning(run, run.data["title"], f"its validation set, {CHOSE}")
     else:
-        called = "its own held-out (test) part"
+        called = "its own test set"
         home = _side(
             run.data["title"], called, run.predictions, run.attributes, held_out, run,
             _unknown(run.data, "held_out"),
@@ -161,28 +162,30 @@ def judge_elsewhere(
 def _alone(found: Run) -> RunFolder:
     if found.first.path != found.path:
         raise SettingError(
-            f"{found.path} holds {len(found.runs)} models, one a fold or seed: name one of them, "
-            f"such as {found.first.path.name}, for a page of other people"
+            f"{found.path} has {len(found.runs)} models, one per fold or seed: name one of them, "
+            f"such as {found.first.path.name}, for an external validation"
         )
     return found.first
 
 
 def _held_out_sites(run: RunFolder, opened: tuple[str, ...]) -> External:
-    """A run that was split by site, on the sites that it held out."""
+    """Evaluate a run that was split by site on the sites of its test set."""
     if run.settings.split != "site":
         raise SettingError(
-            f"{run.path} was split by {run.settings.split}, so it holds out no other place: name "
-            "other data with --data or --root, or train with --split site"
+            f"{run.path} was split by {run.settings.split}, so its test set has no other sites: "
+            "name other data with --data or --root, or train with --split site"
         )
     held_out = run.predictions.split == "held_out"
     there = {name: values[held_out] for name, values in run.attributes.items()}
     away, title = run.predictions.where(held_out), run.data["title"]
-    home = _tuning(run, f"the training and tuning sites of {title}", f"the tuning sites, {CHOSE}")
+    home = _tuning(
+        run, f"the training and validation sites of {title}", f"the validation sites, {CHOSE}"
+    )
     unknown = _unknown(run.data, "held_out")
     return External(
         run,
         home,
-        _side(f"the held-out sites of {title}", "all of them", away, there, away, run, unknown),
+        _side(f"the test sites of {title}", "all new people", away, there, away, run, unknown),
         _updated(away, run.settings.seed, None),
         run.test,
         opened=opened,
@@ -190,7 +193,7 @@ def _held_out_sites(run: RunFolder, opened: tuple[str, ...]) -> External:
 
 
 def _tuning(run: RunFolder, title: str, judged: str) -> Side:
-    """All but the held-out people of a run; those of its tuning part are judged."""
+    """Return all people outside of the test set; those of the validation set are evaluated."""
     rest = run.predictions.split != "held_out"
     who = {name: values[rest] for name, values in run.attributes.items()}
     everybody, tuning = run.predictions.where(rest), run.predictions.part("tuning")
@@ -198,7 +201,7 @@ def _tuning(run: RunFolder, title: str, judged: str) -> Side:
 
 
 def _unknown(data: Mapping[str, Any], part: str) -> float | None:
-    """The share of all codes on record in a part that a model has never seen, where it has any."""
+    """Return the share of codes of a part outside the vocabulary; ``None`` without codes."""
     share = data.get("sequences", {}).get("unknown", {}).get(part, {}).get("share")
     return None if share is None else float(share)
 
@@ -219,7 +222,7 @@ def _side(
 
 
 def _numbers(predictions: Predictions, seed: int) -> dict[str, Estimate]:
-    """Each metric that is defined, with its interval."""
+    """Compute each metric that is defined, with its interval."""
     found = {}
     for name in (*JUDGED, *CALIBRATED):
         if METRICS[name].can_be_had(predictions, whole_groups=False):
@@ -230,12 +233,7 @@ def _numbers(predictions: Predictions, seed: int) -> dict[str, Estimate]:
 
 @dataclass(frozen=True)
 class _Fresh:
-    """A reference model for the new people alone.
-
-    Attributes:
-        title: What it is called.
-        fit: What it says of some rows, from those that it learns from.
-    """
+    """A baseline model for the new people alone: its title, and its prediction after a fit."""
 
     title: str
     fit: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32] | None]
@@ -245,8 +243,8 @@ def _fresh(other: RunData) -> _Fresh:
     kind = catalog.lookup(other.name).holds
     model = REFERENCE_MODELS[FRESH[kind]]
     reads = model.reads_of(kind)
-    assert reads is not None  # noqa: S101 - it is chosen by what the data hold
-    # Columns are scaled by all of the new people; no label is looked at.
+    assert reads is not None  # noqa: S101 - it is chosen by the kind of data
+    # Columns are scaled by all of the new people; no label is used.
     seen = replace(other, part=np.full(len(other.labels), PARTS.index("train")))  # type: ignore[type-var]
     table, labels, classes = seen.inputs(reads).features, other.labels, len(other.classes)
 
@@ -262,7 +260,7 @@ def _fresh(other: RunData) -> _Fresh:
 
 
 def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updated | None:
-    """Recalibration on a random half of the people, judged on the other half."""
+    """Recalibrate on a random half of the people, and evaluate on the other half."""
     rng = np.random.default_rng(seed)
     whose = person(predictions)
     first = half_of_people(whose, rng)
@@ -285,7 +283,7 @@ def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updat
     lines = {name: fit(_to_learn_from(predictions, learn)) for name, fit in fits.items()}
     ways = {AS_IT_IS: lambda _: rest, **ways}
     if fresh is not None:
-        ways[f"{fresh.title} of the new people alone"] = _alone_on(fresh, predictions, judge)
+        ways[f"{fresh.title} fitted on the new people alone"] = _alone_on(fresh, predictions, judge)
     return Updated(
         len(np.unique(whose[learn])),
         judged,
@@ -305,7 +303,7 @@ def _alone_on(fresh: _Fresh, predictions: Predictions, judge: NDArray[np.int64])
 
 
 def _to_learn_from(predictions: Predictions, rows: NDArray[np.int64]) -> Predictions:
-    """Some of the new people, of whom nothing is judged."""
+    """Return rows for fitting, as a validation set."""
     chosen = predictions.where(rows)
     return replace(chosen, split=np.full(chosen.n_examples, "tuning"))
 

@@ -1,4 +1,4 @@
-"""Finished runs by their folders: one, several in an order, or all that lie under a folder."""
+"""Finished runs by their folders: one, several in order, or all below a folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,15 +13,15 @@ Run = RunFolder | FoldsFolder
 
 
 def open_run(path: Path) -> Run:
-    """The run of a folder, or the folds."""
+    """Open the run of a folder, or the folds."""
     return FoldsFolder(path) if (path / FOLDS).exists() else RunFolder(path)
 
 
 def named_runs(paths: Sequence[Path]) -> list[Run]:
-    """The runs of these folders, in this order.
+    """Open the runs of these folders, in this order.
 
     Raises:
-        RunError: If a path is no run folder and no folder of folds, or the run is not finished.
+        RunError: If a path is not a folder of a run or of folds, or the run is not finished.
     """
     for path in paths:
         if not is_run(path):
@@ -33,15 +33,14 @@ def named_runs(paths: Sequence[Path]) -> list[Run]:
 
 
 def find_runs(paths: Sequence[Path], *, check: bool = True) -> list[Run]:
-    """The runs among paths, or in them; folds count as one run.
+    """Find the runs among paths, or in them; folds count as one run.
 
     Args:
         paths: Folders.
         check: Whether to make sure that each is finished and that its files were not changed.
 
     Raises:
-        RunError: If a path is no run folder and holds none, a run is not finished, or a file of it
-            was changed.
+        RunError: If a path has no run, a run is not finished, or a file of it was changed.
     """
     found: list[Path] = []
     for path in paths:
@@ -62,10 +61,10 @@ def find_runs(paths: Sequence[Path], *, check: bool = True) -> list[Run]:
 
 
 def begun(path: Path) -> tuple[RunSettings, int]:
-    """The settings of the run that a folder holds, or of the first of several, and its folds.
+    """Read the settings of the (first) run of a folder, and its number of folds.
 
     Raises:
-        RunError: If it holds neither.
+        RunError: If there is no run.
     """
     for name in ("", "fold-00", "fold-00.seed-00", "seed-00"):
         folder = RunFolder(path / name)
@@ -73,16 +72,16 @@ def begun(path: Path) -> tuple[RunSettings, int]:
             refuse_links(path)
             return folder.settings, bool(name) * folder.settings.folds
     raise RunError(
-        f"{path}: holds no run to continue (there is no {CONFIG}); name the folder of a run with "
-        "--out, or leave --resume out to begin one"
+        f"{path}: has no run to continue (there is no {CONFIG}); name the folder of a run with "
+        "--out, or leave --resume out to start one"
     )
 
 
 def begun_repeats(path: Path) -> int:
-    """How often a cross-validation that was begun is repeated.
+    """Return the number of repeats of a cross-validation.
 
     Raises:
-        RunError: If it is not finished, for only a finished one knows.
+        RunError: If it is not finished: the number is written at the end.
     """
     if not (path / FOLDS).exists():
         raise RunError(
@@ -93,10 +92,10 @@ def begun_repeats(path: Path) -> int:
 
 
 def begun_seeds(path: Path) -> int:
-    """With how many seeds each split of a run that was begun is trained.
+    """Return the number of seeds of each split of a run.
 
     Raises:
-        RunError: If there are several, and it is not finished, for only a finished one knows.
+        RunError: If there are several and it is not finished: the number is written at the end.
     """
     if (path / FOLDS).exists():
         return FoldsFolder(path).seeds
@@ -115,12 +114,12 @@ def _complete(folder: Run) -> Run:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a path is the folder of a run, or of folds."""
+    """Return ``True`` if a path is the folder of a run, or of folds."""
     return (path / CONFIG).exists() or (path / FOLDS).exists()
 
 
 def _runs_in(path: Path) -> list[Path]:
-    """Run folders under a folder; folds of one cross-validation count as one run."""
+    """List run folders below a folder; folds of one cross-validation count as one run."""
     folds = {file.parent for file in path.glob(f"**/{FOLDS}")}
     single = {file.parent for file in path.glob(f"**/{CONFIG}")}
     return sorted(folds | {run for run in single if run.parent not in folds})

@@ -1,4 +1,4 @@
-"""One run, from settings to a finished run folder: the place that joins the rooms."""
+"""Training of one run, from settings to a finished run folder."""
 
 import copy
 import time
@@ -59,22 +59,22 @@ def train(
     on_epoch: OnEpoch = lambda _: None,
     beside: Mapping[str, dict[str, Any]] | None = None,
 ) -> RunFolder:
-    """Train one model and write its run folder; a finished run that is resumed is left as it is.
+    """Train one model and write its run folder; a finished run is left unchanged.
 
     Args:
-        settings: What to compute.
+        settings: The settings of the run.
         out: The run folder.
         root: Folder or file of the data (default: the usual search path).
-        work: Folder for what is made of hospital tables on the way, which several runs may share;
-            if not given it stands beside the run folder, and goes at the end.
-        resume: Continue an interrupted run of the same settings.
+        work: Folder for intermediate files, which several runs may share (default: a temporary
+            folder next to the run folder).
+        resume: Whether to continue an interrupted run with the same settings.
         on_epoch: Called with the history after each epoch.
-        beside: JSON files that the run holds too, by name: how its settings were found.
+        beside: Other JSON files of the run by name, such as the search for its settings.
 
     Raises:
-        SettingError: If a second target is asked of a network without a second answer.
-        SequelaError: If the model or data are not known or not found, if ``out`` is taken, if
-            another process writes to it, or if the run to resume was begun on other data.
+        SettingError: If a network without a second output gets a second target.
+        SequelaError: If the model or data are unknown or not found, if ``out`` is taken, if another
+            process writes to it, or if the run to resume was started on other data.
     """
     torch.set_num_threads(1)
     entry, reads = entry_for(settings)
@@ -83,12 +83,12 @@ def train(
     with held(out), work_beside(out, work) as made:
         data = load(settings, root, made)
         given = data.inputs(reads, standardise=isinstance(entry, ModelEntry))
-        if isinstance(entry, ModelEntry):  # refused, if it must be, before anything is written
+        if isinstance(entry, ModelEntry):  # may raise an error, so it comes before any writing
             with torch.random.fork_rng(devices=[]):
                 network = entry.build(config_of(entry, settings, given))
             if settings.training.second_target and not hasattr(network, "second"):
                 raise SettingError(
-                    f"--second-target is for networks with a second answer, and {settings.model} "
+                    f"--second-target is for networks with a second output, and {settings.model} "
                     "has none (no layer named second): leave it out, or choose values-lstm"
                 )
         folder.open(settings, resume=resume)
@@ -105,7 +105,7 @@ def train(
 
 @dataclass(frozen=True)
 class _Run:
-    """A run that was begun."""
+    """A run in training."""
 
     settings: RunSettings
     entry: Entry
@@ -116,13 +116,13 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Trained:
-    """What training gave.
+    """The result of training.
 
     Attributes:
-        tensors: The model's own.
-        header: What it needs beside its tensors and what is known of the data.
+        tensors: The tensors of the model.
+        header: Its metadata, in addition to those of the data.
         facts: Parameters, seconds and epochs, for ``metrics.json``.
-        tuning: float32 (example, class), what was said before a refit on the tuning part.
+        tuning: float32 (example, class), the predictions before a refit on the validation set.
     """
 
     tensors: Mapping[str, Tensor]
@@ -132,7 +132,7 @@ class _Trained:
 
 
 def _finish(run: _Run, *, resume: bool, on_epoch: OnEpoch) -> None:
-    """Train the model of a run that was begun, and write what it gave; the manifest comes last."""
+    """Train the model of a run and write the results, the manifest last."""
     settings, data, folder = run.settings, run.data, run.folder
     folder.write("environment.json", environment())
     with threadpool_limits(limits=1):
@@ -169,7 +169,7 @@ def _as_tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
 
 
 def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
-    """Fit a reference model on the training part; what is chosen is chosen on the tuning part."""
+    """Fit a baseline model on the training set, with settings chosen on the validation set."""
     started = time.perf_counter()
     data = run.data
     train, tuning = data.rows("train"), data.rows("tuning")
@@ -188,7 +188,7 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
 
 
 def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoch) -> _Trained:
-    """Fit a network, its history written after each epoch."""
+    """Fit a network, and write its history after each epoch."""
     settings, given, folder = run.settings, run.given, run.folder
     config = config_of(entry, settings, given)
 
@@ -223,27 +223,17 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoc
 
 
 def cost_of(name: str, model: nn.Module, given: Inputs) -> Account:
-    """What one example costs a run's network, with the making of what it reads.
-
-    Args:
-        name: Of the model.
-        model: The network.
-        given: What it reads.
-    """
+    """Count the cost of one example for a run's network, including its features."""
     cost = account(model, given.example, name=name, allow_unknown=True)
-    # Sequences end with how many examples each step has.
+    # The last input of sequences is the number of examples of each step.
     steps = 1 if kind_of(given.reads[0]) == "signal" else int(given.example[-1].sum())
     return with_features(cost, given.reads, given.shape, (steps,))
 
 
 def inference_us(model: nn.Module, given: Inputs) -> float | None:
-    """Median time of one example on one thread, in microseconds.
+    """Measure the median time of one example on one thread, in microseconds.
 
-    Not known (``None``) of a network that reads features, which are made before it.
-
-    Args:
-        model: The network.
-        given: What it reads.
+    It is ``None`` for a network that reads features, which are computed separately.
     """
     if any(each.startswith(FEATURES) for each in given.reads):
         return None
@@ -251,7 +241,7 @@ def inference_us(model: nn.Module, given: Inputs) -> float | None:
 
 
 def built(settings: RunSettings, entry: ModelEntry, given: Inputs) -> nn.Module:
-    """A network with the first weights of a run."""
+    """Build a network with the initial weights of a run."""
     torch.manual_seed(settings.seed_of_training)
     return entry.build(config_of(entry, settings, given))
 
@@ -265,16 +255,7 @@ def _fit_on(
     resume: bool,
     on_epoch: OnEpoch = lambda _: None,
 ) -> History:
-    """Fit a network, with a checkpoint; if it is the refit, on the tuning part too.
-
-    Args:
-        run: The run.
-        model: The network, which ends with its trained weights.
-        how: Of the run, or of the refit.
-        name: Folder of the checkpoint.
-        resume: Continue what is in it.
-        on_epoch: Called with the history after each epoch.
-    """
+    """Fit a network with a checkpoint in the folder ``name``; a refit uses the validation set."""
     checkpoint = run.folder.path / name
     return learn(
         run.settings,
@@ -301,17 +282,17 @@ def learn(
     resume: bool = False,
     on_epoch: OnEpoch = lambda _: None,
 ) -> History:
-    """Fit a network on the training part, and judge it on the tuning part.
+    """Fit a network on the training set, and evaluate it on the validation set.
 
     Args:
-        settings: Of the run.
-        data: Of the run.
-        given: What the network reads of it.
-        model: The network, which ends with its trained weights.
-        how: It is trained.
-        again: Learn from the tuning part too, which then judges nothing.
+        settings: The settings of the run.
+        data: The data of the run.
+        given: The inputs of the network.
+        model: The network, which gets its trained weights.
+        how: The settings of training.
+        again: Whether to train on the validation set too, without an evaluation.
         checkpoint: Folder for the state after each epoch.
-        resume: Continue from that folder.
+        resume: Whether to continue from that folder.
         on_epoch: Called with the history after each epoch.
     """
     order = torch.Generator().manual_seed(settings.seed_of_training)
@@ -329,7 +310,7 @@ def learn(
 
 
 def _class_weight(data: RunData) -> Tensor:
-    """Weights (class,) that give each class the same share of the loss; their mean is 1."""
+    """Compute weights (class,) that give each class the same share of the loss."""
     labels = data.labels[data.rows("train")]
     counts = torch.from_numpy(np.bincount(labels, minlength=len(data.classes))).float()
     return counts.sum() / (len(counts) * counts)
@@ -338,7 +319,7 @@ def _class_weight(data: RunData) -> Tensor:
 def _metrics(
     settings: RunSettings, data: RunData, folder: RunFolder, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The content of ``metrics.json``."""
+    """Compute the content of ``metrics.json``."""
     started = time.perf_counter()
     findings = looked(data)
     parts = summarise_parts(folder.predictions, settings, recordings=data.classes_fixed)
@@ -358,7 +339,7 @@ LOOKED = ("looked_for", "leaks", "suspicions")
 
 
 def looked(data: RunData) -> dict[str, Any]:
-    """What the leak audit looked for in the data of a run, and what it found: ``LOOKED``."""
+    """Run the leak audit on the data of a run: its checks and findings, with keys ``LOOKED``."""
     found = [asdict(finding) for finding in audit(data)]
     return {
         "looked_for": looked_for(data),

@@ -1,4 +1,4 @@
-"""A run folder: all that a report needs of one trained model, without the model or the data."""
+"""A run folder: the files of one trained model, from which a report is made."""
 
 import json
 from collections.abc import Mapping
@@ -36,19 +36,19 @@ ATTRIBUTES = "attributes.parquet"
 TRACES = "traces.json"
 NOTICE_TEXT = """# Internal: keep this folder where the data are
 
-It holds data of single people: their ids, times, attributes, predictions and stretches of signals
+It contains data of single people: their ids, times, attributes, predictions and pieces of signals
 (`predictions.parquet`, `attributes.parquet`, `traces.json`), exact counts (`metrics.json`,
-`folds.json`), marks of what their records hold (`split.json`), and a model that was fitted to them
+`folds.json`), fingerprints of their records (`split.json`), and a model that was fitted to them
 (`model.safetensors`, `checkpoint/`).
 
-`sequela share RUN --out DIR` writes what may be shown to others into a folder of its own.
+`sequela share RUN --out DIR` exports the parts that are safe to publish to another folder.
 """
 FACTS = ("train_seconds", "epochs", "best_epoch", "parameters", "operations", "macs")
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One run on disk; everything is read when asked for.
+    """One run on disk, whose files are read when needed.
 
     Attributes:
         path: The folder.
@@ -63,25 +63,25 @@ class RunFolder:
 
     @property
     def runs(self) -> list["RunFolder"]:
-        """Itself: a run of one split; a cross-validation has one of these for each fold."""
+        """The run itself, in a list: a cross-validation has one run for each fold."""
         return [self]
 
     @property
     def once(self) -> list["RunFolder"]:
-        """The runs that hold out each example once: itself."""
+        """The runs whose test sets have each example once: the run itself."""
         return [self]
 
     @property
     def first(self) -> "RunFolder":
-        """The run that tells what all of a cross-validation share."""
+        """The run itself: for a cross-validation, the run with facts that all folds share."""
         return self
 
     @cached_property
     def settings(self) -> RunSettings:
-        """What the run was asked to do (``config.toml``), checked to be what it did.
+        """The settings of the run (``config.toml``), checked against its other files.
 
         Raises:
-            RunError: If the file is missing or damaged, or other files of the run say otherwise.
+            RunError: If the file is missing or damaged, or disagrees with other files of the run.
         """
         settings = RunSettings.read(self.path / CONFIG)
         parts = list(shares(settings.fractions, settings.folds))
@@ -100,14 +100,14 @@ class RunFolder:
             for name, value in asked[file].items():
                 if name in done and value != done[name]:
                     raise RunError(
-                        f"{self.path / CONFIG}: asks for {name} = {value!r}, but {file} was made "
+                        f"{self.path / CONFIG}: has {name} = {value!r}, but {file} was made "
                         f"with {done[name]!r}: change it back, or train again"
                     )
         return settings
 
     @cached_property
     def split(self) -> Split:
-        """The parts (``split.json``), their proof counted again."""
+        """The split (``split.json``), with its proof counted again."""
         return Split.from_json(self.json("split.json"))
 
     @cached_property
@@ -124,40 +124,40 @@ class RunFolder:
         """The run's description of its data.
 
         Raises:
-            RunError: If it was written by a version that said less.
+            RunError: If an earlier version wrote a shorter description.
         """
         found: dict[str, Any] = self.metrics["data"]
         if "counts" not in found:
             raise RunError(
-                f"{self.path / METRICS}: was written by an earlier version, which said less of the "
-                "data than is shown now: train again"
+                f"{self.path / METRICS}: was written by an earlier version, with a shorter "
+                "description of the data: train again"
             )
         return found
 
     @cached_property
     def environment(self) -> dict[str, Any]:
-        """Where it ran (``environment.json``)."""
+        """The environment of the run (``environment.json``)."""
         return self.json("environment.json")
 
     @cached_property
     def history(self) -> history.History:
-        """The learning curves (``history.jsonl``); empty where nothing was learnt in epochs."""
+        """The learning curves (``history.jsonl``); empty for models without epochs."""
         path = self.path / "history.jsonl"
         return history.read(path) if path.exists() else []
 
     @cached_property
     def predictions(self) -> Predictions:
-        """What the model said (``predictions.parquet``), checked to be of this run's split.
+        """The predictions (``predictions.parquet``), checked against the split.
 
         Raises:
-            SplitError: If the parts overlap or the predictions belong to another split.
+            SplitError: If the sets overlap or the predictions belong to another split.
         """
         predictions = Predictions.read(self.path / "predictions.parquet")
         for name in PARTS:
             part = predictions.part(name)
             if part.n_examples != self.split.n_examples[name]:
                 raise SplitError(
-                    f"{self.path / 'predictions.parquet'}: holds {part.n_examples} examples of "
+                    f"{self.path / 'predictions.parquet'}: has {part.n_examples} examples of "
                     f"{name}, but split.json counts {self.split.n_examples[name]}: put the "
                     "original back, or train again"
                 )
@@ -171,21 +171,21 @@ class RunFolder:
 
     @cached_property
     def attributes(self) -> dict[str, NDArray[np.str_]]:
-        """Who the examples of the predictions are (``attributes.parquet``), where that is known.
+        """Known attributes of the people in the predictions (``attributes.parquet``).
 
         Raises:
-            RunError: If the file is damaged or of other examples.
+            RunError: If the file is damaged or has other examples.
         """
         path = self.path / ATTRIBUTES
         if not path.exists():
             return {}
         try:
-            table = sealed.read(path, "who the examples are", "train again")
+            table = sealed.read(path, "attributes of the examples", "train again")
             ids = np.array(table["id"].to_pylist(), np.str_)
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             raise RunError(f"{path}: damaged ({error}); train again") from error
         if not np.array_equal(ids, self.predictions.example_id):
-            raise RunError(f"{path}: lists other examples than predictions.parquet; train again")
+            raise RunError(f"{path}: has other examples than predictions.parquet; train again")
         names = [name for name in table.column_names if name != "id"]
         return {name: np.array(table[name].to_pylist(), np.str_) for name in names}
 
@@ -206,26 +206,26 @@ class RunFolder:
 
     @property
     def test(self) -> dict[str, Any]:
-        """The numbers of the held_out part."""
+        """The numbers of the test set."""
         numbers: dict[str, Any] = self.metrics["parts"]["held_out"]
         return numbers
 
     @property
     def tuning(self) -> dict[str, Any]:
-        """The numbers of the tuning part, on which the epoch and the threshold were chosen."""
+        """The numbers of the validation set, on which the epoch and the threshold were chosen."""
         numbers: dict[str, Any] = self.metrics["parts"]["tuning"]
         return numbers
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the model costs and how long it was trained."""
+        """The cost of the model and its training time."""
         return {name: self.metrics[name] for name in FACTS} | {
             "inference_us": self.metrics.get("inference_us")  # earlier versions did not measure it
         }
 
     @cached_property
     def account(self) -> Account | None:
-        """What its networks cost (``cost.json``); ``None`` where it has none.
+        """The cost account of its networks (``cost.json``); ``None`` for other models.
 
         Raises:
             RunError: If the file is damaged.
@@ -235,11 +235,11 @@ class RunFolder:
 
     @property
     def split_ids(self) -> Any:
-        """The hashed ids of each part: runs that share them can be compared."""
+        """The hashed ids of each set: runs that share them can be compared."""
         return self.split.ids
 
     def describe_split(self) -> dict[str, Any]:
-        """The split without its ids, and without days, which are those of patients."""
+        """Describe the split without ids and without dates of patients."""
         return {
             "unit": self.split.unit,
             "by": WORDS.get(self.split.unit, self.split.unit),
@@ -255,14 +255,14 @@ class RunFolder:
 
     @property
     def complete(self) -> bool:
-        """Whether the run was finished: its manifest is written last."""
+        """``True`` if the run was finished: its manifest is written last."""
         return (self.path / MANIFEST).exists()
 
     def require_complete(self) -> None:
-        """Make sure that the run was finished, and that its files are those it was finished with.
+        """Make sure that the run was finished, and that its files were not changed since.
 
         Raises:
-            RunError: If this is not a run folder, the run is not finished, or a file is another.
+            RunError: If this is not a run folder, the run is not finished, or a file was changed.
         """
         if not self.complete:
             RunSettings.read(self.path / CONFIG)
@@ -274,12 +274,12 @@ class RunFolder:
 
     @cached_property
     def _unchanged(self) -> bool:
-        """Files are hashed once, however many things are read."""
+        """``True`` if no file was changed; files are hashed once."""
         require_unchanged(self.path)
         return True
 
     def json(self, name: str) -> dict[str, Any]:
-        """A JSON file of the run.
+        """Read a JSON file of the run.
 
         Raises:
             RunError: If it is missing or damaged.
@@ -307,7 +307,8 @@ class RunFolder:
         """Make sure that a run may be written here.
 
         Raises:
-            RunError: If it holds anything but an unfinished run of the same settings to resume.
+            RunError: If the folder has anything but an unfinished run to resume with the same
+                settings.
         """
         config = self.path / CONFIG
         if resume and config.exists():
@@ -325,10 +326,10 @@ class RunFolder:
             raise RunError(f"{self.path}: is not empty; {hint} another --out")
 
     def open(self, settings: RunSettings, *, resume: bool) -> None:
-        """Make the folder ready for a run.
+        """Prepare the folder for a run.
 
         Raises:
-            RunError: As :meth:`check_free`, or if it holds a link.
+            RunError: See :meth:`check_free`; or if it contains a link.
         """
         self.check_free(settings, resume=resume)
         refuse_links(self.path)
@@ -338,32 +339,32 @@ class RunFolder:
             self.write(NOTICE, NOTICE_TEXT)
 
     def begin(self, split: dict[str, Any]) -> None:
-        """Write ``split.json``, or make sure that the one of a run to resume is the same.
+        """Write ``split.json``, or check that it is unchanged when a run is resumed.
 
         Raises:
-            RunError: If the run was begun on other data, or on another draw of the split.
+            RunError: If the run was started on other data, or with another split.
         """
         if not (self.path / "split.json").exists():
             self.write("split.json", split)
         elif (found := self.json("split.json")) != split:
             if found.get("key", "") != split["key"]:
                 raise RunError(
-                    f"{self.path}: the run was begun with another key of subject ids than "
+                    f"{self.path}: the run was started with another key of subject ids than "
                     f"{key_path()}: name the file of that key with {KEY}, or choose another --out"
                 )
             raise RunError(
-                f"{self.path}: the run was begun on other data than the data found now; name its "
+                f"{self.path}: the run was started on other data than those found now; name its "
                 "data with --root, or choose another --out"
             )
 
 
 def is_taken(path: Path) -> bool:
-    """Whether there is anything but an empty folder, and what a killed process leaves at once."""
+    """Return ``True`` unless there is nothing, an empty folder, or files of a killed process."""
     return path.exists() and not (path.is_dir() and all(map(is_leftover, path.iterdir())))
 
 
 def differences(found: RunSettings, asked: RunSettings) -> list[tuple[str, Any, Any]]:
-    """Name of each setting that differs, as found and as asked for.
+    """Return the settings that differ: name, value in the folder and requested value.
 
     Example:
         >>> found = RunSettings(model="mlp-baseline", data="bonn")
@@ -376,12 +377,12 @@ def differences(found: RunSettings, asked: RunSettings) -> list[tuple[str, Any, 
 
 
 def _years(times: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """The first and the last year of each part."""
+    """Return the first and the last year of each set."""
     return {part: (first[:4], last[:4]) for part, (first, last) in times.items()}
 
 
 def _said(value: Any) -> str:
-    """A setting in a sentence."""
+    """Write a setting in a sentence."""
     if isinstance(value, (tuple, list)):
         return " ".join(map(str, value)) or "none"
     words = {None: "not set", True: "on", False: "off"}
@@ -389,7 +390,7 @@ def _said(value: Any) -> str:
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by their own names, those of a table as well."""
+    """Flatten nested settings by their own names."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         flat |= _flat(value) if isinstance(value, dict) else {name: value}
@@ -397,7 +398,7 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def work_beside(out: Path, work: Path | None = None) -> AbstractContextManager[Path]:
-    """The folder for what is made on the way: the one given, or one beside ``out`` that goes."""
+    """Return the given folder for intermediate files, or a temporary one next to ``out``."""
     if work is not None:
         return nullcontext(work)
     return scratch_beside(out.resolve())

@@ -1,4 +1,4 @@
-"""Cross-validation by subject, or several seeds of one split: a run for each, and a summary."""
+"""Cross-validation, or several seeds of one split: a run for each, and a summary."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ from sequela.runs.shape import folds_of
 
 FOLDS = "folds.json"
 OnRun = Callable[[RunFolder, int, int], None]
-"""Called with each finished fold, how many are finished, and how many there are."""
+"""A function of a finished fold, the number of finished folds and the number of all folds."""
 
 
 @dataclass(frozen=True)
 class FoldsFolder:
-    """The folder of several runs of one recipe, and their summary.
+    """The folder of several runs of one training procedure, and their summary.
 
-    Folds stand in ``fold-00/``..., seeds of one split in ``seed-00/``..., several seeds of each
-    fold in ``fold-00.seed-00/``...: each is the folder of a run.
+    Folds are in ``fold-00/``..., seeds of one split in ``seed-00/``..., several seeds of each fold
+    in ``fold-00.seed-00/``...: each is the folder of a run.
 
     Attributes:
         path: The folder.
@@ -44,7 +44,7 @@ class FoldsFolder:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """What the folds say together (``folds.json``).
+        """The summary of the folds (``folds.json``).
 
         Raises:
             RunError: If it is missing or damaged.
@@ -58,12 +58,12 @@ class FoldsFolder:
 
     @property
     def first(self) -> RunFolder:
-        """The first fold's run, which tells what all share."""
+        """The first fold's run, for facts that all folds share."""
         return self.runs[0]
 
     @property
     def once(self) -> list[RunFolder]:
-        """The runs that hold out each example once: those of the first repeat and seed."""
+        """The runs whose test sets have each example once: those of the first repeat and seed."""
         return [
             run
             for run, place in zip(self.runs, places(self.runs), strict=True)
@@ -72,27 +72,27 @@ class FoldsFolder:
 
     @property
     def folds(self) -> int:
-        """Into how many folds the data are divided; 0 for one split."""
+        """The number of folds; 0 for one split."""
         return self.settings.folds
 
     @property
     def repeats(self) -> int:
-        """How many times the cross-validation is repeated."""
+        """The number of repeats of the cross-validation."""
         return len({place.repeat for place in places(self.runs)})
 
     @property
     def seeds(self) -> int:
-        """With how many seeds each split is trained."""
+        """The number of seeds of each split."""
         return len({place.seed for place in places(self.runs)})
 
     @property
     def settings(self) -> RunSettings:
-        """Those of the first fold."""
+        """The settings of the first fold."""
         return self.first.settings
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """Those of the first fold: cost and data are alike in all."""
+        """The metrics of the first fold: cost and data are the same in all folds."""
         return self.first.metrics
 
     @property
@@ -102,18 +102,18 @@ class FoldsFolder:
 
     @property
     def environment(self) -> dict[str, Any]:
-        """Where it ran."""
+        """The environment of the first fold."""
         return self.first.environment
 
     @property
     def test(self) -> dict[str, Any]:
-        """The held-out numbers, each the mean over the folds."""
+        """The test-set numbers, each the mean over the folds."""
         numbers: dict[str, Any] = self.summary["test"]
         return numbers
 
     @property
     def tuning(self) -> dict[str, Any]:
-        """The numbers of the tuning parts: means over all folds, and counts of the first."""
+        """The numbers of the validation sets: means over all folds, and counts of the first."""
         parts = [run.tuning for run in self.runs]
         had = [m.key for m in reported() if all(each.get(m.key) is not None for each in parts)]
         return {
@@ -126,7 +126,7 @@ class FoldsFolder:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What one fold's model costs, and how long all were trained."""
+        """The cost of one fold's model, and the training time of all."""
         return {
             **self.first.facts,
             "train_seconds": self.summary["train_seconds"],
@@ -136,21 +136,21 @@ class FoldsFolder:
 
     @property
     def traces(self) -> dict[str, Any]:
-        """A recorded example of each class, of the first fold's training part."""
+        """A recorded example of each class, from the first fold's training set."""
         return self.first.traces
 
     @property
     def account(self) -> Account | None:
-        """What one fold's networks cost."""
+        """The cost account of one fold's networks."""
         return self.first.account
 
     @property
     def split_ids(self) -> Any:
-        """The hashed ids of each part of each fold: folds that share them can be compared."""
+        """The hashed ids of each set of each fold: folds that share them can be compared."""
         return [run.split.ids for run in self.runs]
 
     def describe_split(self) -> dict[str, Any]:
-        """The folds, and how many ids stand in two parts of one."""
+        """Describe the folds, with the number of ids in two sets of a fold."""
         shared: dict[str, dict[str, int]] = {}
         for each in self.runs:
             for kind, pairs in each.split.shared().items():
@@ -168,11 +168,11 @@ class FoldsFolder:
 
     @property
     def complete(self) -> bool:
-        """Whether all runs and their summary were finished: the manifest is written last."""
+        """``True`` if all runs and their summary were finished: the manifest is written last."""
         return (self.path / MANIFEST).exists()
 
     def require_complete(self) -> None:
-        """Make sure that all was finished, and that all files are those it was finished with.
+        """Make sure that all runs were finished, and that no file was changed since.
 
         Raises:
             RunError: If not.
@@ -186,22 +186,22 @@ class FoldsFolder:
 
     @cached_property
     def _unchanged(self) -> bool:
-        """Files, those of all runs too, are hashed once."""
+        """``True`` if no file of any run was changed; files are hashed once."""
         require_unchanged(self.path)
         return True
 
     @cached_property
     def attributes(self) -> dict[str, NDArray[np.str_]]:
-        """Who the examples of the predictions are, where that is known."""
+        """Known attributes of the people in the predictions."""
         place = {id_: i for i, id_ in enumerate(self.first.predictions.example_id.tolist())}
         order = [place[id_] for id_ in self.predictions.example_id.tolist()]
         return {name: values[order] for name, values in self.first.attributes.items()}
 
     @cached_property
     def predictions(self) -> Predictions:
-        """Each example once, as the model that held it out saw it (first repeat and seed).
+        """The prediction for each example by the model that has it in its test set (first repeat).
 
-        Scores of several folds are of several models: they may be calibrated together, and not
+        The probabilities come from several models: they may be calibrated together, but must not be
         ranked together.
         """
         return joined([each.predictions.part("held_out") for each in self.once])
@@ -220,26 +220,26 @@ def cross_validate(
     on_epoch: fit.OnEpoch = lambda _: None,
     on_run: OnRun = lambda *_: None,
 ) -> FoldsFolder:
-    """Hold out each fold once, ``repeats`` times, with a run for each fold and seed.
+    """Cross-validate ``repeats`` times, with a run for each fold and seed.
 
-    Within a fold a tuning part is drawn from what is not held out; all that is chosen (the epoch,
-    the threshold, a penalty) is chosen on it, so that the choice is nested in the fold.
+    The validation set of a fold is drawn from the other folds. Epoch, threshold and penalty are
+    chosen on it, so that choices are nested in the fold.
 
     Args:
-        settings: Of each run.
+        settings: The settings of each run.
         out: Folder for the runs and the summary.
-        folds: At least 2; 0 is the one split of the settings, with several seeds.
-        repeats: How many times the cross-validation is repeated.
-        seeds: How many seeds each split is trained with: that of the settings and the next ones.
+        folds: At least 2; 0 for the one split of the settings, with several seeds.
+        repeats: Number of repeats of the cross-validation.
+        seeds: Number of seeds of each split, starting with the seed of the settings.
         root: Folder or file of the data (default: the usual search path).
-        work: As in :func:`sequela.runs.fit.train`.
-        resume: Continue what the folder holds.
+        work: See :func:`sequela.runs.fit.train`.
+        resume: Whether to continue the runs in the folder.
         on_epoch: Called with the history of the fold after each of its epochs.
         on_run: Called after each run.
 
     Raises:
         SettingError: If there are fewer than two folds, no repeat or no seed.
-        SequelaError: As :func:`sequela.runs.fit.train`.
+        SequelaError: See :func:`sequela.runs.fit.train`.
     """
     if seeds < 1:
         raise SettingError(f"--seeds is {seeds}; expected 1 or more")
@@ -253,7 +253,7 @@ def cross_validate(
     done = []
     # The events are built once for all folds.
     with held(out), work_beside(out, work) as made:
-        check_free(out, wanted, resume=resume)  # nobody else came first
+        check_free(out, wanted, resume=resume)  # again, as another process may have been faster
         unseal(out)
         for path, each in wanted:
             done.append(
@@ -267,15 +267,15 @@ def cross_validate(
 
 
 def check_free(out: Path, wanted: list[tuple[Path, RunSettings]], *, resume: bool) -> None:
-    """Make sure that folds may be written here: nothing is there, or folds to continue.
+    """Make sure that folds may be written to a folder: it is free, or has folds to continue.
 
     Args:
         out: Folder of the folds.
         wanted: See :func:`fold_runs`.
-        resume: Whether to continue what is there.
+        resume: Whether to continue existing folds.
 
     Raises:
-        RunError: If something else is there, or folds of other settings.
+        RunError: If the folder has other files, or folds with other settings.
     """
     begun = (wanted[0][0] / CONFIG).exists()
     if _is_taken(out, [path for path, _ in wanted]) and not (resume and begun):
@@ -287,7 +287,7 @@ def check_free(out: Path, wanted: list[tuple[Path, RunSettings]], *, resume: boo
 
 
 def _is_taken(out: Path, wanted: Sequence[Path]) -> bool:
-    """Whether there is anything but what a process that was killed at once leaves of runs."""
+    """Return ``True`` unless there is nothing, or only files of a killed process."""
     if not out.is_dir():
         return is_taken(out)
     there = [path for path in out.iterdir() if path not in wanted or is_taken(path)]
@@ -297,7 +297,7 @@ def _is_taken(out: Path, wanted: Sequence[Path]) -> bool:
 def fold_runs(
     settings: RunSettings, out: Path, folds: int, repeats: int, seeds: int = 1
 ) -> list[tuple[Path, RunSettings]]:
-    """Where the run of each fold and seed stands, and its settings."""
+    """Return the folder and settings of the run of each fold and seed."""
     runs = []
     for fold in range(max(folds, 1) * repeats):
         for seed in range(seeds):

@@ -1,4 +1,4 @@
-"""A run folder may come from a stranger: what it names stays inside it, and none of it is code."""
+"""Checks of run folders from strangers: no path leads out of them, and no code is run."""
 
 import re
 from pathlib import Path
@@ -9,52 +9,52 @@ _RUN = re.compile(r"(fold-\d+|seed-\d+|fold-\d+\.seed-\d+)")
 
 
 def folder_of_run(path: Path, name: object) -> Path:
-    """The folder of one of several runs, by the name that a file of theirs gives it.
+    """Return the folder of one of several runs, by its name in a file of the folder.
 
     Args:
-        path: The folder that holds them.
-        name: Such as ``fold-00.seed-01``.
+        path: The folder of the runs.
+        name: A name such as ``fold-00.seed-01``.
 
     Raises:
-        RunError: If it is another name, which might lead elsewhere.
+        RunError: If the name has another form and might lead elsewhere.
     """
     if not isinstance(name, str) or not _RUN.fullmatch(name):
         raise RunError(
-            f"{path}: names a run {str(name)[:50]!r} that is none of its folders: expected names "
-            "such as fold-00 or seed-00; do not trust this folder"
+            f"{path}: names a run {str(name)[:50]!r}, which cannot be one of its folders: expected "
+            "names such as fold-00 or seed-00; do not trust this folder"
         )
     return path / name
 
 
 def refuse_links(path: Path) -> None:
-    """Make sure that nothing in a run folder is a link: what is read and written stays in it.
+    """Make sure that nothing in a run folder is a link, so that nothing outside is accessed.
 
-    The folder itself may be reached by one.
+    The folder itself may be a link.
 
     Raises:
-        RunError: If something is.
+        RunError: If it contains a link.
     """
     for each in path.rglob("*"):
         if each.is_symlink():
             raise RunError(
-                f"{each}: is a link, and a run folder must hold what it consists of: put the file "
-                "itself there, or do not trust this folder"
+                f"{each}: is a link, and a run folder must contain files only: put the file itself "
+                "there, or do not trust this folder"
             )
 
 
 def refuse_code(where: Path, model: str, *, trusted: bool) -> None:
-    """Make sure that a model which a run names is no code, or that its user lets it run.
+    """Make sure that the model of a run is not code, unless the user trusts it.
 
     Args:
-        where: What names it.
+        where: The folder that names it.
         model: A registered name, or a class: ``FILE.py:CLASS`` or ``package.module:CLASS``.
-        trusted: Whether the user said so.
+        trusted: Whether the user trusts the code.
 
     Raises:
-        RunError: If it is a class, and the user did not.
+        RunError: If it is a class that is not trusted.
     """
     if ":" in model and not trusted:
         raise RunError(
-            f"{where}: its model is the class {model}, which is code that would be run: look at "
-            "it, and if you trust it and the run, add --trust-code"
+            f"{where}: its model is the class {model}, which would run code: review it, and if "
+            "you trust it and the run, add --trust-code"
         )

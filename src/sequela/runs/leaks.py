@@ -1,4 +1,4 @@
-"""What the audit found in a run: leaks by design, and unexpected ones."""
+"""The leaks of a run: leaks by design, and unexpected ones."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -23,11 +23,7 @@ _OF_ROWS = ("overlapping groups", "simultaneous recordings")
 
 
 def each_once(findings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first finding of each check; it says how many others of that check there are.
-
-    Args:
-        findings: Of one run, or of all folds (as in ``metrics.json``).
-    """
+    """Return the first finding of each check, with the number of other findings of that check."""
     once = list({(each["check"], each["what"], each["where"]): each for each in findings}.values())
     alike = Counter(each["check"] for each in once)
     first = {each["check"]: each for each in reversed(once)}
@@ -35,14 +31,14 @@ def each_once(findings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     for each in once:
         more = alike[each["check"]] - 1
         if first[each["check"]] is each:
-            others = f"; and {more} more of this kind" * bool(more)
+            others = f"; {more} more finding{'s' * (more > 1)} of this kind" * bool(more)
             found.append({**each, "what": each["what"] + others})
     return found
 
 
 @dataclass(frozen=True)
 class Leaks:
-    """What makes the numbers of a run too good.
+    """The leaks and suspicions of a run.
 
     Attributes:
         planned: Whether the run was made to show a leak: its task declares one, or it is split by
@@ -56,7 +52,7 @@ class Leaks:
 
     @classmethod
     def of(cls, run: Run) -> Self:
-        """Those of a run, or of all folds."""
+        """Collect the findings of a run, or of all folds."""
         metrics = [each.metrics for each in run.runs]
         leaks = [finding for each in metrics for finding in each["leaks"]]
         declared = any(finding["check"] == "declared leak" for finding in leaks)
@@ -71,5 +67,5 @@ class Leaks:
         return cls(declared or by_rows, tuple(each_once(shown)))
 
     def lines(self) -> list[str]:
-        """Unexpected leaks, one line each."""
+        """Return one line for each unexpected leak."""
         return [f"{f['severity'].upper()}: {f['what']} ({f['where']})" for f in self.found]

@@ -1,9 +1,8 @@
-"""What a finished folder holds: ``manifest.json``, the SHA-256 of each file, written last.
+"""The manifest of a finished folder: ``manifest.json``, the SHA-256 of each file, written last.
 
-A folder with a manifest is finished. Whoever reads it makes sure first that its files are those of
-the manifest. That finds what was damaged, lost or edited by mistake. It does not stop a forger, who
-can write a manifest as well as this program: see :mod:`sequela.runs.verify` for what a forger must
-get right beside it.
+A folder with a manifest is finished. Its files are compared with the manifest before they are read.
+This detects damaged, lost or edited files. It does not stop a forger, who can write a new manifest:
+see :mod:`sequela.runs.verify` for further checks.
 """
 
 import hashlib
@@ -20,11 +19,11 @@ from sequela.files import held, whole, writing
 MANIFEST = "manifest.json"
 NOTICE = "INTERNAL.md"
 GROWING = ("openings.jsonl",)
-"""Files that are written to after a folder is finished, and prove themselves otherwise."""
+"""Files that grow after a folder is finished, and have their own checksums."""
 _DATA = (".json", ".jsonl", ".toml", ".parquet", ".safetensors")
-"""Files that a run may be read from: one of these that was added is refused, and not only named."""
+"""Types of files that a run is read from: an added file of these is an error."""
 _PAGES = (".html", ".md")
-"""Pages and cards: of a folder that is finished once more, they are what a command added before."""
+"""Types of pages and cards, which commands add to a finished folder."""
 _REMEDY = "put the original back, or train again"
 
 
@@ -34,7 +33,7 @@ class Manifest:
 
     Attributes:
         files: The SHA-256 of each file, by its path in the folder.
-        folders: The seal of each folder in it that has a manifest of its own, by its path.
+        folders: The seal of each subfolder with its own manifest, by its path.
         added: The SHA-256 of each page or card that a command wrote into the finished folder.
     """
 
@@ -44,13 +43,13 @@ class Manifest:
 
     @property
     def seal(self) -> str:
-        """SHA-256 of what is listed but for what was added: it never changes again."""
+        """The SHA-256 of the list without added files: it never changes."""
         listed = {"files": dict(self.files), "folders": dict(self.folders)}
         return hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def of(cls, folder: Path) -> Self:
-        """What a folder holds now."""
+        """List the current content of a folder."""
         files, folders, added = {}, {}, {}
         for path in _walk(folder):
             name = path.relative_to(folder).as_posix()
@@ -64,14 +63,14 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """The manifest of a folder.
+        """Read the manifest of a folder.
 
         Raises:
             RunError: If there is none, or it is damaged.
         """
         path = folder / MANIFEST
         if path.exists() and not _is_plain(path):
-            raise RunError(f"{path}: it is a link, or no file; {_REMEDY}")
+            raise RunError(f"{path}: it is a link or not a file; {_REMEDY}")
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             listed = {name: dict(record[name]) for name in ("files", "folders", "added")}
@@ -98,12 +97,12 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Change:
-    """A file that is not what the manifest says.
+    """A file that differs from the manifest.
 
     Attributes:
         path: The file.
         what: ``changed``, ``missing`` or ``added``.
-        harmful: Whether a run with it is refused: a page that was added is read by nothing.
+        harmful: Whether a run with it is refused; an added page is harmless.
     """
 
     path: Path
@@ -113,8 +112,8 @@ class Change:
     def __str__(self) -> str:
         said = {
             "changed": f"was changed after the folder was finished: {_REMEDY}",
-            "missing": f"is missing, and {MANIFEST} lists it: {_REMEDY}",
-            "added": f"was added after the folder was finished, and {MANIFEST} does not list it: "
+            "missing": f"is missing, but listed in {MANIFEST}: {_REMEDY}",
+            "added": f"was added after the folder was finished and is not listed in {MANIFEST}: "
             "remove it",
         }
         return f"{self.path}: {said[self.what]}"
@@ -123,11 +122,7 @@ class Change:
 def seal(folder: Path) -> Manifest:
     """Write the manifest of a finished folder, as the last of its files.
 
-    Whatever the folder holds is listed; of a folder in it that has a manifest, that alone. Runs,
-    runs made of runs and studies all end with this.
-
-    Args:
-        folder: What is finished.
+    All files of the folder are listed; for a subfolder with a manifest, only the manifest.
     """
     manifest = Manifest.of(folder)
     manifest.write(folder)
@@ -135,13 +130,13 @@ def seal(folder: Path) -> Manifest:
 
 
 def unseal(folder: Path) -> None:
-    """Say that a folder is not finished, before its files are made anew."""
+    """Remove the manifest of a folder, before its files are written again."""
     with writing(folder):
         (folder / MANIFEST).unlink(missing_ok=True)
 
 
 def changes(folder: Path) -> list[Change]:
-    """Each file of a finished folder that is not what its manifest says, folders in it included.
+    """List files of a finished folder and its subfolders that differ from the manifest.
 
     Raises:
         RunError: If it has no manifest, or a damaged one.
@@ -169,32 +164,32 @@ def changes(folder: Path) -> list[Change]:
 
 
 def require_unchanged(folder: Path) -> None:
-    """Make sure that a finished folder holds what its manifest says.
+    """Make sure that a finished folder matches its manifest.
 
     Raises:
-        RunError: If it has none, or a file was changed, is missing, or was added among the data.
+        RunError: If it has none, or a data file was changed, removed or added.
     """
     harmful = [change for change in changes(folder) if change.harmful]
     if harmful:
-        more = f" (and {len(harmful) - 1} more: sequela verify names them)" * (len(harmful) > 1)
+        more = f" (and {len(harmful) - 1} more: see sequela verify)" * (len(harmful) > 1)
         raise RunError(f"{harmful[0]}{more}")
 
 
 @contextmanager
 def adding(path: Path) -> Iterator[Path]:
-    """A file that may lie in a finished folder, and is then listed in its manifest.
+    """Write a file, and list it in the manifest if it is in a finished folder.
 
-    The manifest forgets the file before it is written and learns of it afterwards, so that a kill
-    in between leaves a file that is not listed, and never one that is listed wrongly.
+    The file is removed from the manifest before it is written and added afterwards, so that an
+    interruption leaves an unlisted file and never a wrong checksum.
 
     Args:
-        path: A page, or a card.
+        path: A page or a card.
 
     Yields:
         A temporary name: see :func:`sequela.files.whole`.
 
     Raises:
-        OutputError: If it is a file that the folder was finished with, or cannot be written.
+        OutputError: If it is an original file of the folder, or cannot be written.
     """
     folder = next((each for each in path.absolute().parents if (each / MANIFEST).exists()), None)
     if folder is None:
@@ -203,7 +198,7 @@ def adding(path: Path) -> Iterator[Path]:
         return
     name = path.absolute().relative_to(folder).as_posix()
     if name in (MANIFEST, *Manifest.read(folder).files):
-        raise OutputError(f"{path}: it is a file of what {folder} holds; name another file")
+        raise OutputError(f"{path}: it is a file of {folder}; name another file")
     with held(folder):
         before = Manifest.read(folder)
         kept = {each: digest for each, digest in before.added.items() if each != name}
@@ -215,10 +210,7 @@ def adding(path: Path) -> Iterator[Path]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Files of a folder and those of folders in it; a folder with a manifest stands for its own.
-
-    Hidden files are the system's or ours for a moment, and belong to nothing.
-    """
+    """Yield visible files of a folder and its subfolders; a sealed subfolder is one item."""
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name in (MANIFEST, *GROWING):
             continue
@@ -229,17 +221,13 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file.
-
-    Raises:
-        RunError: If it is a link, or no file.
-    """
+    """Compute the SHA-256 of a file."""
     if not _is_plain(path):
-        raise RunError(f"{path}: it is a link, or no file, and a run holds files alone: remove it")
+        raise RunError(f"{path}: it is a link or not a file, and a run has files only: remove it")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_plain(path: Path) -> bool:
-    """Whether it is a file: a link leads elsewhere, a pipe never ends."""
+    """Return ``True`` for a file: a link leads elsewhere, and a pipe never ends."""
     return path.is_file() and not path.is_symlink()

@@ -1,4 +1,4 @@
-"""A run's model, fitted or built again from ``model.safetensors`` alone."""
+"""The model of a run, built from ``model.safetensors``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
@@ -24,17 +24,17 @@ from sequela.sources.catalog import DataKind
 FILE = "model.safetensors"
 Mean = Literal["arithmetic", "geometric"]
 _OWN = ("model", "reads", "config", "mean", "members")
-"""What a header says of the model itself; the rest is of the data, and the same for all members."""
+"""Keys of a header on the model itself; all others describe the data, the same for all members."""
 
 _LEAST = 1e-7
 TIMES_HELD = 4
-"""How often the bytes of its weights a network may take while it is made."""
+"""Memory that building a network may take, as a multiple of the bytes of its weights."""
 BESIDE = 64_000_000
-"""Bytes that it may take beside them."""
+"""Bytes that it may take in addition."""
 
 
 def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
-    """The model of a run, and what it reads of the run's data.
+    """Look up the model of a run, and its inputs from the run's data.
 
     Raises:
         UnknownNameError: If there is no such model or data set.
@@ -47,47 +47,47 @@ def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
         such = {"signal": "gru-improved", "records": "visits-improved"}[kind]
         raise SettingError(
             f"{settings.model} reads {' and '.join(entry.reads)}, but data set '{settings.data}' "
-            f"holds {HOLDS[kind]}: choose a model that reads {DEFAULT_READS[kind][0]}, for example "
+            f"has {HOLDS[kind]}: choose a model that reads {DEFAULT_READS[kind][0]}, for example "
             f"{such}"
         )
     if settings.training.varies and reads != ("signal",):
         raise SettingError(
-            f"--crops and --gain vary the signal, and {settings.model} reads "
+            f"--crops and --gain vary the signal, but {settings.model} reads "
             f"{' and '.join(reads)}: leave them out, or choose a model that reads the signal alone"
         )
     return entry, reads
 
 
 def config_of(entry: ModelEntry, settings: RunSettings, given: Inputs) -> Any:
-    """The config of a run's network, in the shape of its data.
+    """Make the config of a run's network, for the shape of its data.
 
     Raises:
-        SettingError: If it has no field of a name in the run's ``model_settings``, or the data hold
-            nothing of an input.
+        SettingError: If the run's ``model_settings`` have an unknown name, or the data lack an
+            input.
     """
     sizes = {name: given.shape[name] for name in sizes_of(given.reads)}
     if none := [name for name, size in sizes.items() if not size]:
         raise SettingError(
-            f"{settings.model} reads {' and '.join(given.reads)}, but these data have none of it "
-            f"({none[0]} is 0): choose other data, or a model that does not read it"
+            f"{settings.model} reads {' and '.join(given.reads)}, but these data have none "
+            f"({none[0]} is 0): choose other data, or a model with other inputs"
         )
     return entry.config(**{**sizes, **settings.model_settings})
 
 
 def as_json(config: Any) -> dict[str, Any]:
-    """A config for the header of the stored model."""
+    """Return a config for the header of the stored model."""
     return asdict(config) if is_dataclass(config) and not isinstance(config, type) else dict(config)
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model that was trained by a run.
+    """The trained model of a run.
 
     Attributes:
-        name: As it was asked for.
-        entry: Its entry.
-        header: What stands beside the tensors.
-        tensors: Its weights or arrays, and what was learnt before it (``features:NAME:KEY``...).
+        name: Its name.
+        entry: Its registry entry.
+        header: The metadata of the file.
+        tensors: Its weights or arrays, and the fitted preprocessing (``features:NAME:KEY``...).
     """
 
     name: str
@@ -97,34 +97,34 @@ class TrainedModel:
 
     @classmethod
     def of(cls, folder: RunFolder, *, trust_code: bool = False) -> "TrainedModel":
-        """The model of a run that has one.
+        """Open the model of a run.
 
         Args:
             folder: The run.
             trust_code: Whether its model may be a class of a file or module, which is imported.
 
         Raises:
-            RunError: If the run is not finished, a file is missing, damaged, or of another model,
-                or the model is a class that is not trusted.
+            RunError: If the run is not finished, a file is missing, damaged, or belongs to another
+                model, or the model is a class that is not trusted.
             SettingError: If the run is an ensemble.
             ModelError: If the model is a class of a file that is gone.
         """
         found = trained(folder, trust_code=trust_code)
         if isinstance(found, TrainedEnsemble):
             raise SettingError(
-                f"{folder.path} is an ensemble of {len(found.members)} models, and one model is "
+                f"{folder.path} is an ensemble of {len(found.members)} models, but one model is "
                 "needed here: name the run of one of them"
             )
         return found
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Its inputs."""
+        """The names of its inputs."""
         return tuple(self.header["reads"])
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:
-        """What was learnt before it: the arrays whose names begin with an input and a colon."""
+        """The fitted preprocessing: arrays whose names begin with an input and a colon."""
         before = tuple(f"{read}:" for read in self.reads)
         return {k: v.numpy() for k, v in self.tensors.items() if k.startswith(before)}
 
@@ -135,19 +135,19 @@ class TrainedModel:
 
     @property
     def is_network(self) -> bool:
-        """Whether it is a network."""
+        """``True`` for a network."""
         return isinstance(self.entry, ModelEntry)
 
     def network(self, needed_for: str) -> nn.Module:
-        """The network, ready to predict.
+        """Build the network, ready to predict.
 
         Raises:
-            SettingError: If it is a reference model.
+            SettingError: If it is a baseline model.
             RunError: If its class has changed since it was trained.
         """
         if isinstance(self.entry, ReferenceModel):
             raise SettingError(
-                f"{self.name} is a reference model, and {needed_for} needs a network, for example "
+                f"{self.name} is a baseline model, but {needed_for} needs a network, for example "
                 "gru-improved or visits-improved"
             )
         held = sum(tensor.nbytes for tensor in self._own.values())
@@ -155,25 +155,25 @@ class TrainedModel:
             with bounded(self.name, TIMES_HELD * held + BESIDE):
                 model = self.entry.build(self.entry.config(**self.header["config"]))
         except ModelError as error:
-            raise RunError(f"{FILE} holds {held:,} bytes of weights, but {error}") from error
+            raise RunError(f"{FILE} has {held:,} bytes of weights, but {error}") from error
         try:
             model.load_state_dict(self._own)
         except RuntimeError as error:
             first = str(error).splitlines()[-1].strip()
             raise RunError(
-                f"the class {self.name} is not the class that was trained ({first}): train it again"
+                f"the class {self.name} has changed since it was trained ({first}): train it again"
             ) from error
         return model.eval()
 
     def probabilities(self, given: Inputs) -> NDArray[np.float32]:
-        """What it says of every example: float32 (example, class)."""
+        """Predict for all examples: float32 (example, class)."""
         if isinstance(self.entry, ReferenceModel):
             arrays = {name: tensor.numpy() for name, tensor in self._own.items()}
             return self.entry.predict(arrays, given.features).astype(np.float32)
         return given.probabilities(self.network("a prediction"))
 
     def probabilities_of(self, data: RunData) -> NDArray[np.float32]:
-        """What it says of every example of any data: float32 (example, class)."""
+        """Predict for all examples of any data: float32 (example, class)."""
         return self.probabilities(data.inputs(self.reads, self.state, standardise=self.is_network))
 
 
@@ -182,7 +182,7 @@ class TrainedEnsemble:
     """Models whose probabilities are averaged.
 
     Attributes:
-        header: What stands beside the tensors of all of them.
+        header: The metadata of the file.
         members: The models, which may be ensembles themselves.
     """
 
@@ -190,28 +190,28 @@ class TrainedEnsemble:
     members: "tuple[TrainedModel | TrainedEnsemble, ...]"
 
     def probabilities_of(self, data: RunData) -> NDArray[np.float32]:
-        """What it says of every example of any data: float32 (example, class)."""
+        """Predict for all examples of any data: float32 (example, class)."""
         said = [each.probabilities_of(data) for each in self.members]
         return averaged(said, self.header["mean"])
 
 
 def trained(folder: RunFolder, *, trust_code: bool = False) -> TrainedModel | TrainedEnsemble:
-    """The model of a run, or the models of an ensemble.
+    """Open the model of a run, or the models of an ensemble.
 
     Args:
         folder: The run.
         trust_code: Whether a model may be a class of a file or module, which is imported.
 
     Raises:
-        RunError: If the run is not finished, a file is missing, damaged, or of another model, or a
-            model is a class that is not trusted.
+        RunError: If the run is not finished, a file is missing, damaged, or belongs to another
+            model, or a model is a class that is not trusted.
         ModelError: If a model is a class of a file that is gone.
     """
     folder.require_complete()
     header, tensors = stored.read(folder.path / FILE)
     if header.get("model") != folder.settings.model:
         raise RunError(
-            f"{folder.path / FILE}: is of the model {header.get('model')!r}, and the run's is "
+            f"{folder.path / FILE}: has the model {header.get('model')!r}, but the run has "
             f"{folder.settings.model!r}: train it again"
         )
     for name in _names_in(header):
@@ -220,7 +220,7 @@ def trained(folder: RunFolder, *, trust_code: bool = False) -> TrainedModel | Tr
 
 
 def _names_in(header: Mapping[str, Any]) -> Iterator[str]:
-    """The model of a header, and those of its members."""
+    """Yield the name of the model of a header, and the names of its members."""
     yield str(header["model"])
     for member in header.get("members", ()):
         yield from _names_in(member)
@@ -244,14 +244,14 @@ def _trained(
 def in_one_file(
     folders: Sequence[RunFolder], mean: Mean
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The models of several runs on the same data, as tensors and header of one file.
+    """Combine the models of several runs on the same data into tensors and header of one file.
 
     Args:
         folders: The runs.
-        mean: How their probabilities are averaged.
+        mean: The mean of their probabilities.
 
     Raises:
-        RunError: If a file is missing or damaged, or was made of other data.
+        RunError: If a file is missing or damaged, or was made from other data.
     """
     tensors: dict[str, Tensor] = {}
     members, of_data = [], []
@@ -262,18 +262,19 @@ def in_one_file(
         of_data.append({key: value for key, value in header.items() if key not in _OWN})
         if of_data[-1] != of_data[0]:
             raise RunError(
-                f"{folder.path / FILE}: was learnt from other data than {folders[0].path / FILE}"
+                f"{folder.path / FILE}: was trained on other data than {folders[0].path / FILE}"
             )
     return tensors, {**of_data[0], "model": ENSEMBLE, "mean": mean, "members": members}
 
 
 def averaged(said: Sequence[NDArray[np.float32]], mean: Mean) -> NDArray[np.float32]:
-    """The mean of probabilities (example, class): of two kinds, Genest & Zidek (1986).
+    """Average probabilities (example, class) by one of two means (Genest & Zidek 1986).
 
     Args:
-        said: By each model.
+        said: The probabilities of each model.
         mean: ``arithmetic``, the linear pool; or ``geometric``, the logarithmic pool, scaled to sum
-            to 1. There a probability below 1e-7 counts as 1e-7, so that no model alone has a veto.
+            to 1. The geometric mean takes a probability below 1e-7 as 1e-7, so that no single
+            model has a veto.
 
     Example:
         >>> sure, unsure = np.array([[0.9, 0.1]], np.float32), np.array([[0.5, 0.5]], np.float32)

@@ -1,8 +1,7 @@
-"""Who has looked at a held-out part: a ledger of every opening, each entry chained to the last.
+"""The log of evaluations on test sets; each entry has the checksum of the entry before it.
 
-A number on a held-out part is honest once. Whoever opens the same part for many models, or many
-parts for many seeds, and shows the best has chosen on it. So each opening is written down, and
-everything that shows a held-out number says how often the part was opened.
+Evaluating many models on one test set, or many seeds, and reporting the best inflates the score.
+So each evaluation is logged, and every output with a test-set number has the count.
 """
 
 import hashlib
@@ -27,27 +26,27 @@ from sequela.runs.verify import verify
 
 LEDGER = "openings.jsonl"
 VARIABLE = "SEQUELA_OPENINGS"
-"""Names the user's ledger, in place of the usual file."""
+"""Environment variable with the path of the user's log."""
 Command = Literal["train", "evaluate", "compare", "report", "card"]
 _FIRST = "0" * 64
 
 
 @dataclass(frozen=True)
 class Opening:
-    """One model's held-out part, shown by one command.
+    """One evaluation of a model on its test set by a command.
 
     Attributes:
-        date: When, UTC, to the second.
-        command: What showed it.
-        model: What was trained.
+        date: The time in UTC, to the second.
+        command: The command.
+        model: The name of the model.
         run: The name of the run's folder.
-        predictions: SHA-256 of ``predictions.parquet``; of folds, of their SHA-256.
-        data: The data set's name.
-        population: SHA-256 of the hashed ids of all parts: the same for every split of the same
+        predictions: SHA-256 of ``predictions.parquet``; for folds, of their SHA-256.
+        data: The name of the data set.
+        population: SHA-256 of the hashed ids of all sets: the same for every split of the same
             subjects or recordings.
-        unit: Of the split.
-        seed: Of the split.
-        held_out: SHA-256 of the hashed ids that are held out; of folds, of theirs.
+        unit: The unit of the split.
+        seed: The seed of the split.
+        held_out: SHA-256 of the hashed ids of the test set; for folds, of their SHA-256.
     """
 
     date: str
@@ -63,7 +62,7 @@ class Opening:
 
     @classmethod
     def of(cls, run: Run, command: Command) -> Self:
-        """What is to be written of a run."""
+        """Make the entry of a run."""
         runs = run.runs
         split = run.first.split
         return cls(
@@ -86,22 +85,22 @@ class Opening:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """To show the same model again by the same command is no other look."""
+        """The identity of an entry: repeating a command on a model adds no entry."""
         return (self.held_out, self.predictions, self.command)
 
 
 @dataclass(frozen=True)
 class Openings:
-    """How often a held-out part was opened, and others of the same data.
+    """The number of evaluations on a test set, and on other test sets of the same data.
 
     Attributes:
-        times: Openings of this part.
-        models: Of how many models, told apart by their predictions.
-        parts: Held-out parts of these data that were opened, split by the same unit.
-        seeds: Of how many seeds these parts are.
-        folds: Whether the part is folds, each held out once.
-        damage: What is wrong with a ledger, in sentences.
-        since: The day of the first opening, UTC; empty where no ledger knows one.
+        times: Number of evaluations on this test set.
+        models: Number of models among them, distinguished by their predictions.
+        parts: Number of evaluated test sets of these data, split by the same unit.
+        seeds: Number of seeds of these test sets.
+        folds: Whether the test set consists of folds.
+        damage: Sentences on damaged logs.
+        since: The day of the first evaluation in UTC; empty if no log has one.
     """
 
     times: int
@@ -114,46 +113,44 @@ class Openings:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What must be said beside a held-out number.
+        """The sentences to show with a test-set number.
 
         Example:
             >>> Openings(7, 4, 1, 1, folds=False, damage=()).sentences
-            ('This held-out part was opened 7 times, by 4 models.',)
+            ('This test set was evaluated 7 times, with 4 models.',)
             >>> Openings(1, 1, 20, 20, folds=False, damage=()).sentences[1]
-            'Held-out parts of these data were opened under 20 seeds (20 parts).'
+            'Evaluations on these data used 20 test sets from 20 seeds.'
         """
-        what = "These folds were" if self.folds else "This held-out part was"
+        what = "These folds were" if self.folds else "This test set was"
         times = "once" if self.times == 1 else f"{self.times} times"
         models = "1 model" if self.models == 1 else f"{self.models} models"
-        said = [f"{what} opened {times}, by {models}."]
+        said = [f"{what} evaluated {times}, with {models}."]
         if self.parts > 1:
             seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
-            said.append(
-                f"Held-out parts of these data were opened under {seeds} ({self.parts} parts)."
-            )
+            said.append(f"Evaluations on these data used {self.parts} test sets from {seeds}.")
         return (*said, *self.damage)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the counts for JSON."""
         counts = {name: getattr(self, name) for name in ("times", "models", "parts", "seeds")}
         return {**counts, "sentences": list(self.sentences)}
 
 
 def open_held_out(run: Run, command: Command) -> Openings:
-    """Open the held-out part of a run: its numbers are checked, and the opening is written down.
+    """Check the test-set numbers of a run, and log the evaluation.
 
-    The entry goes to the ledger beside the run and to the user's own, so that neither runs in
-    several folders nor a folder that is moved are lost. The same model opened again by the same
-    command adds nothing. Several processes may write at once.
+    The entry is added to the log next to the run and to the user's log, so that runs in several
+    folders and moved folders are counted. The same command on the same model adds no entry. Several
+    processes may write at once.
 
     Args:
         run: A finished run, or folds.
-        command: What shows the numbers.
+        command: The command that shows the numbers.
 
     Raises:
-        RunError: If the numbers are not those of the predictions.
-        SplitError: If the predictions are not of the run's split.
-        OutputError: If no ledger can be written.
+        RunError: If the numbers differ from the predictions.
+        SplitError: If the predictions do not match the run's split.
+        OutputError: If no log can be written.
     """
     verify(run)
     opening = Opening.of(run, command)
@@ -166,16 +163,12 @@ def open_held_out(run: Run, command: Command) -> Openings:
     if len(refused) == len(ledgers(run)):
         raise next(iter(refused.values()))
     found = openings(run)
-    unwritten = [f"This opening could not be added to the ledger {whose}." for whose in refused]
+    unwritten = [f"This evaluation could not be added to the log {whose}." for whose in refused]
     return replace(found, damage=(*found.damage, *unwritten))
 
 
 def openings(run: Run) -> Openings:
-    """How often the held-out part of a run was opened, as far as the ledgers know.
-
-    Args:
-        run: A finished run, or folds.
-    """
+    """Count the logged evaluations of a run or folds on the test set."""
     own = Opening.of(run, "evaluate")
     found: dict[tuple[str, str, str], Opening] = {}
     damage = []
@@ -183,7 +176,7 @@ def openings(run: Run) -> Openings:
         entries, wrong = read(path)
         found |= {entry.key: entry for entry in entries}
         if wrong:
-            damage.append(f"The ledger {whose} {wrong}: openings may be missing here.")
+            damage.append(f"The log {whose} {wrong}: evaluations may be missing here.")
     same = [entry for entry in found.values() if entry.held_out == own.held_out]
     others = [
         entry
@@ -202,23 +195,19 @@ def openings(run: Run) -> Openings:
 
 
 def ledgers(run: Run) -> dict[str, Path]:
-    """The ledger in the folder that holds the run, or its folds, and the user's own, by name."""
+    """Return the log in the parent folder of the run, and the user's log, by name."""
     beside = run.path.resolve().parent
     while (beside / FOLDS).exists():
         beside = beside.parent
     named = os.environ.get(VARIABLE)
     return {
-        "beside the runs": beside / LEDGER,
+        "next to the runs": beside / LEDGER,
         "of this user": Path(named) if named else user_state_path("sequela") / LEDGER,
     }
 
 
 def read(path: Path) -> tuple[list[Opening], str]:
-    """The entries of a ledger that can be read, and what is wrong with it, if anything is.
-
-    Args:
-        path: The ledger; one that does not exist is empty.
-    """
+    """Read the valid entries of a log, and describe its damage; a missing log is empty."""
     try:
         lines = _lines(path)
     except OSError as error:
@@ -229,7 +218,7 @@ def read(path: Path) -> tuple[list[Opening], str]:
         try:
             record = json.loads(line)
             entry = Opening(**{field.name: record[field.name] for field in fields(Opening)})
-            hash(entry)  # a list would be no value of one
+            hash(entry)  # fails for a list in place of a value
             entries.append(entry)
             linked = record["previous"] == previous
         except (ValueError, TypeError, KeyError):
@@ -240,7 +229,7 @@ def read(path: Path) -> tuple[list[Opening], str]:
 
 
 def _write(path: Path, opening: Opening) -> None:
-    """Add an entry to a ledger that does not hold it, while no other process does."""
+    """Add an entry to a log, unless it is there; other processes wait."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
@@ -264,20 +253,17 @@ def _sha256(line: bytes) -> str:
 
 
 def _ids(predictions: Predictions, kind: str) -> list[str]:
-    """The ids of a kind, hashed without the key: a new key begins no new ledger.
-
-    Only the digest of all of them together is written down.
-    """
+    """Hash the ids of a kind without the key, as the log must not depend on it."""
     named = {"row": predictions.example_id, "subject": predictions.subject_id}
     return PLAIN.distinct(named.get(kind, predictions.group_id))
 
 
 def _digest(ids: Iterable[str]) -> str:
-    """SHA-256 of hashed ids, whatever their order."""
+    """Compute the SHA-256 of hashed ids in any order."""
     return _sha256("\n".join(sorted(ids)).encode())
 
 
 def _of_all(digests: Iterable[str]) -> str:
-    """One digest for all folds: a run of one split has its own."""
+    """Combine the digests of all folds; a run of one split keeps its digest."""
     distinct = sorted(set(digests))
     return distinct[0] if len(distinct) == 1 else _digest(distinct)

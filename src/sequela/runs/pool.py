@@ -1,4 +1,4 @@
-"""Many runs in several processes: who trains what now, and what is finished."""
+"""Training of many runs in several processes, with their progress."""
 
 import json
 import multiprocessing
@@ -24,20 +24,20 @@ from sequela.runs.folds import OnRun, check_free, cross_validate, fold_runs
 from sequela.training.history import History
 
 LOOK_SECONDS = 0.25
-"""Time between two looks at what the processes do."""
+"""Time between two checks of the processes."""
 _END_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run to be made: where, and with how many folds.
+    """A planned run: its folder, settings and number of models.
 
     Attributes:
         path: Its folder.
-        settings: What to compute.
-        folds: 0 for one split.
-        repeats: How often the cross-validation is repeated.
-        seeds: With how many seeds each split is trained.
+        settings: Its settings.
+        folds: Number of folds; 0 for one split.
+        repeats: Number of repeats of the cross-validation.
+        seeds: Number of seeds of each split.
     """
 
     path: Path
@@ -48,31 +48,31 @@ class PlannedRun:
 
     @property
     def of_many(self) -> bool:
-        """Whether it is a folder of several runs: folds, or seeds."""
+        """``True`` for several runs: folds, or seeds."""
         return bool(self.folds) or self.repeats != 1 or self.seeds != 1
 
     @property
     def splits(self) -> int:
-        """How many models are trained, one after the other."""
+        """The number of models to train, one after the other."""
         return max(self.folds * self.repeats, 1) * self.seeds
 
     @property
     def complete(self) -> bool:
-        """Whether the run is finished, or all folds are."""
+        """``True`` if the run, or all folds, are finished."""
         return RunFolder(self.path).complete
 
     @property
     def runs(self) -> list[tuple[Path, RunSettings]]:
-        """The folder and settings of each run: one, or one a fold."""
+        """The folder and settings of each run: one, or one for each fold."""
         if not self.of_many:
             return [(self.path, self.settings)]
         return fold_runs(self.settings, self.path, self.folds, self.repeats, self.seeds)
 
     def check_free(self) -> None:
-        """Make sure that what is there already is of the same settings.
+        """Make sure that the folder is free, or has runs with the same settings.
 
         Raises:
-            RunError: If it is not.
+            RunError: If it does not.
         """
         if self.of_many:
             check_free(self.path, self.runs, resume=True)
@@ -88,17 +88,17 @@ class PlannedRun:
         on_epoch: fit.OnEpoch = lambda _: None,
         on_run: OnRun = lambda *_: None,
     ) -> Run:
-        """Make the run, or all folds; see :func:`sequela.runs.folds.cross_validate`.
+        """Train the run, or all folds; see :func:`sequela.runs.folds.cross_validate`.
 
         Args:
-            root: Where the data lie; by default the usual search path.
-            work: Folder for what is made on the way.
-            resume: Continue what the folder holds.
+            root: Folder or file of the data (default: the usual search path).
+            work: Folder for intermediate files.
+            resume: Whether to continue the runs in the folder.
             on_epoch: Called with the history after each epoch.
             on_run: Called after each fold.
 
         Raises:
-            SequelaError: As :func:`sequela.runs.fit.train`.
+            SequelaError: See :func:`sequela.runs.fit.train`.
         """
         if self.of_many:
             return cross_validate(
@@ -120,13 +120,13 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Job:
-    """Runs that one process makes, one after the other: those that read the same sequences.
+    """Runs that one process trains, one after the other: those that read the same sequences.
 
     Attributes:
         planned: The runs.
-        root: Where their data lie; the usual search path by default.
-        work: Folder for what is made of tables on the way.
-        within: A folder that holds the runs: nothing is made in its place if it is removed.
+        root: Folder or file of the data (default: the usual search path).
+        work: Folder for intermediate files.
+        within: The folder of the runs, which is not created again if it is removed.
     """
 
     planned: tuple[PlannedRun, ...]
@@ -137,13 +137,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Training:
-    """A run that is being made.
+    """A run in training.
 
     Attributes:
-        run: Which.
-        split: Folds that are finished.
-        epoch: Epochs of this fold that are finished; 0 while data are read.
-        seconds: Since the run began, as of its last epoch.
+        run: The run.
+        split: Number of finished folds.
+        epoch: Number of finished epochs of this fold; 0 while data are read.
+        seconds: Time from the start of the run to its last epoch.
     """
 
     run: PlannedRun
@@ -153,20 +153,20 @@ class Training:
 
     @property
     def share(self) -> float:
-        """How much of the run is done, 0 to 1: less than it is where training may stop early."""
+        """The finished share of the run, 0 to 1, which is too low if training stops early."""
         return (self.split + self.epoch / self.run.settings.training.epochs) / self.run.splits
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the processes have done and do.
+    """The state of the processes.
 
     Attributes:
         planned: All runs.
-        finished: Those that are finished, in that order.
-        seconds: How long each run took that was trained now, by its path.
-        training: Those that are being made.
-        processes: How many runs can be made at once.
+        finished: The finished runs, in the order of their end.
+        seconds: Training time of each run that was trained now, by its path.
+        training: The runs in training.
+        processes: Number of runs that can be trained at once.
     """
 
     planned: tuple[PlannedRun, ...]
@@ -176,10 +176,10 @@ class Snapshot:
     processes: int
 
     def seconds_left(self) -> float | None:
-        """About how long the rest takes; ``None`` while nothing can be said.
+        """Estimate the remaining time; ``None`` while it is unknown.
 
-        A run takes as long as another of its model and folds took. Of one that is the first of its
-        model, its epochs so far say it; of one that has not begun, the mean of all.
+        The estimate for a run is the time of other runs with its model and folds, else its own
+        speed so far, else the mean of all runs.
         """
         known: dict[object, list[float]] = {}
         for run in self.finished:
@@ -203,23 +203,23 @@ class Snapshot:
 
 
 def _alike(run: PlannedRun) -> object:
-    """What decides how long a run takes."""
+    """Return what determines the training time of a run."""
     return (run.settings.model, run.settings.data, run.splits)
 
 
 def in_processes(jobs: Sequence[Job], count: int) -> Generator[Snapshot]:
-    """What is going on, several times a second and at the end.
+    """Run jobs in processes, and yield their state several times a second and at the end.
 
-    Whatever interrupts this ends the processes; what they leave can be continued. They end too
-    where this process is killed, which cannot tell them.
+    An interruption, or the end of this process, ends the processes. Unfinished runs can be
+    continued.
 
     Args:
-        jobs: The first are begun first.
-        count: How many processes.
+        jobs: The jobs, in the order of their start.
+        count: Number of processes.
 
     Raises:
-        RunError: If a process was killed, as the system does where memory is short.
-        SequelaError: What a run raises.
+        RunError: If a process was killed, for example when memory was short.
+        SequelaError: The error of a run.
     """
     context = multiprocessing.get_context("spawn")
     with (
@@ -232,17 +232,17 @@ def in_processes(jobs: Sequence[Job], count: int) -> Generator[Snapshot]:
             yield from _snapshots(jobs, states, futures, count)
         except BrokenProcessPool as error:
             raise RunError(
-                "a process that trained was killed, as the system does where memory is short: "
-                "what is finished is kept; run the same command again, with fewer --processes"
+                "a training process was killed, probably because memory was short: finished runs "
+                "are kept; run the same command again with fewer --processes"
             ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            # A worker would begin the next run first; what it leaves can be continued.
+            # A worker would start the next run first; unfinished runs can be continued.
             workers = multiprocessing.active_children()
             for worker in workers:
                 worker.terminate()
             for worker in workers:
-                worker.join(_END_SECONDS)  # none writes to the folder of states once it is gone
+                worker.join(_END_SECONDS)  # none may write to the removed folder of states
             raise
 
 
@@ -270,7 +270,7 @@ def _snapshots(
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What a process last said of its job; before it began, nothing is done."""
+    """Read the last state of a job; before its start, nothing is done."""
     if not path.exists():
         return {"took": [], "now": [0, 0, 0.0]}
     state: dict[str, Any] = json.loads(path.read_text("utf-8"))
@@ -278,20 +278,20 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _end_with_parent() -> None:
-    """Let this process end within moments of the one that began it, however that ends."""
+    """End this process soon after its parent process ends."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
 
     def watch() -> None:
         parent.join()
-        os._exit(1)  # whatever it does: as if it was killed too
+        os._exit(1)  # at once, as if killed
 
     Thread(target=watch, daemon=True).start()
 
 
 def _work(job: Job, path: Path) -> None:
-    """The runs of a job, in a process of its own."""
+    """Train the runs of a job, in a separate process."""
     load_plugins()
     with nullcontext() if job.within is None else staying(job.within):
         _train_all(job, _Said(path))
@@ -309,10 +309,7 @@ def _train_all(job: Job, said: "_Said") -> None:
 
 @dataclass
 class _Said:
-    """The file that tells how far a job is.
-
-    A file, not a queue: a process that is ended while it writes leaves nobody waiting.
-    """
+    """The file with the state of a job: unlike a queue, it never blocks after a kill."""
 
     path: Path
     took: list[float | None] = field(default_factory=list)
@@ -320,21 +317,21 @@ class _Said:
     splits: int = 0
 
     def begin(self) -> None:
-        """A run begins."""
+        """Record the start of a run."""
         self.started, self.splits = time.perf_counter(), 0
         self._write(0)
 
     def epoch(self, history: History) -> None:
-        """An epoch is finished."""
+        """Record the end of an epoch."""
         self._write(history[-1].epoch)
 
     def split(self, _: RunFolder, done: int, __: int) -> None:
-        """A fold is finished."""
+        """Record the end of a fold."""
         self.splits = done
         self._write(0)
 
     def end(self, *, kept: bool) -> None:
-        """The run is finished; how long one took that was kept says nothing about others."""
+        """Record the end of a run; the time of a run that was finished before is not used."""
         self.took.append(None if kept else time.perf_counter() - self.started)
         self.begin()
 

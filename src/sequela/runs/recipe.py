@@ -1,4 +1,4 @@
-"""What the runs of several folds, repeats or seeds say together, and how sure that is."""
+"""Summary of the runs of several folds, repeats or seeds, with intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -20,14 +20,14 @@ from sequela.evaluation.recipe import (
 from sequela.runs.folder import RunFolder
 
 _WHY = {
-    "split": "the cross-validation is not repeated: what another split changes counts as data",
-    "one split": "there is one split: what another one changes is not known",
-    "seed": "each split has one seed: what another seed changes counts as split or data",
+    "split": "the cross-validation is not repeated, so variation between splits counts as data",
+    "one split": "there is one split, so variation between splits is unknown",
+    "seed": "each split has one seed, so variation between seeds counts as split or data",
 }
 
 
 def places(runs: Sequence[RunFolder]) -> list[Place]:
-    """Repeat, fold and seed of each run."""
+    """Return repeat, fold and seed of each run."""
     seeds = sorted({run.settings.seed for run in runs})
     folds = max(runs[0].settings.folds, 1)
     return [
@@ -36,7 +36,7 @@ def places(runs: Sequence[RunFolder]) -> list[Place]:
 
 
 def judged(runs: Sequence[RunFolder]) -> list[Judged]:
-    """What each run said of its held-out and tuning part."""
+    """Return the predictions of each run for its test and validation set."""
     found = []
     for run, place in zip(runs, places(runs), strict=True):
         predictions = run.predictions
@@ -45,19 +45,19 @@ def judged(runs: Sequence[RunFolder]) -> list[Judged]:
 
 
 def bootstrap_of(run: RunFolder) -> Bootstrap:
-    """How the groups of a run's data are drawn."""
+    """Return the bootstrap for the groups of a run's data."""
     return Bootstrap(classes_fixed=run.data["classes_fixed"])
 
 
 def summarise_runs(runs: Sequence[RunFolder], *, intervals: bool = True) -> dict[str, Any]:
-    """The mean of each held-out number over folds, repeats and seeds, with its interval.
+    """Average each test-set number over folds, repeats and seeds, with its interval.
 
     Args:
-        runs: Of one recipe.
-        intervals: Whether to compute the intervals too, which take a bootstrap.
+        runs: Runs of one training procedure.
+        intervals: Whether to compute the intervals too, which need a bootstrap.
 
     Returns:
-        The content of ``folds.json``, without what is of the intervals if they are left out.
+        The content of ``folds.json``.
     """
     tests = [run.metrics["parts"]["held_out"] for run in runs]
     at = places(runs)
@@ -91,7 +91,7 @@ def summarise_runs(runs: Sequence[RunFolder], *, intervals: bool = True) -> dict
 
 
 def _numbers(runs: Sequence[RunFolder], *, intervals: bool) -> dict[str, RecipeNumber]:
-    """Each reported metric that a run has, by its key."""
+    """Compute each reported metric that a run has, by its key."""
     said = judged(runs)
     fixed = bool(runs[0].data["classes_fixed"])
     found = {}
@@ -103,7 +103,7 @@ def _numbers(runs: Sequence[RunFolder], *, intervals: bool) -> dict[str, RecipeN
 
 
 def _number(metric: Metric, said: Sequence[Judged], first: RunFolder | None) -> RecipeNumber:
-    """A number with its interval; without one where no run is given."""
+    """Compute a number, with its interval if a run is given."""
     groups = {group for one in said for group in one.held_out.group_id.tolist()}
     if first and metric.statistic is not None and len(groups) > 1:  # one group has no interval
         rng = np.random.default_rng(first.settings.seed)
@@ -113,7 +113,7 @@ def _number(metric: Metric, said: Sequence[Judged], first: RunFolder | None) -> 
 
 
 def _operation(runs: Sequence[RunFolder], which: int, *, intervals: bool) -> dict[str, Any]:
-    """What happens at the threshold of each run: 0.5, or the one chosen on its tuning part."""
+    """Compute the rates at the threshold of each run: 0.5, or the chosen threshold."""
     said = judged(runs)
     points = [run.metrics["parts"]["held_out"]["operating_points"][which] for run in runs]
     once = [p for p, one in zip(points, said, strict=True) if one.place[0] == one.place[2] == 0]
@@ -143,7 +143,7 @@ def _operation(runs: Sequence[RunFolder], which: int, *, intervals: bool) -> dic
 def _written(
     numbers: Mapping[str, RecipeNumber], bounds: Mapping[str, tuple[float, float]]
 ) -> dict[str, Any]:
-    """Value and interval of each number; one that no run has is left out."""
+    """Return value and interval of each number; a number that no run has is left out."""
     found: dict[str, Any] = {}
     for name, number in numbers.items():
         if np.isnan(number.value):
@@ -160,7 +160,7 @@ def _written(
 
 
 def _how(numbers: Mapping[str, RecipeNumber]) -> dict[str, Any] | None:
-    """How the interval of the accuracy was made."""
+    """Return the method of the interval of the accuracy."""
     interval = numbers["accuracy"].interval
     if interval is None:
         return None
@@ -173,7 +173,7 @@ def _how(numbers: Mapping[str, RecipeNumber]) -> dict[str, Any] | None:
 
 
 def _variance(numbers: Mapping[str, RecipeNumber], at: Sequence[Place]) -> dict[str, Any]:
-    """What the variance of each mean is made of, and why a part is not known."""
+    """Return the components of the variance of each mean, and the reasons for unknown ones."""
     parts = {
         name: {"data": v.data, "split": v.split, "seed": v.seed}
         for name, number in numbers.items()
@@ -188,14 +188,14 @@ def _variance(numbers: Mapping[str, RecipeNumber], at: Sequence[Place]) -> dict[
 
 
 def variance_in_words(numbers: Mapping[str, Any], metric: Metric) -> str:
-    """What the variance of a metric is made of, and why a part is not known.
+    """Describe the components of the variance of a metric in sentences.
 
     Args:
-        numbers: The held-out numbers of several models, as :func:`summarise_runs` gives them.
-        metric: Which number.
+        numbers: The test-set numbers of several models, from :func:`summarise_runs`.
+        metric: The metric.
 
     Returns:
-        A sentence or more, or nothing where there is no variance.
+        Sentences; empty where there is no variance.
     """
     parts: Mapping[str, float | None] = numbers.get("variance", {}).get(metric.key, {})
     known = {name: part for name, part in parts.items() if part is not None}
@@ -208,12 +208,12 @@ def variance_in_words(numbers: Mapping[str, Any], metric: Metric) -> str:
 
 
 def mean_recalls(parts: Sequence[Mapping[str, Any]]) -> list[float | None]:
-    """The mean recall of each class over the runs that have it."""
+    """Average the recall of each class over the runs that have it."""
     return [mean for mean, _ in _means_of([part["per_class_recall"] for part in parts])]
 
 
 def _means_of(rows: Sequence[Sequence[float | None]]) -> list[tuple[float | None, int]]:
-    """Means over the runs that have a number, and how many these are."""
+    """Average over the runs that have a number, and count these runs."""
     values = np.array(rows, dtype=np.float64)  # None is NaN
     there = ~np.isnan(values)
     total = np.where(there, values, 0).sum(axis=0)

@@ -1,4 +1,4 @@
-"""What a model reads of hospital records, what it says of them, and what moves it."""
+"""Inputs of models from hospital records, with predictions and attributions."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -39,13 +39,13 @@ _TWO = 2
 
 @dataclass(frozen=True)
 class VisitInputs:
-    """What a model of visits is given.
+    """The inputs of a model of visits.
 
     Attributes:
         data: The examples.
-        reads: The model's inputs, in its order.
+        reads: The names of the model's inputs, in its order.
         described: Its table of features, if it reads one.
-        scales: Of values and static columns, if it reads those.
+        scales: Scales of values and static columns, if it reads those.
     """
 
     data: "VisitData"
@@ -55,18 +55,18 @@ class VisitInputs:
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:
-        """What was learnt before the model, to be stored with it."""
+        """The fitted preprocessing, to be stored with the model."""
         return {**self.scales, **(self.described.state if self.described else {})}
 
     @property
     def features(self) -> Table:
-        """For a reference model: float32 (example, feature), or no columns."""
+        """The table of a baseline model: float32 (example, feature), or no columns."""
         empty = np.empty((len(self.data.sequences), 0), np.float32)
         return self.described.table if self.described else empty
 
     @property
     def shape(self) -> dict[str, int]:
-        """The sizes that a model may be built with."""
+        """The sizes for building a model."""
         sequences = self.data.sequences
         return {
             "n_codes": len(sequences.vocabulary),
@@ -78,10 +78,7 @@ class VisitInputs:
 
     @property
     def example(self) -> tuple[Tensor, ...]:
-        """Inputs of one typical example: of the training part, the one with the median of codes.
-
-        Those without any code are left aside: nothing would be left to count.
-        """
+        """The inputs of the training example with the median number of codes above 0."""
         sequences, rows = self.data.sequences, self.data.rows("train")
         first, last = (sequences.step_offsets[rows + i] for i in (0, 1))
         codes = sequences.code_offsets[last] - sequences.code_offsets[first]
@@ -103,13 +100,13 @@ class VisitInputs:
         generator: torch.Generator | None = None,
         training: TrainingSettings | None = None,
     ) -> DataLoader[VisitBatch]:
-        """Batches of a part, in an order drawn from ``generator``, or as it is."""
-        del training  # it varies signals alone
+        """Load batches of a set, in random order if ``generator`` is given."""
+        del training  # it varies signals only
         dataset = self._dataset(self.data.rows(part))
         return visit_loader(dataset, batch_size=batch_size, generator=generator)
 
     def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
-        """What a network says of every example: float32 (example, class)."""
+        """Predict probabilities of all examples with a network: float32 (example, class)."""
         device = next(model.parameters()).device
         found = np.empty((len(self.data.sequences), len(self.data.classes)), np.float32)
         model.eval()
@@ -121,7 +118,7 @@ class VisitInputs:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """What can move a prediction, by name: codes, channels, static columns, features."""
+        """The names of all inputs: codes, channels, static columns, features."""
         sequences = self.data.sequences
         features: tuple[str, ...] = ()
         if self.described is not None:
@@ -134,7 +131,7 @@ class VisitInputs:
         return (*sequences.vocabulary, *channels, *static_names(sequences), *features)
 
     def _moving(self, row: int, batch: VisitBatch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The place among the names, and the visit, of each input of a record that can move it."""
+        """Return the index of the name and the visit of each input of a record."""
         sequences, heads = self.data.sequences, {each.partition(":")[0] for each in self.reads}
         visits = np.arange(int(sequences.lengths[row]))
         counts = batch.offsets.diff().numpy()
@@ -158,17 +155,17 @@ class VisitInputs:
     def attribution(
         self, model: nn.Module, row: int, weights: Tensor, steps: int | None
     ) -> Attribution:
-        """What moved a number of a model: values (input,) of a record."""
+        """Attribute a number of a model to the inputs of a record: values (input,)."""
         return attribute_record(model, self._dataset()[[row]], weights, steps)
 
     def describe_example(self, row: int) -> dict[str, Any]:
-        """The inputs of a record in the order of :meth:`attribution`."""
+        """Describe the inputs of a record in the order of :meth:`attribution`."""
         places, visits = self._moving(row, self._dataset()[[row]])
         sequences = self.data.sequences
         times = sequences.step_time[int(sequences.step_offsets[row]) + visits]
         days = (sequences.prediction_time[row] - times) / np.timedelta64(1, "D")
         having = sequences.header["training_subjects"]
-        everybody = len(self.data.rows("train"))  # what is no code is a column of every record
+        everybody = len(self.data.rows("train"))  # other inputs than codes are in every record
         found = (
             CodeAt(self.names[p], v + 1, d, having[p] if p < len(having) else everybody)
             for p, v, d in zip(places.tolist(), visits.tolist(), days.tolist(), strict=True)
@@ -176,7 +173,7 @@ class VisitInputs:
         return {"codes": tuple(found)}
 
     def importance(self, model: nn.Module, smallest: int) -> Importance:
-        """The inputs that move a model most over the held-out part."""
+        """Rank the inputs of a model by importance over the test set."""
         rows, dataset = self.data.rows("held_out"), self._dataset()
 
         def found() -> Iterator[Of]:

@@ -1,4 +1,4 @@
-"""What a run on hospital records starts from: events, a cohort, a split and visit sequences."""
+"""The data of a run on hospital records: events, a cohort, a split and visit sequences."""
 
 import hashlib
 from collections.abc import Mapping
@@ -49,18 +49,18 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 @dataclass(frozen=True)
 class VisitData:
-    """Visit sequences in parts.
+    """Visit sequences in the sets of a split.
 
     Attributes:
         name: The data set.
-        origin: Where it was found, in words.
-        cohort: Who is asked about, when, and what came true.
-        split: The parts and their proof.
+        origin: The place of the data, in words.
+        cohort: The subjects, times and outcomes.
+        split: The split and its proof.
         part: int64 (example,), index into ``PARTS``.
-        sequences: What the models read.
-        site: Str (example,), the hospital, where the run is split by site.
-        set_aside: Units that a model has seen, where it is judged on other data.
-        renamed: Subjects among them that it has seen under another name.
+        sequences: The inputs of the models.
+        site: Str (example,), the hospital, if the run is split by site.
+        set_aside: Number of units of the model's training or validation set in other data.
+        renamed: Number of subjects among them with another name.
     """
 
     name: str
@@ -74,20 +74,20 @@ class VisitData:
     renamed: int = 0
 
     LOOKED_FOR: ClassVar = (
-        "outcomes on record before the prediction, codes that are assigned after discharge or that "
-        "nobody has declared in a stay that had not ended, times of prediction that tell the "
-        f"outcome, {IN_SEQUENCES}"
+        "outcomes on record before the prediction, codes that are assigned after discharge, "
+        "undeclared codes in a stay that had not ended, prediction times that reveal the outcome, "
+        f"{IN_SEQUENCES}"
     )
     classes_fixed: ClassVar = False
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
-        """What tells a model its answer, seen in the events."""
+        """The leaks found in the events."""
         return self.cohort.leaks
 
     @property
     def unit(self) -> Literal["subject", "site"]:
-        """Sites where these are held out whole: patients of one hospital resemble each other."""
+        """The site if whole sites are held out, else the subject."""
         return "subject" if self.site is None else "site"
 
     @property
@@ -97,7 +97,7 @@ class VisitData:
 
     @property
     def marked(self) -> Ids:
-        """Str (example,), the subject of each example, whose content is marked."""
+        """Str (example,), the subject of each example in the fingerprints."""
         return self.subjects
 
     @property
@@ -112,7 +112,7 @@ class VisitData:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of all that a model reads and learns: other data give another."""
+        """SHA-256 of all inputs and labels."""
         digest = hashlib.sha256("\n".join(self.sequences.vocabulary).encode())
         for name in (
             "subject_id",
@@ -130,7 +130,7 @@ class VisitData:
 
     @cached_property
     def content(self) -> Content:
-        """Marks of what the subjects' records hold, by their hashed ids."""
+        """Fingerprints of the subjects' records, by hashed id."""
         return content_of(self.sequences, own())
 
     @property
@@ -139,7 +139,7 @@ class VisitData:
         return self.sequences.label.astype(np.int64)
 
     def rows(self, part: str) -> NDArray[np.int64]:
-        """Indices of the examples of a part, or of several: ``train+tuning``."""
+        """Return the indices of the examples of a set, or of several: ``train+tuning``."""
         return np.flatnonzero(np.isin(self.part, [PARTS.index(each) for each in part.split("+")]))
 
     def inputs(
@@ -149,20 +149,14 @@ class VisitData:
         *,
         standardise: bool = True,
     ) -> VisitInputs:
-        """What a model of these inputs is given.
-
-        Args:
-            reads: The inputs, in the model's order.
-            stored: What was learnt with the model, if these are other data than it was trained on.
-            standardise: Whether features are read by a network.
-        """
+        """Prepare the inputs of a model; see :meth:`sequela.runs.data.RunData.inputs`."""
         train = self.rows("train")
         features = Features.of(reads, self.sequences, train, stored, standardise=standardise)
         scales = BesideCodes.learn(self.sequences, train, reads) if stored is None else stored
         return VisitInputs(self, reads, features, scales)
 
     def predictions(self, probabilities: NDArray[np.float32]) -> Predictions:
-        """Probabilities (example, class) with what is needed to judge them."""
+        """Add ids, sets and labels to probabilities (example, class)."""
         return Predictions(
             example_id=example_ids(self.sequences.subject_id, self.sequences.prediction_time),
             group_id=self.groups,
@@ -174,41 +168,41 @@ class VisitData:
         )
 
     def find_leaks(self) -> list[Finding]:
-        """Copies across parts, codes that tell the outcome, foreign codes, later steps."""
+        """Find copies across sets, codes that reveal the outcome, foreign codes, later steps."""
         return find_in_sequences(self.sequences, self.part, self.classes)
 
     def unlike_training(self) -> dict[str, Any]:
-        """The share of codes that a model has never seen; None where it was given no code."""
+        """Return the share of codes outside the vocabulary; ``None`` without any code."""
         codes = self.sequences.codes
         return {"unknown_codes": float(np.mean(codes == 0)) if codes.size else None}
 
     def attribution(
         self, model: nn.Module, row: int, weights: Tensor, steps: int | None
     ) -> Attribution:
-        """What moved a number of a model: values (code,) of a record."""
+        """Attribute a number of a model to the codes of a record: values (code,)."""
         return attribute_visits(model, VisitDataset(self.sequences)[[row]], weights, steps)[0]
 
     def importance(self, model: nn.Module, smallest: int) -> Importance:
-        """The codes that move a model most over the held-out part."""
+        """Rank the codes of a model by importance over the test set."""
         what = number_of(self.classes, self.classes[1])
         return importance_of_codes(model, self.sequences, self.rows("held_out"), what, smallest)
 
     def describe_example(self, row: int) -> dict[str, Any]:
-        """The codes of a record in their order, with their step and how long ago it was."""
+        """Describe the codes of a record in order, with their step and age."""
         return {"codes": codes_of(self.sequences, row)}
 
     def attributes(self) -> dict[str, NDArray[np.str_]]:
-        """Who the examples are, for judging a model group by group: str (example,) by name."""
+        """Return attributes of the people for subgroups: str (example,) by name."""
         found = attributes_of(self.cohort.events, self.cohort.labels)
         bands = age_bands(self.sequences.age)
         return {**found, **({"age": bands} if (bands != "").any() else {})}
 
     def traces(self) -> dict[str, Any]:
-        """Records are no signals, and a single one is not shown."""
+        """Return nothing, as single records are not shown."""
         return {}
 
     def header(self) -> dict[str, Any]:
-        """What a model needs in addition to its tensors."""
+        """Return the metadata that a model needs in addition to its tensors."""
         return {
             "classes": list(self.classes),
             "task": self.cohort.task.to_dict(),
@@ -217,7 +211,7 @@ class VisitData:
         }
 
     def describe(self) -> dict[str, Any]:
-        """What a reader must know of the data: the ``data`` entry of ``metrics.json``."""
+        """Describe the data for readers: the ``data`` entry of ``metrics.json``."""
         entry = catalog.DATA_SETS[self.name]
         header = self.sequences.header
         return {
@@ -263,13 +257,13 @@ class VisitData:
         }
 
     def _with_measurements(self) -> float:
-        """The share of examples that have a measurement."""
+        """Compute the share of examples that have a measurement."""
         sequences = self.sequences
         values = np.diff(sequences.value_offsets[sequences.step_offsets])  # (example,)
         return float(np.mean(values > 0))
 
     def _steps(self) -> dict[str, Any]:
-        """How many steps examples have: a recurrent model recurs only where there are several."""
+        """Describe the distribution of the number of steps."""
         lengths = self.sequences.lengths
         return {
             "share_of_one": float(np.mean(lengths == 1)),
@@ -287,7 +281,7 @@ class VisitData:
         }
 
     def _frequent(self, n: int = 20) -> list[dict[str, Any]]:
-        """The codes that most training subjects have."""
+        """List the codes that most training subjects have."""
         subjects = np.asarray(self.sequences.header["training_subjects"])
         order = np.argsort(-subjects, kind="stable")[:n]
         return [
@@ -298,19 +292,18 @@ class VisitData:
 
 
 def load(settings: RunSettings, root: Path | None, work: Path) -> VisitData:
-    """Find or build the events of a run, ask its task, draw its split and cut its sequences.
+    """Find or build the events of a run, apply its task, draw its split and build its sequences.
 
     Args:
-        settings: Of the run.
+        settings: The settings of the run.
         root: Folder or file of the data (default: the usual search path): published tables, or a
             MEDS data set.
-        work: Folder for events and sequences; what it holds already is used again if it was made
-            from the same.
+        work: Folder for events and sequences; existing files made from the same data are reused.
 
     Raises:
         SettingError: If a setting does not fit.
-        SequelaError: If the data cannot be found, read, asked or split, or no code is left to learn
-            from.
+        SequelaError: If the data cannot be found, read or split, the task does not fit, or no code
+            is left for training.
     """
     asked = settings.cohort or CohortSettings()
     folder = work / "sequences" / _name(settings, asked)
@@ -337,7 +330,7 @@ def load_other(
     work: Path,
     labels: Path | None = None,
 ) -> VisitData:
-    """Other records, asked a run's question, in the words of its model.
+    """Load other records with a run's task and the vocabulary of its model.
 
     See :func:`sequela.runs.data.load_other`.
     """
@@ -353,8 +346,8 @@ def load_other(
     how = folder.split.pseudonyms
     if same and how is None:
         raise RunError(
-            f"{folder.path}: its subject ids are hashed with a key that is not here, so who of "
-            f"{name} trained or tuned its model cannot be known: name the file of that key with "
+            f"{folder.path}: the key of its hashed subject ids is missing, so subjects of {name} "
+            "in its training or validation set cannot be found: name the file of that key with "
             f"{VARIABLE}, or evaluate it on another data set"
         )
     words, read = Vocabulary.of(header), sequence_settings(asked)
@@ -363,9 +356,9 @@ def load_other(
     new, renamed = _new_to(folder.split, ids, everything, same=same, how=how or own())
     if not new.any():
         raise SettingError(
-            f"all {len(np.unique(ids['subject']))} subjects of {name} were used to train or tune "
-            f"this model ({renamed} under another name): none is left to evaluate it on; choose "
-            "other data"
+            f"all {len(np.unique(ids['subject']))} subjects of {name} are in the training or "
+            f"validation set of this model ({renamed} under another name), so none is left for an "
+            "evaluation; choose other data"
         )
     unit = ids["subject"] if site is None else site
     cohort = replace(cohort, labels=cohort.labels.filter(pa.array(new)))
@@ -385,17 +378,16 @@ def load_other(
 
 
 def _asked_of_other(settings: RunSettings, labels: Path | None) -> CohortSettings:
-    """A run's question, with the label file of the other records where it learnt from one."""
+    """Return a run's task, with the label file of the other records if it needs one."""
     asked = settings.cohort or CohortSettings()
     if asked.labels is None and labels is not None:
         raise SettingError(
-            f"the run asks the task {asked.task}, which finds its labels in the records: leave "
+            f"the run has the task {asked.task}, which takes its labels from the records: leave "
             "--labels out"
         )
     if asked.labels is not None and labels is None:
         raise SettingError(
-            "the run learnt times and labels from a file: name the label file of these data with "
-            "--labels"
+            "the run was trained with a label file: name the label file of these data with --labels"
         )
     return asked.model_copy(update={"labels": labels and str(labels)})
 
@@ -408,17 +400,9 @@ def _new_to(
     same: bool,
     how: Pseudonyms,
 ) -> tuple[NDArray[np.bool_], int]:
-    """Which examples are of nobody whom a model was trained or tuned on.
+    """Find examples of new subjects, and count subjects known under another name.
 
-    Args:
-        split: Of the model's run.
-        ids: Of each example, by kind of unit.
-        everything: Sequences of all of them.
-        same: Whether the examples are of the same data set, so that ids tell who they are.
-        how: Hides ids as the split does.
-
-    Returns:
-        bool (example,), and how many subjects are known under another name.
+    Ids are compared in the same data set only; contents are always compared.
     """
     new = np.ones(len(everything), np.bool_)
     for kind in ids if same else ():
@@ -432,12 +416,12 @@ def _new_to(
 
 
 def sequence_settings(asked: CohortSettings) -> SequenceSettings:
-    """How the records of a run become sequences."""
+    """Return the settings of the sequences of a run."""
     return SequenceSettings(**asked.model_dump(include=set(SequenceSettings.model_fields)))
 
 
 def _name(settings: RunSettings, asked: CohortSettings) -> str:
-    """Where runs that read the same sequences find them: no two that differ share a folder."""
+    """Name the folder of sequences, which runs with the same sequences share."""
     split = [settings.split, settings.seed_of_split, settings.fractions, settings.folds]
     made_of = [settings.data, *split, settings.fold, asdict(task_asked(asked)), asked.model_dump()]
     text = repr(made_of)

@@ -1,6 +1,6 @@
-"""A run as it may be shown outside: its numbers without small counts of people, by one rule.
+"""The publishable view of a run: its numbers without small counts of people.
 
-What a run folder holds is exact and stays inside. Whatever is made to be shown reads the run
+A run folder has exact numbers and must not be published. All pages, cards and tables read the run
 through :class:`Released`.
 """
 
@@ -33,7 +33,7 @@ _RATES = ("sensitivity", "specificity", "precision", "negative_value", "f1", "al
 
 @dataclass(frozen=True)
 class Released:
-    """What may be shown of a run; all else is the run's own.
+    """The publishable view of a run; other attributes are those of the run.
 
     Attributes:
         run: A finished run, or folds.
@@ -48,17 +48,17 @@ class Released:
 
     @cached_property
     def data(self) -> dict[str, Any]:
-        """What the run says of its data."""
+        """The run's description of its data."""
         return released_data(self.run.data, self.smallest)
 
     @cached_property
     def test(self) -> dict[str, Any]:
-        """The numbers of the held-out part."""
+        """The numbers of the test set."""
         return released_numbers(self.run.test, self.run.data, self.smallest)
 
     @cached_property
     def tuning(self) -> dict[str, Any]:
-        """The numbers of the tuning part."""
+        """The numbers of the validation set."""
         return released_numbers(self.run.tuning, self.run.data, self.smallest)
 
     @cached_property
@@ -81,7 +81,7 @@ class Released:
     def history(self) -> History:
         """The epochs of the run, or of the first fold.
 
-        Without metrics where the accuracy of one says that the model is right or wrong about few.
+        Metrics are removed if an accuracy reveals that the model is right or wrong for few people.
         """
         run = self.run.first
         counts = {name: part["examples"] for name, part in run.metrics["parts"].items()}
@@ -99,23 +99,22 @@ class Released:
 
     @property
     def traces(self) -> dict[str, Any]:
-        """A recorded example of each class; a stretch of one person's signal is not shown."""
+        """A recorded example of each class; empty for signals of identified people."""
         found: dict[str, Any] = self.run.traces
         return {} if of_people(self.run.data) and self.smallest > 1 else found
 
     @property
     def of_few(self) -> bool:
-        """Whether a class has too few held-out people: how frequent it is must not be shown."""
+        """``True`` if a class has too few people in the test set to show its frequency."""
         numbers, data = self.run.test, self.run.data
         counts = [sum(row) for row in numbers["confusion"]]
         return of_people(data) and any(is_small(count, self.smallest) for count in counts)
 
 
 def of_people(data: Mapping[str, Any]) -> bool:
-    """Whether examples are people's, by what a run says of its data.
+    """Return ``True`` if counts of examples are counts of people.
 
-    Published recordings whose people are not identified are not: anybody has them all, and a
-    segment of one is nobody's table entry.
+    They are not for published recordings of unidentified people.
     """
     listed = catalog.DATA_SETS.get(data["name"])
     published = bool(listed and listed.citation)
@@ -123,13 +122,9 @@ def of_people(data: Mapping[str, Any]) -> bool:
 
 
 def least_named(data: Mapping[str, Any]) -> int | None:
-    """How few training subjects may have a code that the model's vocabulary names.
+    """Return the smallest number of training subjects of a code in the vocabulary.
 
-    Args:
-        data: What a run says of its data.
-
-    Returns:
-        ``None`` where no codes of people are named.
+    It is ``None`` for data without codes of people.
     """
     sequences = data.get("sequences") or {}
     if not of_people(data) or "frequent" not in sequences:
@@ -139,7 +134,7 @@ def least_named(data: Mapping[str, Any]) -> int | None:
 
 
 def released_data(data: Mapping[str, Any], smallest: int) -> dict[str, Any]:
-    """What a run says of its data, without small counts and the folders of the machine."""
+    """Return a run's description of its data, without small counts and paths of the machine."""
     found = copy.deepcopy(dict(data))
     found["origin"] = public(found["origin"])
     if not of_people(data):
@@ -165,7 +160,7 @@ def released_data(data: Mapping[str, Any], smallest: int) -> dict[str, Any]:
 
 
 def _hide_parts(parts: dict[str, dict[str, Any]], smallest: int) -> None:
-    """Counts of the parts, which sum to those of the whole."""
+    """Hide small counts of the sets, and others that would reveal them by subtraction."""
     exact = [dict(part) for part in parts.values()]
     for name in ("examples", "subjects", "positives"):
         counts = [part[name] for part in exact]
@@ -176,15 +171,15 @@ def _hide_parts(parts: dict[str, dict[str, Any]], smallest: int) -> None:
 
 
 def released_flow(flow: Mapping[str, Any], smallest: int) -> dict[str, Any]:
-    """Who came in (:meth:`sequela.cohort.flow.Flow.to_dict`), without small counts.
+    """Return the cohort flow (:meth:`sequela.cohort.flow.Flow.to_dict`) without small counts.
 
-    Between two steps that are hidden, what is left is hidden too; where all that was removed is too
-    little, so is how many there were.
+    The remaining counts between two hidden steps are hidden too. If the sum of all removed counts
+    is small, the number of candidates is hidden too.
     """
     steps = [dict(step) for step in flow["steps"]]
     removed = [step["removed"] for step in steps]
     hide = hidden_cells(removed, smallest).tolist()
-    unknown = is_small(sum(removed), smallest)  # how many there were, too
+    unknown = is_small(sum(removed), smallest)  # hides the number of candidates too
     last = max((place for place, out in enumerate(hide) if out), default=-1)
     within = unknown
     for place, step in enumerate(steps):
@@ -209,7 +204,7 @@ def released_flow(flow: Mapping[str, Any], smallest: int) -> dict[str, Any]:
 
 
 def _hide_sequences(sequences: dict[str, Any], smallest: int) -> None:
-    """Codes of few, the examples without any, and the longest record, which is one person's."""
+    """Hide rare codes, small counts of empty examples, and the longest record, of one person."""
     without = sequences["examples_without_events"]
     sequences["examples_without_events"] = shown(without, smallest)
     sequences["frequent"] = [
@@ -222,7 +217,7 @@ def _hide_sequences(sequences: dict[str, Any], smallest: int) -> None:
 def released_numbers(
     numbers: Mapping[str, Any], data: Mapping[str, Any], smallest: int
 ) -> dict[str, Any]:
-    """The numbers of a part, without small counts and what is made from them."""
+    """Return the numbers of a set, without small counts and numbers computed from them."""
     if not of_people(data):
         return dict(numbers)
     found = {**numbers}
@@ -252,7 +247,7 @@ def released_numbers(
 
 
 def _released_point(point: Mapping[str, Any], smallest: int) -> dict[str, Any]:
-    """What happens at a threshold: one small cell hides the four, for any rate gives them away."""
+    """Return the rates at a threshold; a small cell hides all, as any rate would reveal it."""
     found = {**point}
     if _has_small(point["confusion"], smallest):
         found["confusion"] = HIDDEN
@@ -265,7 +260,7 @@ def _has_small(matrix: Sequence[Sequence[int]], smallest: int) -> bool:
 
 
 def _hide(numbers: dict[str, Any], names: Sequence[str]) -> None:
-    """Numbers and their intervals."""
+    """Hide numbers and their intervals."""
     for name in names:
         if name in numbers:
             numbers[name] = HIDDEN
@@ -275,7 +270,7 @@ def _hide(numbers: dict[str, Any], names: Sequence[str]) -> None:
 def released_findings(
     findings: Sequence[Mapping[str, Any]], data: Mapping[str, Any], smallest: int
 ) -> list[dict[str, Any]]:
-    """What the audit found, without small counts and the names of codes that few have."""
+    """Return the findings of the audit, without small counts and names of rare codes."""
     if not of_people(data) or smallest == 1:
         return [dict(each) for each in findings]
     return [
@@ -289,6 +284,6 @@ def released_findings(
 
 
 def public(origin: str) -> str:
-    """Where the data were found, without the folders of the machine."""
+    """Return the place of the data in words, without paths of the machine."""
     before, under, path = origin.partition(" under ")
-    return f"{before} in a folder {Path(path).name}" if under else origin
+    return f"{before} in folder {Path(path).name}" if under else origin

@@ -1,7 +1,7 @@
-"""Better settings of a network, looked for by Optuna on the tuning part of one split.
+"""Search for settings of a network with Optuna, on the validation set of one split.
 
-The held-out part takes no part: a trial learns from the training part and is judged on the tuning
-part, and so is the run that the search ends in. Its held-out part is as closed as that of any run.
+The search does not use the test set: each trial is trained on the training set and ranked by its
+loss on the validation set.
 """
 
 import json
@@ -30,13 +30,13 @@ from sequela.runs.space import Space, changed, defaults_of, described, drawn, wi
 from sequela.training.history import History, kept_epoch
 
 HEARTBEAT = 20
-"""Seconds between two signs of life of a worker; its trial is given up after five times that."""
+"""Seconds between two heartbeats of a worker; its trial fails after five times that."""
 _STARTUP = 5
-"""Trials that run to their end before others are measured by them."""
+"""Trials that finish before others are compared with them."""
 _LOOK = 0.5
 _TRIES = 4
 _FEWEST = 10
-"""Finished trials that a statement on what mattered needs."""
+"""Finished trials from which the importance of settings is estimated."""
 _DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 _WHY = "why"
 _EPOCHS = "epochs"
@@ -46,16 +46,16 @@ OnTrial = Callable[[optuna.Study, FrozenTrial], None]
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched, and on what.
+    """A search for settings.
 
     Attributes:
-        settings: Of the run, without a search.
+        settings: The settings of the run, without a search.
         entry: The network.
-        data: Of the run.
-        given: What the network reads of it.
-        space: What is varied.
-        storage: Address of the database that holds the trials: see :func:`address`.
-        name: Of the search in it.
+        data: The data of the run.
+        given: The inputs of the network.
+        space: The ranges to search.
+        storage: Address of the database of the trials: see :func:`address`.
+        name: The name of the search in it.
     """
 
     settings: RunSettings
@@ -68,7 +68,7 @@ class Search:
 
     @property
     def question(self) -> dict[str, Any]:
-        """All that two workers must agree on."""
+        """The settings that all workers must share."""
         return {
             "settings": self.settings.model_dump(mode="json", exclude_none=True),
             "space": described(self.space),
@@ -81,19 +81,19 @@ class Search:
         on_trial: OnTrial = lambda *_: None,
         on_wait: Callable[[int], None] = lambda _: None,
     ) -> dict[str, Any]:
-        """Search until so many trials are finished, by whichever worker.
+        """Search until a number of trials is finished by all workers together.
 
         Args:
-            trials: How many, those that the storage holds already included.
+            trials: The number, including trials in the storage.
             on_trial: Called after each trial of this worker.
-            on_wait: Called once where others are at trials when there is none left to begin, with
-                their number.
+            on_wait: Called once with the number of unfinished trials of other workers, when no
+                trial is left to start.
 
         Returns:
-            What was found: the content of ``search.json``.
+            The content of ``search.json``.
 
         Raises:
-            SettingError: If the storage cannot be used, or holds another search of this name.
+            SettingError: If the storage cannot be used, or has another search of this name.
             RunError: If no trial gave a loss.
         """
         with (
@@ -105,23 +105,23 @@ class Search:
             study = self._study(storage)
             waited = False
             while True:
-                # In this order: another worker may begin the last trial between two looks.
+                # In this order: another worker may start the last trial between two checks.
                 if _begun(study) < trials:
                     study.optimize(self._judged, n_trials=1, callbacks=[on_trial])
-                elif others := self._at_work(study):  # one may yet find something better
+                elif others := self._at_work(study):  # one may still find something better
                     if not waited:
                         on_wait(others)
                     waited = True
                     time.sleep(_LOOK)
-                elif _begun(study) >= trials:  # none of a dead worker was given up just now
+                elif _begun(study) >= trials:  # no trial of a dead worker failed in between
                     return self._found(study)
 
     def best(self, found: Mapping[str, Any]) -> RunSettings:
-        """The settings of the run that a search ends in."""
+        """Return the best settings of a search."""
         return changed(self.settings, found["trials"][found["best"]]["values"])
 
     def _study(self, storage: optuna.storages.BaseStorage) -> optuna.Study:
-        """The search in the storage, begun where it is not there."""
+        """Open the search in the storage, or create it."""
         study = optuna.create_study(
             study_name=self.name,
             storage=storage,
@@ -142,13 +142,13 @@ class Search:
         elif known != question:
             differs = _first_difference(json.loads(known), self.question)
             raise SettingError(
-                f"the storage holds a search '{self.name}' that differs in {differs}: continue it "
-                "with the options it was begun with, or choose another --name"
+                f"the storage has a search '{self.name}' that differs in {differs}: continue it "
+                "with its original options, or choose another --name"
             )
         return study
 
     def _judged(self, trial: optuna.Trial) -> float:
-        """The loss on the tuning part of one training."""
+        """Train one trial and return its loss on the validation set."""
         settings = changed(self.settings, drawn(trial, self.space))
         how = settings.training
         losses: list[float] = []
@@ -169,17 +169,17 @@ class Search:
         kept = kept_epoch(history, how.keep)
         loss = next(r.loss for r in history if r.part == "tuning" and r.epoch == kept)
         if not math.isfinite(loss):
-            trial.set_user_attr(_WHY, "its loss is no finite number")
+            trial.set_user_attr(_WHY, "its loss is not a finite number")
         return loss if math.isfinite(loss) else math.nan
 
     @staticmethod
     def _at_work(study: optuna.Study) -> int:
-        """How many workers are at a trial; that of a dead one is given up after a while."""
+        """Count the running trials; trials of dead workers fail after a while."""
         optuna.storages.fail_stale_trials(study)
         return len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
 
     def _found(self, study: optuna.Study) -> dict[str, Any]:
-        """All trials that came to an end, and which is the best."""
+        """Return all finished trials, and the best of them."""
         states = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "stopped early"}
         trials = [
             {
@@ -197,12 +197,12 @@ class Search:
         losses = {i: each["loss"] for i, each in enumerate(trials) if each["loss"] is not None}
         if not losses:
             raise RunError(
-                f"no trial of the search '{self.name}' gave a loss: the last one failed "
+                f"no trial of the search '{self.name}' has a loss: the last one failed "
                 f"({trials[-1]['why']}); search a smaller range"
             )
         return {
             "name": self.name,
-            "judged_by": "loss on the tuning part, in the epoch that is kept",
+            "judged_by": "loss on the validation set at the epoch that is kept",
             "space": described(self.space),
             "defaults": {n: defaults_of(self.entry, self.settings)[n] for n in self.space},
             "trials": trials,
@@ -214,26 +214,26 @@ class Search:
 
 
 class _ByNumber(BaseSampler):
-    """TPE (Bergstra 2011) whose draws depend on the trials and the number of the new one alone.
+    """TPE (Bergstra 2011) whose draws depend only on the trials and the number of the new one.
 
-    So a search that goes on draws as if it had never stopped, and two workers draw differently.
+    So a continued search draws as if it had never stopped, and two workers draw differently.
     """
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> Any:
-        """As TPE."""
+        """Return the search space of TPE."""
         return self._own(trial).infer_relative_search_space(study, trial)
 
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> Any:
-        """As TPE."""
+        """Draw settings with TPE."""
         return self._own(trial).sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: Any
     ) -> Any:
-        """As TPE."""
+        """Draw one setting with TPE."""
         own = self._own(trial, of=len(param_name) + sum(map(ord, param_name)))
         return own.sample_independent(study, trial, param_name, param_distribution)
 
@@ -242,15 +242,15 @@ class _ByNumber(BaseSampler):
 
 
 def address(storage: str | None, out: Path) -> str:
-    """The address of the database that holds the trials.
+    """Return the address of the database of the trials.
 
     Args:
-        storage: ``sqlite:///FILE`` or ``postgresql://USER@HOST/NAME``; a file beside the run folder
-            by default.
+        storage: ``sqlite:///FILE`` or ``postgresql://USER@HOST/NAME`` (default: a file next to the
+            run folder).
         out: The run folder.
 
     Raises:
-        SettingError: If it is another address.
+        SettingError: If the address has another form.
     """
     if storage is None:
         return f"sqlite:///{out.with_name(f'{out.name}.db')}"
@@ -260,14 +260,14 @@ def address(storage: str | None, out: Path) -> str:
     if kind in ("postgresql", "postgres") and rest:
         return f"postgresql+psycopg://{rest}"
     raise SettingError(
-        f"--storage {_without_password(storage)} is no database of trials: expected "
+        f"--storage {_without_password(storage)} cannot be used: expected "
         "sqlite:///FILE or postgresql://USER@HOST/NAME"
     )
 
 
 @contextmanager
 def _opened(storage: str) -> Iterator[optuna.storages.RDBStorage]:
-    """The database, made where it is a file that is not there; its connections end."""
+    """Open the database, creating its file if needed, and close it at the end."""
     if storage.startswith("sqlite:///"):
         Path(storage.removeprefix("sqlite:///")).absolute().parent.mkdir(
             parents=True, exist_ok=True
@@ -282,7 +282,7 @@ def _opened(storage: str) -> Iterator[optuna.storages.RDBStorage]:
                 grace_period=5 * HEARTBEAT,
             )
             break
-        except SQLAlchemyError:  # two workers that make its tables at once get in each other's way
+        except SQLAlchemyError:  # two workers that create its tables at once may collide
             if left == 1:
                 raise
             time.sleep(_LOOK)
@@ -295,7 +295,7 @@ def _opened(storage: str) -> Iterator[optuna.storages.RDBStorage]:
 
 @contextmanager
 def _plain_errors(storage: str) -> Iterator[None]:
-    """Errors of the database in one line, and what the library says to programmers unsaid."""
+    """Turn errors of the database into one line, and silence messages of the library."""
     import warnings
 
     said = optuna.logging.get_verbosity()
@@ -321,7 +321,7 @@ def _plain_errors(storage: str) -> Iterator[None]:
 
 
 def _of_database(error: BaseException) -> bool:
-    """Whether a database said so; the library puts some of its words into an error of its own."""
+    """Return ``True`` for an error of a database, also if the library wraps it."""
     kinds = (SQLAlchemyError, optuna.exceptions.StorageInternalError)
     return isinstance(error, kinds) or "runtime optuna version" in str(error)
 
@@ -334,35 +334,32 @@ def _without_password(storage: str) -> str:
 
 
 def _begun(study: optuna.Study) -> int:
-    """Trials that are finished, or that a worker is at; one that was interrupted does not count."""
+    """Count finished and running trials, without interrupted ones."""
     states = (*_DONE, TrialState.RUNNING)
     trials = study.get_trials(deepcopy=False, states=states)
     return sum(not _interrupted(each) for each in trials)
 
 
 def _interrupted(trial: FrozenTrial) -> bool:
-    """Whether its worker was ended, rather than its settings giving no loss."""
+    """Return ``True`` if the worker of a trial was ended, rather than its settings failing."""
     return trial.state is TrialState.FAIL and _WHY not in trial.user_attrs
 
 
 def _first_difference(known: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    """Where two questions differ, in words."""
+    """Describe the first difference of two searches in words."""
     if known["data"] != asked["data"]:
         return "the data found"
     ours, theirs = known["space"], asked["space"]
     if ours != theirs:
         names = [n for n in {**ours, **theirs} if ours.get(n) != theirs.get(n)]
-        return f"what is searched ({names[0]})"
+        return f"the searched settings ({names[0]})"
     before, now = known["settings"], asked["settings"]
     names = [n for n in {**before, **now} if before.get(n) != now.get(n)]
     return f"the settings ({', '.join(names)})"
 
 
 def _mattered(study: optuna.Study, names: list[str]) -> dict[str, float]:
-    """The share of the variation of the loss that each setting explains (fANOVA, Hutter 2014).
-
-    Empty where too few trials were finished.
-    """
+    """Estimate the share of the variation of the loss by setting (fANOVA, Hutter 2014)."""
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len(finished) < _FEWEST:
         return {}

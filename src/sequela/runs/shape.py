@@ -1,6 +1,6 @@
-"""The shape of ``metrics.json`` and ``folds.json``: whoever reads a number gets one.
+"""Schemas of ``metrics.json`` and ``folds.json``.
 
-Which numbers they must be, the predictions say: see :mod:`sequela.runs.verify`.
+Their values are checked against the predictions: see :mod:`sequela.runs.verify`.
 """
 
 from collections.abc import Mapping
@@ -30,11 +30,7 @@ class _Interval(_Record):
 
 
 def _look_at_measures(record: Mapping[str, Any]) -> None:
-    """Metrics by their key, and the interval and the number of folds beside each.
-
-    Raises:
-        ValueError: If one is of another kind.
-    """
+    """Check metrics by key, each with its interval and number of folds."""
     kinds = {metric.key: _NUMBER for metric in METRICS.values()} | _BESIDE
     for name, value in record.items():
         kind = kinds.get(name) or kinds.get(f"_{name.rpartition('_')[2]}")
@@ -118,25 +114,25 @@ class _Folds(_Record):
     folds: int
     repeats: int
     seeds: int
-    runs: Annotated[list[Any], Len(1)]  # names, which folder_of_run looks at
+    runs: Annotated[list[Any], Len(1)]  # names, which folder_of_run checks
     train_seconds: float
     test: _Numbers
 
 
 def metrics_of(path: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """The content of ``metrics.json``.
+    """Check the content of ``metrics.json``.
 
     Raises:
-        RunError: If a number is of another kind, or missing.
+        RunError: If a value is missing or has the wrong type.
     """
     return _looked_at(_Metrics, path, record)
 
 
 def folds_of(path: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """The content of ``folds.json``.
+    """Check the content of ``folds.json``.
 
     Raises:
-        RunError: If a number is of another kind, or missing.
+        RunError: If a value is missing or has the wrong type.
     """
     return _looked_at(_Folds, path, record)
 

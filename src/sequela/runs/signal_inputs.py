@@ -1,4 +1,4 @@
-"""What a model reads of segments, and what it says of them."""
+"""Inputs of models from segments of signals, with predictions."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,11 +23,11 @@ _PREDICTION_BATCH = 1024
 
 @dataclass(frozen=True)
 class SignalInputs:
-    """What a model of signals is given.
+    """The inputs of a model of signals.
 
     Attributes:
         data: The segments.
-        reads: The model's inputs, in its order.
+        reads: The names of the model's inputs, in its order.
         described: Its table of features, if it reads one.
     """
 
@@ -37,18 +37,18 @@ class SignalInputs:
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:
-        """What was learnt before the model, to be stored with it."""
+        """The fitted preprocessing, to be stored with the model."""
         return self.described.state if self.described else {}
 
     @property
     def features(self) -> Table:
-        """For a reference model: float32 (segment, feature), or no columns."""
+        """The table of a baseline model: float32 (segment, feature), or no columns."""
         empty = np.empty((len(self.data.segments), 0), np.float32)
         return self.described.table if self.described else empty
 
     @property
     def shape(self) -> dict[str, int]:
-        """The sizes that a model may be built with."""
+        """The sizes for building a model."""
         _, n_chans, n_times = self.data.segments.signal.shape
         return {
             "n_chans": n_chans,
@@ -59,14 +59,14 @@ class SignalInputs:
 
     @property
     def example(self) -> tuple[Tensor, ...]:
-        """Inputs of one segment; only its shape matters."""
+        """The inputs of one segment, of which only the shape matters."""
         features = torch.zeros(1, self.features.shape[1])
         signal = torch.zeros(1, *self.data.scaled.shape[1:])
         return SignalBatch(signal, torch.zeros(1), features, self.reads).inputs
 
     @cached_property
     def _everything(self) -> SignalBatch:
-        """All segments, as a network reads them."""
+        """All segments in one batch."""
         labels = torch.from_numpy(self.data.labels)
         table = self.described.standardised if self.described else None
         features = torch.from_numpy(table.rows(np.arange(len(labels)))) if table else None
@@ -79,7 +79,7 @@ class SignalInputs:
         generator: torch.Generator | None = None,
         training: TrainingSettings | None = None,
     ) -> DataLoader[SignalBatch]:
-        """Batches of a part, in an order drawn from ``generator``, or as it is."""
+        """Load batches of a set, in random order if ``generator`` is given."""
         rows = self.data.rows(part)
         segments = self._everything.of(rows.tolist())
         if training and training.varies and generator:
@@ -90,7 +90,7 @@ class SignalInputs:
         return signal_loader(segments, batch_size=batch_size, generator=generator)
 
     def probabilities(self, model: nn.Module) -> NDArray[np.float32]:
-        """What a network says of every segment: float32 (segment, class)."""
+        """Predict probabilities of all segments with a network: float32 (segment, class)."""
         device = next(model.parameters()).device
         model.eval()
         said = []

@@ -1,4 +1,4 @@
-"""What a run on signals starts from: located data, segments, a split and the fitted scaling."""
+"""The data of a run on signals: segments, a split and the fitted scaling."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -31,25 +31,25 @@ from sequela.sources import catalog
 from sequela.sources.signals.declaration import is_declared
 
 _TWO = 2
-_LOOKED_AT = 500  # segments of a class, of which a typical one is shown
+_LOOKED_AT = 500  # segments of a class from which a typical one is chosen
 _DRAWN = 1000  # samples
 
 
 @dataclass(frozen=True)
 class SignalData:
-    """Segments in parts.
+    """Segments in the sets of a split.
 
     Attributes:
         name: The data set.
-        origin: Where it was found, in words.
+        origin: The place of the data, in words.
         segments: All segments.
-        split: The parts and their proof.
+        split: The split and its proof.
         part: int64 (segment,), index into ``PARTS``.
-        scaling: Fitted on the training part only.
-        n_recordings: Recordings that were read.
-        set_aside: Units that a model has seen, where it is judged on other data.
-        renamed: Those of them that are known by content alone: under another name, or recorded at
-            the same time.
+        scaling: The scaling, fitted on the training set.
+        n_recordings: Number of recordings.
+        set_aside: Number of units of the model's training or validation set in other data.
+        renamed: Number of these found by content: with another name, or recorded at the same
+            time.
     """
 
     name: str
@@ -67,12 +67,12 @@ class SignalData:
 
     @cached_property
     def scaled(self) -> Tensor:
-        """float32 (segment, n_chans, n_times)."""
+        """The scaled signal, float32 (segment, n_chans, n_times)."""
         return torch.from_numpy(self.scaling.apply(self.segments.signal))
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of ids, labels and samples: other data give another."""
+        """SHA-256 of ids, labels and samples."""
         segments = self.segments
         digest = hashlib.sha256("\n".join(segments.segment_id.tolist()).encode())
         digest.update(segments.label.tobytes())
@@ -82,7 +82,7 @@ class SignalData:
 
     @cached_property
     def content(self) -> Content:
-        """Marks of what the units hold, by their hashed ids."""
+        """Fingerprints of the units, by hashed id."""
         return content_of(self.segments)
 
     @property
@@ -97,15 +97,12 @@ class SignalData:
 
     @property
     def unit(self) -> Literal["recording", "session", "subject", "site"]:
-        """Subjects where they are known, else sessions: their recordings resemble each other.
-
-        Sites where these are held out whole.
-        """
+        """The site if whole sites are held out, else the subject, session or recording."""
         return "site" if self.split.unit == "site" else self.segments.unit
 
     @property
     def classes_fixed(self) -> bool:
-        """How many recordings there are of each class was chosen; subjects came as they came."""
+        """``True`` if the publisher chose the number of recordings of each class."""
         return self.segments.subject_id is None and not self.segments.title
 
     @property
@@ -115,11 +112,11 @@ class SignalData:
 
     @property
     def marked(self) -> NDArray[np.str_]:
-        """Str (segment,), the subject, session or recording of each: what content is marked of."""
+        """Str (segment,), the subject, session or recording of each in the fingerprints."""
         return self.segments.independent
 
     def rows(self, part: str) -> NDArray[np.int64]:
-        """Indices of the segments of a part, or of several: ``train+tuning``."""
+        """Return the indices of the segments of a set, or of several: ``train+tuning``."""
         return np.flatnonzero(np.isin(self.part, [PARTS.index(each) for each in part.split("+")]))
 
     def inputs(
@@ -129,25 +126,19 @@ class SignalData:
         *,
         standardise: bool = True,
     ) -> SignalInputs:
-        """What a model of these inputs is given.
-
-        Args:
-            reads: The inputs, in the model's order.
-            stored: What was learnt with the model, if these are other data than it was trained on.
-            standardise: Whether features are read by a network.
-        """
+        """Prepare the inputs of a model; see :meth:`sequela.runs.data.RunData.inputs`."""
         train = self.rows("train")
         features = Features.of(reads, self.segments, train, stored, standardise=standardise)
         return SignalInputs(self, reads, features)
 
     def attributes(self) -> dict[str, NDArray[np.str_]]:
-        """Nothing is known of who was recorded."""
+        """Return nothing, as no attributes of the people are known."""
         return {}
 
     def traces(self) -> dict[str, Any]:
-        """Of each class one segment of the training part, in µV: its first channel, its beginning.
+        """Return one training segment of each class in µV: the start of its first channel.
 
-        It is the one whose amplitude is the median of its class, so that it is no extreme one.
+        The segment has the median amplitude of its class.
         """
         train = self.rows("train")
         of_class = [
@@ -163,7 +154,7 @@ class SignalData:
         return {"sfreq": self.segments.sfreq, "classes": found}
 
     def header(self) -> dict[str, Any]:
-        """What a model needs in addition to its tensors."""
+        """Return the metadata that a model needs in addition to its tensors."""
         _, n_chans, n_times = self.segments.signal.shape
         return {
             "scaling": self.scaling.to_json(),
@@ -174,7 +165,7 @@ class SignalData:
         }
 
     def predictions(self, probabilities: NDArray[np.float32]) -> Predictions:
-        """Probabilities (segment, class) with what is needed to judge them."""
+        """Add ids, sets and labels to probabilities (segment, class)."""
         segments = self.segments
         nobody = np.full(len(segments), "")
         return Predictions(
@@ -189,33 +180,33 @@ class SignalData:
         )
 
     def find_leaks(self) -> list[Finding]:
-        """Copies across parts, samples that tell the class, a scaling of other parts."""
+        """Find copies across sets, samples that reveal the class, a scaling of other sets."""
         return find_in_segments(self.segments, self.part, self.scaling)
 
     def unlike_training(self) -> dict[str, Any]:
-        """Recordings are read as they are: nothing in them is unknown to a model."""
+        """Return nothing, as all samples of other recordings can be read."""
         return {}
 
     def attribution(
         self, model: nn.Module, row: int, weights: Tensor, steps: int | None
     ) -> Attribution:
-        """What moved a number of a model: values (n_chans, n_times) of a segment."""
+        """Attribute a number of a model to the samples of a segment: (n_chans, n_times)."""
         return attribute_signal(model, self.scaled[row], weights, steps)
 
     def importance(self, model: nn.Module, smallest: int) -> None:
-        """Samples have no names to be ranked by."""
+        """Return nothing, as samples have no names to be ranked by."""
 
     def describe_example(self, row: int) -> dict[str, Any]:
-        """The segment in µV, and its samples per second."""
+        """Return the segment in µV, and its samples per second."""
         return {"signal": self.segments.signal[row], "sfreq": self.segments.sfreq}
 
     def _second_of_two(self, positives: int) -> dict[str, Any]:
-        """What is said of the second class where there are two: what happened is its name."""
+        """Describe the second of two classes as the outcome."""
         words = dict.fromkeys(("label", "one", "many"), self.classes[1])
         return {"positives": positives, "outcome": {**words, "classes": [*self.classes]}}
 
     def describe(self) -> dict[str, Any]:
-        """What a reader must know of the data: the ``data`` entry of ``metrics.json``."""
+        """Describe the data for readers: the ``data`` entry of ``metrics.json``."""
         entry = catalog.DATA_SETS[self.name]
         counts = np.bincount(self.labels, minlength=len(self.classes)).tolist()
         return {
@@ -251,12 +242,12 @@ def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> 
     """Read, cut and split the data of a run.
 
     Args:
-        settings: Of the run.
-        root: Where the data lie; the usual search path by default.
-        work: Folder for the windows of one's own recordings.
+        settings: The settings of the run.
+        root: Folder or file of the data (default: the usual search path).
+        work: Folder for the windows of custom recordings.
 
     Raises:
-        SettingError: If the data set holds no recordings.
+        SettingError: If the data set has no recordings.
         SequelaError: If the data cannot be found, read or split.
     """
     entry = lookup(settings.model, "signal")
@@ -266,7 +257,7 @@ def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> 
     )
     if settings.aim_target is not None and len(segments.classes) != _TWO:
         raise SettingError(
-            f"--aim is an option for two classes, and {settings.data} has "
+            f"--aim is an option for two classes, but {settings.data} has "
             f"{len(segments.classes)}: leave it out"
         )
     split, part = draw(
@@ -293,18 +284,18 @@ def segments_of(
     usual: SegmentLength | None = None,
     work: Path | None = None,
 ) -> tuple[Segments, str]:
-    """All segments of a data set, and where it was found, in words.
+    """Read all segments of a data set, and return them with the place of the data in words.
 
     Args:
-        name: A data set that holds recordings.
-        root: Where it lies; the usual search path by default.
-        given: What options say of recordings of one's own.
-        segment: Samples of a segment that were asked for.
-        usual: Those of the model, where data do not declare their own; of the data by default.
-        work: Folder for the windows of one's own recordings.
+        name: A data set of recordings.
+        root: Folder or file of the data (default: the usual search path).
+        given: Options for custom recordings.
+        segment: Requested samples of a segment.
+        usual: Samples of a segment of the model (default: of the data).
+        work: Folder for the windows of custom recordings.
 
     Raises:
-        SettingError: If the data set holds no recordings.
+        SettingError: If the data set has no recordings.
         SequelaError: If the data cannot be found or read.
     """
     if catalog.lookup(name).windows:
@@ -324,16 +315,16 @@ def load_other(
     work: Path,
     labels: Path | None = None,
 ) -> SignalData:
-    """Other recordings as a run's model reads them; see :func:`sequela.runs.data.load_other`."""
+    """Load other recordings for a run's model; see :func:`sequela.runs.data.load_other`."""
     if labels is not None:
         raise SettingError(
-            f"--labels names labels of hospital records, and {name} holds recordings, which have "
-            "classes of their own: leave it out"
+            f"--labels is for hospital records, but {name} has recordings with their own classes: "
+            "leave it out"
         )
     segments, origin = _of_others(folder, header, name, root, work)
     if segments.classes != tuple(header["classes"]):
         raise SettingError(
-            f"{name} has the classes {', '.join(segments.classes)}, but the model knows "
+            f"{name} has the classes {', '.join(segments.classes)}, but the model has "
             f"{', '.join(header['classes'])}: choose data with the same"
         )
     seen = {
@@ -358,9 +349,9 @@ def load_other(
     renamed = [each for each in recordings if each in by_content - by_name]
     if not new:
         raise SettingError(
-            f"all {len(recordings)} recordings of {name}, or recordings of the same time, were "
-            f"used to train or tune this model ({len(renamed)} known by content alone): none is "
-            "left to evaluate it on; choose other data"
+            f"all {len(recordings)} recordings of {name}, or recordings of the same time, are in "
+            f"the training or validation set of this model ({len(renamed)} found by content), so "
+            "none is left for an evaluation; choose other data"
         )
     segments = segments.where(np.isin(segments.recording_id, [each.id for each in new]))
     if segments.signal.shape[1] != header["n_chans"] or segments.sfreq != header["sfreq"]:
@@ -384,9 +375,9 @@ def load_other(
 def _of_others(
     folder: RunFolder, header: Mapping[str, Any], name: str, root: Path | None, work: Path
 ) -> tuple[Segments, str]:
-    """Segments of other data, with the model's length, and as far as it can be, rate and channels.
+    """Read segments of other data with the length, rate and channels of the model.
 
-    Recordings of one's own are declared beside them, or else as those of the run were.
+    Custom recordings have their own declaration, or use the declaration of the run.
     """
     n_times = header["n_times"]
     if not catalog.lookup(name).windows:
@@ -409,13 +400,13 @@ class _Recording(NamedTuple):
     session_id: str | None
 
     def names(self, how: Pseudonyms) -> set[tuple[str, str]]:
-        """The hashed ids of it, and of its subject and its session if they are known."""
+        """Return the hashed ids of the recording, its subject and its session, if known."""
         ids = {"recording": self.id, "subject": self.subject_id, "session": self.session_id}
         return {(kind, how.of(id_)) for kind, id_ in ids.items() if id_ is not None}
 
 
 def _recordings(segments: Segments) -> list[_Recording]:
-    """The recordings that segments are of."""
+    """Return the recordings of segments."""
     _, first = np.unique(segments.recording_id, return_index=True)
     names = (segments.recording_id, segments.subject_id, segments.session_id)
     columns = ([None] * len(first) if ids is None else ids[first].tolist() for ids in names)
@@ -423,12 +414,12 @@ def _recordings(segments: Segments) -> list[_Recording]:
 
 
 def _count(recordings: Sequence[_Recording]) -> int:
-    """Subjects, or sessions or recordings where nobody is identified."""
+    """Count subjects, or sessions or recordings where nobody is identified."""
     return len({each.subject_id or each.session_id or each.id for each in recordings})
 
 
 def ids_of(segments: Segments) -> dict[str, NDArray[np.str_]]:
-    """The ids that segments can be split by."""
+    """Return the ids that segments can be split by."""
     known = {
         "row": segments.segment_id,
         "recording": segments.recording_id,

@@ -1,4 +1,4 @@
-"""What a search varies: each setting of a network and of its training, and between what."""
+"""The ranges of a search: settings of a network and of its training."""
 
 import json
 import math
@@ -22,20 +22,15 @@ from sequela.models.registry import ModelEntry
 
 Space = Mapping[str, BaseDistribution]
 _WIDE = 10
-"""A range whose ends differ by this factor is drawn on a logarithmic scale."""
+"""Factor between the ends of a range from which it is drawn on a logarithmic scale."""
 _LAYER = 8
-"""From this size on, a number of the network is the width of a layer, and below it a count."""
+"""Size from which a number of the network is the width of a layer, else a count."""
 _RATES = ("dropout", "input_dropout", "feature_dropout")
 _FORM = "expected NAME=LOW..HIGH or NAME=A,B,C, for example learning_rate=1e-4..1e-1"
 
 
 def defaults_of(entry: ModelEntry, settings: RunSettings) -> dict[str, Any]:
-    """The value of each setting that can be searched, as it is without a search.
-
-    Args:
-        entry: The network.
-        settings: Of the run.
-    """
+    """Return the value, without a search, of each setting that can be searched."""
     own = entry.config_class
     sizes = sizes_of(entry.reads)
     network = {f.name: f.default for f in fields(own) if f.name not in sizes} if own else {}
@@ -43,14 +38,13 @@ def defaults_of(entry: ModelEntry, settings: RunSettings) -> dict[str, Any]:
 
 
 def space_of(entry: ModelEntry, settings: RunSettings, asked: Sequence[str] = ()) -> Space:
-    """What a search draws from, by the name of the setting.
+    """Return the ranges of a search, by the name of the setting.
 
     Args:
         entry: The network.
-        settings: Of the run; their values lie within the usual ranges.
-        asked: ``NAME=LOW..HIGH`` or ``NAME=A,B,C``; only these are searched then. By default:
-            learning rate, batch size, weight decay, schedule, and the sizes and dropout of the
-            network.
+        settings: The settings of the run, which are within the usual ranges.
+        asked: The settings to search, as ``NAME=LOW..HIGH`` or ``NAME=A,B,C`` (default: learning
+            rate, batch size, weight decay, schedule, and the sizes and dropout of the network).
 
     Raises:
         UnknownNameError: If there is no such setting.
@@ -69,7 +63,7 @@ def space_of(entry: ModelEntry, settings: RunSettings, asked: Sequence[str] = ()
 
 
 def _usual(defaults: Mapping[str, Any]) -> Space:
-    """Ranges around the defaults."""
+    """Return ranges around the defaults."""
     rate, batch = defaults["learning_rate"], defaults["batch_size"]
     space: dict[str, BaseDistribution] = {
         "learning_rate": FloatDistribution(rate / _WIDE, rate * _WIDE, log=True),
@@ -90,7 +84,7 @@ def _usual(defaults: Mapping[str, Any]) -> Space:
 
 
 def _parsed(said: str, defaults: Mapping[str, Any]) -> tuple[str, BaseDistribution]:
-    """One range, as a user writes it."""
+    """Parse one range as a user writes it."""
     name, equals, values = said.partition("=")
     name = name.strip().replace("-", "_")
     if not equals:
@@ -103,7 +97,7 @@ def _parsed(said: str, defaults: Mapping[str, Any]) -> tuple[str, BaseDistributi
     ends = values.split("..")
     found = _range(said, ends, kind) if len(ends) > 1 else _choices(said, values, kind)
     if name in TrainingSettings.model_fields:
-        for value in _extremes(found):  # refused here rather than in the middle of a search
+        for value in _extremes(found):  # raises an error before the search
             TrainingSettings.of(**{name: value})
     return name, found
 
@@ -128,7 +122,7 @@ def _range(said: str, ends: Sequence[str], kind: type) -> BaseDistribution:
 
 
 def _choices(said: str, values: str, kind: type) -> BaseDistribution:
-    """``true`` and ``false``, numbers, or words."""
+    """Parse a list of ``true`` and ``false``, numbers, or words."""
     words = [each.strip() for each in values.split(",") if each.strip()]
     if kind is str:
         choices: list[Any] = list(words)
@@ -146,7 +140,7 @@ def _choices(said: str, values: str, kind: type) -> BaseDistribution:
 
 
 def _kinds(kind: type) -> tuple[type, ...]:
-    """What a value may be: a whole number is a number too."""
+    """Return the allowed types of a value: a whole number is a number too."""
     return {int: (int,), str: (str,), bool: (bool,)}.get(kind, (int, float))
 
 
@@ -157,7 +151,7 @@ def _extremes(found: BaseDistribution) -> Sequence[Any]:
 
 
 def within(space: Space, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The defaults of what is searched, where they lie in its range: the first to be tried."""
+    """Return the defaults that are within their range, for the first trial."""
     found = {}
     for name, each in space.items():
         value = defaults[name]
@@ -171,7 +165,7 @@ def within(space: Space, defaults: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def drawn(trial: Trial, space: Space) -> dict[str, Any]:
-    """A value of each setting."""
+    """Draw a value of each setting."""
     values: dict[str, Any] = {}
     for name, each in space.items():
         if isinstance(each, IntDistribution):
@@ -184,10 +178,10 @@ def drawn(trial: Trial, space: Space) -> dict[str, Any]:
 
 
 def changed(settings: RunSettings, values: Mapping[str, Any]) -> RunSettings:
-    """The settings of a run with other values.
+    """Return the settings of a run with other values.
 
     Raises:
-        SettingError: If one is not allowed.
+        SettingError: If a value is not allowed.
     """
     of_training = {n: v for n, v in values.items() if n in TrainingSettings.model_fields}
     own = {n: v for n, v in values.items() if n not in of_training}
@@ -197,5 +191,5 @@ def changed(settings: RunSettings, values: Mapping[str, Any]) -> RunSettings:
 
 
 def described(space: Space) -> dict[str, Any]:
-    """The ranges, as JSON."""
+    """Return the ranges as JSON."""
     return {name: json.loads(distribution_to_json(each)) for name, each in space.items()}

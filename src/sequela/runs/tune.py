@@ -1,4 +1,4 @@
-"""A run whose settings were searched: the search, then the run itself."""
+"""A run with tuned settings: a search, then training with the best settings."""
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
@@ -34,34 +34,34 @@ def tune(
     on_wait: Callable[[int], None] = lambda _: None,
     on_epoch: fit.OnEpoch = lambda _: None,
 ) -> RunFolder:
-    """Search for settings on the tuning part, and train a run with the best.
+    """Search for settings on the validation set, and train a run with the best.
 
     Several processes may call this with the same arguments: they share the trials, and one of them
-    trains the run. A search that was interrupted goes on.
+    trains the run. An interrupted search is continued.
 
     Args:
-        settings: Of the run, without a search.
-        out: The run folder; what was found stands in its ``search.json``.
-        trials: How many trainings in all.
-        asked: What is searched: see :func:`sequela.runs.space.space_of`.
+        settings: The settings of the run, without a search.
+        out: The run folder, with the results of the search in ``search.json``.
+        trials: Total number of trials.
+        asked: The settings to search: see :func:`sequela.runs.space.space_of`.
         storage: See :func:`sequela.runs.search.address`.
-        name: Of the search in the storage; model and data set by default.
-        root: Where the data lie; the usual search path by default.
+        name: The name of the search in the storage (default: model and data set).
+        root: Folder or file of the data (default: the usual search path).
         on_trial: Called after each trial of this process.
-        on_wait: Called once while other processes are at the last trials.
+        on_wait: Called once while other processes run the last trials.
         on_epoch: Called with the history after each epoch of the run.
 
     Raises:
-        SettingError: If the model is a reference model, or an argument cannot be used.
-        SequelaError: As :func:`sequela.runs.fit.train`.
+        SettingError: If the model is a baseline model, or an argument cannot be used.
+        SequelaError: See :func:`sequela.runs.fit.train`.
     """
     if trials < 1:
         raise SettingError(f"--trials {trials} cannot be used: expected 1 or more")
     entry, reads = entry_for(settings)
     if isinstance(entry, ReferenceModel):
         raise SettingError(
-            f"{settings.model} is a reference model, which chooses its settings on the tuning part "
-            f"itself: run sequela train {settings.model} --data {settings.data}"
+            f"{settings.model} is a baseline model, which chooses its settings on the validation "
+            f"set itself: run sequela train {settings.model} --data {settings.data}"
         )
     space = space_of(entry, settings, asked)
     where = address(storage, out)
@@ -71,7 +71,7 @@ def tune(
     with work_beside(out) as work:
         data = load(settings, root, work)
         given = data.inputs(reads)
-        with torch.random.fork_rng(devices=[]):  # refused, if it must be, before the first trial
+        with torch.random.fork_rng(devices=[]):  # may raise an error before the first trial
             fit.built(settings, entry, given)
         named = name or f"{settings.model} on {settings.data}"
         search = Search(settings, entry, data, given, space, where, named)
@@ -89,11 +89,7 @@ def tune(
 
 
 def _finished(folder: RunFolder, settings: RunSettings, trials: int) -> bool:
-    """Whether the folder holds what is asked for already.
-
-    Raises:
-        RunError: If it holds anything else but such a run that is not finished.
-    """
+    """Return ``True`` if the folder has the finished run of this search."""
     if folder.complete and (folder.path / FILE).exists():
         folder.require_complete()
         made = len(folder.json(FILE)["trials"])
@@ -101,8 +97,8 @@ def _finished(folder: RunFolder, settings: RunSettings, trials: int) -> bool:
         if made >= trials and (found.model, found.data) == (settings.model, settings.data):
             return True
         raise RunError(
-            f"{folder.path}: holds the run of a search of {made} trials for {found.model} on "
-            f"{found.data}: choose another --out, and the same --storage to go on with its trials"
+            f"{folder.path}: has the run of a search of {made} trials for {found.model} on "
+            f"{found.data}: choose another --out, and the same --storage to continue its trials"
         )
     if folder.complete or (is_taken(folder.path) and not (folder.path / CONFIG).exists()):
         raise RunError(f"{folder.path}: is not empty; choose another --out")
@@ -110,6 +106,6 @@ def _finished(folder: RunFolder, settings: RunSettings, trials: int) -> bool:
 
 
 def _lock_of(out: Path) -> Path:
-    """What only one process of this machine holds while it trains the run."""
+    """Return the path of the lock for training the run, one process of this machine at a time."""
     name = sha256(str(out.resolve()).encode()).hexdigest()[:16]
     return Path(gettempdir()) / f"sequela-{name}.lock"

@@ -1,4 +1,4 @@
-"""A finished run, verified: its files, its numbers, and what its model says of its data."""
+"""Verification of a finished run: its files, its numbers and its predictions."""
 
 import json
 from collections.abc import Iterator
@@ -26,21 +26,19 @@ from sequela.runs.model import FILE, TrainedModel, trained
 from sequela.runs.verify import differences, in_words, verify
 
 TOLERANCE = 1e-3
-"""Between two probabilities: another machine adds in another order."""
-_ASKED = (
-    "parts, description, leak audit, cost and every probability are those that data and model give"
-)
+"""Largest difference of two probabilities: another machine adds in another order."""
+_ASKED = "split, description, leak audit, cost and all probabilities match the data and the model"
 
 
 @dataclass(frozen=True)
 class Verified:
-    """What was looked at in a run, or a folder of runs, and what is wrong.
+    """The result of a verification of a run, or a folder of runs.
 
     Attributes:
         path: The folder.
-        agrees: What was found to agree, in sentences.
-        wrong: What does not, in sentences.
-        unknown: What could not be looked at, and why, in sentences.
+        agrees: Sentences on what agrees.
+        wrong: Sentences on what does not.
+        unknown: Sentences on what could not be checked, and why.
     """
 
     path: Path
@@ -52,10 +50,10 @@ class Verified:
 def verify_folder(path: Path, root: Path | None = None) -> list[Verified]:
     """Verify a run, or the runs in a folder; see :func:`verify_run`.
 
-    A folder of runs that has a manifest itself, as a study has, is compared with that too.
+    A folder of runs with its own manifest, such as a study, is compared with it too.
 
     Args:
-        path: Run folder, or folder that holds run folders.
+        path: Run folder, or folder of run folders.
         root: Folder or file of the data (default: the usual search path).
 
     Raises:
@@ -70,21 +68,20 @@ def verify_folder(path: Path, root: Path | None = None) -> list[Verified]:
             for change in changes(path)
             if not any(change.path.is_relative_to(run) for run in inside)
         ]
-        agrees = () if wrong else (f"all files beside the runs are those of {MANIFEST}",)
+        agrees = () if wrong else (f"all files next to the runs match {MANIFEST}",)
         found.append(Verified(path, agrees, tuple(wrong), ()))
     return found + [verify_run(run, root) for run in runs]
 
 
 def verify_run(run: Run, root: Path | None = None) -> Verified:
-    """Look at everything in a run that can be looked at without training it again.
+    """Check everything in a run that can be checked without training it again.
 
-    1. Each file is that of the manifest.
+    1. Each file is compared with the manifest.
     2. Every number, intervals included, is computed again from the predictions.
-    3. Where the data are, they are read again. The parts, the description of the data, the findings
-       of the leak audit, the cost and every probability are computed again, the probabilities by
-       the model of the run.
+    3. If the data are available, they are read again. The split, the description of the data, the
+       findings of the leak audit, the cost and all probabilities of the model are computed again.
 
-    A step is taken if the ones before it found nothing wrong.
+    Each step is skipped if a step before it found an error.
 
     Args:
         run: A run, or folds.
@@ -96,9 +93,9 @@ def verify_run(run: Run, root: Path | None = None) -> Verified:
     try:
         wrong += map(str, changes(run.path))
         if not wrong:
-            agrees.append(f"all files are those of {MANIFEST}")
+            agrees.append(f"all files match {MANIFEST}")
             verify(run, intervals=True)
-            agrees.append("all numbers are those of the predictions")
+            agrees.append("all numbers match the predictions")
             with temporary() as work:
                 for each in run.runs:
                     data, unknown = _data_again(each, root, work)
@@ -113,27 +110,23 @@ def verify_run(run: Run, root: Path | None = None) -> Verified:
 
 
 def _data_again(folder: RunFolder, root: Path | None, work: Path) -> tuple[RunData | None, str]:
-    """The data of a run read again, or why the model cannot be asked again.
-
-    Raises:
-        SequelaError: If their place was named and they are not there.
-    """
+    """Read the data of a run again, or return the reason why predictions cannot be checked."""
     try:
         data = load(folder.settings, root or root_of(folder), work)
     except SequelaError as error:
         if root is not None:
             raise
-        return None, f"its model was not asked again, for its data were not found: {error}"
+        return None, f"predictions were not checked, because the data were not found: {error}"
     if folder.json("split.json").get("data_sha256") == data.digest:
         return data, ""
-    said = f"the data found now ({data.origin}) are not those of the run"
+    said = f"the data found now ({data.origin}) are not the data of the run"
     if root is not None:
         raise RunError(f"{folder.path}: {said}")
-    return None, f"its model was not asked again, for {said}: name them with --root"
+    return None, f"predictions were not checked, because {said}: name them with --root"
 
 
 def _differences(folder: RunFolder, data: RunData) -> Iterator[str]:
-    """What a run says and its data and model do not give, in sentences."""
+    """Yield sentences on differences of a run from its data and model."""
     torch.set_num_threads(1)
     model, metrics = trained(folder), folder.path / METRICS
     again = _plain(data.header())
@@ -153,11 +146,11 @@ def _differences(folder: RunFolder, data: RunData) -> Iterator[str]:
 
 
 def _other_model(folder: RunFolder, data: RunData, model: TrainedModel) -> Iterator[str]:
-    """Where what was learnt before a model, or what it costs, is not what the data give."""
+    """Yield sentences on differences of preprocessing and cost."""
     given = data.inputs(model.reads, standardise=model.is_network)
     for name, learnt in given.state.items():
         if name not in model.state or not np.array_equal(model.state[name], learnt):
-            yield f"{folder.path / FILE}: holds another {name} than the data give; train again"
+            yield f"{folder.path / FILE}: has another {name} than the data give; train again"
     if model.is_network and (folder.path / COST).exists():
         network = model.network("a cost account")
         cost = _plain(record_cost.to_json(cost_of(model.name, network, given)))
@@ -166,16 +159,13 @@ def _other_model(folder: RunFolder, data: RunData, model: TrainedModel) -> Itera
 
 
 def _is_refit(settings: RunSettings) -> bool:
-    """Whether a model of a run was trained once more: the first one, which judged tuning, is gone.
-
-    Such a model may be a member of an ensemble.
-    """
+    """Return ``True`` if a model of a run was refitted, so its validation predictions are lost."""
     inside = [RunSettings.of(**member.settings) for member in members_of(settings)]
     return settings.training.refit or any(map(_is_refit, inside))
 
 
 def _other_predictions(folder: RunFolder, again: Predictions) -> Iterator[str]:
-    """Where the stored predictions are not those that the model makes."""
+    """Yield sentences on differences of the stored predictions from the model's."""
     stored, path = folder.predictions, folder.path / "predictions.parquet"
     for name in ("example_id", "group_id", "subject_id", "split", "label"):
         if not np.array_equal(getattr(stored, name), getattr(again, name)):
@@ -187,9 +177,9 @@ def _other_predictions(folder: RunFolder, again: Predictions) -> Iterator[str]:
     if other.any():
         worst = int(np.where(rows, gap, -1).argmax())
         yield (
-            f"{path}: {int(other.sum())} of {int(rows.sum())} predictions are not those of "
+            f"{path}: {int(other.sum())} of {int(rows.sum())} predictions differ from "
             f"{FILE}: row {worst + 1} has "
-            f"{_row(stored.probabilities[worst])}, and the model gives "
+            f"{_row(stored.probabilities[worst])}, and the model predicts "
             f"{_row(again.probabilities[worst])}; one of both files was changed: train again"
         )
 
@@ -199,5 +189,5 @@ def _row(probabilities: NDArray[np.float32]) -> str:
 
 
 def _plain(record: Any) -> Any:
-    """A record as it is read back from JSON."""
+    """Return a record as it is read back from JSON."""
     return json.loads(json.dumps(record))

@@ -1,8 +1,8 @@
-"""Are a run's numbers those that its files give? Computed again wherever they are shown.
+"""Check of a run's numbers against its files, before they are shown.
 
-That no file was changed, as the manifest tells, is looked at first. Whoever writes a manifest anew
-must also make the numbers agree: this finds where they do not. A forger can make all of them agree
-with each other, and then :mod:`sequela.runs.verified` asks the model.
+Files are compared with the manifest first. Then all numbers are computed again from the
+predictions, which detects most forgeries with a new manifest. A forger could make all files
+consistent: :mod:`sequela.runs.verified` also computes the predictions again.
 """
 
 import math
@@ -21,22 +21,22 @@ from sequela.runs.recipe import summarise_runs
 from sequela.training.history import kept_epoch
 
 _TOLERANCE = 1e-6
-"""Another machine adds in another order; no number here is shown to more digits."""
+"""Largest relative difference: another machine adds in another order."""
 
 
 def verify(run: Run, *, intervals: bool = False) -> None:
-    """Make sure that a run's files were not changed, and that its numbers are those that they give.
+    """Make sure that a run's files were not changed, and that its numbers match them.
 
-    Every number of every part is computed again from the predictions, and so are the means over
-    folds; cost and time are those of the account and of the history.
+    Every number of every set, and every mean over folds, is computed again from the predictions.
+    Cost and time are compared with the cost account and the history.
 
     Args:
         run: A finished run, or folds.
-        intervals: Whether to compute the intervals again too, which take a bootstrap.
+        intervals: Whether to compute the intervals again too, which need a bootstrap.
 
     Raises:
-        RunError: If a file or a number is another: which file, which number, and what it should be.
-        SplitError: If the predictions are not of the run's split.
+        RunError: If a file or a number differs; the message has the file and both numbers.
+        SplitError: If the predictions do not match the run's split.
     """
     run.require_complete()
     for each in run.runs:
@@ -58,11 +58,11 @@ def verify(run: Run, *, intervals: bool = False) -> None:
 
 
 def _facts(run: RunFolder) -> dict[str, dict[str, Any]]:
-    """What other files say of cost and training, by what holds it."""
+    """Return facts on cost and training from other files, by file."""
     found: dict[str, dict[str, Any]] = {}
     if (run.path / COST).exists():
         cost = run.json(COST)
-        # Of an ensemble with a reference model, the account is a lower bound, and no number.
+        # The cost account of an ensemble with a baseline model is a lower bound.
         bound = run.settings.model == ENSEMBLE and run.metrics.get("operations") is None
         names = ("parameters",) if bound else ("parameters", "operations", "macs")
         found[COST] = {name: cost.get(name) for name in names}
@@ -71,7 +71,7 @@ def _facts(run: RunFolder) -> dict[str, dict[str, Any]]:
             "epochs": max(record.epoch for record in history),
             "best_epoch": kept_epoch(history, run.settings.training.keep),
         }
-        if not run.settings.training.refit:  # whose second training has no history of its own
+        if not run.settings.training.refit:  # a refit has no history
             found["history"]["train_seconds"] = sum(record.seconds for record in history)
     return found
 
@@ -84,17 +84,17 @@ def _refuse_differences(path: Path, stated: Any, found: Any, given_by: str) -> N
 
 
 def in_words(difference: tuple[str, Any, Any], given_by: str) -> str:
-    """What a file says, what something else gives, and what to do."""
+    """Describe a difference: the value of a file, the computed value, and what to do."""
     name, says, gives = difference
     give = "give" if given_by.endswith("s") else "gives"
     return (
-        f"says {name or 'parts'} = {_short(says)}, but the {given_by} {give} {_short(gives)}: the "
+        f"has {name or 'parts'} = {_short(says)}, but the {given_by} {give} {_short(gives)}: the "
         "file was changed after the run; put the original back, or train again"
     )
 
 
 def differences(stated: Any, found: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Name, stated and found, wherever they differ; what is not computed again is not compared."""
+    """Yield name, stated and computed value of each difference."""
     if isinstance(found, Mapping) and isinstance(stated, Mapping):
         metrics = {m.key for m in reported()}
         for key in {**found, **dict.fromkeys(metrics & stated.keys())}:

@@ -1,6 +1,6 @@
-"""Finished models in use: one ONNX file, and what it says of new examples.
+"""Use of finished models: export to one ONNX file, prediction, scanning and serving.
 
-Nothing here loads torch, unless a run folder is given in place of a file::
+Nothing here loads torch, unless a run folder is given instead of a file::
 
     from sequela.serving import load
 
@@ -9,8 +9,8 @@ Nothing here loads torch, unless a run folder is given in place of a file::
     model.check_signal(unit="uV", sfreq=173.61, n_chans=1)
     model.probabilities({"signal": segments})  # float32 (example, class)
 
-``model.about`` is what the file says of itself; :mod:`sequela.serving.about` lists its entries.
-``model.inputs`` names what :meth:`~sequela.serving.served.ServedModel.probabilities` takes.
+``model.about`` has the metadata of the file; :mod:`sequela.serving.about` lists its entries.
+``model.inputs`` has the inputs of :meth:`~sequela.serving.served.ServedModel.probabilities`.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,32 +1,32 @@
-"""What an exported model says of itself: one JSON object in the metadata of the ONNX file.
+"""The metadata of an exported model: one JSON object in the ONNX file.
 
 Entries of every model:
 
-- ``sequela``: version that wrote it; ``model``, ``title``: its name, and what a table calls it.
-- ``internal``: only where the vocabulary names codes of fewer than 10 training subjects: says so.
+- ``sequela``: version that wrote it; ``model``, ``title``: its name, and its name for people.
+- ``internal``: a warning if the vocabulary has codes of fewer than 10 training subjects.
 - ``kind``: ``signal`` or ``records``; ``reads``: its inputs; ``classes``: names, in the order of
-  the probabilities; ``question``: what was asked.
-- ``answers``: how the probabilities of the held-out part are spread, whatever came true there: of
-  each class ``ends`` of bins, and the ``shares`` in each; nothing where the part is small.
-- ``thresholds``: for two classes, each ``value`` and what it was ``chosen_for``.
-- ``calibration``: ``temperature``, fitted on the tuning part (logarithms of the probabilities are
-  divided by it); ``conformal``: ``score``, ``promised`` share and ``cutoff`` of the sets. Both are
-  given beside the probabilities, which are those of the run.
-- ``training``: name, title, licence and citation of the data, and how many examples there were.
+  the probabilities; ``question``: the predicted outcome.
+- ``answers``: distribution of the predicted probabilities on the test set: for each class ``ends``
+  of bins, and the ``shares`` in each; null for a small test set.
+- ``thresholds``: for two classes, each ``value`` and its criterion ``chosen_for``.
+- ``calibration``: ``temperature``, fitted on the validation set (logarithms of the probabilities
+  are divided by it); ``conformal``: ``score``, ``promised`` share and ``cutoff`` of the sets. The
+  probabilities themselves are not recalibrated.
+- ``training``: name, title, licence and citation of the data, and the number of examples.
 - ``cost``: ``parameters``; ``operations`` and ``macs`` of one example by the convention ``exact``,
-  null for a reference model; ``train_seconds``.
+  null for a baseline model; ``train_seconds``.
 - ``intended_use``: in words.
 - ``run``: ``sha256`` of the run (the seal of its manifest), of its data, and of its model.
-- ``fingerprint``: ``sha256`` of the marks of what the training and tuning part hold, and the
-  ``marks`` themselves, by which copies are known; ``key``: the name of the key of their codes.
+- ``fingerprint``: the fingerprints (``marks``) of the training and validation set, by which copies
+  are recognised, with their ``sha256``; ``key``: the name of the key of their codes.
 
-Of a signal, ``signal`` has ``unit``, ``sfreq`` in Hz, ``channels`` (names, where they are known),
-``n_chans``, ``n_times``, ``scaling`` and ``any_length``. Of records, ``records`` has the task, how
-records become sequences (``settings``), ``vocabulary``, ``channels``, ``edges`` of the bins of
-measurements, how many codes of each part were ``unknown``, which ``tables`` were asked for, what
-``training`` examples are like (shares of patients with the most frequent codes, mean number of
-steps, share with a measurement), and mean and deviation of measured ``values``. ``features`` holds
-what featurisers of records have learnt, as safetensors in base64.
+For a signal, ``signal`` has ``unit``, ``sfreq`` in Hz, ``channels`` (known names), ``n_chans``,
+``n_times``, ``scaling`` and ``any_length``. For records, ``records`` has the task, the ``settings``
+of sequences, ``vocabulary``, ``channels``, ``edges`` of the bins of measurements, the number of
+``unknown`` codes of each set, the requested ``tables``, a description of ``training`` examples
+(shares of patients with the most frequent codes, mean number of steps, share with a measurement),
+and mean and deviation of measured ``values``. ``features`` has the fitted featurisers of records,
+as safetensors in base64.
 """
 
 import hashlib
@@ -51,27 +51,27 @@ _BETWEEN = 2
 
 
 def as_text(about: Mapping[str, Any]) -> str:
-    """The JSON of the metadata."""
+    """Return the metadata as JSON."""
     return json.dumps(about, ensure_ascii=False, separators=(",", ":"))
 
 
 def sealed(model: bytes) -> bytes:
-    """A serialised model whose empty seal is replaced by the SHA-256 of the whole."""
+    """Replace the empty seal of a serialised model by the SHA-256 of the whole."""
     begin = _place(model)
     digest = hashlib.sha256(model).hexdigest().encode()
     return model[:begin] + digest + model[begin + len(digest) :]
 
 
 def read(model: bytes, metadata: Mapping[str, str], name: str) -> dict[str, Any]:
-    """What a model says of itself, once its seal is verified.
+    """Verify the seal of a model and read its metadata.
 
     Args:
         model: The bytes of the file.
-        metadata: That of the ONNX model.
-        name: Of the file, for the error.
+        metadata: The metadata of the ONNX model.
+        name: The name of the file, for the error message.
 
     Raises:
-        DataError: If the model is not one that ``sequela export`` wrote, or was edited.
+        DataError: If ``sequela export`` did not write the model, or it was edited.
     """
     if KEY not in metadata or SEAL not in metadata:
         raise DataError(
@@ -92,12 +92,12 @@ def read(model: bytes, metadata: Mapping[str, str], name: str) -> dict[str, Any]
             "the run again"
         )
     if not isinstance(about, dict) or "kind" not in about:
-        raise DataError(f"{name}: its metadata is of another version; export the run again")
+        raise DataError(f"{name}: its metadata have another version; export the run again")
     return about
 
 
 def _place(model: bytes) -> int:
-    """Where the seal's digits begin."""
+    """Return the position of the seal's digits."""
     place = model.rfind(SEAL.encode())
     if place < 0:
         raise ValueError("it has no seal")
@@ -105,13 +105,13 @@ def _place(model: bytes) -> int:
 
 
 def packed(state: Mapping[str, NDArray[Any]]) -> str:
-    """Arrays as text."""
+    """Write arrays as text."""
     whole = {name: np.ascontiguousarray(array) for name, array in state.items()}
     return b64encode(safetensors.save(whole)).decode()
 
 
 def unpacked(text: str) -> dict[str, NDArray[Any]]:
-    """The arrays of a text.
+    """Read the arrays of a text.
 
     Raises:
         DataError: If it is damaged.
@@ -119,5 +119,5 @@ def unpacked(text: str) -> dict[str, NDArray[Any]]:
     try:
         found: dict[str, NDArray[Any]] = safetensors.load(b64decode(text, validate=True))
     except (ValueError, SafetensorError) as error:
-        raise DataError(f"what featurisers learnt is damaged ({error})") from error
+        raise DataError(f"the fitted featurisers are damaged ({error})") from error
     return found

@@ -1,8 +1,8 @@
-"""How far new data are from those that a model was trained on.
+"""Drift of new data from the training data of a model.
 
-A file holds of its training data only sums: mean and deviation of samples and measurements, shares
-of patients with a frequent code, and how its answers on the held-out part are spread. The labels of
-that part are not looked at.
+The file of a model has only statistics of its data: mean and deviation of samples and measurements,
+shares of patients with a frequent code, and the distribution of the predicted probabilities on the
+test set, without its labels.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,9 +19,9 @@ from sequela.sequences.flat import Sequences, spans
 _BINS = 10
 _LEAST_SHARE = 1e-4
 _MOVED = 0.25
-"""Population stability index above which a distribution counts as another (Siddiqi 2006)."""
+"""Population stability index above which a distribution has changed (Siddiqi 2006)."""
 _FEW = 100
-"""Examples below which nothing is said of how they are spread."""
+"""Number of examples below which the distribution is not compared."""
 _SPREAD = 2.0
 _CODES_APART = 0.1
 _NAMED = 5
@@ -29,12 +29,12 @@ _VALUES = 30
 
 
 def answers_of(said: Predictions) -> dict[str, Any] | None:
-    """How probabilities are spread: ends of bins of each class, and the share in each.
+    """Describe the distribution of probabilities: ends of bins of each class, and shares.
 
-    ``None`` where there are too few recordings or patients for two bins of ten.
+    It is ``None`` for too few recordings or patients for two bins of ten.
     """
     bins = min(_BINS, len(np.unique(said.group_id)) // SMALLEST_CELL)
-    if bins < 2:  # noqa: PLR2004 - one bin says nothing
+    if bins < 2:  # noqa: PLR2004 - one bin has no distribution
         return None
     places = np.linspace(0, 1, bins + 1)[1:-1]
     ends = np.quantile(said.probabilities, places, axis=0).T.round(4)  # (class, end)
@@ -43,7 +43,7 @@ def answers_of(said: Predictions) -> dict[str, Any] | None:
 
 
 def codes_of(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a run on records: the share of training patients with each frequent code, and lengths.
+    """Describe the training data of a run on records: shares of frequent codes, and lengths.
 
     Args:
         data: The ``data`` entry of its ``metrics.json``.
@@ -61,7 +61,7 @@ def codes_of(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _counts(probabilities: NDArray[np.float32], ends: NDArray[np.floating]) -> NDArray[np.int64]:
-    """int64 (class, bin)."""
+    """Count probabilities in bins: int64 (class, bin)."""
     return np.stack(
         [
             np.bincount(np.searchsorted(end, column, "right"), minlength=len(end) + 1)
@@ -72,10 +72,10 @@ def _counts(probabilities: NDArray[np.float32], ends: NDArray[np.floating]) -> N
 
 @dataclass
 class Drift:
-    """Sums over new examples, to be compared with those of the training data.
+    """Statistics of new examples, to compare with those of the training data.
 
     Attributes:
-        about: What the model says of itself.
+        about: The metadata of the model.
     """
 
     about: Mapping[str, Any]
@@ -94,7 +94,7 @@ class Drift:
         self._counts = np.zeros_like(np.array(known["shares"])) if known else None
 
     def say(self, probabilities: NDArray[np.float32]) -> None:
-        """Count what the model says."""
+        """Count predicted probabilities."""
         self.examples += len(probabilities)
         best = probabilities.argmax(1)
         self.predicted += np.bincount(best, minlength=len(self.predicted))
@@ -138,7 +138,7 @@ class Drift:
 
     @property
     def stability(self) -> list[float] | None:
-        """The population stability index of each class's probabilities; ``None`` of a few."""
+        """The population stability index for each class; ``None`` for few examples."""
         if self._counts is None or self.examples < _FEW:
             return None
         before = np.maximum(np.array(self.about["answers"]["shares"]), _LEAST_SHARE)
@@ -146,7 +146,7 @@ class Drift:
         return [float(each) for each in ((after - before) * np.log(after / before)).sum(1)]
 
     def to_dict(self) -> dict[str, Any]:
-        """What was found, for programs."""
+        """Return the statistics for programs."""
         stability = self.stability
         found: dict[str, Any] = {
             "predicted": dict(zip(self.about["classes"], self.predicted.tolist(), strict=True)),
@@ -158,7 +158,7 @@ class Drift:
         return found | {"records": self._records()}
 
     def _channels(self) -> list[dict[str, float]]:
-        """Of each channel: how samples are spread, and how those of the training data are."""
+        """Return mean and deviation of each channel, here and in training."""
         if not self.examples:
             return []
         scaling = self.about["signal"]["scaling"]
@@ -169,7 +169,7 @@ class Drift:
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def _records(self) -> dict[str, Any]:
-        """Of records: lengths, shares of patients with a code, and means of measurements."""
+        """Return lengths, shares of patients with a code, and means of measurements."""
         training = self.about["records"].get("training", {})
         patients = max(self.patients, 1)
         codes = {
@@ -201,14 +201,14 @@ class Drift:
         }
 
     def sentences(self) -> Iterator[str]:
-        """What a reader must know of it."""
+        """Yield sentences on the drift."""
         found = self.to_dict()
         if found["stability"] is not None:
             name, most = max(found["stability"].items(), key=lambda each: float(each[1]))
-            moved = "another" if most > _MOVED else "no other"
+            moved = "drift" if most > _MOVED else "no drift"
             yield (
-                f"drift: the probabilities are spread in {moved} way than those of the held-out "
-                f"part (population stability index {most:.2f} for {name}; above {_MOVED} counts)"
+                f"drift: {moved} in the predicted probabilities compared with the test set "
+                f"(population stability index {most:.2f} for {name}; drift is above {_MOVED})"
             )
         for number, each in enumerate(found.get("channels", ()), 1):
             yield _spread_of(number, each)
@@ -217,26 +217,26 @@ class Drift:
 
 
 def _spread_of(number: int, channel: Mapping[str, float]) -> str:
-    """How the samples of a channel differ from those of the training data."""
+    """Describe the drift of a channel in a sentence."""
     before = channel["training_deviation"] or 1.0
     ratio = channel["deviation"] / before
     shift = (channel["mean"] - channel["training_mean"]) / before
     far = not 1 / _SPREAD <= ratio <= _SPREAD or abs(shift) > 1
     return (
-        f"drift: channel {number} has a deviation of {channel['deviation']:.4g} µV, in training "
-        f"{channel['training_deviation']:.4g} µV, and a mean of {channel['mean']:.4g} µV, in "
-        f"training {channel['training_mean']:.4g} µV"
-        + ("; look at unit, reference and filter" if far else "")
+        f"drift: channel {number} has a deviation of {channel['deviation']:.4g} µV (training: "
+        f"{channel['training_deviation']:.4g} µV) and a mean of {channel['mean']:.4g} µV "
+        f"(training: {channel['training_mean']:.4g} µV)"
+        + ("; check unit, reference and filter" if far else "")
     )
 
 
 def _of_records(found: Mapping[str, Any]) -> Iterator[str]:
-    """In what records differ from those of the training data."""
+    """Yield sentences on the drift of records."""
     if found["training_steps"] is not None:
         yield (
-            f"drift: {found['steps']:.1f} steps an example, in training "
-            f"{found['training_steps']:.1f}; {found['with_measurements']:.0%} with a measurement, "
-            f"in training {found['training_with_measurements']:.0%}"
+            f"drift: {found['steps']:.1f} steps per example (training: "
+            f"{found['training_steps']:.1f}); {found['with_measurements']:.0%} of examples have "
+            f"a measurement (training: {found['training_with_measurements']:.0%})"
         )
     apart = {
         name: each
@@ -246,7 +246,7 @@ def _of_records(found: Mapping[str, Any]) -> Iterator[str]:
     furthest = sorted(apart, key=lambda n: -abs(apart[n]["share"] - apart[n]["training"]))
     for name in furthest[:_NAMED]:
         share, before = (apart[name][key] for key in ("share", "training"))
-        yield f"drift: {share:.0%} of patients have {name}, in training {before:.0%}"
+        yield f"drift: {share:.0%} of patients have {name} (training: {before:.0%})"
     moved = {
         name: (each["mean"] - each["training_mean"]) / each["training_deviation"]
         for name, each in found["values"].items()
@@ -255,13 +255,13 @@ def _of_records(found: Mapping[str, Any]) -> Iterator[str]:
         if abs(moved[name]) > 1:
             each = found["values"][name]
             yield (
-                f"drift: {name} has a mean of {each['mean']:.4g}, in training "
-                f"{each['training_mean']:.4g}: is it in another unit?"
+                f"drift: {name} has a mean of {each['mean']:.4g} (training: "
+                f"{each['training_mean']:.4g}); check its unit"
             )
 
 
 def patients_of(sequences: Sequences, most: int) -> Iterator[NDArray[np.int64]]:
-    """Rows of whole patients, so many at a time: int64 (row,)."""
+    """Yield rows of whole patients, ``most`` patients at a time: int64 (row,)."""
     first = np.flatnonzero(np.diff(sequences.subject_id, prepend=sequences.subject_id[:1] - 1))
     ends = np.append(first, len(sequences))
     for begin in range(0, len(first), most):

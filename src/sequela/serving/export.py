@@ -1,4 +1,4 @@
-"""A finished run as one ONNX file: its graph, and what must be known to use it."""
+"""Export of a finished run to one ONNX file: its graph and its metadata."""
 
 import hashlib
 import json
@@ -29,38 +29,37 @@ if TYPE_CHECKING:
     import onnx
 
 INTENDED = (
-    "Research, and the evaluation of methods. It is no medical device and has not been shown to "
-    "help anybody. It answers one question, {question}, for people and devices like those of its "
-    "training data ({title}); for others its probabilities mean nothing until they were evaluated "
-    "there."
+    "Research and the evaluation of methods. The model is not a medical device and has no proven "
+    "benefit. It predicts one outcome ({question}) for people and devices like those of its "
+    "training data ({title}). Evaluate it before any use on other people or devices."
 )
 
 
 def run_to_export(path: Path) -> RunFolder:
-    """The run that is meant, if it is one.
+    """Open the run to export.
 
     Raises:
-        RunError: If it is not finished, or there are several.
+        RunError: If it is not finished, or has several models.
     """
     (folder,) = named_runs([path])
     if not isinstance(folder, RunFolder):
         raise RunError(
-            f"{path} holds {len(folder.runs)} models, one a fold or seed: name one of them, such "
+            f"{path} has {len(folder.runs)} models, one per fold or seed: name one of them, such "
             f"as {folder.first.path.name}, or average those of one split (sequela ensemble)"
         )
     return folder
 
 
 def exported(path: Path, *, trust_code: bool = False) -> bytes:
-    """The bytes of the ONNX file of a run: the same run gives the same bytes.
+    """Return the ONNX file of a run as bytes, which are the same each time.
 
     Args:
-        path: Of a finished run.
+        path: A finished run.
         trust_code: Whether its model may be a class of a file or module.
 
     Raises:
         MissingExtraError: If ``onnx`` is not installed.
-        RunError: If the run is not finished, or several.
+        RunError: If the run is not finished, or has several models.
         ModelError: If its model has no translation.
     """
     folder = run_to_export(path)
@@ -69,9 +68,9 @@ def exported(path: Path, *, trust_code: bool = False) -> bytes:
 
 
 def graph(model: TrainedModel | TrainedEnsemble) -> "onnx.ModelProto":
-    """The graph of a model; see :func:`sequela.serving.translate.graph_of`."""
+    """Return the graph of a model; see :func:`sequela.serving.translate.graph_of`."""
     try:
-        import onnx  # noqa: F401 - the extra is said where it is missing
+        import onnx  # noqa: F401 - for the error that names the extra
     except ImportError as error:
         raise MissingExtraError.of("export", "an export") from error
     from sequela.serving.translate import graph_of
@@ -82,7 +81,7 @@ def graph(model: TrainedModel | TrainedEnsemble) -> "onnx.ModelProto":
 def with_metadata(
     graph: "onnx.ModelProto", folder: RunFolder, model: TrainedModel | TrainedEnsemble
 ) -> bytes:
-    """A graph with all that must be known of it, sealed."""
+    """Add metadata and seal to a graph, and return its bytes."""
     from onnx import helper
 
     text = metadata.as_text(describe(folder, model))
@@ -91,7 +90,7 @@ def with_metadata(
 
 
 def describe(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[str, Any]:
-    """What a model says of itself: the entries of :mod:`sequela.serving.about`."""
+    """Describe a model: the entries of :mod:`sequela.serving.about`."""
     header, data, settings = model.header, folder.data, folder.settings
     signal = "n_times" in header
     tuning = folder.predictions.part("tuning")
@@ -130,13 +129,14 @@ def describe(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[s
 
 
 def names_of_few(folder: RunFolder) -> str | None:
-    """Why the file must not leave the building: its vocabulary names codes of few patients."""
+    """Return a warning if the vocabulary may have codes of few patients."""
     least = least_named(folder.data)
     if least is None or least >= SMALLEST_CELL:
         return None
     return (
-        f"keep this file in the house: its vocabulary names codes of {least} training subject(s); "
-        f"train with --min-subjects {SMALLEST_CELL} for one that may leave it"
+        f"internal file, do not publish: its vocabulary may have codes of only {least} training "
+        f"subject{'s' * (least > 1)}; train with --min-subjects {SMALLEST_CELL} for a publishable "
+        "file"
     )
 
 
@@ -172,7 +172,7 @@ def _records(folder: RunFolder, model: TrainedModel | TrainedEnsemble) -> dict[s
 
 
 def _values(model: TrainedModel | TrainedEnsemble) -> dict[str, list[float]] | None:
-    """Mean and deviation of each channel in training, where a network learnt them."""
+    """Return mean and deviation of each channel in training, if a network reads values."""
     from sequela.serving.translate import leaves
 
     for leaf in leaves(model):
@@ -183,7 +183,7 @@ def _values(model: TrainedModel | TrainedEnsemble) -> dict[str, list[float]] | N
 
 
 def _features(model: TrainedModel | TrainedEnsemble) -> dict[str, str]:
-    """What the featurisers of records have learnt, by ``features:NAME``."""
+    """Return the fitted featurisers of records, by ``features:NAME``."""
     from sequela.serving.translate import leaves
 
     found = {}
@@ -200,7 +200,7 @@ def _features(model: TrainedModel | TrainedEnsemble) -> dict[str, str]:
 
 
 def _thresholds(folder: RunFolder) -> list[dict[str, Any]]:
-    """For two classes: what raises an alarm, and why there."""
+    """Return the thresholds of two classes, with their criteria."""
     points = folder.test.get("operating_points", ())
     return [{"value": each["threshold"], "chosen_for": each["chosen_for"]} for each in points]
 
@@ -218,7 +218,7 @@ def _calibration(tuning: Predictions) -> dict[str, Any]:
 
 
 def _fingerprint(split: Split) -> dict[str, Any]:
-    """Marks of the parts, under numbers in place of hashed ids."""
+    """Return fingerprints of the sets, under numbers instead of hashed ids."""
     if split.content is None:
         return {"sha256": "", "key": split.key, "marks": None, "seen": []}
     ids = split.ids.values()

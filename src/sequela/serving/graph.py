@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 from sequela.errors import ModelError
 
 OPSET = 20
-"""Which ONNX Runtime reads from 1.17 on."""
+"""Version of the operators, for ONNX Runtime 1.17 or later."""
 TREES = ("ai.onnx.ml", 3)
 _IR = 9
 _FLOAT = helper.np_dtype_to_tensor_dtype(np.dtype(np.float32))
@@ -22,10 +22,10 @@ _TYPES: dict[type[np.generic], int] = {
 
 
 class Graph:
-    """A graph that grows: each call adds an operation and names what it gives.
+    """A graph to which each call adds an operation and returns the name of its output.
 
     Attributes:
-        shapes: The inputs so far: fixed sizes, and names of those that are not fixed.
+        shapes: The shapes of the inputs: fixed sizes, and names of variable sizes.
     """
 
     def __init__(self) -> None:
@@ -38,9 +38,9 @@ class Graph:
     def input(
         self, name: str, shape: Sequence[int | str], dtype: type[np.generic] = np.float32
     ) -> str:
-        """Declare an input; the models of an ensemble share those of one name.
+        """Declare an input; models of an ensemble share inputs of the same name.
 
-        Where one of them needs a size and another takes any, the size is fixed.
+        A size is fixed if any of them needs a fixed size.
 
         Raises:
             ModelError: If another model reads it in another shape.
@@ -60,7 +60,7 @@ class Graph:
         return name
 
     def constant(self, value: ArrayLike, dtype: Any = None) -> str:
-        """An array; equal ones are stored once."""
+        """Add an array; equal arrays are stored once."""
         array = np.array(value, dtype)
         key = (str(array.dtype), array.shape, array.tobytes())
         if key not in self._known:
@@ -69,7 +69,7 @@ class Graph:
         return self._known[key]
 
     def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """The one output of an operation."""
+        """Add an operation with one output."""
         return self.ops(kind, *inputs, outputs=(True,), domain=domain, **attributes)[0]
 
     def ops(
@@ -80,35 +80,35 @@ class Graph:
         domain: str = "",
         **attributes: Any,
     ) -> list[str]:
-        """The outputs of an operation that are asked for; the others are left out."""
+        """Add an operation, and return the outputs marked in ``outputs``."""
         number = len(self._nodes)
         names = [f"n{number}_{i}" if asked else "" for i, asked in enumerate(outputs)]
         self._nodes.append(helper.make_node(kind, inputs, names, domain=domain, **attributes))
         return [name for name in names if name]
 
     def cast(self, value: str, dtype: type[np.generic]) -> str:
-        """Numbers of another type."""
+        """Add a conversion to another type."""
         return self.op("Cast", value, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def reshape(self, value: str, shape: Sequence[int]) -> str:
-        """Another shape: 0 keeps a size, -1 is what is left."""
+        """Add a change of shape: 0 keeps a size, -1 is the rest."""
         return self.op("Reshape", value, self.constant(shape, np.int64))
 
     def reduce(self, kind: str, value: str, *axes: int, keep: bool = False) -> str:
-        """``Sum``, ``Mean`` or ``Max`` over axes."""
+        """Add a ``Sum``, ``Mean`` or ``Max`` over axes."""
         return self.op(f"Reduce{kind}", value, self.constant(axes, np.int64), keepdims=int(keep))
 
     def slice(self, value: str, first: int, end: int, axis: int = -1) -> str:
-        """A stretch of an axis."""
+        """Add a slice of an axis."""
         ends = [self.constant([each], np.int64) for each in (first, end, axis)]
         return self.op("Slice", value, *ends)
 
     def unsqueeze(self, value: str, axis: int) -> str:
-        """A new axis of size 1."""
+        """Add a new axis of size 1."""
         return self.op("Unsqueeze", value, self.constant([axis], np.int64))
 
     def model(self, output: str, classes: int) -> onnx.ModelProto:
-        """The whole, its output named ``probabilities``."""
+        """Return the whole model, with its output named ``probabilities``."""
         nodes = [*self._nodes, helper.make_node("Identity", [output], ["probabilities"])]
         return onnx_model(nodes, self._inputs(), classes, self._constants)
 
@@ -125,7 +125,7 @@ def onnx_model(
     classes: int,
     constants: Sequence[onnx.TensorProto],
 ) -> onnx.ModelProto:
-    """A model of one output, ``probabilities``: float32 (batch, class)."""
+    """Make a model with one output, ``probabilities``: float32 (batch, class)."""
     output = helper.make_tensor_value_info("probabilities", _FLOAT, ["batch", classes])
     graph = helper.make_graph(nodes, "sequela", inputs, [output], constants)
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(*TREES)]

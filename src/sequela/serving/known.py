@@ -1,6 +1,6 @@
-"""Which of new recordings or patients a model was trained on.
+"""Recognition of recordings or patients of a model's training or validation set.
 
-They are known by the marks in its file, and, where a run folder is asked, by their hashed ids too.
+They are recognised by the fingerprints in its file and, for a run folder, by their hashed ids too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Known:
-    """Marks of what a model has seen and of what it has not.
+    """Fingerprints of the data of a model.
 
     Attributes:
-        content: Marks; ``None`` where they cannot be compared.
-        seen: bool (unit,), whether it was trained or tuned on each.
-        how: How codes are hashed.
-        why_not: Why they cannot be compared, as a sentence.
-        listed: Kinds and hashed ids of what a run was trained or tuned on.
-        named: How these are hashed; ``None`` where only the marks tell.
+        content: The fingerprints; ``None`` if they cannot be compared.
+        seen: bool (unit,), whether each is in the training or validation set.
+        how: The hash of codes.
+        why_not: A sentence on why they cannot be compared.
+        listed: Kinds and hashed ids of a run's training and validation set.
+        named: The hash of these ids; ``None`` for fingerprints only.
     """
 
     content: Content | None
@@ -42,7 +42,7 @@ class Known:
 
     @classmethod
     def of(cls, about: Mapping[str, Any]) -> Self:
-        """The marks that a model carries.
+        """Read the fingerprints of a model.
 
         Raises:
             DataError: If they are damaged.
@@ -50,13 +50,13 @@ class Known:
         marks = about["fingerprint"]
         nothing = np.zeros(0, np.bool_)
         if marks["marks"] is None:
-            why = "the model has no marks of its training data: whom it has seen is not known"
+            why = "overlap with the training data: not checked, as the model has no fingerprints"
             return cls(None, nothing, PLAIN, why)
         how = PLAIN if about["kind"] == "signal" else named(marks["key"])
         if how is None:
             why = (
-                "the marks of the training data are hashed with a key that is not here, so whom "
-                "the model has seen is not known: name its file with SEQUELA_KEY"
+                "overlap with the training data: not checked, as the key of the fingerprints is "
+                "missing: name its file with SEQUELA_KEY"
             )
             return cls(None, nothing, PLAIN, why)
         try:
@@ -65,12 +65,12 @@ class Known:
             seen[marks["seen"]] = True
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise DataError(
-                f"the marks of the training data are damaged ({error}): export the run again"
+                f"the fingerprints of the training data are damaged ({error}): export the run again"
             ) from error
         return cls(content, seen, how)
 
     def by_name(self, split: "Split") -> Self:
-        """The same, which knows the units of a run by their names too."""
+        """Add the ids of a run's units."""
         listed = frozenset(
             (kind, id_)
             for kind, each in split.ids.items()
@@ -79,20 +79,20 @@ class Known:
         return replace(self, listed=listed, named=split.pseudonyms)
 
     def names(self, ids: Sequence[str], kind: str = "subject") -> list[str]:
-        """List those of some ids of a kind that the model has seen, by their names."""
+        """List the ids of a kind that are in the training or validation set."""
         if self.named is None:
             return []
         return [id_ for id_ in dict.fromkeys(ids) if (kind, self.named.of(id_)) in self.listed]
 
     def signals(self, units: Sequence[str], signals: Sequence[NDArray[Any]]) -> list[str]:
-        """The units of signals (n_chans, time) that the model has seen."""
+        """List the units of signals (n_chans, time) in the training or validation set."""
         if self.content is None:
             return []
         asked = of_signals(units, signals)
         return self._seen(asked, asked.units)
 
     def records(self, sequences: Sequences) -> list[str]:
-        """The subjects of records that the model has seen."""
+        """List the subjects of records in the training or validation set."""
         if self.content is None:
             return []
         asked = content_of(sequences, self.how)

@@ -1,7 +1,7 @@
 """Layers of torch as operations of ONNX.
 
-Translated one by one, and not by torch's exporter: that unrolls recurrent layers, knows no packed
-sequences, and takes a minute for what is done here in milliseconds (decision 25).
+They are translated one by one. Torch's exporter unrolls recurrent layers, has no packed sequences,
+and takes a minute instead of milliseconds (decision 25).
 """
 
 from collections.abc import Callable, Sequence
@@ -19,13 +19,13 @@ from sequela.serving.graph import Graph
 
 
 def array(tensor: Tensor) -> NDArray[Any]:
-    """The numbers of a tensor."""
+    """Return the numbers of a tensor."""
     found: NDArray[Any] = tensor.detach().cpu().numpy()
     return found
 
 
 def linear(g: Graph, layer: nn.Linear, x: str) -> str:
-    """(..., out) of (..., in)."""
+    """Add a linear layer, (..., in) to (..., out)."""
     product = g.op("MatMul", x, g.constant(array(layer.weight).T))
     return product if layer.bias is None else g.op("Add", product, g.constant(array(layer.bias)))
 
@@ -73,7 +73,7 @@ _LAYERS: dict[type[nn.Module], Callable[[Graph, nn.Module, str], str]] = {
 
 
 def in_order(g: Graph, layers: Sequence[nn.Module], x: str, *, flat: bool = True) -> str:
-    """Layers one after another; what comes before the first Linear is flattened unless it is."""
+    """Add layers one after another, flattening before the first Linear unless ``flat``."""
     for layer in layers:
         if isinstance(layer, nn.Linear) and not flat:
             x, flat = g.op("Flatten", x, axis=1), True
@@ -84,12 +84,12 @@ def in_order(g: Graph, layers: Sequence[nn.Module], x: str, *, flat: bool = True
 
 
 def recurrent(g: Graph, layer: nn.GRU | nn.LSTM, steps: str, lengths: str) -> tuple[str, str]:
-    """States (step, batch, hidden) of the last layer, 0 beyond the end; and the last real ones.
+    """Add a recurrent layer, and return all states of its last layer and the last real states.
 
     Args:
         g: The graph.
-        layer: Of one direction.
-        steps: (step, batch, feature).
+        layer: A layer with one direction.
+        steps: Inputs (step, batch, feature).
         lengths: int64 (batch,).
     """
     kind = type(layer).__name__
@@ -117,30 +117,30 @@ def recurrent(g: Graph, layer: nn.GRU | nn.LSTM, steps: str, lengths: str) -> tu
 
 
 def standardised(g: Graph, scale: Standardise, x: str) -> str:
-    """(..., n) of (..., n)."""
+    """Add a standardisation of (..., n)."""
     centred = g.op("Sub", x, g.constant(array(scale.mean)))
     return clipped(g, g.op("Div", centred, g.constant(array(scale.deviation))))
 
 
 def clipped(g: Graph, x: str) -> str:
-    """Numbers cut at the deviations that networks see."""
+    """Add a clip to the range of networks."""
     return g.op("Clip", x, g.constant(-CLIP, np.float32), g.constant(CLIP, np.float32))
 
 
 def softmax(g: Graph, logits: str) -> str:
-    """Probabilities (..., class) of logits (..., class)."""
+    """Add probabilities (..., class) of logits (..., class)."""
     return g.op("Softmax", logits, axis=-1)
 
 
 def mean_of_members(g: Graph, probabilities: Sequence[str]) -> str:
-    """The mean of probabilities (batch, class)."""
+    """Add the mean of probabilities (batch, class)."""
     if len(probabilities) == 1:
         return probabilities[0]
     return g.op("Mean", *probabilities)
 
 
 def members(g: Graph, layer: Members, features: str, found: str) -> str:
-    """Probabilities (batch, class) of :class:`sequela.models.members.Members`."""
+    """Add probabilities (batch, class) of :class:`sequela.models.members.Members`."""
     hinges = [features]
     for knot in layer.knots:
         for side in (1, -1):

@@ -1,4 +1,4 @@
-"""Whether an exported model says what its run said: compared on the run's own examples."""
+"""Comparison of an exported model with its run on the run's examples."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +17,18 @@ from sequela.serving.records import inputs_of
 from sequela.serving.served import ServedModel
 
 TOLERANCE = 1e-5
-"""Between two probabilities."""
+"""Largest difference of two probabilities."""
 EXAMPLES = 1000
 _AT_ONCE = 100
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Two models on the same examples.
+    """The comparison of two models on the same examples.
 
     Attributes:
-        examples: How many.
-        difference: The greatest, of any probability.
+        examples: Number of examples.
+        difference: The largest difference of any probability.
     """
 
     examples: int
@@ -36,15 +36,14 @@ class Compared:
 
 
 def compare(model: ServedModel, folder: RunFolder, data: RunData) -> Compared:
-    """What an exported model says of examples of its run, beside what the run says of them.
+    """Compare predictions of an exported model with the predictions of its run.
 
-    The tuning part is left out: the run keeps what was said of it before its model was trained once
-    more (``--refit``).
+    The validation set is left out: after ``--refit`` the run keeps its predictions from before.
 
     Args:
         model: The exported model.
         folder: The run.
-        data: Its data.
+        data: The data of the run.
     """
     predictions = folder.predictions
     rows = np.flatnonzero(predictions.split != "tuning")
@@ -57,7 +56,7 @@ def require_same(model: ServedModel, folder: RunFolder, root: Path | None) -> Co
     """Compare an exported model with its run on the run's data.
 
     Raises:
-        RunError: If the data found are others, or the models differ.
+        RunError: If the data or the predictions differ.
         SequelaError: If the data cannot be found.
     """
     with temporary() as work:

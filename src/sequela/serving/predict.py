@@ -1,4 +1,4 @@
-"""A model asked about new data: from a path to a table of probabilities and a list of the rest."""
+"""Prediction on new data: from a path to a table of probabilities and a list of exceptions."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,13 +26,13 @@ from sequela.sources import catalog
 
 @dataclass(frozen=True)
 class Asked:
-    """What a model is asked about.
+    """The data to predict for.
 
     Attributes:
-        path: File or folder; the usual places of the data set by default.
-        data: Name of the data set or format; by default that of the file, or of the training data.
-        signals: What options say of recordings of one's own.
-        times: Whom to ask about and when, for a model that learnt those of a file.
+        path: File or folder (default: the usual search path).
+        data: Name of the data set or format (default: from the file, else as in training).
+        signals: Options for custom recordings.
+        times: Label file with subjects and times, for a model trained with a label file.
     """
 
     path: Path | None = None
@@ -43,13 +43,13 @@ class Asked:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What came of it.
+    """The result of a prediction.
 
     Attributes:
         out: The table.
-        report: Counts, unknown codes and drift, as the table's metadata have them.
-        known: Examples that the model was trained or tuned on.
-        sentences: The same in words.
+        report: Counts, unknown codes and drift, as in the table's metadata.
+        known: Number of examples in the training or validation set.
+        sentences: The report in words.
     """
 
     out: Path
@@ -64,28 +64,28 @@ def predict(
     out: Path,
     done: Callable[[int, float | None], None] = lambda _, __: None,
 ) -> Predicted:
-    """Ask a model about new data, as they are read: memory does not grow with them.
+    """Predict on new data while they are read: memory does not grow with them.
 
     Args:
         model: The model.
         asked: The data.
-        out: The table, a Parquet file. The list of what is not scored, or was seen in training,
-            lies beside it as ``NAME.listed.csv``.
-        done: Called with the examples that are scored, and the share of the data that is read, or
-            nothing where that is not known.
+        out: The table, a Parquet file. The list of examples that were not scored, or are in the
+            training or validation set, is written next to it as ``NAME.listed.csv``.
+        done: Called with the number of scored examples, and the finished share of the data or
+            ``None`` if it is unknown.
 
     Raises:
-        SettingError: If the data are not of the kind that the model reads.
-        SequelaError: If they cannot be found or read, or nothing in them can be scored; nothing is
+        SettingError: If the model reads another kind of data.
+        SequelaError: If the data cannot be found or read, or nothing can be scored; nothing is
             written then.
     """
     require_outputs(out, [asked.path, asked.times, Path(model.name)])
     unknown: dict[str, Any] | None = None
     signal = model.about["kind"] == "signal"
     if signal and asked.times is not None:
-        raise SettingError("--times is for hospital records, and the model reads a signal")
+        raise SettingError("--times is for hospital records, but the model reads a signal")
     if not signal and (options := sorted(asked.signals.model_dump(exclude_defaults=True))):
-        raise SettingError(f"--{options[0]} is for signals, and the model reads hospital records")
+        raise SettingError(f"--{options[0]} is for signals, but the model reads hospital records")
     reader = signal_input if signal else record_input
     name = reader.format_of(model, asked.path, asked.data)
     _require_kind(model, name)
@@ -124,7 +124,7 @@ def predict(
 
 
 def folds_of(path: Path) -> list[Path]:
-    """The run folders of a cross-validation; of anything else, the path itself."""
+    """Return the run folders of a cross-validation, or the path itself for anything else."""
     if not (path / "folds.json").is_file():
         return [path]
     from sequela.runs.folds import FoldsFolder
@@ -140,18 +140,18 @@ def predict_mean(
 ) -> Predicted:
     """Predict with all models of a cross-validation, and write the mean of their probabilities.
 
-    An example counts as known if any of them was trained or tuned on it: in data of the training
-    set, each is. Memory grows with the table of probabilities.
+    An example counts as known if it is in the training or validation set of any model. Memory grows
+    with the table of probabilities.
 
     Args:
-        models: One or more, of the same classes.
+        models: One or more models with the same classes.
         asked: The data.
-        out: The table, as of :func:`predict`.
-        done: Called as of :func:`predict`, by each model in turn.
+        out: The table, see :func:`predict`.
+        done: See :func:`predict`; called by each model in turn.
 
     Raises:
-        DataError: If they do not score the same examples.
-        SequelaError: As of :func:`predict`.
+        DataError: If the models score different examples.
+        SequelaError: See :func:`predict`.
     """
     if len(models) == 1:
         return predict(models[0], asked, out, done)
@@ -169,23 +169,18 @@ def predict_mean(
 
 
 def _require_kind(model: ServedModel, name: str) -> None:
-    """Make sure that data are of the kind that a model reads.
-
-    Raises:
-        UnknownNameError: If no data set has that name.
-        SettingError: If they are of another kind.
-    """
+    """Raise an error unless a model reads this kind of data."""
     kinds = {"signal": ("recordings", "signals"), "records": ("hospital records", "meds")}
     holds, reads = catalog.lookup(name).holds, model.about["kind"]
     if holds != reads:
         raise SettingError(
-            f"{name} holds {kinds[holds][0]}, and {model.name} reads {kinds[reads][0]}: name some "
-            f"with --data, such as {kinds[reads][1]}"
+            f"{name} has {kinds[holds][0]}, but {model.name} reads {kinds[reads][0]}: name other "
+            f"data with --data, such as {kinds[reads][1]}"
         )
 
 
 def _known(model: ServedModel, name: str) -> Known:
-    """What a model has seen; a run folder says it by names too, of data of the same set."""
+    """Return the fingerprints of a model, with ids for a run folder and the same data set."""
     known = Known.of(model.about)
     if name != model.about["training"]["name"] or not Path(model.name).is_dir():
         return known
@@ -205,7 +200,7 @@ def _report(scored: Scored, drift: Drift, unknown: dict[str, Any] | None) -> dic
 
 
 def _counted(scored: Scored, out: Path, known: Known, count: int, units: str) -> Iterator[str]:
-    """How many were scored, and what became of the others."""
+    """Yield sentences on scored examples, on others, and on known examples."""
     yield f"{out}: {scored.examples:,} examples"
     listed = listed_path(out)
     if total := scored.unscored.total():
@@ -214,10 +209,10 @@ def _counted(scored: Scored, out: Path, known: Known, count: int, units: str) ->
     else:
         yield "not scored: none"
     if count:
-        of = "" if scored.signal else f", of {len(scored.seen):,} {units},"
+        of = "" if scored.signal else f" (of {len(scored.seen):,} {units})"
         yield (
-            f"known: {count:,} of these examples{of} are "
-            f"{seen_in_words(signal=scored.signal)}; their split is train, and {listed} names them"
+            f"known: {count:,} of these examples{of} {'are' if count > 1 else 'is'} "
+            f"{seen_in_words(signal=scored.signal)}; their split is train, and {listed} lists them"
         )
     elif not known.why_not:
         yield f"known: no {units[:-1]} here is {seen_in_words(signal=scored.signal)}"
@@ -226,11 +221,11 @@ def _counted(scored: Scored, out: Path, known: Known, count: int, units: str) ->
 
 
 def _unknown(model: ServedModel, unknown: dict[str, Any] | None) -> Iterator[str]:
-    """The share of codes that the model does not know, beside that of its own data."""
+    """Yield the share of unknown codes, here and in the model's test set."""
     if unknown is None or not unknown["codes"]:
         return
     of_run = model.about["records"]["unknown"].get("held_out", {})
     yield (
         f"unknown codes: {unknown['unknown'] / unknown['codes']:.1%} of {unknown['codes']:,}"
-        + (f"; in the model's held-out part {of_run['share']:.1%}" if "share" in of_run else "")
+        + (f" (test set of the model: {of_run['share']:.1%})" if "share" in of_run else "")
     )

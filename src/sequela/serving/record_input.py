@@ -1,4 +1,4 @@
-"""Hospital records that a model is asked about: its task without outcomes, in its words."""
+"""Prediction on hospital records, with the task and vocabulary of a model."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,14 +24,14 @@ from sequela.sources.events import events_of
 from sequela.sources.signals.edf import SUFFIXES
 
 _NUMBERS = 1 << 21
-"""Numbers of a batch, once all its examples are as long."""
+"""Numbers of a batch, after padding."""
 _MOST = 1024
 _PATIENTS = 5_000
-"""Patients that are looked for at once among those the model has seen."""
+"""Patients that are compared with the fingerprints at once."""
 
 
 def format_of(model: ServedModel, path: Path | None, data: str | None) -> str:
-    """The format of records: as asked for, else that of the folder, else that of the training."""
+    """Return the format of records: the given one, else from the folder, else as in training."""
     if data is None and path is not None and (path / "data").is_dir():
         return "meds"
     if data is None and path is not None and path.suffix.lower() in SUFFIXES:
@@ -54,21 +54,21 @@ def score_records(
     """Score the records at a path.
 
     Args:
-        model: Of records.
-        scored: Takes what it says.
+        model: A model of records.
+        scored: Takes the predictions.
         drift: Counts codes and measurements.
-        known: Marks of whom the model has seen.
-        name: Of the data set or format.
-        path: Where they lie; the usual places by default.
-        times: Whom to ask about and when, for a model that learnt those of a file.
+        known: Fingerprints of the model's data.
+        name: Name of the data set or format.
+        path: Folder or file of the data (default: the usual search path).
+        times: Label file with subjects and times, for a model trained with a label file.
         work: Folder for events and sequences.
-        done: Called with the share that is done, or nothing where that is not known.
+        done: Called with the finished share, or ``None`` if it is unknown.
 
     Returns:
-        What was done, as sentences; and how many codes the model does not know.
+        Sentences on the preparation, and the number of unknown codes.
 
     Raises:
-        SequelaError: The data cannot be found or read, or the task not be asked of them.
+        SequelaError: The data cannot be found or read, or do not fit the task.
     """
     about = model.about["records"]
     same = name == model.about["training"]["name"]
@@ -99,7 +99,7 @@ def score_records(
     notes = list(asked.notes)
     if empty := sequences.header["examples_without_events"]:
         notes.append(
-            f"{empty:,} examples have no event by the time of prediction: the model is told that"
+            f"examples without an event by the time of prediction: {empty:,} (they are scored too)"
         )
     unknown = dict(sequences.header["unknown"].get("held_out", {"codes": 0, "unknown": 0}))
     return notes, unknown
@@ -117,7 +117,7 @@ def _refuse(scored: Scored, left_out: LeftOut) -> None:
 
 
 def _batches(sequences: Sequences, wide: int) -> Iterator[NDArray[np.int64]]:
-    """Rows that follow each other, so many that they fit into memory when they are padded."""
+    """Yield consecutive rows that fit into memory after padding."""
     widest = np.maximum(wide, np.diff(sequences.code_offsets).max(initial=1))
     lengths = sequences.lengths
     first = longest = 0

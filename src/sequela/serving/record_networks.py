@@ -1,4 +1,4 @@
-"""Networks of hospital records as graphs: probabilities of padded visits with explicit lengths."""
+"""Graphs of networks of hospital records, from padded visits with explicit lengths."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,13 +29,13 @@ _FLOAT = onnx.TensorProto.FLOAT
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the inputs are like.
+    """The sizes of the inputs.
 
     Attributes:
-        channels: Measurements of a visit.
-        features: Columns of the table of features.
-        read: ``features:NAME``, where one is read.
-        state: What was learnt before the network, by name.
+        channels: Number of measurements of a visit.
+        features: Number of columns of the table of features.
+        read: ``features:NAME``, if features are read.
+        state: The fitted preprocessing, by name.
     """
 
     channels: int
@@ -49,25 +49,25 @@ def _lengths(g: Graph) -> str:
 
 
 def codes(g: Graph) -> str:
-    """The codes: int64 (batch, visit, place), -1 where there is none."""
+    """Add the input of codes: int64 (batch, visit, place), -1 for padding."""
     return g.input("codes", ("batch", "visit", "place"), np.int64)
 
 
 def _gaps(g: Graph) -> str:
-    """(visit, batch), float32; 0 beyond the end."""
+    """Add the input of gaps: float32 (visit, batch), 0 for padding."""
     gaps = g.op("Transpose", g.input("gaps", ("batch", "visit")), perm=[1, 0])
     return g.op("Where", _real(g, gaps), gaps, g.constant(0, np.float32))
 
 
 def _real(g: Graph, steps: str) -> str:
-    """Bool (visit, batch): whether there is such a visit."""
+    """Add the mask of real visits: bool (visit, batch)."""
     size = g.op("Squeeze", g.op("Shape", steps, start=0, end=1), g.constant([0], np.int64))
     number = g.op("Range", g.constant(0, np.int64), size, g.constant(1, np.int64))
     return g.op("Less", g.unsqueeze(number, 1), _lengths(g))
 
 
 def _embedded(g: Graph, layer: MultiHotLinear) -> str:
-    """(visit, batch, embed): sums of the rows of the codes, and the bias."""
+    """Add the embeddings (visit, batch, embed): sums of the rows of the codes, and the bias."""
     given = codes(g)
     none = g.constant(layer.n_codes, np.int64)
     place = g.op("Where", g.op("Less", given, g.constant(0, np.int64)), none, given)
@@ -78,13 +78,13 @@ def _embedded(g: Graph, layer: MultiHotLinear) -> str:
 
 
 def described(g: Graph, sizes: Sizes) -> str:
-    """The table of features as networks read it: float32 (batch, column)."""
+    """Add the scaled table of features: float32 (batch, column)."""
     table = g.input(sizes.read, ("batch", sizes.features))
     return _standard(g, table, sizes.state, f"{sizes.read}:column ")
 
 
 def static(g: Graph, sizes: Sizes) -> str:
-    """The static columns as networks read them: float32 (batch, column)."""
+    """Add the scaled static columns: float32 (batch, column)."""
     table = g.input("static", ("batch", len(sizes.state["static:mean"])))
     return _standard(g, table, sizes.state, "static:")
 
@@ -121,7 +121,7 @@ def _attention(g: Graph, network: nn.Module, sizes: Sizes) -> str:
 
 
 def _last(g: Graph, steps: str) -> str:
-    """(batch, feature) of (visit, batch, feature): those of the last visit."""
+    """Add the features of the last visit: (visit, batch, feature) to (batch, feature)."""
     one = g.constant(1, np.int64)
     turned = g.op("Transpose", steps, perm=[1, 0, 2])
     place = g.unsqueeze(g.op("Sub", _lengths(g), one), 1)
@@ -148,9 +148,9 @@ def _values(g: Graph, network: nn.Module, sizes: Sizes) -> str:
 
 
 def _carried(g: Graph, there: str, values: str, time: str) -> tuple[str, str]:
-    """The last value of each channel by each visit, and when it was; both (visit, batch, channel).
+    """Add the last value of each channel and its time: (visit, batch, channel).
 
-    Before its first value a channel is 0, and that was infinitely long ago.
+    Before its first value, a channel is 0 and its time is minus infinity.
     """
     size = g.op("Shape", values, start=1)
     begin = [g.op("Expand", g.constant(each, np.float32), size) for each in (0.0, -np.inf)]
@@ -182,7 +182,7 @@ def _carried(g: Graph, there: str, values: str, time: str) -> tuple[str, str]:
 
 
 def _pooled(g: Graph, states: str, real: str) -> str:
-    """Mean, greatest and last state: (batch, 3 · hidden)."""
+    """Add mean, maximum and last state: (batch, 3 · hidden)."""
     mean = g.op("Div", g.reduce("Sum", states, 0), g.unsqueeze(g.cast(_lengths(g), np.float32), 1))
     hidden = g.op("Where", real, states, g.constant(-np.inf, np.float32))
     return g.op("Concat", mean, g.reduce("Max", hidden, 0), _last(g, states), axis=1)
@@ -194,4 +194,4 @@ TRANSLATIONS: dict[type[nn.Module], Callable[[Graph, nn.Module, Sizes], str]] = 
     VisitsAttention: _attention,
     ValuesLSTM: _values,
 }
-"""Probabilities (batch, class) by the class of a network."""
+"""The translation of each class of networks to probabilities (batch, class)."""

@@ -1,4 +1,4 @@
-"""A long recording on disk as a model of a signal reads it, piece by piece."""
+"""A long recording on disk, read piece by piece as a model needs it."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -14,20 +14,20 @@ from sequela.sources.signals.edf import EdfFile
 from sequela.sources.signals.windows import Rates
 
 _MOST = 1_000_000
-"""Terms of the ratio of two rates: the filter between them is as long."""
+"""Largest term of the ratio of two rates, which is the length of the filter."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A file as a model reads it.
+    """A recording with the channels and rate of a model.
 
     Attributes:
-        names: Of the channels.
-        n_chans: Channels that the model reads at once.
-        n_times: Samples, at the model's rate.
+        names: Names of the channels.
+        n_chans: Number of channels that the model reads at once.
+        n_times: Number of samples at the model's rate.
         sfreq: That rate, in Hz.
-        read: Gives samples in µV, (channel, time), from one up to another.
-        notes: In sentences.
+        read: Returns samples in µV, (channel, time), from one sample up to another.
+        notes: Sentences on the preparation.
     """
 
     names: tuple[str, ...]
@@ -39,21 +39,21 @@ class Recording:
 
     @property
     def n_asked(self) -> int:
-        """How often the model is asked about one window."""
+        """The number of predictions for one window."""
         return len(self.names) // self.n_chans
 
     @classmethod
     def of(cls, file: EdfFile, signal: Mapping[str, Any], channels: Sequence[str]) -> "Recording":
-        """A file as the model of a signal reads it.
+        """Open a recording with the channels and rate of a model.
 
         Args:
             file: The file.
-            signal: What the model says of its signal.
-            channels: Names that are asked for; those of the model, or all voltages, by default.
+            signal: The model's description of its signal.
+            channels: Names of channels (default: those of the model, or all voltages).
 
         Raises:
-            SettingError: If as many channels are chosen as the model does not read.
-            DataError: If a channel is missing, is no voltage, or has a rate of its own.
+            SettingError: If the number of channels is not that of the model.
+            DataError: If a channel is missing, is not a voltage, or has another rate.
         """
         there = [file.labels[i] for i in file.signals]
         known, n_chans, sfreq = tuple(signal["channels"]), signal["n_chans"], signal["sfreq"]
@@ -64,7 +64,7 @@ class Recording:
         montage = Montage(asked, there, str(file.path))
         if len(asked) != n_chans and n_chans > 1:
             raise SettingError(
-                f"{file.path}: {len(asked)} channels are chosen, and the model reads {n_chans}: "
+                f"{file.path}: {len(asked)} channels are chosen, but the model reads {n_chans}: "
                 "name them with --channels, in its order"
             )
         needed = [file.signals[i] for i in montage.needs]
@@ -96,7 +96,7 @@ def _rate(file: EdfFile, before: float, after: float) -> Rates:
     found = Rates.of(before, after) if 0 < before < math.inf else None
     if found is None or max(found.up, found.down) > _MOST:
         raise DataError(
-            f"{file.path}: has {before:g} Hz, which is not resampled to {after:g} Hz here: "
+            f"{file.path}: has {before:g} Hz, which cannot be resampled to {after:g} Hz here: "
             "resample it first"
         )
     return found

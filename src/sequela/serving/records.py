@@ -1,4 +1,4 @@
-"""Hospital records as an exported model reads them; nothing here needs torch."""
+"""Inputs of an exported model from hospital records, without torch."""
 
 from dataclasses import replace
 from typing import Any
@@ -18,12 +18,12 @@ _DAY = np.timedelta64(1, "D")
 def inputs_of(
     model: ServedModel, sequences: Sequences, rows: NDArray[np.int64]
 ) -> dict[str, NDArray[Any]]:
-    """What ``ServedModel.probabilities`` takes of some examples.
+    """Return the inputs of ``ServedModel.probabilities`` for some examples.
 
     Args:
-        model: Whose words the sequences are written in.
-        sequences: Where the examples are.
-        rows: int64 (row,), which to take.
+        model: The model, with the vocabulary of the sequences.
+        sequences: The sequences.
+        rows: int64 (row,), the rows to use.
     """
     source = examples_of(sequences, rows)
     lengths = source.lengths
@@ -50,7 +50,7 @@ def inputs_of(
 
 
 def examples_of(sequences: Sequences, rows: NDArray[np.int64]) -> Sequences:
-    """Some examples alone, in the given order."""
+    """Return some examples in the given order."""
     lengths = sequences.lengths[rows]
     steps = spans(sequences.step_offsets[rows], lengths)
     changes: dict[str, Any] = {
@@ -72,7 +72,7 @@ def _ends(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _padded(flat: NDArray[Any], counts: NDArray[np.int64], empty: float) -> NDArray[Any]:
-    """(row, place, ...) of what stands row after row."""
+    """Pad concatenated rows to (row, place, ...)."""
     shape = (len(counts), int(counts.max(initial=1)), *flat.shape[1:])
     found = np.full(shape, empty, flat.dtype)
     found[np.repeat(np.arange(len(counts)), counts), spans(np.zeros_like(counts), counts)] = flat
@@ -80,7 +80,7 @@ def _padded(flat: NDArray[Any], counts: NDArray[np.int64], empty: float) -> NDAr
 
 
 def _codes(source: Sequences) -> NDArray[np.int64]:
-    """int64 (example, visit, place), -1 where there is none."""
+    """Return codes as int64 (example, visit, place), -1 for padding."""
     counts = np.diff(source.code_offsets)
     of_visit = _padded(source.codes.astype(np.int64), counts, -1)  # (visit, place)
     return _padded(of_visit, source.lengths, -1)

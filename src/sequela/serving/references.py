@@ -1,4 +1,4 @@
-"""Reference models as graphs: probabilities of a table of features."""
+"""Graphs of baseline models, from a table of features."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def _shares(g: Graph, arrays: Arrays, table: str) -> str:
-    """The same for each example of any input."""
+    """Add the same probabilities for each example."""
     size = g.op("Concat", g.op("Shape", table, start=0, end=1), g.constant([1]), axis=0)
     return g.op("Expand", g.constant(arrays["share"][None], np.float32), size)
 
@@ -27,7 +27,7 @@ def _linear(g: Graph, arrays: Arrays, table: str) -> str:
 
 
 def _answer(g: Graph, logits: str, n: int) -> str:
-    """Probabilities (batch, class), of one number for two classes or of one for each."""
+    """Add probabilities (batch, class) from one logit for two classes or one for each class."""
     if n > 1:
         return g.cast(g.op("Softmax", logits, axis=-1), np.float32)
     second = g.op("Sigmoid", logits)
@@ -52,10 +52,10 @@ def _boosting(g: Graph, arrays: Arrays, table: str) -> str:
 
 
 def _trees(model: HistGradientBoostingClassifier) -> dict[str, list[Any]]:
-    """The attributes of all trees.
+    """Return the attributes of all trees.
 
-    A sample goes left if it is at most the threshold. Samples are single precision, and thresholds
-    here are too: rounded down, so that each sample goes where it went.
+    A sample goes left if it is at most the threshold. Samples have single precision, so thresholds
+    are rounded down to single precision, which keeps the path of each sample.
     """
     names = (
         "treeids nodeids featureids values truenodeids falsenodeids modes missing_value_tracks_true"
@@ -90,7 +90,7 @@ def _trees(model: HistGradientBoostingClassifier) -> dict[str, list[Any]]:
 
 
 def _rounded_down(threshold: float) -> float:
-    """The greatest number of single precision that is at most the threshold."""
+    """Return the largest number of single precision that is at most the threshold."""
     near = np.float32(threshold)
     below = float(near) <= threshold  # compared in double precision
     return float(near if below else np.nextafter(near, np.float32(-np.inf)))
@@ -102,9 +102,9 @@ TRANSLATIONS: dict[Callable[..., Any], Callable[[Graph, Arrays, str], str]] = {
     reference._predict_standardised: _standardised,  # noqa: SLF001
     reference._predict_boosting: _boosting,  # noqa: SLF001
 }
-"""By how the model predicts."""
+"""The translation of each prediction function."""
 
 
 def translation(entry: ReferenceModel) -> Callable[[Graph, Arrays, str], str] | None:
-    """How a reference model becomes a graph; ``None`` of one whose arrays only it can read."""
+    """Return the translation of a baseline model; ``None`` for a custom model."""
     return TRANSLATIONS.get(entry.predict)

@@ -1,4 +1,4 @@
-"""A long recording scanned: probabilities over time, and the events that they make.
+"""Scanning of long recordings: probabilities over time, and the events in them.
 
 Recordings are read piece by piece, so that memory does not grow with their length.
 """
@@ -19,24 +19,24 @@ from sequela.sources.signals.edf import EdfFile
 _AT_ONCE = 2048
 """Windows that are scored at once."""
 _FLAT = 1e-3
-"""µV of range below which a channel says nothing."""
+"""Range in µV below which a channel is flat."""
 
 
 @dataclass(frozen=True)
 class Scanning:
-    """How a recording is scanned.
+    """The settings of a scan.
 
     Attributes:
-        event: The class whose events are looked for.
-        step: Seconds from one window to the next; half a window by default.
+        event: The class to detect.
+        step: Seconds from one window to the next (default: half a window).
         smooth: Seconds over which probabilities are averaged.
-        threshold: Of the smoothed probability; that of the model by default, or 0.5.
-        shortest: Seconds that an event must last.
-        gap: Seconds between two events that are joined.
-        channels: Names to read, in the model's order.
+        threshold: Threshold of the smoothed probability (default: the model's, or 0.5).
+        shortest: Shortest event in seconds.
+        gap: Longest gap between two events that are joined, in seconds.
+        channels: Names of channels, in the model's order.
 
     Raises:
-        SettingError: If a number of seconds or the threshold is none that can be.
+        SettingError: If a number of seconds or the threshold is out of range.
     """
 
     event: str = ""
@@ -59,13 +59,13 @@ class Scanning:
 
 @dataclass(frozen=True)
 class Found:
-    """An event.
+    """A detected event.
 
     Attributes:
         onset: Seconds from the start of the recording.
-        duration: Seconds.
-        confidence: Mean probability within.
-        channel: Where it was highest, where channels were scored one by one; else empty.
+        duration: Length in seconds.
+        confidence: Mean probability of the event.
+        channel: The channel with the highest probability, if channels are scored one by one.
     """
 
     onset: float
@@ -76,19 +76,19 @@ class Found:
 
 @dataclass(frozen=True)
 class Scan:
-    """What was found in a recording.
+    """The result of a scan of a recording.
 
     Attributes:
         path: The file.
-        event: The class that was looked for.
+        event: The class to detect.
         seconds: Length of the recording.
         times: float64 (window,), the middle of each window, in seconds.
-        probability: float32 (window,), smoothed; NaN where nothing could be scored.
-        range: float32 (window,), least to greatest value within it in µV, the median of channels.
-        threshold: At or above it is an event.
-        events: In the order of time.
+        probability: float32 (window,), smoothed; NaN for windows that were not scored.
+        range: float32 (window,), lowest to highest value in µV, the median of channels.
+        threshold: The lowest probability of an event.
+        events: The events in the order of time.
         unscored: Seconds that were not scored: flat, or not finite.
-        recording: The file as the model read it.
+        recording: The recording with the channels and rate of the model.
     """
 
     path: Path
@@ -104,11 +104,11 @@ class Scan:
 
     @property
     def in_words(self) -> str:
-        """How much was found, in a sentence."""
+        """The number of events, in a sentence."""
+        events = f"{len(self.events)} {self.event} event{'s' * (len(self.events) != 1)}"
         return (
-            f"{len(self.events)} events of {self.event} in {self.seconds / 3600:.2f} hours, at a "
-            f"probability of {self.threshold:.3f} or more; {self.unscored:.0f} s were flat and not "
-            "scored"
+            f"{events} in {duration(self.seconds)}, with a probability of {self.threshold:.3f} or "
+            f"more; {self.unscored:.0f} s of flat signal were not scored"
         )
 
 
@@ -120,14 +120,14 @@ def scan(
 ) -> Scan:
     """Scan one recording.
 
-    A model of one channel is asked about each channel that is chosen, and the highest probability
-    counts. Other rates are resampled.
+    A model of one channel scores each chosen channel, and the highest probability counts. Other
+    rates are resampled.
 
     Args:
-        model: Of a signal.
+        model: A model of a signal.
         path: An EDF, EDF+ or BDF file.
         how: See :class:`Scanning`.
-        progress: Called with the share that is done.
+        progress: Called with the finished share.
 
     Raises:
         SettingError: If the model or a setting does not fit.
@@ -141,7 +141,7 @@ def scan(
     size, rate = signal["n_times"], signal["sfreq"]
     if recording.n_times < size:
         raise DataError(
-            f"{path}: has {file.seconds:g} s, and the model reads windows of {size / rate:g} s: "
+            f"{path}: has {file.seconds:g} s, but the model reads windows of {size / rate:g} s: "
             "expected a longer recording"
         )
     step = max(1, round((how.step or size / rate / 2) * rate))
@@ -162,6 +162,13 @@ def scan(
     )
 
 
+def duration(seconds: float) -> str:
+    """Write a length of time in words, such as ``40 s``, ``2 min`` or ``3.2 hours``."""
+    if seconds < 120:  # noqa: PLR2004
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} hours"  # noqa: PLR2004
+
+
 def _levels(
     model: ServedModel,
     recording: Recording,
@@ -169,7 +176,7 @@ def _levels(
     step: int,
     progress: Callable[[float], None],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Probabilities (window, channel or all of them), NaN of a window that says nothing; ranges."""
+    """Compute probabilities (window, channel), NaN for flat windows, and ranges (window,)."""
     size = model.about["signal"]["n_times"]
     windows = (recording.n_times - size) // step + 1
     found = np.empty((windows, recording.n_asked), np.float32)
@@ -182,7 +189,7 @@ def _levels(
         asked = cut.swapaxes(0, 1).reshape(-1, recording.n_chans, size)
         said = model.probabilities({"signal": np.nan_to_num(asked)})[:, place]
         spread = asked.max(-1) - asked.min(-1)
-        said[~(spread > _FLAT).all(-1)] = np.nan  # a channel is flat, or has what is no number
+        said[~(spread > _FLAT).all(-1)] = np.nan  # a channel is flat or not finite
         found[first:last] = said.reshape(last - first, -1)
         ranges[first:last] = np.median(spread.reshape(last - first, -1), 1)
         progress(last / windows)
@@ -190,7 +197,7 @@ def _levels(
 
 
 def looked_for(model: ServedModel, name: str = "") -> str:
-    """The class whose events are looked for.
+    """Return the class to detect.
 
     Raises:
         SettingError: If the model reads records, has no such class, or several to choose from.
@@ -203,8 +210,7 @@ def looked_for(model: ServedModel, name: str = "") -> str:
             name = model.classes[1]
         if not name:
             raise SettingError(
-                f"{model.name} knows {', '.join(model.classes)}: name the class to look for with "
-                "--event"
+                f"{model.name} has the classes {', '.join(model.classes)}: name one with --event"
             )
     if name not in model.classes:
         raise unknown_name("class", name, model.classes)
@@ -212,7 +218,7 @@ def looked_for(model: ServedModel, name: str = "") -> str:
 
 
 def _threshold(model: ServedModel, asked: float | None, place: int) -> float:
-    """As asked for, else the last of the model's, which was chosen for its second class."""
+    """Return the given threshold, else the chosen threshold of the model's second class."""
     if asked is None:
         known = model.about["thresholds"] if place == 1 else ()
         return float(known[-1]["value"]) if known else 0.5
@@ -220,7 +226,7 @@ def _threshold(model: ServedModel, asked: float | None, place: int) -> float:
 
 
 def _smoothed(level: NDArray[np.float32], n: int) -> NDArray[np.float32]:
-    """The mean over ``n`` windows around each; what is not known does not count."""
+    """Average over ``n`` windows around each, without unscored windows."""
     known = ~np.isnan(level)
     ends = np.pad(np.cumsum(np.where(known, level, 0), dtype=np.float64), (1, 0))
     counts = np.pad(np.cumsum(known), (1, 0))
@@ -239,7 +245,7 @@ def _events(
     step: float,
     how: Scanning,
 ) -> list[tuple[int, int]]:
-    """Runs of windows at or above the threshold, near ones joined, short ones left out."""
+    """Find runs of windows at or above the threshold, joined over gaps, without short ones."""
     above = np.concatenate(([False], level >= threshold, [False]))  # NaN is not
     edges = np.flatnonzero(above[1:] != above[:-1]).reshape(-1, 2)
     joined: list[tuple[int, int]] = []
@@ -284,7 +290,7 @@ HEADER = (
 
 
 def table(scans: Sequence[Scan]) -> str:
-    """An ``events.tsv``; of several recordings, with a last column ``file``."""
+    """Write an ``events.tsv``; for several recordings, with a last column ``file``."""
     several = len(scans) > 1
     lines: list[tuple[str, ...]] = [(*HEADER, "file") if several else HEADER]
     for each in scans:
@@ -293,7 +299,7 @@ def table(scans: Sequence[Scan]) -> str:
 
 
 def rows(found: Scan) -> Iterator[tuple[str, ...]]:
-    """The lines of one recording; one of no event where nothing was found."""
+    """Yield the lines of one recording; one background line if no event was detected."""
     what = "sz" if found.event == "seizure" else found.event
     rest = ("n/a", f"{found.seconds:.2f}")
     for each in found.events:

@@ -1,7 +1,7 @@
-"""What a model says of new examples, written as it is said, and the list of what is left.
+"""The table of predictions for new examples, and the list of exceptions.
 
-The table has the columns of ``predictions.parquet``. Labels are null. ``split`` is ``train`` where
-the model was trained or tuned on the recording or patient, else ``held_out``.
+The table has the columns of ``predictions.parquet``. Labels are null. ``split`` is ``train`` for
+recordings or patients of the model's training or validation set, else ``held_out``.
 """
 
 import csv
@@ -29,31 +29,31 @@ LISTED = ".listed.csv"
 HEADER = ("what", "id", "group", "subject", "place", "reason")
 NOT_SCORED, KNOWN = "not scored", "known"
 _ROWS = 1 << 14
-"""Rows that are written at once."""
+"""Number of rows that are written at once."""
 
 
 def seen_in_words(*, signal: bool, of: str = "") -> str:
-    """What it is to be known to a model, as a part of a sentence."""
+    """Return the reason why an example is known, as part of a sentence."""
     same_time = ", or recorded at the same time" * signal
     return f"in the training or validation set{of}, by content or name{same_time}"
 
 
 def listed_path(out: Path) -> Path:
-    """Where the list lies: ``predictions.listed.csv`` beside ``predictions.parquet``."""
+    """Return the path of the list: ``predictions.listed.csv`` for ``predictions.parquet``."""
     return out.with_name(out.stem + LISTED)
 
 
 def require_outputs(out: Path, inputs: Sequence[Path | None]) -> None:
-    """Make sure, before any work, that both files can have their names.
+    """Make sure, before any work, that both files can be written.
 
     Raises:
-        SettingError: If one of them is what is read.
-        OutputError: If a folder has one of them.
+        SettingError: If one of them is an input.
+        OutputError: If one of them is a folder.
     """
     for each in (out, listed_path(out)):
         require_file(each, ".parquet", ".csv")
         if any(given and given.exists() and given.resolve() == each.resolve() for given in inputs):
-            raise SettingError(f"--out {out}: would replace {each}, which is read: name another")
+            raise SettingError(f"--out {out}: would replace the input {each}: name another file")
 
 
 class _Csv(pacsv.CSVWriter):  # type: ignore[misc]
@@ -82,10 +82,10 @@ def table_file(out: Path, schema: pa.Schema) -> Writer:
 
 @dataclass
 class Scored:
-    """Takes what is said, example after example.
+    """The table and the list during prediction.
 
     Attributes:
-        work: Folder for files that are not finished.
+        work: Folder for unfinished files.
         classes: Names of the classes.
         signal: Whether examples are segments of recordings.
     """
@@ -127,7 +127,7 @@ class Scored:
         probabilities: NDArray[np.float32],
         recordings: Sequence[str] = (),
     ) -> None:
-        """Examples, float32 (example, class), and of segments the recording of each."""
+        """Add predictions, float32 (example, class), and for segments their recordings."""
         nothing = pa.nulls(len(ids), pa.int64())
         columns = [pa.array(each, pa.string()) for each in (ids, groups, subjects)]
         split = pa.array(["held_out"] * len(ids), pa.string())
@@ -150,28 +150,28 @@ class Scored:
         """List an example that cannot be scored.
 
         Args:
-            reason: As a part of a sentence.
-            id_: Of the example, where it has one.
+            reason: The reason, as part of a sentence.
+            id_: The id of the example, if it has one.
             group: Its recording or subject.
             subject: Its subject.
-            place: Where it stands in the data.
+            place: Its place in the data.
         """
         self.unscored[reason] += 1
         self._list.writerow((NOT_SCORED, id_, group, subject, place, reason))
 
     def recognise(self, groups: Iterable[str]) -> None:
-        """Groups that the model was trained or tuned on."""
+        """Mark groups of the model's training or validation set."""
         self.seen.update(groups)
 
     def finish(self, out: Path, about: Mapping[str, Any]) -> int:
-        """Write the table, with what is now known of its groups; the list waits for :meth:`keep`.
+        """Write the table with marked groups; :meth:`keep` writes the list.
 
         Args:
             out: The file.
-            about: What stands in its metadata, as JSON, by key.
+            about: Its metadata by key.
 
         Returns:
-            How many examples the model has seen.
+            The number of examples in the training or validation set.
         """
         self._flush()
         self._table.close()
@@ -189,7 +189,7 @@ class Scored:
         return known
 
     def _mark(self, table: pa.Table, seen: pa.Array, final: "Writer") -> int:
-        """Write some rows; those of groups that were seen are marked and listed."""
+        """Write some rows; rows of known groups are marked and listed."""
         import pyarrow.compute as pc
 
         which = pc.is_in(table["group"], seen.cast(pa.string()))
@@ -203,25 +203,25 @@ class Scored:
         return len(rows)
 
     def keep(self, out: Path) -> None:
-        """Copy the list to where it stays."""
+        """Copy the list to its final place."""
         shutil.copyfile(self._list_path, out)
 
 
 def write_mean(tables: Sequence[Path], out: Path) -> int:
-    """Write the mean of tables of the same examples, and one list of what any of them lists.
+    """Write the mean of tables of the same examples, and one list of all exceptions.
 
     Returns:
-        How many examples any of the models has seen.
+        The number of examples in the training or validation set of any model.
 
     Raises:
-        DataError: If they are not of the same examples.
+        DataError: If the tables have different examples.
     """
     read = [pq.read_table(each) for each in tables]
     first = read[0]
     if any(not each["id"].equals(first["id"]) for each in read):
         raise DataError(
-            "the models of the folds do not score the same examples, so their probabilities have "
-            "no mean: predict with one of them"
+            "the models of the folds score different examples, so their probabilities have no "
+            "mean: predict with one of them"
         )
     for place, name in enumerate(first.column_names):
         if name.startswith("p_"):
@@ -245,7 +245,7 @@ def write_mean(tables: Sequence[Path], out: Path) -> int:
 
 @contextmanager
 def scoring(out: Path, classes: Sequence[str], *, signal: bool) -> Iterator[Scored]:
-    """Takes what is said; nothing stays of it unless :func:`write` is called within."""
+    """Open a table and a list, which are deleted unless :func:`write` is called."""
     with writing(out), scratch_beside(out) as work:
         scored = Scored(work, classes, signal)
         try:
@@ -255,10 +255,10 @@ def scoring(out: Path, classes: Sequence[str], *, signal: bool) -> Iterator[Scor
 
 
 def write(scored: Scored, out: Path, about: Mapping[str, Any]) -> int:
-    """Write table and list; both appear whole or not at all.
+    """Write table and list, completely or not at all.
 
     Returns:
-        How many examples the model has seen.
+        The number of examples in the training or validation set.
 
     Raises:
         DataError: If nothing could be scored.
@@ -267,7 +267,7 @@ def write(scored: Scored, out: Path, about: Mapping[str, Any]) -> int:
         reasons = "; ".join(f"{n:,}: {why}" for why, n in scored.unscored.most_common(3))
         raise DataError(
             f"nothing could be scored ({reasons or 'there is no example'}): nothing is written; "
-            "look at the data"
+            "check the data"
         )
     with whole(out) as table, whole(listed_path(out)) as listed:
         known = scored.finish(table, about)

@@ -1,4 +1,4 @@
-"""A model in use: loaded from an ONNX file or a run folder, asked for probabilities."""
+"""A model in use: loaded from an ONNX file or a run folder, to predict probabilities."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 _SAME_RATE = 1e-3
-"""Share by which the rate of a signal may differ from that of the model."""
+"""Largest relative difference of the rate of a signal from the rate of the model."""
 _MICROVOLT = {"uv", "µv", "μv", "microvolt", "microvolts"}
 _DTYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
 _EXPECTED = "an ONNX file that sequela export wrote"
@@ -28,13 +28,13 @@ _LEAST = float(np.finfo(np.float32).eps)
 
 @dataclass(frozen=True)
 class Input:
-    """What a model takes.
+    """An input of a model.
 
     Attributes:
         name: ``signal``, ``lengths``, ``codes``, ``values``, ``gaps``, ``static`` or
             ``features:NAME``.
-        dtype: Of its numbers.
-        shape: Sizes that are fixed, and names of those that are not: ``batch``, ``time``...
+        dtype: The type of its numbers.
+        shape: Fixed sizes, and names of variable sizes: ``batch``, ``time``...
     """
 
     name: str
@@ -44,11 +44,11 @@ class Input:
 
 @dataclass(frozen=True, eq=False)
 class ServedModel:
-    """A model that answers; it holds no training data, and may be used from several threads.
+    """A model for predictions, without training data, which several threads may use.
 
     Attributes:
-        name: Of the file or folder.
-        about: What it says of itself, see :mod:`sequela.serving.about`.
+        name: The name of the file or folder.
+        about: Its metadata, see :mod:`sequela.serving.about`.
         session: The graph.
     """
 
@@ -63,26 +63,25 @@ class ServedModel:
 
     @cached_property
     def inputs(self) -> dict[str, Input]:
-        """What :meth:`probabilities` takes, by name."""
+        """The inputs of :meth:`probabilities`, by name."""
         return {
             each.name: Input(each.name, _DTYPES[each.type], tuple(each.shape))
             for each in self.session.get_inputs()
         }
 
     def probabilities(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-        """What the model says of examples: float32 (example, class); each row sums to 1.
+        """Predict probabilities: float32 (example, class); each row sums to 1.
 
         Args:
             inputs: An array for each of :attr:`inputs`. ``signal`` is (example, channel, sample) in
-                µV; ``lengths`` (samples or visits of each example) may be left out where all are as
-                long as the array. ``codes`` is (example, visit, place), indices into the
-                vocabulary, -1 where there is none; ``values`` (example, visit, channel) in the
-                units of the data, NaN where nothing was measured; ``gaps`` (example, visit), days
-                since the visit before; ``static`` and ``features:NAME`` (example, column), NaN
-                where a number is not known.
+                µV; ``lengths`` (samples or visits of each example) may be left out if all examples
+                fill the array. ``codes`` is (example, visit, place), indices into the vocabulary,
+                -1 for padding; ``values`` (example, visit, channel) in the units of the data, NaN
+                without a measurement; ``gaps`` (example, visit), days since the visit before;
+                ``static`` and ``features:NAME`` (example, column), NaN for unknown numbers.
 
         Raises:
-            DataError: If an input is missing, or of another shape, or holds what it must not.
+            DataError: If an input is missing, or has a wrong shape or invalid values.
         """
         given = {name: self._checked(each, inputs) for name, each in self.inputs.items()}
         examples = {name: len(array) for name, array in given.items()}
@@ -97,7 +96,7 @@ class ServedModel:
         return probabilities
 
     def _checked(self, expected: Input, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """One input, of the right type and shape."""
+        """Check type and shape of one input."""
         if expected.name == "lengths" and "lengths" not in inputs:
             steps = next(
                 a for n in ("signal", "codes", "values", "gaps") if (a := inputs.get(n)) is not None
@@ -106,13 +105,13 @@ class ServedModel:
             return np.full(len(steps), size, np.int64)
         if expected.name not in inputs:
             raise DataError(
-                f"there is no {expected.name}: {self.name} takes {' and '.join(self.inputs)}"
+                f"{expected.name} is missing: {self.name} takes {' and '.join(self.inputs)}"
             )
         array = np.asarray(inputs[expected.name])
         if array.dtype.kind not in "fiu" or (
             expected.dtype is np.int64 and array.dtype.kind == "f"
         ):
-            raise DataError(f"{expected.name} holds {array.dtype}: expected numbers")
+            raise DataError(f"{expected.name} has the type {array.dtype}: expected numbers")
         fits = array.ndim == len(expected.shape) and all(
             isinstance(size, str) or size == found
             for size, found in zip(expected.shape, array.shape, strict=True)
@@ -123,12 +122,10 @@ class ServedModel:
             raise DataError(f"{expected.name} is {found_shape}: expected {shape}")
         if expected.name in ("signal", "gaps") and not np.isfinite(array).all():
             raise DataError(
-                f"{expected.name} holds a number that is not finite: expected finite ones"
+                f"{expected.name} has a number that is not finite: expected finite ones"
             )
         if np.isinf(array).any():
-            raise DataError(
-                f"{expected.name} holds an infinite number: expected finite ones, or NaN"
-            )
+            raise DataError(f"{expected.name} has an infinite number: expected finite ones, or NaN")
         return np.ascontiguousarray(array, expected.dtype)
 
     def _check_lengths(self, given: Mapping[str, NDArray[Any]]) -> None:
@@ -146,7 +143,7 @@ class ServedModel:
                 )
 
     def recalibrated(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities by the temperature of the tuning part: float32 (example, class)."""
+        """Recalibrate probabilities by the model's temperature: float32 (example, class)."""
         temperature = self.about["calibration"]["temperature"]
         logits = np.log(probabilities.clip(min=_LEAST).astype(np.float64)) / temperature
         chance = np.exp(logits - logits.max(1, keepdims=True))
@@ -154,7 +151,7 @@ class ServedModel:
         return found
 
     def sets(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Which classes are in the conformal set of each example: bool (example, class)."""
+        """Compute the conformal set of each example: bool (example, class)."""
         found: NDArray[np.bool_] = 1 - probabilities.astype(np.float64) <= (
             math.inf
             if self.about["calibration"]["conformal"]["cutoff"] is None
@@ -165,54 +162,54 @@ class ServedModel:
     def check_signal(
         self, *, unit: str, sfreq: float, n_chans: int, channels: Sequence[str] = ()
     ) -> None:
-        """Make sure that a signal is of the kind that the model was trained on.
+        """Make sure that a signal has the unit, rate and channels of the model.
 
         Args:
-            unit: Of its numbers: µV.
-            sfreq: Samples a second, in Hz.
-            n_chans: Channels.
-            channels: Their names, where they are known.
+            unit: The unit of its numbers: µV.
+            sfreq: Samples per second, in Hz.
+            n_chans: Number of channels.
+            channels: Known names of the channels.
 
         Raises:
             SettingError: If the model reads records, or another unit, rate or channels.
         """
         if self.about["kind"] != "signal":
-            raise SettingError(f"{self.name} reads hospital records, and a signal was given")
+            raise SettingError(f"{self.name} reads hospital records, but a signal was given")
         signal = self.about["signal"]
         if unit.strip().lower() not in _MICROVOLT:
             raise SettingError(
-                f"the signal is in {unit or 'no unit'}, and {self.name} reads {signal['unit']}: "
+                f"the signal is in {unit or 'no unit'}, but {self.name} reads {signal['unit']}: "
                 "convert it"
             )
         if not abs(sfreq - signal["sfreq"]) <= _SAME_RATE * signal["sfreq"]:
             raise SettingError(
-                f"the signal has {sfreq:g} Hz, and {self.name} reads {signal['sfreq']:g} Hz: "
+                f"the signal has {sfreq:g} Hz, but {self.name} reads {signal['sfreq']:g} Hz: "
                 "resample it"
             )
         if n_chans != signal["n_chans"]:
             raise SettingError(
-                f"the signal has {n_chans} channel(s), and {self.name} reads {signal['n_chans']}: "
+                f"the signal has {n_chans} channel(s), but {self.name} reads {signal['n_chans']}: "
                 "choose channels"
             )
         if channels and signal["channels"] and list(channels) != signal["channels"]:
             raise SettingError(
-                f"the channels are {', '.join(channels)}, and {self.name} reads "
+                f"the channels are {', '.join(channels)}, but {self.name} reads "
                 f"{', '.join(signal['channels'])}: choose these, in this order"
             )
 
 
 def load(path: Path | str, *, threads: int = 1, trust_code: bool = False) -> ServedModel:
-    """A model from a file that ``sequela export`` wrote, or from a finished run.
+    """Load a model from a file of ``sequela export``, or from a finished run.
 
     Args:
         path: ``FILE.onnx``, or a run folder, which is exported in memory and needs torch.
-        threads: Of one answer.
+        threads: Threads of a prediction.
         trust_code: Whether the run's model may be a class of a file or module.
 
     Raises:
         MissingExtraError: If ONNX Runtime is not installed, or torch where a run needs it.
         DataNotFoundError: If there is no such file.
-        DataError: If the file is not one that ``sequela export`` wrote, was edited, or is damaged.
+        DataError: If ``sequela export`` did not write the file, or it was edited or damaged.
         SequelaError: If the run is not finished, or cannot be exported.
     """
     path = Path(path)
@@ -224,14 +221,14 @@ def load(path: Path | str, *, threads: int = 1, trust_code: bool = False) -> Ser
 
 
 def from_bytes(model: bytes, name: str, *, threads: int = 1) -> ServedModel:
-    """A model from the bytes of an exported file; see :func:`load`."""
+    """Load a model from the bytes of an exported file; see :func:`load`."""
     try:
         import onnxruntime
     except ImportError as error:
         raise MissingExtraError.of("serve", "an exported model") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 4  # what goes wrong is raised
+    options.log_severity_level = 4  # errors are raised
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:
@@ -239,7 +236,7 @@ def from_bytes(model: bytes, name: str, *, threads: int = 1) -> ServedModel:
             raise
         what = " ".join(str(error).split())
         raise DataError(
-            f"{name}: cut short, damaged, or no ONNX model that this version of ONNX Runtime reads "
+            f"{name}: cut short, damaged, or not an ONNX model for this version of ONNX Runtime "
             f"({what[-200:]}); expected {_EXPECTED}; {_REMEDY}"
         ) from error
     given = session.get_modelmeta().custom_metadata_map

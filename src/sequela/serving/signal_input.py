@@ -1,4 +1,4 @@
-"""Recordings as a model of a signal reads them: windows that are scored as they are cut."""
+"""Prediction on recordings: windows are scored as they are cut."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -30,13 +30,13 @@ from sequela.sources.uci_seizure import CHUNK_TIMES, N_CHUNKS, Chunks
 from sequela.sources.uci_seizure import read_unlabelled as read_uci
 
 _NUMBERS = 1 << 19
-"""Samples, over all channels, that wait until they are scored."""
+"""Samples over all channels that are collected before they are scored."""
 _AT_ONCE = 1024
-"""Windows that the model is asked about at once, at most."""
+"""Most windows of a batch."""
 _REMEMBERED = 50_000
-"""Recordings whose windows are counted on when they come again."""
-MISSING = "a sample is missing or no finite number"
-LACKS_ROWS = "the file lacks rows of the recording, and the model reads several as one"
+"""Recordings whose numbering of windows is remembered."""
+MISSING = "a sample is missing or not finite"
+LACKS_ROWS = "the file lacks rows of the recording, but the model needs several rows"
 TOO_SHORT = "it has fewer samples than the model reads"
 
 
@@ -45,13 +45,13 @@ class ScoringShelf:
     """A shelf from which windows are scored: see :class:`sequela.sources.signals.cutting.Shelf`.
 
     Attributes:
-        model: Of a signal.
-        scored: Takes what it says.
+        model: A model of a signal.
+        scored: Takes the predictions.
         drift: Counts samples.
-        known: What it has seen.
-        marked: Whether the marks of windows are looked for here.
-        n_dropped: Samples that fill no window.
-        flat: Windows that were scored with a flat channel.
+        known: Fingerprints of the model's data.
+        marked: Whether fingerprints of windows are compared here.
+        n_dropped: Number of samples that fill no window.
+        flat: Number of scored windows with a flat channel.
     """
 
     model: ServedModel
@@ -79,7 +79,7 @@ class ScoringShelf:
         sfreq: float,
         place: str,
     ) -> None:
-        """Windows (window, n_chans, n_times) of one recording in µV, in the order of time."""
+        """Add windows (window, n_chans, n_times) of one recording in µV, in the order of time."""
         del label, start
         recording = whose[0]
         first = self._numbers.pop(recording, 0) + 1
@@ -97,10 +97,10 @@ class ScoringShelf:
         sfreq: float,
         place: str,
     ) -> None:
-        """Windows of one recording that have ids.
+        """Add windows of one recording with given ids.
 
         Raises:
-            SettingError: They have another rate, or other channels, than the model reads.
+            SettingError: If their rate or channels differ from the model's.
         """
         self._check(cut.shape[1], sfreq, place)
         other = self._whose and self._whose[-1] != whose
@@ -122,7 +122,7 @@ class ScoringShelf:
         self._checked = (n_chans, sfreq)
 
     def flush(self) -> None:
-        """Score what waits."""
+        """Score the collected windows."""
         if not self._cut:
             return
         signal = np.concatenate(self._cut)
@@ -168,12 +168,12 @@ class ScoringShelf:
 
 
 def _group(whose: Whose) -> str:
-    """What is independent: the subject if known, else the session, else the recording."""
+    """Return the independent unit: the subject if known, else the session or recording."""
     return whose.subject or whose.session or whose.recording
 
 
 def format_of(model: ServedModel, path: Path | None, data: str | None) -> str:
-    """The format of recordings: as asked for, else that of the file, else that of the training."""
+    """Return the format of recordings: the given one, else from the file, else as in training."""
     name = data or str(model.about["training"]["name"])
     if data is None and path is not None:
         files = path.suffix.lower() in SUFFIXES or has_recordings(path)
@@ -192,16 +192,16 @@ def score_signals(
 
     Args:
         windows: Scores them.
-        name: Of the data set or format.
-        path: Where they lie; the usual places by default.
-        given: What options say of recordings of one's own.
-        done: Called with the share that is done, or nothing where that is not known.
+        name: Name of the data set or format.
+        path: Folder or file of the data (default: the usual search path).
+        given: Options for custom recordings.
+        done: Called with the finished share, or ``None`` if it is unknown.
 
     Returns:
-        What was done, as sentences.
+        Sentences on the preparation.
 
     Raises:
-        SequelaError: The data cannot be found or read, or are not what the model reads.
+        SequelaError: The data cannot be found or read, or do not fit the model.
     """
     located = catalog.locate(name, path)
     if catalog.lookup(name).windows:
@@ -209,17 +209,17 @@ def score_signals(
     else:
         if asked := sorted(given.model_dump(exclude_defaults=True)):
             raise SettingError(
-                f"--{asked[0]} is for recordings of one's own, and {name} has a format of its own: "
-                "leave it out, or read them with --data signals"
+                f"--{asked[0]} is for custom recordings, but {name} has a fixed format: leave it "
+                "out, or read them with --data signals"
             )
         notes = _published(windows, name, located.path, done)
     windows.flush()
     if windows.n_dropped:
         notes.append(
-            f"{windows.n_dropped:,} samples at the ends fill no whole window and are left out"
+            f"left out: {windows.n_dropped:,} samples at the ends, which fill no whole window"
         )
     if windows.flat:
-        notes.append(f"{windows.flat:,} windows have a flat channel, one value throughout")
+        notes.append(f"windows with a flat channel (one value throughout): {windows.flat:,}")
     return notes
 
 
@@ -229,19 +229,19 @@ def _own(
     given: SignalSettings,
     done: Callable[[float | None], None],
 ) -> list[str]:
-    """Recordings of one's own: the model's channels, and windows of its length."""
+    """Score custom recordings with the model's channels and length of windows."""
     signal = windows.model.about["signal"]
     own = declared(path, given.model_copy(update={"window": given.window or 1.0}))
     known = channels_of(signal["channels"])
     asked = own.channels
     if asked and known and [*map(canonical, asked)] != [*map(canonical, known)]:
         raise SettingError(
-            f"the channels are {', '.join(asked)}, and {windows.model.name} reads "
+            f"the channels are {', '.join(asked)}, but {windows.model.name} reads "
             f"{', '.join(known)}: choose these, in this order"
         )
     files = path.suffix.lower() in SUFFIXES or has_recordings(path)
     if not files and own.unit is None:
-        raise SettingError(f"{path}: nothing says the unit of the samples; give --unit, such as µV")
+        raise SettingError(f"{path}: the unit of the samples is unknown: add --unit, such as µV")
     changes: dict[str, object] = {"window": signal["n_times"] / signal["sfreq"]}
     if files and known and not asked:
         changes["channels"] = tuple(known)
@@ -257,7 +257,7 @@ def _own(
 
 
 def channels_of(names: Sequence[str]) -> list[str]:
-    """Names of channels that a person gave; empty where a table had none and they were made up."""
+    """Return names of channels, without default names of a table."""
     made = all(name == "signal" or name.startswith("channel ") for name in names)
     return [] if made else list(names)
 
@@ -265,7 +265,7 @@ def channels_of(names: Sequence[str]) -> list[str]:
 def _published(
     windows: ScoringShelf, name: str, path: Path, done: Callable[[float | None], None]
 ) -> list[str]:
-    """Recordings in a published format, or in one that somebody registered."""
+    """Score recordings in a published or registered format."""
     n_times = windows.model.about["signal"]["n_times"]
     if name == "uci-seizure":
         chunks = read_uci(path)
@@ -286,7 +286,7 @@ def _published(
 
 
 def _cut(windows: ScoringShelf, recording: Recording, n_times: int) -> None:
-    """Windows of a recording, without overlap, as segments are cut for training."""
+    """Score windows of a recording without overlap, as in training."""
     from sequela.cohort.segments import windows as cut
 
     place = f"recording {recording.recording_id}"
@@ -307,7 +307,7 @@ def _cut(windows: ScoringShelf, recording: Recording, n_times: int) -> None:
 
 
 def _chunks(windows: ScoringShelf, chunks: Chunks, whose: Mapping[str, Whose]) -> None:
-    """Rows of the UCI file that are segments, in the order of the file."""
+    """Score the rows of the UCI file as segments, in the order of the file."""
     values = chunks.values.astype(np.float32)[:, np.newaxis]
     for row, (name, chunk) in enumerate(
         zip(chunks.recording_id, chunks.chunk.tolist(), strict=True)
@@ -322,7 +322,7 @@ def _chunks(windows: ScoringShelf, chunks: Chunks, whose: Mapping[str, Whose]) -
 
 
 def _of_recordings(chunks: Chunks) -> dict[str, NDArray[np.int64]]:
-    """Rows of each recording, in the order of their chunks."""
+    """Return the rows of each recording, in the order of their chunks."""
     names, which = np.unique(chunks.recording_id, return_inverse=True)
     order = np.lexsort((chunks.chunk, which))
     starts = np.searchsorted(which[order], np.arange(1, len(names)))
@@ -330,7 +330,7 @@ def _of_recordings(chunks: Chunks) -> dict[str, NDArray[np.int64]]:
 
 
 def _of_chunks(chunks: Chunks) -> dict[str, Whose]:
-    """The recordings of the UCI file, with the sessions of those that are whole."""
+    """Return the recordings of the UCI file, with the sessions of complete ones."""
     rows = _of_recordings(chunks)
     whole = [
         recording(name, chunks.values[each].reshape(-1))
@@ -342,7 +342,7 @@ def _of_chunks(chunks: Chunks) -> dict[str, Whose]:
 
 
 def _recognise_chunks(windows: ScoringShelf, chunks: Chunks, whose: Mapping[str, Whose]) -> None:
-    """Recordings of the UCI file are recognised whole: its rows are in no order."""
+    """Recognise complete recordings of the UCI file, whose rows are in random order."""
     windows.marked = False
     rows = _of_recordings(chunks)
     signals = [chunks.values[each].reshape(1, -1).astype(np.float32) for each in rows.values()]
@@ -351,7 +351,7 @@ def _recognise_chunks(windows: ScoringShelf, chunks: Chunks, whose: Mapping[str,
 
 
 def _joined(windows: ScoringShelf, chunks: Chunks) -> list[Recording]:
-    """Whole recordings of the UCI file; those that lack a chunk are listed."""
+    """Return complete recordings of the UCI file; others are listed."""
     found = []
     for name, rows in _of_recordings(chunks).items():
         if len(rows) < N_CHUNKS:
@@ -359,5 +359,5 @@ def _joined(windows: ScoringShelf, chunks: Chunks) -> list[Recording]:
             continue
         found.append(recording(name, chunks.values[rows].reshape(-1)))
     if not found:
-        raise DataError("no recording of the UCI file is whole: expected all 23 rows of one")
+        raise DataError("no recording of the UCI file is complete: expected all 23 rows of one")
     return found

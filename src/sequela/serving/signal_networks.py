@@ -1,7 +1,7 @@
-"""Networks of a signal as graphs: probabilities of scaled segments.
+"""Graphs of networks of a signal, from scaled segments.
 
-The Fourier transforms of :class:`~sequela.models.spectral.LogSpectrum` are products with a matrix
-here, in double precision: segments are short.
+The Fourier transforms of :class:`~sequela.models.spectral.LogSpectrum` are matrix products in
+double precision, as segments are short.
 """
 
 from collections.abc import Callable
@@ -66,7 +66,7 @@ def _log(g: Graph, x: str, quiet: float) -> str:
 
 
 def windows(g: Graph, x: str, n_times: int, size: int, step: int) -> str:
-    """(batch, n_chans, window, size) of (batch, n_chans, time)."""
+    """Cut windows: (batch, n_chans, time) to (batch, n_chans, window, size)."""
     starts = np.arange(0, n_times - size + 1, step)
     if len(starts) == 1:
         return g.unsqueeze(g.slice(x, 0, size), -2)
@@ -74,7 +74,7 @@ def windows(g: Graph, x: str, n_times: int, size: int, step: int) -> str:
 
 
 def _power(g: Graph, spectrum: LogSpectrum, x: str) -> str:
-    """The mean over tapers, (batch, n_chans, window, frequency), of (..., time)."""
+    """Add the power, a mean over tapers: (..., time) to (batch, n_chans, window, frequency)."""
     tapers = array(spectrum.tapers).astype(np.float64)  # (taper, time)
     turn = np.fft.rfft(tapers[:, :, None] * np.eye(spectrum.window), axis=1)[:, 1:]
     parts = np.concatenate([turn.real, turn.imag])  # (part · taper, frequency, time)
@@ -93,7 +93,7 @@ def _log_spectrum(g: Graph, spectrum: nn.Module, x: str, n_times: int) -> str:
 
 
 def _levels(g: Graph, spectrum: LogSpectrum, power: str) -> str:
-    """(..., number) of the power (..., frequency), in double precision."""
+    """Add the numbers (..., number) of the power (..., frequency), in double precision."""
     n = spectrum.window // 2
     banded = power
     if len(spectrum.edges) != n + 1:
@@ -115,7 +115,7 @@ def _levels(g: Graph, spectrum: LogSpectrum, power: str) -> str:
 
 
 def _bands(edges: tuple[int, ...], n: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """(frequency, band): means over bands."""
+    """Return the matrix (frequency, band) of means over bands."""
     matrix = np.zeros((n, len(edges) - 1))
     for band, (low, high) in enumerate(pairwise(edges)):
         matrix[low:high, band] = 1 / (high - low)

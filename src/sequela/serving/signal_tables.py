@@ -1,4 +1,4 @@
-"""Featurisers of a signal as graphs: float32 (batch, column) of signals in µV."""
+"""Graphs of featurisers of a signal: signals in µV to float32 (batch, column)."""
 
 from collections.abc import Callable, Mapping
 from itertools import combinations
@@ -13,11 +13,11 @@ from sequela.serving.graph import Graph
 
 State = Mapping[str, NDArray[Any]]
 _LENGTH = 9
-"""Samples that a kernel of MiniRocket sees."""
+"""Number of samples of a kernel of MiniRocket."""
 
 
 def scaled(g: Graph, scaling: Scaling, signal: str) -> str:
-    """A scaled signal (batch, n_chans, n_times)."""
+    """Add a scaled signal (batch, n_chans, n_times)."""
     mean = np.asarray(scaling.mean, np.float32)[:, None]
     std = np.asarray([s or 1.0 for s in scaling.std], np.float32)[:, None]
     return g.op("Div", g.op("Sub", signal, g.constant(mean)), g.constant(std))
@@ -50,7 +50,7 @@ def _log(g: Graph, x: str) -> str:
 
 
 def _shape_of(g: Graph, centred: str, n_times: int) -> list[str]:
-    """As ``_shape_of`` of the featurisers, each (batch, n_chans, 1)."""
+    """Add the numbers of ``_shape_of`` in the featurisers, each (batch, n_chans, 1)."""
 
     def mean(x: str) -> str:
         return g.reduce("Mean", x, 2, keep=True)
@@ -68,7 +68,7 @@ def _shape_of(g: Graph, centred: str, n_times: int) -> list[str]:
 
 
 def _minirocket(g: Graph, state: State, signal: str, header: Mapping[str, Any]) -> str:
-    """The same sums in the same order as sktime's, so that no comparison with a threshold turns."""
+    """Add MiniRocket, with sums in the order of sktime so that all comparisons are the same."""
     n_chans, n_times = header["n_chans"], header["n_times"]
     kernels = np.array([*combinations(range(_LENGTH), 3)])
     places = np.split(state["channels"], np.cumsum(state["channel_counts"])[:-1])
@@ -99,7 +99,7 @@ def _minirocket(g: Graph, state: State, signal: str, header: Mapping[str, Any]) 
 def _convolved(
     g: Graph, signal: str, kernels: NDArray[np.int64], dilation: int, n_times: int
 ) -> str:
-    """(batch, n_chans, kernel, time): nine samples each, of which three weigh 2 and six -1."""
+    """Add convolutions (batch, n_chans, kernel, time) with three weights of 2 and six of -1."""
     reach = _LENGTH // 2 * dilation
     padded = g.op("Pad", signal, g.constant([0, 0, reach, 0, 0, reach], np.int64))
     shifted = [g.slice(padded, i * dilation, i * dilation + n_times, 2) for i in range(_LENGTH)]
@@ -121,7 +121,7 @@ def _above(
     thresholds: NDArray[np.float32],
     within: tuple[int, int],
 ) -> str:
-    """(batch, kernel, threshold): shares of time above the thresholds of some kernels."""
+    """Add shares of time above the thresholds of some kernels: (batch, kernel, threshold)."""
     chosen = g.op("Gather", g.slice(sums, *within), g.constant(kernels), axis=1)
     above = g.op("Greater", g.unsqueeze(chosen, 2), g.constant(thresholds[kernels], np.float32))
     return g.reduce("Mean", g.cast(above, np.float32), 3)
@@ -132,4 +132,4 @@ TABLES: dict[str, Callable[[Graph, State, str, Mapping[str, Any]], str]] = {
     "spectrum": _spectrum,
     "minirocket": _minirocket,
 }
-"""By the name of the featuriser."""
+"""The graph of each featuriser, by name."""

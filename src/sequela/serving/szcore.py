@@ -1,4 +1,4 @@
-"""Events that were found beside those that are known, scored as SzCORE does, by ``timescoring``.
+"""Scores of detected events against known events by SzCORE, with ``timescoring``.
 
 J. Dan et al., SzCORE: Seizure Community Open-source Research Evaluation framework for the
 validation of EEG-based automated seizure detection algorithms, Epilepsia (2024).
@@ -23,27 +23,27 @@ from sequela.sources.signals.folders import events_of
 
 Span = tuple[float, float]
 SOURCES = (*event_files.OF_SEIZURES, event_files.BIDS, event_files.ANNOTATIONS)
-"""What may stand in place of a table: where events lie that come with the recordings."""
+"""Sources of known events other than a table."""
 _RATE = 10
 """Hz of the masks of events: the precision of SzCORE's event scoring."""
 _NOTHING = ("bckg", "n/a")
 _SEIZURES = ("sz", "seiz")
-"""How the names of seizures begin, in BIDS and in annotations."""
+"""The start of the names of seizures, in BIDS and in annotations."""
 _DAY = 86_400
 
 
 def truth(how: str, paths: Sequence[Path], event: str = event_files.SEIZURE) -> list[list[Span]]:
-    """Onset and end of the known events of recordings, in seconds.
+    """Read onset and end of the known events of recordings, in seconds.
 
     Args:
-        how: An ``events.tsv`` (of several recordings, with a column ``file``), or one of
+        how: An ``events.tsv`` (for several recordings, with a column ``file``), or one of
             :data:`SOURCES`.
         paths: The recordings.
-        event: The class that is looked for: other annotations are something else.
+        event: The class to detect; other annotations are ignored.
 
     Raises:
-        DataError: If an event has no end, or begins after its recording.
-        MissingExtraError: If ``timescoring``, which scores them, is not installed.
+        DataError: If an event has no end, or begins after the end of its recording.
+        MissingExtraError: If ``timescoring`` is not installed.
     """
     if find_spec("timescoring") is None:
         raise MissingExtraError.of("scan", "--truth")
@@ -64,7 +64,7 @@ def truth(how: str, paths: Sequence[Path], event: str = event_files.SEIZURE) -> 
 
 
 def _is(known: Event, event: str) -> bool:
-    """Whether an annotation is an event of a class."""
+    """Return ``True`` if an annotation is an event of a class."""
     label = known.label.casefold()
     return label == event.casefold() or (
         event == event_files.SEIZURE and label.startswith(_SEIZURES)
@@ -72,7 +72,7 @@ def _is(known: Event, event: str) -> bool:
 
 
 def _spans(place: Path, events: Sequence[Event], file: EdfFile) -> list[Span]:
-    """Onset and end of each."""
+    """Return onset and end of each event."""
     spans = []
     for event in events:
         if event.label in _NOTHING:
@@ -89,14 +89,14 @@ def _spans(place: Path, events: Sequence[Event], file: EdfFile) -> list[Span]:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one way to count, over all recordings.
+    """Scores by event or by sample, over all recordings.
 
     Attributes:
         by: ``event`` or ``sample``.
-        known: Events, or seconds of them, that are known.
-        met: Of these, those that were found.
-        false: Events, or seconds, that were found and are none.
-        days: Of recording.
+        known: Number of known events, or their samples.
+        met: Number of detected ones among them.
+        false: Number of false detections.
+        days: Length of all recordings in days.
     """
 
     by: str
@@ -107,7 +107,7 @@ class Scores:
 
     @property
     def numbers(self) -> Mapping[str, float]:
-        """Sensitivity, precision, F1 and false alarms in 24 hours; NaN where there is none."""
+        """Sensitivity, precision, F1 and false alarms in 24 hours; NaN if undefined."""
         missed = self.known - self.met
         return {
             "sensitivity": _share(self.met, self.known),
@@ -118,7 +118,7 @@ class Scores:
 
     @property
     def alarms(self) -> str:
-        """What the last number is called."""
+        """The name of the last number."""
         what = "false alarms" if self.by == "event" else "seconds of false alarm"
         return f"{what} in 24 hours"
 
@@ -133,11 +133,11 @@ def _share(part: float, whole: float) -> float:
 
 
 def scores(known: Sequence[Sequence[Span]], scans: Sequence[Scan]) -> list[Scores]:
-    """By event and by sample, over all recordings.
+    """Compute scores by event and by sample, over all recordings.
 
     Args:
-        known: Onset and end of the known events of each.
-        scans: What was found in each.
+        known: Onset and end of the known events of each recording.
+        scans: The scan of each recording.
     """
     from timescoring.annotations import Annotation
     from timescoring.scoring import EventScoring, SampleScoring

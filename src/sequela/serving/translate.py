@@ -1,4 +1,4 @@
-"""A trained model as a graph: from the numbers of its data to probabilities."""
+"""Translation of a trained model to a graph, from its inputs to probabilities."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,17 +21,17 @@ _LEAST = 1e-7
 
 
 def graph_of(model: TrainedModel | TrainedEnsemble) -> onnx.ModelProto:
-    """The graph of a model, whose output ``probabilities`` is float32 (batch, class).
+    """Translate a model; the output ``probabilities`` is float32 (batch, class).
 
     Raises:
-        ModelError: If a part of it has no translation.
+        ModelError: If a part of the model has no translation.
     """
     g = Graph()
     return g.model(_probabilities(g, model), len(model.header["classes"]))
 
 
 def leaves(model: TrainedModel | TrainedEnsemble) -> list[TrainedModel]:
-    """The models that an ensemble is made of, or the one."""
+    """Return the models of an ensemble, or the one model."""
     if isinstance(model, TrainedModel):
         return [model]
     return [leaf for member in model.members for leaf in leaves(member)]
@@ -60,7 +60,7 @@ def _signal(g: Graph, header: Mapping[str, Any], *, any_length: bool) -> str:
 
 
 def any_length(model: TrainedModel) -> bool:
-    """Whether a model of a signal takes segments of any length."""
+    """Return ``True`` if a model of a signal takes segments of any length."""
     if "n_times" not in model.header or isinstance(model.entry, ReferenceModel):
         return False
     return model.entry.recurrent
@@ -90,7 +90,7 @@ def _of_records(g: Graph, model: TrainedModel, network: nn.Module) -> str:
 
 
 def _by_class(translations: Mapping[type[nn.Module], Any], network: nn.Module) -> Any:
-    """Of the class, or of one that it is derived from if it computes as that does."""
+    """Return the translation of a class, or of a base class with the same ``forward``."""
     for each in type(network).__mro__:
         if issubclass(each, nn.Module) and each in translations:
             return translations[each] if type(network).forward is each.forward else None
@@ -118,7 +118,7 @@ def _reference(g: Graph, model: TrainedModel, entry: ReferenceModel, *, signal: 
 
 
 def _columns(arrays: Mapping[str, NDArray[Any]]) -> int:
-    """How many columns of features a reference model reads."""
+    """Return the number of columns of features of a baseline model."""
     if "weight" in arrays:
         return int(arrays["weight"].shape[1])
     from sequela.models.reference import loaded
@@ -128,6 +128,6 @@ def _columns(arrays: Mapping[str, NDArray[Any]]) -> int:
 
 def _untranslated(model: TrainedModel) -> ModelError:
     return ModelError(
-        f"{model.name} cannot be exported: nobody has written how its class becomes a graph; "
-        "models of the package can, also in ensembles"
+        f"{model.name} cannot be exported: its class has no translation to ONNX; models of the "
+        "package can be exported, also in ensembles"
     )

@@ -1,4 +1,4 @@
-"""``FILE.onnx`` of a run: made, compared with the run, and only then written."""
+"""Writing of the ONNX file of a run, after a comparison with the run."""
 
 from pathlib import Path
 
@@ -16,12 +16,12 @@ def write_export(
 
     Args:
         path: The run.
-        out: The file; it appears whole or not at all.
-        root: Where the run's data lie; the usual search path by default.
-        check: Whether the file is compared with the run on the run's data.
+        out: The file, written completely or not at all.
+        root: Folder or file of the data (default: the usual search path).
+        check: Whether to compare the file with the run on the run's data.
 
     Returns:
-        What was found, in sentences.
+        Sentences on the result.
 
     Raises:
         ModelError: If the model has no translation.
@@ -35,8 +35,8 @@ def write_export(
     if check:
         same = require_same(from_bytes(made, str(out)), folder, root)
         told.append(
-            f"{same.examples:,} examples of the run: the file's probabilities differ from those of "
-            f"the run by {same.difference:.1e} at most"
+            f"check on {same.examples:,} examples of the run: probabilities differ by "
+            f"{same.difference:.1e} at most"
         )
     with whole(out) as partial:
         partial.write_bytes(made)

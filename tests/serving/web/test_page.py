@@ -45,7 +45,7 @@ def opened(browser: Browser, address: str, width: int = 1200, scheme: Any = "lig
     page.on("request", lambda each: _only_ours(each.url, address))
     page.on("pageerror", lambda error: pytest.fail(str(error)))
     page.goto(address)
-    expect(page.locator("#question")).to_contain_text("It answers")
+    expect(page.locator("#question")).to_contain_text("It predicts")
     return page
 
 
@@ -93,8 +93,8 @@ def test_a_person_drops_a_seizure_and_a_recording_without_one(
         with page.expect_response("**/v1/view**"):
             _drop(page, files["closed"])
         expect(page.locator("#said")).not_to_contain_text("seizure")
-        expect(page.locator("#card")).to_contain_text("no medical device")
-        expect(page.locator("#card")).to_contain_text(_holds("operations for each answer; trained"))
+        expect(page.locator("#card")).to_contain_text("not a medical device")
+        expect(page.locator("#card")).to_contain_text(_holds("operations per prediction; trained"))
 
 
 def _holds(words: str) -> Any:
@@ -122,7 +122,7 @@ def test_what_goes_wrong_is_said_and_can_be_put_right(
     with opened(browser, address) as page:
         error = page.locator("#error")
         page.click("button[type=submit]")
-        expect(error).to_contain_text("There is no file yet")
+        expect(error).to_contain_text("Choose a file")
         paper = tmp_path / "paper.pdf"
         paper.write_text("%PDF")
         page.set_input_files("#file", paper)
@@ -135,7 +135,7 @@ def test_what_goes_wrong_is_said_and_can_be_put_right(
         page.set_input_files("#file", files["seizure"])
         page.fill("#sfreq", "256")
         page.click("button[type=submit]")
-        expect(error).to_contain_text("has 256 Hz, and the model reads 173.61 Hz")
+        expect(error).to_contain_text("has 256 Hz, but the model reads 173.61 Hz")
         expect(page.locator("#result")).to_be_hidden()
         page.fill("#sfreq", "173.61")
         page.click("button[type=submit]")
@@ -168,7 +168,7 @@ def test_a_patient_is_pasted(browser: Browser, of_visits: str, patient: dict[str
         page.fill("#text", json.dumps(patient))
         page.click("button[type=submit]")
         expect(page.locator("#picture li")).to_have_count(2)
-        expect(page.locator(".unknown")).to_contain_text("ICD9CM//9999 (not known to the model)")
+        expect(page.locator(".unknown")).to_contain_text("ICD9CM//9999 (unknown to the model)")
         page.click("#explain")
         expect(page.locator("#moved tbody tr")).to_have_count(7)
         assert violations(page, 1200) == []
@@ -183,7 +183,7 @@ def test_a_token_is_asked_for(
         expect(page.locator("#error")).to_contain_text("access token is missing")
         page.fill("#token", token)
         page.keyboard.press("Tab")
-        expect(page.locator("#question")).to_contain_text("It answers")
+        expect(page.locator("#question")).to_contain_text("It predicts")
 
 
 @pytest.mark.parametrize(("width", "scheme"), VIEWS)

@@ -134,16 +134,16 @@ def test_a_code_that_is_taken_away_leaves_the_rest(patient: dict[str, Any]) -> N
     [
         ({"visits": []}, "visits: List should have at least 1"),
         ({"visits": [{"time": "soon"}]}, "a time cannot be read"),
-        ({"visits": [{"time": "now"}]}, "a time is missing, or is none"),
+        ({"visits": [{"time": "now"}]}, "a time is missing or invalid"),
         ({"visits": [{"time": ""}]}, "a time is missing"),
-        ({"visits": [{"time": "2020-01-02"}], "time": "2020-01-01"}, "lies after the time of the"),
+        ({"visits": [{"time": "2020-01-02"}], "time": "2020-01-01"}, "is after the time of the"),
         ({"visits": [{"time": "2020-01-01", "codes": 3}]}, "visits.0.codes"),
         ({"visits": [{"time": "2020-01-01"}], "age": 500}, "age"),
         ({"visit": []}, "visits: Field required"),
         ({"patients": []}, "no patient"),
         ([], "patient 0"),
         ({"patients": 3}, "patient"),
-        ("x", "no JSON"),
+        ("x", "not JSON"),
     ],
 )
 def test_a_bad_patient_is_a_problem(said: Any, message: str, asked_of_visits: TestClient) -> None:
@@ -155,10 +155,10 @@ def test_a_bad_patient_is_a_problem(said: Any, message: str, asked_of_visits: Te
     [
         ("a,b\n1,2", "expected time and code"),
         ("time,code\n2020-01-01,", "row 1 has no code"),
-        ("time,code,numeric_value\n2020-01-01,LAB//1,x", "numeric_value is no number"),
+        ("time,code,numeric_value\n2020-01-01,LAB//1,x", "numeric_value is not a number"),
         ("time,code\n,GENDER//F", "visits: List should have at least 1"),
         ("time,code\n2020-13-01,LAB//1", "a time cannot be read"),
-        (b"\xff\xfe", "no csv in UTF-8"),
+        (b"\xff\xfe", "not csv in UTF-8"),
     ],
 )
 def test_bad_rows_are_a_problem(said: Any, message: str, asked_of_visits: TestClient) -> None:
@@ -170,7 +170,7 @@ def test_patients_that_differ_much_are_refused(visits: ServedModel, patient: Any
     long = {"visits": [patient["visits"][0]] * 300}
     with client(visits, Limits(bytes=60_000)) as asked:
         said = problem(ask(asked, {"patients": [long, *[short] * 99]}), 422)
-    assert "100 patients need 90,000 numbers, once all are as long: expected 60,000" in said
+    assert "100 patients need 90,000 numbers after padding: expected 60,000" in said
 
 
 def test_a_recording_is_no_patient(asked_of_visits: TestClient) -> None:

@@ -65,7 +65,7 @@ def test_a_file_is_served_without_torch_says_what_its_run_says_and_stops(
 ) -> None:
     with served(file) as (page, process, said):
         assert page.startswith("http://127.0.0.1:")
-        assert said[-1] == "only this machine reaches it (--host)"
+        assert said[-1] == "reachable from this machine only (see --host)"
         request = urllib.request.Request(  # noqa: S310 - our own
             f"{page}v1/predict", body(segment), {"content-type": "application/json"}
         )
@@ -113,7 +113,7 @@ def test_what_cannot_be_served_is_refused(
     assert "edited" in refused(tmp_path / "edited.onnx")
     assert "nowhere" in refused(tmp_path / "nowhere.onnx")
     assert "--batch" in refused(file, "--batch", "0")
-    assert "--port 70000 is none" in refused(file, "--port", "70000")
+    assert "--port 70000 is not valid" in refused(file, "--port", "70000")
     assert "--timeout is 0" in refused(file, "--timeout", "0")
 
 
@@ -131,7 +131,7 @@ def test_each_address_of_this_machine_by_its_name_and_other_machines_with_a_toke
     ran("serve", file, "--port", "0", "--host", "0.0.0.0")  # noqa: S104 - it is what is tested
     *_, token, last, stopped = capsys.readouterr().out.splitlines()
     assert token.startswith("access token: ")
-    assert "other machines reach it: who has the token" in last
+    assert "reachable from other machines with the token" in last
     assert stopped == "stopped"
     with TestClient(begun[1]) as asked:
         assert asked.get("/v1/model").status_code == 401
@@ -154,7 +154,7 @@ def test_what_this_machine_alone_reaches() -> None:
 
 
 def test_a_place_that_is_none_is_refused() -> None:
-    with pytest.raises(SettingError, match="cannot listen at 192"):
+    with pytest.raises(SettingError, match="cannot listen on 192"):
         Place("192.0.2.1", 0).listen()
     with pytest.raises(SettingError, match="--rate is -1"):
         Limits.of(rate=-1)

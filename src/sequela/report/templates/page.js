@@ -1,5 +1,5 @@
 "use strict";
-// Reads without this: it only sorts a table by a column, and filters the models of the plot.
+// The page works without this script, which only sorts tables and filters models.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   [...table.tHead.rows[0].cells].forEach((head, place) => {

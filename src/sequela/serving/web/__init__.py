@@ -1,1 +1,1 @@
-"""A model behind HTTP, with a page of its own; FastAPI is needed (extra ``serve``)."""
+"""An HTTP server for a model, with a page; needs FastAPI (extra ``serve``)."""

@@ -26,28 +26,25 @@ from sequela.serving.web.problems import PROBLEM, Refusal, document
 from sequela.version import __version__
 
 BATCH = 128
-"""Examples that the model is asked about at a time."""
+"""Most examples of a batch."""
 _DRAWN, _NEAR, _MOST = 2000, 60, 40_000
-"""Points of a channel that the page draws: the least and greatest value of each span.
-
-At least as many of each segment, so that it can be seen from near, and so many of all channels.
-"""
+"""Points of a channel that the page draws, at least of each segment, and at most in all."""
 _PAGE = {"/": ("index.html", "text/html"), "/page.css": ("page.css", "text/css")} | {
     "/page.js": ("page.js", "text/javascript")
 }
 
 
 class Service:
-    """What the paths of the application do.
+    """The functions of the paths of the application.
 
     Args:
         model: The model.
         limits: See :class:`sequela.serving.web.guards.Limits`.
-        batch: Examples of a batch; with 1, each request is answered by itself.
+        batch: Most examples of a batch; 1 for no batches.
     """
 
     def __init__(self, model: ServedModel, limits: Limits, batch: int = BATCH) -> None:
-        model = replace(model, name="the model")  # nobody is told where it lies
+        model = replace(model, name="the model")  # hides its path
         self.model, self.limits, self.metrics = model, limits, Metrics()
         self.bodies = Bodies(
             model, most=limits.examples, longest=limits.length, numbers=limits.bytes
@@ -56,7 +53,7 @@ class Service:
 
     @cached_property
     def card(self) -> dict[str, Any]:
-        """What the model says of itself, without marks of people and what it was learnt with."""
+        """The metadata of the model, without fingerprints and fitted featurisers."""
         about = self.model.about
         told = {n: v for n, v in about.items() if n not in ("fingerprint", "features")}
         if "records" in told:
@@ -73,17 +70,17 @@ class Service:
         }
 
     async def read(self, request: Request) -> Examples:
-        """The examples of a request.
+        """Read the examples of a request.
 
         Raises:
-            Refusal: If its media type is another.
-            SequelaError: If its body is not what the model reads.
+            Refusal: If its media type is not supported.
+            SequelaError: If its body does not fit the model.
         """
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in self.bodies.kinds:
             raise Refusal(
                 415,
-                f"the media type is {kind or 'not said'}: expected one of "
+                f"the media type is {kind or 'missing'}: expected one of "
                 f"{', '.join(self.bodies.kinds)}",
             )
         body = await request.body()
@@ -93,13 +90,13 @@ class Service:
         return await run_in_threadpool(self.bodies.read, kind, body, said)
 
     async def ask(self, examples: Examples) -> NDArray[np.float32]:
-        """Probabilities, float32 (example, class)."""
+        """Predict probabilities, float32 (example, class)."""
         found = await self.batcher.probabilities(examples.inputs, len(examples))
         self.metrics.examples.inc(len(examples))
         return found
 
     def answers(self, examples: Examples, found: NDArray[np.float32]) -> list[dict[str, Any]]:
-        """What is said of each example."""
+        """Return the prediction for each example."""
         classes, sets = self.model.classes, self.model.sets(found)
         unknown = examples.unknown or [()] * len(examples)
         likeliest = found.argmax(1).tolist()
@@ -116,7 +113,7 @@ class Service:
         ]
 
     async def predict(self, request: Request) -> Response:
-        """Probabilities of all examples of a body."""
+        """Handle a request for probabilities of all examples of a body."""
         examples = await self.read(request)
         found = await self.ask(examples)
         if PARQUET in request.headers.get("accept", ""):
@@ -142,11 +139,11 @@ class Service:
         return written.getvalue()
 
     async def explain(self, request: Request) -> Response:
-        """What moved the prediction of one example of a body."""
+        """Handle a request to explain the prediction for one example of a body."""
         examples = await self.read(request)
         asked = request.query_params.get("example", "0")
         if not asked.isdecimal() or int(asked[:9]) >= len(examples):
-            raise Refusal(422, f"example is not 0 to {len(examples) - 1}: count from 0")
+            raise Refusal(422, f"example must be 0 to {len(examples) - 1}")
         row = int(asked[:9])
         before = (await self.ask(_only(examples, row)))[0]
         of = self._class(request.query_params.get("class"), before)
@@ -162,7 +159,7 @@ class Service:
                 "id": examples.ids[row],
                 "class": self.model.classes[of],
                 "probability": float(before[of]),
-                "method": "occlusion: each part is taken away alone, and the model is asked again",
+                "method": "occlusion: each part is removed alone, and the prediction is repeated",
                 "parts": occlusion.moved(before, after, parts, of),
             }
         )
@@ -171,11 +168,11 @@ class Service:
         if asked is None:
             return int(np.argmax(before))
         if asked not in self.model.classes:
-            raise Refusal(422, f"there is no such class: expected {', '.join(self.model.classes)}")
+            raise Refusal(422, f"unknown class: expected {', '.join(self.model.classes)}")
         return self.model.classes.index(asked)
 
     async def view(self, request: Request) -> Response:
-        """What a body holds, as the page draws it, with what is said of each example."""
+        """Handle a request for the content of a body as the page draws it, with predictions."""
         examples = await self.read(request)
         found = await self.ask(examples)
         told: dict[str, Any] = {"notes": list(examples.notes)}
@@ -191,7 +188,7 @@ class Service:
 
 
 _SMALL = 65_536
-"""Bytes that are read at once: a thread would take longer to begin."""
+"""Bytes that are read without a thread, as starting one would take longer."""
 
 
 def _only(examples: Examples, row: int) -> Examples:
@@ -200,7 +197,7 @@ def _only(examples: Examples, row: int) -> Examples:
 
 
 def _drawn(signal: NDArray[np.float32], points: int) -> dict[str, list[float]]:
-    """The least and greatest value of each span of a channel (example, sample), in order."""
+    """Return the lowest and highest value of each span of a channel (example, sample)."""
     flat = signal.ravel()
     edges = np.unique(np.linspace(0, len(flat), min(points, len(flat)) + 1).astype(int))[:-1]
     ends = (np.minimum.reduceat(flat, edges), np.maximum.reduceat(flat, edges))
@@ -214,12 +211,12 @@ def _json(value: Any) -> Response:
 
 
 def application(service: Service, *, token: str = "", hosts: frozenset[str] = frozenset()) -> Guard:
-    """The application behind its limits.
+    """Make the application behind its limits.
 
     Args:
-        service: What it does.
-        token: Asked for; empty for none.
-        hosts: Names by which it may be called; empty for any.
+        service: The functions of its paths.
+        token: Required access token; empty for none.
+        hosts: Allowed host names; empty for any.
     """
 
     @asynccontextmanager
@@ -232,7 +229,7 @@ def application(service: Service, *, token: str = "", hosts: frozenset[str] = fr
         title=f"sequela: {service.model.about['title']}",
         version="1",
         description=DESCRIPTION,
-        docs_url=None,  # its page is fetched from elsewhere
+        docs_url=None,  # its page would load files from other servers
         redoc_url=None,
         lifespan=lifespan,
         exception_handlers={
@@ -276,13 +273,13 @@ def _add_file(app: FastAPI, path: str, body: bytes, kind: str) -> None:
 
 
 _SENTENCES = {
-    404: "there is no such path: /openapi.json lists those that there are",
-    405: "the path is asked by another method: /openapi.json says by which",
+    404: "unknown path: see /openapi.json",
+    405: "this path has another method: see /openapi.json",
 }
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    """A problem document."""
+    """Return a problem document."""
     headers: dict[str, str] = {}
     if isinstance(error, Refusal):
         status, detail, headers = error.status, error.detail, error.headers
@@ -296,6 +293,6 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 
 async def _failed(_: Request, __: Exception) -> Response:
-    """What is our fault; the server's log has it."""
-    detail = "the server failed at this request; its log says why"
+    """Return a problem document for an internal error, which is in the server's log."""
+    detail = "internal server error: see the log of the server"
     return Response(document(500, detail), 500, media_type=PROBLEM)

@@ -1,4 +1,4 @@
-"""Requests that arrive together are answered together: one call of the model for many."""
+"""Batches of requests: one call of the model for requests that arrive together."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from sequela.serving.web.metrics import Metrics
 
 Inputs = Mapping[str, NDArray[Any]]
 _EMPTY = {"codes": -1, "values": np.nan}
-"""What stands in places that an example does not fill; elsewhere 0."""
+"""The padding of inputs; 0 for all others."""
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,15 @@ class _Asked:
 
 
 class Batcher:
-    """Asks a model in a thread of its own, about all that waits, up to a limit.
+    """Runs a model in one thread on all waiting requests, up to a limit.
 
-    While the model works, requests gather; so a busy server has large batches, and a quiet one
-    answers at once. There is no time to wait that could be set wrongly.
+    Requests gather while the model works, so a busy server has large batches and a quiet one no
+    delay. No waiting time has to be set.
 
     Args:
         model: The model.
-        metrics: Are told the size of each batch.
-        most: Examples of a batch; a larger request is asked in pieces. With 1, examples are asked
-            one by one.
+        metrics: Count the size of each batch.
+        most: Most examples of a batch; larger requests are divided.
     """
 
     def __init__(self, model: ServedModel, metrics: Metrics, *, most: int) -> None:
@@ -44,10 +43,10 @@ class Batcher:
         self._task: asyncio.Task[None] | None = None
 
     async def probabilities(self, inputs: Inputs, size: int) -> NDArray[np.float32]:
-        """What the model says: float32 (example, class).
+        """Predict probabilities: float32 (example, class).
 
         Raises:
-            DataError: As the model.
+            DataError: The error of the model.
         """
         answers = []
         for first in range(0, size, self._most):
@@ -58,11 +57,11 @@ class Batcher:
         return found
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start to process requests."""
         self._task = asyncio.create_task(self._answer())
 
     async def stop(self) -> None:
-        """End; by then nobody waits."""
+        """Stop after all requests."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -81,7 +80,7 @@ class Batcher:
                     break
                 batch.append(one)
                 size += one.size
-            batch = [one for one in batch if not one.answer.done()]  # nobody waits for the others
+            batch = [one for one in batch if not one.answer.done()]  # others were cancelled
             if batch:
                 self._metrics.batch.observe(sum(one.size for one in batch))
                 answers = await loop.run_in_executor(self._thread, self._ask, batch)
@@ -94,10 +93,10 @@ class Batcher:
                         one.answer.set_result(found)
 
     def _ask(self, batch: Sequence[_Asked]) -> list[NDArray[np.float32] | Exception]:
-        """One answer for each request; a bad one spoils its own alone."""
+        """Return a result for each request; an error affects one request only."""
         try:
             whole = self._model.probabilities(joined([one.inputs for one in batch]))
-        except Exception as error:  # noqa: BLE001 - it is raised where the request is answered
+        except Exception as error:  # noqa: BLE001 - it is raised in the request
             if len(batch) == 1:
                 return [error]
             return [found for one in batch for found in self._ask([one])]
@@ -105,7 +104,7 @@ class Batcher:
 
 
 def joined(some: Sequence[Inputs]) -> dict[str, NDArray[Any]]:
-    """Inputs of several requests as those of one; what is shorter is filled up."""
+    """Join the inputs of several requests, with padding."""
     if len(some) == 1:
         return dict(some[0])
     found = {}

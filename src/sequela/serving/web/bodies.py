@@ -1,4 +1,4 @@
-"""What a request may hold: JSON, numbers in binary, Parquet, csv or EDF; read into examples."""
+"""Bodies of requests, read into examples: JSON, binary numbers, Parquet, csv or EDF."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -28,14 +28,14 @@ _COLUMNS = ("subject_id", "time", "code", "numeric_value")
 
 @dataclass(frozen=True)
 class Examples:
-    """What a model is asked about.
+    """Examples to predict for.
 
     Attributes:
-        inputs: As :meth:`sequela.serving.served.ServedModel.probabilities` takes them.
-        ids: Of the examples.
-        notes: What was done to the body, in sentences.
-        unknown: Codes that the model does not know, of each patient.
-        patients: As they were given, where they are records.
+        inputs: Inputs of :meth:`sequela.serving.served.ServedModel.probabilities`.
+        ids: Ids of the examples.
+        notes: Sentences on the preparation of the body.
+        unknown: Codes of each patient outside the vocabulary.
+        patients: The patients of records.
     """
 
     inputs: Mapping[str, NDArray[Any]]
@@ -45,7 +45,7 @@ class Examples:
     patients: Sequence[Patient] = field(default=())
 
     def __len__(self) -> int:
-        """How many."""
+        """Return the number of examples."""
         return len(self.ids)
 
 
@@ -56,8 +56,8 @@ class Bodies:
         model: The model.
         most: The most examples of a request.
         longest: The most samples of a channel, or visits of a patient.
-        numbers: The most numbers of a request, and bytes of a table, once it is unpacked and its
-            examples are filled up to one length: a small body may hold many.
+        numbers: The most numbers of a request, and bytes of a table, after unpacking and padding:
+            a small body may expand.
     """
 
     def __init__(self, model: ServedModel, *, most: int, longest: int, numbers: int) -> None:
@@ -66,31 +66,31 @@ class Bodies:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Media types that the model can be asked in."""
+        """The supported media types."""
         return (JSON, PARQUET, CSV) if self._reader else (JSON, BINARY, PARQUET, CSV, EDF)
 
     def read(self, kind: str, body: bytes, said: Mapping[str, str]) -> Examples:
-        """The examples of a body.
+        """Read the examples of a body.
 
         Args:
             kind: Its media type, one of :attr:`kinds`.
             body: Its bytes.
-            said: ``sfreq`` and ``unit`` of a signal whose file does not say them.
+            said: ``sfreq`` and ``unit`` of a signal whose file lacks them.
 
         Raises:
-            DataError: If the body is not of its type, or not what the model reads.
-            SettingError: If there is too much of it, or its unit, rate or channels are others.
+            DataError: If the body does not fit its type or the model.
+            SettingError: If it is too large, or its unit, rate or channels differ.
         """
         if not body:
             raise DataError("the body is empty: expected at least one example")
         found = self._records(kind, body) if self._reader else self._signals(kind, body, said)
         if len(found) > self.most:
             raise SettingError(
-                f"the body holds {len(found):,} examples: expected {self.most:,} at most; send "
+                f"the body has {len(found):,} examples: expected {self.most:,} at most; send "
                 "several requests"
             )
         if not len(found):
-            raise DataError("the body holds no example: expected at least one")
+            raise DataError("the body has no example: expected at least one")
         return found
 
     def _records(self, kind: str, body: bytes) -> Examples:
@@ -107,15 +107,15 @@ class Bodies:
                 f"and {self.longest:,} at most"
             )
         if self._reader is None or not patients:
-            raise DataError("the body holds no patient: expected at least one")
+            raise DataError("the body has no patient: expected at least one")
         inputs, unknown = self._reader.inputs(patients)
         ids = [each.id or str(place) for place, each in enumerate(patients, 1)]
         return Examples(inputs, ids, (), unknown, patients)
 
     def read_patients(self, patients: Sequence[Patient]) -> Mapping[str, NDArray[Any]]:
-        """What the model takes of patients."""
+        """Return the inputs of the model for patients."""
         if self._reader is None:
-            raise SettingError("the model reads signals: expected none of patients")
+            raise SettingError("the model reads signals, not patients")
         return self._reader.inputs(patients)[0]
 
     def _signals(self, kind: str, body: bytes, said: Mapping[str, str]) -> Examples:
@@ -137,23 +137,23 @@ class Bodies:
         return int(self.model.about["signal"]["n_times"])
 
     def _check(self, said: Mapping[str, Any], channels: int, names: Sequence[str] = ()) -> None:
-        """The unit and rate that the request says must be those of the model."""
+        """Check the unit, rate and channels of a request."""
         signal = self.model.about["signal"]
         for name in ("sfreq", "unit"):
             if said.get(name) in (None, ""):
                 raise SettingError(
-                    f"the {name} of the signal is not said: expected {name}={signal[name]}"
+                    f"the {name} of the signal is missing: expected {name}={signal[name]}"
                 )
         try:
             sfreq = float(said["sfreq"])
         except (TypeError, ValueError) as error:
-            raise SettingError("the sfreq is no number: expected samples a second") from error
+            raise SettingError("sfreq is not a number: expected samples per second") from error
         self.model.check_signal(
             unit=str(said["unit"]), sfreq=sfreq, n_chans=channels, channels=names
         )
 
     def _examples(self, arrays: Sequence[NDArray[Any]], ids: Sequence[str]) -> Examples:
-        """Examples (channel, sample), of one length or, where the model allows it, of several."""
+        """Make examples of arrays (channel, sample), of several lengths if the model allows it."""
         lengths = np.array([each.shape[1] for each in arrays], np.int64)
         if lengths.max(initial=0) > self.longest:
             raise SettingError(
@@ -162,7 +162,7 @@ class Bodies:
         if len(arrays) * self._n_chans * lengths.max(initial=0) > self.numbers:
             raise SettingError(
                 f"{len(arrays):,} segments of up to {lengths.max():,} samples: expected "
-                f"{self.numbers:,} numbers at most, once all are as long; send long ones alone"
+                f"{self.numbers:,} numbers at most after padding; send long segments alone"
             )
         whole = np.zeros((len(arrays), self._n_chans, int(lengths.max(initial=0))), np.float32)
         for row, each in enumerate(arrays):
@@ -180,23 +180,23 @@ class Bodies:
     def _of_json(self, body: bytes, _: Mapping[str, str]) -> Examples:
         said = _value(body)
         if not isinstance(said, dict) or not ({"signal", "examples"} & set(said)):
-            raise DataError("the JSON holds no signal: expected {signal, sfreq, unit}")
+            raise DataError("the JSON has no signal: expected {signal, sfreq, unit}")
         each = said.get("examples", [said])
         if not isinstance(each, list) or not each or len(each) > self.most:
-            raise DataError(f"examples are no list of 1 to {self.most:,}: send a list of objects")
+            raise DataError(f"examples must be a list of 1 to {self.most:,} objects")
         if not all(isinstance(one, dict) and "signal" in one for one in each):
-            raise DataError("an example is no object with a signal: expected {signal, id}")
+            raise DataError("an example is not an object with a signal: expected {signal, id}")
         arrays = [self._array(one["signal"]) for one in each]
         self._check(said, arrays[0].shape[0])
         ids = [str(one.get("id") or place) for place, one in enumerate(each, 1)]
         return self._examples(arrays, ids)
 
     def _array(self, said: Any) -> NDArray[np.float32]:
-        """float32 (channel, sample) of nested lists."""
+        """Convert nested lists to float32 (channel, sample)."""
         rows = said if isinstance(said, list) and said and isinstance(said[0], list) else [said]
-        # Before numpy sees it: that gives each text of a list as much room as the longest.
+        # Checked before numpy, which gives each text of a list as much room as the longest.
         if not all(isinstance(row, list) and row and set(map(type, row)) <= _REAL for row in rows):
-            raise DataError("a signal is no list of numbers, nor a list of channels: expected one")
+            raise DataError("a signal is not a list of numbers or of channels: expected one")
         if len(set(map(len, rows))) > 1:
             raise DataError("a signal has channels of several lengths: expected one")
         try:
@@ -204,11 +204,11 @@ class Bodies:
         except OverflowError:
             found = np.full((1, 1), np.inf)
         if not np.all(np.abs(found) <= np.finfo(np.float32).max):  # NaN is not either
-            raise DataError("a signal holds a number beyond 3.4e38, or none: send µV")
+            raise DataError("a signal has a number beyond 3.4e38 or NaN: send µV")
         return found.astype(np.float32)
 
     def _of_numbers(self, body: bytes, said: Mapping[str, str]) -> Examples:
-        """Float32, little-endian, example after example, channel after channel."""
+        """Read little-endian float32, example after example, channel after channel."""
         self._check(said, self._n_chans)
         size = 4 * self._n_chans * self._n_times
         if len(body) % size:
@@ -223,11 +223,11 @@ class Bodies:
         return Examples(inputs, _numbers(len(whole)))
 
     def _of_parquet(self, body: bytes, said: Mapping[str, str]) -> Examples:
-        """A column ``signal`` of lists, channel after channel; ``id`` where there are names."""
+        """Read a column ``signal`` of lists, channel after channel, and an optional ``id``."""
         table = self._table(body, ("id", "signal"))
         if "signal" not in table.column_names:
             raise DataError(
-                "the table has no such column: expected signal, a list of numbers in each row"
+                "the table has no column signal: expected a list of numbers in each row"
             )
         if table.num_rows > self.most:
             raise SettingError(f"the table has {table.num_rows:,} rows: expected {self.most:,}")
@@ -236,14 +236,14 @@ class Bodies:
         for row in table["signal"].to_pylist():
             flat = self._array(row if row is not None else [])
             if flat.shape[0] != 1 or flat.shape[1] % self._n_chans:
-                raise DataError(f"a signal is no list of {self._n_chans} channels' samples")
+                raise DataError(f"a signal is not a list of samples of {self._n_chans} channel(s)")
             arrays.append(flat.reshape(self._n_chans, -1))
         named = "id" in table.column_names
         ids = [str(each) for each in table["id"].to_pylist()] if named else _numbers(len(arrays))
         return self._examples(arrays, ids)
 
     def _of_csv(self, body: bytes, said: Mapping[str, str]) -> Examples:
-        """Samples below each other, a column a channel; or a row a segment of one channel."""
+        """Read a column per channel; for one channel also a row per segment."""
         table, names = _numbers_of_csv(body)
         if self._n_chans == 1 and table.shape[1] == self._n_times:
             self._check(said, 1)
@@ -252,7 +252,7 @@ class Bodies:
         return self._windows(table.T, ())
 
     def _of_edf(self, body: bytes, _: Mapping[str, str]) -> Examples:
-        """An EDF or BDF file: the channels of the model, at its rate."""
+        """Read an EDF or BDF file with the channels and rate of the model."""
         signal = self.model.about["signal"]
         with temporary() as folder:
             path = folder / "recording.edf"
@@ -262,14 +262,14 @@ class Bodies:
                 self._check({"sfreq": signal["sfreq"], "unit": "uV"}, len(recording.names))
                 self._check_count(recording.n_times)
                 array = recording.read(0, recording.n_times)
-            except SequelaError as error:  # of a file that is nobody's, and no command line
+            except SequelaError as error:  # without the path and the options of the command line
                 said = str(error).replace(str(path), "the file").replace(" with --channels", "")
                 raise DataError(said) from error
         notes = [f"{note[:1].upper()}{note[1:]}." for note in recording.notes]
         return self._windows(array, notes)
 
     def _check_count(self, n_times: int) -> None:
-        """A recording of so many samples must be one segment or more, but not too many."""
+        """Check the number of segments of a recording."""
         count = n_times // self._n_times
         if not count:
             raise DataError(
@@ -277,21 +277,21 @@ class Bodies:
             )
         if count > self.most:
             raise SettingError(
-                f"the recording has {count:,} segments: expected {self.most:,} at most; long "
-                "recordings are for sequela scan"
+                f"the recording has {count:,} segments: expected {self.most:,} at most; use "
+                "sequela scan for long recordings"
             )
 
     def _windows(self, array: NDArray[Any], notes: Sequence[str]) -> Examples:
-        """A recording (channel, sample) cut into segments that follow each other."""
+        """Cut a recording (channel, sample) into consecutive segments."""
         self._check_count(array.shape[1])
         count, rest = divmod(array.shape[1], self._n_times)
         cut = array[:, : count * self._n_times].reshape(len(array), count, self._n_times)
-        left = [f"The last {rest} samples make no whole segment and were left out."] * bool(rest)
+        left = [f"Left out: {rest} samples at the end, less than a segment."] * bool(rest)
         found = self._examples(list(cut.swapaxes(0, 1).astype(np.float32)), _numbers(count))
         return Examples(found.inputs, found.ids, [*notes, *left])
 
     def _rows(self, kind: str, body: bytes) -> list[dict[str, Any]]:
-        """Rows of a table of coded events."""
+        """Read the rows of a table of coded events."""
         import csv
 
         if kind == PARQUET:
@@ -303,22 +303,22 @@ class Bodies:
             if not {"time", "code"} <= set(read.fieldnames or ()):
                 raise DataError(
                     f"the columns are {', '.join(read.fieldnames or ())[:_SHOWN]}: expected time "
-                    "and code, and subject_id and numeric_value where there are any"
+                    "and code, and optionally subject_id and numeric_value"
                 )
             return list(read)
         except (UnicodeDecodeError, csv.Error) as error:
-            raise DataError("the body is no csv in UTF-8: send it again") from error
+            raise DataError("the body is not csv in UTF-8: send it again") from error
 
     def _check_bytes(self, size: int) -> None:
-        """Refuse a table that is too large once it is unpacked."""
+        """Raise an error if a table is too large after unpacking."""
         if size > self.numbers:
             raise SettingError(
-                f"the table has {size:,} bytes when it is unpacked: expected {self.numbers:,} "
-                "at most; send several"
+                f"the table has {size:,} bytes after unpacking: expected {self.numbers:,} at most; "
+                "send several"
             )
 
     def _table(self, body: bytes, columns: Sequence[str]) -> Any:
-        """Columns of a Parquet file, whose size is known before they are unpacked."""
+        """Read columns of a Parquet file, after a check of their unpacked size."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -331,7 +331,7 @@ class Bodies:
             if not texts <= set(columns):
                 raise DataError("the table has a list of texts: expected numbers in a signal")
             self._check_bytes(sum(max(4 * c.num_values, c.total_uncompressed_size) for c in wanted))
-            # Texts stay in their dictionaries, where one that many rows repeat is held once.
+            # Dictionaries keep repeated texts once.
             file = pq.ParquetFile(io.BytesIO(body), metadata=said, read_dictionary=sorted(texts))
             table = file.read(columns=list(columns))
             self._check_bytes(sum(map(_bytes_of_texts, table.columns)))
@@ -339,13 +339,13 @@ class Bodies:
             if isinstance(error, SequelaError):
                 raise
             raise DataError(
-                "the body is no Parquet file, or was cut short: send it again"
+                "the body is not a Parquet file, or was truncated: send it again"
             ) from error
         return table
 
 
 def _bytes_of_texts(column: Any) -> int:
-    """Bytes of a column's texts, each as often as a row has it; 0 of a column of numbers."""
+    """Count the bytes of a column's texts in all rows; 0 for a column of numbers."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -362,7 +362,7 @@ def _value(body: bytes) -> Any:
     try:
         return json_value(body)
     except ValueError as error:
-        raise DataError(f"the body is no JSON ({error}): send it again") from error
+        raise DataError(f"the body is not JSON ({error}): send it again") from error
 
 
 def _numbers(count: int) -> list[str]:
@@ -370,13 +370,13 @@ def _numbers(count: int) -> list[str]:
 
 
 def _numbers_of_csv(body: bytes) -> tuple[NDArray[np.float64], list[str]]:
-    """float64 (row, column), and the names of the columns where the first line has them."""
+    """Return float64 (row, column), and the names of the columns from the first line, if any."""
     try:
         lines = [line for line in body.decode("utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
-        raise DataError("the body is no text in UTF-8: expected csv") from error
+        raise DataError("the body is not text in UTF-8: expected csv") from error
     if not lines:
-        raise DataError("the body holds no line: expected numbers")
+        raise DataError("the body has no line: expected numbers")
     between = next((mark for mark in ",;\t" if mark in lines[0]), None)
     first = [cell.strip().strip('"') for cell in lines[0].split(between)]
     names = [] if all(map(_is_number, first)) else first

@@ -1,4 +1,4 @@
-"""What OpenAPI says of each path."""
+"""The OpenAPI description of each path."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,19 +9,18 @@ from sequela.serving.web.patients import Patient
 from sequela.serving.web.problems import PROBLEM
 
 DESCRIPTION = (
-    "Probabilities of one model. Nothing that is sent is kept. What cannot be answered is a "
-    "problem document (RFC 9457). "
-    "The model is for research, and no medical device."
+    "Predictions of one model. Data that are sent are not stored. Errors are problem documents "
+    "(RFC 9457). The model is for research and is not a medical device."
 )
 _PROBLEMS = {
     "400": "The body cannot be read",
     "401": "The access token is missing or wrong",
     "413": "The body is too large",
-    "415": "The media type is another",
-    "421": "The host is another",
-    "422": "The body is not what the model reads",
+    "415": "The media type is not supported",
+    "421": "The host name is wrong",
+    "422": "The body does not fit the model",
     "429": "Too many requests",
-    "503": "The server is busy, or took too long",
+    "503": "The server is busy, or the request timed out",
 }
 _STRINGS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
 _NUMBERS = {"type": "array", "items": {"type": "number"}, "minItems": 1}
@@ -30,24 +29,24 @@ _NUMBERS = {"type": "array", "items": {"type": "number"}, "minItems": 1}
 def described(
     model: ServedModel, kinds: Sequence[str], *, secured: bool
 ) -> dict[str, dict[str, Any]]:
-    """Arguments of each route, by path.
+    """Return the arguments of each route, by path.
 
     Args:
         model: The model.
-        kinds: Media types that it can be asked in.
-        secured: Whether a token is asked for.
+        kinds: Supported media types.
+        secured: Whether a token is required.
     """
     body = {"required": True, "content": {kind: {"schema": _body(model, kind)} for kind in kinds}}
     parameters = [] if model.about["kind"] == "records" else [_sfreq(model), _unit()]
     more = {
         "/v1/explain": [
-            _query("example", {"type": "integer", "minimum": 0}, "Which example, from 0"),
-            _query("class", {"type": "string", "enum": list(model.classes)}, "Of which class"),
+            _query("example", {"type": "integer", "minimum": 0}, "Number of the example, from 0"),
+            _query("class", {"type": "string", "enum": list(model.classes)}, "Class to explain"),
         ]
     }
     summaries = {
         "/v1/predict": "Probabilities of examples",
-        "/v1/explain": "What moved the prediction of one example",
+        "/v1/explain": "Contributions to the prediction for one example",
         "/v1/view": "Examples as the page draws them, with their probabilities",
     }
     found: dict[str, dict[str, Any]] = {
@@ -63,7 +62,7 @@ def described(
     }
     found |= {
         "/v1/model": _got("The model's card, calibration and checksums"),
-        "/health": _got("Whether the server answers"),
+        "/health": _got("State of the server"),
         "/metrics": _got("Counts for Prometheus", "text/plain"),
     }
     for path, each in found.items():
@@ -98,7 +97,7 @@ def _problems(*, post: bool) -> dict[int | str, Any]:
 
 
 def _answer(path: str) -> dict[str, Any]:
-    """What a path answers."""
+    """Return the schema of the response of a path."""
     prediction = {
         "type": "object",
         "required": ["id", "prediction", "probabilities", "set"],
@@ -106,7 +105,7 @@ def _answer(path: str) -> dict[str, Any]:
             "id": {"type": "string"},
             "prediction": {"type": "string", "description": "The most probable class"},
             "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
-            "set": {**_STRINGS, "description": "Conformal: classes that cannot be ruled out"},
+            "set": {**_STRINGS, "description": "Conformal prediction set"},
             "unknown_codes": _STRINGS,
         },
     }
@@ -118,7 +117,7 @@ def _answer(path: str) -> dict[str, Any]:
     content = {JSON: {"schema": schema}}
     if path == "/v1/predict":
         content[PARQUET] = {"schema": {"type": "string", "format": "binary"}}
-    return {"description": "The answer", "content": content}
+    return {"description": "The result", "content": content}
 
 
 def _query(name: str, schema: dict[str, Any], said: str) -> dict[str, Any]:
@@ -126,23 +125,23 @@ def _query(name: str, schema: dict[str, Any], said: str) -> dict[str, Any]:
 
 
 def _sfreq(model: ServedModel) -> dict[str, Any]:
-    said = f"Samples a second, of a body that does not say it: {model.about['signal']['sfreq']}"
+    said = f"Samples per second, if the body lacks it: {model.about['signal']['sfreq']}"
     return _query("sfreq", {"type": "number"}, said)
 
 
 def _unit() -> dict[str, Any]:
-    return _query("unit", {"type": "string", "example": "uV"}, "Unit of such a body")
+    return _query("unit", {"type": "string", "example": "uV"}, "Unit, if the body lacks it")
 
 
 def _body(model: ServedModel, kind: str) -> dict[str, Any]:
-    """The schema of a body."""
+    """Return the schema of a body."""
     if kind == BINARY:
         said = "float32, little-endian: example after example, channel after channel"
         return {"type": "string", "format": "binary", "description": said}
     if kind in (PARQUET, CSV, EDF):
         said = {
-            PARQUET: "signal: a list of numbers a row, or rows of subject_id, time, code",
-            CSV: "a column a channel, or rows of time and code",
+            PARQUET: "signal: a list of numbers per row, or rows of subject_id, time, code",
+            CSV: "a column per channel, or rows of time and code",
             EDF: "EDF, EDF+C or BDF",
         }[kind]
         return {"type": "string", "format": "binary", "description": said}

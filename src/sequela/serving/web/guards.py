@@ -1,4 +1,4 @@
-"""What stands before the model: size, rate, time, token and headers, in plain ASGI."""
+"""Limits of the server in plain ASGI: size, rate, time, token and headers."""
 
 import asyncio
 import hmac
@@ -31,9 +31,9 @@ HEADERS = {
     "cache-control": "no-store",
 }
 _CLIENTS = 10_000
-"""Clients whose rate is remembered: an attacker with many addresses takes no memory."""
+"""Most clients whose rate is remembered, against attackers with many addresses."""
 _OPEN = frozenset({"/", "/health", "/page.css", "/page.js", "/openapi.json"})
-"""Paths that need no token: none of them asks the model. What it is asked is no secret."""
+"""Paths that need no token: none of them uses the model."""
 
 _OPTIONS = {
     "bytes": "--most-bytes",
@@ -42,20 +42,20 @@ _OPTIONS = {
     "seconds": "--timeout",
     "rate": "--rate",
 }
-"""What the command calls the limits that it sets."""
+"""The option of the command for each limit."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a request may be.
+    """The limits of a request.
 
     Attributes:
-        bytes: Of its body.
-        examples: Of its body.
+        bytes: Bytes of its body.
+        examples: Examples of its body.
         length: Samples of a channel, or visits of a patient.
-        seconds: Until it is answered.
-        rate: Requests a second of one client; 0 for any.
-        waiting: Requests that are answered at a time.
+        seconds: Seconds until it times out.
+        rate: Requests per second of one client; 0 for no limit.
+        waiting: Requests at a time.
     """
 
     bytes: int = 32_000_000
@@ -67,7 +67,7 @@ class Limits:
 
     @classmethod
     def of(cls, **said: float) -> Self:
-        """Limits as a user says them.
+        """Check the limits of a user.
 
         Raises:
             SettingError: If one is not above 0; a rate may be 0.
@@ -85,11 +85,10 @@ class Guard:
     Attributes:
         app: The application.
         limits: See :class:`Limits`.
-        metrics: Are told of each request.
-        token: Asked for as ``Authorization: Bearer TOKEN``; empty for none.
-        hosts: Names by which the server may be called; empty for any. So no page of another site
-            reaches it under a name of its own (DNS rebinding).
-        paths: That are counted by name.
+        metrics: Count each request.
+        token: Required as ``Authorization: Bearer TOKEN``; empty for none.
+        hosts: Allowed host names, against DNS rebinding; empty for any.
+        paths: Paths that are counted by name.
     """
 
     app: App
@@ -102,7 +101,7 @@ class Guard:
     _inside: int = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -119,7 +118,7 @@ class Guard:
         except Refusal as refusal:
             await answered.refuse(refusal)
         except TimeoutError:
-            said = f"no answer within {self.limits.seconds:g} s: send less at once, or later again"
+            said = f"timed out after {self.limits.seconds:g} s: send less at once, or try later"
             await answered.refuse(Refusal(503, said, {"retry-after": "1"}))
         finally:
             path = scope["path"] if scope["path"] in self.paths else "other"
@@ -127,14 +126,14 @@ class Guard:
             self.metrics.seconds.labels(path).observe(time.perf_counter() - started)
 
     def _check(self, scope: Scope) -> None:
-        """Refuse what is seen in the head of a request."""
+        """Refuse a request by its headers."""
         headers = {name.decode("latin-1"): value for name, value in scope["headers"]}
         host = headers.get("host", b"").decode("latin-1")
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
         if self.hosts and name.lower() not in self.hosts:
             raise Refusal(
                 421,
-                f"the host is not one of this server's: expected {', '.join(sorted(self.hosts))}",
+                f"wrong host name: expected {', '.join(sorted(self.hosts))}",
             )
         if self.token and scope["path"] not in _OPEN:
             given = headers.get("authorization", b"")
@@ -154,7 +153,7 @@ class Guard:
             self._count((scope.get("client") or ("",))[0])
 
     def _count(self, client: str) -> None:
-        """A bucket of requests that fills at the rate, for two seconds at most."""
+        """Count a request of a client in a bucket that fills at the rate, for up to two seconds."""
         now, most = time.monotonic(), max(2 * self.limits.rate, 1.0)
         left, then = self._allowance.pop(client, (most, now))
         left = min(left + (now - then) * self.limits.rate, most)
@@ -165,19 +164,19 @@ class Guard:
             wait = f"{(1 - left) / self.limits.rate:.0f}"
             raise Refusal(
                 429,
-                f"more than {self.limits.rate:g} requests a second: send fewer, or several "
-                "examples in one",
+                f"too many requests (limit: {self.limits.rate:g} per second): send fewer, or "
+                "several examples in one",
                 {"retry-after": wait if wait != "0" else "1"},
             )
 
 
 def too_large(most: int) -> Refusal:
-    """The answer to a body that is too large."""
+    """Return the refusal of a body that is too large."""
     return Refusal(413, f"the body has more than {most:,} bytes: send less at once")
 
 
 class _Bounded:
-    """The body of a request, up to so many bytes."""
+    """The body of a request, up to a number of bytes."""
 
     def __init__(self, receive: Receive, most: int) -> None:
         self._receive, self._most, self._seen = receive, most, 0
@@ -191,7 +190,7 @@ class _Bounded:
 
 
 class _Answer:
-    """Sends an answer with the headers of every answer; a refusal where none has begun."""
+    """A response with the common headers, or a refusal if it has not started."""
 
     def __init__(self, send: Send) -> None:
         self._send, self.status = send, 0
@@ -205,7 +204,7 @@ class _Answer:
 
     async def refuse(self, refusal: Refusal) -> None:
         if self.status:
-            return  # it has begun to answer
+            return  # the response has started
         body = document(refusal.status, refusal.detail)
         headers = [(b"content-type", PROBLEM.encode()), (b"content-length", b"%d" % len(body))]
         headers += [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
@@ -214,5 +213,5 @@ class _Answer:
 
 
 def to_json(value: Any) -> bytes:
-    """As small as it can be."""
+    """Return compact JSON."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

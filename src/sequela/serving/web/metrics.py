@@ -1,4 +1,4 @@
-"""Counts for Prometheus: requests, times, examples and batches; nothing of any patient."""
+"""Metrics for Prometheus: requests, times, examples and batches, without data of patients."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 @dataclass
 class Metrics:
-    """Of one server."""
+    """The metrics of one server."""
 
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
@@ -31,5 +31,5 @@ class Metrics:
         )
 
     def text(self) -> bytes:
-        """As Prometheus reads it."""
+        """Return the metrics in the format of Prometheus."""
         return generate_latest(self.registry)

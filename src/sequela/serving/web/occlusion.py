@@ -1,4 +1,4 @@
-"""What moved a prediction: each part of an example is taken away, and the model is asked again."""
+"""Explanation by occlusion: each part of an example is removed, and the prediction repeated."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 from sequela.serving.web.patients import Patient
 
 PIECES = 24
-"""Of a segment's time."""
+"""Number of pieces of a segment."""
 MOST = 400
-"""Codes of a patient that are taken away, the latest first."""
+"""Most codes of a patient that are removed, the latest first."""
 
 Inputs = Mapping[str, NDArray[Any]]
 
 
 def without_pieces(inputs: Inputs) -> tuple[dict[str, NDArray[Any]], list[dict[str, int]]]:
-    """A segment many times, each time with one piece of it flat at the channel's mean.
+    """Copy a segment many times, each time with one piece flat at the channel's mean.
 
     Args:
-        inputs: Of one example.
+        inputs: The inputs of one example.
 
     Returns:
-        The inputs of all, and of each the first sample of the piece, its end and its channel.
+        The inputs of all copies, and first sample, end and channel of each piece.
     """
     signal = inputs["signal"][0]
     length = int(inputs["lengths"][0]) if "lengths" in inputs else signal.shape[1]
@@ -45,10 +45,7 @@ def without_pieces(inputs: Inputs) -> tuple[dict[str, NDArray[Any]], list[dict[s
 
 
 def without_codes(patient: Patient) -> tuple[list[Patient], list[dict[str, Any]]]:
-    """A patient many times, each time without one code or measurement of one visit.
-
-    Visits stay, with what else became known then.
-    """
+    """Copy a patient many times, each time without one code or measurement of one visit."""
     patients: list[Patient] = []
     parts: list[dict[str, Any]] = []
     asked = patient.time or max(visit.time for visit in patient.visits)
@@ -74,12 +71,12 @@ def moved(
     parts: Sequence[Mapping[str, Any]],
     of: int,
 ) -> list[dict[str, Any]]:
-    """How far each part raised the probability of a class, in the order of the parts.
+    """Compute how much each part raised the probability of a class, in the order of the parts.
 
     Args:
-        before: float32 (class,), of the example.
-        after: float32 (part, class), without each part.
-        parts: What was taken away.
+        before: float32 (class,), probabilities of the example.
+        after: float32 (part, class), probabilities without each part.
+        parts: The removed parts.
         of: The class.
     """
     raised = before[of] - after[:, of]

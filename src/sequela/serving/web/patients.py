@@ -1,4 +1,4 @@
-"""Coded visits of patients as the sequences that a model of records reads."""
+"""Conversion of coded visits of patients to the sequences of a model of records."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,31 +22,31 @@ from sequela.sources.codes import AGE
 
 _HOUR = np.timedelta64(3_600_000_000, "us")
 _MOVING = ("now", "today")
-"""What numpy takes for the time of the server."""
+"""Words that numpy reads as the current time of the server."""
 _OLDEST = 12
-"""Decades of age that have a code of their own."""
+"""The last decade of age with its own code."""
 
 
 class Visit(BaseModel):
-    """What became known at one time."""
+    """The information that became available at one time."""
 
     model_config = ConfigDict(extra="forbid")
 
-    time: str = Field(description="When it became known, such as 2020-01-31 or 2020-01-31T12:00.")
+    time: str = Field(description="Time of the visit, such as 2020-01-31 or 2020-01-31T12:00.")
     codes: list[str] = Field(default=[], description="Codes, such as ICD9CM//4280.")
     values: dict[str, float] = Field(default={}, description="Measurements by their code.")
 
 
 class Patient(BaseModel):
-    """A patient's record, as far as it is known when the model is asked."""
+    """The record of a patient, as far as it is available at prediction time."""
 
     model_config = ConfigDict(extra="forbid")
 
-    id: str = Field(default="", description="Any name; it comes back with the answer.")
+    id: str = Field(default="", description="Any name; it is returned with the prediction.")
     time: str | None = Field(
-        default=None, description="When the model is asked (default: the time of the last visit)."
+        default=None, description="Time of the prediction (default: time of the last visit)."
     )
-    age: float | None = Field(default=None, ge=0, le=130, description="In years, at that time.")
+    age: float | None = Field(default=None, ge=0, le=130, description="Age in years at that time.")
     static: list[str] = Field(default=[], description="Codes without a time, such as a sex.")
     visits: list[Visit] = Field(min_length=1)
 
@@ -55,19 +55,17 @@ _PATIENTS: TypeAdapter[list[Patient]] = TypeAdapter(list[Patient])
 
 
 def patients_of(said: Any) -> list[Patient]:
-    """Patients of a JSON value.
+    """Read patients from a JSON value.
 
     Raises:
-        DataError: If it holds none; the first thing that does not fit is named.
+        DataError: If it is not valid; the message has the first error.
     """
     try:
         return _PATIENTS.validate_python(said)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise DataError(f"patient {where}: {first['msg']}; expected what /openapi.json says") from (
-            error
-        )
+        raise DataError(f"patient {where}: {first['msg']}; see /openapi.json") from error
 
 
 @dataclass(frozen=True)
@@ -78,11 +76,11 @@ class _Step:
 
 
 class Reader:
-    """Writes patients in the words of one model.
+    """Converts patients to the inputs of one model.
 
     Args:
-        model: Which reads records.
-        numbers: The most that its visits may hold, once all patients are filled up to one length.
+        model: A model of records.
+        numbers: The most numbers of all visits after padding.
     """
 
     def __init__(self, model: ServedModel, numbers: int) -> None:
@@ -103,11 +101,11 @@ class Reader:
     def inputs(
         self, patients: Sequence[Patient]
     ) -> tuple[dict[str, NDArray[Any]], list[list[str]]]:
-        """What the model takes, and the codes of each patient that it does not know.
+        """Return the inputs of the model, and the unknown codes of each patient.
 
         Raises:
-            DataError: If a time cannot be read, or a visit lies after the time of the question.
-            SettingError: If the patients differ so much in length that they must be asked apart.
+            DataError: If a time cannot be read, or a visit is after the time of the prediction.
+            SettingError: If the inputs are too large after padding.
         """
         flat: dict[str, list[Any]] = {name: [] for name in LAYOUT}
         flat |= {name: [0] for name in ("step_offsets", "code_offsets", "value_offsets")}
@@ -123,13 +121,13 @@ class Reader:
         size = len(patients) * int(sequences.lengths.max()) * wide
         if size > self.numbers:
             raise SettingError(
-                f"{len(patients):,} patients need {size:,} numbers, once all are as long: expected "
-                f"{self.numbers:,} at most; send those with many visits alone"
+                f"{len(patients):,} patients need {size:,} numbers after padding: expected "
+                f"{self.numbers:,} at most; send patients with many visits alone"
             )
         return inputs_of(self.model, sequences, np.arange(len(patients))), unknown
 
     def _append(self, flat: dict[str, list[Any]], patient: Patient, number: int) -> list[str]:
-        """Add one patient; the codes that the model does not know."""
+        """Add one patient, and return unknown codes."""
         name = patient.id or f"number {number + 1}"
         asked, steps = self._steps(patient, name)
         every = {c for s in steps for c in s.codes} | {c for s in steps for c, _ in s.values}
@@ -142,7 +140,7 @@ class Reader:
             for code, value in facts:
                 index = terms.of_code.get(code)
                 if index is None:
-                    continue  # labels, marks of a visit, and what the task does not read
+                    continue  # labels, marks of a visit, and codes that the task does not read
                 term = terms.names[index]
                 item = term if value is None else self._binned(term, value)
                 codes.add(self._place.get(item, 0))
@@ -167,7 +165,7 @@ class Reader:
         return list(unknown)
 
     def _binned(self, term: str, value: float) -> str:
-        """The word of a measurement: with its bin, where the model has bins."""
+        """Return the code of a measurement, with its bin if the model has bins."""
         if not self.settings.bins:
             return term
         channel = self._channel.get(term)
@@ -176,14 +174,14 @@ class Reader:
         return bin_name(term, 1 + place)
 
     def _demographics(self, patient: Patient) -> set[int]:
-        """Codes without a time, and the decade of the age."""
+        """Return codes without a time, and the decade of the age."""
         codes = list(patient.static)
         if patient.age is not None:
             codes.append(f"{AGE}//{min(int(patient.age // 10), _OLDEST) * 10}")
         return {self._place.get(code, 0) for code in codes}
 
     def _steps(self, patient: Patient, name: str) -> tuple[np.datetime64, list[_Step]]:
-        """Visits in order, or windows counted back from the question."""
+        """Return the prediction time, and visits in order or windows counted back from it."""
         visits = [
             _Step(_time(v.time, name), v.codes, list(v.values.items())) for v in patient.visits
         ]
@@ -191,8 +189,8 @@ class Reader:
         asked = visits[-1].time if patient.time is None else _time(patient.time, name)
         if visits[-1].time > asked:
             raise DataError(
-                f"patient {name}: a visit lies after the time of the question ({asked}): leave out "
-                "what was not known then"
+                f"patient {name}: a visit is after the time of the prediction ({asked}): leave out "
+                "later information"
             )
         if any(not np.isfinite(value) for step in visits for _, value in step.values):
             raise DataError(f"patient {name}: a measurement is not finite: leave it out")
@@ -209,11 +207,7 @@ class Reader:
 
 
 def _time(said: str, name: str) -> np.datetime64:
-    """A time.
-
-    Raises:
-        DataError: If it is none.
-    """
+    """Parse a time."""
     try:
         found = np.datetime64(said.strip().replace(" ", "T").removesuffix("Z"), "us")
     except ValueError as error:
@@ -223,20 +217,20 @@ def _time(said: str, name: str) -> np.datetime64:
         ) from error
     if np.isnat(found) or said.strip().lower() in _MOVING:
         raise DataError(
-            f"patient {name}: a time is missing, or is none: expected one such as 2020-01-31"
+            f"patient {name}: a time is missing or invalid: expected one such as 2020-01-31"
         )
     return found
 
 
 def patients_of_rows(rows: Sequence[Mapping[str, Any]]) -> list[Patient]:
-    """Patients of rows in the form of MEDS; each time is a visit.
+    """Read patients from rows in the format of MEDS; each time is a visit.
 
     Args:
-        rows: With ``time`` and ``code``; with ``subject_id`` and ``numeric_value`` where there are
-            several patients and measurements. A row without a time holds at all times.
+        rows: Rows with ``time`` and ``code``, and optionally ``subject_id`` and
+            ``numeric_value``. A row without a time is valid at all times.
 
     Raises:
-        DataError: If a column is missing, or a number is none.
+        DataError: If a column is missing, or a number is not valid.
     """
     found: dict[str, dict[str, Any]] = {}
     for place, row in enumerate(rows, 1):
@@ -256,5 +250,5 @@ def patients_of_rows(rows: Sequence[Mapping[str, Any]]) -> list[Patient]:
         try:
             visit["values"][code] = float(value)
         except (TypeError, ValueError) as error:
-            raise DataError(f"row {place}: numeric_value is no number") from error
+            raise DataError(f"row {place}: numeric_value is not a number") from error
     return patients_of([{**each, "visits": [*each["visits"].values()]} for each in found.values()])

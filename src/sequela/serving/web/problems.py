@@ -1,4 +1,4 @@
-"""What went wrong, as RFC 9457 says it: one JSON object, with the status and a sentence."""
+"""Problem documents (RFC 9457): one JSON object with the status and a sentence."""
 
 import json
 from collections.abc import Mapping
@@ -7,13 +7,13 @@ from http import HTTPStatus
 PROBLEM = "application/problem+json"
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer
-    """A request that is not answered as asked.
+class Refusal(Exception):  # noqa: N818 - it is a response
+    """A refused request.
 
     Attributes:
-        status: Of HTTP.
-        detail: What was found, what was expected, what to do.
-        headers: That the answer has beside.
+        status: The HTTP status.
+        detail: The error and what to do.
+        headers: Further headers of the response.
     """
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
@@ -22,7 +22,7 @@ class Refusal(Exception):  # noqa: N818 - it is an answer
 
 
 def document(status: int, detail: str) -> bytes:
-    """The body of the answer."""
+    """Return the body of the response."""
     title = HTTPStatus(status).phrase
     said = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return json.dumps(said, ensure_ascii=False).encode()

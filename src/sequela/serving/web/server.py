@@ -1,4 +1,4 @@
-"""A server of one model: where it listens, who may ask, and how it stops."""
+"""The server of one model: its address, access token and shutdown."""
 
 import errno
 import ipaddress
@@ -17,18 +17,18 @@ from sequela.serving.web.guards import Limits
 
 LOCAL = "127.0.0.1"
 _STOP = 10
-"""Seconds that requests have to be answered when the server stops."""
+"""Seconds to finish requests when the server stops."""
 _NAMES = frozenset({"localhost", LOCAL, "[::1]"})
 _LEAST = 16
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a server listens.
+    """The address of a server.
 
     Attributes:
         host: Address or name.
-        port: Its number; 0 for any that is free.
+        port: The port; 0 for any free port.
     """
 
     host: str = LOCAL
@@ -36,7 +36,7 @@ class Place:
 
     @property
     def local(self) -> bool:
-        """Whether this machine alone reaches it."""
+        """``True`` if only this machine can reach it."""
         if self.host == "localhost":
             return True
         try:
@@ -45,13 +45,13 @@ class Place:
             return False
 
     def listen(self) -> socket.socket:
-        """The socket.
+        """Open the socket.
 
         Raises:
-            SettingError: If the address is taken, or is none of this machine.
+            SettingError: If the address is taken, or does not belong to this machine.
         """
         if not 0 <= self.port <= 65535:  # noqa: PLR2004
-            raise SettingError(f"--port {self.port} is none: expected 0 to 65535")
+            raise SettingError(f"--port {self.port} is not valid: expected 0 to 65535")
         try:
             family, _, _, _, address = socket.getaddrinfo(
                 self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -65,22 +65,22 @@ class Place:
             if error.errno == errno.EADDRINUSE:
                 raise SettingError(
                     f"port {self.port} of {self.host} is taken by another program: choose another "
-                    "--port, or --port 0 for any that is free"
+                    "--port, or --port 0 for any free port"
                 ) from error
             raise SettingError(
-                f"cannot listen at {self.host}, port {self.port} ({error.strerror or error}): "
+                f"cannot listen on {self.host}, port {self.port} ({error.strerror or error}): "
                 "choose another --host or --port"
             ) from error
         opened.listen(2048)
-        opened.setblocking(False)  # noqa: FBT003 - its own name
+        opened.setblocking(False)  # noqa: FBT003 - no name for the argument
         return opened
 
 
 def token_of(given: str | None, *, wanted: bool) -> str:
-    """The access token: as given, or a new one; empty where none is wanted.
+    """Return the given or a new access token; empty if none is wanted.
 
     Raises:
-        SettingError: If the one given is too short to be one.
+        SettingError: If the given token is too short.
     """
     if given:
         if len(given) < _LEAST or not given.isascii() or not given.isprintable():
@@ -102,18 +102,18 @@ def serve(
     batch: int = BATCH,
     on_ready: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Answer requests until the process is told to stop; those that are begun are answered.
+    """Serve requests until the process is stopped, and finish open requests.
 
     Args:
         model: The model.
-        place: Where to listen.
-        limits: What a request may be.
-        token: Asked for; empty for none.
-        batch: Examples of a batch; 1 for none.
-        on_ready: Called with the address, once it is listened at.
+        place: The address.
+        limits: The limits of a request.
+        token: Required access token; empty for none.
+        batch: Most examples of a batch; 1 for no batches.
+        on_ready: Called with the address when the server listens.
 
     Raises:
-        SettingError: If the place is taken, or cannot be listened at.
+        SettingError: If the address is taken or cannot be used.
     """
     opened = place.listen()
     port = opened.getsockname()[1]

@@ -1,5 +1,5 @@
 "use strict";
-// The page of a served model. It asks this server alone, and keeps nothing.
+// The page of a served model. It calls this server only and stores nothing.
 const $ = (id) => document.getElementById(id);
 const KINDS = { csv: "text/csv", txt: "text/csv", json: "application/json", edf: "application/edf",
   bdf: "application/edf", parquet: "application/vnd.apache.parquet" };
@@ -23,7 +23,7 @@ async function call(path, options = {}) {
   try {
     reply = await fetch(path, { ...options, headers });
   } catch {
-    throw new Error("The server does not answer. Is it still running?");
+    throw new Error("The server does not respond. Is it still running?");
   }
   const said = await reply.json();
   if (reply.status === 401) $("token-row").hidden = false;
@@ -35,7 +35,7 @@ async function readModel() {
   model = await call("v1/model");
   document.title = `Sequela: ${model.title}`;
   $("title").textContent = model.title;
-  $("question").textContent = `It answers: ${model.question}.`;
+  $("question").textContent = `It predicts ${model.question}.`;
   const signal = model.kind === "signal";
   $("formats").textContent = signal
     ? `EEG as csv or text (a column of µV for each of ${model.signal.n_chans} channel(s)), EDF, BDF, JSON or Parquet; ${model.signal.sfreq} Hz.`
@@ -45,10 +45,10 @@ async function readModel() {
 }
 
 function costOf(cost) {
-  if (!cost) return "not said by this file, which an earlier version exported";
+  if (!cost) return "unknown: the file was exported by an earlier version";
   const count = (value) => value.toLocaleString("en");
-  const work = cost.operations === null ? "operations of a reference model are not counted"
-    : `${count(cost.operations)} operations for each answer`;
+  const work = cost.operations === null ? "operations not counted"
+    : `${count(cost.operations)} operations per prediction`;
   return `${count(cost.parameters)} parameters; ${work}; trained in ${count(Math.round(cost.train_seconds))} s`;
 }
 
@@ -83,11 +83,11 @@ async function ask(event) {
   $("error").textContent = "";
   const file = $("file").files[0], text = $("text").value;
   if (!file && !text.trim()) {
-    $("error").textContent = "There is no file yet. Choose one, or paste its text.";
+    $("error").textContent = "Choose a file, or paste its text.";
     $("file").focus();
     return;
   }
-  $("status").textContent = "Asking the model…";
+  $("status").textContent = "Predicting…";
   try {
     const body = file || text, kind = kindOf(file ? file.name : "", file ? "" : text);
     const units = new URLSearchParams(model?.kind === "signal" && kind !== KINDS.json
@@ -95,7 +95,8 @@ async function ask(event) {
     if (!model) await readModel();
     asked = { body, kind, units };
     answer = await call(`v1/view?${units}`, { method: "POST", body, headers: { "content-type": kind } });
-    $("status").textContent = `${answer.predictions.length} answer(s).`;
+    const many = answer.predictions.length;
+    $("status").textContent = `${many} prediction${many === 1 ? "" : "s"}.`;
     showAll();
   } catch (error) {
     $("status").textContent = "";
@@ -189,19 +190,19 @@ function timeline(patient, one) {
     const facts = [...visit.codes, ...Object.entries(visit.values).map(([code, value]) => `${code} = ${value}`)];
     facts.forEach((fact, i) => {
       const lost = unknown.has(fact.split(" = ")[0]);
-      row.append(i ? ", " : "", lost ? made("span", { class: "unknown" }, `${fact} (not known to the model)`) : fact);
+      row.append(i ? ", " : "", lost ? made("span", { class: "unknown" }, `${fact} (unknown to the model)`) : fact);
     });
     list.append(row);
   }
   return list;
 }
 
-// Once it was asked for, it follows from one example to the next.
+// After the first request, each shown example is explained.
 async function explain() {
   explained = true;
   const of = answer, row = place;
   const here = () => answer === of && place === row;
-  if (!$("moved").childElementCount) $("moved").textContent = "Asking…";
+  if (!$("moved").childElementCount) $("moved").textContent = "Computing…";
   try {
     const query = new URLSearchParams(asked.units);
     query.set("example", place);
@@ -227,9 +228,9 @@ function showMoved(found) {
     }
   }
   const table = made("table");
-  table.append(made("caption", {}, `What raised or lowered the probability of ${found.class}, ${percent(found.probability)}`));
+  table.append(made("caption", {}, `Contributions to the probability of ${found.class}, ${percent(found.probability)}`));
   const head = made("tr");
-  for (const name of [answer.patients ? "Code" : "Part", "Without it, the probability changes by"]) head.append(made("th", { scope: "col" }, name));
+  for (const name of [answer.patients ? "Code" : "Part", "Change of the probability without it"]) head.append(made("th", { scope: "col" }, name));
   const top = made("thead");
   top.append(head);
   const body = made("tbody");
@@ -241,7 +242,7 @@ function showMoved(found) {
     body.append(row);
   }
   table.append(top, body);
-  $("moved").replaceChildren(table, made("p", { class: "note" }, `${answer.patients ? "" : "In the picture of the segment, bars up raised the probability, and bars down lowered it. "}Each part was taken away alone. Parts that stand for each other hide each other.`));
+  $("moved").replaceChildren(table, made("p", { class: "note" }, `${answer.patients ? "" : "In the picture of the segment, bars up mark parts that raised the probability, and bars down parts that lowered it. "}Each part was removed alone. If two parts carry the same information, removing one changes little.`));
 }
 
 function chosen(files) {

@@ -118,9 +118,10 @@ def test_neither_model_nor_data_are_needed_and_bytes_are_the_same(
 ) -> None:
     removed = 0
     for number, run in enumerate((small_runs[0], record_runs[-1])):
-        first = card_of(run, tmp_path)
-        copy = tmp_path / str(number) / run.path.name
-        shutil.copytree(run.path, copy)
+        whole, copy = (tmp_path / f"{what}{number}" / run.path.name for what in ("whole", "copy"))
+        for each in (whole, copy):  # each with its own log of evaluations
+            shutil.copytree(run.path, each)
+        first = card_of(type(run)(whole), tmp_path)
         for model in copy.rglob("model.safetensors"):
             model.unlink()
             removed += 1

@@ -429,7 +429,7 @@ def test_what_is_there_stays_until_all_is_well(file: Path, own: Path, tmp_path: 
     assert len(table_of(out)) == 39
     with pytest.raises(SettingError, match="would replace"):
         asked(file, own, own, **TABLES)
-    with pytest.raises(OSError, match="ends in .parquet"):
+    with pytest.raises(OSError, match=r"ends in \.parquet"):
         asked(file, own, file, **TABLES)
     with pytest.raises(OSError, match="it is a folder"):
         asked(file, own, tmp_path, **TABLES)

@@ -71,7 +71,7 @@ def say_run(console: Console, run: "Run", count: str = "", known: set[str] | Non
 
     leaks = Leaks.of(run)
     name, said = headline(run, Released(run).tuning)
-    said = said.replace("(", "(95 % interval ")
+    said = said if "(no " in said else said.replace("(", "(95 % interval ")
     planned = "; leaks by design" if leaks.planned else ""
     seconds = f"{run.facts['train_seconds']:.1f} s"
     line = f"{count}{run.settings.title}: validation {name} {said}, {seconds}{planned}"
@@ -98,10 +98,12 @@ def groups_of(run: "Run", numbers: Mapping[str, Any]) -> str:
 
 def within(numbers: Mapping[str, Any], name: str) -> str:
     """Write a number with its interval, if it has one."""
+    from sequela.evaluation.number import within as brackets
+
     value, interval = numbers.get(name), numbers.get(f"{name}_ci")
     if value is None:
         return "not defined"
-    return format(value, ".3f") + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
+    return format(value, ".3f") + (f" {brackets(*interval)}" if interval else "")
 
 
 def say_numbers(

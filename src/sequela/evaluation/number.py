@@ -4,6 +4,8 @@ import math
 
 from sequela.evaluation.disclosure import Hidden
 
+_MINUTE, _HOUR = 60, 3600  # seconds
+
 
 def number(value: float | Hidden | None, form: str = ".3f") -> str:
     """Format a number: with a minus sign, without a sign before a zero, a dash for none.
@@ -32,4 +34,15 @@ def within(low: float, high: float, form: str = ".3f") -> str:
         >>> within(0.25, 0.5, ".2f")
         '(0.25 to 0.50)'
     """
+    if low == high:  # a bootstrap that never varies is not an interval
+        return "(no interval)"
     return f"({number(low, form)} to {number(high, form)})"
+
+
+def duration(seconds: float) -> str:
+    """Write a length of time in words, such as ``40 s``, ``2 min`` or ``3.2 hours``."""
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * _HOUR:
+        return f"{seconds / _MINUTE:.0f} min"
+    return f"{seconds / _HOUR:.1f} hours"

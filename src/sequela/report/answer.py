@@ -9,12 +9,15 @@ from sequela.evaluation.number import number
 from sequela.report.comparison import Row, Standing
 from sequela.report.picture import HALF, WIDE, Picture
 from sequela.report.sentences import events_in_words
+from sequela.studies.verdicts import UNTESTABLE
 
 if TYPE_CHECKING:
     from sequela.report.group import Group
 
 Content = Mapping[str, Any]
 _THOUSAND = 1000
+_FEW = 20
+"""Groups of a test set below which an interval is not reliable."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,24 @@ def _done(content: Content) -> str:
     many = len(main.plain)
     models = "One model was" if many == 1 else f"{many} models were"
     done = f"Question: {main.data['question']}. {models} trained and tested on {content['holds']}."
-    if content["judged"]:
+    count, example = main.best.test["examples"], main.data["example"]
+    if main.split["folds"]:
+        done += f" Each {example} was in a test set once."
+    else:
+        few = isinstance(count, Hidden)
+        shown = f"fewer than {main.best.smallest}" if few else f"{count:,}"
+        done += f" The test set has {shown} {example}{'s' * (count != 1)}."
+    if tests_claims(content):
         claims = "claims" if len(content["judged"]) > 1 else "claim"
-        done += f" Of {len(content['judged'])} {claims} of {main.study.report}, {content['tally']}."
+        cited = f" ({main.study.citation})" if main.study.citation else ""
+        of = f"{len(content['judged'])} {claims} of {main.study.report}{cited}"
+        done += f" Of {of}, {content['tally']}."
     return done
+
+
+def tests_claims(content: Content) -> bool:
+    """Return whether a claim of a report can be tested on these runs."""
+    return any(each.main.verdict != UNTESTABLE for each in content["judged"])
 
 
 def cards(contents: Sequence[Content]) -> list[tuple[str, list[Line]]]:
@@ -130,7 +147,7 @@ def _with_interval(row: Row, standing: Standing) -> str:
     if not row.interval:
         return value
     low, high = (number(end, form).replace("%", " %") for end in row.interval)
-    return f"{value} ({low} to {high})"
+    return f"{value} ({low} to {high})" if row.interval[0] != row.interval[1] else value
 
 
 def _cost(study: str, content: Content) -> Line:
@@ -172,6 +189,8 @@ def caveats(content: Content) -> list[tuple[str, str]]:
     found = [(_capital(each["check"]), f"{_capital(each['what'])}.") for each in leaking[:1]]
     if main.quick:
         found.append(("Quick run", "Networks had few epochs, so the numbers are not results."))
+    if few := _few_tested(main):
+        found.append((few, "Intervals of so few are unreliable."))
     if main.too_few:
         found.append((_capital(main.too_few), f"The smallest class has {main.rarer_shown}."))
     if unbeaten := standing.unbeaten:
@@ -193,11 +212,20 @@ def caveats(content: Content) -> list[tuple[str, str]]:
     return found
 
 
+def _few_tested(main: "Group") -> str:
+    """Return how many groups the test sets have, if these are few."""
+    count, smallest = main.best.test["groups"], main.best.smallest
+    if isinstance(count, Hidden):
+        return f"The test set has fewer than {smallest} {main.data['unit']}s"
+    units = f"{main.data['unit']}{'s' * (count != 1)}"
+    return f"The test set has only {count} {units}" if count < _FEW else ""
+
+
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
 def claims_of(contents: Sequence[Content]) -> str:
     """Return the reports whose claims are tested, for the title; nothing where there are none."""
-    reports = dict.fromkeys(c["study"].report for c in contents if c["study"].claims)
+    reports = dict.fromkeys(c["study"].report for c in contents if tests_claims(c))
     return f": the claims of {' and '.join(reports)}, tested" if reports else ""

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sequela.evaluation.number import duration
 from sequela.figures.recording import Scored, Span, clock, near, whole
 from sequela.report.page import write_page
 from sequela.report.picture import Picture, picture
-from sequela.serving.scan import duration
 
 if TYPE_CHECKING:
     from sequela.serving.scan import Found, Scan

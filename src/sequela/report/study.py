@@ -69,6 +69,7 @@ def content(
         "periods": sentences.periods_in_words(main.split) if "times" in main.split else "",
         "measures": measures([*main.plain, *main.weighted]),
         "main_number": sentences.main_number(main.best),
+        "listed": list({e.name: e for group in groups for e in group.plain}.values()),
         "steps": sentences.steps_in_words(main.data["sequences"])
         if "sequences" in main.data
         else "",

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import DataError, SettingError, unknown_name
+from sequela.evaluation.number import duration
 from sequela.serving.recording import Recording
 from sequela.serving.served import ServedModel
 from sequela.sources.signals.edf import EdfFile
@@ -160,13 +161,6 @@ def scan(
     return Scan(
         path, event, file.seconds, times, smoothed, spread, threshold, found, unscored, recording
     )
-
-
-def duration(seconds: float) -> str:
-    """Write a length of time in words, such as ``40 s``, ``2 min`` or ``3.2 hours``."""
-    if seconds < 120:  # noqa: PLR2004
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} hours"  # noqa: PLR2004
 
 
 def _levels(

@@ -86,6 +86,7 @@ class StudyFile(_Table):
     families: tuple[ModelFamily, ...] = ()
     claims: str | tuple[Claim, ...] = Field(default=(), description="Tables, or a file of them.")
     report: str = "the report"
+    citation: str = ""
     reported: dict[str, dict[str, int | float | str]] = {}
     reported_columns: tuple[str, ...] = ()
     reported_question: Cohort | None = None

@@ -53,6 +53,7 @@ class Study:
         families: Title, baseline and improved model of each pair to compare.
         claims: Claims of a report.
         report: Name of that report, as used within a sentence.
+        citation: Author, title and date of that report.
         reported: The report's own numbers, by model.
         reported_columns: Columns of these in the table of models.
         reported_question: The report's own question, on which claims are evaluated as well.
@@ -88,6 +89,7 @@ class Study:
     families: tuple[tuple[str, str, str], ...] = ()
     claims: tuple[Claim, ...] = ()
     report: str = "the report"
+    citation: str = ""
     reported: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
     reported_columns: tuple[str, ...] = ()
     reported_question: Question | None = None

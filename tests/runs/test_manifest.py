@@ -151,9 +151,9 @@ def test_where_the_data_are_not_the_model_is_not_asked(
     monkeypatch.setattr(verified, "root_of", lambda _: None)
     here = verify_run(open_run(run))  # the excerpt, which is other data
     assert not here.wrong
-    assert "are not those of the run: name them with --root" in here.unknown[0]
+    assert "are not the data of the run: name them with --root" in here.unknown[0]
     (wrong,) = verify_run(open_run(run), synthetic).wrong
-    assert "predictions are not those of model.safetensors" in wrong
+    assert "predictions differ from model.safetensors" in wrong
     (wrong,) = verify_run(open_run(run), tmp_path / "nothing").wrong
     assert "does not exist" in wrong
 

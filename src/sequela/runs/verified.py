@@ -23,7 +23,7 @@ from sequela.runs.fit import LOOKED, cost_of, looked
 from sequela.runs.folder import COST, METRICS, RunFolder
 from sequela.runs.manifest import MANIFEST, changes
 from sequela.runs.model import FILE, TrainedModel, trained
-from sequela.runs.verify import differences, in_words, verify
+from sequela.runs.verify import differences, in_words, same_words, verify
 
 TOLERANCE = 1e-3
 """Largest difference of two probabilities: another machine adds in another order."""
@@ -130,13 +130,16 @@ def _differences(folder: RunFolder, data: RunData) -> Iterator[str]:
     torch.set_num_threads(1)
     model, metrics = trained(folder), folder.path / METRICS
     again = _plain(data.header())
-    for difference in differences({name: model.header.get(name) for name in again}, again):
+    for difference in differences(
+        {name: model.header.get(name) for name in again}, again, words=True
+    ):
         yield f"{folder.path / FILE}: {in_words(difference, 'data')}"
+    words = same_words(folder)
     about = {**_plain(data.describe()), "origin": folder.metrics["data"]["origin"]}
-    for difference in differences(folder.metrics["data"], about):
+    for difference in differences(folder.metrics["data"], about, words=words):
         yield f"{metrics}: {in_words(difference, 'data')}"
     found = {name: folder.metrics.get(name) for name in LOOKED}
-    for difference in differences(found, looked(data)):
+    for difference in differences(found, looked(data), words=words):
         yield f"{metrics}: {in_words(difference, 'leak audit')}"
     if isinstance(model, TrainedModel):
         yield from _other_model(folder, data, model)
@@ -154,7 +157,7 @@ def _other_model(folder: RunFolder, data: RunData, model: TrainedModel) -> Itera
     if model.is_network and (folder.path / COST).exists():
         network = model.network("a cost account")
         cost = _plain(record_cost.to_json(cost_of(model.name, network, given)))
-        for difference in differences(folder.json(COST), cost):
+        for difference in differences(folder.json(COST), cost, words=same_words(folder)):
             yield f"{folder.path / COST}: {in_words(difference, 'model')}"
 
 

@@ -19,6 +19,7 @@ from sequela.runs.folder import COST, METRICS, RunFolder
 from sequela.runs.folds import FOLDS, FoldsFolder
 from sequela.runs.recipe import summarise_runs
 from sequela.training.history import kept_epoch
+from sequela.version import __version__
 
 _TOLERANCE = 1e-6
 """Largest relative difference: another machine adds in another order."""
@@ -47,14 +48,22 @@ def verify(run: Run, *, intervals: bool = False) -> None:
             intervals=intervals,
         )
         path = each.path / METRICS
-        _refuse_differences(path, each.metrics.get("parts"), found, "predictions")
+        words = same_words(each)
+        _refuse_differences(path, each.metrics.get("parts"), found, "predictions", words=words)
         for file, facts in _facts(each).items():
             stated = {name: each.metrics.get(name) for name in facts}
-            _refuse_differences(path, stated, facts, file)
+            _refuse_differences(path, stated, facts, file, words=words)
     if isinstance(run, FoldsFolder):
         said = summarise_runs(run.runs, intervals=intervals)
-        _refuse_differences(run.path / FOLDS, run.test, said.pop("test"), "folds")
-        _refuse_differences(run.path / FOLDS, {n: run.summary.get(n) for n in said}, said, "folds")
+        path, words = run.path / FOLDS, same_words(run)
+        _refuse_differences(path, run.test, said.pop("test"), "folds", words=words)
+        stated = {name: run.summary.get(name) for name in said}
+        _refuse_differences(path, stated, said, "folds", words=words)
+
+
+def same_words(run: Run) -> bool:
+    """Return whether this version wrote a run: another one may have worded sentences otherwise."""
+    return bool(run.environment.get("sequela") == __version__)
 
 
 def _facts(run: RunFolder) -> dict[str, dict[str, Any]]:
@@ -76,8 +85,8 @@ def _facts(run: RunFolder) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _refuse_differences(path: Path, stated: Any, found: Any, given_by: str) -> None:
-    different = next(differences(stated, found), None)
+def _refuse_differences(path: Path, stated: Any, found: Any, given_by: str, *, words: bool) -> None:
+    different = next(differences(stated, found, words=words), None)
     if different is None:
         return
     raise RunError(f"{path}: {in_words(different, given_by)}")
@@ -93,18 +102,21 @@ def in_words(difference: tuple[str, Any, Any], given_by: str) -> str:
     )
 
 
-def differences(stated: Any, found: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield name, stated and computed value of each difference."""
+def differences(
+    stated: Any, found: Any, name: str = "", *, words: bool
+) -> Iterator[tuple[str, Any, Any]]:
+    """Yield name, stated and computed value of each difference; texts only if ``words``."""
     if isinstance(found, Mapping) and isinstance(stated, Mapping):
         metrics = {m.key for m in reported()}
         for key in {**found, **dict.fromkeys(metrics & stated.keys())}:
             # A metric of the user's own may have been registered after the run.
             if key in stated or key not in metrics - OURS:
-                yield from differences(stated.get(key), found.get(key), f"{name} {key}".strip())
+                path = f"{name} {key}".strip()
+                yield from differences(stated.get(key), found.get(key), path, words=words)
     elif isinstance(found, list) and isinstance(stated, list) and len(found) == len(stated):
         for n, (says, gives) in enumerate(zip(stated, found, strict=True)):
-            yield from differences(says, gives, f"{name}[{n}]")
-    elif not _same(stated, found):
+            yield from differences(says, gives, f"{name}[{n}]", words=words)
+    elif not _same(stated, found) and (words or not isinstance(stated, str)):
         yield name, stated, found
 
 

@@ -36,7 +36,7 @@ def main() -> None:
     wrong = np.bincount(of_group, said != label)
     bad = 1 - wrong / np.bincount(of_group) < WRONG
     print(
-        f"{bad.sum()} of {len(bad)} recordings have fewer than {WRONG:.0%} of their segments "
+        f"{bad.sum()} of {len(bad)} sessions have fewer than {WRONG:.0%} of their segments "
         f"right, and hold {wrong[bad].sum() / errors:.0%} of the errors"
     )
 

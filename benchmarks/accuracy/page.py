@@ -29,7 +29,7 @@ TITLES = {
 }
 """Title, number and example of each task, in the order of the page."""
 CURVES = {
-    "bonn": "EEG, one segment",
+    "bonn": "EEG, one segment, by recording",
     "report-2019": "MIMIC-III demo, the report's question, which leaks",
     "in-hospital": "MIMIC-III demo, death in the stay",
 }
@@ -102,7 +102,7 @@ def front(found: Mapping[str, Any]) -> list[str]:
         "the lowest loss within each budget; then five folds, one seed."
     )
     columns = "whole recordings | operations | parameters | layers | members"
-    lines = ["## EEG: the best network at each budget of operations", "", how, ""]
+    lines = ["## EEG, by recording: the best network at each budget of operations", "", how, ""]
     lines += [
         f"| operations, at most | accuracy (95 % interval) | {columns} |",
         "|---:|---|---|---:|---:|---|---:|",

@@ -53,7 +53,7 @@ def test_a_model_without_operations_has_a_place_on_a_logarithmic_axis() -> None:
     assert "<title>share: 30.0% (20.0% to 40.0%), 0 operations</title>" in svg
     assert ">0</text>" in svg
     assert ">0</text>" not in accuracy_against_operations(rows[1:]).svg("all")
-    assert drawn.alt.endswith("On the front: share, small.")
+    assert drawn.alt.endswith("No model with fewer operations beats: share, small.")
     assert [row["front"] for row in drawn.rows] == [False, True, True]
 
 

@@ -144,7 +144,7 @@ def test_an_ensemble_may_be_a_member(runs: Path, ensemble: RunFolder, tmp_path: 
         "regression"
     )
     first, second, last = commands([made])
-    assert first == "# runs/1-ensemble: an ensemble; its own card has its commands"
+    assert first == "# runs/1-ensemble: an ensemble; its own card lists its commands"
     assert second.startswith("sequela train logistic-regression ")
     assert last.startswith("sequela ensemble runs/1-ensemble runs/2-floor --out ")
     verify(made)
@@ -161,10 +161,10 @@ def test_what_is_said_of_it(runs: Path, ensemble: RunFolder, tmp_path: Path) -> 
     assert last == "sequela ensemble runs/1-small runs/2-large runs/3-floor --out ensemble"
     card = build_card(ensemble, tmp_path / "card.md").read_text("utf-8")
     assert "; sequela ensemble runs/1-small runs/2-large runs/3-floor --out ensemble |" in card
-    assert "the arithmetic mean of their probabilities. Nothing is learnt" in card
-    assert f"{ensemble.metrics['operations']:,} (every addition" in card
+    assert "the arithmetic mean of their probabilities." in card
+    assert f"{ensemble.metrics['operations']:,} (all arithmetic operations)" in card
     assert compare([RunFolder(runs / "small"), ensemble]).runs[1].model == "ensemble"
-    with pytest.raises(SettingError, match="is an ensemble of 3 models, and one model is needed"):
+    with pytest.raises(SettingError, match="is an ensemble of 3 models, but one model is needed"):
         explain(ensemble.path)
 
 

@@ -327,4 +327,4 @@ def test_what_a_run_cannot_be_counted_by(
     ran("train", "majority-class", "--data", "bonn", "--root", str(synthetic), "--out", str(out))
     capsys.readouterr()
     assert "is a run, counted when it was made" in refused("cost", str(run_folder), "--steps", "9")
-    assert "is a run of majority-class, which is not a network" in refused("cost", str(out))
+    assert "leave out all but" in refused("cost", str(out), "--measure")

@@ -43,6 +43,20 @@ def test_a_hover_tells_that_nothing_was_counted() -> None:
     assert drawn.rows == [{**rows[0], "front": False}]
 
 
+def test_a_model_without_operations_has_a_place_on_a_logarithmic_axis() -> None:
+    rows = [
+        {"model": m, "operations": o, "accuracy": a, "low": a - 0.1, "high": a + 0.1}
+        for m, o, a in (("share", 0, 0.3), ("plugin", None, 0.4), ("small", 20, 0.5))
+    ]
+    drawn = accuracy_against_operations(rows)
+    svg = drawn.svg("all")
+    assert "<title>share: 30.0% (20.0% to 40.0%), 0 operations</title>" in svg
+    assert ">0</text>" in svg
+    assert ">0</text>" not in accuracy_against_operations(rows[1:]).svg("all")
+    assert drawn.alt.endswith("No model with fewer operations beats: share, small.")
+    assert [row["front"] for row in drawn.rows] == [False, True, True]
+
+
 def test_a_class_without_examples_has_no_shares() -> None:
     assert [r["share"] for r in confusion_matrix([[0, 0], [1, 3]], ["a", "b"]).rows[:2]] == [0, 0]
 

@@ -45,7 +45,7 @@ def test_a_shared_run_holds_no_internal_file(shared_records: Path, record_runs: 
 def test_folds_and_public_recordings_are_shared(
     shared_folds: Path, shared_recordings: Path
 ) -> None:
-    assert len([*shared_folds.iterdir()]) == 4
+    assert len([*shared_folds.iterdir()]) == 5
     assert (shared_recordings / "model.safetensors").exists()
     numbers = json.loads((shared_recordings / "numbers.json").read_text("utf-8"))
     assert numbers["test"]["confusion"] is not None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.cli.calls import ran
+from tests.cli.calls import ran, status
 from tests.runs.folders import edit
 
 from sequela.config import RunSettings, TrainingSettings
@@ -16,7 +16,7 @@ from sequela.report.commands import commands
 from sequela.report.entry import Entry
 from sequela.runs import fit
 from sequela.runs.compare import compare
-from sequela.runs.ensemble import make_ensemble, members_of, title
+from sequela.runs.ensemble import has_network, make_ensemble, members_of, title
 from sequela.runs.evaluate import evaluate_run, predict_other
 from sequela.runs.explain import explain
 from sequela.runs.find import find_runs, open_run
@@ -81,17 +81,44 @@ def test_the_cost_is_the_sum(runs: Path, ensemble: RunFolder, tmp_path: Path) ->
     parameters = sum(each["parameters"] for each in metrics)
     assert ensemble.metrics["parameters"] == parameters
     assert ensemble.metrics["train_seconds"] == sum(each["train_seconds"] for each in metrics)
-    assert ensemble.metrics["operations"] is None  # those of the regression are not counted
     account = record.load(ensemble.path / "cost.json")
     assert account.parameters == parameters
-    assert account.operations == sum(each["operations"] for each in metrics[:2])
-    assert account.lower_bound
-    assert [each.operation for each in account.unknown] == ["logistic-regression"]
-    both = make_ensemble([runs / "small", runs / "large"], tmp_path / "both")
-    assert both.metrics["operations"] == account.operations
-    assert both.account is not None
-    assert not both.account.lower_bound
-    assert both.metrics["macs"] == both.account.macs
+    classes, softmax = 5, 3 * 5 - 1
+    mean = 2 * softmax + 3 * classes + 2 * classes - 1
+    assert account.operations == sum(each["operations"] for each in metrics) + mean
+    assert ensemble.metrics["operations"] == account.operations
+    assert ensemble.metrics["macs"] == account.macs == sum(each["macs"] for each in metrics)
+    assert not account.lower_bound
+    nested = make_ensemble([ensemble.path, runs / "floor"], tmp_path / "nested")
+    assert nested.metrics["operations"] == (
+        account.operations + metrics[2]["operations"] + 2 * classes + 2 * classes - 1
+    )
+    assert not has_network(RunFolder(runs / "floor").settings)
+    assert has_network(nested.settings)
+
+
+def test_a_member_of_an_earlier_version_is_not_counted(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier = tmp_path / "floor"
+    shutil.copytree(runs / "floor", earlier)
+    (earlier / "cost.json").unlink()
+    uncounted = dict.fromkeys(("operations", "macs", "inference_us"))
+    edit(earlier / "metrics.json", lambda metrics: metrics.update(uncounted))
+    seal(earlier)
+    verify(open_run(earlier))
+    assert status("cost", earlier) == 2
+    assert "whose operations were not counted: train it again" in capsys.readouterr().err
+    made = make_ensemble([runs / "small", earlier], tmp_path / "run")
+    assert (made.metrics["operations"], made.metrics["macs"]) == (None, None)
+    assert made.account is not None
+    assert made.account.lower_bound
+    assert [each.operation for each in made.account.unknown] == ["logistic-regression"]
+    verify(made)
+    card = build_card(made, tmp_path / "card.md").read_text("utf-8")
+    assert "not counted: logistic-regression" in card
+    alone = Entry(open_run(earlier))
+    assert (alone.is_network, alone.account) == (False, None)
 
 
 def test_it_stands_alone(runs: Path, ensemble: RunFolder, synthetic: Path, tmp_path: Path) -> None:
@@ -117,7 +144,7 @@ def test_an_ensemble_may_be_a_member(runs: Path, ensemble: RunFolder, tmp_path: 
         "regression"
     )
     first, second, last = commands([made])
-    assert first == "# runs/1-ensemble: an ensemble; its own card has its commands"
+    assert first == "# runs/1-ensemble: an ensemble; its own card lists its commands"
     assert second.startswith("sequela train logistic-regression ")
     assert last.startswith("sequela ensemble runs/1-ensemble runs/2-floor --out ")
     verify(made)
@@ -134,10 +161,10 @@ def test_what_is_said_of_it(runs: Path, ensemble: RunFolder, tmp_path: Path) -> 
     assert last == "sequela ensemble runs/1-small runs/2-large runs/3-floor --out ensemble"
     card = build_card(ensemble, tmp_path / "card.md").read_text("utf-8")
     assert "; sequela ensemble runs/1-small runs/2-large runs/3-floor --out ensemble |" in card
-    assert "the arithmetic mean of their probabilities. Nothing is learnt" in card
-    assert "not counted: logistic-regression" in card
+    assert "the arithmetic mean of their probabilities." in card
+    assert f"{ensemble.metrics['operations']:,} (all arithmetic operations)" in card
     assert compare([RunFolder(runs / "small"), ensemble]).runs[1].model == "ensemble"
-    with pytest.raises(SettingError, match="is an ensemble of 3 models, and one model is needed"):
+    with pytest.raises(SettingError, match="is an ensemble of 3 models, but one model is needed"):
         explain(ensemble.path)
 
 

@@ -18,7 +18,8 @@ from sequela.models import reference
 from sequela.runs import fit
 from sequela.runs.folder import RunFolder
 from sequela.runs.records import VisitData
-from sequela.sequences.featurisers import LEAST_EXAMPLES, SCORES
+from sequela.runs.verify import verify
+from sequela.sequences.featurisers import LEAST_EXAMPLES, SCORES, Features
 
 Ask = Callable[..., RunSettings]
 Load = Callable[[RunSettings], VisitData]
@@ -51,7 +52,47 @@ def test_the_prevalence_is_that_of_the_training_part(
         np.tile([1 - share, share], (len(loaded.sequences), 1)), abs=1e-6
     )
     assert folder.metrics["parts"]["held_out"]["auroc"] == 0.5
-    assert folder.facts["operations"] is None
+    assert (folder.facts["operations"], folder.facts["macs"]) == (0, 0)
+
+
+@pytest.mark.parametrize("model", ["logistic-regression", "boosting", "summaries-boosting"])
+def test_a_run_is_counted_with_its_features_on_the_patient_of_the_networks(
+    model: str, asked: Ask, opened: Load, trained: Train
+) -> None:
+    settings = asked(model, bins=5)
+    folder, loaded = trained(settings), opened(settings)
+    account, facts = folder.account, folder.facts
+    assert account is not None
+    for name in ("parameters", "operations", "macs"):
+        assert getattr(account, name) == facts[name]
+    assert facts["inference_us"] > 0
+    verify(folder)
+    given = loaded.inputs(("codes",))
+    steps = int(given.example[-1].sum())  # those of a network's account
+    assert steps == int(loaded.inputs(account_reads(folder), standardise=False).alone.lengths[0])
+    assert account.inputs == f"one example of {steps} steps"
+    channels, columns = given.shape["n_channels"], account.layers[0].operations
+    measured = 6 * channels + 12 * channels * steps
+    scores = {"logistic-regression": 0, "boosting": measured}
+    if model in scores:
+        assert columns == scores[model]
+    else:
+        described = loaded.inputs(("features:summaries",), standardise=False).features
+        assert columns == measured + 11 * described.shape[1]
+
+
+def account_reads(folder: RunFolder) -> tuple[str, ...]:
+    """The inputs of a stored model."""
+    return tuple(stored(folder)[0]["reads"])
+
+
+def test_features_of_one_patient_alone_are_those_of_all(asked: Ask, opened: Load) -> None:
+    loaded = opened(asked("summaries-boosting", bins=5))
+    given = loaded.inputs(("features:summaries",), standardise=False)
+    row = given._typical
+    alone = Features.of(given.reads, given.alone, np.arange(1), given.state, standardise=False)
+    assert alone is not None
+    np.testing.assert_array_equal(alone.table[0], np.asarray(given.features)[row])
 
 
 def dense(loaded: VisitData) -> NDArray[np.float64]:

@@ -63,7 +63,7 @@ def test_it_says_what_must_be_known(run: Path, file: Path) -> None:
     assert len(about["fingerprint"]["seen"]) < len(about["fingerprint"]["marks"]["units"])
     metrics = RunFolder(run).metrics
     assert about["cost"]["parameters"] == metrics["parameters"]
-    assert about["cost"]["operations"] is None  # of a reference model
+    assert about["cost"]["operations"] == metrics["operations"]
     assert "not a medical device" in about["intended_use"]
     listed = RunFolder(run).split.ids["recording"]
     assert not any(id_ in file.read_bytes().decode("latin-1") for id_ in listed["train"])

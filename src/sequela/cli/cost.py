@@ -39,7 +39,7 @@ def cost(
 ) -> None:
     """Count the parameters and operations of a model, with the derivation of each number.
 
-    MODEL is a network listed by `sequela train --help`, a class (FILE.py:CLASS or
+    MODEL is a model listed by `sequela train --help`, a class (FILE.py:CLASS or
     package.module:CLASS), the folder of a run, or auto for the default model of a data set. Nothing
     is trained, and only auto reads data. Examples:
 
@@ -81,7 +81,9 @@ def cost(
     from sequela.cost import training as steps_of_training
     from sequela.cost.network import count, network, parse_lengths, parse_settings
     from sequela.cost.record import to_json
+    from sequela.cost.references import account_of_unfitted
     from sequela.cost.text import render
+    from sequela.models.reference import REFERENCE_MODELS
     from sequela.runs.find import is_run
 
     if data is not None or root is not None:
@@ -90,12 +92,10 @@ def cost(
     if ":" not in model and is_run(Path(model)):
         shape = (input_, steps, lengths, pad_to, codes)
         changed = any(each is not None for each in shape) or kwargs != "{}" or measure
-        if changed or convention != "exact":
-            raise SettingError(
-                f"{model} is a run, counted when it was made: leave out all but --derive, "
-                "--format, --json, --training and --optimiser, or name a model"
-            )
-        account = _of_run(Path(model))
+        account = _of_run(Path(model), changed=changed or convention != "exact")
+    elif model in REFERENCE_MODELS:
+        _refuse(model, input_, lengths, pad_to, codes, measure, training, optimiser)
+        account = account_of_unfitted(model, parse_settings(kwargs), steps, convention)
     else:
         counted = network(
             model,
@@ -144,14 +144,27 @@ def _default(model: str, data: str | None, root: Path | None) -> str:
     return found.model
 
 
-def _of_run(path: Path) -> "Account":
-    """Return the cost account of the networks of a run."""
+def _refuse(model: str, *given: object) -> None:
+    if any(given):
+        raise SettingError(
+            f"{model} is a baseline model, counted on one example: leave out all but --kwargs, "
+            "--steps, --convention, --derive, --format and --json"
+        )
+
+
+def _of_run(path: Path, *, changed: bool) -> "Account":
+    """Return the cost account of the models of a run."""
     from sequela.runs.find import named_runs
 
+    if changed:
+        raise SettingError(
+            f"{path} is a run, counted when it was made: leave out all but --derive, --format, "
+            "--json, --training and --optimiser, or name a model"
+        )
     (run,) = named_runs([path])
     if run.account is None:
         raise SettingError(
-            f"{path} is a run of {run.settings.model}, which is not a network: its operations are "
-            "not counted"
+            f"{path} is a run of {run.settings.model}, whose operations were not counted: train it "
+            "again, if it is not a model of a plugin"
         )
     return run.account

@@ -98,7 +98,7 @@ def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
             "  weighted" if weighted else run.settings.model,  # below its model
             headline(run, shown[run.path])[1],
             *(["" if weighted else _reported(study, run)] if study.reported else []),
-            f"{operations:,}" if operations else "",
+            "" if operations is None else f"{operations:,}",
             *([headline(leak, shown[leak.path])[1].split(" (")[0]] if leak else []),
         )
     return f"{where}, {judged}{planned}", table

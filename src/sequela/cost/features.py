@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sequela.cost.formula import Number, Symbol, parse
-from sequela.cost.layers.work import Part, Work, samples
-from sequela.cost.ledger import Account, Amount, Calls, LayerCost
+from sequela.cost.formula import Symbol, parse
+from sequela.cost.layers.work import samples, single
+from sequela.cost.ledger import Account, LayerCost
 from sequela.cost.primitives import NONE, Cost
 from sequela.sequences.featurisers import FEATURES, lookup
 
@@ -34,16 +34,5 @@ def with_features(
         account.convention == "macs"
     )  # the network does not learn the featuriser's constants
     cost = Cost(NONE if by_weight else counted)
-    amount = Amount(cost.operations.value, 0)
-    layer = LayerCost(
-        name=read,
-        kind=featuriser.title,
-        parameters=0,
-        parameter_formula=Number(0),
-        calls=(Calls(Work((Part(featuriser.title, cost),))),),
-        useful=amount,
-        executed=amount,
-        embedding_sum=(),
-        shared=(),
-    )
+    layer = LayerCost.once(read, featuriser.title, single(featuriser.title, cost))
     return replace(account, layers=(layer, *account.layers))

@@ -5,11 +5,13 @@ A record is made by ``counting.py``, and written to and read from ``cost.json`` 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 from pydantic import ConfigDict, with_config
 
 from sequela.cost.formula import Formula, add, formula
 from sequela.cost.layers.work import Work
+from sequela.cost.primitives import NONE
 from sequela.cost.report_2019 import Omission
 
 
@@ -91,6 +93,12 @@ class LayerCost:
     executed: Amount
     embedding_sum: tuple[Calls, ...]
     shared: tuple[Shared, ...]
+
+    @classmethod
+    def once(cls, name: str, kind: str, work: Work, parameters: Formula = NONE) -> Self:
+        """Return the cost of a layer that is called once."""
+        calls, size = Calls(work), parameters.value
+        return cls(name, kind, size, parameters, (calls,), calls.amount, calls.amount, (), ())
 
     @property
     def total(self) -> Formula:

@@ -9,7 +9,7 @@ import copy
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -80,13 +80,13 @@ def measure(network: Network, batches: Sequence[int] = (1, 64)) -> list[Measurem
     return measured
 
 
-def microseconds_of_one(model: nn.Module, example: Sequence[Any]) -> float:
+def microseconds_of_one(model: Callable[..., Any], example: Sequence[Any]) -> float:
     """Measure the median time of one example, in microseconds.
 
     The number of torch's threads is not changed.
 
     Args:
-        model: A network, ready to predict.
+        model: A network, or a function, ready to predict.
         example: Its inputs.
     """
     taken = []

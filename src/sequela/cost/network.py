@@ -158,7 +158,7 @@ def registered(
     )
 
 
-_SIZES = {
+SIZES = {
     "n_chans": 1,
     "n_times": 178,
     "n_codes": 911,
@@ -174,10 +174,10 @@ def _sized(entry: ModelEntry, settings: dict[str, Any]) -> tuple[Any, dict[str, 
     """Return the config of a network, and the sizes of its inputs."""
     asked = settings
     if entry.config_class is None:
-        asked = {**{name: _SIZES[name] for name in sizes_of(entry.reads)}, **settings}
+        asked = {**{name: SIZES[name] for name in sizes_of(entry.reads)}, **settings}
     config = entry.config(**asked)
     said = asked if entry.config_class is None else vars(config)
-    return config, {n: positive(n, said.get(n, size)) for n, size in _SIZES.items()}
+    return config, {n: positive(n, said.get(n, size)) for n, size in SIZES.items()}
 
 
 def _segments(reads: tuple[str, ...], sizes: Mapping[str, int], lengths: Sequence[int]) -> Inputs:

@@ -3,20 +3,24 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sequela.cost.formula import Number
-from sequela.cost.ledger import Account, Amount, LayerCost, Noted
+from sequela.cost.formula import Number, Symbol
+from sequela.cost.layers.work import Part, Work
+from sequela.cost.ledger import Account, LayerCost, Noted
+from sequela.cost.primitives import Cost, softmax
+from sequela.cost.primitives import mean as mean_of
 
 
 def account_of_several(
-    name: str, counted: Mapping[str, Account], uncounted: Mapping[str, int]
+    name: str, counted: Mapping[str, Account], uncounted: Mapping[str, int], mean: Work
 ) -> Account:
-    """Join the layers of all models into one account, one after the other.
+    """Join the layers of all models into one account, one after the other, and their mean.
 
     Args:
         name: Name of the joint account.
         counted: The account of each network by its name, one or more; all by one convention.
         uncounted: Parameters of each other model by its name. Their operations are not known, so
             that the account is a lower bound.
+        mean: The work of averaging them, by :func:`averaging`.
     """
     layers: list[LayerCost] = []
     free: list[Noted] = []
@@ -27,6 +31,7 @@ def account_of_several(
         unknown += [replace(n, place=f"{model} {n.place}".strip()) for n in account.unknown]
     layers += [_uncounted(model, size) for model, size in uncounted.items()]
     accounts = list(counted.values())
+    layers.append(LayerCost.once("mean", "mean of probabilities", mean))
     return Account(
         model=name,
         convention=accounts[0].convention,
@@ -39,21 +44,23 @@ def account_of_several(
     )
 
 
+def averaging(models: int, networks: int, classes: int, *, geometric: bool) -> Work:
+    """Return the work of averaging probabilities; the logits of networks need a softmax first."""
+    k, m = Symbol("k", classes, "classes"), Symbol("m", models, "models")
+    logits = softmax(k).times(Symbol("s", networks, "networks"))
+    parts = [Part("softmax of each network", logits)] * bool(networks)
+    if geometric:
+        parts.append(Part("logarithms of 1e-7 or more: compare, logarithm", Cost(2 * m * k)))
+        parts.append(Part("exponentials of the means", Cost(k)))
+    parts.append(Part("mean of each class", mean_of(m).times(k)))
+    return Work((*parts, Part("divided by their sum", Cost(2 * k - 1))))
+
+
 def _renamed(layer: LayerCost, model: str) -> LayerCost:
     shared = tuple(replace(each, owner=f"{model}: {each.owner}") for each in layer.shared)
     return replace(layer, name=f"{model}: {layer.name}", shared=shared)
 
 
 def _uncounted(model: str, parameters: int) -> LayerCost:
-    nothing = Amount(0, 0)
-    return LayerCost(
-        name=model,
-        kind="not counted",
-        parameters=parameters,
-        parameter_formula=Number(parameters),
-        calls=(),
-        useful=nothing,
-        executed=nothing,
-        embedding_sum=(),
-        shared=(),
-    )
+    alone = LayerCost.once(model, "not counted", Work(()), Number(parameters))
+    return replace(alone, calls=())

@@ -42,7 +42,8 @@ def accuracy_against_operations(
 ) -> Figure:
     """Draw test-set accuracy with its 95 % interval against operations per example.
 
-    Models whose operations are not counted are in a separate strip left of the others.
+    Models whose operations are not counted are in a separate strip left of the others. Next to it
+    are models without operations, above a 0, which a logarithmic axis does not have.
 
     Args:
         rows: Each with ``model``, ``operations`` (``None`` where they are not counted),
@@ -53,20 +54,25 @@ def accuracy_against_operations(
     """
     share = "accuracy" in number
     form = ".1%" if share else ".2f"
-    counted = sorted((r for r in rows if r["operations"]), key=lambda row: row["operations"])
-    others = [r for r in rows if not r["operations"]]
+    others = [r for r in rows if r["operations"] is None]
+    counted = sorted((r for r in rows if r not in others), key=lambda row: row["operations"])
     names = front(counted)
     ordered = [*others, *counted]
     data = [
         {**r, "at": at, "front": r["model"] in names, "hover": _hover(r, form)}
         for r, at in zip(ordered, _places(len(others), counted), strict=True)
     ]
+    zero = [r["at"] for r in data if r["operations"] == 0][:1]
     scales = _scales(data)
     x = alt.X(
         "at:Q",
         title=f"operations for one {example} (logarithmic)",
         scale=alt.Scale(type="log", domain=list(scales["at"]), nice=False),
-        axis=alt.Axis(format=".2~s", values=_decades(counted)),
+        axis=alt.Axis(
+            format=".2~s",
+            values=[*zero, *_decades([r for r in counted if r["operations"]])],
+            labelExpr=f"indexof({zero}, datum.value) < 0 ? datum.label : '0'",
+        ),
     )
     y = alt.Y(
         "low:Q",
@@ -107,14 +113,16 @@ def _hover(row: dict[str, Any], form: str) -> str:
     found = f"{row['model']}: {written(row['accuracy'], form)} "
     found += within(row["low"], row["high"], form)
     many = row["operations"]
-    return f"{found}, " + (f"{many:,} operations" if many else "operations not counted")
+    return f"{found}, " + ("operations not counted" if many is None else f"{many:,} operations")
 
 
 def _places(others: int, counted: Sequence[dict[str, Any]]) -> list[float]:
     """Return the position of each model on the axis; models that are not counted share a strip."""
-    least = min((math.log10(r["operations"]) for r in counted), default=1.0)
+    fewest = min((r["operations"] for r in counted if r["operations"]), default=10)
+    at = [float(r["operations"] or fewest / 4) for r in counted]
+    least = math.log10(min(at, default=10.0))
     strip = [least - 0.3 - _STRIP * (1 - (i + 0.5) / others) for i in range(others)]
-    return [*(10**place for place in strip), *(float(r["operations"]) for r in counted)]
+    return [*(10**place for place in strip), *at]
 
 
 def _scales(data: Sequence[dict[str, Any]]) -> dict[str, tuple[float, float]]:

@@ -8,7 +8,7 @@ import json
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -228,6 +228,7 @@ def _numbered(node: Any, numbers: dict[str, int], files: dict[str, str]) -> Any:
     return renamed
 
 
+@lru_cache(maxsize=4)  # one prediction after the other reads it once
 def loaded(content: bytes) -> HistGradientBoostingClassifier:
     """Load the model of a skops file; no code of the file is run, and no other type is made.
 

@@ -95,7 +95,7 @@ def _picture(content: Content, *, alone: bool, first: bool) -> Picture | None:
     caption += f"{standing.metric.heading} with 95 % intervals."
     if first:
         caption += " A filled point marks a model that no model with fewer operations beats."
-        if not all(row.entry.facts["operations"] for row in standing.rows):
+        if any(row.entry.facts["operations"] is None for row in standing.rows):
             caption += " Diamonds mark models whose operations are not counted."
     name = f"{content['study'].name}-models-picture"
     return standing.against_operations(name, caption, WIDE if alone else HALF)
@@ -153,8 +153,8 @@ def _with_interval(row: Row, standing: Standing) -> str:
 def _cost(study: str, content: Content) -> Line:
     best = content["best"]
     operations = best.facts["operations"]
-    first = f"{operations:,} operations" if operations else "Operations not counted."
-    each = f"per {best.data['example']}. " if operations else ""
+    first = "Operations not counted." if operations is None else f"{operations:,} operations"
+    each = "" if operations is None else f"per {best.data['example']}. "
     held = f"{best.facts['parameters']:,} parameter{'s' * (best.facts['parameters'] != 1)}"
     used, models = best.facts["inference_us"], len(best.run.runs)
     took = f"training{f' of all {models} models' * (models > 1)} took"

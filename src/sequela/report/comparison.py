@@ -96,8 +96,8 @@ class Standing:
     @property
     def unbeaten(self) -> Row | None:
         """The best baseline model, where no network is clearly better."""
-        references = [row for row in self.rows if not row.entry.account]
-        networks = [row for row in self.rows if row.entry.account]
+        references = [row for row in self.rows if not row.entry.is_network]
+        networks = [row for row in self.rows if row.entry.is_network]
         if not (references and networks):
             return None
         first = references[0]

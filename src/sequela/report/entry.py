@@ -12,7 +12,7 @@ from sequela.evaluation.metrics import Metric, headline, reported
 from sequela.figures.registry import RUN_FIGURES
 from sequela.report.discussion import discuss
 from sequela.report.picture import picture
-from sequela.runs.ensemble import Member, members_of, title
+from sequela.runs.ensemble import Member, has_network, members_of, title
 from sequela.runs.find import Run
 from sequela.runs.leaks import each_once
 from sequela.runs.released import Released, of_people, released_findings
@@ -80,8 +80,13 @@ class Entry:
 
     @property
     def account(self) -> Account | None:
-        """The cost account of a network; ``None`` for other models."""
+        """The cost account of the model; ``None`` if it is not counted."""
         return self.run.account
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it is a network, or an ensemble with one."""
+        return self.facts["epochs"] > 0 or (bool(self.members) and has_network(self.run.settings))
 
     @property
     def reported(self) -> dict[str, Any]:

@@ -135,12 +135,12 @@ class Group:
     @property
     def networks(self) -> tuple[Entry, ...]:
         """The networks among the plain runs."""
-        return tuple(entry for entry in self.plain if entry.account)
+        return tuple(entry for entry in self.plain if entry.is_network)
 
     @property
     def reference_models(self) -> str:
         """The titles of the baseline models."""
-        return ", ".join(entry.title for entry in self.plain if not entry.account)
+        return ", ".join(entry.title for entry in self.plain if not entry.is_network)
 
 
 def _told_apart(entries: Sequence[Entry]) -> tuple[Entry, ...]:

@@ -294,7 +294,7 @@ def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, 
         subgroups_ = by_group(best, prefix) if two else None
         return {"of_few": True, "best": best, "prefix": prefix, "subgroups": subgroups_}
     what = best.data["outcome"]["label"] if two else "the most probable class is right"
-    curves = [s for s in entries if s.account or s is best]
+    curves = [s for s in entries if s.is_network or s is best]
     return {
         "of_few": False,
         "event": what,

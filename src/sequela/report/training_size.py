@@ -63,7 +63,7 @@ def curve(main: Group, aside: Sequence[Run]) -> Picture | None:
 def _row(entry: Entry, name: str, key: str, unit: str) -> dict[str, Any] | None:
     parts = entry.metrics["parts"]
     learnt = [parts["train"]["groups"]]
-    if entry.run.settings.training.refit and entry.account:
+    if entry.run.settings.training.refit and entry.is_network:
         learnt.append(parts["tuning"]["groups"])
     value, ci = entry.test.get(key), entry.test.get(f"{key}_ci")
     if any(isinstance(each, Hidden) for each in (*learnt, value)) or value is None or not ci:

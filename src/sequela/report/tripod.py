@@ -266,7 +266,7 @@ def _analysis(entry: Entry) -> dict[str, Said]:
         else f"{training.epochs} epochs at most, batch size {training.batch_size}, Adam at "
         f"{training.learning_rate:g}; {KEPT[training.keep]} is "
         f"kept ({entry.facts['best_epoch']:g} of {entry.facts['epochs']})"
-        if entry.account
+        if entry.is_network
         else "its settings are chosen on the validation set"
     )
     return {

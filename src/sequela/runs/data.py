@@ -45,6 +45,10 @@ class Inputs(Protocol):
         """The sizes for building a model."""
 
     @property
+    def alone(self) -> Any:
+        """The source of a typical example, which is counted and timed."""
+
+    @property
     def example(self) -> tuple[Tensor, ...]:
         """The inputs of one example."""
 

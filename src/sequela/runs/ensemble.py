@@ -14,12 +14,13 @@ import numpy as np
 
 from sequela.config import RunSettings, TrainingSettings
 from sequela.cost import record as record_cost
-from sequela.cost.several import account_of_several
+from sequela.cost.several import account_of_several, averaging
 from sequela.errors import RunError
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import summarise_parts
 from sequela.files import writing
 from sequela.models import stored
+from sequela.models.reference import REFERENCE_MODELS
 from sequela.models.registry import ENSEMBLE, title_of
 from sequela.runs.compare import check_distinct, check_same_split
 from sequela.runs.environment import environment
@@ -32,6 +33,7 @@ from sequela.runs.recipe import places, summarise_runs
 from sequela.runs.verify import verify
 
 _TWO = 2
+_SUMMED = ("parameters", "operations", "macs", "train_seconds")
 _SAME = ("example_id", "group_id", "subject_id", "split", "label")
 
 
@@ -60,6 +62,12 @@ def members_of(settings: RunSettings) -> list[Member]:
     """Return the members of an ensemble; empty for any other run."""
     named = settings.model_settings.get("members", ()) if settings.model == ENSEMBLE else ()
     return [Member(**each) for each in named]
+
+
+def has_network(settings: RunSettings) -> bool:
+    """Return whether the model of a run is a network, or an ensemble with one."""
+    members = [RunSettings.of(**each.settings) for each in members_of(settings)]
+    return any(map(has_network, members)) if members else settings.model not in REFERENCE_MODELS
 
 
 def title(settings: RunSettings) -> str:
@@ -190,7 +198,7 @@ def _make(group: Sequence[RunFolder], names: Sequence[str], out: Path, mean: Mea
     folder.open(settings, resume=False)
     folder.begin(first.json("split.json"))
     folder.write("environment.json", environment())
-    facts = _facts(group, folder)
+    facts = _facts(group, folder, mean)
     stored.write(folder.path / FILE, *in_one_file(group, mean))
     _averaged(group, mean).write(folder.path / "predictions.parquet")
     if first.attributes:
@@ -208,8 +216,8 @@ def _averaged(group: Sequence[RunFolder], mean: Mean) -> Predictions:
     return replace(group[0].predictions, probabilities=averaged(said, mean))
 
 
-def _facts(group: Sequence[RunFolder], folder: RunFolder) -> dict[str, Any]:
-    """Sum facts over the members, and write ``cost.json`` if one of them is a network."""
+def _facts(group: Sequence[RunFolder], folder: RunFolder, mean: Mean) -> dict[str, Any]:
+    """Sum facts over the members, and write ``cost.json`` if one of them is counted."""
     models = [run.settings.model for run in group]
     named = [
         name + f" {number + 1}" * (models.count(name) > 1) for number, name in enumerate(models)
@@ -217,21 +225,19 @@ def _facts(group: Sequence[RunFolder], folder: RunFolder) -> dict[str, Any]:
     pairs = list(zip(named, group, strict=True))
     counted = {name: run.account for name, run in pairs if run.account}
     uncounted = {name: run.metrics["parameters"] for name, run in pairs if not run.account}
+    summed = {name: sum(run.metrics[name] or 0 for run in group) for name in _SUMMED}
+    bound = any(run.metrics["operations"] is None for run in group)
     if counted:
-        account = account_of_several(ENSEMBLE, counted, uncounted)
+        networks = sum(run.metrics["epochs"] > 0 for run in group)
+        classes, geometric = len(group[0].data["classes"]), mean == "geometric"
+        work = averaging(len(group), networks, classes, geometric=geometric)
+        account = account_of_several(ENSEMBLE, counted, uncounted, work)
         record_cost.save(account, folder.path / COST)
+        summed["operations"] = account.operations
     return {
-        "parameters": sum(run.metrics["parameters"] for run in group),
-        "operations": _sum(group, "operations"),
-        "macs": _sum(group, "macs"),
+        **summed,
+        **dict.fromkeys(("operations", "macs") if bound else ()),
         "inference_us": None,
-        "train_seconds": sum(run.metrics["train_seconds"] for run in group),
         "epochs": 0,
         "best_epoch": 0,
     }
-
-
-def _sum(group: Sequence[RunFolder], name: str) -> int | None:
-    """Sum a fact over all members; ``None`` if it is unknown for one."""
-    numbers = [run.metrics[name] for run in group]
-    return None if None in numbers else sum(numbers)

@@ -19,6 +19,7 @@ from sequela.cost import record as record_cost
 from sequela.cost.features import with_features
 from sequela.cost.ledger import Account
 from sequela.cost.measure import microseconds_of_one
+from sequela.cost.references import account_of_reference
 from sequela.errors import SettingError
 from sequela.evaluation.disclosure import INTERNAL
 from sequela.evaluation.summary import summarise_parts
@@ -39,7 +40,7 @@ from sequela.runs.model import (
     config_of,
     entry_for,
 )
-from sequela.sequences.featurisers import FEATURES
+from sequela.sequences.featurisers import FEATURES, Features
 from sequela.training import checkpoint as checkpoints
 from sequela.training.fit import fit
 from sequela.training.history import History, kept_epoch, to_lines
@@ -171,16 +172,25 @@ def _as_tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
 def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
     """Fit a baseline model on the training set, with settings chosen on the validation set."""
     started = time.perf_counter()
-    data = run.data
+    data, given = run.data, run.given
     train, tuning = data.rows("train"), data.rows("tuning")
-    examples = Examples(run.given.features, data.labels, train, tuning, len(data.classes))
+    examples = Examples(given.features, data.labels, train, tuning, len(data.classes))
     arrays = entry.fit(examples, run.settings.seed_of_training)
+    seconds = time.perf_counter() - started
+    cost = account_of_reference(run.settings.model, arrays, given)
+    if cost is not None:
+        record_cost.save(cost, run.folder.path / COST)
+
+    def predict_one() -> None:
+        alone = Features.of(given.reads, given.alone, train, given.state, standardise=False)
+        entry.predict(arrays, alone.table if alone else given.features[:1])
+
     facts = {
         "parameters": entry.parameters(arrays),
-        "operations": None,
-        "macs": None,
-        "inference_us": None,
-        "train_seconds": time.perf_counter() - started,
+        "operations": cost and cost.operations,
+        "macs": cost and cost.macs,
+        "inference_us": round(microseconds_of_one(predict_one, ()), 1),
+        "train_seconds": seconds,
         "epochs": 0,
         "best_epoch": 0,
     }
@@ -225,8 +235,7 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool, on_epoch: OnEpoc
 def cost_of(name: str, model: nn.Module, given: Inputs) -> Account:
     """Count the cost of one example for a run's network, including its features."""
     cost = account(model, given.example, name=name, allow_unknown=True)
-    # The last input of sequences is the number of examples of each step.
-    steps = 1 if kind_of(given.reads[0]) == "signal" else int(given.example[-1].sum())
+    steps = 1 if kind_of(given.reads[0]) == "signal" else int(given.alone.lengths[0])
     return with_features(cost, given.reads, given.shape, (steps,))
 
 

@@ -225,7 +225,7 @@ class RunFolder:
 
     @cached_property
     def account(self) -> Account | None:
-        """The cost account of its networks (``cost.json``); ``None`` for other models.
+        """The cost account of its models (``cost.json``); ``None`` if they are not counted.
 
         Raises:
             RunError: If the file is damaged.

@@ -141,7 +141,7 @@ class FoldsFolder:
 
     @property
     def account(self) -> Account | None:
-        """The cost account of one fold's networks."""
+        """The cost account of one fold's models."""
         return self.first.account
 
     @property

@@ -134,6 +134,11 @@ class TrainedModel:
         return {name: tensor for name, tensor in self.tensors.items() if name not in learnt}
 
     @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays that a reference model predicts from."""
+        return {name: tensor.numpy() for name, tensor in self._own.items()}
+
+    @property
     def is_network(self) -> bool:
         """``True`` for a network."""
         return isinstance(self.entry, ModelEntry)
@@ -168,8 +173,7 @@ class TrainedModel:
     def probabilities(self, given: Inputs) -> NDArray[np.float32]:
         """Predict for all examples: float32 (example, class)."""
         if isinstance(self.entry, ReferenceModel):
-            arrays = {name: tensor.numpy() for name, tensor in self._own.items()}
-            return self.entry.predict(arrays, given.features).astype(np.float32)
+            return self.entry.predict(self.arrays, given.features).astype(np.float32)
         return given.probabilities(self.network("a prediction"))
 
     def probabilities_of(self, data: RunData) -> NDArray[np.float32]:

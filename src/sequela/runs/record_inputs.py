@@ -21,7 +21,7 @@ from sequela.evaluation.attribution import (
 )
 from sequela.evaluation.importance import Importance, Of, ranked
 from sequela.sequences.featurisers import FEATURES, Features, Table, lookup
-from sequela.sequences.flat import CodeAt
+from sequela.sequences.flat import CodeAt, Sequences, examples_of
 from sequela.sequences.tables import static_names
 from sequela.sequences.visit_batches import (
     BesideCodes,
@@ -74,17 +74,29 @@ class VisitInputs:
             "n_static": len(static_names(sequences)),
             "n_features": self.features.shape[1],
             "n_outputs": len(self.data.classes),
+            "n_bins": int(sequences.header["settings"]["bins"]),
         }
 
-    @property
-    def example(self) -> tuple[Tensor, ...]:
-        """The inputs of the training example with the median number of codes above 0."""
+    @cached_property
+    def _typical(self) -> int:
+        """The training example with the median number of codes above 0."""
         sequences, rows = self.data.sequences, self.data.rows("train")
         first, last = (sequences.step_offsets[rows + i] for i in (0, 1))
         codes = sequences.code_offsets[last] - sequences.code_offsets[first]
-        order = np.argsort(codes, kind="stable")[np.count_nonzero(codes == 0) :]
-        typical = rows[order[len(order) // 2]]
-        return self._dataset()[[int(typical)]].inputs
+        order = np.argsort(codes, kind="stable")
+        coded = order[np.count_nonzero(codes == 0) :]
+        order = coded if len(coded) else order
+        return int(rows[order[len(order) // 2]])
+
+    @cached_property
+    def alone(self) -> Sequences:
+        """The typical example."""
+        return examples_of(self.data.sequences, np.array([self._typical]))
+
+    @property
+    def example(self) -> tuple[Tensor, ...]:
+        """Inputs of the typical example."""
+        return self._dataset()[[self._typical]].inputs
 
     def _dataset(self, rows: NDArray[np.int64] | None = None) -> VisitDataset:
         if self.reads == ("codes",):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from sequela.cohort.segments import stretches
+from sequela.cohort.segments import Segments, stretches
 from sequela.config import TrainingSettings
 from sequela.sequences.featurisers import Features, Table
 from sequela.sequences.signal_batches import SignalBatch, VariedDataset, signal_loader
@@ -56,6 +56,11 @@ class SignalInputs:
             "n_features": self.features.shape[1],
             "n_outputs": len(self.data.classes),
         }
+
+    @cached_property
+    def alone(self) -> Segments:
+        """The first segment; only its shape matters."""
+        return self.data.segments.where(np.array([0]))
 
     @property
     def example(self) -> tuple[Tensor, ...]:

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from sequela.config import RunSettings
 from sequela.cost import record as record_cost
+from sequela.cost.references import account_of_reference
 from sequela.errors import RunError, SequelaError
 from sequela.evaluation.predictions import Predictions
 from sequela.files import temporary
@@ -154,9 +155,13 @@ def _other_model(folder: RunFolder, data: RunData, model: TrainedModel) -> Itera
     for name, learnt in given.state.items():
         if name not in model.state or not np.array_equal(model.state[name], learnt):
             yield f"{folder.path / FILE}: has another {name} than the data give; train again"
-    if model.is_network and (folder.path / COST).exists():
-        network = model.network("a cost account")
-        cost = _plain(record_cost.to_json(cost_of(model.name, network, given)))
+    if (folder.path / COST).exists():
+        again = (
+            cost_of(model.name, model.network("a cost account"), given)
+            if model.is_network
+            else account_of_reference(model.name, model.arrays, given)
+        )
+        cost = _plain(again and record_cost.to_json(again))
         for difference in differences(folder.json(COST), cost, words=same_words(folder)):
             yield f"{folder.path / COST}: {in_words(difference, 'model')}"
 

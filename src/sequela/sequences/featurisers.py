@@ -383,6 +383,13 @@ def _counts_fit(source: Sequences, train_rows: NDArray[np.int64]) -> State:
     return {"codes": _often(bag_of_codes(source, train_rows))}
 
 
+def _counts_operations(shape: Mapping[str, int]) -> Operations:
+    """Count the summaries of the measurements, if the table has them; counting codes is free."""
+    if not shape.get("n_bins"):
+        return Operations()
+    return Operations("6·c", {"c": (shape["n_channels"], "channels")}, per_step="12·c")
+
+
 def _counts_columns(source: Sequences, state: State) -> tuple[Column, ...]:
     settings = source.header["settings"]
     codes = (Column(source.vocabulary[i], "steps") for i in state["codes"])
@@ -499,6 +506,10 @@ class Score:
         table = np.column_stack([np.where(unknown, state["mean"][0], score), unknown])
         return table.astype(np.float32)
 
+    def operations(self, _: Mapping[str, int]) -> Operations:
+        """Is it known: 1; log-odds of a chance: 2 to clip, then subtract, divide, logarithm."""
+        return Operations("6" if self.chance else "1")
+
     def _of(self, source: Sequences) -> NDArray[np.float32]:
         """Return the last score by the prediction time, or NaN: float32 (example,)."""
         if self.code not in source.channel_names:
@@ -556,7 +567,15 @@ for _featuriser in (
         _minirocket_operations,
     ),
     Featuriser("presence", "Present codes", "records", _presence_columns, _nothing, _presence),
-    Featuriser("counts", "Counts of codes", "records", _counts_columns, _counts_fit, _counts),
+    Featuriser(
+        "counts",
+        "Counts of codes",
+        "records",
+        _counts_columns,
+        _counts_fit,
+        _counts,
+        _counts_operations,
+    ),
     Featuriser(
         "summaries",
         "Summaries as normal scores",
@@ -567,8 +586,8 @@ for _featuriser in (
         _summaries_operations,
     ),
     *(
-        Featuriser(name, each.title, "records", each.columns, each.fit, each.apply)
-        for name, each in SCORES.items()
+        Featuriser(name, of.title, "records", of.columns, of.fit, of.apply, of.operations)
+        for name, of in SCORES.items()
     ),
 ):
     register(_featuriser)

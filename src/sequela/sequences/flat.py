@@ -8,7 +8,7 @@ codes is two equal offsets; nothing is inferred from zeros.
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -370,3 +370,25 @@ def spans(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.in
     total = int(ends[-1]) if len(ends) else 0
     shifts: NDArray[np.int64] = np.repeat(starts - ends + counts, counts)
     return shifts + np.arange(total)
+
+
+def examples_of(sequences: Sequences, rows: NDArray[np.int64]) -> Sequences:
+    """Return some examples in the given order."""
+    lengths = sequences.lengths[rows]
+    steps = spans(sequences.step_offsets[rows], lengths)
+    changes: dict[str, Any] = {
+        name: getattr(sequences, name)[rows]
+        for name in ("subject_id", "prediction_time", "label", "part", "age", "followed")
+    }
+    changes |= {"step_offsets": _ends(lengths), "step_time": sequences.step_time[steps]}
+    for ends, names in (("code_offsets", ["codes"]), ("value_offsets", ["channels", "values"])):
+        offsets = getattr(sequences, ends)
+        counts = offsets[steps + 1] - offsets[steps]
+        taken = spans(offsets[steps], counts)
+        changes[ends] = _ends(counts)
+        changes |= {name: getattr(sequences, name)[taken] for name in names}
+    return replace(sequences, **changes)
+
+
+def _ends(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate(([0], np.cumsum(counts)))

@@ -13,11 +13,11 @@ from sequela.cohort.tasks import Task
 from sequela.cohort.unlabelled import LeftOut, ask_without_labels
 from sequela.config import SequenceSettings
 from sequela.sequences.build import build_sequences
-from sequela.sequences.flat import Sequences
+from sequela.sequences.flat import Sequences, examples_of
 from sequela.sequences.vocabulary import Vocabulary
 from sequela.serving.drift import Drift, patients_of
 from sequela.serving.known import Known
-from sequela.serving.records import examples_of, inputs_of
+from sequela.serving.records import inputs_of
 from sequela.serving.scored import Scored
 from sequela.serving.served import ServedModel
 from sequela.sources.events import events_of

@@ -1,13 +1,12 @@
 """Inputs of an exported model from hospital records, without torch."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.sequences.featurisers import FEATURES, lookup
-from sequela.sequences.flat import Sequences, spans
+from sequela.sequences.flat import Sequences, examples_of, spans
 from sequela.sequences.tables import last_values, static_table
 from sequela.serving.about import unpacked
 from sequela.serving.served import ServedModel
@@ -47,28 +46,6 @@ def inputs_of(
             table = lookup(name.removeprefix(FEATURES)).apply(source, state)
             found[name] = table if isinstance(table, np.ndarray) else table.toarray()
     return found
-
-
-def examples_of(sequences: Sequences, rows: NDArray[np.int64]) -> Sequences:
-    """Return some examples in the given order."""
-    lengths = sequences.lengths[rows]
-    steps = spans(sequences.step_offsets[rows], lengths)
-    changes: dict[str, Any] = {
-        name: getattr(sequences, name)[rows]
-        for name in ("subject_id", "prediction_time", "label", "part", "age", "followed")
-    }
-    changes |= {"step_offsets": _ends(lengths), "step_time": sequences.step_time[steps]}
-    for ends, names in (("code_offsets", ["codes"]), ("value_offsets", ["channels", "values"])):
-        offsets = getattr(sequences, ends)
-        counts = offsets[steps + 1] - offsets[steps]
-        taken = spans(offsets[steps], counts)
-        changes[ends] = _ends(counts)
-        changes |= {name: getattr(sequences, name)[taken] for name in names}
-    return replace(sequences, **changes)
-
-
-def _ends(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.concatenate(([0], np.cumsum(counts)))
 
 
 def _padded(flat: NDArray[Any], counts: NDArray[np.int64], empty: float) -> NDArray[Any]:

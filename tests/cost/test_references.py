@@ -36,7 +36,8 @@ def fitted(name: str, classes: int) -> tuple[Any, Examples, Account]:
     """A model, its examples, and its account on recordings of no features."""
     some, entry = examples(classes), REFERENCE_MODELS[name]
     if name == "logistic-regression":
-        some.features[np.isnan(some.features)] = 0
+        table = np.asarray(some.features)
+        table[np.isnan(table)] = 0
     arrays = entry.fit(some, 0)
     given: Any = SimpleNamespace(reads=("signal",), shape={}, alone=None)
     account = account_of_reference(name, arrays, given)
@@ -61,7 +62,7 @@ def probabilities(scores: Vector) -> Vector:
 @pytest.mark.parametrize("name", ["logistic-regression", "spectral-logistic-regression"])
 def test_a_linear_model(name: str, classes: int) -> None:
     arrays, some, account = fitted(name, classes)
-    plain, row = Plain(), some.features[:1]
+    plain, row = Plain(), np.asarray(some.features)[:1]
     x = [plain.number(value) for value in row[0]]
     if "mean" in arrays:
         pairs = zip(x, arrays["mean"].tolist(), arrays["deviation"].tolist(), strict=True)

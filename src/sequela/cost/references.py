@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from sequela.models import reference
 from sequela.models.inputs import kind_of
 from sequela.models.reference import REFERENCE_MODELS, Arrays
 from sequela.models.signal import SignalConfig
-from sequela.runs.data import Inputs
 from sequela.sequences.featurisers import FEATURES, SCORES
 from sequela.sequences.minirocket import NUMBERS
 
@@ -30,7 +29,23 @@ TWO_CLASSES = Primitive("sigmoid", 5, "p = 1 / (1 + e^-x), and 1 - p: sigmoid 4,
 Layers = dict[str, Layer]
 
 
-def account_of_reference(name: str, arrays: Arrays, given: Inputs) -> Account | None:
+class Read(Protocol):
+    """The inputs of a model: their names, their sizes, and one example alone."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names."""
+
+    @property
+    def shape(self) -> Mapping[str, int]:
+        """Sizes by name."""
+
+    @property
+    def alone(self) -> Any:
+        """A batch of one example."""
+
+
+def account_of_reference(name: str, arrays: Arrays, given: Read) -> Account | None:
     """Return what one example costs a baseline model; ``None`` of a plugin's, without a rule."""
     layers = LAYERS.get(REFERENCE_MODELS[name].predict)
     return layers and _account(name, layers(arrays), given, "exact")
@@ -70,7 +85,7 @@ def account_of_unfitted(
     return _account(name, layers({"share": np.zeros(k), "weight": weight}), given, convention)
 
 
-def _account(name: str, layers: Layers, given: Inputs, convention: str) -> Account:
+def _account(name: str, layers: Layers, given: Read, convention: str) -> Account:
     rules = conventions.convention(convention)
     rows = tuple(
         LayerCost.once(each, layer.kind, rules.work(layer), rules.parameters(layer))

@@ -31,7 +31,7 @@ def test_a_table_answers_the_question(runs: list[Path], width: int) -> None:
     say_studies(console, found)
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
-    assert lines[1].startswith("bonn by session, 230 held-out examples of 10 sessions")
+    assert lines[1].startswith("bonn by session, test set of 230 examples of 10 sessions")
     assert lines[2].split("  ")[0] == "model"
     assert lines[2].split()[-2:] == ["operations", "leaking"]
     baseline, improved, majority = lines[3:6]

@@ -43,7 +43,7 @@ def test_a_run_on_records_says_what_it_reached_and_that_it_leaks(
     assert [line.split(":")[0] for line in lines[:2]] == ["epoch 1", "epoch 2"]
     auroc = RunFolder(out).metrics["parts"]["tuning"]["auroc"]
     assert lines[2].startswith("visits-baseline, report-2019 of mimic3, ICD codes to the dot: ")
-    assert ": tuning part" in lines[2]
+    assert ": validation set" in lines[2]
     assert any(line.split()[:2] == ["AUROC", f"{auroc:.3f}"] for line in lines)
     assert "leaks by design" in lines
     assert any("excerpt that ships with sequela" in line for line in lines)
@@ -62,17 +62,17 @@ def test_folds_say_what_they_reached_together(
     command = "prevalence --data mimic3 --hindsight --folds 2 --repeats 2"
     ran(*asked(command, out, "--root", events))
     printed = capsys.readouterr().out
-    line = "prevalence, in-hospital of mimic3, with later information: tuning AUROC 0.500 (95 % "
-    assert f"[4/4] {line}" in printed
+    line = "prevalence, in-hospital of mimic3, with later information: validation AUROC 0.500"
+    assert f"[4/4] {line} (no interval)" in printed
     assert printed.count("; leaks by design") == 4
     assert "LEAK:" not in printed
-    assert "tuning part, mean over 4 folds" in printed
+    assert "validation set, mean over 4 folds" in printed
     assert of_auroc(printed) == ["AUROC", "0.500"]
     assert FoldsFolder(out).summary["repeats"] == 2
     ran(*asked(command, out, "--root", events, "--resume", "--open"))
     printed = capsys.readouterr().out
-    assert of_auroc(printed) == ["AUROC", "0.500", "(0.500", "to", "0.500)"]
-    assert "These folds were opened once, by 1 model." in printed
+    assert of_auroc(printed) == ["AUROC", "0.500", "(no", "interval)"]
+    assert "These folds were evaluated once, with 1 model." in printed
     assert "with training variance (2 repeats, 2 folds)" in printed
     assert FoldsFolder(out).summary["repeats"] == 2
 

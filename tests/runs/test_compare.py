@@ -55,7 +55,7 @@ def test_each_run_beside_the_first(runs: dict[str, RunFolder], tmp_path: Path) -
     p = [r.difference.p_value for r in found.runs[1:] if r.difference]
     assert [r.corrected_p for r in found.runs[1:]] == holm(p).tolist()
     page = build_comparison(found, tmp_path / "page.html").read_text("utf-8")
-    assert "2 runs beside baseline" in page
+    assert "2 runs compared with baseline" in page
     assert page == build_comparison(found, tmp_path / "again.html").read_text("utf-8")
 
 

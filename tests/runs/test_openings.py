@@ -58,14 +58,14 @@ def test_an_unopened_part(runs: Path) -> None:
 def test_each_model_and_command_counts_once(runs: Path) -> None:
     one, other = (RunFolder(runs / model) for model in MODELS)
     assert open_held_out(one, "report").sentences == (
-        "This held-out part was opened once, by 1 model.",
+        "This test set was evaluated once, with 1 model.",
     )
     before = (runs / LEDGER).read_bytes()
     open_held_out(RunFolder(one.path), "report")
     assert (runs / LEDGER).read_bytes() == before
     open_held_out(one, "card")
     assert open_held_out(other, "report").sentences == (
-        "This held-out part was opened 3 times, by 2 models.",
+        "This test set was evaluated 3 times, with 2 models.",
     )
     assert (runs / LEDGER).read_bytes().startswith(before)
     told = {"command": "report", "data": "bonn", "unit": "recording", "seed": 0}
@@ -77,15 +77,15 @@ def test_all_that_shows_held_out_numbers_opens(runs: Path, tmp_path: Path) -> No
     evaluate_run(one.path)
     assert counts(one.path) == (1, 1, 1, 1)
     found = compare([one, other])
-    assert found.opened == ("This held-out part was opened 3 times, by 2 models.",)
-    assert found.best == f"{MODELS[1]} is the best of 2, chosen on this held-out part"
+    assert found.opened == ("This test set was evaluated 3 times, with 2 models.",)
+    assert found.best == f"{MODELS[1]} is the best of 2 runs, selected on this test set"
     pages = [build([one, other], tmp_path / f"{n}.html").read_text("utf-8") for n in range(2)]
     text = pages[0]
     assert pages[1] == text
-    assert "This held-out part was opened 5 times, by 2 models." in text
-    assert "Logistic regression is the best of 2, chosen on this held-out part" in text
+    assert "This test set was evaluated 5 times, with 2 models." in text
+    assert "best of 2, selected on this test set" in text
     card = build_card(one, tmp_path / "card.md").read_text("utf-8")
-    assert "This held-out part was opened 6 times, by 2 models." in card
+    assert "This test set was evaluated 6 times, with 2 models." in card
     commands = [entry.command for entry in read(runs / LEDGER)[0]]
     assert commands == ["evaluate", "compare", "compare", "report", "report", "card"]
 
@@ -94,7 +94,7 @@ def test_seeds_that_were_tried_are_said(runs: Path, tmp_path: Path) -> None:
     for name in (MODELS[0], "seed-1", "seed-2"):
         evaluate_run(runs / name)
     assert counts(runs / "seed-2") == (1, 1, 3, 3)
-    sentence = "Held-out parts of these data were opened under 3 seeds (3 parts)."
+    sentence = "Evaluations on these data used 3 test sets from 3 seeds."
     card = build_card(open_run(runs / "seed-2"), tmp_path / "card.md")
     assert sentence in card.read_text("utf-8")
 
@@ -123,7 +123,7 @@ def test_folds_are_one_part(runs: Path) -> None:
     for path in (folds, folds / "fold-00"):
         assert ledgers(open_run(path))["next to the runs"] == runs / LEDGER
     assert evaluate_run(folds)["openings"]["sentences"] == [
-        "These folds were opened once, by 1 model."
+        "These folds were evaluated once, with 1 model."
     ]
     evaluate_run(folds / "fold-00")
     assert counts(folds)[:2] == (1, 1)
@@ -155,7 +155,7 @@ def test_a_ledger_that_was_changed_is_said(name: str, runs: Path, tmp_path: Path
     path = runs / LEDGER
     lines = path.read_bytes().splitlines()
     path.write_bytes(b"\n".join([lines[0], *change(lines[1]), *lines[2:]]) + b"\n")
-    sentence = f"The ledger next to the runs was changed after it was written (line {line}): "
+    sentence = f"The log next to the runs was changed after it was written (line {line}): "
     assert openings(run).damage == (f"{sentence}evaluations may be missing here.",)
     if name == "cut":
         text = build([run], tmp_path / "page.html").read_text("utf-8")
@@ -173,12 +173,12 @@ def test_a_place_that_cannot_be_written(
     monkeypatch.setenv(VARIABLE, str(tmp_path / "file" / LEDGER))
     found = open_held_out(run, "evaluate")
     assert found.times == 1
-    assert found.sentences[-1] == "This opening could not be added to the ledger of this user."
+    assert found.sentences[-1] == "This evaluation could not be added to the log of this user."
     (runs / LEDGER).unlink()
     (runs / LEDGER).mkdir()
     with pytest.raises(OutputError):
         open_held_out(run, "evaluate")
-    assert "The ledger next to the runs cannot be read (Is a directory)" in openings(run).damage[0]
+    assert "The log next to the runs cannot be read (Is a directory)" in openings(run).damage[0]
 
 
 SLOWLY = """

@@ -252,7 +252,7 @@ def test_the_class_that_was_trained_is_built_again_where_it_is_trusted(
 def test_data_without_measurements_are_refused(
     net: str, asked: Ask, records_work: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(SettingError, match=r"have none of it \(n_channels is 0\)"):
+    with pytest.raises(SettingError, match=r"have none \(n_channels is 0\)"):
         fit.train(asked(net, "eicu"), tmp_path, root=EXCERPTS / "eicu", work=records_work)
     assert not list(tmp_path.iterdir())
 
@@ -315,5 +315,5 @@ def test_a_run_on_the_labels_of_a_file_asks_for_those_of_the_other_data(
     assert evaluate_run(folder.path, root=root, labels=labels)["examples"] == HIDDEN
     own = evaluate_run(folder.path, root=root, labels=labels, smallest=1)
     assert own["examples"] == 8
-    with pytest.raises(SettingError, match=r"asks the task in-hospital.*leave --labels out"):
+    with pytest.raises(SettingError, match=r"has the task in-hospital.*leave --labels out"):
         evaluate_run(of_sets("boosting").path, labels=labels)

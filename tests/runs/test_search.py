@@ -235,7 +235,7 @@ def test_another_search_of_the_same_name_is_refused(searched: Callable[..., Sear
     with pytest.raises(SettingError, match=r"differs in the settings \(training\)"):
         other.run(2)
     narrower = replace(search, space=space_of(search.entry, asked(), ["hidden=8..64"]))
-    with pytest.raises(SettingError, match=r"what is searched \(batch_size\)"):
+    with pytest.raises(SettingError, match=r"searched settings \(batch_size\)"):
         narrower.run(2)
 
 

@@ -51,7 +51,7 @@ def test_the_number_is_the_mean_over_seeds_and_its_variance_has_their_part(
     assert seeds.predictions.n_examples == seeds.first.test["examples"]
     said = variance_in_words(seeds.test, metrics.METRICS["accuracy"])
     assert said.startswith("Variance of accuracy: data ")
-    assert said.endswith("There is one split: what another one changes is not known.")
+    assert said.endswith("There is one split, so variation between splits is unknown.")
 
 
 def test_they_are_one_run(seeds: FoldsFolder, synthetic: Path, tmp_path: Path) -> None:

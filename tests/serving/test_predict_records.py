@@ -115,7 +115,7 @@ def test_events_without_outcomes(
     found = asked(stays_file, root, out)
     # Who had left by the time of prediction is not known to have.
     assert found.report["scored"] > RunFolder(stays_run).predictions.n_examples
-    assert any("nothing is on record after the time" in line for line in found.sentences)
+    assert any("no event on record after the time" in line for line in found.sentences)
     ids = table_of(out)["id"].tolist()
     assert ids == sorted(ids, key=lambda id_: (int(id_.split(" at ")[0]), id_))
 
@@ -200,7 +200,7 @@ def test_other_data_are_refused(
 
 def test_nobody_to_ask_about_is_refused(stays_file: Path, built: Path, tmp_path: Path) -> None:
     root = without(built, tmp_path / "new", ("HOSPITAL_ADMISSION",))
-    with pytest.raises(DataError, match="nobody in these data can be asked about"):
+    with pytest.raises(DataError, match="these data have no example to predict"):
         asked(stays_file, root, tmp_path / "o.parquet")
 
 

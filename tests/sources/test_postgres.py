@@ -92,7 +92,7 @@ def test_omop_gives_the_same_rows(
     load({name: rows for name, rows in omop.items() if name != "death"}, "alone")
     without = made("omop", in_schema(place, "alone"), out="without")
     assert "death" not in {each.table for each in without.account.tables}
-    with pytest.raises(SettingError, match="is no name of a schema"):
+    with pytest.raises(SettingError, match="is not a name of a schema"):
         in_schema(place, "cdm;--")
 
 

@@ -120,7 +120,7 @@ def _best_seed(bench: Bench) -> Outcome:
     paths = _seeds(bench)
     best = max(paths, key=lambda path: float(evaluate_run(path)["accuracy"]))
     page = build(named_runs([best]), bench.work / "best.html").read_text("utf-8")
-    words = f"under {_SEEDS} seeds"
+    words = f"from {_SEEDS} seeds"
     return Outcome("found", "the page") if words in page else Outcome("missed", _MISSED)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -70,10 +70,7 @@ class _Csv(pacsv.CSVWriter):  # type: ignore[misc]
         super().write_table(table.rename_columns(self.columns))
 
 
-Writer: TypeAlias = pq.ParquetWriter | _Csv
-
-
-def table_file(out: Path, schema: pa.Schema) -> Writer:
+def table_file(out: Path, schema: pa.Schema) -> Any:
     """Open a table to write: Parquet, or CSV where the name of the file ends so."""
     if ".csv" in out.suffixes:
         return _Csv(out, schema)
@@ -188,7 +185,7 @@ class Scored:
         self._open.close()
         return known
 
-    def _mark(self, table: pa.Table, seen: pa.Array, final: "Writer") -> int:
+    def _mark(self, table: pa.Table, seen: pa.Array, final: Any) -> int:
         """Write some rows; rows of known groups are marked and listed."""
         import pyarrow.compute as pc
 

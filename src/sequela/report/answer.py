@@ -137,7 +137,7 @@ def _simpler(standing: Standing) -> str:
         return f" {row.entry.title} is simpler, and {value}."
     compared = [row for row in standing.simpler if row.apart and row.apart.difference]
     if compared and len(compared) == len(standing.simpler):
-        return " Every simpler model is clearly worse."
+        return " The 95 % interval of its difference from every simpler model excludes 0."
     return ""
 
 

@@ -1,7 +1,7 @@
 """What a model was trained on is known under other names, and in two parts of one split."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.runs.folders import short
 
 from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
-from sequela.runs import signals
+from sequela.runs import fit, signals
 from sequela.runs.audit import audit
 from sequela.runs.evaluate import evaluate_run
 from sequela.runs.folder import RunFolder
@@ -21,7 +21,10 @@ from sequela.runs.manifest import seal
 from sequela.runs.records import VisitData
 from sequela.runs.signals import SignalData
 from sequela.sequences.flat import Sequences
+from sequela.sources import bonn
+from sequela.sources.catalog import EXCERPTS
 from sequela.sources.opened import SUMS
+from sequela.sources.recordings import Recording
 
 Ask = Callable[..., RunSettings]
 Open = Callable[[RunSettings], VisitData]
@@ -32,12 +35,12 @@ def run(trained: Callable[[RunSettings], RunFolder], tmp_path: Path) -> RunFolde
     return RunFolder(Path(shutil.copytree(trained(short()).path, tmp_path / "run")))
 
 
-def renamed(data: Path, out: Path, of: int = 100) -> Path:
+def renamed(data: Path, out: Path) -> Path:
     """The same recordings with other numbers, louder, upside down and 89 samples later."""
     for letter in "ZONFS":
         (out / letter).mkdir(parents=True)
         for file in sorted((data / letter).iterdir()):
-            number = of - int(file.stem[1:])
+            number = 100 - int(file.stem[1:])
             signal = np.roll(np.loadtxt(file), -89)
             text = "".join(f"{round(-1.1 * value) + 20}\n" for value in signal)
             (out / letter / f"{letter}{number:03d}.txt").write_text(text, "utf-8")
@@ -51,17 +54,42 @@ def test_renamed_recordings_are_set_aside(run: RunFolder, synthetic: Path, tmp_p
     assert found["groups"] == 10
 
 
-def test_the_name_of_another_recording_does_not_count(
-    run: RunFolder, synthetic: Path, tmp_path: Path
-) -> None:
-    """Names are exchanged within a class, so that each was another recording's in training."""
-    exchanged = renamed(synthetic, tmp_path / "all", of=11)
-    assert {path.name for path in exchanged.rglob("*.txt")} == {
-        path.name for path in synthetic.rglob("*.txt")
-    }
+BY_SESSION = RunSettings(model="majority-class", data="bonn", split="session")
+
+
+def written(recordings: Iterable[Recording], out: Path, *, exchanged: bool = False) -> Path:
+    """A folder of recordings, with the names of others of their class if ``exchanged``."""
+    for each in recordings:
+        letter, number = each.recording_id[0], int(each.recording_id[1:])
+        (out / letter).mkdir(parents=True, exist_ok=True)
+        name = f"{letter}{101 - number if exchanged else number:03d}.txt"
+        text = "".join(f"{value:.0f}\n" for value in each.signal[0])
+        (out / letter / name).write_text(text, "utf-8")
+    return out
+
+
+def test_the_name_of_another_recording_does_not_count(tmp_path: Path) -> None:
+    recordings = bonn.read(EXCERPTS / "bonn.parquet")
+    everything = written(recordings, tmp_path / "all")
+    run = fit.train(
+        RunSettings(model="majority-class", data="bonn"), tmp_path / "r", root=everything
+    )
+    exchanged = written(recordings, tmp_path / "exchanged", exchanged=True)
     found = evaluate_run(run.path, data="bonn", root=exchanged)
-    assert found["sessions_set_aside_as_trained_or_tuned_on"] == 40
-    assert found["groups"] == 10
+    test_set = run.metrics["parts"]["held_out"]
+    assert (found["examples"], found["groups"]) == (test_set["examples"], test_set["groups"])
+
+
+def test_recordings_of_a_session_that_was_seen_are_not_new(tmp_path: Path) -> None:
+    """A model learns from the first recording of each session, and is evaluated on the others."""
+    recordings = bonn.read(EXCERPTS / "bonn.parquet")
+    first = {each.session_id: each for each in reversed(recordings)}
+    others = [each for each in recordings if each is not first[each.session_id]]
+    some = written(first.values(), tmp_path / "first")
+    run = fit.train(BY_SESSION, tmp_path / "run", root=some)
+    found = evaluate_run(run.path, data="bonn", root=written(others, tmp_path / "others"))
+    tested = set(run.predictions.part("held_out").group_id.tolist())
+    assert found["groups"] == len(tested & {each.session_id for each in others})
 
 
 def test_a_run_of_before_knows_names_alone(run: RunFolder, synthetic: Path, tmp_path: Path) -> None:

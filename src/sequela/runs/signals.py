@@ -337,8 +337,7 @@ def load_other(
     listed, here = folder.split.pseudonyms, own()
     by_name = {each for each in recordings if listed and seen & each.names(listed)}
     if folder.split.content is not None:  # the name of a recording alone proves nothing
-        own_names = {"subject", "session"} if catalog.lookup(name).windows else {"subject"}
-        seen = {(kind, hashed_id) for kind, hashed_id in seen if kind in own_names}
+        seen = {(kind, hashed_id) for kind, hashed_id in seen if kind in {"subject", "session"}}
     known_people = {each for each in by_name if seen & each.names(listed or own())}
     content = content_of(segments)
     units = np.array(content.units)[folder.split.seen(content)].tolist()

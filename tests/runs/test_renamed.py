@@ -71,9 +71,7 @@ def written(recordings: Iterable[Recording], out: Path, *, exchanged: bool = Fal
 def test_the_name_of_another_recording_does_not_count(tmp_path: Path) -> None:
     recordings = bonn.read(EXCERPTS / "bonn.parquet")
     everything = written(recordings, tmp_path / "all")
-    run = fit.train(
-        RunSettings(model="majority-class", data="bonn"), tmp_path / "r", root=everything
-    )
+    run = fit.train(BY_SESSION, tmp_path / "run", root=everything)
     exchanged = written(recordings, tmp_path / "exchanged", exchanged=True)
     found = evaluate_run(run.path, data="bonn", root=exchanged)
     test_set = run.metrics["parts"]["held_out"]

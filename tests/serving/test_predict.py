@@ -214,8 +214,11 @@ def test_a_table_keeps_its_order_and_lists_the_rest(file: Path, own: Path, tmp_p
 
 
 def test_the_name_decides_the_format(file: Path, own: Path, tmp_path: Path) -> None:
-    found = asked(file, own, tmp_path / "said.csv", **TABLES)
-    assert len(pd.read_csv(tmp_path / "said.csv")) == found.report["scored"]
+    for name in ("said.csv", "SAID.CSV"):
+        found = asked(file, own, tmp_path / name, **TABLES)
+        assert len(pd.read_csv(tmp_path / name)) == found.report["scored"]
+    asked(file, own, tmp_path / "of.csv.parquet", **TABLES)
+    assert len(table_of(tmp_path / "of.csv.parquet")) == found.report["scored"]
     for name in ("said.xlsx", "said"):
         with pytest.raises(OutputError, match=r"expected a name that ends in \.parquet or \.csv"):
             asked(file, own, tmp_path / name, **TABLES)

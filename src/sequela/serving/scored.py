@@ -70,11 +70,11 @@ class _Csv(pacsv.CSVWriter):  # type: ignore[misc]
         super().write_table(table.rename_columns(self.columns))
 
 
-def table_file(out: Path, schema: pa.Schema) -> Any:
-    """Open a table to write: Parquet, or CSV where the name of the file ends so."""
-    if ".csv" in out.suffixes:
-        return _Csv(out, schema)
-    return pq.ParquetWriter(out, schema, compression="zstd", write_page_checksum=True)
+def table_file(partial: Path, schema: pa.Schema, out: Path) -> Any:
+    """Open a table that will be named ``out``: csv if the name ends so, else Parquet."""
+    if out.suffix.lower() == ".csv":
+        return _Csv(partial, schema)
+    return pq.ParquetWriter(partial, schema, compression="zstd", write_page_checksum=True)
 
 
 @dataclass
@@ -160,12 +160,13 @@ class Scored:
         """Mark groups of the model's training or validation set."""
         self.seen.update(groups)
 
-    def finish(self, out: Path, about: Mapping[str, Any]) -> int:
+    def finish(self, partial: Path, about: Mapping[str, Any], out: Path) -> int:
         """Write the table with marked groups; :meth:`keep` writes the list.
 
         Args:
-            out: The file.
+            partial: The file.
             about: Its metadata by key.
+            out: The later name of the file.
 
         Returns:
             The number of examples in the training or validation set.
@@ -178,7 +179,7 @@ class Scored:
             **{f"sequela.{key}".encode(): json.dumps(each).encode() for key, each in about.items()},
         }
         schema, seen, known = self.schema.with_metadata(metadata), pa.array([*self.seen]), 0
-        with pq.ParquetFile(self._path) as file, table_file(out, schema) as final:
+        with pq.ParquetFile(self._path) as file, table_file(partial, schema, out) as final:
             for number in range(file.num_row_groups):
                 table = file.read_row_group(number).cast(schema)
                 known += self._mark(table, seen, final)
@@ -234,7 +235,7 @@ def write_mean(tables: Sequence[Path], out: Path) -> int:
         for line in listed_path(each).read_text("utf-8").splitlines(keepends=True)
     )
     with writing(out), whole(out) as table, whole(listed_path(out)) as listed:
-        with table_file(table, first.schema) as final:
+        with table_file(table, first.schema, out) as final:
             final.write_table(first)
         listed.write_text("".join(lines), encoding="utf-8")
     return int(seen.sum())
@@ -267,6 +268,6 @@ def write(scored: Scored, out: Path, about: Mapping[str, Any]) -> int:
             "check the data"
         )
     with whole(out) as table, whole(listed_path(out)) as listed:
-        known = scored.finish(table, about)
+        known = scored.finish(table, about, out)
         scored.keep(listed)
     return known

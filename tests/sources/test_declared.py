@@ -145,6 +145,16 @@ def test_few_texts_that_are_not_numbers_are_counted(own: Path, tmp_path: Path) -
     account = build(beside(own), own, tmp_path / "out")
     (labs,) = (each for each in account.tables if "labs" in each.table)
     assert labs.notes == {"text that is not a number in result: no value": 2}
+    # Two facts that read the same texts are counted together.
+    text = (own / "tables.toml").read_text("utf-8")
+    start = text.index("[[tables.labs.facts]]")
+    end = text.index("number_in(result)", start) + len('number_in(result)"')
+    nine = "contains(result, '9')"  # as 1e99 has and <0.1 has not
+    halves = [f'\n{text[start:end]}\nwhere = "{each}"\n' for each in (nine, f"not {nine}")]
+    (own / "tables.toml").write_text(text[:start] + "".join(halves) + text[end:], "utf-8")
+    account = build(beside(own), own, tmp_path / "halves")
+    (labs,) = (each for each in account.tables if "labs" in each.table)
+    assert labs.notes == {"text that is not a number in result: no value": 2}
 
 
 LABS = "[tables.labs.columns]"

@@ -234,9 +234,9 @@ def load_again(
 
 def root_of(folder: RunFolder) -> Path | None:
     """Return the folder or file where a run found its data, if it is still there."""
-    _, under, path = folder.metrics["data"]["origin"].partition(" under ")
-    root = Path(path)
-    return root if under and (root.is_dir() or root.is_file()) else None
+    _, _, path = folder.metrics["data"]["origin"].partition(" under ")
+    places = (Path(each) for each in (path, path.rpartition(" (")[0]) if each)  # (checksums)
+    return next((each for each in places if each.is_dir() or each.is_file()), None)
 
 
 def load_other(

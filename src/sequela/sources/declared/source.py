@@ -103,7 +103,10 @@ def _table(name: str, declared: Declaration) -> Table:
     if name in roles:
         blank = nw.col(roles[name]).is_null()
         checks.append(Check(f"blank {roles[name]}", blank, shown, "fill it in: it names a row"))
-    numbers = list(_no_numbers(said, shown))
+    numbers, unread = list(_no_numbers(said, shown)), dict[str, nw.Expr]()
+    for each in numbers:  # several facts may read one text
+        words = f"{each.problem}: no value"
+        unread[words] = unread[words] | each.where if words in unread else each.where
     return Table(
         name=declared.file_of(name),
         columns={column: KINDS[kind] for column, kind in said.columns.items()},
@@ -116,10 +119,7 @@ def _table(name: str, declared: Declaration) -> Table:
             **(_strangers(said, declared) if said.facts and name not in roles else {}),
             **{why: expression(where) for why, where in said.aside.items()},
         },
-        notes={
-            **{words: expression(where) for words, where in said.notes.items()},
-            **{f"{each.problem}: no value": each.where for each in numbers},
-        },
+        notes={words: expression(where) for words, where in said.notes.items()} | unread,
         checks=(*checks, *never_blank(*said.never_blank, show=shown), *numbers),
         ranges=said.ranges,
         usual=frozenset(said.usual),
@@ -147,7 +147,7 @@ def _no_numbers(said: DeclaredTable, shown: str) -> Iterator[Check]:
     for fact in said.facts:
         for text, number in numbers_in(said.derived.get(fact.value or "", fact.value or "None")):
             conditions = [holds(each) for each in _fact(fact).conditions()]
-            filled = holds(expression(f"{text} is not None and {text} != ''"))
+            filled = holds(expression(f"({text}) is not None and ({text}) != ''"))
             among = reduce(and_, conditions, filled)
             yield Check(
                 f"text that is not a number in {text}",

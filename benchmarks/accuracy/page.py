@@ -98,7 +98,7 @@ def _count(value: int | None) -> str:
 def front(found: Mapping[str, Any]) -> list[str]:
     """The best network at each budget of operations, as ``front.py`` found it."""
     how = (
-        f"Of {found['made']['trials']} trials on the tuning part of another split, the one with "
+        f"Of {found['made']['trials']} trials on the validation set of another split, the one with "
         "the lowest loss within each budget; then five folds, one seed."
     )
     columns = "whole recordings | operations | parameters | layers | members"

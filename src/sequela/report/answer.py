@@ -49,7 +49,9 @@ def _done(content: Content) -> str:
     done = f"Question: {main.data['question']}. {models} trained and tested on {content['holds']}."
     count, example = main.best.test["examples"], main.data["example"]
     if main.split["folds"]:
-        done += f" Each {example} was in a test set once."
+        repeats = main.split["repeats"]
+        often = "once" if repeats == 1 else f"{repeats} times"
+        done += f" Each {example} was in a test set {often}."
     else:
         few = isinstance(count, Hidden)
         shown = f"fewer than {main.best.smallest}" if few else f"{count:,}"
@@ -169,12 +171,7 @@ def _caveat(study: str, content: Content) -> Line:
     """Return the worst limitation, and the titles of the others."""
     found = caveats(content)
     if not found:
-        test, data = content["best"].test, content["main"].data
-        sets = "The test sets together have" if content["main"].first.folds else "The test set has"
-        count, smallest = test["groups"], content["best"].smallest
-        many = f"fewer than {smallest}" if isinstance(count, Hidden) else f"{count:,}"
-        units = f"{data['unit']}{'s' * (count != 1)}"
-        return Line(study, "No data leak found", f"{sets} {many} {units}.")
+        return Line(study, "No data leak found", f"{_tested(content['main'])}.")
     first, rest = found[0]
     others = "; ".join(title[:1].lower() + title[1:] for title, _ in found[1:])
     return Line(study, first, f"{rest} {f'Also: {others}.' if others else ''}".strip(), bad=True)
@@ -212,13 +209,18 @@ def caveats(content: Content) -> list[tuple[str, str]]:
     return found
 
 
+def _tested(main: "Group") -> str:
+    """Return how many groups the test sets have."""
+    sets = "The test sets together have" if main.first.folds else "The test set has"
+    count, smallest = main.best.test["groups"], main.best.smallest
+    many = f"fewer than {smallest}" if isinstance(count, Hidden) else f"{count:,}"
+    return f"{sets} {many} {main.data['unit']}{'s' * (count != 1)}"
+
+
 def _few_tested(main: "Group") -> str:
     """Return how many groups the test sets have, if these are few."""
-    count, smallest = main.best.test["groups"], main.best.smallest
-    if isinstance(count, Hidden):
-        return f"The test set has fewer than {smallest} {main.data['unit']}s"
-    units = f"{main.data['unit']}{'s' * (count != 1)}"
-    return f"The test set has only {count} {units}" if count < _FEW else ""
+    count = main.best.test["groups"]
+    return _tested(main) if isinstance(count, Hidden) or count < _FEW else ""
 
 
 def _capital(text: str) -> str:
